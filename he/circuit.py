@@ -1,0 +1,188 @@
+"""A network made ready for ciphertexts: the program, its parameters and its layouts, as one value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from he.packing import InputLayout, OutputLayout, Packing
+from he.params import Parameters
+from he.program import Program
+
+
+class InputError(ValueError):
+    """Images that the network is not made for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """What a client must know of a circuit in order to use it, and all that it is told. No weight is in it.
+
+    Attributes:
+        parameters: the encryption parameters.
+        input_shape: shape of one image, without the batch axis.
+        input_low, input_high: range of the values that may be encrypted (integers for BFV).
+        input: layout of the packed images.
+        output: layout of the packed logits.
+        rotation_steps: row rotations that need a Galois key.
+        swaps_rows: whether the row swap needs one.
+        multiplies: whether a relinearisation key is needed.
+        tolerance: largest error of a decrypted logit; 0 for BFV.
+    """
+
+    parameters: Parameters
+    input_shape: tuple[int, ...]
+    input_low: float
+    input_high: float
+    input: InputLayout
+    output: OutputLayout
+    rotation_steps: tuple[int, ...]
+    swaps_rows: bool
+    multiplies: bool
+    tolerance: float
+
+    @property
+    def images(self) -> int:
+        """Images that one evaluation serves."""
+        return self.input.packing.images
+
+    @property
+    def galois_elements(self) -> list[int]:
+        """Automorphisms that need a key, as SEAL names them."""
+        swap = [2 * self.parameters.poly_modulus_degree - 1] if self.swaps_rows else []
+        return [self.parameters.galois_element(step) for step in self.rotation_steps] + swap
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything above: what a ciphertext was made for."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def check_images(self, images: np.ndarray) -> np.ndarray:
+        """The images, flattened to [batch, features], if they are what the circuit takes.
+
+        Raises:
+            InputError: on a wrong dtype, shape, batch size or range, and on NaN.
+        """
+        images = np.asarray(images)
+        exact = self.parameters.scheme == "bfv"
+        if not np.issubdtype(images.dtype, np.integer if exact else np.floating):
+            raise InputError(
+                f"`images` must be of {'an integer' if exact else 'a float'} dtype, got {images.dtype}"
+                + ("; use IntNetwork.quantise_input for float images" if exact else "")
+            )
+        if images.shape[1:] != self.input_shape or images.ndim != len(self.input_shape) + 1:
+            raise InputError(
+                f"`images` must have shape [batch, {', '.join(map(str, self.input_shape))}], got {images.shape}"
+            )
+        if not 1 <= len(images) <= self.images:
+            raise InputError(f"`images` must hold 1 to {self.images} images a batch, got {len(images)}")
+        if not np.all((images >= self.input_low) & (images <= self.input_high)):  # false for nan
+            raise InputError(f"`images` must lie in [{self.input_low}, {self.input_high}] and hold no NaN")
+        return images.reshape(len(images), -1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `Interface.from_dict` is its inverse."""
+        packing = self.input.packing
+        return {
+            "parameters": self.parameters.to_dict(),
+            "input_shape": list(self.input_shape),
+            "input_range": [self.input_low, self.input_high],
+            "packing": [packing.rows, packing.row_length, packing.lanes, packing.split_rows],
+            "features": self.input.features,
+            "gather": self.input.gather.tolist(),
+            "output": [self.output.width, self.output.outputs],
+            "rotation_steps": list(self.rotation_steps),
+            "swaps_rows": self.swaps_rows,
+            "multiplies": self.multiplies,
+            "tolerance": self.tolerance,
+        }
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> Interface:
+        """Rebuild from `to_dict`'s output.
+
+        Raises:
+            ValueError: naming the field that is missing or malformed.
+        """
+        try:
+            packing = Packing(*fields["packing"])
+            low, high = fields["input_range"]
+            return Interface(
+                parameters=Parameters.from_dict(fields["parameters"]),
+                input_shape=tuple(fields["input_shape"]),
+                input_low=low,
+                input_high=high,
+                input=InputLayout(packing, fields["features"], np.array(fields["gather"], dtype=np.int64)),
+                output=OutputLayout(packing, *fields["output"]),
+                rotation_steps=tuple(fields["rotation_steps"]),
+                swaps_rows=fields["swaps_rows"],
+                multiplies=fields["multiplies"],
+                tolerance=fields["tolerance"],
+            )
+        except KeyError as error:
+            raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
+        except TypeError as error:
+            raise ValueError(f"an interface has a malformed field: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A network compiled for one scheme, parameter set and batch size. The server's side: it holds the weights.
+
+    Attributes:
+        interface: the public part.
+        program: the operations, with levels placed.
+        output_bound: for BFV a lower bound on the noise budget, in bits, that the result has left; for CKKS an upper
+            bound on the error of a logit.
+        reasons: one line for every choice that the compiler made, with its numbers.
+    """
+
+    interface: Interface
+    program: Program
+    output_bound: float
+    reasons: tuple[str, ...]
+
+    @property
+    def parameters(self) -> Parameters:
+        """The encryption parameters."""
+        return self.interface.parameters
+
+    def explain(self) -> str:
+        """The plan in words: parameters with their reasons, layout, operations, keys, and the noise bound."""
+        counts, layout = self.program.counts, self.interface.input
+        bound = (
+            f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
+            if self.parameters.scheme == "bfv"
+            else f"noise: a logit is off by at most {self.output_bound:.2g}"
+        )
+        lines = [
+            f"parameters: {self.parameters} ({self.parameters.security_bits}-bit security)",
+            *(f"  because {reason}" for reason in self.reasons),
+            f"layout: {layout.packing.images} image(s), {layout.ciphertexts} input ciphertext(s), "
+            f"{layout.width} units in the first layer",
+            "operations: "
+            + ", ".join(
+                f"{counts[kind]} {name}"
+                for kind, name in (
+                    ("Multiply", "ciphertext products"),
+                    ("Relinearise", "relinearisations"),
+                    ("plain products", "plain products"),
+                    ("ScalarDot", "scalar combinations"),
+                    ("Rotate", "rotations"),
+                    ("SwapRows", "row swaps"),
+                    ("SwitchModulus", "modulus switches"),
+                    ("Rescale", "rescalings"),
+                )
+                if counts[kind]
+            ),
+            f"evaluation keys: {len(self.interface.galois_elements)} Galois"
+            + (" and one for relinearisation" if self.interface.multiplies else ""),
+            bound,
+        ]
+        return "\n".join(lines)

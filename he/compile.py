@@ -1,0 +1,419 @@
+"""From a network to a circuit: stages become packed products, tables become polynomials, and parameters are chosen.
+
+A linear layer after the first is a matrix-vector product by diagonals (Halevi and Shoup, *Algorithms in HElib*, CRYPTO
+2014) in its hybrid form for short outputs (Juvekar et al., *GAZELLE*, USENIX Security 2018, section 4), with baby and
+giant steps for the rotations. The first layer needs no rotation of its inputs: the client gathers them (`InputLayout`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from he.circuit import Circuit, Interface
+from he.levels import place_bfv, place_ckks
+from he.linear import LinearMap, Stage, stages
+from he.noise import CkksErrorAlgebra
+from he.packing import InputLayout, OutputLayout, Packing
+from he.params import (
+    MAX_MODULUS_BITS_128,
+    MAX_PRIME_BITS,
+    MIN_PRIME_BITS,
+    PLAIN_MODULUS,
+    ParameterError,
+    Parameters,
+    Scheme,
+    Security,
+)
+from he.polynomial import TablePolynomial, plan_table
+from he.program import Multiply, PlainDot, Program, Recorder, Relinearise, ScalarDot, arguments, run
+from intnn import Activation, Graph, IntNetwork, LutActivation
+
+#: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
+RING_DEGREES = (4096, 8192, 16384, 32768)
+
+#: At insecure parameters, for tests, rings may be as small as they like.
+INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
+
+MAX_PRIMES = 32  # data primes: twice what 128-bit security admits at the largest ring
+MIN_SCALE_BITS = 22  # below this CKKS's rounding drowns the weights of a network
+
+Build = Callable[[Packing], tuple[Program, InputLayout, OutputLayout]]
+
+
+def compile_exact(network: IntNetwork, *, images: int = 1, security: Security = "128") -> Circuit:
+    """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
+
+    Args:
+        network: every value before a table and every logit must lie within (-t/2, t/2), t = 65537.
+        images: how many images one evaluation serves at least; rounded up to what the slots hold evenly.
+        security: `"128"`, or `"insecure"` for tests.
+
+    Raises:
+        ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
+        ValueError: if `images` is not positive.
+    """
+    _require_images(images)
+    plan = _exact_stages(network)
+    tables = {id(s): table_polynomial(s) for s in plan if isinstance(s, LutActivation)}
+
+    def build(packing: Packing) -> tuple[Program, InputLayout, OutputLayout]:
+        def activate(recorder: Recorder, value: int, stage: Stage) -> int:
+            return tables[id(stage)].evaluate(recorder, value)
+
+        def encode(weights: np.ndarray) -> np.ndarray:
+            return _centred(weights.astype(np.int64))
+
+        return _build(plan, packing, encode, activate)
+
+    reasons: list[str] = [
+        _describe(table, len(s.lut.table)) for s in plan if isinstance(s, LutActivation) for table in [tables[id(s)]]
+    ]
+    refusals: list[str] = []
+    for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
+        try:
+            program, input_layout, output_layout = build(_packing("bfv", N, images))
+            placed, parameters, budget = _fit_bfv(program, N, security)
+        except ParameterError as refusal:
+            refusals.append(str(refusal))
+            continue
+        reasons += [f"not {refusal}" for refusal in refusals]
+        domain = network.input_domain
+        interface = _interface(
+            parameters, network.input_shape, (domain.lo, domain.hi), placed, input_layout, output_layout, 0.0
+        )
+        return Circuit(interface, placed, budget, tuple(reasons))
+    raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
+
+
+def compile_approximate(
+    graph: Graph,
+    *,
+    images: int = 1,
+    input_range: tuple[float, float] = (0.0, 1.0),
+    max_error: float = 0.1,
+    security: Security = "128",
+) -> Circuit:
+    """Compile a float network with polynomial activations for CKKS.
+
+    Args:
+        graph: activations must be `square` or `polynomial`.
+        images: how many images one evaluation serves at least.
+        input_range: values that an input may take; the client refuses others.
+        max_error: largest error of a logit, as bounded for the worst input, that the parameters may cause.
+        security: `"128"`, or `"insecure"` for tests.
+
+    Raises:
+        ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
+        ValueError: if an activation is no polynomial, or an argument is out of range.
+    """
+    _require_images(images)
+    plan = stages(graph.input_shape, graph.nodes)
+    _require_no_constant(plan)
+    for stage in plan:
+        if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in _POLYNOMIALS):
+            raise ValueError(f"a CKKS network's activations must be {sorted(_POLYNOMIALS)}, got {stage}")
+
+    refusals: list[str] = []
+    for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
+        try:
+            program, input_layout, output_layout = _build(
+                plan, _packing("ckks", N, images), lambda weights: weights, _activate_polynomial
+            )
+            magnitude = max(abs(input_range[0]), abs(input_range[1]))
+            placed, parameters, error = _fit_ckks(program, N, magnitude, max_error, security)
+        except ParameterError as refusal:
+            refusals.append(str(refusal))
+            continue
+        reasons = [f"{_depth(program)} levels of depth need as many rescaling primes", *(f"not {r}" for r in refusals)]
+        interface = _interface(
+            parameters, graph.input_shape, input_range, placed, input_layout, output_layout, 2 * error
+        )
+        return Circuit(interface, placed, error, tuple(reasons))
+    raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
+
+
+def table_polynomial(activation: LutActivation) -> TablePolynomial:
+    """The plan that evaluates a table over Z_t, t = 65537."""
+    domain = activation.lut.domain
+    return plan_table(range(domain.lo, domain.hi + 1), activation.lut.table.tolist(), PLAIN_MODULUS)
+
+
+# ---------------------------------------------------------------------------------------------- stages to operations
+
+
+def _build(
+    plan: Sequence[Stage],
+    packing: Packing,
+    encode: Callable[[np.ndarray], np.ndarray],
+    activate: Callable[[Recorder, int, Stage], int],
+) -> tuple[Program, InputLayout, OutputLayout]:
+    """Record the stages; raises ParameterError where a layer is wider than a row."""
+    recorder = Recorder()
+    first = plan[0]
+    assert isinstance(first, LinearMap)
+    for stage in plan:
+        if isinstance(stage, LinearMap) and _width(stage) * packing.lanes > packing.row_length:
+            raise ParameterError(
+                f"N={2 * packing.row_length}: a layer of {len(stage.bias)} units for {packing.images} image(s) is "
+                f"wider than a row of {packing.row_length} slots"
+            )
+    layout = InputLayout(packing, first.weight.shape[1], _gather(first))
+    value = _first_layer(recorder, first, layout, encode)
+    width, outputs = layout.width, len(first.bias)
+    for stage in plan[1:]:
+        if isinstance(stage, LinearMap):
+            value = _next_layer(recorder, value, width, stage, packing, encode)
+            width, outputs = _width(stage), len(stage.bias)
+        else:
+            value = activate(recorder, value, stage)
+    return recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs)
+
+
+def _first_layer(
+    recorder: Recorder, linear: LinearMap, layout: InputLayout, encode: Callable[[np.ndarray], np.ndarray]
+) -> int:
+    packing = layout.packing
+    rows = np.arange(len(linear.bias))[:, None]
+    weights = np.zeros(layout.gather.shape)
+    weights[: len(linear.bias)] = np.where(
+        layout.gather[: len(rows)] >= 0, linear.weight[rows, layout.gather[: len(rows)]], 0
+    )
+    by_tap = layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
+    operands = [recorder.plaintext(np.repeat(w, packing.lanes)) for w in by_tap]
+    value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
+    value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length)
+    if packing.rows == 2 and not packing.split_rows:
+        value = recorder.add([value, recorder.swap_rows(value)])
+    return _add_bias(recorder, value, linear, packing, encode)
+
+
+def _next_layer(
+    recorder: Recorder,
+    value: int,
+    width: int,
+    linear: LinearMap,
+    packing: Packing,
+    encode: Callable[[np.ndarray], np.ndarray],
+) -> int:
+    """`linear` applied to a vector that is periodic in `width` units; the result is periodic in its own width."""
+    outputs, inputs = linear.weight.shape
+    out_width = _width(linear)
+    weight, support = np.zeros((out_width, width)), np.zeros((out_width, width), dtype=bool)
+    weight[:outputs, :inputs], support[:outputs, :inputs] = linear.weight, linear.support
+    unit = np.arange(max(width, out_width))
+    diagonals = min(width, out_width)
+    baby = 1 << (diagonals.bit_length() // 2)
+    rotated = [value]
+    giants: list[int] = []
+    for giant in range(0, diagonals, baby):
+        terms: list[tuple[int, np.ndarray]] = []
+        for step in range(min(baby, diagonals - giant)):
+            place = unit % out_width, (unit + giant + step) % width
+            if support[place].any():
+                while len(rotated) <= step:
+                    rotated.append(recorder.rotate(value, len(rotated) * packing.lanes))
+                # The giant rotation comes after the product, so the diagonal is rotated back before it.
+                terms.append((rotated[step], np.roll(encode(weight[place]), giant)))
+        if terms:
+            operands = [recorder.plaintext(packing.spread(diagonal)) for _, diagonal in terms]
+            inner = recorder.plain_dot([v for v, _ in terms], operands)
+            giants.append(recorder.rotate(inner, giant * packing.lanes))
+    result = recorder.add(giants)
+    result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes)
+    return _add_bias(recorder, result, linear, packing, encode)
+
+
+def _sum_periods(recorder: Recorder, value: int, period: int, extent: int) -> int:
+    """Sum the periods within every `extent` slots into each of them."""
+    while period < extent:
+        value = recorder.add([value, recorder.rotate(value, period)])
+        period *= 2
+    return value
+
+
+def _add_bias(
+    recorder: Recorder, value: int, linear: LinearMap, packing: Packing, encode: Callable[[np.ndarray], np.ndarray]
+) -> int:
+    bias = np.zeros(_width(linear))
+    bias[: len(linear.bias)] = linear.bias
+    return recorder.add_plain(value, recorder.plaintext(packing.spread(encode(bias))))
+
+
+def _gather(linear: LinearMap) -> np.ndarray:
+    """For every unit the inputs that the architecture connects it with, -1 where there are fewer."""
+    taps = max(1, int(linear.support.sum(axis=1).max()))
+    gather = np.full((_width(linear), taps), -1, dtype=np.int64)
+    for unit, connected in enumerate(linear.support):
+        inputs = np.flatnonzero(connected)
+        gather[unit, : len(inputs)] = inputs
+    return gather
+
+
+def _width(linear: LinearMap) -> int:
+    return 1 << (len(linear.bias) - 1).bit_length()
+
+
+_POLYNOMIALS = frozenset({"square", "polynomial"})
+
+
+def _activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
+    assert isinstance(stage, Activation)
+    if stage.name == "square":
+        return recorder.relinearise(recorder.multiply(value, value))
+    powers = [value]
+    for exponent in range(2, len(stage.coefficients)):
+        half = exponent // 2
+        product = recorder.multiply(powers[exponent - half - 1], powers[half - 1])
+        powers.append(recorder.relinearise(product))
+    constant, *rest = stage.coefficients
+    return recorder.scalar_dot(powers[: len(rest)], rest, constant)
+
+
+# ---------------------------------------------------------------------------------------------- choosing parameters
+
+
+def _packing(scheme: Scheme, N: int, images: int) -> Packing:
+    """The smallest packing for so many images; two rows are used for different images before lanes are."""
+    rows = 2 if scheme == "bfv" else 1
+    split = rows == 2 and images > 1
+    per_row = -(-images // rows) if split else images
+    lanes = 1 << (per_row - 1).bit_length()
+    if lanes > N // 2:
+        raise ParameterError(f"N={N}: {images} images are more than a row of {N // 2} slots has lanes")
+    return Packing(rows, N // 2, lanes, split)
+
+
+def _fit_bfv(program: Program, N: int, security: Security) -> tuple[Program, Parameters, float]:
+    """The fewest and then the smallest primes whose noise bound leaves at least one bit of budget."""
+
+    def attempt(count: int, bits: int) -> tuple[Program, Parameters, float]:
+        chain = (bits,) * count + (MAX_PRIME_BITS,)
+        secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
+        parameters = Parameters("bfv", N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
+        placed, noise = place_bfv(program, parameters)
+        return placed, parameters, noise.budget_bits
+
+    fits = (count for count in range(1, MAX_PRIMES) if attempt(count, MAX_PRIME_BITS)[2] >= 1)
+    count = next(fits, None)
+    if count is None:
+        raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_PRIME_BITS} bits of modulus")
+    bits = MAX_PRIME_BITS
+    while bits > 2 * MIN_PRIME_BITS and attempt(count, bits - 1)[2] >= 1:
+        bits -= 1
+    placed, parameters, budget = attempt(count, bits)
+    if parameters.security != security:
+        limit = MAX_MODULUS_BITS_128[N]
+        raise ParameterError(
+            f"N={N}: its noise needs {sum(parameters.coeff_modulus_bits)} bits of modulus, and at most "
+            f"{limit} keep 128-bit security"
+        )
+    return placed, parameters, budget
+
+
+def _fit_ckks(
+    program: Program, N: int, magnitude: float, max_error: float, security: Security
+) -> tuple[Program, Parameters, float]:
+    """The largest scale whose chain fits, if its error bound is within `max_error`."""
+    depth, best = _depth(program), math.inf
+    limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_PRIME_BITS
+    for scale_bits in range(min(50, limit // (depth + 2)), MIN_SCALE_BITS - 1, -1):
+        first = min(MAX_PRIME_BITS, (limit - depth * scale_bits) // 2)
+        chain = (first, *(scale_bits,) * depth, first)
+        parameters = Parameters("ckks", N, chain, scale_bits=scale_bits, security=security)
+        placed = place_ckks(program, parameters)
+        bounds = CkksErrorAlgebra(parameters, placed, magnitude)
+        error = run(placed, bounds).bound
+        if bounds.headroom >= 1:
+            if error <= max_error:
+                return placed, parameters, error
+            best = min(best, error)
+    raise ParameterError(
+        f"N={N}: {depth} rescalings within {limit} bits of modulus leave "
+        + (f"an error bound of {best:.2g}, more than {max_error}" if best < math.inf else "no room for the values")
+    )
+
+
+def _depth(program: Program) -> int:
+    """Rescalings on the longest path."""
+    depth: list[int] = []
+    for operation in program.operations:
+        before = max((depth[a] for a in arguments(operation)), default=0)
+        depth.append(before + isinstance(operation, PlainDot | ScalarDot | Relinearise))
+    return depth[program.output]
+
+
+# ---------------------------------------------------------------------------------------------- small print
+
+
+def _exact_stages(network: IntNetwork) -> list[Stage]:
+    """The network's stages, if every value that Z_t must represent stays within (-t/2, t/2).
+
+    Sums inside a stage may wrap around t; what enters a table and what is decrypted may not.
+    """
+    bound = PLAIN_MODULUS // 2
+    tables = {i: node.lut for i, node in enumerate(network.layers) if isinstance(node, LutActivation)}
+    for i, lut in tables.items():
+        if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
+            raise ParameterError(f"layer {i}: a table must fit Z_{PLAIN_MODULUS} (values within +-{bound}), got {lut}")
+    for i in [*(i - 1 for i in tables if i), len(network.layers) - 1]:
+        domain = network.ranges[i]
+        if domain.lo < -bound or domain.hi > bound:
+            raise ParameterError(
+                f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
+                f"quantise the network to fewer bits"
+            )
+    plan = stages(network.input_shape, network.layers)
+    _require_no_constant(plan)
+    return plan
+
+
+def _require_no_constant(plan: Sequence[Stage]) -> None:
+    """A stage that ignores its input would leave a ciphertext that is plain to see: there is nothing to encrypt."""
+    for i, stage in enumerate(plan):
+        zero = isinstance(stage, LinearMap) and not stage.weight.any()
+        constant = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
+        if zero or constant:
+            raise ParameterError(f"stage {i} gives the same output for every input: evaluate it in the clear")
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    half = PLAIN_MODULUS // 2
+    return (values + half) % PLAIN_MODULUS - half
+
+
+def _describe(table: TablePolynomial, points: int) -> str:
+    return (
+        f"a table of {points} points is evaluated with {table.products} ciphertext products at depth {table.depth} "
+        f"(symmetry: {table.symmetry})"
+    )
+
+
+def _interface(
+    parameters: Parameters,
+    input_shape: tuple[int, ...],
+    input_range: tuple[float, float],
+    program: Program,
+    input_layout: InputLayout,
+    output_layout: OutputLayout,
+    tolerance: float,
+) -> Interface:
+    return Interface(
+        parameters=parameters,
+        input_shape=input_shape,
+        input_low=input_range[0],
+        input_high=input_range[1],
+        input=input_layout,
+        output=output_layout,
+        rotation_steps=tuple(sorted(program.rotation_steps)),
+        swaps_rows=program.swaps_rows,
+        multiplies=any(isinstance(op, Multiply) for op in program.operations),
+        tolerance=tolerance,
+    )
+
+
+def _require_images(images: int) -> None:
+    if images < 1:
+        raise ValueError(f"`images` must be at least 1, got {images}")

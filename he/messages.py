@@ -1,0 +1,73 @@
+"""Envelopes for what client and server exchange: a JSON header, binary parts, and a digest that finds any damage.
+
+Layout: magic, kind, header length (4 bytes, big-endian), header, parts, SHA-256 over all before it. The header lists
+the lengths of the parts. The digest finds accidents, it authenticates nobody: use a transport that does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+_MAGIC = b"HEINF1"
+_HEADER_LIMIT = 1 << 26  # an interface with a gather table of millions of entries still fits
+_DIGEST_BYTES = 32
+
+
+class Kind(Enum):
+    """What a message carries."""
+
+    INTERFACE = b"I"
+    EVALUATION_KEYS = b"K"
+    REQUEST = b"Q"
+    RESPONSE = b"A"
+
+
+class MessageError(ValueError):
+    """Bytes that are not an intact message of the expected kind, or one that belongs elsewhere."""
+
+
+def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
+    """One message as bytes."""
+    header = json.dumps({**fields, "parts": [len(part) for part in parts]}, sort_keys=True).encode()
+    body = b"".join([_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts])
+    return body + hashlib.sha256(body).digest()
+
+
+def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """The header's fields and the parts.
+
+    Raises:
+        MessageError: if the bytes are truncated, damaged, foreign, or of another kind.
+    """
+    expected = kind.name.lower().replace("_", " ")
+    data = bytes(data)
+    start = len(_MAGIC) + 1
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise MessageError(f"expected a message with {expected}, got bytes that are no message of this toolkit")
+    if len(data) < start + 4 + _DIGEST_BYTES or hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
+        raise MessageError(
+            f"the message with {expected} is truncated or damaged: its digest does not match; send it again"
+        )
+    if data[len(_MAGIC) : start] != kind.value:
+        raise MessageError(f"expected a message with {expected}, got one of another kind")
+    length = int.from_bytes(data[start : start + 4], "big")
+    body = data[start + 4 : -_DIGEST_BYTES]
+    if length > min(len(body), _HEADER_LIMIT):
+        raise MessageError(f"the header of the message with {expected} is longer than the message")
+    try:
+        fields = json.loads(body[:length])
+        lengths = fields.pop("parts")
+        sound = all(isinstance(n, int) and n >= 0 for n in lengths) and sum(lengths) == len(body) - length
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise MessageError(f"the header of the message with {expected} is malformed: {error}") from error
+    if not sound:
+        raise MessageError(f"the message with {expected} must hold the parts that its header lists")
+    parts, position = [], length
+    for n in lengths:
+        parts.append(body[position : position + n])
+        position += n
+    return fields, parts

@@ -1,0 +1,225 @@
+"""How much noise a program ends with, bounded before anything is encrypted.
+
+The bounds are on the *canonical embedding norm*: the largest absolute value of a polynomial at the complex roots of
+X^N + 1. It is submultiplicative and automorphisms preserve it. A polynomial whose coefficients are independent with
+variance V stays below 6 * sqrt(N * V) at one root except with probability erfc(6) < 2^-55 (Iliashenko, *Optimisations
+of fully homomorphic encryption*, PhD thesis, KU Leuven 2019, section 2; Costache, Laine and Player, *Evaluating the
+effectiveness of heuristic worst-case noise analysis in FHE*, ESORICS 2020). BFV's exactness rests on its bound, so
+there sums are bounded by the triangle inequality, never by assumed independence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from he.params import Parameters
+from he.program import Plain, Program, Scalar
+
+ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
+SECRET_VARIANCE = 2 / 3  # and secrets uniformly from {-1, 0, 1}
+TAIL = 6.0  # standard deviations; erfc(6) < 2^-55
+
+
+def _norm(N: int, variance: float) -> float:
+    """Canonical norm of a polynomial with N coefficients of that variance."""
+    return TAIL * math.sqrt(N * variance)
+
+
+def rounding_norm(N: int, size: int = 2) -> float:
+    """Canonical norm of c_0 + c_1 s (+ c_2 s^2) for coefficients uniform on an interval of length one.
+
+    This is the error of rounding a ciphertext; times q it bounds a whole ciphertext at the secret key.
+    """
+    variance = 1 + N * SECRET_VARIANCE + (N * N * SECRET_VARIANCE**2 if size == 3 else 0)
+    return _norm(N, variance / 12)
+
+
+def key_switch_norm(parameters: Parameters, level: int) -> float:
+    """Canonical norm of what one key switch (relinearisation, rotation) adds at `level`."""
+    N = parameters.poly_modulus_degree
+    digits = sum((p / parameters.primes[-1]) ** 2 for p in parameters.primes[:level]) / 12
+    return _norm(N, N * ERROR_VARIANCE * digits) + rounding_norm(N)
+
+
+@dataclass(frozen=True)
+class BfvNoise:
+    """Bound on the invariant noise v of a BFV ciphertext: (t/q) c(s) = m + v + t(...), correct while |v| < 1/2."""
+
+    level: int
+    bound: float
+    size: int = 2
+
+    @property
+    def budget_bits(self) -> float:
+        """Bits left before decryption could fail; what SEAL calls the noise budget, as a lower bound."""
+        return -math.log2(2 * self.bound)
+
+
+class BfvNoiseAlgebra:
+    """Interprets a program as bounds on its noise."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        N = parameters.poly_modulus_degree
+        assert parameters.plain_modulus is not None
+        self._t = parameters.plain_modulus
+        # Coefficients of a batched plaintext are as good as uniform modulo t.
+        self._plain_norm = _norm(N, self._t**2 / 12)
+        self._product_norm = self._t * rounding_norm(N)
+
+    def _relative(self, level: int) -> float:
+        """t/q at `level`."""
+        return self._t * 2.0 ** -self._parameters.log2_modulus(level)
+
+    def input(self, index: int) -> BfvNoise:
+        N, level = self._parameters.poly_modulus_degree, self._parameters.levels
+        fresh = _norm(N, ERROR_VARIANCE) + _norm(N, 1 / 12)
+        return BfvNoise(level, self._relative(level) * fresh)
+
+    def plain_dot(self, values: Sequence[BfvNoise], plains: Sequence[Plain]) -> BfvNoise:
+        return replace(values[0], bound=self._plain_norm * sum(v.bound for v in values))
+
+    def scalar_dot(self, values: Sequence[BfvNoise], scalars: Sequence[Scalar], constant: Scalar) -> BfvNoise:
+        bound = sum(abs(self._centred(s)) * v.bound for v, s in zip(values, scalars, strict=True))
+        return replace(values[0], bound=bound + self._plain_addition(values[0].level))
+
+    def add_plain(self, a: BfvNoise, plain: Plain) -> BfvNoise:
+        return replace(a, bound=a.bound + self._plain_addition(a.level))
+
+    def add(self, values: Sequence[BfvNoise]) -> BfvNoise:
+        return replace(values[0], bound=sum(v.bound for v in values), size=max(v.size for v in values))
+
+    def multiply(self, a: BfvNoise, b: BfvNoise) -> BfvNoise:
+        # v = v1 (t/q) c2(s) + v2 (t/q) c1(s) + v1 v2, plus the rounding of three polynomials, which the fast base
+        # conversions of an RNS implementation get wrong by at most one unit per prime.
+        rounding = self._relative(a.level) * 2 * a.level * rounding_norm(self._parameters.poly_modulus_degree, 3)
+        return BfvNoise(a.level, self._product_norm * (a.bound + b.bound) + a.bound * b.bound + rounding, 3)
+
+    def relinearise(self, a: BfvNoise) -> BfvNoise:
+        return BfvNoise(a.level, a.bound + self._key_switch(a.level))
+
+    def rotate(self, a: BfvNoise, step: int) -> BfvNoise:
+        return self.swap_rows(a)
+
+    def swap_rows(self, a: BfvNoise) -> BfvNoise:
+        return replace(a, bound=a.bound + self._key_switch(a.level))
+
+    def switch_modulus(self, a: BfvNoise) -> BfvNoise:
+        added = self._relative(a.level - 1) * rounding_norm(self._parameters.poly_modulus_degree, a.size)
+        return replace(a, level=a.level - 1, bound=a.bound + added)
+
+    def rescale(self, a: BfvNoise) -> BfvNoise:
+        raise TypeError("BFV has no rescaling")
+
+    def _key_switch(self, level: int) -> float:
+        return self._relative(level) * key_switch_norm(self._parameters, level)
+
+    def _plain_addition(self, level: int) -> float:
+        return self._relative(level) * _norm(self._parameters.poly_modulus_degree, 1 / 12)
+
+    def _centred(self, scalar: Scalar) -> int:
+        residue = int(scalar.value) % self._t
+        return min(residue, self._t - residue)
+
+
+@dataclass(frozen=True, eq=False)
+class CkksError:
+    """A CKKS value, slot by slot: the largest magnitude it may have, and the standard deviation of its error."""
+
+    level: int
+    scale: float
+    magnitude: np.ndarray
+    deviation: np.ndarray
+
+    @property
+    def bound(self) -> float:
+        """What no slot's error exceeds, except with probability erfc(6) < 2^-55 a slot."""
+        return TAIL * float(np.max(self.deviation))
+
+
+class CkksErrorAlgebra:
+    """Interprets a program as worst-case magnitudes and standard deviations of errors, slot by slot.
+
+    A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale:
+    so the variances of different slots add, while errors that meet in one product add in full. (Kim, Papadimitriou and
+    Polyakov, *Approximate homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3.)
+
+    Args:
+        parameters: a CKKS set.
+        program: the program whose plaintexts the operands name.
+        magnitude: largest absolute value that any input slot may hold.
+
+    Attributes:
+        headroom: of all values seen, the least distance in bits to wrapping around the modulus.
+    """
+
+    def __init__(self, parameters: Parameters, program: Program, magnitude: float) -> None:
+        self._parameters, self._program, self._magnitude = parameters, program, magnitude
+        # Rounding the coefficients of an encoded plaintext to integers.
+        self._encoding = _norm(parameters.poly_modulus_degree, 1 / 12) / TAIL
+        self.headroom = math.inf
+
+    def input(self, index: int) -> CkksError:
+        p = self._parameters
+        assert p.scale_bits is not None
+        scale = 2.0**p.scale_bits
+        fresh = math.hypot(_norm(p.poly_modulus_degree, ERROR_VARIANCE) / TAIL, self._encoding) / scale
+        return self._seen(CkksError(p.levels, scale, np.full(p.slots, self._magnitude), np.full(p.slots, fresh)))
+
+    def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
+        magnitude, variance = np.zeros(self._parameters.slots), np.zeros(self._parameters.slots)
+        for v, p in zip(values, plains, strict=True):
+            weight = np.abs(self._program.plaintexts[p.index])
+            magnitude += weight * v.magnitude
+            variance += (weight * v.deviation) ** 2 + (v.magnitude * self._encoding / p.scale) ** 2
+        return self._seen(CkksError(values[0].level, values[0].scale * plains[0].scale, magnitude, np.sqrt(variance)))
+
+    def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
+        # The powers of one value carry the same error: deviations add in full.
+        pairs = list(zip(values, scalars, strict=True))
+        magnitude = abs(constant.value) + np.sum([abs(s.value) * v.magnitude for v, s in pairs], axis=0)
+        deviation = np.sum([abs(s.value) * v.deviation + v.magnitude / (2 * s.scale) for v, s in pairs], axis=0)
+        return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, magnitude, deviation))
+
+    def add_plain(self, a: CkksError, plain: Plain) -> CkksError:
+        magnitude = a.magnitude + np.abs(self._program.plaintexts[plain.index])
+        deviation = np.hypot(a.deviation, self._encoding / plain.scale)
+        return self._seen(replace(a, magnitude=magnitude, deviation=deviation))
+
+    def add(self, values: Sequence[CkksError]) -> CkksError:
+        magnitude = np.sum([v.magnitude for v in values], axis=0)
+        deviation = np.sqrt(np.sum([v.deviation**2 for v in values], axis=0))
+        return self._seen(replace(values[0], magnitude=magnitude, deviation=deviation))
+
+    def multiply(self, a: CkksError, b: CkksError) -> CkksError:
+        deviation = a.magnitude * b.deviation + b.magnitude * a.deviation + a.deviation * b.deviation
+        return self._seen(CkksError(a.level, a.scale * b.scale, a.magnitude * b.magnitude, deviation))
+
+    def relinearise(self, a: CkksError) -> CkksError:
+        return self.swap_rows(a)
+
+    def rotate(self, a: CkksError, step: int) -> CkksError:
+        turned = replace(a, magnitude=np.roll(a.magnitude, -step), deviation=np.roll(a.deviation, -step))
+        return self.swap_rows(turned)
+
+    def swap_rows(self, a: CkksError) -> CkksError:
+        added = key_switch_norm(self._parameters, a.level) / TAIL / a.scale
+        return replace(a, deviation=np.hypot(a.deviation, added))
+
+    def switch_modulus(self, a: CkksError) -> CkksError:
+        return self._seen(replace(a, level=a.level - 1))
+
+    def rescale(self, a: CkksError) -> CkksError:
+        scale = a.scale / self._parameters.primes[a.level - 1]
+        added = rounding_norm(self._parameters.poly_modulus_degree) / TAIL / scale
+        return self._seen(replace(a, level=a.level - 1, scale=scale, deviation=np.hypot(a.deviation, added)))
+
+    def _seen(self, value: CkksError) -> CkksError:
+        largest = float(np.max(value.magnitude + TAIL * value.deviation)) * value.scale
+        room = self._parameters.log2_modulus(value.level) - 1 - math.log2(largest)
+        self.headroom = min(self.headroom, room)
+        return value

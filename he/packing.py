@@ -1,0 +1,155 @@
+"""How images and vectors lie in the slots of a ciphertext.
+
+A row of slots is cut into *periods* of `width * lanes` slots: `width` is a layer's number of units, rounded up to a
+power of two, and each unit has `lanes` neighbouring slots, one for each image. A packed vector fills its row
+periodically, so that a rotation within the row is a cyclic rotation of the vector, and nothing needs masking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class PackingError(ValueError):
+    """Slots that do not hold what their layout promises."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The shape of the slots: `rows` x `row_length`, with `lanes` images side by side in a row.
+
+    Attributes:
+        rows: 2 for BFV, 1 for CKKS.
+        row_length: slots in a row, a power of two.
+        lanes: images in a row, a power of two.
+        split_rows: whether the rows hold different images, or copies of the same ones.
+
+    Raises:
+        ValueError: if `lanes` is not a power of two that fits the row.
+    """
+
+    rows: int
+    row_length: int
+    lanes: int = 1
+    split_rows: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1 or self.lanes & (self.lanes - 1) or self.lanes > self.row_length:
+            raise ValueError(f"`lanes` must be a power of two from 1 to {self.row_length}, got {self.lanes}")
+
+    @property
+    def slots(self) -> int:
+        """Length of a slot vector."""
+        return self.rows * self.row_length
+
+    @property
+    def images(self) -> int:
+        """Images that one ciphertext serves."""
+        return self.lanes * (self.rows if self.split_rows else 1)
+
+    def copies(self, width: int) -> int:
+        """How often a vector of `width` units repeats within a row."""
+        return self.row_length // (width * self.lanes)
+
+    def view(self, slots: np.ndarray, width: int) -> np.ndarray:
+        """Slots [..., slots] as [..., row, copy, unit, lane]."""
+        return slots.reshape(*slots.shape[:-1], self.rows, self.copies(width), width, self.lanes)
+
+    def spread(self, vector: np.ndarray) -> np.ndarray:
+        """A vector over units [width], the same for every image, in all its slots [slots]."""
+        return np.tile(np.repeat(vector, self.lanes), self.rows * self.copies(len(vector)))
+
+
+@dataclass(frozen=True, eq=False)
+class InputLayout:
+    """Where the client puts its images: each unit of the first layer finds its own inputs in its own slots.
+
+    Input k of unit j (a *tap*: one pixel under a kernel, or one pixel of all for a dense layer) lies in unit j's slot
+    of some copy of some ciphertext, so the first linear layer is a slotwise product and a sum over copies.
+
+    Attributes:
+        packing: the slots.
+        features: length of a flattened image.
+        gather: [width, taps] indices into the flattened image, -1 where a unit has fewer taps.
+    """
+
+    packing: Packing
+    features: int
+    gather: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.gather.ndim != 2 or self.gather.min() < -1 or self.gather.max() >= self.features:
+            raise ValueError(f"`gather` must be [width, taps] with indices from -1 to {self.features - 1}")
+        self.gather.setflags(write=False)
+
+    @property
+    def width(self) -> int:
+        """Units of the first layer, a power of two."""
+        return self.gather.shape[0]
+
+    @property
+    def taps_per_ciphertext(self) -> int:
+        """Copies of the period that hold different taps: all in a row, and in both rows where they are not split."""
+        return self.packing.copies(self.width) * (1 if self.packing.split_rows else self.packing.rows)
+
+    @property
+    def ciphertexts(self) -> int:
+        """Ciphertexts that carry one batch of images."""
+        return -(-self.gather.shape[1] // self.taps_per_ciphertext)
+
+    def pack(self, images: np.ndarray) -> np.ndarray:
+        """Slot vectors for images [batch, features], batch from 1 to `packing.images`.
+
+        Returns:
+            [ciphertexts, slots] in the images' dtype; lanes without an image hold zeros.
+        """
+        padded = np.zeros((self.packing.images, self.features + 1), images.dtype)  # column -1 is the absent tap
+        padded[: len(images), : self.features] = images
+        per_row = padded.reshape(-1, self.packing.lanes, self.features + 1)  # [1 or rows, lane, feature]
+        taps = self.by_tap(self.gather, -1)  # [ciphertext, row, copy, unit]
+        by_row = [per_row[row % len(per_row)][:, taps[:, row]] for row in range(self.packing.rows)]
+        packed = np.moveaxis(np.stack(by_row, axis=2), 0, -1)  # [ciphertext, row, copy, unit, lane]
+        return packed.reshape(self.ciphertexts, self.packing.slots)
+
+    def by_tap(self, values: np.ndarray, absent: int) -> np.ndarray:
+        """Arrange per-tap values [width, taps] as [ciphertext, row, copy, unit], with `absent` past the last tap."""
+        packing, (width, taps) = self.packing, values.shape
+        copies = packing.copies(width)
+        total = self.ciphertexts * self.taps_per_ciphertext
+        padded = np.full((total, width), absent, values.dtype)
+        padded[:taps] = values.T
+        arranged = padded.reshape(self.ciphertexts, -1, copies, width)
+        return np.broadcast_to(arranged, (self.ciphertexts, packing.rows, copies, width))
+
+
+@dataclass(frozen=True)
+class OutputLayout:
+    """Where the client finds the logits: unit j of every period, all copies alike.
+
+    Attributes:
+        packing: the slots.
+        width: units in a period.
+        outputs: the first so many units are logits.
+    """
+
+    packing: Packing
+    width: int
+    outputs: int
+
+    def unpack(self, slots: np.ndarray, images: int, tolerance: float = 0.0) -> np.ndarray:
+        """Logits [images, outputs] from a slot vector.
+
+        Raises:
+            PackingError: if the copies of a logit differ by more than `tolerance`: then this is not a result.
+        """
+        view = self.packing.view(slots, self.width)  # [row, copy, unit, lane]
+        if not self.packing.split_rows:
+            view = view.reshape(1, -1, *view.shape[2:])
+        # nan compares false, so an overflow in the decoder fails this test too.
+        if not np.all(np.abs(view - view[:, :1]) <= tolerance):
+            raise PackingError(
+                "the copies of the decrypted logits disagree: the ciphertext was damaged, or made under another key"
+            )
+        return np.moveaxis(view[:, 0], -1, 1).reshape(-1, self.width)[:images, : self.outputs]

@@ -1,0 +1,256 @@
+"""Tables as polynomials over Z_t, and their evaluation with few products.
+
+Every function on D points of a prime field Z_t is a polynomial of degree below D. `plan_table` interpolates it and cuts
+it into a Paterson-Stockmeyer tree: with the powers x, ..., x^k ("baby steps") and x^2k, x^4k, ... ("giant steps"), a
+*monic* polynomial of degree k(2^m - 1) needs only 2^(m-1) - 1 further products (Paterson and Stockmeyer, *SIAM J.
+Comput.* 2(1), 1973, section 2). A table is worth something only on its own points, so the polynomial may be chosen
+monic: adding a monic multiple of the polynomial that vanishes on all D points changes no table entry.
+
+A table with f(-x) = f(x), or f(-x) + f(x) constant, is a polynomial in x^2 (times x): half the degree for one or two
+products more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+V = TypeVar("V")
+
+
+class RingAlgebra(Protocol[V]):
+    """The operations that evaluating a polynomial needs; a recorder and every evaluator provide them."""
+
+    def multiply(self, a: V, b: V) -> V:
+        """Product, not relinearised."""
+
+    def relinearise(self, a: V) -> V:
+        """Bring a sum of products back to two polynomials."""
+
+    def add(self, values: Sequence[V]) -> V:
+        """Sum of at least one value."""
+
+    def scalar_dot(self, values: Sequence[V], scalars: Sequence[float], constant: float) -> V:
+        """Sum of scalar multiples, plus a constant; scalars are plain numbers that every slot shares."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A polynomial of degree at most k, coefficients ascending: a scalar combination of the baby steps."""
+
+    coefficients: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """(x^(k 2^giant) + cofactor(x)) * quotient(x) + remainder(x), all monic, cofactor of degree below k."""
+
+    giant: int
+    cofactor: Leaf
+    quotient: Leaf | Branch
+    remainder: Leaf | Branch
+
+
+Symmetry = Literal["none", "even", "odd"]
+
+
+@dataclass(frozen=True)
+class TablePolynomial:
+    """An evaluation plan for one table.
+
+    Attributes:
+        modulus: the prime t.
+        symmetry: `"none"`: p(x) = tree(x); `"even"`: p(x) = tree(x^2); `"odd"`: p(x) = x * tree(x^2) + constant.
+        constant: value at 0 of an odd plan, else 0.
+        baby_steps: k.
+        tree: the polynomial, cut up.
+    """
+
+    modulus: int
+    symmetry: Symmetry
+    constant: int
+    baby_steps: int
+    tree: Leaf | Branch
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the polynomial does not depend on x at all."""
+        return isinstance(self.tree, Leaf) and not any(self.tree.coefficients[1:]) and self.symmetry != "odd"
+
+    @property
+    def giant_steps(self) -> int:
+        """Number of giant powers x^2k, x^4k, ... that the tree uses."""
+        return self.tree.giant if isinstance(self.tree, Branch) else 0
+
+    @property
+    def products(self) -> int:
+        """Ciphertext-ciphertext products of one evaluation."""
+        return _products(self.baby_steps, self.giant_steps + 1) + {"none": 0, "even": 1, "odd": 2}[self.symmetry]
+
+    @property
+    def depth(self) -> int:
+        """Products on the longest path."""
+        return _depth(self.baby_steps, self.giant_steps + 1) + {"none": 0, "even": 1, "odd": 2}[self.symmetry]
+
+    def evaluate(self, algebra: RingAlgebra[V], x: V) -> V:
+        """The table's polynomial at `x`, by the operations of `algebra`; the result is relinearised."""
+        argument = x if self.symmetry == "none" else _square(algebra, x)
+        babies = _powers(algebra, argument, self.baby_steps)
+        giants = [babies[-1]]
+        for _ in range(self.giant_steps):
+            giants.append(_square(algebra, giants[-1]))
+
+        def combine(node: Leaf, otherwise: V | None = None) -> V:
+            """The leaf's polynomial in the baby steps; plus `otherwise`, which also carries a leaf that is constant."""
+            constant, *scalars = node.coefficients
+            used = [(v, c) for v, c in zip(babies, scalars, strict=False) if c]
+            if not used and otherwise is not None:
+                return algebra.scalar_dot([otherwise], [1], constant)
+            combined = algebra.scalar_dot([v for v, _ in used], [c for _, c in used], constant)
+            return combined if otherwise is None else algebra.add([combined, otherwise])
+
+        def summands(node: Leaf | Branch) -> list[V]:
+            """Terms whose sum is the node. Products stay unrelinearised, so that one relinearisation serves a sum."""
+            if isinstance(node, Leaf):
+                return [combine(node)]
+            factor = combine(node.cofactor, giants[node.giant])
+            return [algebra.multiply(factor, total(node.quotient)), *summands(node.remainder)]
+
+        def total(node: Leaf | Branch) -> V:
+            terms = summands(node)
+            return terms[0] if isinstance(node, Leaf) else algebra.relinearise(algebra.add(terms))
+
+        result = total(self.tree)
+        if self.symmetry == "odd":
+            product = algebra.relinearise(algebra.multiply(x, result))
+            result = algebra.scalar_dot([product], [1], self.constant)
+        return result
+
+
+def plan_table(points: Sequence[int], values: Sequence[int], modulus: int) -> TablePolynomial:
+    """Choose the cheapest plan for the table that maps each of `points` to the value beside it.
+
+    Args:
+        points: distinct integers modulo t.
+        values: as many integers; they are taken modulo t.
+        modulus: the prime t.
+
+    Returns:
+        A plan whose polynomial equals the table on every point; off the points its value is unspecified.
+
+    Raises:
+        ValueError: if there are no points, they repeat modulo t, or the lengths differ.
+    """
+    if not points or len(points) != len(values):
+        raise ValueError(
+            f"`points` and `values` must be equally many and at least one, got {len(points)}, {len(values)}"
+        )
+    table = {x % modulus: y % modulus for x, y in zip(points, values, strict=True)}
+    if len(table) != len(points):
+        raise ValueError(f"`points` must be distinct modulo {modulus}: the table has {len(points)} points")
+    plans = [_plan(list(table), list(table.values()), modulus, "none", 0)]
+    mirrored = {x: table.get(-x % modulus) for x in table}
+    if all(mirrored[x] == y for x, y in table.items()):
+        half = {x * x % modulus: y for x, y in table.items()}
+        plans.append(_plan(list(half), list(half.values()), modulus, "even", 0))
+    offset = table.get(0)
+    if offset is not None and all(
+        y is not None and (y + table[x] - 2 * offset) % modulus == 0 for x, y in mirrored.items()
+    ):
+        half = {x * x % modulus: (y - offset) * pow(x, -1, modulus) % modulus for x, y in table.items() if x}
+        if half:
+            plans.append(_plan(list(half), list(half.values()), modulus, "odd", offset))
+    return min(plans, key=lambda plan: _cost(plan.products, plan.depth))
+
+
+def interpolate(points: Sequence[int], values: Sequence[int], modulus: int) -> list[int]:
+    """Coefficients, ascending, of the polynomial of degree below D through D points over Z_t (Newton's form)."""
+    t, differences = modulus, list(values)
+    for order in range(1, len(points)):
+        for i in range(len(points) - 1, order - 1, -1):
+            inverse = pow(points[i] - points[i - order], -1, t)
+            differences[i] = (differences[i] - differences[i - 1]) * inverse % t
+    coefficients = [differences[-1]]
+    for x, d in zip(reversed(points[:-1]), reversed(differences[:-1]), strict=True):
+        coefficients = _times_linear(coefficients, x, t)
+        coefficients[0] = (coefficients[0] + d) % t
+    return coefficients
+
+
+def _plan(points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int) -> TablePolynomial:
+    coefficients = interpolate(points, values, t)
+    while len(coefficients) > 2 and coefficients[-1] == 0:
+        coefficients.pop()
+    k, m = _shape(len(points), len(coefficients) - 1)
+    if m == 1:
+        return TablePolynomial(t, symmetry, constant, k, Leaf(tuple(coefficients)))
+    # Monic of degree d = k(2^m - 1): add x^(d - D) * prod(x - point), which is 0 wherever the table is defined.
+    vanishing = [1]
+    for x in points:
+        vanishing = _times_linear(vanishing, x, t)
+    padding = k * (2**m - 1) - len(points)
+    monic = [0] * padding + vanishing
+    for i, c in enumerate(coefficients):
+        monic[i] = (monic[i] + c) % t
+    return TablePolynomial(t, symmetry, constant, k, _cut(monic, k, m, t))
+
+
+def _cut(p: list[int], k: int, m: int, t: int) -> Leaf | Branch:
+    """Paterson and Stockmeyer's recursion for a monic p of degree k(2^m - 1)."""
+    if m == 1:
+        return Leaf(tuple(p))
+    split = k * 2 ** (m - 1)
+    quotient, remainder = p[split:], p[:split]
+    # p = x^split * q + r; then r - x^(deg q) = cofactor * q + s makes p = (x^split + cofactor) * q + (s + x^(deg q)).
+    degree = len(quotient) - 1
+    remainder[degree] = (remainder[degree] - 1) % t
+    cofactor, s = _divide_by_monic(remainder, quotient, t)
+    return Branch(m - 1, Leaf(tuple(cofactor)), _cut(quotient, k, m - 1, t), _cut([*s, 1], k, m - 1, t))
+
+
+def _divide_by_monic(p: list[int], divisor: list[int], t: int) -> tuple[list[int], list[int]]:
+    remainder, degree = list(p), len(divisor) - 1
+    quotient = [0] * (len(p) - degree)
+    for i in range(len(quotient) - 1, -1, -1):
+        quotient[i] = factor = remainder[i + degree]
+        for j, c in enumerate(divisor):
+            remainder[i + j] = (remainder[i + j] - factor * c) % t
+    return quotient, remainder[:degree]
+
+
+def _times_linear(p: list[int], root: int, t: int) -> list[int]:
+    return [(low - root * c) % t for low, c in zip([0, *p], [*p, 0], strict=True)]
+
+
+def _shape(points: int, degree: int) -> tuple[int, int]:
+    """Baby steps k and tree height m of the cheapest plan for a table of so many points and that natural degree."""
+    plain = (max(degree, 1), 1)
+    monic = ((k, m) for m in range(2, 14) for k in range(1, points + 1) if k * (2**m - 1) >= points)
+    return min([plain, *monic], key=lambda shape: _cost(_products(*shape), _depth(*shape)))
+
+
+def _products(k: int, m: int) -> int:
+    return (k - 1) + (m - 1) + (2 ** (m - 1) - 1)
+
+
+def _depth(k: int, m: int) -> int:
+    return (k - 1).bit_length() + (m if m > 1 else 0)
+
+
+def _cost(products: int, depth: int) -> tuple[int, int]:
+    # A product costs about as much as there are primes in the modulus, and every level of depth needs its share of one.
+    return products * depth, depth
+
+
+def _square(algebra: RingAlgebra[V], x: V) -> V:
+    return algebra.relinearise(algebra.multiply(x, x))
+
+
+def _powers(algebra: RingAlgebra[V], x: V, highest: int) -> list[V]:
+    """x, x^2, ..., x^highest, each at the least depth."""
+    powers = [x]
+    for exponent in range(2, highest + 1):
+        half = exponent // 2
+        powers.append(algebra.relinearise(algebra.multiply(powers[exponent - half - 1], powers[half - 1])))
+    return powers

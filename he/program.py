@@ -1,0 +1,347 @@
+"""A program over packed slot vectors, as a value: a list of operations, interpreted by any algebra.
+
+The same program is read by many: one algebra computes in the clear, one bounds the noise, one places modulus switches,
+one counts the cost, and an engine evaluates it on ciphertexts. `run` is the only interpreter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A packed plaintext operand: index into `Program.plaintexts`, and what an engine needs to encode it.
+
+    `level` (data primes of the value it meets) and `scale` (CKKS) are 0 until `he.levels` has placed the operation.
+    """
+
+    index: int
+    level: int = 0
+    scale: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A plain number that all slots share, with the level and scale at which CKKS encodes it."""
+
+    value: float
+    level: int = 0
+    scale: float = 0.0
+
+
+@dataclass(frozen=True)
+class Input:
+    """The `index`-th fresh ciphertext."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class PlainDot:
+    """Sum over i of args[i] * plains[i], slot by slot."""
+
+    args: tuple[int, ...]
+    plains: tuple[Plain, ...]
+
+
+@dataclass(frozen=True)
+class ScalarDot:
+    """Sum over i of scalars[i] * args[i], plus `constant`."""
+
+    args: tuple[int, ...]
+    scalars: tuple[Scalar, ...]
+    constant: Scalar
+
+
+@dataclass(frozen=True)
+class AddPlain:
+    """args[0] + plain."""
+
+    args: tuple[int]
+    plain: Plain
+
+
+@dataclass(frozen=True)
+class Add:
+    """Sum of all args."""
+
+    args: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """args[0] * args[1], of three polynomials until relinearised."""
+
+    args: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Relinearise:
+    """Back from three polynomials to two."""
+
+    args: tuple[int]
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """Every row of slots, `step` places to the left."""
+
+    args: tuple[int]
+    step: int
+
+
+@dataclass(frozen=True)
+class SwapRows:
+    """Exchange the two rows of BFV slots."""
+
+    args: tuple[int]
+
+
+@dataclass(frozen=True)
+class SwitchModulus:
+    """Drop the last data prime; the value, and in CKKS the scale, stay."""
+
+    args: tuple[int]
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """CKKS: drop the last data prime and divide the scale by it."""
+
+    args: tuple[int]
+
+
+Operation = (
+    Input | PlainDot | ScalarDot | AddPlain | Add | Multiply | Relinearise | Rotate | SwapRows | SwitchModulus | Rescale
+)
+
+
+class Algebra(Protocol[V]):
+    """What a program's operations mean, on values of type V."""
+
+    def input(self, index: int) -> V:
+        """The `index`-th input."""
+
+    def plain_dot(self, values: Sequence[V], plains: Sequence[Plain]) -> V:
+        """Sum of slotwise products with packed plaintexts."""
+
+    def scalar_dot(self, values: Sequence[V], scalars: Sequence[Scalar], constant: Scalar) -> V:
+        """Sum of scalar multiples, plus a constant."""
+
+    def add_plain(self, a: V, plain: Plain) -> V:
+        """A packed plaintext added."""
+
+    def add(self, values: Sequence[V]) -> V:
+        """Sum of at least one value."""
+
+    def multiply(self, a: V, b: V) -> V:
+        """Slotwise product, of three polynomials."""
+
+    def relinearise(self, a: V) -> V:
+        """Back to two polynomials."""
+
+    def rotate(self, a: V, step: int) -> V:
+        """Every row, `step` slots to the left."""
+
+    def swap_rows(self, a: V) -> V:
+        """The two rows exchanged."""
+
+    def switch_modulus(self, a: V) -> V:
+        """One prime fewer."""
+
+    def rescale(self, a: V) -> V:
+        """One prime fewer, and the scale divided by it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Operations in order; operation i defines value i.
+
+    Attributes:
+        slots: length of every slot vector.
+        inputs: number of input ciphertexts.
+        operations: each refers to earlier values only.
+        plaintexts: packed operands, int64 (BFV, modulo t) or float64 (CKKS), each [slots] and read-only.
+        output: the value that is the result.
+
+    Raises:
+        ValueError: if an operation refers to a value, an input or a plaintext that is not there.
+    """
+
+    slots: int
+    inputs: int
+    operations: tuple[Operation, ...]
+    plaintexts: tuple[np.ndarray, ...] = field(repr=False)
+    output: int
+
+    def __post_init__(self) -> None:
+        for position, operation in enumerate(self.operations):
+            if not all(0 <= a < position for a in arguments(operation)):
+                raise ValueError(f"operation {position} refers to a later value: {operation}")
+            if isinstance(operation, Input) and not 0 <= operation.index < self.inputs:
+                raise ValueError(f"operation {position} reads input {operation.index} of {self.inputs}")
+            if not all(0 <= p.index < len(self.plaintexts) for p in plains(operation)):
+                raise ValueError(f"operation {position} refers to a plaintext that is not there: {operation}")
+        if not 0 <= self.output < len(self.operations):
+            raise ValueError(f"`output` must be one of {len(self.operations)} values, got {self.output}")
+        for plaintext in self.plaintexts:
+            if plaintext.shape != (self.slots,):
+                raise ValueError(f"plaintexts must have shape ({self.slots},), got {plaintext.shape}")
+            plaintext.setflags(write=False)
+
+    @cached_property
+    def last_use(self) -> tuple[int, ...]:
+        """For every value the position of the last operation that reads it, so that `run` can let go of it."""
+        last = list(range(len(self.operations)))
+        for position, operation in enumerate(self.operations):
+            for a in arguments(operation):
+                last[a] = position
+        last[self.output] = len(self.operations)
+        return tuple(last)
+
+    @cached_property
+    def rotation_steps(self) -> frozenset[int]:
+        """Distinct steps that need a Galois key."""
+        return frozenset(op.step for op in self.operations if isinstance(op, Rotate))
+
+    @cached_property
+    def swaps_rows(self) -> bool:
+        """Whether the key of the row swap is needed."""
+        return any(isinstance(op, SwapRows) for op in self.operations)
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often every kind of operation occurs, and under "plain products" the terms of all `PlainDot`s."""
+        counts = Counter(type(op).__name__ for op in self.operations)
+        counts["plain products"] = sum(len(op.plains) for op in self.operations if isinstance(op, PlainDot))
+        return counts
+
+
+def arguments(operation: Operation) -> tuple[int, ...]:
+    """The values that an operation reads."""
+    return () if isinstance(operation, Input) else operation.args
+
+
+def plains(operation: Operation) -> tuple[Plain, ...]:
+    """The packed plaintexts that an operation reads."""
+    match operation:
+        case PlainDot(_, operands):
+            return operands
+        case AddPlain(_, operand):
+            return (operand,)
+    return ()
+
+
+def run(program: Program, algebra: Algebra[V]) -> V:
+    """Interpret the program; values are released after their last use."""
+    values: dict[int, V] = {}
+    for position, operation in enumerate(program.operations):
+        values[position] = apply(algebra, operation, [values[a] for a in arguments(operation)])
+        for a in {*arguments(operation), position}:
+            if program.last_use[a] <= position:
+                del values[a]
+    return values[program.output]
+
+
+def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
+    """One operation's meaning in `algebra`."""
+    match operation:
+        case Input(index):
+            return algebra.input(index)
+        case PlainDot(_, operands):
+            return algebra.plain_dot(args, operands)
+        case ScalarDot(_, scalars, constant):
+            return algebra.scalar_dot(args, scalars, constant)
+        case AddPlain(_, operand):
+            return algebra.add_plain(args[0], operand)
+        case Add():
+            return algebra.add(args)
+        case Multiply():
+            return algebra.multiply(args[0], args[1])
+        case Relinearise():
+            return algebra.relinearise(args[0])
+        case Rotate(_, step):
+            return algebra.rotate(args[0], step)
+        case SwapRows():
+            return algebra.swap_rows(args[0])
+        case SwitchModulus():
+            return algebra.switch_modulus(args[0])
+        case Rescale():
+            return algebra.rescale(args[0])
+
+
+class Recorder:
+    """An algebra whose values are positions: interpreting by it writes a program down.
+
+    The numbers that `he.polynomial` hands over are wrapped as `Scalar`s on the way.
+    """
+
+    def __init__(self, plaintexts: Iterable[np.ndarray] = ()) -> None:
+        self._operations: list[Operation] = []
+        self._plaintexts = list(plaintexts)
+        self._inputs = 0
+
+    def plaintext(self, slots: np.ndarray) -> Plain:
+        """Keep a packed operand and return its name."""
+        self._plaintexts.append(slots)
+        return Plain(len(self._plaintexts) - 1)
+
+    def input(self, index: int) -> int:
+        self._inputs = max(self._inputs, index + 1)
+        return self._record(Input(index))
+
+    def plain_dot(self, values: Sequence[int], plains: Sequence[Plain]) -> int:
+        return self._record(PlainDot(tuple(values), tuple(plains)))
+
+    def scalar_dot(self, values: Sequence[int], scalars: Sequence[float | Scalar], constant: float | Scalar) -> int:
+        return self._record(ScalarDot(tuple(values), tuple(_scalar(s) for s in scalars), _scalar(constant)))
+
+    def add_plain(self, a: int, plain: Plain) -> int:
+        return self._record(AddPlain((a,), plain))
+
+    def add(self, values: Sequence[int]) -> int:
+        return values[0] if len(values) == 1 else self._record(Add(tuple(values)))
+
+    def multiply(self, a: int, b: int) -> int:
+        return self._record(Multiply((a, b)))
+
+    def relinearise(self, a: int) -> int:
+        return self._record(Relinearise((a,)))
+
+    def rotate(self, a: int, step: int) -> int:
+        return self._record(Rotate((a,), step)) if step else a
+
+    def swap_rows(self, a: int) -> int:
+        return self._record(SwapRows((a,)))
+
+    def switch_modulus(self, a: int) -> int:
+        return self._record(SwitchModulus((a,)))
+
+    def rescale(self, a: int) -> int:
+        return self._record(Rescale((a,)))
+
+    def program(self, slots: int, output: int) -> Program:
+        """The program recorded so far."""
+        return Program(slots, self._inputs, tuple(self._operations), tuple(self._plaintexts), output)
+
+    def _record(self, operation: Operation) -> int:
+        self._operations.append(operation)
+        return len(self._operations) - 1
+
+
+def placed(operand: Plain, level: int, scale: float = 0.0) -> Plain:
+    """The operand with the level and scale at which it is to be encoded."""
+    return replace(operand, level=level, scale=scale)
+
+
+def _scalar(number: float | Scalar) -> Scalar:
+    return number if isinstance(number, Scalar) else Scalar(number)
