@@ -37,18 +37,20 @@ RING_DEGREES = (4096, 8192, 16384, 32768)
 #: At insecure parameters, for tests, rings may be as small as they like.
 INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
 
+MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
 MAX_PRIMES = 32  # data primes: twice what 128-bit security admits at the largest ring
 MIN_SCALE_BITS = 22  # below this CKKS's rounding drowns the weights of a network
 
 Build = Callable[[Packing], tuple[Program, InputLayout, OutputLayout]]
 
 
-def compile_exact(network: IntNetwork, *, images: int = 1, security: Security = "128") -> Circuit:
+def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Security = "128") -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
     Args:
         network: every value before a table and every logit must lie within (-t/2, t/2), t = 65537.
-        images: how many images one evaluation serves at least; rounded up to what the slots hold evenly.
+        images: how many images one evaluation serves at least, rounded up to what the slots hold evenly; None for as
+            many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         security: `"128"`, or `"insecure"` for tests.
 
     Raises:
@@ -74,7 +76,7 @@ def compile_exact(network: IntNetwork, *, images: int = 1, security: Security = 
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
         try:
-            program, input_layout, output_layout = build(_packing("bfv", N, images))
+            program, input_layout, output_layout = build(_packing("bfv", N, images, plan))
             placed, parameters, budget = _fit_bfv(program, N, security)
         except ParameterError as refusal:
             refusals.append(str(refusal))
@@ -91,7 +93,7 @@ def compile_exact(network: IntNetwork, *, images: int = 1, security: Security = 
 def compile_approximate(
     graph: Graph,
     *,
-    images: int = 1,
+    images: int | None = 1,
     input_range: tuple[float, float] = (0.0, 1.0),
     max_error: float = 0.1,
     security: Security = "128",
@@ -100,7 +102,7 @@ def compile_approximate(
 
     Args:
         graph: activations must be `square` or `polynomial`.
-        images: how many images one evaluation serves at least.
+        images: as for `compile_exact`.
         input_range: values that an input may take; the client refuses others.
         max_error: largest error of a logit, as bounded for the worst input, that the parameters may cause.
         security: `"128"`, or `"insecure"` for tests.
@@ -120,7 +122,7 @@ def compile_approximate(
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
         try:
             program, input_layout, output_layout = _build(
-                plan, _packing("ckks", N, images), lambda weights: weights, _activate_polynomial
+                plan, _packing("ckks", N, images, plan), lambda weights: weights, _activate_polynomial
             )
             magnitude = max(abs(input_range[0]), abs(input_range[1]))
             placed, parameters, error = _fit_ckks(program, N, magnitude, max_error, security)
@@ -150,16 +152,10 @@ def _build(
     encode: Callable[[np.ndarray], np.ndarray],
     activate: Callable[[Recorder, int, Stage], int],
 ) -> tuple[Program, InputLayout, OutputLayout]:
-    """Record the stages; raises ParameterError where a layer is wider than a row."""
+    """Record the stages."""
     recorder = Recorder()
     first = plan[0]
     assert isinstance(first, LinearMap)
-    for stage in plan:
-        if isinstance(stage, LinearMap) and _width(stage) * packing.lanes > packing.row_length:
-            raise ParameterError(
-                f"N={2 * packing.row_length}: a layer of {len(stage.bias)} units for {packing.images} image(s) is "
-                f"wider than a row of {packing.row_length} slots"
-            )
     layout = InputLayout(packing, first.weight.shape[1], _gather(first))
     value = _first_layer(recorder, first, layout, encode)
     width, outputs = layout.width, len(first.bias)
@@ -253,7 +249,11 @@ def _gather(linear: LinearMap) -> np.ndarray:
 
 
 def _width(linear: LinearMap) -> int:
-    return 1 << (len(linear.bias) - 1).bit_length()
+    return _power_of_two(len(linear.bias))
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << (least - 1).bit_length()
 
 
 _POLYNOMIALS = frozenset({"square", "polynomial"})
@@ -275,15 +275,31 @@ def _activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
 # ---------------------------------------------------------------------------------------------- choosing parameters
 
 
-def _packing(scheme: Scheme, N: int, images: int) -> Packing:
+def _packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
     """The smallest packing for so many images; two rows are used for different images before lanes are."""
-    rows = 2 if scheme == "bfv" else 1
+    rows, row_length = (2 if scheme == "bfv" else 1), N // 2
+    widest = max(_width(stage) for stage in plan if isinstance(stage, LinearMap))
+    if widest > row_length:
+        raise ParameterError(
+            f"N={N}: a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots"
+        )
+    if images is None:
+        # Lanes take the place of copies, which spread taps: each doubling of the lanes doubles the ciphertexts.
+        first = plan[0]
+        assert isinstance(first, LinearMap)
+        taps = _gather(first).shape[1]
+        most = row_length // widest
+        copies = -(-taps // MAX_REQUEST_CIPHERTEXTS)
+        lanes = max(1, min(most, row_length // (_width(first) * _power_of_two(copies))))
+        return Packing(rows, row_length, lanes, split_rows=rows == 2)
     split = rows == 2 and images > 1
-    per_row = -(-images // rows) if split else images
-    lanes = 1 << (per_row - 1).bit_length()
-    if lanes > N // 2:
-        raise ParameterError(f"N={N}: {images} images are more than a row of {N // 2} slots has lanes")
-    return Packing(rows, N // 2, lanes, split)
+    lanes = _power_of_two(-(-images // rows) if split else images)
+    if widest * lanes > row_length:
+        raise ParameterError(
+            f"N={N}: {images} images side by side in a layer of {widest} units, as a power of two, are wider than a "
+            f"row of {row_length} slots"
+        )
+    return Packing(rows, row_length, lanes, split)
 
 
 def _fit_bfv(program: Program, N: int, security: Security) -> tuple[Program, Parameters, float]:
@@ -414,6 +430,6 @@ def _interface(
     )
 
 
-def _require_images(images: int) -> None:
-    if images < 1:
-        raise ValueError(f"`images` must be at least 1, got {images}")
+def _require_images(images: int | None) -> None:
+    if images is not None and images < 1:
+        raise ValueError(f"`images` must be at least 1, or None, got {images}")

@@ -1,0 +1,53 @@
+# Every target makes the environment that it needs; nothing has to be installed by hand but Python 3.11 or newer.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help table test lint format test-slow train clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+table: $(VENV)/table.stamp  ## measure Table 3.1 on the embedded digits (ARGS="--dataset mnist --data DIR" for MNIST)
+	$(BIN)/python -m bench table --json results/table.json --plot results/table.png $(ARGS)
+
+test: lint  ## lint, type-check, and run the tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/test.stamp  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-slow: $(VENV)/test.stamp  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+train: $(VENV)/test.stamp  ## train all shipped networks anew (MNIST's need INTNN_DATA or a network)
+	for name in $$($(BIN)/python -m plaintext_models.train --list); do \
+		$(BIN)/python -m plaintext_models.train $$name $(ARGS) || exit 1; done
+
+clean:  ## remove the environment and all results
+	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ...'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/table.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what the table needs into $(VENV) ...'
+	$(INSTALL) --editable '.[he,data,bench]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what the tests need into $(VENV), torch included ...'
+	$(INSTALL) --editable '.[he,data,train,bench,test]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Measurements: encrypted beside plain, ours beside others, each with the yardstick of the same run."""

@@ -1,0 +1,202 @@
+"""Table 3.1: the same network in the clear and on encrypted data."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.rows import TITLES, Row
+from bench.timing import median_seconds, peak_rss_bytes, seal_rotate_ms, timed
+from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
+from intnn import Graph, IntNetwork
+from plaintext_models import shipped
+from plaintext_models.datasets import Dataset
+
+#: The shipped networks of each path, as suffixes to the name of the data set.
+NETWORKS = {"exact": ("table-mlp", "table-cnn"), "ckks": ("square-cnn",)}
+
+SINGLE_REQUESTS = 5  # single-image requests whose median is the latency
+PLAIN_REPEATS = 100
+
+#: Told after every step: what is being done, and which share of the row is done.
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One row to measure.
+
+    Attributes:
+        path: "exact" or "ckks".
+        network: name of a shipped network.
+        dataset: where the images come from.
+        picked: indices into the held-out split, in the order in which they are evaluated.
+        seed: what `picked` was drawn with.
+    """
+
+    path: str
+    network: str
+    dataset: Dataset
+    picked: np.ndarray
+    seed: int
+
+
+def jobs(dataset: Dataset, path: str, images: int | None, seed: int) -> list[Job]:
+    """The rows that `path` ("exact", "ckks" or "all") asks for, on images drawn from the held-out split.
+
+    Args:
+        dataset: digits or MNIST.
+        path: which evaluation.
+        images: how many images; None for all of the digits, and 256 of MNIST.
+        seed: for the choice of images.
+
+    Raises:
+        ValueError: if `images` is not between 1 and the size of the split.
+    """
+    available = len(dataset.test_images)
+    count = min(available, 360 if dataset.name == "digits" else 256) if images is None else images
+    if not 1 <= count <= available:
+        raise ValueError(f"`--images` must lie in [1, {available}] for {dataset.name}, got {count}")
+    picked = np.random.default_rng(seed).permutation(available)[:count]
+    paths = tuple(NETWORKS) if path == "all" else (path,)
+    return [Job(p, f"{dataset.name}-{kind}", dataset, picked, seed) for p in paths for kind in NETWORKS[p]]
+
+
+def measure(job: Job, report: Report) -> Row:
+    """Evaluate the job's network in the clear and encrypted, one image at a time and in full batches."""
+    report("plain", 0.0)
+    model = shipped.load(job.network)
+    images = _as_input(model, job.dataset.test_images)
+    labels = job.dataset.test_labels
+    chosen, truth = images[job.picked], labels[job.picked]
+    plain_logits = model.logits(chosen)
+    plain_seconds = median_seconds(lambda: model.predict(chosen[:1]), PLAIN_REPEATS)
+    rotate_ms = seal_rotate_ms()
+
+    report("compiling for one image", 0.05)
+    circuit = _compile(model, 1)
+    report("making keys", 0.1)
+    single, client_bytes = _Session.open(circuit)
+    trials = []
+    for i in range(min(SINGLE_REQUESTS, len(chosen))):
+        report(f"image {i + 1} alone", 0.15 + 0.04 * i)
+        trials.append(single.ask(chosen[i : i + 1]))
+    encrypt_s, evaluate_s, decrypt_s = (statistics.median(getattr(t, f) for t in trials) for f in _SECONDS)
+    single_logits = np.concatenate([t.logits for t in trials])
+
+    report("compiling for a full batch", 0.35)
+    session, _ = _Session.open(_compile(model, min(len(chosen), _capacity(model))))
+    step = session.circuit.interface.images
+    answers = []
+    for start in range(0, len(chosen), step):
+        report(f"batches of {step} images", 0.4 + 0.6 * start / len(chosen))
+        answers.append(session.ask(chosen[start : start + step]))
+    logits = np.concatenate([a.logits for a in answers])
+    full = [a for a in answers if len(a.logits) == step] or answers
+
+    errors = np.abs(logits - plain_logits).max(axis=1)
+    errors[: len(trials)] = np.maximum(
+        errors[: len(trials)], np.abs(single_logits - plain_logits[: len(trials)]).max(1)
+    )
+    predictions = logits.argmax(axis=1)
+    parameters = circuit.parameters
+    return Row(
+        row="inference",
+        path=job.path,
+        dataset=job.dataset.name,
+        network=job.network,
+        n_images=len(chosen),
+        plain_seconds_per_image=plain_seconds,
+        encrypted_seconds_per_image=encrypt_s + evaluate_s + decrypt_s,
+        encrypt_s=encrypt_s,
+        evaluate_s=evaluate_s,
+        decrypt_s=decrypt_s,
+        keygen_s=single.keygen_s,
+        accuracy_plain=float((plain_logits.argmax(axis=1) == truth).mean()),
+        accuracy_encrypted=float((predictions == truth).mean()),
+        exact_mismatches=int((errors > 0).sum()) if job.path == "exact" else None,
+        prediction_mismatches=int((predictions != plain_logits.argmax(axis=1)).sum()),
+        largest_logit_error=float(errors.max()),
+        accuracy_plain_test_split=float((model.predict(images) == labels).mean()),
+        n_test_split=len(images),
+        security_bits=parameters.security_bits,
+        poly_modulus_degree=parameters.poly_modulus_degree,
+        coeff_modulus_bits=parameters.coeff_modulus_bits,
+        ciphertext_bytes_in=trials[0].request_bytes,
+        ciphertext_bytes_out=trials[0].response_bytes,
+        evaluation_key_bytes=client_bytes,
+        engine=single.server.engine.name,
+        threads=single.server.engine.threads,
+        peak_rss_bytes=peak_rss_bytes(),
+        seal_rotate_ms=rotate_ms,
+        evaluate_units=1000 * evaluate_s / rotate_ms,
+        batch_images=step,
+        batch_seconds_per_image=statistics.median(a.seconds / len(a.logits) for a in full),
+        batch_evaluate_s=statistics.median(a.evaluate_s for a in full),
+        seed=job.seed,
+        explanation=circuit.explain(),
+    )
+
+
+def not_measured() -> Iterator[Row]:
+    """The rows of the table that this version cannot measure."""
+    for row in TITLES:
+        if row != "inference":
+            yield Row(row=row, measured=False, source="not measured yet")
+
+
+_SECONDS = ("encrypt_s", "evaluate_s", "decrypt_s")
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    logits: np.ndarray
+    encrypt_s: float
+    evaluate_s: float
+    decrypt_s: float
+    request_bytes: int
+    response_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        return self.encrypt_s + self.evaluate_s + self.decrypt_s
+
+
+@dataclass(frozen=True, eq=False)
+class _Session:
+    """A client and a server that have exchanged keys."""
+
+    circuit: Circuit
+    client: Client
+    server: Server
+    keygen_s: float
+
+    @staticmethod
+    def open(circuit: Circuit) -> tuple[_Session, int]:
+        """The session, and the bytes of its evaluation keys."""
+        seconds, client = timed(lambda: Client(interface_bytes(circuit.interface)))
+        keys = client.evaluation_keys
+        return _Session(circuit, client, Server(circuit, keys), seconds), len(keys)
+
+    def ask(self, images: np.ndarray) -> _Answer:
+        encrypt_s, request = timed(lambda: self.client.encrypt(images))
+        evaluate_s, response = timed(lambda: self.server.evaluate(request))
+        decrypt_s, logits = timed(lambda: self.client.decrypt(response))
+        return _Answer(logits, encrypt_s, evaluate_s, decrypt_s, len(request), len(response))
+
+
+def _compile(model: IntNetwork | Graph, images: int | None) -> Circuit:
+    if isinstance(model, IntNetwork):
+        return compile_exact(model, images=images)
+    return compile_approximate(model, images=images)
+
+
+def _capacity(model: IntNetwork | Graph) -> int:
+    return _compile(model, None).interface.images
+
+
+def _as_input(model: IntNetwork | Graph, images: np.ndarray) -> np.ndarray:
+    return model.quantise_input(images) if isinstance(model, IntNetwork) else images.astype(np.float64)

@@ -1,0 +1,141 @@
+"""The table for people, and the picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.rows import TITLES, Anchor, Row, replace_file
+
+
+def duration(seconds: float | None) -> str:
+    """A time with two or three digits and the unit that fits: 12.3 µs, 4.5 ms, 1.2 s, 10 min, 10 years."""
+    if seconds is None:
+        return "-"
+    for limit, unit, size in ((1e-3, "µs", 1e-6), (1.0, "ms", 1e-3), (300.5, "s", 1.0), (36000, "min", 60.0)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    years = seconds / (365.25 * 86400)
+    return f"{years:.3g} years" if years >= 1 else f"{seconds / 3600:.3g} h"
+
+
+def size(count: int | None) -> str:
+    """Bytes for people."""
+    if count is None:
+        return "-"
+    return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
+
+
+def print_table(console: Console, rows: Sequence[Row], anchors: Sequence[Anchor]) -> None:
+    """Measured rows, each kind followed by the published figures for it."""
+    table = Table(title="Table 3.1, measured here", title_justify="left", caption_justify="left")
+    table.add_column("what")
+    for heading in ("in the clear", "encrypted", "in a batch", "accuracy clear / encrypted", "result"):
+        table.add_column(heading, justify="right")
+    for kind, title in TITLES.items():
+        table.add_section()
+        table.add_row(f"[bold]{title}[/bold]")
+        for row in (r for r in rows if r.row == kind):
+            table.add_row(*_cells(row))
+        for anchor in (a for a in anchors if a.row == kind):
+            clear, encrypted = duration(anchor.plain_seconds), duration(anchor.encrypted_seconds)
+            table.add_row(f"  {anchor.name} (published)", clear, encrypted, style="dim")
+    console.print(table)
+    for row in rows:
+        if row.measured:
+            console.print(_details(row), highlight=False)
+    console.print("Published: " + "; ".join(f"{a.name}, {a.source}" for a in anchors if a.row == "inference") + ".")
+
+
+def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> None:
+    """Seconds for one image in the clear, encrypted, and encrypted in a batch, beside the published figures."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    measured = [row for row in rows if row.measured]
+    published = [a for a in anchors if a.row == "inference"]
+    figure = Figure(figsize=(9, 1.6 + 0.62 * (len(measured) + len(published))), layout="constrained")
+    axes = figure.add_subplot()
+    colours = mpl.colormaps["viridis"]
+    kinds = (
+        ("in the clear", colours(0.75), [r.plain_seconds_per_image for r in measured]),
+        ("encrypted, in a batch", colours(0.45), [r.batch_seconds_per_image for r in measured]),
+        ("encrypted, one image", colours(0.1), [r.encrypted_seconds_per_image for r in measured]),
+    )
+    for offset, (label, colour, seconds) in zip((-0.27, 0.0, 0.27), kinds, strict=True):
+        places = [i + offset for i, s in enumerate(seconds) if s is not None]
+        known = [s for s in seconds if s is not None]
+        bars = axes.barh(places, known, 0.25, color=colour, label=label)
+        axes.bar_label(bars, [duration(s) for s in known], padding=4, fontsize=8)
+    for i, anchor in enumerate(published, start=len(measured)):
+        label = "published" if anchor is published[0] else None
+        bars = axes.barh([i], [anchor.encrypted_seconds], 0.5, color="0.7", label=label)
+        axes.bar_label(bars, [duration(anchor.encrypted_seconds)], padding=4, fontsize=8)
+    axes.set_yticks(
+        range(len(measured) + len(published)),
+        [f"{r.network}\n{_exactness(r)}" for r in measured] + [f"{a.name}\npublished, MNIST" for a in published],
+        fontsize=8,
+    )
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    axes.set_xlabel("seconds per image (logarithmic)")
+    axes.set_title("Inference on encrypted images, 128-bit security", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix.lstrip(".") or "png", dpi=150)
+    replace_file(path, picture.getvalue())
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    if not row.measured:
+        return "  this toolkit", "", row.source, "", "", ""
+    return (
+        f"  {row.network}",
+        duration(row.plain_seconds_per_image),
+        duration(row.encrypted_seconds_per_image),
+        duration(row.batch_seconds_per_image),
+        f"{_percent(row.accuracy_plain)} / {_percent(row.accuracy_encrypted)}",
+        _exactness(row),
+    )
+
+
+def _exactness(row: Row) -> str:
+    if row.exact_mismatches is not None:
+        return "exact" if row.exact_mismatches == 0 else f"{row.exact_mismatches} of {row.n_images} DIFFER"
+    agree = row.n_images - (row.prediction_mismatches or 0)
+    return f"{agree} of {row.n_images} alike"
+
+
+def _details(row: Row) -> str:
+    if row.exact_mismatches is not None:
+        verdict = (
+            f"exact: the logits of {row.exact_mismatches} of {row.n_images} encrypted images differ from the plain ones"
+        )
+    else:
+        verdict = (
+            f"approximate: {row.prediction_mismatches} of {row.n_images} encrypted images are classified otherwise "
+            f"than in the clear; logits are off by at most {row.largest_logit_error:.2g}"
+        )
+    lines = (
+        f"\n[bold]{row.network}[/bold] ({row.engine} engine, {row.threads} thread)",
+        f"  {verdict}",
+        f"  accuracy in the clear on all {row.n_test_split} held-out images: {_percent(row.accuracy_plain_test_split)}",
+        f"  one image: encrypt {duration(row.encrypt_s)}, evaluate {duration(row.evaluate_s)}, decrypt "
+        f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)} once",
+        f"  evaluation: {row.evaluate_units:.0f} units of one SEAL rotation ({row.seal_rotate_ms:.2f} ms); batches of "
+        f"{row.batch_images} images evaluate in {duration(row.batch_evaluate_s)}",
+        f"  bytes: request {size(row.ciphertext_bytes_in)}, answer {size(row.ciphertext_bytes_out)}, evaluation keys "
+        f"{size(row.evaluation_key_bytes)}; peak memory {size(row.peak_rss_bytes)}",
+        *("  " + line for line in row.explanation.splitlines()),
+    )
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"

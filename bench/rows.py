@@ -1,0 +1,127 @@
+"""One row of the table, as a value and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+#: The rows of the thesis's Table 3.1, in its order, with their titles.
+TITLES = {
+    "inference": "inference on encrypted data",
+    "training-functional": "training with functional encryption",
+    "training-fhe": "training with fully homomorphic encryption",
+}
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Published figures: seconds in the clear and on encrypted data, with their source."""
+
+    row: str
+    name: str
+    plain_seconds: float | None
+    encrypted_seconds: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what was measured in this run, or, with `measured` false, that nothing was.
+
+    Seconds are medians. `encrypted_seconds_per_image` is the time from one image to its decrypted logits: `encrypt_s` +
+    `evaluate_s` + `decrypt_s` of a request with a single image. The fields that begin with `batch` are of requests with
+    `batch_images` images each; accuracies and mismatches are over all `n_images` images of those. Fields that do not
+    apply are None.
+
+    Attributes:
+        evaluate_units: `evaluate_s` in units of `seal_rotate_ms`.
+        exact_mismatches: images with a logit that differs from the plain network's in any bit; None for CKKS.
+        prediction_mismatches: images that are classified otherwise than by the plain network.
+        accuracy_plain_test_split: of the plain network on the whole held-out split of `n_test_split` images.
+        peak_rss_bytes: of the process up to the end of this row.
+        explanation: what the compiler chose and why, for the single-image circuit.
+    """
+
+    row: str
+    path: str | None = None
+    dataset: str | None = None
+    network: str | None = None
+    n_images: int = 0
+    plain_seconds_per_image: float | None = None
+    encrypted_seconds_per_image: float | None = None
+    encrypt_s: float | None = None
+    evaluate_s: float | None = None
+    decrypt_s: float | None = None
+    keygen_s: float | None = None
+    accuracy_plain: float | None = None
+    accuracy_encrypted: float | None = None
+    exact_mismatches: int | None = None
+    prediction_mismatches: int | None = None
+    largest_logit_error: float | None = None
+    accuracy_plain_test_split: float | None = None
+    n_test_split: int | None = None
+    security_bits: int | None = None
+    poly_modulus_degree: int | None = None
+    coeff_modulus_bits: tuple[int, ...] | None = None
+    ciphertext_bytes_in: int | None = None
+    ciphertext_bytes_out: int | None = None
+    evaluation_key_bytes: int | None = None
+    engine: str | None = None
+    threads: int | None = None
+    peak_rss_bytes: int | None = None
+    seal_rotate_ms: float | None = None
+    evaluate_units: float | None = None
+    batch_images: int | None = None
+    batch_seconds_per_image: float | None = None
+    batch_evaluate_s: float | None = None
+    seed: int | None = None
+    measured: bool = True
+    source: str = "measured in this run"
+    explanation: str = ""
+
+
+def anchors() -> tuple[Anchor, ...]:
+    """The published figures that come with the package."""
+    text = files("bench").joinpath("anchors.json").read_text(encoding="utf-8")
+    return tuple(Anchor(**fields) for fields in json.loads(text))
+
+
+def write_json(path: Path, rows: Sequence[Row]) -> None:
+    """Write the rows and what they were measured on; an existing file is replaced whole or not at all."""
+    machine = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("numpy", "numba", "tenseal")},
+    }
+    content = {"rows": [asdict(row) for row in rows], "machine": machine, "command": " ".join(sys.argv[1:])}
+    replace_file(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write by way of a temporary file beside `path`, so that nothing is ever half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
