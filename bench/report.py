@@ -72,8 +72,8 @@ def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> No
         bars = axes.barh(places, known, 0.25, color=colour, label=label)
         axes.bar_label(bars, [duration(s) for s in known], padding=4, fontsize=8)
     for i, anchor in enumerate(published, start=len(measured)):
-        label = "published" if anchor is published[0] else None
-        bars = axes.barh([i], [anchor.encrypted_seconds], 0.5, color="0.7", label=label)
+        legend = "published" if anchor is published[0] else None
+        bars = axes.barh([i], [anchor.encrypted_seconds], 0.5, color="0.7", label=legend)
         axes.bar_label(bars, [duration(anchor.encrypted_seconds)], padding=4, fontsize=8)
     axes.set_yticks(
         range(len(measured) + len(published)),
