@@ -1,0 +1,164 @@
+"""The table's command, on real encryption of a few digits."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bench.__main__ import app
+from bench.cases import table
+from bench.report import duration
+from bench.rows import Row, anchors, replace_file, write_json
+from plaintext_models import datasets
+
+# What a row must have, by name: the benchmark's contract with whoever reads its JSON.
+FIELDS = {
+    "row",
+    "path",
+    "dataset",
+    "network",
+    "n_images",
+    "plain_seconds_per_image",
+    "encrypted_seconds_per_image",
+    "encrypt_s",
+    "evaluate_s",
+    "decrypt_s",
+    "keygen_s",
+    "accuracy_plain",
+    "accuracy_encrypted",
+    "exact_mismatches",
+    "security_bits",
+    "poly_modulus_degree",
+    "coeff_modulus_bits",
+    "ciphertext_bytes_in",
+    "ciphertext_bytes_out",
+    "evaluation_key_bytes",
+    "engine",
+    "threads",
+    "peak_rss_bytes",
+    "seal_rotate_ms",
+    "measured",
+    "source",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict], Path]:
+    folder = tmp_path_factory.mktemp("table")
+    arguments = ["table", "--images", "3", "--json", str(folder / "t.json"), "--plot", str(folder / "t.png")]
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output, json.loads((folder / "t.json").read_text())["rows"], folder / "t.png"
+
+
+def test_every_row_has_every_field(run: tuple[str, list[dict], Path]) -> None:
+    _, rows, _ = run
+    assert len(rows) == 5  # three networks and two rows that are not measured yet
+    assert all(set(row) >= FIELDS for row in rows)
+
+
+def test_measured_rows_are_complete_and_consistent(run: tuple[str, list[dict], Path]) -> None:
+    _, rows, _ = run
+    measured = [row for row in rows if row["measured"]]
+    assert [row["network"] for row in measured] == ["digits-table-mlp", "digits-table-cnn", "digits-square-cnn"]
+    for row in measured:
+        missing = [name for name in FIELDS - {"exact_mismatches"} if row[name] is None]
+        assert missing == []
+        assert row["n_images"] == 3
+        assert row["security_bits"] == 128
+        assert row["engine"] == "seal"
+        parts = row["encrypt_s"] + row["evaluate_s"] + row["decrypt_s"]
+        assert row["encrypted_seconds_per_image"] == pytest.approx(parts)
+        assert row["plain_seconds_per_image"] < row["encrypted_seconds_per_image"]
+        assert row["accuracy_plain"] == row["accuracy_encrypted"]
+        assert row["exact_mismatches"] == (0 if row["path"] == "exact" else None)
+        assert row["prediction_mismatches"] == 0
+
+
+def test_unmeasured_rows_say_so(run: tuple[str, list[dict], Path]) -> None:
+    output, rows, _ = run
+    unmeasured = [row for row in rows if not row["measured"]]
+    assert [row["row"] for row in unmeasured] == ["training-functional", "training-fhe"]
+    for row in unmeasured:
+        assert row["source"] == "not measured yet"
+        assert row["encrypted_seconds_per_image"] is None
+    assert output.count("not measured yet") == 2
+    for published in ("300 s", "10 min", "10 years"):
+        assert published in output
+
+
+def test_picture_is_a_png(run: tuple[str, list[dict], Path]) -> None:
+    assert run[2].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--images", "0"], "`--images` must lie in [1, 360]"),
+        (["--images", "361"], "`--images` must lie in [1, 360]"),
+        (["--dataset", "mnist", "--data", "{folder}"], "does not hold MNIST"),
+    ],
+)
+def test_bad_arguments_name_the_remedy(arguments: list[str], message: str, tmp_path: Path) -> None:
+    arguments = [a.format(folder=tmp_path) for a in arguments]
+    result = CliRunner().invoke(app, ["table", *arguments, "--json", str(tmp_path / "t.json")])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "t.json").exists()
+
+
+def test_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> Row:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table, "measure", interrupt)
+    result = CliRunner().invoke(app, ["table", "--json", str(tmp_path / "t.json")])
+    assert result.exit_code == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_choose_by_seed_and_never_repeat() -> None:
+    digits = datasets.load("digits")
+    first, again, other = (table.jobs(digits, "exact", 50, seed)[0].picked for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert len(set(first)) == 50
+
+
+def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.json"
+    write_json(path, [Row("inference")])
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fdopen", full)
+    with pytest.raises(OSError, match="No space"):
+        replace_file(path, b"other")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_anchors_have_sources() -> None:
+    assert {a.row for a in anchors()} == {"inference", "training-functional", "training-fhe"}
+    assert all(a.source for a in anchors())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1.234e-5, "12.3 µs"),
+        (0.0045, "4.5 ms"),
+        (1.5, "1.5 s"),
+        (300.0, "300 s"),
+        (600.0, "10 min"),
+        (36000.0, "10 h"),
+        (315576000.0, "10 years"),
+        (None, "-"),
+    ],
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
