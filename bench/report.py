@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,28 +28,34 @@ def size(count: int | None) -> str:
     """Bytes for people."""
     if count is None:
         return "-"
-    return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
+    for limit, unit in ((1e9, "GB"), (1e6, "MB")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
 
 
 def print_table(console: Console, rows: Sequence[Row], anchors: Sequence[Anchor]) -> None:
-    """Measured rows, each kind followed by the published figures for it."""
-    table = Table(title="Table 3.1, measured here", title_justify="left", caption_justify="left")
-    table.add_column("what")
-    for heading in ("in the clear", "encrypted", "in a batch", "accuracy clear / encrypted", "result"):
-        table.add_column(heading, justify="right")
+    """Measured rows, each kind followed by the published figures for it. Fits 80 columns."""
+    console.print("[bold]Table 3.1, measured here[/bold]")
     for kind, title in TITLES.items():
-        table.add_section()
-        table.add_row(f"[bold]{title}[/bold]")
+        first = kind == next(iter(TITLES))
+        table = Table(box=None, show_header=first, padding=(0, 1), pad_edge=False)
+        table.add_column("", width=23, no_wrap=True)
+        for heading, width in (("clear", 8), ("encrypted", 9), ("batched", 8), ("accuracy, both", 15), ("result", 10)):
+            table.add_column(heading, width=width, justify="right", no_wrap=True)
         for row in (r for r in rows if r.row == kind):
             table.add_row(*_cells(row))
         for anchor in (a for a in anchors if a.row == kind):
             clear, encrypted = duration(anchor.plain_seconds), duration(anchor.encrypted_seconds)
-            table.add_row(f"  {anchor.name} (published)", clear, encrypted, style="dim")
-    console.print(table)
+            table.add_row(f"{anchor.name} (published)", clear, encrypted, style="dim")
+        console.print(f"\n[bold]{title}[/bold]")
+        console.print(table)
     for row in rows:
         if row.measured:
-            console.print(_details(row), highlight=False)
-    console.print("Published: " + "; ".join(f"{a.name}, {a.source}" for a in anchors if a.row == "inference") + ".")
+            _print_details(console, row)
+    console.print("\n[bold]published figures[/bold]")
+    for anchor in anchors:
+        _print_wrapped(console, f"{TITLES[anchor.row]}: {anchor.name}, {anchor.source}")
 
 
 def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> None:
@@ -94,25 +101,25 @@ def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> No
 
 def _cells(row: Row) -> tuple[str, ...]:
     if not row.measured:
-        return "  this toolkit", "", row.source, "", "", ""
+        return (row.source,)
     return (
-        f"  {row.network}",
+        row.network or "",
         duration(row.plain_seconds_per_image),
         duration(row.encrypted_seconds_per_image),
         duration(row.batch_seconds_per_image),
-        f"{_percent(row.accuracy_plain)} / {_percent(row.accuracy_encrypted)}",
+        f"{_percent(row.accuracy_plain)} {_percent(row.accuracy_encrypted)}",
         _exactness(row),
     )
 
 
 def _exactness(row: Row) -> str:
     if row.exact_mismatches is not None:
-        return "exact" if row.exact_mismatches == 0 else f"{row.exact_mismatches} of {row.n_images} DIFFER"
+        return "exact" if row.exact_mismatches == 0 else f"{row.exact_mismatches} DIFFER"
     agree = row.n_images - (row.prediction_mismatches or 0)
-    return f"{agree} of {row.n_images} alike"
+    return f"{agree}/{row.n_images} alike"
 
 
-def _details(row: Row) -> str:
+def _print_details(console: Console, row: Row) -> None:
     if row.exact_mismatches is not None:
         verdict = (
             f"exact: the logits of {row.exact_mismatches} of {row.n_images} encrypted images differ from the plain ones"
@@ -122,20 +129,27 @@ def _details(row: Row) -> str:
             f"approximate: {row.prediction_mismatches} of {row.n_images} encrypted images are classified otherwise "
             f"than in the clear; logits are off by at most {row.largest_logit_error:.2g}"
         )
+    console.print(f"\n[bold]{row.network}[/bold], {row.engine} engine, {row.threads} thread")
     lines = (
-        f"\n[bold]{row.network}[/bold] ({row.engine} engine, {row.threads} thread)",
-        f"  {verdict}",
-        f"  accuracy in the clear on all {row.n_test_split} held-out images: {_percent(row.accuracy_plain_test_split)}",
-        f"  one image: encrypt {duration(row.encrypt_s)}, evaluate {duration(row.evaluate_s)}, decrypt "
-        f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)} once",
-        f"  evaluation: {row.evaluate_units:.0f} units of one SEAL rotation ({row.seal_rotate_ms:.2f} ms); batches of "
-        f"{row.batch_images} images evaluate in {duration(row.batch_evaluate_s)}",
-        f"  bytes: request {size(row.ciphertext_bytes_in)}, answer {size(row.ciphertext_bytes_out)}, evaluation keys "
+        verdict,
+        f"accuracy in the clear on all {row.n_test_split} held-out images: {_percent(row.accuracy_plain_test_split)}",
+        f"one image: encrypt {duration(row.encrypt_s)}, evaluate {duration(row.evaluate_s)}, decrypt "
+        f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)}, once",
+        f"evaluation: {row.evaluate_units:.0f} units of one SEAL rotation ({row.seal_rotate_ms:.2f} ms); a batch of "
+        f"{row.batch_images} images: {duration(row.batch_evaluate_s)}",
+        f"bytes: request {size(row.ciphertext_bytes_in)}, answer {size(row.ciphertext_bytes_out)}, evaluation keys "
         f"{size(row.evaluation_key_bytes)}; peak memory {size(row.peak_rss_bytes)}",
-        *("  " + line for line in row.explanation.splitlines()),
+        *row.explanation.splitlines(),
     )
-    return "\n".join(lines)
+    for line in lines:
+        _print_wrapped(console, line)
+
+
+def _print_wrapped(console: Console, line: str) -> None:
+    indent = " " * (2 + len(line) - len(line.lstrip()))
+    text = textwrap.fill(line.strip(), console.width, initial_indent=indent, subsequent_indent=indent + "  ")
+    console.print(text, highlight=False, markup=False)
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
+    return "-" if share is None else f"{100 * share:.2f}%"

@@ -1,0 +1,52 @@
+"""Neural networks over finite integers.
+
+A float `Graph` is calibrated on samples and quantised to an `IntNetwork`, whose activations are lookup tables and whose
+every value is bounded before it is ever run:
+
+>>> import numpy as np
+>>> from intnn import Activation, Dense, Graph, QuantConfig, calibrate, quantise
+>>> rng = np.random.default_rng(0)
+>>> weights = [rng.normal(size=(16, 8)), rng.normal(size=(3, 16))]
+>>> graph = Graph((8,), (Dense(weights[0], np.zeros(16)), Activation("relu"), Dense(weights[1], np.zeros(3))))
+>>> samples = rng.random((100, 8))
+>>> network = quantise(graph, calibrate(graph, samples), QuantConfig(input_bits=2))
+>>> print(network.layers[1].lut.domain)
+[-120, 120]
+>>> network.accumulator_bound < 2**15
+True
+>>> int((network.predict(network.quantise_input(samples)) == graph.predict(samples)).sum())
+93
+"""
+
+from intnn import activations, rounding
+from intnn.calibrate import Ranges, calibrate
+from intnn.domain import IntDomain, Interval
+from intnn.graph import Graph
+from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
+from intnn.lut import Lut
+from intnn.network import IntNetwork
+from intnn.quantise import QuantConfig, quantise
+from intnn.storage import FormatError
+
+__all__ = [
+    "Activation",
+    "Conv2d",
+    "Dense",
+    "Flatten",
+    "FormatError",
+    "Graph",
+    "IntDomain",
+    "IntNetwork",
+    "Interval",
+    "Lut",
+    "LutActivation",
+    "Node",
+    "QuantConfig",
+    "Ranges",
+    "Shape",
+    "SumPool2d",
+    "activations",
+    "calibrate",
+    "quantise",
+    "rounding",
+]
