@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.rows import TITLES, Anchor, Row, replace_file
+from bench.rows import TITLES, Anchor, Row
+from intnn.storage import write_atomically
 
 
 def duration(seconds: float | None) -> str:
@@ -96,7 +97,8 @@ def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> No
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix.lstrip(".") or "png", dpi=150)
-    replace_file(path, picture.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, picture.getvalue())
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ import json
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+
+from intnn.storage import write_atomically
 
 #: The rows of the thesis's Table 3.1, in its order, with their titles.
 TITLES = {
@@ -103,20 +104,8 @@ def write_json(path: Path, rows: Sequence[Row]) -> None:
         "packages": {name: version(name) for name in ("numpy", "numba", "tenseal")},
     }
     content = {"rows": [asdict(row) for row in rows], "machine": machine, "command": " ".join(sys.argv[1:])}
-    replace_file(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write by way of a temporary file beside `path`, so that nothing is ever half-written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _processor() -> str:

@@ -381,6 +381,8 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
                 f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
                 f"quantise the network to fewer bits"
             )
+    if network.accumulator_bound >= 1 << 53:
+        raise ParameterError(f"sums must stay below 2^53 to be fused exactly, got up to {network.accumulator_bound}")
     plan = stages(network.input_shape, network.layers)
     _require_no_constant(plan)
     return plan

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from he.primes import ntt_primes
+from he.primes import is_prime, ntt_primes
 
 Scheme = Literal["bfv", "ckks"]
 Security = Literal["128", "insecure"]
@@ -63,9 +63,10 @@ class Parameters:
             raise ParameterError(f'`scheme` must be "bfv" or "ckks", got {self.scheme!r}')
         if self.security not in ("128", "insecure"):
             raise ParameterError(f'`security` must be "128" or "insecure", got {self.security!r}')
-        if N not in MAX_MODULUS_BITS_128:
+        if not isinstance(N, int) or N not in MAX_MODULUS_BITS_128:
             raise ParameterError(f"`poly_modulus_degree` must be one of {sorted(MAX_MODULUS_BITS_128)}, got {N}")
-        if len(bits) < 2 or not all(MIN_PRIME_BITS <= b <= MAX_PRIME_BITS for b in bits):
+        sizes = isinstance(bits, tuple) and all(isinstance(b, int) for b in bits)
+        if not sizes or len(bits) < 2 or min(bits) < MIN_PRIME_BITS or max(bits) > MAX_PRIME_BITS:
             raise ParameterError(
                 f"`coeff_modulus_bits` must be at least two sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, got {bits}"
             )
@@ -78,12 +79,17 @@ class Parameters:
                 f"`coeff_modulus_bits` must sum to at most {MAX_MODULUS_BITS_128[N]} at N={N} for 128-bit security, "
                 f'got {sum(bits)}; choose a larger N, or pass security="insecure" for a test'
             )
+        t, scale = self.plain_modulus, self.scale_bits
         if self.scheme == "bfv":
-            t = self.plain_modulus
-            if t is None or t % (2 * N) != 1:
+            if not isinstance(t, int) or t % (2 * N) != 1 or not is_prime(t):
                 raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t}")
-        elif self.scale_bits is None or not 10 <= self.scale_bits <= MAX_PRIME_BITS:
-            raise ParameterError(f"`scale_bits` must lie in [10, {MAX_PRIME_BITS}] for CKKS, got {self.scale_bits}")
+            if scale is not None:
+                raise ParameterError(f"`scale_bits` must be None for BFV, got {scale}")
+        else:
+            if not isinstance(scale, int) or not 10 <= scale <= MAX_PRIME_BITS:
+                raise ParameterError(f"`scale_bits` must lie in [10, {MAX_PRIME_BITS}] for CKKS, got {scale}")
+            if t is not None:
+                raise ParameterError(f"`plain_modulus` must be None for CKKS, got {t}")
 
     @cached_property
     def primes(self) -> tuple[int, ...]:

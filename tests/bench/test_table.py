@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bench.__main__ import app
 from bench.cases import table
 from bench.report import duration
-from bench.rows import Row, anchors, replace_file, write_json
+from bench.rows import Row, anchors
 from plaintext_models import datasets
 
 # What a row must have, by name: the benchmark's contract with whoever reads its JSON.
@@ -125,21 +125,6 @@ def test_jobs_choose_by_seed_and_never_repeat() -> None:
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert len(set(first)) == 50
-
-
-def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "rows.json"
-    write_json(path, [Row("inference")])
-    before = path.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fdopen", full)
-    with pytest.raises(OSError, match="No space"):
-        replace_file(path, b"other")
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_anchors_have_sources() -> None:
