@@ -34,6 +34,7 @@ class Interface:
         swaps_rows: whether the row swap needs one.
         multiplies: whether a relinearisation key is needed.
         tolerance: largest error of a decrypted logit; 0 for BFV.
+        output_scale: scale of a result's ciphertext; 1 for BFV.
     """
 
     parameters: Parameters
@@ -46,6 +47,7 @@ class Interface:
     swaps_rows: bool
     multiplies: bool
     tolerance: float
+    output_scale: float
 
     @property
     def images(self) -> int:
@@ -101,6 +103,7 @@ class Interface:
             "swaps_rows": self.swaps_rows,
             "multiplies": self.multiplies,
             "tolerance": self.tolerance,
+            "output_scale": self.output_scale,
         }
 
     @staticmethod
@@ -124,6 +127,7 @@ class Interface:
                 swaps_rows=fields["swaps_rows"],
                 multiplies=fields["multiplies"],
                 tolerance=fields["tolerance"],
+                output_scale=fields["output_scale"],
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error

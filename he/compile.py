@@ -15,7 +15,7 @@ import numpy as np
 from he.circuit import Circuit, Interface
 from he.levels import place_bfv, place_ckks
 from he.linear import LinearMap, Stage, stages
-from he.noise import CkksErrorAlgebra
+from he.noise import CkksError, CkksErrorAlgebra
 from he.packing import InputLayout, OutputLayout, Packing
 from he.params import (
     MAX_MODULUS_BITS_128,
@@ -38,7 +38,8 @@ RING_DEGREES = (4096, 8192, 16384, 32768)
 INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
 
 MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
-MAX_PRIMES = 32  # data primes: twice what 128-bit security admits at the largest ring
+MAX_PRIMES = 16  # data primes: more than 128-bit security admits at any ring; 2^-960 is still a float64
+SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale
 MIN_SCALE_BITS = 22  # below this CKKS's rounding drowns the weights of a network
 
 Build = Callable[[Packing], tuple[Program, InputLayout, OutputLayout]]
@@ -57,7 +58,7 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
         ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
         ValueError: if `images` is not positive.
     """
-    _require_images(images)
+    _require_options(images, security)
     plan = _exact_stages(network)
     tables = {id(s): table_polynomial(s) for s in plan if isinstance(s, LutActivation)}
 
@@ -84,7 +85,14 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
         reasons += [f"not {refusal}" for refusal in refusals]
         domain = network.input_domain
         interface = _interface(
-            parameters, network.input_shape, (domain.lo, domain.hi), placed, input_layout, output_layout, 0.0
+            parameters,
+            network.input_shape,
+            (domain.lo, domain.hi),
+            placed,
+            input_layout,
+            output_layout,
+            tolerance=0.0,
+            output_scale=1.0,
         )
         return Circuit(interface, placed, budget, tuple(reasons))
     raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
@@ -111,12 +119,17 @@ def compile_approximate(
         ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
-    _require_images(images)
+    _require_options(images, security)
+    low, high = map(float, input_range)
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
+    if not max_error > 0:
+        raise ValueError(f"`max_error` must be positive, got {max_error}")
     plan = stages(graph.input_shape, graph.nodes)
-    _require_no_constant(plan)
     for stage in plan:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in _POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(_POLYNOMIALS)}, got {stage}")
+    _require_no_constant(plan, math.inf)
 
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
@@ -124,16 +137,22 @@ def compile_approximate(
             program, input_layout, output_layout = _build(
                 plan, _packing("ckks", N, images, plan), lambda weights: weights, _activate_polynomial
             )
-            magnitude = max(abs(input_range[0]), abs(input_range[1]))
-            placed, parameters, error = _fit_ckks(program, N, magnitude, max_error, security)
+            placed, parameters, result = _fit_ckks(program, N, (low, high), max_error, security)
         except ParameterError as refusal:
             refusals.append(str(refusal))
             continue
         reasons = [f"{_depth(program)} levels of depth need as many rescaling primes", *(f"not {r}" for r in refusals)]
         interface = _interface(
-            parameters, graph.input_shape, input_range, placed, input_layout, output_layout, 2 * error
+            parameters,
+            graph.input_shape,
+            (low, high),
+            placed,
+            input_layout,
+            output_layout,
+            tolerance=2 * result.bound,
+            output_scale=result.scale,
         )
-        return Circuit(interface, placed, error, tuple(reasons))
+        return Circuit(interface, placed, result.bound, tuple(reasons))
     raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
 
 
@@ -278,7 +297,10 @@ def _activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
 def _packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
     """The smallest packing for so many images; two rows are used for different images before lanes are."""
     rows, row_length = (2 if scheme == "bfv" else 1), N // 2
-    widest = max(_width(stage) for stage in plan if isinstance(stage, LinearMap))
+    widths = [_width(stage) for stage in plan if isinstance(stage, LinearMap)]
+    if scheme == "ckks":
+        widths.append(2 * widths[-1])  # without a noise budget, two copies that agree are the sign of a sound result
+    widest = max(widths)
     if widest > row_length:
         raise ParameterError(
             f"N={N}: a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots"
@@ -312,7 +334,7 @@ def _fit_bfv(program: Program, N: int, security: Security) -> tuple[Program, Par
         placed, noise = place_bfv(program, parameters)
         return placed, parameters, noise.budget_bits
 
-    fits = (count for count in range(1, MAX_PRIMES) if attempt(count, MAX_PRIME_BITS)[2] >= 1)
+    fits = (count for count in range(1, MAX_PRIMES + 1) if attempt(count, MAX_PRIME_BITS)[2] >= 1)
     count = next(fits, None)
     if count is None:
         raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_PRIME_BITS} bits of modulus")
@@ -330,22 +352,33 @@ def _fit_bfv(program: Program, N: int, security: Security) -> tuple[Program, Par
 
 
 def _fit_ckks(
-    program: Program, N: int, magnitude: float, max_error: float, security: Security
-) -> tuple[Program, Parameters, float]:
+    program: Program, N: int, input_range: tuple[float, float], max_error: float, security: Security
+) -> tuple[Program, Parameters, CkksError]:
     """The largest scale whose chain fits, if its error bound is within `max_error`."""
     depth, best = _depth(program), math.inf
     limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_PRIME_BITS
-    for scale_bits in range(min(50, limit // (depth + 2)), MIN_SCALE_BITS - 1, -1):
-        first = min(MAX_PRIME_BITS, (limit - depth * scale_bits) // 2)
-        chain = (first, *(scale_bits,) * depth, first)
+
+    def attempt(first: int, scale_bits: int) -> tuple[Program, Parameters, CkksError, float]:
+        chain = (first, *(scale_bits,) * depth, min(MAX_PRIME_BITS, limit - depth * scale_bits - first))
         parameters = Parameters("ckks", N, chain, scale_bits=scale_bits, security=security)
         placed = place_ckks(program, parameters)
-        bounds = CkksErrorAlgebra(parameters, placed, magnitude)
-        error = run(placed, bounds).bound
-        if bounds.headroom >= 1:
-            if error <= max_error:
-                return placed, parameters, error
-            best = min(best, error)
+        bounds = CkksErrorAlgebra(parameters, placed, *input_range)
+        result = run(placed, bounds)
+        return placed, parameters, result, bounds.headroom
+
+    for scale_bits in range(min(50, (limit - 2 * SCALE_ROOM_BITS) // (depth + 2)), MIN_SCALE_BITS - 1, -1):
+        first = min(MAX_PRIME_BITS, (limit - depth * scale_bits) // 2)
+        try:
+            *_, headroom = attempt(first, scale_bits)
+        except ParameterError:
+            break  # there are too few primes of this size, and fewer of smaller ones
+        if headroom >= 1:
+            # Bits that the values do not need make the special prime larger, and key switching less noisy.
+            spare = min(int(headroom) - 1, first - scale_bits - SCALE_ROOM_BITS)
+            placed, parameters, result, _ = attempt(first - spare, scale_bits)
+            if result.bound <= max_error:
+                return placed, parameters, result
+            best = min(best, result.bound)
     raise ParameterError(
         f"N={N}: {depth} rescalings within {limit} bits of modulus leave "
         + (f"an error bound of {best:.2g}, more than {max_error}" if best < math.inf else "no room for the values")
@@ -369,7 +402,13 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
 
     Sums inside a stage may wrap around t; what enters a table and what is decrypted may not.
     """
-    bound = PLAIN_MODULUS // 2
+    bound, inputs = PLAIN_MODULUS // 2, network.input_domain
+    if inputs.magnitude > bound:
+        raise ParameterError(f"the input domain must lie within +-{bound} to fit Z_{PLAIN_MODULUS}, got {inputs}")
+    if network.accumulator_bound >= 2**53:
+        raise ParameterError(
+            f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
+        )
     tables = {i: node.lut for i, node in enumerate(network.layers) if isinstance(node, LutActivation)}
     for i, lut in tables.items():
         if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
@@ -381,19 +420,18 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
                 f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
                 f"quantise the network to fewer bits"
             )
-    if network.accumulator_bound >= 1 << 53:
-        raise ParameterError(f"sums must stay below 2^53 to be fused exactly, got up to {network.accumulator_bound}")
     plan = stages(network.input_shape, network.layers)
-    _require_no_constant(plan)
+    _require_no_constant(plan, PLAIN_MODULUS)
     return plan
 
 
-def _require_no_constant(plan: Sequence[Stage]) -> None:
+def _require_no_constant(plan: Sequence[Stage], modulus: float) -> None:
     """A stage that ignores its input would leave a ciphertext that is plain to see: there is nothing to encrypt."""
     for i, stage in enumerate(plan):
-        zero = isinstance(stage, LinearMap) and not stage.weight.any()
-        constant = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
-        if zero or constant:
+        zero = isinstance(stage, LinearMap) and not np.fmod(stage.weight, modulus).any()
+        table = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
+        polynomial = isinstance(stage, Activation) and stage.name == "polynomial" and not any(stage.coefficients[1:])
+        if zero or table or polynomial:
             raise ParameterError(f"stage {i} gives the same output for every input: evaluate it in the clear")
 
 
@@ -417,6 +455,7 @@ def _interface(
     input_layout: InputLayout,
     output_layout: OutputLayout,
     tolerance: float,
+    output_scale: float,
 ) -> Interface:
     return Interface(
         parameters=parameters,
@@ -429,9 +468,12 @@ def _interface(
         swaps_rows=program.swaps_rows,
         multiplies=any(isinstance(op, Multiply) for op in program.operations),
         tolerance=tolerance,
+        output_scale=output_scale,
     )
 
 
-def _require_images(images: int | None) -> None:
+def _require_options(images: int | None, security: Security) -> None:
+    if security not in ("128", "insecure"):
+        raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
     if images is not None and images < 1:
         raise ValueError(f"`images` must be at least 1, or None, got {images}")

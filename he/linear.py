@@ -58,29 +58,23 @@ def stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
 
 
 def linear_map(node: Node, shape: Shape) -> LinearMap:
-    """A linear node as a matrix, found by applying it to the unit vectors."""
-    weight, bias = _matrix(_as_float(node), shape)
-    support, _ = _matrix(_all_ones(node), shape)
-    return LinearMap(weight, bias, support != 0)
-
-
-def _matrix(node: Node, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """A linear node as a matrix, found by applying it, without its bias, to the unit vectors."""
+    affine = linear = pattern = node
+    if isinstance(node, Dense | Conv2d):
+        affine = replace(node, weight=node.weight.astype(np.float64), bias=node.bias.astype(np.float64))
+        linear = replace(affine, bias=np.zeros(node.bias.shape))
+        pattern = replace(linear, weight=np.ones(node.weight.shape))
     features = int(np.prod(shape))
-    basis = np.vstack([np.zeros((1, features)), np.eye(features)]).reshape(features + 1, *shape)
-    images = Graph(shape, (node,)).forward(basis).reshape(features + 1, -1)
-    return (images[1:] - images[0]).T, images[0]
+    units = np.eye(features)
+    return LinearMap(
+        weight=_apply(linear, units, shape).T,
+        bias=_apply(affine, np.zeros((1, features)), shape)[0],
+        support=_apply(pattern, units, shape).T > 0,
+    )
 
 
-def _as_float(node: Node) -> Node:
-    if isinstance(node, Dense | Conv2d):
-        return replace(node, weight=node.weight.astype(np.float64), bias=node.bias.astype(np.float64))
-    return node
-
-
-def _all_ones(node: Node) -> Node:
-    if isinstance(node, Dense | Conv2d):
-        return replace(node, weight=np.ones(node.weight.shape), bias=np.zeros(node.bias.shape))
-    return node
+def _apply(node: Node, rows: np.ndarray, shape: Shape) -> np.ndarray:
+    return Graph(shape, (node,)).logits(rows.reshape(-1, *shape))
 
 
 def _identity(features: int) -> LinearMap:

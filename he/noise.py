@@ -38,11 +38,22 @@ def rounding_norm(N: int, size: int = 2) -> float:
     return _norm(N, variance / 12)
 
 
-def key_switch_norm(parameters: Parameters, level: int) -> float:
-    """Canonical norm of what one key switch (relinearisation, rotation) adds at `level`."""
-    N = parameters.poly_modulus_degree
-    digits = sum((p / parameters.primes[-1]) ** 2 for p in parameters.primes[:level]) / 12
-    return _norm(N, N * ERROR_VARIANCE * digits) + rounding_norm(N)
+def digit_power(N: int) -> np.ndarray:
+    """Mean square, at every slot's root of X^N + 1, of a polynomial with coefficients uniform on [0, 1).
+
+    Such are the digits of SEAL's key switching, in units of their prime: they are not centred. Their mean, 1/2 in every
+    coefficient, is 1 / (1 - z) at a root z: N / pi at the root next to 1, which is the first slot's.
+    """
+    exponents = [1]
+    for _ in range(N // 2 - 1):
+        exponents.append(exponents[-1] * 3 % (2 * N))
+    return N / 12 + 1 / (2 * np.sin(np.pi / (2 * N) * np.array(exponents))) ** 2
+
+
+def key_switch_variance(parameters: Parameters, level: int) -> float:
+    """Variance of what one key switch (relinearisation, rotation) adds at `level`, per `digit_power` of a slot."""
+    ratios = sum((p / parameters.primes[-1]) ** 2 for p in parameters.primes[:level])
+    return parameters.poly_modulus_degree * ERROR_VARIANCE * ratios
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ class BfvNoiseAlgebra:
         # Coefficients of a batched plaintext are as good as uniform modulo t.
         self._plain_norm = _norm(N, self._t**2 / 12)
         self._product_norm = self._t * rounding_norm(N)
+        self._digit_power = float(digit_power(N).max())
 
     def _relative(self, level: int) -> float:
         """t/q at `level`."""
@@ -116,7 +128,8 @@ class BfvNoiseAlgebra:
         raise TypeError("BFV has no rescaling")
 
     def _key_switch(self, level: int) -> float:
-        return self._relative(level) * key_switch_norm(self._parameters, level)
+        digits = TAIL * math.sqrt(key_switch_variance(self._parameters, level) * self._digit_power)
+        return self._relative(level) * (digits + rounding_norm(self._parameters.poly_modulus_degree))
 
     def _plain_addition(self, level: int) -> float:
         return self._relative(level) * _norm(self._parameters.poly_modulus_degree, 1 / 12)
@@ -128,12 +141,18 @@ class BfvNoiseAlgebra:
 
 @dataclass(frozen=True, eq=False)
 class CkksError:
-    """A CKKS value, slot by slot: the largest magnitude it may have, and the standard deviation of its error."""
+    """A CKKS value, slot by slot: the interval that it lies in, and the standard deviation of its error."""
 
     level: int
     scale: float
-    magnitude: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     deviation: np.ndarray
+
+    @property
+    def magnitude(self) -> np.ndarray:
+        """Largest absolute value that a slot may have."""
+        return np.maximum(-self.low, self.high)
 
     @property
     def bound(self) -> float:
@@ -142,7 +161,7 @@ class CkksError:
 
 
 class CkksErrorAlgebra:
-    """Interprets a program as worst-case magnitudes and standard deviations of errors, slot by slot.
+    """Interprets a program as worst-case intervals and standard deviations of errors, slot by slot.
 
     A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale:
     so the variances of different slots add, while errors that meet in one product add in full. (Kim, Papadimitriou and
@@ -151,16 +170,19 @@ class CkksErrorAlgebra:
     Args:
         parameters: a CKKS set.
         program: the program whose plaintexts the operands name.
-        magnitude: largest absolute value that any input slot may hold.
+        low: smallest value that an input may have.
+        high: largest value that an input may have.
 
     Attributes:
         headroom: of all values seen, the least distance in bits to wrapping around the modulus.
     """
 
-    def __init__(self, parameters: Parameters, program: Program, magnitude: float) -> None:
-        self._parameters, self._program, self._magnitude = parameters, program, magnitude
+    def __init__(self, parameters: Parameters, program: Program, low: float, high: float) -> None:
+        self._parameters, self._program = parameters, program
+        self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
         # Rounding the coefficients of an encoded plaintext to integers.
         self._encoding = _norm(parameters.poly_modulus_degree, 1 / 12) / TAIL
+        self._digit_power = digit_power(parameters.poly_modulus_degree)
         self.headroom = math.inf
 
     def input(self, index: int) -> CkksError:
@@ -168,47 +190,56 @@ class CkksErrorAlgebra:
         assert p.scale_bits is not None
         scale = 2.0**p.scale_bits
         fresh = math.hypot(_norm(p.poly_modulus_degree, ERROR_VARIANCE) / TAIL, self._encoding) / scale
-        return self._seen(CkksError(p.levels, scale, np.full(p.slots, self._magnitude), np.full(p.slots, fresh)))
+        low, high, deviation = (np.full(p.slots, x) for x in (self._low, self._high, fresh))
+        return self._seen(CkksError(p.levels, scale, low, high, deviation))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        magnitude, variance = np.zeros(self._parameters.slots), np.zeros(self._parameters.slots)
+        low, high, variance = (np.zeros(self._parameters.slots) for _ in range(3))
         for v, p in zip(values, plains, strict=True):
-            weight = np.abs(self._program.plaintexts[p.index])
-            magnitude += weight * v.magnitude
+            weight = self._program.plaintexts[p.index]
+            ends = weight * v.low, weight * v.high
+            low += np.minimum(*ends)
+            high += np.maximum(*ends)
             variance += (weight * v.deviation) ** 2 + (v.magnitude * self._encoding / p.scale) ** 2
-        return self._seen(CkksError(values[0].level, values[0].scale * plains[0].scale, magnitude, np.sqrt(variance)))
+        return self._seen(CkksError(values[0].level, values[0].scale * plains[0].scale, low, high, np.sqrt(variance)))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error: deviations add in full.
         pairs = list(zip(values, scalars, strict=True))
-        magnitude = abs(constant.value) + np.sum([abs(s.value) * v.magnitude for v, s in pairs], axis=0)
+        ends = np.array([(s.value * v.low, s.value * v.high) for v, s in pairs])  # [term, end, slot]
+        low, high = constant.value + ends.min(axis=1).sum(axis=0), constant.value + ends.max(axis=1).sum(axis=0)
         deviation = np.sum([abs(s.value) * v.deviation + v.magnitude / (2 * s.scale) for v, s in pairs], axis=0)
-        return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, magnitude, deviation))
+        return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, low, high, deviation))
 
     def add_plain(self, a: CkksError, plain: Plain) -> CkksError:
-        magnitude = a.magnitude + np.abs(self._program.plaintexts[plain.index])
+        offset = self._program.plaintexts[plain.index]
         deviation = np.hypot(a.deviation, self._encoding / plain.scale)
-        return self._seen(replace(a, magnitude=magnitude, deviation=deviation))
+        return self._seen(replace(a, low=a.low + offset, high=a.high + offset, deviation=deviation))
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
-        magnitude = np.sum([v.magnitude for v in values], axis=0)
+        low, high = np.sum([v.low for v in values], axis=0), np.sum([v.high for v in values], axis=0)
         deviation = np.sqrt(np.sum([v.deviation**2 for v in values], axis=0))
-        return self._seen(replace(values[0], magnitude=magnitude, deviation=deviation))
+        return self._seen(replace(values[0], low=low, high=high, deviation=deviation))
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
+        ends = np.array([a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high])
+        low, high = ends.min(axis=0), ends.max(axis=0)
+        if a is b:
+            low = np.maximum(low, 0.0)
         deviation = a.magnitude * b.deviation + b.magnitude * a.deviation + a.deviation * b.deviation
-        return self._seen(CkksError(a.level, a.scale * b.scale, a.magnitude * b.magnitude, deviation))
+        return self._seen(CkksError(a.level, a.scale * b.scale, low, high, deviation))
 
     def relinearise(self, a: CkksError) -> CkksError:
         return self.swap_rows(a)
 
     def rotate(self, a: CkksError, step: int) -> CkksError:
-        turned = replace(a, magnitude=np.roll(a.magnitude, -step), deviation=np.roll(a.deviation, -step))
-        return self.swap_rows(turned)
+        low, high, deviation = (np.roll(x, -step) for x in (a.low, a.high, a.deviation))
+        return self.swap_rows(replace(a, low=low, high=high, deviation=deviation))
 
     def swap_rows(self, a: CkksError) -> CkksError:
-        added = key_switch_norm(self._parameters, a.level) / TAIL / a.scale
-        return replace(a, deviation=np.hypot(a.deviation, added))
+        digits = key_switch_variance(self._parameters, a.level) * self._digit_power
+        rounding = (rounding_norm(self._parameters.poly_modulus_degree) / TAIL) ** 2
+        return replace(a, deviation=np.hypot(a.deviation, np.sqrt(digits + rounding) / a.scale))
 
     def switch_modulus(self, a: CkksError) -> CkksError:
         return self._seen(replace(a, level=a.level - 1))

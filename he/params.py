@@ -46,8 +46,8 @@ class Parameters:
         security: `"128"`, or `"insecure"` for tests, which must be asked for by name.
 
     Raises:
-        ParameterError: if a field is malformed or the set offers less than 128 bits of security without being named
-            insecure.
+        ParameterError: if a field is malformed, there are too few primes of a size, or the set offers less than 128
+            bits of security without being named insecure.
     """
 
     scheme: Scheme
@@ -90,6 +90,10 @@ class Parameters:
                 raise ParameterError(f"`scale_bits` must lie in [10, {MAX_PRIME_BITS}] for CKKS, got {scale}")
             if t is not None:
                 raise ParameterError(f"`plain_modulus` must be None for CKKS, got {t}")
+        try:
+            _ = self.primes
+        except ValueError as error:
+            raise ParameterError(f"`coeff_modulus_bits` must leave enough primes, got {bits}: {error}") from error
 
     @cached_property
     def primes(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ homomorphic encryption on approximate numbers*, EUROCRYPT 2021).
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,6 +93,25 @@ class Client:
             MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
             DecryptionError: if the ciphertext's noise or contents show that it does not decrypt to a result.
         """
+        ciphertext, images = self._received(response)
+        try:
+            return self.interface.output.unpack(self._decrypted(ciphertext), images, self.interface.tolerance)
+        except PackingError as error:
+            raise DecryptionError(str(error)) from error
+
+    def noise_budget(self, response: bytes) -> int:
+        """Bits of noise budget that a BFV response has left; what the compiler's bound promised a minimum of.
+
+        Raises:
+            MessageError, DecryptionError: as `decrypt`, but for the contents.
+            TypeError: for CKKS, which has no budget.
+        """
+        if not self._exact:
+            raise TypeError("a CKKS ciphertext has no noise budget")
+        return self._decryptor.invariant_noise_budget(self._received(response)[0])
+
+    def _received(self, response: bytes) -> tuple[Any, int]:
+        """The ciphertext of an answer to this client, and the number of images that it is for."""
         fields, parts = open_message(Kind.RESPONSE, response)
         _require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
         _require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
@@ -100,22 +120,15 @@ class Client:
             raise MessageError(f"a response must hold one ciphertext for 1 to {self.interface.images} images")
         try:
             ciphertext = from_bytes(sealapi.Ciphertext(), self._context, parts[0])
-            slots = self._decrypted(ciphertext)
-            return self.interface.output.unpack(slots, images, self.interface.tolerance)
-        except (SealDataError, PackingError) as error:
+        except SealDataError as error:
             raise DecryptionError(str(error)) from error
-
-    def noise_budget(self, response: bytes) -> int:
-        """Bits of noise budget that a BFV response has left; what the compiler's bound promised a minimum of.
-
-        Raises:
-            MessageError: if the bytes are no response.
-            TypeError: for CKKS, which has no budget.
-        """
-        if not self._exact:
-            raise TypeError("a CKKS ciphertext has no noise budget")
-        _, parts = open_message(Kind.RESPONSE, response)
-        return self._decryptor.invariant_noise_budget(from_bytes(sealapi.Ciphertext(), self._context, parts[0]))
+        if (
+            ciphertext.is_transparent()  # legible without any key
+            or ciphertext.is_ntt_form() == self._exact
+            or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
+        ):
+            raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
+        return ciphertext, images
 
     def _evaluation_keys(self) -> bytes:
         elements = self.interface.galois_elements

@@ -12,7 +12,7 @@ import tenseal.sealapi as sealapi
 from he.circuit import Circuit
 from he.levels import plain_addends, plain_factors
 from he.program import Algebra, Plain, Scalar, run
-from he.seal import create_context, from_bytes, level_ids, to_bytes
+from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
 
 
 class SealEngine:
@@ -24,7 +24,7 @@ class SealEngine:
         galois_keys: SEAL's serialisation, or None where it rotates nothing.
 
     Raises:
-        SealDataError: if a key is malformed or made for other parameters.
+        SealDataError: if a key is missing, malformed or made for other parameters.
     """
 
     name = "seal"
@@ -37,11 +37,11 @@ class SealEngine:
         self._galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self._context, galois_keys)
         missing = [g for g in circuit.interface.galois_elements if not (self._galois and self._galois.has_key(g))]
         if missing:
-            raise ValueError(
+            raise SealDataError(
                 f"`galois_keys` must hold a key for every rotation of the circuit; {len(missing)} are missing"
             )
-        if circuit.interface.multiplies and not self._relin:
-            raise ValueError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
+        if circuit.interface.multiplies and not (self._relin and self._relin.has_key(2)):
+            raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
         algebra = _BfvAlgebra if circuit.parameters.scheme == "bfv" else _CkksAlgebra
         self._algebra = algebra(circuit, self._context, self._relin, self._galois)
 

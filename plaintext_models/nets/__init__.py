@@ -1,0 +1,1 @@
+"""Architectures: functions that build untrained networks from a shape and a few numbers."""

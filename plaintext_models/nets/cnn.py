@@ -1,0 +1,92 @@
+"""Convolutional networks: with float activations, and with one table."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from intnn.domain import IntDomain
+from plaintext_models.nets.layers import activation as activation_layer
+from plaintext_models.nets.mlp import mlp
+from plaintext_models.qat.bounded import LOGITS, BoundedConv2d, BoundedLinear
+from plaintext_models.qat.network import TableNetwork
+from plaintext_models.qat.quantiser import InputQuantiser
+from plaintext_models.qat.table import TableActivation
+
+ImageShape = tuple[int, int, int]
+
+
+def cnn(
+    input_shape: ImageShape,
+    classes: int,
+    *,
+    channels: int,
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    hidden: Sequence[int] = (),
+    activation: str = "relu",
+) -> nn.Sequential:
+    """One strided convolution, an activation, and an `mlp` on its maps.
+
+    Args:
+        input_shape: (channels, height, width).
+        classes: Number of outputs.
+        channels: Maps of the convolution.
+        kernel: Side of its window.
+        stride: Its step.
+        padding: Zeros on all four sides.
+        hidden: Widths of the hidden linear layers.
+        activation: "relu", "tanh", "sigmoid" or "square", after the convolution and every hidden layer.
+    """
+    convolution = nn.Conv2d(input_shape[0], channels, kernel, stride, padding)
+    maps = _maps(input_shape, channels, kernel, stride, padding)
+    return nn.Sequential(convolution, activation_layer(activation), *mlp(maps, classes, hidden, activation))
+
+
+def table_cnn(
+    input_shape: ImageShape,
+    classes: int,
+    *,
+    channels: int,
+    kernel: int,
+    points: int,
+    input_bits: int,
+    stride: int = 1,
+    padding: int = 0,
+    levels: int = 16,
+    even: bool = False,
+) -> TableNetwork:
+    """Convolution, table, flatten, linear: all integers, one table for all maps.
+
+    Args:
+        input_shape: (channels, height, width).
+        classes: Number of outputs.
+        channels: Maps of the convolution.
+        kernel: Side of its window.
+        points: Size of the table's domain, odd: the integers around zero that a window's sum may be.
+        input_bits: Bits per input element.
+        stride: Step of the window.
+        padding: Zeros on all four sides.
+        levels: Number of values that the table may take.
+        even: Whether the table reads the magnitude of a sum; see `TableActivation`.
+    """
+    quantiser, sums = InputQuantiser(input_bits), IntDomain.symmetric(points)
+    maps, height, width = _maps(input_shape, channels, kernel, stride, padding)
+    return TableNetwork(
+        input_shape,
+        quantiser,
+        [
+            BoundedConv2d(input_shape[0], maps, kernel, quantiser.domain.hi, sums, stride, padding),
+            TableActivation(sums, levels, even),
+            nn.Flatten(),
+            BoundedLinear(maps * height * width, classes, levels - 1, LOGITS),
+        ],
+    )
+
+
+def _maps(input_shape: ImageShape, channels: int, kernel: int, stride: int, padding: int) -> ImageShape:
+    """Shape of the convolution's output."""
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in input_shape[1:])
+    if min(height, width) < 1:
+        raise ValueError(f"`kernel` must fit the padded image of {input_shape}, got {kernel} with padding {padding}")
+    return channels, height, width

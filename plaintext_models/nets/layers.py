@@ -1,0 +1,48 @@
+"""The layers that torch lacks, and activations by name."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+
+class Square(nn.Module):
+    """x -> x^2, elementwise: the activation of CryptoNets (Gilad-Bachrach et al., ICML 2016, section 3.1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise, any shape."""
+        return torch.square(x)
+
+
+class SumPool2d(nn.Module):
+    """The sum of every window: average pooling without the division.
+
+    Args:
+        size: Side of the window, at least 1.
+        stride: Its step; ``size`` by default.
+    """
+
+    def __init__(self, size: int, stride: int | None = None):
+        super().__init__()
+        self.size, self.stride = size, size if stride is None else stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, c, h, w] -> [batch, c, h', w']."""
+        return nn.functional.avg_pool2d(x, self.size, self.stride, divisor_override=1)
+
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "square": Square}
+)
+
+
+def activation(name: str) -> nn.Module:
+    """A new activation layer.
+
+    Raises:
+        ValueError: Unknown name.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"`activation` must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]()

@@ -1,0 +1,58 @@
+"""Multi-layer perceptrons: with float activations, and with one table."""
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from intnn.domain import IntDomain
+from intnn.layers import Shape
+from plaintext_models.nets.layers import activation as activation_layer
+from plaintext_models.qat.bounded import LOGITS, BoundedLinear
+from plaintext_models.qat.network import TableNetwork
+from plaintext_models.qat.quantiser import InputQuantiser
+from plaintext_models.qat.table import TableActivation
+
+
+def mlp(input_shape: Shape, classes: int, hidden: Sequence[int], activation: str = "relu") -> nn.Sequential:
+    """Flatten, then linear layers with an activation between each two.
+
+    Args:
+        input_shape: Of one input.
+        classes: Number of outputs.
+        hidden: Width of every hidden layer; empty for a linear classifier.
+        activation: "relu", "tanh", "sigmoid" or "square".
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = math.prod(input_shape)
+    for units in hidden:
+        layers += [nn.Linear(width, units), activation_layer(activation)]
+        width = units
+    return nn.Sequential(*layers, nn.Linear(width, classes))
+
+
+def table_mlp(
+    input_shape: Shape, classes: int, *, hidden: int, points: int, input_bits: int, levels: int = 16, even: bool = False
+) -> TableNetwork:
+    """Flatten, linear, table, linear: all integers, one table for all hidden units.
+
+    Args:
+        input_shape: Of one input.
+        classes: Number of outputs.
+        hidden: Number of hidden units.
+        points: Size of the table's domain, odd: the integers around zero that a hidden sum may be.
+        input_bits: Bits per input element.
+        levels: Number of values that the table may take.
+        even: Whether the table reads the magnitude of a sum; see `TableActivation`.
+    """
+    quantiser, sums = InputQuantiser(input_bits), IntDomain.symmetric(points)
+    return TableNetwork(
+        input_shape,
+        quantiser,
+        [
+            nn.Flatten(),
+            BoundedLinear(math.prod(input_shape), hidden, quantiser.domain.hi, sums),
+            TableActivation(sums, levels, even),
+            BoundedLinear(hidden, classes, levels - 1, LOGITS),
+        ],
+    )

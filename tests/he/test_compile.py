@@ -1,0 +1,377 @@
+"""Networks compiled and computed in the clear: everything but the cryptography."""
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from he import InputError, ParameterError, compile_approximate, compile_exact, simulate
+from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
+from tests.he.networks import (
+    compiled,
+    extremes,
+    inputs,
+    polynomial_graphs,
+    square_graph,
+    table_network,
+    table_networks,
+)
+from tests.strategies import int_inputs, int_networks
+
+batches = st.sampled_from([1, 2, 5])
+
+
+def dense(weight, bias=None):
+    weight = np.array(weight)
+    return Dense(weight, np.zeros(len(weight), weight.dtype) if bias is None else np.array(bias))
+
+
+# ------------------------------------------------------------------------------------------------------- exact
+
+
+@settings(max_examples=120)
+@given(st.sampled_from([0, 1, 2]).flatmap(table_networks), batches, st.data())
+def test_simulating_an_exact_circuit_gives_the_networks_logits(network, images, data):
+    circuit = compiled(network, images=images, security="insecure")
+    assert circuit.interface.images >= images
+    assert circuit.output_bound >= 1
+    n = data.draw(st.integers(1, 2 * circuit.interface.images)) if circuit.interface.images < 20 else images
+    x = inputs(network, n)
+    logits = simulate(circuit, x)
+    assert logits.dtype == np.int64
+    assert np.array_equal(logits, network.logits(x))
+    x = extremes(network, 2)
+    assert np.array_equal(simulate(circuit, x), network.logits(x))
+
+
+@settings(max_examples=25)
+@given(st.data(), batches)
+def test_simulating_any_network_that_is_not_refused_gives_its_logits(data, images):
+    network = data.draw(int_networks())
+    try:
+        circuit = compile_exact(network, images=images, security="insecure")
+    except ParameterError as error:
+        assert "same output for every input" in str(error)
+        reject()
+    x = data.draw(int_inputs(network))
+    assert np.array_equal(simulate(circuit, x), network.logits(x))
+
+
+@settings(max_examples=25)
+@given(table_networks(1))
+def test_a_full_batch_of_the_largest_size(network):
+    circuit = compiled(network, images=None, security="insecure")
+    x = inputs(network, circuit.interface.images)
+    assert np.array_equal(simulate(circuit, x), network.logits(x))
+
+
+@settings(max_examples=8)
+@given(table_networks(1, max_points=17), batches)
+def test_simulating_at_128_bits(network, images):
+    circuit = compiled(network, images=images)
+    assert circuit.parameters.security_bits == 128
+    x = inputs(network, images)
+    assert np.array_equal(simulate(circuit, x), network.logits(x))
+
+
+@settings(max_examples=30)
+@given(table_networks(1))
+def test_zero_weights_change_nothing_that_the_client_sees(network):
+    """The interface follows from the architecture and the tables, not from which weights are zero."""
+    circuit = compiled(network, security="insecure")
+    rng = np.random.default_rng(0)
+
+    def thinned(node):
+        if not isinstance(node, Dense | Conv2d) or not node.weight.any():
+            return node
+        weight = np.where(rng.random(node.weight.shape) < 0.5, node.weight, 0)
+        weight = weight if weight.any() else node.weight
+        options = (node.stride, node.padding) if isinstance(node, Conv2d) else ()
+        return type(node)(weight, node.bias, *options)
+
+    try:
+        other = IntNetwork(network.input_shape, network.input_domain, tuple(map(thinned, network.layers)))
+    except ValueError:  # a table's domain may have been tight around a larger weight's negative
+        reject()
+    assert compiled(other, security="insecure").interface.to_dict() == circuit.interface.to_dict()
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 64])
+def test_images_are_rounded_up_to_two_rows_of_lanes(images):
+    circuit = compile_exact(table_network(), images=images, security="insecure")
+    assert circuit.interface.images == {1: 1, 2: 2, 3: 4, 4: 4, 64: 64}[images]
+
+
+def test_the_smallest_ring_that_fits_is_chosen_and_the_reasons_are_given():
+    circuit = compile_exact(table_network(points=57))
+    text = circuit.explain()
+    assert "a table of 57 points is evaluated with" in text
+    assert f"N = {circuit.parameters.poly_modulus_degree}" in text
+    assert "not N=4096: its noise needs" in text
+    assert "at most 109 keep 128-bit security" in text
+    assert f"at least {circuit.output_bound:.1f} bits of budget are left" in text
+
+
+def test_logits_that_fill_the_ring_are_exact_at_both_ends():
+    """32768 and -32768 are the two extremes of Z_65537 in centred form."""
+    network = IntNetwork((1,), IntDomain(-1, 1), (dense([[32768], [-32768], [1]]),))
+    x = np.array([[-1], [0], [1]])
+    assert simulate(compile_exact(network, security="insecure"), x).tolist() == network.logits(x).tolist()
+
+
+@pytest.mark.parametrize("weight", [32769, 65537, 2**40])
+def test_logits_beyond_the_ring_are_refused_with_their_range(weight):
+    network = IntNetwork((1,), IntDomain(-1, 1), (dense([[weight]]),))
+    with pytest.raises(ParameterError, match=rf"layer 0: values reach \[-{weight}, {weight}\], but Z_65537 holds only"):
+        compile_exact(network)
+
+
+def test_sums_before_a_table_beyond_the_ring_are_refused():
+    lut = Lut.from_callable(lambda x: x % 3, IntDomain(-40000, 40000))
+    network = IntNetwork((1,), IntDomain(0, 1), (dense([[40000]]), LutActivation(lut), dense([[1]])))
+    with pytest.raises(ParameterError, match="layer 1: a table must fit Z_65537"):
+        compile_exact(network)
+
+
+def test_a_table_with_values_beyond_the_ring_is_refused():
+    lut = Lut.from_callable(lambda x: 40000 * x, IntDomain(0, 1))
+    with pytest.raises(ParameterError, match=r"layer 1: a table must fit Z_65537 \(values within \+-32768\)"):
+        compile_exact(IntNetwork((1,), IntDomain(0, 1), (dense([[1]]), LutActivation(lut))))
+
+
+def test_inputs_beyond_the_ring_are_refused():
+    network = IntNetwork((1,), IntDomain(100_000, 100_003), (dense([[1]], [-100_000]),))
+    with pytest.raises(
+        ParameterError, match=r"input domain must lie within \+-32768 to fit Z_65537, got \[100000, 100003\]"
+    ):
+        compile_exact(network)
+
+
+def test_sums_too_large_for_exact_fusion_are_refused():
+    """Two linear layers become one by float64 products: beyond 2**53 they would round."""
+    network = IntNetwork((1,), IntDomain(0, 1), (dense([[1]], [2**60 + 1]), dense([[1]], [-(2**60)])))
+    with pytest.raises(ParameterError, match=r"every sum must stay below 2\*\*53"):
+        compile_exact(network)
+
+
+@pytest.mark.parametrize(
+    ("layers", "stage"),
+    [
+        ((dense([[0, 0]], [7]),), 0),
+        ((dense([[1, -1]]), LutActivation(Lut(IntDomain(-1, 1), np.full(3, 2))), dense([[1]])), 1),
+        ((dense([[1, -1]]), LutActivation(Lut(IntDomain(-1, 1), np.arange(3))), dense([[0]])), 2),
+        ((dense([[1, 0], [1, 0]]), dense([[1, -1]])), 0),  # the product of the two is zero
+        (
+            (  # reachable sums give 0, so that interval analysis bounds no weight; all of them are 0 modulo 65537
+                dense([[1, 0]]),
+                LutActivation(Lut(IntDomain(0, 2), np.array([0, 0, 1]))),
+                dense([[65537]]),
+            ),
+            2,
+        ),
+    ],
+)
+def test_a_stage_that_ignores_its_input_is_refused(layers, stage):
+    with pytest.raises(ParameterError, match=f"stage {stage} gives the same output for every input"):
+        compile_exact(IntNetwork((2,), IntDomain(0, 1), layers))
+
+
+def test_a_network_that_is_too_wide_is_refused_with_its_width():
+    network = IntNetwork((1,), IntDomain(0, 1), (dense(np.ones((16385, 1), np.int64)),))
+    with pytest.raises(ParameterError, match=r"N=32768: a layer of 32768 units.* is wider than a row of 16384 slots"):
+        compile_exact(network)
+
+
+@pytest.mark.parametrize(
+    ("compile_it", "network"), [(compile_exact, table_network()), (compile_approximate, square_graph())]
+)
+def test_more_images_than_any_ring_has_slots_for_are_refused(compile_it, network):
+    with pytest.raises(ParameterError, match=r"N=32768: 40000 images .*row of 16384 slots"):
+        compile_it(network, images=40_000)
+
+
+def test_a_network_that_is_too_deep_is_refused_with_the_bits_it_needs():
+    lut = Lut.from_callable(lambda x: (x * x) % 23, IntDomain(-11, 11))
+    layers = (dense([[11]]), *(LutActivation(Lut(lut.domain, lut.table // 2)) for _ in range(8)), dense([[1]]))
+    with pytest.raises(ParameterError, match="N=32768: its noise needs more than 960 bits of modulus"):
+        compile_exact(IntNetwork((1,), IntDomain(-1, 1), layers))
+
+
+@pytest.mark.parametrize(
+    ("compile_it", "network"), [(compile_exact, table_network()), (compile_approximate, square_graph())]
+)
+@pytest.mark.parametrize("images", [0, -1])
+def test_images_must_be_positive(compile_it, network, images):
+    with pytest.raises(ValueError, match=f"`images` must be at least 1, or None, got {images}"):
+        compile_it(network, images=images)
+
+
+@pytest.mark.parametrize(
+    ("compile_it", "network"), [(compile_exact, table_network()), (compile_approximate, square_graph())]
+)
+def test_security_must_be_named_rightly(compile_it, network):
+    with pytest.raises(ParameterError, match='`security` must be "128" or "insecure", got \'80\''):
+        compile_it(network, security="80")
+
+
+# -------------------------------------------------------------------------------------------------- approximate
+
+
+@settings(max_examples=60)
+@given(polynomial_graphs(), batches)
+def test_simulating_an_approximate_circuit_gives_the_graphs_output(graph, images):
+    circuit = compiled(graph, images=images, security="insecure", max_error=1e3)
+    x = inputs(graph, images)
+    expected = graph.logits(x)
+    # The same real arithmetic in another order: float64 rounding of some hundred terms.
+    assert simulate(circuit, x) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@settings(max_examples=15)
+@given(polynomial_graphs())
+def test_an_approximate_circuit_keeps_to_the_error_that_was_asked_for(graph):
+    circuit = compiled(graph, security="insecure", max_error=1e-3)
+    assert circuit.output_bound <= 1e-3
+    assert circuit.interface.tolerance == 2 * circuit.output_bound
+
+
+def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
+    """conv, square, dense, square, dense: five levels fit N = 8192; two more do not, and take the next ring."""
+    rng = np.random.default_rng(0)
+    square = Activation("square")
+
+    def graph(squares):
+        middle = [node for _ in range(squares - 1) for node in (dense(rng.normal(size=(8, 8)) / 8), square)]
+        return Graph((8,), (dense(rng.normal(size=(8, 8)) / 8), square, *middle, dense(rng.normal(size=(2, 8)))))
+
+    assert compile_approximate(graph(2)).parameters.poly_modulus_degree == 8192
+    deeper = compile_approximate(graph(4))
+    assert deeper.parameters.poly_modulus_degree == 16384
+    assert "not N=8192: 9 rescalings within 218 bits" in deeper.explain()
+    with pytest.raises(ParameterError, match=r"N=32768: 41 rescalings within 881 bits of modulus leave no room"):
+        compile_approximate(graph(20))
+
+
+def test_values_that_would_not_fit_the_modulus_are_refused():
+    graph = Graph((1,), (dense([[1e30]]), Activation("square")))
+    with pytest.raises(ParameterError, match="leave no room for the values"):
+        compile_approximate(graph, max_error=1e80)
+
+
+def test_an_error_that_no_parameters_reach_is_refused_with_the_best():
+    with pytest.raises(ParameterError, match=r"N=32768: .* leave an error bound of \d\S*e-\d+, more than 1e-20"):
+        compile_approximate(square_graph(), max_error=1e-20)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid"])
+def test_ckks_takes_polynomials_only(name):
+    graph = Graph((1,), (dense([[1.0]]), Activation(name), dense([[1.0]])))
+    with pytest.raises(ValueError, match=rf"activations must be \['polynomial', 'square'\], got .*{name}"):
+        compile_approximate(graph)
+
+
+@pytest.mark.parametrize("coefficients", [(1.0,), (1.0, 0.0), (0.0, 0.0, 0.0)])
+def test_a_constant_polynomial_is_refused(coefficients):
+    graph = Graph((1,), (dense([[1.0]]), Activation("polynomial", coefficients), dense([[1.0]])))
+    with pytest.raises(ParameterError, match="stage 1 gives the same output for every input"):
+        compile_approximate(graph)
+
+
+@pytest.mark.parametrize("coefficients", [(0.0, 1.0), (1.0, 2.0, 0.0), (0.0, 0.0, 0.5), (0.5, 0.0, 0.0, 1.0)])
+def test_coefficients_of_zero_are_no_obstacle(coefficients):
+    graph = Graph((2,), (dense([[1.0, -0.5]]), Activation("polynomial", coefficients)))
+    x = inputs(graph, 1)
+    circuit = compile_approximate(graph, security="insecure")
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"input_range": (1.0, 0.0)}, "input_range"),
+        ({"input_range": (0.0, float("nan"))}, "input_range"),
+        ({"input_range": (float("-inf"), 0.0)}, "input_range"),
+        ({"max_error": 0.0}, "max_error"),
+        ({"max_error": -1.0}, "max_error"),
+        ({"max_error": float("nan")}, "max_error"),
+    ],
+)
+def test_options_out_of_range_are_named(options, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        compile_approximate(square_graph(), **options)
+
+
+def test_an_input_range_of_numpy_numbers_is_as_good_as_any():
+    circuit = compile_approximate(square_graph(), input_range=(np.float32(0), np.float32(1)), security="insecure")
+    assert len(circuit.interface.digest) == 64
+
+
+# --------------------------------------------------------------------------------------------------------- inputs
+
+
+INTEGERS, FLOATS = inputs(table_network(), 3), inputs(square_graph(), 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (INTEGERS.astype(float), "`images` must be of an integer dtype, got float64; use IntNetwork.quantise_input"),
+        (INTEGERS.astype(bool), "`images` must be of an integer dtype, got bool"),
+        (INTEGERS.astype(object), "`images` must be of an integer dtype, got object"),
+        (INTEGERS[:, :4], r"`images` must have shape \[batch, 5\], got \(3, 4\)"),
+        (INTEGERS[0], r"`images` must have shape \[batch, 5\], got"),
+        (INTEGERS[None], r"`images` must have shape \[batch, 5\], got \(1, 3, 5\)"),
+        (INTEGERS[:0], "`images` must hold 1 to 4 images a batch, got 0"),
+        (INTEGERS * 2, r"`images` must lie in \[0, 1\] and hold no NaN"),
+        (INTEGERS - 1, r"`images` must lie in \[0, 1\] and hold no NaN"),
+        (INTEGERS.astype(np.uint64) + np.uint64(2**64 - 1), r"`images` must lie in \[0, 1\]"),
+    ],
+)
+def test_wrong_integers_are_refused(exact, images, message):
+    for use in (exact.client.encrypt, exact.circuit.interface.check_images, lambda x: simulate(exact.circuit, x)):
+        with pytest.raises(InputError, match=message):
+            use(images)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.ones((1, 1, 4, 4), int), "`images` must be of a float dtype, got int64"),
+        (FLOATS.astype(complex), "`images` must be of a float dtype, got complex128"),
+        (FLOATS.reshape(3, 16), r"`images` must have shape \[batch, 1, 4, 4\], got \(3, 16\)"),
+        (FLOATS[:0], "`images` must hold 1 to 4 images a batch, got 0"),
+        (FLOATS + 1, r"`images` must lie in \[0.0, 1.0\] and hold no NaN"),
+        (FLOATS * np.nan, r"`images` must lie in \[0.0, 1.0\] and hold no NaN"),
+        (np.full_like(FLOATS, np.inf), r"`images` must lie in \[0.0, 1.0\]"),
+    ],
+)
+def test_wrong_floats_are_refused(approximate, images, message):
+    for use in (
+        approximate.client.encrypt,
+        approximate.circuit.interface.check_images,
+        lambda x: simulate(approximate.circuit, x),
+    ):
+        with pytest.raises(InputError, match=message):
+            use(images)
+
+
+def test_a_batch_that_is_too_large_is_refused_by_the_client(party):
+    network = square_graph() if party.circuit.parameters.scheme == "ckks" else table_network()
+    with pytest.raises(InputError, match="`images` must hold 1 to 4 images a batch, got 5"):
+        party.client.encrypt(inputs(network, 5))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])
+def test_any_integer_dtype_will_do(exact, dtype):
+    assert np.array_equal(simulate(exact.circuit, INTEGERS.astype(dtype)), table_network().logits(INTEGERS))
+
+
+def test_a_network_of_flattened_maps_orders_its_outputs_as_the_network_does():
+    """Channels, rows, columns, C order; and 3 * 2 * 2 = 12 outputs in a period of 16."""
+    rng = np.random.default_rng(3)
+    conv = Conv2d(rng.integers(-3, 4, (3, 2, 2, 2)), rng.integers(-3, 4, 3))
+    network = IntNetwork((2, 3, 3), IntDomain(0, 3), (conv, Flatten()))
+    x = inputs(network, 3)
+    circuit = compile_exact(network, images=3, security="insecure")
+    assert (circuit.interface.output.width, circuit.interface.output.outputs) == (16, 12)
+    assert np.array_equal(simulate(circuit, x), network.logits(x))

@@ -1,0 +1,18 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import settings
+
+# A shared machine says nothing about correctness: no deadline per example.
+settings.register_profile("plaintext_models", deadline=None)
+settings.load_profile("plaintext_models")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Networks of a few dozen units only lose by more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
