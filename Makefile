@@ -29,9 +29,9 @@ format: $(VENV)/test.stamp  ## let ruff mend what it can
 test-slow: $(VENV)/test.stamp  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-train: $(VENV)/test.stamp  ## train all shipped networks anew (MNIST's need INTNN_DATA or a network)
-	for name in $$($(BIN)/python -m plaintext_models.train --list); do \
-		$(BIN)/python -m plaintext_models.train $$name $(ARGS) || exit 1; done
+train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTNN_DATA or a network)
+	for name in $$($(BIN)/python -c 'from plaintext_models.shipped import names; print(*names())'); do \
+		$(BIN)/python -m plaintext_models.train $$name --out plaintext_models/networks $(ARGS) || exit 1; done
 
 clean:  ## remove the environment and all results
 	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis

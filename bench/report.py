@@ -42,7 +42,7 @@ def print_table(console: Console, rows: Sequence[Row], anchors: Sequence[Anchor]
         first = kind == next(iter(TITLES))
         table = Table(box=None, show_header=first, padding=(0, 1), pad_edge=False)
         table.add_column("", width=23, no_wrap=True)
-        for heading, width in (("clear", 8), ("encrypted", 9), ("batched", 8), ("accuracy, both", 15), ("result", 10)):
+        for heading, width in (("clear", 8), ("encrypted", 9), ("batched", 8), ("accuracy, both", 15), ("result", 13)):
             table.add_column(heading, width=width, justify="right", no_wrap=True)
         for row in (r for r in rows if r.row == kind):
             table.add_row(*_cells(row))

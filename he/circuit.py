@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,9 @@ class Interface:
         multiplies: whether a relinearisation key is needed.
         tolerance: largest error of a decrypted logit; 0 for BFV.
         output_scale: scale of a result's ciphertext; 1 for BFV.
+
+    Raises:
+        ValueError: if the parts do not fit each other, or a number is out of range.
     """
 
     parameters: Parameters
@@ -48,6 +52,23 @@ class Interface:
     multiplies: bool
     tolerance: float
     output_scale: float
+
+    def __post_init__(self) -> None:
+        packing, parameters = self.input.packing, self.parameters
+        if (packing.rows, packing.row_length) != (parameters.rows, parameters.row_length):
+            raise ValueError(f"`packing` must be that of {parameters}, got {packing}")
+        if math.prod(self.input_shape) != self.input.features:
+            raise ValueError(f"`input_shape` must have {self.input.features} elements, got {self.input_shape}")
+        if not -math.inf < self.input_low <= self.input_high < math.inf:
+            raise ValueError(f"`input_range` must be in order, got [{self.input_low}, {self.input_high}]")
+        if not all(isinstance(step, int) and 0 < step < packing.row_length for step in self.rotation_steps):
+            raise ValueError(f"`rotation_steps` must lie in [1, {packing.row_length - 1}], got {self.rotation_steps}")
+        if not (isinstance(self.swaps_rows, bool) and isinstance(self.multiplies, bool)):
+            raise ValueError(f"`swaps_rows`, `multiplies` must be booleans, got {self.swaps_rows}, {self.multiplies}")
+        if not (0 <= self.tolerance < math.inf and 0 < self.output_scale < math.inf):
+            raise ValueError(
+                f"`tolerance` must be finite and `output_scale` positive, got {self.tolerance}, {self.output_scale}"
+            )
 
     @property
     def images(self) -> int:
@@ -121,7 +142,7 @@ class Interface:
                 input_shape=tuple(fields["input_shape"]),
                 input_low=low,
                 input_high=high,
-                input=InputLayout(packing, fields["features"], np.array(fields["gather"], dtype=np.int64)),
+                input=InputLayout(packing, fields["features"], np.array(fields["gather"])),
                 output=OutputLayout(packing, *fields["output"]),
                 rotation_steps=tuple(fields["rotation_steps"]),
                 swaps_rows=fields["swaps_rows"],

@@ -27,7 +27,7 @@ class Packing:
         split_rows: whether the rows hold different images, or copies of the same ones.
 
     Raises:
-        ValueError: if `lanes` is not a power of two that fits the row.
+        ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, or a single row is split.
     """
 
     rows: int
@@ -36,8 +36,12 @@ class Packing:
     split_rows: bool = False
 
     def __post_init__(self) -> None:
-        if self.lanes < 1 or self.lanes & (self.lanes - 1) or self.lanes > self.row_length:
+        if not _is_power_of_two(self.row_length):
+            raise ValueError(f"`row_length` must be a power of two, got {self.row_length}")
+        if not _is_power_of_two(self.lanes) or self.lanes > self.row_length:
             raise ValueError(f"`lanes` must be a power of two from 1 to {self.row_length}, got {self.lanes}")
+        if self.rows not in (1, 2) or self.split_rows not in (False, self.rows == 2):
+            raise ValueError(f"`rows` must be 1 or 2, and 2 to be split, got {self.rows}, {self.split_rows}")
 
     @property
     def slots(self) -> int:
@@ -48,6 +52,11 @@ class Packing:
     def images(self) -> int:
         """Images that one ciphertext serves."""
         return self.lanes * (self.rows if self.split_rows else 1)
+
+    def require_width(self, width: int) -> None:
+        """Raise ValueError unless `width` units, a power of two, fit a row beside all lanes."""
+        if not _is_power_of_two(width) or width * self.lanes > self.row_length:
+            raise ValueError(f"`width` must be a power of two of at most {self.row_length // self.lanes}, got {width}")
 
     def copies(self, width: int) -> int:
         """How often a vector of `width` units repeats within a row."""
@@ -80,8 +89,10 @@ class InputLayout:
     gather: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.gather.ndim != 2 or self.gather.min() < -1 or self.gather.max() >= self.features:
-            raise ValueError(f"`gather` must be [width, taps] with indices from -1 to {self.features - 1}")
+        well_formed = self.gather.ndim == 2 and self.gather.size and self.gather.dtype == np.int64
+        if not well_formed or self.gather.min() < -1 or self.gather.max() >= self.features:
+            raise ValueError(f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}")
+        self.packing.require_width(self.width)
         self.gather.setflags(write=False)
 
     @property
@@ -138,6 +149,11 @@ class OutputLayout:
     width: int
     outputs: int
 
+    def __post_init__(self) -> None:
+        self.packing.require_width(self.width)
+        if not 1 <= self.outputs <= self.width:
+            raise ValueError(f"`outputs` must lie in [1, {self.width}], got {self.outputs}")
+
     def unpack(self, slots: np.ndarray, images: int, tolerance: float = 0.0) -> np.ndarray:
         """Logits [images, outputs] from a slot vector.
 
@@ -154,3 +170,7 @@ class OutputLayout:
                 "the copies of the decrypted logits disagree: the ciphertext was damaged, or made under another key"
             )
         return np.moveaxis(view[:, 0], -1, 1).reshape(-1, self.width)[:images, : self.outputs]
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number > 0 and number & (number - 1) == 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from he.engines import Engine
 from he.engines.seal import SealEngine
 from he.messages import Kind, MessageError, open_message, seal_message
 from he.packing import PackingError
+from he.params import ParameterError, Security
 from he.seal import SealDataError, create_context, from_bytes, to_bytes
 
 MakeEngine = Callable[[Circuit, bytes | None, bytes | None], Engine]
@@ -36,16 +37,22 @@ class Client:
     """Encrypts images and decrypts logits. The only holder of the secret key, which never leaves the object.
 
     Args:
-        interface: the circuit's public part, as an object or as the bytes of `Server.interface`.
+        interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
+        security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
 
     Raises:
         MessageError: if the bytes are no interface.
-        ParameterError: if SEAL refuses the parameters.
+        ParameterError: if the interface's parameters are less secure, or SEAL refuses them.
     """
 
-    def __init__(self, interface: Interface | bytes) -> None:
+    def __init__(self, interface: Interface | bytes, *, security: Security = "128") -> None:
         self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._parameters = self.interface.parameters
+        if security != "insecure" and self._parameters.security != "128":
+            raise ParameterError(
+                'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
+                "this is a test"
+            )
         self._exact = self._parameters.scheme == "bfv"
         self._context = create_context(self._parameters)
         self._keygen = sealapi.KeyGenerator(self._context)
@@ -207,22 +214,21 @@ def interface_bytes(interface: Interface) -> bytes:
     return seal_message(Kind.INTERFACE, interface.to_dict())
 
 
-def run_encrypted(circuit: Circuit, images: np.ndarray, batches: Sequence[slice] | None = None) -> np.ndarray:
+def run_encrypted(circuit: Circuit, images: np.ndarray) -> np.ndarray:
     """Client and server in one call, for a first look: encrypt, evaluate, decrypt, batch by batch.
 
     Args:
         circuit: a compiled network.
         images: [n, *input_shape], any n from 1 up.
-        batches: cuts of `images`; as many as one evaluation serves each, if not given.
 
     Returns:
         Logits [n, outputs].
     """
-    client = Client(interface_bytes(circuit.interface))
+    client = Client(interface_bytes(circuit.interface), security=circuit.parameters.security)
     server = Server(circuit, client.evaluation_keys)
     step = circuit.interface.images
-    cuts = batches or [slice(start, start + step) for start in range(0, max(len(images), 1), step)]
-    return np.concatenate([client.decrypt(server.evaluate(client.encrypt(images[cut]))) for cut in cuts])
+    batches = [images[start : start + step] for start in range(0, max(len(images), 1), step)]
+    return np.concatenate([client.decrypt(server.evaluate(client.encrypt(batch))) for batch in batches])
 
 
 def _read_interface(data: bytes) -> Interface:

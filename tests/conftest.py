@@ -1,5 +1,5 @@
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A shared machine, and a first call that compiles, say nothing about correctness: no deadline per example.
-settings.register_profile("intnn", deadline=None)
-settings.load_profile("intnn")
+# A shared machine, a first call that compiles, and encryption take the time they take: no deadline per example.
+settings.register_profile("toolkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("toolkit")

@@ -1,12 +1,7 @@
 import pytest
-from hypothesis import HealthCheck, settings
 
 from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
 from tests.he.networks import square_graph, table_network
-
-# Encryption takes the time it takes: no deadline per example, and no complaint about slow strategies.
-settings.register_profile("he", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("he")
 
 
 class Party:
@@ -14,7 +9,7 @@ class Party:
 
     def __init__(self, circuit: Circuit) -> None:
         self.circuit = circuit
-        self.client = Client(interface_bytes(circuit.interface))
+        self.client = Client(interface_bytes(circuit.interface), security=circuit.parameters.security)
         self.server = Server(circuit, self.client.evaluation_keys)
 
 

@@ -141,7 +141,7 @@ def _lut(draw: Any, rng: np.random.Generator, hull: IntDomain, max_points: int) 
 
 @st.composite
 def polynomial_graphs(draw: Any, max_degree: int = 4, max_activations: int = 2) -> Graph:
-    """Float graphs with square and polynomial activations, whose values, worst cases included, are of the order of one."""
+    """Float graphs with square and polynomial activations, and values of the order of one, worst cases included."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = first = draw(st.sampled_from([(1,), (6,), (1, 5, 5), (2, 4, 3)]))
     nodes: list[Node] = []

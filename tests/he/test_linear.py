@@ -1,9 +1,9 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from he.linear import LinearMap, linear_map, stages
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, SumPool2d
@@ -25,7 +25,7 @@ def evaluate(plan, x):
 
 def assert_alternates(plan):
     assert isinstance(plan[0], LinearMap)
-    assert not any(isinstance(a, LinearMap) and isinstance(b, LinearMap) for a, b in zip(plan, plan[1:], strict=False))
+    assert not any(isinstance(a, LinearMap) and isinstance(b, LinearMap) for a, b in pairwise(plan))
 
 
 @settings(max_examples=60)

@@ -71,10 +71,7 @@ def test_one_slot_that_disagrees_is_found(layout, data):
     for wrong in (slots[slot] + 2 * tolerance, np.nan, np.inf, -np.inf):
         damaged = slots.copy()
         damaged[slot] = wrong
-        if copies > 1:
-            with pytest.raises(PackingError, match="copies of the decrypted logits disagree"):
-                layout.unpack(damaged, 1, tolerance)
-        elif not np.isfinite(wrong):
+        if copies > 1 or not np.isfinite(wrong):
             with pytest.raises(PackingError, match="copies of the decrypted logits disagree"):
                 layout.unpack(damaged, 1, tolerance)
     slots[slot] += 0.5 * tolerance
@@ -97,5 +94,5 @@ def test_lanes_must_be_a_power_of_two_within_the_row(lanes):
 
 @pytest.mark.parametrize("gather", [[[0, 4]], [[-2]], [0, 1]])
 def test_a_gather_outside_the_image_is_refused(gather):
-    with pytest.raises(ValueError, match="`gather` must be \\[width, taps\\] with indices from -1 to 3"):
+    with pytest.raises(ValueError, match=r"`gather` must be int64 \[width, taps\] with indices from -1 to 3"):
         InputLayout(Packing(1, 8), 4, np.array(gather))

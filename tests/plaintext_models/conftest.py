@@ -2,11 +2,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import settings
-
-# A shared machine says nothing about correctness: no deadline per example.
-settings.register_profile("plaintext_models", deadline=None)
-settings.load_profile("plaintext_models")
 
 
 @pytest.fixture(autouse=True, scope="session")
