@@ -40,9 +40,9 @@ def print_table(console: Console, rows: Sequence[Row], anchors: Sequence[Anchor]
     console.print("[bold]Table 3.1, measured here[/bold]")
     for kind, title in TITLES.items():
         first = kind == next(iter(TITLES))
-        table = Table(box=None, show_header=first, padding=(0, 1), pad_edge=False)
-        table.add_column("", width=23, no_wrap=True)
-        for heading, width in (("clear", 8), ("encrypted", 9), ("batched", 8), ("accuracy, both", 15), ("result", 13)):
+        table = Table(box=None, show_header=first, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("", width=22, no_wrap=True)
+        for heading, width in (("clear", 7), ("encrypted", 9), ("batched", 7), ("accuracy, both", 14), ("result", 13)):
             table.add_column(heading, width=width, justify="right", no_wrap=True)
         for row in (r for r in rows if r.row == kind):
             table.add_row(*_cells(row))
