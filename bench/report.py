@@ -85,14 +85,15 @@ def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> No
         axes.bar_label(bars, [duration(anchor.encrypted_seconds)], padding=4, fontsize=8)
     axes.set_yticks(
         range(len(measured) + len(published)),
-        [f"{r.network}\n{_exactness(r)}" for r in measured] + [f"{a.name}\npublished, MNIST" for a in published],
+        [f"{r.network}\n{_exactness(r)}" for r in measured] + [f"{a.name}\n(published)" for a in published],
         fontsize=8,
     )
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.set_xlabel("seconds per image (logarithmic)")
-    axes.set_title("Inference on encrypted images, 128-bit security", loc="left")
+    security = min((r.security_bits for r in measured if r.security_bits is not None), default=0)
+    axes.set_title(f"Inference on encrypted images, {security}-bit security", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     picture = io.BytesIO()
