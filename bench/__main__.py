@@ -1,4 +1,4 @@
-"""`python -m bench table`: what encrypted inference costs, measured here."""
+"""What encrypted inference costs, and integer inference beside other libraries, measured here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.cases import table
+from bench.cases import kernels, table
 from bench.report import print_table, write_plot
-from bench.rows import anchors, write_json
+from bench.rows import anchors, prepare_output, write_json
 from plaintext_models import datasets
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -33,6 +33,14 @@ class PathName(StrEnum):
     all = "all"
 
 
+class WorkName(StrEnum):
+    """Networks that are timed in the clear."""
+
+    mlp = "mlp"
+    cnn = "cnn"
+    gemm = "gemm"
+
+
 @app.callback()
 def main() -> None:
     """Measure encrypted inference beside the same network in the clear."""
@@ -45,12 +53,15 @@ def table_command(
     images: Annotated[int | None, typer.Option(help="Encrypted images per network [all digits; 256 of MNIST].")] = None,
     path: Annotated[PathName, typer.Option(help="exact: BFV with tables. ckks: square activations.")] = PathName.all,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the rows to this PNG file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the rows to this file: .png, .svg or .pdf.")] = None,
     seed: Annotated[int, typer.Option(help="For the choice of images.")] = 0,
 ) -> None:
     """Table 3.1: inference in the clear and on encrypted images."""
     console, errors = Console(), Console(stderr=True)
     try:
+        for path_out in (json, plot):
+            if path_out is not None:
+                prepare_output(path_out)
         loaded = datasets.load(dataset.value, data)
         jobs = table.jobs(loaded, path.value, images, seed)
         rows = []
@@ -72,6 +83,41 @@ def table_command(
         if plot is not None:
             write_plot(plot, rows, anchors())
             console.print(f"Picture written to {plot}")
+    except (ValueError, OSError) as error:
+        errors.print(f"[red]error:[/red] {error}", highlight=False)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was written")
+        raise typer.Exit(130) from None
+
+
+@app.command("kernels")
+def kernels_command(
+    work: Annotated[list[WorkName] | None, typer.Option(help="Networks to time, one or several [all].")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Inputs of a call, one or several [1, 64, 1024].")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Threads, one or several [1 and all].")] = None,
+    rounds: Annotated[int, typer.Option(help="Turns that ours and the peers take.")] = kernels.ROUNDS,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    seed: Annotated[int, typer.Option(help="For parameters and inputs.")] = 0,
+) -> None:
+    """Integer inference beside onnxruntime, torch and numpy (the extras peers and train)."""
+    console, errors = Console(), Console(stderr=True)
+    try:
+        with errors.status("starting") as status:
+            rows = list(
+                kernels.measure(
+                    [name.value for name in work or WorkName],
+                    batch or kernels.BATCHES,
+                    threads or sorted({1, kernels.available_threads()}),
+                    rounds,
+                    seed,
+                    status.update,
+                )
+            )
+        kernels.print_rows(console, rows)
+        if json is not None:
+            write_json(json, rows)
+            console.print(f"Rows written to {json}")
     except (ValueError, OSError) as error:
         errors.print(f"[red]error:[/red] {error}", highlight=False)
         raise typer.Exit(2) from error

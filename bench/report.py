@@ -97,8 +97,7 @@ def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> No
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix.lstrip(".") or "png", dpi=150)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, format=path.suffix.lstrip("."), dpi=150)
     write_atomically(path, picture.getvalue())
 
 

@@ -8,11 +8,15 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from intnn.storage import write_atomically
+
+#: Whose versions a file of rows states.
+PACKAGES = ("numpy", "numba", "tenseal", "torch", "onnxruntime")
 
 #: The rows of the thesis's Table 3.1, in its order, with their titles.
 TITLES = {
@@ -95,17 +99,37 @@ def anchors() -> tuple[Anchor, ...]:
     return tuple(Anchor(**fields) for fields in json.loads(text))
 
 
-def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """Write the rows and what they were measured on; an existing file is replaced whole or not at all."""
+def prepare_output(path: Path) -> None:
+    """Make sure, before anything is measured, that `path` can be written when it is over.
+
+    Raises:
+        ValueError: if its suffix is not one of a JSON file or a picture, or it is a folder.
+        OSError: if its folder can neither be found nor made, or not be written to.
+    """
+    if path.suffix not in (".json", ".png", ".svg", ".pdf") or path.is_dir():
+        raise ValueError(f"results are written to .json, .png, .svg or .pdf files, got {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path.parent} cannot be written to; name another folder")
+
+
+def write_json(path: Path, rows: Sequence[Any]) -> None:
+    """Write dataclass rows and what they were measured on; an existing file is replaced whole or not at all."""
     machine = {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("numpy", "numba", "tenseal")},
+        "packages": {name: version(name) for name in PACKAGES if _is_installed(name)},
     }
     content = {"rows": [asdict(row) for row in rows], "machine": machine, "command": " ".join(sys.argv[1:])}
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _processor() -> str:

@@ -99,6 +99,9 @@ def test_picture_is_a_png(run: tuple[str, list[dict], Path]) -> None:
         (["--images", "0"], "`--images` must lie in [1, 360]"),
         (["--images", "361"], "`--images` must lie in [1, 360]"),
         (["--dataset", "mnist", "--data", "{folder}"], "does not hold MNIST"),
+        (["--plot", "{folder}/t.xyz"], "results are written to .json, .png, .svg or .pdf files"),
+        (["--plot", "{folder}"], "results are written to .json, .png, .svg or .pdf files"),
+        (["--plot", "/proc/nowhere/t.png"], "No such file or directory"),
     ],
 )
 def test_bad_arguments_name_the_remedy(arguments: list[str], message: str, tmp_path: Path) -> None:
