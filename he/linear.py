@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from intnn import Activation, Conv2d, Dense, Graph, LutActivation, Node, Shape
+from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, Node, Shape, SumPool2d
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,8 @@ def stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
         if isinstance(node, Activation | LutActivation):
             result.append(node)
         else:
+            if not isinstance(node, Dense | Conv2d | SumPool2d | Flatten):
+                raise TypeError(f"{node} has no encrypted evaluation; linear layers, tables and polynomials have")
             linear = linear_map(node, shape)
             last = result[-1] if result else None
             if isinstance(last, LinearMap):

@@ -1,0 +1,154 @@
+"""Stages become operations on packed vectors.
+
+A linear layer after the first is a matrix-vector product by diagonals (Halevi and Shoup, *Algorithms in HElib*, CRYPTO
+2014) in its hybrid form for short outputs (Juvekar et al., *GAZELLE*, USENIX Security 2018, section 4), with baby and
+giant steps for the rotations. The first layer needs no rotation of its inputs: the client gathers them (`InputLayout`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from he.linear import LinearMap, Stage
+from he.packing import InputLayout, OutputLayout, Packing
+from he.program import Program, Recorder
+from intnn import Activation
+
+Encode = Callable[[np.ndarray], np.ndarray]
+Activate = Callable[[Recorder, int, Stage], int]
+
+POLYNOMIALS = frozenset({"square", "polynomial"})
+
+
+def lower(
+    plan: Sequence[Stage],
+    packing: Packing,
+    encode: Encode,
+    activate: Activate,
+) -> tuple[Program, InputLayout, OutputLayout]:
+    """Record the stages.
+
+    Args:
+        plan: what `he.linear.stages` gives.
+        packing: the slots; wide enough for every stage.
+        encode: weights and biases as plaintext slots hold them.
+        activate: records an activation.
+
+    Returns:
+        The program, without levels, and where its inputs and outputs lie.
+    """
+    recorder = Recorder()
+    first = plan[0]
+    assert isinstance(first, LinearMap)
+    layout = InputLayout(packing, first.weight.shape[1], gather(first))
+    value = _first_layer(recorder, first, layout, encode)
+    width, outputs = layout.width, len(first.bias)
+    for stage in plan[1:]:
+        if isinstance(stage, LinearMap):
+            value = _next_layer(recorder, value, width, stage, packing, encode)
+            width, outputs = width_of(stage), len(stage.bias)
+        else:
+            value = activate(recorder, value, stage)
+    return recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs)
+
+
+def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, encode: Encode) -> int:
+    packing = layout.packing
+    rows = np.arange(len(linear.bias))[:, None]
+    weights = np.zeros(layout.gather.shape)
+    weights[: len(linear.bias)] = np.where(
+        layout.gather[: len(rows)] >= 0, linear.weight[rows, layout.gather[: len(rows)]], 0
+    )
+    by_tap = layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
+    operands = [recorder.plaintext(np.repeat(w, packing.lanes)) for w in by_tap]
+    value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
+    value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length)
+    if packing.rows == 2 and not packing.split_rows:
+        value = recorder.add([value, recorder.swap_rows(value)])
+    return _add_bias(recorder, value, linear, packing, encode)
+
+
+def _next_layer(
+    recorder: Recorder,
+    value: int,
+    width: int,
+    linear: LinearMap,
+    packing: Packing,
+    encode: Encode,
+) -> int:
+    """`linear` applied to a vector that is periodic in `width` units; the result is periodic in its own width."""
+    outputs, inputs = linear.weight.shape
+    out_width = width_of(linear)
+    weight, support = np.zeros((out_width, width)), np.zeros((out_width, width), dtype=bool)
+    weight[:outputs, :inputs], support[:outputs, :inputs] = linear.weight, linear.support
+    unit = np.arange(max(width, out_width))
+    diagonals = min(width, out_width)
+    baby = 1 << (diagonals.bit_length() // 2)
+    rotated = [value]
+    giants: list[int] = []
+    for giant in range(0, diagonals, baby):
+        terms: list[tuple[int, np.ndarray]] = []
+        for step in range(min(baby, diagonals - giant)):
+            place = unit % out_width, (unit + giant + step) % width
+            if support[place].any():
+                while len(rotated) <= step:
+                    rotated.append(recorder.rotate(value, len(rotated) * packing.lanes))
+                # The giant rotation comes after the product, so the diagonal is rotated back before it.
+                terms.append((rotated[step], np.roll(encode(weight[place]), giant)))
+        if terms:
+            operands = [recorder.plaintext(packing.spread(diagonal)) for _, diagonal in terms]
+            inner = recorder.plain_dot([v for v, _ in terms], operands)
+            giants.append(recorder.rotate(inner, giant * packing.lanes))
+    result = recorder.add(giants)
+    result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes)
+    return _add_bias(recorder, result, linear, packing, encode)
+
+
+def _sum_periods(recorder: Recorder, value: int, period: int, extent: int) -> int:
+    """Sum the periods within every `extent` slots into each of them."""
+    while period < extent:
+        value = recorder.add([value, recorder.rotate(value, period)])
+        period *= 2
+    return value
+
+
+def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packing, encode: Encode) -> int:
+    bias = np.zeros(width_of(linear))
+    bias[: len(linear.bias)] = linear.bias
+    return recorder.add_plain(value, recorder.plaintext(packing.spread(encode(bias))))
+
+
+def gather(linear: LinearMap) -> np.ndarray:
+    """For every unit the inputs that the architecture connects it with, -1 where there are fewer."""
+    taps = max(1, int(linear.support.sum(axis=1).max()))
+    gather = np.full((width_of(linear), taps), -1, dtype=np.int64)
+    for unit, connected in enumerate(linear.support):
+        inputs = np.flatnonzero(connected)
+        gather[unit, : len(inputs)] = inputs
+    return gather
+
+
+def width_of(linear: LinearMap) -> int:
+    """Units of a period that holds the map's outputs."""
+    return power_of_two(len(linear.bias))
+
+
+def power_of_two(least: int) -> int:
+    """The smallest power of two that is no less."""
+    return 1 << (least - 1).bit_length()
+
+
+def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
+    """Record a square or a polynomial by its powers, each at the least depth."""
+    assert isinstance(stage, Activation)
+    if stage.name == "square":
+        return recorder.relinearise(recorder.multiply(value, value))
+    powers = [value]
+    for exponent in range(2, len(stage.coefficients)):
+        half = exponent // 2
+        product = recorder.multiply(powers[exponent - half - 1], powers[half - 1])
+        powers.append(recorder.relinearise(product))
+    constant, *rest = stage.coefficients
+    return recorder.scalar_dot(powers[: len(rest)], rest, constant)
