@@ -6,13 +6,19 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table test lint format test-slow train clean
+.PHONY: help table kernels gpu test lint format test-slow train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 table: $(VENV)/table.stamp  ## measure Table 3.1 on the embedded digits (ARGS="--dataset mnist --data DIR" for MNIST)
 	$(BIN)/python -m bench table --json results/table.json --plot results/table.png $(ARGS)
+
+kernels: $(VENV)/kernels.stamp  ## time the integer kernels beside onnxruntime, torch and numpy
+	$(BIN)/python -m bench kernels --json results/kernels.json $(ARGS)
+
+gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
+	$(BIN)/python -m bench gpu $(ARGS)
 
 test: lint  ## lint, type-check, and run the tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -45,6 +51,16 @@ $(VENV)/python.stamp:
 $(VENV)/table.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	@echo 'Installing what the table needs into $(VENV) ...'
 	$(INSTALL) --editable '.[he,data,bench]'
+	@touch $@
+
+$(VENV)/kernels.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what the comparison needs into $(VENV), torch and onnxruntime included ...'
+	$(INSTALL) --editable '.[he,data,train,bench,peers]'
+	@touch $@
+
+$(VENV)/gpu.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what the CUDA kernels need into $(VENV) ...'
+	$(INSTALL) --editable '.[he,data,bench,cuda]'
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt

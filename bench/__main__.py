@@ -126,5 +126,38 @@ def kernels_command(
         raise typer.Exit(130) from None
 
 
+@app.command("gpu")
+def gpu_command(
+    record: Annotated[Path, typer.Option(help="Add the figures to this file.")] = Path("bench/records/gpu.jsonl"),
+) -> None:
+    """The CUDA kernels on this machine's GPU: equality with the reference, then speed."""
+    from bench.cases import gpu  # here: it imports Numba's CUDA target, which the other commands do without
+
+    console, errors = Console(), Console(stderr=True)
+    try:
+        where = gpu.device()
+        console.print(f"{where.device}, driver {where.driver}", highlight=False)
+        equal = {}
+        for name, outcome in gpu.equality():
+            equal[name] = outcome
+            console.print(f"{'equal  ' if outcome else '[red]DIFFERS[/red]'}  {name}", highlight=False)
+        if not all(equal.values()):
+            raise ValueError("kernels differ from the reference; nothing was timed or recorded")
+        rows = []
+        for row in gpu.measure():
+            rows.append(row)
+            speed = "" if row.gops is None else f", {row.gops:,.0f} GOPS"
+            beside = "" if row.peer_us is None else f"; {row.peer}: {row.peer_us:,.1f} µs, ratio {row.ratio:.2f}"
+            console.print(f"{row.work}: {row.ours_us:,.1f} µs{speed}{beside}", highlight=False)
+        gpu.append(record, where, rows, equal)
+        console.print(f"Figures added to {record}")
+    except (ImportError, ValueError, OSError) as error:
+        errors.print(f"[red]error:[/red] {error}", highlight=False)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was recorded")
+        raise typer.Exit(130) from None
+
+
 if __name__ == "__main__":
     app(prog_name="python -m bench")

@@ -22,7 +22,7 @@ from intnn import activations, rounding
 from intnn.calibrate import Ranges, calibrate
 from intnn.domain import IntDomain, Interval
 from intnn.graph import Graph
-from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
+from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
 from intnn.lut import Lut
 from intnn.network import IntNetwork
 from intnn.quantise import QuantConfig, quantise
@@ -43,6 +43,7 @@ __all__ = [
     "Node",
     "QuantConfig",
     "Ranges",
+    "Requantise",
     "Shape",
     "SumPool2d",
     "activations",

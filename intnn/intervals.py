@@ -8,7 +8,7 @@ import numpy as np
 from intnn.arrays import Array, IntArray
 from intnn.domain import Interval
 from intnn.kernels import numpy_
-from intnn.layers import Conv2d, Dense, Flatten, LutActivation, Node, SumPool2d
+from intnn.layers import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
 
 LIMIT = 1 << 63  # every value and every partial sum must stay below, in magnitude
 
@@ -42,11 +42,14 @@ def propagate(node: Node, x: Interval) -> tuple[Interval, int]:
             y = Interval(low, high)
         case Flatten():
             y, total = Interval(x.lo.ravel(), x.hi.ravel()), 0
+        case Requantise():
+            y, total = _requantise(node, x)
         case LutActivation():
             y = _table(node, x)
             total = _require_int64(y.hull.magnitude)
         case _:
-            raise TypeError(f"must be Dense, Conv2d, SumPool2d, Flatten or LutActivation, got {type(node).__name__}")
+            kinds = "Dense, Conv2d, SumPool2d, Flatten, Requantise or LutActivation"
+            raise TypeError(f"must be {kinds}, got {type(node).__name__}")
     return y, max(total, x.hull.magnitude)
 
 
@@ -76,6 +79,20 @@ def _linear(layer: Linear, weight: Array, bias: Array, x: Interval) -> tuple[Int
     low = evaluate(lo, positive, bias) + evaluate(hi, negative, zero)
     high = evaluate(hi, positive, bias) + evaluate(lo, negative, zero)
     return Interval(low.astype(np.int64), high.astype(np.int64)), bound
+
+
+def _requantise(node: Requantise, x: Interval) -> tuple[Interval, int]:
+    # Python ints here: one multiplier can be near 2**63 and meet an input that is always zero.
+    reach = np.maximum(np.abs(x.lo.astype(object)), np.abs(x.hi.astype(object))).reshape(len(x.lo), -1).max(axis=1)
+    half = 1 << node.shift >> 1
+    total = _require_int64(int((reach * np.abs(node.multiplier.astype(object))).max()) + half)
+    # A negative multiplier turns the order round.
+    ends = [
+        numpy_.requantise(side[None], node.multiplier, node.shift, node.domain.lo, node.domain.hi)[0]
+        for side in (x.lo, x.hi)
+    ]
+    y = Interval(np.minimum(*ends), np.maximum(*ends))
+    return y, max(total, y.hull.magnitude)
 
 
 def _table(node: LutActivation, x: Interval) -> Interval:

@@ -11,7 +11,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from intnn.arrays import Array, FloatArray, frozen, integer, integers, reals
+from intnn.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
+from intnn.domain import IntDomain
 from intnn.kernels import Kernels
 from intnn.lut import Lut
 
@@ -189,6 +190,54 @@ class Activation:
         return _FUNCTIONS[self.name](x)
 
 
+@dataclass(frozen=True, eq=False)
+class Requantise:
+    """y = saturate(floor((x multiplier + 2**(shift - 1)) / 2**shift)): a wide accumulator on a narrow scale.
+
+    The quotient is rounded to the nearest integer, halves up; a ``shift`` of 0 only multiplies. Integer networks only.
+
+    Attributes:
+        multiplier: One integer for all elements, or [channels] for the first axis of the input; stored as int64 [1] or
+            [channels], read-only.
+        shift: In [0, 62].
+        domain: Where results saturate; an interval, since a ring would wrap.
+
+    Raises:
+        TypeError: The parameters are not integers.
+        ValueError: Wrong or empty shape, a shift outside its range, or a ring.
+    """
+
+    multiplier: IntArray
+    shift: int
+    domain: IntDomain
+
+    def __post_init__(self) -> None:
+        multiplier = integers(self.multiplier, "multiplier")
+        if multiplier.ndim > 1 or not multiplier.size:
+            raise ValueError(f"`multiplier` must be one integer or have shape (channels,), got {multiplier.shape}")
+        if not isinstance(self.domain, IntDomain):
+            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
+        if self.domain.modulus is not None:
+            raise ValueError(f"`domain` must be an interval, where values saturate, got {self.domain}")
+        object.__setattr__(self, "multiplier", frozen(multiplier.reshape(-1)))
+        object.__setattr__(self, "shift", integer(self.shift, "shift", 0, _LARGEST_SHIFT))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Unchanged."""
+        if len(self.multiplier) not in (1, shape[0]):
+            raise ValueError(f"{self} must have an input of {len(self.multiplier)} channels, got shape {shape}")
+        return shape
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """[batch, channels, ...], elementwise."""
+        return kernels.requantise(
+            x.astype(np.int64, copy=False), self.multiplier, self.shift, self.domain.lo, self.domain.hi
+        )
+
+    def __repr__(self) -> str:
+        return f"Requantise({len(self.multiplier)} multipliers, shift {self.shift}, into {self.domain})"
+
+
 @dataclass(frozen=True)
 class LutActivation:
     """One lookup table for every element of its input; integer networks only."""
@@ -215,6 +264,7 @@ def _sigmoid(x: FloatArray) -> FloatArray:
 _FUNCTIONS: Mapping[str, Callable[[FloatArray], FloatArray]] = MappingProxyType(
     {"relu": lambda x: np.maximum(x, 0.0), "tanh": np.tanh, "sigmoid": _sigmoid, "square": np.square}
 )
+_LARGEST_SHIFT = 62  # 2**(shift - 1) and 2**shift are int64
 _LARGEST_WINDOW = 1 << 16  # keeps shapes and index arithmetic far from overflow
 
 

@@ -4,20 +4,24 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.arrays import IntArray, batched, reals
+from intnn.arrays import IntArray, batched, integer, reals
 from intnn.domain import IntDomain, Interval
 from intnn.graph import BATCH, chain_shapes, checked_metadata, checked_shape
 from intnn.intervals import propagate
 from intnn.kernels import kernels
-from intnn.layers import LutActivation, Node, Shape
+from intnn.layers import LutActivation, Node, Requantise, Shape
 from intnn.rounding import round_half_up
 from intnn.serialise import from_document, to_document
 from intnn.storage import Document, read, write
+
+if TYPE_CHECKING:
+    from intnn.compiled import CompiledNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,8 @@ class IntNetwork:
     Attributes:
         input_shape: Of one input; images are (channels, height, width).
         input_domain: The integers that an input element may be.
-        layers: At least one of Dense, Conv2d (int64 parameters), SumPool2d, Flatten, LutActivation.
+        layers: At least one of Dense, Conv2d (int64 parameters), SumPool2d, Flatten, Requantise,
+            LutActivation.
         input_scale: Integer units per float unit of the input, positive; see `quantise_input`.
         name: A label for people.
         metadata: Anything that JSON can hold; saved with the network, without a meaning here.
@@ -88,20 +93,25 @@ class IntNetwork:
         """No value and no partial sum of any layer, in any order of summation, is larger in magnitude; below 2**63."""
         return max(self.bounds)
 
-    def logits(self, x: ArrayLike, backend: str = "numpy") -> IntArray:
+    def logits(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
         """Evaluate integers.
 
         Args:
             x: Integers [batch, *input_shape] inside ``input_domain``.
-            backend: "reference", "numpy" or "numba"; all give the same bits.
+            backend: "reference", "numpy" or "numba"; all give the same bits. Numba's is one compiled call where the
+                ranges allow it (see `compiled`), and portable loops elsewhere.
+            threads: For the compiled call, at least 1; the bits do not depend on it.
 
         Returns:
             int64 [batch, classes]; outputs of more than one axis are flattened.
 
         Raises:
             TypeError: ``x`` does not hold integers.
-            ValueError: Wrong shape, empty batch, a value outside the domain, or an unknown backend.
+            ValueError: Wrong shape, empty batch, a value outside the domain, no thread, or an unknown backend.
         """
+        threads = integer(threads, "threads", 1)
+        if backend == "numba" and self.compiled is not None:
+            return self.compiled.logits(x, threads)
         evaluator = kernels(backend)
         batch = np.ascontiguousarray(batched(self.input_domain.require(x, "x"), self.input_shape, "x"))
         result = np.empty((len(batch), math.prod(self.output_shape)), np.int64)
@@ -109,15 +119,25 @@ class IntNetwork:
             rows = slice(start, start + BATCH)
             y = batch[rows]
             for layer, bound in zip(self.layers, self.bounds, strict=True):
-                if not isinstance(layer, LutActivation):  # a table reads integers, whatever its bound
+                if not isinstance(layer, (LutActivation, Requantise)):  # these read int64, whatever their bound
                     y = y.astype(evaluator.arithmetic(bound), copy=False)
                 y = layer.apply(y, evaluator)
             result[rows] = y.reshape(len(y), -1)
         return result
 
-    def predict(self, x: ArrayLike, backend: str = "numpy") -> IntArray:
+    def predict(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
         """The class of the largest logit, int64 [batch]; the lowest class of equals. Raises as `logits` does."""
-        return self.logits(x, backend).argmax(axis=1)
+        return self.logits(x, backend, threads).argmax(axis=1)
+
+    @cached_property
+    def compiled(self) -> "CompiledNetwork | None":
+        """The network packed for this processor, on first use; None where the compiled kernels cannot hold it."""
+        from intnn.compiled import CompiledNetwork, UnsupportedError  # Numba costs nothing where it is not asked for
+
+        try:
+            return CompiledNetwork(self.input_shape, self.input_domain, self.layers, self.intervals)
+        except UnsupportedError:
+            return None
 
     def quantise_input(self, images: ArrayLike) -> IntArray:
         """Round floats to the network's input: floor(images * input_scale + 1/2), saturated into ``input_domain``.

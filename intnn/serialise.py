@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from intnn.arrays import Array
 from intnn.domain import IntDomain
-from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, SumPool2d
+from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
 from intnn.lut import Lut
 from intnn.storage import Document, FormatError
 
@@ -67,6 +67,8 @@ def _encode(node: Node) -> tuple[dict[str, Any], dict[str, Array]]:
             return {}, {}
         case Activation():
             return {"name": node.name, "coefficients": list(node.coefficients)}, {}
+        case Requantise():
+            return {"shift": node.shift, "lo": node.domain.lo, "hi": node.domain.hi}, {"multiplier": node.multiplier}
         case LutActivation():
             domain = node.lut.domain
             scalars = {"lo": domain.lo, "hi": domain.hi, "modulus": domain.modulus, "name": node.lut.name}
@@ -81,9 +83,11 @@ def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node:
     if kind == "LutActivation":
         domain = IntDomain(fields.pop("lo"), fields.pop("hi"), fields.pop("modulus"))
         return LutActivation(Lut(domain, **fields))
+    if kind == "Requantise":
+        return Requantise(domain=IntDomain(fields.pop("lo"), fields.pop("hi")), **fields)
     types = {cls.__name__: cls for cls in (Dense, Conv2d, SumPool2d, Flatten, Activation)}
     if kind not in types:
-        raise ValueError(f"`type` must be one of {', '.join(types)}, LutActivation, got {kind!r}")
+        raise ValueError(f"`type` must be one of {', '.join(types)}, Requantise, LutActivation, got {kind!r}")
     if "coefficients" in fields:
         fields["coefficients"] = tuple(fields["coefficients"])
     return types[kind](**fields)

@@ -25,6 +25,9 @@ class Kernels(Protocol):
     def sum_pool2d(self, x: Array, size: int, stride: int, /) -> Array:
         """[batch, c, h, w] -> [batch, c, h', w']; the sum of every size x size window."""
 
+    def requantise(self, x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int, /) -> IntArray:
+        """[batch, channels, ...], [channels] or [1] -> clip(floor((x multiplier + 2**(shift - 1)) / 2**shift))."""
+
     def lookup(self, x: IntArray, table: IntArray, lo: int, /) -> IntArray:
         """Elementwise table[x - lo]."""
 

@@ -70,6 +70,25 @@ def sum_pool2d(x: Array, size: int, stride: int) -> Array:
 
 
 @numba.njit(cache=True)
+def _requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
+    batch, channels, size = x.shape
+    half = np.int64(1) << shift >> 1
+    y = np.empty_like(x)
+    for n in range(batch):
+        for c in range(channels):
+            factor = multiplier[c % len(multiplier)]
+            for i in range(size):
+                y[n, c, i] = min(max((x[n, c, i] * factor + half) >> shift, lo), hi)
+    return y
+
+
+def requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
+    """Element by element; [batch, channels, rest] serves every shape."""
+    rows = np.ascontiguousarray(x).reshape(*x.shape[:2], -1)
+    return _requantise(rows, multiplier, shift, lo, hi).reshape(x.shape)
+
+
+@numba.njit(cache=True)
 def _lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:
     y = np.empty_like(x)
     for i in range(x.size):

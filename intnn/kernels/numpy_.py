@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from intnn.arrays import Array, IntArray
+from intnn.rounding import divide_half_up
 
 
 def arithmetic(bound: int) -> Any:
@@ -46,6 +47,12 @@ def sum_pool2d(x: Array, size: int, stride: int) -> Array:
     for term in slices[1:]:
         total += term
     return total
+
+
+def requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
+    """Elementwise, in int64."""
+    factors = multiplier.reshape(-1, *[1] * (x.ndim - 2))
+    return np.clip(divide_half_up(x * factors, 1 << shift), lo, hi)
 
 
 def lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:

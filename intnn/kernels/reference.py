@@ -59,6 +59,15 @@ def sum_pool2d(x: Array, size: int, stride: int) -> IntArray:
     )  # fmt: skip
 
 
+def requantise(x: Array, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
+    """y[n, c, ...] = min(max(floor((x[n, c, ...] multiplier[c] + 2**(shift - 1)) / 2**shift), lo), hi)."""
+    channels = np.arange(x.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2)) % len(multiplier)
+    factors = multiplier[np.broadcast_to(channels, x.shape)].ravel().tolist()
+    half = 1 << shift >> 1
+    values = [(v * m + half) >> shift for v, m in zip(x.ravel().tolist(), factors, strict=True)]
+    return np.array([min(max(v, lo), hi) for v in values], np.int64).reshape(x.shape)
+
+
 def lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:
     """y[...] = table[x[...] - lo]."""
     values = table.tolist()

@@ -1,0 +1,193 @@
+"""Integer inference beside other libraries: every row in one process, contenders taking turns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.peak import dot_product_gops
+from bench.peers import PEERS, Run, UnavailableError
+from bench.timing import timed
+from bench.works import Work, works
+from intnn.kernels.host import instruction_set
+
+WORKS = {"mlp": "MLP 784-128-64-10", "cnn": "CNN 8c5-p-16c5-p-64-10", "gemm": "GEMM 1024x1024"}
+BATCHES = (1, 64, 1024)
+TURN_SECONDS = 4e-3  # of one contender; a turn has as many calls as fit, at least one
+ROUNDS = 25
+
+
+@dataclass(frozen=True)
+class KernelRow:
+    """Ours beside one peer, on one network, batch size and number of threads.
+
+    Times are for one input of the batch: the least mean of a turn of calls, over all rounds.
+
+    Attributes:
+        work: The network.
+        batch: Inputs of a call.
+        threads: Of both; small batches may use fewer.
+        ours_us: Microseconds for an input, from a uint8 array to an array of logits.
+        peer: Library and arithmetic.
+        peer_us: The same for the peer; None if it is not available.
+        ratio: ``peer_us / ours_us``: how many times as fast ours is.
+        gops: 10**9 multiplications and additions a second of ours, counted by the network's definition.
+        fraction_of_peak: ``gops`` in units of ``threads`` times the core's measured dot-product peak.
+        peak_gops: That peak, of one core.
+        instruction_set: That ours runs on.
+        note: Why there is no time.
+    """
+
+    work: str
+    batch: int
+    threads: int
+    ours_us: float
+    peer: str
+    peer_us: float | None
+    ratio: float | None
+    gops: float
+    fraction_of_peak: float
+    peak_gops: float
+    instruction_set: str
+    note: str = ""
+
+
+def measure(
+    names: Sequence[str],
+    batches: Sequence[int],
+    threads: Sequence[int],
+    rounds: int,
+    seed: int,
+    report: Callable[[str], None],
+) -> Iterator[KernelRow]:
+    """Time networks, batches and numbers of threads, each against every peer.
+
+    Args:
+        names: Keys of WORKS.
+        batches: Inputs of a call, each at least 1.
+        threads: Each at least 1.
+        rounds: Turns of every contender, at least 1.
+        seed: For parameters and inputs.
+        report: Told what is being measured.
+
+    Raises:
+        ValueError: A count is below 1.
+    """
+    for name, counts in (("--batch", batches), ("--threads", threads), ("--rounds", (rounds,))):
+        if min(counts) < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {min(counts)}")
+    rng = np.random.default_rng(seed)
+    for work in works(tuple(WORKS[name] for name in names), rng):
+        for count in threads:
+            report(f"{work.name}: preparing the peers")
+            peers, notes = _prepared(work, count)
+            for batch in batches:
+                if work.name == WORKS["gemm"] and batch != 1024:
+                    continue  # one product of square matrices
+                report(f"{work.name}, batch {batch}, threads {count}")
+                yield from _compare(work, batch, count, rounds, rng, peers, notes)
+
+
+def _prepared(work: Work, threads: int) -> tuple[dict[str, Run], dict[str, str]]:
+    peers, notes = {}, {}
+    for name, prepare in PEERS.items():
+        try:
+            peers[name] = prepare(work, threads)
+        except UnavailableError as error:
+            notes[name] = str(error)
+    return peers, notes
+
+
+def _compare(
+    work: Work,
+    batch: int,
+    threads: int,
+    rounds: int,
+    rng: np.random.Generator,
+    peers: dict[str, Run],
+    notes: dict[str, str],
+) -> Iterator[KernelRow]:
+    compiled = work.network.compiled
+    assert compiled is not None
+    x = work.inputs(batch, rng)
+    floats = x.astype(np.float32) / np.float32(255)
+    # A product of matrices gives bytes, as a layer within a network does; a network gives its logits.
+    dtype = np.int8 if work.name == WORKS["gemm"] else np.int64
+    contenders: dict[str, Callable[[], object]] = {"ours": lambda: compiled.logits(x, threads, dtype)}
+    for name, run in peers.items():
+        contenders[name] = lambda run=run: run(floats)  # type: ignore[misc]
+    seconds, peak = _turns(contenders, rounds)
+    ours = seconds["ours"]
+    gops = 2 * work.products * batch / ours / 1e9
+    for name in PEERS:
+        peer = seconds.get(name)
+        yield KernelRow(
+            work.name,
+            batch,
+            threads,
+            1e6 * ours / batch,
+            name,
+            None if peer is None else 1e6 * peer / batch,
+            None if peer is None else peer / ours,
+            gops,
+            gops / (peak * threads),
+            peak,
+            instruction_set().name,
+            notes.get(name, ""),
+        )
+
+
+def _turns(contenders: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, float], float]:
+    """Least mean seconds of a call over the rounds, and the core's peak measured between them."""
+    calls = {}
+    for name, run in contenders.items():
+        run()
+        calls[name] = max(1, int(TURN_SECONDS / max(timed(run)[0], 1e-7)))
+    best = dict.fromkeys(contenders, float("inf"))
+    peak = 0.0
+    for _ in range(rounds):
+        peak = max(peak, dot_product_gops(repeats=1))
+        for name, run in contenders.items():
+            run()  # brings its own data back into the caches
+            repeated = range(calls[name])
+            seconds = timed(lambda run=run, repeated=repeated: [run() for _ in repeated])[0]  # type: ignore[misc]
+            best[name] = min(best[name], seconds / calls[name])
+    return best, peak
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def print_rows(console: Console, rows: Sequence[KernelRow]) -> None:
+    """The rows as one table."""
+    if rows:
+        peak = max(row.peak_gops for row in rows)
+        console.print(f"[bold]Integer inference[/bold], {rows[0].instruction_set}, peak of a core {peak:.0f} GOPS")
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    for heading in ("work", "peer"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("batch", "threads", "ours µs", "peer µs", "ratio", "GOPS", "of peak"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    before: tuple[str, int, int] | None = None
+    for row in rows:
+        key = (row.work, row.batch, row.threads)
+        is_new, before = key != before, key
+        peer = (row.note, "") if row.peer_us is None else (f"{row.peer_us:.3g}", f"{row.ratio:.2f}")
+        table.add_row(
+            row.work if is_new else "",
+            row.peer,
+            str(row.batch),
+            str(row.threads),
+            f"{row.ours_us:.3g}",
+            *peer,
+            f"{row.gops:.0f}",
+            f"{row.fraction_of_peak:.2f}",
+        )
+    console.print(table)

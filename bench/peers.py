@@ -1,0 +1,234 @@
+"""The same networks in other libraries, with float32 and with int8 arithmetic.
+
+Every peer takes float32 inputs, as its users give them: its int8 models quantise them first, as they come from the
+libraries' own tools. A peer whose library is not installed says so.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.works import Work
+
+Run = Callable[[np.ndarray], Any]  # a float32 batch in [0, 1] -> logits
+CALIBRATION_BATCH = 64
+
+
+class UnavailableError(Exception):
+    """The peer's library is not installed, or cannot do it."""
+
+
+def onnxruntime_float32(work: Work, threads: int) -> Run:
+    """As exported."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _session(_onnx_model(work, Path(folder)), threads)
+
+
+def onnxruntime_qdq(work: Work, threads: int) -> Run:
+    """Statically quantised, with quantise-dequantise pairs that the run time fuses."""
+    return _onnx_quantised(work, threads, "QDQ")
+
+
+def onnxruntime_qoperator(work: Work, threads: int) -> Run:
+    """Statically quantised, with integer operators."""
+    return _onnx_quantised(work, threads, "QOperator")
+
+
+def torch_float32(work: Work, threads: int) -> Run:
+    """Eager."""
+    return _torch_runner(_torch_module(work), threads)
+
+
+def torch_int8(work: Work, threads: int) -> Run:
+    """Statically quantised by graph transformation, for x86 or Arm."""
+    module = _torch_module(work)
+    import torch
+
+    engine = "x86" if "x86" in torch.backends.quantized.supported_engines else "qnnpack"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations, which concern the tool and not its result
+            from torch.ao.quantization import get_default_qconfig_mapping
+            from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+            samples = torch.from_numpy(_calibration(work))
+            prepared = prepare_fx(module, get_default_qconfig_mapping(engine), (samples,))
+            prepared(samples)
+            quantised = convert_fx(prepared)
+    except (ImportError, RuntimeError, NotImplementedError) as error:
+        raise UnavailableError(str(error).splitlines()[0]) from error
+    return _torch_runner(quantised, threads)
+
+
+def numpy_float32(work: Work, threads: int) -> Run:
+    """Matrix products by BLAS, windows by strides."""
+    from intnn.kernels import numpy_
+
+    limit = _blas_limit(threads)
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with limit():
+            for layer in work.layers:
+                if layer.weight.ndim == 4:
+                    x = numpy_.conv2d(x, layer.weight, layer.bias, 1, 0)
+                else:
+                    x = x.reshape(len(x), -1) @ layer.weight.T + layer.bias
+                if layer.pools:
+                    x = numpy_.sum_pool2d(x, 2, 2) * np.float32(0.25)
+                if layer.rectifies:
+                    x = np.maximum(x, 0)
+        return x
+
+    return run
+
+
+PEERS: Mapping[str, Callable[[Work, int], Run]] = {
+    "onnxruntime float32": onnxruntime_float32,
+    "onnxruntime int8 QDQ": onnxruntime_qdq,
+    "onnxruntime int8 QOperator": onnxruntime_qoperator,
+    "torch float32": torch_float32,
+    "torch int8": torch_int8,
+    "numpy float32": numpy_float32,
+}
+
+
+def _calibration(work: Work) -> np.ndarray:
+    return work.inputs(CALIBRATION_BATCH, np.random.default_rng(0)).astype(np.float32) / np.float32(255)
+
+
+def _onnx_model(work: Work, folder: Path) -> Path:
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError:
+        raise UnavailableError("onnx is not installed") from None
+    nodes: list[Any] = []
+    tensors: list[Any] = []
+    x = "input"
+
+    def node(kind: str, inputs: list[str], **attributes: Any) -> str:
+        output = f"{kind}{len(nodes)}"
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    shape_length = len(work.network.input_shape)
+    for i, layer in enumerate(work.layers):
+        for part, array in (("w", layer.weight), ("b", layer.bias)):
+            tensors.append(numpy_helper.from_array(array, f"{part}{i}"))
+        if layer.weight.ndim == 4:
+            x = node("Conv", [x, f"w{i}", f"b{i}"])
+        else:
+            if shape_length == 3:
+                x, shape_length = node("Flatten", [x]), 1
+            x = node("Gemm", [x, f"w{i}", f"b{i}"], transB=1)
+        if layer.pools:
+            x = node("AveragePool", [x], kernel_shape=[2, 2], strides=[2, 2])
+        if layer.rectifies:
+            x = node("Relu", [x])
+    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", *work.network.input_shape])]
+    outputs = [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", *work.network.output_shape])]
+    graph = helper.make_graph(nodes, "network", inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = folder / "float32.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def _onnx_quantised(work: Work, threads: int, style: str) -> Run:
+    with tempfile.TemporaryDirectory() as name:
+        path = _onnx_model(work, Path(name))
+        try:
+            from onnxruntime import quantization
+        except ImportError:
+            raise UnavailableError("onnxruntime is not installed") from None
+
+        class Samples(quantization.CalibrationDataReader):
+            rest = iter([{"input": _calibration(work)}])
+
+            def get_next(self) -> Any:
+                return next(self.rest, None)
+
+        target = Path(name) / "int8.onnx"
+        import logging
+
+        logging.disable(logging.WARNING)  # advice on preparing the model, which has nothing to prepare
+        try:
+            quantization.quantize_static(
+                path,
+                target,
+                Samples(),
+                quant_format=quantization.QuantFormat[style],
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        return _session(target, threads)
+
+
+def _session(path: Path, threads: int) -> Run:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UnavailableError("onnxruntime is not installed") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda x: session.run(None, {"input": x})[0]
+
+
+def _torch_module(work: Work) -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise UnavailableError("torch is not installed") from None
+    modules: list[Any] = []
+    is_image = len(work.network.input_shape) == 3
+    for layer in work.layers:
+        if layer.weight.ndim == 4:
+            out, channels, *kernel = layer.weight.shape
+            module: Any = torch.nn.Conv2d(channels, out, tuple(kernel))
+        else:
+            if is_image:
+                modules.append(torch.nn.Flatten())
+                is_image = False
+            module = torch.nn.Linear(*layer.weight.shape[::-1])
+        with torch.no_grad():
+            module.weight.copy_(torch.from_numpy(layer.weight))
+            module.bias.copy_(torch.from_numpy(layer.bias))
+        modules.append(module)
+        if layer.pools:
+            modules.append(torch.nn.AvgPool2d(2))
+        if layer.rectifies:
+            modules.append(torch.nn.ReLU())
+    return torch.nn.Sequential(*modules).eval()
+
+
+def _torch_runner(module: Any, threads: int) -> Run:
+    import torch
+
+    def run(x: np.ndarray) -> Any:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return module(torch.from_numpy(x)).numpy()
+
+    return run
+
+
+def _blas_limit(threads: int) -> Callable[[], Any]:
+    """A context that holds numpy's BLAS to some threads, where threadpoolctl can."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        from contextlib import nullcontext
+
+        return nullcontext
+    controller = ThreadpoolController()
+    return lambda: controller.limit(limits=threads, user_api="blas")

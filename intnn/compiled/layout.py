@@ -1,0 +1,69 @@
+"""Where activations lie in memory: as bytes, images with their channels last."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from intnn.arrays import IntArray
+from intnn.compiled.fuse import UnsupportedError
+from intnn.domain import IntDomain
+from intnn.layers import Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the elements of one image or vector lie.
+
+    Attributes:
+        shape: As the network sees it.
+        offset: A byte is a value less this.
+        size: Bytes from one image to the next.
+        places: Byte of every element in C order, int64.
+        pitch: Bytes from one row of an image to the next; 0 for a vector.
+        fill: Byte that stands for zero in the padding, or None without padding.
+    """
+
+    shape: Shape
+    offset: int
+    size: int
+    places: IntArray
+    pitch: int = 0
+    fill: int | None = None
+
+    @classmethod
+    def vector(cls, elements: int, offset: int, size: int) -> "Layout":
+        """One element after the other."""
+        return cls((elements,), offset, size, np.arange(elements))
+
+    @classmethod
+    def image(cls, shape: Shape, offset: int, channels: int, padding: int) -> "Layout":
+        """``channels`` bytes for every pixel, at least those of ``shape``, and a border of zeros."""
+        count, height, width = shape
+        pitch = (width + 2 * padding) * channels
+        c, i, j = np.ogrid[:count, :height, :width]
+        places = ((i + padding) * pitch + (j + padding) * channels + c).ravel()
+        if padding and not 0 <= -offset <= 255:
+            raise UnsupportedError("values and the zeros of their border must fit a byte together")
+        return cls(shape, offset, (height + 2 * padding) * pitch, places, pitch, -offset if padding else None)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether bytes and elements are the same."""
+        return np.array_equal(self.places, np.arange(self.size))
+
+    def flat(self) -> "Layout":
+        """The same bytes, seen as a vector."""
+        return Layout((math.prod(self.shape),), self.offset, self.size, self.places)
+
+
+def byte_offset(values: IntDomain) -> int:
+    """What values are stored less: 0 or -128 where one of them serves.
+
+    Raises:
+        UnsupportedError: There are more than 256 values.
+    """
+    for lo in (0, -128, values.lo):
+        if lo <= values.lo and values.hi <= lo + 255:
+            return lo
+    raise UnsupportedError(f"values between layers must fit a byte, got {values}")

@@ -1,0 +1,136 @@
+"""A linear layer as windows of bytes: pooling folded in, neighbouring pixels side by side in the lanes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from intnn.arrays import IntArray
+from intnn.compiled.fuse import Stage, UnsupportedError
+from intnn.compiled.layout import Layout, byte_offset
+from intnn.layers import Conv2d, SumPool2d
+
+MAX_TERMS = 8  # of signed bytes that add up to a weight
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What the sums of a stage read, and where they go.
+
+    Attributes:
+        weights: int64 [lanes, rows, bytes]: bytes that lie together in memory, in rows of a multiple of four.
+        starts: int64 [rows]: byte offset of every row from a place.
+        bias: int64 [lanes].
+        channel: int64 [lanes]: the output channel of every lane.
+        places: int64 [length, 2]: byte offsets of input and output inside an image; [0, 2] for a vector.
+        layout: Of the output.
+        valid: Lanes that hold outputs; the others are not stored.
+        columns: Vectors of a register tile.
+    """
+
+    weights: IntArray
+    starts: IntArray
+    bias: IntArray
+    channel: IntArray
+    places: IntArray
+    layout: Layout
+    valid: int
+    columns: int
+
+    def groups(self) -> tuple[IntArray, IntArray]:
+        """Offsets [groups] and weights [groups, 4, lanes]: signed bytes, and no group of zeros.
+
+        Raises:
+            UnsupportedError: A weight needs too many signed bytes to add up to it.
+        """
+        lanes, _, size = self.weights.shape
+        rest = self.weights.reshape(lanes, -1, 4).transpose(1, 2, 0)
+        places = (self.starts[:, None] + np.arange(0, size, 4)).ravel()
+        offsets, panels = [places[:0]], [rest[:0]]
+        while rest.any():
+            if len(panels) > MAX_TERMS:
+                raise UnsupportedError(f"weights must be sums of at most {MAX_TERMS} signed bytes")
+            alive = rest.any(axis=(1, 2))
+            places, rest = places[alive], rest[alive]
+            panel = np.clip(rest, -128, 127)
+            offsets.append(places)
+            panels.append(panel)
+            rest = rest - panel
+        return np.concatenate(offsets), np.concatenate(panels)
+
+
+def window(stage: Stage, following: Stage | None, x: Layout, lanes: int) -> Window:
+    """Describe a stage's sums for vectors of ``lanes``, for the layout that the following stage wants."""
+    offset = 0 if stage.gives_sums or stage.gives_signed_bytes else byte_offset(stage.output.hull)
+    if isinstance(stage.linear, Conv2d):
+        padding = 0 if following is None or stage.flattens else following.padding
+        return _convolution(stage, stage.linear, x, lanes, offset, padding)
+    weight, bias = stage.linear.weight, stage.linear.bias
+    out = len(weight)
+    columns, total = _tiled(out, lanes)
+    weights = np.zeros((total, 1, -(-x.size // 4) * 4), np.int64)
+    weights[:out, 0, x.places] = weight
+    channel = np.minimum(np.arange(total), out - 1)
+    padded = np.pad(bias, (0, total - out))
+    nowhere = np.zeros((0, 2), np.int64)
+    layout = Layout.vector(out, offset, total)
+    return Window(weights, np.zeros(1, np.int64), padded, channel, nowhere, layout, total, columns)
+
+
+def _convolution(stage: Stage, layer: Conv2d, x: Layout, lanes: int, offset: int, padding: int) -> Window:
+    """Several pixels of a row in the lanes of a vector, as many as make the fewest vector products."""
+    weight, bias, step = _pooled(layer, stage.pool)
+    out, channels, tall, wide = weight.shape
+    _, height, width = stage.shape
+    weight = weight.transpose(0, 2, 3, 1).reshape(out, tall, wide * channels)  # bytes of a row lie together
+
+    def row_bytes(pixels: int) -> int:
+        return -(-(wide + (pixels - 1) * step) * channels // 4) * 4
+
+    def products(pixels: int) -> int:
+        return row_bytes(pixels) * _tiled(out * pixels, lanes)[1] * -(-width // pixels)
+
+    # Sums are stored whole, with unused lanes: one pixel at a time leaves the next one's alone.
+    most = 1 if stage.gives_sums else max(1, min(width, 4 * lanes // out))
+    pixels = min(range(1, most + 1), key=products)
+    columns, total = _tiled(out * pixels, lanes)
+    weights = np.zeros((total, tall, row_bytes(pixels)), np.int64)
+    for p in range(pixels):
+        start = p * step * channels
+        weights[p * out : (p + 1) * out, :, start : start + wide * channels] = weight
+    unused = (0, total - out * pixels)
+
+    layout = Layout.image(stage.shape, offset, total if stage.gives_sums else out, padding)
+    # The last group of pixels may overlap the one before: the same sums, twice.
+    lefts = np.minimum(np.arange(0, width, pixels), width - pixels)
+    rows, cols = (side.ravel() for side in np.meshgrid(np.arange(height), lefts, indexing="ij"))
+    inputs = (rows * x.pitch + cols * channels) * step
+    outputs = layout.places.reshape(stage.shape)[0, rows, cols]
+    return Window(
+        weights,
+        np.arange(tall) * x.pitch,
+        np.pad(np.tile(bias, pixels), unused),
+        np.pad(np.tile(np.arange(out), pixels), unused),
+        np.stack([inputs, outputs], axis=1),
+        layout,
+        total if stage.gives_sums else out * pixels,
+        columns,
+    )
+
+
+def _pooled(layer: Conv2d, pool: SumPool2d | None) -> tuple[IntArray, IntArray, int]:
+    """A convolution and the sum pooling behind it as one convolution: weights, biases, stride."""
+    if pool is None:
+        return layer.weight, layer.bias, layer.stride
+    out, channels, tall, wide = layer.weight.shape
+    reach = (pool.size - 1) * layer.stride
+    weight = np.zeros((out, channels, tall + reach, wide + reach), np.int64)
+    for i in range(0, reach + 1, layer.stride):
+        for j in range(0, reach + 1, layer.stride):
+            weight[:, :, i : i + tall, j : j + wide] += layer.weight
+    return weight, layer.bias * pool.size**2, layer.stride * pool.step
+
+
+def _tiled(channels: int, lanes: int) -> tuple[int, int]:
+    """Vectors of a register tile, and the channels rounded up to tiles."""
+    columns = next(n for n in (1, 2, 4) if n * lanes >= min(channels, 4 * lanes))
+    return columns, -(-channels // (columns * lanes)) * columns * lanes

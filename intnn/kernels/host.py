@@ -1,0 +1,27 @@
+"""The instruction set of the processor that Numba compiles for."""
+
+from functools import cache
+
+import llvmlite.binding as llvm
+from numba.core import config
+
+from intnn.kernels.simd import InstructionSet
+from intnn.kernels.simd_avx2 import AVX2, AVX_VNNI
+from intnn.kernels.simd_avx512 import AVX512_VNNI
+from intnn.kernels.simd_generic import GENERIC
+from intnn.kernels.simd_neon import NEON_DOTPROD, NEON_I8MM
+
+INSTRUCTION_SETS = (AVX512_VNNI, AVX_VNNI, AVX2, NEON_I8MM, NEON_DOTPROD, GENERIC)  # fastest first
+
+
+@cache
+def instruction_set() -> InstructionSet:
+    """The fastest one that the processor has.
+
+    Numba's own variable NUMBA_CPU_FEATURES ("+avx2,...") stands for another processor, here as in Numba's compiler.
+    """
+    if config.CPU_FEATURES is None:
+        features = {name for name, present in llvm.get_host_cpu_features().items() if present}
+    else:
+        features = {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return next(choice for choice in INSTRUCTION_SETS if choice.features <= features)

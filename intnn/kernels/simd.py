@@ -1,0 +1,82 @@
+"""What a kernel must know of an instruction set: vectors of 32-bit lanes and a dot product of bytes.
+
+An instruction set emits LLVM instructions. It is chosen when a kernel is compiled, by the features of the processor
+that Numba compiles for, so that one source serves all and a compiled kernel never asks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+Value = Any  # an llvmlite value; the package has no type stubs
+Builder = Any
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+@dataclass(frozen=True, eq=False)
+class InstructionSet:
+    """How to multiply bytes on a kind of processor.
+
+    Attributes:
+        name: As the processor's vendor calls it.
+        features: LLVM's names of the processor features that it needs, all of them.
+        lanes: 32-bit lanes of a vector.
+        rows: For 1, 2 and 4 vectors of output channels, the rows of a register tile: all sums, one weight vector per
+            column and one activation vector must fit the registers.
+        activations: Four unsigned bytes, as one i32, to the first operand of ``dot``.
+        weights: <lanes x i32>, four signed bytes each, to the second operand of ``dot``.
+        dot: sums, activations, weights -> sums: lane by lane plus the four products of bytes, modulo 2**32.
+        lookup: The address of 256 bytes, and vectors of <lanes x i8> -> the same, table[x]; None where a gather of
+            32-bit words serves as well.
+    """
+
+    name: str
+    features: frozenset[str]
+    lanes: int
+    rows: Mapping[int, int]
+    activations: Callable[[Builder, Value], Value]
+    weights: Callable[[Builder, Value], Value]
+    dot: Callable[[Builder, Value, Value, Value], Value]
+    lookup: Callable[[Builder, Value, list[Value]], list[Value]] | None = None
+
+
+def vector(element: Any, lanes: int) -> Any:
+    """The type <lanes x element>."""
+    return ir.VectorType(element, lanes)
+
+
+def splat(builder: Builder, scalar: Value, lanes: int) -> Value:
+    """A vector with ``scalar`` in every lane."""
+    undefined = ir.Constant(vector(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(vector(I32, lanes), [0] * lanes))
+
+
+def constant(element: Any, values: list[int]) -> Value:
+    """A vector constant."""
+    return ir.Constant(vector(element, len(values)), values)
+
+
+def concatenate(builder: Builder, parts: list[Value]) -> Value:
+    """One vector from equally long ones, a power of two of them."""
+    while len(parts) > 1:
+        size = parts[0].type.count
+        order = constant(I32, list(range(2 * size)))
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [builder.shuffle_vector(a, b, order) for a, b in pairs]
+    return parts[0]
+
+
+def extract(builder: Builder, whole: Value, start: int, size: int) -> Value:
+    """``size`` lanes of a vector from ``start`` on."""
+    return builder.shuffle_vector(whole, whole, constant(I32, list(range(start, start + size))))
+
+
+def call(builder: Builder, name: str, result: Any, *arguments: Value) -> Value:
+    """Call one of LLVM's own functions."""
+    kind = ir.FunctionType(result, [a.type for a in arguments])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.call(function, arguments)
