@@ -1,0 +1,70 @@
+"""The state of a training run on disk, bound to what it is a run of."""
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intnn.arrays import IntArray
+from intnn.storage import Document, FormatError, read, write
+from intnn.training.plan import Plan
+from intnn.training.step import Parameters, initialise
+
+if TYPE_CHECKING:
+    from intnn.training.train import Schedule
+
+KIND = "Checkpoint"
+FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
+
+
+def identity(plan: Plan, x: IntArray, labels: IntArray, schedule: "Schedule") -> dict[str, str]:
+    """Digests of the network, the schedule and the data: a run goes on only where all are the same."""
+    data = hashlib.sha256(repr((x.shape, labels.shape)).encode())
+    for array in (x, labels):
+        data.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+    return {
+        "network": hashlib.sha256(repr(plan).encode() + _tables(plan)).hexdigest(),
+        "schedule": hashlib.sha256(repr(schedule).encode()).hexdigest(),
+        "data": data.hexdigest(),
+    }
+
+
+def save(path: str | os.PathLike[str], state: list[Parameters], epochs: int, identity: dict[str, str]) -> None:
+    """Write the state after so many epochs, whole or not at all.
+
+    Raises:
+        ValueError: The suffix is neither .npz nor .json.
+        OSError: It cannot be written; an earlier checkpoint stays as it was.
+    """
+    arrays = {
+        f"blocks.{i}.{name}": getattr(block, name).astype(np.int64) for i, block in enumerate(state) for name in FIELDS
+    }
+    write(Document(KIND, {"identity": identity, "epochs": epochs}, arrays), path)
+
+
+def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> tuple[list[Parameters], int]:
+    """Read a state and the number of epochs behind it.
+
+    Raises:
+        FormatError: The file is corrupt, or the checkpoint of another run; the message says which part differs.
+    """
+    document = read(path, KIND)
+    saved: Any = document.content.get("identity")
+    for name, digest in identity.items():
+        if not isinstance(saved, dict) or saved.get(name) != digest:
+            raise FormatError(
+                f"identity.{name}", f"must be that of this run; {path} belongs to another: name a new file"
+            )
+    state = initialise(plan, 0)  # for the shapes
+    for i, block in enumerate(state):
+        for name in FIELDS:
+            values, target = document.arrays[f"blocks.{i}.{name}"], getattr(block, name)
+            target[...] = values.reshape(target.shape)
+    return state, int(document.content["epochs"])
+
+
+def _tables(plan: Plan) -> bytes:
+    """What `repr` of a plan does not show of its tables."""
+    tables = [block.activation for block in plan.blocks if block.activation is not None]
+    return b"".join(lut.table.tobytes() for t in tables for lut in (t.values, t.slopes))

@@ -1,0 +1,43 @@
+"""A trained network as an `IntNetwork`: the forward pass of the training step, layer by layer."""
+
+import numpy as np
+
+from intnn.domain import IntDomain
+from intnn.layers import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
+from intnn.network import IntNetwork
+from intnn.training import numpy_
+from intnn.training.plan import Block, Plan
+from intnn.training.step import Parameters, working_weights
+from intnn.training.tables import DOMAIN
+
+
+def to_network(plan: Plan, state: list[Parameters], name: str = "") -> IntNetwork:
+    """The network whose logits are the training step's, bit for bit."""
+    layers: list[Node] = []
+    flat = len(plan.input_shape) == 1
+    for block, parameters in zip(plan.blocks, state, strict=True):
+        weights, bias = working_weights(block, parameters, numpy_)
+        # Channels-last here, channels-first there.
+        kernels = weights.reshape(block.outputs, *block.window, block.channels).transpose(0, 3, 1, 2)
+        if flat or _covers(block):
+            if not flat:
+                layers.append(Flatten())
+                flat = True
+            layers.append(Dense(kernels.reshape(block.outputs, -1), bias))
+        else:
+            layers.append(Conv2d(kernels, bias, block.stride, block.padding))
+        if block.activation is not None:
+            layers.append(_rescale(block.shift, DOMAIN))
+            layers.append(LutActivation(block.activation.values))
+            if block.pool > 1:
+                layers += [SumPool2d(block.pool), _rescale(block.pool_shift, block.activation.codomain)]
+    return IntNetwork(plan.input_shape, plan.inputs, tuple(layers), name=name)
+
+
+def _covers(block: Block) -> bool:
+    """Whether the kernel sees the whole image at once: then the block is a dense layer."""
+    return (block.height, block.width) == block.window and not block.padding and block.pool == 1
+
+
+def _rescale(shift: int, domain: IntDomain) -> Requantise:
+    return Requantise(np.array(1 << max(-shift, 0)), max(shift, 0), domain)

@@ -1,0 +1,293 @@
+"""The plan of a network to be trained: geometry, exponents and the proof that no sum overflows.
+
+Every value of a step is an integer times a power of two. Weights, inputs and activations have exponents that never
+change, so that a trained network is an `IntNetwork`; errors share one exponent per layer and batch, taken from the
+largest magnitude (block exponents, as in Wang et al., "NITI: Training Integer Neural Networks Using Integer-Only
+Arithmetic", IEEE TPDS 2022).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from intnn.arrays import integer
+from intnn.domain import IntDomain
+from intnn.layers import Shape
+from intnn.training.tables import (
+    ACTIVATION_EXPONENT,
+    BYTES,
+    LOGIT_EXPONENT,
+    TableActivation,
+    activation,
+)
+
+ERROR_LIMIT = 127  # errors are signed bytes
+BIAS_BITS = 18  # of a bias, in units of its layer's sums
+RATE_BITS = 7  # of a learning rate's mantissa
+INT31 = 1 << 31
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A dense layer with an activation.
+
+    Attributes:
+        units: Number of neurons.
+        activation: "relu", "tanh", "identity", or tables of one's own.
+    """
+
+    units: int
+    activation: str | TableActivation = "relu"
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution with an activation, and average pooling after it.
+
+    Attributes:
+        channels: Number of output channels.
+        size: Side of the kernel.
+        stride: Its step.
+        padding: Zeros on all four sides.
+        pool: Side and step of the pooling window; 1 for none.
+        activation: "relu", "tanh", "identity", or tables of one's own.
+    """
+
+    channels: int
+    size: int
+    stride: int = 1
+    padding: int = 0
+    pool: int = 1
+    activation: str | TableActivation = "relu"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One linear map, and for all but the last block an activation and pooling.
+
+    A dense layer is a convolution whose kernel covers the whole image. Images are channels-last here.
+
+    Attributes:
+        height: Of the input.
+        width: Of the input.
+        channels: Of the input.
+        window: Height and width of the kernel.
+        stride: Of the kernel.
+        padding: Zeros around the input.
+        pool: Side of the pooling window.
+        outputs: Channels of the output.
+        inputs: The integers that an input may be: within a byte.
+        input_exponent: An input q stands for q * 2**-input_exponent.
+        weight_exponent: A weight q stands for q * 2**-weight_exponent.
+        weight_bits: Of a weight, its sign included; in [2, 8].
+        activation: Tables; None for the last block, whose sums are logits.
+
+    Raises:
+        ValueError: The kernel or pooling window does not fit, or sums could reach 2**31.
+    """
+
+    height: int
+    width: int
+    channels: int
+    window: tuple[int, int]
+    stride: int
+    padding: int
+    pool: int
+    outputs: int
+    inputs: IntDomain
+    input_exponent: int
+    weight_exponent: int
+    weight_bits: int
+    activation: TableActivation | None
+
+    def __post_init__(self) -> None:
+        sides = (self.height + 2 * self.padding, self.width + 2 * self.padding)
+        if any(side < size for side, size in zip(sides, self.window, strict=True)):
+            raise ValueError(f"the kernel {self.window} must fit into the padded image {sides}")
+        if min(self.rows, self.cols) < self.pool:
+            raise ValueError(f"the pooling window {self.pool} must fit into {self.rows} x {self.cols}")
+        forward = self.fan_in * self.weight_limit * self.inputs.magnitude + (1 << BIAS_BITS)
+        backward = math.prod(self.window) * self.outputs * ERROR_LIMIT * self.weight_limit
+        if max(forward, backward) >= INT31:
+            raise ValueError(f"sums must stay below 2**31, got up to {max(forward, backward)}; use a smaller layer")
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one output."""
+        return math.prod(self.window) * self.channels
+
+    @property
+    def rows(self) -> int:
+        """Height of the output before pooling."""
+        return (self.height + 2 * self.padding - self.window[0]) // self.stride + 1
+
+    @property
+    def cols(self) -> int:
+        """Width of the output before pooling."""
+        return (self.width + 2 * self.padding - self.window[1]) // self.stride + 1
+
+    @property
+    def output_shape(self) -> Shape:
+        """(height, width, channels) after pooling."""
+        return (self.rows // self.pool, self.cols // self.pool, self.outputs)
+
+    @property
+    def weight_limit(self) -> int:
+        """Largest magnitude of a weight."""
+        return (1 << self.weight_bits - 1) - 1
+
+    @property
+    def fraction(self) -> int:
+        """Bits that a master weight has beyond the weight: weight_limit << fraction stays below 2**30."""
+        return 31 - self.weight_bits
+
+    @property
+    def sum_exponent(self) -> int:
+        """Of the linear map's sums."""
+        return self.input_exponent + self.weight_exponent
+
+    @property
+    def shift(self) -> int:
+        """From the sums to pre-activations or, in the last block, to the softmax's logits."""
+        return self.sum_exponent - (LOGIT_EXPONENT if self.activation is None else ACTIVATION_EXPONENT)
+
+    @property
+    def pool_shift(self) -> int:
+        """log2 of the number that pooled sums are divided by: the window's area, rounded up to a power of two."""
+        return (self.pool**2 - 1).bit_length()
+
+    @property
+    def master_exponent(self) -> int:
+        """Of master weights and their velocities."""
+        return self.weight_exponent + self.fraction
+
+    @property
+    def bias_exponent(self) -> int:
+        """Of master biases and their velocities: three bits less, since biases have no limit of one byte."""
+        return self.master_exponent - 3
+
+    @property
+    def bias_shift(self) -> int:
+        """From master biases to the sums."""
+        return self.bias_exponent - self.sum_exponent
+
+    def gradient_shifts(self, batch: int) -> tuple[int, int]:
+        """Bits to drop from weight and bias gradients so that their product with a rate's mantissa is at most 2**30.
+
+        Raises:
+            ValueError: A gradient could reach 2**31.
+        """
+        terms = batch * self.rows * self.cols * ERROR_LIMIT
+        bound = terms * max(self.inputs.magnitude, 1)
+        if bound >= INT31:
+            limit = batch * (INT31 - 1) // bound
+            raise ValueError(f"`batch_size` must be at most {limit} so that gradients stay below 2**31, got {batch}")
+        weights, bias = (max(0, b.bit_length() + RATE_BITS - 30) for b in (bound, terms))
+        return weights, bias
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A chain of blocks that fit each other.
+
+    Attributes:
+        input_shape: (features,) or (channels, height, width), as in `IntNetwork`.
+        blocks: At least one; the last one has no activation and one output per class.
+    """
+
+    input_shape: Shape
+    blocks: tuple[Block, ...]
+
+    @cached_property
+    def classes(self) -> int:
+        """Number of outputs."""
+        return self.blocks[-1].outputs
+
+    @property
+    def inputs(self) -> IntDomain:
+        """The integers that an input element may be."""
+        return self.blocks[0].inputs
+
+
+def plan(
+    layers: tuple[int | Hidden | Convolution, ...],
+    input_shape: Shape,
+    inputs: IntDomain,
+    classes: int,
+    weight_bits: int = 8,
+) -> Plan:
+    """Lay out a network.
+
+    Args:
+        layers: Hidden layers; a number n is short for ``Hidden(n)``. The output layer is added.
+        input_shape: (features,) or (channels, height, width).
+        inputs: The integers that an input element may be, inside [0, 255] or [-128, 127].
+        classes: Number of classes, at least 2.
+        weight_bits: Bits of a weight, its sign included: 2 (ternary) to 8.
+
+    Raises:
+        TypeError: A layer is of another type, or a size is not an integer.
+        ValueError: A size is out of range, a layer does not fit, or sums could overflow; the message names the layer.
+    """
+    integer(classes, "classes", low=2)
+    bits = integer(weight_bits, "weight_bits", 2, 8)
+    if not any(byte.issuperset(inputs) for byte in BYTES):
+        raise ValueError(f"`inputs` must lie in [0, 255] or [-128, 127], got {inputs}")
+    shape = tuple(integer(side, "input_shape", low=1) for side in input_shape)
+    if len(shape) not in (1, 3):
+        raise ValueError(f"`input_shape` must be (features,) or (channels, height, width), got {shape}")
+    channels_last = (1, 1, *shape) if len(shape) == 1 else (*shape[1:], shape[0])
+    exponent = max(inputs.magnitude - 1, 0).bit_length()
+    blocks: list[Block] = []
+    for i, layer in enumerate((*layers, None)):
+        try:
+            block = _block(layer, channels_last, inputs, exponent, classes, bits)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"`layers[{i}]`: {error}" if layer is not None else f"the output layer: {error}"
+            ) from None
+        blocks.append(block)
+        channels_last, exponent = block.output_shape, ACTIVATION_EXPONENT
+        if block.activation is not None:
+            inputs = block.activation.codomain
+    return Plan(shape, tuple(blocks))
+
+
+def _block(
+    layer: int | Hidden | Convolution | None, shape: Shape, inputs: IntDomain, exponent: int, classes: int, bits: int
+) -> Block:
+    height, width, channels = shape
+    window, stride, padding, pool = (height, width), 1, 0, 1
+    tables: TableActivation | None = None
+    match layer:
+        case None:
+            outputs = classes
+        case Convolution():
+            outputs = integer(layer.channels, "channels", 1)
+            window = (integer(layer.size, "size", 1, 1 << 16),) * 2
+            stride, padding = integer(layer.stride, "stride", 1, 1 << 16), integer(layer.padding, "padding", 0, 1 << 16)
+            pool, tables = integer(layer.pool, "pool", 1, 16), _tables(layer.activation)
+        case Hidden():
+            outputs, tables = integer(layer.units, "units", 1), _tables(layer.activation)
+        case _:
+            outputs, tables = integer(layer, "units", 1), activation("relu")
+    fan_in = math.prod(window) * channels
+    weight_exponent = _weight_exponent(fan_in, bits, 1 if tables is None else 2)
+    return Block(
+        height, width, channels, window, stride, padding, pool, outputs, inputs, exponent, weight_exponent, bits, tables
+    )  # fmt: skip
+
+
+def _tables(chosen: str | TableActivation) -> TableActivation:
+    return chosen if isinstance(chosen, TableActivation) else activation(chosen)
+
+
+def _weight_exponent(fan_in: int, bits: int, gain: int) -> int:
+    """The finest unit with which 1.5 * bits standard deviations of He's initialisation fit into the weights' range.
+
+    That is the largest t with 1.5 bits sqrt(gain / fan_in) 2**t <= 2**(bits - 1).
+    """
+    t = 0
+    while 9 * bits**2 * gain * 4 ** (t + 1) <= fan_in * 4**bits:
+        t += 1
+    return t

@@ -1,0 +1,187 @@
+"""One step of stochastic gradient descent in integers: forward, loss, backward, update.
+
+This is the algorithm, on one of the modules of operations, `reference` or `numpy_`.
+"""
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from intnn.arrays import Array, IntArray
+from intnn.training import generator
+from intnn.training.plan import ERROR_LIMIT, Block, Plan
+from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
+
+VELOCITY_LIMIT = 1 << 29
+BIAS_LIMIT = 1 << 30
+
+
+class Rate(NamedTuple):
+    """How far one step goes: mantissa / 2**shift per unit of a batch's summed gradient."""
+
+    mantissa: int  # 0, or in [64, 127]
+    shift: int
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What stays the same from step to step.
+
+    Attributes:
+        momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves; in [0, 15], 0 for plain descent.
+        decay_shift: Weights lose 2**-decay_shift of themselves every step; in [1, 30], or 0 for none.
+    """
+
+    momentum_shift: int = 3
+    decay_shift: int = 0
+
+
+@dataclass(eq=False)
+class Parameters:
+    """The variables of one block.
+
+    Attributes:
+        weights: int32 [outputs, kh kw c], multiples of 2**-master_exponent.
+        bias: int32 [outputs], multiples of 2**-bias_exponent.
+        weight_velocity: As the weights.
+        bias_velocity: As the bias.
+    """
+
+    weights: Array
+    bias: Array
+    weight_velocity: Array
+    bias_velocity: Array
+
+
+def initialise(plan: Plan, seed: int) -> list[Parameters]:
+    """Uniform weights of He's variance (half of it for the logits), zero biases, at rest."""
+    result = []
+    for i, block in enumerate(plan.blocks):
+        # The bound of a uniform variable with variance gain / fan_in is sqrt(3 gain / fan_in).
+        gain = 1 if block.activation is None else 2
+        bound = math.isqrt((3 * gain << 2 * block.master_exponent) // block.fan_in)
+        bound = min(bound, block.weight_limit << block.fraction)
+        drawn = generator.draws(generator.key(seed, generator.WEIGHTS, i), block.outputs * block.fan_in)
+        weights = ((drawn * (2 * bound + 1)) >> 32) - bound  # at most 2**32 * 2**31
+        weights = weights.reshape(block.outputs, block.fan_in).astype(np.int32)
+        bias = np.zeros(block.outputs, np.int32)
+        result.append(Parameters(weights, bias, np.zeros_like(weights), bias.copy()))
+    return result
+
+
+def working_weights(block: Block, parameters: Parameters, ops: ModuleType) -> tuple[IntArray, IntArray]:
+    """The bytes [outputs, fan_in] and the biases [outputs] that the products use."""
+    weights = ops.rescale(_wide(parameters.weights), block.fraction)
+    return weights, ops.rescale(_wide(parameters.bias), block.bias_shift)
+
+
+def step(
+    plan: Plan,
+    state: list[Parameters],
+    x: Array,
+    labels: Array,
+    rate: Rate,
+    descent: Descent,
+    rounding: tuple[int, int],
+    ops: ModuleType,
+) -> IntArray:
+    """Train on one batch, in place.
+
+    Args:
+        plan: The network.
+        state: One entry per block.
+        x: int64 [batch, height, width, channels].
+        labels: int64 [batch].
+        rate: The learning rate divided by the batch size.
+        descent: Momentum and decay.
+        rounding: The seed and the number of the step, which name the streams of random roundings.
+        ops: `reference` or `numpy_`.
+
+    Returns:
+        int64 [batch, classes], the logits before the update.
+    """
+    working = [working_weights(block, parameters, ops) for block, parameters in zip(plan.blocks, state, strict=True)]
+    seen, slopes = [], []
+    sums = x
+    for block, (weights, bias) in zip(plan.blocks, working, strict=True):
+        seen.append(ops.patches(x, block.window, block.stride, block.padding))
+        flat = seen[-1].reshape(-1, block.fan_in)
+        sums = (ops.products(flat, weights) + bias).reshape(len(x), block.rows, block.cols, block.outputs)
+        if block.activation is not None:
+            x, slope = activate(block, block.activation, sums, ops)
+            slopes.append(slope)
+
+    logits = sums.reshape(len(labels), -1)
+    d = ops.softmax_errors(ops.rescale(logits, plan.blocks[-1].shift), labels, exponential())
+    d = d.reshape(sums.shape)
+    exponent = EXP_EXPONENT
+    for i in reversed(range(len(plan.blocks))):
+        block, (weights, _) = plan.blocks[i], working[i]
+        errors, shift = ops.quantise_errors(d, generator.key(rounding[0], generator.ROUNDING, rounding[1], i))
+        exponent -= shift
+        if block.activation is not None:
+            exponent += block.pool_shift
+            errors = ops.spread(errors, block.rows, block.cols, block.pool)
+            errors = ops.saturate(ops.rescale(errors * slopes[i], SLOPE_EXPONENT), -ERROR_LIMIT, ERROR_LIMIT)
+        flat = errors.reshape(-1, block.outputs)
+        gradient = ops.products(flat.T, seen[i].reshape(-1, block.fan_in).T), ops.column_sums(flat)
+        if i:
+            shape = (len(labels), block.height, block.width, block.channels)
+            d = ops.products(flat, weights.T).reshape(seen[i].shape)
+            d = ops.fold(d, shape, block.window, block.stride, block.padding)
+        update(block, state[i], gradient, exponent, len(labels), rate, descent, ops)
+        exponent += block.weight_exponent
+    return logits
+
+
+def activate(block: Block, tables: TableActivation, sums: IntArray, ops: ModuleType) -> tuple[IntArray, IntArray]:
+    """From the sums [batch, rows, cols, outputs] to the next block's input, and the slopes at the pre-activations."""
+    z = ops.saturate(ops.rescale(sums, block.shift), DOMAIN.lo, DOMAIN.hi)
+    y = ops.lookup(z, tables.values.table, DOMAIN.lo)
+    if block.pool > 1:
+        y = ops.rescale(ops.sum_pool(y, block.pool), block.pool_shift)
+    return y, ops.lookup(z, tables.slopes.table, DOMAIN.lo)
+
+
+def update(
+    block: Block,
+    parameters: Parameters,
+    gradient: tuple[IntArray, IntArray],
+    exponent: int,
+    batch: int,
+    rate: Rate,
+    descent: Descent,
+    ops: ModuleType,
+) -> None:
+    """V <- v - v / 2**momentum_shift + rate gradient; w <- w - w / 2**decay_shift - v, saturated."""
+    dropped = block.gradient_shifts(batch)
+    shifts = gradient_scales(block, exponent, rate.shift)
+    weight_limit = block.weight_limit << block.fraction
+    for value, velocity, g, drop, shift, limit, decay in (
+        (parameters.weights, parameters.weight_velocity, gradient[0], dropped[0], shifts[0], weight_limit,
+         descent.decay_shift),
+        (parameters.bias, parameters.bias_velocity, gradient[1], dropped[1], shifts[1], BIAS_LIMIT, 0),
+    ):  # fmt: skip
+        v = _wide(velocity)
+        kept = v - (v >> descent.momentum_shift) if descent.momentum_shift else np.zeros_like(v)
+        v = kept + ops.gradient_step(g, drop, rate.mantissa, shift - drop)
+        v = ops.saturate(v, -VELOCITY_LIMIT, VELOCITY_LIMIT)
+        w = _wide(value)
+        w = ops.saturate(w - (w >> decay if decay else np.zeros_like(w)) - v, -limit, limit)
+        velocity[...] = v
+        value[...] = w
+
+
+def gradient_scales(block: Block, exponent: int, rate_shift: int) -> tuple[int, int]:
+    """Bits to shift the product of gradient and mantissa by, down to the units of weights and bias velocities."""
+    return (
+        exponent + block.input_exponent + rate_shift - block.master_exponent,
+        exponent + rate_shift - block.bias_exponent,
+    )
+
+
+def _wide(array: Array) -> IntArray:
+    return array.astype(np.int64)
