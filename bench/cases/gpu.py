@@ -1,0 +1,224 @@
+"""The CUDA kernels on this machine's GPU: first equal in every bit, then fast.
+
+Times are medians of repetitions between two events on the GPU, after one that does not count. Operands are random and
+already there. The yardstick is cuBLAS's int8 product, called through torch where it is installed; it has no epilogue.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import statistics
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import config, cuda
+
+from bench.cases import gpu_checks
+from intnn.domain import IntDomain
+from intnn.kernels.cuda_gemm import Tile
+from intnn.kernels.cuda_lookup import launch_lookup
+from intnn.kernels.cuda_product import TENSOR, Epilogue, Product, channels_last
+from intnn.kernels.cuda_step import DenseTrainer, to_device
+from intnn.storage import write_atomically
+from intnn.training.plan import plan
+from intnn.training.step import Descent, Rate, initialise
+
+TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
+BATCHES = 9  # the median is over these
+BATCH_MS = 20.0  # about as long each
+SMALL_GRID = "Grid size"  # how Numba's warning of a launch that does not fill the GPU begins
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and when figures were taken."""
+
+    device: str
+    compute_capability: str
+    multiprocessors: int
+    driver: str
+    numba_cuda: str
+    date: str
+
+
+@dataclass(frozen=True)
+class GpuRow:
+    """One line of figures: ``gops`` are 10**9 multiplications and additions per second, ``ratio`` is peer over ours."""
+
+    work: str
+    ours_us: float
+    gops: float | None = None
+    peer: str | None = None
+    peer_us: float | None = None
+    ratio: float | None = None
+
+
+def device() -> Device:
+    """Describe the GPU in use.
+
+    Raises:
+        ValueError: There is none, or it is simulated.
+    """
+    if config.ENABLE_CUDASIM:
+        raise ValueError("NUMBA_ENABLE_CUDASIM must not be set: figures of a simulated GPU say nothing")
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise ValueError("the CUDA kernels need the extra `cuda`: pip install '.[cuda]'")
+    if not cuda.is_available():
+        raise ValueError("no CUDA GPU with a driver was found on this machine")
+    gpu = cuda.get_current_device()
+    name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
+    capability = ".".join(map(str, gpu.compute_capability))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Device(name, capability, gpu.MULTIPROCESSOR_COUNT, _driver(), version("numba-cuda"), now)
+
+
+def tiles() -> tuple[Tile | None, ...]:
+    """What the GPU can run: dp4a, and the tensor cores where there are any."""
+    return (None, TENSOR) if cuda.get_current_device().compute_capability >= TENSOR_CORES else (None,)
+
+
+def equality() -> Iterator[tuple[str, bool]]:
+    """The checks of the simulator on larger shapes: name and outcome."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", SMALL_GRID)
+        for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
+            yield name, check()
+
+
+def measure() -> Iterator[GpuRow]:
+    """All figures, one by one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", SMALL_GRID)
+        for size in (1024, 4096, 8192):
+            yield from _gemm(size)
+        yield from _convolution(images=64, channels=128, side=28, kernel=3)
+        yield _table(1 << 26)
+        yield _training((128, 64), batch=64)
+        yield _training((4096, 4096), batch=4096)
+
+
+def append(path: Path, where: Device, rows: list[GpuRow], equal: dict[str, bool]) -> None:
+    """Add one line of JSON per row to a record file, with the device, the date and the number of checks passed."""
+    known = path.read_text() if path.exists() else ""
+    about = {**asdict(where), "checks": len(equal), "checks_equal": sum(equal.values())}
+    lines = [json.dumps({**about, **asdict(row)}) + "\n" for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (known + "".join(lines)).encode())
+
+
+def _gemm(size: int) -> Iterator[GpuRow]:
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-128, 128, (size, size, 1, 1)).astype(np.int8) for _ in range(2))
+    peer_us = _cublas_us(size)
+    operands = cuda.to_device(channels_last(x))
+    for tile in tiles():
+        for fused in (False, True):
+            product = Product(w, np.zeros(size), epilogue=_epilogue(size) if fused else None, tile=tile)
+            y = product.output(size)
+            us = _median_us(lambda product=product, y=y: product.launch(operands, y, size))  # type: ignore[misc]
+            result = "requantised, table" if fused else "int32"
+            work = f"product {size} x {size} x {size}, {_unit(tile)}, {result}"
+            yield _row(work, us, 2 * size**3, "cuBLAS int8, int32" if peer_us else None, peer_us)
+
+
+def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator[GpuRow]:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (images, channels, side, side)).astype(np.uint8)
+    w = rng.integers(-128, 128, (channels, channels, kernel, kernel)).astype(np.int8)
+    operands = cuda.to_device(channels_last(x))
+    for tile in tiles():
+        product = Product(
+            w, np.zeros(channels), (side, side), 1, kernel // 2, _epilogue(channels), x_type="u8", tile=tile
+        )
+        y = product.output(images)
+        us = _median_us(lambda product=product, y=y: product.launch(operands, y, images))  # type: ignore[misc]
+        work = f"conv2d {images} x {channels} x {side} x {side}, {kernel} x {kernel}, {_unit(tile)}, table"
+        yield _row(work, us, 2 * images * side**2 * channels**2 * kernel**2)
+
+
+def _table(count: int) -> GpuRow:
+    rng = np.random.default_rng(0)
+    x = cuda.to_device(rng.integers(0, 256, count).astype(np.uint8).view(np.int32))
+    table, y = cuda.to_device(rng.integers(0, 256, 256).astype(np.uint8)), cuda.device_array(count // 4, np.int32)
+    us = _median_us(lambda: launch_lookup(x, table, y))
+    return GpuRow(f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s", us)
+
+
+def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
+    rng = np.random.default_rng(0)
+    network = plan(hidden, (784,), IntDomain(0, 255), 10)
+    trainer = DenseTrainer(network.blocks, initialise(network, seed=0), batch, tiles()[-1])
+    x, labels = (
+        to_device(rng.integers(0, 256, (batch, 784)).astype(np.uint8)),
+        cuda.to_device(rng.integers(0, 10, batch)),
+    )
+    us = _median_us(lambda: trainer.step(x, labels, Rate(100, 16), Descent(), (0, 0)))
+    name = "-".join(map(str, (784, *hidden, 10)))
+    weights = sum(block.fan_in * block.outputs for block in network.blocks)
+    operations = 2 * batch * (3 * weights - network.blocks[0].fan_in * network.blocks[0].outputs)
+    return _row(f"training step {name}, batch {batch}, {_unit(tiles()[-1])}", us, operations)
+
+
+def _epilogue(columns: int) -> Epilogue:
+    table = np.random.default_rng(1).integers(0, 256, 256).astype(np.uint8)
+    return Epilogue(np.full(columns, 1 << 12), 24, -128, 127, table)
+
+
+def _unit(tile: Tile | None) -> str:
+    return "dp4a" if tile is None else "tensor cores"
+
+
+def _row(work: str, us: float, operations: int, peer: str | None = None, peer_us: float | None = None) -> GpuRow:
+    ratio = None if peer_us is None else peer_us / us
+    return GpuRow(work, us, operations / us / 1e3, peer, peer_us, ratio)
+
+
+def _median_us(action: Callable[[], Any]) -> float:
+    """Microseconds of one call."""
+    start, stop = cuda.event(), cuda.event()
+
+    def batch_ms(repeats: int) -> float:
+        start.record()
+        for _ in range(repeats):
+            action()
+        stop.record()
+        stop.synchronize()
+        return cuda.event_elapsed_time(start, stop)
+
+    batch_ms(1)
+    repeats = max(1, min(1000, int(BATCH_MS / batch_ms(3) * 3)))
+    return 1000 * statistics.median(batch_ms(repeats) / repeats for _ in range(BATCHES))
+
+
+def _cublas_us(size: int) -> float | None:
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    generator = torch.Generator("cuda").manual_seed(0)
+    a, b = (
+        torch.randint(-128, 128, (size, size), dtype=torch.int8, device="cuda", generator=generator) for _ in range(2)
+    )
+    # The transpose is a view: both operands are contiguous along the common axis, as ours are.
+    return _median_us(lambda: torch._int_mm(a, b.t()))
+
+
+def _driver() -> str:
+    """The driver's version as NVIDIA counts it, where the system tells, else the version of CUDA that it supports."""
+    loaded = Path("/proc/driver/nvidia/version")
+    found = re.search(r"\b\d{3,}\.[\d.]+\b", loaded.read_text()) if loaded.exists() else None
+    if found:
+        return found[0]
+    from numba.cuda.cudadrv.driver import driver
+
+    return "CUDA " + ".".join(map(str, driver.get_version()))

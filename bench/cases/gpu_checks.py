@@ -1,0 +1,105 @@
+"""Is every CUDA kernel bit-equal to its definition? The same checks run in Numba's simulator and on a GPU."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import cuda
+
+from intnn.domain import IntDomain
+from intnn.kernels import kernels
+from intnn.kernels.cuda_gemm import Tile
+from intnn.kernels.cuda_lookup import lookup
+from intnn.kernels.cuda_product import Epilogue, conv2d, dense
+from intnn.kernels.cuda_step import DenseTrainer, to_device
+from intnn.training import numpy_
+from intnn.training.plan import plan
+from intnn.training.step import Descent, Rate, initialise, step
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is multiplied. No size should be a multiple of a tile's, so that every edge is met."""
+
+    rows: int
+    inner: int
+    columns: int
+    images: int
+    channels: int
+    side: int
+
+
+SMALL = Sizes(rows=20, inner=133, columns=21, images=2, channels=5, side=4)
+LARGE = Sizes(rows=1037, inner=2077, columns=523, images=9, channels=37, side=29)
+
+
+def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator[tuple[str, Callable[[], bool]]]:
+    """Names and checks; ``backend`` says what is expected of products. Training is checked with the last tile."""
+    for tile in tiles:
+        unit = "dp4a" if tile is None else f"mma.sync, {tile.rows} x {tile.columns}, {tile.stages} stages"
+        yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
+        yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
+    yield "training steps", lambda: _training(sizes, tiles[-1])
+    yield "lookup", lambda: _lookup(sizes)
+
+
+def _dense(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
+    rng = np.random.default_rng(1)
+    x, w = _full(rng, np.int8, sizes.rows, sizes.inner), _full(rng, np.int8, sizes.columns, sizes.inner)
+    b = rng.integers(-(2**20), 2**20, sizes.columns).astype(np.int32)
+    return np.array_equal(dense(x, w, b, tile=tile), _product(backend, "dense", x, w, b))
+
+
+def _conv2d(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
+    rng = np.random.default_rng(2)
+    x = _full(rng, np.uint8, sizes.images, sizes.channels, sizes.side, sizes.side + 1)
+    w = _full(rng, np.int8, sizes.columns, sizes.channels, 3, 2)
+    b = rng.integers(-9999, 9999, sizes.columns).astype(np.int32)
+    epilogue = Epilogue(rng.integers(1, 1 << 20, sizes.columns), 28, -99, 101, _full(rng, np.int8, 201))
+    sums = _product(backend, "conv2d", x, w, b, 2, 1)
+    evaluator = kernels(backend)
+    values = evaluator.requantise(sums, epilogue.multiplier, epilogue.shift, epilogue.lo, epilogue.hi)
+    expected = evaluator.lookup(values, epilogue.table.astype(np.int64), epilogue.lo)
+    return np.array_equal(conv2d(x, w, b, 2, 1, epilogue, tile), expected)
+
+
+def _training(sizes: Sizes, tile: Tile | None) -> bool:
+    """Every parameter after two steps, the second with a velocity."""
+    rng = np.random.default_rng(3)
+    batch, features, classes = sizes.rows // 4, sizes.inner // 4, 10
+    network = plan((sizes.columns,), (features,), IntDomain(0, 255), classes)
+    state = initialise(network, seed=7)
+    trainer = DenseTrainer(network.blocks, state, batch, tile)
+    descent = Descent(momentum_shift=3, decay_shift=12)
+    for number in range(2):
+        x, labels = _full(rng, np.uint8, batch, features), rng.integers(0, classes, batch)
+        rate = Rate(mantissa=100, shift=9 + number)
+        trainer.step(to_device(x), cuda.to_device(labels), rate, descent, (5, number))
+        images = x.astype(np.int64).reshape(batch, 1, 1, features)
+        step(network, state, images, labels, rate, descent, (5, number), numpy_)
+    return all(
+        np.array_equal(getattr(block.parameters(), name), getattr(expected, name))
+        for block, expected in zip(trainer.blocks, state, strict=True)
+        for name in ("weights", "bias", "weight_velocity", "bias_velocity")
+    )
+
+
+def _lookup(sizes: Sizes) -> bool:
+    rng = np.random.default_rng(4)
+    x = rng.integers(-100, 28, (sizes.rows, sizes.inner)).astype(np.int8)
+    table = _full(rng, np.uint8, 128)
+    return np.array_equal(lookup(x, table, -100), table[x.astype(np.int64) + 100])
+
+
+def _full(rng: np.random.Generator, dtype: type[np.integer], *shape: int) -> np.ndarray:
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max + 1, shape).astype(dtype)
+
+
+def _product(backend: str, name: str, x: np.ndarray, w: np.ndarray, b: np.ndarray, *arguments: int) -> np.ndarray:
+    evaluator = kernels(backend)
+    bound = int(np.prod(w.shape[1:])) * 255 * 128 + 2**21
+    sums = getattr(evaluator, name)(
+        x.astype(evaluator.arithmetic(bound)), w.astype(np.int64), b.astype(np.int64), *arguments
+    )
+    return sums.astype(np.int64)
