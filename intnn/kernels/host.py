@@ -1,5 +1,6 @@
 """The instruction set of the processor that Numba compiles for."""
 
+from collections.abc import Iterable
 from functools import cache
 
 import llvmlite.binding as llvm
@@ -21,7 +22,11 @@ def instruction_set() -> InstructionSet:
     Numba's own variable NUMBA_CPU_FEATURES ("+avx2,...") stands for another processor, here as in Numba's compiler.
     """
     if config.CPU_FEATURES is None:
-        features = {name for name, present in llvm.get_host_cpu_features().items() if present}
-    else:
-        features = {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
-    return next(choice for choice in INSTRUCTION_SETS if choice.features <= features)
+        return fastest(name for name, present in llvm.get_host_cpu_features().items() if present)
+    return fastest(name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+"))
+
+
+def fastest(features: Iterable[str]) -> InstructionSet:
+    """The fastest instruction set that needs no other features, by LLVM's names of them."""
+    present = frozenset(features)
+    return next(choice for choice in INSTRUCTION_SETS if choice.features <= present)

@@ -1,4 +1,7 @@
-"""One compiled call for a whole network: the program's stages, over blocks of rows that stay in the cache."""
+"""One compiled call for a whole network: the program's stages, over blocks of rows that stay in the cache.
+
+Numba's cache on disk looks at this file alone: whoever changes `tile` or an instruction set must touch it.
+"""
 
 import numba
 import numpy as np
