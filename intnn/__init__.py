@@ -20,6 +20,7 @@ True
 
 from intnn import activations, rounding
 from intnn.calibrate import Ranges, calibrate
+from intnn.classifier import IntClassifier
 from intnn.domain import IntDomain, Interval
 from intnn.graph import Graph
 from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
@@ -27,14 +28,18 @@ from intnn.lut import Lut
 from intnn.network import IntNetwork
 from intnn.quantise import QuantConfig, quantise
 from intnn.storage import FormatError
+from intnn.training.plan import Convolution, Hidden
 
 __all__ = [
     "Activation",
     "Conv2d",
+    "Convolution",
     "Dense",
     "Flatten",
     "FormatError",
     "Graph",
+    "Hidden",
+    "IntClassifier",
     "IntDomain",
     "IntNetwork",
     "Interval",
