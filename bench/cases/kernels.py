@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from rich.console import Console
@@ -37,7 +38,8 @@ class KernelRow:
         peer_us: The same for the peer; None if it is not available.
         ratio: ``peer_us / ours_us``: how many times as fast ours is.
         gops: 10**9 multiplications and additions a second of ours, counted by the network's definition.
-        fraction_of_peak: ``gops`` in units of ``threads`` times the core's measured dot-product peak.
+        fraction_of_peak: ``gops`` in units of ``threads`` times the core's measured dot-product peak. Above 1 where
+            pooling is folded into the weights of a convolution, which then takes fewer products than defined.
         peak_gops: That peak, of one core.
         instruction_set: That ours runs on.
         note: Why there is no time.
@@ -166,28 +168,22 @@ def available_threads() -> int:
 
 
 def print_rows(console: Console, rows: Sequence[KernelRow]) -> None:
-    """The rows as one table."""
+    """A short table for each network, batch and number of threads. Fits 80 columns."""
     if rows:
         peak = max(row.peak_gops for row in rows)
         console.print(f"[bold]Integer inference[/bold], {rows[0].instruction_set}, peak of a core {peak:.0f} GOPS")
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for heading in ("work", "peer"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("batch", "threads", "ours µs", "peer µs", "ratio", "GOPS", "of peak"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    before: tuple[str, int, int] | None = None
-    for row in rows:
-        key = (row.work, row.batch, row.threads)
-        is_new, before = key != before, key
-        peer = (row.note, "") if row.peer_us is None else (f"{row.peer_us:.3g}", f"{row.ratio:.2f}")
-        table.add_row(
-            row.work if is_new else "",
-            row.peer,
-            str(row.batch),
-            str(row.threads),
-            f"{row.ours_us:.3g}",
-            *peer,
-            f"{row.gops:.0f}",
-            f"{row.fraction_of_peak:.2f}",
-        )
-    console.print(table)
+    for (work, batch, threads), group in groupby(rows, key=lambda row: (row.work, row.batch, row.threads)):
+        contenders = list(group)
+        ours = contenders[0]
+        console.print(f"\n[bold]{work}[/bold], batch {batch}, threads {threads}", highlight=False)
+        table = Table(box=None, padding=(0, 1), pad_edge=False)
+        table.add_column("", width=28, no_wrap=True)
+        for heading in ("µs an input", "times ours"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        speed = f"{ours.gops:.0f} GOPS, {ours.fraction_of_peak:.2f} of peak"
+        table.add_row("ours", f"{ours.ours_us:.3g}", "1", speed, style="bold")
+        for row in contenders:
+            times = ("-", "-") if row.peer_us is None else (f"{row.peer_us:.3g}", f"{row.ratio:.2f}")
+            table.add_row(row.peer, *times, row.note)
+        console.print(table)

@@ -1,0 +1,106 @@
+"""The kernels' command, on few rounds; and the peers, which must evaluate the same networks."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bench import peers
+from bench.__main__ import app
+from bench.cases import kernels
+from bench.peak import dot_product_gops
+from bench.works import SHAPES, works
+
+FIELDS = {
+    "work",
+    "batch",
+    "threads",
+    "ours_us",
+    "peer",
+    "peer_us",
+    "ratio",
+    "gops",
+    "fraction_of_peak",
+}
+
+
+@pytest.fixture(scope="module")
+def all_works():
+    return {work.name: work for work in works(tuple(SHAPES), np.random.default_rng(0))}
+
+
+def test_rows_are_complete_and_consistent(tmp_path):
+    arguments = ["kernels", "--work", "mlp", "--batch", "1", "--batch", "8", "--threads", "1", "--rounds", "1"]
+    result = CliRunner(env={"COLUMNS": "140"}).invoke(app, [*arguments, "--json", str(tmp_path / "k.json")])
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "k.json").read_text())["rows"]
+    assert [(row["batch"], row["peer"]) for row in rows] == [(b, p) for b in (1, 8) for p in peers.PEERS]
+    for row in rows:
+        assert set(row) >= FIELDS
+        assert row["work"] == kernels.WORKS["mlp"]
+        products = 784 * 128 + 128 * 64 + 64 * 10
+        assert row["gops"] == pytest.approx(2 * products / row["ours_us"] / 1e3)
+        assert row["fraction_of_peak"] == pytest.approx(row["gops"] / row["peak_gops"])
+        if row["peer_us"] is None:
+            assert row["ratio"] is None
+            assert "not installed" in row["note"]
+        else:
+            assert row["ratio"] == pytest.approx(row["peer_us"] / row["ours_us"])
+    assert "numpy float32" in result.output
+    assert next(row for row in rows if row["peer"] == "numpy float32")["ratio"] > 0
+
+
+def test_a_peer_that_is_not_installed_is_a_row_without_a_time(monkeypatch):
+    def missing(work, threads):
+        raise peers.UnavailableError("xyz is not installed")
+
+    monkeypatch.setattr(kernels, "PEERS", {"xyz": missing})
+    row, *rest = kernels.measure(["mlp"], [2], [1], 1, 0, lambda _: None)
+    assert rest == []
+    assert (row.peer, row.peer_us, row.ratio, row.note) == ("xyz", None, None, "xyz is not installed")
+    assert row.ours_us > 0
+
+
+@pytest.mark.parametrize("option", ["--batch", "--threads", "--rounds"])
+def test_counts_below_one_are_refused(option):
+    result = CliRunner().invoke(app, ["kernels", option, "0"])
+    assert result.exit_code == 2
+    assert f"`{option}` must be at least 1, got 0" in result.output
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_integer_network_is_the_float_one(all_works, name):
+    """Ours against the float arithmetic that its peers run: 8 bits cannot differ by much."""
+    work = all_works[name]
+    x = work.inputs(50, np.random.default_rng(1))
+    ours = work.network.logits(x, "numba")
+    assert np.array_equal(ours, work.network.logits(x))
+    expected = peers.numpy_float32(work, 1)(x.astype(np.float32) / np.float32(255))
+    # Per-channel scales differ in the last layer: compare every output with itself across inputs.
+    for a, b in zip(ours.T.astype(float), expected.T, strict=True):
+        if b.std() > 0.05:  # a rectified unit that is nearly always zero has nothing to compare
+            # 8-bit inputs, weights and activations: about 1 % of noise a layer.
+            assert np.corrcoef(a, b)[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("peer", [p for p in peers.PEERS if p != "numpy float32"])
+def test_peers_evaluate_the_same_network(all_works, name, peer):
+    work = all_works[name]
+    try:
+        run = peers.PEERS[peer](work, 1)
+    except peers.UnavailableError as error:
+        pytest.skip(str(error))
+    x = work.inputs(20, np.random.default_rng(2)).astype(np.float32) / np.float32(255)
+    expected = peers.numpy_float32(work, 1)(x)
+    difference = np.abs(np.asarray(run(x)) - expected).max() / np.abs(expected).max()
+    # float32 sums of a thousand terms in another order; 8 bits lose about 1 % a layer, of four layers at most.
+    assert difference < (1e-4 if "float32" in peer else 0.15)
+
+
+def test_the_peak_is_a_rate():
+    peak = dot_product_gops(rounds=1000, repeats=2)
+    assert math.isfinite(peak)
+    assert peak > 0.1  # any processor of the last decades
