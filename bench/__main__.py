@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +43,19 @@ class WorkName(StrEnum):
     gemm = "gemm"
 
 
+@contextmanager
+def _reported(errors: Console) -> Iterator[None]:
+    """What goes wrong becomes a line for the user and an exit code; results are written last, and whole."""
+    try:
+        yield
+    except (ImportError, ValueError, OSError) as error:
+        errors.print(f"[red]error:[/red] {error}", highlight=False)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was written")
+        raise typer.Exit(130) from None
+
+
 @app.callback()
 def main() -> None:
     """Measure encrypted inference beside the same network in the clear."""
@@ -58,7 +73,7 @@ def table_command(
 ) -> None:
     """Table 3.1: inference in the clear and on encrypted images."""
     console, errors = Console(), Console(stderr=True)
-    try:
+    with _reported(errors):
         for path_out in (json, plot):
             if path_out is not None:
                 prepare_output(path_out)
@@ -83,12 +98,6 @@ def table_command(
         if plot is not None:
             write_plot(plot, rows, anchors())
             console.print(f"Picture written to {plot}")
-    except (ValueError, OSError) as error:
-        errors.print(f"[red]error:[/red] {error}", highlight=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing was written")
-        raise typer.Exit(130) from None
 
 
 @app.command("kernels")
@@ -102,7 +111,9 @@ def kernels_command(
 ) -> None:
     """Integer inference beside onnxruntime, torch and numpy (the extras peers and train)."""
     console, errors = Console(), Console(stderr=True)
-    try:
+    with _reported(errors):
+        if json is not None:
+            prepare_output(json)
         with errors.status("starting") as status:
             rows = list(
                 kernels.measure(
@@ -118,12 +129,6 @@ def kernels_command(
         if json is not None:
             write_json(json, rows)
             console.print(f"Rows written to {json}")
-    except (ValueError, OSError) as error:
-        errors.print(f"[red]error:[/red] {error}", highlight=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing was written")
-        raise typer.Exit(130) from None
 
 
 @app.command("gpu")
@@ -134,7 +139,7 @@ def gpu_command(
     from bench.cases import gpu  # here: it imports Numba's CUDA target, which the other commands do without
 
     console, errors = Console(), Console(stderr=True)
-    try:
+    with _reported(errors):
         where = gpu.device()
         console.print(f"{where.device}, driver {where.driver}", highlight=False)
         equal = {}
@@ -151,12 +156,6 @@ def gpu_command(
             console.print(f"{row.work}: {row.ours_us:,.1f} µs{speed}{beside}", highlight=False)
         gpu.append(record, where, rows, equal)
         console.print(f"Figures added to {record}")
-    except (ImportError, ValueError, OSError) as error:
-        errors.print(f"[red]error:[/red] {error}", highlight=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing was recorded")
-        raise typer.Exit(130) from None
 
 
 if __name__ == "__main__":
