@@ -25,6 +25,7 @@ from he.engines.seal import SealEngine
 from he.messages import Kind, open_message, seal_message
 from he.params import Parameters
 from he.seal import create_context, level_ids, to_bytes
+from intnn import Activation, Dense, Graph
 from tests.he.conftest import Party
 from tests.he.forge import ciphertext_bytes, ciphertext_fields, load_ciphertext, part_of, with_fields, with_part
 from tests.he.networks import inputs, square_graph, table_network
@@ -278,29 +279,18 @@ def not_fresh(party, message):
     evaluator.square(ciphertext, square)
     transform = evaluator.transform_to_ntt if parameters.scheme == "bfv" else evaluator.transform_from_ntt
     transform(ciphertext, turned)
-    fields = ciphertext_fields(ciphertext)
+    yield from map(to_bytes, (lower, square, turned))
     if parameters.scheme == "ckks":
-        square.scale = ciphertext.scale
-        yield "scale", ciphertext_bytes(**{**fields, "scale": ciphertext.scale * 2})
-    yield "level", to_bytes(lower)
-    yield "size", to_bytes(square)
-    yield "form", to_bytes(turned)
-    yield (
-        "level in name only",
-        ciphertext_bytes(
-            **{**fields, "levels": fields["levels"] - 1, "residues": fields["residues"][: -2 * fields["N"]]}
-        ),
-    )
+        yield ciphertext_bytes(**{**ciphertext_fields(ciphertext), "scale": 2 * ciphertext.scale})
 
 
 def test_requests_that_are_not_fresh_are_refused(exchange):
     party, asked, _ = exchange
-    names = []
-    for name, forged in not_fresh(party, asked):
-        with pytest.raises(MessageError, match="the request cannot be evaluated"):
+    for forged in not_fresh(party, asked):
+        with pytest.raises(
+            MessageError, match="input 0 must be a fresh ciphertext of two polynomials at the top level"
+        ):
             party.server.evaluate(with_part(Kind.REQUEST, asked, forged))
-        names.append(name)
-    assert len(names) >= 4
 
 
 def random_ciphertext(party, level, seed):
@@ -364,7 +354,16 @@ def test_an_answer_by_another_clients_evaluation_keys_is_never_decrypted(exchang
 
 def test_a_full_ring_of_logits_is_checked_too():
     """As many images as the slots hold: a wrong key must show although nothing seems to be left to compare."""
-    for network, compile_it in ((table_network(hidden=2), compile_exact), (square_graph(), compile_approximate)):
+    rng = np.random.default_rng(0)
+    wide = Graph(
+        (2,),
+        (
+            Dense(rng.normal(size=(2, 2)), np.zeros(2)),
+            Activation("square"),
+            Dense(rng.normal(size=(8, 2)), np.zeros(8)),
+        ),
+    )
+    for network, compile_it in ((table_network(hidden=2), compile_exact), (wide, compile_approximate)):
         circuit = compile_it(network, images=None, security="insecure")
         party, other = Party(circuit), Party(circuit)
         theirs = other.server.evaluate(other.client.encrypt(inputs(network, circuit.interface.images)))

@@ -11,9 +11,10 @@ import tenseal.sealapi as sealapi
 
 from he import Client, compile_exact
 from he.messages import Kind, open_message
-from he.seal import create_context, from_bytes, to_bytes
+from he.seal import create_context, from_bytes, level_ids, to_bytes
 from intnn import IntNetwork
 from tests.he.conftest import Party
+from tests.he.forge import ciphertext_bytes, load_ciphertext
 from tests.he.networks import inputs, square_graph, table_network
 
 SERVER = """
@@ -75,18 +76,67 @@ def secret_residues(party) -> np.ndarray:
     return np.array([residues.at(i) for i in range(shape[0] * shape[1])], dtype=np.uint64).reshape(shape)
 
 
+def coefficients(party, residues: np.ndarray) -> np.ndarray:
+    """The same key as polynomials' coefficients, [data prime, N]: 0, 1 or p - 1."""
+    context, parameters = create_context(party.circuit.parameters), party.circuit.parameters
+    data = residues[: parameters.levels]
+    carrier = ciphertext_bytes(
+        parms_id=level_ids(context, parameters)[parameters.levels],
+        ntt=True,
+        size=2,
+        N=parameters.poly_modulus_degree,
+        levels=parameters.levels,
+        scale=party.circuit.interface.output_scale,
+        residues=np.concatenate([data, data]),
+    )
+    ciphertext, turned = load_ciphertext(context, carrier), sealapi.Ciphertext()
+    sealapi.Evaluator(context).transform_from_ntt(ciphertext, turned)
+    return np.array([turned[i] for i in range(data.size)], dtype=np.uint64).reshape(data.shape)
+
+
+def traces(party) -> list[bytes]:
+    """What a leak would contain: runs of the key in every form and layout that it has in memory or in a file."""
+    residues = secret_residues(party)
+    plain = coefficients(party, residues)
+    ternary = np.where(plain[0] > 1, -1, plain[0].astype(np.int64))
+    assert set(ternary) == {-1, 0, 1}
+    rows = [*residues, *plain, ternary]
+    wide = [row[i : i + 8].astype("<i8").tobytes() for row in rows for i in range(0, row.size, 8)]
+    narrow = [ternary[i : i + 64].astype(np.int8).tobytes() for i in range(0, ternary.size, 64)]
+    serialised = to_bytes(party.client._keygen.secret_key())
+    return [*wide, *narrow, serialised[16:]]  # with or without SEAL's header
+
+
 def test_nothing_that_the_server_receives_contains_the_secret_key(party) -> None:
     network = table_network() if party.circuit.parameters.scheme == "bfv" else square_graph()
-    residues = secret_residues(party)
-    serialised = to_bytes(party.client._keygen.secret_key())
+    leaks = traces(party)
     received = [party.client.evaluation_keys, party.client.encrypt(inputs(network, 3))]
     kinds = (Kind.EVALUATION_KEYS, Kind.REQUEST)
     parts = [part for kind, data in zip(kinds, received, strict=True) for part in open_message(kind, data)[1]]
-    runs = [row[i : i + 8].astype("<u8").tobytes() for row in residues for i in range(0, row.size, 8)]
     for data in (*received, *parts):
-        assert serialised not in data
-        assert serialised[40:] not in data  # nor without SEAL's headers
-        assert not any(run in data for run in runs)
+        assert not any(leak in data for leak in leaks)
+
+
+def test_a_planted_leak_would_be_found(party) -> None:
+    leaks, secret = traces(party), party.client._keygen.secret_key()
+    for leaked in (to_bytes(secret), secret_residues(party).tobytes()[5:], coefficients(party, secret_residues(party))):
+        data = b"harmless" + bytes(leaked) + party.client.evaluation_keys[:1000]
+        assert any(leak in data for leak in leaks)
+
+
+def test_no_polynomial_of_a_request_is_the_secret_or_its_negative(party) -> None:
+    context, parameters = create_context(party.circuit.parameters), party.circuit.parameters
+    residues = secret_residues(party)[: parameters.levels]
+    primes = np.array(parameters.data_primes, dtype=np.uint64)[:, None]
+    forms = (residues, coefficients(party, residues))
+    network = table_network() if parameters.scheme == "bfv" else square_graph()
+    for part in open_message(Kind.REQUEST, party.client.encrypt(inputs(network, 3)))[1]:
+        ciphertext = load_ciphertext(context, part)
+        values = np.array([ciphertext[i] for i in range(2 * residues.size)], dtype=np.uint64)
+        for polynomial in values.reshape(2, *residues.shape):
+            for secret in forms:
+                for form in (secret, (primes - secret) % primes):
+                    assert np.mean(polynomial == form) < 0.1  # by chance: one in 2^20 and less
 
 
 def test_no_key_polynomial_is_the_secret_or_its_negative(party) -> None:
