@@ -80,3 +80,19 @@ def call(builder: Builder, name: str, result: Any, *arguments: Value) -> Value:
     kind = ir.FunctionType(result, [a.type for a in arguments])
     function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     return builder.call(function, arguments)
+
+
+def load(builder: Builder, kind: Any, address: Value, offset: int = 0) -> Value:
+    """From an address that need not be aligned."""
+    return builder.load(builder.inttoptr(builder.add(address, I64(offset)), ir.PointerType()), typ=kind, align=1)
+
+
+def store(builder: Builder, value: Value, address: Value, offset: int = 0) -> None:
+    """To an address that need not be aligned."""
+    builder.store(value, builder.inttoptr(builder.add(address, I64(offset)), ir.PointerType()), align=1)
+
+
+def clip(builder: Builder, value: Value, low: Value, high: Value) -> Value:
+    """min(max(value, low), high), lane by lane."""
+    value = builder.select(builder.icmp_signed("<", value, low), low, value)
+    return builder.select(builder.icmp_signed(">", value, high), high, value)

@@ -21,9 +21,12 @@ from intnn.kernels.simd import (
     InstructionSet,
     Value,
     call,
+    clip,
     concatenate,
     constant,
+    load,
     splat,
+    store,
     vector,
 )
 
@@ -63,14 +66,14 @@ class Tile:
         """Sums, then rescaling, table and stores, each as the stage asks."""
         b = self.builder
         sums = self.sums()
-        outputs = [b.add(self.y, b.sext(self.load(I32, self.places, 8 * m + 4), I64)) for m in range(self.rows)]
+        outputs = [b.add(self.y, b.sext(load(b, I32, self.places, 8 * m + 4), I64)) for m in range(self.rows)]
         rescale = self.word(stage.RESCALE)
         with b.if_else(self.equals(rescale, stage.RAW)) as (raw, narrow):
             with raw:
                 size = 4 * self.isa.lanes
                 for i, value in enumerate(sums):
                     address = b.add(outputs[i // self.columns], I64(size * (i % self.columns)))
-                    self.store(value, address)
+                    store(b, value, address)
             with narrow:
                 table, is_bytes = self.word(stage.TABLE), self.word(stage.TABLE_IS_BYTES)
                 address = b.add(self.program, table)
@@ -91,7 +94,7 @@ class Tile:
         b, isa = self.builder, self.isa
         groups = self.word(stage.GROUPS)
         offsets = b.add(self.program, self.word(stage.OFFSETS))
-        inputs = [b.add(self.x, b.sext(self.load(I32, self.places, 8 * m), I64)) for m in range(self.rows)]
+        inputs = [b.add(self.x, b.sext(load(b, I32, self.places, 8 * m), I64)) for m in range(self.rows)]
         biases = self.channel_words(0)
 
         before = b.block
@@ -106,12 +109,12 @@ class Tile:
         b.cbranch(b.icmp_signed("<", group, groups), body, after)
 
         b.position_at_end(body)
-        offset = b.sext(self.load(I32, b.add(offsets, b.shl(group, I64(2)))), I64)
+        offset = b.sext(load(b, I32, b.add(offsets, b.shl(group, I64(2)))), I64)
         panel = b.add(self.weights, b.mul(group, I64(4 * isa.lanes * self.columns)))
-        weights = [isa.weights(b, self.load(self.int32s, panel, 4 * isa.lanes * n)) for n in range(self.columns)]
+        weights = [isa.weights(b, load(b, self.int32s, panel, 4 * isa.lanes * n)) for n in range(self.columns)]
         following: Vectors = []
         for m in range(self.rows):
-            x = isa.activations(b, self.load(I32, b.add(inputs[m], offset)))
+            x = isa.activations(b, load(b, I32, b.add(inputs[m], offset)))
             row = sums[m * self.columns : (m + 1) * self.columns]
             following += [isa.dot(b, value, x, w) for value, w in zip(row, weights, strict=True)]
         end = b.block
@@ -130,7 +133,7 @@ class Tile:
         result = []
         for i, value in enumerate(sums):
             n = i % self.columns
-            product = b.mul(self.clip(value, low[n], high[n]), factors[n])
+            product = b.mul(clip(b, value, low[n], high[n]), factors[n])
             result.append(b.ashr(b.add(product, half), shift))
         return result
 
@@ -152,14 +155,8 @@ class Tile:
             products = (b.mul(v, f) for v, f in zip(split(value), factors[i % self.columns], strict=True))
             even, odd = (b.ashr(b.add(p, half), shift) for p in products)
             merged = b.or_(b.and_(even, low_half), b.shl(odd, thirty_two))
-            result.append(self.clip(b.bitcast(merged, self.int32s), low, high))
+            result.append(clip(b, b.bitcast(merged, self.int32s), low, high))
         return result
-
-    def clip(self, value: Value, low: Value, high: Value) -> Value:
-        """min(max(value, low), high)."""
-        b = self.builder
-        value = b.select(b.icmp_signed("<", value, low), low, value)
-        return b.select(b.icmp_signed(">", value, high), high, value)
 
     def gather(self, table: Value, index: Vectors) -> Vectors:
         """table[index] for a table of int32."""
@@ -181,7 +178,7 @@ class Tile:
         with b.if_else(self.equals(self.valid, size)) as (full, partial):
             with full:
                 for row, address in zip(rows, outputs, strict=True):
-                    self.store(row, address)
+                    store(b, row, address)
             with partial:
                 limit = splat(b, b.trunc(self.valid, I8), size)
                 mask = b.icmp_signed("<", constant(I8, list(range(size))), limit)
@@ -191,8 +188,8 @@ class Tile:
 
     def channel_words(self, part: int) -> Vectors:
         """Of the strip's channels: 0 biases, 1 multipliers, 2 and 3 limits of the sums."""
-        size = 4 * self.isa.lanes
-        return [self.load(self.int32s, self.channels, size * (part * self.columns + n)) for n in range(self.columns)]
+        b, size = self.builder, 4 * self.isa.lanes
+        return [load(b, self.int32s, self.channels, size * (part * self.columns + n)) for n in range(self.columns)]
 
     def where(self, condition: Value, change: Callable[[Vectors], Vectors], values: Vectors) -> Vectors:
         """``change(values)`` under the condition, else ``values``."""
@@ -211,16 +208,7 @@ class Tile:
 
     def word(self, index: int) -> Value:
         """A word of the stage."""
-        return self.load(I64, self.words, 8 * index)
-
-    def load(self, kind: Any, address: Value, offset: int = 0) -> Value:
-        """From an address that need not be aligned."""
-        b = self.builder
-        return b.load(b.inttoptr(b.add(address, I64(offset)), ir.PointerType()), typ=kind, align=1)
-
-    def store(self, value: Value, address: Value) -> None:
-        """To an address that need not be aligned."""
-        self.builder.store(value, self.builder.inttoptr(address, ir.PointerType()), align=1)
+        return load(self.builder, I64, self.words, 8 * index)
 
     def equals(self, value: Value, number: int) -> Value:
         """An i1."""

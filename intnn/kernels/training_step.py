@@ -1,0 +1,498 @@
+"""One training step in one compiled call, bit-equal to `intnn.training.step`.
+
+The products are `training_tile`'s; everything else is loops that LLVM turns into vectors. Numba's cache on disk looks
+at this file alone: whoever changes `training_tile` or an instruction set must touch it.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from intnn.arrays import Array, IntArray
+from intnn.kernels import training_words as at
+from intnn.kernels.training_tile import RULE, interleave_tile, products_tile, update_tile
+
+# Globals, not closures: only so does Numba's cache on disk find them again.
+rows_by_1, rows_by_2, row_by_1, row_by_2 = (products_tile(n, single) for single in (False, True) for n in (1, 2))
+update_by_1, update_by_2 = update_tile(1), update_tile(2)
+interleave = interleave_tile()
+
+
+
+RULES = len(RULE)
+
+# From `intnn.training`, which kernels do not import: the generator's and the descent's constants.
+ROUNDING, GOLDEN = 3, 0x9E3779B9
+VELOCITY_LIMIT, BIAS_LIMIT = 1 << 29, 1 << 30
+
+@intrinsic
+def pointer(_context: Any, address: Any) -> Any:
+    """An address as something to point with."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], ir.PointerType())
+
+    return types.voidptr(address), codegen
+
+
+@numba.njit(cache=True)
+def unsigned_bytes(address: int, size: int) -> Array:
+    return numba.carray(pointer(address), size, np.uint8)
+
+
+@numba.njit(cache=True)
+def signed_bytes(address: int, size: int) -> Array:
+    return numba.carray(pointer(address), size, np.int8)
+
+
+@numba.njit(cache=True)
+def int32s(address: int, size: int) -> Array:
+    return numba.carray(pointer(address), size, np.int32)
+
+
+@numba.njit(cache=True, nogil=True)
+def step(
+    words: IntArray, machine: IntArray, scratch: Array, labels: IntArray, exponential: IntArray, rate: IntArray,
+    rounding: IntArray, logits: IntArray,
+) -> None:  # fmt: skip
+    """Train on the batch that lies in the first block's inputs.
+
+    Args:
+        words: int64 [blocks, WORDS], see `training_words`.
+        machine: int64, lanes and rows of a tile.
+        scratch: int32, for the sums of one block of images at a time.
+        labels: int64 [batch].
+        exponential: int64 [1024], see `intnn.training.tables`.
+        rate: int64: mantissa, shift, momentum_shift, decay_shift, exponent of the loss's errors.
+        rounding: uint64 [2]: the seed and the number of the step.
+        logits: int64 [batch, classes], written.
+    """
+    batch, last = len(labels), len(words) - 1
+    for i in range(len(words)):
+        forward(words[i], words[min(i + 1, last)], machine, scratch, batch, i == last, logits)
+    errors = scratch[: logits.size]
+    softmax_errors(logits, labels, words[last, at.SHIFT], exponential, errors)
+    exponent = rate[4]
+    for i in range(last, -1, -1):
+        first, second = stream(rounding[0], rounding[1], np.uint64(i))
+        block = words[i]
+        shift = quantise_errors(errors, signed_bytes(block[at.ERRORS], errors.size), first, second)
+        exponent -= shift
+        if i < last:
+            exponent += block[at.POOL_SHIFT]
+        spread(block, batch, i == last)
+        group_errors(block, machine[0], batch)
+        if i:
+            back(block, machine, scratch, batch)
+            errors = int32s(block[at.BACK], batch * block[at.HEIGHT] * block[at.WIDTH] * block[at.CHANNELS])
+        update(block, machine, batch, exponent, rate)
+        exponent += block[at.WEIGHT_EXPONENT]
+
+
+@numba.njit(cache=True, nogil=True)
+def forward(
+    block: IntArray, following: IntArray, machine: IntArray, scratch: Array, batch: int, is_last: bool, logits: IntArray
+) -> None:
+    """Patches, products, and the next block's inputs or the logits; a few images at a time, so that sums stay cached."""
+    per_image, padded, depth = block[at.ROWS] * block[at.COLS], block[at.PADDED], block[at.DEPTH]
+    for first in range(0, batch, block[at.BLOCK]):
+        images = min(block[at.BLOCK], batch - first)
+        place = first * per_image
+        patches(block, first, images)
+        a = block[at.PATCHES] + place * depth
+        sums = scratch[: images * per_image * padded]
+        products(
+            machine, a, depth, images * per_image, block[at.BYTES], depth // 4, padded // machine[0], block[at.INIT],
+            sums.ctypes.data,
+        )  # fmt: skip
+        if is_last:
+            for b in range(images):
+                for n in range(block[at.OUTPUTS]):
+                    logits[first + b, n] = sums[b * padded + n]
+        else:
+            activate(block, sums, signed_bytes(block[at.SLOPES_MET] + place * padded, sums.size))
+            pooled = (block[at.ROWS] // block[at.POOL]) * (block[at.COLS] // block[at.POOL]) * block[at.OUTPUTS]
+            y = unsigned_bytes(following[at.INPUTS] + first * pooled, images * pooled)
+            pool(block, sums, y, images)
+    positions = batch * per_image
+    patched, groups = block[at.PATCHES], block[at.GROUPS]
+    for m in range(0, positions, 4):
+        for k in range(0, depth, machine[0]):
+            interleave(patched + m * depth + k, depth, groups + m * depth + 4 * k, 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def patches(block: IntArray, first: int, images: int) -> None:
+    """What the kernel sees at every position, as rows; see `intnn.training.reference.patches`."""
+    height, width, channels = block[at.HEIGHT], block[at.WIDTH], block[at.CHANNELS]
+    window, run = block[at.KERNEL_HEIGHT], block[at.KERNEL_WIDTH] * channels
+    rows, cols, depth = block[at.ROWS], block[at.COLS], block[at.DEPTH]
+    stride, padding, fill = block[at.STRIDE], block[at.PADDING], np.uint8(block[at.OFFSET])
+    size = height * width * channels
+    x = unsigned_bytes(block[at.INPUTS] + first * size, images * size)
+    out = unsigned_bytes(block[at.PATCHES] + first * rows * cols * depth, images * rows * cols * depth)
+    for b in range(images):
+        for i in range(rows):
+            for j in range(cols):
+                target = ((b * rows + i) * cols + j) * depth
+                left = (j * stride - padding) * channels
+                before, behind = max(-left, 0), max(left + run - width * channels, 0)
+                for u in range(window):
+                    row = i * stride + u - padding
+                    source = (b * height + row) * width * channels + left
+                    if 0 <= row < height:
+                        for k in range(before):
+                            out[target + k] = fill
+                        for k in range(before, run - behind):
+                            out[target + k] = x[source + k]
+                        for k in range(run - behind, run):
+                            out[target + k] = fill
+                    else:
+                        for k in range(run):
+                            out[target + k] = fill
+                    target += run
+
+
+@numba.njit(cache=True, nogil=True)
+def products(
+    machine: IntArray, a: int, a_row: int, rows: int, b: int, groups: int, panels: int, init: int, c: int
+) -> None:
+    """c[r, n] = init[n] + a[r] b[n] by tiles; see `products_tile`."""
+    lanes, height = machine[0], machine[1]
+    panel, c_row = 4 * groups * lanes, 4 * panels * lanes
+    for p in range(0, panels, 2):
+        here, start, total = b + p * panel, init + 4 * p * lanes, c + 4 * p * lanes
+        is_pair = p + 1 < panels
+        if rows >= height:
+            for r in range(0, rows, height):
+                r = min(r, rows - height)  # the last tile may overlap the one before: the same sums, twice
+                if is_pair:
+                    rows_by_2(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+                else:
+                    rows_by_1(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+        else:
+            for r in range(rows):
+                if is_pair:
+                    row_by_2(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+                else:
+                    row_by_1(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+
+
+@numba.njit(cache=True, nogil=True)
+def activate(block: IntArray, sums: Array, slopes: Array) -> None:
+    """Sums become activations in place, their slopes are kept; columns behind the outputs get slope 0."""
+    shift = block[at.SHIFT]
+    # (s + 2**(right - 1)) >> right without leaving int32: drop all but one bit, round by the last.
+    left, early, last = np.int32(max(-shift, 0)), np.int32(max(shift - 1, 0)), np.int32(shift > 0)
+    low, high, one = np.int32(-256), np.int32(255), np.int32(1)
+    if block[at.IS_RELU]:
+        for i in range(sums.size):
+            z = np.int32(np.int32(np.int32(sums[i] >> early) + last) >> last)
+            z = np.int32(min(max(z, low), high) << left)
+            z = min(max(z, low), high)
+            sums[i] = max(z, np.int32(0))
+            slopes[i] = np.int8(np.int32(z > 0) * np.int32(z < high) << np.int32(6))
+        return
+    values, derivatives = int32s(block[at.VALUES], 512), int32s(block[at.SLOPES], 512)
+    outputs, padded = block[at.OUTPUTS], block[at.PADDED]
+    for row in range(0, sums.size, padded):
+        for i in range(row, row + outputs):
+            z = np.int32(np.int32(np.int32(sums[i] >> early) + last) >> last)
+            z = np.int32(min(max(z, low), high) << left)
+            z = min(max(z, low), high)
+            sums[i] = values[np.uint64(z + 256)]
+            slopes[i] = np.int8(derivatives[np.uint64(z + 256)])
+        for i in range(row + outputs, row + padded):
+            slopes[i] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def pool(block: IntArray, values: Array, y: Array, images: int) -> None:
+    """Activations [positions, PADDED] to the next block's bytes, summed over windows and rescaled."""
+    rows, cols, size, padded, outputs = (
+        block[at.ROWS], block[at.COLS], block[at.POOL], block[at.PADDED], block[at.OUTPUTS]
+    )  # fmt: skip
+    shift = np.int32(block[at.POOL_SHIFT])
+    half, offset = np.int32((1 << shift) >> 1), np.int32(block[at.NEXT_OFFSET])
+    height, width = rows // size, cols // size
+    for b in range(images):
+        for i in range(height):
+            for j in range(width):
+                target = ((b * height + i) * width + j) * outputs
+                source = ((b * rows + i * size) * cols + j * size) * padded
+                if size == 1:
+                    for n in range(outputs):
+                        y[target + n] = np.uint8(values[source + n] + offset)
+                elif size == 2:
+                    below = source + cols * padded
+                    for n in range(outputs):
+                        upper = np.int32(values[source + n] + values[source + padded + n])
+                        lower = np.int32(values[below + n] + values[below + padded + n])
+                        y[target + n] = np.uint8((np.int32(upper + lower + half) >> shift) + offset)
+                else:
+                    for n in range(outputs):
+                        total = half
+                        for u in range(size):
+                            for v in range(size):
+                                total += values[source + (u * cols + v) * padded + n]
+                        y[target + n] = np.uint8((total >> shift) + offset)
+
+
+@numba.njit(cache=True, nogil=True)
+def softmax_errors(logits: IntArray, labels: IntArray, shift: int, exponential: IntArray, errors: Array) -> None:
+    """See `intnn.training.reference.softmax_errors`; the logits are rescaled on the way."""
+    classes = logits.shape[1]
+    left, right = max(-shift, 0), max(shift, 0)
+    half, points = (1 << right) >> 1, len(exponential)
+    for b in range(len(labels)):
+        peak = logits[b].max()
+        highest = ((peak << left) + half) >> right
+        total = 0
+        for c in range(classes):
+            distance = highest - (((logits[b, c] << left) + half) >> right)
+            weight = exponential[min(distance, points - 1)]
+            errors[b * classes + c] = weight
+            total += weight
+        for c in range(classes):
+            errors[b * classes + c] = (np.int64(errors[b * classes + c]) << 15) // total
+        errors[b * classes + labels[b]] -= 1 << 15
+
+
+@numba.njit(cache=True, nogil=True)
+def mix(x: np.uint32) -> np.uint32:
+    """See `intnn.training.generator.mix`."""
+    x = np.uint32(x ^ (x >> np.uint32(16)))
+    x = np.uint32(x * np.uint32(0x7FEB352D))
+    x = np.uint32(x ^ (x >> np.uint32(15)))
+    x = np.uint32(x * np.uint32(0x846CA68B))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@numba.njit(cache=True, nogil=True)
+def stream(seed: np.uint64, number: np.uint64, block: np.uint64) -> tuple[np.uint32, np.uint32]:
+    """`intnn.training.generator.key` at the path (ROUNDING, number, block)."""
+    first, second = np.uint32(0), np.uint32(0)
+    for word in (seed & np.uint64(0xFFFFFFFF), seed >> np.uint64(32), np.uint64(ROUNDING), number, block):
+        narrow = np.uint32(word)
+        first = mix(np.uint32(np.uint32(first + narrow) + np.uint32(GOLDEN)))
+        second = mix(np.uint32(np.uint32(second ^ first) ^ narrow))
+    return first, second
+
+
+@numba.njit(cache=True, nogil=True)
+def quantise_errors(d: Array, e: Array, first: np.uint32, second: np.uint32) -> int:
+    """See `intnn.training.reference.quantise_errors`; returns the shift."""
+    low, high = np.int32(0), np.int32(0)
+    for i in range(d.size):
+        low, high = min(low, d[i]), max(high, d[i])
+    peak, shift = max(-np.int64(low), np.int64(high)), 0
+    while peak >> shift > 127:
+        shift += 1
+    if shift == 0:
+        for i in range(d.size):
+            e[i] = np.int8(d[i])
+    else:
+        # floor((d + u) / 2**shift) with u < 2**shift: the sum of the low bits carries or not. So int32 is never left.
+        right, rest, mask = np.int32(shift), np.uint32(32 - shift), np.int32((1 << shift) - 1)
+        for i in range(d.size):
+            u = mix(np.uint32(mix(np.uint32(np.uint32(i) ^ first)) + second))
+            carry = np.int32(np.int32(np.int32(d[i] & mask) + np.int32(np.uint32(u >> rest))) >> right)
+            e[i] = np.int8(min(max(np.int32(np.int32(d[i] >> right) + carry), np.int32(-127)), np.int32(127)))
+    return shift
+
+
+@numba.njit(cache=True, nogil=True)
+def spread(block: IntArray, batch: int, is_last: bool) -> None:
+    """Errors of pooled activations to errors of sums, plus 128; zero where no window reaches."""
+    rows, cols, size = block[at.ROWS], block[at.COLS], block[at.POOL]
+    padded, outputs = block[at.PADDED], block[at.OUTPUTS]
+    height, width = rows // size, cols // size
+    e = signed_bytes(block[at.ERRORS], batch * height * width * outputs)
+    out = unsigned_bytes(block[at.SPREAD], batch * rows * cols * padded)
+    slopes = signed_bytes(block[at.SLOPES_MET], 0 if is_last else out.size)
+    low, high, half, six = np.int32(-127), np.int32(127), np.int32(32), np.int32(6)
+    for b in range(batch):
+        for i in range(rows):
+            for j in range(cols):
+                target = ((b * rows + i) * cols + j) * padded
+                source = ((b * height + i // size) * width + j // size) * outputs
+                if is_last:
+                    for n in range(outputs):
+                        out[target + n] = np.uint8(e[source + n] + np.int32(128))
+                elif i // size < height and j // size < width:
+                    for n in range(outputs):
+                        product = np.int32(np.int32(e[source + n]) * np.int32(slopes[target + n]))
+                        value = min(max(np.int32(np.int32(product + half) >> six), low), high)
+                        out[target + n] = np.uint8(value + np.int32(128))
+                else:
+                    out[target : target + outputs] = 128
+
+
+@numba.njit(cache=True, nogil=True)
+def group_errors(block: IntArray, lanes: int, batch: int) -> None:
+    """The errors as the right operand of the gradient's products, and their sums over positions."""
+    padded, outputs = block[at.PADDED], block[at.OUTPUTS]
+    positions = batch * block[at.ROWS] * block[at.COLS]
+    fours = (positions + 3) // 4
+    source, target = block[at.SPREAD], block[at.ERROR_GROUPS]
+    for p in range(padded // lanes):
+        for m in range(fours):
+            interleave(source + 4 * m * padded + p * lanes, padded, target + (p * fours + m) * 4 * lanes, 128)
+    totals, e = int32s(block[at.ERROR_SUMS], padded), unsigned_bytes(source, positions * padded)
+    totals[:] = -128 * positions
+    for m in range(positions):
+        for n in range(padded):
+            totals[n] += np.int32(e[m * padded + n])
+    totals[outputs:] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None:
+    """Errors of the inputs: products with the transposed weights, folded onto the images."""
+    lanes, per_image, padded = machine[0], block[at.ROWS] * block[at.COLS], block[at.PADDED]
+    panels = (block[at.DEPTH] + lanes - 1) // lanes
+    transpose_weights(block, lanes)
+    # The errors are stored plus 128, which adds what a row of 128 would give: its negative is where sums start.
+    row = panels * lanes
+    init, sums = scratch[:row], scratch[row:]
+    zeros, all_128 = sums[:row], sums[row : row + (padded + 3) // 4]
+    zeros[:], all_128[:] = 0, np.int32(-0x7F7F7F80)
+    products(
+        machine, all_128.ctypes.data, padded, 1, block[at.TRANSPOSED], padded // 4, panels, zeros.ctypes.data,
+        init.ctypes.data,
+    )  # fmt: skip
+    for k in range(row):
+        init[k] = -init[k]
+    size = block[at.HEIGHT] * block[at.WIDTH] * block[at.CHANNELS]
+    for first in range(0, batch, block[at.BLOCK]):
+        images = min(block[at.BLOCK], batch - first)
+        products(
+            machine, block[at.SPREAD] + first * per_image * padded, padded, images * per_image, block[at.TRANSPOSED],
+            padded // 4, panels, init.ctypes.data, sums.ctypes.data,
+        )  # fmt: skip
+        fold(block, sums, row, int32s(block[at.BACK] + 4 * first * size, images * size), images)
+
+
+@numba.njit(cache=True, nogil=True)
+def transpose_weights(block: IntArray, lanes: int) -> None:
+    """Bytes [output panel, input group, output lane, 4] to [input panel, output group, input lane, 4]."""
+    depth, padded = block[at.DEPTH], block[at.PADDED]
+    panels = (depth + lanes - 1) // lanes
+    source = int32s(block[at.BYTES], depth * padded // 4)
+    target = int32s(block[at.TRANSPOSED], panels * lanes * padded // 4)
+    for group in range(padded // 4):
+        panel, lane = 4 * group // lanes, 4 * group % lanes
+        for k in range(depth // 4):
+            here = (panel * (depth // 4) + k) * lanes + lane
+            a, b, c, d = source[here], source[here + 1], source[here + 2], source[here + 3]
+            there = (4 * k // lanes * (padded // 4) + group) * lanes + 4 * k % lanes
+            for j in range(4):
+                shift = 8 * j
+                target[there + j] = np.int32(
+                    ((a >> shift) & 255) | ((b >> shift) & 255) << 8 | ((c >> shift) & 255) << 16
+                    | ((d >> shift) & 255) << 24
+                )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def fold(block: IntArray, d: Array, row_size: int, out: Array, images: int) -> None:
+    """Add every patch back onto its image; see `intnn.training.reference.fold`."""
+    height, width, channels = block[at.HEIGHT], block[at.WIDTH], block[at.CHANNELS]
+    window, run = block[at.KERNEL_HEIGHT], block[at.KERNEL_WIDTH] * channels
+    rows, cols, stride, padding = block[at.ROWS], block[at.COLS], block[at.STRIDE], block[at.PADDING]
+    out[:] = 0
+    for b in range(images):
+        for i in range(rows):
+            for j in range(cols):
+                source = ((b * rows + i) * cols + j) * row_size
+                left = (j * stride - padding) * channels
+                start, stop = max(-left, 0), run - max(left + run - width * channels, 0)
+                for u in range(window):
+                    row = i * stride + u - padding
+                    if 0 <= row < height:
+                        target = (b * height + row) * width * channels + left
+                        for k in range(start, stop):
+                            out[target + k] += d[source + k]
+                    source += run
+
+
+@numba.njit(cache=True, nogil=True)
+def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: IntArray) -> None:
+    """Gradients and descent in one pass, then the biases."""
+    mantissa, rate_shift, momentum, decay = rate[0], rate[1], rate[2], rate[3]
+    lanes, height, padded, depth = machine[0], machine[1], block[at.PADDED], block[at.DEPTH]
+    shift = exponent + block[at.INPUT_EXPONENT] + rate_shift - block[at.MASTER_EXPONENT] - block[at.DROPPED]
+    rule = np.empty(RULES, np.int32)
+    write_rule(rule, block[at.DROPPED], mantissa, shift, momentum, decay, block[at.FRACTION], block[at.WEIGHT_LIMIT])
+    totals, init = int32s(block[at.ERROR_SUMS], padded), int32s(block[at.INIT], padded)
+    for n in range(padded):
+        init[n] = -block[at.OFFSET] * totals[n]
+    fours = (batch * block[at.ROWS] * block[at.COLS] + 3) // 4
+    panels, panel, weights_panel = padded // lanes, 4 * fours * lanes, 4 * depth * lanes
+    for p in range(0, panels, 2):
+        errors, place = block[at.ERROR_GROUPS] + p * panel, p * weights_panel
+        for k in range(0, depth, height):
+            a, here = block[at.GROUPS] + 4 * k, place + 4 * k * lanes
+            w, v, narrow = block[at.WEIGHTS] + here, block[at.VELOCITY] + here, block[at.BYTES] + here // 4
+            start = block[at.INIT] + 4 * p * lanes
+            if p + 1 < panels:
+                update_by_2(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
+            else:
+                update_by_1(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
+
+    shift = exponent + rate_shift - block[at.BIAS_EXPONENT] - block[at.BIAS_DROPPED]
+    write_rule(rule, block[at.BIAS_DROPPED], mantissa, shift, momentum, 0, 0, BIAS_LIMIT)
+    bias, velocity = int32s(block[at.BIAS], padded), int32s(block[at.BIAS_VELOCITY], padded)
+    for n in range(block[at.OUTPUTS]):
+        g = np.int64(totals[n])
+        moved = (((g >> rule[0]) * rule[1] + rule[2]) >> rule[3])
+        moved = min(max(moved, -rule[4]), rule[4]) << rule[5]
+        v = np.int64(velocity[n])
+        v = min(max(v - (v >> momentum) + moved, -VELOCITY_LIMIT), VELOCITY_LIMIT)
+        velocity[n] = v
+        bias[n] = min(max(bias[n] - v, -BIAS_LIMIT), BIAS_LIMIT)
+    start_sums(block, machine)
+
+
+@numba.njit(cache=True, nogil=True)
+def write_rule(
+    rule: Array, dropped: int, mantissa: int, shift: int, momentum: int, decay: int, fraction: int, limit: int
+) -> None:
+    """The numbers that a gradient meets on its way to a weight: `RULE`, in this order."""
+    right, left = max(shift, 0), min(max(-shift, 0), 27)
+    rule[0] = dropped
+    rule[1] = mantissa if shift <= 30 else 0
+    rule[2] = (1 << right) >> 1 if right <= 30 else 0
+    rule[3] = min(right, 31)
+    rule[4] = (1 << 27) >> left
+    rule[5] = left
+    rule[6] = VELOCITY_LIMIT
+    rule[7] = momentum
+    rule[8] = decay
+    rule[9] = -1 if decay else 0
+    rule[10] = limit << fraction
+    rule[11] = (1 << fraction) >> 1
+    rule[12] = fraction
+
+
+@numba.njit(cache=True, nogil=True)
+def start_sums(block: IntArray, machine: IntArray) -> None:
+    """What the next forward sums start from: the biases, less what inputs stored plus 128 add."""
+    padded, depth = block[at.PADDED], block[at.DEPTH]
+    init, bias = int32s(block[at.INIT], padded), int32s(block[at.BIAS], padded)
+    init[:] = 0
+    if block[at.OFFSET]:
+        all_128 = np.full(depth, 128, np.uint8)
+        zeros = np.zeros(padded, np.int32)
+        products(
+            machine, all_128.ctypes.data, depth, 1, block[at.BYTES], depth // 4, padded // machine[0],
+            zeros.ctypes.data, init.ctypes.data,
+        )  # fmt: skip
+    shift = block[at.BIAS_SHIFT]
+    left, right = max(-shift, 0), max(shift, 0)
+    for n in range(block[at.OUTPUTS]):
+        init[n] = (((np.int64(bias[n]) << left) + ((1 << right) >> 1)) >> right) - init[n]
