@@ -13,13 +13,18 @@ from numba import types
 from numba.extending import intrinsic
 
 from intnn.arrays import Array, IntArray
+from intnn.kernels import training_lanes as lane
 from intnn.kernels import training_words as at
-from intnn.kernels.training_tile import RULE, interleave_tile, products_tile, update_tile
+from intnn.kernels.training_tile import RULE, products_tile, update_tile
 
 # Globals, not closures: only so does Numba's cache on disk find them again.
 rows_by_1, rows_by_2, row_by_1, row_by_2 = (products_tile(n, single) for single in (False, True) for n in (1, 2))
 update_by_1, update_by_2 = update_tile(1), update_tile(2)
-interleave = interleave_tile()
+copy_8, copy_16, fold_run, relu, pool_windows, quantise, spread_errors, interleave = map(
+    lane.on_lanes,
+    (lane.copy_8, lane.copy_16, lane.fold, lane.relu, lane.pool, lane.quantise, lane.spread, lane.interleave),
+)
+FOLDED = lane.FOLDED
 
 
 
@@ -80,12 +85,13 @@ def step(
     for i in range(last, -1, -1):
         first, second = stream(rounding[0], rounding[1], np.uint64(i))
         block = words[i]
-        shift = quantise_errors(errors, signed_bytes(block[at.ERRORS], errors.size), first, second)
+        shift = quantise_errors(machine[0], errors, signed_bytes(block[at.ERRORS], errors.size), first, second)
         exponent -= shift
         if i < last:
             exponent += block[at.POOL_SHIFT]
-        spread(block, batch, i == last)
-        group_errors(block, machine[0], batch)
+        spread(block, machine[0], batch, i == last)
+        group_errors(block, machine, batch)
+        group_patches(block, machine[0], batch)
         if i:
             back(block, machine, scratch, batch)
             errors = int32s(block[at.BACK], batch * block[at.HEIGHT] * block[at.WIDTH] * block[at.CHANNELS])
@@ -106,7 +112,7 @@ def forward(
         a = block[at.PATCHES] + place * depth
         sums = scratch[: images * per_image * padded]
         products(
-            machine, a, depth, images * per_image, block[at.BYTES], depth // 4, padded // machine[0], block[at.INIT],
+            machine, a, depth, 4, images * per_image, block[at.BYTES], depth // 4, padded // machine[0], block[at.INIT],
             sums.ctypes.data,
         )  # fmt: skip
         if is_last:
@@ -114,52 +120,83 @@ def forward(
                 for n in range(block[at.OUTPUTS]):
                     logits[first + b, n] = sums[b * padded + n]
         else:
-            activate(block, sums, signed_bytes(block[at.SLOPES_MET] + place * padded, sums.size))
+            values = scratch.ctypes.data + 4 * sums.size
+            activate(block, machine[0], sums, values, block[at.SLOPES_MET] + place * padded)
             pooled = (block[at.ROWS] // block[at.POOL]) * (block[at.COLS] // block[at.POOL]) * block[at.OUTPUTS]
-            y = unsigned_bytes(following[at.INPUTS] + first * pooled, images * pooled)
-            pool(block, sums, y, images)
-    positions = batch * per_image
-    patched, groups = block[at.PATCHES], block[at.GROUPS]
+            pool(block, machine[0], values, following[at.INPUTS] + first * pooled, images)
+
+
+@numba.njit(cache=True, nogil=True)
+def group_patches(block: IntArray, lanes: int, batch: int) -> None:
+    """The patches as the left operand of the gradient's products."""
+    positions, depth = batch * block[at.ROWS] * block[at.COLS], block[at.DEPTH]
+    source, target = block[at.PATCHES], block[at.GROUPS]
     for m in range(0, positions, 4):
-        for k in range(0, depth, machine[0]):
-            interleave(patched + m * depth + k, depth, groups + m * depth + 4 * k, 0)
+        for k in range(0, depth, lanes):
+            interleave((source + m * depth + k, depth, target + m * depth + 4 * k, 0))
 
 
 @numba.njit(cache=True, nogil=True)
 def patches(block: IntArray, first: int, images: int) -> None:
-    """What the kernel sees at every position, as rows; see `intnn.training.reference.patches`."""
-    height, width, channels = block[at.HEIGHT], block[at.WIDTH], block[at.CHANNELS]
+    """What the kernel sees at every position, as rows; see `intnn.training.reference.patches`.
+
+    Positions are the innermost loop, for a kernel's rows are short. Copies write some bytes too many: the kernel's next
+    row comes later, and behind its last row DEPTH leaves room, where weights are zero.
+    """
+    height, line, channels = block[at.HEIGHT], block[at.WIDTH] * block[at.CHANNELS], block[at.CHANNELS]
     window, run = block[at.KERNEL_HEIGHT], block[at.KERNEL_WIDTH] * channels
     rows, cols, depth = block[at.ROWS], block[at.COLS], block[at.DEPTH]
-    stride, padding, fill = block[at.STRIDE], block[at.PADDING], np.uint8(block[at.OFFSET])
-    size = height * width * channels
-    x = unsigned_bytes(block[at.INPUTS] + first * size, images * size)
-    out = unsigned_bytes(block[at.PATCHES] + first * rows * cols * depth, images * rows * cols * depth)
-    for b in range(images):
+    step, padding = block[at.STRIDE] * channels, block[at.PADDING]
+    begin = min((padding * channels + step - 1) // step, cols)  # the positions of which no column lies outside
+    end = max(min((line - run + padding * channels) // step + 1, cols), begin)
+    for b in range(first, first + images):
+        image = block[at.INPUTS] + b * height * line
         for i in range(rows):
-            for j in range(cols):
-                target = ((b * rows + i) * cols + j) * depth
-                left = (j * stride - padding) * channels
-                before, behind = max(-left, 0), max(left + run - width * channels, 0)
-                for u in range(window):
-                    row = i * stride + u - padding
-                    source = (b * height + row) * width * channels + left
-                    if 0 <= row < height:
-                        for k in range(before):
-                            out[target + k] = fill
-                        for k in range(before, run - behind):
-                            out[target + k] = x[source + k]
-                        for k in range(run - behind, run):
-                            out[target + k] = fill
-                    else:
-                        for k in range(run):
-                            out[target + k] = fill
-                    target += run
+            for u in range(window):
+                row = i * block[at.STRIDE] + u - padding
+                target = block[at.PATCHES] + (b * rows + i) * cols * depth + u * run
+                inside = 0 <= row < height
+                if inside:
+                    source = image + row * line - padding * channels + begin * step
+                    copy_runs(source, step, target + begin * depth, depth, end - begin, run)
+                if not inside or begin > 0 or end < cols:
+                    copy_edges(block, image + row * line, target, inside, begin, end)
+
+
+@numba.njit(cache=True, nogil=True)
+def copy_runs(source: int, step: int, target: int, depth: int, count: int, run: int) -> None:
+    """``count`` runs of bytes that begin ``step`` bytes apart, to rows that begin ``depth`` bytes apart."""
+    if run <= 8:
+        for _ in range(count):
+            copy_8((source, target))
+            source += step
+            target += depth
+        return
+    for k in range(0, run, 16):
+        here, there = source + k, target + k
+        for _ in range(count):
+            copy_16((here, there))
+            here += step
+            there += depth
+
+
+@numba.njit(cache=True, nogil=True)
+def copy_edges(block: IntArray, line: int, target: int, inside: bool, begin: int, end: int) -> None:
+    """One row of the kernel at the positions where a column, or (not ``inside``) the row, lies outside the image."""
+    channels, cols, depth = block[at.CHANNELS], block[at.COLS], block[at.DEPTH]
+    size, run = block[at.WIDTH] * channels, block[at.KERNEL_WIDTH] * channels
+    x, out = unsigned_bytes(line, size), unsigned_bytes(target, cols * depth)
+    for j in range(cols):
+        if inside and begin <= j < end:
+            continue
+        left = (j * block[at.STRIDE] - block[at.PADDING]) * channels
+        for k in range(run):
+            out[j * depth + k] = x[left + k] if inside and 0 <= left + k < size else block[at.OFFSET]
 
 
 @numba.njit(cache=True, nogil=True)
 def products(
-    machine: IntArray, a: int, a_row: int, rows: int, b: int, groups: int, panels: int, init: int, c: int
+    machine: IntArray, a: int, a_row: int, a_group: int, rows: int, b: int, groups: int, panels: int, init: int, c: int
 ) -> None:
     """c[r, n] = init[n] + a[r] b[n] by tiles; see `products_tile`."""
     lanes, height = machine[0], machine[1]
@@ -171,75 +208,53 @@ def products(
             for r in range(0, rows, height):
                 r = min(r, rows - height)  # the last tile may overlap the one before: the same sums, twice
                 if is_pair:
-                    rows_by_2(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+                    rows_by_2(a + r * a_row, a_row, a_group, here, panel, groups, start, total + r * c_row, c_row)
                 else:
-                    rows_by_1(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+                    rows_by_1(a + r * a_row, a_row, a_group, here, panel, groups, start, total + r * c_row, c_row)
         else:
             for r in range(rows):
                 if is_pair:
-                    row_by_2(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+                    row_by_2(a + r * a_row, a_row, a_group, here, panel, groups, start, total + r * c_row, c_row)
                 else:
-                    row_by_1(a + r * a_row, a_row, here, panel, groups, start, total + r * c_row, c_row)
+                    row_by_1(a + r * a_row, a_row, a_group, here, panel, groups, start, total + r * c_row, c_row)
 
 
 @numba.njit(cache=True, nogil=True)
-def activate(block: IntArray, sums: Array, slopes: Array) -> None:
-    """Sums become activations in place, their slopes are kept; columns behind the outputs get slope 0."""
+def activate(block: IntArray, lanes: int, sums: Array, values: int, slopes: int) -> None:
+    """Sums to activations, uint8 [positions, PADDED] plus NEXT_OFFSET, and slopes, int8; behind the outputs slope 0."""
     shift = block[at.SHIFT]
     # (s + 2**(right - 1)) >> right without leaving int32: drop all but one bit, round by the last.
-    left, early, last = np.int32(max(-shift, 0)), np.int32(max(shift - 1, 0)), np.int32(shift > 0)
-    low, high, one = np.int32(-256), np.int32(255), np.int32(1)
+    left, early, last = max(-shift, 0), max(shift - 1, 0), int(shift > 0)
     if block[at.IS_RELU]:
-        for i in range(sums.size):
-            z = np.int32(np.int32(np.int32(sums[i] >> early) + last) >> last)
-            z = np.int32(min(max(z, low), high) << left)
-            z = min(max(z, low), high)
-            sums[i] = max(z, np.int32(0))
-            slopes[i] = np.int8(np.int32(z > 0) * np.int32(z < high) << np.int32(6))
+        for i in range(0, sums.size, lanes):
+            relu((sums.ctypes.data + 4 * i, values + i, slopes + i, early, last, left))
         return
-    values, derivatives = int32s(block[at.VALUES], 512), int32s(block[at.SLOPES], 512)
-    outputs, padded = block[at.OUTPUTS], block[at.PADDED]
+    table, derivatives = int32s(block[at.VALUES], 512), int32s(block[at.SLOPES], 512)
+    y, s = unsigned_bytes(values, sums.size), signed_bytes(slopes, sums.size)
+    outputs, padded, offset = block[at.OUTPUTS], block[at.PADDED], block[at.NEXT_OFFSET]
     for row in range(0, sums.size, padded):
         for i in range(row, row + outputs):
-            z = np.int32(np.int32(np.int32(sums[i] >> early) + last) >> last)
-            z = np.int32(min(max(z, low), high) << left)
-            z = min(max(z, low), high)
-            sums[i] = values[np.uint64(z + 256)]
-            slopes[i] = np.int8(derivatives[np.uint64(z + 256)])
-        for i in range(row + outputs, row + padded):
-            slopes[i] = 0
+            z = min(max(((sums[i] >> early) + last) >> last, -256), 255)
+            z = min(max(z << left, -256), 255)
+            y[i] = table[z + 256] + offset
+            s[i] = derivatives[z + 256]
+        s[row + outputs : row + padded] = 0
 
 
 @numba.njit(cache=True, nogil=True)
-def pool(block: IntArray, values: Array, y: Array, images: int) -> None:
+def pool(block: IntArray, lanes: int, values: int, y: int, images: int) -> None:
     """Activations [positions, PADDED] to the next block's bytes, summed over windows and rescaled."""
     rows, cols, size, padded, outputs = (
         block[at.ROWS], block[at.COLS], block[at.POOL], block[at.PADDED], block[at.OUTPUTS]
     )  # fmt: skip
-    shift = np.int32(block[at.POOL_SHIFT])
-    half, offset = np.int32((1 << shift) >> 1), np.int32(block[at.NEXT_OFFSET])
-    height, width = rows // size, cols // size
+    height, width, shift, offset = rows // size, cols // size, block[at.POOL_SHIFT], block[at.NEXT_OFFSET]
     for b in range(images):
         for i in range(height):
             for j in range(width):
-                target = ((b * height + i) * width + j) * outputs
-                source = ((b * rows + i * size) * cols + j * size) * padded
-                if size == 1:
-                    for n in range(outputs):
-                        y[target + n] = np.uint8(values[source + n] + offset)
-                elif size == 2:
-                    below = source + cols * padded
-                    for n in range(outputs):
-                        upper = np.int32(values[source + n] + values[source + padded + n])
-                        lower = np.int32(values[below + n] + values[below + padded + n])
-                        y[target + n] = np.uint8((np.int32(upper + lower + half) >> shift) + offset)
-                else:
-                    for n in range(outputs):
-                        total = half
-                        for u in range(size):
-                            for v in range(size):
-                                total += values[source + (u * cols + v) * padded + n]
-                        y[target + n] = np.uint8((total >> shift) + offset)
+                target = y + ((b * height + i) * width + j) * outputs
+                source = values + ((b * rows + i * size) * cols + j * size) * padded
+                for n in range(0, outputs, lanes):
+                    pool_windows((source + n, padded, cols * padded, size, shift, offset, target + n))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -284,7 +299,7 @@ def stream(seed: np.uint64, number: np.uint64, block: np.uint64) -> tuple[np.uin
 
 
 @numba.njit(cache=True, nogil=True)
-def quantise_errors(d: Array, e: Array, first: np.uint32, second: np.uint32) -> int:
+def quantise_errors(lanes: int, d: Array, e: Array, first: np.uint32, second: np.uint32) -> int:
     """See `intnn.training.reference.quantise_errors`; returns the shift."""
     low, high = np.int32(0), np.int32(0)
     for i in range(d.size):
@@ -296,58 +311,50 @@ def quantise_errors(d: Array, e: Array, first: np.uint32, second: np.uint32) -> 
         for i in range(d.size):
             e[i] = np.int8(d[i])
     else:
-        # floor((d + u) / 2**shift) with u < 2**shift: the sum of the low bits carries or not. So int32 is never left.
-        right, rest, mask = np.int32(shift), np.uint32(32 - shift), np.int32((1 << shift) - 1)
-        for i in range(d.size):
-            u = mix(np.uint32(mix(np.uint32(np.uint32(i) ^ first)) + second))
-            carry = np.int32(np.int32(np.int32(d[i] & mask) + np.int32(np.uint32(u >> rest))) >> right)
-            e[i] = np.int8(min(max(np.int32(np.int32(d[i] >> right) + carry), np.int32(-127)), np.int32(127)))
+        for i in range(0, d.size, lanes):
+            quantise((d.ctypes.data + 4 * i, e.ctypes.data + i, i, np.int64(first), np.int64(second), shift))
     return shift
 
 
 @numba.njit(cache=True, nogil=True)
-def spread(block: IntArray, batch: int, is_last: bool) -> None:
+def spread(block: IntArray, lanes: int, batch: int, is_last: bool) -> None:
     """Errors of pooled activations to errors of sums, plus 128; zero where no window reaches."""
     rows, cols, size = block[at.ROWS], block[at.COLS], block[at.POOL]
     padded, outputs = block[at.PADDED], block[at.OUTPUTS]
     height, width = rows // size, cols // size
-    e = signed_bytes(block[at.ERRORS], batch * height * width * outputs)
-    out = unsigned_bytes(block[at.SPREAD], batch * rows * cols * padded)
-    slopes = signed_bytes(block[at.SLOPES_MET], 0 if is_last else out.size)
-    low, high, half, six = np.int32(-127), np.int32(127), np.int32(32), np.int32(6)
+    if is_last:
+        e, out = signed_bytes(block[at.ERRORS], batch * outputs), unsigned_bytes(block[at.SPREAD], batch * padded)
+        for b in range(batch):
+            for n in range(outputs):
+                out[b * padded + n] = np.uint8(e[b * outputs + n] + 128)
+        return
+    e = block[at.ERRORS]
     for b in range(batch):
-        for i in range(rows):
-            for j in range(cols):
-                target = ((b * rows + i) * cols + j) * padded
-                source = ((b * height + i // size) * width + j // size) * outputs
-                if is_last:
-                    for n in range(outputs):
-                        out[target + n] = np.uint8(e[source + n] + np.int32(128))
-                elif i // size < height and j // size < width:
-                    for n in range(outputs):
-                        product = np.int32(np.int32(e[source + n]) * np.int32(slopes[target + n]))
-                        value = min(max(np.int32(np.int32(product + half) >> six), low), high)
-                        out[target + n] = np.uint8(value + np.int32(128))
-                else:
-                    out[target : target + outputs] = 128
+        for i in range(height):
+            for j in range(width):
+                for u in range(size):
+                    for v in range(size):
+                        target = ((b * rows + i * size + u) * cols + j * size + v) * padded
+                        n = 0
+                        while n < padded:
+                            spread_errors((e + n, block[at.SLOPES_MET] + target + n, block[at.SPREAD] + target + n))
+                            n += lanes
+                e += outputs
 
 
 @numba.njit(cache=True, nogil=True)
-def group_errors(block: IntArray, lanes: int, batch: int) -> None:
+def group_errors(block: IntArray, machine: IntArray, batch: int) -> None:
     """The errors as the right operand of the gradient's products, and their sums over positions."""
-    padded, outputs = block[at.PADDED], block[at.OUTPUTS]
-    positions = batch * block[at.ROWS] * block[at.COLS]
-    fours = (positions + 3) // 4
+    lanes, padded = machine[0], block[at.PADDED]
+    fours = (batch * block[at.ROWS] * block[at.COLS] + 3) // 4
     source, target = block[at.SPREAD], block[at.ERROR_GROUPS]
     for p in range(padded // lanes):
         for m in range(fours):
-            interleave(source + 4 * m * padded + p * lanes, padded, target + (p * fours + m) * 4 * lanes, 128)
-    totals, e = int32s(block[at.ERROR_SUMS], padded), unsigned_bytes(source, positions * padded)
-    totals[:] = -128 * positions
-    for m in range(positions):
-        for n in range(padded):
-            totals[n] += np.int32(e[m * padded + n])
-    totals[outputs:] = 0
+            interleave((source + 4 * m * padded + p * lanes, padded, target + (p * fours + m) * 4 * lanes, 128))
+    totals = int32s(block[at.ERROR_SUMS], padded)
+    totals[:] = 0
+    ones = np.full(4, 1, np.uint8)
+    products(machine, ones.ctypes.data, 0, 0, 1, target, fours, padded // lanes, totals.ctypes.data, totals.ctypes.data)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -362,7 +369,7 @@ def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None
     zeros, all_128 = sums[:row], sums[row : row + (padded + 3) // 4]
     zeros[:], all_128[:] = 0, np.int32(-0x7F7F7F80)
     products(
-        machine, all_128.ctypes.data, padded, 1, block[at.TRANSPOSED], padded // 4, panels, zeros.ctypes.data,
+        machine, all_128.ctypes.data, padded, 4, 1, block[at.TRANSPOSED], padded // 4, panels, zeros.ctypes.data,
         init.ctypes.data,
     )  # fmt: skip
     for k in range(row):
@@ -371,8 +378,8 @@ def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None
     for first in range(0, batch, block[at.BLOCK]):
         images = min(block[at.BLOCK], batch - first)
         products(
-            machine, block[at.SPREAD] + first * per_image * padded, padded, images * per_image, block[at.TRANSPOSED],
-            padded // 4, panels, init.ctypes.data, sums.ctypes.data,
+            machine, block[at.SPREAD] + first * per_image * padded, padded, 4, images * per_image,
+            block[at.TRANSPOSED], padded // 4, panels, init.ctypes.data, sums.ctypes.data,
         )  # fmt: skip
         fold(block, sums, row, int32s(block[at.BACK] + 4 * first * size, images * size), images)
 
@@ -404,6 +411,7 @@ def fold(block: IntArray, d: Array, row_size: int, out: Array, images: int) -> N
     height, width, channels = block[at.HEIGHT], block[at.WIDTH], block[at.CHANNELS]
     window, run = block[at.KERNEL_HEIGHT], block[at.KERNEL_WIDTH] * channels
     rows, cols, stride, padding = block[at.ROWS], block[at.COLS], block[at.STRIDE], block[at.PADDING]
+    sums, here = d.ctypes.data, out.ctypes.data
     out[:] = 0
     for b in range(images):
         for i in range(rows):
@@ -415,7 +423,10 @@ def fold(block: IntArray, d: Array, row_size: int, out: Array, images: int) -> N
                     row = i * stride + u - padding
                     if 0 <= row < height:
                         target = (b * height + row) * width * channels + left
-                        for k in range(start, stop):
+                        whole = start + (stop - start) // FOLDED * FOLDED
+                        for k in range(start, whole, FOLDED):
+                            fold_run((sums + 4 * (source + k), here + 4 * (target + k)))
+                        for k in range(whole, stop):
                             out[target + k] += d[source + k]
                     source += run
 
@@ -443,6 +454,7 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
                 update_by_2(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
             else:
                 update_by_1(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
+    rest(block, lanes)
 
     shift = exponent + rate_shift - block[at.BIAS_EXPONENT] - block[at.BIAS_DROPPED]
     write_rule(rule, block[at.BIAS_DROPPED], mantissa, shift, momentum, 0, 0, BIAS_LIMIT)
@@ -456,6 +468,22 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
         velocity[n] = v
         bias[n] = min(max(bias[n] - v, -BIAS_LIMIT), BIAS_LIMIT)
     start_sums(block, machine)
+
+
+@numba.njit(cache=True, nogil=True)
+def rest(block: IntArray, lanes: int) -> None:
+    """Hold the weights behind the fan-in at zero: patches hold anything there."""
+    depth, panels = block[at.DEPTH], block[at.PADDED] // lanes
+    if block[at.FAN_IN] == depth:
+        return
+    weights = int32s(block[at.WEIGHTS], panels * depth * lanes).reshape(panels, depth, lanes)
+    velocity = int32s(block[at.VELOCITY], panels * depth * lanes).reshape(panels, depth, lanes)
+    narrow = signed_bytes(block[at.BYTES], panels * depth * lanes).reshape(panels, depth // 4, lanes, 4)
+    for p in range(panels):
+        weights[p, block[at.FAN_IN] :] = 0
+        velocity[p, block[at.FAN_IN] :] = 0
+        for k in range(block[at.FAN_IN], depth):
+            narrow[p, k // 4, :, k % 4] = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -489,7 +517,7 @@ def start_sums(block: IntArray, machine: IntArray) -> None:
         all_128 = np.full(depth, 128, np.uint8)
         zeros = np.zeros(padded, np.int32)
         products(
-            machine, all_128.ctypes.data, depth, 1, block[at.BYTES], depth // 4, padded // machine[0],
+            machine, all_128.ctypes.data, depth, 4, 1, block[at.BYTES], depth // 4, padded // machine[0],
             zeros.ctypes.data, init.ctypes.data,
         )  # fmt: skip
     shift = block[at.BIAS_SHIFT]

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from intnn.kernels.host import instruction_set
-from intnn.kernels.simd import I8, I32, I64, Builder, InstructionSet, Value, clip, load, splat, store, vector
+from intnn.kernels.simd import I32, I64, Builder, InstructionSet, Value, clip, load, splat, store, vector
 
 # What `update_tile` is told, as int32 in this order; see `intnn.training.step.update` for their meaning.
 RULE = (
@@ -29,23 +29,25 @@ def products_tile(columns: int, single: bool) -> Any:
 
     c[r, n] = init[n] + sum over k of a[r, k] b[n, k], with unsigned a and signed b, modulo 2**32.
 
-    Its arguments are int64: the address of a, its row's bytes; the address of b's first panel, a panel's bytes; the
-    number of groups; the addresses of init (int32) and of c (int32), and c's row's bytes.
+    Its arguments are int64: the address of a, the bytes from row to row and from group to group; the address of b's
+    first panel, a panel's bytes; the number of groups; the addresses of init (int32) and of c (int32), and c's row's
+    bytes.
     """
 
-    def typing(_context: Any, a: Any, a_row: Any, b: Any, panel: Any, groups: Any, init: Any, c: Any, c_row: Any) -> Any:  # fmt: skip
+    def typing(_context: Any, a: Any, a_row: Any, a_group: Any, b: Any, panel: Any, groups: Any, init: Any, c: Any,
+               c_row: Any) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
             isa = instruction_set()
-            a, a_row, b, panel, groups, init, c, c_row = args
+            a, a_row, a_group, b, panel, groups, init, c, c_row = args
             rows = 1 if single else tile_rows(isa)
             starts = [_at(builder, a, a_row, r) for r in range(rows)]
-            sums = _sums(builder, isa, starts, I64(4), b, panel, columns, groups, init)
+            sums = _sums(builder, isa, starts, a_group, b, panel, columns, groups, init)
             for r in range(rows):
                 for n in range(columns):
                     store(builder, sums[r * columns + n], _at(builder, c, c_row, r), 4 * isa.lanes * n)
             return context.get_dummy_value()
 
-        return types.void(a, a_row, b, panel, groups, init, c, c_row), codegen
+        return types.void(a, a_row, a_group, b, panel, groups, init, c, c_row), codegen
 
     return intrinsic(typing)
 
@@ -92,31 +94,6 @@ def update_tile(columns: int) -> Any:
             return context.get_dummy_value()
 
         return types.void(a, a_group, b, panel, groups, init, weights, velocities, narrow, weights_panel, rule), codegen
-
-    return intrinsic(typing)
-
-
-def interleave_tile() -> Any:
-    """A Numba function that puts four rows of ``lanes`` bytes side by side: out[lane, j] = (rows[j, lane] + flip) % 256.
-
-    Its arguments are int64: the address of the rows and a row's bytes; the address of out; flip, 0 or 128.
-    """
-
-    def typing(_context: Any, rows: Any, row: Any, out: Any, flip: Any) -> Any:
-        def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
-            lanes = instruction_set().lanes
-            rows, row, out, flip = args
-            byte = builder.trunc(flip, I8)
-            group = None
-            for j in range(4):
-                values = load(builder, vector(I8, lanes), _at(builder, rows, row, j))
-                values = builder.xor(values, splat(builder, byte, lanes))
-                values = builder.shl(builder.zext(values, vector(I32, lanes)), splat(builder, I32(8 * j), lanes))
-                group = values if group is None else builder.or_(group, values)
-            store(builder, group, out)
-            return context.get_dummy_value()
-
-        return types.void(rows, row, out, flip), codegen
 
     return intrinsic(typing)
 

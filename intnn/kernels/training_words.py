@@ -3,7 +3,7 @@
 # Geometry; see `intnn.training.plan.Block`. Images lie [batch, height, width, channels].
 HEIGHT, WIDTH, CHANNELS, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE, PADDING, POOL, ROWS, COLS, OUTPUTS, FAN_IN = range(12)
 
-DEPTH = 12  # of a row of patches: the fan-in, up to a multiple of eight; the bytes behind the fan-in hold OFFSET
+DEPTH = 12  # of a row of patches: the fan-in and what copies write behind it, up to a multiple of eight
 PADDED = 13  # outputs, up to a multiple of the lanes; everything behind the outputs is zero
 BLOCK = 14  # images whose sums are held at once
 OFFSET = 15  # signed inputs are stored plus 128

@@ -1,6 +1,5 @@
 """The training step as one compiled call: its memory, and the way in and out of it."""
 
-from collections.abc import Callable
 
 import numpy as np
 
@@ -9,12 +8,13 @@ from intnn.kernels import training_step as kernels
 from intnn.kernels import training_words as at
 from intnn.kernels.host import instruction_set
 from intnn.kernels.training_tile import tile_rows
+from intnn.training import numpy_
 from intnn.training.plan import Block, Plan
 from intnn.training.step import Descent, Parameters, Rate, working_weights
-from intnn.training import numpy_
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 
 CACHED_SUMS = 1 << 15  # int32 sums that are held at once: 128 KiB
+PAGE = 4096
 SLACK = 256  # bytes behind every array that whole vectors may touch
 
 
@@ -79,7 +79,9 @@ class CompiledStep:
     def _lay_out(self, i: int, block: Block, following: Block | None, batch: int) -> int:
         """Allocate and describe a block; returns the int32s of scratch that it needs."""
         words, lanes = self._words[i], self._lanes
-        depth, padded = _up(block.fan_in, 8), _up(block.outputs, lanes)
+        run = block.window[1] * block.channels
+        behind = _up(run, 16 if run > 8 else 8) - run  # what `patches` writes behind a run
+        depth, padded = _up(block.fan_in + behind, 8), _up(block.outputs, lanes)
         per_image = block.rows * block.cols
         positions = _up(batch * per_image, 4)
         back_row = _up(depth, lanes)
@@ -104,7 +106,7 @@ class CompiledStep:
         pooled = (batch, block.rows // block.pool, block.cols // block.pool, block.outputs)
         for field, shape, kind, fill in (
             (at.INPUTS, image, np.uint8, offset),
-            (at.PATCHES, (positions, depth), np.uint8, offset),
+            (at.PATCHES, (positions, depth), np.uint8, 0),
             (at.GROUPS, (positions, depth), np.uint8, 0),
             (at.SLOPES_MET, (positions, padded), np.int8, 0),
             (at.ERRORS, pooled, np.int8, 0),
@@ -124,6 +126,7 @@ class CompiledStep:
                 table[:] = lut.table
                 words[field] = table.ctypes.data
         sums, errors = images * per_image * padded, images * per_image * back_row
+        sums += sums // 4  # as many bytes of activations
         return max(sums, back_row + max(errors, back_row + padded) if i else 0)
 
     def _load(self, i: int, block: Block, parameters: Parameters) -> None:
@@ -153,10 +156,14 @@ class CompiledStep:
         kernels.start_sums(words, self._machine)
 
     def _array(self, shape: tuple[int, ...], kind: type, fill: int = 0) -> Array:
-        """Memory that lives as long as this object, on a cache line's edge, with slack behind it."""
+        """Memory that lives as long as this object, on a cache line's edge, with slack behind it.
+
+        Large arrays begin at one offset within their pages. A load that equals a recent store in its low 12 bits waits
+        for it, so arrays that are walked through side by side would halve a step's speed: each begins elsewhere.
+        """
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
-        memory = np.zeros(size + SLACK + 64, np.uint8)
-        start = -memory.ctypes.data % 64
+        memory = np.zeros(size + SLACK + 2 * PAGE, np.uint8)
+        start = -memory.ctypes.data % PAGE + 13 * 64 * len(self._memory) % PAGE
         self._memory.append(memory)
         array = memory[start : start + size].view(kind).reshape(shape)
         array[...] = fill
