@@ -62,7 +62,7 @@ def relu(
 
 
 def pool(
-    b: Builder, lanes: int, values: Value, pixel: Value, row: Value, size: Value, shift: Value, offset: Value, out: Value
+    b: Builder, lanes: int, x: Value, pixel: Value, row: Value, size: Value, shift: Value, offset: Value, out: Value
 ) -> None:
     """Sum bytes, less ``offset`` each, over size x size pixels, rescale, and store as bytes plus ``offset``."""
     kind = vector(I32, lanes)
@@ -70,7 +70,7 @@ def pool(
     start = b.sub(half, b.mul(offset, b.mul(size, size)))
     total = cgutils.alloca_once_value(b, splat(b, b.trunc(start, I32), lanes))
     with cgutils.for_range(b, size) as u:
-        line = b.add(values, b.mul(u.index, row))
+        line = b.add(x, b.mul(u.index, row))
         with cgutils.for_range(b, size) as v:
             here = load(b, vector(I8, lanes), b.add(line, b.mul(v.index, pixel)))
             b.store(b.add(b.load(total), b.zext(here, kind)), total)
@@ -99,8 +99,16 @@ def interleave(b: Builder, lanes: int, rows: Value, row: Value, out: Value, flip
     store(b, group, out)
 
 
+def transpose(b: Builder, lanes: int, source: Value, target: Value, stride: Value) -> None:
+    """Bytes [lane, 4] to [4, lane]: four lanes at a time give sixteen bytes, the next four go ``stride`` further."""
+    whole = load(b, vector(I8, 4 * lanes), source)
+    for quarter in range(lanes // 4):
+        order = constant(I32, [16 * quarter + 4 * lane + j for j in range(4) for lane in range(4)])
+        store(b, b.shuffle_vector(whole, whole, order), b.add(target, b.mul(stride, I64(quarter))))
+
+
 def quantise(b: Builder, lanes: int, d: Value, e: Value, i: Value, first: Value, second: Value, shift: Value) -> None:
-    """Errors (int32) to bytes by a shift in [1, 31], rounded at random; see `intnn.training.reference.quantise_errors`."""
+    """Errors (int32) to bytes by a shift in [1, 31], rounded at random: `intnn.training.reference.quantise_errors`."""
     kind = vector(I32, lanes)
     first, second, right, rest, start = (
         splat(b, b.trunc(number, I32), lanes) for number in (first, second, shift, b.sub(I64(32), shift), i)

@@ -20,12 +20,11 @@ from intnn.kernels.training_tile import RULE, products_tile, update_tile
 # Globals, not closures: only so does Numba's cache on disk find them again.
 rows_by_1, rows_by_2, row_by_1, row_by_2 = (products_tile(n, single) for single in (False, True) for n in (1, 2))
 update_by_1, update_by_2 = update_tile(1), update_tile(2)
-copy_8, copy_16, fold_run, relu, pool_windows, quantise, spread_errors, interleave = map(
-    lane.on_lanes,
-    (lane.copy_8, lane.copy_16, lane.fold, lane.relu, lane.pool, lane.quantise, lane.spread, lane.interleave),
+copy_8, copy_16, fold_run, interleave, transpose = map(
+    lane.on_lanes, (lane.copy_8, lane.copy_16, lane.fold, lane.interleave, lane.transpose)
 )
+relu, pool_windows, quantise, spread_errors = map(lane.on_lanes, (lane.relu, lane.pool, lane.quantise, lane.spread))
 FOLDED = lane.FOLDED
-
 
 
 RULES = len(RULE)
@@ -33,6 +32,7 @@ RULES = len(RULE)
 # From `intnn.training`, which kernels do not import: the generator's and the descent's constants.
 ROUNDING, GOLDEN = 3, 0x9E3779B9
 VELOCITY_LIMIT, BIAS_LIMIT = 1 << 29, 1 << 30
+
 
 @intrinsic
 def pointer(_context: Any, address: Any) -> Any:
@@ -46,16 +46,19 @@ def pointer(_context: Any, address: Any) -> Any:
 
 @numba.njit(cache=True)
 def unsigned_bytes(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
     return numba.carray(pointer(address), size, np.uint8)
 
 
 @numba.njit(cache=True)
 def signed_bytes(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
     return numba.carray(pointer(address), size, np.int8)
 
 
 @numba.njit(cache=True)
 def int32s(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
     return numba.carray(pointer(address), size, np.int32)
 
 
@@ -103,7 +106,7 @@ def step(
 def forward(
     block: IntArray, following: IntArray, machine: IntArray, scratch: Array, batch: int, is_last: bool, logits: IntArray
 ) -> None:
-    """Patches, products, and the next block's inputs or the logits; a few images at a time, so that sums stay cached."""
+    """Patches, products, and the next block's inputs or the logits; few images at a time, so that sums stay cached."""
     per_image, padded, depth = block[at.ROWS] * block[at.COLS], block[at.PADDED], block[at.DEPTH]
     for first in range(0, batch, block[at.BLOCK]):
         images = min(block[at.BLOCK], batch - first)
@@ -375,6 +378,12 @@ def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None
     for k in range(row):
         init[k] = -init[k]
     size = block[at.HEIGHT] * block[at.WIDTH] * block[at.CHANNELS]
+    if per_image == 1 and size == row:  # patches are images
+        products(
+            machine, block[at.SPREAD], padded, 4, batch, block[at.TRANSPOSED], padded // 4, panels, init.ctypes.data,
+            block[at.BACK],
+        )  # fmt: skip
+        return
     for first in range(0, batch, block[at.BLOCK]):
         images = min(block[at.BLOCK], batch - first)
         products(
@@ -388,21 +397,12 @@ def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None
 def transpose_weights(block: IntArray, lanes: int) -> None:
     """Bytes [output panel, input group, output lane, 4] to [input panel, output group, input lane, 4]."""
     depth, padded = block[at.DEPTH], block[at.PADDED]
-    panels = (depth + lanes - 1) // lanes
-    source = int32s(block[at.BYTES], depth * padded // 4)
-    target = int32s(block[at.TRANSPOSED], panels * lanes * padded // 4)
-    for group in range(padded // 4):
-        panel, lane = 4 * group // lanes, 4 * group % lanes
+    stride = 4 * lanes
+    for panel in range(padded // lanes):
         for k in range(depth // 4):
-            here = (panel * (depth // 4) + k) * lanes + lane
-            a, b, c, d = source[here], source[here + 1], source[here + 2], source[here + 3]
-            there = (4 * k // lanes * (padded // 4) + group) * lanes + 4 * k % lanes
-            for j in range(4):
-                shift = 8 * j
-                target[there + j] = np.int32(
-                    ((a >> shift) & 255) | ((b >> shift) & 255) << 8 | ((c >> shift) & 255) << 16
-                    | ((d >> shift) & 255) << 24
-                )  # fmt: skip
+            source = block[at.BYTES] + (panel * (depth // 4) + k) * stride
+            group = 4 * k // lanes * (padded // 4) + panel * (lanes // 4)
+            transpose((source, block[at.TRANSPOSED] + group * stride + 16 * k % stride, stride))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -461,7 +461,7 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
     bias, velocity = int32s(block[at.BIAS], padded), int32s(block[at.BIAS_VELOCITY], padded)
     for n in range(block[at.OUTPUTS]):
         g = np.int64(totals[n])
-        moved = (((g >> rule[0]) * rule[1] + rule[2]) >> rule[3])
+        moved = ((g >> rule[0]) * rule[1] + rule[2]) >> rule[3]
         moved = min(max(moved, -rule[4]), rule[4]) << rule[5]
         v = np.int64(velocity[n])
         v = min(max(v - (v >> momentum) + moved, -VELOCITY_LIMIT), VELOCITY_LIMIT)

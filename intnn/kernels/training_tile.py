@@ -71,9 +71,7 @@ def update_tile(columns: int) -> Any:
             rows, size = tile_rows(isa), 4 * isa.lanes
             starts = [builder.add(a, I64(4 * r)) for r in range(rows)]
             sums = _sums(builder, isa, starts, a_group, b, panel, columns, groups, init)
-            words = {
-                name: splat(builder, load(builder, I32, rule, 4 * i), isa.lanes) for i, name in enumerate(RULE)
-            }
+            words = {name: splat(builder, load(builder, I32, rule, 4 * i), isa.lanes) for i, name in enumerate(RULE)}
             quarter = builder.sdiv(weights_panel, I64(4))
             for n in range(columns):
                 w_panel, v_panel = (_at(builder, start, weights_panel, n) for start in (weights, velocities))

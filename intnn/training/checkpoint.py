@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intnn.arrays import IntArray
 from intnn.storage import Document, FormatError, read, write
+from intnn.training.examples import Examples
 from intnn.training.plan import Plan
 from intnn.training.step import Parameters, initialise
 
@@ -18,11 +18,11 @@ KIND = "Checkpoint"
 FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
 
 
-def identity(plan: Plan, x: IntArray, labels: IntArray, schedule: "Schedule") -> dict[str, str]:
+def identity(plan: Plan, examples: Examples, schedule: "Schedule") -> dict[str, str]:
     """Digests of the network, the schedule and the data: a run goes on only where all are the same."""
-    data = hashlib.sha256(repr((x.shape, labels.shape)).encode())
-    for array in (x, labels):
-        data.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+    data = hashlib.sha256(repr((examples.inputs.shape, examples.labels.shape)).encode())
+    data.update(np.ascontiguousarray(examples.inputs))
+    data.update(np.ascontiguousarray(examples.labels).astype("<i8"))
     return {
         "network": hashlib.sha256(repr(plan).encode() + _tables(plan)).hexdigest(),
         "schedule": hashlib.sha256(repr(schedule).encode()).hexdigest(),

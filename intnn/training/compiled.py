@@ -1,6 +1,5 @@
 """The training step as one compiled call: its memory, and the way in and out of it."""
 
-
 import numpy as np
 
 from intnn.arrays import Array, IntArray
@@ -9,6 +8,7 @@ from intnn.kernels import training_words as at
 from intnn.kernels.host import instruction_set
 from intnn.kernels.training_tile import tile_rows
 from intnn.training import numpy_
+from intnn.training.examples import offset_of
 from intnn.training.plan import Block, Plan
 from intnn.training.step import Descent, Parameters, Rate, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
@@ -87,13 +87,13 @@ class CompiledStep:
         back_row = _up(depth, lanes)
         images = min(batch, max(1, CACHED_SUMS // (per_image * max(padded, back_row if i else 0))))
         dropped, bias_dropped = block.gradient_shifts(batch)
-        offset = 128 if block.inputs.lo < 0 else 0
+        offset = offset_of(block.inputs)
         for field, value in {
             at.HEIGHT: block.height, at.WIDTH: block.width, at.CHANNELS: block.channels,
             at.KERNEL_HEIGHT: block.window[0], at.KERNEL_WIDTH: block.window[1], at.STRIDE: block.stride,
             at.PADDING: block.padding, at.POOL: block.pool, at.ROWS: block.rows, at.COLS: block.cols,
             at.OUTPUTS: block.outputs, at.FAN_IN: block.fan_in, at.DEPTH: depth, at.PADDED: padded, at.BLOCK: images,
-            at.OFFSET: offset, at.NEXT_OFFSET: 128 if following is not None and following.inputs.lo < 0 else 0,
+            at.OFFSET: offset, at.NEXT_OFFSET: 0 if following is None else offset_of(following.inputs),
             at.SHIFT: block.shift, at.POOL_SHIFT: block.pool_shift, at.FRACTION: block.fraction,
             at.WEIGHT_LIMIT: block.weight_limit, at.BIAS_SHIFT: block.bias_shift,
             at.INPUT_EXPONENT: block.input_exponent, at.WEIGHT_EXPONENT: block.weight_exponent,

@@ -4,6 +4,7 @@ This is the algorithm, on one of the modules of operations, `reference` or `nump
 """
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass
 from types import ModuleType
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 
 from intnn.arrays import Array, IntArray
 from intnn.training import generator
+from intnn.training.examples import offset_of
 from intnn.training.plan import ERROR_LIMIT, Block, Plan
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
 
@@ -135,6 +137,34 @@ def step(
         update(block, state[i], gradient, exponent, len(labels), rate, descent, ops)
         exponent += block.weight_exponent
     return logits
+
+
+class ArrayStep:
+    """`step` on arrays, with its batch as bytes: what `CompiledStep` is in one call.
+
+    Args:
+        plan: The network.
+        state: Where to start; copied.
+        batch: Examples of a step.
+        descent: Momentum and decay.
+        ops: `reference` or `numpy_`.
+    """
+
+    def __init__(self, plan: Plan, state: list[Parameters], batch: int, descent: Descent, ops: ModuleType):
+        self._plan, self._state, self._descent, self._ops = plan, deepcopy(state), descent, ops
+        first = plan.blocks[0]
+        self._offset = offset_of(first.inputs)
+        self.inputs = np.zeros((batch, first.height, first.width, first.channels), np.uint8)
+        """uint8 [batch, height, width, channels]: where the next batch goes, signed inputs plus 128."""
+
+    def step(self, labels: Array, rate: Rate, rounding: tuple[int, int]) -> IntArray:
+        """Train on the batch in ``inputs``; see the function `step`."""
+        x = _wide(self.inputs) - self._offset
+        return step(self._plan, self._state, x, labels, rate, self._descent, rounding, self._ops)
+
+    def state(self) -> list[Parameters]:
+        """The variables as they are now, copied."""
+        return deepcopy(self._state)
 
 
 def activate(block: Block, tables: TableActivation, sums: IntArray, ops: ModuleType) -> tuple[IntArray, IntArray]:

@@ -1,17 +1,18 @@
 """Epochs of integer-only steps, resumable to the bit."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-
-from intnn.arrays import IntArray
-from intnn.training import checkpoint, generator, numpy_
+from intnn.arrays import Array, IntArray
+from intnn.training import checkpoint, generator, numpy_, reference
+from intnn.training.compiled import CompiledStep
+from intnn.training.examples import Examples
 from intnn.training.plan import Plan
-from intnn.training.step import Descent, Parameters, Rate, initialise, step
+from intnn.training.step import ArrayStep, Descent, Parameters, Rate, initialise
 
 SMALLEST_MANTISSA, LARGEST_SHIFT = 64, 60
 
@@ -25,7 +26,8 @@ class Schedule:
         batch_size: Examples of a step; an incomplete last batch is left out of its epoch.
         learning_rate: Of the first step, for the mean gradient of a batch; it falls linearly to zero.
         descent: Momentum and decay.
-        seed: Of the initial weights, the order of the examples and the random roundings; in [0, 2**64).
+        seed: Of the initial weights, the order of the examples, their moves and the random roundings; in [0, 2**64).
+        moved_by: Pixels by which images are moved at most, at random, every time that they are seen.
     """
 
     epochs: int
@@ -33,6 +35,19 @@ class Schedule:
     learning_rate: Fraction
     descent: Descent
     seed: int
+    moved_by: int = 0
+
+
+class Step(Protocol):
+    """What does the steps of a run, all with the same bits: the batch goes into ``inputs``, then `step` is called."""
+
+    inputs: Array
+
+    def step(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
+        """Train on the batch; its logits before the update, int64 [batch, classes]."""
+
+    def state(self) -> list[Parameters]:
+        """The variables as they are now."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ def train(
     schedule: Schedule,
     path: str | os.PathLike[str] | None = None,
     callback: Callable[[Epoch], None] | None = None,
+    backend: str = "numba",
 ) -> list[Parameters]:
     """Train from the schedule's seed, or go on from a checkpoint.
 
@@ -68,30 +84,49 @@ def train(
         path: Written after every epoch, whole or not at all. If it exists, training goes on from there, and ends with
             the bits that an undisturbed run would have ended with.
         callback: Called after every epoch.
+        backend: "reference", "numpy" or "numba"; all give the same bits.
 
     Returns:
         The variables of every block.
 
     Raises:
         FormatError: The checkpoint is corrupt, or of another network, schedule or data set. It is left as it is.
+        ValueError: There is no such backend.
     """
-    identity = checkpoint.identity(plan, x, labels, schedule)
+    examples = Examples.of(x, labels, plan.inputs)
+    identity = checkpoint.identity(plan, examples, schedule)
     state, done = initialise(plan, schedule.seed), 0
     if path is not None and Path(path).exists():
         state, done = checkpoint.load(path, plan, identity)
-    steps = len(x) // schedule.batch_size
+    stepper = step_on(backend, plan, state, schedule)
+    size = schedule.batch_size
+    steps = len(x) // size
     for epoch in range(done, schedule.epochs):
         correct = 0
-        for number, batch in enumerate(_batches(len(x), steps, schedule, epoch), epoch * steps):
+        for number, batch in enumerate(examples.batches(size, schedule.seed, epoch), epoch * steps):
+            moves = generator.key(schedule.seed, generator.SHIFTS, number)
+            examples.write(batch, schedule.moved_by, moves, stepper.inputs)
             rate = rate_at(schedule, number, schedule.epochs * steps)
-            rounding = (schedule.seed, number)
-            logits = step(plan, state, x[batch], labels[batch], rate, schedule.descent, rounding, numpy_)
+            logits = stepper.step(labels[batch], rate, (schedule.seed, number))
             correct += int((logits.argmax(axis=1) == labels[batch]).sum())
         if path is not None:
-            checkpoint.save(path, state, epoch + 1, identity)
+            checkpoint.save(path, stepper.state(), epoch + 1, identity)
         if callback is not None:
-            callback(Epoch(epoch + 1, correct, steps * schedule.batch_size))
-    return state
+            callback(Epoch(epoch + 1, correct, steps * size))
+    return stepper.state()
+
+
+def step_on(backend: str, plan: Plan, state: list[Parameters], schedule: Schedule) -> Step:
+    """What does the steps on a backend."""
+    size, descent = schedule.batch_size, schedule.descent
+    match backend:
+        case "numba":
+            return CompiledStep(plan, state, size, descent)
+        case "numpy":
+            return ArrayStep(plan, state, size, descent, numpy_)
+        case "reference":
+            return ArrayStep(plan, state, size, descent, reference)
+    raise ValueError(f'`backend` must be "reference", "numpy" or "numba", got {backend!r}')
 
 
 def rate_at(schedule: Schedule, number: int, total: int) -> Rate:
@@ -105,11 +140,3 @@ def rate_at(schedule: Schedule, number: int, total: int) -> Rate:
         shift += 1
     mantissa = int(rate * (1 << shift))
     return Rate(mantissa if mantissa >= SMALLEST_MANTISSA else 0, shift)
-
-
-def _batches(count: int, steps: int, schedule: Schedule, epoch: int) -> Iterator[IntArray]:
-    """Indices of every batch: a random order of the examples, cut up."""
-    draws = generator.draws(generator.key(schedule.seed, generator.ORDER, epoch), count)
-    order = np.argsort(draws, kind="stable")
-    for start in range(0, steps * schedule.batch_size, schedule.batch_size):
-        yield order[start : start + schedule.batch_size]

@@ -1,0 +1,51 @@
+"""The examples of a training run: bytes, an order for every epoch, and moves that make new examples of old ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from intnn.arrays import Array, IntArray
+from intnn.domain import IntDomain
+from intnn.kernels.training_batch import gather
+from intnn.training import generator
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What there is to learn.
+
+    Attributes:
+        inputs: uint8 [n, height, width, channels]; where the domain has negative values, plus 128.
+        labels: int64 [n].
+        fill: What a moved image is filled up with: zero, or what is nearest to it in the domain.
+    """
+
+    inputs: Array
+    labels: IntArray
+    fill: int
+
+    @classmethod
+    def of(cls, x: IntArray, labels: IntArray, domain: IntDomain) -> "Examples":
+        """From integers [n, height, width, channels] inside a domain within one byte."""
+        offset = offset_of(domain)
+        return cls((x + offset).astype(np.uint8), labels, min(max(0, domain.lo), domain.hi) + offset)
+
+    def batches(self, size: int, seed: int, epoch: int) -> Iterator[IntArray]:
+        """The indices of every whole batch of an epoch: a random order of the examples, cut up."""
+        draws = generator.draws(generator.key(seed, generator.ORDER, epoch), len(self.labels))
+        order = np.argsort(draws, kind="stable")
+        for start in range(0, len(order) - size + 1, size):
+            yield order[start : start + size]
+
+    def write(self, chosen: IntArray, moved_by: int, stream: generator.Key, out: Array) -> None:
+        """Write inputs to uint8 [batch, ...], each moved by up to ``moved_by`` pixels either way in both directions."""
+        moves = np.zeros(2 * len(chosen), np.int64)
+        if moved_by:
+            moves += (generator.draws(stream, moves.size) * (2 * moved_by + 1) >> 32) - moved_by
+        gather(self.inputs, chosen, moves.reshape(-1, 2), self.fill, out)
+
+
+def offset_of(domain: IntDomain) -> int:
+    """What is added to a domain's values so that they are unsigned bytes."""
+    return 128 if domain.lo < 0 else 0
