@@ -19,7 +19,7 @@ def gather(x: Array, chosen: IntArray, moves: IntArray, fill: int, out: Array) -
     """
     height, width = x.shape[1], x.shape[2]
     for b in range(len(chosen)):
-        down, right = moves[b]
+        down, right = max(min(moves[b, 0], height), -height), max(min(moves[b, 1], width), -width)
         image, target = x[chosen[b]], out[b]
         if down == 0 and right == 0:
             target[:] = image

@@ -20,10 +20,10 @@ from intnn.kernels.training_tile import RULE, products_tile, update_tile
 # Globals, not closures: only so does Numba's cache on disk find them again.
 rows_by_1, rows_by_2, row_by_1, row_by_2 = (products_tile(n, single) for single in (False, True) for n in (1, 2))
 update_by_1, update_by_2 = update_tile(1), update_tile(2)
-copy_8, copy_16, fold_run, interleave, transpose = map(
-    lane.on_lanes, (lane.copy_8, lane.copy_16, lane.fold, lane.interleave, lane.transpose)
-)
-relu, pool_windows, quantise, spread_errors = map(lane.on_lanes, (lane.relu, lane.pool, lane.quantise, lane.spread))
+copy_8, copy_16, fold_run = lane.on_lanes(lane.copy_8), lane.on_lanes(lane.copy_16), lane.on_lanes(lane.fold)
+interleave, transpose = lane.on_lanes(lane.interleave), lane.on_lanes(lane.transpose)
+relu, pool_windows = lane.on_lanes(lane.relu), lane.on_lanes(lane.pool)
+quantise, spread_errors = lane.on_lanes(lane.quantise), lane.on_lanes(lane.spread)
 FOLDED = lane.FOLDED
 
 
@@ -473,17 +473,15 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
 @numba.njit(cache=True, nogil=True)
 def rest(block: IntArray, lanes: int) -> None:
     """Hold the weights behind the fan-in at zero: patches hold anything there."""
-    depth, panels = block[at.DEPTH], block[at.PADDED] // lanes
-    if block[at.FAN_IN] == depth:
-        return
-    weights = int32s(block[at.WEIGHTS], panels * depth * lanes).reshape(panels, depth, lanes)
-    velocity = int32s(block[at.VELOCITY], panels * depth * lanes).reshape(panels, depth, lanes)
-    narrow = signed_bytes(block[at.BYTES], panels * depth * lanes).reshape(panels, depth // 4, lanes, 4)
-    for p in range(panels):
-        weights[p, block[at.FAN_IN] :] = 0
-        velocity[p, block[at.FAN_IN] :] = 0
-        for k in range(block[at.FAN_IN], depth):
-            narrow[p, k // 4, :, k % 4] = 0
+    depth, fan_in, size = block[at.DEPTH], block[at.FAN_IN], block[at.DEPTH] * block[at.PADDED]
+    weights, velocity = int32s(block[at.WEIGHTS], size), int32s(block[at.VELOCITY], size)
+    narrow = signed_bytes(block[at.BYTES], size)
+    for panel in range(0, size, depth * lanes):
+        weights[panel + fan_in * lanes : panel + depth * lanes] = 0
+        velocity[panel + fan_in * lanes : panel + depth * lanes] = 0
+        for k in range(fan_in, depth):
+            for n in range(lanes):
+                narrow[panel + (k // 4 * lanes + n) * 4 + k % 4] = 0
 
 
 @numba.njit(cache=True, nogil=True)

@@ -165,7 +165,7 @@ class CompiledStep:
         memory = np.zeros(size + SLACK + 2 * PAGE, np.uint8)
         start = -memory.ctypes.data % PAGE + 13 * 64 * len(self._memory) % PAGE
         self._memory.append(memory)
-        array = memory[start : start + size].view(kind).reshape(shape)
+        array: Array = memory[start : start + size].view(kind).reshape(shape)
         array[...] = fill
         return array
 

@@ -1,0 +1,56 @@
+"""Batches: every example once an epoch, moved by whole pixels, the same bytes as in plain Python."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from intnn import IntDomain
+from intnn.kernels.training_batch import gather
+from intnn.training.examples import Examples
+from intnn.training.generator import key
+
+sides = st.integers(1, 4)
+
+
+@given(st.data(), sides, sides, sides, sides)
+def test_gather_moves_images(data, n, height, width, channels):
+    x = data.draw(hnp.arrays(np.uint8, (n, height, width, channels)))
+    chosen = data.draw(hnp.arrays(np.int64, 3, elements=st.integers(0, n - 1)))
+    moves = data.draw(hnp.arrays(np.int64, (3, 2), elements=st.integers(-5, 5)))
+    out = np.full((3, height, width, channels), 99, np.uint8)
+    gather(x, chosen, moves, 7, out)
+    for b, (down, right) in enumerate(moves.tolist()):
+        for i in range(height):
+            for j in range(width):
+                inside = 0 <= i - down < height and 0 <= j - right < width
+                expected = x[chosen[b], i - down, j - right].tolist() if inside else [7] * channels
+                assert out[b, i, j].tolist() == expected
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**64 - 1))
+def test_an_epoch_shows_every_example_at_most_once_and_whole_batches_only(n, size, seed):
+    examples = Examples.of(np.zeros((n, 1, 1, 1), np.int64), np.zeros(n, np.int64), IntDomain(0, 1))
+    epochs = [list(examples.batches(size, seed, epoch)) for epoch in range(2)]
+    for batches in epochs:
+        assert [len(b) for b in batches] == [size] * (n // size)
+        seen = np.concatenate([np.empty(0, np.int64), *batches])
+        assert len(set(seen.tolist())) == len(seen)
+        assert set(seen.tolist()) <= set(range(n))
+
+
+def test_moves_reach_as_far_as_asked_and_no_further():
+    x = np.zeros((1, 9, 9, 1), np.int64)
+    x[0, 4, 4] = 5
+    examples = Examples.of(x, np.zeros(1, np.int64), IntDomain(-3, 5))
+    out = np.empty((4000, 9, 9, 1), np.uint8)
+    examples.write(np.zeros(4000, np.int64), 2, key(1, 2, 3), out)
+    places = {tuple(np.argwhere(image[:, :, 0] == 128 + 5)[0] - 4) for image in out}
+    # Each of 25 moves is missed by 4000 draws with a chance of (24/25)**4000 < 1e-70.
+    assert places == {(i, j) for i in range(-2, 3) for j in range(-2, 3)}
+    assert set(np.unique(out)) == {128, 128 + 5}
+
+
+def test_images_that_cannot_be_zero_are_filled_with_what_is_nearest():
+    assert Examples.of(np.full((1, 1, 1, 1), 3), np.zeros(1, np.int64), IntDomain(2, 9)).fill == 2
+    assert Examples.of(np.full((1, 1, 1, 1), -3), np.zeros(1, np.int64), IntDomain(-9, -2)).fill == 126
