@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.cases import kernels, table
+from bench.cases import kernels, table, training
 from bench.report import print_table, write_plot
 from bench.rows import anchors, prepare_output, write_json
 from plaintext_models import datasets
@@ -41,6 +41,13 @@ class WorkName(StrEnum):
     mlp = "mlp"
     cnn = "cnn"
     gemm = "gemm"
+
+
+class TrainedName(StrEnum):
+    """Networks whose training is timed."""
+
+    mlp = "mlp"
+    cnn = "cnn"
 
 
 @contextmanager
@@ -126,6 +133,37 @@ def kernels_command(
                 )
             )
         kernels.print_rows(console, rows)
+        if json is not None:
+            write_json(json, rows)
+            console.print(f"Rows written to {json}")
+
+
+@app.command("training")
+def training_command(
+    work: Annotated[list[TrainedName] | None, typer.Option(help="Networks to time, one or several [all].")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Examples of a step, one or several [64].")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Threads of the others [1 and all].")] = None,
+    rounds: Annotated[int, typer.Option(help="Turns that ours and the peers take.")] = kernels.ROUNDS,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    seed: Annotated[int, typer.Option(help="For parameters and examples.")] = 0,
+) -> None:
+    """A step of integer training beside float training in torch and numpy (the extra train)."""
+    console, errors = Console(), Console(stderr=True)
+    with _reported(errors):
+        if json is not None:
+            prepare_output(json)
+        with errors.status("starting") as status:
+            rows = list(
+                training.measure(
+                    [name.value for name in work or TrainedName],
+                    batch or [training.BATCH],
+                    threads or sorted({1, kernels.available_threads()}),
+                    rounds,
+                    seed,
+                    status.update,
+                )
+            )
+        training.print_rows(console, rows)
         if json is not None:
             write_json(json, rows)
             console.print(f"Rows written to {json}")

@@ -70,7 +70,7 @@ def numpy_float32(work: Work, threads: int) -> Run:
     """Matrix products by BLAS, windows by strides."""
     from intnn.kernels import numpy_
 
-    limit = _blas_limit(threads)
+    limit = blas_limit(threads)
 
     def run(x: np.ndarray) -> np.ndarray:
         with limit():
@@ -222,7 +222,7 @@ def _torch_runner(module: Any, threads: int) -> Run:
     return run
 
 
-def _blas_limit(threads: int) -> Callable[[], Any]:
+def blas_limit(threads: int) -> Callable[[], Any]:
     """A context that holds numpy's BLAS to some threads, where threadpoolctl can."""
     try:
         from threadpoolctl import ThreadpoolController

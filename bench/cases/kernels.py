@@ -11,15 +11,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.peak import dot_product_gops
 from bench.peers import PEERS, Run, UnavailableError
-from bench.timing import timed
+from bench.turns import take_turns
 from bench.works import Work, works
 from intnn.kernels.host import instruction_set
 
 WORKS = {"mlp": "MLP 784-128-64-10", "cnn": "CNN 8c5-p-16c5-p-64-10", "gemm": "GEMM 1024x1024"}
 BATCHES = (1, 64, 1024)
-TURN_SECONDS = 4e-3  # of one contender; a turn has as many calls as fit, at least one
 ROUNDS = 25
 
 
@@ -123,7 +121,7 @@ def _compare(
     contenders: dict[str, Callable[[], object]] = {"ours": lambda: compiled.logits(x, threads, dtype)}
     for name, run in peers.items():
         contenders[name] = lambda run=run: run(floats)  # type: ignore[misc]
-    seconds, peak = _turns(contenders, rounds)
+    seconds, peak = take_turns(contenders, rounds)
     ours = seconds["ours"]
     gops = 2 * work.products * batch / ours / 1e9
     for name in PEERS:
@@ -142,24 +140,6 @@ def _compare(
             instruction_set().name,
             notes.get(name, ""),
         )
-
-
-def _turns(contenders: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, float], float]:
-    """Least mean seconds of a call over the rounds, and the core's peak measured between them."""
-    calls = {}
-    for name, run in contenders.items():
-        run()
-        calls[name] = max(1, int(TURN_SECONDS / max(timed(run)[0], 1e-7)))
-    best = dict.fromkeys(contenders, float("inf"))
-    peak = 0.0
-    for _ in range(rounds):
-        peak = max(peak, dot_product_gops(repeats=1))
-        for name, run in contenders.items():
-            run()  # brings its own data back into the caches
-            repeated = range(calls[name])
-            seconds = timed(lambda run=run, repeated=repeated: [run() for _ in repeated])[0]  # type: ignore[misc]
-            best[name] = min(best[name], seconds / calls[name])
-    return best, peak
 
 
 def available_threads() -> int:
