@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from intnn.arrays import IntArray, integer, integers
 from intnn.domain import IntDomain
 from intnn.network import IntNetwork
+from intnn.training.examples import Changes
 from intnn.training.export import to_network
 from intnn.training.plan import Convolution, Hidden, plan
 from intnn.training.step import Descent
@@ -30,11 +31,14 @@ class IntClassifier:
         learning_rate: Of the first step; it falls linearly to zero.
         momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves a step; 0 for no momentum.
         decay_shift: Weights lose 2**-decay_shift of themselves a step; 0 for no decay.
+        moved_by: Pixels by which images are moved at most, at random, every time that they are seen.
+        mirrored: Whether half of the images are mirrored, left and right, when they are seen.
         weight_bits: Bits of a weight, its sign included; 2 to 8.
         input_domain: The integers that an input element may be, within a byte.
         random_state: Seed; equal seeds give equal bits, on every machine.
         checkpoint: A .npz or .json file, written after every epoch; `fit` goes on from it if it exists.
         callback: Called with an `Epoch` after every one.
+        backend: What trains: "numba", "numpy" or "reference"; all to the same bits, numba in the least time.
 
     Attributes:
         classes_: The labels that `fit` saw, ascending; what `predict` answers with.
@@ -51,11 +55,14 @@ class IntClassifier:
         learning_rate: Fraction | float = Fraction(1, 20),
         momentum_shift: int = 3,
         decay_shift: int = 0,
+        moved_by: int = 0,
+        mirrored: bool = False,
         weight_bits: int = 8,
         input_domain: IntDomain = IntDomain(0, 255),  # noqa: B008 - a frozen value
         random_state: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
         callback: Callable[[Epoch], None] | None = None,
+        backend: str = "numba",
     ):
         self.layers = layers
         self.epochs = epochs
@@ -63,11 +70,14 @@ class IntClassifier:
         self.learning_rate = learning_rate
         self.momentum_shift = momentum_shift
         self.decay_shift = decay_shift
+        self.moved_by = moved_by
+        self.mirrored = mirrored
         self.weight_bits = weight_bits
         self.input_domain = input_domain
         self.random_state = random_state
         self.checkpoint = checkpoint
         self.callback = callback
+        self.backend = backend
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "IntClassifier":
         """Learn from integers.
@@ -94,7 +104,8 @@ class IntClassifier:
             raise ValueError(f"`y` must hold at least two classes, got only {classes[0]!r}")
         layout = plan(tuple(self.layers), x.shape[1:], self.input_domain, len(classes), self.weight_bits)
         schedule = self._schedule(len(x))
-        state = train(layout, _channels_last(x), targets.astype(np.int64), schedule, self.checkpoint, self.callback)
+        targets = targets.astype(np.int64)
+        state = train(layout, _channels_last(x), targets, schedule, self.checkpoint, self.callback, self.backend)
         self.classes_ = classes
         self.n_features_in_ = x[0].size
         self.network_: IntNetwork = to_network(layout, state)
@@ -148,6 +159,7 @@ class IntClassifier:
             learning_rate=rate,
             descent=descent,
             seed=integer(self.random_state, "random_state", 0, (1 << 63) - 1),
+            changes=Changes(integer(self.moved_by, "moved_by", 0, 1 << 16), bool(self.mirrored)),
         )
 
 

@@ -1,4 +1,4 @@
-"""Data sets: the embedded digits, and MNIST from files or a checked download."""
+"""Data sets: the embedded digits, MNIST from files or a checked download, and CIFAR-10 from files."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from plaintext_models import idx
+from plaintext_models import cifar, idx
 from plaintext_models.errors import DatasetError
 
 __all__ = ["DATA_VARIABLE", "Dataset", "DatasetError", "load", "names", "validation_split"]
@@ -69,11 +69,13 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     """Load a data set.
 
     Args:
-        name: "digits" (8 x 8, 17 grey levels, embedded in scikit-learn; 1,437 training and 360 test images) or
-            "mnist" (28 x 28, 256 grey levels; 60,000 and 10,000).
-        data: A folder that holds MNIST's four IDX files, compressed or not, itself or in its sub-folder "mnist".
-            By default the folder that the variable INTNN_DATA names; without it, the files are downloaded once into
-            the user's cache and checked by SHA-256.
+        name: "digits" (8 x 8, 17 grey levels, embedded in scikit-learn; 1,437 training and 360 test images),
+            "mnist" (28 x 28, 256 grey levels; 60,000 and 10,000) or "cifar10" (32 x 32, 3 x 256 levels; 50,000, and as
+            many as the test file holds).
+        data: A folder that holds MNIST's four IDX files, compressed or not, itself or in its sub-folder "mnist"; for
+            CIFAR-10 its six binary files, itself or in "cifar-10-batches-bin". By default the folder that the
+            variable INTNN_DATA names; without it, MNIST is downloaded once into the user's cache and checked by
+            SHA-256.
 
     Raises:
         DatasetError: Unknown name; files missing and no network; a file is damaged or not what its name says.
@@ -163,12 +165,29 @@ def _mnist_download() -> dict[str, Path]:
         raise DatasetError(f"MNIST could not be downloaded: {error}. {_REMEDY}") from error
 
 
+def _cifar10(data: str | os.PathLike[str] | None) -> Dataset:
+    folder = data if data is not None else os.environ.get(DATA_VARIABLE)
+    wanted = (*cifar.TRAIN_FILES, cifar.TEST_FILE)
+    candidates = [] if folder is None else [Path(folder), Path(folder) / "cifar-10-batches-bin"]
+    found = next((place for place in candidates if all((place / name).is_file() for name in wanted)), None)
+    if found is None:
+        raise DatasetError(
+            f"{folder or 'no folder'} does not hold CIFAR-10. Put the files {', '.join(wanted)} of its binary version "
+            f"into a folder and name it by `--data FOLDER` or the environment variable {DATA_VARIABLE}."
+        )
+    train = [cifar.read(found / name) for name in cifar.TRAIN_FILES]
+    images, labels = (np.concatenate(part) for part in zip(*train, strict=True))
+    parts = [(images, labels), cifar.read(found / cifar.TEST_FILE)]
+    arrays = [a for i, y in parts for a in (i.astype(np.float32) / np.float32(255), y.astype(np.int64))]
+    return Dataset("cifar10", cifar.SHAPE, cifar.CLASSES, *arrays)
+
+
 _REMEDY = (
     f"Put the files {', '.join(MNIST_SHA256)} (or the same without .gz) into a folder and name it "
     f"by `--data FOLDER` or the environment variable {DATA_VARIABLE}."
 )
 _LOADERS: Mapping[str, Callable[[str | os.PathLike[str] | None], Dataset]] = MappingProxyType(
-    {"digits": _digits, "mnist": _mnist}
+    {"digits": _digits, "mnist": _mnist, "cifar10": _cifar10}
 )
 
 

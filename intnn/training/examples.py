@@ -1,4 +1,4 @@
-"""The examples of a training run: bytes, an order for every epoch, and moves that make new examples of old ones."""
+"""The examples of a training run: bytes, an order for every epoch, and changes that make new examples of old ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +9,22 @@ from intnn.arrays import Array, IntArray
 from intnn.domain import IntDomain
 from intnn.kernels.training_batch import gather
 from intnn.training import generator
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What makes new examples of old ones every time that they are seen.
+
+    Attributes:
+        moved_by: Pixels by which images are moved at most, either way in both directions.
+        mirrored: Whether half of them are mirrored, left and right.
+    """
+
+    moved_by: int = 0
+    mirrored: bool = False
+
+
+NO_CHANGES = Changes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +54,16 @@ class Examples:
         for start in range(0, len(order) - size + 1, size):
             yield order[start : start + size]
 
-    def write(self, chosen: IntArray, moved_by: int, stream: generator.Key, out: Array) -> None:
-        """Write inputs to uint8 [batch, ...], each moved by up to ``moved_by`` pixels either way in both directions."""
-        moves = np.zeros(2 * len(chosen), np.int64)
-        if moved_by:
-            moves += (generator.draws(stream, moves.size) * (2 * moved_by + 1) >> 32) - moved_by
-        gather(self.inputs, chosen, moves.reshape(-1, 2), self.fill, out)
+    def write(self, chosen: IntArray, changes: Changes, stream: generator.Key, out: Array) -> None:
+        """Write inputs to uint8 [batch, ...], each changed at random."""
+        if changes == NO_CHANGES:
+            out[...] = self.inputs[chosen]
+            return
+        draws = generator.draws(stream, 3 * len(chosen)).reshape(-1, 3)
+        sides = 2 * changes.moved_by + 1
+        choices = np.array([sides, sides, 1 + changes.mirrored])
+        picked = (draws * choices >> 32) - np.array([changes.moved_by, changes.moved_by, 0])
+        gather(self.inputs, chosen, picked, self.fill, out)
 
 
 def offset_of(domain: IntDomain) -> int:

@@ -13,7 +13,7 @@ MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
 
 # What draws are for: the first word of every path, so that no two uses share a stream.
-WEIGHTS, ORDER, SHIFTS, ROUNDING = range(4)
+WEIGHTS, ORDER, CHANGES, ROUNDING = range(4)
 
 Key = tuple[int, int]
 

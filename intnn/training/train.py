@@ -10,7 +10,7 @@ from typing import Protocol
 from intnn.arrays import Array, IntArray
 from intnn.training import checkpoint, generator, numpy_, reference
 from intnn.training.compiled import CompiledStep
-from intnn.training.examples import Examples
+from intnn.training.examples import NO_CHANGES, Changes, Examples
 from intnn.training.plan import Plan
 from intnn.training.step import ArrayStep, Descent, Parameters, Rate, initialise
 
@@ -26,8 +26,8 @@ class Schedule:
         batch_size: Examples of a step; an incomplete last batch is left out of its epoch.
         learning_rate: Of the first step, for the mean gradient of a batch; it falls linearly to zero.
         descent: Momentum and decay.
-        seed: Of the initial weights, the order of the examples, their moves and the random roundings; in [0, 2**64).
-        moved_by: Pixels by which images are moved at most, at random, every time that they are seen.
+        seed: Of the initial weights, the order of the examples, their changes and the random roundings; in [0, 2**64).
+        changes: To the examples, at random, every time that they are seen.
     """
 
     epochs: int
@@ -35,7 +35,7 @@ class Schedule:
     learning_rate: Fraction
     descent: Descent
     seed: int
-    moved_by: int = 0
+    changes: Changes = NO_CHANGES
 
 
 class Step(Protocol):
@@ -104,8 +104,8 @@ def train(
     for epoch in range(done, schedule.epochs):
         correct = 0
         for number, batch in enumerate(examples.batches(size, schedule.seed, epoch), epoch * steps):
-            moves = generator.key(schedule.seed, generator.SHIFTS, number)
-            examples.write(batch, schedule.moved_by, moves, stepper.inputs)
+            stream = generator.key(schedule.seed, generator.CHANGES, number)
+            examples.write(batch, schedule.changes, stream, stepper.inputs)
             rate = rate_at(schedule, number, schedule.epochs * steps)
             logits = stepper.step(labels[batch], rate, (schedule.seed, number))
             correct += int((logits.argmax(axis=1) == labels[batch]).sum())

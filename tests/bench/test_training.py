@@ -34,15 +34,19 @@ def test_rows_are_complete_and_consistent(tmp_path):
 def test_every_peer_learns_its_batch(name):
     layout = plan((Convolution(3, 3, pool=2, padding=1), 8), (2, 8, 8), IntDomain(0, 255), 3)
     rng = np.random.default_rng(0)
-    x, labels = rng.random((6, 8, 8, 2), np.float32), np.array([0, 1, 2, 0, 1, 2])
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    x = (rng.random((6, 8, 8, 2)) + 2 * labels[:, None, None, None]).astype(np.float32) / np.float32(5)
+    torch = pytest.importorskip("torch") if "torch" in name else None
+    if torch is not None:
+        torch.manual_seed(0)
     try:
         step = PEERS[name](layout, x, labels, 1)
     except UnavailableError as error:
         pytest.skip(str(error))
     losses = [float(step()) for _ in range(300)]
-    # A loss of ln 3 = 1.1 is a guess; at a rate of 0.01 three hundred steps bring all peers well below it.
-    assert losses[0] > 0.6
-    assert losses[-1] < losses[0] - 0.05
+    # ln 3 = 1.1 is the loss of a guess.
+    assert losses[0] > 0.8
+    assert losses[-1] < 0.8
 
 
 def test_products_are_counted_for_all_three_passes():

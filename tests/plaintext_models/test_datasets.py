@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plaintext_models import datasets
+from plaintext_models import cifar, datasets
 from plaintext_models.datasets import Dataset, DatasetError
 
 FILES = {
@@ -74,7 +74,7 @@ def test_validation_split_refuses_an_empty_part(digits, count):
 
 
 def test_unknown_name():
-    with pytest.raises(DatasetError, match="must be one of digits, mnist, got 'cifar'"):
+    with pytest.raises(DatasetError, match="must be one of digits, mnist, cifar10, got 'cifar'"):
         datasets.load("cifar")
 
 
@@ -157,3 +157,44 @@ def test_mnist_is_mnist():
     assert isinstance(mnist, Dataset)
     assert mnist.test_labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     assert np.bincount(mnist.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def write_cifar(folder, records=2):
+    for name in (*cifar.TRAIN_FILES, cifar.TEST_FILE):
+        content = np.arange(records * cifar.RECORD, dtype=np.int64).reshape(records, -1) % 251
+        content[:, 0] = np.arange(records) % 10
+        (folder / name).write_bytes(content.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize("sub_folder", [".", "cifar-10-batches-bin"])
+def test_cifar10(tmp_path, sub_folder):
+    folder = tmp_path / sub_folder
+    folder.mkdir(exist_ok=True)
+    write_cifar(folder)
+    loaded = datasets.load("cifar10", tmp_path)
+    assert loaded.train_images.shape == (10, 3, 32, 32)
+    assert loaded.test_labels.tolist() == [0, 1]
+    # Row 1 begins at byte 3073; its red plane one later.
+    assert loaded.train_images[1, 0, 0, 0] == np.float32((3074 % 251) / 255)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "records of 3073 bytes"),
+        (lambda path: path.write_bytes(b""), "records of 3073 bytes, got 0"),
+        (lambda path: path.write_bytes(b"\x0a" + path.read_bytes()[1:]), "labels in \\[0, 9\\], got 10"),
+    ],
+)
+def test_a_damaged_cifar10_file_is_named(tmp_path, spoil, message):
+    write_cifar(tmp_path)
+    spoil(tmp_path / "data_batch_3.bin")
+    with pytest.raises(DatasetError, match=f"data_batch_3.bin.*{message}"):
+        datasets.load("cifar10", tmp_path)
+
+
+def test_a_folder_without_cifar10_is_refused_with_a_remedy(tmp_path, monkeypatch):
+    monkeypatch.delenv(datasets.DATA_VARIABLE, raising=False)
+    for folder in (tmp_path, None):
+        with pytest.raises(DatasetError, match=r"does not hold CIFAR-10\. Put the files"):
+            datasets.load("cifar10", folder)
