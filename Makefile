@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training gpu test lint format test-slow train clean
+.PHONY: help table kernels training accuracy gpu test lint format test-slow train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -19,6 +19,9 @@ kernels: $(VENV)/kernels.stamp  ## time the integer kernels beside onnxruntime, 
 
 training: $(VENV)/kernels.stamp  ## time a step of integer training beside torch and numpy
 	$(BIN)/python -m bench training --json results/training.json $(ARGS)
+
+accuracy: $(VENV)/table.stamp  ## train in integers from five seeds (ARGS="--network mnist-cnn --data DIR" for MNIST)
+	$(BIN)/python -m bench accuracy --json results/accuracy.json $(ARGS)
 
 gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
 	$(BIN)/python -m bench gpu $(ARGS)

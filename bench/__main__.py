@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.cases import kernels, table, training
+from bench.cases import accuracy, kernels, table, training
 from bench.report import print_table, write_plot
 from bench.rows import anchors, prepare_output, write_json
 from plaintext_models import datasets
@@ -48,6 +48,15 @@ class TrainedName(StrEnum):
 
     mlp = "mlp"
     cnn = "cnn"
+
+
+class LearnedName(StrEnum):
+    """Networks that are trained in integers."""
+
+    digits_mlp = "digits-mlp"
+    mnist_mlp = "mnist-mlp"
+    mnist_cnn = "mnist-cnn"
+    cifar10_cnn = "cifar10-cnn"
 
 
 @contextmanager
@@ -164,6 +173,39 @@ def training_command(
                 )
             )
         training.print_rows(console, rows)
+        if json is not None:
+            write_json(json, rows)
+            console.print(f"Rows written to {json}")
+
+
+@app.command("accuracy")
+def accuracy_command(
+    network: Annotated[list[LearnedName] | None, typer.Option(help="One or several [digits-mlp].")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with MNIST or CIFAR-10 (or the variable INTNN_DATA).")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many runs, from seeds 0, 1, ...")] = 5,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+) -> None:
+    """What training in integers alone reaches, over several seeds."""
+    console, errors = Console(), Console(stderr=True)
+    with _reported(errors):
+        if json is not None:
+            prepare_output(json)
+        chosen = [name.value for name in network or [LearnedName.digits_mlp]]
+        loaded = {name: datasets.load(accuracy.RECIPES[name].dataset, data) for name in chosen}
+        rows = []
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=errors, transient=True) as progress:
+            for name, dataset in loaded.items():
+                task = progress.add_task(name, total=1.0)
+
+                def report(what: str, share: float, name: str = name, task: TaskID = task) -> None:
+                    progress.update(task, description=f"{name}: {what}", completed=share)
+
+                rows.append(accuracy.measure(name, dataset, range(seeds), epochs, report))
+        accuracy.print_rows(console, rows)
         if json is not None:
             write_json(json, rows)
             console.print(f"Rows written to {json}")

@@ -132,7 +132,7 @@ def _mnist_part(files: Mapping[str, Path], part: str, count: int) -> tuple[Image
         raise DatasetError(f"{label_file} must hold {count} labels, got {len(labels)}")
     if labels.max() > 9:
         raise DatasetError(f"{label_file} must hold labels in [0, 9], got {labels.max()}")
-    return images[:, None].astype(np.float32) / np.float32(255), labels.astype(np.int64)
+    return _scaled(images[:, None], labels)
 
 
 def _mnist_files(folder: Path) -> dict[str, Path]:
@@ -177,9 +177,13 @@ def _cifar10(data: str | os.PathLike[str] | None) -> Dataset:
         )
     train = [cifar.read(found / name) for name in cifar.TRAIN_FILES]
     images, labels = (np.concatenate(part) for part in zip(*train, strict=True))
-    parts = [(images, labels), cifar.read(found / cifar.TEST_FILE)]
-    arrays = [a for i, y in parts for a in (i.astype(np.float32) / np.float32(255), y.astype(np.int64))]
-    return Dataset("cifar10", cifar.SHAPE, cifar.CLASSES, *arrays)
+    return Dataset(
+        "cifar10", cifar.SHAPE, cifar.CLASSES, *_scaled(images, labels), *_scaled(*cifar.read(found / cifar.TEST_FILE))
+    )
+
+
+def _scaled(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[Images, Labels]:
+    return images.astype(np.float32) / np.float32(255), labels.astype(np.int64)
 
 
 _REMEDY = (

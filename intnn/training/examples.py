@@ -7,7 +7,6 @@ import numpy as np
 
 from intnn.arrays import Array, IntArray
 from intnn.domain import IntDomain
-from intnn.kernels.training_batch import gather
 from intnn.training import generator
 
 
@@ -59,6 +58,8 @@ class Examples:
         if changes == NO_CHANGES:
             out[...] = self.inputs[chosen]
             return
+        from intnn.kernels.training_batch import gather  # here: Numba costs nothing where nobody trains
+
         draws = generator.draws(stream, 3 * len(chosen)).reshape(-1, 3)
         sides = 2 * changes.moved_by + 1
         choices = np.array([sides, sides, 1 + changes.mirrored])

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from intnn.arrays import Array, IntArray
 from intnn.training import checkpoint, generator, numpy_, reference
-from intnn.training.compiled import CompiledStep
 from intnn.training.examples import NO_CHANGES, Changes, Examples
 from intnn.training.plan import Plan
 from intnn.training.step import ArrayStep, Descent, Parameters, Rate, initialise
@@ -121,6 +120,8 @@ def step_on(backend: str, plan: Plan, state: list[Parameters], schedule: Schedul
     size, descent = schedule.batch_size, schedule.descent
     match backend:
         case "numba":
+            from intnn.training.compiled import CompiledStep  # here: Numba costs nothing where nobody trains
+
             return CompiledStep(plan, state, size, descent)
         case "numpy":
             return ArrayStep(plan, state, size, descent, numpy_)
