@@ -1,7 +1,7 @@
 """Training and prediction in integers alone, with scikit-learn's habits."""
 
-import inspect
 import os
+import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 
 from intnn.arrays import IntArray, integer, integers
 from intnn.domain import IntDomain
+from intnn.estimator import Estimator, features, not_fitted, targets
 from intnn.network import IntNetwork
+from intnn.scaling import Scaling
 from intnn.training.examples import Changes
 from intnn.training.export import to_network
 from intnn.training.plan import Convolution, Hidden, plan
@@ -19,7 +21,7 @@ from intnn.training.step import Descent
 from intnn.training.train import Epoch, Schedule, train
 
 
-class IntClassifier:
+class IntClassifier(Estimator):
     """A classifier whose training has no float in it.
 
     Constructors only store; `fit` validates and learns; what it learns ends in an underscore.
@@ -34,15 +36,21 @@ class IntClassifier:
         moved_by: Pixels by which images are moved at most, at random, every time that they are seen.
         mirrored: Whether half of the images are mirrored, left and right, when they are seen.
         weight_bits: Bits of a weight, its sign included; 2 to 8.
-        input_domain: The integers that an input element may be, within a byte.
+        input_domain: The integers that an input element may be, within a byte: an `IntDomain`, or the least and the
+            largest.
+        scaling: None where inputs are integers of the domain, and anything else is refused; "minmax" where they are
+            floats: the range of every feature (of all pixels, for images) in the training data is spread over the
+            domain, and what lies beyond it later saturates. The scaling is float arithmetic; training is not.
         random_state: Seed; equal seeds give equal bits, on every machine.
         checkpoint: A .npz or .json file, written after every epoch; `fit` goes on from it if it exists.
         callback: Called with an `Epoch` after every one.
+        verbose: 1 to print a line for every epoch.
         backend: What trains: "numba", "numpy" or "reference"; all to the same bits, numba in the least time.
 
     Attributes:
         classes_: The labels that `fit` saw, ascending; what `predict` answers with.
         n_features_in_: Elements of one input.
+        scaling_: The `Scaling` that `fit` found, or None.
         network_: The trained `IntNetwork`; its logits are those of the last forward pass, bit for bit.
     """
 
@@ -52,16 +60,18 @@ class IntClassifier:
         *,
         epochs: int = 40,
         batch_size: int = 32,
-        learning_rate: Fraction | float = Fraction(1, 20),
+        learning_rate: Fraction | float = 0.05,
         momentum_shift: int = 3,
         decay_shift: int = 0,
         moved_by: int = 0,
         mirrored: bool = False,
         weight_bits: int = 8,
-        input_domain: IntDomain = IntDomain(0, 255),  # noqa: B008 - a frozen value
+        input_domain: IntDomain | tuple[int, int] = (0, 255),
+        scaling: str | None = None,
         random_state: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
         callback: Callable[[Epoch], None] | None = None,
+        verbose: int = 0,
         backend: str = "numba",
     ):
         self.layers = layers
@@ -74,77 +84,113 @@ class IntClassifier:
         self.mirrored = mirrored
         self.weight_bits = weight_bits
         self.input_domain = input_domain
+        self.scaling = scaling
         self.random_state = random_state
         self.checkpoint = checkpoint
         self.callback = callback
+        self.verbose = verbose
         self.backend = backend
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "IntClassifier":
-        """Learn from integers.
+        """Learn.
 
         Args:
-            X: Integers [n, features] or [n, channels, height, width] inside ``input_domain``.
+            X: [n, features] or [n, channels, height, width]: integers inside ``input_domain``, or floats if
+                ``scaling`` is "minmax".
             y: Labels [n], integers or strings, of at least two classes.
 
         Raises:
-            TypeError: ``X`` does not hold integers.
+            TypeError: ``X`` does not hold integers where they are due.
             ValueError: Wrong shape, no examples, one class only, a value outside the domain, or a bad parameter.
             FormatError: The checkpoint is corrupt or of another run; it is kept.
         """
-        x = self.input_domain.require(X, "X")
-        if x.ndim not in (2, 4) or not x.size:
-            raise ValueError(f"`X` must have shape [n, features] or [n, channels, height, width], got {x.shape}")
-        labels = np.asarray(y)
-        if labels.shape != (len(x),) or labels.dtype.kind not in "iuUb":
-            raise ValueError(
-                f"`y` must hold {len(x)} integers or strings, one for each example, got {labels.dtype} {labels.shape}"
-            )
-        classes, targets = np.unique(labels, return_inverse=True)
+        domain = self._domain()
+        if self.scaling not in (None, "minmax"):
+            raise ValueError(f'`scaling` must be None or "minmax", got {self.scaling!r}')
+        scaling = None if self.scaling is None else Scaling.of(features(X), domain)
+        x = self._inputs(X, scaling)
+        labels = targets(y, len(x))
+        classes, indices = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"`y` must hold at least two classes, got only {classes[0]!r}")
-        layout = plan(tuple(self.layers), x.shape[1:], self.input_domain, len(classes), self.weight_bits)
-        schedule = self._schedule(len(x))
-        targets = targets.astype(np.int64)
-        state = train(layout, _channels_last(x), targets, schedule, self.checkpoint, self.callback, self.backend)
+            raise ValueError(f"`y` must hold at least two classes, got only 1 class: {classes[0]!r}")
+        layout = plan(tuple(self.layers), x.shape[1:], domain, len(classes), self.weight_bits)
+        state = train(
+            layout,
+            _channels_last(x),
+            indices.astype(np.int64),
+            self._schedule(len(x)),
+            self.checkpoint,
+            self._reporter(),
+            self.backend,
+        )
         self.classes_ = classes
         self.n_features_in_ = x[0].size
+        self.scaling_ = scaling
         self.network_: IntNetwork = to_network(layout, state)
         return self
 
     def decision_function(self, X: ArrayLike) -> IntArray:
-        """Integer logits [n, classes]."""
-        return self._network().logits(X)
+        """Integer logits [n, classes]; of two classes the second one's lead, [n], as scikit-learn has it."""
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The most likely class of every row, in the labels that `fit` saw."""
-        chosen = self._network().predict(X)
+        chosen = self._logits(X).argmax(axis=1)
         return self.classes_[chosen]
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """The share of right answers."""
         return float((self.predict(X) == np.asarray(y)).mean())
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - nothing nested
-        """The constructor's arguments, as scikit-learn's tools ask for them."""
-        return {name: getattr(self, name) for name in list(inspect.signature(type(self)).parameters)}
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
 
-    def set_params(self, **parameters: Any) -> "IntClassifier":
-        """Change arguments by name.
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn's tools may expect; they alone ask, so that scikit-learn is there."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
-        Raises:
-            ValueError: There is no such argument.
-        """
-        known = self.get_params()
-        for name, value in parameters.items():
-            if name not in known:
-                raise ValueError(f"`{name}` must be one of {', '.join(known)}")
-            setattr(self, name, value)
-        return self
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(two_d_array=True),
+        )
 
-    def _network(self) -> IntNetwork:
+    def _domain(self) -> IntDomain:
+        return self.input_domain if isinstance(self.input_domain, IntDomain) else IntDomain(*self.input_domain)
+
+    def _inputs(self, X: ArrayLike, scaling: Scaling | None) -> IntArray:
+        """Integers of the domain, [n, ...]."""
+        x = scaling(features(X)) if scaling is not None else self._domain().require(X, "X")
+        if x.ndim not in (2, 4) or not x.size:
+            raise ValueError(f"`X` must have shape [n, features] or [n, channels, height, width], got {x.shape}")
+        return x
+
+    def _logits(self, X: ArrayLike) -> IntArray:
         if not hasattr(self, "network_"):
-            raise ValueError("this IntClassifier is not fitted yet; call `fit` first")
-        return self.network_
+            raise not_fitted(self)
+        shape = self.network_.input_shape
+        given = np.shape(features(X) if self.scaling_ is not None else X)[1:]
+        if given != shape and len(given) == 1 == len(shape):
+            raise ValueError(
+                f"X has {given[0]} features, but {type(self).__name__} is expecting {shape[0]} features as input"
+            )
+        return self.network_.logits(self._inputs(X, self.scaling_), self.backend)
+
+    def _reporter(self) -> Callable[[Epoch], None] | None:
+        """What is called after every epoch: the callback, and what ``verbose`` asks for."""
+        if not self.verbose:
+            return self.callback
+        start = time.perf_counter()
+
+        def report(epoch: Epoch) -> None:
+            seconds, share = time.perf_counter() - start, epoch.correct / epoch.seen
+            print(f"epoch {epoch.number}/{self.epochs}: {100 * share:.2f} % right while training, {seconds:.1f} s")
+            if self.callback is not None:
+                self.callback(epoch)
+
+        return report
 
     def _schedule(self, examples: int) -> Schedule:
         rate = Fraction(self.learning_rate).limit_denominator(1 << 30)

@@ -46,7 +46,6 @@ def test_it_learns_digits_within_a_few_epochs():
     assert classifier.score(held_out.reshape(len(held_out), -1), truth) > 0.9
 
 
-@pytest.mark.slow
 def test_digits_reach_97_percent_on_average():
     X, y, held_out, truth = digits()
     X, held_out = X.reshape(len(X), -1), held_out.reshape(len(held_out), -1)
