@@ -28,6 +28,7 @@ from intnn.lut import Lut
 from intnn.network import IntNetwork
 from intnn.quantise import QuantConfig, quantise
 from intnn.storage import FormatError
+from intnn.tabulate import tabulate
 from intnn.training.plan import Convolution, Hidden
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "calibrate",
     "quantise",
     "rounding",
+    "tabulate",
 ]
