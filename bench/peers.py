@@ -17,6 +17,7 @@ import numpy as np
 from bench.works import Work
 
 Run = Callable[[np.ndarray], Any]  # a float32 batch in [0, 1] -> logits
+Bind = Callable[[np.ndarray], Callable[[], Any]]  # a batch -> a call on it that returns its logits in the same buffer
 CALIBRATION_BATCH = 64
 
 
@@ -26,18 +27,17 @@ class UnavailableError(Exception):
 
 def onnxruntime_float32(work: Work, threads: int) -> Run:
     """As exported."""
-    with tempfile.TemporaryDirectory() as folder:
-        return _session(_onnx_model(work, Path(folder)), threads)
+    return _runner(_onnx_float32(work, threads))
 
 
 def onnxruntime_qdq(work: Work, threads: int) -> Run:
     """Statically quantised, with quantise-dequantise pairs that the run time fuses."""
-    return _onnx_quantised(work, threads, "QDQ")
+    return _runner(_onnx_quantised(work, threads, "QDQ"))
 
 
 def onnxruntime_qoperator(work: Work, threads: int) -> Run:
     """Statically quantised, with integer operators."""
-    return _onnx_quantised(work, threads, "QOperator")
+    return _runner(_onnx_quantised(work, threads, "QOperator"))
 
 
 def torch_float32(work: Work, threads: int) -> Run:
@@ -98,6 +98,14 @@ PEERS: Mapping[str, Callable[[Work, int], Run]] = {
 }
 
 
+#: The same with inputs and outputs in buffers that stay, beside ours with the same.
+BOUND_PEERS: Mapping[str, Callable[[Work, int], Bind]] = {
+    "onnxruntime float32, bound": lambda work, threads: _binder(_onnx_float32(work, threads)),
+    "onnxruntime int8 QDQ, bound": lambda work, threads: _binder(_onnx_quantised(work, threads, "QDQ")),
+    "onnxruntime int8 QOperator, bound": lambda work, threads: _binder(_onnx_quantised(work, threads, "QOperator")),
+}
+
+
 def _calibration(work: Work) -> np.ndarray:
     return work.inputs(CALIBRATION_BATCH, np.random.default_rng(0)).astype(np.float32) / np.float32(255)
 
@@ -140,7 +148,12 @@ def _onnx_model(work: Work, folder: Path) -> Path:
     return path
 
 
-def _onnx_quantised(work: Work, threads: int, style: str) -> Run:
+def _onnx_float32(work: Work, threads: int) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        return _session(_onnx_model(work, Path(folder)), threads)
+
+
+def _onnx_quantised(work: Work, threads: int, style: str) -> Any:
     with tempfile.TemporaryDirectory() as name:
         path = _onnx_model(work, Path(name))
         try:
@@ -173,15 +186,36 @@ def _onnx_quantised(work: Work, threads: int, style: str) -> Run:
         return _session(target, threads)
 
 
-def _session(path: Path, threads: int) -> Run:
+def _session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise UnavailableError("onnxruntime is not installed") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _runner(session: Any) -> Run:
     return lambda x: session.run(None, {"input": x})[0]
+
+
+def _binder(session: Any) -> Bind:
+    def bind(x: np.ndarray) -> Callable[[], Any]:
+        binding, output = session.io_binding(), session.get_outputs()[0].name
+        binding.bind_cpu_input("input", x)
+        binding.bind_output(output, "cpu")
+        session.run_with_iobinding(binding)  # now the output's shape is known
+        logits = binding.get_outputs()[0]
+        binding.bind_ortvalue_output(output, logits)
+
+        def call() -> Any:
+            session.run_with_iobinding(binding)
+            return logits
+
+        return call
+
+    return bind
 
 
 def _torch_module(work: Work) -> Any:

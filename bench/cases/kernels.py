@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.peers import PEERS, Run, UnavailableError
+from bench.peers import BOUND_PEERS, PEERS, Bind, Run, UnavailableError
 from bench.turns import take_turns
 from bench.works import Work, works
 from intnn.kernels.host import instruction_set
@@ -31,8 +32,9 @@ class KernelRow:
         work: The network.
         batch: Inputs of a call.
         threads: Of both; small batches may use fewer.
-        ours_us: Microseconds for an input, from a uint8 array to an array of logits.
-        peer: Library and arithmetic.
+        ours_us: Microseconds for an input, from a uint8 array to an array of logits; beside a peer whose name ends in
+            "bound", from and to arrays that were named before (`CompiledNetwork.bind`).
+        peer: Library and arithmetic; "bound" if its inputs and outputs lie in buffers that stay.
         peer_us: The same for the peer; None if it is not available.
         ratio: ``peer_us / ours_us``: how many times as fast ours is.
         gops: 10**9 multiplications and additions a second of ours, counted by the network's definition.
@@ -86,11 +88,13 @@ def measure(
         for count in threads:
             report(f"{work.name}: preparing the peers")
             peers, notes = _prepared(work, count)
+            # Ours binds one thread; a product of matrices gives bytes, which it does not bind.
+            bound = _bound(work) if count == 1 and work.name != WORKS["gemm"] else {}
             for batch in batches:
                 if work.name == WORKS["gemm"] and batch != 1024:
                     continue  # one product of square matrices
                 report(f"{work.name}, batch {batch}, threads {count}")
-                yield from _compare(work, batch, count, rounds, rng, peers, notes)
+                yield from _compare(work, batch, count, rounds, rng, peers, bound, notes)
 
 
 def _prepared(work: Work, threads: int) -> tuple[dict[str, Run], dict[str, str]]:
@@ -103,6 +107,14 @@ def _prepared(work: Work, threads: int) -> tuple[dict[str, Run], dict[str, str]]
     return peers, notes
 
 
+def _bound(work: Work) -> dict[str, Bind]:
+    bound = {}
+    for name, prepare in BOUND_PEERS.items():
+        with suppress(UnavailableError):  # the peer without buffers says so
+            bound[name] = prepare(work, 1)
+    return bound
+
+
 def _compare(
     work: Work,
     batch: int,
@@ -110,6 +122,7 @@ def _compare(
     rounds: int,
     rng: np.random.Generator,
     peers: dict[str, Run],
+    bound: dict[str, Bind],
     notes: dict[str, str],
 ) -> Iterator[KernelRow]:
     compiled = work.network.compiled
@@ -121,11 +134,14 @@ def _compare(
     contenders: dict[str, Callable[[], object]] = {"ours": lambda: compiled.logits(x, threads, dtype)}
     for name, run in peers.items():
         contenders[name] = lambda run=run: run(floats)  # type: ignore[misc]
+    if bound:
+        contenders["ours, bound"] = compiled.bind(x, np.empty((batch, compiled.classes), np.int64))
+    for name, bind in bound.items():
+        contenders[name] = bind(floats)
     seconds, peak = take_turns(contenders, rounds)
-    ours = seconds["ours"]
-    gops = 2 * work.products * batch / ours / 1e9
-    for name in PEERS:
-        peer = seconds.get(name)
+    for name in (*PEERS, *bound):
+        ours, peer = seconds["ours, bound" if name in bound else "ours"], seconds.get(name)
+        gops = 2 * work.products * batch / ours / 1e9
         yield KernelRow(
             work.name,
             batch,
@@ -153,17 +169,18 @@ def print_rows(console: Console, rows: Sequence[KernelRow]) -> None:
         peak = max(row.peak_gops for row in rows)
         console.print(f"[bold]Integer inference[/bold], {rows[0].instruction_set}, peak of a core {peak:.0f} GOPS")
     for (work, batch, threads), group in groupby(rows, key=lambda row: (row.work, row.batch, row.threads)):
-        contenders = list(group)
-        ours = contenders[0]
         console.print(f"\n[bold]{work}[/bold], batch {batch}, threads {threads}", highlight=False)
         table = Table(box=None, padding=(0, 1), pad_edge=False)
-        table.add_column("", width=28, no_wrap=True)
-        for heading in ("µs an input", "times ours"):
+        table.add_column("", width=33, no_wrap=True)
+        for heading in ("µs each", "times ours"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
-        speed = f"{ours.gops:.0f} GOPS, {ours.fraction_of_peak:.2f} of peak"
-        table.add_row("ours", f"{ours.ours_us:.3g}", "1", speed, style="bold")
-        for row in contenders:
-            times = ("-", "-") if row.peer_us is None else (f"{row.peer_us:.3g}", f"{row.ratio:.2f}")
-            table.add_row(row.peer, *times, row.note)
+        for bound, contenders in groupby(group, key=lambda row: row.peer in BOUND_PEERS):
+            beside = list(contenders)
+            ours = beside[0]
+            speed = f"{ours.gops:.0f} GOPS, {ours.fraction_of_peak:.2f} of peak"
+            table.add_row("ours, bound" if bound else "ours", f"{ours.ours_us:.3g}", "1", speed, style="bold")
+            for row in beside:
+                times = ("-", "-") if row.peer_us is None else (f"{row.peer_us:.3g}", f"{row.ratio:.2f}")
+                table.add_row(row.peer, *times, row.note)
         console.print(table)

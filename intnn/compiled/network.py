@@ -3,11 +3,13 @@
 import math
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -95,6 +97,33 @@ class CompiledNetwork:
         else:
             self._share(rows, y, integer(threads, "threads", 1, MAX_THREADS))
         return y
+
+    def bind(self, x: Array, y: Array) -> Callable[[], object]:
+        """A function without arguments that evaluates whatever ``x`` holds then, into ``y``: the least a call can cost.
+
+        For those who evaluate the same buffers again and again. Everything is checked here, nothing in the call.
+
+        Args:
+            x: uint8 or int8, whichever type's values are all in the input domain: [batch, *input_shape], contiguous.
+            y: int64 [batch, classes], contiguous and writeable.
+
+        Raises:
+            ValueError: The buffers are not as described.
+        """
+        batch = len(x) if x.ndim else 0
+        if x.dtype != self._free_dtype or x.shape[1:] != self.input_shape or not batch or not x.flags.c_contiguous:
+            raise ValueError(
+                f"`x` must be a contiguous array of {self._free_dtype or 'a byte type that is the input domain'} of "
+                f"shape [batch, {', '.join(map(str, self.input_shape))}], got {x.dtype} {x.shape}"
+            )
+        if y.dtype != np.int64 or y.shape != (batch, self.classes) or not y.flags.carray:
+            raise ValueError(
+                f"`y` must be a contiguous int64 array of shape {(batch, self.classes)}, got {y.dtype} {y.shape}"
+            )
+        arguments = self.program.words, x.reshape(batch, -1), y
+        types = tuple(map(numba.typeof, arguments))
+        kernel.run.compile(types)
+        return partial(kernel.run.overloads[types].entry_point, *arguments)
 
     def _checked(self, x: ArrayLike) -> Array:
         """As a contiguous batch of uint8, int8 or int64, which are the types that the kernel is compiled for."""

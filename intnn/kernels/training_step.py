@@ -4,17 +4,13 @@ The products are `training_tile`'s; everything else is loops that LLVM turns int
 at this file alone: whoever changes `training_tile` or an instruction set must touch it.
 """
 
-from typing import Any
-
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from intnn.arrays import Array, IntArray
 from intnn.kernels import training_lanes as lane
 from intnn.kernels import training_words as at
+from intnn.kernels.memory import int32s, signed_bytes, unsigned_bytes
 from intnn.kernels.training_tile import RULE, products_tile, update_tile
 
 # Globals, not closures: only so does Numba's cache on disk find them again.
@@ -32,34 +28,6 @@ RULES = len(RULE)
 # From `intnn.training`, which kernels do not import: the generator's and the descent's constants.
 ROUNDING, GOLDEN = 3, 0x9E3779B9
 VELOCITY_LIMIT, BIAS_LIMIT = 1 << 29, 1 << 30
-
-
-@intrinsic
-def pointer(_context: Any, address: Any) -> Any:
-    """An address as something to point with."""
-
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], ir.PointerType())
-
-    return types.voidptr(address), codegen
-
-
-@numba.njit(cache=True)
-def unsigned_bytes(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
-    return numba.carray(pointer(address), size, np.uint8)
-
-
-@numba.njit(cache=True)
-def signed_bytes(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
-    return numba.carray(pointer(address), size, np.int8)
-
-
-@numba.njit(cache=True)
-def int32s(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
-    return numba.carray(pointer(address), size, np.int32)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -36,7 +36,9 @@ def test_rows_are_complete_and_consistent(tmp_path):
     result = CliRunner(env={"COLUMNS": "140"}).invoke(app, [*arguments, "--json", str(tmp_path / "k.json")])
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "k.json").read_text())["rows"]
-    assert [(row["batch"], row["peer"]) for row in rows] == [(b, p) for b in (1, 8) for p in peers.PEERS]
+    installed = all(row["peer_us"] is not None for row in rows if row["peer"].startswith("onnxruntime"))
+    names = [*peers.PEERS, *(peers.BOUND_PEERS if installed else ())]
+    assert [(row["batch"], row["peer"]) for row in rows] == [(b, p) for b in (1, 8) for p in names]
     for row in rows:
         assert set(row) >= FIELDS
         assert row["work"] == kernels.WORKS["mlp"]
@@ -57,6 +59,7 @@ def test_a_peer_that_is_not_installed_is_a_row_without_a_time(monkeypatch):
         raise peers.UnavailableError("xyz is not installed")
 
     monkeypatch.setattr(kernels, "PEERS", {"xyz": missing})
+    monkeypatch.setattr(kernels, "BOUND_PEERS", {"xyz, bound": missing})
     row, *rest = kernels.measure(["mlp"], [2], [1], 1, 0, lambda _: None)
     assert rest == []
     assert (row.peer, row.peer_us, row.ratio, row.note) == ("xyz", None, None, "xyz is not installed")
@@ -104,3 +107,21 @@ def test_the_peak_is_a_rate():
     peak = dot_product_gops(rounds=1000, repeats=2)
     assert math.isfinite(peak)
     assert peak > 0.1  # any processor of the last decades
+
+
+@pytest.mark.parametrize("peer", peers.BOUND_PEERS)
+def test_bound_peers_evaluate_what_their_buffer_holds(all_works, peer):
+    work = all_works["MLP 784-128-64-10"]
+    try:
+        bind = peers.BOUND_PEERS[peer](work, 1)
+    except peers.UnavailableError as error:
+        pytest.skip(str(error))
+    x = np.zeros((3, 784), np.float32)
+    call = bind(x)
+    results = []
+    for seed in range(2):
+        x[:] = np.random.default_rng(seed).random(x.shape, np.float32)
+        results.append(call().numpy().copy())
+        expected = peers.PEERS[peer.removesuffix(", bound")](work, 1)(x)
+        assert np.array_equal(results[-1], expected)
+    assert not np.array_equal(*results)

@@ -277,3 +277,28 @@ def test_pooling_costs_less_than_the_convolution_before_it():
     convolution = Conv2d(weight, np.zeros(16, int))
     plain, pooled = (IntNetwork((4, 12, 12), UNSIGNED, (convolution, *rest)) for rest in ((), (SumPool2d(2),)))
     assert pooled.compiled.program.products < 0.5 * plain.compiled.program.products
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_bound_call_evaluates_what_its_buffer_holds(batch):
+    network = mlp()
+    compiled = network.compiled
+    x, y = np.zeros((batch, 784), np.uint8), np.empty((batch, 10), np.int64)
+    call = compiled.bind(x, y)
+    for seed in range(3):
+        x[:] = np.random.default_rng(seed).integers(0, 256, x.shape)
+        call()
+        assert np.array_equal(y, network.logits(x))
+
+
+def test_buffers_that_cannot_be_bound_are_refused():
+    compiled = mlp().compiled
+    x, y = np.zeros((2, 784), np.uint8), np.empty((2, 10), np.int64)
+    frozen = y.copy()
+    frozen.setflags(write=False)
+    for bad in (x.astype(np.int8), x[:, :5], x[:0], x.T, np.zeros((2, 1568), np.uint8)[:, ::2], np.uint8(0)):
+        with pytest.raises(ValueError, match="`x` must be a contiguous array of uint8"):
+            compiled.bind(bad, y)
+    for bad in (y.astype(np.int32), y[:1], y.T, np.empty((2, 20), np.int64)[:, ::2], frozen):
+        with pytest.raises(ValueError, match="`y` must be a contiguous int64 array"):
+            compiled.bind(x, bad)
