@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from he.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
 from he.packing import InputLayout, OutputLayout, Packing
 from he.params import Parameters
 from he.program import Program
@@ -178,9 +179,14 @@ class Circuit:
         """The encryption parameters."""
         return self.interface.parameters
 
+    def cost(self, prices: Prices = HOISTING) -> Cost:
+        """What one evaluation takes on an engine with such prices."""
+        return cost(self.program, self.parameters, prices)
+
     def explain(self) -> str:
-        """The plan in words: parameters with their reasons, layout, operations, keys, and the noise bound."""
-        counts, layout = self.program.counts, self.interface.input
+        """The plan in words: parameters with their reasons, layout, operations, cost, keys, and the noise bound."""
+        counts, layout, spent = self.program.counts, self.interface.input, self.cost()
+        sent = layout.ciphertexts * ciphertext_bytes(self.parameters, self.parameters.levels, polynomials=1)
         bound = (
             f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
             if self.parameters.scheme == "bfv"
@@ -190,7 +196,7 @@ class Circuit:
             f"parameters: {self.parameters} ({self.parameters.security_bits}-bit security)",
             *(f"  because {reason}" for reason in self.reasons),
             f"layout: {layout.packing.images} image(s), {layout.ciphertexts} input ciphertext(s), "
-            f"{layout.width} units in the first layer",
+            f"{layout.width} units in the first layer; about {_megabytes(sent)} to send",
             "operations: "
             + ", ".join(
                 f"{counts[kind]} {name}"
@@ -206,8 +212,17 @@ class Circuit:
                 )
                 if counts[kind]
             ),
+            f"rotations: {spent.hoisted} hoisted, of {spent.groups} values, and {spent.single} single",
+            f"cost: {spent.total:.1f} units of one SEAL rotation on one thread of a hoisting engine, "
+            + ", ".join(f"{kind} {units:.1f}" for kind, units in spent.units.items() if units >= 0.05),
             f"evaluation keys: {len(self.interface.galois_elements)} Galois"
-            + (" and one for relinearisation" if self.interface.multiplies else ""),
+            + (" and one for relinearisation" if self.interface.multiplies else "")
+            + f", about {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
+            f"{_megabytes(spent.needed_key_bytes)}",
             bound,
         ]
         return "\n".join(lines)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

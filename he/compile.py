@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from he.circuit import Circuit, Interface
-from he.fit import choose_packing, depth_of, fit_bfv, fit_ckks
+from he.fit import Fit, choose_packing, fit_bfv
 from he.linear import LinearMap, Stage, stages
-from he.lower import POLYNOMIALS, activate_polynomial, lower
-from he.packing import InputLayout, OutputLayout
-from he.params import PLAIN_MODULUS, ParameterError, Parameters, Security
+from he.lower import POLYNOMIALS, Lowered, activate_polynomial, lower
+from he.params import PLAIN_MODULUS, ParameterError, Security
+from he.plan import cheapest
 from he.polynomial import TablePolynomial, plan_table
-from he.program import Multiply, Program, Recorder
-from intnn import Activation, Graph, IntNetwork, LutActivation
+from he.precision import fit_ckks
+from he.program import Multiply, Recorder
+from intnn import Activation, Graph, IntNetwork, LutActivation, Shape
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -52,24 +54,16 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
         try:
             packing = choose_packing("bfv", N, images, plan)
-            program, input_layout, output_layout = lower(plan, packing, encode, activate)
-            placed, parameters, budget = fit_bfv(program, N, security)
+            lowered, fit = cheapest(
+                plan, partial(lower, plan, packing, encode, activate), partial(fit_bfv, N=N, security=security)
+            )
         except ParameterError as refusal:
             refusals.append(str(refusal))
             continue
         reasons += [f"not {refusal}" for refusal in refusals]
         domain = network.input_domain
-        interface = _interface(
-            parameters,
-            network.input_shape,
-            (domain.lo, domain.hi),
-            placed,
-            input_layout,
-            output_layout,
-            tolerance=0.0,
-            output_scale=1.0,
-        )
-        return Circuit(interface, placed, budget, tuple(reasons))
+        interface = _interface(fit, lowered, network.input_shape, (domain.lo, domain.hi), tolerance=0.0)
+        return Circuit(interface, fit.program, fit.bound, tuple(reasons))
     raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
 
 
@@ -110,26 +104,17 @@ def compile_approximate(
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
         try:
             packing = choose_packing("ckks", N, images, plan)
-            program, input_layout, output_layout = lower(plan, packing, lambda weights: weights, activate_polynomial)
-            placed, parameters, result = fit_ckks(program, N, (low, high), max_error, security)
+            lowered, fit = cheapest(
+                plan,
+                partial(lower, plan, packing, lambda weights: weights, activate_polynomial),
+                partial(fit_ckks, N=N, input_range=(low, high), max_error=max_error, security=security),
+            )
         except ParameterError as refusal:
             refusals.append(str(refusal))
             continue
-        reasons = [
-            f"{depth_of(program)} levels of depth need as many rescaling primes",
-            *(f"not {r}" for r in refusals),
-        ]
-        interface = _interface(
-            parameters,
-            graph.input_shape,
-            (low, high),
-            placed,
-            input_layout,
-            output_layout,
-            tolerance=2 * result.bound,
-            output_scale=result.scale,
-        )
-        return Circuit(interface, placed, result.bound, tuple(reasons))
+        reasons = [f"not {refusal}" for refusal in refusals]
+        interface = _interface(fit, lowered, graph.input_shape, (low, high), tolerance=2 * fit.bound)
+        return Circuit(interface, fit.program, fit.bound, tuple(reasons))
     raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
 
 
@@ -190,27 +175,20 @@ def _describe(table: TablePolynomial, points: int) -> str:
 
 
 def _interface(
-    parameters: Parameters,
-    input_shape: tuple[int, ...],
-    input_range: tuple[float, float],
-    program: Program,
-    input_layout: InputLayout,
-    output_layout: OutputLayout,
-    tolerance: float,
-    output_scale: float,
+    fit: Fit, lowered: Lowered, input_shape: Shape, input_range: tuple[float, float], tolerance: float
 ) -> Interface:
     return Interface(
-        parameters=parameters,
+        parameters=fit.parameters,
         input_shape=input_shape,
         input_low=input_range[0],
         input_high=input_range[1],
-        input=input_layout,
-        output=output_layout,
-        rotation_steps=tuple(sorted(program.rotation_steps)),
-        swaps_rows=program.swaps_rows,
-        multiplies=any(isinstance(op, Multiply) for op in program.operations),
+        input=lowered.input,
+        output=lowered.output,
+        rotation_steps=tuple(sorted(fit.program.rotation_steps)),
+        swaps_rows=fit.program.swaps_rows,
+        multiplies=any(isinstance(op, Multiply) for op in fit.program.operations),
         tolerance=tolerance,
-        output_scale=output_scale,
+        output_scale=fit.output_scale,
     )
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from he.levels import place_bfv, place_ckks
+from he.levels import place_bfv
 from he.linear import LinearMap, Stage
 from he.lower import gather, power_of_two, width_of
-from he.noise import CkksError, CkksErrorAlgebra
 from he.packing import Packing
 from he.params import (
     MAX_MODULUS_BITS_128,
-    MAX_PRIME_BITS,
     MIN_PRIME_BITS,
     PLAIN_MODULUS,
     ParameterError,
@@ -20,12 +18,32 @@ from he.params import (
     Scheme,
     Security,
 )
-from he.program import PlainDot, Program, Relinearise, ScalarDot, arguments, run
+from he.program import Program
 
 MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
-MAX_PRIMES = 16  # data primes: more than 128-bit security admits at any ring; 2^-960 is still a float64
-SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale
-MIN_SCALE_BITS = 22  # below this CKKS's rounding drowns the weights of a network
+MAX_PRIMES = 16  # data primes: more than 128-bit security admits at any ring; 2^-800 is still a float64
+MAX_CHAIN_BITS = 50  # of a prime: products of residues are then exact in float64 pairs and in 52-bit multipliers
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Parameters for a program, and how they were arrived at.
+
+    Attributes:
+        program: with levels placed.
+        parameters: accepted by the bound.
+        bound: the noise budget left, in bits (BFV), or the largest error of a logit (CKKS).
+        output_scale: of the result; 1 for BFV.
+        place: places another program of the same depth for the same parameters, without a bound.
+        again: the same with a bound; None if that is not accepted.
+    """
+
+    program: Program
+    parameters: Parameters
+    bound: float
+    output_scale: float
+    place: Callable[[Program], Program]
+    again: Callable[[Program], Fit | None]
 
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
@@ -58,71 +76,37 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[St
     return Packing(rows, row_length, lanes, split)
 
 
-def fit_bfv(program: Program, N: int, security: Security) -> tuple[Program, Parameters, float]:
+def fit_bfv(program: Program, N: int, security: Security) -> Fit:
     """The fewest and then the smallest primes whose noise bound leaves at least one bit of budget."""
 
-    def attempt(count: int, bits: int) -> tuple[Program, Parameters, float]:
-        chain = (bits,) * count + (MAX_PRIME_BITS,)
+    def attempt(count: int, bits: int) -> Fit:
+        chain = (bits,) * count + (MAX_CHAIN_BITS,)
         secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
-        parameters = Parameters("bfv", N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
-        placed, noise = place_bfv(program, parameters)
-        return placed, parameters, noise.budget_bits
+        return placed(program, Parameters("bfv", N, chain, PLAIN_MODULUS, security="128" if secure else "insecure"))
 
-    fits = (count for count in range(1, MAX_PRIMES + 1) if attempt(count, MAX_PRIME_BITS)[2] >= 1)
+    def placed(other: Program, parameters: Parameters) -> Fit:
+        result, noise = place_bfv(other, parameters)
+        return Fit(
+            program=result,
+            parameters=parameters,
+            bound=noise.budget_bits,
+            output_scale=1.0,
+            place=lambda another: place_bfv(another, parameters)[0],
+            again=lambda another: fit if (fit := placed(another, parameters)).bound >= 1 else None,
+        )
+
+    fits = (count for count in range(1, MAX_PRIMES + 1) if attempt(count, MAX_CHAIN_BITS).bound >= 1)
     count = next(fits, None)
     if count is None:
-        raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_PRIME_BITS} bits of modulus")
-    bits = MAX_PRIME_BITS
-    while bits > 2 * MIN_PRIME_BITS and attempt(count, bits - 1)[2] >= 1:
+        raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
+    bits = MAX_CHAIN_BITS
+    while bits > 2 * MIN_PRIME_BITS and attempt(count, bits - 1).bound >= 1:
         bits -= 1
-    placed, parameters, budget = attempt(count, bits)
-    if parameters.security != security:
+    fit = attempt(count, bits)
+    if fit.parameters.security != security:
         limit = MAX_MODULUS_BITS_128[N]
         raise ParameterError(
-            f"N={N}: its noise needs {sum(parameters.coeff_modulus_bits)} bits of modulus, and at most "
+            f"N={N}: its noise needs {sum(fit.parameters.coeff_modulus_bits)} bits of modulus, and at most "
             f"{limit} keep 128-bit security"
         )
-    return placed, parameters, budget
-
-
-def fit_ckks(
-    program: Program, N: int, input_range: tuple[float, float], max_error: float, security: Security
-) -> tuple[Program, Parameters, CkksError]:
-    """The largest scale whose chain fits, if its error bound is within `max_error`."""
-    depth, best = depth_of(program), math.inf
-    limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_PRIME_BITS
-
-    def attempt(first: int, scale_bits: int) -> tuple[Program, Parameters, CkksError, float]:
-        chain = (first, *(scale_bits,) * depth, min(MAX_PRIME_BITS, limit - depth * scale_bits - first))
-        parameters = Parameters("ckks", N, chain, scale_bits=scale_bits, security=security)
-        placed = place_ckks(program, parameters)
-        bounds = CkksErrorAlgebra(parameters, placed, *input_range)
-        result = run(placed, bounds)
-        return placed, parameters, result, bounds.headroom
-
-    for scale_bits in range(min(50, (limit - 2 * SCALE_ROOM_BITS) // (depth + 2)), MIN_SCALE_BITS - 1, -1):
-        first = min(MAX_PRIME_BITS, (limit - depth * scale_bits) // 2)
-        try:
-            *_, headroom = attempt(first, scale_bits)
-        except ParameterError:
-            break  # there are too few primes of this size, and fewer of smaller ones
-        if headroom >= 1:
-            # Bits that the values do not need make the special prime larger, and key switching less noisy.
-            spare = min(int(headroom) - 1, first - scale_bits - SCALE_ROOM_BITS)
-            placed, parameters, result, _ = attempt(first - spare, scale_bits)
-            if result.bound <= max_error:
-                return placed, parameters, result
-            best = min(best, result.bound)
-    raise ParameterError(
-        f"N={N}: {depth} rescalings within {limit} bits of modulus leave "
-        + (f"an error bound of {best:.2g}, more than {max_error}" if best < math.inf else "no room for the values")
-    )
-
-
-def depth_of(program: Program) -> int:
-    """Rescalings on the longest path."""
-    depth: list[int] = []
-    for operation in program.operations:
-        before = max((depth[a] for a in arguments(operation)), default=0)
-        depth.append(before + isinstance(operation, PlainDot | ScalarDot | Relinearise))
-    return depth[program.output]
+    return fit

@@ -8,6 +8,9 @@ giant steps for the rotations. The first layer needs no rotation of its inputs: 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +22,51 @@ from intnn import Activation
 Encode = Callable[[np.ndarray], np.ndarray]
 Activate = Callable[[Recorder, int, Stage], int]
 
+RADICES = (2, 4)
+
 POLYNOMIALS = frozenset({"square", "polynomial"})
+
+
+class Lowered(NamedTuple):
+    """A program without levels, and where its inputs and its outputs lie."""
+
+    program: Program
+    input: InputLayout
+    output: OutputLayout
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one linear layer's rotations are arranged.
+
+    Attributes:
+        baby: baby steps, a power of two: rotations of the layer's input, which may share their digits. There are as
+            many giant steps as it takes. The first layer has neither.
+        radix: how many copies, a power of two, one step of a sum over copies brings together: its `radix` - 1 rotations
+            share their digits, where `radix` 2 takes the fewest keys.
+
+    Raises:
+        ValueError: if either is no power of two, or `radix` is one.
+    """
+
+    baby: int
+    radix: int
+
+    def __post_init__(self) -> None:
+        if self.baby != power_of_two(self.baby) or self.radix != power_of_two(self.radix) or self.radix < 2:
+            raise ValueError(f"`baby` and `radix` must be powers of two, `radix` at least 2, got {self}")
+
+
+def schedules(plan: Sequence[Stage]) -> list[list[Schedule]]:
+    """For every linear layer the schedules to choose from; the first is as good as any without a price list."""
+    linear = [stage for stage in plan if isinstance(stage, LinearMap)]
+    choices = [[Schedule(1, radix) for radix in RADICES]]
+    for before, layer in pairwise(linear):
+        diagonals = min(width_of(before), width_of(layer))
+        even = 1 << (diagonals.bit_length() // 2)
+        babies = sorted((1 << i for i in range(diagonals.bit_length())), key=lambda baby: abs(baby - even))
+        choices.append([Schedule(baby, radix) for baby in babies for radix in RADICES])
+    return choices
 
 
 def lower(
@@ -27,7 +74,8 @@ def lower(
     packing: Packing,
     encode: Encode,
     activate: Activate,
-) -> tuple[Program, InputLayout, OutputLayout]:
+    chosen: Sequence[Schedule] | None = None,
+) -> Lowered:
     """Record the stages.
 
     Args:
@@ -35,26 +83,27 @@ def lower(
         packing: the slots; wide enough for every stage.
         encode: weights and biases as plaintext slots hold them.
         activate: records an activation.
+        chosen: a schedule for every linear layer; None for the first of `schedules`.
 
     Returns:
-        The program, without levels, and where its inputs and outputs lie.
+        The program, for levels to be placed.
     """
-    recorder = Recorder()
+    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(plan)]
     first = plan[0]
     assert isinstance(first, LinearMap)
     layout = InputLayout(packing, first.weight.shape[1], gather(first))
-    value = _first_layer(recorder, first, layout, encode)
+    value = _first_layer(recorder, first, layout, at_first, encode)
     width, outputs = layout.width, len(first.bias)
     for stage in plan[1:]:
         if isinstance(stage, LinearMap):
-            value = _next_layer(recorder, value, width, stage, packing, encode)
+            value = _next_layer(recorder, value, width, stage, packing, later.pop(0), encode)
             width, outputs = width_of(stage), len(stage.bias)
         else:
             value = activate(recorder, value, stage)
-    return recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs)
+    return Lowered(recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs))
 
 
-def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, encode: Encode) -> int:
+def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
     packing = layout.packing
     rows = np.arange(len(linear.bias))[:, None]
     weights = np.zeros(layout.gather.shape)
@@ -64,7 +113,7 @@ def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, enc
     by_tap = layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
     operands = [recorder.plaintext(np.repeat(w, packing.lanes)) for w in by_tap]
     value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
-    value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length)
+    value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length, schedule.radix)
     if packing.rows == 2 and not packing.split_rows:
         value = recorder.add([value, recorder.swap_rows(value)])
     return _add_bias(recorder, value, linear, packing, encode)
@@ -76,6 +125,7 @@ def _next_layer(
     width: int,
     linear: LinearMap,
     packing: Packing,
+    schedule: Schedule,
     encode: Encode,
 ) -> int:
     """`linear` applied to a vector that is periodic in `width` units; the result is periodic in its own width."""
@@ -85,16 +135,16 @@ def _next_layer(
     weight[:outputs, :inputs], support[:outputs, :inputs] = linear.weight, linear.support
     unit = np.arange(max(width, out_width))
     diagonals = min(width, out_width)
-    baby = 1 << (diagonals.bit_length() // 2)
-    rotated = [value]
+    baby = min(schedule.baby, diagonals)
+    rotated = {0: value}
     giants: list[int] = []
     for giant in range(0, diagonals, baby):
         terms: list[tuple[int, np.ndarray]] = []
         for step in range(min(baby, diagonals - giant)):
             place = unit % out_width, (unit + giant + step) % width
             if support[place].any():
-                while len(rotated) <= step:
-                    rotated.append(recorder.rotate(value, len(rotated) * packing.lanes))
+                if step not in rotated:
+                    rotated[step] = recorder.rotate(value, step * packing.lanes)
                 # The giant rotation comes after the product, so the diagonal is rotated back before it.
                 terms.append((rotated[step], np.roll(encode(weight[place]), giant)))
         if terms:
@@ -102,15 +152,16 @@ def _next_layer(
             inner = recorder.plain_dot([v for v, _ in terms], operands)
             giants.append(recorder.rotate(inner, giant * packing.lanes))
     result = recorder.add(giants)
-    result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes)
+    result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
     return _add_bias(recorder, result, linear, packing, encode)
 
 
-def _sum_periods(recorder: Recorder, value: int, period: int, extent: int) -> int:
+def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:
     """Sum the periods within every `extent` slots into each of them."""
     while period < extent:
-        value = recorder.add([value, recorder.rotate(value, period)])
-        period *= 2
+        copies = min(radix, extent // period)
+        value = recorder.add([value, *(recorder.rotate(value, period * copy) for copy in range(1, copies))])
+        period *= copies
     return value
 
 

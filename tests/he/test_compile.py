@@ -189,7 +189,7 @@ def test_more_images_than_any_ring_has_slots_for_are_refused(compile_it, network
 def test_a_network_that_is_too_deep_is_refused_with_the_bits_it_needs():
     lut = Lut.from_callable(lambda x: (x * x) % 23, IntDomain(-11, 11))
     layers = (dense([[11]]), *(LutActivation(Lut(lut.domain, lut.table // 2)) for _ in range(8)), dense([[1]]))
-    with pytest.raises(ParameterError, match="N=32768: its noise needs more than 960 bits of modulus"):
+    with pytest.raises(ParameterError, match="N=32768: its noise needs more than 800 bits of modulus"):
         compile_exact(IntNetwork((1,), IntDomain(-1, 1), layers))
 
 
@@ -232,7 +232,7 @@ def test_an_approximate_circuit_keeps_to_the_error_that_was_asked_for(graph):
 
 
 def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
-    """conv, square, dense, square, dense: five levels fit N = 8192; two more do not, and take the next ring."""
+    """Dense, square, dense, square, dense fits N = 8192; two squares more do not, and take the next ring."""
     rng = np.random.default_rng(0)
     square = Activation("square")
 
@@ -243,19 +243,19 @@ def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
     assert compile_approximate(graph(2)).parameters.poly_modulus_degree == 8192
     deeper = compile_approximate(graph(4))
     assert deeper.parameters.poly_modulus_degree == 16384
-    assert "not N=8192: 9 rescalings within 218 bits" in deeper.explain()
-    with pytest.raises(ParameterError, match=r"N=32768: 41 rescalings within 881 bits of modulus leave no room"):
+    assert "not N=8192: an error bound of 0.1 takes 244 bits of modulus, more than 218" in deeper.explain()
+    with pytest.raises(ParameterError, match="values vanish before the end of the network"):
         compile_approximate(graph(20))
 
 
 def test_values_that_would_not_fit_the_modulus_are_refused():
-    graph = Graph((1,), (dense([[1e30]]), Activation("square")))
-    with pytest.raises(ParameterError, match="leave no room for the values"):
+    graph = Graph((1,), (dense([[1e130]]), Activation("square")))
+    with pytest.raises(ParameterError, match=r"N=32768: no scales leave an error bound of 1e\+80"):
         compile_approximate(graph, max_error=1e80)
 
 
-def test_an_error_that_no_parameters_reach_is_refused_with_the_best():
-    with pytest.raises(ParameterError, match=r"N=32768: .* leave an error bound of \d\S*e-\d+, more than 1e-20"):
+def test_an_error_that_no_parameters_reach_is_refused():
+    with pytest.raises(ParameterError, match="N=32768: no scales leave an error bound of 1e-20"):
         compile_approximate(square_graph(), max_error=1e-20)
 
 
