@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import tenseal.sealapi as sealapi
 
@@ -91,6 +91,15 @@ def from_bytes(thing: L, context: Any, data: bytes) -> L:
             name = type(thing).__name__
             raise SealDataError(f"the bytes are no valid {name} for these parameters: {error}") from error
     return thing
+
+
+def expanded(kind: Literal["Ciphertext", "RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
+    """The same object as SEAL writes it once it is loaded: checked against the context, every seed expanded.
+
+    Raises:
+        SealDataError: as `from_bytes`.
+    """
+    return to_bytes(from_bytes(getattr(sealapi, kind)(), context, data))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,328 @@
+"""The fast engine: our own residue arithmetic on SEAL's ciphertexts and evaluation keys.
+
+Values stay in transformed form, in both schemes. Rotations of one value share its decomposition (hoisting; S. Halevi and
+V. Shoup, "Faster Homomorphic Linear Transformations in HElib", CRYPTO 2018): digits are multiplied with a key that was
+turned back, and only the result is turned. Digits are centred, so that key switching adds less noise than SEAL's, whose
+bounds therefore hold.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from he.circuit import Circuit
+from he.encoding import automorphism, encode_approximate, encode_exact
+from he.kernels import evaluate as kernels
+from he.kernels.chain import Chain, chain
+from he.kernels.product import auxiliary_primes, scaled_product, scaling
+from he.kernels.roots import LARGEST_PRIME_BITS, quotient
+from he.levels import plain_addends, plain_factors
+from he.program import Algebra, Plain, Scalar, run
+from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
+from he.seal import SealDataError, create_context, expanded, level_ids
+
+
+class RnsEngine:
+    """Evaluates a circuit on arrays of residues.
+
+    Args:
+        circuit: what to evaluate; its primes have at most 50 bits.
+        relinearisation_key: SEAL's serialisation, or None where the circuit multiplies no ciphertexts.
+        galois_keys: SEAL's serialisation, or None where it rotates nothing.
+
+    Raises:
+        SealDataError: if a key is missing, malformed or made for other parameters.
+        ValueError: if a prime is too large.
+    """
+
+    name = "rns"
+    threads = 1
+
+    def __init__(self, circuit: Circuit, relinearisation_key: bytes | None, galois_keys: bytes | None) -> None:
+        parameters = circuit.parameters
+        if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
+            raise ValueError(f"primes must have at most {LARGEST_PRIME_BITS} bits, got {parameters.coeff_modulus_bits}")
+        self._circuit, self._context = circuit, create_context(parameters)
+        self._ids = level_ids(self._context, parameters)
+        relin, galois = {}, {}
+        key_id = self._context.key_parms_id()
+        if relinearisation_key:
+            relin = read_keys(expanded("RelinKeys", self._context, relinearisation_key), parameters, key_id)
+        if galois_keys:
+            galois = read_keys(expanded("GaloisKeys", self._context, galois_keys), parameters, key_id)
+        missing = [g for g in circuit.interface.galois_elements if (g - 1) // 2 not in galois]
+        if missing:
+            raise SealDataError(
+                f"`galois_keys` must hold a key for every rotation of the circuit; {len(missing)} are missing"
+            )
+        if circuit.interface.multiplies and 0 not in relin:
+            raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
+        algebra = _Exact if parameters.scheme == "bfv" else _Approximate
+        self._algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
+
+    def evaluate(self, inputs: Sequence[bytes]) -> bytes:
+        """See `Engine.evaluate`."""
+        parameters, expected = self._circuit.parameters, self._circuit.program.inputs
+        if len(inputs) != expected:
+            raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
+        exact = parameters.scheme == "bfv"
+        scale = 1.0 if parameters.scale_bits is None else 2.0**parameters.scale_bits
+        values = []
+        for i, data in enumerate(inputs):
+            read = read_ciphertext(expanded("Ciphertext", self._context, data), parameters, self._ids)
+            if read.residues.shape[:2] != (2, parameters.levels) or read.ntt == exact or read.scale != scale:
+                raise ValueError(f"input {i} must be a fresh ciphertext of two polynomials at the top level")
+            values.append(self._algebra.entered(read.residues))
+        result = self._algebra.left(run(self._circuit.program, self._algebra.on(values)))
+        answer = CiphertextArray(result, not exact, self._circuit.interface.output_scale)
+        return write_ciphertext(answer, self._ids)
+
+
+class _Value:
+    """Residues [size, level, N] in transformed form, and their digits once a rotation has asked for them."""
+
+    __slots__ = ("digits", "residues")
+
+    def __init__(self, residues: np.ndarray) -> None:
+        self.residues = residues
+        self.digits: np.ndarray | None = None
+
+    @property
+    def level(self) -> int:
+        return self.residues.shape[1]
+
+
+class _Residues(Algebra[_Value]):
+    """What both schemes share; plaintexts and keys are made ready once, here."""
+
+    def __init__(self, circuit: Circuit, relin: np.ndarray | None, galois: dict[int, np.ndarray]) -> None:
+        self._circuit, parameters = circuit, circuit.parameters
+        self._N, self._primes = parameters.poly_modulus_degree, parameters.data_primes
+        self._chain = self._make_chain()
+        self._tables = self._chain.arrays
+        self._special = parameters.levels
+        self._relin = None if relin is None else self._stored(relin)
+        self._orders = {g: automorphism(self._N, g) for g in galois}
+        # A key that is turned back before the product, so that only the result has to be turned.
+        self._galois = {
+            g: self._stored(np.take(key, np.argsort(self._orders[g]), axis=-1)) for g, key in galois.items()
+        }
+        program = circuit.program
+        self._factors = {plain: self._factor(plain) for plain in plain_factors(program)}
+        self._addends = {plain: self._addend(plain) for plain in plain_addends(program)}
+        self._inputs: Sequence[_Value] = ()
+
+    def on(self, inputs: Sequence[_Value]) -> Algebra[_Value]:
+        """The same algebra, reading these values."""
+        bound = copy(self)
+        bound._inputs = inputs
+        return bound
+
+    def _make_chain(self) -> Chain:
+        return chain(self._N, self._circuit.parameters.primes)
+
+    @abstractmethod
+    def _coefficients(self, plain: Plain) -> list[int]:
+        """The polynomial that a packed plaintext multiplies with."""
+
+    @abstractmethod
+    def _addend(self, plain: Plain) -> np.ndarray:
+        """What is added for a packed plaintext, transformed: [level, N]."""
+
+    @abstractmethod
+    def _integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
+        """A scalar as an integer modulo every prime of a level: as a factor, or as what is added to every entry."""
+
+    def _factor(self, plain: Plain) -> np.ndarray:
+        """Transformed, times 2**52: [level, N]."""
+        return self._stored(self._transformed(self._coefficients(plain), plain.level))
+
+    def _stored(self, residues: np.ndarray) -> np.ndarray:
+        """Times 2**52: the form that products want for one of their factors. [..., primes, N]."""
+        result = np.empty_like(residues)
+        for place in np.ndindex(residues.shape[:-2]):
+            for j in range(residues.shape[-2]):
+                w, w_quotient = self._chain.radix[j].tolist()
+                kernels.scale_row(self._tables, residues[*place, j], j, w, w_quotient, result[*place, j])
+        return result
+
+    def _transformed(self, coefficients: Sequence[int], level: int) -> np.ndarray:
+        rows = np.empty((level, self._N), np.uint64)
+        for j, prime in enumerate(self._primes[:level]):
+            rows[j] = np.array([c % prime for c in coefficients], np.uint64)
+            kernels.forward(self._tables, rows[j], j)
+        return rows
+
+    def input(self, index: int) -> _Value:
+        return self._inputs[index]
+
+    def add(self, values: Sequence[_Value]) -> _Value:
+        first, *others = _of_one_size(values)
+        total = first.copy()
+        for residues in others:
+            kernels.add_rows(self._tables, total, residues, total)
+        return _Value(total)
+
+    def add_plain(self, a: _Value, plain: Plain) -> _Value:
+        result = a.residues.copy()
+        kernels.add_rows(self._tables, result[:1], self._addends[plain][None], result[:1])
+        return _Value(result)
+
+    def plain_dot(self, values: Sequence[_Value], plains: Sequence[Plain]) -> _Value:
+        ciphertexts, factors = _of_one_size(values), [self._factors[plain] for plain in plains]
+        result = np.empty_like(ciphertexts[0])
+        kernels.plain_products(self._tables, _addresses(ciphertexts), _addresses(factors), result)
+        return _Value(result)
+
+    def scalar_dot(self, values: Sequence[_Value], scalars: Sequence[Scalar], constant: Scalar) -> _Value:
+        level = values[0].level
+        weights = np.empty((level, len(values), 2), np.int64)
+        for i, scalar in enumerate(scalars):
+            for j, w in enumerate(self._integers(scalar, level, addend=False)):
+                weights[j, i] = w, quotient(w, self._primes[j])
+        ciphertexts = _of_one_size(values)
+        result = np.empty_like(ciphertexts[0])
+        kernels.scalar_products(self._tables, _addresses(ciphertexts), weights, result)
+        added = self._integers(constant, level, addend=True)
+        kernels.add_constants(self._tables, result[0], np.array(added, np.uint64))
+        return _Value(result)
+
+    def relinearise(self, a: _Value) -> _Value:
+        assert self._relin is not None
+        digits = self._decomposed(a.residues[2])
+        result = np.empty((2, a.level, self._N), np.uint64)
+        kernels.switch_key(self._tables, digits, self._relin, self._special, result)
+        kernels.add_rows(self._tables, result, a.residues[:2], result)
+        return _Value(result)
+
+    def rotate(self, a: _Value, step: int) -> _Value:
+        return self._turned(a, self._circuit.parameters.galois_element(step))
+
+    def swap_rows(self, a: _Value) -> _Value:
+        return self._turned(a, 2 * self._N - 1)
+
+    def rescale(self, a: _Value) -> _Value:
+        result = np.empty((len(a.residues), a.level - 1, self._N), np.uint64)
+        for component, out in zip(a.residues, result, strict=True):
+            kernels.divide(self._tables, component.copy(), a.level - 1, out)
+        return _Value(result)
+
+    def _turned(self, a: _Value, element: int) -> _Value:
+        if a.digits is None:
+            a.digits = self._decomposed(a.residues[1])
+        switched = np.empty_like(a.residues)
+        kernels.switch_key(self._tables, a.digits, self._galois[element], self._special, switched)
+        kernels.add_rows(self._tables, switched[:1], a.residues[:1], switched[:1])
+        result = np.empty_like(switched)
+        kernels.permute(switched, self._orders[element], result)
+        return _Value(result)
+
+    def _decomposed(self, polynomial: np.ndarray) -> np.ndarray:
+        level = len(polynomial)
+        digits = np.empty((level, level + 1, self._N), np.uint64)
+        kernels.decompose(self._tables, polynomial, self._special, digits)
+        return digits
+
+
+def _of_one_size(values: Sequence[_Value]) -> list[np.ndarray]:
+    """Residues with as many polynomials as the largest has: what a product has not been relinearised yet."""
+    size = max(len(value.residues) for value in values)
+    result = []
+    for value in values:
+        missing = size - len(value.residues)
+        padding = np.zeros((missing, *value.residues.shape[1:]), np.uint64)
+        result.append(np.concatenate([value.residues, padding]) if missing else value.residues)
+    return result
+
+
+def _addresses(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.array([array.ctypes.data for array in arrays], np.int64)
+
+
+class _Approximate(_Residues):
+    """CKKS."""
+
+    def entered(self, residues: np.ndarray) -> _Value:
+        return _Value(residues.astype(np.uint64))
+
+    def left(self, value: _Value) -> np.ndarray:
+        return value.residues
+
+    def _coefficients(self, plain: Plain) -> list[int]:
+        return encode_approximate(self._circuit.program.plaintexts[plain.index], plain.scale)
+
+    def _addend(self, plain: Plain) -> np.ndarray:
+        return self._transformed(self._coefficients(plain), plain.level)
+
+    def _integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
+        integer = round(scalar.value * scalar.scale)
+        return [integer % prime for prime in self._primes[:level]]
+
+    def multiply(self, a: _Value, b: _Value) -> _Value:
+        result = np.empty((3, a.level, self._N), np.uint64)
+        kernels.multiply(self._tables, a.residues, b.residues, 0, result)
+        return _Value(result)
+
+    def switch_modulus(self, a: _Value) -> _Value:
+        return _Value(np.ascontiguousarray(a.residues[:, :-1]))
+
+
+class _Exact(_Residues):
+    """BFV."""
+
+    def _make_chain(self) -> Chain:
+        primes = self._circuit.parameters.primes
+        self._auxiliary = auxiliary_primes(self._N, primes)
+        return chain(self._N, (*primes, *self._auxiliary))
+
+    def entered(self, residues: np.ndarray) -> _Value:
+        return _Value(self._each(kernels.forward, residues))
+
+    def left(self, value: _Value) -> np.ndarray:
+        return self._each(kernels.inverse, value.residues)
+
+    def _each(self, transform: Any, residues: np.ndarray) -> np.ndarray:
+        result = residues.astype(np.uint64)
+        for component in result:
+            for j, row in enumerate(component):
+                transform(self._tables, row, j)
+        return result
+
+    @property
+    def _t(self) -> int:
+        assert self._circuit.parameters.plain_modulus is not None
+        return self._circuit.parameters.plain_modulus
+
+    def _coefficients(self, plain: Plain) -> list[int]:
+        return encode_exact(self._circuit.program.plaintexts[plain.index], self._t).tolist()
+
+    def _addend(self, plain: Plain) -> np.ndarray:
+        q = int(np.prod([int(p) for p in self._primes[: plain.level]], dtype=object))
+        return self._transformed([self._lifted(c, q) for c in self._coefficients(plain)], plain.level)
+
+    def _lifted(self, value: int, q: int) -> int:
+        """round(value q / t): what a plain value is in a ciphertext."""
+        return (2 * value % (2 * self._t) * q + self._t) // (2 * self._t)
+
+    def _integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
+        primes, value = self._primes[:level], int(scalar.value) % self._t
+        if addend:
+            value = self._lifted(value, int(np.prod([int(p) for p in primes], dtype=object)))
+        elif value > self._t // 2:
+            value -= self._t
+        return [value % prime for prime in primes]
+
+    def multiply(self, a: _Value, b: _Value) -> _Value:
+        constants = scaling(self._primes[: a.level], self._auxiliary[: a.level + 1], self._t)
+        result = np.empty((3, a.level, self._N), np.uint64)
+        start = len(self._circuit.parameters.primes)
+        scaled_product(self._tables, constants.arrays, a.residues, b.residues, a is b, start, result)
+        return _Value(result)
+
+    def switch_modulus(self, a: _Value) -> _Value:
+        return self.rescale(a)

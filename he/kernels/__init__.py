@@ -1,0 +1,1 @@
+"""Arithmetic on residues: plain Python integers as the definition, Numba for speed."""

@@ -1,0 +1,238 @@
+"""Operations on residues in transformed form, uint64 [rows, N]: row j belongs to a prime of the chain.
+
+Residues are below their primes, before and after. Numba's cache on disk looks at this file alone: whoever changes
+`lanes` or `transform` must touch it.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from he.kernels import lanes, transform
+from intnn.arrays import Array, IntArray
+from intnn.kernels.emit import emitted
+
+Tables = tuple[Any, ...]  # `Chain.arrays`
+
+scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
+dot, combine, tensor = emitted(lanes.dot), emitted(lanes.combine), emitted(lanes.tensor)
+MAX_TERMS = 16
+forward_one, inverse_one = transform.forward, transform.inverse
+
+
+@numba.njit(cache=True, nogil=True)
+def forward(tables: Tables, row: Array, prime: int) -> None:
+    """Transform one row in place."""
+    forward_one(row, tables[1][prime], tables[2][prime], tables[0][prime])
+
+
+@numba.njit(cache=True, nogil=True)
+def inverse(tables: Tables, row: Array, prime: int) -> None:
+    """Transform one row back, in place."""
+    inverse_one(row, tables[3][prime], tables[4][prime], tables[0][prime], tables[5][prime, 0], tables[5][prime, 1])
+
+
+@numba.njit(cache=True, nogil=True)
+def reduce_row(tables: Tables, x: Array, prime: int, out: Array) -> None:
+    """Residues of another prime modulo this one."""
+    p, one = tables[0][prime], tables[8][prime]
+    for k in range(0, 8 * x.size, 64):
+        scale((x.ctypes.data + k, out.ctypes.data + k, 1, one, p))
+
+
+@numba.njit(cache=True, nogil=True)
+def add_rows(tables: Tables, x: Array, y: Array, out: Array) -> None:
+    """Out = x + y, [components, level, N] each."""
+    for c in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            p = tables[0][j]
+            for k in range(0, 8 * x.shape[2], 64):
+                add((x[c, j].ctypes.data + k, y[c, j].ctypes.data + k, out[c, j].ctypes.data + k, p))
+
+
+@numba.njit(cache=True, nogil=True)
+def decompose(tables: Tables, x: Array, special: int, digits: Array) -> None:
+    """The digits of one polynomial: its centred residues, each lifted to every prime and transformed.
+
+    Args:
+        tables: `Chain.arrays`.
+        x: uint64 [level, N].
+        special: Index of the special prime.
+        digits: uint64 [level, level + 1, N], written; the last row of a digit is of the special prime.
+    """
+    level = x.shape[0]
+    coefficients = np.empty_like(x[0])
+    for i in range(level):
+        coefficients[:] = x[i]
+        inverse(tables, coefficients, i)
+        add_half(tables, coefficients, i)
+        for j in range(level + 1):
+            prime = j if j < level else special
+            if prime == i:
+                digits[i, j] = x[i]
+            else:
+                lift_centred(tables, coefficients, i, prime, digits[i, j])
+                forward(tables, digits[i, j], prime)
+
+
+@numba.njit(cache=True, nogil=True)
+def add_half(tables: Tables, x: Array, prime: int) -> None:
+    """x + p // 2 modulo p: what `lift_centred` takes."""
+    p = np.uint64(tables[0][prime])
+    half = p // np.uint64(2)
+    for k in range(x.size):
+        value = x[k] + half
+        x[k] = min(value, value - p)  # unsigned: the difference is huge where it would be negative
+
+
+@numba.njit(cache=True, nogil=True)
+def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array) -> None:
+    """The centred value whose sum with p // 2 is x, modulo another prime."""
+    p = np.uint64(tables[0][target])
+    shift = p - np.uint64(tables[9][source, target, 2])
+    reduce_row(tables, x, target, out)
+    for k in range(x.size):
+        value = out[k] + shift
+        out[k] = min(value, value - p)
+
+
+@numba.njit(cache=True, nogil=True)
+def switch_key(tables: Tables, digits: Array, key: Array, special: int, out: Array) -> None:
+    """The digits' inner product with a key, divided by the special prime and rounded.
+
+    Args:
+        tables: `Chain.arrays`.
+        digits: uint64 [level, level + 1, N], see `decompose`.
+        key: uint64 [at least level, 2, primes, N], times 2**52.
+        special: Index of the special prime.
+        out: uint64 [2, level, N], written.
+    """
+    level, N = digits.shape[0], digits.shape[2]
+    sums = np.zeros((level + 1, N), np.uint64)
+    x, y = np.empty(level, np.int64), np.empty(level, np.int64)
+    for c in range(2):
+        sums[:] = 0
+        for j in range(level + 1):
+            prime = j if j < level else special
+            for i in range(level):
+                x[i], y[i] = digits[i, j].ctypes.data, key[i, c, prime].ctypes.data
+            for k in range(0, 8 * N, 64):
+                dot(
+                    (
+                        x.ctypes.data,
+                        y.ctypes.data,
+                        k,
+                        level,
+                        sums[j].ctypes.data + k,
+                        tables[0][prime],
+                        tables[6][prime],
+                    )
+                )
+        divide(tables, sums, special, out[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def divide(tables: Tables, x: Array, divisor: int, out: Array) -> None:
+    """Divide by the prime of the last row, and round.
+
+    Args:
+        tables: `Chain.arrays`.
+        x: uint64 [level + 1, N]; row j < level belongs to prime j, the last one to ``divisor``. Overwritten.
+        divisor: Index of a prime.
+        out: uint64 [level, N], written.
+    """
+    level, N = out.shape
+    last = x[level]
+    inverse(tables, last, divisor)
+    add_half(tables, last, divisor)
+    rest = np.empty(N, np.uint64)
+    for j in range(level):
+        lift_centred(tables, last, divisor, j, rest)
+        forward(tables, rest, j)
+        w, quotient = tables[9][divisor, j, 0], tables[9][divisor, j, 1]
+        source, here, target = x[j].ctypes.data, rest.ctypes.data, out[j].ctypes.data
+        for k in range(0, 8 * N, 64):
+            scale_difference((source + k, here + k, target + k, w, quotient, tables[0][j]))
+
+
+@numba.njit(cache=True, nogil=True)
+def permute(x: Array, order: Array, out: Array) -> None:
+    """out[..., k] = x[..., order[k]] for [components, level, N]."""
+    for c in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            source, target = x[c, j], out[c, j]
+            for k in range(order.size):
+                target[k] = source[order[k]]
+
+
+@numba.njit(cache=True, nogil=True)
+def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, out: Array) -> None:
+    """The sum of products of ciphertexts with plaintexts.
+
+    Args:
+        tables: `Chain.arrays`.
+        ciphertexts: Addresses of uint64 [components, level, N].
+        plaintexts: Addresses of uint64 [level, N], times 2**52.
+        out: uint64 [components, level, N], written.
+    """
+    components, level, N = out.shape
+    out[:] = 0
+    x = np.empty(MAX_TERMS, np.int64)
+    y = np.empty(MAX_TERMS, np.int64)
+    for first in range(0, len(ciphertexts), MAX_TERMS):  # sixteen at a time: what `dot` adds without overflow
+        count = min(MAX_TERMS, len(ciphertexts) - first)
+        for c in range(components):
+            for j in range(level):
+                for i in range(count):
+                    x[i] = ciphertexts[first + i] + 8 * N * (c * level + j)
+                    y[i] = plaintexts[first + i] + 8 * N * j
+                total = out[c, j].ctypes.data
+                for k in range(0, 8 * N, 64):
+                    dot((x.ctypes.data, y.ctypes.data, k, count, total + k, tables[0][j], tables[6][j]))
+
+
+@numba.njit(cache=True, nogil=True)
+def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, out: Array) -> None:
+    """The sum of multiples of ciphertexts; ``scalars`` is int64 [level, terms, 2], modulo every prime with its quotient."""
+    components, level, N = out.shape
+    for c in range(components):
+        for j in range(level):
+            w = scalars[j].ctypes.data
+            for k in range(0, 8 * N, 64):
+                combine((
+                    ciphertexts.ctypes.data, 8 * N * (c * level + j) + k, w, w + 8, 16, len(ciphertexts),
+                    out[c, j].ctypes.data + k, tables[0][j],
+                ))  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None:
+    """The tensor product of two ciphertexts uint64 [2, rows, N]: [3, rows, N]; row j belongs to prime first + j."""
+    rows, N = x.shape[1], x.shape[2]
+    component = x.strides[0]
+    for j in range(rows):
+        prime = first + j
+        for k in range(0, 8 * N, 64):
+            tensor((
+                x[0, j].ctypes.data + k, y[0, j].ctypes.data + k, component, out[0, j].ctypes.data + k, out.strides[0],
+                tables[0][prime], tables[6][prime], tables[7][prime, 0], tables[7][prime, 1],
+            ))  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def scale_row(tables: Tables, x: Array, prime: int, w: int, quotient: int, out: Array) -> None:
+    """out = x w, one row."""
+    source, target = x.ctypes.data, out.ctypes.data
+    for k in range(0, 8 * x.size, 64):
+        scale((source + k, target + k, w, quotient, tables[0][prime]))
+
+
+@numba.njit(cache=True, nogil=True)
+def add_constants(tables: Tables, x: Array, constants: Array) -> None:
+    """Add a number to every entry of every row of [level, N], in place: a constant polynomial."""
+    for j in range(len(x)):
+        p, row = np.uint64(tables[0][j]), x[j]
+        for k in range(row.size):
+            value = row[k] + constants[j]
+            row[k] = min(value, value - p)

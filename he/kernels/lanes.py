@@ -1,0 +1,317 @@
+"""Eight residues at a time, by 52-bit multiplication: the instructions that the kernels are made of.
+
+Residues are below 2**52 in vectors of eight 64-bit lanes; primes are below 2**50, so that sums of up to four residues fit.
+``vpmadd52`` adds the low or the high 52 bits of a product of 52-bit numbers to a 64-bit lane. Where the processor does
+not have it, LLVM multiplies in 128 bits: the same results, more slowly.
+
+A product with a constant w takes w and floor(w 2**52 / p), as Shoup has it (D. Harvey, "Faster arithmetic for
+number-theoretic transforms", J. Symb. Comput. 60, 2014); its result is below 2 p. A sum of products of two variables is
+reduced as Montgomery has it, with 2**52 for R: one factor of each is stored times 2**52.
+"""
+
+from collections.abc import Callable
+
+from llvmlite import ir
+
+from intnn.kernels.host import features
+from intnn.kernels.simd import I64, Builder, Value, call, constant, load, splat, store, vector
+
+LANES = 8
+BYTES = 8 * LANES
+WORDS = vector(I64, LANES)
+MASK = (1 << 52) - 1
+
+
+def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
+    """``total`` plus the "l"ow or "h"igh 52 bits of the product of the low 52 bits of x and y."""
+    if "avx512ifma" in features():
+        return call(b, f"llvm.x86.avx512.vpmadd52{part}.uq.512", WORDS, total, x, y)
+    wide = vector(ir.IntType(128), LANES)
+    mask = _constant(MASK)
+    product = b.mul(*(b.zext(b.and_(v, mask), wide) for v in (x, y)))
+    if part == "h":
+        product = b.lshr(product, constant(ir.IntType(128), [52] * LANES))
+    return b.add(total, b.and_(b.trunc(product, WORDS), mask))
+
+
+def below(b: Builder, x: Value, limit: Value) -> Value:
+    """The lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
+    return call(b, f"llvm.umin.v{LANES}i64", WORDS, x, b.sub(x, limit))
+
+
+def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
+    """X w modulo p, below 2 p, for any x < 2**52."""
+    zero = _constant(0)
+    q = madd(b, "h", zero, x, quotient)
+    product, multiple = madd(b, "l", zero, x, w), madd(b, "l", zero, q, p)
+    return b.and_(b.sub(product, multiple), _constant(MASK))
+
+
+def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
+    """(high 2**52 + low) / 2**52 modulo p, below p, for sums of at most 16 products; ``inverse`` is -1/p mod 2**52."""
+    high = b.add(high, b.lshr(low, _constant(52)))
+    low = b.and_(low, _constant(MASK))
+    zero = _constant(0)
+    m = madd(b, "l", zero, low, inverse)
+    total = madd(b, "h", high, m, p)
+    # low + the low half of m p is 0 or 2**52.
+    carry = b.zext(b.icmp_unsigned("!=", low, zero), WORDS)
+    total = b.add(total, carry)
+    two = b.add(p, p)
+    for limit in (b.add(two, two), two, p):
+        total = below(b, total, limit)
+    return total
+
+
+def _constant(value: int) -> Value:
+    return constant(I64, [value] * LANES)
+
+
+def _all(b: Builder, *numbers: Value) -> list[Value]:
+    return [splat(b, number, LANES) for number in numbers]
+
+
+# Butterflies of the forward transform. Inputs and outputs are below 4 p.
+
+
+def _cooley_tukey(
+    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, two: Value
+) -> tuple[Value, Value]:
+    x, y = below(b, x, two), times(b, y, w, quotient, p)
+    return b.add(x, y), b.add(b.sub(x, y), two)
+
+
+def forward_2(b: Builder, x: Value, stride: Value, w: Value, quotient: Value, prime: Value) -> None:
+    """One stage on two vectors, ``stride`` bytes apart."""
+    p, w, quotient = _all(b, prime, w, quotient)
+    two = b.add(p, p)
+    y = b.add(x, stride)
+    low, high = _cooley_tukey(b, load(b, WORDS, x), load(b, WORDS, y), w, quotient, p, two)
+    store(b, low, x)
+    store(b, high, y)
+
+
+def forward_4(b: Builder, x: Value, stride: Value, w0: Value, q0: Value, w1: Value, q1: Value, w2: Value, q2: Value, prime: Value) -> None:  # fmt: skip
+    """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
+    p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
+    two = b.add(p, p)
+    places = [x]
+    for _ in range(3):
+        places.append(b.add(places[-1], stride))
+    v = [load(b, WORDS, place) for place in places]
+    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, two)
+    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, two)
+    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, two)
+    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, two)
+    for value, place in zip(v, places, strict=True):
+        store(b, value, place)
+
+
+# The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two and
+# four numbers for each vector, neighbours in the table.
+_SPLITS = {
+    4: ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
+    2: ([0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]),
+    1: ([0, 2, 4, 6, 8, 10, 12, 14], [1, 3, 5, 7, 9, 11, 13, 15]),
+}
+
+
+def _shuffled(b: Builder, x: Value, y: Value, order: list[int]) -> Value:
+    return b.shuffle_vector(x, y, constant(ir.IntType(32), order))
+
+
+def _joined(b: Builder, low: Value, high: Value, size: int) -> tuple[Value, Value]:
+    """The inverse of splitting two vectors by `_SPLITS`."""
+    places = [*_SPLITS[size][0], *_SPLITS[size][1]]
+    order = [places.index(i) for i in range(2 * LANES)]
+    return _shuffled(b, low, high, order[:LANES]), _shuffled(b, low, high, order[LANES:])
+
+
+def _few(b: Builder, table: Value, size: int) -> Value:
+    """16 / (2 size) neighbours of a table, each in ``size`` lanes."""
+    count = LANES // size
+    few = load(b, vector(I64, count), table)
+    return b.shuffle_vector(few, few, constant(ir.IntType(32), [i // size for i in range(LANES)]))
+
+
+def forward_last(b: Builder, x: Value, w4: Value, q4: Value, w2: Value, q2: Value, w1: Value, q1: Value, prime: Value) -> None:  # fmt: skip
+    """The last three stages on two neighbouring vectors, then residues below p; addresses of the tables' places."""
+    (p,) = _all(b, prime)
+    two = b.add(p, p)
+    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
+    for size, w, quotient in ((4, w4, q4), (2, w2, q2), (1, w1, q1)):
+        low, high = (_shuffled(b, left, right, order) for order in _SPLITS[size])
+        low, high = _cooley_tukey(b, low, high, _few(b, w, size), _few(b, quotient, size), p, two)
+        left, right = _joined(b, low, high, size)
+    for value, offset in ((left, 0), (right, BYTES)):
+        store(b, below(b, below(b, value, two), p), x, offset)
+
+
+# Butterflies of the inverse transform. Inputs and outputs are below 2 p.
+
+
+def _gentleman_sande(
+    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, two: Value
+) -> tuple[Value, Value]:
+    return below(b, b.add(x, y), two), times(b, b.add(b.sub(x, y), two), w, quotient, p)
+
+
+def inverse_first(b: Builder, x: Value, w1: Value, q1: Value, w2: Value, q2: Value, w4: Value, q4: Value, prime: Value) -> None:  # fmt: skip
+    """The first three stages on two neighbouring vectors."""
+    (p,) = _all(b, prime)
+    two = b.add(p, p)
+    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
+    for size, w, quotient in ((1, w1, q1), (2, w2, q2), (4, w4, q4)):
+        low, high = (_shuffled(b, left, right, order) for order in _SPLITS[size])
+        low, high = _gentleman_sande(b, low, high, _few(b, w, size), _few(b, quotient, size), p, two)
+        left, right = _joined(b, low, high, size)
+    store(b, left, x)
+    store(b, right, x, BYTES)
+
+
+def inverse_2(b: Builder, x: Value, stride: Value, w: Value, quotient: Value, prime: Value) -> None:
+    """One stage on two vectors."""
+    p, w, quotient = _all(b, prime, w, quotient)
+    y = b.add(x, stride)
+    low, high = _gentleman_sande(b, load(b, WORDS, x), load(b, WORDS, y), w, quotient, p, b.add(p, p))
+    store(b, low, x)
+    store(b, high, y)
+
+
+def inverse_4(b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value) -> None:  # fmt: skip
+    """Two stages on four vectors: w1 and w2 in the first, w0 in the second."""
+    p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
+    two = b.add(p, p)
+    places = [x]
+    for _ in range(3):
+        places.append(b.add(places[-1], stride))
+    v = [load(b, WORDS, place) for place in places]
+    v[0], v[1] = _gentleman_sande(b, v[0], v[1], w1, q1, p, two)
+    v[2], v[3] = _gentleman_sande(b, v[2], v[3], w2, q2, p, two)
+    v[0], v[2] = _gentleman_sande(b, v[0], v[2], w0, q0, p, two)
+    v[1], v[3] = _gentleman_sande(b, v[1], v[3], w0, q0, p, two)
+    for value, place in zip(v, places, strict=True):
+        store(b, value, place)
+
+
+# Elementwise.
+
+
+def scale(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
+    """Out = x w modulo p, below p, for any x < 2**52."""
+    p, w, quotient = _all(b, prime, w, quotient)
+    store(b, below(b, times(b, load(b, WORDS, x), w, quotient, p), p), out)
+
+
+def scale_difference(b: Builder, x: Value, y: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
+    """Out = (x - y) w modulo p, for x and y below p."""
+    p, w, quotient = _all(b, prime, w, quotient)
+    difference = b.add(b.sub(load(b, WORDS, x), load(b, WORDS, y)), p)
+    store(b, below(b, times(b, difference, w, quotient, p), p), out)
+
+
+def add(b: Builder, x: Value, y: Value, out: Value, prime: Value) -> None:
+    """Out = x + y modulo p, for both below p."""
+    (p,) = _all(b, prime)
+    store(b, below(b, b.add(load(b, WORDS, x), load(b, WORDS, y)), p), out)
+
+
+def tensor(b: Builder, c: Value, d: Value, component: Value, out: Value, out_component: Value, prime: Value, inverse: Value, r: Value, r_quotient: Value) -> None:  # fmt: skip
+    """The product of c0 + c1 s and d0 + d1 s: three components. ``r`` is 2**52 modulo p."""
+    p, inverse, r, r_quotient = _all(b, prime, inverse, r, r_quotient)
+    zero = _constant(0)
+    c0, c1 = load(b, WORDS, c), load(b, WORDS, b.add(c, component))
+    d0, d1 = (times(b, load(b, WORDS, at), r, r_quotient, p) for at in (d, b.add(d, component)))
+
+    def sum_of(*pairs: tuple[Value, Value]) -> Value:
+        low, high = zero, zero
+        for x, y in pairs:
+            low, high = madd(b, "l", low, x, y), madd(b, "h", high, x, y)
+        return reduced(b, low, high, p, inverse)
+
+    for i, value in enumerate((sum_of((c0, d0)), sum_of((c0, d1), (c1, d0)), sum_of((c1, d1)))):
+        store(b, value, b.add(out, b.mul(out_component, I64(i))))
+
+
+def dot(b: Builder, x: Value, y: Value, offset: Value, count: Value, out: Value, prime: Value, inverse: Value) -> None:
+    """The sum of at most 16 products x_i y_i / 2**52 modulo p; x and y are lists of addresses, ``offset`` is added to them.
+
+    It is added to what ``out`` holds.
+    """
+    p, inverse = _all(b, prime, inverse)
+    low, high = _loop(b, count, 2, lambda i, sums: _product(b, i, sums, x, y, offset))
+    total = b.add(reduced(b, low, high, p, inverse), load(b, WORDS, out))
+    store(b, below(b, total, p), out)
+
+
+def _product(b: Builder, i: Value, sums: list[Value], x: Value, y: Value, offset: Value) -> list[Value]:
+    place = b.shl(i, I64(3))
+    left, right = (load(b, WORDS, b.add(load(b, I64, b.add(table, place)), offset)) for table in (x, y))
+    return [madd(b, "l", sums[0], left, right), madd(b, "h", sums[1], left, right)]
+
+
+def combine(b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value) -> None:  # fmt: skip
+    """Out = sum of constants w_i times x_i; x is a list of addresses, w_i and its quotient lie ``step`` bytes apart."""
+    (p,) = _all(b, prime)
+    two = b.add(p, p)
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        value = load(b, WORDS, b.add(load(b, I64, b.add(x, b.shl(i, I64(3)))), offset))
+        place = b.mul(i, step)
+        factor, quotient = (splat(b, load(b, I64, b.add(table, place)), LANES) for table in (w, quotients))
+        return [below(b, b.add(sums[0], times(b, value, factor, quotient, p)), two)]
+
+    (total,) = _loop(b, count, 1, body)
+    store(b, below(b, total, p), out)
+
+
+def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value, out: Value) -> None:
+    """Out = the sum of x_i / q_i, rounded to an integer; ``inverses`` are floats 1 / q_i."""
+    doubles = vector(ir.DoubleType(), LANES)
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        value = b.sitofp(load(b, WORDS, b.add(x, b.mul(i, stride))), doubles)
+        share = splat(b, load(b, ir.DoubleType(), b.add(inverses, b.shl(i, I64(3)))), LANES)
+        return [b.fadd(sums[0], b.fmul(value, share))]
+
+    half = ir.Constant(doubles, [0.5] * LANES)
+    (total,) = _loop(b, count, 1, body, half)
+    store(b, b.fptosi(total, WORDS), out)
+
+
+def extend(b: Builder, x: Value, stride: Value, factors: Value, count: Value, multiples: Value, q: Value, out: Value, prime: Value, inverse: Value) -> None:  # fmt: skip
+    """Out = sum of x_i factor_i plus multiples times q, modulo p; factors and q are stored times 2**52."""
+    p, inverse, q = _all(b, prime, inverse, q)
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        value = load(b, WORDS, b.add(x, b.mul(i, stride)))
+        factor = splat(b, load(b, I64, b.add(factors, b.shl(i, I64(3)))), LANES)
+        return [madd(b, "l", sums[0], value, factor), madd(b, "h", sums[1], value, factor)]
+
+    low, high = _loop(b, count, 2, body)
+    v = load(b, WORDS, multiples)
+    low, high = madd(b, "l", low, v, q), madd(b, "h", high, v, q)
+    store(b, reduced(b, low, high, p, inverse), out)
+
+
+def _loop(b: Builder, count: Value, sums: int, body: Callable[[Value, list[Value]], list[Value]], start: Value = None) -> list[Value]:  # fmt: skip
+    """The results of ``body`` after ``count`` rounds, each fed with those of the round before."""
+    start = _constant(0) if start is None else start
+    before = b.block
+    head, inside, after = (b.append_basic_block(f"loop.{part}") for part in ("head", "inside", "after"))
+    b.branch(head)
+    b.position_at_end(head)
+    i = b.phi(I64)
+    values = [b.phi(start.type) for _ in range(sums)]
+    i.add_incoming(I64(0), before)
+    for value in values:
+        value.add_incoming(start, before)
+    b.cbranch(b.icmp_signed("<", i, count), inside, after)
+    b.position_at_end(inside)
+    following = body(i, values)
+    i.add_incoming(b.add(i, I64(1)), b.block)
+    for value, next_value in zip(values, following, strict=True):
+        value.add_incoming(next_value, b.block)
+    b.branch(head)
+    b.position_at_end(after)
+    return values

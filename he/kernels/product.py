@@ -1,0 +1,183 @@
+"""The product of BFV ciphertexts without large integers.
+
+After S. Halevi, Y. Polyakov and V. Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme" (CT-RSA
+2019): residues modulo q are extended to auxiliary primes b by their fractions in floating point, the tensor product is
+computed modulo all of them, and (t e - [t e]_q) / q, an exact division, is the product scaled by t / q and rounded. Where
+a fraction is within the floats' error of one half, a value may come out as x - q for x, which is the same ciphertext.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+
+import numba
+import numpy as np
+
+from he.kernels import lanes
+from he.kernels.evaluate import Tables, forward, inverse, multiply, scale, scale_difference
+from he.kernels.roots import WORD, quotient
+from he.primes import ntt_primes
+from intnn.arrays import Array
+from intnn.kernels.emit import emitted
+
+fractions, extend = emitted(lanes.fractions), emitted(lanes.extend)
+AUXILIARY_BITS = 50
+
+
+def auxiliary_primes(N: int, primes: tuple[int, ...]) -> tuple[int, ...]:
+    """As many primes of 50 bits as ``primes`` has, special one included, and none of those: enough for t N q."""
+    candidates = ntt_primes((AUXILIARY_BITS,) * (2 * len(primes)), N)
+    return tuple(p for p in candidates if p not in primes)[: len(primes)]
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """From residues modulo some primes to residues modulo others, of the centred value.
+
+    Attributes:
+        hats: int64 [sources, 2], 1 / (Q / q_i) modulo q_i with its quotient.
+        shares: float64 [sources], 1 / q_i.
+        factors: int64 [targets, sources], Q / q_i times 2**52.
+        modulus: int64 [targets], -Q times 2**52.
+    """
+
+    hats: np.ndarray
+    shares: np.ndarray
+    factors: np.ndarray
+    modulus: np.ndarray
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the kernel takes."""
+        return self.hats, self.shares, self.factors, self.modulus
+
+
+@cache
+def extension(sources: tuple[int, ...], targets: tuple[int, ...]) -> Extension:
+    """The constants."""
+    Q = prod(sources)
+    inverses = [pow(Q // q, -1, q) for q in sources]
+    return Extension(
+        np.array([[w, quotient(w, q)] for w, q in zip(inverses, sources, strict=True)], np.int64),
+        1 / np.array(sources, np.float64),
+        np.array([[(Q // q << WORD) % p for q in sources] for p in targets], np.int64),
+        np.array([-(Q << WORD) % p for p in targets], np.int64),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """What the product at one level needs besides the chain.
+
+    Attributes:
+        up: From the data primes to the auxiliary ones.
+        down: Back.
+        plain: int64 [data and auxiliary primes, 2], t with its quotient.
+        quotients: int64 [auxiliary primes, 2], 1 / q with its quotient.
+    """
+
+    up: Extension
+    down: Extension
+    plain: np.ndarray
+    quotients: np.ndarray
+
+    @property
+    def arrays(self) -> tuple[object, ...]:
+        """What the kernel takes."""
+        return self.up.arrays, self.down.arrays, self.plain, self.quotients
+
+
+@cache
+def scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: int) -> Scaling:
+    """The constants for one level."""
+    q = prod(data)
+    inverses = [pow(q, -1, p) for p in auxiliary]
+    return Scaling(
+        extension(data, auxiliary),
+        extension(auxiliary, data),
+        np.array([[plain_modulus % p, quotient(plain_modulus % p, p)] for p in (*data, *auxiliary)], np.int64),
+        np.array([[w, quotient(w, p)] for w, p in zip(inverses, auxiliary, strict=True)], np.int64),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def extend_rows(tables: Tables, constants: Tables, x: Array, source: int, target: int, out: Array) -> None:
+    """Coefficients uint64 [sources, N] to [targets, N]; rows belong to primes from ``source`` and ``target`` on.
+
+    ``x`` is overwritten.
+    """
+    hats, shares, factors, modulus = constants
+    count, N = x.shape
+    multiples = np.empty(N, np.int64)
+    for i in range(count):
+        row, p = x[i].ctypes.data, tables[0][source + i]
+        for k in range(0, 8 * N, 64):
+            scale((row + k, row + k, hats[i, 0], hats[i, 1], p))
+    first, v = x.ctypes.data, multiples.ctypes.data
+    for k in range(0, 8 * N, 64):
+        fractions((first + k, 8 * N, shares.ctypes.data, count, v + k))
+    for j in range(len(out)):
+        prime = target + j
+        for k in range(0, 8 * N, 64):
+            extend((
+                first + k, 8 * N, factors[j].ctypes.data, count, v + k, modulus[j], out[j].ctypes.data + k,
+                tables[0][prime], tables[6][prime],
+            ))  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def extended(tables: Tables, constants: Tables, x: Array, auxiliary: int) -> Array:
+    """Both polynomials of a ciphertext modulo the auxiliary primes, transformed: [2, level + 1, N]."""
+    level, N = x.shape[1], x.shape[2]
+    out = np.empty((2, level + 1, N), np.uint64)
+    coefficients = np.empty((level, N), np.uint64)
+    for c in range(2):
+        coefficients[:] = x[c]
+        for i in range(level):
+            inverse(tables, coefficients[i], i)
+        extend_rows(tables, constants, coefficients, 0, auxiliary, out[c])
+        for j in range(level + 1):
+            forward(tables, out[c, j], auxiliary + j)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def scaled_product(
+    tables: Tables, constants: Tables, x: Array, y: Array, square: bool, auxiliary: int, out: Array
+) -> None:
+    """The product of two BFV ciphertexts, transformed.
+
+    Args:
+        tables: `Chain.arrays` of the data primes, the special one and the auxiliary ones.
+        constants: `Scaling.arrays`.
+        x: uint64 [2, level, N].
+        y: The same.
+        square: Whether y is x.
+        auxiliary: Index of the first auxiliary prime.
+        out: uint64 [3, level, N], written.
+    """
+    up, down, plain, quotients = constants
+    level, N = x.shape[1], x.shape[2]
+    x_aux = extended(tables, up, x, auxiliary)
+    y_aux = x_aux if square else extended(tables, up, y, auxiliary)
+    product = np.empty((3, level + 1, N), np.uint64)
+    multiply(tables, x, y, 0, out)
+    multiply(tables, x_aux, y_aux, auxiliary, product)
+    rest = np.empty((level + 1, N), np.uint64)
+    for c in range(3):
+        for i in range(level):
+            row, p = out[c, i], tables[0][i]
+            inverse(tables, row, i)
+            for k in range(0, 8 * N, 64):
+                scale((row.ctypes.data + k, row.ctypes.data + k, plain[i, 0], plain[i, 1], p))
+        extend_rows(tables, up, out[c], 0, auxiliary, rest)
+        for j in range(level + 1):
+            row, p = product[c, j], tables[0][auxiliary + j]
+            inverse(tables, row, auxiliary + j)
+            here, w = row.ctypes.data, rest[j].ctypes.data
+            for k in range(0, 8 * N, 64):
+                scale((here + k, here + k, plain[level + j, 0], plain[level + j, 1], p))
+                scale_difference((here + k, w + k, here + k, quotients[j, 0], quotients[j, 1], p))
+        extend_rows(tables, down, product[c], auxiliary, 0, out[c])
+        for i in range(level):
+            forward(tables, out[c, i], i)
