@@ -17,7 +17,7 @@ from he.plan import cheapest
 from he.polynomial import TablePolynomial, plan_table
 from he.precision import fit_ckks
 from he.program import Multiply, Recorder
-from intnn import Activation, Graph, IntNetwork, LutActivation, Shape
+from intnn import Activation, Graph, IntNetwork, LutActivation, Shape, tabulate
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -30,7 +30,8 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
     Args:
-        network: every value before a table and every logit must lie within (-t/2, t/2), t = 65537.
+        network: every value before a table and every logit must lie within (-t/2, t/2), t = 65537. Rescalings become
+            tables (`intnn.tabulate`), so that what `IntClassifier` trained is compiled as it is.
         images: how many images one evaluation serves at least, rounded up to what the slots hold evenly; None for as
             many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         security: `"128"`, or `"insecure"` for tests.
@@ -40,6 +41,10 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
         ValueError: if `images` is not positive.
     """
     _require_options(images, security)
+    try:
+        network = tabulate(network)
+    except ValueError as refusal:
+        raise ParameterError(str(refusal)) from refusal
     plan = _exact_stages(network)
     tables = {id(s): table_polynomial(s) for s in plan if isinstance(s, LutActivation)}
 
