@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
+from he.kernels.expand import SEED_BYTES, uniform
 from he.params import Parameters
 from he.seal import SealDataError
 
@@ -21,6 +22,7 @@ _HEADER = struct.Struct("<HBBBBHQ")
 _CIPHERTEXT = struct.Struct("<4Q?QQQdQ")
 _MAGIC, _VERSION = 0xA15E, (4, 3)
 _NONE, _ZSTD = 0, 2
+_BLAKE2XB = 1
 
 LevelIds = Mapping[int, Any]  # from a number of data primes to SEAL's identifier, four words
 
@@ -41,7 +43,7 @@ class CiphertextArray:
 
 
 def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
-    """Parse a ciphertext of two or three polynomials.
+    """Parse a ciphertext of two or three polynomials; a seed is expanded.
 
     Raises:
         SealDataError: naming what is not as it should be.
@@ -115,13 +117,31 @@ def _read_ciphertext(
     _require(0 < scale < float("inf"), f"its scale must be positive and finite, got {scale}")
     total, start = _header(body, at + _CIPHERTEXT.size)
     words = size * level * N
-    _require(total == _HEADER.size + 8 + 8 * words, f"it must hold {words} residues")
-    _require(len(body) >= start + 8 + 8 * words, "its residues are truncated")
-    _require(struct.unpack_from("<Q", body, start)[0] == words, f"it must hold {words} residues")
-    residues = np.frombuffer(body, "<u8", words, start + 8).reshape(size, level, N)
-    limits = np.array(primes[:level], np.uint64)[:, None]
-    _require(bool((residues < limits).all()), "its residues must be below their primes")
-    return CiphertextArray(residues, bool(ntt), scale), start + 8 + 8 * words
+    _require(len(body) >= start + 8, "its residues are truncated")
+    (held,) = struct.unpack_from("<Q", body, start)
+    is_seeded = size == 2 and held == words // 2  # the second polynomial is named by its seed
+    _require(held == words or is_seeded, f"it must hold {words} residues, or half of them and a seed, got {held}")
+    end = start + 8 + 8 * held
+    _require(total == _HEADER.size + 8 + 8 * held and len(body) >= end, "its residues are truncated")
+    residues = np.frombuffer(body, "<u8", held, start + 8).reshape(-1, level, N)
+    limits = np.array(primes[:level], np.int64)
+    _require(bool((residues < limits[:, None].astype(np.uint64)).all()), "its residues must be below their primes")
+    if is_seeded:
+        seed, end = _read_seed(body, end)
+        whole = np.empty((2, level, N), np.uint64)
+        whole[0] = residues[0]
+        uniform(seed, limits, whole[1])
+        residues = whole
+    return CiphertextArray(residues, bool(ntt), scale), end
+
+
+def _read_seed(body: bytes, at: int) -> tuple[np.ndarray, int]:
+    """The seed uint64 [8] of SEAL's default generator, and where it ends."""
+    total, start = _header(body, at)
+    end = start + 1 + SEED_BYTES
+    _require(total == end - at and len(body) >= end, "its seed is truncated")
+    _require(body[start] == _BLAKE2XB, f"its seed must be of generator {_BLAKE2XB} (BLAKE2Xb), got {body[start]}")
+    return np.frombuffer(body, "<u8", SEED_BYTES // 8, start + 1).astype(np.uint64), end
 
 
 def _body(data: bytes, limit: int) -> bytes:

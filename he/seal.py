@@ -93,7 +93,7 @@ def from_bytes(thing: L, context: Any, data: bytes) -> L:
     return thing
 
 
-def expanded(kind: Literal["Ciphertext", "RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
+def expanded(kind: Literal["RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
     """The same object as SEAL writes it once it is loaded: checked against the context, every seed expanded.
 
     Raises:

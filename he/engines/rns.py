@@ -8,23 +8,30 @@ bounds therefore hold.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from he.circuit import Circuit
 from he.encoding import automorphism, encode_approximate, encode_exact
+from he.engines.threads import run_on
 from he.kernels import evaluate as kernels
 from he.kernels.chain import Chain, chain
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.roots import LARGEST_PRIME_BITS, quotient
 from he.levels import plain_addends, plain_factors
-from he.program import Algebra, Plain, Scalar, run
+from he.program import Algebra, Plain, Scalar
 from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
 from he.seal import SealDataError, create_context, expanded, level_ids
+from intnn.arrays import integer
+
+MAX_THREADS = 1024
 
 
 class RnsEngine:
@@ -34,17 +41,24 @@ class RnsEngine:
         circuit: what to evaluate; its primes have at most 50 bits.
         relinearisation_key: SEAL's serialisation, or None where the circuit multiplies no ciphertexts.
         galois_keys: SEAL's serialisation, or None where it rotates nothing.
+        threads: that one evaluation uses; by default all that this process may use.
 
     Raises:
         SealDataError: if a key is missing, malformed or made for other parameters.
-        ValueError: if a prime is too large.
+        ValueError: if a prime is too large, or there is no thread.
     """
 
     name = "rns"
-    threads = 1
 
-    def __init__(self, circuit: Circuit, relinearisation_key: bytes | None, galois_keys: bytes | None) -> None:
+    def __init__(
+        self,
+        circuit: Circuit,
+        relinearisation_key: bytes | None,
+        galois_keys: bytes | None,
+        threads: int | None = None,
+    ) -> None:
         parameters = circuit.parameters
+        self.threads = available_threads() if threads is None else integer(threads, "threads", 1, MAX_THREADS)
         if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
             raise ValueError(f"primes must have at most {LARGEST_PRIME_BITS} bits, got {parameters.coeff_modulus_bits}")
         self._circuit, self._context = circuit, create_context(parameters)
@@ -67,30 +81,39 @@ class RnsEngine:
 
     def evaluate(self, inputs: Sequence[bytes]) -> bytes:
         """See `Engine.evaluate`."""
-        parameters, expected = self._circuit.parameters, self._circuit.program.inputs
+        expected = self._circuit.program.inputs
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
-        exact = parameters.scheme == "bfv"
+        algebra = self._algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)])
+        result = self._algebra.left(run_on(self.threads, self._circuit.program, algebra))
+        ntt = self._circuit.parameters.scheme == "ckks"
+        return write_ciphertext(CiphertextArray(result, ntt, self._circuit.interface.output_scale), self._ids)
+
+    def _read(self, index: int, data: bytes) -> np.ndarray:
+        """The residues of an input, if it is a fresh ciphertext."""
+        parameters = self._circuit.parameters
         scale = 1.0 if parameters.scale_bits is None else 2.0**parameters.scale_bits
-        values = []
-        for i, data in enumerate(inputs):
-            read = read_ciphertext(expanded("Ciphertext", self._context, data), parameters, self._ids)
-            if read.residues.shape[:2] != (2, parameters.levels) or read.ntt == exact or read.scale != scale:
-                raise ValueError(f"input {i} must be a fresh ciphertext of two polynomials at the top level")
-            values.append(self._algebra.entered(read.residues))
-        result = self._algebra.left(run(self._circuit.program, self._algebra.on(values)))
-        answer = CiphertextArray(result, not exact, self._circuit.interface.output_scale)
-        return write_ciphertext(answer, self._ids)
+        read = read_ciphertext(data, parameters, self._ids)
+        form = (*read.residues.shape[:2], read.ntt, read.scale)
+        if form != (2, parameters.levels, parameters.scheme == "ckks", scale):
+            raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
+        return read.residues
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Value:
     """Residues [size, level, N] in transformed form, and their digits once a rotation has asked for them."""
 
-    __slots__ = ("digits", "residues")
+    __slots__ = ("digits", "lock", "residues")
 
     def __init__(self, residues: np.ndarray) -> None:
         self.residues = residues
         self.digits: np.ndarray | None = None
+        self.lock = Lock()  # several rotations may ask for the digits at once
 
     @property
     def level(self) -> int:
@@ -115,16 +138,24 @@ class _Residues(Algebra[_Value]):
         program = circuit.program
         self._factors = {plain: self._factor(plain) for plain in plain_factors(program)}
         self._addends = {plain: self._addend(plain) for plain in plain_addends(program)}
-        self._inputs: Sequence[_Value] = ()
+        self._inputs: Sequence[Callable[[], np.ndarray]] = ()
 
-    def on(self, inputs: Sequence[_Value]) -> Algebra[_Value]:
-        """The same algebra, reading these values."""
+    def on(self, inputs: Sequence[Callable[[], np.ndarray]]) -> Algebra[_Value]:
+        """The same algebra, reading these residues when it comes to them."""
         bound = copy(self)
         bound._inputs = inputs
         return bound
 
     def _make_chain(self) -> Chain:
         return chain(self._N, self._circuit.parameters.primes)
+
+    @abstractmethod
+    def entered(self, residues: np.ndarray) -> _Value:
+        """A ciphertext's residues as a value."""
+
+    @abstractmethod
+    def left(self, value: _Value) -> np.ndarray:
+        """A value as a ciphertext's residues."""
 
     @abstractmethod
     def _coefficients(self, plain: Plain) -> list[int]:
@@ -159,7 +190,7 @@ class _Residues(Algebra[_Value]):
         return rows
 
     def input(self, index: int) -> _Value:
-        return self._inputs[index]
+        return self.entered(self._inputs[index]())
 
     def add(self, values: Sequence[_Value]) -> _Value:
         first, *others = _of_one_size(values)
@@ -213,8 +244,9 @@ class _Residues(Algebra[_Value]):
         return _Value(result)
 
     def _turned(self, a: _Value, element: int) -> _Value:
-        if a.digits is None:
-            a.digits = self._decomposed(a.residues[1])
+        with a.lock:
+            if a.digits is None:
+                a.digits = self._decomposed(a.residues[1])
         switched = np.empty_like(a.residues)
         kernels.switch_key(self._tables, a.digits, self._galois[element], self._special, switched)
         kernels.add_rows(self._tables, switched[:1], a.residues[:1], switched[:1])

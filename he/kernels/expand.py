@@ -1,0 +1,127 @@
+"""Uniform polynomials from a seed, as SEAL samples them.
+
+A fresh ciphertext names the seed of its second polynomial instead of holding it. SEAL draws bytes from BLAKE2Xb (J.-P.
+Aumasson et al., "BLAKE2X", 2016) in buffers of 4096 under a counter, the seed being the key; words at or above the
+largest multiple of a prime are drawn again.
+"""
+
+import numba
+import numpy as np
+
+from intnn.arrays import Array
+
+BUFFER = 4096
+SEED_BYTES = 64
+INITIAL = np.array(
+    [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
+     0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179],
+    np.uint64,
+)  # fmt: skip
+ORDERS = np.array(
+    [
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+        [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
+        [11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4],
+        [7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8],
+        [9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13],
+        [2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9],
+        [12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11],
+        [13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10],
+        [6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5],
+        [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+        [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
+    ],
+    np.int64,
+)
+
+
+@numba.njit(cache=True, nogil=True)
+def _turned(x: np.uint64, bits: int) -> np.uint64:
+    return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))
+
+
+@numba.njit(cache=True, nogil=True)
+def _mix(v: Array, a: int, b: int, c: int, d: int, x: np.uint64, y: np.uint64) -> None:
+    v[a] = v[a] + v[b] + x
+    v[d] = _turned(v[d] ^ v[a], 32)
+    v[c] = v[c] + v[d]
+    v[b] = _turned(v[b] ^ v[c], 24)
+    v[a] = v[a] + v[b] + y
+    v[d] = _turned(v[d] ^ v[a], 16)
+    v[c] = v[c] + v[d]
+    v[b] = _turned(v[b] ^ v[c], 63)
+
+
+@numba.njit(cache=True, nogil=True)
+def compress(state: Array, block: Array, count: int, is_last: bool, v: Array) -> None:
+    """BLAKE2b's compression of uint64 [16] into uint64 [8], in place; ``v`` is uint64 [16] of memory."""
+    v[:8] = state
+    v[8:] = INITIAL
+    v[12] ^= np.uint64(count)
+    if is_last:
+        v[14] = ~v[14]
+    for r in range(12):
+        s = ORDERS[r]
+        _mix(v, 0, 4, 8, 12, block[s[0]], block[s[1]])
+        _mix(v, 1, 5, 9, 13, block[s[2]], block[s[3]])
+        _mix(v, 2, 6, 10, 14, block[s[4]], block[s[5]])
+        _mix(v, 3, 7, 11, 15, block[s[6]], block[s[7]])
+        _mix(v, 0, 5, 10, 15, block[s[8]], block[s[9]])
+        _mix(v, 1, 6, 11, 12, block[s[10]], block[s[11]])
+        _mix(v, 2, 7, 8, 13, block[s[12]], block[s[13]])
+        _mix(v, 3, 4, 9, 14, block[s[14]], block[s[15]])
+    for i in range(8):
+        state[i] ^= v[i] ^ v[8 + i]
+
+
+@numba.njit(cache=True, nogil=True)
+def buffer(seed: Array, counter: int, out: Array) -> None:
+    """The ``counter``-th 4096 bytes of the stream under a seed uint64 [8], to uint64 [512]."""
+    v, block = np.empty(16, np.uint64), np.zeros(16, np.uint64)
+    root = INITIAL.copy()
+    # Digest of 64 bytes, key of 64, fan-out and depth 1; and in the second word the length of the whole output.
+    root[0] ^= np.uint64(0x01014040)
+    root[1] ^= np.uint64(BUFFER << 32)
+    block[:8] = seed
+    compress(root, block, 128, False, v)
+    block[:] = 0
+    block[0] = counter
+    compress(root, block, 136, True, v)
+    block[:] = 0
+    block[:8] = root
+    for i in range(len(out) // 8):
+        node = INITIAL.copy()
+        # Digest of 64 bytes, no key, leaves of 64 bytes; the node's number; inner digests of 64 bytes.
+        node[0] ^= np.uint64(64 | (64 << 32))
+        node[1] ^= np.uint64(i) | np.uint64(BUFFER << 32)
+        node[2] ^= np.uint64(64 << 8)
+        compress(node, block, 64, True, v)
+        out[8 * i : 8 * i + 8] = node
+
+
+@numba.njit(cache=True, nogil=True)
+def uniform(seed: Array, primes: Array, out: Array) -> None:
+    """SEAL's uniform polynomial uint64 [level, N] modulo int64 [level] primes, from a seed uint64 [8].
+
+    N is at least 512, so that whole buffers are used up before any word is drawn again.
+    """
+    words = np.empty(BUFFER // 8, np.uint64)
+    flat, counter = out.reshape(-1), 0
+    for start in range(0, flat.size, words.size):
+        buffer(seed, counter, flat[start : start + words.size])
+        counter += 1
+    used = words.size
+    for j in range(len(out)):
+        p, row = np.uint64(primes[j]), out[j]
+        largest = np.uint64(0xFFFFFFFFFFFFFFFF)
+        limit = largest - largest % p - np.uint64(1)
+        for k in range(row.size):
+            word = row[k]
+            while word >= limit:
+                if used == words.size:
+                    buffer(seed, counter, words)
+                    counter, used = counter + 1, 0
+                word = words[used]
+                used += 1
+            row[k] = word % p
