@@ -8,7 +8,10 @@ largest multiple of a prime are drawn again.
 import numba
 import numpy as np
 
+from he.kernels.lanes import LANES
 from intnn.arrays import Array
+from intnn.kernels.emit import emitted
+from intnn.kernels.simd import I32, I64, Builder, Value, constant, load, splat, store
 
 BUFFER = 4096
 SEED_BYTES = 64
@@ -34,6 +37,11 @@ ORDERS = np.array(
     ],
     np.int64,
 )
+
+PLACES = (
+    (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+    (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14),
+)  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
@@ -62,17 +70,54 @@ def compress(state: Array, block: Array, count: int, is_last: bool, v: Array) ->
     if is_last:
         v[14] = ~v[14]
     for r in range(12):
-        s = ORDERS[r]
-        _mix(v, 0, 4, 8, 12, block[s[0]], block[s[1]])
-        _mix(v, 1, 5, 9, 13, block[s[2]], block[s[3]])
-        _mix(v, 2, 6, 10, 14, block[s[4]], block[s[5]])
-        _mix(v, 3, 7, 11, 15, block[s[6]], block[s[7]])
-        _mix(v, 0, 5, 10, 15, block[s[8]], block[s[9]])
-        _mix(v, 1, 6, 11, 12, block[s[10]], block[s[11]])
-        _mix(v, 2, 7, 8, 13, block[s[12]], block[s[13]])
-        _mix(v, 3, 4, 9, 14, block[s[14]], block[s[15]])
+        for n in range(8):
+            a, b, c, d = PLACES[n]
+            _mix(v, a, b, c, d, block[ORDERS[r, 2 * n]], block[ORDERS[r, 2 * n + 1]])
     for i in range(8):
         state[i] ^= v[i] ^ v[8 + i]
+
+
+def _eight_nodes(b: Builder, root: Value, first: Value, out: Value) -> None:
+    """The output's nodes ``first`` to ``first`` + 7, 64 bytes each: one in every lane, all of the root's 64 bytes."""
+    words, zero = [splat(b, load(b, I64, root, 8 * i), LANES) for i in range(8)], _constant(0)
+    block = words + [zero] * 8
+    # Digest of 64 bytes, no key, leaves of 64 bytes; the node's number; inner digests of 64 bytes.
+    numbers = b.add(splat(b, first, LANES), constant(I64, list(range(LANES))))
+    state = [_constant(int(word)) for word in INITIAL]
+    state[0] = b.xor(state[0], _constant(64 | 64 << 32))
+    state[1] = b.xor(state[1], b.or_(numbers, _constant(BUFFER << 32)))
+    state[2] = b.xor(state[2], _constant(64 << 8))
+    v = state + [_constant(int(word)) for word in INITIAL]
+    v[12] = b.xor(v[12], _constant(64))
+    v[14] = b.xor(v[14], _constant(-1))
+
+    def turned(x: Value, bits: int) -> Value:
+        return b.or_(b.lshr(x, _constant(bits)), b.shl(x, _constant(64 - bits)))
+
+    def mix(i: int, j: int, k: int, m: int, x: Value, y: Value) -> None:
+        v[i] = b.add(b.add(v[i], v[j]), x)
+        v[m] = turned(b.xor(v[m], v[i]), 32)
+        v[k] = b.add(v[k], v[m])
+        v[j] = turned(b.xor(v[j], v[k]), 24)
+        v[i] = b.add(b.add(v[i], v[j]), y)
+        v[m] = turned(b.xor(v[m], v[i]), 16)
+        v[k] = b.add(v[k], v[m])
+        v[j] = turned(b.xor(v[j], v[k]), 63)
+
+    for order in ORDERS.tolist():
+        for n, places in enumerate(PLACES):
+            mix(*places, block[order[2 * n]], block[order[2 * n + 1]])
+    for i in range(8):
+        word = b.xor(state[i], b.xor(v[i], v[8 + i]))
+        for lane in range(LANES):
+            store(b, b.extract_element(word, I32(lane)), out, 64 * lane + 8 * i)
+
+
+def _constant(value: int) -> Value:
+    return constant(I64, [value] * LANES)
+
+
+eight_nodes = emitted(_eight_nodes)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -90,14 +135,8 @@ def buffer(seed: Array, counter: int, out: Array) -> None:
     compress(root, block, 136, True, v)
     block[:] = 0
     block[:8] = root
-    for i in range(len(out) // 8):
-        node = INITIAL.copy()
-        # Digest of 64 bytes, no key, leaves of 64 bytes; the node's number; inner digests of 64 bytes.
-        node[0] ^= np.uint64(64 | (64 << 32))
-        node[1] ^= np.uint64(i) | np.uint64(BUFFER << 32)
-        node[2] ^= np.uint64(64 << 8)
-        compress(node, block, 64, True, v)
-        out[8 * i : 8 * i + 8] = node
+    for i in range(0, len(out) // 8, LANES):
+        eight_nodes((root.ctypes.data, i, out[8 * i :].ctypes.data))
 
 
 @numba.njit(cache=True, nogil=True)
