@@ -17,7 +17,7 @@ from he.plan import cheapest
 from he.polynomial import TablePolynomial, plan_table
 from he.precision import fit_ckks
 from he.program import Multiply, Recorder
-from intnn import Activation, Graph, IntNetwork, LutActivation, Shape, tabulate
+from intnn import Activation, Graph, IntNetwork, LutActivation, Requantise, Shape, tabulate
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -41,10 +41,11 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
         ValueError: if `images` is not positive.
     """
     _require_options(images, security)
-    try:
-        network = tabulate(network)
-    except ValueError as refusal:
-        raise ParameterError(str(refusal)) from refusal
+    if any(isinstance(layer, Requantise) for layer in network.layers):
+        try:
+            network = tabulate(network)
+        except ValueError as refusal:
+            raise ParameterError(str(refusal)) from refusal
     plan = _exact_stages(network)
     tables = {id(s): table_polynomial(s) for s in plan if isinstance(s, LutActivation)}
 

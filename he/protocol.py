@@ -20,7 +20,7 @@ import tenseal.sealapi as sealapi
 
 from he.circuit import Circuit, Interface
 from he.engines import Engine
-from he.engines.seal import SealEngine
+from he.engines.rns import RnsEngine
 from he.messages import Kind, MessageError, open_message, seal_message
 from he.packing import PackingError
 from he.params import ParameterError, Security
@@ -172,13 +172,13 @@ class Server:
     Args:
         circuit: the compiled network.
         evaluation_keys: the bytes of `Client.evaluation_keys`.
-        engine: what evaluates; SEAL's own evaluator unless another is given.
+        engine: what evaluates; the fast engine unless another is given, such as `SealEngine`, the reference.
 
     Raises:
         MessageError: if the keys are damaged, foreign, or made for another circuit.
     """
 
-    def __init__(self, circuit: Circuit, evaluation_keys: bytes, engine: MakeEngine = SealEngine) -> None:
+    def __init__(self, circuit: Circuit, evaluation_keys: bytes, engine: MakeEngine = RnsEngine) -> None:
         fields, parts = open_message(Kind.EVALUATION_KEYS, evaluation_keys)
         _require_match(fields, "circuit", circuit.interface.digest, "circuit or parameter set")
         if len(parts) != 2:

@@ -12,8 +12,8 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
-    "intnn": {"numba", "llvmlite"},
-    "he": {"intnn", "tenseal"},
+    "intnn": {"numba", "llvmlite", "sklearn"},  # sklearn: only for those who have loaded it already
+    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard"},
     "plaintext_models": {"intnn", "torch", "sklearn", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }

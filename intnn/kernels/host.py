@@ -16,14 +16,20 @@ INSTRUCTION_SETS = (AVX512_VNNI, AVX_VNNI, AVX2, NEON_I8MM, NEON_DOTPROD, GENERI
 
 
 @cache
-def instruction_set() -> InstructionSet:
-    """The fastest one that the processor has.
+def features() -> frozenset[str]:
+    """LLVM's names of the features of the processor that Numba compiles for.
 
     Numba's own variable NUMBA_CPU_FEATURES ("+avx2,...") stands for another processor, here as in Numba's compiler.
     """
     if config.CPU_FEATURES is None:
-        return fastest(name for name, present in llvm.get_host_cpu_features().items() if present)
-    return fastest(name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+"))
+        return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+    return frozenset(name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+"))
+
+
+@cache
+def instruction_set() -> InstructionSet:
+    """The fastest one that the processor has."""
+    return fastest(features())
 
 
 def fastest(features: Iterable[str]) -> InstructionSet:

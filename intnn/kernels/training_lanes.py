@@ -8,10 +8,9 @@ in ascending order, so that what lies behind is written later, and every array h
 from collections.abc import Callable
 from typing import Any
 
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from intnn.kernels.emit import emitted
 from intnn.kernels.host import instruction_set
 from intnn.kernels.simd import I8, I32, I64, Builder, Value, clip, constant, load, splat, store, vector
 
@@ -19,16 +18,8 @@ FOLDED = 8  # int32s that `fold` adds
 
 
 def on_lanes(emit: Callable[..., None]) -> Any:
-    """A Numba function of a tuple of int64 whose instructions ``emit(builder, lanes, *numbers)`` writes."""
-
-    def typing(_context: Any, numbers: Any) -> Any:
-        def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
-            emit(builder, instruction_set().lanes, *cgutils.unpack_tuple(builder, args[0]))
-            return context.get_dummy_value()
-
-        return types.void(numbers), codegen
-
-    return intrinsic(typing)
+    """`emitted`, for a function that asks for the lanes of the processor's vectors too."""
+    return emitted(lambda builder, *numbers: emit(builder, instruction_set().lanes, *numbers))
 
 
 def copy_8(b: Builder, _lanes: int, source: Value, target: Value) -> None:
