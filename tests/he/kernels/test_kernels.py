@@ -1,0 +1,213 @@
+"""Kernels on residues: the integers of the reference, bit for bit."""
+
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he.encoding import automorphism
+from he.kernels import evaluate, reference
+from he.kernels.chain import chain
+from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
+from he.kernels.roots import bit_reversal, quotient, roots
+from he.primes import ntt_primes
+
+SIZES = st.sampled_from([16, 32, 64])
+BITS = st.lists(st.integers(20, 50), min_size=2, max_size=5)
+
+
+def primes_of(N, bits):
+    return ntt_primes(tuple(bits), N)
+
+
+@st.composite
+def chains(draw):
+    N, bits = draw(SIZES), draw(BITS)
+    primes = primes_of(N, bits)
+    return chain(N, primes), np.random.default_rng(draw(st.integers(0, 2**32)))
+
+
+def polynomial(rng, N, modulus):
+    return [int.from_bytes(rng.bytes(40), "little") % modulus for _ in range(N)]
+
+
+def residues(table, x, primes, first=0):
+    rows = np.array([[int(a) % p for a in x] for p in primes], np.uint64)
+    for j, row in enumerate(rows):
+        evaluate.forward(table.arrays, row, first + j)
+    return rows
+
+
+def coefficients(table, rows, first=0):
+    rows = rows.copy()
+    for j, row in enumerate(rows):
+        evaluate.inverse(table.arrays, row, first + j)
+    return rows
+
+
+def equals(table, rows, x, primes):
+    expected = np.array([[a % p for a in x] for p in primes], np.uint64)
+    return np.array_equal(coefficients(table, rows), expected)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from([16, 32, 64, 128]), st.integers(20, 50), st.integers(0, 2**32))
+def test_transforms_are_values_at_odd_powers_of_the_root(N, bits, seed):
+    try:
+        (prime,) = primes_of(N, [bits])
+    except ValueError:
+        return
+    table, rng = chain(N, (prime,)), np.random.default_rng(seed)
+    x = rng.integers(0, prime, N, dtype=np.uint64)
+    x[:2] = 0, prime - 1
+    y = x.copy()
+    evaluate.forward(table.arrays, y, 0)
+    assert y.tolist() == reference.forward(x.tolist(), prime)
+    evaluate.inverse(table.arrays, y, 0)
+    assert np.array_equal(y, x)
+    assert reference.inverse(reference.forward(x.tolist(), prime), prime) == x.tolist()
+
+
+@pytest.mark.parametrize("N", [2048, 4096, 8192, 16384, 32768])
+def test_large_transforms_have_single_values_right_and_invert(N):
+    (prime,) = primes_of(N, [50])
+    table, rng = chain(N, (prime,)), np.random.default_rng(N)
+    x = rng.integers(0, prime, N, dtype=np.uint64)
+    y = x.copy()
+    evaluate.forward(table.arrays, y, 0)
+    psi, order = int(roots(N, prime).forward[bit_reversal(N)[1]]), bit_reversal(N)
+    for i in (0, 1, N // 2 + 3, N - 1):
+        root, total = pow(psi, 2 * order[i] + 1, prime), 0
+        for a in reversed(x.tolist()):
+            total = (total * root + a) % prime
+        assert int(y[i]) == total
+    evaluate.inverse(table.arrays, y, 0)
+    assert np.array_equal(y, x)
+
+
+@given(chains())
+def test_products_sums_and_multiples(case):
+    table, rng = case
+    N, primes = table.N, table.primes
+    q = prod(primes)
+    a, b, c, d = (polynomial(rng, N, q) for _ in range(4))
+    x, y = (np.array([residues(table, p, primes) for p in pair]) for pair in ((a, b), (c, d)))
+    out = np.empty((3, len(primes), N), np.uint64)
+    evaluate.multiply(table.arrays, x, y, 0, out)
+    middle = [u + v for u, v in zip(reference.product(a, d), reference.product(b, c), strict=True)]
+    for rows, expected in zip(out, (reference.product(a, c), middle, reference.product(b, d)), strict=True):
+        assert equals(table, rows, expected, primes)
+    evaluate.add_rows(table.arrays, x, y, x)
+    assert equals(table, x[1], [u + v for u, v in zip(b, d, strict=True)], primes)
+
+
+@given(chains(), st.integers(1, 40))
+def test_inner_products_with_plaintexts_and_scalars(case, terms):
+    table, rng = case
+    N, primes = table.N, table.primes
+    q = prod(primes)
+    ciphertexts = [np.array([residues(table, polynomial(rng, N, q), primes) for _ in range(2)]) for _ in range(terms)]
+    plaintexts = [residues(table, polynomial(rng, N, q), primes) for _ in range(terms)]
+    stored = [np.array([[int(v) * 2**52 % p for v in row] for row, p in zip(rows, primes, strict=True)], np.uint64)
+              for rows in plaintexts]  # fmt: skip
+    addresses = [np.array([array.ctypes.data for array in arrays]) for arrays in (ciphertexts, stored)]
+    out = np.empty((2, len(primes), N), np.uint64)
+    evaluate.plain_products(table.arrays, *addresses, out)
+    moduli = np.array(primes, object)[:, None]
+    total = sum(c.astype(object) * p.astype(object) for c, p in zip(ciphertexts, plaintexts, strict=True))
+    assert np.array_equal(out.astype(object), total % moduli)
+
+    scalars = [[int(rng.integers(0, p)) for _ in range(terms)] for p in primes]
+    weights = np.array([[[w, quotient(w, p)] for w in row] for row, p in zip(scalars, primes, strict=True)], np.int64)
+    evaluate.scalar_products(table.arrays, addresses[0], weights, out)
+    total = sum(
+        c.astype(object) * np.array([row[i] for row in scalars], object)[:, None] for i, c in enumerate(ciphertexts)
+    )
+    assert np.array_equal(out.astype(object), total % moduli)
+
+
+@given(chains())
+def test_division_by_the_last_prime_rounds(case):
+    table, rng = case
+    N, primes = table.N, table.primes
+    x = polynomial(rng, N, prod(primes))
+    x[0] = 0
+    out = np.empty((len(primes) - 1, N), np.uint64)
+    evaluate.divide(table.arrays, residues(table, x, primes), len(primes) - 1, out)
+    assert equals(table, out, reference.divided(x, primes[-1]), primes[:-1])
+
+
+@settings(max_examples=30)
+@given(chains())
+def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided(case):
+    table, rng = case
+    N, primes = table.N, table.primes
+    level, special = len(primes) - 1, primes[-1]
+    data, q = primes[:-1], prod(primes[:-1])
+    x = polynomial(rng, N, q)
+    digits = np.empty((level, level + 1, N), np.uint64)
+    evaluate.decompose(table.arrays, residues(table, x, data), level, digits)
+    expected = [[reference.centred(a % p, p) for a in x] for p in data]
+    for rows, digit in zip(digits, expected, strict=True):
+        assert equals(table, rows, digit, primes)
+    key = [[polynomial(rng, N, q * special) for _ in range(2)] for _ in range(level)]
+    stored = np.array([[residues(table, p, primes) for p in pair] for pair in key])
+    stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
+    out = np.empty((2, level, N), np.uint64)
+    evaluate.switch_key(table.arrays, digits, stored, level, out)
+    for c in range(2):
+        assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
+
+
+@given(SIZES, st.integers(0, 63), st.integers(0, 2**32))
+def test_automorphisms_permute_values(N, half, seed):
+    element = (2 * half + 1) % (2 * N)
+    (prime,) = primes_of(N, [40])
+    table, rng = chain(N, (prime,)), np.random.default_rng(seed)
+    x = polynomial(rng, N, prime)
+    rows = residues(table, x, [prime])
+    out = np.empty((1, 1, N), np.uint64)
+    evaluate.permute(rows[None], automorphism(N, element), out)
+    assert equals(table, out[0], reference.turned(x, element), [prime])
+
+
+@given(chains())
+def test_extension_to_other_primes_keeps_the_centred_value(case):
+    table, rng = case
+    primes = table.primes
+    others = auxiliary_primes(table.N, primes)
+    both, q = chain(table.N, (*primes, *others)), prod(primes)
+    x = polynomial(rng, table.N, q)
+    # Within 2**-40 of one half either neighbour is right: the floats cannot tell; random values are never that close.
+    x[:4] = 0, 1, q - 1, q // 3
+    rows = np.array([[a % p for a in x] for p in primes], np.uint64)
+    out = np.empty((len(others), table.N), np.uint64)
+    extend_rows(both.arrays, extension(primes, others).arrays, rows, 0, len(primes), out)
+    assert out.tolist() == [[reference.centred(a, q) % p for a in x] for p in others]
+
+
+@settings(max_examples=25)
+@given(SIZES, st.lists(st.integers(30, 50), min_size=1, max_size=3), st.booleans(), st.integers(0, 2**32))
+def test_the_bfv_product_is_the_tensor_product_scaled_and_rounded(N, bits, is_square, seed):
+    t, rng = 65537, np.random.default_rng(seed)
+    data = primes_of(N, bits)
+    others = auxiliary_primes(N, (*data, 0))
+    table, q = chain(N, (*data, *others)), prod(data)
+    a, b = polynomial(rng, N, q), polynomial(rng, N, q)
+    c, d = (a, b) if is_square else (polynomial(rng, N, q), polynomial(rng, N, q))
+    x, y = (np.array([residues(table, p, data) for p in pair]) for pair in ((a, b), (c, d)))
+    constants, out = scaling(data, others, t), np.empty((3, len(data), N), np.uint64)
+    scaled_product(table.arrays, constants.arrays, x, y, is_square, len(data), out)
+    for rows, (u, v) in ((out[0], (a, c)), (out[2], (b, d))):
+        assert equals(table, rows, reference.scaled_product(u, v, t, data), data)
+
+
+@pytest.mark.parametrize(("N", "prime"), [(1024, (1 << 51) - 1), (1024, 12289)])
+def test_primes_that_do_not_fit_are_refused(N, prime):
+    if prime % (2 * N) == 1 and prime < 1 << 50:
+        assert roots(N, prime).prime == prime
+    else:
+        with pytest.raises(ValueError, match="`prime` must be below"):
+            roots(N, prime)
