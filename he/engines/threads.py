@@ -51,7 +51,7 @@ class _Run(Generic[V]):
             operation = self._program.operations[position]
             try:
                 value = apply(self._algebra, operation, [self._values[a] for a in arguments(operation)])
-            except BaseException as failure:  # noqa: BLE001 - handed to the caller's thread
+            except BaseException as failure:  # handed to the caller's thread
                 with self._changed:
                     self._failure = failure
                     self._changed.notify_all()

@@ -78,7 +78,7 @@ def decompose(tables: Tables, x: Array, special: int, digits: Array) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def add_half(tables: Tables, x: Array, prime: int) -> None:
-    """x + p // 2 modulo p: what `lift_centred` takes."""
+    """Add p // 2 modulo p, in place: what `lift_centred` takes."""
     p = np.uint64(tables[0][prime])
     half = p // np.uint64(2)
     for k in range(x.size):
@@ -158,7 +158,7 @@ def divide(tables: Tables, x: Array, divisor: int, out: Array) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def permute(x: Array, order: Array, out: Array) -> None:
-    """out[..., k] = x[..., order[k]] for [components, level, N]."""
+    """Entry k becomes entry order[k], in every row of [components, level, N]."""
     for c in range(x.shape[0]):
         for j in range(x.shape[1]):
             source, target = x[c, j], out[c, j]
@@ -194,7 +194,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
 
 @numba.njit(cache=True, nogil=True)
 def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, out: Array) -> None:
-    """The sum of multiples of ciphertexts; ``scalars`` is int64 [level, terms, 2], modulo every prime with its quotient."""
+    """The sum of multiples of ciphertexts; ``scalars`` int64 [level, terms, 2] are numbers with their quotients."""
     components, level, N = out.shape
     for c in range(components):
         for j in range(level):
@@ -222,7 +222,7 @@ def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None
 
 @numba.njit(cache=True, nogil=True)
 def scale_row(tables: Tables, x: Array, prime: int, w: int, quotient: int, out: Array) -> None:
-    """out = x w, one row."""
+    """Multiply one row by a constant."""
     source, target = x.ctypes.data, out.ctypes.data
     for k in range(0, 8 * x.size, 64):
         scale((source + k, target + k, w, quotient, tables[0][prime]))

@@ -1,6 +1,6 @@
 """Eight residues at a time, by 52-bit multiplication: the instructions that the kernels are made of.
 
-Residues are below 2**52 in vectors of eight 64-bit lanes; primes are below 2**50, so that sums of up to four residues fit.
+Residues are below 2**52 in vectors of eight 64-bit lanes; primes are below 2**50, so that sums of four residues fit.
 ``vpmadd52`` adds the low or the high 52 bits of a product of 52-bit numbers to a 64-bit lane. Where the processor does
 not have it, LLVM multiplies in 128 bits: the same results, more slowly.
 
@@ -91,7 +91,9 @@ def forward_2(b: Builder, x: Value, stride: Value, w: Value, quotient: Value, pr
     store(b, high, y)
 
 
-def forward_4(b: Builder, x: Value, stride: Value, w0: Value, q0: Value, w1: Value, q1: Value, w2: Value, q2: Value, prime: Value) -> None:  # fmt: skip
+def forward_4(
+    b: Builder, x: Value, stride: Value, w0: Value, q0: Value, w1: Value, q1: Value, w2: Value, q2: Value, prime: Value
+) -> None:
     """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
     p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
     two = b.add(p, p)
@@ -134,7 +136,9 @@ def _few(b: Builder, table: Value, size: int) -> Value:
     return b.shuffle_vector(few, few, constant(ir.IntType(32), [i // size for i in range(LANES)]))
 
 
-def forward_last(b: Builder, x: Value, w4: Value, q4: Value, w2: Value, q2: Value, w1: Value, q1: Value, prime: Value) -> None:  # fmt: skip
+def forward_last(
+    b: Builder, x: Value, w4: Value, q4: Value, w2: Value, q2: Value, w1: Value, q1: Value, prime: Value
+) -> None:
     """The last three stages on two neighbouring vectors, then residues below p; addresses of the tables' places."""
     (p,) = _all(b, prime)
     two = b.add(p, p)
@@ -156,7 +160,9 @@ def _gentleman_sande(
     return below(b, b.add(x, y), two), times(b, b.add(b.sub(x, y), two), w, quotient, p)
 
 
-def inverse_first(b: Builder, x: Value, w1: Value, q1: Value, w2: Value, q2: Value, w4: Value, q4: Value, prime: Value) -> None:  # fmt: skip
+def inverse_first(
+    b: Builder, x: Value, w1: Value, q1: Value, w2: Value, q2: Value, w4: Value, q4: Value, prime: Value
+) -> None:
     """The first three stages on two neighbouring vectors."""
     (p,) = _all(b, prime)
     two = b.add(p, p)
@@ -178,7 +184,9 @@ def inverse_2(b: Builder, x: Value, stride: Value, w: Value, quotient: Value, pr
     store(b, high, y)
 
 
-def inverse_4(b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value) -> None:  # fmt: skip
+def inverse_4(
+    b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
+) -> None:
     """Two stages on four vectors: w1 and w2 in the first, w0 in the second."""
     p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
     two = b.add(p, p)
@@ -216,7 +224,18 @@ def add(b: Builder, x: Value, y: Value, out: Value, prime: Value) -> None:
     store(b, below(b, b.add(load(b, WORDS, x), load(b, WORDS, y)), p), out)
 
 
-def tensor(b: Builder, c: Value, d: Value, component: Value, out: Value, out_component: Value, prime: Value, inverse: Value, r: Value, r_quotient: Value) -> None:  # fmt: skip
+def tensor(
+    b: Builder,
+    c: Value,
+    d: Value,
+    component: Value,
+    out: Value,
+    out_component: Value,
+    prime: Value,
+    inverse: Value,
+    r: Value,
+    r_quotient: Value,
+) -> None:
     """The product of c0 + c1 s and d0 + d1 s: three components. ``r`` is 2**52 modulo p."""
     p, inverse, r, r_quotient = _all(b, prime, inverse, r, r_quotient)
     zero = _constant(0)
@@ -234,9 +253,9 @@ def tensor(b: Builder, c: Value, d: Value, component: Value, out: Value, out_com
 
 
 def dot(b: Builder, x: Value, y: Value, offset: Value, count: Value, out: Value, prime: Value, inverse: Value) -> None:
-    """The sum of at most 16 products x_i y_i / 2**52 modulo p; x and y are lists of addresses, ``offset`` is added to them.
+    """Add the sum of at most 16 products x_i y_i / 2**52 modulo p to what ``out`` holds.
 
-    It is added to what ``out`` holds.
+    x and y are lists of addresses; ``offset`` is added to each.
     """
     p, inverse = _all(b, prime, inverse)
     low, high = _loop(b, count, 2, lambda i, sums: _product(b, i, sums, x, y, offset))
@@ -250,7 +269,9 @@ def _product(b: Builder, i: Value, sums: list[Value], x: Value, y: Value, offset
     return [madd(b, "l", sums[0], left, right), madd(b, "h", sums[1], left, right)]
 
 
-def combine(b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value) -> None:  # fmt: skip
+def combine(
+    b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value
+) -> None:
     """Out = sum of constants w_i times x_i; x is a list of addresses, w_i and its quotient lie ``step`` bytes apart."""
     (p,) = _all(b, prime)
     two = b.add(p, p)
@@ -279,7 +300,18 @@ def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value
     store(b, b.fptosi(total, WORDS), out)
 
 
-def extend(b: Builder, x: Value, stride: Value, factors: Value, count: Value, multiples: Value, q: Value, out: Value, prime: Value, inverse: Value) -> None:  # fmt: skip
+def extend(
+    b: Builder,
+    x: Value,
+    stride: Value,
+    factors: Value,
+    count: Value,
+    multiples: Value,
+    q: Value,
+    out: Value,
+    prime: Value,
+    inverse: Value,
+) -> None:
     """Out = sum of x_i factor_i plus multiples times q, modulo p; factors and q are stored times 2**52."""
     p, inverse, q = _all(b, prime, inverse, q)
 
@@ -294,7 +326,9 @@ def extend(b: Builder, x: Value, stride: Value, factors: Value, count: Value, mu
     store(b, reduced(b, low, high, p, inverse), out)
 
 
-def _loop(b: Builder, count: Value, sums: int, body: Callable[[Value, list[Value]], list[Value]], start: Value = None) -> list[Value]:  # fmt: skip
+def _loop(
+    b: Builder, count: Value, sums: int, body: Callable[[Value, list[Value]], list[Value]], start: Value = None
+) -> list[Value]:
     """The results of ``body`` after ``count`` rounds, each fed with those of the round before."""
     start = _constant(0) if start is None else start
     before = b.block

@@ -49,15 +49,10 @@ def roots(N: int, prime: int) -> Roots:
     if prime.bit_length() > LARGEST_PRIME_BITS or prime % (2 * N) != 1:
         raise ValueError(f"`prime` must be below 2**{LARGEST_PRIME_BITS} and 1 modulo {2 * N}, got {prime}")
     psi = least_root(N, prime)
-    tables = []
-    for root in (psi, pow(psi, -1, prime)):
-        powers = [1]
-        for _ in range(N - 1):
-            powers.append(powers[-1] * root % prime)
-        ordered = [powers[i] for i in bit_reversal(N)]
-        tables += [_array(ordered), _array([quotient(w, prime) for w in ordered])]
+    forward, inverse = (_powers(root, N, prime) for root in (psi, pow(psi, -1, prime)))
     degree = pow(N, -1, prime)
-    return Roots(N, prime, *tables, (degree, quotient(degree, prime)), -pow(prime, -1, 1 << WORD) % (1 << WORD))
+    montgomery = -pow(prime, -1, 1 << WORD) % (1 << WORD)
+    return Roots(N, prime, *forward, *inverse, (degree, quotient(degree, prime)), montgomery)
 
 
 def least_root(N: int, prime: int) -> int:
@@ -88,6 +83,15 @@ def bit_reversal(N: int) -> list[int]:
     for k in range(bits):
         result += [r + (1 << (bits - 1 - k)) for r in result]
     return result
+
+
+def _powers(root: int, N: int, prime: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first N powers in bit-reversed order, and their quotients."""
+    powers = [1]
+    for _ in range(N - 1):
+        powers.append(powers[-1] * root % prime)
+    ordered = [powers[i] for i in bit_reversal(N)]
+    return _array(ordered), _array([quotient(w, prime) for w in ordered])
 
 
 def _array(values: list[int]) -> np.ndarray:

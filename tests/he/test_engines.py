@@ -1,0 +1,124 @@
+"""Two engines, the same answers; and as many threads as wanted."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from he import ParameterError, Server, compile_exact
+from he.encoding import encode_exact
+from he.engines.rns import RnsEngine
+from he.engines.seal import SealEngine
+from he.engines.threads import run_on
+from he.program import Recorder
+from tests.he.conftest import Party
+from tests.he.networks import inputs, square_graph, table_network
+from tests.strategies import int_networks
+
+ENGINES = {"rns": RnsEngine, "rns, 1 thread": partial(RnsEngine, threads=1), "seal": SealEngine}
+
+
+def answers(party, images):
+    request = party.client.encrypt(images)
+    for make in ENGINES.values():
+        yield party.client.decrypt(Server(party.circuit, party.client.evaluation_keys, make).evaluate(request))
+
+
+def test_engines_agree(party):
+    exact = party.circuit.parameters.scheme == "bfv"
+    network = table_network() if exact else square_graph()
+    images = inputs(network, 3)
+    plain = network.logits(images)
+    for logits in answers(party, images):
+        if exact:
+            assert np.array_equal(logits, plain)
+        else:
+            assert np.abs(logits - plain).max() <= party.circuit.interface.tolerance
+
+
+@settings(max_examples=12, deadline=None)
+@given(int_networks(max_table_size=9, max_layers=3, dense_only=True, min_tables=1), st.integers(0, 2**32))
+def test_random_networks_are_exact_on_both(network, seed):
+    try:
+        circuit = compile_exact(network, images=2, security="insecure")
+    except ParameterError:  # a stage that ignores its input
+        reject()
+    domain = network.input_domain
+    images = np.random.default_rng(seed).integers(domain.lo, domain.hi + 1, (2, *network.input_shape))
+    for logits in answers(Party(circuit), images):
+        assert np.array_equal(logits, network.logits(images))
+
+
+def test_the_fast_engine_leaves_no_more_noise_than_seal(exact):
+    request = exact.client.encrypt(inputs(table_network(), 2))
+    budgets = []
+    for make in (RnsEngine, SealEngine):
+        answer = Server(exact.circuit, exact.client.evaluation_keys, make).evaluate(request)
+        budgets.append(exact.client.noise_budget(answer))
+    # SEAL rounds down to whole bits: one of them may be luck.
+    assert budgets[0] >= budgets[1] - 1
+    assert min(budgets) >= exact.circuit.output_bound - 1
+
+
+def test_threads_must_be_positive(exact):
+    with pytest.raises(ValueError, match="`threads` must lie in"):
+        Server(exact.circuit, exact.client.evaluation_keys, partial(RnsEngine, threads=0))
+
+
+def test_engines_state_their_name_and_threads(exact):
+    for make, name, threads in ((SealEngine, "seal", 1), (partial(RnsEngine, threads=3), "rns", 3)):
+        engine = Server(exact.circuit, exact.client.evaluation_keys, make).engine
+        assert (engine.name, engine.threads) == (name, threads)
+
+
+class Numbers:
+    """Programs on plain numbers, with an operation that fails where it is told to."""
+
+    def __init__(self, inputs, failing=None):
+        self._inputs, self._failing = inputs, failing
+
+    def input(self, index):
+        if index == self._failing:
+            raise ArithmeticError("as told")
+        return self._inputs[index]
+
+    def add(self, values):
+        return sum(values)
+
+    def multiply(self, a, b):
+        return a * b % 1_000_003
+
+
+@given(st.data(), st.integers(1, 5))
+def test_threads_compute_what_one_does(data, threads):
+    recorder = Recorder()
+    values = [recorder.input(i) for i in range(4)]
+    for _ in range(data.draw(st.integers(1, 30))):
+        a, b = (data.draw(st.sampled_from(values)) for _ in range(2))
+        values.append(recorder.multiply(a, b) if data.draw(st.booleans()) else recorder.add([a, b]))
+    program = recorder.program(1, values[-1])
+    numbers = [3, 5, 7, 11]
+    assert run_on(threads, program, Numbers(numbers)) == run_on(1, program, Numbers(numbers))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_fails_on_a_thread_is_raised_for_the_caller(threads):
+    recorder = Recorder()
+    total = recorder.add([recorder.input(i) for i in range(8)])
+    with pytest.raises(ArithmeticError, match="as told"):
+        run_on(threads, recorder.program(1, total), Numbers(range(8), failing=5))
+
+
+@given(st.integers(0, 2**32))
+def test_encoding_is_the_inverse_of_evaluation_at_the_slots(seed):
+    N, t = 16, 97
+    slots = np.random.default_rng(seed).integers(-48, 49, N)
+    coefficients = encode_exact(slots, t)
+    assert np.abs(coefficients).max() <= t // 2
+    psi = min(x for x in range(2, t) if pow(x, N, t) == t - 1)
+    powers = [pow(3, j, 2 * N) for j in range(N // 2)]
+    for slot, e in zip(slots, [*powers, *(2 * N - p for p in powers)], strict=True):
+        value = sum(int(c) * pow(psi, e * j, t) for j, c in enumerate(coefficients))
+        assert (value - slot) % t == 0
