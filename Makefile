@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy gpu test lint format test-slow train clean
+.PHONY: help table kernels training accuracy he gpu test lint format test-slow train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -22,6 +22,9 @@ training: $(VENV)/kernels.stamp  ## time a step of integer training beside torch
 
 accuracy: $(VENV)/table.stamp  ## train in integers from five seeds (ARGS="--network mnist-cnn --data DIR" for MNIST)
 	$(BIN)/python -m bench accuracy --json results/accuracy.json $(ARGS)
+
+he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operations, then networks
+	$(BIN)/python -m bench he --json results/he.json $(ARGS)
 
 gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
 	$(BIN)/python -m bench gpu $(ARGS)

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.cases import accuracy, kernels, table, training
+from bench.cases import he as he_case
 from bench.report import print_table, write_plot
 from bench.rows import anchors, prepare_output, write_json
-from plaintext_models import datasets
+from plaintext_models import datasets, shipped
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
 
@@ -206,6 +207,33 @@ def accuracy_command(
 
                 rows.append(accuracy.measure(name, dataset, range(seeds), epochs, report))
         accuracy.print_rows(console, rows)
+        if json is not None:
+            write_json(json, rows)
+            console.print(f"Rows written to {json}")
+
+
+@app.command("he")
+def he_command(
+    network: Annotated[list[str] | None, typer.Option(help="Shipped networks [all of the data set].")] = None,
+    dataset: Annotated[DatasetName, typer.Option(help="Images and networks to use.")] = DatasetName.digits,
+    data: Annotated[Path | None, typer.Option(help="Folder with MNIST's files (or the variable INTNN_DATA).")] = None,
+    images: Annotated[int, typer.Option(help="Images that are evaluated one by one.")] = 8,
+    threads: Annotated[list[int] | None, typer.Option(help="Of the fast engine [1, 2 and all].")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+) -> None:
+    """The fast engine beside SEAL's evaluator: operations, then networks."""
+    console, errors = Console(), Console(stderr=True)
+    with _reported(errors):
+        if json is not None:
+            prepare_output(json)
+        loaded = datasets.load(dataset.value, data)
+        names = network or [name for name in shipped.names() if name.startswith(dataset.value)]
+        for name in names:
+            shipped.load(name)  # before anything is measured
+        with errors.status("starting") as status:
+            rows = list(he_case.operations(status.update))
+            rows += he_case.networks(names, loaded, images, threads or he_case.default_threads(), status.update)
+        he_case.print_rows(console, rows)
         if json is not None:
             write_json(json, rows)
             console.print(f"Rows written to {json}")

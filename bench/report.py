@@ -131,14 +131,15 @@ def _print_details(console: Console, row: Row) -> None:
             f"approximate: {row.prediction_mismatches} of {row.n_images} encrypted images are classified otherwise "
             f"than in the clear; logits are off by at most {row.largest_logit_error:.2g}"
         )
-    console.print(f"\n[bold]{row.network}[/bold], {row.engine} engine, {row.threads} thread")
+    console.print(f"\n[bold]{row.network}[/bold], {row.engine} engine, threads: {row.threads}")
     lines = (
         verdict,
         f"accuracy in the clear on all {row.n_test_split} held-out images: {_percent(row.accuracy_plain_test_split)}",
         f"one image: encrypt {duration(row.encrypt_s)}, evaluate {duration(row.evaluate_s)}, decrypt "
         f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)}, once",
         f"evaluation: {row.evaluate_units:.0f} units of one SEAL rotation ({row.seal_rotate_ms:.2f} ms); a batch of "
-        f"{row.batch_images} images: {duration(row.batch_evaluate_s)}",
+        f"{row.batch_images} images: {duration(row.batch_evaluate_s)}; by SEAL's evaluator on one thread, one image: "
+        f"{duration(row.seal_evaluate_s)}",
         f"bytes: request {size(row.ciphertext_bytes_in)}, answer {size(row.ciphertext_bytes_out)}, evaluation keys "
         f"{size(row.evaluation_key_bytes)}; peak memory {size(row.peak_rss_bytes)}",
         *row.explanation.splitlines(),

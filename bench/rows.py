@@ -48,6 +48,7 @@ class Row:
 
     Attributes:
         evaluate_units: `evaluate_s` in units of `seal_rotate_ms`.
+        seal_evaluate_s: the same circuit and request on the reference engine, SEAL's own evaluator, on one thread.
         exact_mismatches: images with a logit that differs from the plain network's in any bit; None for CKKS.
         prediction_mismatches: images that are classified otherwise than by the plain network.
         accuracy_plain_test_split: of the plain network on the whole held-out split of `n_test_split` images.
@@ -84,6 +85,7 @@ class Row:
     peak_rss_bytes: int | None = None
     seal_rotate_ms: float | None = None
     evaluate_units: float | None = None
+    seal_evaluate_s: float | None = None
     batch_images: int | None = None
     batch_seconds_per_image: float | None = None
     batch_evaluate_s: float | None = None

@@ -26,10 +26,10 @@ def exponents(N: int) -> np.ndarray:
 
 @cache
 def automorphism(N: int, element: int) -> np.ndarray:
-    """int64 [N]: where the values of a(X**element) lie among those of a, in transformed order."""
+    """uint64 [N]: where the values of a(X**element) lie among those of a, in transformed order."""
     reversal = np.array(bit_reversal(N))
     powers = (2 * reversal + 1) * element % (2 * N)
-    return reversal[(powers - 1) // 2]
+    return reversal[(powers - 1) // 2].astype(np.uint64)  # unsigned: no index counts from the end
 
 
 def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:

@@ -77,17 +77,21 @@ class RnsEngine:
         if circuit.interface.multiplies and 0 not in relin:
             raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
         algebra = _Exact if parameters.scheme == "bfv" else _Approximate
-        self._algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
+        self.algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
 
     def evaluate(self, inputs: Sequence[bytes]) -> bytes:
         """See `Engine.evaluate`."""
         expected = self._circuit.program.inputs
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
-        algebra = self._algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)])
-        result = self._algebra.left(run_on(self.threads, self._circuit.program, algebra))
+        algebra = self.algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)])
+        result = self.algebra.left(run_on(self.threads, self._circuit.program, algebra))
         ntt = self._circuit.parameters.scheme == "ckks"
         return write_ciphertext(CiphertextArray(result, ntt, self._circuit.interface.output_scale), self._ids)
+
+    def read(self, data: bytes) -> _Value:
+        """A fresh ciphertext as a value of ``algebra``."""
+        return self.algebra.entered(self._read(0, data))
 
     def _read(self, index: int, data: bytes) -> np.ndarray:
         """The residues of an input, if it is a fresh ciphertext."""
@@ -118,6 +122,10 @@ class _Value:
     @property
     def level(self) -> int:
         return self.residues.shape[1]
+
+    def fresh(self) -> _Value:
+        """The same residues, and nothing remembered."""
+        return _Value(self.residues)
 
 
 class _Residues(Algebra[_Value]):

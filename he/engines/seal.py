@@ -43,7 +43,7 @@ class SealEngine:
         if circuit.interface.multiplies and not (self._relin and self._relin.has_key(2)):
             raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
         algebra = _BfvAlgebra if circuit.parameters.scheme == "bfv" else _CkksAlgebra
-        self._algebra = algebra(circuit, self._context, self._relin, self._galois)
+        self.algebra = algebra(circuit, self._context, self._relin, self._galois)
 
     def evaluate(self, inputs: Sequence[bytes]) -> bytes:
         """See `Engine.evaluate`."""
@@ -53,9 +53,13 @@ class SealEngine:
         ciphertexts = [from_bytes(sealapi.Ciphertext(), self._context, data) for data in inputs]
         for i, ciphertext in enumerate(ciphertexts):
             self._require_fresh(i, ciphertext)
-        result = run(self._circuit.program, self._algebra.on(ciphertexts))
+        result = run(self._circuit.program, self.algebra.on(ciphertexts))
         assert result is not None  # the compiler refuses circuits that ignore their input
         return to_bytes(result.ciphertext)
+
+    def read(self, data: bytes) -> _Value:
+        """A fresh ciphertext as a value of ``algebra``."""
+        return _Value(from_bytes(sealapi.Ciphertext(), self._context, data))
 
     def _require_fresh(self, index: int, ciphertext: Any) -> None:
         ckks = self._circuit.parameters.scheme == "ckks"
@@ -78,6 +82,10 @@ class _Value:
     def __init__(self, ciphertext: Any) -> None:
         self.ciphertext = ciphertext
         self.transformed: Any = None
+
+    def fresh(self) -> _Value:
+        """The same ciphertext, and nothing remembered."""
+        return _Value(self.ciphertext)
 
 
 # SEAL refuses to produce a transparent ciphertext, one that is zero whatever the key. A product with a plaintext of

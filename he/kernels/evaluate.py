@@ -16,7 +16,8 @@ from intnn.kernels.emit import emitted
 Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
-dot, combine, tensor = emitted(lanes.dot), emitted(lanes.combine), emitted(lanes.tensor)
+dot, combine = emitted(lanes.dot), emitted(lanes.combine)
+tensor, lift = emitted(lanes.tensor), emitted(lanes.lift)
 MAX_TERMS = 16
 forward_one, inverse_one = transform.forward, transform.inverse
 
@@ -31,14 +32,6 @@ def forward(tables: Tables, row: Array, prime: int) -> None:
 def inverse(tables: Tables, row: Array, prime: int) -> None:
     """Transform one row back, in place."""
     inverse_one(row, tables[3][prime], tables[4][prime], tables[0][prime], tables[5][prime, 0], tables[5][prime, 1])
-
-
-@numba.njit(cache=True, nogil=True)
-def reduce_row(tables: Tables, x: Array, prime: int, out: Array) -> None:
-    """Residues of another prime modulo this one."""
-    p, one = tables[0][prime], tables[8][prime]
-    for k in range(0, 8 * x.size, 64):
-        scale((x.ctypes.data + k, out.ctypes.data + k, 1, one, p))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -89,12 +82,11 @@ def add_half(tables: Tables, x: Array, prime: int) -> None:
 @numba.njit(cache=True, nogil=True)
 def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array) -> None:
     """The centred value whose sum with p // 2 is x, modulo another prime."""
-    p = np.uint64(tables[0][target])
-    shift = p - np.uint64(tables[9][source, target, 2])
-    reduce_row(tables, x, target, out)
-    for k in range(x.size):
-        value = out[k] + shift
-        out[k] = min(value, value - p)
+    p, one = tables[0][target], tables[8][target]
+    shift = p - tables[9][source, target, 2]
+    here, there = x.ctypes.data, out.ctypes.data
+    for k in range(0, 8 * x.size, 64):
+        lift((here + k, there + k, one, shift, p))
 
 
 @numba.njit(cache=True, nogil=True)

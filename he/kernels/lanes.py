@@ -211,6 +211,13 @@ def scale(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Va
     store(b, below(b, times(b, load(b, WORDS, x), w, quotient, p), p), out)
 
 
+def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Value) -> None:
+    """Store x + shift modulo p, below p, for any x < 2**52; ``one`` is the quotient of 1."""
+    p, one, shift = _all(b, prime, one, shift)
+    rest = below(b, times(b, load(b, WORDS, x), _constant(1), one, p), p)
+    store(b, below(b, b.add(rest, shift), p), out)
+
+
 def scale_difference(b: Builder, x: Value, y: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
     """Out = (x - y) w modulo p, for x and y below p."""
     p, w, quotient = _all(b, prime, w, quotient)

@@ -51,7 +51,7 @@ def centred(x: int, modulus: int) -> int:
 
 
 def divided(x: Sequence[int], divisor: int) -> Polynomial:
-    """x / divisor, every coefficient rounded to the nearest integer, halves up."""
+    """Divide by an integer, every coefficient rounded to the nearest integer, halves up."""
     return [(a + divisor // 2) // divisor for a in x]
 
 
