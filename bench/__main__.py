@@ -228,11 +228,11 @@ def he_command(
             prepare_output(json)
         loaded = datasets.load(dataset.value, data)
         names = network or [name for name in shipped.names() if name.startswith(dataset.value)]
-        for name in names:
-            shipped.load(name)  # before anything is measured
+        counts = threads or he_case.default_threads()
+        he_case.check(names, images, counts)  # before anything is measured
         with errors.status("starting") as status:
             rows = list(he_case.operations(status.update))
-            rows += he_case.networks(names, loaded, images, threads or he_case.default_threads(), status.update)
+            rows += he_case.networks(names, loaded, images, counts, status.update)
         he_case.print_rows(console, rows)
         if json is not None:
             write_json(json, rows)

@@ -109,7 +109,8 @@ def _read_ciphertext(
 ) -> tuple[CiphertextArray, int]:
     _require(len(body) >= at + _CIPHERTEXT.size, "the ciphertext is truncated")
     *parms_id, ntt, size, N, level, scale, correction = _CIPHERTEXT.unpack_from(body, at)
-    _require(N == parameters.poly_modulus_degree, f"its ring degree must be {parameters.poly_modulus_degree}, got {N}")
+    degree = parameters.poly_modulus_degree
+    _require(degree == N, f"its ring degree must be {degree}, got {N}")
     _require(size in (2, 3), f"it must have two or three polynomials, got {size}")
     _require(level in ids, f"it must have one of {sorted(ids)} primes, got {level}")
     _require(tuple(parms_id) == tuple(ids[level]), "its parameters are others")

@@ -117,8 +117,8 @@ def _operations(scheme: str, N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         unit = seal_rotate_ms()
         for i in range(REPEATS + 1):
-            for name, run in runs.items():
-                elapsed = timed(run)[0]
+            for name, action in runs.items():
+                elapsed = timed(action)[0]
                 if i:  # the first one compiles
                     seconds[name].append(elapsed)
         medians = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
@@ -143,16 +143,22 @@ def _bare(parameters: Parameters) -> Circuit:
     return Circuit(interface, program, 0.0, ())
 
 
+def check(names: Sequence[str], images: int, threads: Sequence[int]) -> None:
+    """Make sure that what is asked for can be measured.
+
+    Raises:
+        ValueError: a network is not shipped, or a count is below 1.
+    """
+    for name in names:
+        shipped.load(name)
+    if min(images, *threads) < 1:
+        raise ValueError("`--images` and `--threads` must be at least 1")
+
+
 def networks(
     names: Sequence[str], dataset: Dataset, images: int, threads: Sequence[int], report: Callable[[str], None]
 ) -> Iterator[HeRow]:
-    """Shipped networks: one image at a time on several numbers of threads, beside SEAL; then one full batch.
-
-    Raises:
-        ValueError: a count is below 1.
-    """
-    if min(images, *threads) < 1:
-        raise ValueError("`--images` and `--threads` must be at least 1")
+    """Shipped networks: one image at a time on several numbers of threads, beside SEAL; then one full batch."""
     for name in names:
         model = shipped.load(name)
         exact = isinstance(model, IntNetwork)

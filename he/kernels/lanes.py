@@ -109,8 +109,8 @@ def forward_4(
         store(b, value, place)
 
 
-# The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two and
-# four numbers for each vector, neighbours in the table.
+# The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two
+# and four numbers for each vector, neighbours in the table.
 _SPLITS = {
     4: ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
     2: ([0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]),

@@ -2,8 +2,9 @@
 
 After S. Halevi, Y. Polyakov and V. Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme" (CT-RSA
 2019): residues modulo q are extended to auxiliary primes b by their fractions in floating point, the tensor product is
-computed modulo all of them, and (t e - [t e]_q) / q, an exact division, is the product scaled by t / q and rounded. Where
-a fraction is within the floats' error of one half, a value may come out as x - q for x, which is the same ciphertext.
+computed modulo all of them, and (t e - [t e]_q) / q, an exact division, is the product scaled by t / q and rounded.
+Where a fraction is within the floats' error of one half, a value may come out as x - q for x, which is the same
+ciphertext.
 """
 
 from dataclasses import dataclass
