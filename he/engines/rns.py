@@ -233,9 +233,8 @@ class _Residues(Algebra[_Value]):
 
     def relinearise(self, a: _Value) -> _Value:
         assert self._relin is not None
-        digits = self._decomposed(a.residues[2])
         result = np.empty((2, a.level, self._N), np.uint64)
-        kernels.switch_key(self._tables, digits, self._relin, self._special, result)
+        kernels.switch_key_once(self._tables, a.residues[2], self._relin, self._special, result)
         kernels.add_rows(self._tables, result, a.residues[:2], result)
         return _Value(result)
 
@@ -264,7 +263,7 @@ class _Residues(Algebra[_Value]):
 
     def _decomposed(self, polynomial: np.ndarray) -> np.ndarray:
         level = len(polynomial)
-        digits = np.empty((level, level + 1, self._N), np.uint64)
+        digits = np.empty((level + 1, level, self._N), np.uint64)
         kernels.decompose(self._tables, polynomial, self._special, digits)
         return digits
 

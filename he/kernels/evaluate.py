@@ -16,7 +16,7 @@ from intnn.kernels.emit import emitted
 Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
-dot, combine = emitted(lanes.dot), emitted(lanes.combine)
+dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
 tensor, lift = emitted(lanes.tensor), emitted(lanes.lift)
 MAX_TERMS = 16
 forward_one, inverse_one = transform.forward, transform.inverse
@@ -52,21 +52,32 @@ def decompose(tables: Tables, x: Array, special: int, digits: Array) -> None:
         tables: `Chain.arrays`.
         x: uint64 [level, N].
         special: Index of the special prime.
-        digits: uint64 [level, level + 1, N], written; the last row of a digit is of the special prime.
+        digits: uint64 [level + 1, level, N], written: by prime, the special one last, then by digit.
     """
-    level = x.shape[0]
-    coefficients = np.empty_like(x[0])
-    for i in range(level):
-        coefficients[:] = x[i]
-        inverse(tables, coefficients, i)
-        add_half(tables, coefficients, i)
-        for j in range(level + 1):
-            prime = j if j < level else special
-            if prime == i:
-                digits[i, j] = x[i]
-            else:
-                lift_centred(tables, coefficients, i, prime, digits[i, j])
-                forward(tables, digits[i, j], prime)
+    raised = np.empty_like(x)
+    raise_digits(tables, x, raised)
+    for j in range(len(digits)):
+        digits_modulo(tables, x, raised, j if j < len(x) else special, digits[j])
+
+
+@numba.njit(cache=True, nogil=True)
+def raise_digits(tables: Tables, x: Array, out: Array) -> None:
+    """The coefficients of [level, N], plus half of their primes: what `lift_centred` takes."""
+    out[:] = x
+    for i in range(len(x)):
+        inverse(tables, out[i], i)
+        add_half(tables, out[i], i)
+
+
+@numba.njit(cache=True, nogil=True)
+def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Array) -> None:
+    """All digits modulo one prime, transformed: [level, N]."""
+    for i in range(len(x)):
+        if i == prime:
+            out[i] = x[i]
+        else:
+            lift_centred(tables, raised[i], i, prime, out[i])
+            forward(tables, out[i], prime)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -95,33 +106,46 @@ def switch_key(tables: Tables, digits: Array, key: Array, special: int, out: Arr
 
     Args:
         tables: `Chain.arrays`.
-        digits: uint64 [level, level + 1, N], see `decompose`.
+        digits: uint64 [level + 1, level, N], see `decompose`.
         key: uint64 [at least level, 2, primes, N], times 2**52.
         special: Index of the special prime.
         out: uint64 [2, level, N], written.
     """
-    level, N = digits.shape[0], digits.shape[2]
-    sums = np.zeros((level + 1, N), np.uint64)
-    x, y = np.empty(level, np.int64), np.empty(level, np.int64)
+    level, N = digits.shape[1], digits.shape[2]
+    sums = np.empty((2, level + 1, N), np.uint64)
+    for j in range(level + 1):
+        key_products(tables, digits[j], key, j if j < level else special, sums[0, j], sums[1, j])
     for c in range(2):
-        sums[:] = 0
-        for j in range(level + 1):
-            prime = j if j < level else special
-            for i in range(level):
-                x[i], y[i] = digits[i, j].ctypes.data, key[i, c, prime].ctypes.data
-            for k in range(0, 8 * N, 64):
-                dot(
-                    (
-                        x.ctypes.data,
-                        y.ctypes.data,
-                        k,
-                        level,
-                        sums[j].ctypes.data + k,
-                        tables[0][prime],
-                        tables[6][prime],
-                    )
-                )
-        divide(tables, sums, special, out[c])
+        divide(tables, sums[c], special, out[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def switch_key_once(tables: Tables, x: Array, key: Array, special: int, out: Array) -> None:
+    """`decompose` and `switch_key` for digits that nobody needs again: one prime's at a time, which stay cached."""
+    level, N = x.shape
+    raised, digits = np.empty_like(x), np.empty_like(x)
+    sums = np.empty((2, level + 1, N), np.uint64)
+    raise_digits(tables, x, raised)
+    for j in range(level + 1):
+        prime = j if j < level else special
+        digits_modulo(tables, x, raised, prime, digits)
+        key_products(tables, digits, key, prime, sums[0, j], sums[1, j])
+    for c in range(2):
+        divide(tables, sums[c], special, out[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def key_products(tables: Tables, digits: Array, key: Array, prime: int, out_0: Array, out_1: Array) -> None:
+    """The digits' inner products with both halves of a key, modulo one prime."""
+    level, N = digits.shape
+    addresses = np.empty((3, level), np.int64)
+    for i in range(level):
+        addresses[0, i], addresses[1, i] = digits[i].ctypes.data, key[i, 0, prime].ctypes.data
+        addresses[2, i] = key[i, 1, prime].ctypes.data
+    x, first, second = addresses[0].ctypes.data, out_0.ctypes.data, out_1.ctypes.data
+    y, z = x + 8 * level, x + 16 * level
+    for k in range(0, 8 * N, 64):
+        dot_pair((x, y, z, k, level, first + k, second + k, tables[0][prime], tables[6][prime]))
 
 
 @numba.njit(cache=True, nogil=True)

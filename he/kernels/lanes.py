@@ -276,6 +276,34 @@ def _product(b: Builder, i: Value, sums: list[Value], x: Value, y: Value, offset
     return [madd(b, "l", sums[0], left, right), madd(b, "h", sums[1], left, right)]
 
 
+def dot_pair(
+    b: Builder,
+    x: Value,
+    y: Value,
+    z: Value,
+    offset: Value,
+    count: Value,
+    out_y: Value,
+    out_z: Value,
+    prime: Value,
+    inverse: Value,
+) -> None:
+    """Store the sums of at most 16 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`."""
+    p, inverse = _all(b, prime, inverse)
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        place = b.shl(i, I64(3))
+        left, first, second = (load(b, WORDS, b.add(load(b, I64, b.add(table, place)), offset)) for table in (x, y, z))
+        return [
+            madd(b, part, total, left, right)
+            for total, part, right in zip(sums, "lhlh", (first, first, second, second), strict=True)
+        ]
+
+    low_y, high_y, low_z, high_z = _loop(b, count, 4, body)
+    store(b, reduced(b, low_y, high_y, p, inverse), out_y)
+    store(b, reduced(b, low_z, high_z, p, inverse), out_z)
+
+
 def combine(
     b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value
 ) -> None:

@@ -5,7 +5,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from he import compile_exact
 from intnn import FormatError, IntDomain
 from intnn.classifier import IntClassifier
 from intnn.training.plan import Convolution
@@ -80,12 +79,6 @@ def test_the_network_can_be_saved(tmp_path):
     classifier.network_.save(tmp_path / "network.npz")
     again = type(classifier.network_).load(tmp_path / "network.npz")
     assert np.array_equal(again.logits(X), classifier.decision_function(X))
-
-
-def test_wide_rescaling_has_no_encrypted_evaluation():
-    X, y = blobs()
-    with pytest.raises((TypeError, ValueError)):
-        compile_exact(small().fit(X, y).network_)
 
 
 class StopError(Exception):

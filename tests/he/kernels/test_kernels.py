@@ -147,16 +147,19 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     level, special = len(primes) - 1, primes[-1]
     data, q = primes[:-1], prod(primes[:-1])
     x = polynomial(rng, N, q)
-    digits = np.empty((level, level + 1, N), np.uint64)
+    digits = np.empty((level + 1, level, N), np.uint64)
     evaluate.decompose(table.arrays, residues(table, x, data), level, digits)
     expected = [[reference.centred(a % p, p) for a in x] for p in data]
-    for rows, digit in zip(digits, expected, strict=True):
+    for rows, digit in zip(digits.transpose(1, 0, 2), expected, strict=True):
         assert equals(table, rows, digit, primes)
     key = [[polynomial(rng, N, q * special) for _ in range(2)] for _ in range(level)]
     stored = np.array([[residues(table, p, primes) for p in pair] for pair in key])
     stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
     out = np.empty((2, level, N), np.uint64)
     evaluate.switch_key(table.arrays, digits, stored, level, out)
+    at_once = np.empty_like(out)
+    evaluate.switch_key_once(table.arrays, residues(table, x, data), stored, level, at_once)
+    assert np.array_equal(out, at_once)
     for c in range(2):
         assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
 
