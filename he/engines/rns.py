@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
@@ -20,13 +21,13 @@ import numpy as np
 
 from he.circuit import Circuit
 from he.encoding import automorphism, encode_approximate, encode_exact
-from he.engines.threads import run_on
+from he.engines.threads import Workers, run_on
 from he.kernels import evaluate as kernels
 from he.kernels.chain import Chain, chain
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.roots import LARGEST_PRIME_BITS, quotient
 from he.levels import plain_addends, plain_factors
-from he.program import Algebra, Plain, Scalar
+from he.program import Algebra, Plain, Rotate, Scalar, SwapRows
 from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
 from he.seal import SealDataError, create_context, expanded, level_ids
 from intnn.arrays import integer
@@ -76,6 +77,7 @@ class RnsEngine:
             )
         if circuit.interface.multiplies and 0 not in relin:
             raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
+        self._turns = Counter(op.args[0] for op in circuit.program.operations if isinstance(op, Rotate | SwapRows))
         algebra = _Exact if parameters.scheme == "bfv" else _Approximate
         self.algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
 
@@ -84,10 +86,14 @@ class RnsEngine:
         expected = self._circuit.program.inputs
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
-        algebra = self.algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)])
-        result = self.algebra.left(run_on(self.threads, self._circuit.program, algebra))
+        with Workers(self.threads) as workers:
+            algebra = self.algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)], workers)
+            result = self.algebra.left(run_on(workers, self._circuit.program, algebra, self._expect_turns))
         ntt = self._circuit.parameters.scheme == "ckks"
         return write_ciphertext(CiphertextArray(result, ntt, self._circuit.interface.output_scale), self._ids)
+
+    def _expect_turns(self, position: int, value: _Value) -> None:
+        value.turns = self._turns[position]
 
     def read(self, data: bytes) -> _Value:
         """A fresh ciphertext as a value of ``algebra``."""
@@ -110,14 +116,18 @@ def available_threads() -> int:
 
 
 class _Value:
-    """Residues [size, level, N] in transformed form, and their digits once a rotation has asked for them."""
+    """Residues [size, level, N] in transformed form, and their digits once a rotation has asked for them.
 
-    __slots__ = ("digits", "lock", "residues")
+    ``turns`` is the number of rotations that will, if it is known.
+    """
+
+    __slots__ = ("digits", "lock", "residues", "turns")
 
     def __init__(self, residues: np.ndarray) -> None:
         self.residues = residues
         self.digits: np.ndarray | None = None
         self.lock = Lock()  # several rotations may ask for the digits at once
+        self.turns = 0
 
     @property
     def level(self) -> int:
@@ -147,11 +157,12 @@ class _Residues(Algebra[_Value]):
         self._factors = {plain: self._factor(plain) for plain in plain_factors(program)}
         self._addends = {plain: self._addend(plain) for plain in plain_addends(program)}
         self._inputs: Sequence[Callable[[], np.ndarray]] = ()
+        self._all = Workers(1).all
 
-    def on(self, inputs: Sequence[Callable[[], np.ndarray]]) -> Algebra[_Value]:
-        """The same algebra, reading these residues when it comes to them."""
+    def on(self, inputs: Sequence[Callable[[], np.ndarray]], workers: Workers) -> Algebra[_Value]:
+        """The same algebra, reading these residues when it comes to them, and sharing its work."""
         bound = copy(self)
-        bound._inputs = inputs
+        bound._inputs, bound._all = inputs, workers.all
         return bound
 
     def _make_chain(self) -> Chain:
@@ -233,10 +244,29 @@ class _Residues(Algebra[_Value]):
 
     def relinearise(self, a: _Value) -> _Value:
         assert self._relin is not None
-        result = np.empty((2, a.level, self._N), np.uint64)
-        kernels.switch_key_once(self._tables, a.residues[2], self._relin, self._special, result)
+        result = self._switched(a.residues[2], self._relin)
         kernels.add_rows(self._tables, result, a.residues[:2], result)
         return _Value(result)
+
+    def _switched(self, x: np.ndarray, key: np.ndarray) -> np.ndarray:
+        """A polynomial's digits times a key, divided by the special prime: one prime's digits at a time."""
+        level, primes = len(x), [*range(len(x)), self._special]
+        raised, sums = np.empty_like(x), np.empty((2, level + 1, self._N), np.uint64)
+        self._all([partial(kernels.raise_digit, self._tables, x[i], i, raised[i]) for i in range(level)])
+        self._all(
+            [
+                partial(kernels.switch_modulo, self._tables, x, raised, key, prime, *sums[:, j])
+                for j, prime in enumerate(primes)
+            ]
+        )
+        return self._divided(sums, self._special)
+
+    def _divided(self, rows: np.ndarray, divisor: int) -> np.ndarray:
+        """Polynomials [n, level + 1, N] by the prime of their last rows; they are overwritten."""
+        result = np.empty((len(rows), rows.shape[1] - 1, self._N), np.uint64)
+        pairs = zip(rows, result, strict=True)
+        self._all([partial(kernels.divide, self._tables, x, divisor, out) for x, out in pairs])
+        return result
 
     def rotate(self, a: _Value, step: int) -> _Value:
         return self._turned(a, self._circuit.parameters.galois_element(step))
@@ -245,27 +275,24 @@ class _Residues(Algebra[_Value]):
         return self._turned(a, 2 * self._N - 1)
 
     def rescale(self, a: _Value) -> _Value:
-        result = np.empty((len(a.residues), a.level - 1, self._N), np.uint64)
-        for component, out in zip(a.residues, result, strict=True):
-            kernels.divide(self._tables, component.copy(), a.level - 1, out)
-        return _Value(result)
+        return _Value(self._divided(a.residues.copy(), a.level - 1))
 
     def _turned(self, a: _Value, element: int) -> _Value:
-        with a.lock:
-            if a.digits is None:
-                a.digits = self._decomposed(a.residues[1])
-        switched = np.empty_like(a.residues)
-        kernels.switch_key(self._tables, a.digits, self._galois[element], self._special, switched)
+        key = self._galois[element]
+        if a.turns == 1:  # nobody else will want its digits
+            switched = self._switched(a.residues[1], key)
+        else:
+            with a.lock:  # in one piece: whoever holds it must not take up other tasks, which may want it too
+                if a.digits is None:
+                    digits = np.empty((a.level + 1, a.level, self._N), np.uint64)
+                    kernels.decompose(self._tables, a.residues[1], self._special, digits)
+                    a.digits = digits
+            switched = np.empty_like(a.residues)
+            kernels.switch_key(self._tables, a.digits, key, self._special, switched)
         kernels.add_rows(self._tables, switched[:1], a.residues[:1], switched[:1])
         result = np.empty_like(switched)
         kernels.permute(switched, self._orders[element], result)
         return _Value(result)
-
-    def _decomposed(self, polynomial: np.ndarray) -> np.ndarray:
-        level = len(polynomial)
-        digits = np.empty((level + 1, level, self._N), np.uint64)
-        kernels.decompose(self._tables, polynomial, self._special, digits)
-        return digits
 
 
 def _of_one_size(values: Sequence[_Value]) -> list[np.ndarray]:
@@ -360,7 +387,7 @@ class _Exact(_Residues):
         constants = scaling(self._primes[: a.level], self._auxiliary[: a.level + 1], self._t)
         result = np.empty((3, a.level, self._N), np.uint64)
         start = len(self._circuit.parameters.primes)
-        scaled_product(self._tables, constants.arrays, a.residues, b.residues, a is b, start, result)
+        scaled_product(self._tables, constants.arrays, a.residues, b.residues, start, result, self._all)
         return _Value(result)
 
     def switch_modulus(self, a: _Value) -> _Value:

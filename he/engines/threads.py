@@ -1,30 +1,116 @@
-"""A program's operations on several threads: each as soon as what it reads is there."""
+"""A program's operations on several threads: each as soon as what it reads is there, and large ones in parts."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from he.program import Algebra, Program, apply, arguments
 
 V = TypeVar("V")
+Task = Callable[[], object]
 
 
-def run_on(threads: int, program: Program, algebra: Algebra[V]) -> V:
+class Workers:
+    """Threads that share one list of tasks; whoever waits for tasks works on them.
+
+    Used as a context, in which there are ``threads`` - 1 helpers beside the caller.
+
+    Args:
+        threads: at least 1.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._tasks: deque[Task] = deque()
+        self._changed = threading.Condition()
+        self._open = False
+
+    def __enter__(self) -> Workers:
+        self._open = True
+        self._helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self.threads - 1)]
+        for helper in self._helpers:
+            helper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+        for helper in self._helpers:
+            helper.join()
+
+    def all(self, parts: Sequence[Task]) -> None:
+        """Do all of them, in any order; then return, or raise what the first one that failed raised."""
+        if self.threads == 1:
+            for part in parts:
+                part()
+            return
+        left, failures = len(parts), []
+
+        def counted(part: Task) -> None:
+            nonlocal left
+            try:
+                part()
+            except BaseException as failure:
+                failures.append(failure)
+            with self._changed:
+                left -= 1
+                self._changed.notify_all()
+
+        with self._changed:
+            # On the right, where tasks are taken: parts of what has begun come before what has not.
+            self._tasks.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
+            self._changed.notify_all()
+        self.until(lambda: left == 0)
+        if failures:
+            raise failures[0]
+
+    def later(self, task: Task) -> None:
+        """Leave a task, which must not fail, to whoever is free."""
+        with self._changed:
+            self._tasks.appendleft(task)
+            self._changed.notify_all()
+
+    def until(self, is_over: Callable[[], bool]) -> None:
+        """Work until then; tasks make it true."""
+        while True:
+            with self._changed:
+                while not self._tasks and not is_over():
+                    self._changed.wait()
+                if is_over():
+                    return
+                task = self._tasks.pop()
+            task()
+
+    def _help(self) -> None:
+        self.until(lambda: not self._open)
+
+
+def run_on(
+    workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None] = lambda *_: None
+) -> V:
     """`he.program.run` with independent operations side by side; the same result.
 
     The algebra's operations may be called from several threads at once, and gain by it where they release the GIL.
+
+    Args:
+        workers: who evaluate.
+        program: what.
+        algebra: on what values.
+        made: told of every value, with its position in the program, before anything reads it.
     """
-    return _Run(program, algebra).on(threads)
+    return _Run(workers, program, algebra, made).result()
 
 
 class _Run(Generic[V]):
-    def __init__(self, program: Program, algebra: Algebra[V]) -> None:
-        self._program, self._algebra = program, algebra
+    def __init__(self, workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None]) -> None:
+        self._workers, self._program, self._algebra, self._made = workers, program, algebra, made
         self._values: dict[int, V] = {}
         self._failure: BaseException | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         operations = program.operations
         self._waits = [len(set(arguments(operation))) for operation in operations]
         self._readers: list[list[int]] = [[] for _ in operations]
@@ -32,51 +118,42 @@ class _Run(Generic[V]):
             for a in set(arguments(operation)):
                 self._readers[a].append(position)
         self._unread = [len(readers) for readers in self._readers]
-        self._ready = deque(i for i, count in enumerate(self._waits) if count == 0)
         self._left = len(operations)
 
-    def on(self, threads: int) -> V:
-        helpers = [threading.Thread(target=self._work, daemon=True) for _ in range(threads - 1)]
-        for helper in helpers:
-            helper.start()
-        self._work()
-        for helper in helpers:
-            helper.join()
+    def result(self) -> V:
+        for position, count in enumerate(list(self._waits)):
+            if count == 0:
+                self._begin(position)
+        self._workers.until(lambda: self._left == 0)
         if self._failure is not None:
             raise self._failure
         return self._values[self._program.output]
 
-    def _work(self) -> None:
-        while (position := self._next()) is not None:
-            operation = self._program.operations[position]
+    def _begin(self, position: int) -> None:
+        self._workers.later(lambda: self._evaluate(position))
+
+    def _evaluate(self, position: int) -> None:
+        operation = self._program.operations[position]
+        if self._failure is None:
             try:
                 value = apply(self._algebra, operation, [self._values[a] for a in arguments(operation)])
-            except BaseException as failure:  # handed to the caller's thread
-                with self._changed:
-                    self._failure = failure
-                    self._changed.notify_all()
-                return
-            self._done(position, value)
-
-    def _next(self) -> int | None:
-        """An operation that can begin; None when there is nothing left to begin."""
-        with self._changed:
-            while not self._ready:
-                if self._left == 0 or self._failure is not None:
-                    return None
-                self._changed.wait()
-            return None if self._failure is not None else self._ready.popleft()
-
-    def _done(self, position: int, value: V) -> None:
-        with self._changed:
-            self._values[position] = value
-            self._left -= 1
+                self._made(position, value)
+                self._values[position] = value
+            except BaseException as failure:  # for the caller's thread; what is left is skipped
+                self._failure = failure
+        with self._lock:
+            ready = []
             for reader in self._readers[position]:
                 self._waits[reader] -= 1
                 if self._waits[reader] == 0:
-                    self._ready.append(reader)
-            for a in {*arguments(self._program.operations[position]), position}:
+                    ready.append(reader)
+            for a in {*arguments(operation), position}:
                 self._unread[a] -= a != position
                 if self._unread[a] == 0 and a != self._program.output:
                     self._values.pop(a, None)
-            self._changed.notify_all()
+        for reader in ready:
+            self._begin(reader)
+        with self._lock:
+            self._left -= 1
+        if self._left == 0:
+            self._workers.later(lambda: None)  # wakes whoever waits for the end

@@ -55,18 +55,18 @@ def decompose(tables: Tables, x: Array, special: int, digits: Array) -> None:
         digits: uint64 [level + 1, level, N], written: by prime, the special one last, then by digit.
     """
     raised = np.empty_like(x)
-    raise_digits(tables, x, raised)
+    for i in range(len(x)):
+        raise_digit(tables, x[i], i, raised[i])
     for j in range(len(digits)):
         digits_modulo(tables, x, raised, j if j < len(x) else special, digits[j])
 
 
 @numba.njit(cache=True, nogil=True)
-def raise_digits(tables: Tables, x: Array, out: Array) -> None:
-    """The coefficients of [level, N], plus half of their primes: what `lift_centred` takes."""
+def raise_digit(tables: Tables, x: Array, prime: int, out: Array) -> None:
+    """The coefficients of one row, plus half of its prime: what `lift_centred` takes."""
     out[:] = x
-    for i in range(len(x)):
-        inverse(tables, out[i], i)
-        add_half(tables, out[i], i)
+    inverse(tables, out, prime)
+    add_half(tables, out, prime)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -120,18 +120,11 @@ def switch_key(tables: Tables, digits: Array, key: Array, special: int, out: Arr
 
 
 @numba.njit(cache=True, nogil=True)
-def switch_key_once(tables: Tables, x: Array, key: Array, special: int, out: Array) -> None:
-    """`decompose` and `switch_key` for digits that nobody needs again: one prime's at a time, which stay cached."""
-    level, N = x.shape
-    raised, digits = np.empty_like(x), np.empty_like(x)
-    sums = np.empty((2, level + 1, N), np.uint64)
-    raise_digits(tables, x, raised)
-    for j in range(level + 1):
-        prime = j if j < level else special
-        digits_modulo(tables, x, raised, prime, digits)
-        key_products(tables, digits, key, prime, sums[0, j], sums[1, j])
-    for c in range(2):
-        divide(tables, sums[c], special, out[c])
+def switch_modulo(tables: Tables, x: Array, raised: Array, key: Array, prime: int, out_0: Array, out_1: Array) -> None:
+    """`digits_modulo` and `key_products` in one, for digits that nobody needs again."""
+    digits = np.empty_like(x)
+    digits_modulo(tables, x, raised, prime, digits)
+    key_products(tables, digits, key, prime, out_0, out_1)
 
 
 @numba.njit(cache=True, nogil=True)

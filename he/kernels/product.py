@@ -7,8 +7,9 @@ Where a fraction is within the floats' error of one half, a value may come out a
 ciphertext.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import prod
 
 import numba
@@ -127,58 +128,82 @@ def extend_rows(tables: Tables, constants: Tables, x: Array, source: int, target
 
 
 @numba.njit(cache=True, nogil=True)
-def extended(tables: Tables, constants: Tables, x: Array, auxiliary: int) -> Array:
-    """Both polynomials of a ciphertext modulo the auxiliary primes, transformed: [2, level + 1, N]."""
-    level, N = x.shape[1], x.shape[2]
-    out = np.empty((2, level + 1, N), np.uint64)
-    coefficients = np.empty((level, N), np.uint64)
-    for c in range(2):
-        coefficients[:] = x[c]
-        for i in range(level):
-            inverse(tables, coefficients[i], i)
-        extend_rows(tables, constants, coefficients, 0, auxiliary, out[c])
-        for j in range(level + 1):
-            forward(tables, out[c, j], auxiliary + j)
-    return out
+def extended(tables: Tables, constants: Tables, x: Array, auxiliary: int, out: Array) -> None:
+    """A polynomial uint64 [level, N] modulo the auxiliary primes, both transformed: to [level + 1, N]."""
+    coefficients = x.copy()
+    for i in range(len(x)):
+        inverse(tables, coefficients[i], i)
+    extend_rows(tables, constants, coefficients, 0, auxiliary, out)
+    for j in range(len(out)):
+        forward(tables, out[j], auxiliary + j)
 
 
 @numba.njit(cache=True, nogil=True)
-def scaled_product(
-    tables: Tables, constants: Tables, x: Array, y: Array, square: bool, auxiliary: int, out: Array
-) -> None:
-    """The product of two BFV ciphertexts, transformed.
+def scaled(tables: Tables, constants: Tables, low: Array, high: Array, auxiliary: int) -> None:
+    """One polynomial of the tensor product, times t / q and rounded.
 
     Args:
         tables: `Chain.arrays` of the data primes, the special one and the auxiliary ones.
         constants: `Scaling.arrays`.
-        x: uint64 [2, level, N].
-        y: The same.
-        square: Whether y is x.
+        low: uint64 [level, N], modulo the data primes; overwritten with the result. Transformed, before and after.
+        high: uint64 [level + 1, N], modulo the auxiliary primes, transformed; overwritten.
         auxiliary: Index of the first auxiliary prime.
-        out: uint64 [3, level, N], written.
     """
     up, down, plain, quotients = constants
-    level, N = x.shape[1], x.shape[2]
-    x_aux = extended(tables, up, x, auxiliary)
-    y_aux = x_aux if square else extended(tables, up, y, auxiliary)
-    product = np.empty((3, level + 1, N), np.uint64)
-    multiply(tables, x, y, 0, out)
-    multiply(tables, x_aux, y_aux, auxiliary, product)
+    level, N = low.shape
     rest = np.empty((level + 1, N), np.uint64)
-    for c in range(3):
-        for i in range(level):
-            row, p = out[c, i], tables[0][i]
-            inverse(tables, row, i)
-            for k in range(0, 8 * N, 64):
-                scale((row.ctypes.data + k, row.ctypes.data + k, plain[i, 0], plain[i, 1], p))
-        extend_rows(tables, up, out[c], 0, auxiliary, rest)
-        for j in range(level + 1):
-            row, p = product[c, j], tables[0][auxiliary + j]
-            inverse(tables, row, auxiliary + j)
-            here, w = row.ctypes.data, rest[j].ctypes.data
-            for k in range(0, 8 * N, 64):
-                scale((here + k, here + k, plain[level + j, 0], plain[level + j, 1], p))
-                scale_difference((here + k, w + k, here + k, quotients[j, 0], quotients[j, 1], p))
-        extend_rows(tables, down, product[c], auxiliary, 0, out[c])
-        for i in range(level):
-            forward(tables, out[c, i], i)
+    for i in range(level):
+        inverse(tables, low[i], i)
+        here, p = low[i].ctypes.data, tables[0][i]
+        for k in range(0, 8 * N, 64):
+            scale((here + k, here + k, plain[i, 0], plain[i, 1], p))
+    extend_rows(tables, up, low, 0, auxiliary, rest)
+    for j in range(level + 1):
+        inverse(tables, high[j], auxiliary + j)
+        here, there, p = high[j].ctypes.data, rest[j].ctypes.data, tables[0][auxiliary + j]
+        for k in range(0, 8 * N, 64):
+            scale((here + k, here + k, plain[level + j, 0], plain[level + j, 1], p))
+            scale_difference((here + k, there + k, here + k, quotients[j, 0], quotients[j, 1], p))
+    extend_rows(tables, down, high, auxiliary, 0, low)
+    for i in range(level):
+        forward(tables, low[i], i)
+
+
+def scaled_product(
+    tables: Tables,
+    constants: Tables,
+    x: Array,
+    y: Array,
+    auxiliary: int,
+    out: Array,
+    do_all: Callable[[list[Callable[[], object]]], object],
+) -> None:
+    """The product of two BFV ciphertexts, transformed; a square if y is x.
+
+    Args:
+        tables: As for `scaled`.
+        constants: As for `scaled`.
+        x: uint64 [2, level, N].
+        y: The same.
+        auxiliary: Index of the first auxiliary prime.
+        out: uint64 [3, level, N], written.
+        do_all: Does independent parts of the work, in any order.
+    """
+    _, level, N = x.shape
+    operands = [x] if y is x else [x, y]
+    raised = [np.empty((2, level + 1, N), np.uint64) for _ in operands]
+    product = np.empty((3, level + 1, N), np.uint64)
+    do_all(
+        [
+            partial(extended, tables, constants[0], operand[c], auxiliary, high[c])
+            for operand, high in zip(operands, raised, strict=True)
+            for c in range(2)
+        ]
+    )
+    do_all(
+        [
+            partial(multiply, tables, x, y, 0, out),
+            partial(multiply, tables, raised[0], raised[-1], auxiliary, product),
+        ]
+    )
+    do_all([partial(scaled, tables, constants, out[c], product[c], auxiliary) for c in range(3)])

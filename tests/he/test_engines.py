@@ -11,8 +11,8 @@ from he import ParameterError, Server, compile_exact
 from he.encoding import encode_exact
 from he.engines.rns import RnsEngine
 from he.engines.seal import SealEngine
-from he.engines.threads import run_on
-from he.program import Recorder
+from he.engines.threads import Workers, run_on
+from he.program import Recorder, run
 from tests.he.conftest import Party
 from tests.he.networks import inputs, square_graph, table_network
 from tests.strategies import int_networks
@@ -100,15 +100,33 @@ def test_threads_compute_what_one_does(data, threads):
         values.append(recorder.multiply(a, b) if data.draw(st.booleans()) else recorder.add([a, b]))
     program = recorder.program(1, values[-1])
     numbers = [3, 5, 7, 11]
-    assert run_on(threads, program, Numbers(numbers)) == run_on(1, program, Numbers(numbers))
+    made = {}
+    with Workers(threads) as workers:
+        result = run_on(workers, program, Numbers(numbers), made.__setitem__)
+    assert result == run(program, Numbers(numbers)) == made[program.output]
+    assert sorted(made) == list(range(len(program.operations)))
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_what_fails_on_a_thread_is_raised_for_the_caller(threads):
     recorder = Recorder()
     total = recorder.add([recorder.input(i) for i in range(8)])
-    with pytest.raises(ArithmeticError, match="as told"):
-        run_on(threads, recorder.program(1, total), Numbers(range(8), failing=5))
+    with pytest.raises(ArithmeticError, match="as told"), Workers(threads) as workers:
+        run_on(workers, recorder.program(1, total), Numbers(range(8), failing=5))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_parts_of_parts_are_all_done_and_failures_are_raised(threads):
+    done = []
+
+    def part(i, workers):
+        workers.all([lambda k=k: done.append((i, k)) for k in range(7)])
+
+    with Workers(threads) as workers:
+        workers.all([lambda i=i: part(i, workers) for i in range(11)])
+        assert sorted(done) == [(i, k) for i in range(11) for k in range(7)]
+        with pytest.raises(ZeroDivisionError):
+            workers.all([lambda: 1 // 0, lambda: None])
 
 
 @given(st.integers(0, 2**32))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.encoding import automorphism
+from he.engines.threads import Workers
 from he.kernels import evaluate, reference
 from he.kernels.chain import chain
 from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
@@ -157,9 +158,14 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
     out = np.empty((2, level, N), np.uint64)
     evaluate.switch_key(table.arrays, digits, stored, level, out)
-    at_once = np.empty_like(out)
-    evaluate.switch_key_once(table.arrays, residues(table, x, data), stored, level, at_once)
-    assert np.array_equal(out, at_once)
+    rows, raised = residues(table, x, data), np.empty((level, N), np.uint64)
+    for i in range(level):
+        evaluate.raise_digit(table.arrays, rows[i], i, raised[i])
+    one, other = np.empty((2, 2, level + 1, N), np.uint64)
+    for j in range(level + 1):
+        evaluate.switch_modulo(table.arrays, rows, raised, stored, j, *one[:, j])
+        evaluate.key_products(table.arrays, digits[j], stored, j, *other[:, j])
+    assert np.array_equal(one, other)
     for c in range(2):
         assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
 
@@ -202,7 +208,8 @@ def test_the_bfv_product_is_the_tensor_product_scaled_and_rounded(N, bits, is_sq
     c, d = (a, b) if is_square else (polynomial(rng, N, q), polynomial(rng, N, q))
     x, y = (np.array([residues(table, p, data) for p in pair]) for pair in ((a, b), (c, d)))
     constants, out = scaling(data, others, t), np.empty((3, len(data), N), np.uint64)
-    scaled_product(table.arrays, constants.arrays, x, y, is_square, len(data), out)
+    workers = Workers(1)
+    scaled_product(table.arrays, constants.arrays, x, x if is_square else y, len(data), out, workers.all)
     for rows, (u, v) in ((out[0], (a, c)), (out[2], (b, d))):
         assert equals(table, rows, reference.scaled_product(u, v, t, data), data)
 
