@@ -115,5 +115,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             weight_decay=0.5,
             augment=RandomAffine(degrees=8, zoom=0.08, shear=0.08, shift=1),
         ),
+        # The network that other toolkits are compared on.
+        "mnist-small-cnn": Recipe(
+            "mnist",
+            partial(cnn, channels=4, kernel=7, stride=3, hidden=(64,), activation="square"),
+            epochs=30,
+            learning_rate=4e-3,
+            weight_decay=0.5,
+            augment=RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=1),
+        ),
     }
 )
