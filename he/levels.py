@@ -1,30 +1,21 @@
-"""Where a program drops primes of its modulus.
+"""Where a BFV program drops primes of its modulus.
 
-A smaller modulus makes every later operation cheaper. BFV drops a prime as soon as the noise bound allows it for almost
-nothing; CKKS rescales after every product, which is what keeps its scale in place. Operands of one operation are
-brought to a common level, and every plain operand is told the level and scale at which it is to be encoded.
+A smaller modulus makes every later operation cheaper, so a prime goes as soon as the noise bound allows it for almost
+nothing. Operands of one operation are brought to a common level, and every plain operand is told the level at which it
+is to be encoded. What CKKS does is in `he.scales`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
 from he.noise import BfvNoise, BfvNoiseAlgebra
-from he.params import ParameterError, Parameters
+from he.params import Parameters
 from he.program import (
-    Add,
     AddPlain,
-    Input,
-    Multiply,
     Operation,
     Plain,
     PlainDot,
     Program,
     Recorder,
-    Relinearise,
-    Scalar,
-    ScalarDot,
     apply,
     arguments,
     placed,
@@ -73,68 +64,6 @@ def _place_bfv_operands(operation: Operation, level: int) -> Operation:
         case AddPlain(args, plain):
             return AddPlain(args, placed(plain, level))
     return operation
-
-
-@dataclass(frozen=True)
-class _Ckks:
-    position: int
-    level: int
-    scale: float
-
-
-def place_ckks(program: Program, parameters: Parameters) -> Program:
-    """The program with rescalings, and every operand's level and scale.
-
-    The output is lowered to the last level, so that it travels as one prime.
-
-    Raises:
-        ParameterError: if the chain has too few primes for the program's depth.
-    """
-    assert parameters.scale_bits is not None
-    recorder, nominal = Recorder(program.plaintexts), 2.0**parameters.scale_bits
-    known: dict[int, _Ckks] = {}
-
-    def lower(value: _Ckks, level: int) -> _Ckks:
-        while value.level > level:
-            value = replace(value, position=recorder.switch_modulus(value.position), level=value.level - 1)
-        return value
-
-    def rescale(value: _Ckks) -> _Ckks:
-        if value.level < 2:
-            raise ParameterError(f"the program is deeper than the {parameters.levels} data primes of {parameters}")
-        scale = value.scale / parameters.primes[value.level - 1]
-        return _Ckks(recorder.rescale(value.position), value.level - 1, scale)
-
-    for index, operation in enumerate(program.operations):
-        operands = [known[a] for a in arguments(operation)]
-        level = min((v.level for v in operands), default=parameters.levels)
-        operands = [lower(v, level) for v in operands]
-        scale = operands[0].scale if operands else nominal
-        prime = float(parameters.primes[level - 1])
-        match operation:
-            case Input():
-                pass
-            case PlainDot(args, plains):
-                # Encoded at the scale of the prime that is about to be dropped: the scale of the value does not change.
-                operation, scale = PlainDot(args, tuple(placed(p, level, prime) for p in plains)), scale * prime
-            case ScalarDot():
-                # Powers of x arrive at slightly different scales; every term is brought to nominal * prime.
-                operation, scale = _place_scalars(operation, [v.scale for v in operands], level, nominal * prime)
-            case AddPlain(args, plain):
-                operation = AddPlain(args, placed(plain, level, scale))
-            case Multiply():
-                scale = operands[0].scale * operands[1].scale
-            case Add() if any(v.scale != scale for v in operands):
-                raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
-        value = _Ckks(apply(recorder, operation, [v.position for v in operands]), level, scale)
-        known[index] = rescale(value) if isinstance(operation, PlainDot | ScalarDot | Relinearise) else value
-    output = lower(known[program.output], 1)
-    return recorder.program(program.slots, output.position)
-
-
-def _place_scalars(operation: ScalarDot, scales: Sequence[float], level: int, target: float) -> tuple[ScalarDot, float]:
-    scalars = tuple(Scalar(s.value, level, target / scale) for s, scale in zip(operation.scalars, scales, strict=True))
-    return ScalarDot(operation.args, scalars, Scalar(operation.constant.value, level, target)), target
 
 
 def plain_factors(program: Program) -> frozenset[Plain]:
