@@ -43,13 +43,18 @@ def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
     return np.where(coefficients > t // 2, coefficients - t, coefficients)
 
 
-def encode_approximate(slots: np.ndarray, scale: float) -> list[int]:
-    """Coefficients of the real polynomial with these slots, float64 [N / 2], times ``scale``, rounded."""
+def encode_approximate(slots: np.ndarray, scale: float) -> np.ndarray:
+    """Coefficients [N] of the real polynomial with these slots, float64 [N / 2], times ``scale``, rounded.
+
+    int64 where they fit, else Python's integers.
+    """
     N = 2 * len(slots)
     values = np.empty(N)
     places = (exponents(N) - 1) // 2
     values[places[: N // 2]] = slots
     values[places[N // 2 :]] = slots  # conjugates, and slots are real
     twist = np.exp(-1j * np.pi * np.arange(N) / N)
-    coefficients = (twist * np.fft.fft(values)).real / N * scale
-    return [int(c) for c in np.rint(coefficients).tolist()]
+    coefficients = np.rint((twist * np.fft.fft(values)).real / N * scale)
+    if np.abs(coefficients).max() < 2.0**62:
+        return coefficients.astype(np.int64)
+    return np.array([int(c) for c in coefficients.tolist()], object)

@@ -177,7 +177,7 @@ class _Residues(Algebra[_Value]):
         """A value as a ciphertext's residues."""
 
     @abstractmethod
-    def _coefficients(self, plain: Plain) -> list[int]:
+    def _coefficients(self, plain: Plain) -> np.ndarray:
         """The polynomial that a packed plaintext multiplies with."""
 
     @abstractmethod
@@ -201,10 +201,11 @@ class _Residues(Algebra[_Value]):
                 kernels.scale_row(self._tables, residues[*place, j], j, w, w_quotient, result[*place, j])
         return result
 
-    def _transformed(self, coefficients: Sequence[int], level: int) -> np.ndarray:
+    def _transformed(self, coefficients: np.ndarray, level: int) -> np.ndarray:
+        """Integers [N], int64 or Python's, modulo the primes of a level."""
         rows = np.empty((level, self._N), np.uint64)
         for j, prime in enumerate(self._primes[:level]):
-            rows[j] = np.array([c % prime for c in coefficients], np.uint64)
+            rows[j] = coefficients % prime
             kernels.forward(self._tables, rows[j], j)
         return rows
 
@@ -319,7 +320,7 @@ class _Approximate(_Residues):
     def left(self, value: _Value) -> np.ndarray:
         return value.residues
 
-    def _coefficients(self, plain: Plain) -> list[int]:
+    def _coefficients(self, plain: Plain) -> np.ndarray:
         return encode_approximate(self._circuit.program.plaintexts[plain.index], plain.scale)
 
     def _addend(self, plain: Plain) -> np.ndarray:
@@ -364,12 +365,13 @@ class _Exact(_Residues):
         assert self._circuit.parameters.plain_modulus is not None
         return self._circuit.parameters.plain_modulus
 
-    def _coefficients(self, plain: Plain) -> list[int]:
-        return encode_exact(self._circuit.program.plaintexts[plain.index], self._t).tolist()
+    def _coefficients(self, plain: Plain) -> np.ndarray:
+        return encode_exact(self._circuit.program.plaintexts[plain.index], self._t)
 
     def _addend(self, plain: Plain) -> np.ndarray:
         q = int(np.prod([int(p) for p in self._primes[: plain.level]], dtype=object))
-        return self._transformed([self._lifted(c, q) for c in self._coefficients(plain)], plain.level)
+        lifted = [self._lifted(c, q) for c in self._coefficients(plain).tolist()]
+        return self._transformed(np.array(lifted, object), plain.level)
 
     def _lifted(self, value: int, q: int) -> int:
         """round(value q / t): what a plain value is in a ciphertext."""
