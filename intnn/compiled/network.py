@@ -120,10 +120,13 @@ class CompiledNetwork:
             raise ValueError(
                 f"`y` must be a contiguous int64 array of shape {(batch, self.classes)}, got {y.dtype} {y.shape}"
             )
-        arguments = self.program.words, x.reshape(batch, -1), y
-        types = tuple(map(numba.typeof, arguments))
-        kernel.run.compile(types)
-        return partial(kernel.run.overloads[types].entry_point, *arguments)
+        rows = x.reshape(batch, -1)
+        if batch > 1:
+            return _Bound(kernel.run, (self.program.words, rows, y), ())
+        run_at = kernel.run_unsigned_at if x.dtype == np.uint8 else kernel.run_signed_at
+        words = self.program.words
+        numbers = (words.ctypes.data, words.size, rows.ctypes.data, rows.size, y.ctypes.data, y.size)
+        return _Bound(run_at, numbers, (words, x, y))
 
     def _checked(self, x: ArrayLike) -> Array:
         """As a contiguous batch of uint8, int8 or int64, which are the types that the kernel is compiled for."""
@@ -163,6 +166,19 @@ class CompiledNetwork:
         for other in others:
             if not other.cancel():  # it has begun
                 other.result()
+
+
+class _Bound(partial[None]):
+    """A compiled function with its arguments, called without Numba's look at their types; keeps what they point to."""
+
+    kept: tuple[Any, ...]
+
+    def __new__(cls, dispatcher: Any, arguments: tuple[Any, ...], kept: tuple[Any, ...]) -> "_Bound":
+        types = tuple(map(numba.typeof, arguments))
+        dispatcher.compile(types)
+        self = super().__new__(cls, dispatcher.overloads[types].entry_point, *arguments)
+        self.kept = kept
+        return self
 
 
 def _range(dtype: np.dtype[Any]) -> IntDomain:

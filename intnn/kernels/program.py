@@ -8,7 +8,7 @@ import numpy as np
 
 from intnn.arrays import Array, IntArray
 from intnn.kernels import stage
-from intnn.kernels.memory import STACK_BYTES, stack_address, unsigned_bytes
+from intnn.kernels.memory import STACK_BYTES, pointer, stack_address, unsigned_bytes
 from intnn.kernels.tile import tile
 
 # Globals, not closures: only so does Numba's cache on disk find them again.
@@ -55,6 +55,25 @@ def run(program: IntArray, x: Array, y: Array) -> None:
             source = target
         if leaves:
             leave(program, memory, starts[stages % 2], y, first, rows)
+
+
+# One vector by addresses, without letting go of Python's lock: both would take longer than a part of a small network.
+
+
+@numba.njit(cache=True)
+def run_unsigned_at(program: int, size: int, x: int, width: int, y: int, classes: int) -> None:
+    """`run` on one row of uint8."""
+    words = numba.carray(pointer(program), size, np.int64)
+    row = numba.carray(pointer(x), (1, width), np.uint8)
+    run(words, row, numba.carray(pointer(y), (1, classes), np.int64))
+
+
+@numba.njit(cache=True)
+def run_signed_at(program: int, size: int, x: int, width: int, y: int, classes: int) -> None:
+    """`run` on one row of int8."""
+    words = numba.carray(pointer(program), size, np.int64)
+    row = numba.carray(pointer(x), (1, width), np.int8)
+    run(words, row, numba.carray(pointer(y), (1, classes), np.int64))
 
 
 @numba.njit(cache=True, nogil=True)
