@@ -14,9 +14,15 @@ from plaintext_models import datasets, manifest, shipped
 from plaintext_models.errors import ShippedNetworkError
 
 NAMES = ("digits-square-cnn", "digits-table-cnn", "digits-table-mlp")
-NAMES += ("mnist-square-cnn", "mnist-table-cnn", "mnist-table-mlp")
+NAMES += ("mnist-small-cnn", "mnist-square-cnn", "mnist-table-cnn", "mnist-table-mlp")
 # Held-out accuracy that a network must have to be shipped.
-LEAST = {"digits": 0.96, "mnist-square-cnn": 0.985, "mnist-table-cnn": 0.98, "mnist-table-mlp": 0.975}
+LEAST = {
+    "digits": 0.96,
+    "mnist-square-cnn": 0.985,
+    "mnist-small-cnn": 0.985,
+    "mnist-table-cnn": 0.98,
+    "mnist-table-mlp": 0.975,
+}
 
 
 @pytest.fixture
