@@ -41,10 +41,10 @@ def below(b: Builder, x: Value, limit: Value) -> Value:
 
 def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
     """X w modulo p, below 2 p, for any x < 2**52."""
-    zero = _constant(0)
+    zero, mask = _constant(0), _constant(MASK)
     q = madd(b, "h", zero, x, quotient)
-    product, multiple = madd(b, "l", zero, x, w), madd(b, "l", zero, q, p)
-    return b.and_(b.sub(product, multiple), _constant(MASK))
+    complement = b.sub(_constant(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
+    return b.and_(madd(b, "l", madd(b, "l", zero, x, w), q, complement), mask)
 
 
 def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
@@ -79,16 +79,6 @@ def _cooley_tukey(
 ) -> tuple[Value, Value]:
     x, y = below(b, x, two), times(b, y, w, quotient, p)
     return b.add(x, y), b.add(b.sub(x, y), two)
-
-
-def forward_2(b: Builder, x: Value, stride: Value, w: Value, quotient: Value, prime: Value) -> None:
-    """One stage on two vectors, ``stride`` bytes apart."""
-    p, w, quotient = _all(b, prime, w, quotient)
-    two = b.add(p, p)
-    y = b.add(x, stride)
-    low, high = _cooley_tukey(b, load(b, WORDS, x), load(b, WORDS, y), w, quotient, p, two)
-    store(b, low, x)
-    store(b, high, y)
 
 
 def forward_4(
@@ -136,19 +126,48 @@ def _few(b: Builder, table: Value, size: int) -> Value:
     return b.shuffle_vector(few, few, constant(ir.IntType(32), [i // size for i in range(LANES)]))
 
 
-def forward_last(
-    b: Builder, x: Value, w4: Value, q4: Value, w2: Value, q2: Value, w1: Value, q1: Value, prime: Value
-) -> None:
-    """The last three stages on two neighbouring vectors, then residues below p; addresses of the tables' places."""
-    (p,) = _all(b, prime)
+def _last(b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value) -> tuple[Value, Value]:
+    """The last three stages on two blocks of eight, the k-th and the next, then residues below p.
+
+    ``w`` and ``quotients`` are the addresses of the tables; block k has its twiddles at k, 2 k and 4 k.
+    """
     two = b.add(p, p)
-    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
-    for size, w, quotient in ((4, w4, q4), (2, w2, q2), (1, w1, q1)):
+    for size, factor in ((4, 1), (2, 2), (1, 4)):
+        place = b.mul(k, I64(8 * factor))
         low, high = (_shuffled(b, left, right, order) for order in _SPLITS[size])
-        low, high = _cooley_tukey(b, low, high, _few(b, w, size), _few(b, quotient, size), p, two)
+        twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
+        low, high = _cooley_tukey(b, low, high, twiddles, their_quotients, p, two)
         left, right = _joined(b, low, high, size)
-    for value, offset in ((left, 0), (right, BYTES)):
-        store(b, below(b, below(b, value, two), p), x, offset)
+    return below(b, below(b, left, two), p), below(b, below(b, right, two), p)
+
+
+def _twiddle(b: Builder, table: Value, k: Value, offset: int = 0) -> Value:
+    return splat(b, load(b, I64, b.add(table, b.shl(k, I64(3))), 8 * offset), LANES)
+
+
+def forward_16(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
+    """All stages that are left in a block of 16, the k-th of its size: without a way to memory and back."""
+    (p,) = _all(b, prime)
+    twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
+    left, right = _cooley_tukey(b, load(b, WORDS, x), load(b, WORDS, x, BYTES), twiddle, quotient, p, b.add(p, p))
+    left, right = _last(b, left, right, w, quotients, b.shl(k, I64(1)), p)
+    store(b, left, x)
+    store(b, right, x, BYTES)
+
+
+def forward_32(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
+    """All stages that are left in a block of 32, the k-th of its size."""
+    (p,) = _all(b, prime)
+    two, double = b.add(p, p), b.shl(k, I64(1))
+    v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
+    for pair, place, offset in (((0, 2), k, 0), ((1, 3), k, 0), ((0, 1), double, 0), ((2, 3), double, 1)):
+        twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
+        v[pair[0]], v[pair[1]] = _cooley_tukey(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
+    eighth = b.shl(k, I64(2))
+    v[:2] = _last(b, v[0], v[1], w, quotients, eighth, p)
+    v[2:] = _last(b, v[2], v[3], w, quotients, b.add(eighth, I64(2)), p)
+    for i, value in enumerate(v):
+        store(b, value, x, BYTES * i)
 
 
 # Butterflies of the inverse transform. Inputs and outputs are below 2 p.
@@ -160,28 +179,43 @@ def _gentleman_sande(
     return below(b, b.add(x, y), two), times(b, b.add(b.sub(x, y), two), w, quotient, p)
 
 
-def inverse_first(
-    b: Builder, x: Value, w1: Value, q1: Value, w2: Value, q2: Value, w4: Value, q4: Value, prime: Value
-) -> None:
-    """The first three stages on two neighbouring vectors."""
-    (p,) = _all(b, prime)
+def _first(
+    b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value
+) -> tuple[Value, Value]:
+    """The inverse's first three stages on two blocks of eight; arguments as for `_last`."""
     two = b.add(p, p)
-    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
-    for size, w, quotient in ((1, w1, q1), (2, w2, q2), (4, w4, q4)):
+    for size, factor in ((1, 4), (2, 2), (4, 1)):
+        place = b.mul(k, I64(8 * factor))
         low, high = (_shuffled(b, left, right, order) for order in _SPLITS[size])
-        low, high = _gentleman_sande(b, low, high, _few(b, w, size), _few(b, quotient, size), p, two)
+        twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
+        low, high = _gentleman_sande(b, low, high, twiddles, their_quotients, p, two)
         left, right = _joined(b, low, high, size)
+    return left, right
+
+
+def inverse_16(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
+    """The inverse's stages within a block of 16, the k-th of its size."""
+    (p,) = _all(b, prime)
+    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
+    left, right = _first(b, left, right, w, quotients, b.shl(k, I64(1)), p)
+    twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
+    left, right = _gentleman_sande(b, left, right, twiddle, quotient, p, b.add(p, p))
     store(b, left, x)
     store(b, right, x, BYTES)
 
 
-def inverse_2(b: Builder, x: Value, stride: Value, w: Value, quotient: Value, prime: Value) -> None:
-    """One stage on two vectors."""
-    p, w, quotient = _all(b, prime, w, quotient)
-    y = b.add(x, stride)
-    low, high = _gentleman_sande(b, load(b, WORDS, x), load(b, WORDS, y), w, quotient, p, b.add(p, p))
-    store(b, low, x)
-    store(b, high, y)
+def inverse_32(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
+    """The inverse's stages within a block of 32, the k-th of its size."""
+    (p,) = _all(b, prime)
+    two, double, eighth = b.add(p, p), b.shl(k, I64(1)), b.shl(k, I64(2))
+    v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
+    v[:2] = _first(b, v[0], v[1], w, quotients, eighth, p)
+    v[2:] = _first(b, v[2], v[3], w, quotients, b.add(eighth, I64(2)), p)
+    for pair, place, offset in (((0, 1), double, 0), ((2, 3), double, 1), ((0, 2), k, 0), ((1, 3), k, 0)):
+        twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
+        v[pair[0]], v[pair[1]] = _gentleman_sande(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
+    for i, value in enumerate(v):
+        store(b, value, x, BYTES * i)
 
 
 def inverse_4(

@@ -12,9 +12,8 @@ from intnn.kernels.emit import emitted
 
 CACHED = 2048  # residues of a block that stays in the first cache
 
-forward_2, forward_4 = emitted(lanes.forward_2), emitted(lanes.forward_4)
-inverse_2, inverse_4 = emitted(lanes.inverse_2), emitted(lanes.inverse_4)
-forward_last, inverse_first = emitted(lanes.forward_last), emitted(lanes.inverse_first)
+forward_4, forward_16, forward_32 = emitted(lanes.forward_4), emitted(lanes.forward_16), emitted(lanes.forward_32)
+inverse_4, inverse_16, inverse_32 = emitted(lanes.inverse_4), emitted(lanes.inverse_16), emitted(lanes.inverse_32)
 scale = emitted(lanes.scale)
 
 
@@ -29,21 +28,15 @@ def forward(x: Array, w: Array, quotients: Array, prime: int) -> None:
     for block in range(blocks):
         start = address + 8 * block * size
         inner, count = size, 1
-        while inner >= 32:
+        while inner > 32:
             forward_pass(start, block * count, count, blocks * count, inner, w, quotients, prime)
             inner, count = inner // 4, count * 4
-        if inner == 16:
-            for i in range(count):
-                k = blocks * count + block * count + i
-                forward_2((start + 128 * i, 64, w[k], quotients[k], prime))
-            inner, count = 8, count * 2
-        m = blocks * count
-        w_at, q_at = w.ctypes.data, quotients.ctypes.data
-        for i in range(0, count, 2):
-            k = 8 * (m + block * count + i)
-            forward_last(
-                (start + 64 * i, w_at + k, q_at + k, w_at + 2 * k, q_at + 2 * k, w_at + 4 * k, q_at + 4 * k, prime)
-            )
+        for i in range(count):
+            k = (blocks + block) * count + i
+            if inner == 32:
+                forward_32((start + 256 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+            else:
+                forward_16((start + 128 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -68,26 +61,20 @@ def inverse(x: Array, w: Array, quotients: Array, prime: int, degree: int, degre
     size, blocks = N, 1
     while size > CACHED:
         size, blocks = size // 4, blocks * 4
-    w_at, q_at = w.ctypes.data, quotients.ctypes.data
+    inner = size
+    while inner > 32:
+        inner //= 4
     for block in range(blocks):
-        start, count, inner = address + 8 * block * size, size // 8, 8
-        m = blocks * count
-        for i in range(0, count, 2):
-            k = 8 * (m + block * count + i)
-            inverse_first(
-                (start + 64 * i, w_at + 4 * k, q_at + 4 * k, w_at + 2 * k, q_at + 2 * k, w_at + k, q_at + k, prime)
-            )
-        if is_odd_power(size):
-            pass
-        else:
-            count //= 2
-            inner = 16
-            for i in range(count):
-                k = blocks * count + block * count + i
-                inverse_2((start + 128 * i, 64, w[k], quotients[k], prime))
-        while inner < size:
-            inner, count = inner * 4, count // 4
-            inverse_pass(start, block * count, count, blocks * count, inner, w, quotients, prime)
+        start, count, reached = address + 8 * block * size, size // inner, inner
+        for i in range(count):
+            k = (blocks + block) * count + i
+            if inner == 32:
+                inverse_32((start + 256 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+            else:
+                inverse_16((start + 128 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+        while reached < size:
+            reached, count = reached * 4, count // 4
+            inverse_pass(start, block * count, count, blocks * count, reached, w, quotients, prime)
     while size < N:
         size, blocks = size * 4, blocks // 4
         inverse_pass(address, 0, blocks, blocks, size, w, quotients, prime)
@@ -108,13 +95,3 @@ def inverse_pass(
         start = address + 8 * i * size
         for j in range(0, stride, 64):
             inverse_4((start + j, stride, w1, q1, w2, q2, w0, q0, prime))
-
-
-@numba.njit(cache=True, nogil=True)
-def is_odd_power(size: int) -> bool:
-    """Whether log2(size) is odd: then stages pair up behind the three within vectors."""
-    bits = 0
-    while size > 1:
-        size //= 2
-        bits += 1
-    return bits % 2 == 1

@@ -1,0 +1,85 @@
+"""Millions of damaged ciphertexts and keys for the parser: python -m tests.he.fuzz_residues [COUNT] [SEED].
+
+Every one must be read as something valid or refused by the one error that is declared; none may take long or much
+memory. The everyday suite does the same with a few hundred (`test_residues.py`).
+"""
+
+import random
+import resource
+import struct
+import sys
+import time
+
+import numpy as np
+import tenseal.sealapi as sealapi
+
+from he.params import Parameters
+from he.residues import read_ciphertext, read_keys, write_ciphertext
+from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
+
+PARAMETERS = Parameters("ckks", 1024, (30, 32, 34), scale_bits=25, security="insecure")
+WORDS = [b"\0" * 8, b"\xff" * 8, struct.pack("<Q", 1 << 40), struct.pack("<Q", 1), struct.pack("<Q", (1 << 63) + 7)]
+SLOWEST_SECONDS = 0.5
+
+
+def damaged(rng: random.Random, original: bytes) -> bytes:
+    """A few changes, most of them where the fields are."""
+    data = bytearray(original)
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(min(len(data), 200)) if rng.random() < 0.8 else rng.randrange(len(data))
+        kind = rng.randrange(5)
+        if kind == 0:
+            data[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            word = rng.choice(WORDS)
+            data[place : place + 8] = word
+        elif kind == 2:
+            del data[place + 1 :]
+        elif kind == 3:
+            data[place:place] = rng.randbytes(rng.randint(1, 40))
+        else:
+            data[place] = rng.randrange(256)
+    if rng.random() < 0.5 and len(data) >= 16:  # let the outer length agree, so that the rest is reached
+        data[8:16] = struct.pack("<Q", len(data))
+    return bytes(data)
+
+
+def main(count: int, seed: int) -> None:
+    """Read ``count`` damaged objects."""
+    context, rng = create_context(PARAMETERS), random.Random(seed)
+    ids, key_id = level_ids(context, PARAMETERS), context.key_parms_id()
+    keygen = sealapi.KeyGenerator(context)
+    plaintext, galois = sealapi.Plaintext(), sealapi.GaloisKeys()
+    sealapi.CKKSEncoder(context).encode([1.0], 2.0**25, plaintext)
+    seeded = to_bytes(sealapi.Encryptor(context, keygen.secret_key()).encrypt_symmetric(plaintext))
+    keygen.create_galois_keys([3], galois)
+    whole = to_bytes(from_bytes(sealapi.Ciphertext(), context, seeded))
+    plain = write_ciphertext(read_ciphertext(seeded, PARAMETERS, ids), ids)
+    keys = to_bytes(galois)
+    accepted, slowest, start = 0, 0.0, time.perf_counter()
+    for _ in range(count):
+        kind = rng.randrange(8)
+        data = damaged(rng, keys if kind == 0 else (seeded, whole, plain)[kind % 3])
+        before = time.perf_counter()
+        try:
+            if kind == 0:
+                found = list(read_keys(data, PARAMETERS, key_id).values())
+            else:
+                found = [read_ciphertext(data, PARAMETERS, ids).residues]
+            for residues in found:
+                limits = np.array(PARAMETERS.primes, np.uint64)[: residues.shape[-2], None]
+                assert (residues < limits).all()
+            accepted += 1
+        except SealDataError:
+            pass
+        slowest = max(slowest, time.perf_counter() - before)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(
+        f"{count:,} inputs in {seconds:.0f} s, {accepted:,} read, the rest refused; slowest {1000 * slowest:.1f} ms; peak {peak} MB"
+    )
+    assert slowest < SLOWEST_SECONDS
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
