@@ -101,22 +101,20 @@ def forward_4(
 
 # The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two
 # and four numbers for each vector, neighbours in the table.
-_SPLITS = {
-    4: ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
-    2: ([0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]),
-    1: ([0, 2, 4, 6, 8, 10, 12, 14], [1, 3, 5, 7, 9, 11, 13, 15]),
+_SPLIT = {
+    4: [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15],
+    2: [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15],
+    1: [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15],
 }
+_NATURAL = list(range(2 * LANES))
 
 
-def _shuffled(b: Builder, x: Value, y: Value, order: list[int]) -> Value:
-    return b.shuffle_vector(x, y, constant(ir.IntType(32), order))
-
-
-def _joined(b: Builder, low: Value, high: Value, size: int) -> tuple[Value, Value]:
-    """The inverse of splitting two vectors by `_SPLITS`."""
-    places = [*_SPLITS[size][0], *_SPLITS[size][1]]
-    order = [places.index(i) for i in range(2 * LANES)]
-    return _shuffled(b, low, high, order[:LANES]), _shuffled(b, low, high, order[LANES:])
+def _moved(b: Builder, low: Value, high: Value, before: list[int], after: list[int]) -> tuple[Value, Value]:
+    """Two vectors that hold sixteen residues in one order, in another."""
+    order = [before.index(i) for i in after]
+    halves = (constant(ir.IntType(32), half) for half in (order[:LANES], order[LANES:]))
+    first, second = (b.shuffle_vector(low, high, half) for half in halves)
+    return first, second
 
 
 def _few(b: Builder, table: Value, size: int) -> Value:
@@ -131,13 +129,14 @@ def _last(b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: 
 
     ``w`` and ``quotients`` are the addresses of the tables; block k has its twiddles at k, 2 k and 4 k.
     """
-    two = b.add(p, p)
+    two, arranged = b.add(p, p), _NATURAL
     for size, factor in ((4, 1), (2, 2), (1, 4)):
         place = b.mul(k, I64(8 * factor))
-        low, high = (_shuffled(b, left, right, order) for order in _SPLITS[size])
+        left, right = _moved(b, left, right, arranged, _SPLIT[size])
         twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
-        low, high = _cooley_tukey(b, low, high, twiddles, their_quotients, p, two)
-        left, right = _joined(b, low, high, size)
+        left, right = _cooley_tukey(b, left, right, twiddles, their_quotients, p, two)
+        arranged = _SPLIT[size]
+    left, right = _moved(b, left, right, arranged, _NATURAL)
     return below(b, below(b, left, two), p), below(b, below(b, right, two), p)
 
 
@@ -183,13 +182,14 @@ def _first(
     b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value
 ) -> tuple[Value, Value]:
     """The inverse's first three stages on two blocks of eight; arguments as for `_last`."""
-    two = b.add(p, p)
+    two, arranged = b.add(p, p), _NATURAL
     for size, factor in ((1, 4), (2, 2), (4, 1)):
         place = b.mul(k, I64(8 * factor))
-        low, high = (_shuffled(b, left, right, order) for order in _SPLITS[size])
+        left, right = _moved(b, left, right, arranged, _SPLIT[size])
         twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
-        low, high = _gentleman_sande(b, low, high, twiddles, their_quotients, p, two)
-        left, right = _joined(b, low, high, size)
+        left, right = _gentleman_sande(b, left, right, twiddles, their_quotients, p, two)
+        arranged = _SPLIT[size]
+    left, right = _moved(b, left, right, arranged, _NATURAL)
     return left, right
 
 
