@@ -33,6 +33,7 @@ from he.seal import SealDataError, create_context, expanded, level_ids
 from intnn.arrays import integer
 
 MAX_THREADS = 1024
+MAX_LEVELS = 24  # sums of so many products, and two more, are reduced at once
 
 
 class RnsEngine:
@@ -46,7 +47,7 @@ class RnsEngine:
 
     Raises:
         SealDataError: if a key is missing, malformed or made for other parameters.
-        ValueError: if a prime is too large, or there is no thread.
+        ValueError: if a prime is too large, there are too many, or there is no thread.
     """
 
     name = "rns"
@@ -62,6 +63,8 @@ class RnsEngine:
         self.threads = available_threads() if threads is None else integer(threads, "threads", 1, MAX_THREADS)
         if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
             raise ValueError(f"primes must have at most {LARGEST_PRIME_BITS} bits, got {parameters.coeff_modulus_bits}")
+        if parameters.levels > MAX_LEVELS:
+            raise ValueError(f"there must be at most {MAX_LEVELS} data primes, got {parameters.levels}")
         self._circuit, self._context = circuit, create_context(parameters)
         self._ids = level_ids(self._context, parameters)
         relin, galois = {}, {}

@@ -18,7 +18,7 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
 tensor, lift = emitted(lanes.tensor), emitted(lanes.lift)
-MAX_TERMS = 16
+MAX_TERMS = 28  # products that are added before they are reduced
 forward_one, inverse_one = transform.forward, transform.inverse
 
 
@@ -36,7 +36,7 @@ def inverse(tables: Tables, row: Array, prime: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def add_rows(tables: Tables, x: Array, y: Array, out: Array) -> None:
-    """Out = x + y, [components, level, N] each."""
+    """The sum of two arrays [components, level, N], to a third."""
     for c in range(x.shape[0]):
         for j in range(x.shape[1]):
             p = tables[0][j]
@@ -189,7 +189,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
     out[:] = 0
     x = np.empty(MAX_TERMS, np.int64)
     y = np.empty(MAX_TERMS, np.int64)
-    for first in range(0, len(ciphertexts), MAX_TERMS):  # sixteen at a time: what `dot` adds without overflow
+    for first in range(0, len(ciphertexts), MAX_TERMS):
         count = min(MAX_TERMS, len(ciphertexts) - first)
         for c in range(components):
             for j in range(level):

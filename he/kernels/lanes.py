@@ -40,7 +40,7 @@ def below(b: Builder, x: Value, limit: Value) -> Value:
 
 
 def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
-    """X w modulo p, below 2 p, for any x < 2**52."""
+    """The product x w modulo p, below 2 p, for any x < 2**52."""
     zero, mask = _constant(0), _constant(MASK)
     q = madd(b, "h", zero, x, quotient)
     complement = b.sub(_constant(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
@@ -48,7 +48,10 @@ def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
 
 
 def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
-    """(high 2**52 + low) / 2**52 modulo p, below p, for sums of at most 16 products; ``inverse`` is -1/p mod 2**52."""
+    """Divide high 2**52 + low by 2**52 modulo p, below p, where that is a sum of at most 28 products.
+
+    ``inverse`` is -1 / p modulo 2**52. The quotient is below 28 p**2 / 2**52 + p, and so below 8 p.
+    """
     high = b.add(high, b.lshr(low, _constant(52)))
     low = b.and_(low, _constant(MASK))
     zero = _constant(0)
@@ -240,7 +243,7 @@ def inverse_4(
 
 
 def scale(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
-    """Out = x w modulo p, below p, for any x < 2**52."""
+    """Store x w modulo p, below p, for any x < 2**52."""
     p, w, quotient = _all(b, prime, w, quotient)
     store(b, below(b, times(b, load(b, WORDS, x), w, quotient, p), p), out)
 
@@ -253,14 +256,14 @@ def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Valu
 
 
 def scale_difference(b: Builder, x: Value, y: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
-    """Out = (x - y) w modulo p, for x and y below p."""
+    """Store (x - y) w modulo p, for x and y below p."""
     p, w, quotient = _all(b, prime, w, quotient)
     difference = b.add(b.sub(load(b, WORDS, x), load(b, WORDS, y)), p)
     store(b, below(b, times(b, difference, w, quotient, p), p), out)
 
 
 def add(b: Builder, x: Value, y: Value, out: Value, prime: Value) -> None:
-    """Out = x + y modulo p, for both below p."""
+    """Store x + y modulo p, for both below p."""
     (p,) = _all(b, prime)
     store(b, below(b, b.add(load(b, WORDS, x), load(b, WORDS, y)), p), out)
 
@@ -294,7 +297,7 @@ def tensor(
 
 
 def dot(b: Builder, x: Value, y: Value, offset: Value, count: Value, out: Value, prime: Value, inverse: Value) -> None:
-    """Add the sum of at most 16 products x_i y_i / 2**52 modulo p to what ``out`` holds.
+    """Add the sum of at most 28 products x_i y_i / 2**52 modulo p to what ``out`` holds.
 
     x and y are lists of addresses; ``offset`` is added to each.
     """
@@ -322,7 +325,7 @@ def dot_pair(
     prime: Value,
     inverse: Value,
 ) -> None:
-    """Store the sums of at most 16 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`."""
+    """Store the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`."""
     p, inverse = _all(b, prime, inverse)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -341,7 +344,7 @@ def dot_pair(
 def combine(
     b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value
 ) -> None:
-    """Out = sum of constants w_i times x_i; x is a list of addresses, w_i and its quotient lie ``step`` bytes apart."""
+    """Store the sum of x_i w_i: a list of addresses, and constants that lie ``step`` bytes apart with their quotients."""
     (p,) = _all(b, prime)
     two = b.add(p, p)
 
@@ -356,7 +359,7 @@ def combine(
 
 
 def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value, out: Value) -> None:
-    """Out = the sum of x_i / q_i, rounded to an integer; ``inverses`` are floats 1 / q_i."""
+    """Store the sum of x_i / q_i, rounded to an integer; ``inverses`` are floats 1 / q_i."""
     doubles = vector(ir.DoubleType(), LANES)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -381,7 +384,7 @@ def extend(
     prime: Value,
     inverse: Value,
 ) -> None:
-    """Out = sum of x_i factor_i plus multiples times q, modulo p; factors and q are stored times 2**52."""
+    """Store the sum of x_i factor_i, plus multiples times q, modulo p; factors and q are held times 2**52."""
     p, inverse, q = _all(b, prime, inverse, q)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:

@@ -129,6 +129,17 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
     assert np.array_equal(out.astype(object), total % moduli)
 
 
+def test_as_many_of_the_largest_products_as_are_added_before_reduction():
+    N, primes = 16, primes_of(16, [50, 50])
+    table, terms = chain(N, primes), evaluate.MAX_TERMS
+    largest = np.array([[p - 1] * N for p in primes], np.uint64)
+    addresses = np.full(terms, largest.ctypes.data)
+    out = np.empty((1, 2, N), np.uint64)
+    evaluate.plain_products(table.arrays, addresses, addresses, out)
+    for row, p in zip(out[0], primes, strict=True):
+        assert set(row.tolist()) == {terms * (p - 1) ** 2 * pow(2, -52, p) % p}
+
+
 @given(chains())
 def test_division_by_the_last_prime_rounds(case):
     table, rng = case
