@@ -344,7 +344,7 @@ def dot_pair(
 def combine(
     b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value
 ) -> None:
-    """Store the sum of x_i w_i: a list of addresses, and constants that lie ``step`` bytes apart with their quotients."""
+    """Store the sum of x_i w_i: a list of addresses, and constants, ``step`` bytes apart, with their quotients."""
     (p,) = _all(b, prime)
     two = b.add(p, p)
 
