@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he gpu test lint format test-slow train clean
+.PHONY: help table kernels training accuracy he gpu test lint format test-slow fuzz train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -43,6 +43,9 @@ format: $(VENV)/test.stamp  ## let ruff mend what it can
 
 test-slow: $(VENV)/test.stamp  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+fuzz: $(VENV)/test.stamp  ## millions of damaged ciphertexts and keys for the parser (ARGS="COUNT SEED")
+	$(BIN)/python -m tests.he.fuzz_residues $(ARGS)
 
 train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTNN_DATA or a network)
 	for name in $$($(BIN)/python -c 'from plaintext_models.shipped import names; print(*names())'); do \
