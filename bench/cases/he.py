@@ -101,10 +101,10 @@ def _operations(scheme: str, N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
             return algebra.relinearise(algebra.multiply(x, x))
 
         def rotate(algebra: Any = algebra, x: Any = x) -> object:
-            return algebra.rotate(x.fresh(), 1)
+            return algebra.rotate(x.fresh(1), 1)
 
         def rotations(algebra: Any = algebra, x: Any = x) -> object:
-            value = x.fresh()
+            value = x.fresh(ROTATIONS)
             return [algebra.rotate(value, 1 << k) for k in range(ROTATIONS)]
 
         for work, run in (

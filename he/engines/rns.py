@@ -136,9 +136,11 @@ class _Value:
     def level(self) -> int:
         return self.residues.shape[1]
 
-    def fresh(self) -> _Value:
-        """The same residues, and nothing remembered."""
-        return _Value(self.residues)
+    def fresh(self, turns: int) -> _Value:
+        """The same residues with nothing remembered, for so many rotations."""
+        value = _Value(self.residues)
+        value.turns = turns
+        return value
 
 
 class _Residues(Algebra[_Value]):

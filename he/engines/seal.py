@@ -83,8 +83,8 @@ class _Value:
         self.ciphertext = ciphertext
         self.transformed: Any = None
 
-    def fresh(self) -> _Value:
-        """The same ciphertext, and nothing remembered."""
+    def fresh(self, turns: int) -> _Value:
+        """The same ciphertext with nothing remembered, for any number of rotations."""
         return _Value(self.ciphertext)
 
 
