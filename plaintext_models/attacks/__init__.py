@@ -1,0 +1,1 @@
+"""Adversarial attacks: every one takes a `Target`, images and a `Goal`, and returns an `AttackResult`."""
