@@ -56,7 +56,7 @@ def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, b
 
 
 def _l1(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
-    """Sizes after projection: min(max(size - λ, 0), room), with the least λ >= 0 that keeps their sum within the radius."""
+    """Sizes after projection: min(max(size - λ, 0), room), with the least λ >= 0 to sum to the radius at most."""
     # The sum, as λ falls, gains slope where it passes a size and loses it where it passes size - room.
     points = torch.cat([size, (size - room).clamp_min(0)], 1)
     slopes = torch.cat([torch.ones_like(size), -torch.ones_like(size)], 1)
@@ -74,7 +74,7 @@ def _l1(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
 
 
 def _l2(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
-    """Sizes after projection: min(s * size, room), with the greatest s <= 1 that keeps their length within the radius."""
+    """Sizes after projection: min(s * size, room), with the greatest s <= 1 to be no longer than the radius."""
     ends = torch.where(size > 0, room / size.clamp_min(TINY), torch.full_like(size, float("inf")))
     ends, order = ends.sort(1)
     squares, rooms = size.square().gather(1, order), room.square().gather(1, order)
