@@ -43,8 +43,8 @@ class Row:
 
     Seconds are medians. `encrypted_seconds_per_image` is the time from one image to its decrypted logits: `encrypt_s` +
     `evaluate_s` + `decrypt_s` of a request with a single image. The fields that begin with `batch` are of requests with
-    `batch_images` images each; accuracies and mismatches are over all `n_images` images of those. Fields that do not
-    apply are None.
+    `batch_images` images each, packed for throughput, the images repeated to fill them; accuracies and mismatches are
+    over the `n_images` different ones. Fields that do not apply are None.
 
     Attributes:
         evaluate_units: `evaluate_s` in units of `seal_rotate_ms`.

@@ -33,7 +33,7 @@ class Interface:
         input: layout of the packed images.
         output: layout of the packed logits.
         rotation_steps: row rotations that need a Galois key.
-        swaps_rows: whether the row swap needs one.
+        swaps_rows: whether the row swap (BFV) or complex conjugation (CKKS) needs one.
         multiplies: whether a relinearisation key is needed.
         tolerance: largest error of a decrypted logit; 0 for BFV.
         output_scale: scale of a result's ciphertext; 1 for BFV.
@@ -56,7 +56,8 @@ class Interface:
 
     def __post_init__(self) -> None:
         packing, parameters = self.input.packing, self.parameters
-        if (packing.rows, packing.row_length) != (parameters.rows, parameters.row_length):
+        both_parts = parameters.scheme == "ckks" and packing.split_rows  # the rows are real and imaginary parts
+        if packing.row_length != parameters.row_length or (packing.rows != parameters.rows and not both_parts):
             raise ValueError(f"`packing` must be that of {parameters}, got {packing}")
         if math.prod(self.input_shape) != self.input.features:
             raise ValueError(f"`input_shape` must have {self.input.features} elements, got {self.input_shape}")
@@ -75,6 +76,11 @@ class Interface:
     def images(self) -> int:
         """Images that one evaluation serves."""
         return self.input.packing.images
+
+    @property
+    def both_parts(self) -> bool:
+        """Whether CKKS slots hold one image in their real and another in their imaginary part."""
+        return self.parameters.scheme == "ckks" and self.input.packing.split_rows
 
     @property
     def galois_elements(self) -> list[int]:
@@ -117,7 +123,7 @@ class Interface:
             "parameters": self.parameters.to_dict(),
             "input_shape": list(self.input_shape),
             "input_range": [self.input_low, self.input_high],
-            "packing": [packing.rows, packing.row_length, packing.lanes, packing.split_rows],
+            "packing": [packing.rows, packing.row_length, packing.lanes, packing.split_rows, packing.guards],
             "features": self.input.features,
             "gather": self.input.gather.tolist(),
             "output": [self.output.width, self.output.outputs],
@@ -202,11 +208,14 @@ class Circuit:
                 f"{counts[kind]} {name}"
                 for kind, name in (
                     ("Multiply", "ciphertext products"),
+                    ("SquareParts", "squares of real and imaginary parts"),
                     ("Relinearise", "relinearisations"),
                     ("plain products", "plain products"),
+                    ("matrix products", "matrix products"),
                     ("ScalarDot", "scalar combinations"),
                     ("Rotate", "rotations"),
                     ("SwapRows", "row swaps"),
+                    ("Conjugate", "conjugations"),
                     ("SwitchModulus", "modulus switches"),
                     ("Rescale", "rescalings"),
                 )
@@ -219,6 +228,7 @@ class Circuit:
             + (" and one for relinearisation" if self.interface.multiplies else "")
             + f", about {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
+            f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
             bound,
         ]
         return "\n".join(lines)

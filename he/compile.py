@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from he.circuit import Circuit, Interface
+from he.features import feature_packing, layers, lower_features
 from he.fit import Fit, choose_packing, fit_bfv
 from he.linear import LinearMap, Stage, stages
-from he.lower import POLYNOMIALS, Lowered, activate_polynomial, lower
-from he.params import PLAIN_MODULUS, ParameterError, Security
+from he.lower import POLYNOMIALS, Activate, Encode, Lowered, activate_polynomial, lower
+from he.params import PLAIN_MODULUS, ParameterError, Scheme, Security
 from he.plan import cheapest
 from he.polynomial import TablePolynomial, plan_table
 from he.precision import fit_ckks
-from he.program import Multiply, Recorder
+from he.program import Multiply, Program, Recorder, SquareParts
 from intnn import Activation, Graph, IntNetwork, LutActivation, Requantise, Shape, tabulate
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 RING_DEGREES = (4096, 8192, 16384, 32768)
 
+PackingName = Literal["latency", "throughput"]
+
 #: At insecure parameters, for tests, rings may be as small as they like.
 INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
 
 
-def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Security = "128") -> Circuit:
+def compile_exact(
+    network: IntNetwork, *, images: int | None = 1, packing: PackingName = "latency", security: Security = "128"
+) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
     Args:
@@ -34,13 +40,15 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
             tables (`intnn.tabulate`), so that what `IntClassifier` trained is compiled as it is.
         images: how many images one evaluation serves at least, rounded up to what the slots hold evenly; None for as
             many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
+        packing: `"latency"` packs the features of few images together; `"throughput"` gives every feature a ciphertext
+            of its own, for as many images as there are slots, thousands, at the least time for each.
         security: `"128"`, or `"insecure"` for tests.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
-        ValueError: if `images` is not positive.
+        ValueError: if `images` is not positive, or `packing` is neither.
     """
-    _require_options(images, security)
+    _require_options(images, packing, security)
     if any(isinstance(layer, Requantise) for layer in network.layers):
         try:
             network = tabulate(network)
@@ -55,14 +63,12 @@ def compile_exact(network: IntNetwork, *, images: int | None = 1, security: Secu
     def encode(weights: np.ndarray) -> np.ndarray:
         return _centred(weights.astype(np.int64))
 
+    write = _writer("bfv", plan, images, packing, encode, activate)
     reasons = [_describe(tables[id(s)], s.lut.domain.size) for s in plan if isinstance(s, LutActivation)]
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
         try:
-            packing = choose_packing("bfv", N, images, plan)
-            lowered, fit = cheapest(
-                plan, partial(lower, plan, packing, encode, activate), partial(fit_bfv, N=N, security=security)
-            )
+            lowered, fit = write(N, partial(fit_bfv, N=N, security=security))
         except ParameterError as refusal:
             refusals.append(str(refusal))
             continue
@@ -79,6 +85,7 @@ def compile_approximate(
     images: int | None = 1,
     input_range: tuple[float, float] = (0.0, 1.0),
     max_error: float = 0.1,
+    packing: PackingName = "latency",
     security: Security = "128",
 ) -> Circuit:
     """Compile a float network with polynomial activations for CKKS.
@@ -88,13 +95,14 @@ def compile_approximate(
         images: as for `compile_exact`.
         input_range: values that an input may take; the client refuses others.
         max_error: largest error of a logit, as bounded for the worst input, that the parameters may cause.
+        packing: as for `compile_exact`; where all activations are squares, both parts of the complex slots are used.
         security: `"128"`, or `"insecure"` for tests.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
-    _require_options(images, security)
+    _require_options(images, packing, security)
     low, high = map(float, input_range)
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
@@ -106,14 +114,12 @@ def compile_approximate(
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     _require_no_constant(plan, math.inf)
 
+    write = _writer("ckks", plan, images, packing, lambda weights: weights, activate_polynomial)
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
         try:
-            packing = choose_packing("ckks", N, images, plan)
-            lowered, fit = cheapest(
-                plan,
-                partial(lower, plan, packing, lambda weights: weights, activate_polynomial),
-                partial(fit_ckks, N=N, input_range=(low, high), max_error=max_error, security=security),
+            lowered, fit = write(
+                N, partial(fit_ckks, N=N, input_range=(low, high), max_error=max_error, security=security)
             )
         except ParameterError as refusal:
             refusals.append(str(refusal))
@@ -122,6 +128,33 @@ def compile_approximate(
         interface = _interface(fit, lowered, graph.input_shape, (low, high), tolerance=2 * fit.bound)
         return Circuit(interface, fit.program, fit.bound, tuple(reasons))
     raise ParameterError("the network fits no parameter set: " + "; ".join(refusals))
+
+
+def _writer(
+    scheme: Scheme,
+    plan: Sequence[Stage],
+    images: int | None,
+    packing: PackingName,
+    encode: Encode,
+    activate: Activate,
+) -> Callable[[int, Callable[[Program], Fit]], tuple[Lowered, Fit]]:
+    """From a ring degree, and what finds parameters for a program, to a program with parameters."""
+
+    def latency(N: int, fit: Callable[[Program], Fit]) -> tuple[Lowered, Fit]:
+        chosen = choose_packing(scheme, N, images, plan)
+        return cheapest(plan, partial(lower, plan, chosen, encode, activate), fit)
+
+    def throughput(N: int, fit: Callable[[Program], Fit]) -> tuple[Lowered, Fit]:
+        chosen = feature_packing(scheme, N, network)
+        if chosen.images < (images or 1):
+            raise ParameterError(f"N={N}: there are slots for {chosen.images} images, fewer than {images}")
+        lowered = lower_features(network, chosen, encode, activate)
+        return lowered, fit(lowered.program)
+
+    if packing == "latency":
+        return latency
+    network = layers(plan, encode)
+    return throughput
 
 
 def table_polynomial(activation: LutActivation) -> TablePolynomial:
@@ -192,13 +225,15 @@ def _interface(
         output=lowered.output,
         rotation_steps=tuple(sorted(fit.program.rotation_steps)),
         swaps_rows=fit.program.swaps_rows,
-        multiplies=any(isinstance(op, Multiply) for op in fit.program.operations),
+        multiplies=any(isinstance(op, Multiply | SquareParts) for op in fit.program.operations),
         tolerance=tolerance,
         output_scale=fit.output_scale,
     )
 
 
-def _require_options(images: int | None, security: Security) -> None:
+def _require_options(images: int | None, packing: PackingName, security: Security) -> None:
+    if packing not in ("latency", "throughput"):
+        raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')
     if security not in ("128", "insecure"):
         raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
     if images is not None and images < 1:

@@ -15,11 +15,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from he.params import Parameters
-from he.program import Plain, Program, Scalar, apply, arguments
+from he.program import Algebra, Bundle, Matrix, Plain, Program, Scalar, apply, arguments
 
 #: The ring whose transform and pass are priced; others by N log N and N.
 REFERENCE_RING = 8192
@@ -80,6 +81,7 @@ class Cost:
         keys: Galois elements, and 1 for relinearisation, with the highest level at which each key is used.
         key_bytes: of all keys, as SEAL writes fresh ones: half of each replaced by a seed, then compressed.
         needed_key_bytes: the same without the primes and digits above the level at which a key is used.
+        value_bytes: most that the values waiting at one moment take, if operations are evaluated in order.
     """
 
     work: dict[str, Work]
@@ -90,6 +92,7 @@ class Cost:
     keys: dict[int, int]
     key_bytes: int
     needed_key_bytes: int
+    value_bytes: int
 
     @property
     def total(self) -> float:
@@ -100,16 +103,22 @@ class Cost:
 def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) -> Cost:
     """Count a program whose levels have been placed, and price it."""
     counter = _WorkAlgebra(parameters, prices.hoists)
-    values: list[_Counted] = []
+    values: list[Any] = []
     work: dict[str, Work] = {}
-    loaded = 0
-    for operation in program.operations:
+    loaded = waiting = most = 0
+    for position, operation in enumerate(program.operations):
         before = counter.work
         values.append(apply(counter, operation, [values[a] for a in arguments(operation)]))
         name = type(operation).__name__
         done = Work(counter.work.transforms - before.transforms, counter.work.products - before.products)
         work[name] = work.get(name, Work()) + done
         loaded += 2 * values[-1].level if name == "Input" else 0
+        if not isinstance(operation, Bundle | Matrix):  # their parts are counted
+            waiting += values[-1].size * values[-1].level
+        most = max(most, waiting)
+        for a in {*arguments(operation), position}:
+            if program.last_use[a] <= position and isinstance(values[a], _Counted):
+                waiting -= values[a].size * values[a].level
     longer = parameters.poly_modulus_degree / REFERENCE_RING
     deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
     units = {
@@ -127,6 +136,7 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
         keys=counter.keys,
         key_bytes=len(counter.keys) * key_bytes(parameters, parameters.levels),
         needed_key_bytes=sum(key_bytes(parameters, level) for level in counter.keys.values()),
+        value_bytes=8 * parameters.poly_modulus_degree * most,
     )
 
 
@@ -139,7 +149,7 @@ class _Counted:
     size: int = 2
 
 
-class _WorkAlgebra:
+class _WorkAlgebra(Algebra[_Counted]):
     """Interprets a program as the work that it takes.
 
     Args:
@@ -176,6 +186,10 @@ class _WorkAlgebra:
         self._do(products=2 * values[0].level * len(values))
         return self._value(values[0].level)
 
+    def matrix(self, values: Sequence[_Counted], matrix: Matrix) -> list[_Counted]:
+        self._do(products=2 * values[0].level * matrix.weights.size)
+        return [self._value(values[0].level) for _ in matrix.constants]
+
     def add_plain(self, a: _Counted, plain: Plain) -> _Counted:
         self._do(products=a.level)
         return self._value(a.level, a.size)
@@ -193,6 +207,10 @@ class _WorkAlgebra:
         self._do(products=(2 * level + 1 if self._exact else level) * (2 + operands))
         return self._value(level, 3)
 
+    def square_parts(self, a: _Counted, conjugate: _Counted) -> _Counted:
+        self._do(products=8 * a.level)  # two sums, two squares, and their difference
+        return self._value(a.level, 3)
+
     def relinearise(self, a: _Counted) -> _Counted:
         self._decompose(a.level)
         return self._switch_key(a.level, 1)
@@ -202,6 +220,9 @@ class _WorkAlgebra:
 
     def swap_rows(self, a: _Counted) -> _Counted:
         return self._turn(a, 2 * self._parameters.poly_modulus_degree - 1)
+
+    def conjugate(self, a: _Counted) -> _Counted:
+        return self.swap_rows(a)
 
     def switch_modulus(self, a: _Counted) -> _Counted:
         if self._exact:

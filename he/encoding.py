@@ -25,6 +25,15 @@ def exponents(N: int) -> np.ndarray:
 
 
 @cache
+def imaginary_units(N: int) -> np.ndarray:
+    """Complex [N / 2]: the value of X**(N / 2) in every slot, i and -i in turns.
+
+    Two numbers to a slot, a + b X**(N / 2), are complex numbers with this unit; so no product with it is ever rounded.
+    """
+    return 1j * (2 - exponents(N)[: N // 2] % 4)
+
+
+@cache
 def automorphism(N: int, element: int) -> np.ndarray:
     """uint64 [N]: where the values of a(X**element) lie among those of a, in transformed order."""
     reversal = np.array(bit_reversal(N))

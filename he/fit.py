@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from he.levels import place_bfv
 from he.linear import LinearMap, Stage
 from he.lower import gather, power_of_two, width_of
+from he.noise import BfvNoiseAlgebra
 from he.packing import Packing
 from he.params import (
     MAX_MODULUS_BITS_128,
@@ -18,7 +21,7 @@ from he.params import (
     Scheme,
     Security,
 )
-from he.program import Program
+from he.program import Program, run
 
 MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
 MAX_PRIMES = 16  # data primes: more than 128-bit security admits at any ring; 2^-800 is still a float64
@@ -79,6 +82,7 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[St
 def fit_bfv(program: Program, N: int, security: Security) -> Fit:
     """The fewest and then the smallest primes whose noise bound leaves at least one bit of budget."""
 
+    @cache
     def attempt(count: int, bits: int) -> Fit:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
         secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
@@ -95,13 +99,17 @@ def fit_bfv(program: Program, N: int, security: Security) -> Fit:
             again=lambda another: fit if (fit := placed(another, parameters)).bound >= 1 else None,
         )
 
-    fits = (count for count in range(1, MAX_PRIMES + 1) if attempt(count, MAX_CHAIN_BITS).bound >= 1)
-    count = next(fits, None)
+    # Where primes are plenty, what the noise takes of them shows about how many there have to be.
+    plenty = Parameters("bfv", N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
+    taken = MAX_PRIMES * MAX_CHAIN_BITS - run(program, BfvNoiseAlgebra(plenty)).budget_bits
+    guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
+    count = _least(lambda count: attempt(count, MAX_CHAIN_BITS).bound >= 1, guess, 1, MAX_PRIMES)
     if count is None:
         raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
-    bits = MAX_CHAIN_BITS
-    while bits > 2 * MIN_PRIME_BITS and attempt(count, bits - 1).bound >= 1:
-        bits -= 1
+    bits = _least(
+        lambda bits: attempt(count, bits).bound >= 1, math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS
+    )
+    assert bits is not None  # the largest are enough
     fit = attempt(count, bits)
     if fit.parameters.security != security:
         limit = MAX_MODULUS_BITS_128[N]
@@ -110,3 +118,13 @@ def fit_bfv(program: Program, N: int, security: Security) -> Fit:
             f"{limit} keep 128-bit security"
         )
     return fit
+
+
+def _least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:
+    """The least number that is accepted, as all above it are; found soon if the guess is near."""
+    guess = min(max(guess, low), high)
+    if accepted(guess):
+        while guess > low and accepted(guess - 1):
+            guess -= 1
+        return guess
+    return next((number for number in range(guess + 1, high + 1) if accepted(number)), None)

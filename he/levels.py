@@ -7,11 +7,17 @@ is to be encoded. What CKKS does is in `he.scales`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from he.noise import BfvNoise, BfvNoiseAlgebra
 from he.params import Parameters
 from he.program import (
     AddPlain,
+    Bundle,
+    Matrix,
     Operation,
+    Part,
     Plain,
     PlainDot,
     Program,
@@ -32,7 +38,7 @@ def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoi
     """
     noise = BfvNoiseAlgebra(parameters)
     recorder = Recorder(program.plaintexts)
-    known: dict[int, tuple[int, BfvNoise]] = {}  # value of `program` -> its new position and noise
+    known: dict[int, tuple[int, Any]] = {}  # value of `program` -> its new position and noise, or those of a bundle
     lowered: dict[tuple[int, int], tuple[int, BfvNoise]] = {}  # copies of values, by new position and level
 
     def lower(position: int, value: BfvNoise, level: int) -> tuple[int, BfvNoise]:
@@ -43,16 +49,23 @@ def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoi
             lowered[position, level] = recorder.switch_modulus(above), noise.switch_modulus(above_value)
         return lowered[position, level]
 
+    def drop(position: int, value: BfvNoise) -> tuple[int, BfvNoise]:
+        while value.level > 1 and noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound:
+            position, value = recorder.switch_modulus(position), noise.switch_modulus(value)
+        return position, value
+
     for index, operation in enumerate(program.operations):
         operands = [known[a] for a in arguments(operation)]
+        if isinstance(operation, Part):
+            bundle, values = operands[0]
+            known[index] = drop(recorder.part(bundle, operation.index), values[operation.index])
+            continue
         level = min((v.level for _, v in operands), default=parameters.levels)
         operands = [lower(p, v, level) for p, v in operands]
         operation = _place_bfv_operands(operation, level)
         position = apply(recorder, operation, [p for p, _ in operands])
         value = apply(noise, operation, [v for _, v in operands])
-        while value.level > 1 and noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound:
-            position, value = recorder.switch_modulus(position), noise.switch_modulus(value)
-        known[index] = position, value
+        known[index] = (position, value) if isinstance(operation, Matrix | Bundle) else drop(position, value)
     position, value = known[program.output]
     return recorder.program(program.slots, position), value
 
@@ -63,6 +76,8 @@ def _place_bfv_operands(operation: Operation, level: int) -> Operation:
             return PlainDot(args, tuple(placed(p, level) for p in plains))
         case AddPlain(args, plain):
             return AddPlain(args, placed(plain, level))
+        case Matrix():
+            return replace(operation, level=level)
     return operation
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from he.params import Parameters
-from he.program import Plain, Program, Scalar
+from he.program import Algebra, Matrix, Plain, Program, Scalar
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # and secrets uniformly from {-1, 0, 1}
@@ -70,7 +70,7 @@ class BfvNoise:
         return -math.log2(2 * self.bound)
 
 
-class BfvNoiseAlgebra:
+class BfvNoiseAlgebra(Algebra[BfvNoise]):
     """Interprets a program as bounds on its noise."""
 
     def __init__(self, parameters: Parameters) -> None:
@@ -98,6 +98,17 @@ class BfvNoiseAlgebra:
     def scalar_dot(self, values: Sequence[BfvNoise], scalars: Sequence[Scalar], constant: Scalar) -> BfvNoise:
         bound = sum(abs(self._centred(s)) * v.bound for v, s in zip(values, scalars, strict=True))
         return replace(values[0], bound=bound + self._plain_addition(values[0].level))
+
+    def matrix(self, values: Sequence[BfvNoise], matrix: Matrix) -> list[BfvNoise]:
+        residues = matrix.weights % self._t
+        noises = np.minimum([v.bound for v in values], 2.0**900)  # where it is infinite, zero times it is zero
+        bounds = np.minimum(residues, self._t - residues) @ noises
+        added = self._plain_addition(values[0].level)
+        return [replace(values[0], bound=bound + added) for bound in bounds.tolist()]
+
+    def bundle(self, values: Sequence[BfvNoise]) -> BfvNoise:
+        """The noisiest: bundles that are put together are results."""
+        return max(values, key=lambda value: value.bound)
 
     def add_plain(self, a: BfvNoise, plain: Plain) -> BfvNoise:
         return replace(a, bound=a.bound + self._plain_addition(a.level))
@@ -160,7 +171,7 @@ class CkksError:
         return TAIL * float(np.max(self.deviation))
 
 
-class CkksErrorAlgebra:
+class CkksErrorAlgebra(Algebra[CkksError]):
     """Interprets a program as worst-case intervals and standard deviations of errors, slot by slot.
 
     A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale:
@@ -182,7 +193,11 @@ class CkksErrorAlgebra:
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
         # Rounding the coefficients of an encoded plaintext to integers.
         self._encoding = _norm(parameters.poly_modulus_degree, 1 / 12) / TAIL
-        self._digit_power = digit_power(parameters.poly_modulus_degree)
+        self._slots, self._digit_power = parameters.slots, digit_power(parameters.poly_modulus_degree)
+        if program.slots == 1:  # all slots are alike but for key switching: look at the one where it is worst
+            self._slots, self._digit_power = 1, self._digit_power.max(keepdims=True)
+        # With values in the real and the imaginary part, a slot is longer than either.
+        self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
         self.headroom = math.inf
 
     def input(self, index: int) -> CkksError:
@@ -190,11 +205,11 @@ class CkksErrorAlgebra:
         assert p.scale_bits is not None
         scale = 2.0**p.scale_bits
         fresh = math.hypot(_norm(p.poly_modulus_degree, ERROR_VARIANCE) / TAIL, self._encoding) / scale
-        low, high, deviation = (np.full(p.slots, x) for x in (self._low, self._high, fresh))
+        low, high, deviation = (np.full(self._slots, x) for x in (self._low, self._high, fresh))
         return self._seen(CkksError(p.levels, scale, low, high, deviation))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        low, high, variance = (np.zeros(self._parameters.slots) for _ in range(3))
+        low, high, variance = (np.zeros(self._slots) for _ in range(3))
         for v, p in zip(values, plains, strict=True):
             weight = self._program.plaintexts[p.index]
             ends = weight * v.low, weight * v.high
@@ -210,6 +225,26 @@ class CkksErrorAlgebra:
         low, high = constant.value + ends.min(axis=1).sum(axis=0), constant.value + ends.max(axis=1).sum(axis=0)
         deviation = np.sum([abs(s.value) * v.deviation + v.magnitude / (2 * s.scale) for v, s in pairs], axis=0)
         return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, low, high, deviation))
+
+    def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
+        # As of a product with packed weights: the errors of different ciphertexts count as independent.
+        lows, highs = np.array([v.low for v in values]), np.array([v.high for v in values])
+        deviations = np.array([v.deviation for v in values])
+        positive, negative = np.maximum(matrix.weights, 0), np.minimum(matrix.weights, 0)
+        constants = matrix.constants[:, None]
+        low, high = positive @ lows + negative @ highs + constants, positive @ highs + negative @ lows + constants
+        rounding = self._longer**2 / (12 * matrix.scale**2)  # of a weight, to an integer
+        sizes = np.maximum(-lows, highs) ** 2
+        variance = matrix.weights**2 @ deviations**2 + rounding * np.ones_like(matrix.weights) @ sizes
+        scale = values[0].scale * matrix.scale
+        return [
+            self._seen(CkksError(values[0].level, scale, least, most, np.sqrt(v)))
+            for least, most, v in zip(low, high, variance, strict=True)
+        ]
+
+    def bundle(self, values: Sequence[CkksError]) -> CkksError:
+        """The least precise: bundles that are put together are results."""
+        return max(values, key=lambda value: value.bound)
 
     def add_plain(self, a: CkksError, plain: Plain) -> CkksError:
         offset = self._program.plaintexts[plain.index]
@@ -228,6 +263,17 @@ class CkksErrorAlgebra:
             low = np.maximum(low, 0.0)
         deviation = a.magnitude * b.deviation + b.magnitude * a.deviation + a.deviation * b.deviation
         return self._seen(CkksError(a.level, a.scale * b.scale, low, high, deviation))
+
+    def square_parts(self, a: CkksError, conjugate: CkksError) -> CkksError:
+        # The error of (z + z')^2 - i (z - z')^2 is 4 (a f + i b g) with f and g parts of the operands' errors.
+        ends = np.array([a.low**2, a.high**2])
+        low = np.where((a.low < 0) & (a.high > 0), 0.0, ends.min(axis=0))
+        errors = a.deviation + conjugate.deviation
+        deviation = self._longer * a.magnitude * errors + errors**2
+        return self._seen(CkksError(a.level, 4 * a.scale * a.scale, low, ends.max(axis=0), deviation))
+
+    def conjugate(self, a: CkksError) -> CkksError:
+        return self.swap_rows(a)
 
     def relinearise(self, a: CkksError) -> CkksError:
         return self.swap_rows(a)
@@ -250,7 +296,7 @@ class CkksErrorAlgebra:
         return self._seen(replace(a, level=a.level - 1, scale=scale, deviation=np.hypot(a.deviation, added)))
 
     def _seen(self, value: CkksError) -> CkksError:
-        largest = float(np.max(value.magnitude + TAIL * value.deviation)) * value.scale
+        largest = float(np.max(self._longer * value.magnitude + TAIL * value.deviation)) * value.scale
         room = self._parameters.log2_modulus(value.level) - 1 - math.log2(largest)
         self.headroom = min(self.headroom, room)
         return value

@@ -25,15 +25,18 @@ class Packing:
         row_length: slots in a row, a power of two.
         lanes: images in a row, a power of two.
         split_rows: whether the rows hold different images, or copies of the same ones.
+        guards: lanes at the end of a row that repeat those at its beginning, where results have no other copies.
 
     Raises:
-        ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, or a single row is split.
+        ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, a single row is split, or
+            there are more guards than other lanes.
     """
 
     rows: int
     row_length: int
     lanes: int = 1
     split_rows: bool = False
+    guards: int = 0
 
     def __post_init__(self) -> None:
         if not _is_power_of_two(self.row_length):
@@ -42,6 +45,8 @@ class Packing:
             raise ValueError(f"`lanes` must be a power of two from 1 to {self.row_length}, got {self.lanes}")
         if self.rows not in (1, 2) or self.split_rows not in (False, self.rows == 2):
             raise ValueError(f"`rows` must be 1 or 2, and 2 to be split, got {self.rows}, {self.split_rows}")
+        if not 0 <= 2 * self.guards <= self.lanes:
+            raise ValueError(f"`guards` must be from 0 to half of {self.lanes} lanes, got {self.guards}")
 
     @property
     def slots(self) -> int:
@@ -51,7 +56,7 @@ class Packing:
     @property
     def images(self) -> int:
         """Images that one ciphertext serves."""
-        return self.lanes * (self.rows if self.split_rows else 1)
+        return (self.lanes - self.guards) * (self.rows if self.split_rows else 1)
 
     def require_width(self, width: int) -> None:
         """Raise ValueError unless `width` units, a power of two, fit a row beside all lanes."""
@@ -118,7 +123,8 @@ class InputLayout:
         """
         padded = np.zeros((self.packing.images, self.features + 1), images.dtype)  # column -1 is the absent tap
         padded[: len(images), : self.features] = images
-        per_row = padded.reshape(-1, self.packing.lanes, self.features + 1)  # [1 or rows, lane, feature]
+        per_row = padded.reshape(-1, self.packing.lanes - self.packing.guards, self.features + 1)
+        per_row = np.concatenate([per_row, per_row[:, : self.packing.guards]], axis=1)  # [1 or rows, lane, feature]
         taps = self.by_tap(self.gather, -1)  # [ciphertext, row, copy, unit]
         by_row = [per_row[row % len(per_row)][:, taps[:, row]] for row in range(self.packing.rows)]
         packed = np.moveaxis(np.stack(by_row, axis=2), 0, -1)  # [ciphertext, row, copy, unit, lane]
@@ -137,12 +143,12 @@ class InputLayout:
 
 @dataclass(frozen=True)
 class OutputLayout:
-    """Where the client finds the logits: unit j of every period, all copies alike.
+    """Where the client finds the logits: unit j of every period, all copies alike; then the next ciphertext's.
 
     Attributes:
         packing: the slots.
         width: units in a period.
-        outputs: the first so many units are logits.
+        outputs: the first so many units, of all ciphertexts, are logits.
     """
 
     packing: Packing
@@ -151,25 +157,34 @@ class OutputLayout:
 
     def __post_init__(self) -> None:
         self.packing.require_width(self.width)
-        if not 1 <= self.outputs <= self.width:
-            raise ValueError(f"`outputs` must lie in [1, {self.width}], got {self.outputs}")
+        if self.outputs < 1:
+            raise ValueError(f"`outputs` must be at least 1, got {self.outputs}")
+
+    @property
+    def ciphertexts(self) -> int:
+        """Ciphertexts that carry the logits of one batch."""
+        return -(-self.outputs // self.width)
 
     def unpack(self, slots: np.ndarray, images: int, tolerance: float = 0.0) -> np.ndarray:
-        """Logits [images, outputs] from a slot vector.
+        """Logits [images, outputs] from slot vectors [ciphertexts, slots].
 
         Raises:
             PackingError: if the copies of a logit differ by more than `tolerance`: then this is not a result.
         """
-        view = self.packing.view(slots, self.width)  # [row, copy, unit, lane]
+        view = self.packing.view(slots, self.width)  # [ciphertext, row, copy, unit, lane]
         if not self.packing.split_rows:
-            view = view.reshape(1, -1, *view.shape[2:])
+            view = view.reshape(len(view), 1, -1, *view.shape[3:])
+        lanes = self.packing.lanes - self.packing.guards
+        copies, guarded = view[:, :, :1], view[..., : self.packing.guards]
         with np.errstate(invalid="ignore"):  # infinities differ by nan, and nan compares false
-            agree = np.abs(view - view[:, :1]) <= tolerance
-        if not agree.all():
+            agree = (np.abs(view - copies) <= tolerance).all()
+            agree &= (np.abs(view[..., lanes:] - guarded) <= tolerance).all()
+        if not agree:
             raise PackingError(
                 "the copies of the decrypted logits disagree: the ciphertext was damaged, or made under another key"
             )
-        return np.moveaxis(view[:, 0], -1, 1).reshape(-1, self.width)[:images, : self.outputs]
+        logits = view[:, :, 0, :, :lanes]  # [ciphertext, row, unit, lane]
+        return np.moveaxis(logits, (1, 3), (0, 1)).reshape(-1, len(view) * self.width)[:images, : self.outputs]
 
 
 def _is_power_of_two(number: int) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -62,6 +62,58 @@ class ScalarDot:
     constant: Scalar
 
 
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """For every row of `weights`, the sum of its multiples of args, plus its constant: a bundle of values.
+
+    Attributes:
+        args: values that share level and scale.
+        weights: [rows, args], int64 or float64, read-only.
+        constants: [rows], alike.
+        level: as of `Scalar`.
+        scale: at which CKKS encodes the weights.
+        constant_scale: and the constants.
+    """
+
+    args: tuple[int, ...]
+    weights: np.ndarray
+    constants: np.ndarray
+    level: int = 0
+    scale: float = 0.0
+    constant_scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.weights.shape != (len(self.constants), len(self.args)):
+            raise ValueError(f"`weights` must be [{len(self.constants)}, {len(self.args)}], got {self.weights.shape}")
+        self.weights.setflags(write=False)
+        self.constants.setflags(write=False)
+
+    def rows(self) -> list[tuple[list[Scalar], Scalar]]:
+        """Every row as a `ScalarDot` has it."""
+        return [
+            (
+                [Scalar(w, self.level, self.scale) for w in weights],
+                Scalar(constant, self.level, self.constant_scale),
+            )
+            for weights, constant in zip(self.weights.tolist(), self.constants.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All args, in order, as one."""
+
+    args: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The `index`-th value of a bundle."""
+
+    args: tuple[int]
+    index: int
+
+
 @dataclass(frozen=True)
 class AddPlain:
     """args[0] + plain."""
@@ -107,6 +159,24 @@ class SwapRows:
 
 
 @dataclass(frozen=True)
+class Conjugate:
+    """The complex conjugates of CKKS slots."""
+
+    args: tuple[int]
+
+
+@dataclass(frozen=True)
+class SquareParts:
+    """The squares of the real and of the imaginary parts of args[0], whose conjugate is args[1].
+
+    With z = a + bi and z' = a - bi, (z + z')^2 - i (z - z')^2 = 4 (a^2 + b^2 i): of three polynomials, at four times
+    the product of the scales. For i stands `he.encoding.imaginary_units`.
+    """
+
+    args: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class SwitchModulus:
     """Drop the last data prime; the value, and in CKKS the scale, stay."""
 
@@ -121,12 +191,27 @@ class Rescale:
 
 
 Operation = (
-    Input | PlainDot | ScalarDot | AddPlain | Add | Multiply | Relinearise | Rotate | SwapRows | SwitchModulus | Rescale
+    Input
+    | PlainDot
+    | ScalarDot
+    | Matrix
+    | Bundle
+    | Part
+    | AddPlain
+    | Add
+    | Multiply
+    | SquareParts
+    | Relinearise
+    | Rotate
+    | SwapRows
+    | Conjugate
+    | SwitchModulus
+    | Rescale
 )
 
 
 class Algebra(Protocol[V]):
-    """What a program's operations mean, on values of type V."""
+    """What a program's operations mean, on values of type V. A bundle is a sequence of them."""
 
     def input(self, index: int) -> V:
         """The `index`-th input."""
@@ -137,6 +222,18 @@ class Algebra(Protocol[V]):
     def scalar_dot(self, values: Sequence[V], scalars: Sequence[Scalar], constant: Scalar) -> V:
         """Sum of scalar multiples, plus a constant."""
 
+    def matrix(self, values: Sequence[V], matrix: Matrix) -> Any:
+        """The bundle of all rows."""
+        return [self.scalar_dot(values, scalars, constant) for scalars, constant in matrix.rows()]
+
+    def bundle(self, values: Sequence[V]) -> Any:
+        """Values as a bundle."""
+        return values
+
+    def part(self, bundle: Any, index: int) -> V:
+        """One value of a bundle."""
+        return bundle[index]
+
     def add_plain(self, a: V, plain: Plain) -> V:
         """A packed plaintext added."""
 
@@ -146,6 +243,10 @@ class Algebra(Protocol[V]):
     def multiply(self, a: V, b: V) -> V:
         """Slotwise product, of three polynomials."""
 
+    def square_parts(self, a: V, conjugate: V) -> V:
+        """Squares of real and imaginary parts, of three polynomials."""
+        raise TypeError("only CKKS slots have an imaginary part")
+
     def relinearise(self, a: V) -> V:
         """Back to two polynomials."""
 
@@ -154,6 +255,10 @@ class Algebra(Protocol[V]):
 
     def swap_rows(self, a: V) -> V:
         """The two rows exchanged."""
+
+    def conjugate(self, a: V) -> V:
+        """Complex conjugates."""
+        raise TypeError("only CKKS slots have an imaginary part")
 
     def switch_modulus(self, a: V) -> V:
         """One prime fewer."""
@@ -167,7 +272,7 @@ class Program:
     """Operations in order; operation i defines value i.
 
     Attributes:
-        slots: length of every slot vector.
+        slots: length of every packed plaintext; 1 if there are none and all slots are alike.
         inputs: number of input ciphertexts.
         operations: each refers to earlier values only.
         plaintexts: packed operands, int64 (BFV, modulo t) or float64 (CKKS), each [slots] and read-only.
@@ -215,14 +320,15 @@ class Program:
 
     @cached_property
     def swaps_rows(self) -> bool:
-        """Whether the key of the row swap is needed."""
-        return any(isinstance(op, SwapRows) for op in self.operations)
+        """Whether the key of the row swap, or of complex conjugation, is needed."""
+        return any(isinstance(op, SwapRows | Conjugate) for op in self.operations)
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often every kind of operation occurs, and under "plain products" the terms of all `PlainDot`s."""
+        """How often every kind of operation occurs; all terms of `PlainDot`s as "plain products", likewise "matrix"."""
         counts = Counter(type(op).__name__ for op in self.operations)
         counts["plain products"] = sum(len(op.plains) for op in self.operations if isinstance(op, PlainDot))
+        counts["matrix products"] = sum(op.weights.size for op in self.operations if isinstance(op, Matrix))
         return counts
 
 
@@ -261,18 +367,28 @@ def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
             return algebra.plain_dot(args, operands)
         case ScalarDot(_, scalars, constant):
             return algebra.scalar_dot(args, scalars, constant)
+        case Matrix():
+            return algebra.matrix(args, operation)
+        case Bundle():
+            return algebra.bundle(args)
+        case Part(_, index):
+            return algebra.part(args[0], index)
         case AddPlain(_, operand):
             return algebra.add_plain(args[0], operand)
         case Add():
             return algebra.add(args)
         case Multiply():
             return algebra.multiply(args[0], args[1])
+        case SquareParts():
+            return algebra.square_parts(args[0], args[1])
         case Relinearise():
             return algebra.relinearise(args[0])
         case Rotate(_, step):
             return algebra.rotate(args[0], step)
         case SwapRows():
             return algebra.swap_rows(args[0])
+        case Conjugate():
+            return algebra.conjugate(args[0])
         case SwitchModulus():
             return algebra.switch_modulus(args[0])
         case Rescale():
@@ -305,6 +421,15 @@ class Recorder:
     def scalar_dot(self, values: Sequence[int], scalars: Sequence[float | Scalar], constant: float | Scalar) -> int:
         return self._record(ScalarDot(tuple(values), tuple(_scalar(s) for s in scalars), _scalar(constant)))
 
+    def matrix(self, values: Sequence[int], matrix: Matrix) -> int:
+        return self._record(replace(matrix, args=tuple(values)))
+
+    def bundle(self, values: Sequence[int]) -> int:
+        return self._record(Bundle(tuple(values)))
+
+    def part(self, bundle: int, index: int) -> int:
+        return self._record(Part((bundle,), index))
+
     def add_plain(self, a: int, plain: Plain) -> int:
         return self._record(AddPlain((a,), plain))
 
@@ -314,6 +439,9 @@ class Recorder:
     def multiply(self, a: int, b: int) -> int:
         return self._record(Multiply((a, b)))
 
+    def square_parts(self, a: int, conjugate: int) -> int:
+        return self._record(SquareParts((a, conjugate)))
+
     def relinearise(self, a: int) -> int:
         return self._record(Relinearise((a,)))
 
@@ -322,6 +450,9 @@ class Recorder:
 
     def swap_rows(self, a: int) -> int:
         return self._record(SwapRows((a,)))
+
+    def conjugate(self, a: int) -> int:
+        return self._record(Conjugate((a,)))
 
     def switch_modulus(self, a: int) -> int:
         return self._record(SwitchModulus((a,)))

@@ -19,6 +19,7 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit import Circuit, Interface
+from he.encoding import imaginary_units
 from he.engines import Engine
 from he.engines.rns import RnsEngine
 from he.messages import Kind, MessageError, open_message, seal_message
@@ -100,9 +101,10 @@ class Client:
             MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
             DecryptionError: if the ciphertext's noise or contents show that it does not decrypt to a result.
         """
-        ciphertext, images = self._received(response)
+        ciphertexts, images = self._received(response)
         try:
-            return self.interface.output.unpack(self._decrypted(ciphertext), images, self.interface.tolerance)
+            slots = np.stack([self._decrypted(ciphertext) for ciphertext in ciphertexts])
+            return self.interface.output.unpack(slots, images, self.interface.tolerance)
         except PackingError as error:
             raise DecryptionError(str(error)) from error
 
@@ -115,18 +117,22 @@ class Client:
         """
         if not self._exact:
             raise TypeError("a CKKS ciphertext has no noise budget")
-        return self._decryptor.invariant_noise_budget(self._received(response)[0])
+        return min(map(self._decryptor.invariant_noise_budget, self._received(response)[0]))
 
-    def _received(self, response: bytes) -> tuple[Any, int]:
-        """The ciphertext of an answer to this client, and the number of images that it is for."""
+    def _received(self, response: bytes) -> tuple[list[Any], int]:
+        """The ciphertexts of an answer to this client, and the number of images that they are for."""
         fields, parts = open_message(Kind.RESPONSE, response)
         _require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
         _require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
         images = fields.get("images")
-        if len(parts) != 1 or not isinstance(images, int) or not 1 <= images <= self.interface.images:
-            raise MessageError(f"a response must hold one ciphertext for 1 to {self.interface.images} images")
+        expected = self.interface.output.ciphertexts
+        if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
+            raise MessageError(f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images")
+        return [self._result(part) for part in parts], images
+
+    def _result(self, part: bytes) -> Any:
         try:
-            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, parts[0])
+            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, part)
         except SealDataError as error:
             raise DecryptionError(str(error)) from error
         if (
@@ -135,7 +141,7 @@ class Client:
             or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
         ):
             raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
-        return ciphertext, images
+        return ciphertext
 
     def _evaluation_keys(self) -> bytes:
         elements = self.interface.galois_elements
@@ -149,6 +155,9 @@ class Client:
             self._encoder.encode(slots.tolist(), plaintext)
         else:
             assert self._parameters.scale_bits is not None
+            if self.interface.both_parts:
+                real, imaginary = slots.reshape(2, -1)
+                slots = real + imaginary_units(2 * len(real)) * imaginary
             self._encoder.encode(slots.tolist(), 2.0**self._parameters.scale_bits, plaintext)
         return self._encryptor.encrypt_symmetric(plaintext)  # with a seed in place of half the ciphertext
 
@@ -156,6 +165,9 @@ class Client:
         plaintext = sealapi.Plaintext()
         if not self._exact:
             self._decryptor.decrypt(ciphertext, plaintext)
+            if self.interface.both_parts:
+                slots = np.array(self._encoder.decode_complex(plaintext))
+                return np.concatenate([slots.real, (slots / imaginary_units(2 * len(slots))).real])
             return np.array(self._encoder.decode_double(plaintext))
         if self._decryptor.invariant_noise_budget(ciphertext) < 1:
             raise DecryptionError(
@@ -203,10 +215,10 @@ class Server:
         if not isinstance(images, int) or not 1 <= images <= self._circuit.interface.images:
             raise MessageError(f"a request must be for 1 to {self._circuit.interface.images} images, got {images}")
         try:
-            result = self.engine.evaluate(parts)
+            results = self.engine.evaluate(parts)
         except ValueError as error:
             raise MessageError(f"the request cannot be evaluated: {error}") from error
-        return seal_message(Kind.RESPONSE, {**fields}, [result])
+        return seal_message(Kind.RESPONSE, {**fields}, results)
 
 
 def interface_bytes(interface: Interface) -> bytes:

@@ -16,12 +16,17 @@ from he.params import ParameterError, Parameters
 from he.program import (
     Add,
     AddPlain,
+    Bundle,
+    Conjugate,
+    Matrix,
     Multiply,
+    Part,
     PlainDot,
     Program,
     Recorder,
     Scalar,
     ScalarDot,
+    SquareParts,
     apply,
     arguments,
     placed,
@@ -63,13 +68,16 @@ class _Value:
     products: int
 
 
+_PLAIN, _PRODUCTS = PlainDot | ScalarDot | Matrix, Multiply | SquareParts
+
+
 def depths(program: Program) -> tuple[int, int]:
     """Plain products and products on the longest path."""
     found: list[tuple[int, int]] = []
     for operation in program.operations:
         before = [found[a] for a in arguments(operation)]
-        plain = max((b[0] for b in before), default=0) + isinstance(operation, PlainDot | ScalarDot)
-        found.append((plain, max((b[1] for b in before), default=0) + isinstance(operation, Multiply)))
+        plain = max((b[0] for b in before), default=0) + isinstance(operation, _PLAIN)
+        found.append((plain, max((b[1] for b in before), default=0) + isinstance(operation, _PRODUCTS)))
     return found[program.output]
 
 
@@ -128,8 +136,9 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
             )
         return value
 
-    for operation in program.operations:
-        if isinstance(operation, Multiply | AddPlain):
+    last = program.operations[program.output]
+    for operation in program.operations[: program.output] if isinstance(last, Bundle) else program.operations:
+        if isinstance(operation, _PRODUCTS | AddPlain | Conjugate):
             for a in arguments(operation):
                 known[a] = settle(known[a])
         operands = [known[a] for a in arguments(operation)]
@@ -140,7 +149,7 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
         bits = max((v.bits for v in operands), default=precision.input_bits)
         plain = max((v.plain for v in operands), default=0)
         products = max((v.products for v in operands), default=0)
-        if dot := isinstance(operation, PlainDot | ScalarDot):
+        if isinstance(operation, _PLAIN):
             weight = 2.0 ** precision.weight_bits[plain]
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
@@ -150,15 +159,26 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
                 # Powers of x arrive at different scales; every term is brought to that of the largest.
                 terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))
                 operation = ScalarDot(args, terms, Scalar(constant.value, level, scale))
+            case Matrix():
+                if any(v.scale != operands[0].scale for v in operands):
+                    raise ValueError("a matrix must be applied to values of one scale")
+                operation = replace(operation, level=level, scale=weight, constant_scale=scale)
             case AddPlain(args, operand):
                 operation = AddPlain(args, placed(operand, level, scale))
-            case Multiply():
-                scale, bits = operands[0].scale * operands[1].scale, operands[0].bits + operands[1].bits
+            case Multiply() | SquareParts():
+                more = 2 if isinstance(operation, SquareParts) else 0  # four times the squares
+                scale = operands[0].scale * operands[1].scale * 2.0**more
+                bits = operands[0].bits + operands[1].bits + more
                 products += 1
             case Add() if any(v.scale != scale for v in operands):
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         position = apply(recorder, operation, [v.position for v in operands])
         value = _Value(position, dropped, scale, bits, plain, products)
-        known.append(settle(value) if dot and precision.early else value)
-    output = lower(settle(known[program.output]), levels - stay)
-    return recorder.program(program.slots, output.position), output.bits
+        known.append(settle(value) if precision.early and isinstance(operation, PlainDot | ScalarDot | Part) else value)
+    if not isinstance(last, Bundle):
+        output = lower(settle(known[program.output]), levels - stay)
+        return recorder.program(program.slots, output.position), output.bits
+    outputs = [lower(settle(known[a]), levels - stay) for a in last.args]
+    if any((v.dropped, v.scale) != (outputs[0].dropped, outputs[0].scale) for v in outputs):
+        raise ValueError("outputs must share level and scale")
+    return recorder.program(program.slots, recorder.bundle([v.position for v in outputs])), outputs[0].bits

@@ -2,6 +2,7 @@
 
 Times are medians of repetitions between two events on the GPU, after one that does not count. Operands are random and
 already there. The yardstick is cuBLAS's int8 product, called through torch where it is installed; it has no epilogue.
+For residues it is the CPU's kernels, in one thread.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
-from bench.cases import gpu_checks
+from bench.cases import gpu_checks, gpu_residues
+from bench.timing import median_seconds
 from intnn.domain import IntDomain
 from intnn.kernels.cuda_gemm import Tile
 from intnn.kernels.cuda_lookup import launch_lookup
@@ -34,6 +36,7 @@ from intnn.training.step import Descent, Rate, initialise
 TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
 BATCHES = 9  # the median is over these
 BATCH_MS = 20.0  # about as long each
+RING = 8192  # degree of the ring that residues belong to
 SMALL_GRID = "Grid size"  # how Numba's warning of a launch that does not fill the GPU begins
 
 
@@ -91,6 +94,8 @@ def equality() -> Iterator[tuple[str, bool]]:
         warnings.filterwarnings("ignore", SMALL_GRID)
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
             yield name, check()
+        for name, check in gpu_residues.checks(RING, count=3):
+            yield name, check()
 
 
 def measure() -> Iterator[GpuRow]:
@@ -103,6 +108,8 @@ def measure() -> Iterator[GpuRow]:
         yield _table(1 << 26)
         yield _training((128, 64), batch=64)
         yield _training((4096, 4096), batch=4096)
+        for count in (1, 64):
+            yield from _residues(count)
 
 
 def append(path: Path, where: Device, rows: list[GpuRow], equal: dict[str, bool]) -> None:
@@ -165,6 +172,12 @@ def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
     weights = sum(block.fan_in * block.outputs for block in network.blocks)
     operations = 2 * batch * (3 * weights - network.blocks[0].fan_in * network.blocks[0].outputs)
     return _row(f"training step {name}, batch {batch}, {_unit(tiles()[-1])}", us, operations)
+
+
+def _residues(count: int) -> Iterator[GpuRow]:
+    for work, ours, peer in gpu_residues.works(RING, count):
+        us, peer_us = _median_us(ours), 1e6 * median_seconds(peer, BATCHES)
+        yield GpuRow(work, us, None, "CPU, one thread", peer_us, peer_us / us)
 
 
 def _epilogue(columns: int) -> Epilogue:

@@ -17,8 +17,8 @@ class Engine(Protocol):
     name: str
     threads: int
 
-    def evaluate(self, inputs: Sequence[bytes]) -> bytes:
-        """Evaluate on SEAL-serialised ciphertexts, and serialise the result.
+    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
+        """Evaluate on SEAL-serialised ciphertexts, and serialise the results.
 
         Raises:
             ValueError: if an input is not a fresh ciphertext of the circuit's parameters, or there are too few or many.

@@ -25,14 +25,15 @@ from he.engines.threads import Workers, run_on
 from he.kernels import evaluate as kernels
 from he.kernels.chain import Chain, chain
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
-from he.kernels.roots import LARGEST_PRIME_BITS, quotient
+from he.kernels.roots import LARGEST_PRIME_BITS, WORD, least_root, quotient
 from he.levels import plain_addends, plain_factors
-from he.program import Algebra, Plain, Rotate, Scalar, SwapRows
+from he.program import Algebra, Conjugate, Matrix, Plain, Rotate, Scalar, SwapRows
 from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
 from he.seal import SealDataError, create_context, expanded, level_ids
 from intnn.arrays import integer
 
 MAX_THREADS = 1024
+_TURNS = Rotate | SwapRows | Conjugate
 MAX_LEVELS = 24  # sums of so many products, and two more, are reduced at once
 
 
@@ -80,23 +81,25 @@ class RnsEngine:
             )
         if circuit.interface.multiplies and 0 not in relin:
             raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
-        self._turns = Counter(op.args[0] for op in circuit.program.operations if isinstance(op, Rotate | SwapRows))
+        self._turns = Counter(op.args[0] for op in circuit.program.operations if isinstance(op, _TURNS))
         algebra = _Exact if parameters.scheme == "bfv" else _Approximate
         self.algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
 
-    def evaluate(self, inputs: Sequence[bytes]) -> bytes:
+    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
         """See `Engine.evaluate`."""
         expected = self._circuit.program.inputs
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
             algebra = self.algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)], workers)
-            result = self.algebra.left(run_on(workers, self._circuit.program, algebra, self._expect_turns))
-        ntt = self._circuit.parameters.scheme == "ckks"
-        return write_ciphertext(CiphertextArray(result, ntt, self._circuit.interface.output_scale), self._ids)
+            result = run_on(workers, self._circuit.program, algebra, self._expect_turns)
+        ntt, scale = self._circuit.parameters.scheme == "ckks", self._circuit.interface.output_scale
+        outputs = [self.algebra.left(value) for value in (result if isinstance(result, list) else [result])]
+        return [write_ciphertext(CiphertextArray(residues, ntt, scale), self._ids) for residues in outputs]
 
-    def _expect_turns(self, position: int, value: _Value) -> None:
-        value.turns = self._turns[position]
+    def _expect_turns(self, position: int, value: _Value | list[_Value]) -> None:
+        if isinstance(value, _Value):
+            value.turns = self._turns[position]
 
     def read(self, data: bytes) -> _Value:
         """A fresh ciphertext as a value of ``algebra``."""
@@ -161,6 +164,9 @@ class _Residues(Algebra[_Value]):
         program = circuit.program
         self._factors = {plain: self._factor(plain) for plain in plain_factors(program)}
         self._addends = {plain: self._addend(plain) for plain in plain_addends(program)}
+        self._matrices = {op: self._packed(op) for op in program.operations if isinstance(op, Matrix)}
+        self._imaginary = [pow(least_root(self._N, p), self._N // 2, p) for p in self._primes]  # X**(N / 2)
+        self._both_parts = circuit.interface.both_parts
         self._inputs: Sequence[Callable[[], np.ndarray]] = ()
         self._all = Workers(1).all
 
@@ -244,9 +250,57 @@ class _Residues(Algebra[_Value]):
         ciphertexts = _of_one_size(values)
         result = np.empty_like(ciphertexts[0])
         kernels.scalar_products(self._tables, _addresses(ciphertexts), weights, result)
-        added = self._integers(constant, level, addend=True)
-        kernels.add_constants(self._tables, result[0], np.array(added, np.uint64))
+        kernels.add_constants(self._tables, result[0], self._constants(constant, level))
         return _Value(result)
+
+    def _constants(self, constant: Scalar, level: int) -> np.ndarray:
+        """What is added to the halves of every row, [level, 2], for a number in all slots or all their parts."""
+        added = self._integers(constant, level, addend=True)
+        if not self._both_parts:
+            return np.array([[c, c] for c in added], np.uint64)
+        rows = zip(added, self._imaginary, self._primes, strict=False)
+        return np.array([[c * (1 + i) % p, c * (1 - i) % p] for c, i, p in rows], np.uint64)
+
+    def _packed(self, matrix: Matrix) -> np.ndarray:
+        """Weights as `matrix_products` takes them: uint64 [level, rows / 4, terms, 4]."""
+        rows, terms = matrix.weights.shape
+        numbers = [
+            self._integers(Scalar(w, matrix.level, matrix.scale), matrix.level, addend=False)
+            for w in matrix.weights.ravel().tolist()
+        ]
+        primes = np.array(self._primes[: matrix.level], object)
+        residues = (np.array(numbers, object) << WORD) % primes  # [rows * terms, level]
+        padded = np.zeros((-(-rows // 4) * 4, terms, matrix.level), np.uint64)
+        padded[:rows] = residues.reshape(rows, terms, matrix.level)
+        return np.ascontiguousarray(padded.reshape(-1, 4, terms, matrix.level).transpose(3, 0, 2, 1))
+
+    def matrix(self, values: Sequence[_Value], matrix: Matrix) -> list[_Value]:
+        weights, level = self._matrices[matrix], values[0].level
+        addresses = _addresses([value.residues for value in values])
+        rows = np.empty((4 * weights.shape[1], 2, level, self._N), np.uint64)
+        self._all(
+            [
+                partial(kernels.matrix_products, self._tables, addresses, weights, component, prime, rows)
+                for component in range(2)
+                for prime in range(level)
+            ]
+        )
+        for row, constant in zip(rows, matrix.constants.tolist(), strict=False):
+            scalar = Scalar(constant, level, matrix.constant_scale)
+            kernels.add_constants(self._tables, row[0], self._constants(scalar, level))
+        return [_Value(row) for row in rows[: len(matrix.constants)]]
+
+    def square_parts(self, a: _Value, conjugate: _Value) -> _Value:
+        halves = np.empty((a.level, 2, 2), np.int64)
+        for j, (i, p) in enumerate(zip(self._imaginary[: a.level], self._primes, strict=False)):
+            halves[j] = [[w, quotient(w, p)] for w in (p - i, i)]
+        result = np.empty((3, a.level, self._N), np.uint64)
+        for prime in range(a.level):
+            kernels.square_parts(self._tables, a.residues, conjugate.residues, halves, prime, result)
+        return _Value(result)
+
+    def conjugate(self, a: _Value) -> _Value:
+        return self.swap_rows(a)
 
     def relinearise(self, a: _Value) -> _Value:
         assert self._relin is not None

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
+import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit import Circuit
+from he.encoding import imaginary_units
 from he.levels import plain_addends, plain_factors
 from he.program import Algebra, Plain, Scalar, run
 from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
@@ -45,7 +47,7 @@ class SealEngine:
         algebra = _BfvAlgebra if circuit.parameters.scheme == "bfv" else _CkksAlgebra
         self.algebra = algebra(circuit, self._context, self._relin, self._galois)
 
-    def evaluate(self, inputs: Sequence[bytes]) -> bytes:
+    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
         """See `Engine.evaluate`."""
         expected = self._circuit.program.inputs
         if len(inputs) != expected:
@@ -54,8 +56,8 @@ class SealEngine:
         for i, ciphertext in enumerate(ciphertexts):
             self._require_fresh(i, ciphertext)
         result = run(self._circuit.program, self.algebra.on(ciphertexts))
-        assert result is not None  # the compiler refuses circuits that ignore their input
-        return to_bytes(result.ciphertext)
+        outputs = result if isinstance(result, list) else [result]
+        return [to_bytes(_present(value).ciphertext) for value in outputs]
 
     def read(self, data: bytes) -> _Value:
         """A fresh ciphertext as a value of ``algebra``."""
@@ -91,6 +93,11 @@ class _Value:
 # SEAL refuses to produce a transparent ciphertext, one that is zero whatever the key. A product with a plaintext of
 # zeros is one, so it is kept as None: the compiler sees to it that no output is.
 _Maybe = _Value | None
+
+
+def _present(value: _Maybe) -> _Value:
+    assert value is not None  # the compiler refuses circuits that ignore their input
+    return value
 
 
 class _SealAlgebra(Algebra[_Maybe]):
@@ -202,16 +209,28 @@ class _BfvAlgebra(_SealAlgebra):
         return total and _Value(total)
 
     def scalar_dot(self, values: Sequence[_Maybe], scalars: Sequence[Scalar], constant: Scalar) -> _Maybe:
-        pairs = zip(values, scalars, strict=True)
-        total = self._sum_of_products([(v.ciphertext, self._scalar(s)) for v, s in pairs if v is not None])
-        if constant.value:
-            self._evaluator.add_plain_inplace(total, self._scalar(constant))
+        pairs = [(v, self._centred(s)) for v, s in zip(values, scalars, strict=True)]
+        products = [(self._signed(v.ciphertext, s), _constant(abs(s))) for v, s in pairs if v is not None and s]
+        total = self._sum_of_products(products)
+        if self._centred(constant):
+            self._evaluator.add_plain_inplace(total, _constant(int(constant.value) % self._t))
         return _Value(total)
 
-    def _scalar(self, scalar: Scalar) -> Any:
-        """The constant polynomial: the same number in every slot, and multiplied without a transform."""
+    def _signed(self, ciphertext: Any, sign: int) -> Any:
+        """SEAL multiplies by a negative constant as by a number near t, whose noise is that much larger."""
+        if sign > 0:
+            return ciphertext
+        result = sealapi.Ciphertext()
+        self._evaluator.negate(ciphertext, result)
+        return result
+
+    def _centred(self, scalar: Scalar) -> int:
+        return (int(scalar.value) + self._t // 2) % self._t - self._t // 2
+
+    @property
+    def _t(self) -> int:
         assert self._circuit.parameters.plain_modulus is not None
-        return sealapi.Plaintext(f"{int(scalar.value) % self._circuit.parameters.plain_modulus:X}")
+        return self._circuit.parameters.plain_modulus
 
     def rotate(self, a: _Maybe, step: int) -> _Maybe:
         return a and self._rotated(a, self._circuit.parameters.galois_element(step))
@@ -225,12 +244,17 @@ class _BfvAlgebra(_SealAlgebra):
         return _Value(result)
 
 
+def _constant(number: int) -> Any:
+    """The constant polynomial: the same number in every slot, and multiplied without a transform."""
+    return sealapi.Plaintext(f"{number:X}")
+
+
 class _CkksAlgebra(_SealAlgebra):
     def _encode(self, plain: Plain) -> Any:
         values = self._circuit.program.plaintexts[plain.index].tolist()
         return self._encoded(values, plain.level, plain.scale)
 
-    def _encoded(self, values: list[float], level: int, scale: float) -> Any:
+    def _encoded(self, values: Sequence[complex], level: int, scale: float) -> Any:
         encoder, plaintext = sealapi.CKKSEncoder(self._context), sealapi.Plaintext()
         encoder.encode(values, self._ids[level], scale, plaintext)
         return None if plaintext.is_zero() else plaintext
@@ -243,11 +267,12 @@ class _CkksAlgebra(_SealAlgebra):
     def scalar_dot(self, values: Sequence[_Maybe], scalars: Sequence[Scalar], constant: Scalar) -> _Maybe:
         factors = []
         for value, scalar in zip(values, scalars, strict=True):
-            plaintext = self._encoded([scalar.value] * self._circuit.program.slots, scalar.level, scalar.scale)
+            plaintext = self._encoded([scalar.value] * len(self._units), scalar.level, scalar.scale)
             if value is not None and plaintext is not None:
                 factors.append((value.ciphertext, plaintext))
         total = self._sum_of_products(factors)
-        plaintext = self._encoded([constant.value] * self._circuit.program.slots, constant.level, constant.scale)
+        both = 1 + self._units if self._circuit.interface.both_parts else np.ones(len(self._units))
+        plaintext = self._encoded((constant.value * both).tolist(), constant.level, constant.scale)
         total.scale = constant.scale  # equal to every product's scale but for float rounding
         if plaintext is not None:
             self._evaluator.add_plain_inplace(total, plaintext)
@@ -258,3 +283,24 @@ class _CkksAlgebra(_SealAlgebra):
 
     def swap_rows(self, a: _Maybe) -> _Maybe:
         raise TypeError("CKKS slots have one row")
+
+    def conjugate(self, a: _Maybe) -> _Maybe:
+        return self._unary(lambda ct, out: self._evaluator.complex_conjugate(ct, self._galois, out), a)
+
+    def square_parts(self, a: _Maybe, conjugate: _Maybe) -> _Maybe:
+        if a is None or conjugate is None:
+            return None
+        total, difference = sealapi.Ciphertext(), sealapi.Ciphertext()
+        self._evaluator.add(a.ciphertext, conjugate.ciphertext, total)
+        self._evaluator.sub(a.ciphertext, conjugate.ciphertext, difference)
+        self._evaluator.square_inplace(total)
+        self._evaluator.square_inplace(difference)
+        minus_unit = self._encoded((-self._units).tolist(), difference.coeff_modulus_size(), 1.0)
+        self._evaluator.multiply_plain_inplace(difference, minus_unit)
+        self._evaluator.add_inplace(total, difference)
+        total.scale = 4 * total.scale
+        return _Value(total)
+
+    @property
+    def _units(self) -> np.ndarray:
+        return imaginary_units(self._circuit.parameters.poly_modulus_degree)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from he.program import Algebra, Program, apply, arguments
@@ -111,6 +112,7 @@ class _Run(Generic[V]):
         self._values: dict[int, V] = {}
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
+        self._ready: list[int] = []  # a heap: programs are written so that few values wait, if evaluated in order
         operations = program.operations
         self._waits = [len(set(arguments(operation))) for operation in operations]
         self._readers: list[list[int]] = [[] for _ in operations]
@@ -130,9 +132,13 @@ class _Run(Generic[V]):
         return self._values[self._program.output]
 
     def _begin(self, position: int) -> None:
-        self._workers.later(lambda: self._evaluate(position))
+        with self._lock:
+            heappush(self._ready, position)
+        self._workers.later(self._evaluate)
 
-    def _evaluate(self, position: int) -> None:
+    def _evaluate(self) -> None:
+        with self._lock:
+            position = heappop(self._ready)
         operation = self._program.operations[position]
         if self._failure is None:
             try:

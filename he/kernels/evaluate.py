@@ -17,8 +17,9 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
-tensor, lift = emitted(lanes.tensor), emitted(lanes.lift)
+tensor, lift, matrix_tile = emitted(lanes.tensor), emitted(lanes.lift), emitted(lanes.matrix_tile)
 MAX_TERMS = 28  # products that are added before they are reduced
+PANEL = 512  # bytes of every ciphertext that one pass of a matrix product reads: of hundreds, they fit the second cache
 forward_one, inverse_one = transform.forward, transform.inverse
 
 
@@ -216,6 +217,65 @@ def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, ou
 
 
 @numba.njit(cache=True, nogil=True)
+def matrix_products(
+    tables: Tables, ciphertexts: IntArray, weights: Array, component: int, prime: int, out: Array
+) -> None:
+    """Several sums of multiples of the same ciphertexts: one component, modulo one prime.
+
+    Args:
+        tables: `Chain.arrays`.
+        ciphertexts: Addresses of uint64 [components, level, N].
+        weights: uint64 [primes, rows / 4, terms, 4], times 2**52.
+        component: Which.
+        prime: Which.
+        out: uint64 [rows, components, level, N]; its rows of that component and prime are written.
+    """
+    level, N, row = out.shape[2], out.shape[3], out.strides[0]
+    blocks, terms = weights.shape[1], weights.shape[2]
+    shift, p, inverse = 8 * N * (component * level + prime), tables[0][prime], tables[6][prime]
+    out[:, component, prime] = 0
+    for panel in range(0, 8 * N, PANEL):
+        for block in range(blocks):
+            target = out[4 * block, component, prime].ctypes.data
+            for first in range(0, terms, MAX_TERMS):
+                x, w = ciphertexts[first:].ctypes.data, weights[prime, block, first].ctypes.data
+                count = min(MAX_TERMS, terms - first)
+                for k in range(panel, min(panel + PANEL, 8 * N), 128):
+                    matrix_tile((x, shift + k, w, count, target + k, row, p, inverse))
+
+
+@numba.njit(cache=True, nogil=True)
+def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: int, out: Array) -> None:
+    """(x + y)**2 - i (x - y)**2 of two ciphertexts uint64 [2, level, N], modulo one prime: [3, level, N].
+
+    Args:
+        tables: `Chain.arrays`.
+        x: A ciphertext.
+        y: Its conjugate.
+        imaginary: int64 [level, 2, 2]: minus i, or -X**(N / 2), in both halves of a transformed row, with quotients.
+        prime: Which.
+        out: Its rows of that prime are written.
+    """
+    N, p, inverse = x.shape[2], tables[0][prime], tables[6][prime]
+    radix, radix_quotient, one = tables[7][prime, 0], tables[7][prime, 1], tables[8][prime]
+    scratch = np.empty((5, 8), np.uint64)  # a sum or a difference of two components; a square of three
+    sums, squares = scratch.ctypes.data, scratch[2].ctypes.data
+    for half in range(2):
+        w, w_quotient = imaginary[prime, half, 0], imaginary[prime, half, 1]
+        for k in range(4 * N * half, 4 * N * (half + 1), 64):
+            for c in range(2):
+                add((x[c, prime].ctypes.data + k, y[c, prime].ctypes.data + k, sums + 64 * c, p))
+            target, component = out[0, prime].ctypes.data + k, out.strides[0]
+            tensor((sums, sums, 64, target, component, p, inverse, radix, radix_quotient))
+            for c in range(2):
+                scale_difference((x[c, prime].ctypes.data + k, y[c, prime].ctypes.data + k, sums + 64 * c, 1, one, p))
+            tensor((sums, sums, 64, squares, 64, p, inverse, radix, radix_quotient))
+            for c in range(3):
+                scale((squares + 64 * c, squares + 64 * c, w, w_quotient, p))
+                add((target + component * c, squares + 64 * c, target + component * c, p))
+
+
+@numba.njit(cache=True, nogil=True)
 def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None:
     """The tensor product of two ciphertexts uint64 [2, rows, N]: [3, rows, N]; row j belongs to prime first + j."""
     rows, N = x.shape[1], x.shape[2]
@@ -239,9 +299,12 @@ def scale_row(tables: Tables, x: Array, prime: int, w: int, quotient: int, out: 
 
 @numba.njit(cache=True, nogil=True)
 def add_constants(tables: Tables, x: Array, constants: Array) -> None:
-    """Add a number to every entry of every row of [level, N], in place: a constant polynomial."""
+    """Add numbers [level, 2] to the entries of both halves of the rows of [level, N], in place.
+
+    Equal ones are a constant polynomial; a multiple of X**(N / 2) adds to the first half what it takes from the second.
+    """
     for j in range(len(x)):
         p, row = np.uint64(tables[0][j]), x[j]
         for k in range(row.size):
-            value = row[k] + constants[j]
+            value = row[k] + constants[j, 2 * k // row.size]
             row[k] = min(value, value - p)

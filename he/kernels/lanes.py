@@ -20,6 +20,7 @@ LANES = 8
 BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
 MASK = (1 << 52) - 1
+TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
 
 
 def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
@@ -356,6 +357,36 @@ def combine(
 
     (total,) = _loop(b, count, 1, body)
     store(b, below(b, total, p), out)
+
+
+def matrix_tile(
+    b: Builder, x: Value, offset: Value, w: Value, count: Value, out: Value, row: Value, prime: Value, inverse: Value
+) -> None:
+    """Add to four rows of two vectors the sums of at most 28 products x_i w_i / 2**52 modulo p.
+
+    ``x`` lists addresses, ``offset`` is added to each; ``w`` is words [i, 4]; rows lie ``row`` bytes apart at ``out``.
+    """
+    p, inverse = _all(b, prime, inverse)
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        place = b.add(load(b, I64, b.add(x, b.shl(i, I64(3)))), offset)
+        values = [load(b, WORDS, place, BYTES * k) for k in range(TILE_VECTORS)]
+        weights = b.add(w, b.mul(i, I64(8 * TILE_ROWS)))
+        following: list[Value] = []
+        for r in range(TILE_ROWS):
+            weight = splat(b, load(b, I64, weights, 8 * r), LANES)
+            for value in values:
+                low, high = sums[len(following) : len(following) + 2]
+                following += [madd(b, "l", low, value, weight), madd(b, "h", high, value, weight)]
+        return following
+
+    sums = _loop(b, count, 2 * TILE_ROWS * TILE_VECTORS, body)
+    for r in range(TILE_ROWS):
+        place = b.add(out, b.mul(row, I64(r)))
+        for k in range(TILE_VECTORS):
+            low, high = sums[2 * (TILE_VECTORS * r + k) :][:2]
+            total = b.add(reduced(b, low, high, p, inverse), load(b, WORDS, place, BYTES * k))
+            store(b, below(b, total, p), place, BYTES * k)
 
 
 def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value, out: Value) -> None:

@@ -58,7 +58,7 @@ def packed(layout, logits):
 def test_unpacking_inverts_packing(layout, data):
     logits = np.random.default_rng(1).integers(-99, 99, (layout.packing.images, layout.width))
     images = data.draw(st.integers(1, layout.packing.images))
-    unpacked = layout.unpack(packed(layout, logits), images)
+    unpacked = layout.unpack(packed(layout, logits)[None], images)
     assert unpacked.tolist() == logits[:images, : layout.outputs].tolist()
 
 
@@ -73,9 +73,9 @@ def test_one_slot_that_disagrees_is_found(layout, data):
         damaged[slot] = wrong
         if copies > 1 or not np.isfinite(wrong):
             with pytest.raises(PackingError, match="copies of the decrypted logits disagree"):
-                layout.unpack(damaged, 1, tolerance)
+                layout.unpack(damaged[None], 1, tolerance)
     slots[slot] += 0.5 * tolerance
-    assert layout.unpack(slots, 1, tolerance).shape == (1, layout.outputs)
+    assert layout.unpack(slots[None], 1, tolerance).shape == (1, layout.outputs)
 
 
 @given(packings(), st.data())

@@ -1,5 +1,6 @@
 """Kernels on residues: the integers of the reference, bit for bit."""
 
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -12,7 +13,7 @@ from he.engines.threads import Workers
 from he.kernels import evaluate, reference
 from he.kernels.chain import chain
 from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
-from he.kernels.roots import bit_reversal, quotient, roots
+from he.kernels.roots import bit_reversal, least_root, quotient, roots
 from he.primes import ntt_primes
 
 SIZES = st.sampled_from([16, 32, 64])
@@ -127,6 +128,70 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
         c.astype(object) * np.array([row[i] for row in scalars], object)[:, None] for i, c in enumerate(ciphertexts)
     )
     assert np.array_equal(out.astype(object), total % moduli)
+
+
+@given(chains(), st.integers(1, 60), st.integers(1, 9))
+def test_matrix_products_are_sums_of_multiples(case, terms, rows):
+    table, rng = case
+    N, primes = table.N, table.primes
+    ciphertexts = [np.array([residues(table, polynomial(rng, N, prod(primes)), primes) for _ in range(2)])
+                   for _ in range(terms)]  # fmt: skip
+    matrix = rng.integers(0, 2**50, (rows, terms)).astype(object)
+    blocks = -(-rows // 4)
+    weights = np.zeros((len(primes), blocks, terms, 4), np.uint64)
+    for (j, p), row, term in product(enumerate(primes), range(rows), range(terms)):
+        weights[j, row // 4, term, row % 4] = matrix[row, term] * 2**52 % p
+    out = np.empty((4 * blocks, 2, len(primes), N), np.uint64)
+    addresses = np.array([array.ctypes.data for array in ciphertexts])
+    for component, prime in product(range(2), range(len(primes))):
+        evaluate.matrix_products(table.arrays, addresses, weights, component, prime, out)
+    moduli = np.array(primes, object)[:, None]
+    for row in range(rows):
+        total = sum(c.astype(object) * w for c, w in zip(ciphertexts, matrix[row], strict=True))
+        assert np.array_equal(out[row].astype(object), total % moduli)
+    assert not out[rows:].any()
+
+
+@given(chains())
+def test_squares_of_parts_are_those_of_polynomials(case):
+    """(x + y)^2 - X^(N/2) (x - y)^2."""
+    table, rng = case
+    N, primes = table.N, table.primes
+    q = prod(primes)
+    x, y = ([polynomial(rng, N, q) for _ in range(2)] for _ in range(2))
+    pair = [np.array([residues(table, c, primes) for c in ciphertext]) for ciphertext in (x, y)]
+    units = [pow(least_root(N, p), N // 2, p) for p in primes]
+    halves = np.array([[[w, quotient(w, p)] for w in (p - i, i)] for i, p in zip(units, primes, strict=True)])
+    out = np.empty((3, len(primes), N), np.uint64)
+    for prime in range(len(primes)):
+        evaluate.square_parts(table.arrays, *pair, halves, prime, out)
+    unit = [0] * N
+    unit[N // 2] = 1
+
+    def squared(c):
+        a, b = c
+        cross = reference.product(a, b)
+        return reference.product(a, a), [2 * v for v in cross], reference.product(b, b)
+
+    sums = squared([[u + v for u, v in zip(*c, strict=True)] for c in zip(x, y, strict=True)])
+    differences = squared([[u - v for u, v in zip(*c, strict=True)] for c in zip(x, y, strict=True)])
+    for component, total, difference in zip(out, sums, differences, strict=True):
+        turned = reference.product(unit, difference)
+        assert equals(table, component, [u - v for u, v in zip(total, turned, strict=True)], primes)
+
+
+@given(chains())
+def test_constants_are_added_to_both_halves_of_rows(case):
+    table, rng = case
+    N, primes = table.N, table.primes
+    x, (a, b) = polynomial(rng, N, prod(primes)), (int(rng.integers(2**40)) for _ in range(2))
+    rows = residues(table, x, primes)
+    units = [pow(least_root(N, p), N // 2, p) for p in primes]
+    added = np.array([[(a + s * b * i) % p for s in (1, -1)] for i, p in zip(units, primes, strict=True)], np.uint64)
+    evaluate.add_constants(table.arrays, rows, added)
+    x[0] += a
+    x[N // 2] += b
+    assert equals(table, rows, x, primes)
 
 
 def test_as_many_of_the_largest_products_as_are_added_before_reduction():

@@ -1,0 +1,19 @@
+"""Runs the checks of the CUDA kernels on residues in Numba's simulator, and prints their outcomes as JSON.
+
+Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process of its own.
+"""
+
+import json
+import sys
+
+from numba.cuda.simulator import kernelapi
+
+from bench.cases.gpu_residues import checks
+from tests.intnn.cuda_simulation import Shared
+
+if __name__ == "__main__":
+    kernelapi.FakeCUDAShared = Shared
+    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    # A block of 16 and one stage before it; transforms with four, in two launches.
+    selected = [*checks(32, count=2), next(checks(256, count=1))]
+    print(json.dumps({name: check() for name, check in selected}))
