@@ -95,7 +95,7 @@ def _products(o: Operands) -> bool:
     products, sums = np.empty((2, *out.shape), np.uint64)
     for n in range(o.count):
         evaluate.multiply(o.chain.arrays, x[n], y[n], 0, products[n])
-        evaluate.add_rows(o.chain.arrays, products[n, :2], y[n], sums[n, :2])
+        evaluate.add_rows(o.chain.arrays, products[n, :2], y[n], y.shape[2] - 1, sums[n, :2])
     sums[:, 2] = products[:, 2]
     return np.array_equal(out.copy_to_host(), products) and np.array_equal(total.copy_to_host(), sums)
 
@@ -108,7 +108,7 @@ def _plain_products(o: Operands) -> bool:
     cuda_evaluate.plain_products(o.tables, cuda.to_device(x), cuda.to_device(plaintexts), out)
     expected = np.empty(out.shape, np.uint64)
     addresses = (np.array([array.ctypes.data for array in arrays]) for arrays in (x, plaintexts))
-    evaluate.plain_products(o.chain.arrays, *addresses, expected)
+    evaluate.plain_products(o.chain.arrays, *addresses, expected.shape[1] - 1, expected)
     return np.array_equal(out.copy_to_host(), expected)
 
 
@@ -204,6 +204,6 @@ def works(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Calla
             evaluate.multiply(arrays, ciphertext, ciphertext, 0, host_product)
             evaluate.decompose(arrays, host_product[2], o.special, host_digits)
             evaluate.switch_key(arrays, host_digits, key, o.special, host_out)
-            evaluate.add_rows(arrays, host_product[:2], host_out, host_out)
+            evaluate.add_rows(arrays, host_product[:2], host_out, host_out.shape[1] - 1, host_out)
 
     yield f"multiply, relinearise, {about}", gpu_product, cpu_product

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from he.kernels.chain import Chain, chain
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.roots import LARGEST_PRIME_BITS, WORD, least_root, quotient
 from he.levels import plain_addends, plain_factors
-from he.program import Algebra, Conjugate, Matrix, Plain, Rotate, Scalar, SwapRows
+from he.program import Algebra, Conjugate, Matrix, Plain, Rotate, Scalar, SwapRows, arguments
 from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
 from he.seal import SealDataError, create_context, expanded, level_ids
 from intnn.arrays import integer
@@ -81,7 +81,9 @@ class RnsEngine:
             )
         if circuit.interface.multiplies and 0 not in relin:
             raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
-        self._turns = Counter(op.args[0] for op in circuit.program.operations if isinstance(op, _TURNS))
+        operations = circuit.program.operations
+        self._turns = Counter(op.args[0] for op in operations if isinstance(op, _TURNS))
+        self._readers = Counter(a for op in operations for a in set(arguments(op)))
         algebra = _Exact if parameters.scheme == "bfv" else _Approximate
         self.algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
 
@@ -99,7 +101,7 @@ class RnsEngine:
 
     def _expect_turns(self, position: int, value: _Value | list[_Value]) -> None:
         if isinstance(value, _Value):
-            value.turns = self._turns[position]
+            value.turns, value.readers = self._turns[position], self._readers[position]
 
     def read(self, data: bytes) -> _Value:
         """A fresh ciphertext as a value of ``algebra``."""
@@ -122,22 +124,36 @@ def available_threads() -> int:
 
 
 class _Value:
-    """Residues [size, level, N] in transformed form, and their digits once a rotation has asked for them.
+    """Residues [size, level, N] in transformed form; what was made of them is kept for whoever asks next.
 
-    ``turns`` is the number of rotations that will, if it is known.
+    A rotation leaves them *raised*: times the special prime, with a row for it, [2, level + 1, N]. They are divided
+    when somebody needs them so; sums and plain products do not, and one division does for all of their terms (double
+    hoisting; J.-P. Bossuat et al., "Efficient bootstrapping for approximate homomorphic encryption with non-sparse
+    keys", EUROCRYPT 2021, section 4.3).
+
+    Attributes:
+        residues: None until somebody has needed them.
+        raised: None for what is no sum of rotations.
+        digits: once a rotation has asked for them.
+        lock: several operations may make the same thing.
+        turns: rotations that will ask, if that is known.
+        readers: operations that will, if that is known.
     """
 
-    __slots__ = ("digits", "lock", "residues", "turns")
+    __slots__ = ("digits", "lock", "raised", "readers", "residues", "turns")
 
-    def __init__(self, residues: np.ndarray) -> None:
-        self.residues = residues
+    def __init__(self, residues: np.ndarray | None, raised: np.ndarray | None = None) -> None:
+        self.residues, self.raised = residues, raised
         self.digits: np.ndarray | None = None
-        self.lock = Lock()  # several rotations may ask for the digits at once
-        self.turns = 0
+        self.lock = RLock()
+        self.turns = self.readers = 0
 
     @property
     def level(self) -> int:
-        return self.residues.shape[1]
+        if self.residues is not None:
+            return self.residues.shape[1]
+        assert self.raised is not None
+        return self.raised.shape[1] - 1
 
     def fresh(self, turns: int) -> _Value:
         """The same residues with nothing remembered, for so many rotations."""
@@ -155,11 +171,12 @@ class _Residues(Algebra[_Value]):
         self._chain = self._make_chain()
         self._tables = self._chain.arrays
         self._special = parameters.levels
-        self._relin = None if relin is None else self._stored(relin)
+        everything = range(len(parameters.primes))
+        self._relin = None if relin is None else self._stored(relin, everything)
         self._orders = {g: automorphism(self._N, g) for g in galois}
         # A key that is turned back before the product, so that only the result has to be turned.
         self._galois = {
-            g: self._stored(np.take(key, np.argsort(self._orders[g]), axis=-1)) for g, key in galois.items()
+            g: self._stored(np.take(key, np.argsort(self._orders[g]), axis=-1), everything) for g, key in galois.items()
         }
         program = circuit.program
         self._factors = {plain: self._factor(plain) for plain in plain_factors(program)}
@@ -200,46 +217,102 @@ class _Residues(Algebra[_Value]):
         """A scalar as an integer modulo every prime of a level: as a factor, or as what is added to every entry."""
 
     def _factor(self, plain: Plain) -> np.ndarray:
-        """Transformed, times 2**52: [level, N]."""
-        return self._stored(self._transformed(self._coefficients(plain), plain.level))
+        """Transformed, times 2**52, for the primes of its level and the special one: [level + 1, N]."""
+        primes = [*range(plain.level), self._special]
+        return self._stored(self._transformed(self._coefficients(plain), primes), primes)
 
-    def _stored(self, residues: np.ndarray) -> np.ndarray:
+    def _stored(self, residues: np.ndarray, primes: Sequence[int]) -> np.ndarray:
         """Times 2**52: the form that products want for one of their factors. [..., primes, N]."""
         result = np.empty_like(residues)
         for place in np.ndindex(residues.shape[:-2]):
-            for j in range(residues.shape[-2]):
-                w, w_quotient = self._chain.radix[j].tolist()
-                kernels.scale_row(self._tables, residues[*place, j], j, w, w_quotient, result[*place, j])
+            for j, prime in enumerate(primes):
+                w, w_quotient = self._chain.radix[prime].tolist()
+                kernels.scale_row(self._tables, residues[*place, j], prime, w, w_quotient, result[*place, j])
         return result
 
-    def _transformed(self, coefficients: np.ndarray, level: int) -> np.ndarray:
-        """Integers [N], int64 or Python's, modulo the primes of a level."""
-        rows = np.empty((level, self._N), np.uint64)
-        for j, prime in enumerate(self._primes[:level]):
-            rows[j] = coefficients % prime
-            kernels.forward(self._tables, rows[j], j)
+    def _transformed(self, coefficients: np.ndarray, primes: Sequence[int]) -> np.ndarray:
+        """Integers [N], int64 or Python's, modulo some primes."""
+        rows = np.empty((len(primes), self._N), np.uint64)
+        for row, prime in zip(rows, primes, strict=True):
+            row[:] = coefficients % self._chain.primes[prime]
+            kernels.forward(self._tables, row, prime)
         return rows
+
+    def _settled(self, a: _Value) -> np.ndarray:
+        """A value's residues, divided by the special prime if that had been put off."""
+        if a.residues is None:
+            assert a.raised is not None
+            if a.readers == 1:
+                a.residues = self._divided(a.raised, self._special)
+                return a.residues
+            with a.lock:  # in one piece: whoever holds it must not take up other tasks, which may want it too
+                if a.residues is None:
+                    residues = np.empty((2, a.level, self._N), np.uint64)
+                    for raised, out in zip(a.raised, residues, strict=True):
+                        kernels.divide(self._tables, raised, self._special, out)
+                    a.residues = residues
+        return a.residues
+
+    def _of_one_size(self, values: Sequence[_Value]) -> list[np.ndarray]:
+        """Residues with as many polynomials as the largest has: what a product has not been relinearised yet."""
+        settled = [self._settled(value) for value in values]
+        size = max(len(residues) for residues in settled)
+        return [
+            np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), np.uint64)]) if len(x) < size else x
+            for x in settled
+        ]
+
+    def _put_off(self, values: Sequence[_Value]) -> tuple[dict[int, np.ndarray], list[int]]:
+        """The values that are raised and nothing else, by place, if their sum can be raised; and the other places."""
+        raised = {i: v.raised for i, v in enumerate(values) if v.residues is None and v.raised is not None}
+        others = [i for i in range(len(values)) if i not in raised]
+        for i in others:
+            residues = values[i].residues
+            if residues is not None and len(residues) > 2:
+                return {}, list(range(len(values)))
+        return raised, others
 
     def input(self, index: int) -> _Value:
         return self.entered(self._inputs[index]())
 
     def add(self, values: Sequence[_Value]) -> _Value:
-        first, *others = _of_one_size(values)
+        raised, others = self._put_off(values)
+        if not raised:
+            return _Value(self._sum(self._of_one_size(values), values[0].level - 1))
+        total = self._sum(list(raised.values()), self._special)
+        for i in others:
+            kernels.add_raised(self._tables, self._settled(values[i]), self._special, total)
+        return _Value(None, total)
+
+    def _sum(self, arrays: Sequence[np.ndarray], last: int) -> np.ndarray:
+        first, *others = arrays
         total = first.copy()
-        for residues in others:
-            kernels.add_rows(self._tables, total, residues, total)
-        return _Value(total)
+        for array in others:
+            kernels.add_rows(self._tables, total, array, last, total)
+        return total
 
     def add_plain(self, a: _Value, plain: Plain) -> _Value:
-        result = a.residues.copy()
-        kernels.add_rows(self._tables, result[:1], self._addends[plain][None], result[:1])
+        result = self._settled(a).copy()
+        kernels.add_rows(self._tables, result[:1], self._addends[plain][None], a.level - 1, result[:1])
         return _Value(result)
 
     def plain_dot(self, values: Sequence[_Value], plains: Sequence[Plain]) -> _Value:
-        ciphertexts, factors = _of_one_size(values), [self._factors[plain] for plain in plains]
+        factors = [self._factors[plain] for plain in plains]
+        raised, others = self._put_off(values)
+        total = self._products(list(raised.values()), [factors[i] for i in raised], self._special) if raised else None
+        if not others:
+            return _Value(None, total)
+        ciphertexts = self._of_one_size([values[i] for i in others])
+        rest = self._products(ciphertexts, [factors[i] for i in others], values[0].level - 1)
+        if total is None:
+            return _Value(rest)
+        kernels.add_raised(self._tables, rest, self._special, total)
+        return _Value(None, total)
+
+    def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[np.ndarray], last: int) -> np.ndarray:
         result = np.empty_like(ciphertexts[0])
-        kernels.plain_products(self._tables, _addresses(ciphertexts), _addresses(factors), result)
-        return _Value(result)
+        kernels.plain_products(self._tables, _addresses(ciphertexts), _addresses(factors), last, result)
+        return result
 
     def scalar_dot(self, values: Sequence[_Value], scalars: Sequence[Scalar], constant: Scalar) -> _Value:
         level = values[0].level
@@ -247,7 +320,7 @@ class _Residues(Algebra[_Value]):
         for i, scalar in enumerate(scalars):
             for j, w in enumerate(self._integers(scalar, level, addend=False)):
                 weights[j, i] = w, quotient(w, self._primes[j])
-        ciphertexts = _of_one_size(values)
+        ciphertexts = self._of_one_size(values)
         result = np.empty_like(ciphertexts[0])
         kernels.scalar_products(self._tables, _addresses(ciphertexts), weights, result)
         kernels.add_constants(self._tables, result[0], self._constants(constant, level))
@@ -276,7 +349,8 @@ class _Residues(Algebra[_Value]):
 
     def matrix(self, values: Sequence[_Value], matrix: Matrix) -> list[_Value]:
         weights, level = self._matrices[matrix], values[0].level
-        addresses = _addresses([value.residues for value in values])
+        ciphertexts = [self._settled(value) for value in values]
+        addresses = _addresses(ciphertexts)
         rows = np.empty((4 * weights.shape[1], 2, level, self._N), np.uint64)
         self._all(
             [
@@ -294,9 +368,9 @@ class _Residues(Algebra[_Value]):
         halves = np.empty((a.level, 2, 2), np.int64)
         for j, (i, p) in enumerate(zip(self._imaginary[: a.level], self._primes, strict=False)):
             halves[j] = [[w, quotient(w, p)] for w in (p - i, i)]
-        result = np.empty((3, a.level, self._N), np.uint64)
+        result, operands = np.empty((3, a.level, self._N), np.uint64), (self._settled(a), self._settled(conjugate))
         for prime in range(a.level):
-            kernels.square_parts(self._tables, a.residues, conjugate.residues, halves, prime, result)
+            kernels.square_parts(self._tables, *operands, halves, prime, result)
         return _Value(result)
 
     def conjugate(self, a: _Value) -> _Value:
@@ -304,25 +378,26 @@ class _Residues(Algebra[_Value]):
 
     def relinearise(self, a: _Value) -> _Value:
         assert self._relin is not None
-        result = self._switched(a.residues[2], self._relin)
-        kernels.add_rows(self._tables, result, a.residues[:2], result)
+        residues = self._settled(a)
+        result = self._divided(self._switched(residues[2], self._relin), self._special)
+        kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return _Value(result)
 
     def _switched(self, x: np.ndarray, key: np.ndarray) -> np.ndarray:
-        """A polynomial's digits times a key, divided by the special prime: one prime's digits at a time."""
+        """A polynomial's digits times a key, raised: one prime's digits at a time."""
         level, primes = len(x), [*range(len(x)), self._special]
-        raised, sums = np.empty_like(x), np.empty((2, level + 1, self._N), np.uint64)
-        self._all([partial(kernels.raise_digit, self._tables, x[i], i, raised[i]) for i in range(level)])
+        coefficients, sums = np.empty_like(x), np.empty((2, level + 1, self._N), np.uint64)
+        self._all([partial(kernels.raise_digit, self._tables, x[i], i, coefficients[i]) for i in range(level)])
         self._all(
             [
-                partial(kernels.switch_modulo, self._tables, x, raised, key, prime, *sums[:, j])
+                partial(kernels.switch_modulo, self._tables, x, coefficients, key, prime, *sums[:, j])
                 for j, prime in enumerate(primes)
             ]
         )
-        return self._divided(sums, self._special)
+        return sums
 
     def _divided(self, rows: np.ndarray, divisor: int) -> np.ndarray:
-        """Polynomials [n, level + 1, N] by the prime of their last rows; they are overwritten."""
+        """Polynomials [n, level + 1, N] by the prime of their last rows."""
         result = np.empty((len(rows), rows.shape[1] - 1, self._N), np.uint64)
         pairs = zip(rows, result, strict=True)
         self._all([partial(kernels.divide, self._tables, x, divisor, out) for x, out in pairs])
@@ -335,35 +410,24 @@ class _Residues(Algebra[_Value]):
         return self._turned(a, 2 * self._N - 1)
 
     def rescale(self, a: _Value) -> _Value:
-        return _Value(self._divided(a.residues.copy(), a.level - 1))
+        return _Value(self._divided(self._settled(a), a.level - 1))
 
     def _turned(self, a: _Value, element: int) -> _Value:
-        key = self._galois[element]
+        key, residues = self._galois[element], self._settled(a)
         if a.turns == 1:  # nobody else will want its digits
-            switched = self._switched(a.residues[1], key)
+            sums = self._switched(residues[1], key)
         else:
-            with a.lock:  # in one piece: whoever holds it must not take up other tasks, which may want it too
+            with a.lock:  # see `_settled`
                 if a.digits is None:
                     digits = np.empty((a.level + 1, a.level, self._N), np.uint64)
-                    kernels.decompose(self._tables, a.residues[1], self._special, digits)
+                    kernels.decompose(self._tables, residues[1], self._special, digits)
                     a.digits = digits
-            switched = np.empty_like(a.residues)
-            kernels.switch_key(self._tables, a.digits, key, self._special, switched)
-        kernels.add_rows(self._tables, switched[:1], a.residues[:1], switched[:1])
-        result = np.empty_like(switched)
-        kernels.permute(switched, self._orders[element], result)
-        return _Value(result)
-
-
-def _of_one_size(values: Sequence[_Value]) -> list[np.ndarray]:
-    """Residues with as many polynomials as the largest has: what a product has not been relinearised yet."""
-    size = max(len(value.residues) for value in values)
-    result = []
-    for value in values:
-        missing = size - len(value.residues)
-        padding = np.zeros((missing, *value.residues.shape[1:]), np.uint64)
-        result.append(np.concatenate([value.residues, padding]) if missing else value.residues)
-    return result
+            sums = np.empty((2, a.level + 1, self._N), np.uint64)
+            kernels.key_sums(self._tables, a.digits, key, self._special, sums)
+        kernels.add_raised(self._tables, residues[:1], self._special, sums)
+        result = np.empty_like(sums)
+        kernels.permute(sums, self._orders[element], result)
+        return _Value(None, result)
 
 
 def _addresses(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -377,13 +441,13 @@ class _Approximate(_Residues):
         return _Value(residues.astype(np.uint64))
 
     def left(self, value: _Value) -> np.ndarray:
-        return value.residues
+        return self._settled(value)
 
     def _coefficients(self, plain: Plain) -> np.ndarray:
         return encode_approximate(self._circuit.program.plaintexts[plain.index], plain.scale)
 
     def _addend(self, plain: Plain) -> np.ndarray:
-        return self._transformed(self._coefficients(plain), plain.level)
+        return self._transformed(self._coefficients(plain), range(plain.level))
 
     def _integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
         integer = round(scalar.value * scalar.scale)
@@ -391,11 +455,11 @@ class _Approximate(_Residues):
 
     def multiply(self, a: _Value, b: _Value) -> _Value:
         result = np.empty((3, a.level, self._N), np.uint64)
-        kernels.multiply(self._tables, a.residues, b.residues, 0, result)
+        kernels.multiply(self._tables, self._settled(a), self._settled(b), 0, result)
         return _Value(result)
 
     def switch_modulus(self, a: _Value) -> _Value:
-        return _Value(np.ascontiguousarray(a.residues[:, :-1]))
+        return _Value(np.ascontiguousarray(self._settled(a)[:, :-1]))
 
 
 class _Exact(_Residues):
@@ -410,7 +474,7 @@ class _Exact(_Residues):
         return _Value(self._each(kernels.forward, residues))
 
     def left(self, value: _Value) -> np.ndarray:
-        return self._each(kernels.inverse, value.residues)
+        return self._each(kernels.inverse, self._settled(value))
 
     def _each(self, transform: Any, residues: np.ndarray) -> np.ndarray:
         result = residues.astype(np.uint64)
@@ -430,7 +494,7 @@ class _Exact(_Residues):
     def _addend(self, plain: Plain) -> np.ndarray:
         q = int(np.prod([int(p) for p in self._primes[: plain.level]], dtype=object))
         lifted = [self._lifted(c, q) for c in self._coefficients(plain).tolist()]
-        return self._transformed(np.array(lifted, object), plain.level)
+        return self._transformed(np.array(lifted, object), range(plain.level))
 
     def _lifted(self, value: int, q: int) -> int:
         """round(value q / t): what a plain value is in a ciphertext."""
@@ -448,7 +512,8 @@ class _Exact(_Residues):
         constants = scaling(self._primes[: a.level], self._auxiliary[: a.level + 1], self._t)
         result = np.empty((3, a.level, self._N), np.uint64)
         start = len(self._circuit.parameters.primes)
-        scaled_product(self._tables, constants.arrays, a.residues, b.residues, start, result, self._all)
+        operands = self._settled(a), self._settled(b)
+        scaled_product(self._tables, constants.arrays, *operands, start, result, self._all)
         return _Value(result)
 
     def switch_modulus(self, a: _Value) -> _Value:

@@ -22,6 +22,7 @@ class Chain:
         radix: int64 [primes, 2], 2**52 modulo p with its quotient.
         one: int64 [primes], the quotient of 1: for reductions.
         division: int64 [primes, primes, 3]: at [d, j] 1 / p_d modulo p_j with its quotient, and p_d // 2 modulo p_j.
+        raising: int64 [primes, primes, 2]: at [d, j] p_d modulo p_j, with its quotient.
     """
 
     N: int
@@ -36,13 +37,14 @@ class Chain:
     radix: np.ndarray
     one: np.ndarray
     division: np.ndarray
+    raising: np.ndarray
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What the kernels take."""
         return (
             self.moduli, self.forward, self.forward_quotients, self.inverse, self.inverse_quotients, self.degree,
-            self.montgomery, self.radix, self.one, self.division,
+            self.montgomery, self.radix, self.one, self.division, self.raising,
         )  # fmt: skip
 
 
@@ -51,6 +53,7 @@ def chain(N: int, primes: tuple[int, ...]) -> Chain:
     """The arrays for some primes."""
     tables = [roots(N, p) for p in primes]
     division = np.zeros((len(primes), len(primes), 3), np.int64)
+    raising = np.array([[[d % p, quotient(d % p, p)] for p in primes] for d in primes], np.int64)
     for d, divisor in enumerate(primes):
         for j, p in enumerate(primes):
             if d != j:
@@ -70,4 +73,5 @@ def chain(N: int, primes: tuple[int, ...]) -> Chain:
         np.array([[r, quotient(r, p)] for r, p in zip(radix, primes, strict=True)], np.int64),
         np.array([quotient(1, p) for p in primes], np.int64),
         division,
+        raising,
     )

@@ -18,6 +18,7 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
 tensor, lift, matrix_tile = emitted(lanes.tensor), emitted(lanes.lift), emitted(lanes.matrix_tile)
+add_multiple = emitted(lanes.add_multiple)
 MAX_TERMS = 28  # products that are added before they are reduced
 PANEL = 512  # bytes of every ciphertext that one pass of a matrix product reads: of hundreds, they fit the second cache
 forward_one, inverse_one = transform.forward, transform.inverse
@@ -36,13 +37,28 @@ def inverse(tables: Tables, row: Array, prime: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def add_rows(tables: Tables, x: Array, y: Array, out: Array) -> None:
-    """The sum of two arrays [components, level, N], to a third."""
+def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
+    """The sum of two arrays [components, rows, N], to a third; ``last`` is the prime of the last row."""
+    rows = x.shape[1]
     for c in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            p = tables[0][j]
+        for j in range(rows):
+            p = tables[0][j if j < rows - 1 else last]
             for k in range(0, 8 * x.shape[2], 64):
                 add((x[c, j].ctypes.data + k, y[c, j].ctypes.data + k, out[c, j].ctypes.data + k, p))
+
+
+@numba.njit(cache=True, nogil=True)
+def add_raised(tables: Tables, x: Array, special: int, out: Array) -> None:
+    """Add x, times the special prime, to the first rows of ``out``: [components, level, N] to [components, rows, N].
+
+    Modulo the special prime itself there is nothing to add.
+    """
+    for c in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            w, w_quotient, p = tables[10][special, j, 0], tables[10][special, j, 1], tables[0][j]
+            source, target = x[c, j].ctypes.data, out[c, j].ctypes.data
+            for k in range(0, 8 * x.shape[2], 64):
+                add_multiple((source + k, target + k, w, w_quotient, p))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -114,10 +130,17 @@ def switch_key(tables: Tables, digits: Array, key: Array, special: int, out: Arr
     """
     level, N = digits.shape[1], digits.shape[2]
     sums = np.empty((2, level + 1, N), np.uint64)
-    for j in range(level + 1):
-        key_products(tables, digits[j], key, j if j < level else special, sums[0, j], sums[1, j])
+    key_sums(tables, digits, key, special, sums)
     for c in range(2):
         divide(tables, sums[c], special, out[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def key_sums(tables: Tables, digits: Array, key: Array, special: int, out: Array) -> None:
+    """The same before the division: [2, level + 1, N], the special prime's rows last."""
+    level = digits.shape[1]
+    for j in range(level + 1):
+        key_products(tables, digits[j], key, j if j < level else special, out[0, j], out[1, j])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -148,12 +171,12 @@ def divide(tables: Tables, x: Array, divisor: int, out: Array) -> None:
 
     Args:
         tables: `Chain.arrays`.
-        x: uint64 [level + 1, N]; row j < level belongs to prime j, the last one to ``divisor``. Overwritten.
+        x: uint64 [level + 1, N]; row j < level belongs to prime j, the last one to ``divisor``.
         divisor: Index of a prime.
         out: uint64 [level, N], written.
     """
     level, N = out.shape
-    last = x[level]
+    last = x[level].copy()
     inverse(tables, last, divisor)
     add_half(tables, last, divisor)
     rest = np.empty(N, np.uint64)
@@ -177,29 +200,31 @@ def permute(x: Array, order: Array, out: Array) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, out: Array) -> None:
+def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, last: int, out: Array) -> None:
     """The sum of products of ciphertexts with plaintexts.
 
     Args:
         tables: `Chain.arrays`.
-        ciphertexts: Addresses of uint64 [components, level, N].
-        plaintexts: Addresses of uint64 [level, N], times 2**52.
-        out: uint64 [components, level, N], written.
+        ciphertexts: Addresses of uint64 [components, rows, N].
+        plaintexts: Addresses of uint64 [at least rows, N], times 2**52.
+        last: Prime of the last row.
+        out: uint64 [components, rows, N], written.
     """
-    components, level, N = out.shape
+    components, rows, N = out.shape
     out[:] = 0
     x = np.empty(MAX_TERMS, np.int64)
     y = np.empty(MAX_TERMS, np.int64)
     for first in range(0, len(ciphertexts), MAX_TERMS):
         count = min(MAX_TERMS, len(ciphertexts) - first)
         for c in range(components):
-            for j in range(level):
+            for j in range(rows):
+                prime = j if j < rows - 1 else last
                 for i in range(count):
-                    x[i] = ciphertexts[first + i] + 8 * N * (c * level + j)
+                    x[i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
                     y[i] = plaintexts[first + i] + 8 * N * j
                 total = out[c, j].ctypes.data
                 for k in range(0, 8 * N, 64):
-                    dot((x.ctypes.data, y.ctypes.data, k, count, total + k, tables[0][j], tables[6][j]))
+                    dot((x.ctypes.data, y.ctypes.data, k, count, total + k, tables[0][prime], tables[6][prime]))
 
 
 @numba.njit(cache=True, nogil=True)

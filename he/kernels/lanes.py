@@ -269,6 +269,13 @@ def add(b: Builder, x: Value, y: Value, out: Value, prime: Value) -> None:
     store(b, below(b, b.add(load(b, WORDS, x), load(b, WORDS, y)), p), out)
 
 
+def add_multiple(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
+    """Add x w modulo p to ``out``, for any x < 2**52."""
+    p, w, quotient = _all(b, prime, w, quotient)
+    multiple = below(b, times(b, load(b, WORDS, x), w, quotient, p), p)
+    store(b, below(b, b.add(load(b, WORDS, out), multiple), p), out)
+
+
 def tensor(
     b: Builder,
     c: Value,

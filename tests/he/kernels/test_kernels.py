@@ -101,7 +101,7 @@ def test_products_sums_and_multiples(case):
     middle = [u + v for u, v in zip(reference.product(a, d), reference.product(b, c), strict=True)]
     for rows, expected in zip(out, (reference.product(a, c), middle, reference.product(b, d)), strict=True):
         assert equals(table, rows, expected, primes)
-    evaluate.add_rows(table.arrays, x, y, x)
+    evaluate.add_rows(table.arrays, x, y, len(primes) - 1, x)
     assert equals(table, x[1], [u + v for u, v in zip(b, d, strict=True)], primes)
 
 
@@ -116,7 +116,7 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
               for rows in plaintexts]  # fmt: skip
     addresses = [np.array([array.ctypes.data for array in arrays]) for arrays in (ciphertexts, stored)]
     out = np.empty((2, len(primes), N), np.uint64)
-    evaluate.plain_products(table.arrays, *addresses, out)
+    evaluate.plain_products(table.arrays, *addresses, len(primes) - 1, out)
     moduli = np.array(primes, object)[:, None]
     total = sum(c.astype(object) * p.astype(object) for c, p in zip(ciphertexts, plaintexts, strict=True))
     assert np.array_equal(out.astype(object), total % moduli)
@@ -200,7 +200,7 @@ def test_as_many_of_the_largest_products_as_are_added_before_reduction():
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
     addresses = np.full(terms, largest.ctypes.data)
     out = np.empty((1, 2, N), np.uint64)
-    evaluate.plain_products(table.arrays, addresses, addresses, out)
+    evaluate.plain_products(table.arrays, addresses, addresses, 1, out)
     for row, p in zip(out[0], primes, strict=True):
         assert set(row.tolist()) == {terms * (p - 1) ** 2 * pow(2, -52, p) % p}
 

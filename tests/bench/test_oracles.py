@@ -1,0 +1,83 @@
+"""An encrypted service under attack: its answers are the network's, and so are its weaknesses."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.oracles import encrypted_oracle
+from he import compile_approximate, compile_exact
+from intnn import Dense, Flatten, IntDomain, IntNetwork
+from plaintext_models import datasets, shipped
+from plaintext_models.attacks.goal import Goal
+from plaintext_models.attacks.square import square
+from plaintext_models.attacks.straight_through import integer_oracle
+from plaintext_models.attacks.target import PROBED
+from tests.he.networks import square_graph, table_network
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Beyond the range as well, and just between two integers."""
+    x = np.random.default_rng(0).uniform(-0.5, 1.5, (10, 5)).astype(np.float32)
+    x[0] = [0, 0.5, 1, np.nextafter(np.float32(0.5), np.float32(0)), 0.25]
+    return torch.from_numpy(x)
+
+
+def test_exact_answers_are_the_networks_own(images):
+    network = table_network()
+    target, asked = encrypted_oracle(compile_exact(network, images=4, security="insecure"))
+    assert not target.stochastic
+    assert torch.equal(target.logits(images), integer_oracle(network).logits(images).double())
+    assert (asked.requests, asked.images) == (3, 10)
+    assert asked.seconds > 0
+    with pytest.raises(TypeError, match="answers queries only"):
+        target.gradient(images, lambda logits: logits[:, 0])
+
+
+def test_a_scale_is_the_clients_to_know(images):
+    layers = (Dense(np.array([[1, -2, 3, 0, 1], [2, 2, 0, -1, 1]]), np.zeros(2, int)),)
+    network = IntNetwork((5,), IntDomain(-3, 4), layers, 2.5)
+    circuit = compile_exact(network, images=16, security="insecure")
+    target, asked = encrypted_oracle(circuit, scale=2.5)
+    assert torch.equal(target.logits(images), integer_oracle(network).logits(images).double())
+    assert asked.requests == 1
+
+
+def test_approximate_answers_are_within_the_bound_and_stochastic():
+    graph = square_graph()
+    circuit = compile_approximate(graph, images=4, security="insecure")
+    target, asked = encrypted_oracle(circuit)
+    assert target.stochastic
+    images = torch.from_numpy(np.random.default_rng(0).uniform(size=(10, *graph.input_shape)))
+    error = target.logits(images).numpy() - graph.logits(images.numpy())
+    assert np.abs(error).max() <= circuit.output_bound
+    assert (asked.requests, asked.images) == (3, 10)
+
+
+def test_a_query_attack_works_on_ciphertexts():
+    """On a digits network, and with the images, the success and the counts of the same attack in the clear."""
+    network, digits = shipped.load("digits-table-mlp"), datasets.load("digits")
+    images, labels = (torch.from_numpy(part[:16]) for part in (digits.test_images, digits.test_labels))
+    target, asked = encrypted_oracle(compile_exact(network, images=16, security="insecure"))
+    settled = {"radius": 0.3, "steps": 6}
+    result = square(target, images, Goal(labels), **settled)
+    clear = square(integer_oracle(network), images, Goal(labels), **settled)
+    assert all(torch.equal(value, getattr(clear, name)) for name, value in vars(result).items())
+    assert result.success.double().mean() >= 0.3
+    # the clean images, two probes, and the verdict are not the attack's
+    assert asked.images == int(result.queries.sum()) + 16 + 2 * PROBED + 16
+
+
+@pytest.mark.parametrize(("scale", "exact"), [(0.0, True), (-1.0, True), (float("nan"), True), (1.0, False)])
+def test_refuses(scale, exact):
+    circuit = (compile_exact if exact else compile_approximate)(
+        table_network() if exact else square_graph(), images=4, security="insecure"
+    )
+    with pytest.raises(ValueError, match="`scale` must be positive, and is only for exact circuits"):
+        encrypted_oracle(circuit, scale=scale)
+
+
+def test_inputs_without_a_positive_integer_need_a_scale():
+    network = IntNetwork((1, 1, 2), IntDomain(-3, 0), (Flatten(), Dense(np.array([[1, 2]]), np.zeros(1, int))))
+    with pytest.raises(ValueError, match=r"`scale` must be positive, and is only for exact circuits, got 0"):
+        encrypted_oracle(compile_exact(network, images=4, security="insecure"))
