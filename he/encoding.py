@@ -47,7 +47,7 @@ def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
     tables = roots(N, t)
     values = np.empty(N, np.uint64)
     values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = slots % t
-    transform.inverse(values, tables.inverse, tables.inverse_quotients, t, *tables.degree)
+    transform.inverse(values, tables.inverse, tables.inverse_quotients, t, *tables.degree, 0, values)
     coefficients = values.astype(np.int64)
     return np.where(coefficients > t // 2, coefficients - t, coefficients)
 

@@ -101,16 +101,21 @@ def _operations(scheme: str, N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
             return algebra.relinearise(algebra.multiply(x, x))
 
         def rotate(algebra: Any = algebra, x: Any = x) -> object:
-            return algebra.rotate(x.fresh(1), 1)
+            return algebra.settled(algebra.rotate(x.fresh(1), 1))
 
         def rotations(algebra: Any = algebra, x: Any = x) -> object:
             value = x.fresh(ROTATIONS)
-            return [algebra.rotate(value, 1 << k) for k in range(ROTATIONS)]
+            return [algebra.settled(algebra.rotate(value, 1 << k)) for k in range(ROTATIONS)]
+
+        def rotated_sum(algebra: Any = algebra, x: Any = x) -> object:
+            value = x.fresh(ROTATIONS)
+            return algebra.settled(algebra.add([algebra.rotate(value, 1 << k) for k in range(ROTATIONS)]))
 
         for work, run in (
             ("multiply, relinearise", product),
             ("rotate", rotate),
             (f"{ROTATIONS} rotations", rotations),
+            (f"sum of {ROTATIONS} rotations", rotated_sum),
         ):
             works.setdefault(work, {})[name] = run
     for work, runs in works.items():

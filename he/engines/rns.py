@@ -238,7 +238,7 @@ class _Residues(Algebra[_Value]):
             kernels.forward(self._tables, row, prime)
         return rows
 
-    def _settled(self, a: _Value) -> np.ndarray:
+    def settled(self, a: _Value) -> np.ndarray:
         """A value's residues, divided by the special prime if that had been put off."""
         if a.residues is None:
             assert a.raised is not None
@@ -255,7 +255,7 @@ class _Residues(Algebra[_Value]):
 
     def _of_one_size(self, values: Sequence[_Value]) -> list[np.ndarray]:
         """Residues with as many polynomials as the largest has: what a product has not been relinearised yet."""
-        settled = [self._settled(value) for value in values]
+        settled = [self.settled(value) for value in values]
         size = max(len(residues) for residues in settled)
         return [
             np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), np.uint64)]) if len(x) < size else x
@@ -281,7 +281,7 @@ class _Residues(Algebra[_Value]):
             return _Value(self._sum(self._of_one_size(values), values[0].level - 1))
         total = self._sum(list(raised.values()), self._special)
         for i in others:
-            kernels.add_raised(self._tables, self._settled(values[i]), self._special, total)
+            kernels.add_raised(self._tables, self.settled(values[i]), self._special, total)
         return _Value(None, total)
 
     def _sum(self, arrays: Sequence[np.ndarray], last: int) -> np.ndarray:
@@ -292,7 +292,7 @@ class _Residues(Algebra[_Value]):
         return total
 
     def add_plain(self, a: _Value, plain: Plain) -> _Value:
-        result = self._settled(a).copy()
+        result = self.settled(a).copy()
         kernels.add_rows(self._tables, result[:1], self._addends[plain][None], a.level - 1, result[:1])
         return _Value(result)
 
@@ -349,7 +349,7 @@ class _Residues(Algebra[_Value]):
 
     def matrix(self, values: Sequence[_Value], matrix: Matrix) -> list[_Value]:
         weights, level = self._matrices[matrix], values[0].level
-        ciphertexts = [self._settled(value) for value in values]
+        ciphertexts = [self.settled(value) for value in values]
         addresses = _addresses(ciphertexts)
         rows = np.empty((4 * weights.shape[1], 2, level, self._N), np.uint64)
         self._all(
@@ -368,7 +368,7 @@ class _Residues(Algebra[_Value]):
         halves = np.empty((a.level, 2, 2), np.int64)
         for j, (i, p) in enumerate(zip(self._imaginary[: a.level], self._primes, strict=False)):
             halves[j] = [[w, quotient(w, p)] for w in (p - i, i)]
-        result, operands = np.empty((3, a.level, self._N), np.uint64), (self._settled(a), self._settled(conjugate))
+        result, operands = np.empty((3, a.level, self._N), np.uint64), (self.settled(a), self.settled(conjugate))
         for prime in range(a.level):
             kernels.square_parts(self._tables, *operands, halves, prime, result)
         return _Value(result)
@@ -378,7 +378,7 @@ class _Residues(Algebra[_Value]):
 
     def relinearise(self, a: _Value) -> _Value:
         assert self._relin is not None
-        residues = self._settled(a)
+        residues = self.settled(a)
         result = self._divided(self._switched(residues[2], self._relin), self._special)
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return _Value(result)
@@ -410,14 +410,14 @@ class _Residues(Algebra[_Value]):
         return self._turned(a, 2 * self._N - 1)
 
     def rescale(self, a: _Value) -> _Value:
-        return _Value(self._divided(self._settled(a), a.level - 1))
+        return _Value(self._divided(self.settled(a), a.level - 1))
 
     def _turned(self, a: _Value, element: int) -> _Value:
-        key, residues = self._galois[element], self._settled(a)
+        key, residues = self._galois[element], self.settled(a)
         if a.turns == 1:  # nobody else will want its digits
             sums = self._switched(residues[1], key)
         else:
-            with a.lock:  # see `_settled`
+            with a.lock:  # see `settled`
                 if a.digits is None:
                     digits = np.empty((a.level + 1, a.level, self._N), np.uint64)
                     kernels.decompose(self._tables, residues[1], self._special, digits)
@@ -441,7 +441,7 @@ class _Approximate(_Residues):
         return _Value(residues.astype(np.uint64))
 
     def left(self, value: _Value) -> np.ndarray:
-        return self._settled(value)
+        return self.settled(value)
 
     def _coefficients(self, plain: Plain) -> np.ndarray:
         return encode_approximate(self._circuit.program.plaintexts[plain.index], plain.scale)
@@ -455,11 +455,11 @@ class _Approximate(_Residues):
 
     def multiply(self, a: _Value, b: _Value) -> _Value:
         result = np.empty((3, a.level, self._N), np.uint64)
-        kernels.multiply(self._tables, self._settled(a), self._settled(b), 0, result)
+        kernels.multiply(self._tables, self.settled(a), self.settled(b), 0, result)
         return _Value(result)
 
     def switch_modulus(self, a: _Value) -> _Value:
-        return _Value(np.ascontiguousarray(self._settled(a)[:, :-1]))
+        return _Value(np.ascontiguousarray(self.settled(a)[:, :-1]))
 
 
 class _Exact(_Residues):
@@ -474,7 +474,7 @@ class _Exact(_Residues):
         return _Value(self._each(kernels.forward, residues))
 
     def left(self, value: _Value) -> np.ndarray:
-        return self._each(kernels.inverse, self._settled(value))
+        return self._each(kernels.inverse, self.settled(value))
 
     def _each(self, transform: Any, residues: np.ndarray) -> np.ndarray:
         result = residues.astype(np.uint64)
@@ -512,7 +512,7 @@ class _Exact(_Residues):
         constants = scaling(self._primes[: a.level], self._auxiliary[: a.level + 1], self._t)
         result = np.empty((3, a.level, self._N), np.uint64)
         start = len(self._circuit.parameters.primes)
-        operands = self._settled(a), self._settled(b)
+        operands = self.settled(a), self.settled(b)
         scaled_product(self._tables, constants.arrays, *operands, start, result, self._all)
         return _Value(result)
 

@@ -117,6 +117,10 @@ class _SealAlgebra(Algebra[_Maybe]):
         bound._inputs = inputs
         return bound
 
+    def settled(self, value: _Maybe) -> _Maybe:
+        """The value itself: SEAL puts nothing off."""
+        return value
+
     @abstractmethod
     def _encode(self, plain: Plain) -> Any:
         """A packed plaintext as SEAL's, None if it encodes to zero."""

@@ -17,11 +17,11 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
-tensor, lift, matrix_tile = emitted(lanes.tensor), emitted(lanes.lift), emitted(lanes.matrix_tile)
+tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
 add_multiple = emitted(lanes.add_multiple)
 MAX_TERMS = 28  # products that are added before they are reduced
 PANEL = 512  # bytes of every ciphertext that one pass of a matrix product reads: of hundreds, they fit the second cache
-forward_one, inverse_one = transform.forward, transform.inverse
+forward_one, inverse_one, lift_forward = transform.forward, transform.inverse, transform.lift_forward
 
 
 @numba.njit(cache=True, nogil=True)
@@ -33,7 +33,9 @@ def forward(tables: Tables, row: Array, prime: int) -> None:
 @numba.njit(cache=True, nogil=True)
 def inverse(tables: Tables, row: Array, prime: int) -> None:
     """Transform one row back, in place."""
-    inverse_one(row, tables[3][prime], tables[4][prime], tables[0][prime], tables[5][prime, 0], tables[5][prime, 1])
+    inverse_one(
+        row, tables[3][prime], tables[4][prime], tables[0][prime], tables[5][prime, 0], tables[5][prime, 1], 0, row
+    )
 
 
 @numba.njit(cache=True, nogil=True)
@@ -81,9 +83,8 @@ def decompose(tables: Tables, x: Array, special: int, digits: Array) -> None:
 @numba.njit(cache=True, nogil=True)
 def raise_digit(tables: Tables, x: Array, prime: int, out: Array) -> None:
     """The coefficients of one row, plus half of its prime: what `lift_centred` takes."""
-    out[:] = x
-    inverse(tables, out, prime)
-    add_half(tables, out, prime)
+    p = tables[0][prime]
+    inverse_one(x, tables[3][prime], tables[4][prime], p, tables[5][prime, 0], tables[5][prime, 1], p // 2, out)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -94,27 +95,13 @@ def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Arra
             out[i] = x[i]
         else:
             lift_centred(tables, raised[i], i, prime, out[i])
-            forward(tables, out[i], prime)
-
-
-@numba.njit(cache=True, nogil=True)
-def add_half(tables: Tables, x: Array, prime: int) -> None:
-    """Add p // 2 modulo p, in place: what `lift_centred` takes."""
-    p = np.uint64(tables[0][prime])
-    half = p // np.uint64(2)
-    for k in range(x.size):
-        value = x[k] + half
-        x[k] = min(value, value - p)  # unsigned: the difference is huge where it would be negative
 
 
 @numba.njit(cache=True, nogil=True)
 def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array) -> None:
-    """The centred value whose sum with p // 2 is x, modulo another prime."""
-    p, one = tables[0][target], tables[8][target]
-    shift = p - tables[9][source, target, 2]
-    here, there = x.ctypes.data, out.ctypes.data
-    for k in range(0, 8 * x.size, 64):
-        lift((here + k, there + k, one, shift, p))
+    """The centred value whose sum with p // 2 is x, modulo another prime, transformed."""
+    p = tables[0][target]
+    lift_forward(x, tables[8][target], p - tables[9][source, target, 2], tables[1][target], tables[2][target], p, out)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -176,13 +163,10 @@ def divide(tables: Tables, x: Array, divisor: int, out: Array) -> None:
         out: uint64 [level, N], written.
     """
     level, N = out.shape
-    last = x[level].copy()
-    inverse(tables, last, divisor)
-    add_half(tables, last, divisor)
-    rest = np.empty(N, np.uint64)
+    last, rest = np.empty(N, np.uint64), np.empty(N, np.uint64)
+    raise_digit(tables, x[level], divisor, last)
     for j in range(level):
         lift_centred(tables, last, divisor, j, rest)
-        forward(tables, rest, j)
         w, quotient = tables[9][divisor, j, 0], tables[9][divisor, j, 1]
         source, here, target = x[j].ctypes.data, rest.ctypes.data, out[j].ctypes.data
         for k in range(0, 8 * N, 64):

@@ -103,6 +103,38 @@ def forward_4(
         store(b, value, place)
 
 
+def lift_forward_4(
+    b: Builder,
+    x: Value,
+    out: Value,
+    stride: Value,
+    w0: Value,
+    q0: Value,
+    w1: Value,
+    q1: Value,
+    w2: Value,
+    q2: Value,
+    one: Value,
+    shift: Value,
+    prime: Value,
+) -> None:
+    """`forward_4` of x + shift, for any x < 2**52, from one place to another; ``one`` is the quotient of 1."""
+    p, w0, q0, w1, q1, w2, q2, one, shift = _all(b, prime, w0, q0, w1, q1, w2, q2, one, shift)
+    two, unit = b.add(p, p), _constant(1)
+    v, places = [], [out]
+    for i in range(4):
+        v.append(b.add(times(b, load(b, WORDS, x), unit, one, p), shift))
+        if i < 3:
+            x = b.add(x, stride)
+            places.append(b.add(places[-1], stride))
+    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, two)
+    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, two)
+    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, two)
+    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, two)
+    for value, place in zip(v, places, strict=True):
+        store(b, value, place)
+
+
 # The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two
 # and four numbers for each vector, neighbours in the table.
 _SPLIT = {
@@ -197,19 +229,19 @@ def _first(
     return left, right
 
 
-def inverse_16(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """The inverse's stages within a block of 16, the k-th of its size."""
+def inverse_16(b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
+    """The inverse's stages within a block of 16, the k-th of its size, from one place to another."""
     (p,) = _all(b, prime)
     left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
     left, right = _first(b, left, right, w, quotients, b.shl(k, I64(1)), p)
     twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
     left, right = _gentleman_sande(b, left, right, twiddle, quotient, p, b.add(p, p))
-    store(b, left, x)
-    store(b, right, x, BYTES)
+    store(b, left, out)
+    store(b, right, out, BYTES)
 
 
-def inverse_32(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """The inverse's stages within a block of 32, the k-th of its size."""
+def inverse_32(b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
+    """The inverse's stages within a block of 32, the k-th of its size, from one place to another."""
     (p,) = _all(b, prime)
     two, double, eighth = b.add(p, p), b.shl(k, I64(1)), b.shl(k, I64(2))
     v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
@@ -219,13 +251,51 @@ def inverse_32(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime
         twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
         v[pair[0]], v[pair[1]] = _gentleman_sande(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
     for i, value in enumerate(v):
-        store(b, value, x, BYTES * i)
+        store(b, value, out, BYTES * i)
 
 
 def inverse_4(
     b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
 ) -> None:
     """Two stages on four vectors: w1 and w2 in the first, w0 in the second."""
+    places, v, _ = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
+    for value, place in zip(v, places, strict=True):
+        store(b, value, place)
+
+
+def inverse_4_last(
+    b: Builder,
+    x: Value,
+    stride: Value,
+    w1: Value,
+    q1: Value,
+    w2: Value,
+    q2: Value,
+    w0: Value,
+    q0: Value,
+    degree: Value,
+    degree_quotient: Value,
+    added: Value,
+    prime: Value,
+) -> None:
+    """The last two stages, then times ``degree`` plus ``added``, below p."""
+    places, v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
+    for value, place in zip(v, places, strict=True):
+        store(b, _finished(b, value, *_all(b, degree, degree_quotient, added), p), place)
+
+
+def inverse_finish(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, prime: Value) -> None:
+    """Multiply x by ``degree`` and add ``added``; below p, in place."""
+    store(b, _finished(b, load(b, WORDS, x), *_all(b, degree, degree_quotient, added, prime)), x)
+
+
+def _finished(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, p: Value) -> Value:
+    return below(b, b.add(below(b, times(b, x, degree, degree_quotient, p), p), added), p)
+
+
+def _inverse_4(
+    b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
+) -> tuple[list[Value], list[Value], Value]:
     p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
     two = b.add(p, p)
     places = [x]
@@ -236,8 +306,7 @@ def inverse_4(
     v[2], v[3] = _gentleman_sande(b, v[2], v[3], w2, q2, p, two)
     v[0], v[2] = _gentleman_sande(b, v[0], v[2], w0, q0, p, two)
     v[1], v[3] = _gentleman_sande(b, v[1], v[3], w0, q0, p, two)
-    for value, place in zip(v, places, strict=True):
-        store(b, value, place)
+    return places, v, p
 
 
 # Elementwise.

@@ -14,14 +14,37 @@ CACHED = 2048  # residues of a block that stays in the first cache
 
 forward_4, forward_16, forward_32 = emitted(lanes.forward_4), emitted(lanes.forward_16), emitted(lanes.forward_32)
 inverse_4, inverse_16, inverse_32 = emitted(lanes.inverse_4), emitted(lanes.inverse_16), emitted(lanes.inverse_32)
-scale = emitted(lanes.scale)
+lift, lift_forward_4 = emitted(lanes.lift), emitted(lanes.lift_forward_4)
+inverse_4_last, inverse_finish = emitted(lanes.inverse_4_last), emitted(lanes.inverse_finish)
 
 
 @numba.njit(cache=True, nogil=True)
 def forward(x: Array, w: Array, quotients: Array, prime: int) -> None:
     """Transform uint64 [N], in place; from below 4 p to below p."""
-    N, address = x.size, x.ctypes.data
-    size, blocks = N, 1
+    forward_from(x.ctypes.data, x.size, 1, w, quotients, prime)
+
+
+@numba.njit(cache=True, nogil=True)
+def lift_forward(x: Array, one: int, shift: int, w: Array, quotients: Array, prime: int, out: Array) -> None:
+    """The transform of x + shift, for any x < 2**52, to another array; ``one`` is the quotient of 1."""
+    N, source, target = x.size, x.ctypes.data, out.ctypes.data
+    if N <= CACHED:
+        for j in range(0, 8 * N, 64):
+            lift((source + j, target + j, one, shift, prime))
+        forward_from(target, N, 1, w, quotients, prime)
+        return
+    stride = 2 * N  # a quarter, in bytes
+    for j in range(0, stride, 64):
+        lift_forward_4((
+            source + j, target + j, stride, w[1], quotients[1], w[2], quotients[2], w[3], quotients[3],
+            one, shift, prime,
+        ))  # fmt: skip
+    forward_from(target, N // 4, 4, w, quotients, prime)
+
+
+@numba.njit(cache=True, nogil=True)
+def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int) -> None:
+    """The stages that are left for so many blocks of a size."""
     while size > CACHED:
         forward_pass(address, 0, blocks, blocks, size, w, quotients, prime)
         size, blocks = size // 4, blocks * 4
@@ -55,9 +78,11 @@ def forward_pass(
 
 
 @numba.njit(cache=True, nogil=True)
-def inverse(x: Array, w: Array, quotients: Array, prime: int, degree: int, degree_quotient: int) -> None:
-    """The inverse transform of uint64 [N], in place; from below 2 p to below p."""
-    N, address = x.size, x.ctypes.data
+def inverse(
+    x: Array, w: Array, quotients: Array, prime: int, degree: int, degree_quotient: int, added: int, out: Array
+) -> None:
+    """The inverse transform of uint64 [N] plus a number, to another array or the same; from below 2 p to below p."""
+    N, source, target = x.size, x.ctypes.data, out.ctypes.data
     size, blocks = N, 1
     while size > CACHED:
         size, blocks = size // 4, blocks * 4
@@ -65,21 +90,30 @@ def inverse(x: Array, w: Array, quotients: Array, prime: int, degree: int, degre
     while inner > 32:
         inner //= 4
     for block in range(blocks):
-        start, count, reached = address + 8 * block * size, size // inner, inner
+        start, count, reached = 8 * block * size, size // inner, inner
         for i in range(count):
             k = (blocks + block) * count + i
+            place = start + 8 * inner * i
             if inner == 32:
-                inverse_32((start + 256 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+                inverse_32((source + place, target + place, w.ctypes.data, quotients.ctypes.data, k, prime))
             else:
-                inverse_16((start + 128 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+                inverse_16((source + place, target + place, w.ctypes.data, quotients.ctypes.data, k, prime))
         while reached < size:
             reached, count = reached * 4, count // 4
-            inverse_pass(start, block * count, count, blocks * count, reached, w, quotients, prime)
-    while size < N:
+            inverse_pass(target + start, block * count, count, blocks * count, reached, w, quotients, prime)
+    if size == N:
+        for j in range(0, 8 * N, 64):
+            inverse_finish((target + j, degree, degree_quotient, added, prime))
+        return
+    while 4 * size < N:
         size, blocks = size * 4, blocks // 4
-        inverse_pass(address, 0, blocks, blocks, size, w, quotients, prime)
-    for j in range(0, 8 * N, 64):
-        scale((address + j, address + j, degree, degree_quotient, prime))
+        inverse_pass(target, 0, blocks, blocks, size, w, quotients, prime)
+    stride = 2 * N
+    for j in range(0, stride, 64):
+        inverse_4_last((
+            target + j, stride, w[2], quotients[2], w[3], quotients[3], w[1], quotients[1],
+            degree, degree_quotient, added, prime,
+        ))  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
