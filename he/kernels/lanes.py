@@ -280,13 +280,15 @@ def inverse_4_last(
 ) -> None:
     """The last two stages, then times ``degree`` plus ``added``, below p."""
     places, v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
+    degree, degree_quotient, added = _all(b, degree, degree_quotient, added)
     for value, place in zip(v, places, strict=True):
-        store(b, _finished(b, value, *_all(b, degree, degree_quotient, added), p), place)
+        store(b, _finished(b, value, degree, degree_quotient, added, p), place)
 
 
 def inverse_finish(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, prime: Value) -> None:
     """Multiply x by ``degree`` and add ``added``; below p, in place."""
-    store(b, _finished(b, load(b, WORDS, x), *_all(b, degree, degree_quotient, added, prime)), x)
+    degree, degree_quotient, added, p = _all(b, degree, degree_quotient, added, prime)
+    store(b, _finished(b, load(b, WORDS, x), degree, degree_quotient, added, p), x)
 
 
 def _finished(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, p: Value) -> Value:

@@ -44,34 +44,50 @@ def damaged(rng: random.Random, original: bytes) -> bytes:
     return bytes(data)
 
 
+class Subject:
+    """The parser, and what it should read.
+
+    Attributes:
+        ciphertexts: With a seed, whole and compressed, whole and plain.
+        keys: Galois keys.
+    """
+
+    def __init__(self) -> None:
+        context = create_context(PARAMETERS)
+        self._ids, self._key_id = level_ids(context, PARAMETERS), context.key_parms_id()
+        keygen = sealapi.KeyGenerator(context)
+        plaintext, galois = sealapi.Plaintext(), sealapi.GaloisKeys()
+        sealapi.CKKSEncoder(context).encode([1.0], 2.0**25, plaintext)
+        seeded = to_bytes(sealapi.Encryptor(context, keygen.secret_key()).encrypt_symmetric(plaintext))
+        keygen.create_galois_keys([3], galois)
+        plain = write_ciphertext(read_ciphertext(seeded, PARAMETERS, self._ids), self._ids)
+        self.ciphertexts = (seeded, to_bytes(from_bytes(sealapi.Ciphertext(), context, seeded)), plain)
+        self.keys = to_bytes(galois)
+
+    def read(self, data: bytes, as_keys: bool) -> bool:
+        """Whether it is accepted; then all residues must be below their primes. Any other error is a finding."""
+        try:
+            if as_keys:
+                found = list(read_keys(data, PARAMETERS, self._key_id).values())
+            else:
+                found = [read_ciphertext(data, PARAMETERS, self._ids).residues]
+        except SealDataError:
+            return False
+        for residues in found:
+            limits = np.array(PARAMETERS.primes, np.uint64)[: residues.shape[-2], None]
+            assert (residues < limits).all()
+        return True
+
+
 def main(count: int, seed: int) -> None:
     """Read ``count`` damaged objects."""
-    context, rng = create_context(PARAMETERS), random.Random(seed)
-    ids, key_id = level_ids(context, PARAMETERS), context.key_parms_id()
-    keygen = sealapi.KeyGenerator(context)
-    plaintext, galois = sealapi.Plaintext(), sealapi.GaloisKeys()
-    sealapi.CKKSEncoder(context).encode([1.0], 2.0**25, plaintext)
-    seeded = to_bytes(sealapi.Encryptor(context, keygen.secret_key()).encrypt_symmetric(plaintext))
-    keygen.create_galois_keys([3], galois)
-    whole = to_bytes(from_bytes(sealapi.Ciphertext(), context, seeded))
-    plain = write_ciphertext(read_ciphertext(seeded, PARAMETERS, ids), ids)
-    keys = to_bytes(galois)
+    subject, rng = Subject(), random.Random(seed)
     accepted, slowest, start = 0, 0.0, time.perf_counter()
     for _ in range(count):
         kind = rng.randrange(8)
-        data = damaged(rng, keys if kind == 0 else (seeded, whole, plain)[kind % 3])
+        data = damaged(rng, subject.ciphertexts[kind % 3] if kind else subject.keys)
         before = time.perf_counter()
-        try:
-            if kind == 0:
-                found = list(read_keys(data, PARAMETERS, key_id).values())
-            else:
-                found = [read_ciphertext(data, PARAMETERS, ids).residues]
-            for residues in found:
-                limits = np.array(PARAMETERS.primes, np.uint64)[: residues.shape[-2], None]
-                assert (residues < limits).all()
-            accepted += 1
-        except SealDataError:
-            pass
+        accepted += subject.read(data, as_keys=not kind)
         slowest = max(slowest, time.perf_counter() - before)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
