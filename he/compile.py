@@ -14,11 +14,12 @@ from he.features import feature_packing, layers, lower_features
 from he.fit import Fit, choose_packing, fit_bfv
 from he.linear import LinearMap, Stage, stages
 from he.lower import POLYNOMIALS, Activate, Encode, Lowered, activate_polynomial, lower
+from he.operations import Multiply, SquareParts
 from he.params import PLAIN_MODULUS, ParameterError, Scheme, Security
 from he.plan import cheapest
 from he.polynomial import TablePolynomial, plan_table
 from he.precision import fit_ckks
-from he.program import Multiply, Program, Recorder, SquareParts
+from he.program import Program, Recorder
 from intnn import Activation, Graph, IntNetwork, LutActivation, Requantise, Shape, tabulate
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.

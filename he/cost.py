@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from he.operations import Bundle, Matrix, Plain, Scalar, arguments
 from he.params import Parameters
-from he.program import Algebra, Bundle, Matrix, Plain, Program, Scalar, apply, arguments
+from he.program import Algebra, Program, apply
 
 #: The ring whose transform and pass are priced; others by N log N and N.
 REFERENCE_RING = 8192

@@ -17,9 +17,10 @@ import numpy as np
 
 from he.linear import LinearMap, Stage
 from he.lower import Activate, Encode, Lowered
+from he.operations import Matrix
 from he.packing import InputLayout, OutputLayout, Packing
 from he.params import ParameterError, Scheme
-from he.program import Matrix, Recorder
+from he.program import Recorder
 from intnn import Activation, LutActivation
 from intnn.kernels import kernels
 

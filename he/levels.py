@@ -11,21 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from he.noise import BfvNoise, BfvNoiseAlgebra
+from he.operations import AddPlain, Bundle, Matrix, Operation, Part, Plain, PlainDot, arguments, placed
 from he.params import Parameters
-from he.program import (
-    AddPlain,
-    Bundle,
-    Matrix,
-    Operation,
-    Part,
-    Plain,
-    PlainDot,
-    Program,
-    Recorder,
-    apply,
-    arguments,
-    placed,
-)
+from he.program import Program, Recorder, apply
 
 #: A prime is dropped when the bound grows by no more than this factor, a sixteenth of a bit.
 FREE_SWITCH = 2 ** (1 / 16)

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from he.operations import Matrix, Plain, Scalar
 from he.params import Parameters
-from he.program import Algebra, Matrix, Plain, Program, Scalar
+from he.program import Algebra, Program
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # and secrets uniformly from {-1, 0, 1}

@@ -8,7 +8,8 @@ from he.cost import HOISTING, Prices, cost, key_bytes
 from he.fit import Fit
 from he.linear import Stage
 from he.lower import Lowered, Schedule, schedules
-from he.program import Multiply, Program
+from he.operations import Multiply
+from he.program import Program
 from he.rotations import affordable
 
 #: What a client sends once, and a server keeps for each of its clients.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from he.program import Program, Recorder, Rotate, apply, arguments
+from he.operations import Rotate, arguments
+from he.program import Program, Recorder, apply
 
 MOST_STEPS = 15  # a rotation that takes more is worth a key
 

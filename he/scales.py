@@ -12,8 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from he.params import ParameterError, Parameters
-from he.program import (
+from he.operations import (
     Add,
     AddPlain,
     Bundle,
@@ -22,15 +21,14 @@ from he.program import (
     Multiply,
     Part,
     PlainDot,
-    Program,
-    Recorder,
     Scalar,
     ScalarDot,
     SquareParts,
-    apply,
     arguments,
     placed,
 )
+from he.params import ParameterError, Parameters
+from he.program import Program, Recorder, apply
 
 #: Smaller primes there are too few of, in rings of high degree.
 LEAST_DROP_BITS = 22

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from he.circuit import Circuit
+from he.operations import Matrix, Plain, Scalar
 from he.params import Parameters
-from he.program import Algebra, Matrix, Plain, Scalar, run
+from he.program import Algebra, run
 
 
 class ClearAlgebra(Algebra[np.ndarray]):

@@ -27,7 +27,8 @@ from he.kernels.chain import Chain, chain
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.roots import LARGEST_PRIME_BITS, WORD, least_root, quotient
 from he.levels import plain_addends, plain_factors
-from he.program import Algebra, Conjugate, Matrix, Plain, Rotate, Scalar, SwapRows, arguments
+from he.operations import Conjugate, Matrix, Plain, Rotate, Scalar, SwapRows, arguments
+from he.program import Algebra
 from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
 from he.seal import SealDataError, create_context, expanded, level_ids
 from intnn.arrays import integer

@@ -13,7 +13,8 @@ import tenseal.sealapi as sealapi
 from he.circuit import Circuit
 from he.encoding import imaginary_units
 from he.levels import plain_addends, plain_factors
-from he.program import Algebra, Plain, Scalar, run
+from he.operations import Plain, Scalar
+from he.program import Algebra, run
 from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
-from he.program import Algebra, Program, apply, arguments
+from he.operations import arguments
+from he.program import Algebra, Program, apply
 
 V = TypeVar("V")
 Task = Callable[[], object]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from he import compile_approximate, compile_exact
 from he.cost import HOISTING, SEAL, Prices, Work, ciphertext_bytes, cost, key_bytes
 from he.levels import place_bfv
+from he.operations import Multiply, Relinearise, Rotate, SwapRows, arguments
 from he.params import Parameters
-from he.program import Multiply, Recorder, Relinearise, Rotate, SwapRows, arguments
+from he.program import Recorder
 from he.seal import create_context, to_bytes
 from tests.he.networks import square_graph, table_network
 from tests.he.test_levels import BFV, random_program

@@ -13,8 +13,9 @@ from he.engines.rns import RnsEngine
 from he.engines.seal import SealEngine
 from he.features import GUARDS
 from he.messages import Kind, open_message, seal_message
+from he.operations import Bundle, Matrix, Part
 from he.packing import OutputLayout, Packing, PackingError
-from he.program import Bundle, Matrix, Part, Recorder, run
+from he.program import Recorder, run
 from he.simulate import simulate
 from intnn import Activation, Dense, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from tests.he.conftest import Party

@@ -17,8 +17,9 @@ from he.noise import (
     digit_power,
     key_switch_variance,
 )
+from he.operations import Plain, Scalar
 from he.params import Parameters
-from he.program import Plain, Scalar, run
+from he.program import run
 from he.seal import create_context
 from he.simulate import ClearAlgebra
 from tests.he.networks import compiled, polynomial_graphs

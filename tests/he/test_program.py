@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he.program import Add, AddPlain, Input, Multiply, Plain, PlainDot, Program, Recorder, Rotate, arguments, run
+from he.operations import Add, AddPlain, Input, Multiply, Plain, PlainDot, Rotate, arguments
+from he.program import Program, Recorder, run
 
 SLOTS = 8
 PLAIN = np.zeros(SLOTS)
