@@ -14,7 +14,7 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 MAY_IMPORT = {
     "intnn": {"numba", "llvmlite", "sklearn"},  # sklearn: only for those who have loaded it already
     "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard"},
-    "plaintext_models": {"intnn", "torch", "sklearn", "pooch", "rich", "typer"},
+    "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }
 #: Modules that may touch SEAL: the bridge, the engine that is SEAL's, and the two parties.
