@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -11,17 +10,20 @@ import torch
 from torch import Tensor
 
 from intnn.arrays import integer
-from plaintext_models.attacks.deepfool import beyond
+from plaintext_models.attacks.deepfool import LEAST, beyond
 from plaintext_models.attacks.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.losses import others
-from plaintext_models.attacks.norms import TINY, lengths
+from plaintext_models.attacks.norms import TINY, Norm, lengths
 from plaintext_models.attacks.target import Target
 
 FACTOR = 4.0  # between constants, until one is known that is too small and one that is large enough
 NARROW = 1.1  # between two such constants: the search is over
+HEAVY = 100.0  # times the constant of L2, that of L0
+STRIDES = 30.0  # a step of Adam is at most so much longer, over all elements, than a linear model's distance
+LARGEST = 1e12  # constant; what is this flat has no slope, and must not overflow
 SHRINK = 0.9  # of the distance that was reached, what Linf asks for next
 DROPPED = 0.3  # of the elements still moved, what L0 gives up first
-PATIENCE = 0.25  # of a round's steps without a lower objective, and an image leaves it
+PATIENCE = 0.25  # of a round's steps without a lower objective, after which an image leaves it
 LAST_RATE = 0.01  # of the first, where Adam's cosine schedule ends
 GAIN = 1e-3  # a lower objective that counts, as a fraction
 MOMENT, SQUARES = 0.9, 0.99  # the averages of Adam
@@ -42,10 +44,10 @@ def carlini_wagner(
 
     The perturbation itself is optimised and projected into the box: tanh, which the paper puts pixels through, has no
     slope where they are 0 or 1, and most of a drawing is. The first c of an image is what the linear model that its
-    gradient makes would need. L2 searches c between too small and large enough. L0 (of elements, one channel of a pixel)
-    is L2 on fewer and fewer elements, without those that moved least for their gradient. Linf punishes what is longer
-    than τ, and lowers τ when the goal is reached. An image leaves a round when it gets no better, and the attack when
-    its search has come to an end.
+    gradient makes would need. L2 searches c between too small and large enough. L0 (of elements, a channel of a pixel
+    each) is L2 on fewer and fewer elements, without those that moved least for their gradient. Linf punishes what is
+    longer than τ, and lowers τ when the goal is reached. An image leaves a round when it gets no better, and the attack
+    when its search has come to an end.
 
     Args:
         target: The model, differentiable.
@@ -54,7 +56,8 @@ def carlini_wagner(
         norm: That the perturbation is to be short in.
         rounds: At most, from 1.
         steps: Of a round at most, from 1, a forward and a backward each.
-        rate: First step of Adam, in units of the range, or of τ; positive. It falls to a hundredth.
+        rate: First step of Adam in an element, positive; it falls to a hundredth. The unit is the range, τ or, where
+            the boundary is near, a multiple of its distance: whichever is least.
         confidence: Margin to be reached, in units of the logits, not negative.
 
     Raises:
@@ -80,10 +83,16 @@ def carlini_wagner(
     return conclude(target, images, found, goal, queries, iterations)
 
 
-def first_constant(target: Target, images: Tensor, goal: Goal) -> Tensor:
-    """The c [batch] for which |δ|² + c · f is least on the boundary, were the margin -f linear: 2 f / |∇f|²."""
+def linear_model(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
+    """Distance d [batch] to the boundary, were the margin -f linear, and c = 2 d / |∇f|, enough for |δ|² + c · f.
+
+    A point on the boundary is taken for one a little before it.
+    """
     gradient, logits = target.gradient(images, partial(beyond, goal))
-    return -2 * beyond(goal, logits) / lengths(gradient, "l2").square().clamp_min(TINY)
+    slope = lengths(gradient, "l2").clamp_min(TINY)
+    low, high = target.bounds
+    distance = (-beyond(goal, logits) / slope).clamp_min(LEAST * (high - low))
+    return distance, 2 * distance / slope
 
 
 class Bracket:
@@ -95,7 +104,7 @@ class Bracket:
 
     def __init__(self, constants: Tensor) -> None:
         """Begin at `constants`, with nothing known about them."""
-        self.constants = constants.clone()
+        self.constants = constants.clamp_max(LARGEST)
         self._lower, self._upper = torch.zeros_like(constants), torch.full_like(constants, torch.inf)
 
     def split(self, rows: Tensor, enough: Tensor) -> Tensor:
@@ -104,7 +113,7 @@ class Bracket:
         self._upper[rows] = upper = torch.where(enough, tried, self._upper[rows])
         self._lower[rows] = lower = torch.where(enough, self._lower[rows], tried)
         between = torch.where(lower > 0, (lower * upper).sqrt(), upper / FACTOR)
-        self.constants[rows] = torch.where(upper.isinf(), FACTOR * lower, between)
+        self.constants[rows] = torch.where(upper.isinf(), FACTOR * lower, between).clamp_max(LARGEST)
         return upper > NARROW * lower
 
 
@@ -118,14 +127,19 @@ class _Search:
         iterations: See `AttackResult`.
     """
 
-    def __init__(self, target: Target, clean: Tensor, goal: Goal, norm: str, confidence: float) -> None:
+    def __init__(
+        self, target: Target, clean: Tensor, goal: Goal, norm: Norm | Literal["l0"], confidence: float
+    ) -> None:
         self._target, self._clean, self._goal, self._norm, self._confidence = target, clean, goal, norm, confidence
         low, high = target.bounds
-        # four times: what is reached first is the better for a start from too far
-        self._bracket = Bracket(FACTOR * first_constant(target, clean, goal))
+        distance, constants = linear_model(target, clean, goal)
+        # more than enough: what is reached from beyond is the nearer; and for L0 the length hardly matters
+        self._bracket = Bracket(FACTOR * constants * (HEAVY if norm == "l0" else 1))
         self.best, self._start = torch.zeros_like(clean), torch.zeros_like(clean)
         self._size = torch.full_like(self._bracket.constants, torch.inf)  # of `best`
         self._limit = torch.full_like(self._size, high - low)  # τ
+        self._stride = (STRIDES * distance / math.sqrt(clean[0].numel())).clamp_max(high - low)
+        self._hard = torch.zeros_like(self._size, dtype=torch.bool)  # whether it is at its last round
         self._allowed = torch.ones_like(clean, dtype=torch.bool)
         self._share = torch.full_like(self._size, DROPPED)
         self.open = torch.ones_like(self._size, dtype=torch.bool)
@@ -137,8 +151,15 @@ class _Search:
         rows, before = self.open.nonzero().squeeze(1), self._size.clone()
         reached = self._descend(rows, steps, rate)
         better = (self._size < before)[rows]
+        farther = (FACTOR * self._stride).clamp_max(self._target.bounds[1] - self._target.bounds[0])
+        self._stride = torch.where(self._size.isinf(), farther, self._stride)
         if self._norm == "l2":
-            self.open[rows] = self._bracket.split(rows, reached)
+            done = ~self._bracket.split(rows, reached)
+            self.open[rows] = ~(done & self._hard[rows])
+            # the smooth margin tilts the way a little: once more, with the true one, from the best
+            last = rows[done & ~self._hard[rows]]
+            self._hard[last], self._start[last] = True, self.best[last]
+            self._stride[last] /= STRIDES
             return
         self._bracket.constants[rows] *= torch.where(better, 1, 2)
         (self._lower_limit if self._norm == "linf" else self._drop)(rows, better)
@@ -155,7 +176,7 @@ class _Search:
     def _drop(self, rows: Tensor, better: Tensor) -> None:
         """Of the elements that `best` moves, forbid those that moved least for their gradient."""
         best = self.best[rows]
-        gradient, _ = self._target.gradient((self._clean[rows] + best).clamp(*self._target.bounds), self._loss(rows))
+        gradient, _ = self._target.gradient(self._clean[rows] + best, partial(beyond, self._goal[rows]))
         self.queries[rows] += 1
         moved = (best != 0).flatten(1)
         self._share[rows] = share = self._share[rows] * torch.where(better, 1.0, 0.5)
@@ -168,9 +189,6 @@ class _Search:
         self._start[rows] = best * allowed
         self.open[rows] = better | (share * count >= 0.5) | ~found.flatten()
 
-    def _loss(self, rows: Tensor) -> Callable[[Tensor], Tensor]:
-        return partial(_shortfall, goal=self._goal[rows], confidence=self._confidence)
-
     def _descend(self, rows: Tensor, steps: int, rate: float) -> Tensor:
         """Minimise by Adam; which images [rows] reached the goal at any step."""
         low, high = self._target.bounds
@@ -182,7 +200,8 @@ class _Search:
         for step in range(steps):
             now = rows[at]
             clean, constants = self._clean[now], self._bracket.constants[now]
-            gradient, logits = self._target.gradient(clean + delta, self._loss(now))
+            loss = partial(_shortfall, goal=self._goal[now], confidence=self._confidence, hard=self._hard[now])
+            gradient, logits = self._target.gradient(clean + delta, loss)
             self.queries[now] += 1
             self.iterations[now] += 1
             over = beyond(self._goal[now], logits) > self._confidence
@@ -196,13 +215,14 @@ class _Search:
                 punished, slope = excess.abs().flatten(1).sum(1), excess.sign()
             else:
                 punished, slope = delta.square().flatten(1).sum(1), 2 * delta
-            objective = punished + constants * _shortfall(logits, self._goal[now], self._confidence)
+            objective = punished + constants * loss(logits)
             slope = slope + spread(constants, delta) * gradient
             mean = mean.lerp(slope, 1 - MOMENT)
             square = square.lerp(slope.square(), 1 - SQUARES)
             width = rate * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2)
             move = mean / (1 - MOMENT ** (step + 1)) / ((square / (1 - SQUARES ** (step + 1))).sqrt() + TINY)
-            delta = (clean + delta - width * limit * move * self._allowed[now]).clamp(low, high) - clean
+            stride = width * torch.minimum(limit, spread(self._stride[now], delta))
+            delta = (clean + delta - stride * move * self._allowed[now]).clamp(low, high) - clean
             age = torch.where(objective < (1 - GAIN) * lowest, 0, age + 1)
             lowest = torch.minimum(lowest, objective)
             stay = age < PATIENCE * steps
@@ -220,12 +240,13 @@ class _Search:
         return self._allowed[rows].flatten(1).sum(1) + length / (1 + length)
 
 
-def _shortfall(logits: Tensor, goal: Goal, confidence: float) -> Tensor:
+def _shortfall(logits: Tensor, goal: Goal, confidence: float, hard: Tensor) -> Tensor:
     """How far the goal is, in units of the logits; 0 where it is reached.
 
-    The largest of the other logits is made smooth (their log-sum-exp): descent then does not settle for whichever class
-    was nearest to begin with, and finds shorter perturbations.
+    Unless `hard` [batch], the largest of the other logits is made smooth (their log-sum-exp): descent then does not
+    settle for whichever class was nearest to begin with, and finds shorter perturbations.
     """
     own = logits.gather(1, goal.classes[:, None]).squeeze(1)
-    distance = goal.sign * (own - others(logits, goal.classes).logsumexp(1))
+    rivals = others(logits, goal.classes)
+    distance = goal.sign * (own - torch.where(hard, rivals.amax(1), rivals.logsumexp(1)))
     return torch.where(beyond(goal, logits) > confidence, 0, distance + confidence)

@@ -90,7 +90,10 @@ def _nearest(
     count = min(candidates, logits.shape[1]) - 1 if goal.targets is None else 1
     rivals = others(logits, goal.classes).topk(count, 1).values
     differences = goal.sign * (rivals - logits.gather(1, goal.classes[:, None]))
-    nearest, slope = torch.full_like(differences[:, 0], torch.finfo(images.dtype).max).detach(), torch.zeros_like(images)
+    nearest, slope = (
+        torch.full_like(differences[:, 0], torch.finfo(images.dtype).max).detach(),
+        torch.zeros_like(images),
+    )
     for difference in differences.unbind(1):
         (gradient,) = torch.autograd.grad(difference.sum(), leaf, retain_graph=True)
         distance = difference.detach().abs() / lengths(gradient, DUAL[norm]).clamp_min(TINY)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intnn.arrays import integer
-from plaintext_models.attacks.carlini_wagner import FACTOR, Bracket, first_constant
+from plaintext_models.attacks.carlini_wagner import FACTOR, Bracket, linear_model
 from plaintext_models.attacks.deepfool import beyond
 from plaintext_models.attacks.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.losses import others
@@ -18,7 +18,7 @@ from plaintext_models.attacks.target import Target
 
 
 def lbfgs(
-    target: Target, images: Tensor, goal: Goal, *, searches: int = 10, steps: int = 50, memory: int = 10
+    target: Target, images: Tensor, goal: Goal, *, searches: int = 6, steps: int = 30, memory: int = 10
 ) -> AttackResult:
     """Minimise |δ|² + c · loss within the box by a quasi-Newton method, and search for the least c that is enough.
 
@@ -47,8 +47,9 @@ def lbfgs(
     low, high = target.bounds
     found = images.clone()
     for row in active.nonzero():
-        bracket, problem = Bracket(FACTOR * first_constant(target, images[row], goal[row])), _Problem(
-            target, images[row], goal[row]
+        bracket, problem = (
+            Bracket(FACTOR * linear_model(target, images[row], goal[row])[1]),
+            _Problem(target, images[row], goal[row]),
         )
         queries[row] += 1
         for _ in range(searches):

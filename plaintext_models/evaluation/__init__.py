@@ -1,0 +1,1 @@
+"""How robust a model is, as far as attacks can tell, and whether what they tell can be trusted."""

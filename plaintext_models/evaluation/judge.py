@@ -1,0 +1,248 @@
+"""The referee: believes nothing that an attack says about its images, and looks for itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from plaintext_models.attacks.goal import AttackResult, Goal, spread
+from plaintext_models.attacks.norms import NORMS, Norm, check_norm, lengths
+from plaintext_models.attacks.search import check_radius
+from plaintext_models.attacks.target import Target
+
+Z = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie between -Z and Z
+PART = 17  # images of a forward in the second look; no divisor of usual batches, so that kernels take other paths
+SLACK = 1e-5  # of the radius: float32 projections sum squares and divide by lengths
+ROUNDING = 2.0**-22  # of the largest value, an element: x + step in float32 is off by 2**-24 of it, a few times over
+
+MEASURES: tuple[Norm | Literal["l0"], ...] = ("l0", *NORMS)
+
+Detector = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many.
+
+    Attributes:
+        count: How many.
+        n: Of how many.
+    """
+
+    count: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """From 0 to 1; NaN of nothing."""
+        return self.count / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """See `wilson`."""
+        return wilson(self.count, self.n)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{100 * self.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of Wilson (1927) for a share: all p with |p̂ - p| <= Z √(p (1 - p) / n).
+
+    It asks which true shares make the observed one likely, with the deviation that *they* have. The usual p̂ ± Z
+    √(p̂ (1 - p̂) / n) takes that of the observed share, has no width at 0 of n and n of n, and leaves [0, 1] near them:
+    where robust accuracies often are. The images are taken for a random sample of all; that the attacks may have missed
+    adversarial examples is another error, which no interval covers.
+
+    Args:
+        count: From 0 to `n`.
+        n: 0 gives the interval of nothing known, (0, 1).
+    """
+    if not 0 <= count <= n:
+        raise ValueError(f"`count` must be from 0 to {n}, got {count}")
+    if not n:
+        return 0.0, 1.0
+    share, extra = count / n, Z**2 / n
+    middle = (share + extra / 2) / (1 + extra)
+    reach = Z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
+    # rounding must not exclude the share itself at the ends
+    return (0.0 if not count else middle - reach), (1.0 if count == n else middle + reach)
+
+
+@dataclass(frozen=True)
+class Unnoticed(Goal):
+    """To be misclassified without being detected, on a model made by `guarded`: its last output must not be positive.
+
+    A detector that is to be evaluated must be attacked (Carlini and Wagner, arXiv:1705.07263).
+    """
+
+    def reached(self, logits: Tensor) -> Tensor:
+        """See `Goal`; with logits [batch, classes + 1]."""
+        return super().reached(logits[:, :-1]) & (logits[:, -1] <= 0)
+
+    def __getitem__(self, rows: Tensor) -> Unnoticed:
+        """See `Goal`."""
+        return Unnoticed(self.labels[rows], None if self.targets is None else self.targets[rows])
+
+
+def guarded(target: Target, detector: Detector) -> Target:
+    """A target whose last output is the detector's score, one an image; positive where the image is turned away."""
+
+    def both(images: Tensor) -> Tensor:
+        logits = target.logits(images)
+        return torch.cat([logits, detector(images).reshape(-1, 1).to(logits.dtype)], 1)
+
+    return Target(both, bounds=target.bounds, stochastic=target.stochastic, differentiable=target.differentiable)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a fresh look at images that are said to be adversarial found.
+
+    Attributes:
+        finite: [batch], whether all elements are numbers.
+        bounded: [batch], whether they are within the bounds.
+        inside: [batch], whether the image is within the ball; true where there is no radius.
+        reached: [batch], whether the goal is reached, in forwards of all images and of a few; false of what is not
+            admissible.
+        clean: [batch], whether the clean image reaches it.
+        distances: "l0", "l1", "l2" and "linf", [batch]; NaN where the images cannot be compared.
+        complaints: What was claimed and does not hold, and what else is wrong.
+    """
+
+    finite: Tensor
+    bounded: Tensor
+    inside: Tensor
+    reached: Tensor
+    clean: Tensor
+    distances: Mapping[Norm | Literal["l0"], Tensor]
+    complaints: tuple[str, ...]
+
+    @property
+    def admissible(self) -> Tensor:
+        """Which images [batch] an attack may give back."""
+        return self.finite & self.bounded & self.inside
+
+    @property
+    def broken(self) -> Tensor:
+        """Where the goal is reached, by the image given or the clean one, which lies in every ball: [batch]."""
+        return self.reached | self.clean
+
+    @property
+    def robust(self) -> Share:
+        """The images that are not broken: with untargeted goals, the robust accuracy."""
+        return Share(int((~self.broken).sum()), len(self.broken))
+
+
+def judge(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    x_adv: Tensor | AttackResult,
+    *,
+    norm: Norm,
+    radius: float | None = None,
+    draws: int = 1,
+) -> Verdict:
+    """Look at adversarial images afresh.
+
+    Admissible is what has the shape and type of the images, is finite, within the bounds exactly, and within the ball
+    up to 1e-5 of the radius and, an element, 2**-22 of the largest value: what float32 makes of a point on the surface.
+    The goal must be reached in two forwards, one of all images and one of 17 at a time; of a stochastic target, in the
+    majority vote over forwards that are taken by turns in both ways.
+
+    Args:
+        target: The model.
+        images: Clean images [batch, *shape].
+        goal: What was to be reached.
+        x_adv: What an attack made of the images, or its result, whose claims are then compared with what is found.
+        norm: Of the ball.
+        radius: Of the ball; None if there is none.
+        draws: Forwards that vote, from 1; for stochastic targets.
+
+    Raises:
+        TypeError: see `Target.check`.
+        ValueError: A number is out of range, another norm; or see `Target.check`.
+    """
+    check_norm(norm)
+    if radius is not None:
+        check_radius(radius)
+    if draws < 1:
+        raise ValueError(f"`draws` must be at least 1, got {draws}")
+    target.check(images, goal.labels)
+    claimed = x_adv.success if isinstance(x_adv, AttackResult) else None
+    given = (x_adv.x_adv if isinstance(x_adv, AttackResult) else x_adv).detach()
+    complaints = []
+    none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    clean, _ = _votes(target, images, goal, draws)
+    if given.shape != images.shape or given.dtype != images.dtype:
+        what = f"{given.dtype} {tuple(given.shape)} in place of {images.dtype} {tuple(images.shape)}"
+        nowhere = torch.full((len(images),), math.nan, device=images.device)
+        return Verdict(none, none, none, none, clean, dict.fromkeys(MEASURES, nowhere), (f"it returned {what}",))
+    low, high = target.bounds
+    finite = given.isfinite().flatten(1).all(1)
+    bounded = ((given >= low) & (given <= high)).flatten(1).all(1)
+    # in float64, so that summing adds no error to what the attack's own arithmetic made
+    change = torch.where(spread(finite, given), given, images).double() - images.double()
+    distances = {name: lengths(change, name) for name in MEASURES}
+    distances = {name: torch.where(finite, values, math.nan) for name, values in distances.items()}
+    inside = finite.clone()
+    if radius is not None:
+        count = {"l1": images[0].numel(), "l2": math.sqrt(images[0].numel()), "linf": 1}[norm]
+        allowed = radius * (1 + SLACK) + ROUNDING * count * max(abs(low), abs(high))
+        inside &= distances[norm] <= allowed
+    admissible = finite & bounded & inside
+    reached, wavering = _votes(target, torch.where(spread(admissible, given), given, images), goal, draws)
+    reached &= admissible
+    for wrong, what in (
+        (~finite, "are not finite"),
+        (finite & ~bounded, "leave the bounds"),
+        (finite & ~inside, "leave the ball"),
+        (admissible & wavering, "reach the goal in some batches and not in others"),
+    ):
+        if wrong.any():
+            complaints.append(f"{_these(wrong)} {what}")
+    if len(images) > 1 and bool((given == given[:1]).all()) and not bool((images == images[:1]).all()):
+        complaints.append("one image is returned for all")
+    if claimed is not None:
+        if claimed.shape != none.shape:
+            complaints.append(f"it claims {tuple(claimed.shape)} successes of {len(images)} images")
+        elif (false := claimed.bool() & ~reached).any():
+            complaints.append(f"{_these(false)} are claimed to reach the goal, and do not")
+    return Verdict(finite, bounded, inside, reached, clean, distances, tuple(complaints))
+
+
+def _votes(target: Target, images: Tensor, goal: Goal, draws: int) -> tuple[Tensor, Tensor]:
+    """Whether every image reaches the goal, and whether that depends on its batch, each [batch]."""
+    with torch.no_grad():
+        if not target.stochastic:
+            whole, parts = (goal.reached(_logits(target, images, size)) for size in (len(images), PART))
+            return whole & parts, whole ^ parts
+        ballots = torch.stack(
+            [_ballot(goal, _logits(target, images, (len(images), PART)[draw % 2])) for draw in range(draws)]
+        )
+        return goal.reached(ballots.mean(0)), torch.zeros(len(images), dtype=torch.bool, device=images.device)
+
+
+def _logits(target: Target, images: Tensor, size: int) -> Tensor:
+    return torch.cat([target.logits(part) for part in images.split(size)])
+
+
+def _ballot(goal: Goal, logits: Tensor) -> Tensor:
+    """One vote for a class, and one for or against letting the image pass."""
+    if isinstance(goal, Unnoticed):
+        return torch.cat([_ballot(Goal(goal.labels), logits[:, :-1]), (logits[:, -1:] > 0).double() - 0.5], 1)
+    return functional.one_hot(logits.argmax(1), logits.shape[1]).double()
+
+
+def _these(mask: Tensor) -> str:
+    """How many images, and which the first ones are."""
+    places = mask.nonzero().squeeze(1).tolist()
+    return f"{len(places)} images ({', '.join(map(str, places[:5]))}{', ...' if len(places) > 5 else ''})"
