@@ -90,8 +90,14 @@ def conclude(
     )
 
 
-def start(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Tensor, Tensor]:
+def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Check the input of an attack.
+
+    Args:
+        target: The model.
+        images: Clean images [batch, *shape].
+        goal: Of every image.
+        logits: Of the images, where they are known already.
 
     Returns:
         Which images [batch] still have to be attacked, and zeros [batch] to count queries and iterations in.
@@ -100,10 +106,10 @@ def start(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Tensor, T
         TypeError: see `Target.check`.
         ValueError: see `Target.check`; or a target outside the classes.
     """
-    logits = target.check(images, goal.labels)
+    logits = target.check(images, goal.labels, logits)
     if goal.targets is not None:
-        target.check(images[:1], goal.targets.amax().reshape(1))
-        target.check(images[:1], goal.targets.amin().reshape(1))
+        for extreme in (goal.targets.amin(), goal.targets.amax()):
+            target.check(images[:1], extreme.reshape(1), logits[:1])
     counts = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     return ~goal.reached(logits), counts, counts.clone()
 

@@ -14,7 +14,7 @@ from plaintext_models.attacks.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.losses import LOSSES, Loss, others, targeted_dlr
 from plaintext_models.attacks.norms import Norm, check_norm, project, random_point, steepest
 from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.target import Target, require_classes
 
 NO_ROOM = 0.01  # of the range: nearer to its bound than this, an element is left where it is by sparse steps
 
@@ -66,6 +66,7 @@ def climb(
     loss: str | Loss,
     aims: Sequence[Goal],
     random_start: bool,
+    leave: bool = True,
     draws: int = 1,
     seed: int = 0,
 ) -> AttackResult:
@@ -86,6 +87,8 @@ def climb(
         loss: A name from `losses.LOSSES`, or a function of logits [batch, classes] and classes [batch].
         aims: Whose loss is climbed: a run each.
         random_start: Of the first run; the others always start at random.
+        leave: Whether an image leaves as soon as it reaches the goal, or when a run is over: what is to fool other
+            models as well gains by going on.
         draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic.
         seed: Of the random starts.
 
@@ -101,7 +104,18 @@ def climb(
         raise ValueError(f"`loss` must be a function or one of {', '.join(LOSSES)}, got {loss!r}")
     if not target.differentiable:
         raise TypeError("this attack needs gradients, and this target answers queries only")
-    active, queries, iterations = start(target, images, goal)
+    first = None  # gradient and logits of the clean images, whose forward the check needs as well
+    if radius and not random_start and draws == 1:
+        target.require(images, goal.labels)
+        climbed = _objective(loss, aims[0])
+
+        def checked(logits: Tensor) -> Tensor:
+            for classes in (goal.labels, aims[0].classes):
+                require_classes(logits, images, classes)
+            return climbed(logits)
+
+        first = target.gradient(images, checked)
+    active, queries, iterations = start(target, images, goal, None if first is None else first[1])
     generator, found = torch.Generator(images.device).manual_seed(seed), images.clone()
     for run, aim in enumerate(aims if radius else ()):
         rows = active.nonzero().squeeze(1)
@@ -110,10 +124,13 @@ def climb(
         begin = random_point(images, norm, radius, target.bounds, generator) if run or random_start else images
         moved, goals, aimed = begin[rows], goal[rows], _objective(loss, aim[rows])
         next_step = rule(images[rows], norm=norm, radius=radius, bounds=target.bounds)
-        for _ in range(steps):
-            gradient, logits = target.gradient(moved, aimed, draws)
-            queries[rows] += draws
-            over = goals.reached(logits)
+        for step in range(steps):
+            if first is not None and not run and not step:
+                gradient, logits = (values[rows] for values in first)
+            else:
+                gradient, logits = target.gradient(moved, aimed, draws)
+                queries[rows] += draws
+            over = goals.reached(logits) & leave
             if over.any():
                 found[rows[over]], active[rows[over]], left = moved[over], False, ~over
                 rows, moved, gradient, logits = (values[left] for values in (rows, moved, gradient, logits))
@@ -244,6 +261,7 @@ def pgd(
     step_size: float | None = None,
     restarts: int = 1,
     random_start: bool = True,
+    leave: bool = True,
     loss: str | Loss = "cross-entropy",
     draws: int = 1,
     seed: int = 0,
@@ -264,6 +282,7 @@ def pgd(
             steps to spare.
         restarts: Runs, from 1; only what is not yet fooled goes on to the next.
         random_start: Whether the first run starts at a random point, and not at the image; the others always do.
+        leave: Whether an image is let go of as soon as it is fooled; what is to fool other models gains by going on.
         loss: "cross-entropy", "margin", "dlr", or a function of logits [batch, classes] and classes [batch]. It
             grows away from the classes, labels or targets: of targets it is made small.
         draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic
@@ -290,6 +309,7 @@ def pgd(
         loss=loss,
         aims=[goal] * integer(restarts, "restarts", 1),
         random_start=random_start,
+        leave=leave,
         draws=draws,
         seed=seed,
     )

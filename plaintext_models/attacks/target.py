@@ -105,16 +105,12 @@ class Target:
             )
         return total / draws, mean / draws
 
-    def check(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Make sure, before an attack begins, that model and data are what they are declared to be.
-
-        Returns:
-            Logits [batch, classes] of the clean images.
+    def require(self, images: Tensor, labels: Tensor) -> None:
+        """Make sure that data are what an attack takes, as far as can be said without asking the model.
 
         Raises:
             TypeError: `images` are not floats or `labels` not integers.
-            ValueError: Empty batch, lengths that differ, values outside the bounds or not numbers, labels outside the
-                classes, or a model whose forwards differ without being declared stochastic.
+            ValueError: Empty batch, lengths that differ, values outside the bounds or not numbers.
         """
         if not images.is_floating_point() or labels.is_floating_point():
             raise TypeError(f"`images` must be floats and `labels` integers, got {images.dtype} and {labels.dtype}")
@@ -126,17 +122,40 @@ class Target:
         low, high = self.bounds
         if not bool(((images >= low) & (images <= high)).all()):
             raise ValueError(f"`images` must be numbers from {low} to {high}, got {_extent(images)}")
+
+    def check(self, images: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
+        """Make sure, before an attack begins, that model and data are what they are declared to be.
+
+        Args:
+            images: [batch, *shape].
+            labels: [batch].
+            logits: Of the images, where they are known already.
+
+        Returns:
+            Logits [batch, classes] of the clean images.
+
+        Raises:
+            TypeError: see `require`.
+            ValueError: see `require`; or labels outside the classes, logits of another shape, or a model whose forwards
+                differ without being declared stochastic.
+        """
+        self.require(images, labels)
         with torch.no_grad():
-            logits = self.logits(images)
-            if logits.ndim != 2 or len(logits) != len(images):
-                raise ValueError(f"the model must return [batch, classes], got {tuple(logits.shape)}")
+            logits = self.logits(images) if logits is None else logits
+            require_classes(logits, images, labels)
             if not self.stochastic:
                 probed = images[:PROBED]
                 if not torch.equal(self.logits(probed), self.logits(probed)):
                     raise ValueError("two forwards of the same images differ; declare the target `stochastic=True`")
-        if labels.min() < 0 or labels.max() >= logits.shape[1]:
-            raise ValueError(f"`labels` must be from 0 to {logits.shape[1] - 1}, got {_extent(labels)}")
         return logits
+
+
+def require_classes(logits: Tensor, images: Tensor, labels: Tensor) -> None:
+    """Raise ValueError for logits that are not [batch, classes], or labels outside the classes."""
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise ValueError(f"the model must return [batch, classes], got {tuple(logits.shape)}")
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(f"`labels` must be from 0 to {logits.shape[1] - 1}, got {_extent(labels)}")
 
 
 def _extent(values: Tensor) -> str:
