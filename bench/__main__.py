@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from bench import robustness_cli
 from bench.cases import accuracy, kernels, table, training
 from bench.cases import he as he_case
 from bench.report import print_table, write_plot
@@ -239,6 +240,42 @@ def he_command(
             console.print(f"Rows written to {json}")
 
 
+@app.command("secrecy")
+def secrecy_command(
+    model: Annotated[str, typer.Option(help="A shipped network of integers.")] = "digits-table-mlp",
+    data: Annotated[Path | None, typer.Option(help="Folder with MNIST's files (or the variable INTNN_DATA).")] = None,
+    images: Annotated[int, typer.Option(help="Test images, the first ones.")] = 32,
+    radius: Annotated[list[float] | None, typer.Option(help="Of Linf balls [0.1, 0.2 and 0.3].")] = None,
+    steps: Annotated[int, typer.Option(help="Queries of the query attack, for an image.")] = 200,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    seed: Annotated[int, typer.Option(help="Of attacks, and of the attacker's own network.")] = 0,
+) -> None:
+    """What hiding a network stops: attacks by what is seen of it, decrypted answers among them."""
+    console, errors = Console(), Console(stderr=True)
+    with _reported(errors):
+        if json is not None:
+            prepare_output(json)
+        from bench.cases import secrecy  # here: it imports torch, which the table does without
+
+        loaded = datasets.load(model.split("-", 1)[0], data)
+        with errors.status("starting") as status:
+            rows = list(
+                secrecy.measure(
+                    model,
+                    loaded,
+                    images=images,
+                    radii=radius or (0.1, 0.2, 0.3),
+                    steps=steps,
+                    seed=seed,
+                    report=status.update,
+                )
+            )
+        secrecy.print_rows(console, rows)
+        if json is not None:
+            write_json(json, rows)
+            console.print(f"Rows written to {json}")
+
+
 @app.command("gpu")
 def gpu_command(
     record: Annotated[Path, typer.Option(help="Add the figures to this file.")] = Path("bench/records/gpu.jsonl"),
@@ -264,6 +301,9 @@ def gpu_command(
             console.print(f"{row.work}: {row.ours_us:,.1f} µs{speed}{beside}", highlight=False)
         gpu.append(record, where, rows, equal)
         console.print(f"Figures added to {record}")
+
+
+robustness_cli.register(app, _reported)
 
 
 if __name__ == "__main__":

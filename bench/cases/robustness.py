@@ -5,23 +5,27 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor, nn
 
 from intnn.storage import write_atomically
-from plaintext_models.attacks.losses import cross_entropy
-from plaintext_models.attacks.norms import project, random_point, steepest
+from plaintext_models.attacks.norms import Norm
+from plaintext_models.attacks.search import check_radius
 from plaintext_models.attacks.target import Target
 from plaintext_models.datasets import Dataset
+from plaintext_models.evaluation.judge import Share
+from plaintext_models.evaluation.suite import Card, Effort, Report, ascend, evaluate
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.training import deterministic, train
 
-Report = Callable[[str], None]
-RAMP = 0.5  # of the steps, in which the radius grows: at 0.3 from the start, networks for MNIST answer one class for ever
+RAMP = 0.5  # of the steps, in which the radius grows: with all of it from the start, MNIST may never be learnt
+EXAMPLES = 10  # adversarial images drawn
 
 
 def digits_mlp(dataset: Dataset) -> nn.Module:
@@ -75,9 +79,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "digits-mlp": Model("digits", digits_mlp, epochs=20, learning_rate=5e-3),
         "digits-pgd-mlp": Model("digits", digits_mlp, epochs=60, learning_rate=5e-3, radius=0.15, steps=5),
         "mnist-cnn": Model("mnist", mnist_cnn, epochs=2, learning_rate=3e-3),
-        "mnist-pgd-cnn": Model(
-            "mnist", mnist_cnn, epochs=4, learning_rate=3e-3, radius=0.3, steps=7, batch_size=128
-        ),
+        "mnist-pgd-cnn": Model("mnist", mnist_cnn, epochs=4, learning_rate=3e-3, radius=0.3, steps=7, batch_size=128),
     }
 )
 
@@ -139,7 +141,15 @@ def train_adversarially(module: nn.Module, dataset: Dataset, recipe: Model, seed
             order = torch.randperm(len(images), generator=generator)
             for batch in order[: total // recipe.epochs * recipe.batch_size].split(recipe.batch_size):
                 radius = recipe.radius * min(1.0, done / (RAMP * total))
-                moved = _hardest(target, images[batch], labels[batch], radius, recipe.steps, generator)
+                moved = ascend(
+                    target,
+                    images[batch],
+                    labels[batch],
+                    norm="linf",
+                    radius=radius,
+                    steps=recipe.steps,
+                    generator=generator,
+                )
                 loss = nn.functional.cross_entropy(module(moved), labels[batch])
                 optimiser.zero_grad()
                 loss.backward()
@@ -149,13 +159,199 @@ def train_adversarially(module: nn.Module, dataset: Dataset, recipe: Model, seed
             report(f"epoch {epoch + 1} of {recipe.epochs}: loss {loss.item():.3f} within {radius:.2f}")
 
 
-def _hardest(
-    target: Target, images: Tensor, labels: Tensor, radius: float, steps: int, generator: torch.Generator
-) -> Tensor:
-    """The end of an ascent within the Linf ball, reached or not: what attacks return is clean where they fail."""
-    moved = random_point(images, "linf", radius, target.bounds, generator)
-    for _ in range(steps):
-        gradient, _ = target.gradient(moved, partial(cross_entropy, classes=labels))
-        stepped = moved + 2.5 * radius / steps * steepest(gradient, "linf")
-        moved = project(images, stepped, "linf", radius, target.bounds)
-    return moved
+@dataclass(frozen=True)
+class RobustnessRow:
+    """One line of a card. Fields that do not apply are None.
+
+    Attributes:
+        model: Its name.
+        kind: See `Entry`; or "verdict", "point" (of the curve), "flag" and "left out".
+        name: Of the attack, or of the flag.
+        norm: Of the ball.
+        radius: Of the ball.
+        n: Images that it was tried on.
+        right: How many of them are still right.
+        accuracy: The same, from 0 to 1.
+        low: Lower end of its 95 % interval (Wilson).
+        high: Upper end.
+        worst: Accuracy on all images in the worst case over this attack and those before, at the card's radius.
+        queries: Forwards of the model, in total.
+        seconds: Of the attack; of everything, for the verdict.
+        seed: Of everything random.
+        note: Evidence of a flag, complaints of the referee, or why something was left out.
+    """
+
+    model: str
+    kind: str
+    name: str
+    norm: str
+    radius: float | None
+    n: int | None = None
+    right: int | None = None
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    worst: float | None = None
+    queries: int | None = None
+    seconds: float | None = None
+    seed: int | None = None
+    note: str = ""
+
+
+def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
+    """A card as rows: attacks, verdict, curve, flags, and what was left out."""
+
+    def row(kind: str, name: str, radius: float | None, robust: Share, **rest: Any) -> RobustnessRow:
+        numbers = robust.n, robust.count, robust.value, *robust.interval
+        return RobustnessRow(model, kind, name, card.norm, radius, *numbers, seed=card.seed, **rest)
+
+    found = [
+        row(
+            entry.kind,
+            entry.name,
+            entry.radius,
+            entry.robust,
+            worst=entry.worst.value,
+            queries=entry.queries,
+            seconds=entry.seconds,
+            note="; ".join(entry.complaints),
+        )
+        for entry in card.entries
+    ]
+    queries = sum(entry.queries for entry in card.entries)
+    found.append(
+        row(
+            "verdict",
+            "worst case of all",
+            card.radius,
+            card.verdict,
+            worst=card.verdict.value,
+            queries=queries,
+            seconds=card.seconds,
+        )
+    )
+    found += [row("point", "worst case of all", point.radius, point.robust) for point in card.curve]
+    found += [RobustnessRow(model, "flag", f.name, card.norm, card.radius, note=f.evidence) for f in card.findings]
+    found += [RobustnessRow(model, "left out", "", card.norm, card.radius, note=what) for what in card.left_out]
+    return tuple(found)
+
+
+def default_radii(radius: float) -> tuple[float, ...]:
+    """Around the card's, for the curve."""
+    return tuple(radius * factor for factor in (0.25, 0.5, 0.75, 1.25, 1.5, 2.0))
+
+
+def measure(
+    name: str,
+    dataset: Dataset,
+    *,
+    images: int,
+    norm: Norm,
+    radius: float,
+    effort: Effort,
+    cache: Path | None,
+    seed: int,
+    report: Report,
+) -> tuple[Card, Target, Tensor]:
+    """Train a model and its rival of the same data, whose adversarial examples are tried on it, and fill in the card.
+
+    Args:
+        name: Key of MODELS.
+        dataset: Its data.
+        images: How many of the test part, its first ones.
+        norm: Of the ball.
+        radius: Of the ball.
+        effort: Of the attacks.
+        cache: See `trained`.
+        seed: Of models and attacks.
+        report: Told what goes on.
+
+    Returns:
+        The card, the model, and the images.
+
+    Raises:
+        ValueError: A number is out of range; or see `trained`.
+    """
+    if not 1 <= images <= len(dataset.test_images):
+        raise ValueError(f"`--images` must be from 1 to {len(dataset.test_images)}, got {images}")
+    check_radius(radius)  # before anything is trained
+    clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
+    rivals = [other for other, recipe in MODELS.items() if recipe.dataset == MODELS[name].dataset and other != name]
+    target, *sources = (
+        Target(trained(model, dataset, cache=cache, seed=seed, report=report)) for model in (name, *rivals)
+    )
+    with deterministic(seed):  # on one thread: waiting for each other costs more than steps this small
+        card = evaluate(
+            target,
+            clean,
+            labels,
+            norm=norm,
+            radius=radius,
+            radii=default_radii(radius),
+            seed=seed,
+            transfer_from=sources,
+            report=report,
+            effort=effort,
+        )
+    return card, target, clean
+
+
+def print_card(console: Console, model: str, card: Card) -> None:
+    """The attacks in their order, the verdict, the curve and the flags. Fits 100 columns."""
+    console.print(
+        f"[bold]{model}[/bold], {card.norm} radius {card.radius:g}, {card.verdict.n} images, seed {card.seed}",
+        highlight=False,
+    )
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for heading in ("images", "right of them, %", "worst case, %", "queries", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in card.entries:
+        worst = f"{100 * entry.worst.value:.1f}"
+        cells = f"{entry.robust.n}", _percent(entry.robust), worst, f"{entry.queries:,}", f"{entry.seconds:.2f}"
+        table.add_row(entry.name, *cells)
+    total = sum(entry.queries for entry in card.entries)
+    ends = f"{card.verdict.n}", "", _percent(card.verdict), f"{total:,}", f"{card.seconds:.2f}"
+    table.add_row("verdict", *ends, style="bold")
+    console.print(table, highlight=False)
+    curve = Table(box=None, padding=(0, 1), pad_edge=False)
+    for heading in ("radius", "worst case, %"):
+        curve.add_column(heading, justify="right", no_wrap=True)
+    for point in card.curve:
+        curve.add_row(f"{point.radius:g}", _percent(point.robust))
+    console.print()
+    console.print(curve, highlight=False)
+    console.print()
+    for finding in card.findings:
+        console.print(f"[red]flag:[/red] {finding.name}: {finding.evidence}", highlight=False)
+    if not card.findings:
+        console.print("no red flag")
+    for entry in card.entries:
+        for complaint in entry.complaints:
+            console.print(f"referee: {entry.name}: {complaint}", highlight=False, markup=False)
+    for what in card.left_out:
+        console.print(f"left out: {what}", highlight=False, markup=False)
+
+
+def draw(folder: Path, card: Card, target: Target, images: Tensor) -> tuple[Path, ...]:
+    """Examples (where anything was found), curve and confidences, as PNG files in a folder."""
+    from plaintext_models.evaluation.pictures import draw_confidences, draw_curve, draw_examples
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        before, after = (target.logits(part).softmax(1).max(1) for part in (images, card.adversarial))
+    found = (card.nearest > 0) & (card.nearest <= card.radius)
+    written = [folder / "curve.png", folder / "confidences.png"]
+    draw_curve(written[0], card.curve, norm=card.norm)
+    draw_confidences(written[1], before.values, after.values[found])
+    if found.any():
+        written.append(folder / "examples.png")
+        some = found.nonzero().squeeze(1)[:EXAMPLES]
+        captions = [f"{before.indices[i]} as {after.indices[i]}" for i in some.tolist()]
+        draw_examples(written[-1], images[some], card.adversarial[some], captions)
+    return tuple(written)
+
+
+def _percent(share: Share) -> str:
+    low, high = share.interval
+    return f"{100 * share.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"

@@ -27,7 +27,7 @@ def test_exact_answers_are_the_networks_own(images):
     network = table_network()
     target, asked = encrypted_oracle(compile_exact(network, images=4, security="insecure"))
     assert not target.stochastic
-    assert torch.equal(target.logits(images), integer_oracle(network).logits(images).double())
+    assert torch.equal(target.logits(images), integer_oracle(network).logits(images))
     assert (asked.requests, asked.images) == (3, 10)
     assert asked.seconds > 0
     with pytest.raises(TypeError, match="answers queries only"):
@@ -39,7 +39,7 @@ def test_a_scale_is_the_clients_to_know(images):
     network = IntNetwork((5,), IntDomain(-3, 4), layers, 2.5)
     circuit = compile_exact(network, images=16, security="insecure")
     target, asked = encrypted_oracle(circuit, scale=2.5)
-    assert torch.equal(target.logits(images), integer_oracle(network).logits(images).double())
+    assert torch.equal(target.logits(images), integer_oracle(network).logits(images))
     assert asked.requests == 1
 
 

@@ -1,0 +1,81 @@
+"""An encrypted service under attack: the client asks, and uses nothing but the answers that it decrypts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.timing import timed
+from he import Circuit, Client, Server, interface_bytes
+from intnn.arrays import reals
+from intnn.rounding import round_half_up
+from plaintext_models.attacks.target import Target
+
+
+@dataclass
+class Asked:
+    """What a service has been asked so far, checks and verdicts of attacks included.
+
+    Attributes:
+        requests: Ciphertext messages sent.
+        images: In all requests together.
+        seconds: Of encryption, evaluation and decryption; keys are made before.
+    """
+
+    requests: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+
+def encrypted_oracle(circuit: Circuit, *, scale: float | None = None) -> tuple[Target, Asked]:
+    """A target for images in [0, 1] whose logits are computed on ciphertexts, in requests as large as the circuit's.
+
+    Client and server live in this process, and exchange bytes. Of the network the attacker knows what every client is
+    told: the circuit's interface, and how images become integers.
+
+    Args:
+        circuit: An exact one, whose logits are those of its integer network; or an approximate one, whose logits differ
+            from call to call: the target is then stochastic. Both come as floats of the images' type and device.
+        scale: Integers per unit of an image, `IntNetwork.input_scale`, for exact circuits; by default the largest
+            input, as in all networks that are trained here. Approximate circuits take images as they are.
+
+    Returns:
+        The target, and a count of what it is asked.
+
+    Raises:
+        ValueError: A `scale` that is not positive, or one for an approximate circuit.
+    """
+    interface = circuit.interface
+    exact = circuit.parameters.scheme == "bfv"
+    units = interface.input_high if scale is None else scale
+    if (exact and not 0 < units < math.inf) or (scale is not None and not exact):
+        raise ValueError(f"`scale` must be positive, and is only for exact circuits, got {units}")
+    client = Client(interface_bytes(interface), security=circuit.parameters.security)
+    server = Server(circuit, client.evaluation_keys)
+    asked = Asked()
+
+    def ask(batch: np.ndarray) -> np.ndarray:
+        return client.decrypt(server.evaluate(client.encrypt(batch)))
+
+    def answers(images: Tensor) -> Tensor:
+        floats = reals(images.detach().cpu().numpy(), "images")
+        # the former as `IntNetwork.quantise_input`, of which a client does not have the rest
+        inputs = round_half_up(np.clip(floats * units, interface.input_low, interface.input_high)) if exact else floats
+        logits = []
+        for start in range(0, len(inputs), interface.images):
+            batch = inputs[start : start + interface.images]
+            seconds, answer = timed(partial(ask, batch))
+            logits.append(answer)
+            asked.requests += 1
+            asked.images += len(batch)
+            asked.seconds += seconds
+        # exact logits are residues of 65537, and approximate ones coarser than float32
+        dtype = torch.promote_types(images.dtype, torch.float32)
+        return torch.from_numpy(np.concatenate(logits)).to(images.device, dtype)
+
+    return Target.oracle(answers, stochastic=not exact), asked
