@@ -19,7 +19,7 @@ from torch import Tensor
 from plaintext_models.attacks.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ddn import ddn
 from plaintext_models.attacks.deepfool import deepfool
-from plaintext_models.attacks.goal import AttackResult, Goal
+from plaintext_models.attacks.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.gradient import pgd
 from plaintext_models.attacks.losses import LOSSES, Loss, cross_entropy, margin
 from plaintext_models.attacks.norms import Norm, check_norm, project, random_point, steepest
@@ -30,7 +30,7 @@ from plaintext_models.evaluation import flags
 from plaintext_models.evaluation.flags import Finding
 from plaintext_models.evaluation.judge import Detector, Share, Unnoticed, guarded, judge
 
-PART = 250  # images that are attacked at once: more do not fit the processor's caches
+PART = 1 << 16  # elements of the images that are attacked at once: what a convolution makes of more leaves the caches
 WEIGHTS = (0.1, 1.0, 10.0)  # of the detector's score beside the margin: which is right depends on both scales
 
 Attack = Callable[[Tensor, Tensor, int], AttackResult | Tensor]  # of images, labels and a seed
@@ -117,7 +117,7 @@ class Card:
         clean: Accuracy without an attack.
         verdict: Accuracy in the worst case, image by image, over all attacks: no more than under any of them.
         entries: The attacks, in their order.
-        curve: Accuracy against radius, radii growing; the last is that of the box, in which everything is allowed.
+        curve: Accuracy against radius, radii growing from 0 to that of the box, in which everything is allowed.
         nearest: [n], length of the shortest perturbation that anything found and the referee confirmed; 0 where the
             clean image is wrong, inf where there is none.
         adversarial: [n, *shape], that image where it lies within the radius, the clean one elsewhere.
@@ -237,6 +237,7 @@ class _Evaluation:
         self._target, self._images, self._labels = target, images, labels
         self._norm, self._radius, self._seed, self._report, self._effort = norm, radius, seed, report, effort
         self._classes = target.check(images, labels).shape[1]
+        self._part = max(1, PART // images[0].numel())
         self._detector = detector
         self._judged = target if detector is None else guarded(target, detector)
         self._goal = Goal(labels) if detector is None else Unnoticed(labels)
@@ -308,7 +309,7 @@ class _Evaluation:
         try:
             results = [
                 _result(attack(self._images[part], self._labels[part], self._seed + number))
-                for number, part in enumerate(places.split(PART))
+                for number, part in enumerate(places.split(self._part))
             ]
         except FloatingPointError as error:  # a model that has no numbers for one attack may have some for another
             self._left_out.append(f"{name}: {error}")
@@ -496,10 +497,10 @@ class _Evaluation:
         What stood every attack within the radius is not tried within smaller ones; what broke, not within larger ones.
         """
         box = self._box()
-        chosen = sorted({*map(float, radii), self._radius, box})
+        chosen = sorted({0.0, *map(float, radii), self._radius, box})
         steps, queries = self._effort.steps, self._effort.queries // 5
         for radius in chosen if self._target.differentiable or self._can_query() else ():
-            known = radius == self._radius or (self._norm == "l2" and radius < box)  # DDN is better than PGD
+            known = radius in (0, self._radius) or (self._norm == "l2" and radius < box)  # DDN is better than PGD
             rows = self.standing(radius)
             rows &= ~self.standing(self._radius) if radius < self._radius else True
             if known or not rows.any():
@@ -512,9 +513,9 @@ class _Evaluation:
         return tuple(Point(radius, Share(int(self.standing(radius).sum()), len(rows))) for radius in chosen)
 
     def _gradients(self) -> Tensor:
-        """Of the cross-entropy at the clean images that are classified rightly, [m, *shape]; 0 where it is no number."""
+        """Of the cross-entropy at the clean images that are classified rightly, [m, *shape]; 0 where not a number."""
         parts = [self._images[:0]]
-        for part in self.standing(0).nonzero().squeeze(1).split(PART):
+        for part in self.standing(0).nonzero().squeeze(1).split(self._part):
             loss = partial(cross_entropy, classes=self._labels[part])
             try:
                 parts.append(self._target.gradient(self._images[part], loss, self._draws)[0])
