@@ -220,6 +220,8 @@ def he_command(
     data: Annotated[Path | None, typer.Option(help="Folder with MNIST's files (or the variable INTNN_DATA).")] = None,
     images: Annotated[int, typer.Option(help="Images that are evaluated one by one.")] = 8,
     threads: Annotated[list[int] | None, typer.Option(help="Of the fast engine [1, 2 and all].")] = None,
+    max_error: Annotated[float, typer.Option(help="Bound on the error of a logit of CKKS networks.")] = 0.1,
+    operations: Annotated[bool, typer.Option(help="Whether to time single operations as well.")] = True,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
 ) -> None:
     """The fast engine beside SEAL's evaluator: operations, then networks."""
@@ -230,10 +232,10 @@ def he_command(
         loaded = datasets.load(dataset.value, data)
         names = network or [name for name in shipped.names() if name.startswith(dataset.value)]
         counts = threads or he_case.default_threads()
-        he_case.check(names, images, counts)  # before anything is measured
+        he_case.check(names, images, counts, max_error)  # before anything is measured
         with errors.status("starting") as status:
-            rows = list(he_case.operations(status.update))
-            rows += he_case.networks(names, loaded, images, counts, status.update)
+            rows = list(he_case.operations(status.update)) if operations else []
+            rows += he_case.networks(names, loaded, images, counts, max_error, status.update)
         he_case.print_rows(console, rows)
         if json is not None:
             write_json(json, rows)

@@ -148,20 +148,27 @@ def _bare(parameters: Parameters) -> Circuit:
     return Circuit(interface, program, 0.0, ())
 
 
-def check(names: Sequence[str], images: int, threads: Sequence[int]) -> None:
+def check(names: Sequence[str], images: int, threads: Sequence[int], max_error: float) -> None:
     """Make sure that what is asked for can be measured.
 
     Raises:
-        ValueError: a network is not shipped, or a count is below 1.
+        ValueError: a network is not shipped, or a number is too small.
     """
     for name in names:
         shipped.load(name)
     if min(images, *threads) < 1:
         raise ValueError("`--images` and `--threads` must be at least 1")
+    if not max_error > 0:
+        raise ValueError(f"`--max-error` must be positive, got {max_error}")
 
 
 def networks(
-    names: Sequence[str], dataset: Dataset, images: int, threads: Sequence[int], report: Callable[[str], None]
+    names: Sequence[str],
+    dataset: Dataset,
+    images: int,
+    threads: Sequence[int],
+    max_error: float,
+    report: Callable[[str], None],
 ) -> Iterator[HeRow]:
     """Shipped networks: one image at a time on several numbers of threads, beside SEAL; then all slots full."""
     for name in names:
@@ -169,7 +176,7 @@ def networks(
         exact = isinstance(model, IntNetwork)
         test = dataset.test_images[:images]
         inputs = model.quantise_input(test) if exact else test.astype(np.float64)  # type: ignore[union-attr]
-        compile_it: Any = compile_exact if exact else compile_approximate
+        compile_it: Any = compile_exact if exact else partial(compile_approximate, max_error=max_error)
         report(f"{name}: one image")
         single = compile_it(model)
         client = Client(interface_bytes(single.interface))

@@ -54,6 +54,7 @@ def test_rows_are_complete_and_consistent(tmp_path):
         (["--network", "no-such"], "no-such"),
         (["--images", "0"], "must be at least 1"),
         (["--threads", "0"], "must be at least 1"),
+        (["--max-error", "0"], "`--max-error` must be positive"),
     ],
 )
 @pytest.mark.usefixtures("quick")
