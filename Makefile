@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he gpu test lint format test-slow fuzz train clean
+.PHONY: help table kernels training accuracy he attacks robustness secrecy gpu test lint format test-slow fuzz train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -25,6 +25,15 @@ accuracy: $(VENV)/table.stamp  ## train in integers from five seeds (ARGS="--net
 
 he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operations, then networks
 	$(BIN)/python -m bench he --json results/he.json $(ARGS)
+
+attacks: $(VENV)/attacks.stamp  ## time adversarial attacks beside foolbox and pyautoattack (ARGS="--dataset mnist")
+	$(BIN)/python -m bench attacks --json results/attacks.json $(ARGS)
+
+robustness: $(VENV)/attacks.stamp  ## the card of a model: many attacks, one referee, pictures (ARGS="--model mnist-pgd-cnn")
+	$(BIN)/python -m bench robustness --json results/robustness.json --plot-dir results/robustness $(ARGS)
+
+secrecy: $(VENV)/attacks.stamp  ## what hiding a network stops: attacks through its decrypted answers, and others
+	$(BIN)/python -m bench secrecy --json results/secrecy.json $(ARGS)
 
 gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
 	$(BIN)/python -m bench gpu $(ARGS)
@@ -72,6 +81,11 @@ $(VENV)/kernels.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[he,data,train,bench,peers]'
 	@touch $@
 
+$(VENV)/attacks.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what the attacks need into $(VENV), torch included ...'
+	$(INSTALL) --editable '.[he,data,train,attacks,bench,oracles]'
+	@touch $@
+
 $(VENV)/gpu.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	@echo 'Installing what the CUDA kernels need into $(VENV) ...'
 	$(INSTALL) --editable '.[he,data,bench,cuda]'
@@ -79,5 +93,5 @@ $(VENV)/gpu.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	@echo 'Installing what the tests need into $(VENV), torch included ...'
-	$(INSTALL) --editable '.[he,data,train,bench,cuda,test]'
+	$(INSTALL) --editable '.[he,data,train,attacks,bench,cuda,oracles,test]'
 	@touch $@

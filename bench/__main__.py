@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import robustness_cli
+from bench import adversary
 from bench.cases import accuracy, kernels, table, training
 from bench.cases import he as he_case
+from bench.console import reported
 from bench.report import print_table, write_plot
 from bench.rows import anchors, prepare_output, write_json
 from plaintext_models import datasets, shipped
@@ -61,19 +60,6 @@ class LearnedName(StrEnum):
     cifar10_cnn = "cifar10-cnn"
 
 
-@contextmanager
-def _reported(errors: Console) -> Iterator[None]:
-    """What goes wrong becomes a line for the user and an exit code; results are written last, and whole."""
-    try:
-        yield
-    except (ImportError, ValueError, OSError) as error:
-        errors.print(f"[red]error:[/red] {error}", highlight=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing was written")
-        raise typer.Exit(130) from None
-
-
 @app.callback()
 def main() -> None:
     """Measure encrypted inference beside the same network in the clear."""
@@ -91,7 +77,7 @@ def table_command(
 ) -> None:
     """Table 3.1: inference in the clear and on encrypted images."""
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    with reported(errors):
         for path_out in (json, plot):
             if path_out is not None:
                 prepare_output(path_out)
@@ -129,7 +115,7 @@ def kernels_command(
 ) -> None:
     """Integer inference beside onnxruntime, torch and numpy (the extras peers and train)."""
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    with reported(errors):
         if json is not None:
             prepare_output(json)
         with errors.status("starting") as status:
@@ -160,7 +146,7 @@ def training_command(
 ) -> None:
     """A step of integer training beside float training in torch and numpy (the extra train)."""
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    with reported(errors):
         if json is not None:
             prepare_output(json)
         with errors.status("starting") as status:
@@ -192,7 +178,7 @@ def accuracy_command(
 ) -> None:
     """What training in integers alone reaches, over several seeds."""
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    with reported(errors):
         if json is not None:
             prepare_output(json)
         chosen = [name.value for name in network or [LearnedName.digits_mlp]]
@@ -226,7 +212,7 @@ def he_command(
 ) -> None:
     """The fast engine beside SEAL's evaluator: operations, then networks."""
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    with reported(errors):
         if json is not None:
             prepare_output(json)
         loaded = datasets.load(dataset.value, data)
@@ -242,42 +228,6 @@ def he_command(
             console.print(f"Rows written to {json}")
 
 
-@app.command("secrecy")
-def secrecy_command(
-    model: Annotated[str, typer.Option(help="A shipped network of integers.")] = "digits-table-mlp",
-    data: Annotated[Path | None, typer.Option(help="Folder with MNIST's files (or the variable INTNN_DATA).")] = None,
-    images: Annotated[int, typer.Option(help="Test images, the first ones.")] = 32,
-    radius: Annotated[list[float] | None, typer.Option(help="Of Linf balls [0.1, 0.2 and 0.3].")] = None,
-    steps: Annotated[int, typer.Option(help="Queries of the query attack, for an image.")] = 200,
-    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
-    seed: Annotated[int, typer.Option(help="Of attacks, and of the attacker's own network.")] = 0,
-) -> None:
-    """What hiding a network stops: attacks by what is seen of it, decrypted answers among them."""
-    console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
-        if json is not None:
-            prepare_output(json)
-        from bench.cases import secrecy  # here: it imports torch, which the table does without
-
-        loaded = datasets.load(model.split("-", 1)[0], data)
-        with errors.status("starting") as status:
-            rows = list(
-                secrecy.measure(
-                    model,
-                    loaded,
-                    images=images,
-                    radii=radius or (0.1, 0.2, 0.3),
-                    steps=steps,
-                    seed=seed,
-                    report=status.update,
-                )
-            )
-        secrecy.print_rows(console, rows)
-        if json is not None:
-            write_json(json, rows)
-            console.print(f"Rows written to {json}")
-
-
 @app.command("gpu")
 def gpu_command(
     record: Annotated[Path, typer.Option(help="Add the figures to this file.")] = Path("bench/records/gpu.jsonl"),
@@ -286,7 +236,7 @@ def gpu_command(
     from bench.cases import gpu  # here: it imports Numba's CUDA target, which the other commands do without
 
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    with reported(errors):
         where = gpu.device()
         console.print(f"{where.device}, driver {where.driver}", highlight=False)
         equal = {}
@@ -305,7 +255,7 @@ def gpu_command(
         console.print(f"Figures added to {record}")
 
 
-robustness_cli.register(app, _reported)
+adversary.register(app)
 
 
 if __name__ == "__main__":

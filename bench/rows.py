@@ -16,7 +16,7 @@ from typing import Any
 from intnn.storage import write_atomically
 
 #: Whose versions a file of rows states.
-PACKAGES = ("numpy", "numba", "tenseal", "torch", "onnxruntime")
+PACKAGES = ("numpy", "numba", "tenseal", "torch", "onnxruntime", "foolbox", "pyautoattack")
 
 #: The rows of the thesis's Table 3.1, in its order, with their titles.
 TITLES = {

@@ -6,18 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-import typer
 from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner
 
 from bench import attack_peers
-from bench.attacks_cli import attacks_command
+from bench.__main__ import app
 from bench.cases import attacks
 from bench.peers import UnavailableError
-
-app = typer.Typer()
-app.command()(attacks_command)
 
 BALL = replace(attacks.CASES["fgsm"], norm="l2")
 NEAREST = attacks.CASES["deepfool"]
@@ -38,7 +34,7 @@ def no_peers(monkeypatch):
 
 
 def run(cache, *arguments):
-    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["--cache", str(cache), *arguments])
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["attacks", "--cache", str(cache), *arguments])
 
 
 def rows_of(cache, path, *arguments):

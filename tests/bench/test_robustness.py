@@ -5,21 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-import typer
 from torch import nn
 from typer.testing import CliRunner
 
-from bench.__main__ import _reported
+from bench.__main__ import app
+from bench.adversary import RobustName
 from bench.cases import robustness
-from bench.robustness_cli import RobustName, register
 from plaintext_models import datasets
 from plaintext_models.attacks.target import Target
 from plaintext_models.evaluation.suite import ascend
 from plaintext_models.training import deterministic
-
-app = typer.Typer()
-app.callback()(lambda: None)
-register(app, _reported)
 
 
 @pytest.fixture(scope="module")
