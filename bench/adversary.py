@@ -111,7 +111,7 @@ def register(app: typer.Typer) -> None:
             if plot_dir is not None:
                 prepare_output(plot_dir / "curve.png")
             from bench.cases import robustness  # here: it imports torch, which the other commands do without
-            from plaintext_models.evaluation.suite import FULL, QUICK
+            from plaintext_models.evaluation.card import FULL, QUICK
 
             dataset = datasets.load(robustness.MODELS[model.value].dataset, data)
             with errors.status("starting") as status:

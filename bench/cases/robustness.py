@@ -19,8 +19,9 @@ from plaintext_models.attacks.norms import Norm
 from plaintext_models.attacks.search import check_radius
 from plaintext_models.attacks.target import Target
 from plaintext_models.datasets import Dataset
+from plaintext_models.evaluation.card import Card, Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import Card, Effort, Report, ascend, evaluate
+from plaintext_models.evaluation.suite import Report, ascend, evaluate
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.training import deterministic, train
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from intnn.storage import write_atomically
-from plaintext_models.evaluation.suite import Point
+from plaintext_models.evaluation.card import Point
 
 BLUE, ORANGE = "#3b6fb6", "#d9802e"
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from plaintext_models.evaluation.card import Point
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.evaluation.pictures import draw_confidences, draw_curve, draw_examples
-from plaintext_models.evaluation.suite import Point
 
 pytest.importorskip("matplotlib")
 

@@ -10,8 +10,9 @@ from torch import nn
 from plaintext_models import datasets
 from plaintext_models.attacks.target import Target
 from plaintext_models.evaluation import suite
+from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import Effort, ascend, evaluate
+from plaintext_models.evaluation.suite import ascend, evaluate
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.training import deterministic, train
 
