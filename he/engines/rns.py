@@ -95,14 +95,17 @@ class RnsEngine:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
             algebra = self.algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)], workers)
-            result = run_on(workers, self._circuit.program, algebra, self._expect_turns)
+            result = run_on(workers, self._circuit.program, algebra, partial(self._made, algebra))
         ntt, scale = self._circuit.parameters.scheme == "ckks", self._circuit.interface.output_scale
         outputs = [self.algebra.left(value) for value in (result if isinstance(result, list) else [result])]
         return [write_ciphertext(CiphertextArray(residues, ntt, scale), self._ids) for residues in outputs]
 
-    def _expect_turns(self, position: int, value: _Value | list[_Value]) -> None:
+    def _made(self, algebra: _Residues, position: int, value: _Value | list[_Value]) -> None:
+        """Say what a value is for; what several operations will want of it is made while nobody waits for it yet."""
         if isinstance(value, _Value):
             value.turns, value.readers = self._turns[position], self._readers[position]
+            if value.turns > 1:
+                algebra.decompose(value)
 
     def read(self, data: bytes) -> _Value:
         """A fresh ciphertext as a value of ``algebra``."""
@@ -188,7 +191,7 @@ class _Residues(Algebra[_Value]):
         self._inputs: Sequence[Callable[[], np.ndarray]] = ()
         self._all = Workers(1).all
 
-    def on(self, inputs: Sequence[Callable[[], np.ndarray]], workers: Workers) -> Algebra[_Value]:
+    def on(self, inputs: Sequence[Callable[[], np.ndarray]], workers: Workers) -> _Residues:
         """The same algebra, reading these residues when it comes to them, and sharing its work."""
         bound = copy(self)
         bound._inputs, bound._all = inputs, workers.all
@@ -413,16 +416,29 @@ class _Residues(Algebra[_Value]):
     def rescale(self, a: _Value) -> _Value:
         return _Value(self._divided(self.settled(a), a.level - 1))
 
+    def decompose(self, a: _Value) -> None:
+        """Make the digits that its rotations share. Not for values that several threads know of already."""
+        if a.residues is None:
+            assert a.raised is not None
+            a.residues = self._divided(a.raised, self._special)
+        x, level = a.residues[1], a.level
+        coefficients, digits = np.empty_like(x), np.empty((level + 1, level, self._N), np.uint64)
+        self._all([partial(kernels.raise_digit, self._tables, x[i], i, coefficients[i]) for i in range(level)])
+        self._all(
+            [
+                partial(kernels.digits_modulo, self._tables, x, coefficients, prime, digits[j])
+                for j, prime in enumerate([*range(level), self._special])
+            ]
+        )
+        a.digits = digits
+
     def _turned(self, a: _Value, element: int) -> _Value:
         key, residues = self._galois[element], self.settled(a)
         if a.turns == 1:  # nobody else will want its digits
             sums = self._switched(residues[1], key)
         else:
-            with a.lock:  # see `settled`
-                if a.digits is None:
-                    digits = np.empty((a.level + 1, a.level, self._N), np.uint64)
-                    kernels.decompose(self._tables, residues[1], self._special, digits)
-                    a.digits = digits
+            if a.digits is None:
+                self.decompose(a)
             sums = np.empty((2, a.level + 1, self._N), np.uint64)
             kernels.key_sums(self._tables, a.digits, key, self._special, sums)
         kernels.add_raised(self._tables, residues[:1], self._special, sums)
@@ -439,7 +455,7 @@ class _Approximate(_Residues):
     """CKKS."""
 
     def entered(self, residues: np.ndarray) -> _Value:
-        return _Value(residues.astype(np.uint64))
+        return _Value(residues if residues.flags.writeable else residues.copy())
 
     def left(self, value: _Value) -> np.ndarray:
         return self.settled(value)
@@ -478,7 +494,7 @@ class _Exact(_Residues):
         return self._each(kernels.inverse, self.settled(value))
 
     def _each(self, transform: Any, residues: np.ndarray) -> np.ndarray:
-        result = residues.astype(np.uint64)
+        result = residues if residues.flags.writeable else residues.copy()
         for component in result:
             for j, row in enumerate(component):
                 transform(self._tables, row, j)

@@ -195,20 +195,30 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
         out: uint64 [components, rows, N], written.
     """
     components, rows, N = out.shape
-    out[:] = 0
-    x = np.empty(MAX_TERMS, np.int64)
-    y = np.empty(MAX_TERMS, np.int64)
+    lists = np.empty((3, MAX_TERMS), np.int64)
+    x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
+    paired = 2 if components > 1 else 0  # in the first round, two at once: what they are multiplied with is read once
+    out[paired:] = 0
     for first in range(0, len(ciphertexts), MAX_TERMS):
         count = min(MAX_TERMS, len(ciphertexts) - first)
-        for c in range(components):
-            for j in range(rows):
-                prime = j if j < rows - 1 else last
+        for j in range(rows):
+            prime = j if j < rows - 1 else last
+            p, inverse = tables[0][prime], tables[6][prime]
+            for i in range(count):
+                lists[0, i] = plaintexts[first + i] + 8 * N * j
+            for c in range(0 if first else paired, components):
                 for i in range(count):
-                    x[i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
-                    y[i] = plaintexts[first + i] + 8 * N * j
+                    lists[1, i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
                 total = out[c, j].ctypes.data
                 for k in range(0, 8 * N, 64):
-                    dot((x.ctypes.data, y.ctypes.data, k, count, total + k, tables[0][prime], tables[6][prime]))
+                    dot((x, y, k, count, total + k, p, inverse))
+            if paired and first == 0:
+                for i in range(count):
+                    lists[1, i] = ciphertexts[i] + 8 * N * j
+                    lists[2, i] = ciphertexts[i] + 8 * N * (rows + j)
+                low, high = out[0, j].ctypes.data, out[1, j].ctypes.data
+                for k in range(0, 8 * N, 64):
+                    dot_pair((x, y, z, k, count, low + k, high + k, p, inverse))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -140,6 +140,17 @@ def buffer(seed: Array, counter: int, out: Array) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def remainders(row: Array, p: np.uint64) -> None:
+    """Words modulo p, at least 2**20, in place: by a quotient in floating point, which is off by one at most."""
+    inverse = 1.0 / np.float64(p)
+    for k in range(row.size):
+        word = row[k]
+        rest = word - np.uint64(np.float64(word) * inverse) * p
+        rest = min(rest, rest + p)  # unsigned: huge where it is negative
+        row[k] = min(rest, rest - p)
+
+
+@numba.njit(cache=True, nogil=True)
 def uniform(seed: Array, primes: Array, out: Array) -> None:
     """SEAL's uniform polynomial uint64 [level, N] modulo int64 [level] primes, from a seed uint64 [8].
 
@@ -155,12 +166,14 @@ def uniform(seed: Array, primes: Array, out: Array) -> None:
         p, row = np.uint64(primes[j]), out[j]
         largest = np.uint64(0xFFFFFFFFFFFFFFFF)
         limit = largest - largest % p - np.uint64(1)
+        refused = 0
         for k in range(row.size):
-            word = row[k]
-            while word >= limit:
+            refused += row[k] >= limit
+        for k in range(row.size if refused else 0):
+            while row[k] >= limit:
                 if used == words.size:
                     buffer(seed, counter, words)
                     counter, used = counter + 1, 0
-                word = words[used]
+                row[k] = words[used]
                 used += 1
-            row[k] = word % p
+        remainders(row, p)
