@@ -14,6 +14,7 @@ from he.encoding import automorphism
 from he.engines.threads import Workers
 from he.kernels import cuda_evaluate, cuda_product, cuda_transform, evaluate, product
 from he.kernels.chain import Chain, chain
+from he.kernels.factors import Factors
 from he.params import PLAIN_MODULUS
 from he.primes import ntt_primes
 
@@ -107,8 +108,8 @@ def _plain_products(o: Operands) -> bool:
     out = device(2, o.special, o.N)
     cuda_evaluate.plain_products(o.tables, cuda.to_device(x), cuda.to_device(plaintexts), out)
     expected = np.empty(out.shape, np.uint64)
-    addresses = (np.array([array.ctypes.data for array in arrays]) for arrays in (x, plaintexts))
-    evaluate.plain_products(o.chain.arrays, *addresses, expected.shape[1] - 1, expected)
+    addresses, factors = np.array([array.ctypes.data for array in x]), Factors(plaintexts, o.primes)
+    evaluate.plain_products(o.chain.arrays, addresses, factors.addresses, expected.shape[1] - 1, expected)
     return np.array_equal(out.copy_to_host(), expected)
 
 
@@ -125,9 +126,10 @@ def _switched(o: Operands, key: np.ndarray, level: int) -> bool:
     cuda_evaluate.decompose(o.tables, cuda.to_device(x), 2, o.special, digits)
     cuda_evaluate.switch_key(o.tables, digits, cuda.to_device(key), o.special, sums, out)
     expected = np.empty(out.shape, np.uint64), np.empty(digits.shape, np.uint64)
+    factors = Factors(key, o.primes)
     for n in range(o.count):
         evaluate.decompose(o.chain.arrays, x[n, 2], o.special, expected[1][n])
-        evaluate.switch_key(o.chain.arrays, expected[1][n], key, o.special, expected[0][n])
+        evaluate.switch_key(o.chain.arrays, expected[1][n], factors.addresses, o.special, expected[0][n])
     return all(np.array_equal(y.copy_to_host(), z) for y, z in zip((out, digits), expected, strict=True))
 
 
@@ -196,14 +198,14 @@ def works(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Calla
         cuda_evaluate.switch_key(tables, digits, device_key, o.special, sums, out)
         cuda_evaluate.add(tables, product, out, out)
 
-    shapes = (3, level, N), (level + 1, level, N), (2, level, N)
+    shapes, factors = ((3, level, N), (level + 1, level, N), (2, level, N)), Factors(key, o.primes)
     host_product, host_digits, host_out = (np.empty(shape, np.uint64) for shape in shapes)
 
     def cpu_product() -> None:
         for ciphertext in host:
             evaluate.multiply(arrays, ciphertext, ciphertext, 0, host_product)
             evaluate.decompose(arrays, host_product[2], o.special, host_digits)
-            evaluate.switch_key(arrays, host_digits, key, o.special, host_out)
+            evaluate.switch_key(arrays, host_digits, factors.addresses, o.special, host_out)
             evaluate.add_rows(arrays, host_product[:2], host_out, host_out.shape[1] - 1, host_out)
 
     yield f"multiply, relinearise, {about}", gpu_product, cpu_product

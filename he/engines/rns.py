@@ -24,6 +24,7 @@ from he.encoding import automorphism, encode_approximate, encode_exact
 from he.engines.threads import Workers, run_on
 from he.kernels import evaluate as kernels
 from he.kernels.chain import Chain, chain
+from he.kernels.factors import Factors
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.roots import LARGEST_PRIME_BITS, WORD, least_root, quotient
 from he.levels import plain_addends, plain_factors
@@ -220,19 +221,19 @@ class _Residues(Algebra[_Value]):
     def _integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
         """A scalar as an integer modulo every prime of a level: as a factor, or as what is added to every entry."""
 
-    def _factor(self, plain: Plain) -> np.ndarray:
-        """Transformed, times 2**52, for the primes of its level and the special one: [level + 1, N]."""
+    def _factor(self, plain: Plain) -> Factors:
+        """For the primes of its level and the special one."""
         primes = [*range(plain.level), self._special]
         return self._stored(self._transformed(self._coefficients(plain), primes), primes)
 
-    def _stored(self, residues: np.ndarray, primes: Sequence[int]) -> np.ndarray:
-        """Times 2**52: the form that products want for one of their factors. [..., primes, N]."""
+    def _stored(self, residues: np.ndarray, primes: Sequence[int]) -> Factors:
+        """Polynomials [..., primes, N] as products want them for one of their factors."""
         result = np.empty_like(residues)
         for place in np.ndindex(residues.shape[:-2]):
             for j, prime in enumerate(primes):
                 w, w_quotient = self._chain.radix[prime].tolist()
                 kernels.scale_row(self._tables, residues[*place, j], prime, w, w_quotient, result[*place, j])
-        return result
+        return Factors(result, [self._chain.primes[prime] for prime in primes])
 
     def _transformed(self, coefficients: np.ndarray, primes: Sequence[int]) -> np.ndarray:
         """Integers [N], int64 or Python's, modulo some primes."""
@@ -313,9 +314,10 @@ class _Residues(Algebra[_Value]):
         kernels.add_raised(self._tables, rest, self._special, total)
         return _Value(None, total)
 
-    def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[np.ndarray], last: int) -> np.ndarray:
+    def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], last: int) -> np.ndarray:
         result = np.empty_like(ciphertexts[0])
-        kernels.plain_products(self._tables, _addresses(ciphertexts), _addresses(factors), last, result)
+        rows = np.array([factor.addresses for factor in factors])
+        kernels.plain_products(self._tables, _addresses(ciphertexts), rows, last, result)
         return result
 
     def scalar_dot(self, values: Sequence[_Value], scalars: Sequence[Scalar], constant: Scalar) -> _Value:
@@ -387,14 +389,14 @@ class _Residues(Algebra[_Value]):
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return _Value(result)
 
-    def _switched(self, x: np.ndarray, key: np.ndarray) -> np.ndarray:
+    def _switched(self, x: np.ndarray, key: Factors) -> np.ndarray:
         """A polynomial's digits times a key, raised: one prime's digits at a time."""
         level, primes = len(x), [*range(len(x)), self._special]
         coefficients, sums = np.empty_like(x), np.empty((2, level + 1, self._N), np.uint64)
         self._all([partial(kernels.raise_digit, self._tables, x[i], i, coefficients[i]) for i in range(level)])
         self._all(
             [
-                partial(kernels.switch_modulo, self._tables, x, coefficients, key, prime, *sums[:, j])
+                partial(kernels.switch_modulo, self._tables, x, coefficients, key.addresses, prime, *sums[:, j])
                 for j, prime in enumerate(primes)
             ]
         )
@@ -440,7 +442,7 @@ class _Residues(Algebra[_Value]):
             if a.digits is None:
                 self.decompose(a)
             sums = np.empty((2, a.level + 1, self._N), np.uint64)
-            kernels.key_sums(self._tables, a.digits, key, self._special, sums)
+            kernels.key_sums(self._tables, a.digits, key.addresses, self._special, sums)
         kernels.add_raised(self._tables, residues[:1], self._special, sums)
         result = np.empty_like(sums)
         kernels.permute(sums, self._orders[element], result)

@@ -4,12 +4,14 @@ Residues are below their primes, before and after. Numba's cache on disk looks a
 `lanes` or `transform` must touch it.
 """
 
+from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 
 from he.kernels import lanes, transform
+from he.kernels.factors import NARROW
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
 
@@ -17,6 +19,8 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
+dot_narrow = emitted(partial(lanes.dot, narrow=True))
+dot_narrow_x, dot_narrow_yz = (emitted(partial(lanes.dot_pair, narrow=names)) for names in ("x", "yz"))
 tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
 add_multiple = emitted(lanes.add_multiple)
 MAX_TERMS = 28  # products that are added before they are reduced
@@ -105,13 +109,13 @@ def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array)
 
 
 @numba.njit(cache=True, nogil=True)
-def switch_key(tables: Tables, digits: Array, key: Array, special: int, out: Array) -> None:
+def switch_key(tables: Tables, digits: Array, key: IntArray, special: int, out: Array) -> None:
     """The digits' inner product with a key, divided by the special prime and rounded.
 
     Args:
         tables: `Chain.arrays`.
         digits: uint64 [level + 1, level, N], see `decompose`.
-        key: uint64 [at least level, 2, primes, N], times 2**52.
+        key: int64 [at least level, 2, primes], of `Factors`.
         special: Index of the special prime.
         out: uint64 [2, level, N], written.
     """
@@ -123,7 +127,7 @@ def switch_key(tables: Tables, digits: Array, key: Array, special: int, out: Arr
 
 
 @numba.njit(cache=True, nogil=True)
-def key_sums(tables: Tables, digits: Array, key: Array, special: int, out: Array) -> None:
+def key_sums(tables: Tables, digits: Array, key: IntArray, special: int, out: Array) -> None:
     """The same before the division: [2, level + 1, N], the special prime's rows last."""
     level = digits.shape[1]
     for j in range(level + 1):
@@ -131,7 +135,9 @@ def key_sums(tables: Tables, digits: Array, key: Array, special: int, out: Array
 
 
 @numba.njit(cache=True, nogil=True)
-def switch_modulo(tables: Tables, x: Array, raised: Array, key: Array, prime: int, out_0: Array, out_1: Array) -> None:
+def switch_modulo(
+    tables: Tables, x: Array, raised: Array, key: IntArray, prime: int, out_0: Array, out_1: Array
+) -> None:
     """`digits_modulo` and `key_products` in one, for digits that nobody needs again."""
     digits = np.empty_like(x)
     digits_modulo(tables, x, raised, prime, digits)
@@ -139,17 +145,20 @@ def switch_modulo(tables: Tables, x: Array, raised: Array, key: Array, prime: in
 
 
 @numba.njit(cache=True, nogil=True)
-def key_products(tables: Tables, digits: Array, key: Array, prime: int, out_0: Array, out_1: Array) -> None:
+def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
     """The digits' inner products with both halves of a key, modulo one prime."""
     level, N = digits.shape
     addresses = np.empty((3, level), np.int64)
     for i in range(level):
-        addresses[0, i], addresses[1, i] = digits[i].ctypes.data, key[i, 0, prime].ctypes.data
-        addresses[2, i] = key[i, 1, prime].ctypes.data
+        addresses[0, i], addresses[1, i], addresses[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
     x, first, second = addresses[0].ctypes.data, out_0.ctypes.data, out_1.ctypes.data
-    y, z = x + 8 * level, x + 16 * level
-    for k in range(0, 8 * N, 64):
-        dot_pair((x, y, z, k, level, first + k, second + k, tables[0][prime], tables[6][prime]))
+    y, z, p, inverse = x + 8 * level, x + 16 * level, tables[0][prime], tables[6][prime]
+    if p < NARROW:
+        for k in range(0, 8 * N, 64):
+            dot_narrow_yz((x, y, z, k, level, first + k, second + k, p, inverse))
+    else:
+        for k in range(0, 8 * N, 64):
+            dot_pair((x, y, z, k, level, first + k, second + k, p, inverse))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -190,7 +199,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
     Args:
         tables: `Chain.arrays`.
         ciphertexts: Addresses of uint64 [components, rows, N].
-        plaintexts: Addresses of uint64 [at least rows, N], times 2**52.
+        plaintexts: int64 [terms, at least rows], of `Factors`.
         last: Prime of the last row.
         out: uint64 [components, rows, N], written.
     """
@@ -205,20 +214,26 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
             prime = j if j < rows - 1 else last
             p, inverse = tables[0][prime], tables[6][prime]
             for i in range(count):
-                lists[0, i] = plaintexts[first + i] + 8 * N * j
+                lists[0, i] = plaintexts[first + i, j]
             for c in range(0 if first else paired, components):
                 for i in range(count):
                     lists[1, i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
                 total = out[c, j].ctypes.data
                 for k in range(0, 8 * N, 64):
-                    dot((x, y, k, count, total + k, p, inverse))
+                    if p < NARROW:
+                        dot_narrow((y, x, k, count, total + k, p, inverse))
+                    else:
+                        dot((y, x, k, count, total + k, p, inverse))
             if paired and first == 0:
                 for i in range(count):
                     lists[1, i] = ciphertexts[i] + 8 * N * j
                     lists[2, i] = ciphertexts[i] + 8 * N * (rows + j)
                 low, high = out[0, j].ctypes.data, out[1, j].ctypes.data
                 for k in range(0, 8 * N, 64):
-                    dot_pair((x, y, z, k, count, low + k, high + k, p, inverse))
+                    if p < NARROW:
+                        dot_narrow_x((x, y, z, k, count, low + k, high + k, p, inverse))
+                    else:
+                        dot_pair((x, y, z, k, count, low + k, high + k, p, inverse))
 
 
 @numba.njit(cache=True, nogil=True)

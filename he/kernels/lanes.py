@@ -19,6 +19,7 @@ from intnn.kernels.simd import I64, Builder, Value, call, constant, load, splat,
 LANES = 8
 BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
+HALF_WORDS = vector(ir.IntType(32), LANES)
 MASK = (1 << 52) - 1
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
 
@@ -375,21 +376,31 @@ def tensor(
         store(b, value, b.add(out, b.mul(out_component, I64(i))))
 
 
-def dot(b: Builder, x: Value, y: Value, offset: Value, count: Value, out: Value, prime: Value, inverse: Value) -> None:
+def dot(
+    b: Builder,
+    x: Value,
+    y: Value,
+    offset: Value,
+    count: Value,
+    out: Value,
+    prime: Value,
+    inverse: Value,
+    *,
+    narrow: bool = False,
+) -> None:
     """Add the sum of at most 28 products x_i y_i / 2**52 modulo p to what ``out`` holds.
 
-    x and y are lists of addresses; ``offset`` is added to each.
+    x and y are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: y's, if narrow.
     """
     p, inverse = _all(b, prime, inverse)
-    low, high = _loop(b, count, 2, lambda i, sums: _product(b, i, sums, x, y, offset))
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        left, right = _listed(b, x, i, offset), _listed(b, y, i, offset, narrow)
+        return [madd(b, "l", sums[0], left, right), madd(b, "h", sums[1], left, right)]
+
+    low, high = _loop(b, count, 2, body)
     total = b.add(reduced(b, low, high, p, inverse), load(b, WORDS, out))
     store(b, below(b, total, p), out)
-
-
-def _product(b: Builder, i: Value, sums: list[Value], x: Value, y: Value, offset: Value) -> list[Value]:
-    place = b.shl(i, I64(3))
-    left, right = (load(b, WORDS, b.add(load(b, I64, b.add(table, place)), offset)) for table in (x, y))
-    return [madd(b, "l", sums[0], left, right), madd(b, "h", sums[1], left, right)]
 
 
 def dot_pair(
@@ -403,13 +414,18 @@ def dot_pair(
     out_z: Value,
     prime: Value,
     inverse: Value,
+    *,
+    narrow: str = "",
 ) -> None:
-    """Store the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`."""
+    """Store the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`.
+
+    ``narrow`` names those with words of 32 bits: none, "x" or "yz".
+    """
     p, inverse = _all(b, prime, inverse)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
-        place = b.shl(i, I64(3))
-        left, first, second = (load(b, WORDS, b.add(load(b, I64, b.add(table, place)), offset)) for table in (x, y, z))
+        left = _listed(b, x, i, offset, narrow == "x")
+        first, second = (_listed(b, table, i, offset, narrow == "yz") for table in (y, z))
         return [
             madd(b, part, total, left, right)
             for total, part, right in zip(sums, "lhlh", (first, first, second, second), strict=True)
@@ -418,6 +434,14 @@ def dot_pair(
     low_y, high_y, low_z, high_z = _loop(b, count, 4, body)
     store(b, reduced(b, low_y, high_y, p, inverse), out_y)
     store(b, reduced(b, low_z, high_z, p, inverse), out_z)
+
+
+def _listed(b: Builder, addresses: Value, i: Value, offset: Value, narrow: bool = False) -> Value:
+    """Eight words at the i-th address of a list, and so many bytes behind it."""
+    address = load(b, I64, b.add(addresses, b.shl(i, I64(3))))
+    if not narrow:
+        return load(b, WORDS, b.add(address, offset))
+    return b.zext(load(b, HALF_WORDS, b.add(address, b.lshr(offset, I64(1)))), WORDS)
 
 
 def combine(

@@ -12,6 +12,7 @@ from he.encoding import automorphism
 from he.engines.threads import Workers
 from he.kernels import evaluate, reference
 from he.kernels.chain import chain
+from he.kernels.factors import Factors
 from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
 from he.kernels.roots import bit_reversal, least_root, quotient, roots
 from he.primes import ntt_primes
@@ -114,16 +115,16 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
     plaintexts = [residues(table, polynomial(rng, N, q), primes) for _ in range(terms)]
     stored = [np.array([[int(v) * 2**52 % p for v in row] for row, p in zip(rows, primes, strict=True)], np.uint64)
               for rows in plaintexts]  # fmt: skip
-    addresses = [np.array([array.ctypes.data for array in arrays]) for arrays in (ciphertexts, stored)]
+    addresses, factors = np.array([array.ctypes.data for array in ciphertexts]), Factors(np.array(stored), primes)
     out = np.empty((2, len(primes), N), np.uint64)
-    evaluate.plain_products(table.arrays, *addresses, len(primes) - 1, out)
+    evaluate.plain_products(table.arrays, addresses, factors.addresses, len(primes) - 1, out)
     moduli = np.array(primes, object)[:, None]
     total = sum(c.astype(object) * p.astype(object) for c, p in zip(ciphertexts, plaintexts, strict=True))
     assert np.array_equal(out.astype(object), total % moduli)
 
     scalars = [[int(rng.integers(0, p)) for _ in range(terms)] for p in primes]
     weights = np.array([[[w, quotient(w, p)] for w in row] for row, p in zip(scalars, primes, strict=True)], np.int64)
-    evaluate.scalar_products(table.arrays, addresses[0], weights, out)
+    evaluate.scalar_products(table.arrays, addresses, weights, out)
     total = sum(
         c.astype(object) * np.array([row[i] for row in scalars], object)[:, None] for i, c in enumerate(ciphertexts)
     )
@@ -198,9 +199,9 @@ def test_as_many_of_the_largest_products_as_are_added_before_reduction():
     N, primes = 16, primes_of(16, [50, 50])
     table, terms = chain(N, primes), evaluate.MAX_TERMS
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
-    addresses = np.full(terms, largest.ctypes.data)
+    addresses, factors = np.full(terms, largest.ctypes.data), Factors(np.array([largest] * terms), primes)
     out = np.empty((1, 2, N), np.uint64)
-    evaluate.plain_products(table.arrays, addresses, addresses, 1, out)
+    evaluate.plain_products(table.arrays, addresses, factors.addresses, 1, out)
     for row, p in zip(out[0], primes, strict=True):
         assert set(row.tolist()) == {terms * (p - 1) ** 2 * pow(2, -52, p) % p}
 
@@ -232,15 +233,15 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     key = [[polynomial(rng, N, q * special) for _ in range(2)] for _ in range(level)]
     stored = np.array([[residues(table, p, primes) for p in pair] for pair in key])
     stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
-    out = np.empty((2, level, N), np.uint64)
-    evaluate.switch_key(table.arrays, digits, stored, level, out)
+    out, factors = np.empty((2, level, N), np.uint64), Factors(stored, primes)
+    evaluate.switch_key(table.arrays, digits, factors.addresses, level, out)
     rows, raised = residues(table, x, data), np.empty((level, N), np.uint64)
     for i in range(level):
         evaluate.raise_digit(table.arrays, rows[i], i, raised[i])
     one, other = np.empty((2, 2, level + 1, N), np.uint64)
     for j in range(level + 1):
-        evaluate.switch_modulo(table.arrays, rows, raised, stored, j, *one[:, j])
-        evaluate.key_products(table.arrays, digits[j], stored, j, *other[:, j])
+        evaluate.switch_modulo(table.arrays, rows, raised, factors.addresses, j, *one[:, j])
+        evaluate.key_products(table.arrays, digits[j], factors.addresses, j, *other[:, j])
     assert np.array_equal(one, other)
     for c in range(2):
         assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
