@@ -298,21 +298,22 @@ def measure(
 
 
 def print_card(console: Console, model: str, card: Card) -> None:
-    """The attacks in their order, the verdict, the curve and the flags. Fits 100 columns."""
+    """The attacks in their order, the verdict, the curve and the flags. Fits 80 columns."""
     console.print(
         f"[bold]{model}[/bold], {card.norm} radius {card.radius:g}, {card.verdict.n} images, seed {card.seed}",
         highlight=False,
     )
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
-    for heading in ("images", "right of them, %", "worst case, %", "queries", "seconds"):
+    for heading in ("images", "right, %", "worst, %", "queries", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in card.entries:
         worst = f"{100 * entry.worst.value:.1f}"
         cells = f"{entry.robust.n}", _percent(entry.robust), worst, f"{entry.queries:,}", f"{entry.seconds:.2f}"
         table.add_row(entry.name, *cells)
     total = sum(entry.queries for entry in card.entries)
-    ends = f"{card.verdict.n}", "", _percent(card.verdict), f"{total:,}", f"{card.seconds:.2f}"
+    worst = f"{100 * card.verdict.value:.1f}"
+    ends = f"{card.verdict.n}", _percent(card.verdict), worst, f"{total:,}", f"{card.seconds:.2f}"
     table.add_row("verdict", *ends, style="bold")
     console.print(table, highlight=False)
     curve = Table(box=None, padding=(0, 1), pad_edge=False)
@@ -355,4 +356,4 @@ def draw(folder: Path, card: Card, target: Target, images: Tensor) -> tuple[Path
 
 def _percent(share: Share) -> str:
     low, high = share.interval
-    return f"{100 * share.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * share.value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
