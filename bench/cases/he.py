@@ -264,7 +264,7 @@ def print_rows(console: Console, rows: Sequence[HeRow]) -> None:
                 "ms": f"{row.ms:.3g}",
                 "units": f"{row.units:.3g}",
                 "vs SEAL": "-" if row.ratio_to_seal is None else f"{row.ratio_to_seal:.1f}x",
-                "right": "" if row.accuracy is None else f"{100 * row.accuracy:.1f} %",
+                "right": "" if row.accuracy is None else f"{100 * row.accuracy:.1f}%",
                 "images": f"{row.batch:,}",
                 "s": f"{row.ms / 1000:.2f}",
                 "µs each": f"{1000 * row.ms / max(row.batch, 1):.0f}",

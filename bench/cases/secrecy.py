@@ -161,7 +161,7 @@ def print_rows(console: Console, rows: Sequence[SecrecyRow]) -> None:
     )
     table.add_column("the attacker sees", no_wrap=True)
     table.add_column("and does", no_wrap=True)
-    for heading in ("radius", "broken", "queries", "requests", "seconds"):
+    for heading in ("radius", "broken", "queries", "requests", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
