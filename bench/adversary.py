@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         data: Annotated[Path | None, typer.Option(help="Folder with MNIST (or the variable INTNN_DATA).")] = None,
         images: Annotated[int, typer.Option(help="The first so many of the test split.")] = 500,
         attack: Annotated[
-            list[str] | None, typer.Option(help="One or several, by name [those that are not slow].")
+            list[str] | None, typer.Option(help="One or several, by name; by default those that are not slow.")
         ] = None,
         slow: Annotated[bool, typer.Option("--slow", help="All attacks, the slow ones too.")] = False,
         hardened: Annotated[bool, typer.Option("--hardened", help="Attack the network trained against PGD.")] = False,
@@ -139,7 +139,7 @@ def register(app: typer.Typer) -> None:
         model: Annotated[str, typer.Option(help="A shipped network of integers.")] = "digits-table-mlp",
         data: Annotated[Path | None, typer.Option(help="Folder with MNIST (or the variable INTNN_DATA).")] = None,
         images: Annotated[int, typer.Option(help="Test images, the first ones.")] = 32,
-        radius: Annotated[list[float] | None, typer.Option(help="Of Linf balls [0.1, 0.2 and 0.3].")] = None,
+        radius: Annotated[list[float] | None, typer.Option(help="Of Linf balls; by default 0.1, 0.2 and 0.3.")] = None,
         steps: Annotated[int, typer.Option(help="Queries of the query attack, for an image.")] = 200,
         json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
         seed: Annotated[int, typer.Option(help="Of attacks, and of the attacker's own network.")] = 0,

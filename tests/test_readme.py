@@ -23,5 +23,11 @@ def test_training_runs(capsys) -> None:
     assert float(capsys.readouterr().out) > 0.85  # of 397 images; the last ones are harder than the average
 
 
+def test_attacks_run(capsys) -> None:
+    run(EXAMPLES[2])
+    share = float(capsys.readouterr().out.split()[0])
+    assert share < 10  # percent of 50 images: every one was broken when this was written
+
+
 def test_every_example_is_run() -> None:
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
