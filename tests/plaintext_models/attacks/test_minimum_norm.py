@@ -255,3 +255,11 @@ def test_confidence_is_kept() -> None:
     own = logits.gather(1, labels[:, None])
     assert result.success.all()
     assert (logits.amax(1, keepdim=True) - own >= 0.5).all()
+
+
+def test_deepfool_takes_logits_finer_than_images(net, held_out):
+    images, labels = held_out
+    coarse, fine = (
+        deepfool(Target(model), images, Goal(labels)) for model in (net, lambda x: net(x).to(torch.float64))
+    )
+    torch.testing.assert_close(fine.x_adv, coarse.x_adv, atol=1e-4, rtol=0)
