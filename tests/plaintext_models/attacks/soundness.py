@@ -115,6 +115,7 @@ def require_counted(case: Case, target: Target, attack: Callable[[Target], Attac
         _, queries, iterations = start(target, case.images, case.goal)
         return conclude(target, case.images, case.images, case.goal, queries, iterations)
 
+    target.check(case.images, case.goal.labels)  # whose forwards agree is looked at once
     aside, _ = seen(nothing)
     total, result = seen(lambda: attack(target))
     assert total - aside == int(result.queries.sum())
