@@ -91,11 +91,27 @@ def forward_4(
 ) -> None:
     """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
     p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
-    two = b.add(p, p)
     places = [x]
     for _ in range(3):
         places.append(b.add(places[-1], stride))
     v = [load(b, WORDS, place) for place in places]
+    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p)
+
+
+def _two_stages(
+    b: Builder,
+    v: list[Value],
+    places: list[Value],
+    w0: Value,
+    q0: Value,
+    w1: Value,
+    q1: Value,
+    w2: Value,
+    q2: Value,
+    p: Value,
+) -> None:
+    """Two stages on four vectors, which are then stored."""
+    two = b.add(p, p)
     v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, two)
     v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, two)
     v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, two)
@@ -121,19 +137,14 @@ def lift_forward_4(
 ) -> None:
     """`forward_4` of x + shift, for any x < 2**52, from one place to another; ``one`` is the quotient of 1."""
     p, w0, q0, w1, q1, w2, q2, one, shift = _all(b, prime, w0, q0, w1, q1, w2, q2, one, shift)
-    two, unit = b.add(p, p), _constant(1)
+    unit = _constant(1)
     v, places = [], [out]
     for i in range(4):
         v.append(b.add(times(b, load(b, WORDS, x), unit, one, p), shift))
         if i < 3:
             x = b.add(x, stride)
             places.append(b.add(places[-1], stride))
-    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, two)
-    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, two)
-    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, two)
-    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, two)
-    for value, place in zip(v, places, strict=True):
-        store(b, value, place)
+    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p)
 
 
 # The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two
