@@ -46,7 +46,7 @@ class Case:
         norm: Of the ball, or to be made small.
         ball: Whether it works within a radius; otherwise it looks for the nearest image.
         ours: Ours.
-        library: The peer's.
+        package: The peer's.
         peer: The peer's attack.
         slow: Whether it has to be asked for.
         note: What should be known of the comparison.
@@ -55,7 +55,7 @@ class Case:
     norm: Norm
     ball: bool
     ours: Attack
-    library: str
+    package: str
     peer: Attack
     slow: bool = False
     note: str = ""
@@ -260,9 +260,9 @@ def measure(names: Sequence[str], problem: Problem, report: Callable[[str], None
         clean_accuracy = float((problem.module(problem.images).argmax(1) == problem.labels).double().mean())
     for name in names:
         case, notes = CASES[name], [CASES[name].note]
-        contenders, peer = {"ours": case.ours}, case.library
+        contenders, peer = {"ours": case.ours}, case.package
         try:
-            peer = installed(case.library)
+            peer = installed(case.package)
             contenders[peer] = case.peer
         except UnavailableError as error:
             notes.append(str(error))

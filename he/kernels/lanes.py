@@ -29,7 +29,7 @@ def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
     if "avx512ifma" in features():
         return call(b, f"llvm.x86.avx512.vpmadd52{part}.uq.512", WORDS, total, x, y)
     wide = vector(ir.IntType(128), LANES)
-    mask = _constant(MASK)
+    mask = words(MASK)
     product = b.mul(*(b.zext(b.and_(v, mask), wide) for v in (x, y)))
     if part == "h":
         product = b.lshr(product, constant(ir.IntType(128), [52] * LANES))
@@ -43,9 +43,9 @@ def below(b: Builder, x: Value, limit: Value) -> Value:
 
 def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
     """The product x w modulo p, below 2 p, for any x < 2**52."""
-    zero, mask = _constant(0), _constant(MASK)
+    zero, mask = words(0), words(MASK)
     q = madd(b, "h", zero, x, quotient)
-    complement = b.sub(_constant(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
+    complement = b.sub(words(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
     return b.and_(madd(b, "l", madd(b, "l", zero, x, w), q, complement), mask)
 
 
@@ -54,9 +54,9 @@ def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Va
 
     ``inverse`` is -1 / p modulo 2**52. The quotient is below 28 p**2 / 2**52 + p, and so below 8 p.
     """
-    high = b.add(high, b.lshr(low, _constant(52)))
-    low = b.and_(low, _constant(MASK))
-    zero = _constant(0)
+    high = b.add(high, b.lshr(low, words(52)))
+    low = b.and_(low, words(MASK))
+    zero = words(0)
     m = madd(b, "l", zero, low, inverse)
     total = madd(b, "h", high, m, p)
     # low + the low half of m p is 0 or 2**52.
@@ -68,259 +68,14 @@ def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Va
     return total
 
 
-def _constant(value: int) -> Value:
+def words(value: int) -> Value:
+    """A known number in every lane."""
     return constant(I64, [value] * LANES)
 
 
-def _all(b: Builder, *numbers: Value) -> list[Value]:
+def splats(b: Builder, *numbers: Value) -> list[Value]:
+    """Numbers, each in every lane of a vector."""
     return [splat(b, number, LANES) for number in numbers]
-
-
-# Butterflies of the forward transform. Inputs and outputs are below 4 p.
-
-
-def _cooley_tukey(
-    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, two: Value
-) -> tuple[Value, Value]:
-    x, y = below(b, x, two), times(b, y, w, quotient, p)
-    return b.add(x, y), b.add(b.sub(x, y), two)
-
-
-def forward_4(
-    b: Builder, x: Value, stride: Value, w0: Value, q0: Value, w1: Value, q1: Value, w2: Value, q2: Value, prime: Value
-) -> None:
-    """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
-    p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
-    places = [x]
-    for _ in range(3):
-        places.append(b.add(places[-1], stride))
-    v = [load(b, WORDS, place) for place in places]
-    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p)
-
-
-def _two_stages(
-    b: Builder,
-    v: list[Value],
-    places: list[Value],
-    w0: Value,
-    q0: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    p: Value,
-) -> None:
-    """Two stages on four vectors, which are then stored."""
-    two = b.add(p, p)
-    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, two)
-    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, two)
-    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, two)
-    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, two)
-    for value, place in zip(v, places, strict=True):
-        store(b, value, place)
-
-
-def lift_forward_4(
-    b: Builder,
-    x: Value,
-    out: Value,
-    stride: Value,
-    w0: Value,
-    q0: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    one: Value,
-    shift: Value,
-    prime: Value,
-) -> None:
-    """`forward_4` of x + shift, for any x < 2**52, from one place to another; ``one`` is the quotient of 1."""
-    p, w0, q0, w1, q1, w2, q2, one, shift = _all(b, prime, w0, q0, w1, q1, w2, q2, one, shift)
-    unit = _constant(1)
-    v, places = [], [out]
-    for i in range(4):
-        v.append(b.add(times(b, load(b, WORDS, x), unit, one, p), shift))
-        if i < 3:
-            x = b.add(x, stride)
-            places.append(b.add(places[-1], stride))
-    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p)
-
-
-# The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two
-# and four numbers for each vector, neighbours in the table.
-_SPLIT = {
-    4: [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15],
-    2: [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15],
-    1: [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15],
-}
-_NATURAL = list(range(2 * LANES))
-
-
-def _moved(b: Builder, low: Value, high: Value, before: list[int], after: list[int]) -> tuple[Value, Value]:
-    """Two vectors that hold sixteen residues in one order, in another."""
-    order = [before.index(i) for i in after]
-    halves = (constant(ir.IntType(32), half) for half in (order[:LANES], order[LANES:]))
-    first, second = (b.shuffle_vector(low, high, half) for half in halves)
-    return first, second
-
-
-def _few(b: Builder, table: Value, size: int) -> Value:
-    """16 / (2 size) neighbours of a table, each in ``size`` lanes."""
-    count = LANES // size
-    few = load(b, vector(I64, count), table)
-    return b.shuffle_vector(few, few, constant(ir.IntType(32), [i // size for i in range(LANES)]))
-
-
-def _last(b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value) -> tuple[Value, Value]:
-    """The last three stages on two blocks of eight, the k-th and the next, then residues below p.
-
-    ``w`` and ``quotients`` are the addresses of the tables; block k has its twiddles at k, 2 k and 4 k.
-    """
-    two, arranged = b.add(p, p), _NATURAL
-    for size, factor in ((4, 1), (2, 2), (1, 4)):
-        place = b.mul(k, I64(8 * factor))
-        left, right = _moved(b, left, right, arranged, _SPLIT[size])
-        twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
-        left, right = _cooley_tukey(b, left, right, twiddles, their_quotients, p, two)
-        arranged = _SPLIT[size]
-    left, right = _moved(b, left, right, arranged, _NATURAL)
-    return below(b, below(b, left, two), p), below(b, below(b, right, two), p)
-
-
-def _twiddle(b: Builder, table: Value, k: Value, offset: int = 0) -> Value:
-    return splat(b, load(b, I64, b.add(table, b.shl(k, I64(3))), 8 * offset), LANES)
-
-
-def forward_16(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """All stages that are left in a block of 16, the k-th of its size: without a way to memory and back."""
-    (p,) = _all(b, prime)
-    twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
-    left, right = _cooley_tukey(b, load(b, WORDS, x), load(b, WORDS, x, BYTES), twiddle, quotient, p, b.add(p, p))
-    left, right = _last(b, left, right, w, quotients, b.shl(k, I64(1)), p)
-    store(b, left, x)
-    store(b, right, x, BYTES)
-
-
-def forward_32(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """All stages that are left in a block of 32, the k-th of its size."""
-    (p,) = _all(b, prime)
-    two, double = b.add(p, p), b.shl(k, I64(1))
-    v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
-    for pair, place, offset in (((0, 2), k, 0), ((1, 3), k, 0), ((0, 1), double, 0), ((2, 3), double, 1)):
-        twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
-        v[pair[0]], v[pair[1]] = _cooley_tukey(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
-    eighth = b.shl(k, I64(2))
-    v[:2] = _last(b, v[0], v[1], w, quotients, eighth, p)
-    v[2:] = _last(b, v[2], v[3], w, quotients, b.add(eighth, I64(2)), p)
-    for i, value in enumerate(v):
-        store(b, value, x, BYTES * i)
-
-
-# Butterflies of the inverse transform. Inputs and outputs are below 2 p.
-
-
-def _gentleman_sande(
-    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, two: Value
-) -> tuple[Value, Value]:
-    return below(b, b.add(x, y), two), times(b, b.add(b.sub(x, y), two), w, quotient, p)
-
-
-def _first(
-    b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value
-) -> tuple[Value, Value]:
-    """The inverse's first three stages on two blocks of eight; arguments as for `_last`."""
-    two, arranged = b.add(p, p), _NATURAL
-    for size, factor in ((1, 4), (2, 2), (4, 1)):
-        place = b.mul(k, I64(8 * factor))
-        left, right = _moved(b, left, right, arranged, _SPLIT[size])
-        twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
-        left, right = _gentleman_sande(b, left, right, twiddles, their_quotients, p, two)
-        arranged = _SPLIT[size]
-    left, right = _moved(b, left, right, arranged, _NATURAL)
-    return left, right
-
-
-def inverse_16(b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """The inverse's stages within a block of 16, the k-th of its size, from one place to another."""
-    (p,) = _all(b, prime)
-    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
-    left, right = _first(b, left, right, w, quotients, b.shl(k, I64(1)), p)
-    twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
-    left, right = _gentleman_sande(b, left, right, twiddle, quotient, p, b.add(p, p))
-    store(b, left, out)
-    store(b, right, out, BYTES)
-
-
-def inverse_32(b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """The inverse's stages within a block of 32, the k-th of its size, from one place to another."""
-    (p,) = _all(b, prime)
-    two, double, eighth = b.add(p, p), b.shl(k, I64(1)), b.shl(k, I64(2))
-    v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
-    v[:2] = _first(b, v[0], v[1], w, quotients, eighth, p)
-    v[2:] = _first(b, v[2], v[3], w, quotients, b.add(eighth, I64(2)), p)
-    for pair, place, offset in (((0, 1), double, 0), ((2, 3), double, 1), ((0, 2), k, 0), ((1, 3), k, 0)):
-        twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
-        v[pair[0]], v[pair[1]] = _gentleman_sande(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
-    for i, value in enumerate(v):
-        store(b, value, out, BYTES * i)
-
-
-def inverse_4(
-    b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
-) -> None:
-    """Two stages on four vectors: w1 and w2 in the first, w0 in the second."""
-    places, v, _ = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
-    for value, place in zip(v, places, strict=True):
-        store(b, value, place)
-
-
-def inverse_4_last(
-    b: Builder,
-    x: Value,
-    stride: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    w0: Value,
-    q0: Value,
-    degree: Value,
-    degree_quotient: Value,
-    added: Value,
-    prime: Value,
-) -> None:
-    """The last two stages, then times ``degree`` plus ``added``, below p."""
-    places, v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
-    degree, degree_quotient, added = _all(b, degree, degree_quotient, added)
-    for value, place in zip(v, places, strict=True):
-        store(b, _finished(b, value, degree, degree_quotient, added, p), place)
-
-
-def inverse_finish(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, prime: Value) -> None:
-    """Multiply x by ``degree`` and add ``added``; below p, in place."""
-    degree, degree_quotient, added, p = _all(b, degree, degree_quotient, added, prime)
-    store(b, _finished(b, load(b, WORDS, x), degree, degree_quotient, added, p), x)
-
-
-def _finished(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, p: Value) -> Value:
-    return below(b, b.add(below(b, times(b, x, degree, degree_quotient, p), p), added), p)
-
-
-def _inverse_4(
-    b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
-) -> tuple[list[Value], list[Value], Value]:
-    p, w0, q0, w1, q1, w2, q2 = _all(b, prime, w0, q0, w1, q1, w2, q2)
-    two = b.add(p, p)
-    places = [x]
-    for _ in range(3):
-        places.append(b.add(places[-1], stride))
-    v = [load(b, WORDS, place) for place in places]
-    v[0], v[1] = _gentleman_sande(b, v[0], v[1], w1, q1, p, two)
-    v[2], v[3] = _gentleman_sande(b, v[2], v[3], w2, q2, p, two)
-    v[0], v[2] = _gentleman_sande(b, v[0], v[2], w0, q0, p, two)
-    v[1], v[3] = _gentleman_sande(b, v[1], v[3], w0, q0, p, two)
-    return places, v, p
 
 
 # Elementwise.
@@ -328,33 +83,33 @@ def _inverse_4(
 
 def scale(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
     """Store x w modulo p, below p, for any x < 2**52."""
-    p, w, quotient = _all(b, prime, w, quotient)
+    p, w, quotient = splats(b, prime, w, quotient)
     store(b, below(b, times(b, load(b, WORDS, x), w, quotient, p), p), out)
 
 
 def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Value) -> None:
     """Store x + shift modulo p, below p, for any x < 2**52; ``one`` is the quotient of 1."""
-    p, one, shift = _all(b, prime, one, shift)
-    rest = below(b, times(b, load(b, WORDS, x), _constant(1), one, p), p)
+    p, one, shift = splats(b, prime, one, shift)
+    rest = below(b, times(b, load(b, WORDS, x), words(1), one, p), p)
     store(b, below(b, b.add(rest, shift), p), out)
 
 
 def scale_difference(b: Builder, x: Value, y: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
     """Store (x - y) w modulo p, for x and y below p."""
-    p, w, quotient = _all(b, prime, w, quotient)
+    p, w, quotient = splats(b, prime, w, quotient)
     difference = b.add(b.sub(load(b, WORDS, x), load(b, WORDS, y)), p)
     store(b, below(b, times(b, difference, w, quotient, p), p), out)
 
 
 def add(b: Builder, x: Value, y: Value, out: Value, prime: Value) -> None:
     """Store x + y modulo p, for both below p."""
-    (p,) = _all(b, prime)
+    (p,) = splats(b, prime)
     store(b, below(b, b.add(load(b, WORDS, x), load(b, WORDS, y)), p), out)
 
 
 def add_multiple(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
     """Add x w modulo p to ``out``, for any x < 2**52."""
-    p, w, quotient = _all(b, prime, w, quotient)
+    p, w, quotient = splats(b, prime, w, quotient)
     multiple = below(b, times(b, load(b, WORDS, x), w, quotient, p), p)
     store(b, below(b, b.add(load(b, WORDS, out), multiple), p), out)
 
@@ -372,8 +127,8 @@ def tensor(
     r_quotient: Value,
 ) -> None:
     """The product of c0 + c1 s and d0 + d1 s: three components. ``r`` is 2**52 modulo p."""
-    p, inverse, r, r_quotient = _all(b, prime, inverse, r, r_quotient)
-    zero = _constant(0)
+    p, inverse, r, r_quotient = splats(b, prime, inverse, r, r_quotient)
+    zero = words(0)
     c0, c1 = load(b, WORDS, c), load(b, WORDS, b.add(c, component))
     d0, d1 = (times(b, load(b, WORDS, at), r, r_quotient, p) for at in (d, b.add(d, component)))
 
@@ -403,7 +158,7 @@ def dot(
 
     x and y are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: y's, if narrow.
     """
-    p, inverse = _all(b, prime, inverse)
+    p, inverse = splats(b, prime, inverse)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         left, right = _listed(b, x, i, offset), _listed(b, y, i, offset, narrow)
@@ -432,7 +187,7 @@ def dot_pair(
 
     ``narrow`` names those with words of 32 bits: none, "x" or "yz".
     """
-    p, inverse = _all(b, prime, inverse)
+    p, inverse = splats(b, prime, inverse)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         left = _listed(b, x, i, offset, narrow == "x")
@@ -459,7 +214,7 @@ def combine(
     b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value
 ) -> None:
     """Store the sum of x_i w_i: a list of addresses, and constants, ``step`` bytes apart, with their quotients."""
-    (p,) = _all(b, prime)
+    (p,) = splats(b, prime)
     two = b.add(p, p)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -479,7 +234,7 @@ def matrix_tile(
 
     ``x`` lists addresses, ``offset`` is added to each; ``w`` is words [i, 4]; rows lie ``row`` bytes apart at ``out``.
     """
-    p, inverse = _all(b, prime, inverse)
+    p, inverse = splats(b, prime, inverse)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         place = b.add(load(b, I64, b.add(x, b.shl(i, I64(3)))), offset)
@@ -529,7 +284,7 @@ def extend(
     inverse: Value,
 ) -> None:
     """Store the sum of x_i factor_i, plus multiples times q, modulo p; factors and q are held times 2**52."""
-    p, inverse, q = _all(b, prime, inverse, q)
+    p, inverse, q = splats(b, prime, inverse, q)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         value = load(b, WORDS, b.add(x, b.mul(i, stride)))
@@ -546,7 +301,7 @@ def _loop(
     b: Builder, count: Value, sums: int, body: Callable[[Value, list[Value]], list[Value]], start: Value = None
 ) -> list[Value]:
     """The results of ``body`` after ``count`` rounds, each fed with those of the round before."""
-    start = _constant(0) if start is None else start
+    start = words(0) if start is None else start
     before = b.block
     head, inside, after = (b.append_basic_block(f"loop.{part}") for part in ("head", "inside", "after"))
     b.branch(head)

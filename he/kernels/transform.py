@@ -1,21 +1,24 @@
 """The negacyclic number-theoretic transform and its inverse, in place, on eight residues at a time.
 
 Two stages at once where they fit; and once a block is small, all of its stages, so that it stays in the first cache.
-Numba's cache on disk looks at this file alone: whoever changes `lanes` must touch it.
+Numba's cache on disk looks at this file alone: whoever changes `lanes` or `butterflies` must touch it.
 """
 
 import numba
 
-from he.kernels import lanes
+from he.kernels import butterflies, lanes
 from intnn.arrays import Array
 from intnn.kernels.emit import emitted
 
 CACHED = 2048  # residues of a block that stays in the first cache
 
-forward_4, forward_16, forward_32 = emitted(lanes.forward_4), emitted(lanes.forward_16), emitted(lanes.forward_32)
-inverse_4, inverse_16, inverse_32 = emitted(lanes.inverse_4), emitted(lanes.inverse_16), emitted(lanes.inverse_32)
-lift, lift_forward_4 = emitted(lanes.lift), emitted(lanes.lift_forward_4)
-inverse_4_last, inverse_finish = emitted(lanes.inverse_4_last), emitted(lanes.inverse_finish)
+forward_4, lift_forward_4 = emitted(butterflies.forward_4), emitted(butterflies.lift_forward_4)
+forward_16, forward_32 = emitted(butterflies.forward_16), emitted(butterflies.forward_32)
+inverse_4, inverse_16, inverse_32 = (
+    emitted(kind) for kind in (butterflies.inverse_4, butterflies.inverse_16, butterflies.inverse_32)
+)
+lift = emitted(lanes.lift)
+inverse_4_last, inverse_finish = emitted(butterflies.inverse_4_last), emitted(butterflies.inverse_finish)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -134,7 +134,7 @@ def test_slow_attacks_run_when_asked_for():
 @pytest.mark.usefixtures("no_peers")
 @pytest.mark.parametrize("name", attacks.CASES)
 def test_every_peer_says_that_it_is_missing(name):
-    with pytest.raises(UnavailableError, match=f"{attacks.CASES[name].library} is not installed"):
+    with pytest.raises(UnavailableError, match=f"{attacks.CASES[name].package} is not installed"):
         pair([[0.4, 0.5]], [0]).attack(attacks.CASES[name].peer)
 
 

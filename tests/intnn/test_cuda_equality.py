@@ -1,12 +1,8 @@
 """The CUDA kernels against their definitions, in Numba's simulator; `python -m bench gpu` repeats this on a GPU."""
 
-import json
-import os
-import sys
-from pathlib import Path
-from subprocess import run
-
 import pytest
+
+from tests.cuda import simulated
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
@@ -16,12 +12,7 @@ NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and t
 
 @pytest.fixture(scope="module")
 def outcomes():
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(root)}
-    command = [sys.executable, "-W", "error", "-m", "tests.intnn.cuda_simulation"]
-    done = run(command, capture_output=True, text=True, cwd=root, env=environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return simulated("tests.intnn.cuda_simulation")
 
 
 def test_every_check_is_named(outcomes):
