@@ -20,6 +20,7 @@ from he.plan import cheapest
 from he.polynomial import TablePolynomial, plan_table
 from he.precision import fit_ckks
 from he.program import Program, Recorder
+from he.simulate import constant_outputs
 from intnn import Activation, Graph, IntNetwork, LutActivation, Requantise, Shape, tabulate
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
@@ -155,6 +156,11 @@ def _writer(
     if packing == "latency":
         return latency
     network = layers(plan, encode)
+    smallest = feature_packing(scheme, INSECURE_RING_DEGREES[0], network)
+    program = lower_features(network, smallest, encode, activate).program
+    constant = constant_outputs(program, PLAIN_MODULUS if scheme == "bfv" else None)
+    if constant.any():
+        raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return throughput
 
 

@@ -11,22 +11,23 @@ import numpy as np
 
 from he.circuit import Circuit
 from he.operations import Matrix, Plain, Scalar
-from he.params import Parameters
-from he.program import Algebra, run
+from he.program import Algebra, Program, run
 
 
 class ClearAlgebra(Algebra[np.ndarray]):
     """Slot vectors in the clear.
 
     Args:
-        parameters: decide the arithmetic and the shape of the rows.
+        modulus: t for BFV; None for CKKS.
         inputs: [inputs, slots].
         plaintexts: packed operands, each [slots].
+        rows: how many the slots form; rotations stay within one.
     """
 
-    def __init__(self, parameters: Parameters, inputs: np.ndarray, plaintexts: Sequence[np.ndarray]) -> None:
-        self._parameters, self._inputs, self._plaintexts = parameters, inputs, plaintexts
-        self._modulus = parameters.plain_modulus
+    def __init__(
+        self, modulus: int | None, inputs: np.ndarray, plaintexts: Sequence[np.ndarray] = (), rows: int = 2
+    ) -> None:
+        self._modulus, self._inputs, self._plaintexts, self._rows = modulus, inputs, plaintexts, rows
 
     def input(self, index: int) -> np.ndarray:
         return self._reduced(self._inputs[index])
@@ -62,7 +63,7 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return a
 
     def rotate(self, a: np.ndarray, step: int) -> np.ndarray:
-        return np.roll(a.reshape(self._parameters.rows, -1), -step, axis=1).reshape(-1)
+        return np.roll(a.reshape(self._rows, -1), -step, axis=1).reshape(-1)
 
     def swap_rows(self, a: np.ndarray) -> np.ndarray:
         return a.reshape(2, -1)[::-1].reshape(-1)
@@ -85,6 +86,26 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return (values + half) % self._modulus - half
 
 
+def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
+    """Which outputs are the same for every input, such as f(x) - f(x), of a program in which no slot meets another.
+
+    Told from inputs drawn from all of Z_t, or [0, 1]: another polynomial is constant on all of them with a chance of at
+    most (degree / t)^63.
+
+    Args:
+        program: without plaintexts and rotations.
+        modulus: t for BFV; None for CKKS.
+
+    Returns:
+        bool [outputs].
+    """
+    rng, shape = np.random.default_rng(0), (program.inputs, 64)
+    inputs = rng.random(shape) if modulus is None else rng.integers(0, modulus, shape)
+    outputs = np.atleast_2d(run(program, ClearAlgebra(modulus, inputs)))
+    # In floats equal terms cancel to a few roundings.
+    return np.ptp(outputs, axis=1) <= (0 if modulus else 2.0**-40 * np.abs(outputs).max())
+
+
 def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
     """Logits of a batch, by the circuit's own operations in the clear.
 
@@ -103,7 +124,10 @@ def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
         batch = interface.check_images(images[start : start + interface.images])
         dtype = np.int64 if circuit.parameters.scheme == "bfv" else np.float64
         packed = interface.input.pack(batch.astype(dtype))
-        result = run(circuit.program, ClearAlgebra(circuit.parameters, packed, circuit.program.plaintexts))
+        algebra = ClearAlgebra(
+            circuit.parameters.plain_modulus, packed, circuit.program.plaintexts, circuit.parameters.rows
+        )
+        result = run(circuit.program, algebra)
         slots = np.reshape(result, (interface.output.ciphertexts, -1))
         # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
         tolerance = 0.0 if dtype is np.int64 else 1e-9 * (1 + float(np.abs(slots).max()))

@@ -124,6 +124,18 @@ def test_a_constant_logit_is_refused():
         compile_exact(network, packing="throughput")
 
 
+def test_a_logit_whose_terms_cancel_is_refused():
+    """It would leave a ciphertext that is plain to see, which the client takes for a forgery."""
+    both = np.array([[1, 2], [1, 2]])
+    lut = LutActivation(Lut.from_callable(lambda x: x * x * x, IntDomain(0, 3)))
+    layers = (Dense(both, np.zeros(2, int)), lut, Dense(np.array([[2, 1], [1, -1]]), np.array([0, 7])))
+    with pytest.raises(ParameterError, match="logit 1 is the same for every input"):
+        compile_exact(IntNetwork((2,), IntDomain(0, 1), layers), packing="throughput")
+    cancelling = (Dense(both * 0.1, np.zeros(2)), Activation("square"), Dense(np.array([[0.3, -0.3]]), np.ones(1)))
+    with pytest.raises(ParameterError, match="logit 0 is the same for every input"):
+        compile_approximate(Graph((2,), cancelling), packing="throughput")
+
+
 @pytest.mark.parametrize("network", [table_network(), square_graph()], ids=["exact", "approximate"])
 def test_a_result_of_other_keys_is_never_returned(network):
     circuit = compiled(network)

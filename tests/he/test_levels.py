@@ -126,7 +126,7 @@ def clear(program, parameters):
     bfv = parameters.scheme == "bfv"
     rng = np.random.default_rng(1)
     x = rng.integers(-9, 9, (3, parameters.slots)) if bfv else rng.normal(size=(3, parameters.slots))
-    return run(program, ClearAlgebra(parameters, x, program.plaintexts))
+    return run(program, ClearAlgebra(parameters.plain_modulus, x, program.plaintexts, parameters.rows))
 
 
 @settings(max_examples=50)

@@ -39,7 +39,7 @@ def lowering(graph, images=1):
 
 def logits(lowered, program, x):
     packed = lowered.input.pack(x.reshape(len(x), -1))
-    slots = run(program, ClearAlgebra(PARAMETERS, packed, program.plaintexts))
+    slots = run(program, ClearAlgebra(PARAMETERS.plain_modulus, packed, program.plaintexts, PARAMETERS.rows))
     # Copies are the same sum in another order: they agree to a few roundings of float64.
     return lowered.output.unpack(slots[None], len(x), 1e-9 * (1 + float(np.abs(slots).max())))
 

@@ -172,7 +172,7 @@ def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
     shape = 2, int(np.prod(graph.input_shape))
     for images in (rng.uniform(*input_range, shape), rng.choice(input_range, shape)):
         packed = circuit.interface.input.pack(images)
-        clear = ClearAlgebra(parameters, packed, program.plaintexts)
+        clear = ClearAlgebra(parameters.plain_modulus, packed, program.plaintexts, parameters.rows)
         bounds = CkksErrorAlgebra(parameters, program, *input_range)
         result = run(program, Both(clear, bounds))
         assert result.bound.bound == circuit.output_bound
