@@ -11,8 +11,9 @@ from functools import cache
 
 import numpy as np
 
-from he.kernels import transform
-from he.kernels.roots import bit_reversal, roots
+from he.kernels import evaluate
+from he.kernels.chain import chain
+from he.kernels.roots import bit_reversal
 
 
 @cache
@@ -41,13 +42,28 @@ def automorphism(N: int, element: int) -> np.ndarray:
     return reversal[(powers - 1) // 2].astype(np.uint64)  # unsigned: no index counts from the end
 
 
+@cache
+def turning(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
+    """An automorphism as vectors are turned by it: eight neighbours become eight neighbours, in one of eight orders.
+
+    Returns:
+        For every eight, int64 [N / 8]: where they go, in bytes, plus the number of their order; and uint64 [8, 8], for
+        every order the lanes that they come from.
+    """
+    blocks = automorphism(N, element).astype(np.int64).reshape(-1, 8)
+    places, orders = np.empty(N // 8, np.int64), np.zeros((8, 8), np.uint64)
+    first = blocks[:, 0]
+    places[first // 8] = 64 * np.arange(N // 8) + first % 8
+    orders[first % 8] = blocks % 8
+    return places, orders
+
+
 def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
     """Coefficients int64 [N] in centred form of the polynomial modulo t with these slots, int64 [N]."""
     N, t = len(slots), plain_modulus
-    tables = roots(N, t)
     values = np.empty(N, np.uint64)
     values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = slots % t
-    transform.inverse(values, tables.inverse, tables.inverse_quotients, t, *tables.degree, 0, values)
+    evaluate.inverse(chain(N, (t,)).arrays, values, 0)
     coefficients = values.astype(np.int64)
     return np.where(coefficients > t // 2, coefficients - t, coefficients)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from he.circuit import Circuit
-from he.encoding import automorphism, encode_approximate, encode_exact
+from he.encoding import automorphism, encode_approximate, encode_exact, turning
 from he.engines.threads import Workers
 from he.kernels import evaluate as kernels
 from he.kernels.chain import Chain, chain
@@ -74,10 +74,11 @@ class Residues(Algebra[Value]):
         self._special = parameters.levels
         everything = range(len(parameters.primes))
         self._relin = None if relin is None else self._stored(relin, everything)
-        self._orders = {g: automorphism(self._N, g) for g in galois}
+        self._turns = {g: turning(self._N, g) for g in galois}
         # A key that is turned back before the product, so that only the result has to be turned.
         self._galois = {
-            g: self._stored(np.take(key, np.argsort(self._orders[g]), axis=-1), everything) for g, key in galois.items()
+            g: self._stored(np.take(key, np.argsort(automorphism(self._N, g)), axis=-1), everything)
+            for g, key in galois.items()
         }
         program = circuit.program
         self._factors = {plain: self._factor(plain) for plain in plain_factors(program)}
@@ -281,22 +282,27 @@ class Residues(Algebra[Value]):
     def relinearise(self, a: Value) -> Value:
         assert self._relin is not None
         residues = self.settled(a)
-        result = self._divided(self._switched(residues[2], self._relin), self._special)
+        x, sums = residues[2], np.empty((2, a.level + 1, self._N), np.uint64)
+        coefficients, key = self._raised(x), self._relin.addresses
+        self._all(
+            [
+                partial(kernels.switch_modulo, self._tables, x, coefficients, key, prime, *sums[:, j])
+                for j, prime in enumerate(self._and_special(a.level))
+            ]
+        )
+        result = self._divided(sums, self._special)
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return Value(result)
 
-    def _switched(self, x: np.ndarray, key: Factors) -> np.ndarray:
-        """A polynomial's digits times a key, raised: one prime's digits at a time."""
-        level, primes = len(x), [*range(len(x)), self._special]
-        coefficients, sums = np.empty_like(x), np.empty((2, level + 1, self._N), np.uint64)
-        self._all([partial(kernels.raise_digit, self._tables, x[i], i, coefficients[i]) for i in range(level)])
-        self._all(
-            [
-                partial(kernels.switch_modulo, self._tables, x, coefficients, key.addresses, prime, *sums[:, j])
-                for j, prime in enumerate(primes)
-            ]
-        )
-        return sums
+    def _raised(self, x: np.ndarray) -> np.ndarray:
+        """Every row's coefficients as the next kernels want them."""
+        coefficients = np.empty_like(x)
+        self._all([partial(kernels.raise_digit, self._tables, row, i, coefficients[i]) for i, row in enumerate(x)])
+        return coefficients
+
+    def _and_special(self, level: int) -> list[int]:
+        """The primes of a level and the special one."""
+        return [*range(level), self._special]
 
     def _divided(self, rows: np.ndarray, divisor: int) -> np.ndarray:
         """Polynomials [n, level + 1, N] by the prime of their last rows."""
@@ -320,28 +326,36 @@ class Residues(Algebra[Value]):
             assert a.raised is not None
             a.residues = self._divided(a.raised, self._special)
         x, level = a.residues[1], a.level
-        coefficients, digits = np.empty_like(x), np.empty((level + 1, level, self._N), np.uint64)
-        self._all([partial(kernels.raise_digit, self._tables, x[i], i, coefficients[i]) for i in range(level)])
+        coefficients, digits = self._raised(x), np.empty((level + 1, level, self._N), np.uint64)
+        finished = level > kernels.MAX_LOOSE
         self._all(
             [
-                partial(kernels.digits_modulo, self._tables, x, coefficients, prime, digits[j])
-                for j, prime in enumerate([*range(level), self._special])
+                partial(kernels.digits_modulo, self._tables, x, coefficients, prime, digits[j], finished)
+                for j, prime in enumerate(self._and_special(level))
             ]
         )
         a.digits = digits
 
     def _turned(self, a: Value, element: int) -> Value:
-        key, residues = self._galois[element], self.settled(a)
+        key, turn, (added, x) = self._galois[element].addresses, self._turns[element], self.settled(a)
+        result, primes = np.empty((2, a.level + 1, self._N), np.uint64), self._and_special(a.level)
         if a.turns == 1:  # nobody else will want its digits
-            sums = self._switched(residues[1], key)
+            coefficients = self._raised(x)
+            self._all(
+                [
+                    partial(
+                        kernels.switch_turned,
+                        *(self._tables, x, coefficients, key, prime, self._special, added, turn, *result[:, j]),
+                    )
+                    for j, prime in enumerate(primes)
+                ]
+            )
         else:
             if a.digits is None:
                 self.decompose(a)
-            sums = np.empty((2, a.level + 1, self._N), np.uint64)
-            kernels.key_sums(self._tables, a.digits, key.addresses, self._special, sums)
-        kernels.add_raised(self._tables, residues[:1], self._special, sums)
-        result = np.empty_like(sums)
-        kernels.permute(sums, self._orders[element], result)
+            for j, prime in enumerate(primes):
+                digits, out = a.digits[j], result[:, j]  # type: ignore[index]
+                kernels.turned_products(self._tables, digits, key, prime, self._special, added, turn, *out)
         return Value(None, result)
 
 

@@ -1,52 +1,56 @@
-"""The stages of a transform and of its inverse, on vectors of eight residues: instructions, as in `lanes`."""
+"""The stages of a transform and of its inverse, on vectors of eight residues: instructions, as in `lanes`.
+
+Everything here comes in two kinds. For a prime below 2**46 residues are *loose*: 64 of them fit into 52 bits, so that
+sums grow over several stages before anything is subtracted; and as multiplications read 52 bits only, the bits above
+may be anything. Larger primes leave room for four residues, and every sum is brought down at once.
+"""
+
+from typing import NamedTuple
 
 from llvmlite import ir
 
-from he.kernels.lanes import BYTES, LANES, WORDS, below, splats, times, words
-from intnn.kernels.simd import I64, Builder, Value, constant, load, splat, store, vector
+from he.kernels.lanes import BYTES, LANES, MASK, WORDS, below, madd, splats, times, times_loosely, words
+from intnn.kernels.simd import I64, Builder, Value, constant, load, splat, store
 
-# Butterflies of the forward transform. Inputs and outputs are below 4 p.
+LOOSE_BITS = 46  # of a prime
+BIAS = 16  # times p: added to what enters a loose forward transform, so that differences stay positive for 16 stages
+LARGEST = 34  # times p, of what leaves one: what had entered was below 3 p, and there are at most 15 stages
+CHUNK = 64  # residues whose last stages are done in registers
+
+
+# Butterflies of the forward transform. Inputs and outputs are below 4 p; loose ones between 0 and 64 p.
 
 
 def _cooley_tukey(
-    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, two: Value
+    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, loose: bool
 ) -> tuple[Value, Value]:
-    x, y = below(b, x, two), times(b, y, w, quotient, p)
-    return b.add(x, y), b.add(b.sub(x, y), two)
+    if loose:
+        t = times_loosely(b, y, w, quotient, p, start=b.sub(words(0), p))  # from -p to p
+        return b.add(x, t), b.sub(x, t)
+    two = b.add(p, p)
+    x, t = below(b, x, two), times(b, y, w, quotient, p)
+    return b.add(x, t), b.add(b.sub(x, t), two)
 
 
 def forward_4(
-    b: Builder, x: Value, stride: Value, w0: Value, q0: Value, w1: Value, q1: Value, w2: Value, q2: Value, prime: Value
-) -> None:
-    """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
-    p, w0, q0, w1, q1, w2, q2 = splats(b, prime, w0, q0, w1, q1, w2, q2)
-    places = [x]
-    for _ in range(3):
-        places.append(b.add(places[-1], stride))
-    v = [load(b, WORDS, place) for place in places]
-    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p)
-
-
-def _two_stages(
     b: Builder,
-    v: list[Value],
-    places: list[Value],
+    x: Value,
+    stride: Value,
     w0: Value,
     q0: Value,
     w1: Value,
     q1: Value,
     w2: Value,
     q2: Value,
-    p: Value,
+    prime: Value,
+    *,
+    loose: bool,
 ) -> None:
-    """Two stages on four vectors, which are then stored."""
-    two = b.add(p, p)
-    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, two)
-    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, two)
-    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, two)
-    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, two)
-    for value, place in zip(v, places, strict=True):
-        store(b, value, place)
+    """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
+    p, w0, q0, w1, q1, w2, q2 = splats(b, prime, w0, q0, w1, q1, w2, q2)
+    places = _places(b, x, stride)
+    v = [load(b, WORDS, place) for place in places]
+    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p, loose)
 
 
 def lift_forward_4(
@@ -63,145 +67,218 @@ def lift_forward_4(
     one: Value,
     shift: Value,
     prime: Value,
+    *,
+    loose: bool,
 ) -> None:
     """`forward_4` of x + shift, for any x < 2**52, from one place to another; ``one`` is the quotient of 1."""
+    if loose:
+        shift = b.add(shift, b.mul(prime, I64(BIAS)))
     p, w0, q0, w1, q1, w2, q2, one, shift = splats(b, prime, w0, q0, w1, q1, w2, q2, one, shift)
-    unit = words(1)
-    v, places = [], [out]
-    for i in range(4):
-        v.append(b.add(times(b, load(b, WORDS, x), unit, one, p), shift))
-        if i < 3:
-            x = b.add(x, stride)
-            places.append(b.add(places[-1], stride))
-    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p)
+    v = [b.add(_rest(b, load(b, WORDS, place), one, p), shift) for place in _places(b, x, stride)]
+    _two_stages(b, v, _places(b, out, stride), w0, q0, w1, q1, w2, q2, p, loose)
 
 
-# The last three stages act within a vector of eight; two vectors at once fill the lanes. Their twiddles are one, two
-# and four numbers for each vector, neighbours in the table.
-_SPLIT = {
-    4: [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15],
-    2: [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15],
-    1: [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15],
-}
-_NATURAL = list(range(2 * LANES))
+def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Value, *, loose: bool) -> None:
+    """Store x + shift as a forward transform takes it, for any x < 2**52; ``one`` is the quotient of 1."""
+    if loose:
+        shift = b.add(shift, b.mul(prime, I64(BIAS)))
+    p, one, shift = splats(b, prime, one, shift)
+    store(b, b.add(_rest(b, load(b, WORDS, x), one, p), shift), out)
 
 
-def _moved(b: Builder, low: Value, high: Value, before: list[int], after: list[int]) -> tuple[Value, Value]:
-    """Two vectors that hold sixteen residues in one order, in another."""
-    order = [before.index(i) for i in after]
-    halves = (constant(ir.IntType(32), half) for half in (order[:LANES], order[LANES:]))
-    first, second = (b.shuffle_vector(low, high, half) for half in halves)
-    return first, second
+def _rest(b: Builder, x: Value, one: Value, p: Value) -> Value:
+    """The rest modulo p of the low 52 bits of x, or that plus p; ``one`` is the quotient of 1."""
+    q = madd(b, "h", words(0), x, one)
+    return b.and_(madd(b, "l", x, q, b.sub(words(1 << 52), p)), words(MASK))
 
 
-def _few(b: Builder, table: Value, size: int) -> Value:
-    """16 / (2 size) neighbours of a table, each in ``size`` lanes."""
-    count = LANES // size
-    few = load(b, vector(I64, count), table)
-    return b.shuffle_vector(few, few, constant(ir.IntType(32), [i // size for i in range(LANES)]))
+def _two_stages(
+    b: Builder,
+    v: list[Value],
+    places: list[Value],
+    w0: Value,
+    q0: Value,
+    w1: Value,
+    q1: Value,
+    w2: Value,
+    q2: Value,
+    p: Value,
+    loose: bool,
+) -> None:
+    """Two stages on four vectors, which are then stored."""
+    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, loose)
+    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, loose)
+    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, loose)
+    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, loose)
+    for value, place in zip(v, places, strict=True):
+        store(b, value, place)
 
 
-def _last(b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value) -> tuple[Value, Value]:
-    """The last three stages on two blocks of eight, the k-th and the next, then residues below p.
-
-    ``w`` and ``quotients`` are the addresses of the tables; block k has its twiddles at k, 2 k and 4 k.
-    """
-    two, arranged = b.add(p, p), _NATURAL
-    for size, factor in ((4, 1), (2, 2), (1, 4)):
-        place = b.mul(k, I64(8 * factor))
-        left, right = _moved(b, left, right, arranged, _SPLIT[size])
-        twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
-        left, right = _cooley_tukey(b, left, right, twiddles, their_quotients, p, two)
-        arranged = _SPLIT[size]
-    left, right = _moved(b, left, right, arranged, _NATURAL)
-    return below(b, below(b, left, two), p), below(b, below(b, right, two), p)
+def _places(b: Builder, first: Value, stride: Value) -> list[Value]:
+    """Four addresses, ``stride`` bytes apart."""
+    places = [first]
+    for _ in range(3):
+        places.append(b.add(places[-1], stride))
+    return places
 
 
-def _twiddle(b: Builder, table: Value, k: Value, offset: int = 0) -> Value:
-    return splat(b, load(b, I64, b.add(table, b.shl(k, I64(3))), 8 * offset), LANES)
+# The last stages act on eight vectors at once: on whole vectors as long as blocks are longer than one; then these are
+# transposed, so that a vector has one residue from each of eight blocks, with a twiddle of its own in every lane.
 
 
-def forward_16(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """All stages that are left in a block of 16, the k-th of its size: without a way to memory and back."""
+def _transposed(b: Builder, v: list[Value]) -> list[Value]:
+    """Eight vectors of eight, rows for columns."""
+
+    def mixed(x: Value, y: Value, order: list[int]) -> Value:
+        return b.shuffle_vector(x, y, constant(ir.IntType(32), order))
+
+    result = []
+    for singles in ([0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]):
+        rows = [mixed(v[i], v[i + 1], singles) for i in range(0, LANES, 2)]
+        even, odd = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
+        halves = [(mixed(rows[0], rows[1], pairs), mixed(rows[2], rows[3], pairs)) for pairs in (even, odd)]
+        result.append([mixed(*half, pairs) for pairs in (even, odd) for half in halves])
+    return [row for pair in zip(*result, strict=True) for row in pair]
+
+
+class _Twiddle(NamedTuple):
+    w: Value
+    quotient: Value
+
+
+class _Twiddles(NamedTuple):
+    """Those of the k-th chunk: the addresses of the tables, as `roots.arranged` has them."""
+
+    w: Value
+    quotients: Value
+    k: Value
+
+    def of_blocks(self, b: Builder, stage: int, i: int) -> _Twiddle:
+        """Stages 0, 1 and 2, on blocks of eight, four and two vectors: the twiddle of the chunk's i-th block."""
+        place = b.shl(self.k, I64(stage + 3))
+        w, quotient = (splat(b, load(b, I64, b.add(table, place), 8 * i), LANES) for table in self[:2])
+        return _Twiddle(w, quotient)
+
+    def of_lanes(self, b: Builder, stage: int, i: int) -> _Twiddle:
+        """The last three stages, on blocks within lanes: those of every lane's i-th block."""
+        place = b.shl(self.k, I64(stage + 6))
+        w, quotient = (load(b, WORDS, b.add(table, place), BYTES * i) for table in self[:2])
+        return _Twiddle(w, quotient)
+
+
+def _pairs(stage: int) -> list[tuple[int, int, int]]:
+    """The butterflies among eight vectors in a stage: two places, and the block that they are in."""
+    half = LANES // 2 >> stage
+    return [(i, i + half, i // (2 * half)) for i in range(LANES) if i % (2 * half) < half]
+
+
+def forward_last(
+    b: Builder,
+    x: Value,
+    w: Value,
+    quotients: Value,
+    k: Value,
+    prime: Value,
+    *,
+    stages: int,
+    loose: bool,
+    finished: bool,
+) -> None:
+    """All ``stages`` that are left, five or six, in the k-th chunk; if they are to be finished, residues below p."""
     (p,) = splats(b, prime)
-    twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
-    left, right = _cooley_tukey(b, load(b, WORDS, x), load(b, WORDS, x, BYTES), twiddle, quotient, p, b.add(p, p))
-    left, right = _last(b, left, right, w, quotients, b.shl(k, I64(1)), p)
-    store(b, left, x)
-    store(b, right, x, BYTES)
-
-
-def forward_32(b: Builder, x: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """All stages that are left in a block of 32, the k-th of its size."""
-    (p,) = splats(b, prime)
-    two, double = b.add(p, p), b.shl(k, I64(1))
-    v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
-    for pair, place, offset in (((0, 2), k, 0), ((1, 3), k, 0), ((0, 1), double, 0), ((2, 3), double, 1)):
-        twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
-        v[pair[0]], v[pair[1]] = _cooley_tukey(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
-    eighth = b.shl(k, I64(2))
-    v[:2] = _last(b, v[0], v[1], w, quotients, eighth, p)
-    v[2:] = _last(b, v[2], v[3], w, quotients, b.add(eighth, I64(2)), p)
+    twiddles = _Twiddles(w, quotients, k)
+    v = [load(b, WORDS, x, BYTES * i) for i in range(LANES)]
+    for find, kinds in ((twiddles.of_blocks, range(6 - stages, 3)), (twiddles.of_lanes, range(3))):
+        for stage in kinds:
+            for i, j, block in _pairs(stage):
+                v[i], v[j] = _cooley_tukey(b, v[i], v[j], *find(b, stage, block), p, loose)
+        v = _transposed(b, v)
+    one = splat(b, load(b, I64, quotients), LANES)  # the first power is 1
     for i, value in enumerate(v):
+        if finished:
+            value = _rest(b, value, one, p) if loose else below(b, value, b.add(p, p))
+            value = below(b, value, p)
         store(b, value, x, BYTES * i)
 
 
-# Butterflies of the inverse transform. Inputs and outputs are below 2 p.
+# Butterflies of the inverse transform.
+
+
+class _Residues(NamedTuple):
+    """A vector of numbers that are below ``bound`` p modulo 2**52; bits above may be anything."""
+
+    vector: Value
+    bound: int
+
+
+class _Bounds(NamedTuple):
+    """In multiples of p: what fits 52 bits, what passes leave in memory, and what may be transposed."""
+
+    limit: int
+    kept: int
+    transposed: int
+
+
+_BOUNDS = {True: _Bounds(64, 16, 8), False: _Bounds(4, 2, 2)}
+
+
+def _lowered(b: Builder, x: _Residues, bound: int, p: Value) -> _Residues:
+    """The same modulo p, below so many times p."""
+    value, reached = x
+    if reached > bound:
+        value = b.and_(value, words(MASK))
+    while reached > bound:
+        half = 1 << (reached - 1).bit_length() - 1
+        value, reached = below(b, value, b.mul(p, words(half))), half
+    return _Residues(value, reached)
 
 
 def _gentleman_sande(
-    b: Builder, x: Value, y: Value, w: Value, quotient: Value, p: Value, two: Value
-) -> tuple[Value, Value]:
-    return below(b, b.add(x, y), two), times(b, b.add(b.sub(x, y), two), w, quotient, p)
+    b: Builder, x: _Residues, y: _Residues, w: Value, quotient: Value, p: Value, limit: int
+) -> tuple[_Residues, _Residues]:
+    if x.bound + y.bound > limit:
+        x, y = (_lowered(b, value, limit // 2, p) for value in (x, y))
+    difference = b.add(b.sub(x.vector, y.vector), b.mul(p, words(y.bound)))
+    total = _Residues(b.add(x.vector, y.vector), x.bound + y.bound)
+    return total, _Residues(times_loosely(b, difference, w, quotient, p), 2)
 
 
-def _first(
-    b: Builder, left: Value, right: Value, w: Value, quotients: Value, k: Value, p: Value
-) -> tuple[Value, Value]:
-    """The inverse's first three stages on two blocks of eight; arguments as for `_last`."""
-    two, arranged = b.add(p, p), _NATURAL
-    for size, factor in ((1, 4), (2, 2), (4, 1)):
-        place = b.mul(k, I64(8 * factor))
-        left, right = _moved(b, left, right, arranged, _SPLIT[size])
-        twiddles, their_quotients = (_few(b, b.add(table, place), size) for table in (w, quotients))
-        left, right = _gentleman_sande(b, left, right, twiddles, their_quotients, p, two)
-        arranged = _SPLIT[size]
-    left, right = _moved(b, left, right, arranged, _NATURAL)
-    return left, right
-
-
-def inverse_16(b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """The inverse's stages within a block of 16, the k-th of its size, from one place to another."""
+def inverse_first(
+    b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value, *, stages: int, loose: bool
+) -> None:
+    """The first five or six stages, in the k-th chunk, from one place to another; from below 2 p."""
     (p,) = splats(b, prime)
-    left, right = load(b, WORDS, x), load(b, WORDS, x, BYTES)
-    left, right = _first(b, left, right, w, quotients, b.shl(k, I64(1)), p)
-    twiddle, quotient = _twiddle(b, w, k), _twiddle(b, quotients, k)
-    left, right = _gentleman_sande(b, left, right, twiddle, quotient, p, b.add(p, p))
-    store(b, left, out)
-    store(b, right, out, BYTES)
-
-
-def inverse_32(b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value) -> None:
-    """The inverse's stages within a block of 32, the k-th of its size, from one place to another."""
-    (p,) = splats(b, prime)
-    two, double, eighth = b.add(p, p), b.shl(k, I64(1)), b.shl(k, I64(2))
-    v = [load(b, WORDS, x, BYTES * i) for i in range(4)]
-    v[:2] = _first(b, v[0], v[1], w, quotients, eighth, p)
-    v[2:] = _first(b, v[2], v[3], w, quotients, b.add(eighth, I64(2)), p)
-    for pair, place, offset in (((0, 1), double, 0), ((2, 3), double, 1), ((0, 2), k, 0), ((1, 3), k, 0)):
-        twiddle, quotient = _twiddle(b, w, place, offset), _twiddle(b, quotients, place, offset)
-        v[pair[0]], v[pair[1]] = _gentleman_sande(b, v[pair[0]], v[pair[1]], twiddle, quotient, p, two)
+    bounds, twiddles = _BOUNDS[loose], _Twiddles(w, quotients, k)
+    v = [_Residues(load(b, WORDS, x, BYTES * i), 2) for i in range(LANES)]
+    for find, kinds in ((twiddles.of_lanes, range(3)), (twiddles.of_blocks, range(6 - stages, 3))):
+        lowered = [_lowered(b, value, bounds.transposed, p) for value in v]
+        bound = max(value.bound for value in lowered)
+        v = [_Residues(row, bound) for row in _transposed(b, [value.vector for value in lowered])]
+        for stage in reversed(kinds):
+            for i, j, block in _pairs(stage):
+                v[i], v[j] = _gentleman_sande(b, v[i], v[j], *find(b, stage, block), p, bounds.limit)
     for i, value in enumerate(v):
-        store(b, value, out, BYTES * i)
+        store(b, _lowered(b, value, bounds.kept, p).vector, out, BYTES * i)
 
 
 def inverse_4(
-    b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
+    b: Builder,
+    x: Value,
+    stride: Value,
+    w1: Value,
+    q1: Value,
+    w2: Value,
+    q2: Value,
+    w0: Value,
+    q0: Value,
+    prime: Value,
+    *,
+    loose: bool,
 ) -> None:
     """Two stages on four vectors: w1 and w2 in the first, w0 in the second."""
-    places, v, _ = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
-    for value, place in zip(v, places, strict=True):
-        store(b, value, place)
+    v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime, loose)
+    for value, place in zip(v, _places(b, x, stride), strict=True):
+        store(b, _lowered(b, value, _BOUNDS[loose].kept, p).vector, place)
 
 
 def inverse_4_last(
@@ -218,12 +295,14 @@ def inverse_4_last(
     degree_quotient: Value,
     added: Value,
     prime: Value,
+    *,
+    loose: bool,
 ) -> None:
     """The last two stages, then times ``degree`` plus ``added``, below p."""
-    places, v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime)
+    v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime, loose)
     degree, degree_quotient, added = splats(b, degree, degree_quotient, added)
-    for value, place in zip(v, places, strict=True):
-        store(b, _finished(b, value, degree, degree_quotient, added, p), place)
+    for value, place in zip(v, _places(b, x, stride), strict=True):
+        store(b, _finished(b, value.vector, degree, degree_quotient, added, p), place)
 
 
 def inverse_finish(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, prime: Value) -> None:
@@ -237,16 +316,23 @@ def _finished(b: Builder, x: Value, degree: Value, degree_quotient: Value, added
 
 
 def _inverse_4(
-    b: Builder, x: Value, stride: Value, w1: Value, q1: Value, w2: Value, q2: Value, w0: Value, q0: Value, prime: Value
-) -> tuple[list[Value], list[Value], Value]:
+    b: Builder,
+    x: Value,
+    stride: Value,
+    w1: Value,
+    q1: Value,
+    w2: Value,
+    q2: Value,
+    w0: Value,
+    q0: Value,
+    prime: Value,
+    loose: bool,
+) -> tuple[list[_Residues], Value]:
     p, w0, q0, w1, q1, w2, q2 = splats(b, prime, w0, q0, w1, q1, w2, q2)
-    two = b.add(p, p)
-    places = [x]
-    for _ in range(3):
-        places.append(b.add(places[-1], stride))
-    v = [load(b, WORDS, place) for place in places]
-    v[0], v[1] = _gentleman_sande(b, v[0], v[1], w1, q1, p, two)
-    v[2], v[3] = _gentleman_sande(b, v[2], v[3], w2, q2, p, two)
-    v[0], v[2] = _gentleman_sande(b, v[0], v[2], w0, q0, p, two)
-    v[1], v[3] = _gentleman_sande(b, v[1], v[3], w0, q0, p, two)
-    return places, v, p
+    limit, kept, _ = _BOUNDS[loose]
+    v = [_Residues(load(b, WORDS, place), kept) for place in _places(b, x, stride)]
+    v[0], v[1] = _gentleman_sande(b, v[0], v[1], w1, q1, p, limit)
+    v[2], v[3] = _gentleman_sande(b, v[2], v[3], w2, q2, p, limit)
+    v[0], v[2] = _gentleman_sande(b, v[0], v[2], w0, q0, p, limit)
+    v[1], v[3] = _gentleman_sande(b, v[1], v[3], w0, q0, p, limit)
+    return v, p

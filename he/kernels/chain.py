@@ -5,7 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from he.kernels.roots import WORD, quotient, roots
+from he.kernels.butterflies import CHUNK
+from he.kernels.roots import WORD, arranged, quotient, roots
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +17,7 @@ class Chain:
         N: Ring degree.
         primes: All of them.
         moduli: int64 [primes].
-        forward, forward_quotients, inverse, inverse_quotients: uint64 [primes, N]; see `Roots`.
+        forward, forward_quotients, inverse, inverse_quotients: uint64 [primes, N]; see `Roots` and `arranged`.
         degree: int64 [primes, 2].
         montgomery: int64 [primes], -1 / p modulo 2**52.
         radix: int64 [primes, 2], 2**52 modulo p with its quotient.
@@ -50,7 +51,13 @@ class Chain:
 
 @cache
 def chain(N: int, primes: tuple[int, ...]) -> Chain:
-    """The arrays for some primes."""
+    """The arrays for some primes.
+
+    Raises:
+        ValueError: The ring is too small, or a prime is none for it.
+    """
+    if N < CHUNK:
+        raise ValueError(f"`N` must be at least {CHUNK}, got {N}")
     tables = [roots(N, p) for p in primes]
     division = np.zeros((len(primes), len(primes), 3), np.int64)
     raising = np.array([[[d % p, quotient(d % p, p)] for p in primes] for d in primes], np.int64)
@@ -64,10 +71,10 @@ def chain(N: int, primes: tuple[int, ...]) -> Chain:
         N,
         primes,
         np.array(primes, np.int64),
-        np.array([t.forward for t in tables]),
-        np.array([t.forward_quotients for t in tables]),
-        np.array([t.inverse for t in tables]),
-        np.array([t.inverse_quotients for t in tables]),
+        np.array([arranged(t.forward) for t in tables]),
+        np.array([arranged(t.forward_quotients) for t in tables]),
+        np.array([arranged(t.inverse) for t in tables]),
+        np.array([arranged(t.inverse_quotients) for t in tables]),
         np.array([t.degree for t in tables], np.int64),
         np.array([t.montgomery for t in tables], np.int64),
         np.array([[r, quotient(r, p)] for r, p in zip(radix, primes, strict=True)], np.int64),

@@ -43,10 +43,15 @@ def below(b: Builder, x: Value, limit: Value) -> Value:
 
 def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
     """The product x w modulo p, below 2 p, for any x < 2**52."""
-    zero, mask = words(0), words(MASK)
+    return b.and_(times_loosely(b, x, w, quotient, p), words(MASK))
+
+
+def times_loosely(b: Builder, x: Value, w: Value, quotient: Value, p: Value, start: Value = None) -> Value:
+    """`times` plus ``start``, modulo 2**52; of x only 52 bits count, and of the result."""
+    zero = words(0)
     q = madd(b, "h", zero, x, quotient)
     complement = b.sub(words(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
-    return b.and_(madd(b, "l", madd(b, "l", zero, x, w), q, complement), mask)
+    return madd(b, "l", madd(b, "l", zero if start is None else start, x, w), q, complement)
 
 
 def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
@@ -87,17 +92,12 @@ def scale(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Va
     store(b, below(b, times(b, load(b, WORDS, x), w, quotient, p), p), out)
 
 
-def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Value) -> None:
-    """Store x + shift modulo p, below p, for any x < 2**52; ``one`` is the quotient of 1."""
-    p, one, shift = splats(b, prime, one, shift)
-    rest = below(b, times(b, load(b, WORDS, x), words(1), one, p), p)
-    store(b, below(b, b.add(rest, shift), p), out)
-
-
-def scale_difference(b: Builder, x: Value, y: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:
-    """Store (x - y) w modulo p, for x and y below p."""
+def scale_difference(
+    b: Builder, x: Value, y: Value, out: Value, w: Value, quotient: Value, prime: Value, *, loose: int = 1
+) -> None:
+    """Store (x - y) w modulo p, for x below p, and the low 52 bits of y below ``loose`` p."""
     p, w, quotient = splats(b, prime, w, quotient)
-    difference = b.add(b.sub(load(b, WORDS, x), load(b, WORDS, y)), p)
+    difference = b.add(b.sub(load(b, WORDS, x), load(b, WORDS, y)), b.mul(p, words(loose)))
     store(b, below(b, times(b, difference, w, quotient, p), p), out)
 
 
@@ -188,7 +188,65 @@ def dot_pair(
     ``narrow`` names those with words of 32 bits: none, "x" or "yz".
     """
     p, inverse = splats(b, prime, inverse)
+    for total, place in zip(_two_dots(b, x, y, z, offset, count, p, inverse, narrow), (out_y, out_z), strict=True):
+        store(b, total, place)
 
+
+def turned_dot_pair(
+    b: Builder,
+    x: Value,
+    y: Value,
+    z: Value,
+    offset: Value,
+    count: Value,
+    added: Value,
+    w: Value,
+    quotient: Value,
+    turn: Value,
+    orders: Value,
+    out_y: Value,
+    out_z: Value,
+    prime: Value,
+    inverse: Value,
+    *,
+    narrow: str = "",
+) -> None:
+    """`dot_pair`, plus ``added`` w to the first; each vector is put in its place behind the start of a row, in order.
+
+    ``turn`` is that place, a multiple of 64 bytes, plus the number of one of eight ``orders``, each a vector.
+    """
+    p, inverse, w, quotient = splats(b, prime, inverse, w, quotient)
+    first, second = _two_dots(b, x, y, z, offset, count, p, inverse, narrow)
+    multiple = below(b, times(b, load(b, WORDS, added), w, quotient, p), p)
+    first = below(b, b.add(first, multiple), p)
+    order = load(b, WORDS, b.add(orders, b.shl(b.and_(turn, I64(7)), I64(6))))
+    place = b.and_(turn, I64(-64))
+    for total, row in ((first, out_y), (second, out_z)):
+        store(b, ordered(b, total, order), b.add(row, place))
+
+
+def ordered(b: Builder, x: Value, order: Value) -> Value:
+    """The lanes of x that another vector names, in its order."""
+    if "avx512f" in features():
+        return call(b, "llvm.x86.avx512.permvar.di.512", WORDS, x, order)
+    result = x
+    for i in range(LANES):
+        lane = ir.IntType(32)(i)
+        result = b.insert_element(result, b.extract_element(x, b.extract_element(order, lane)), lane)
+    return result
+
+
+def _two_dots(
+    b: Builder,
+    x: Value,
+    y: Value,
+    z: Value,
+    offset: Value,
+    count: Value,
+    p: Value,
+    inverse: Value,
+    narrow: str,
+) -> tuple[Value, Value]:
     def body(i: Value, sums: list[Value]) -> list[Value]:
         left = _listed(b, x, i, offset, narrow == "x")
         first, second = (_listed(b, table, i, offset, narrow == "yz") for table in (y, z))
@@ -198,8 +256,7 @@ def dot_pair(
         ]
 
     low_y, high_y, low_z, high_z = _loop(b, count, 4, body)
-    store(b, reduced(b, low_y, high_y, p, inverse), out_y)
-    store(b, reduced(b, low_z, high_z, p, inverse), out_z)
+    return reduced(b, low_y, high_y, p, inverse), reduced(b, low_z, high_z, p, inverse)
 
 
 def _listed(b: Builder, addresses: Value, i: Value, offset: Value, narrow: bool = False) -> Value:

@@ -85,6 +85,18 @@ def bit_reversal(N: int) -> list[int]:
     return result
 
 
+def arranged(table: np.ndarray) -> np.ndarray:
+    """A table [N] as the transforms on vectors take it.
+
+    In the last two stages eight blocks that are done at once have two or four twiddles each: first all the first ones.
+    """
+    result = table.copy()
+    for count in (2, 4):
+        stage = slice(len(table) * count // 8, len(table) * count // 4)
+        result[stage] = table[stage].reshape(-1, 8, count).transpose(0, 2, 1).ravel()
+    return result
+
+
 def _powers(root: int, N: int, prime: int) -> tuple[np.ndarray, np.ndarray]:
     """The first N powers in bit-reversed order, and their quotients."""
     powers = [1]

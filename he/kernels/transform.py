@@ -1,68 +1,119 @@
 """The negacyclic number-theoretic transform and its inverse, in place, on eight residues at a time.
 
-Two stages at once where they fit; and once a block is small, all of its stages, so that it stays in the first cache.
+Two stages at once where they fit; once a block is small, all of its stages, so that it stays in the first cache; and
+the last five or six in registers. Tables of powers are `arranged`.
 Numba's cache on disk looks at this file alone: whoever changes `lanes` or `butterflies` must touch it.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numba
 
-from he.kernels import butterflies, lanes
+from he.kernels import butterflies
 from intnn.arrays import Array
 from intnn.kernels.emit import emitted
 
 CACHED = 2048  # residues of a block that stays in the first cache
+LOOSE = 1 << butterflies.LOOSE_BITS  # primes below have kernels of their own
+CHUNK = butterflies.CHUNK
 
-forward_4, lift_forward_4 = emitted(butterflies.forward_4), emitted(butterflies.lift_forward_4)
-forward_16, forward_32 = emitted(butterflies.forward_16), emitted(butterflies.forward_32)
-inverse_4, inverse_16, inverse_32 = (
-    emitted(kind) for kind in (butterflies.inverse_4, butterflies.inverse_16, butterflies.inverse_32)
+
+def _both(emit: Callable[..., None], **options: object) -> tuple[Any, Any]:
+    """For large primes, and for those below `LOOSE`."""
+    strict, loose = (emitted(partial(emit, loose=kind, **options)) for kind in (False, True))
+    return strict, loose
+
+
+forward_4, forward_4_loose = _both(butterflies.forward_4)
+lift_forward_4, lift_forward_4_loose = _both(butterflies.lift_forward_4)
+lift, lift_loose = _both(butterflies.lift)
+last_5, last_5_loose = _both(butterflies.forward_last, stages=5, finished=True)
+last_6, last_6_loose = _both(butterflies.forward_last, stages=6, finished=True)
+leave_5, leave_6 = (
+    emitted(partial(butterflies.forward_last, stages=stages, loose=True, finished=False)) for stages in (5, 6)
 )
-lift = emitted(lanes.lift)
-inverse_4_last, inverse_finish = emitted(butterflies.inverse_4_last), emitted(butterflies.inverse_finish)
+first_5, first_5_loose = _both(butterflies.inverse_first, stages=5)
+first_6, first_6_loose = _both(butterflies.inverse_first, stages=6)
+inverse_4, inverse_4_loose = _both(butterflies.inverse_4)
+inverse_4_last, inverse_4_last_loose = _both(butterflies.inverse_4_last)
+inverse_finish = emitted(butterflies.inverse_finish)
 
 
 @numba.njit(cache=True, nogil=True)
 def forward(x: Array, w: Array, quotients: Array, prime: int) -> None:
-    """Transform uint64 [N], in place; from below 4 p to below p."""
-    forward_from(x.ctypes.data, x.size, 1, w, quotients, prime)
+    """Transform uint64 [N], in place; from below 2**52 to below p."""
+    lift_forward(x, quotients[0], 0, w, quotients, prime, x, True)
 
 
 @numba.njit(cache=True, nogil=True)
-def lift_forward(x: Array, one: int, shift: int, w: Array, quotients: Array, prime: int, out: Array) -> None:
-    """The transform of x + shift, for any x < 2**52, to another array; ``one`` is the quotient of 1."""
+def lift_forward(
+    x: Array, one: int, shift: int, w: Array, quotients: Array, prime: int, out: Array, finished: bool
+) -> None:
+    """The transform of x + shift, for any x < 2**52, to another array or the same.
+
+    Args:
+        x: uint64 [N].
+        one: The quotient of 1.
+        shift: Below p.
+        w: Powers of the root, `arranged`.
+        quotients: Theirs.
+        prime: p.
+        out: uint64 [N], written.
+        finished: Residues are below p in the end. If not, and p is below `LOOSE`, the low 52 bits are below `LARGEST`
+            p, and those above may be anything.
+    """
     N, source, target = x.size, x.ctypes.data, out.ctypes.data
     if N <= CACHED:
         for j in range(0, 8 * N, 64):
-            lift((source + j, target + j, one, shift, prime))
-        forward_from(target, N, 1, w, quotients, prime)
+            if prime < LOOSE:
+                lift_loose((source + j, target + j, one, shift, prime))
+            else:
+                lift((source + j, target + j, one, shift, prime))
+        forward_from(target, N, 1, w, quotients, prime, finished)
         return
     stride = 2 * N  # a quarter, in bytes
-    for j in range(0, stride, 64):
-        lift_forward_4((
-            source + j, target + j, stride, w[1], quotients[1], w[2], quotients[2], w[3], quotients[3],
-            one, shift, prime,
-        ))  # fmt: skip
-    forward_from(target, N // 4, 4, w, quotients, prime)
+    w0, q0, w1, q1, w2, q2 = w[1], quotients[1], w[2], quotients[2], w[3], quotients[3]
+    if prime < LOOSE:
+        for j in range(0, stride, 64):
+            lift_forward_4_loose((source + j, target + j, stride, w0, q0, w1, q1, w2, q2, one, shift, prime))
+    else:
+        for j in range(0, stride, 64):
+            lift_forward_4((source + j, target + j, stride, w0, q0, w1, q1, w2, q2, one, shift, prime))
+    forward_from(target, N // 4, 4, w, quotients, prime, finished)
 
 
 @numba.njit(cache=True, nogil=True)
-def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int) -> None:
+def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int, finished: bool) -> None:
     """The stages that are left for so many blocks of a size."""
     while size > CACHED:
         forward_pass(address, 0, blocks, blocks, size, w, quotients, prime)
         size, blocks = size // 4, blocks * 4
+    powers, their_quotients = w.ctypes.data, quotients.ctypes.data
     for block in range(blocks):
         start = address + 8 * block * size
         inner, count = size, 1
-        while inner > 32:
+        while inner > CHUNK:
             forward_pass(start, block * count, count, blocks * count, inner, w, quotients, prime)
             inner, count = inner // 4, count * 4
-        for i in range(count):
-            k = (blocks + block) * count + i
-            if inner == 32:
-                forward_32((start + 256 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+        chunks = size // CHUNK
+        for i in range(chunks):
+            place, k = start + 8 * CHUNK * i, (blocks + block) * chunks + i
+            if prime >= LOOSE:
+                if inner == CHUNK:
+                    last_6((place, powers, their_quotients, k, prime))
+                else:
+                    last_5((place, powers, their_quotients, k, prime))
+            elif finished:
+                if inner == CHUNK:
+                    last_6_loose((place, powers, their_quotients, k, prime))
+                else:
+                    last_5_loose((place, powers, their_quotients, k, prime))
+            elif inner == CHUNK:
+                leave_6((place, powers, their_quotients, k, prime))
             else:
-                forward_16((start + 128 * i, w.ctypes.data, quotients.ctypes.data, k, prime))
+                leave_5((place, powers, their_quotients, k, prime))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -76,8 +127,12 @@ def forward_pass(
         w0, q0 = w[k], quotients[k]
         w1, q1, w2, q2 = w[2 * k], quotients[2 * k], w[2 * k + 1], quotients[2 * k + 1]
         start = address + 8 * i * size
-        for j in range(0, stride, 64):
-            forward_4((start + j, stride, w0, q0, w1, q1, w2, q2, prime))
+        if prime < LOOSE:
+            for j in range(0, stride, 64):
+                forward_4_loose((start + j, stride, w0, q0, w1, q1, w2, q2, prime))
+        else:
+            for j in range(0, stride, 64):
+                forward_4((start + j, stride, w0, q0, w1, q1, w2, q2, prime))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -86,21 +141,28 @@ def inverse(
 ) -> None:
     """The inverse transform of uint64 [N] plus a number, to another array or the same; from below 2 p to below p."""
     N, source, target = x.size, x.ctypes.data, out.ctypes.data
+    powers, their_quotients = w.ctypes.data, quotients.ctypes.data
     size, blocks = N, 1
     while size > CACHED:
         size, blocks = size // 4, blocks * 4
     inner = size
-    while inner > 32:
+    while inner > CHUNK:
         inner //= 4
+    chunks = size // CHUNK
     for block in range(blocks):
-        start, count, reached = 8 * block * size, size // inner, inner
-        for i in range(count):
-            k = (blocks + block) * count + i
-            place = start + 8 * inner * i
-            if inner == 32:
-                inverse_32((source + place, target + place, w.ctypes.data, quotients.ctypes.data, k, prime))
+        start = 8 * block * size
+        for i in range(chunks):
+            place, k = start + 8 * CHUNK * i, (blocks + block) * chunks + i
+            if inner == CHUNK:
+                if prime < LOOSE:
+                    first_6_loose((source + place, target + place, powers, their_quotients, k, prime))
+                else:
+                    first_6((source + place, target + place, powers, their_quotients, k, prime))
+            elif prime < LOOSE:
+                first_5_loose((source + place, target + place, powers, their_quotients, k, prime))
             else:
-                inverse_16((source + place, target + place, w.ctypes.data, quotients.ctypes.data, k, prime))
+                first_5((source + place, target + place, powers, their_quotients, k, prime))
+        reached, count = inner, size // inner
         while reached < size:
             reached, count = reached * 4, count // 4
             inverse_pass(target + start, block * count, count, blocks * count, reached, w, quotients, prime)
@@ -112,11 +174,13 @@ def inverse(
         size, blocks = size * 4, blocks // 4
         inverse_pass(target, 0, blocks, blocks, size, w, quotients, prime)
     stride = 2 * N
-    for j in range(0, stride, 64):
-        inverse_4_last((
-            target + j, stride, w[2], quotients[2], w[3], quotients[3], w[1], quotients[1],
-            degree, degree_quotient, added, prime,
-        ))  # fmt: skip
+    w1, q1, w2, q2, w0, q0 = w[2], quotients[2], w[3], quotients[3], w[1], quotients[1]
+    if prime < LOOSE:
+        for j in range(0, stride, 64):
+            inverse_4_last_loose((target + j, stride, w1, q1, w2, q2, w0, q0, degree, degree_quotient, added, prime))
+    else:
+        for j in range(0, stride, 64):
+            inverse_4_last((target + j, stride, w1, q1, w2, q2, w0, q0, degree, degree_quotient, added, prime))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -130,5 +194,9 @@ def inverse_pass(
         w0, q0 = w[k], quotients[k]
         w1, q1, w2, q2 = w[2 * k], quotients[2 * k], w[2 * k + 1], quotients[2 * k + 1]
         start = address + 8 * i * size
-        for j in range(0, stride, 64):
-            inverse_4((start + j, stride, w1, q1, w2, q2, w0, q0, prime))
+        if prime < LOOSE:
+            for j in range(0, stride, 64):
+                inverse_4_loose((start + j, stride, w1, q1, w2, q2, w0, q0, prime))
+        else:
+            for j in range(0, stride, 64):
+                inverse_4((start + j, stride, w1, q1, w2, q2, w0, q0, prime))

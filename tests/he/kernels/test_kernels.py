@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.encoding import automorphism
+from he.encoding import automorphism, turning
 from he.engines.threads import Workers
 from he.kernels import evaluate, reference
 from he.kernels.chain import chain
@@ -17,7 +17,7 @@ from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_
 from he.kernels.roots import bit_reversal, least_root, quotient, roots
 from he.primes import ntt_primes
 
-SIZES = st.sampled_from([16, 32, 64])
+SIZES = st.sampled_from([64, 128])
 BITS = st.lists(st.integers(20, 50), min_size=2, max_size=5)
 
 
@@ -56,7 +56,7 @@ def equals(table, rows, x, primes):
 
 
 @settings(max_examples=60)
-@given(st.sampled_from([16, 32, 64, 128]), st.integers(20, 50), st.integers(0, 2**32))
+@given(st.sampled_from([64, 128, 256, 512]), st.integers(20, 50), st.integers(0, 2**32))
 def test_transforms_are_values_at_odd_powers_of_the_root(N, bits, seed):
     try:
         (prime,) = primes_of(N, [bits])
@@ -73,11 +73,13 @@ def test_transforms_are_values_at_odd_powers_of_the_root(N, bits, seed):
     assert reference.inverse(reference.forward(x.tolist(), prime), prime) == x.tolist()
 
 
+@pytest.mark.parametrize("bits", [46, 50])
 @pytest.mark.parametrize("N", [2048, 4096, 8192, 16384, 32768])
-def test_large_transforms_have_single_values_right_and_invert(N):
-    (prime,) = primes_of(N, [50])
+def test_large_transforms_have_single_values_right_and_invert(N, bits):
+    (prime,) = primes_of(N, [bits])
     table, rng = chain(N, (prime,)), np.random.default_rng(N)
     x = rng.integers(0, prime, N, dtype=np.uint64)
+    x[: N // 2] = prime - 1
     y = x.copy()
     evaluate.forward(table.arrays, y, 0)
     psi, order = int(roots(N, prime).forward[bit_reversal(N)[1]]), bit_reversal(N)
@@ -196,7 +198,7 @@ def test_constants_are_added_to_both_halves_of_rows(case):
 
 
 def test_as_many_of_the_largest_products_as_are_added_before_reduction():
-    N, primes = 16, primes_of(16, [50, 50])
+    N, primes = 64, primes_of(64, [50, 50])
     table, terms = chain(N, primes), evaluate.MAX_TERMS
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
     addresses, factors = np.full(terms, largest.ctypes.data), Factors(np.array([largest] * terms), primes)
@@ -247,16 +249,51 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
         assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
 
 
-@given(SIZES, st.integers(0, 63), st.integers(0, 2**32))
-def test_automorphisms_permute_values(N, half, seed):
+@settings(max_examples=30)
+@given(chains(), st.integers(0, 127))
+def test_a_rotation_is_a_key_switch_and_an_addition_turned(case, half):
+    table, rng = case
+    N, primes = table.N, table.primes
+    level, special, element = len(primes) - 1, primes[-1], 2 * half + 1
+    q = prod(primes[:-1])
+    added, x = (polynomial(rng, N, q) for _ in range(2))
+    rows, x_rows = (residues(table, p, primes[:-1]) for p in (added, x))
+    key = rng.integers(0, np.array(primes)[:, None], (level, 2, level + 1, N)).astype(np.uint64)
+    factors, raised = Factors(key, primes), np.empty((level, N), np.uint64)
+    for i in range(level):
+        evaluate.raise_digit(table.arrays, x_rows[i], i, raised[i])
+    switched, result = np.empty((2, 2, level + 1, N), np.uint64)
+    turn = turning(N, element)
+    for j in range(level + 1):
+        evaluate.switch_modulo(table.arrays, x_rows, raised, factors.addresses, j, *switched[:, j])
+        evaluate.switch_turned(table.arrays, x_rows, raised, factors.addresses, j, level, rows, turn, *result[:, j])
+    first, second = (coefficients(table, rows) for rows in switched)
+    total = [a + special * b for a, b in zip(composed(first, primes), added, strict=True)]
+    assert equals(table, result[0], reference.turned(total, element), primes)
+    assert equals(table, result[1], reference.turned(composed(second, primes), element), primes)
+
+
+def composed(rows, primes):
+    """The integers modulo all primes with these residues."""
+    q = prod(primes)
+    hats = [q // p * pow(q // p, -1, p) for p in primes]
+    return [sum(int(r) * hat for r, hat in zip(column, hats, strict=True)) % q for column in rows.T]
+
+
+@given(SIZES, st.integers(0, 127))
+def test_turning_is_the_automorphism_by_vectors(N, half):
     element = (2 * half + 1) % (2 * N)
-    (prime,) = primes_of(N, [40])
-    table, rng = chain(N, (prime,)), np.random.default_rng(seed)
-    x = polynomial(rng, N, prime)
-    rows = residues(table, x, [prime])
-    out = np.empty((1, 1, N), np.uint64)
-    evaluate.permute(rows[None], automorphism(N, element), out)
-    assert equals(table, out[0], reference.turned(x, element), [prime])
+    (places, orders), x = turning(N, element), np.arange(N)
+    turned = np.empty(N, np.int64)
+    for source, place in zip(x.reshape(-1, 8), places, strict=True):
+        turned[place // 64 * 8 :][:8] = source[orders[place % 64]]
+    assert np.array_equal(turned, automorphism(N, element))
+    # ... which lists where the values of a(X**element) lie among those of a.
+    prime = primes_of(N, [30])[0]
+    a = polynomial(np.random.default_rng(half), N, prime)
+    assert (
+        reference.forward(reference.turned(a, element), prime) == np.array(reference.forward(a, prime))[turned].tolist()
+    )
 
 
 @given(chains())
