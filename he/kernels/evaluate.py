@@ -153,10 +153,10 @@ def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, inverse = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
     if p < NARROW:
-        for k in range(0, 8 * N, 64):
+        for k in range(0, 8 * N, 128):
             dot_narrow_yz((x, y, z, k, level, first + k, second + k, p, inverse))
     else:
-        for k in range(0, 8 * N, 64):
+        for k in range(0, 8 * N, 128):
             dot_pair((x, y, z, k, level, first + k, second + k, p, inverse))
 
 
@@ -217,17 +217,16 @@ def turned_products(
     level, N = digits.shape
     lists, (places, orders) = key_addresses(digits, key, prime), turn
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    c, by = added[prime if prime < level else 0].ctypes.data, orders.ctypes.data
-    w, quotient = tables[10][special, prime, 0], tables[10][special, prime, 1]  # 0 for the special prime itself
-    first, second, p, inverse = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
+    c, to, by = added[prime if prime < level else 0].ctypes.data, places.ctypes.data, orders.ctypes.data
+    w = tables[10][special, prime, 0]  # 0 for the special prime itself
+    r, r_quotient, p, inverse = tables[7][prime, 0], tables[7][prime, 1], tables[0][prime], tables[6][prime]
+    first, second = out_0.ctypes.data, out_1.ctypes.data
     if p < NARROW:
-        for k in range(0, 8 * N, 64):
-            to = places[k // 64]
-            turned_narrow((x, y, z, k, level, c + k, w, quotient, to, by, first, second, p, inverse))
+        for k in range(0, 8 * N, 128):
+            turned_narrow((x, y, z, k, level, c, w, r, r_quotient, to, by, first, second, p, inverse))
     else:
-        for k in range(0, 8 * N, 64):
-            to = places[k // 64]
-            turned((x, y, z, k, level, c + k, w, quotient, to, by, first, second, p, inverse))
+        for k in range(0, 8 * N, 128):
+            turned((x, y, z, k, level, c, w, r, r_quotient, to, by, first, second, p, inverse))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -292,7 +291,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
                     lists[1, i] = ciphertexts[i] + 8 * N * j
                     lists[2, i] = ciphertexts[i] + 8 * N * (rows + j)
                 low, high = out[0, j].ctypes.data, out[1, j].ctypes.data
-                for k in range(0, 8 * N, 64):
+                for k in range(0, 8 * N, 128):
                     if p < NARROW:
                         dot_narrow_x((x, y, z, k, count, low + k, high + k, p, inverse))
                     else:

@@ -185,11 +185,12 @@ def dot_pair(
 ) -> None:
     """Store the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`.
 
-    ``narrow`` names those with words of 32 bits: none, "x" or "yz".
+    Two vectors at once. ``narrow`` names what has words of 32 bits: nothing, "x" or "yz".
     """
     p, inverse = splats(b, prime, inverse)
-    for total, place in zip(_two_dots(b, x, y, z, offset, count, p, inverse, narrow), (out_y, out_z), strict=True):
-        store(b, total, place)
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, count, narrow)):
+        for (low, high), row in zip(sums, (out_y, out_z), strict=True):
+            store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
 
 
 def turned_dot_pair(
@@ -201,8 +202,9 @@ def turned_dot_pair(
     count: Value,
     added: Value,
     w: Value,
-    quotient: Value,
-    turn: Value,
+    r: Value,
+    r_quotient: Value,
+    places: Value,
     orders: Value,
     out_y: Value,
     out_z: Value,
@@ -211,18 +213,40 @@ def turned_dot_pair(
     *,
     narrow: str = "",
 ) -> None:
-    """`dot_pair`, plus ``added`` w to the first; each vector is put in its place behind the start of a row, in order.
+    """`dot_pair`, plus ``added`` w to the first, turned: vectors are put elsewhere in a row, and their lanes in order.
 
-    ``turn`` is that place, a multiple of 64 bytes, plus the number of one of eight ``orders``, each a vector.
+    For each, ``places`` has that place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is 2**52
+    modulo p.
     """
-    p, inverse, w, quotient = splats(b, prime, inverse, w, quotient)
-    first, second = _two_dots(b, x, y, z, offset, count, p, inverse, narrow)
-    multiple = below(b, times(b, load(b, WORDS, added), w, quotient, p), p)
-    first = below(b, b.add(first, multiple), p)
-    order = load(b, WORDS, b.add(orders, b.shl(b.and_(turn, I64(7)), I64(6))))
-    place = b.and_(turn, I64(-64))
-    for total, row in ((first, out_y), (second, out_z)):
-        store(b, ordered(b, total, order), b.add(row, place))
+    p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
+    factor = times(b, w, r, r_quotient, p)
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, count, narrow)):
+        addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
+        sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
+        turn = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
+        order = load(b, WORDS, b.add(orders, b.shl(b.and_(turn, I64(7)), I64(6))))
+        for (low, high), row in zip(sums, (out_y, out_z), strict=True):
+            place = b.add(row, b.and_(turn, I64(-64)))
+            store(b, ordered(b, reduced(b, low, high, p, inverse), order), place)
+
+
+def _two_dots(
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, count: Value, narrow: str
+) -> list[list[tuple[Value, Value]]]:
+    """For two vectors, the low and high halves of both sums."""
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        following: list[Value] = []
+        for k in range(2):
+            left = _listed(b, x, i, offset, narrow == "x", k)
+            for table in (y, z):
+                right = _listed(b, table, i, offset, narrow == "yz", k)
+                low, high = sums[len(following) : len(following) + 2]
+                following += [madd(b, "l", low, left, right), madd(b, "h", high, left, right)]
+        return following
+
+    sums = _loop(b, count, 8, body)
+    return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
 
 
 def ordered(b: Builder, x: Value, order: Value) -> Value:
@@ -236,35 +260,12 @@ def ordered(b: Builder, x: Value, order: Value) -> Value:
     return result
 
 
-def _two_dots(
-    b: Builder,
-    x: Value,
-    y: Value,
-    z: Value,
-    offset: Value,
-    count: Value,
-    p: Value,
-    inverse: Value,
-    narrow: str,
-) -> tuple[Value, Value]:
-    def body(i: Value, sums: list[Value]) -> list[Value]:
-        left = _listed(b, x, i, offset, narrow == "x")
-        first, second = (_listed(b, table, i, offset, narrow == "yz") for table in (y, z))
-        return [
-            madd(b, part, total, left, right)
-            for total, part, right in zip(sums, "lhlh", (first, first, second, second), strict=True)
-        ]
-
-    low_y, high_y, low_z, high_z = _loop(b, count, 4, body)
-    return reduced(b, low_y, high_y, p, inverse), reduced(b, low_z, high_z, p, inverse)
-
-
-def _listed(b: Builder, addresses: Value, i: Value, offset: Value, narrow: bool = False) -> Value:
-    """Eight words at the i-th address of a list, and so many bytes behind it."""
+def _listed(b: Builder, addresses: Value, i: Value, offset: Value, narrow: bool = False, k: int = 0) -> Value:
+    """The k-th eight words at the i-th address of a list and so many bytes behind it."""
     address = load(b, I64, b.add(addresses, b.shl(i, I64(3))))
     if not narrow:
-        return load(b, WORDS, b.add(address, offset))
-    return b.zext(load(b, HALF_WORDS, b.add(address, b.lshr(offset, I64(1)))), WORDS)
+        return load(b, WORDS, b.add(address, offset), BYTES * k)
+    return b.zext(load(b, HALF_WORDS, b.add(address, b.lshr(offset, I64(1))), BYTES // 2 * k), WORDS)
 
 
 def combine(
