@@ -20,14 +20,17 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 scale_loose_difference = emitted(partial(lanes.scale_difference, loose=LARGEST))
-dot, dot_pair, combine = emitted(lanes.dot), emitted(lanes.dot_pair), emitted(lanes.combine)
-dot_narrow = emitted(partial(lanes.dot, narrow=True))
-dot_narrow_x, dot_narrow_yz = (emitted(partial(lanes.dot_pair, narrow=names)) for names in ("x", "yz"))
-turned, turned_narrow = (emitted(partial(lanes.turned_dot_pair, narrow=names)) for names in ("", "yz"))
+combine = emitted(lanes.combine)
+add_products, add_narrow_products = (emitted(partial(lanes.add_products, narrow=narrow)) for narrow in (False, True))
+finish_products = emitted(lanes.finish_products)
+dot_pair, narrow_dot_pair = (emitted(partial(lanes.dot_pair, narrow=narrow)) for narrow in (False, True))
+turned, turned_narrow = (emitted(partial(lanes.turned_dot_pair, narrow=narrow)) for narrow in (False, True))
 tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
 add_multiple = emitted(lanes.add_multiple)
 MAX_LOOSE = 12  # products with loose residues below a loose prime, for the sum to be as small as `dot_pair` wants it
 MAX_TERMS = 28  # products that are added before they are reduced
+TILE = 4096  # bytes of a row whose sums of products stay in the first cache
+FEW = 4  # products that are added to them at once: no more rows than the processor fetches ahead
 PANEL = 512  # bytes of every ciphertext that one pass of a matrix product reads: of hundreds, they fit the second cache
 LOOSE = transform.LOOSE
 forward_one, inverse_one, lift_forward = transform.forward, transform.inverse, transform.lift_forward
@@ -154,7 +157,7 @@ def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0
     first, second, p, inverse = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
     if p < NARROW:
         for k in range(0, 8 * N, 128):
-            dot_narrow_yz((x, y, z, k, level, first + k, second + k, p, inverse))
+            narrow_dot_pair((x, y, z, k, level, first + k, second + k, p, inverse))
     else:
         for k in range(0, 8 * N, 128):
             dot_pair((x, y, z, k, level, first + k, second + k, p, inverse))
@@ -266,36 +269,48 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
         out: uint64 [components, rows, N], written.
     """
     components, rows, N = out.shape
-    lists = np.empty((3, MAX_TERMS), np.int64)
-    x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    paired = 2 if components > 1 else 0  # in the first round, two at once: what they are multiplied with is read once
-    out[paired:] = 0
+    lists, spare = np.empty((3, MAX_TERMS), np.int64), np.empty(N if components % 2 else 0, np.uint64)
     for first in range(0, len(ciphertexts), MAX_TERMS):
         count = min(MAX_TERMS, len(ciphertexts) - first)
         for j in range(rows):
             prime = j if j < rows - 1 else last
-            p, inverse = tables[0][prime], tables[6][prime]
-            for i in range(count):
-                lists[0, i] = plaintexts[first + i, j]
-            for c in range(0 if first else paired, components):
+            for c in range(0, components, 2):  # two at once: what they are multiplied with is read once
+                other = min(c + 1, components - 1)
                 for i in range(count):
+                    lists[0, i] = plaintexts[first + i, j]
                     lists[1, i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
-                total = out[c, j].ctypes.data
-                for k in range(0, 8 * N, 64):
-                    if p < NARROW:
-                        dot_narrow((y, x, k, count, total + k, p, inverse))
-                    else:
-                        dot((y, x, k, count, total + k, p, inverse))
-            if paired and first == 0:
-                for i in range(count):
-                    lists[1, i] = ciphertexts[i] + 8 * N * j
-                    lists[2, i] = ciphertexts[i] + 8 * N * (rows + j)
-                low, high = out[0, j].ctypes.data, out[1, j].ctypes.data
-                for k in range(0, 8 * N, 128):
-                    if p < NARROW:
-                        dot_narrow_x((x, y, z, k, count, low + k, high + k, p, inverse))
-                    else:
-                        dot_pair((x, y, z, k, count, low + k, high + k, p, inverse))
+                    lists[2, i] = ciphertexts[first + i] + 8 * N * (other * rows + j)
+                second = out[other, j] if other > c else spare
+                row_products(tables, lists[:, :count], prime, first == 0, out[c, j], second)
+
+
+@numba.njit(cache=True, nogil=True)
+def row_products(tables: Tables, lists: IntArray, prime: int, start: bool, out_0: Array, out_1: Array) -> None:
+    """Add sums of products modulo one prime to two rows, 0 at the start.
+
+    Args:
+        tables: `Chain.arrays`.
+        lists: Addresses [3, terms] of what both rows are multiplied with, and of their terms.
+        prime: Which.
+        start: Whether the rows hold nothing yet.
+        out_0: uint64 [N].
+        out_1: The same.
+    """
+    count, end, p, inverse = lists.shape[1], 8 * out_0.size, tables[0][prime], tables[6][prime]
+    x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
+    scratch = np.empty(TILE // 2, np.uint64)  # four words for every one of a row
+    sums, first, second = scratch.ctypes.data, out_0.ctypes.data, out_1.ctypes.data
+    for tile in range(0, end, TILE):
+        size = min(TILE, end - tile)
+        for i in range(0, 8 * count, 8 * FEW):
+            few = min(FEW, count - i // 8)
+            for k in range(0, size, 64):
+                if p < NARROW:
+                    add_narrow_products((x + i, y + i, z + i, tile + k, few, sums + 4 * k, i == 0))
+                else:
+                    add_products((x + i, y + i, z + i, tile + k, few, sums + 4 * k, i == 0))
+        for k in range(0, size, 64):
+            finish_products((sums + 4 * k, first + tile + k, second + tile + k, start, p, inverse))
 
 
 @numba.njit(cache=True, nogil=True)

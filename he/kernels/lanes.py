@@ -142,33 +142,6 @@ def tensor(
         store(b, value, b.add(out, b.mul(out_component, I64(i))))
 
 
-def dot(
-    b: Builder,
-    x: Value,
-    y: Value,
-    offset: Value,
-    count: Value,
-    out: Value,
-    prime: Value,
-    inverse: Value,
-    *,
-    narrow: bool = False,
-) -> None:
-    """Add the sum of at most 28 products x_i y_i / 2**52 modulo p to what ``out`` holds.
-
-    x and y are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: y's, if narrow.
-    """
-    p, inverse = splats(b, prime, inverse)
-
-    def body(i: Value, sums: list[Value]) -> list[Value]:
-        left, right = _listed(b, x, i, offset), _listed(b, y, i, offset, narrow)
-        return [madd(b, "l", sums[0], left, right), madd(b, "h", sums[1], left, right)]
-
-    low, high = _loop(b, count, 2, body)
-    total = b.add(reduced(b, low, high, p, inverse), load(b, WORDS, out))
-    store(b, below(b, total, p), out)
-
-
 def dot_pair(
     b: Builder,
     x: Value,
@@ -181,16 +154,45 @@ def dot_pair(
     prime: Value,
     inverse: Value,
     *,
-    narrow: str = "",
+    narrow: bool,
 ) -> None:
-    """Store the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p; operands as for `dot`.
+    """Store two vectors of the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p.
 
-    Two vectors at once. ``narrow`` names what has words of 32 bits: nothing, "x" or "yz".
+    x, y and z are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: y's and z's, if
+    narrow.
     """
     p, inverse = splats(b, prime, inverse)
     for k, sums in enumerate(_two_dots(b, x, y, z, offset, count, narrow)):
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
             store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
+
+
+def add_products(
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, count: Value, sums: Value, start: Value, *, narrow: bool
+) -> None:
+    """Add products x_i y_i and x_i z_i to four vectors: the low and high halves of both sums, 0 at the start.
+
+    x, y and z are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: x's, if narrow.
+    """
+    before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(4)]
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        left, right = _listed(b, x, i, offset, narrow), [_listed(b, table, i, offset) for table in (y, z)]
+        return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
+
+    for i, total in enumerate(_loop(b, count, before, body)):
+        store(b, total, sums, BYTES * i)
+
+
+def finish_products(
+    b: Builder, sums: Value, out_y: Value, out_z: Value, start: Value, prime: Value, inverse: Value
+) -> None:
+    """Add sums of at most 28 products, divided by 2**52 modulo p, to what two places hold: 0 at the start."""
+    p, inverse = splats(b, prime, inverse)
+    for i, out in enumerate((out_y, out_z)):
+        low, high = (load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2))
+        before = b.select(start, words(0), load(b, WORDS, out))
+        store(b, below(b, b.add(reduced(b, low, high, p, inverse), before), p), out)
 
 
 def turned_dot_pair(
@@ -211,7 +213,7 @@ def turned_dot_pair(
     prime: Value,
     inverse: Value,
     *,
-    narrow: str = "",
+    narrow: bool,
 ) -> None:
     """`dot_pair`, plus ``added`` w to the first, turned: vectors are put elsewhere in a row, and their lanes in order.
 
@@ -231,21 +233,21 @@ def turned_dot_pair(
 
 
 def _two_dots(
-    b: Builder, x: Value, y: Value, z: Value, offset: Value, count: Value, narrow: str
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, count: Value, narrow: bool
 ) -> list[list[tuple[Value, Value]]]:
     """For two vectors, the low and high halves of both sums."""
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         following: list[Value] = []
         for k in range(2):
-            left = _listed(b, x, i, offset, narrow == "x", k)
+            left = _listed(b, x, i, offset, k=k)
             for table in (y, z):
-                right = _listed(b, table, i, offset, narrow == "yz", k)
+                right = _listed(b, table, i, offset, narrow, k)
                 low, high = sums[len(following) : len(following) + 2]
                 following += [madd(b, "l", low, left, right), madd(b, "h", high, left, right)]
         return following
 
-    sums = _loop(b, count, 8, body)
+    sums = _loop(b, count, [words(0)] * 8, body)
     return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
 
 
@@ -281,7 +283,7 @@ def combine(
         factor, quotient = (splat(b, load(b, I64, b.add(table, place)), LANES) for table in (w, quotients))
         return [below(b, b.add(sums[0], times(b, value, factor, quotient, p)), two)]
 
-    (total,) = _loop(b, count, 1, body)
+    (total,) = _loop(b, count, [words(0)], body)
     store(b, below(b, total, p), out)
 
 
@@ -306,7 +308,7 @@ def matrix_tile(
                 following += [madd(b, "l", low, value, weight), madd(b, "h", high, value, weight)]
         return following
 
-    sums = _loop(b, count, 2 * TILE_ROWS * TILE_VECTORS, body)
+    sums = _loop(b, count, [words(0)] * (2 * TILE_ROWS * TILE_VECTORS), body)
     for r in range(TILE_ROWS):
         place = b.add(out, b.mul(row, I64(r)))
         for k in range(TILE_VECTORS):
@@ -325,7 +327,7 @@ def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value
         return [b.fadd(sums[0], b.fmul(value, share))]
 
     half = ir.Constant(doubles, [0.5] * LANES)
-    (total,) = _loop(b, count, 1, body, half)
+    (total,) = _loop(b, count, [half], body)
     store(b, b.fptosi(total, WORDS), out)
 
 
@@ -349,26 +351,25 @@ def extend(
         factor = splat(b, load(b, I64, b.add(factors, b.shl(i, I64(3)))), LANES)
         return [madd(b, "l", sums[0], value, factor), madd(b, "h", sums[1], value, factor)]
 
-    low, high = _loop(b, count, 2, body)
+    low, high = _loop(b, count, [words(0)] * 2, body)
     v = load(b, WORDS, multiples)
     low, high = madd(b, "l", low, v, q), madd(b, "h", high, v, q)
     store(b, reduced(b, low, high, p, inverse), out)
 
 
 def _loop(
-    b: Builder, count: Value, sums: int, body: Callable[[Value, list[Value]], list[Value]], start: Value = None
+    b: Builder, count: Value, start: list[Value], body: Callable[[Value, list[Value]], list[Value]]
 ) -> list[Value]:
     """The results of ``body`` after ``count`` rounds, each fed with those of the round before."""
-    start = words(0) if start is None else start
     before = b.block
     head, inside, after = (b.append_basic_block(f"loop.{part}") for part in ("head", "inside", "after"))
     b.branch(head)
     b.position_at_end(head)
     i = b.phi(I64)
-    values = [b.phi(start.type) for _ in range(sums)]
+    values = [b.phi(value.type) for value in start]
     i.add_incoming(I64(0), before)
-    for value in values:
-        value.add_incoming(start, before)
+    for value, first in zip(values, start, strict=True):
+        value.add_incoming(first, before)
     b.cbranch(b.icmp_signed("<", i, count), inside, after)
     b.position_at_end(inside)
     following = body(i, values)
