@@ -12,7 +12,7 @@ from numba import cuda
 
 from he.encoding import automorphism
 from he.engines.threads import Workers
-from he.kernels import cuda_evaluate, cuda_product, cuda_transform, evaluate, product
+from he.kernels import cuda_evaluate, cuda_product, cuda_transform, evaluate, product, switching
 from he.kernels.chain import Chain, chain
 from he.kernels.factors import Factors
 from he.params import PLAIN_MODULUS
@@ -126,10 +126,13 @@ def _switched(o: Operands, key: np.ndarray, level: int) -> bool:
     cuda_evaluate.decompose(o.tables, cuda.to_device(x), 2, o.special, digits)
     cuda_evaluate.switch_key(o.tables, digits, cuda.to_device(key), o.special, sums, out)
     expected = np.empty(out.shape, np.uint64), np.empty(digits.shape, np.uint64)
-    factors = Factors(key, o.primes)
+    factors, raised, arrays = Factors(key, o.primes), np.empty(x[0, 2].shape, np.uint64), o.chain.arrays
+    products = np.empty((2, level + 1, o.N), np.uint64)
     for n in range(o.count):
-        evaluate.decompose(o.chain.arrays, x[n, 2], o.special, expected[1][n])
-        evaluate.switch_key(o.chain.arrays, expected[1][n], factors.addresses, o.special, expected[0][n])
+        switching.raise_rows(arrays, x[n, 2], raised, 0, level)
+        switching.decompose(arrays, x[n, 2], raised, o.special, True, expected[1][n], 0, level + 1)
+        switching.switch(arrays, x[n, 2], raised, factors.addresses, o.special, products, 0, level + 1)
+        switching.divide(arrays, products, o.special, expected[0][n], 0, 2)
     return all(np.array_equal(y.copy_to_host(), z) for y, z in zip((out, digits), expected, strict=True))
 
 
@@ -143,7 +146,7 @@ def _divided(o: Operands, rows: int) -> bool:
     out, expected = device(o.count, rows - 1, o.N), np.empty((o.count, rows - 1, o.N), np.uint64)
     cuda_evaluate.divide(o.tables, cuda.to_device(x), rows - 1, out)
     for n in range(o.count):
-        evaluate.divide(o.chain.arrays, x[n], rows - 1, expected[n])
+        switching.divide(o.chain.arrays, x[n : n + 1], rows - 1, expected[n : n + 1], 0, 1)
     return np.array_equal(out.copy_to_host(), expected)
 
 
@@ -198,14 +201,15 @@ def works(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Calla
         cuda_evaluate.switch_key(tables, digits, device_key, o.special, sums, out)
         cuda_evaluate.add(tables, product, out, out)
 
-    shapes, factors = ((3, level, N), (level + 1, level, N), (2, level, N)), Factors(key, o.primes)
-    host_product, host_digits, host_out = (np.empty(shape, np.uint64) for shape in shapes)
+    shapes, factors = ((3, level, N), (level, N), (2, level + 1, N), (2, level, N)), Factors(key, o.primes)
+    host_product, raised, host_sums, host_out = (np.empty(shape, np.uint64) for shape in shapes)
 
     def cpu_product() -> None:
         for ciphertext in host:
             evaluate.multiply(arrays, ciphertext, ciphertext, 0, host_product)
-            evaluate.decompose(arrays, host_product[2], o.special, host_digits)
-            evaluate.switch_key(arrays, host_digits, factors.addresses, o.special, host_out)
+            switching.raise_rows(arrays, host_product[2], raised, 0, level)
+            switching.switch(arrays, host_product[2], raised, factors.addresses, o.special, host_sums, 0, level + 1)
+            switching.divide(arrays, host_sums, o.special, host_out, 0, 2)
             evaluate.add_rows(arrays, host_product[:2], host_out, host_out.shape[1] - 1, host_out)
 
     yield f"multiply, relinearise, {about}", gpu_product, cpu_product

@@ -13,8 +13,10 @@ import numpy as np
 
 from he.circuit import Circuit
 from he.encoding import automorphism, encode_approximate, encode_exact, turning
+from he.engines.buffers import Buffers
 from he.engines.threads import Workers
 from he.kernels import evaluate as kernels
+from he.kernels import switching
 from he.kernels.chain import Chain, chain
 from he.kernels.factors import Factors
 from he.kernels.product import auxiliary_primes, scaled_product, scaling
@@ -87,13 +89,19 @@ class Residues(Algebra[Value]):
         self._imaginary = [pow(least_root(self._N, p), self._N // 2, p) for p in self._primes]  # X**(N / 2)
         self._both_parts = circuit.interface.both_parts
         self._inputs: Sequence[Callable[[], np.ndarray]] = ()
-        self._all = Workers(1).all
+        self._empty = Buffers().empty
+        self._all, self._share = Workers(1).all, Workers(1).share
 
     def on(self, inputs: Sequence[Callable[[], np.ndarray]], workers: Workers) -> Residues:
         """The same algebra, reading these residues when it comes to them, and sharing its work."""
         bound = copy(self)
-        bound._inputs, bound._all = inputs, workers.all
+        bound._inputs, bound._all, bound._share = inputs, workers.all, workers.share
         return bound
+
+    def _copied(self, x: np.ndarray) -> np.ndarray:
+        result = self._empty(*x.shape)
+        result[:] = x
+        return result
 
     def _make_chain(self) -> Chain:
         return chain(self._N, self._circuit.parameters.primes)
@@ -149,9 +157,8 @@ class Residues(Algebra[Value]):
                 return a.residues
             with a.lock:  # in one piece: whoever holds it must not take up other tasks, which may want it too
                 if a.residues is None:
-                    residues = np.empty((2, a.level, self._N), np.uint64)
-                    for raised, out in zip(a.raised, residues, strict=True):
-                        kernels.divide(self._tables, raised, self._special, out)
+                    residues = self._empty(2, a.level, self._N)
+                    switching.divide(self._tables, a.raised, self._special, residues, 0, 2)
                     a.residues = residues
         return a.residues
 
@@ -188,13 +195,13 @@ class Residues(Algebra[Value]):
 
     def _sum(self, arrays: Sequence[np.ndarray], last: int) -> np.ndarray:
         first, *others = arrays
-        total = first.copy()
+        total = self._copied(first)
         for array in others:
             kernels.add_rows(self._tables, total, array, last, total)
         return total
 
     def add_plain(self, a: Value, plain: Plain) -> Value:
-        result = self.settled(a).copy()
+        result = self._copied(self.settled(a))
         kernels.add_rows(self._tables, result[:1], self._addends[plain][None], a.level - 1, result[:1])
         return Value(result)
 
@@ -212,7 +219,7 @@ class Residues(Algebra[Value]):
         return Value(None, total)
 
     def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], last: int) -> np.ndarray:
-        result = np.empty_like(ciphertexts[0])
+        result = self._empty(*ciphertexts[0].shape)
         rows = np.array([factor.addresses for factor in factors])
         kernels.plain_products(self._tables, _addresses(ciphertexts), rows, last, result)
         return result
@@ -224,7 +231,7 @@ class Residues(Algebra[Value]):
             for j, w in enumerate(self._integers(scalar, level, addend=False)):
                 weights[j, i] = w, quotient(w, self._primes[j])
         ciphertexts = self._of_one_size(values)
-        result = np.empty_like(ciphertexts[0])
+        result = self._empty(*ciphertexts[0].shape)
         kernels.scalar_products(self._tables, _addresses(ciphertexts), weights, result)
         kernels.add_constants(self._tables, result[0], self._constants(constant, level))
         return Value(result)
@@ -254,7 +261,7 @@ class Residues(Algebra[Value]):
         weights, level = self._matrices[matrix], values[0].level
         ciphertexts = [self.settled(value) for value in values]
         addresses = _addresses(ciphertexts)
-        rows = np.empty((4 * weights.shape[1], 2, level, self._N), np.uint64)
+        rows = self._empty(4 * weights.shape[1], 2, level, self._N)
         self._all(
             [
                 partial(kernels.matrix_products, self._tables, addresses, weights, component, prime, rows)
@@ -271,7 +278,7 @@ class Residues(Algebra[Value]):
         halves = np.empty((a.level, 2, 2), np.int64)
         for j, (i, p) in enumerate(zip(self._imaginary[: a.level], self._primes, strict=False)):
             halves[j] = [[w, quotient(w, p)] for w in (p - i, i)]
-        result, operands = np.empty((3, a.level, self._N), np.uint64), (self.settled(a), self.settled(conjugate))
+        result, operands = self._empty(3, a.level, self._N), (self.settled(a), self.settled(conjugate))
         for prime in range(a.level):
             kernels.square_parts(self._tables, *operands, halves, prime, result)
         return Value(result)
@@ -282,33 +289,23 @@ class Residues(Algebra[Value]):
     def relinearise(self, a: Value) -> Value:
         assert self._relin is not None
         residues = self.settled(a)
-        x, sums = residues[2], np.empty((2, a.level + 1, self._N), np.uint64)
-        coefficients, key = self._raised(x), self._relin.addresses
-        self._all(
-            [
-                partial(kernels.switch_modulo, self._tables, x, coefficients, key, prime, *sums[:, j])
-                for j, prime in enumerate(self._and_special(a.level))
-            ]
-        )
+        x, sums = residues[2], self._empty(2, a.level + 1, self._N)
+        raised, key = self._raised(x), self._relin.addresses
+        self._share(a.level + 1, partial(switching.switch, self._tables, x, raised, key, self._special, sums))
         result = self._divided(sums, self._special)
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return Value(result)
 
     def _raised(self, x: np.ndarray) -> np.ndarray:
-        """Every row's coefficients as the next kernels want them."""
-        coefficients = np.empty_like(x)
-        self._all([partial(kernels.raise_digit, self._tables, row, i, coefficients[i]) for i, row in enumerate(x)])
-        return coefficients
+        """See `switching.raise_rows`."""
+        raised = self._empty(*x.shape)
+        self._share(len(x), partial(switching.raise_rows, self._tables, x, raised))
+        return raised
 
-    def _and_special(self, level: int) -> list[int]:
-        """The primes of a level and the special one."""
-        return [*range(level), self._special]
-
-    def _divided(self, rows: np.ndarray, divisor: int) -> np.ndarray:
+    def _divided(self, x: np.ndarray, divisor: int) -> np.ndarray:
         """Polynomials [n, level + 1, N] by the prime of their last rows."""
-        result = np.empty((len(rows), rows.shape[1] - 1, self._N), np.uint64)
-        pairs = zip(rows, result, strict=True)
-        self._all([partial(kernels.divide, self._tables, x, divisor, out) for x, out in pairs])
+        result = self._empty(len(x), x.shape[1] - 1, self._N)
+        self._share(len(x), partial(switching.divide, self._tables, x, divisor, result))
         return result
 
     def rotate(self, a: Value, step: int) -> Value:
@@ -325,37 +322,21 @@ class Residues(Algebra[Value]):
         if a.residues is None:
             assert a.raised is not None
             a.residues = self._divided(a.raised, self._special)
-        x, level = a.residues[1], a.level
-        coefficients, digits = self._raised(x), np.empty((level + 1, level, self._N), np.uint64)
-        finished = level > kernels.MAX_LOOSE
-        self._all(
-            [
-                partial(kernels.digits_modulo, self._tables, x, coefficients, prime, digits[j], finished)
-                for j, prime in enumerate(self._and_special(level))
-            ]
-        )
+        x, level, finished = a.residues[1], a.level, a.level > switching.MAX_LOOSE
+        raised, digits = self._raised(x), self._empty(level + 1, level, self._N)
+        self._share(level + 1, partial(switching.decompose, self._tables, x, raised, self._special, finished, digits))
         a.digits = digits
 
     def _turned(self, a: Value, element: int) -> Value:
-        key, turn, (added, x) = self._galois[element].addresses, self._turns[element], self.settled(a)
-        result, primes = np.empty((2, a.level + 1, self._N), np.uint64), self._and_special(a.level)
+        x, key, turn = self.settled(a), self._galois[element].addresses, self._turns[element]
+        result = self._empty(2, a.level + 1, self._N)
         if a.turns == 1:  # nobody else will want its digits
-            coefficients = self._raised(x)
-            self._all(
-                [
-                    partial(
-                        kernels.switch_turned,
-                        *(self._tables, x, coefficients, key, prime, self._special, added, turn, *result[:, j]),
-                    )
-                    for j, prime in enumerate(primes)
-                ]
-            )
+            operands = x, self._raised(x[1]), key, self._special, turn, result
+            self._share(a.level + 1, partial(switching.rotate, self._tables, *operands))
         else:
             if a.digits is None:
                 self.decompose(a)
-            for j, prime in enumerate(primes):
-                digits, out = a.digits[j], result[:, j]  # type: ignore[index]
-                kernels.turned_products(self._tables, digits, key, prime, self._special, added, turn, *out)
+            switching.rotate_digits(self._tables, x, a.digits, key, self._special, turn, result)
         return Value(None, result)
 
 
@@ -383,7 +364,7 @@ class Approximate(Residues):
         return [integer % prime for prime in self._primes[:level]]
 
     def multiply(self, a: Value, b: Value) -> Value:
-        result = np.empty((3, a.level, self._N), np.uint64)
+        result = self._empty(3, a.level, self._N)
         kernels.multiply(self._tables, self.settled(a), self.settled(b), 0, result)
         return Value(result)
 
@@ -439,7 +420,7 @@ class Exact(Residues):
 
     def multiply(self, a: Value, b: Value) -> Value:
         constants = scaling(self._primes[: a.level], self._auxiliary[: a.level + 1], self._t)
-        result = np.empty((3, a.level, self._N), np.uint64)
+        result = self._empty(3, a.level, self._N)
         start = len(self._circuit.parameters.primes)
         operands = self.settled(a), self.settled(b)
         scaled_product(self._tables, constants.arrays, *operands, start, result, self._all)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 from he.operations import arguments
@@ -46,7 +48,7 @@ class Workers:
 
     def all(self, parts: Sequence[Task]) -> None:
         """Do all of them, in any order; then return, or raise what the first one that failed raised."""
-        if self.threads == 1:
+        if self.threads == 1 or len(parts) == 1:
             for part in parts:
                 part()
             return
@@ -60,24 +62,35 @@ class Workers:
                 failures.append(failure)
             with self._changed:
                 left -= 1
-                self._changed.notify_all()
+                if left == 0:
+                    self._changed.notify_all()
 
         with self._changed:
             # On the right, where tasks are taken: parts of what has begun come before what has not.
             self._tasks.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
-            self._changed.notify_all()
+            self._changed.notify(len(parts) - 1)
         self.until(lambda: left == 0)
         if failures:
             raise failures[0]
+
+    def share(self, count: int, work: Callable[[int, int], object]) -> None:
+        """Do ``work(first, stop)`` for parts of range(count), one for each thread."""
+        ends = [count * i // self.threads for i in range(self.threads + 1)]
+        self.all([partial(work, first, stop) for first, stop in pairwise(ends) if first < stop])
 
     def later(self, task: Task) -> None:
         """Leave a task, which must not fail, to whoever is free."""
         with self._changed:
             self._tasks.appendleft(task)
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """Let whoever waits see whether what it waits for is over."""
+        with self._changed:
             self._changed.notify_all()
 
     def until(self, is_over: Callable[[], bool]) -> None:
-        """Work until then; tasks make it true."""
+        """Work until then; whoever makes it true without being one of `all`'s parts must `wake` the others."""
         while True:
             with self._changed:
                 while not self._tasks and not is_over():
@@ -163,4 +176,4 @@ class _Run(Generic[V]):
         with self._lock:
             self._left -= 1
         if self._left == 0:
-            self._workers.later(lambda: None)  # wakes whoever waits for the end
+            self._workers.wake()

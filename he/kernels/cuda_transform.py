@@ -15,6 +15,7 @@ from numba import cuda, uint64
 
 from he.kernels.chain import Chain
 from he.kernels.cuda_words import below, times
+from he.kernels.roots import roots
 from intnn.kernels.cuda_intrinsics import SIMULATED
 
 DeviceArray = Any
@@ -59,16 +60,20 @@ def device_tables(chain: Chain) -> DeviceTables:
         (p, -pow(p, -1, 1 << 64) % (1 << 64), (1 << 64) // p, p // 2, *shifted(degree), *shifted(radix))
         for p, degree, radix in zip(chain.primes, chain.degree, chain.radix, strict=True)
     ]
-    roots, inverses = (
-        cuda.to_device(shifted(np.stack(pair, axis=-1)))
-        for pair in ((chain.forward, chain.forward_quotients), (chain.inverse, chain.inverse_quotients))
+    tables = [roots(chain.N, p) for p in chain.primes]
+    forward, inverse = (
+        cuda.to_device(shifted(np.array([np.stack(pair, axis=-1) for pair in pairs])))
+        for pairs in (
+            [(table.forward, table.forward_quotients) for table in tables],
+            [(table.inverse, table.inverse_quotients) for table in tables],
+        )
     )
     return DeviceTables(
         chain.N,
         chain.primes,
         cuda.to_device(np.array(constants, np.uint64)),
-        roots,
-        inverses,
+        forward,
+        inverse,
         cuda.to_device(shifted(chain.division)),
     )
 

@@ -11,7 +11,6 @@ import numba
 import numpy as np
 
 from he.kernels import lanes, transform
-from he.kernels.butterflies import LARGEST
 from he.kernels.factors import NARROW
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
@@ -19,21 +18,16 @@ from intnn.kernels.emit import emitted
 Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
-scale_loose_difference = emitted(partial(lanes.scale_difference, loose=LARGEST))
 combine = emitted(lanes.combine)
 add_products, add_narrow_products = (emitted(partial(lanes.add_products, narrow=narrow)) for narrow in (False, True))
 finish_products = emitted(lanes.finish_products)
-dot_pair, narrow_dot_pair = (emitted(partial(lanes.dot_pair, narrow=narrow)) for narrow in (False, True))
-turned, turned_narrow = (emitted(partial(lanes.turned_dot_pair, narrow=narrow)) for narrow in (False, True))
 tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
 add_multiple = emitted(lanes.add_multiple)
-MAX_LOOSE = 12  # products with loose residues below a loose prime, for the sum to be as small as `dot_pair` wants it
 MAX_TERMS = 28  # products that are added before they are reduced
 TILE = 4096  # bytes of a row whose sums of products stay in the first cache
 FEW = 4  # products that are added to them at once: no more rows than the processor fetches ahead
 PANEL = 512  # bytes of every ciphertext that one pass of a matrix product reads: of hundreds, they fit the second cache
-LOOSE = transform.LOOSE
-forward_one, inverse_one, lift_forward = transform.forward, transform.inverse, transform.lift_forward
+forward_one, inverse_one = transform.forward, transform.inverse
 
 
 @numba.njit(cache=True, nogil=True)
@@ -73,188 +67,6 @@ def add_raised(tables: Tables, x: Array, special: int, out: Array) -> None:
             source, target = x[c, j].ctypes.data, out[c, j].ctypes.data
             for k in range(0, 8 * x.shape[2], 64):
                 add_multiple((source + k, target + k, w, w_quotient, p))
-
-
-@numba.njit(cache=True, nogil=True)
-def decompose(tables: Tables, x: Array, special: int, digits: Array) -> None:
-    """The digits of one polynomial: its centred residues, each lifted to every prime and transformed.
-
-    Args:
-        tables: `Chain.arrays`.
-        x: uint64 [level, N].
-        special: Index of the special prime.
-        digits: uint64 [level + 1, level, N], written: by prime, the special one last, then by digit.
-    """
-    raised = np.empty_like(x)
-    for i in range(len(x)):
-        raise_digit(tables, x[i], i, raised[i])
-    for j in range(len(digits)):
-        digits_modulo(tables, x, raised, j if j < len(x) else special, digits[j], True)
-
-
-@numba.njit(cache=True, nogil=True)
-def raise_digit(tables: Tables, x: Array, prime: int, out: Array) -> None:
-    """The coefficients of one row, plus half of its prime: what `lift_centred` takes."""
-    p = tables[0][prime]
-    inverse_one(x, tables[3][prime], tables[4][prime], p, tables[5][prime, 0], tables[5][prime, 1], p // 2, out)
-
-
-@numba.njit(cache=True, nogil=True)
-def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Array, finished: bool) -> None:
-    """All digits modulo one prime, transformed: [level, N]; see `lift_forward`."""
-    for i in range(len(x)):
-        if i == prime:
-            out[i] = x[i]
-        else:
-            lift_centred(tables, raised[i], i, prime, out[i], finished)
-
-
-@numba.njit(cache=True, nogil=True)
-def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array, finished: bool) -> None:
-    """The centred value whose sum with p // 2 is x, modulo another prime, transformed; see `lift_forward`."""
-    p, shift = tables[0][target], tables[0][target] - tables[9][source, target, 2]
-    lift_forward(x, tables[8][target], shift, tables[1][target], tables[2][target], p, out, finished)
-
-
-@numba.njit(cache=True, nogil=True)
-def switch_key(tables: Tables, digits: Array, key: IntArray, special: int, out: Array) -> None:
-    """The digits' inner product with a key, divided by the special prime and rounded.
-
-    Args:
-        tables: `Chain.arrays`.
-        digits: uint64 [level + 1, level, N], see `decompose`.
-        key: int64 [at least level, 2, primes], of `Factors`.
-        special: Index of the special prime.
-        out: uint64 [2, level, N], written.
-    """
-    level, N = digits.shape[1], digits.shape[2]
-    sums = np.empty((2, level + 1, N), np.uint64)
-    for j in range(level + 1):
-        key_products(tables, digits[j], key, j if j < level else special, sums[0, j], sums[1, j])
-    for c in range(2):
-        divide(tables, sums[c], special, out[c])
-
-
-@numba.njit(cache=True, nogil=True)
-def switch_modulo(
-    tables: Tables, x: Array, raised: Array, key: IntArray, prime: int, out_0: Array, out_1: Array
-) -> None:
-    """`digits_modulo` and `key_products` in one, for digits that nobody needs again."""
-    digits = np.empty_like(x)
-    digits_modulo(tables, x, raised, prime, digits, len(x) > MAX_LOOSE)
-    key_products(tables, digits, key, prime, out_0, out_1)
-
-
-@numba.njit(cache=True, nogil=True)
-def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
-    """The digits' inner products with both halves of a key, modulo one prime.
-
-    Digits of a loose prime may be loose, if they are at most `MAX_LOOSE`.
-    """
-    level, N = digits.shape
-    lists = key_addresses(digits, key, prime)
-    x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    first, second, p, inverse = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
-    if p < NARROW:
-        for k in range(0, 8 * N, 128):
-            narrow_dot_pair((x, y, z, k, level, first + k, second + k, p, inverse))
-    else:
-        for k in range(0, 8 * N, 128):
-            dot_pair((x, y, z, k, level, first + k, second + k, p, inverse))
-
-
-@numba.njit(cache=True, nogil=True)
-def key_addresses(digits: Array, key: IntArray, prime: int) -> IntArray:
-    """Where the digits lie, and the halves of a key: int64 [3, level]."""
-    level = len(digits)
-    addresses = np.empty((3, level), np.int64)
-    for i in range(level):
-        addresses[0, i], addresses[1, i], addresses[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
-    return addresses
-
-
-@numba.njit(cache=True, nogil=True)
-def switch_turned(
-    tables: Tables,
-    x: Array,
-    raised: Array,
-    key: IntArray,
-    prime: int,
-    special: int,
-    added: Array,
-    turn: Tables,
-    out_0: Array,
-    out_1: Array,
-) -> None:
-    """`digits_modulo` and `turned_products` in one, for digits that nobody needs again."""
-    digits = np.empty_like(x)
-    digits_modulo(tables, x, raised, prime, digits, len(x) > MAX_LOOSE)
-    turned_products(tables, digits, key, prime, special, added, turn, out_0, out_1)
-
-
-@numba.njit(cache=True, nogil=True)
-def turned_products(
-    tables: Tables,
-    digits: Array,
-    key: IntArray,
-    prime: int,
-    special: int,
-    added: Array,
-    turn: Tables,
-    out_0: Array,
-    out_1: Array,
-) -> None:
-    """A rotation modulo one prime, raised: `key_products` and, times the special prime, what is added; then turned.
-
-    Args:
-        tables: `Chain.arrays`.
-        digits: As for `key_products`, [level, N].
-        key: int64 [at least level, 2, primes], of `Factors`, turned back.
-        prime: Which.
-        special: Index of the special prime.
-        added: uint64 [level, N].
-        turn: See `he.encoding.turning`.
-        out_0: uint64 [N], written.
-        out_1: The same.
-    """
-    level, N = digits.shape
-    lists, (places, orders) = key_addresses(digits, key, prime), turn
-    x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    c, to, by = added[prime if prime < level else 0].ctypes.data, places.ctypes.data, orders.ctypes.data
-    w = tables[10][special, prime, 0]  # 0 for the special prime itself
-    r, r_quotient, p, inverse = tables[7][prime, 0], tables[7][prime, 1], tables[0][prime], tables[6][prime]
-    first, second = out_0.ctypes.data, out_1.ctypes.data
-    if p < NARROW:
-        for k in range(0, 8 * N, 128):
-            turned_narrow((x, y, z, k, level, c, w, r, r_quotient, to, by, first, second, p, inverse))
-    else:
-        for k in range(0, 8 * N, 128):
-            turned((x, y, z, k, level, c, w, r, r_quotient, to, by, first, second, p, inverse))
-
-
-@numba.njit(cache=True, nogil=True)
-def divide(tables: Tables, x: Array, divisor: int, out: Array) -> None:
-    """Divide by the prime of the last row, and round.
-
-    Args:
-        tables: `Chain.arrays`.
-        x: uint64 [level + 1, N]; row j < level belongs to prime j, the last one to ``divisor``.
-        divisor: Index of a prime.
-        out: uint64 [level, N], written.
-    """
-    level, N = out.shape
-    last, rest = np.empty(N, np.uint64), np.empty(N, np.uint64)
-    raise_digit(tables, x[level], divisor, last)
-    for j in range(level):
-        lift_centred(tables, last, divisor, j, rest, False)
-        w, quotient, p = tables[9][divisor, j, 0], tables[9][divisor, j, 1], tables[0][j]
-        source, here, target = x[j].ctypes.data, rest.ctypes.data, out[j].ctypes.data
-        if p < LOOSE:
-            for k in range(0, 8 * N, 64):
-                scale_loose_difference((source + k, here + k, target + k, w, quotient, p))
-        else:
-            for k in range(0, 8 * N, 64):
-                scale_difference((source + k, here + k, target + k, w, quotient, p))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -129,10 +129,20 @@ def test_parts_of_parts_are_all_done_and_failures_are_raised(threads):
             workers.all([lambda: 1 // 0, lambda: None])
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("count", [0, 1, 3, 11])
+def test_a_range_is_shared_among_threads(threads, count):
+    done = []
+    with Workers(threads) as workers:
+        workers.share(count, lambda first, stop: done.append(range(first, stop)))
+    assert sorted(i for part in done for i in part) == list(range(count))
+    assert len(done) == min(threads, count)
+
+
 @given(st.integers(0, 2**32))
 def test_encoding_is_the_inverse_of_evaluation_at_the_slots(seed):
-    N, t = 16, 97
-    slots = np.random.default_rng(seed).integers(-48, 49, N)
+    N, t = 64, 257
+    slots = np.random.default_rng(seed).integers(-128, 129, N)
     coefficients = encode_exact(slots, t)
     assert np.abs(coefficients).max() <= t // 2
     psi = min(x for x in range(2, t) if pow(x, N, t) == t - 1)

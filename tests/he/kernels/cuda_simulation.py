@@ -14,6 +14,6 @@ from tests.intnn.cuda_simulation import Shared
 if __name__ == "__main__":
     kernelapi.FakeCUDAShared = Shared
     sys.setswitchinterval(1e-5)  # threads mostly wait for each other
-    # A block of 16 and one stage before it; transforms with four, in two launches.
-    selected = [*checks(32, count=2), next(checks(256, count=1))]
+    # Blocks of 16; three stages before them, in two launches; transforms with four as well.
+    selected = [*checks(128, count=2), next(checks(256, count=1))]
     print(json.dumps({name: check() for name, check in selected}))

@@ -7,7 +7,7 @@ from tests.cuda import simulated
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 WORKS = "transforms", "products", "plain products", "key switch", "division", "automorphism", "bfv products"
-NAMES = [*(f"residues: {work}, N = 32" for work in WORKS), "residues: transforms, N = 256"]
+NAMES = [*(f"residues: {work}, N = 128" for work in WORKS), "residues: transforms, N = 256"]
 
 
 @pytest.fixture(scope="module")

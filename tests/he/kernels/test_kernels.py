@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from he.encoding import automorphism, turning
 from he.engines.threads import Workers
-from he.kernels import evaluate, reference
+from he.kernels import evaluate, reference, switching
 from he.kernels.chain import chain
 from he.kernels.factors import Factors
 from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
@@ -214,9 +214,9 @@ def test_division_by_the_last_prime_rounds(case):
     N, primes = table.N, table.primes
     x = polynomial(rng, N, prod(primes))
     x[0] = 0
-    out = np.empty((len(primes) - 1, N), np.uint64)
-    evaluate.divide(table.arrays, residues(table, x, primes), len(primes) - 1, out)
-    assert equals(table, out, reference.divided(x, primes[-1]), primes[:-1])
+    out = np.empty((1, len(primes) - 1, N), np.uint64)
+    switching.divide(table.arrays, residues(table, x, primes)[None], len(primes) - 1, out, 0, 1)
+    assert equals(table, out[0], reference.divided(x, primes[-1]), primes[:-1])
 
 
 @settings(max_examples=30)
@@ -227,24 +227,25 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     level, special = len(primes) - 1, primes[-1]
     data, q = primes[:-1], prod(primes[:-1])
     x = polynomial(rng, N, q)
-    digits = np.empty((level + 1, level, N), np.uint64)
-    evaluate.decompose(table.arrays, residues(table, x, data), level, digits)
+    rows, special_row = residues(table, x, data), level
+    raised, digits = np.empty((level, N), np.uint64), np.empty((level + 1, level, N), np.uint64)
+    switching.raise_rows(table.arrays, rows, raised, 0, level)
+    switching.decompose(table.arrays, rows, raised, special_row, True, digits, 0, level + 1)
     expected = [[reference.centred(a % p, p) for a in x] for p in data]
-    for rows, digit in zip(digits.transpose(1, 0, 2), expected, strict=True):
-        assert equals(table, rows, digit, primes)
+    for digit, values in zip(digits.transpose(1, 0, 2), expected, strict=True):
+        assert equals(table, digit, values, primes)
     key = [[polynomial(rng, N, q * special) for _ in range(2)] for _ in range(level)]
     stored = np.array([[residues(table, p, primes) for p in pair] for pair in key])
     stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
-    out, factors = np.empty((2, level, N), np.uint64), Factors(stored, primes)
-    evaluate.switch_key(table.arrays, digits, factors.addresses, level, out)
-    rows, raised = residues(table, x, data), np.empty((level, N), np.uint64)
-    for i in range(level):
-        evaluate.raise_digit(table.arrays, rows[i], i, raised[i])
-    one, other = np.empty((2, 2, level + 1, N), np.uint64)
+    factors, sums = Factors(stored, primes), np.empty((2, level + 1, N), np.uint64)
+    for first, stop in ((0, 1), (1, level + 1)):
+        switching.switch(table.arrays, rows, raised, factors.addresses, special_row, sums, first, stop)
+    other = np.empty_like(sums)
     for j in range(level + 1):
-        evaluate.switch_modulo(table.arrays, rows, raised, factors.addresses, j, *one[:, j])
-        evaluate.key_products(table.arrays, digits[j], factors.addresses, j, *other[:, j])
-    assert np.array_equal(one, other)
+        switching.key_products(table.arrays, digits[j], factors.addresses, j, *other[:, j])
+    assert np.array_equal(sums, other)  # of loose digits and of finished ones
+    out = np.empty((2, level, N), np.uint64)
+    switching.divide(table.arrays, sums, special_row, out, 0, 2)
     for c in range(2):
         assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
 
@@ -257,16 +258,18 @@ def test_a_rotation_is_a_key_switch_and_an_addition_turned(case, half):
     level, special, element = len(primes) - 1, primes[-1], 2 * half + 1
     q = prod(primes[:-1])
     added, x = (polynomial(rng, N, q) for _ in range(2))
-    rows, x_rows = (residues(table, p, primes[:-1]) for p in (added, x))
+    pair = np.array([residues(table, p, primes[:-1]) for p in (added, x)])
     key = rng.integers(0, np.array(primes)[:, None], (level, 2, level + 1, N)).astype(np.uint64)
     factors, raised = Factors(key, primes), np.empty((level, N), np.uint64)
-    for i in range(level):
-        evaluate.raise_digit(table.arrays, x_rows[i], i, raised[i])
-    switched, result = np.empty((2, 2, level + 1, N), np.uint64)
-    turn = turning(N, element)
-    for j in range(level + 1):
-        evaluate.switch_modulo(table.arrays, x_rows, raised, factors.addresses, j, *switched[:, j])
-        evaluate.switch_turned(table.arrays, x_rows, raised, factors.addresses, j, level, rows, turn, *result[:, j])
+    switching.raise_rows(table.arrays, pair[1], raised, 0, level)
+    switched, result, other = np.empty((3, 2, level + 1, N), np.uint64)
+    turn, digits = turning(N, element), np.empty((level + 1, level, N), np.uint64)
+    switching.switch(table.arrays, pair[1], raised, factors.addresses, level, switched, 0, level + 1)
+    for first, stop in ((0, 1), (1, level + 1)):
+        switching.rotate(table.arrays, pair, raised, factors.addresses, level, turn, result, first, stop)
+    switching.decompose(table.arrays, pair[1], raised, level, True, digits, 0, level + 1)
+    switching.rotate_digits(table.arrays, pair, digits, factors.addresses, level, turn, other)
+    assert np.array_equal(result, other)
     first, second = (coefficients(table, rows) for rows in switched)
     total = [a + special * b for a, b in zip(composed(first, primes), added, strict=True)]
     assert equals(table, result[0], reference.turned(total, element), primes)
