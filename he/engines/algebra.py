@@ -194,10 +194,11 @@ class Residues(Algebra[Value]):
         return Value(None, total)
 
     def _sum(self, arrays: Sequence[np.ndarray], last: int) -> np.ndarray:
-        first, *others = arrays
-        total = self._copied(first)
-        for array in others:
-            kernels.add_rows(self._tables, total, array, last, total)
+        total = self._empty(*arrays[0].shape)
+        kernels.sum_rows(self._tables, _addresses(arrays[: kernels.MAX_ADDED]), last, total)
+        for start in range(kernels.MAX_ADDED, len(arrays), kernels.MAX_ADDED - 1):
+            some = [total, *arrays[start : start + kernels.MAX_ADDED - 1]]
+            kernels.sum_rows(self._tables, _addresses(some), last, total)
         return total
 
     def add_plain(self, a: Value, plain: Plain) -> Value:

@@ -18,7 +18,8 @@ from intnn.kernels.emit import emitted
 Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
-combine = emitted(lanes.combine)
+combine, add_all = emitted(lanes.combine), emitted(lanes.add_all)
+MAX_ADDED = lanes.MAX_ADDED
 add_products, add_narrow_products = (emitted(partial(lanes.add_products, narrow=narrow)) for narrow in (False, True))
 finish_products = emitted(lanes.finish_products)
 tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
@@ -53,6 +54,18 @@ def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
             p = tables[0][j if j < rows - 1 else last]
             for k in range(0, 8 * x.shape[2], 64):
                 add((x[c, j].ctypes.data + k, y[c, j].ctypes.data + k, out[c, j].ctypes.data + k, p))
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_rows(tables: Tables, arrays: IntArray, last: int, out: Array) -> None:
+    """The sum of at most `MAX_ADDED` arrays [components, rows, N], at addresses; the last row belongs to ``last``."""
+    components, rows, N = out.shape
+    x, count = arrays.ctypes.data, len(arrays)
+    for c in range(components):
+        for j in range(rows):
+            p, offset, target = tables[0][j if j < rows - 1 else last], 8 * N * (c * rows + j), out[c, j].ctypes.data
+            for k in range(0, 8 * N, 64):
+                add_all((x, offset + k, count, target + k, p))
 
 
 @numba.njit(cache=True, nogil=True)

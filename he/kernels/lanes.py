@@ -21,6 +21,7 @@ BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
 HALF_WORDS = vector(ir.IntType(32), LANES)
 MASK = (1 << 52) - 1
+MAX_ADDED = 16  # numbers, at once
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
 
 
@@ -105,6 +106,17 @@ def add(b: Builder, x: Value, y: Value, out: Value, prime: Value) -> None:
     """Store x + y modulo p, for both below p."""
     (p,) = splats(b, prime)
     store(b, below(b, b.add(load(b, WORDS, x), load(b, WORDS, y)), p), out)
+
+
+def add_all(b: Builder, x: Value, offset: Value, count: Value, out: Value, prime: Value) -> None:
+    """Store the sum of at most `MAX_ADDED` numbers below p modulo p; x lists addresses, ``offset`` is added to each."""
+    (p,) = splats(b, prime)
+    (total,) = _loop(b, count, [words(0)], lambda i, sums: [b.add(sums[0], _listed(b, x, i, offset))])
+    multiple = MAX_ADDED
+    while multiple > 1:
+        multiple //= 2
+        total = below(b, total, b.mul(p, words(multiple)))
+    store(b, total, out)
 
 
 def add_multiple(b: Builder, x: Value, out: Value, w: Value, quotient: Value, prime: Value) -> None:

@@ -108,6 +108,17 @@ def test_products_sums_and_multiples(case):
     assert equals(table, x[1], [u + v for u, v in zip(b, d, strict=True)], primes)
 
 
+@given(chains(), st.integers(1, evaluate.MAX_ADDED))
+def test_sums_of_many(case, count):
+    table, rng = case
+    primes = np.array(table.primes, np.uint64)[:, None]
+    x = rng.integers(0, primes, (count, 2, len(primes), table.N), dtype=np.uint64)
+    x[..., 0] = (primes - np.uint64(1))[:, 0]
+    out = np.empty(x[0].shape, np.uint64)
+    evaluate.sum_rows(table.arrays, np.array([a.ctypes.data for a in x]), len(primes) - 1, out)
+    assert np.array_equal(out, x.sum(axis=0, dtype=np.uint64) % primes)
+
+
 @given(chains(), st.integers(1, 40))
 def test_inner_products_with_plaintexts_and_scalars(case, terms):
     table, rng = case
