@@ -4,14 +4,13 @@ Residues are below their primes, before and after. Numba's cache on disk looks a
 `lanes` or `transform` must touch it.
 """
 
-from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 
 from he.kernels import lanes, transform
-from he.kernels.factors import NARROW
+from he.kernels.factors import width_of
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
 
@@ -20,8 +19,7 @@ Tables = tuple[Any, ...]  # `Chain.arrays`
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 combine, add_all = emitted(lanes.combine), emitted(lanes.add_all)
 MAX_ADDED = lanes.MAX_ADDED
-add_products, add_narrow_products = (emitted(partial(lanes.add_products, narrow=narrow)) for narrow in (False, True))
-finish_products = emitted(lanes.finish_products)
+add_products, finish_products = emitted(lanes.add_products), emitted(lanes.finish_products)
 tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
 add_multiple = emitted(lanes.add_multiple)
 MAX_TERMS = 28  # products that are added before they are reduced
@@ -122,7 +120,7 @@ def row_products(tables: Tables, lists: IntArray, prime: int, start: bool, out_0
         out_1: The same.
     """
     count, end, p, inverse = lists.shape[1], 8 * out_0.size, tables[0][prime], tables[6][prime]
-    x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
+    x, y, z, width = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data, width_of(p)
     scratch = np.empty(TILE // 2, np.uint64)  # four words for every one of a row
     sums, first, second = scratch.ctypes.data, out_0.ctypes.data, out_1.ctypes.data
     for tile in range(0, end, TILE):
@@ -130,10 +128,7 @@ def row_products(tables: Tables, lists: IntArray, prime: int, start: bool, out_0
         for i in range(0, 8 * count, 8 * FEW):
             few = min(FEW, count - i // 8)
             for k in range(0, size, 64):
-                if p < NARROW:
-                    add_narrow_products((x + i, y + i, z + i, tile + k, few, sums + 4 * k, i == 0))
-                else:
-                    add_products((x + i, y + i, z + i, tile + k, few, sums + 4 * k, i == 0))
+                add_products((x + i, y + i, z + i, tile + k, width, few, sums + 4 * k, i == 0))
         for k in range(0, size, 64):
             finish_products((sums + 4 * k, first + tile + k, second + tile + k, start, p, inverse))
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 
-NARROW = 1 << 32  # residues of smaller primes have words of 32 bits
+SPARE = 64  # bytes behind a row, for its last words to be read as a vector
 
 
 class Factors:
     """Transformed polynomials times 2**52, row by row: what a product with them takes is mostly reading them.
+
+    A row's words have as many bytes as its prime.
 
     Attributes:
         addresses: int64 [..., primes], of every row.
@@ -19,5 +22,17 @@ class Factors:
         self.addresses = np.empty(rows.shape[:-1], np.int64)
         self._rows = []
         for place in np.ndindex(self.addresses.shape):
-            self._rows.append(rows[place].astype(np.uint32 if moduli[place[-1]] < NARROW else np.uint64))
-            self.addresses[place] = self._rows[-1].ctypes.data
+            width = width_of(moduli[place[-1]])
+            row = np.empty(rows.shape[-1] * width + SPARE, np.uint8)
+            row[:-SPARE] = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].ravel()
+            self._rows.append(row)
+            self.addresses[place] = row.ctypes.data
+
+
+@numba.njit(cache=True, nogil=True)
+def width_of(prime: int) -> int:
+    """The bytes of a residue."""
+    width = 1
+    while prime >> (8 * width):
+        width += 1
+    return width

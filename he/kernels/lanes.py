@@ -10,16 +10,16 @@ reduced as Montgomery has it, with 2**52 for R: one factor of each is stored tim
 """
 
 from collections.abc import Callable
+from operator import floordiv, mod
 
 from llvmlite import ir
 
 from intnn.kernels.host import features
-from intnn.kernels.simd import I64, Builder, Value, call, constant, load, splat, store, vector
+from intnn.kernels.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
 
 LANES = 8
 BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
-HALF_WORDS = vector(ir.IntType(32), LANES)
 MASK = (1 << 52) - 1
 MAX_ADDED = 16  # numbers, at once
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
@@ -160,36 +160,35 @@ def dot_pair(
     y: Value,
     z: Value,
     offset: Value,
+    width: Value,
     count: Value,
     out_y: Value,
     out_z: Value,
     prime: Value,
     inverse: Value,
-    *,
-    narrow: bool,
 ) -> None:
     """Store two vectors of the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p.
 
-    x, y and z are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: y's and z's, if
-    narrow.
+    x, y and z are lists of addresses of rows; ``offset`` is that of the words. y and z are packed to ``width`` bytes a
+    word.
     """
     p, inverse = splats(b, prime, inverse)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, count, narrow)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
             store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
 
 
 def add_products(
-    b: Builder, x: Value, y: Value, z: Value, offset: Value, count: Value, sums: Value, start: Value, *, narrow: bool
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, sums: Value, start: Value
 ) -> None:
     """Add products x_i y_i and x_i z_i to four vectors: the low and high halves of both sums, 0 at the start.
 
-    x, y and z are lists of addresses; ``offset`` is added to each, half of it where words have 32 bits: x's, if narrow.
+    x, y and z are lists of addresses of rows; ``offset`` is that of the words. x is packed to ``width`` bytes a word.
     """
     before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(4)]
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
-        left, right = _listed(b, x, i, offset, narrow), [_listed(b, table, i, offset) for table in (y, z)]
+        left, right = _listed_packed(b, x, i, offset, width), [_listed(b, table, i, offset) for table in (y, z)]
         return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
 
     for i, total in enumerate(_loop(b, count, before, body)):
@@ -213,6 +212,7 @@ def turned_dot_pair(
     y: Value,
     z: Value,
     offset: Value,
+    width: Value,
     count: Value,
     added: Value,
     w: Value,
@@ -224,8 +224,6 @@ def turned_dot_pair(
     out_z: Value,
     prime: Value,
     inverse: Value,
-    *,
-    narrow: bool,
 ) -> None:
     """`dot_pair`, plus ``added`` w to the first, turned: vectors are put elsewhere in a row, and their lanes in order.
 
@@ -234,7 +232,7 @@ def turned_dot_pair(
     """
     p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
     factor = times(b, w, r, r_quotient, p)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, count, narrow)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
         addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
         sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
         turn = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
@@ -245,7 +243,7 @@ def turned_dot_pair(
 
 
 def _two_dots(
-    b: Builder, x: Value, y: Value, z: Value, offset: Value, count: Value, narrow: bool
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value
 ) -> list[list[tuple[Value, Value]]]:
     """For two vectors, the low and high halves of both sums."""
 
@@ -254,7 +252,7 @@ def _two_dots(
         for k in range(2):
             left = _listed(b, x, i, offset, k=k)
             for table in (y, z):
-                right = _listed(b, table, i, offset, narrow, k)
+                right = _listed_packed(b, table, i, offset, width, k)
                 low, high = sums[len(following) : len(following) + 2]
                 following += [madd(b, "l", low, left, right), madd(b, "h", high, left, right)]
         return following
@@ -274,12 +272,28 @@ def ordered(b: Builder, x: Value, order: Value) -> Value:
     return result
 
 
-def _listed(b: Builder, addresses: Value, i: Value, offset: Value, narrow: bool = False, k: int = 0) -> Value:
+def _listed(b: Builder, addresses: Value, i: Value, offset: Value, k: int = 0) -> Value:
     """The k-th eight words at the i-th address of a list and so many bytes behind it."""
-    address = load(b, I64, b.add(addresses, b.shl(i, I64(3))))
-    if not narrow:
-        return load(b, WORDS, b.add(address, offset), BYTES * k)
-    return b.zext(load(b, HALF_WORDS, b.add(address, b.lshr(offset, I64(1))), BYTES // 2 * k), WORDS)
+    return load(b, WORDS, b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset), BYTES * k)
+
+
+def _listed_packed(b: Builder, addresses: Value, i: Value, offset: Value, width: Value, k: int = 0) -> Value:
+    """The same of words of ``width`` bytes, at most 7, with 64 bytes behind the last one that may be read."""
+    offset = b.mul(b.add(b.lshr(offset, I64(3)), I64(LANES * k)), width)
+    address = b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset)
+    if "avx512vbmi" in features():
+        octets, narrow = vector(I8, BYTES), b.trunc(width, I8)
+        word, octet = (constant(I8, [function(lane, 8) for lane in range(BYTES)]) for function in (floordiv, mod))
+        order = b.add(b.mul(word, splat(b, narrow, BYTES)), octet)
+        spread = call(b, "llvm.x86.avx512.permvar.qi.512", octets, load(b, octets, address), order)
+        is_there = b.icmp_unsigned("<", octet, splat(b, narrow, BYTES))
+        return b.bitcast(b.select(is_there, spread, constant(I8, [0] * BYTES)), WORDS)
+    result = words(0)
+    for lane in range(LANES):
+        word = load(b, I64, b.add(address, b.mul(width, I64(lane))))
+        result = b.insert_element(result, word, ir.IntType(32)(lane))
+    mask = b.sub(b.shl(I64(1), b.mul(width, I64(8))), I64(1))
+    return b.and_(result, splat(b, mask, LANES))
 
 
 def combine(

@@ -13,12 +13,11 @@ import numpy as np
 from he.kernels import lanes, transform
 from he.kernels.butterflies import LARGEST
 from he.kernels.evaluate import Tables
-from he.kernels.factors import NARROW
+from he.kernels.factors import width_of
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
 
-dot_pair, narrow_dot_pair = (emitted(partial(lanes.dot_pair, narrow=narrow)) for narrow in (False, True))
-turned, narrow_turned = (emitted(partial(lanes.turned_dot_pair, narrow=narrow)) for narrow in (False, True))
+dot_pair, turned = emitted(lanes.dot_pair), emitted(lanes.turned_dot_pair)
 difference, loose_difference = (emitted(partial(lanes.scale_difference, loose=loose)) for loose in (1, LARGEST))
 inverse, lift_forward, LOOSE = transform.inverse, transform.lift_forward, transform.LOOSE
 MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as `dot_pair` wants it
@@ -105,12 +104,9 @@ def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0
     lists = key_addresses(digits, key, prime)
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
-    if p < NARROW:
-        for k in range(0, 8 * N, 128):
-            narrow_dot_pair((x, y, z, k, level, first + k, second + k, p, montgomery))
-    else:
-        for k in range(0, 8 * N, 128):
-            dot_pair((x, y, z, k, level, first + k, second + k, p, montgomery))
+    width = width_of(p)
+    for k in range(0, 8 * N, 128):
+        dot_pair((x, y, z, k, width, level, first + k, second + k, p, montgomery))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -187,12 +183,9 @@ def turned_products(
     w = tables[10][special, prime, 0]  # 0 for the special prime itself
     r, r_quotient, p, montgomery = tables[7][prime, 0], tables[7][prime, 1], tables[0][prime], tables[6][prime]
     first, second = out_0.ctypes.data, out_1.ctypes.data
-    if p < NARROW:
-        for k in range(0, 8 * N, 128):
-            narrow_turned((x, y, z, k, level, c, w, r, r_quotient, to, by, first, second, p, montgomery))
-    else:
-        for k in range(0, 8 * N, 128):
-            turned((x, y, z, k, level, c, w, r, r_quotient, to, by, first, second, p, montgomery))
+    width = width_of(p)
+    for k in range(0, 8 * N, 128):
+        turned((x, y, z, k, width, level, c, w, r, r_quotient, to, by, first, second, p, montgomery))
 
 
 @numba.njit(cache=True, nogil=True)
