@@ -37,7 +37,7 @@ class Operands:
     @cached_property
     def auxiliary(self) -> tuple[int, ...]:
         """What a BFV product needs besides."""
-        return product.auxiliary_primes(self.N, self.primes)
+        return product.auxiliary_primes(self.N, self.primes, PLAIN_MODULUS)
 
     @cached_property
     def chain(self) -> Chain:

@@ -378,7 +378,7 @@ class Exact(Residues):
 
     def _make_chain(self) -> Chain:
         primes = self._circuit.parameters.primes
-        self._auxiliary = auxiliary_primes(self._N, primes)
+        self._auxiliary = auxiliary_primes(self._N, primes, self._t)
         return chain(self._N, (*primes, *self._auxiliary))
 
     def entered(self, residues: np.ndarray) -> Value:

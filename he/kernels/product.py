@@ -16,20 +16,32 @@ import numba
 import numpy as np
 
 from he.kernels import lanes
+from he.kernels.butterflies import LOOSE_BITS
 from he.kernels.evaluate import Tables, forward, inverse, multiply, scale, scale_difference
-from he.kernels.roots import WORD, quotient
+from he.kernels.roots import LARGEST_PRIME_BITS, WORD, quotient
 from he.primes import ntt_primes
 from intnn.arrays import Array
 from intnn.kernels.emit import emitted
 
 fractions, extend = emitted(lanes.fractions), emitted(lanes.extend)
-AUXILIARY_BITS = 50
+AUXILIARY_BITS = LOOSE_BITS, LARGEST_PRIME_BITS  # the fewer, the faster are their transforms
 
 
-def auxiliary_primes(N: int, primes: tuple[int, ...]) -> tuple[int, ...]:
-    """As many primes of 50 bits as ``primes`` has, special one included, and none of those: enough for t N q."""
-    candidates = ntt_primes((AUXILIARY_BITS,) * (2 * len(primes)), N)
-    return tuple(p for p in candidates if p not in primes)[: len(primes)]
+def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tuple[int, ...]:
+    """One prime more than there are data primes, none of ``primes``: at every level enough for the product, 4 t N q.
+
+    Args:
+        N: Ring degree.
+        primes: Of the data, and the special one.
+        plain_modulus: t.
+    """
+    for bits in AUXILIARY_BITS:
+        candidates = ntt_primes((bits,) * (2 * len(primes)), N)
+        found = tuple(p for p in candidates if p not in primes)[: len(primes)]
+        least = [4 * plain_modulus * N * prod(primes[:level]) for level in range(1, len(primes))]
+        if all(prod(found[: level + 1]) >= needed for level, needed in enumerate(least, 1)):
+            return found
+    raise ValueError(f"no primes of {bits} bits are enough for products modulo {primes}")
 
 
 @dataclass(frozen=True, eq=False)

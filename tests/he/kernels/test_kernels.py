@@ -314,7 +314,7 @@ def test_turning_is_the_automorphism_by_vectors(N, half):
 def test_extension_to_other_primes_keeps_the_centred_value(case):
     table, rng = case
     primes = table.primes
-    others = auxiliary_primes(table.N, primes)
+    others = auxiliary_primes(table.N, primes, 65537)
     both, q = chain(table.N, (*primes, *others)), prod(primes)
     x = polynomial(rng, table.N, q)
     # Within 2**-40 of one half either neighbour is right: the floats cannot tell; random values are never that close.
@@ -325,12 +325,23 @@ def test_extension_to_other_primes_keeps_the_centred_value(case):
     assert out.tolist() == [[reference.centred(a, q) % p for a in x] for p in others]
 
 
+@pytest.mark.parametrize(("bits", "chosen"), [([45] * 8, 46), ([50] * 8, 50), ([50], 46), ([30, 50], 46)])
+def test_auxiliary_primes_are_as_small_as_every_level_allows(bits, chosen):
+    N, t = 16384, 65537
+    primes = (*primes_of(N, bits), 0)
+    others = auxiliary_primes(N, primes, t)
+    assert {p.bit_length() for p in others} == {chosen}
+    assert not set(others) & set(primes)
+    for level in range(1, len(bits) + 1):
+        assert prod(others[: level + 1]) >= 4 * t * N * prod(primes[:level])
+
+
 @settings(max_examples=25)
 @given(SIZES, st.lists(st.integers(30, 50), min_size=1, max_size=3), st.booleans(), st.integers(0, 2**32))
 def test_the_bfv_product_is_the_tensor_product_scaled_and_rounded(N, bits, is_square, seed):
     t, rng = 65537, np.random.default_rng(seed)
     data = primes_of(N, bits)
-    others = auxiliary_primes(N, (*data, 0))
+    others = auxiliary_primes(N, (*data, 0), t)
     table, q = chain(N, (*data, *others)), prod(data)
     a, b = polynomial(rng, N, q), polynomial(rng, N, q)
     c, d = (a, b) if is_square else (polynomial(rng, N, q), polynomial(rng, N, q))
