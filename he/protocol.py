@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as sealapi
 
+from he import compact
 from he.circuit import Circuit, Interface
 from he.encoding import imaginary_units
 from he.engines import Engine
@@ -25,7 +26,7 @@ from he.engines.rns import RnsEngine
 from he.messages import Kind, MessageError, open_message, seal_message
 from he.packing import PackingError
 from he.params import ParameterError, Security
-from he.seal import SealDataError, create_context, from_bytes, to_bytes
+from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
 
 MakeEngine = Callable[[Circuit, bytes | None, bytes | None], Engine]
 
@@ -56,6 +57,7 @@ class Client:
             )
         self._exact = self._parameters.scheme == "bfv"
         self._context = create_context(self._parameters)
+        self._ids = level_ids(self._context, self._parameters)
         self._keygen = sealapi.KeyGenerator(self._context)
         secret = self._keygen.secret_key()
         self._encryptor = sealapi.Encryptor(self._context, secret)
@@ -86,7 +88,7 @@ class Client:
             InputError: on a wrong shape, dtype, range or batch, and on NaN. Nothing has been encrypted then.
         """
         batch = self.interface.check_images(images)
-        parts = [to_bytes(self._encrypted(slots)) for slots in self.interface.input.pack(batch)]
+        parts = [self._compact(self._encrypted(slots)) for slots in self.interface.input.pack(batch)]
         fields = {"circuit": self.interface.digest, "key": self._key_id, "images": len(batch)}
         return seal_message(Kind.REQUEST, fields, parts)
 
@@ -132,7 +134,8 @@ class Client:
 
     def _result(self, part: bytes) -> Any:
         try:
-            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, part)
+            restored = compact.restored(part, self._parameters, self._ids)
+            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, restored)
         except SealDataError as error:
             raise DecryptionError(str(error)) from error
         if (
@@ -160,6 +163,9 @@ class Client:
                 slots = real + imaginary_units(2 * len(real)) * imaginary
             self._encoder.encode(slots.tolist(), 2.0**self._parameters.scale_bits, plaintext)
         return self._encryptor.encrypt_symmetric(plaintext)  # with a seed in place of half the ciphertext
+
+    def _compact(self, ciphertext: Any) -> bytes:
+        return compact.compact(to_bytes(ciphertext), self._parameters, self._ids)
 
     def _decrypted(self, ciphertext: Any) -> np.ndarray:
         plaintext = sealapi.Plaintext()

@@ -15,12 +15,13 @@ from functools import partial
 
 import numpy as np
 
+from he import compact
 from he.circuit import Circuit
 from he.engines.algebra import Approximate, Exact, Residues, Value
 from he.engines.threads import Workers, run_on
 from he.kernels.roots import LARGEST_PRIME_BITS
 from he.operations import Conjugate, Rotate, SwapRows, arguments
-from he.residues import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
+from he.residues import CiphertextArray, read_keys
 from he.seal import SealDataError, create_context, expanded, level_ids
 from intnn.arrays import integer
 
@@ -89,7 +90,8 @@ class RnsEngine:
             result = run_on(workers, self._circuit.program, algebra, partial(self._made, algebra))
         ntt, scale = self._circuit.parameters.scheme == "ckks", self._circuit.interface.output_scale
         outputs = [self.algebra.left(value) for value in (result if isinstance(result, list) else [result])]
-        return [write_ciphertext(CiphertextArray(residues, ntt, scale), self._ids) for residues in outputs]
+        parameters = self._circuit.parameters
+        return [compact.write(CiphertextArray(residues, ntt, scale), parameters) for residues in outputs]
 
     def _made(self, algebra: Residues, position: int, value: Value | list[Value]) -> None:
         """Say what a value is for; what several operations will want of it is made while nobody waits for it yet."""
@@ -106,7 +108,7 @@ class RnsEngine:
         """The residues of an input, if it is a fresh ciphertext."""
         parameters = self._circuit.parameters
         scale = 1.0 if parameters.scale_bits is None else 2.0**parameters.scale_bits
-        read = read_ciphertext(data, parameters, self._ids)
+        read = compact.read(data, parameters, self._ids)
         form = (*read.residues.shape[:2], read.ntt, read.scale)
         if form != (2, parameters.levels, parameters.scheme == "ckks", scale):
             raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")

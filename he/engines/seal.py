@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as sealapi
 
+from he import compact
 from he.circuit import Circuit
 from he.encoding import imaginary_units
 from he.levels import plain_addends, plain_factors
@@ -36,6 +37,7 @@ class SealEngine:
     def __init__(self, circuit: Circuit, relinearisation_key: bytes | None, galois_keys: bytes | None) -> None:
         self._circuit = circuit
         self._context = create_context(circuit.parameters)
+        self._ids = level_ids(self._context, circuit.parameters)
         self._relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self._context, relinearisation_key)
         self._galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self._context, galois_keys)
         missing = [g for g in circuit.interface.galois_elements if not (self._galois and self._galois.has_key(g))]
@@ -53,7 +55,7 @@ class SealEngine:
         expected = self._circuit.program.inputs
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
-        ciphertexts = [from_bytes(sealapi.Ciphertext(), self._context, data) for data in inputs]
+        ciphertexts = [self._loaded(data) for data in inputs]
         for i, ciphertext in enumerate(ciphertexts):
             self._require_fresh(i, ciphertext)
         result = run(self._circuit.program, self.algebra.on(ciphertexts))
@@ -62,7 +64,11 @@ class SealEngine:
 
     def read(self, data: bytes) -> _Value:
         """A fresh ciphertext as a value of ``algebra``."""
-        return _Value(from_bytes(sealapi.Ciphertext(), self._context, data))
+        return _Value(self._loaded(data))
+
+    def _loaded(self, data: bytes) -> Any:
+        restored = compact.restored(data, self._circuit.parameters, self._ids)
+        return from_bytes(sealapi.Ciphertext(), self._context, restored)
 
     def _require_fresh(self, index: int, ciphertext: Any) -> None:
         ckks = self._circuit.parameters.scheme == "ckks"

@@ -405,3 +405,20 @@ def _loop(
     b.branch(head)
     b.position_at_end(after)
     return values
+
+
+def unpack(b: Builder, x: Value, order: Value, shifts: Value, mask: Value, out: Value) -> None:
+    """Store eight words of a mask's bits that lie without gaps from x on, of which 64 bytes are read.
+
+    ``order`` is the address of 64 bytes, the places of those that the words lie in; ``shifts`` of the bits before them.
+    """
+    if "avx512vbmi" in features():
+        octets = vector(I8, BYTES)
+        spread = call(b, "llvm.x86.avx512.permvar.qi.512", octets, load(b, octets, x), load(b, octets, order))
+        value = b.bitcast(spread, WORDS)
+    else:
+        value = words(0)
+        for lane in range(LANES):
+            place = b.zext(load(b, I8, order, LANES * lane), I64)
+            value = b.insert_element(value, load(b, I64, b.add(x, place)), ir.IntType(32)(lane))
+    store(b, b.and_(b.lshr(value, load(b, WORDS, shifts)), splat(b, mask, LANES)), out)
