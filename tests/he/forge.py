@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as sealapi
 
+from he import compact
 from he.messages import Kind, open_message, seal_message
-from he.seal import from_bytes, to_bytes
+from he.params import Parameters
+from he.seal import create_context, from_bytes, level_ids, to_bytes
 
 _SEAL_HEADER = struct.Struct("<HBBBBHQ")  # magic, its own size, version (two), compression, reserved, total size
 
@@ -57,6 +59,8 @@ def _seal_object(body: bytes) -> bytes:
     return _SEAL_HEADER.pack(0xA15E, 16, *version, 0, 0, _SEAL_HEADER.size + len(body)) + body
 
 
-def load_ciphertext(context: Any, data: bytes) -> Any:
+def load_ciphertext(parameters: Parameters, data: bytes) -> Any:
     """SEAL's object."""
-    return from_bytes(sealapi.Ciphertext(), context, data)
+    context = create_context(parameters)
+    restored = compact.restored(data, parameters, level_ids(context, parameters))
+    return from_bytes(sealapi.Ciphertext(), context, restored)

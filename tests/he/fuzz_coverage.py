@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-from he import residues
+from he import compact, residues
 from tests.he.fuzz_residues import Subject
 
 LONGEST = 60_000  # bytes: no valid object of these parameters is longer
@@ -19,9 +19,10 @@ KEYS = b"K"  # the first byte of an input says what the rest is read as
 
 def main(arguments: list[str]) -> None:
     """Hand over to libFuzzer, with the valid objects to begin from."""
-    for function in vars(residues).values():
-        if inspect.isfunction(function) and function.__module__ == residues.__name__:
-            atheris.instrument_func(function)  # in place
+    for module in (compact, residues):
+        for function in vars(module).values():
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                atheris.instrument_func(function)  # in place
     subject = Subject()
 
     def read(data: bytes) -> None:

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import tenseal.sealapi as sealapi
 
+from he import compact
 from he.params import Parameters
 from he.residues import read_ciphertext, read_keys, write_ciphertext
 from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
@@ -48,7 +49,7 @@ class Subject:
     """The parser, and what it should read.
 
     Attributes:
-        ciphertexts: With a seed, whole and compressed, whole and plain.
+        ciphertexts: With a seed, whole and compressed, whole and plain; packed, with a seed and whole.
         keys: Galois keys.
     """
 
@@ -60,8 +61,14 @@ class Subject:
         sealapi.CKKSEncoder(context).encode([1.0], 2.0**25, plaintext)
         seeded = to_bytes(sealapi.Encryptor(context, keygen.secret_key()).encrypt_symmetric(plaintext))
         keygen.create_galois_keys([3], galois)
-        plain = write_ciphertext(read_ciphertext(seeded, PARAMETERS, self._ids), self._ids)
-        self.ciphertexts = (seeded, to_bytes(from_bytes(sealapi.Ciphertext(), context, seeded)), plain)
+        whole = read_ciphertext(seeded, PARAMETERS, self._ids)
+        self.ciphertexts = (
+            seeded,
+            to_bytes(from_bytes(sealapi.Ciphertext(), context, seeded)),
+            write_ciphertext(whole, self._ids),
+            compact.compact(seeded, PARAMETERS, self._ids),
+            compact.write(whole, PARAMETERS),
+        )
         self.keys = to_bytes(galois)
 
     def read(self, data: bytes, as_keys: bool) -> bool:
@@ -70,7 +77,7 @@ class Subject:
             if as_keys:
                 found = list(read_keys(data, PARAMETERS, self._key_id).values())
             else:
-                found = [read_ciphertext(data, PARAMETERS, self._ids).residues]
+                found = [compact.read(data, PARAMETERS, self._ids).residues]
         except SealDataError:
             return False
         for residues in found:
@@ -85,7 +92,7 @@ def main(count: int, seed: int) -> None:
     accepted, slowest, start = 0, 0.0, time.perf_counter()
     for _ in range(count):
         kind = rng.randrange(8)
-        data = damaged(rng, subject.ciphertexts[kind % 3] if kind else subject.keys)
+        data = damaged(rng, subject.ciphertexts[kind % 5] if kind else subject.keys)
         before = time.perf_counter()
         accepted += subject.read(data, as_keys=not kind)
         slowest = max(slowest, time.perf_counter() - before)

@@ -89,7 +89,7 @@ def coefficients(party, residues: np.ndarray) -> np.ndarray:
         scale=party.circuit.interface.output_scale,
         residues=np.concatenate([data, data]),
     )
-    ciphertext, turned = load_ciphertext(context, carrier), sealapi.Ciphertext()
+    ciphertext, turned = load_ciphertext(party.circuit.parameters, carrier), sealapi.Ciphertext()
     sealapi.Evaluator(context).transform_from_ntt(ciphertext, turned)
     return np.array([turned[i] for i in range(data.size)], dtype=np.uint64).reshape(data.shape)
 
@@ -125,13 +125,13 @@ def test_a_planted_leak_would_be_found(party) -> None:
 
 
 def test_no_polynomial_of_a_request_is_the_secret_or_its_negative(party) -> None:
-    context, parameters = create_context(party.circuit.parameters), party.circuit.parameters
+    parameters = party.circuit.parameters
     residues = secret_residues(party)[: parameters.levels]
     primes = np.array(parameters.data_primes, dtype=np.uint64)[:, None]
     forms = (residues, coefficients(party, residues))
     network = table_network() if parameters.scheme == "bfv" else square_graph()
     for part in open_message(Kind.REQUEST, party.client.encrypt(inputs(network, 3)))[1]:
-        ciphertext = load_ciphertext(context, part)
+        ciphertext = load_ciphertext(parameters, part)
         values = np.array([ciphertext[i] for i in range(2 * residues.size)], dtype=np.uint64)
         for polynomial in values.reshape(2, *residues.shape):
             for secret in forms:
