@@ -1,0 +1,62 @@
+"""Prints a digest of what the kernels make of fixed residues: the same on every processor. Not a test by itself."""
+
+import hashlib
+
+import numpy as np
+
+from he.encoding import turning
+from he.engines.threads import Workers
+from he.kernels import evaluate, switching
+from he.kernels.bits import packed, unpacked
+from he.kernels.chain import chain
+from he.kernels.expand import uniform
+from he.kernels.factors import Factors
+from he.kernels.product import auxiliary_primes, scaled_product, scaling
+from he.primes import ntt_primes
+
+N, LEVEL, T = 128, 3, 65537  # five stages within vectors and two before
+
+
+def main() -> None:
+    """Every kernel, on primes of both kinds and of several widths."""
+    primes = ntt_primes((30, 46, 50, 50), N)
+    auxiliary = auxiliary_primes(N, primes, T)
+    tables, rng = chain(N, (*primes, *auxiliary)).arrays, np.random.default_rng(0)
+    moduli = np.array(primes, np.uint64)[:, None]
+    x, key = (
+        rng.integers(0, moduli[:LEVEL], (2, LEVEL, N), np.uint64),
+        rng.integers(0, moduli, (LEVEL, 2, LEVEL + 1, N), np.uint64),
+    )
+    found = [x, raised := np.empty((LEVEL, N), np.uint64)]
+    switching.raise_rows(tables, x[1], raised, 0, LEVEL)
+    sums, turned, total = (np.empty((2, LEVEL + 1, N), np.uint64) for _ in range(3))
+    factors = Factors(key, primes)
+    switching.switch(tables, x[1], raised, factors.addresses, LEVEL, sums, 0, LEVEL + 1)
+    turn = turning(N, 3)
+    switching.rotate(tables, x, raised, factors.addresses, LEVEL, turn, turned, 0, LEVEL + 1)
+    divided = np.empty((2, LEVEL, N), np.uint64)
+    switching.divide(tables, turned, LEVEL, divided, 0, 2)
+    addresses = np.array([sums.ctypes.data, turned.ctypes.data])
+    evaluate.sum_rows(tables, addresses, LEVEL, total)
+    products = np.empty_like(sums)
+    evaluate.plain_products(tables, addresses, factors.addresses[:2, 0], LEVEL, products)
+    weights = rng.integers(0, moduli[:LEVEL, :, None, None], (LEVEL, 1, 2, 4), np.uint64)
+    rows = np.empty((4, 2, LEVEL, N), np.uint64)
+    pair = np.array([x.ctypes.data, divided.ctypes.data])
+    for component in range(2):
+        for prime in range(LEVEL):
+            evaluate.matrix_products(tables, pair, weights, component, prime, rows)
+    tensor, squared = np.empty((2, 3, LEVEL, N), np.uint64)
+    evaluate.multiply(tables, x, divided, 0, tensor)
+    constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T).arrays
+    scaled_product(tables, constants, x, divided, len(primes), squared, Workers(1).all)
+    data, again = b"".join(packed(row, p) for row, p in zip(x[0], primes, strict=False)), np.empty_like(x[:1])
+    assert unpacked(data, 0, primes[:LEVEL], again)
+    drawn = np.empty((LEVEL, N), np.uint64)
+    uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
+    found += [sums, turned, divided, total, products, rows, tensor, squared, again, drawn]
+    print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
+
+
+if __name__ == "__main__":
+    main()
