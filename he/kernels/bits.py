@@ -25,13 +25,13 @@ def width_of(prime: int) -> int:
 
 
 def packed(row: np.ndarray, prime: int) -> bytes:
-    """Residues uint64 [N], without gaps; N is a multiple of eight."""
+    """Residues uint64 [N], without gaps; N is a multiple of 64."""
     width = width_of(prime)
     if width == 64:
         return row.astype("<u8").tobytes()
-    out = np.empty(len(row) * width // 8, np.uint8)
-    _pack(row, width, out)
-    return out.tobytes()
+    out = np.empty(len(row) * width // 64, np.uint64)
+    _pack(row, np.uint64(width), out)
+    return out.astype("<u8").tobytes()
 
 
 def unpacked(data: bytes, start: int, primes: tuple[int, ...], out: np.ndarray) -> bool:
@@ -56,12 +56,12 @@ def _pack(row: Array, width: int, out: Array) -> None:
     waiting, held, place = np.uint64(0), np.uint64(0), 0
     for word in row:
         waiting |= word << held
-        held += np.uint64(width)
-        while held >= 8:
-            out[place] = waiting & np.uint64(255)
-            waiting >>= np.uint64(8)
-            held -= np.uint64(8)
+        held += width
+        if held >= 64:
+            out[place] = waiting
             place += 1
+            held -= np.uint64(64)
+            waiting = word >> (width - held)
 
 
 @numba.njit(cache=True, nogil=True)
