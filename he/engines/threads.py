@@ -29,7 +29,9 @@ class Workers:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._tasks: deque[Task] = deque()
-        self._changed = threading.Condition()
+        self._parts: deque[Task] = deque()
+        self._lock = threading.Lock()
+        self._free, self._joining = threading.Condition(self._lock), threading.Condition(self._lock)
         self._open = False
 
     def __enter__(self) -> Workers:
@@ -40,9 +42,9 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
+        with self._lock:
             self._open = False
-            self._changed.notify_all()
+            self._free.notify_all()
         for helper in self._helpers:
             helper.join()
 
@@ -60,16 +62,17 @@ class Workers:
                 part()
             except BaseException as failure:
                 failures.append(failure)
-            with self._changed:
+            with self._lock:
                 left -= 1
                 if left == 0:
-                    self._changed.notify_all()
+                    self._joining.notify_all()
 
-        with self._changed:
-            # On the right, where tasks are taken: parts of what has begun come before what has not.
-            self._tasks.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
-            self._changed.notify(len(parts) - 1)
-        self.until(lambda: left == 0)
+        with self._lock:
+            self._parts.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
+            for waiting in (self._free, self._joining):
+                waiting.notify(len(parts) - 1)
+        # Whoever waits for parts takes up no other task, which may wait for parts as well, and so on without end.
+        self._until(lambda: left == 0, self._joining, self._parts)
         if failures:
             raise failures[0]
 
@@ -79,25 +82,28 @@ class Workers:
         self.all([partial(work, first, stop) for first, stop in pairwise(ends) if first < stop])
 
     def later(self, task: Task) -> None:
-        """Leave a task, which must not fail, to whoever is free."""
-        with self._changed:
-            self._tasks.appendleft(task)
-            self._changed.notify()
+        """Leave a task, which must not fail, to whoever is free; parts of what has begun come first."""
+        with self._lock:
+            self._tasks.append(task)
+            self._free.notify()
 
     def wake(self) -> None:
         """Let whoever waits see whether what it waits for is over."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._free.notify_all()
 
     def until(self, is_over: Callable[[], bool]) -> None:
-        """Work until then; whoever makes it true without being one of `all`'s parts must `wake` the others."""
+        """Work until then; whoever makes it true must `wake` the others."""
+        self._until(is_over, self._free, self._parts, self._tasks)
+
+    def _until(self, is_over: Callable[[], bool], changed: threading.Condition, *queues: deque[Task]) -> None:
         while True:
-            with self._changed:
-                while not self._tasks and not is_over():
-                    self._changed.wait()
+            with changed:
+                while not any(queues) and not is_over():
+                    changed.wait()
                 if is_over():
                     return
-                task = self._tasks.pop()
+                task = next(queue for queue in queues if queue).popleft()
             task()
 
     def _help(self) -> None:

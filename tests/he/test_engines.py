@@ -1,5 +1,7 @@
 """Two engines, the same answers; and as many threads as wanted."""
 
+import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -127,6 +129,25 @@ def test_parts_of_parts_are_all_done_and_failures_are_raised(threads):
         assert sorted(done) == [(i, k) for i in range(11) for k in range(7)]
         with pytest.raises(ZeroDivisionError):
             workers.all([lambda: 1 // 0, lambda: None])
+
+
+def test_waiting_for_parts_takes_up_no_other_task():
+    """Thousands of operations wait, each in parts: what waits for its parts must not begin another inside."""
+    depths, count, done = threading.local(), 3000, []
+
+    def operation():
+        depths.now = getattr(depths, "now", 0) + 1
+        assert depths.now == 1
+        workers.all([lambda: time.sleep(0), lambda: time.sleep(0)])
+        depths.now -= 1
+        done.append(None)
+        if len(done) == count:
+            workers.wake()
+
+    with Workers(2) as workers:
+        for _ in range(count):
+            workers.later(operation)
+        workers.until(lambda: len(done) == count)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
