@@ -14,7 +14,7 @@ import struct
 
 import numpy as np
 
-from he.kernels.bits import packed, unpacked, width_of
+from he.kernels.bits import packed, unpacked, word_bits
 from he.kernels.expand import SEED_BYTES
 from he.params import Parameters
 from he.residues import CiphertextArray, LevelIds, expanded, read_ciphertext, require, write_ciphertext
@@ -75,7 +75,7 @@ def _read(data: bytes, parameters: Parameters) -> CiphertextArray:
     require(size == 2 or not is_seeded, "only the second of two polynomials can be named by a seed")
     primes, N = parameters.primes[:level], parameters.poly_modulus_degree
     words = len(data) - _HEADER.size - SEED_BYTES * is_seeded
-    expected = (size - is_seeded) * sum(N * width_of(p) // 8 for p in primes)
+    expected = (size - is_seeded) * sum(N * word_bits(p) // 8 for p in primes)
     require(words == expected, f"it must have {expected} bytes of residues, got {words}")
     residues = np.empty((size - is_seeded, level, N), np.uint64)
     sound = unpacked(data, _HEADER.size, primes, residues)

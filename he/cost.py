@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from he.kernels.bits import width_of
+from he.kernels.bits import word_bits
 from he.operations import Bundle, Matrix, Plain, Scalar, arguments
 from he.params import Parameters
 from he.program import Algebra, Program, apply
@@ -305,7 +305,7 @@ def key_bytes(parameters: Parameters, level: int) -> int:
 
 def ciphertext_bytes(parameters: Parameters, level: int, polynomials: int = 2) -> int:
     """Bytes of a ciphertext's residues at `level`, as they travel; a fresh one is one polynomial, and a seed."""
-    return polynomials * sum(parameters.poly_modulus_degree * width_of(p) // 8 for p in parameters.primes[:level])
+    return polynomials * sum(parameters.poly_modulus_degree * word_bits(p) // 8 for p in parameters.primes[:level])
 
 
 @cache

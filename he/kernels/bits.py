@@ -18,7 +18,7 @@ SPARE = 64  # bytes behind the last word that are read with it
 unpack_eight = emitted(lanes.unpack)
 
 
-def width_of(prime: int) -> int:
+def word_bits(prime: int) -> int:
     """Bits of a residue as it is packed: those of its prime, or 64 where these are too many."""
     bits = prime.bit_length()
     return bits if bits <= MAX_BITS else 64
@@ -26,7 +26,7 @@ def width_of(prime: int) -> int:
 
 def packed(row: np.ndarray, prime: int) -> bytes:
     """Residues uint64 [N], without gaps; N is a multiple of 64."""
-    width = width_of(prime)
+    width = word_bits(prime)
     if width == 64:
         return row.astype("<u8").tobytes()
     out = np.empty(len(row) * width // 64, np.uint64)
@@ -44,7 +44,7 @@ def unpacked(data: bytes, start: int, primes: tuple[int, ...], out: np.ndarray) 
 @cache
 def _layouts(primes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """For every prime: itself, its width, the bytes that hold eight words, the bits before them, and a word's bits."""
-    widths = np.array([width_of(p) for p in primes], np.uint64)
+    widths = np.array([word_bits(p) for p in primes], np.uint64)
     places = np.arange(8, dtype=np.uint64) * widths[:, None]
     order = (places[:, :, None] // 8 + np.arange(8, dtype=np.uint64)).astype(np.uint8)
     masks = np.array([(1 << int(width)) - 1 for width in widths], np.uint64)

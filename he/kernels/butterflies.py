@@ -16,6 +16,7 @@ LOOSE_BITS = 46  # of a prime
 BIAS = 16  # times p: added to what enters a loose forward transform, so that differences stay positive for 16 stages
 LARGEST = 34  # times p, of what leaves one: what had entered was below 3 p, and there are at most 15 stages
 CHUNK = 64  # residues whose last stages are done in registers
+_PAIRS_OF_FOUR = [(0, 2, 0), (1, 3, 0), (0, 1, 1), (2, 3, 2)]  # forward: two vectors, and which of three twiddles
 
 
 # Butterflies of the forward transform. Inputs and outputs are below 4 p; loose ones between 0 and 64 p.
@@ -32,58 +33,35 @@ def _cooley_tukey(
     return b.add(x, t), b.add(b.sub(x, t), two)
 
 
-def forward_4(
-    b: Builder,
-    x: Value,
-    stride: Value,
-    w0: Value,
-    q0: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    prime: Value,
-    *,
-    loose: bool,
-) -> None:
-    """Two stages on four vectors, ``stride`` bytes apart: w0 in the first, w1 and w2 in the second."""
-    p, w0, q0, w1, q1, w2, q2 = splats(b, prime, w0, q0, w1, q1, w2, q2)
+def forward_4(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool) -> None:
+    """Two stages on four vectors, ``stride`` bytes apart.
+
+    The numbers are three twiddles with their quotients, of the first stage and of both blocks in the second, and p.
+    """
+    *twiddles, p = splats(b, *numbers)
     places = _places(b, x, stride)
-    v = [load(b, WORDS, place) for place in places]
-    _two_stages(b, v, places, w0, q0, w1, q1, w2, q2, p, loose)
+    _two_stages(b, [load(b, WORDS, place) for place in places], places, twiddles, p, loose)
 
 
-def lift_forward_4(
-    b: Builder,
-    x: Value,
-    out: Value,
-    stride: Value,
-    w0: Value,
-    q0: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    one: Value,
-    shift: Value,
-    prime: Value,
-    *,
-    loose: bool,
-) -> None:
-    """`forward_4` of x + shift, for any x < 2**52, from one place to another; ``one`` is the quotient of 1."""
-    if loose:
-        shift = b.add(shift, b.mul(prime, I64(BIAS)))
-    p, w0, q0, w1, q1, w2, q2, one, shift = splats(b, prime, w0, q0, w1, q1, w2, q2, one, shift)
+def lift_forward_4(b: Builder, x: Value, out: Value, stride: Value, *numbers: Value, loose: bool) -> None:
+    """`forward_4` of x plus a shift, for any x < 2**52, from one place to another.
+
+    The numbers are those of `forward_4`, with the quotient of 1 and the shift before p.
+    """
+    *twiddles, one, shift, prime = numbers
+    *twiddles, one, shift, p = splats(b, *twiddles, one, _biased(b, shift, prime, loose), prime)
     v = [b.add(_rest(b, load(b, WORDS, place), one, p), shift) for place in _places(b, x, stride)]
-    _two_stages(b, v, _places(b, out, stride), w0, q0, w1, q1, w2, q2, p, loose)
+    _two_stages(b, v, _places(b, out, stride), twiddles, p, loose)
 
 
 def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Value, *, loose: bool) -> None:
     """Store x + shift as a forward transform takes it, for any x < 2**52; ``one`` is the quotient of 1."""
-    if loose:
-        shift = b.add(shift, b.mul(prime, I64(BIAS)))
-    p, one, shift = splats(b, prime, one, shift)
+    p, one, shift = splats(b, prime, one, _biased(b, shift, prime, loose))
     store(b, b.add(_rest(b, load(b, WORDS, x), one, p), shift), out)
+
+
+def _biased(b: Builder, shift: Value, prime: Value, loose: bool) -> Value:
+    return b.add(shift, b.mul(prime, I64(BIAS))) if loose else shift
 
 
 def _rest(b: Builder, x: Value, one: Value, p: Value) -> Value:
@@ -92,24 +70,11 @@ def _rest(b: Builder, x: Value, one: Value, p: Value) -> Value:
     return b.and_(madd(b, "l", x, q, b.sub(words(1 << 52), p)), words(MASK))
 
 
-def _two_stages(
-    b: Builder,
-    v: list[Value],
-    places: list[Value],
-    w0: Value,
-    q0: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    p: Value,
-    loose: bool,
-) -> None:
+def _two_stages(b: Builder, v: list[Value], places: list[Value], twiddles: list[Value], p: Value, loose: bool) -> None:
     """Two stages on four vectors, which are then stored."""
-    v[0], v[2] = _cooley_tukey(b, v[0], v[2], w0, q0, p, loose)
-    v[1], v[3] = _cooley_tukey(b, v[1], v[3], w0, q0, p, loose)
-    v[0], v[1] = _cooley_tukey(b, v[0], v[1], w1, q1, p, loose)
-    v[2], v[3] = _cooley_tukey(b, v[2], v[3], w2, q2, p, loose)
+    for i, j, block in _PAIRS_OF_FOUR:
+        w, quotient = twiddles[2 * block : 2 * block + 2]
+        v[i], v[j] = _cooley_tukey(b, v[i], v[j], w, quotient, p, loose)
     for value, place in zip(v, places, strict=True):
         store(b, value, place)
 
@@ -261,48 +226,23 @@ def inverse_first(
         store(b, _lowered(b, value, bounds.kept, p).vector, out, BYTES * i)
 
 
-def inverse_4(
-    b: Builder,
-    x: Value,
-    stride: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    w0: Value,
-    q0: Value,
-    prime: Value,
-    *,
-    loose: bool,
-) -> None:
-    """Two stages on four vectors: w1 and w2 in the first, w0 in the second."""
-    v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime, loose)
-    for value, place in zip(v, _places(b, x, stride), strict=True):
+def inverse_4(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool) -> None:
+    """Two stages on four vectors; the numbers are those of `forward_4`, of the inverse."""
+    *twiddles, p = splats(b, *numbers)
+    places = _places(b, x, stride)
+    for value, place in zip(_inverse_4(b, places, twiddles, p, loose), places, strict=True):
         store(b, _lowered(b, value, _BOUNDS[loose].kept, p).vector, place)
 
 
-def inverse_4_last(
-    b: Builder,
-    x: Value,
-    stride: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    w0: Value,
-    q0: Value,
-    degree: Value,
-    degree_quotient: Value,
-    added: Value,
-    prime: Value,
-    *,
-    loose: bool,
-) -> None:
-    """The last two stages, then times ``degree`` plus ``added``, below p."""
-    v, p = _inverse_4(b, x, stride, w1, q1, w2, q2, w0, q0, prime, loose)
-    degree, degree_quotient, added = splats(b, degree, degree_quotient, added)
-    for value, place in zip(v, _places(b, x, stride), strict=True):
-        store(b, _finished(b, value.vector, degree, degree_quotient, added, p), place)
+def inverse_4_last(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool) -> None:
+    """The last two stages, then times a number plus another, below p.
+
+    The numbers are those of `inverse_4`, with the factor, its quotient and the addend before p.
+    """
+    *twiddles, factor, quotient, added, p = splats(b, *numbers)
+    places = _places(b, x, stride)
+    for value, place in zip(_inverse_4(b, places, twiddles, p, loose), places, strict=True):
+        store(b, _finished(b, value.vector, factor, quotient, added, p), place)
 
 
 def inverse_finish(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, prime: Value) -> None:
@@ -315,24 +255,10 @@ def _finished(b: Builder, x: Value, degree: Value, degree_quotient: Value, added
     return below(b, b.add(below(b, times(b, x, degree, degree_quotient, p), p), added), p)
 
 
-def _inverse_4(
-    b: Builder,
-    x: Value,
-    stride: Value,
-    w1: Value,
-    q1: Value,
-    w2: Value,
-    q2: Value,
-    w0: Value,
-    q0: Value,
-    prime: Value,
-    loose: bool,
-) -> tuple[list[_Residues], Value]:
-    p, w0, q0, w1, q1, w2, q2 = splats(b, prime, w0, q0, w1, q1, w2, q2)
+def _inverse_4(b: Builder, places: list[Value], twiddles: list[Value], p: Value, loose: bool) -> list[_Residues]:
     limit, kept, _ = _BOUNDS[loose]
-    v = [_Residues(load(b, WORDS, place), kept) for place in _places(b, x, stride)]
-    v[0], v[1] = _gentleman_sande(b, v[0], v[1], w1, q1, p, limit)
-    v[2], v[3] = _gentleman_sande(b, v[2], v[3], w2, q2, p, limit)
-    v[0], v[2] = _gentleman_sande(b, v[0], v[2], w0, q0, p, limit)
-    v[1], v[3] = _gentleman_sande(b, v[1], v[3], w0, q0, p, limit)
-    return v, p
+    v = [_Residues(load(b, WORDS, place), kept) for place in places]
+    for i, j, block in _PAIRS_OF_FOUR[2:] + _PAIRS_OF_FOUR[:2]:
+        w, quotient = twiddles[2 * block : 2 * block + 2]
+        v[i], v[j] = _gentleman_sande(b, v[i], v[j], w, quotient, p, limit)
+    return v

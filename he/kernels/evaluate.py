@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from he.kernels import lanes, transform
-from he.kernels.factors import width_of
+from he.kernels.factors import word_bytes
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
 
@@ -120,7 +120,7 @@ def row_products(tables: Tables, lists: IntArray, prime: int, start: bool, out_0
         out_1: The same.
     """
     count, end, p, inverse = lists.shape[1], 8 * out_0.size, tables[0][prime], tables[6][prime]
-    x, y, z, width = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data, width_of(p)
+    x, y, z, width = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data, word_bytes(p)
     scratch = np.empty(TILE // 2, np.uint64)  # four words for every one of a row
     sums, first, second = scratch.ctypes.data, out_0.ctypes.data, out_1.ctypes.data
     for tile in range(0, end, TILE):

@@ -22,7 +22,7 @@ class Factors:
         self.addresses = np.empty(rows.shape[:-1], np.int64)
         self._rows = []
         for place in np.ndindex(self.addresses.shape):
-            width = width_of(moduli[place[-1]])
+            width = word_bytes(moduli[place[-1]])
             row = np.empty(rows.shape[-1] * width + SPARE, np.uint8)
             row[:-SPARE] = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].ravel()
             self._rows.append(row)
@@ -30,7 +30,7 @@ class Factors:
 
 
 @numba.njit(cache=True, nogil=True)
-def width_of(prime: int) -> int:
+def word_bytes(prime: int) -> int:
     """The bytes of a residue."""
     width = 1
     while prime >> (8 * width):

@@ -13,7 +13,7 @@ import numpy as np
 from he.kernels import lanes, transform
 from he.kernels.butterflies import LARGEST
 from he.kernels.evaluate import Tables
-from he.kernels.factors import width_of
+from he.kernels.factors import word_bytes
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
 
@@ -104,7 +104,7 @@ def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0
     lists = key_addresses(digits, key, prime)
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
-    width = width_of(p)
+    width = word_bytes(p)
     for k in range(0, 8 * N, 128):
         dot_pair((x, y, z, k, width, level, first + k, second + k, p, montgomery))
 
@@ -183,7 +183,7 @@ def turned_products(
     w = tables[10][special, prime, 0]  # 0 for the special prime itself
     r, r_quotient, p, montgomery = tables[7][prime, 0], tables[7][prime, 1], tables[0][prime], tables[6][prime]
     first, second = out_0.ctypes.data, out_1.ctypes.data
-    width = width_of(p)
+    width = word_bytes(p)
     for k in range(0, 8 * N, 128):
         turned((x, y, z, k, width, level, c, w, r, r_quotient, to, by, first, second, p, montgomery))
 

@@ -174,13 +174,13 @@ def inverse(
         size, blocks = size * 4, blocks // 4
         inverse_pass(target, 0, blocks, blocks, size, w, quotients, prime)
     stride = 2 * N
-    w1, q1, w2, q2, w0, q0 = w[2], quotients[2], w[3], quotients[3], w[1], quotients[1]
+    w0, q0, w1, q1, w2, q2 = w[1], quotients[1], w[2], quotients[2], w[3], quotients[3]
     if prime < LOOSE:
         for j in range(0, stride, 64):
-            inverse_4_last_loose((target + j, stride, w1, q1, w2, q2, w0, q0, degree, degree_quotient, added, prime))
+            inverse_4_last_loose((target + j, stride, w0, q0, w1, q1, w2, q2, degree, degree_quotient, added, prime))
     else:
         for j in range(0, stride, 64):
-            inverse_4_last((target + j, stride, w1, q1, w2, q2, w0, q0, degree, degree_quotient, added, prime))
+            inverse_4_last((target + j, stride, w0, q0, w1, q1, w2, q2, degree, degree_quotient, added, prime))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -196,7 +196,7 @@ def inverse_pass(
         start = address + 8 * i * size
         if prime < LOOSE:
             for j in range(0, stride, 64):
-                inverse_4_loose((start + j, stride, w1, q1, w2, q2, w0, q0, prime))
+                inverse_4_loose((start + j, stride, w0, q0, w1, q1, w2, q2, prime))
         else:
             for j in range(0, stride, 64):
-                inverse_4((start + j, stride, w1, q1, w2, q2, w0, q0, prime))
+                inverse_4((start + j, stride, w0, q0, w1, q1, w2, q2, prime))

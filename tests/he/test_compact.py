@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import compact
-from he.kernels.bits import packed, unpacked, width_of
+from he.kernels.bits import packed, unpacked, word_bits
 from he.params import Parameters
 from he.primes import ntt_primes
 from he.residues import CiphertextArray, read_ciphertext
@@ -59,12 +59,12 @@ def test_rows_are_unpacked_as_they_were_packed(N, bits, seed):
     rows = np.array([[rng.integers(0, p, N, np.uint64) for p in primes] for _ in range(2)])
     rows[..., -1] = np.array(primes) - 1
     data = b"xyz" + b"".join(packed(row, p) for pair in rows for row, p in zip(pair, primes, strict=True))
-    assert len(data) == 3 + 2 * sum(N * width_of(p) // 8 for p in primes)
+    assert len(data) == 3 + 2 * sum(N * word_bits(p) // 8 for p in primes)
     out = np.empty_like(rows)
     assert unpacked(data, 3, primes, out)
     assert np.array_equal(out, rows)
     # The definition: a number of N times as many bits.
-    whole = sum(int(word) << (width_of(primes[0]) * i) for i, word in enumerate(rows[0, 0]))
+    whole = sum(int(word) << (word_bits(primes[0]) * i) for i, word in enumerate(rows[0, 0]))
     assert int.from_bytes(packed(rows[0, 0], primes[0]), "little") == whole
 
 
