@@ -78,3 +78,50 @@ def test_the_table_needs_no_torch() -> None:
     loaded = loaded_by("import bench.__main__, plaintext_models.shipped, plaintext_models.datasets")
     assert {"tenseal", "he", "intnn"} <= loaded
     assert "torch" not in loaded
+
+
+def compiled_functions(path: Path) -> list[ast.FunctionDef]:
+    """What `numba.njit` decorates in a file."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    return [f for f in functions if any("njit" in ast.unparse(decorator) for decorator in f.decorator_list)]
+
+
+def root(node: ast.expr) -> str:
+    """The variable that an expression is a part of: ``a`` for ``a[i, :].ctypes.data``."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ast.unparse(node)
+
+
+def held_by_callers(function: ast.FunctionDef) -> set[str]:
+    """Parameters, and what is nothing but a part of one."""
+    held = {argument.arg for argument in function.args.args}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs = [(target, node.value)]
+                if isinstance(target, ast.Tuple):
+                    values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value] * len(target.elts)
+                    pairs = list(zip(target.elts, values, strict=True))
+                for name, value in pairs:
+                    if isinstance(name, ast.Name):
+                        (held.add if root(value) in held else held.discard)(name.id)
+        elif isinstance(node, ast.For) and isinstance(node.target, ast.Name) and root(node.iter) in held:
+            held.add(node.target.id)
+    return held
+
+
+@pytest.mark.parametrize("package", ["intnn", "he"])
+def test_compiled_functions_take_addresses_only_of_what_their_callers_hold(package: str) -> None:
+    # Numba frees a function's own array after its last mention, which may be where its address is taken: what is
+    # done with that address happens in memory that another thread may have got meanwhile.
+    seen = 0
+    for path in modules(package):
+        for function in compiled_functions(path):
+            held = held_by_callers(function)
+            for node in ast.walk(function):
+                if isinstance(node, ast.Attribute) and node.attr == "ctypes":
+                    seen += 1
+                    assert root(node) in held, f"{path.relative_to(ROOT)}: {function.name} takes the address of its own"
+    assert seen > 5

@@ -93,6 +93,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
     """
     components, rows, N = out.shape
     lists, spare = np.empty((3, MAX_TERMS), np.int64), np.empty(N if components % 2 else 0, np.uint64)
+    sums = np.empty(TILE // 2, np.uint64)  # four words for every one of a row
     for first in range(0, len(ciphertexts), MAX_TERMS):
         count = min(MAX_TERMS, len(ciphertexts) - first)
         for j in range(rows):
@@ -104,11 +105,13 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
                     lists[1, i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
                     lists[2, i] = ciphertexts[first + i] + 8 * N * (other * rows + j)
                 second = out[other, j] if other > c else spare
-                row_products(tables, lists[:, :count], prime, first == 0, out[c, j], second)
+                row_products(tables, lists[:, :count], prime, first == 0, sums, out[c, j], second)
 
 
 @numba.njit(cache=True, nogil=True)
-def row_products(tables: Tables, lists: IntArray, prime: int, start: bool, out_0: Array, out_1: Array) -> None:
+def row_products(
+    tables: Tables, lists: IntArray, prime: int, start: bool, sums: Array, out_0: Array, out_1: Array
+) -> None:
     """Add sums of products modulo one prime to two rows, 0 at the start.
 
     Args:
@@ -116,21 +119,21 @@ def row_products(tables: Tables, lists: IntArray, prime: int, start: bool, out_0
         lists: Addresses [3, terms] of what both rows are multiplied with, and of their terms.
         prime: Which.
         start: Whether the rows hold nothing yet.
+        sums: uint64 [TILE / 2], memory.
         out_0: uint64 [N].
         out_1: The same.
     """
     count, end, p, inverse = lists.shape[1], 8 * out_0.size, tables[0][prime], tables[6][prime]
     x, y, z, width = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data, word_bytes(p)
-    scratch = np.empty(TILE // 2, np.uint64)  # four words for every one of a row
-    sums, first, second = scratch.ctypes.data, out_0.ctypes.data, out_1.ctypes.data
+    held, first, second = sums.ctypes.data, out_0.ctypes.data, out_1.ctypes.data
     for tile in range(0, end, TILE):
         size = min(TILE, end - tile)
         for i in range(0, 8 * count, 8 * FEW):
             few = min(FEW, count - i // 8)
             for k in range(0, size, 64):
-                add_products((x + i, y + i, z + i, tile + k, width, few, sums + 4 * k, i == 0))
+                add_products((x + i, y + i, z + i, tile + k, width, few, held + 4 * k, i == 0))
         for k in range(0, size, 64):
-            finish_products((sums + 4 * k, first + tile + k, second + tile + k, start, p, inverse))
+            finish_products((held + 4 * k, first + tile + k, second + tile + k, start, p, inverse))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -187,23 +190,32 @@ def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: in
         prime: Which.
         out: Its rows of that prime are written.
     """
-    N, p, inverse = x.shape[2], tables[0][prime], tables[6][prime]
-    radix, radix_quotient, one = tables[7][prime, 0], tables[7][prime, 1], tables[8][prime]
-    scratch = np.empty((5, 8), np.uint64)  # a sum or a difference of two components; a square of three
-    sums, squares = scratch.ctypes.data, scratch[2].ctypes.data
+    scratch, N = np.empty((5, 8), np.uint64), x.shape[2]  # a sum or a difference of two components; a square of three
     for half in range(2):
-        w, w_quotient = imaginary[prime, half, 0], imaginary[prime, half, 1]
-        for k in range(4 * N * half, 4 * N * (half + 1), 64):
-            for c in range(2):
-                add((x[c, prime].ctypes.data + k, y[c, prime].ctypes.data + k, sums + 64 * c, p))
-            target, component = out[0, prime].ctypes.data + k, out.strides[0]
-            tensor((sums, sums, 64, target, component, p, inverse, radix, radix_quotient))
-            for c in range(2):
-                scale_difference((x[c, prime].ctypes.data + k, y[c, prime].ctypes.data + k, sums + 64 * c, 1, one, p))
-            tensor((sums, sums, 64, squares, 64, p, inverse, radix, radix_quotient))
-            for c in range(3):
-                scale((squares + 64 * c, squares + 64 * c, w, w_quotient, p))
-                add((target + component * c, squares + 64 * c, target + component * c, p))
+        span = range(4 * N * half, 4 * N * (half + 1), 64)
+        square_half(tables, x[:, prime], y[:, prime], imaginary[prime, half], prime, span, scratch, out[:, prime])
+
+
+@numba.njit(cache=True, nogil=True)
+def square_half(
+    tables: Tables, x: Array, y: Array, imaginary: IntArray, prime: int, span: range, scratch: Array, out: Array
+) -> None:
+    """`square_parts` for some bytes of rows [components, N]."""
+    p, inverse, one = tables[0][prime], tables[6][prime], tables[8][prime]
+    radix, radix_quotient = tables[7][prime, 0], tables[7][prime, 1]
+    sums, squares = scratch.ctypes.data, scratch[2].ctypes.data
+    w, w_quotient, component = imaginary[0], imaginary[1], out.strides[0]
+    for k in span:
+        for c in range(2):
+            add((x[c].ctypes.data + k, y[c].ctypes.data + k, sums + 64 * c, p))
+        target = out[0].ctypes.data + k
+        tensor((sums, sums, 64, target, component, p, inverse, radix, radix_quotient))
+        for c in range(2):
+            scale_difference((x[c].ctypes.data + k, y[c].ctypes.data + k, sums + 64 * c, 1, one, p))
+        tensor((sums, sums, 64, squares, 64, p, inverse, radix, radix_quotient))
+        for c in range(3):
+            scale((squares + 64 * c, squares + 64 * c, w, w_quotient, p))
+            add((target + component * c, squares + 64 * c, target + component * c, p))
 
 
 @numba.njit(cache=True, nogil=True)

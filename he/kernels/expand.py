@@ -135,6 +135,12 @@ def buffer(seed: Array, counter: int, out: Array) -> None:
     compress(root, block, 136, True, v)
     block[:] = 0
     block[:8] = root
+    nodes(root, out)
+
+
+@numba.njit(cache=True, nogil=True)
+def nodes(root: Array, out: Array) -> None:
+    """All of the output from BLAKE2X's root, uint64 [8]."""
     for i in range(0, len(out) // 8, LANES):
         eight_nodes((root.ctypes.data, i, out[8 * i :].ctypes.data))
 

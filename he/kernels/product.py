@@ -17,10 +17,10 @@ import numpy as np
 
 from he.kernels import lanes
 from he.kernels.butterflies import LOOSE_BITS
-from he.kernels.evaluate import Tables, forward, inverse, multiply, scale, scale_difference
+from he.kernels.evaluate import Tables, forward, inverse, multiply, scale, scale_difference, scale_row
 from he.kernels.roots import LARGEST_PRIME_BITS, WORD, quotient
 from he.primes import ntt_primes
-from intnn.arrays import Array
+from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
 
 fractions, extend = emitted(lanes.fractions), emitted(lanes.extend)
@@ -115,14 +115,22 @@ def scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: in
 
 
 @numba.njit(cache=True, nogil=True)
-def extend_rows(tables: Tables, constants: Tables, x: Array, source: int, target: int, out: Array) -> None:
-    """Coefficients uint64 [sources, N] to [targets, N]; rows belong to primes from ``source`` and ``target`` on.
+def extend_rows(
+    tables: Tables, constants: Tables, x: Array, source: int, target: int, multiples: Array, out: Array
+) -> None:
+    """Coefficients to other primes.
 
-    ``x`` is overwritten.
+    Args:
+        tables: `Chain.arrays`.
+        constants: `Extension.arrays`.
+        x: uint64 [sources, N], overwritten.
+        source: The prime of its first row; the others follow.
+        target: The same for the result.
+        multiples: int64 [N], memory: how often Q has to be subtracted.
+        out: uint64 [targets, N], written.
     """
     hats, shares, factors, modulus = constants
     count, N = x.shape
-    multiples = np.empty(N, np.int64)
     for i in range(count):
         row, p = x[i].ctypes.data, tables[0][source + i]
         for k in range(0, 8 * N, 64):
@@ -142,10 +150,10 @@ def extend_rows(tables: Tables, constants: Tables, x: Array, source: int, target
 @numba.njit(cache=True, nogil=True)
 def extended(tables: Tables, constants: Tables, x: Array, auxiliary: int, out: Array) -> None:
     """A polynomial uint64 [level, N] modulo the auxiliary primes, both transformed: to [level + 1, N]."""
-    coefficients = x.copy()
+    coefficients, multiples = x.copy(), np.empty(x.shape[1], np.int64)
     for i in range(len(x)):
         inverse(tables, coefficients[i], i)
-    extend_rows(tables, constants, coefficients, 0, auxiliary, out)
+    extend_rows(tables, constants, coefficients, 0, auxiliary, multiples, out)
     for j in range(len(out)):
         forward(tables, out[j], auxiliary + j)
 
@@ -163,22 +171,26 @@ def scaled(tables: Tables, constants: Tables, low: Array, high: Array, auxiliary
     """
     up, down, plain, quotients = constants
     level, N = low.shape
-    rest = np.empty((level + 1, N), np.uint64)
+    rest, multiples = np.empty((level + 1, N), np.uint64), np.empty(N, np.int64)
     for i in range(level):
         inverse(tables, low[i], i)
-        here, p = low[i].ctypes.data, tables[0][i]
-        for k in range(0, 8 * N, 64):
-            scale((here + k, here + k, plain[i, 0], plain[i, 1], p))
-    extend_rows(tables, up, low, 0, auxiliary, rest)
+        scale_row(tables, low[i], i, plain[i, 0], plain[i, 1], low[i])
+    extend_rows(tables, up, low, 0, auxiliary, multiples, rest)
     for j in range(level + 1):
         inverse(tables, high[j], auxiliary + j)
-        here, there, p = high[j].ctypes.data, rest[j].ctypes.data, tables[0][auxiliary + j]
-        for k in range(0, 8 * N, 64):
-            scale((here + k, here + k, plain[level + j, 0], plain[level + j, 1], p))
-            scale_difference((here + k, there + k, here + k, quotients[j, 0], quotients[j, 1], p))
-    extend_rows(tables, down, high, auxiliary, 0, low)
+        quotient_row(plain[level + j], quotients[j], tables[0][auxiliary + j], rest[j], high[j])
+    extend_rows(tables, down, high, auxiliary, 0, multiples, low)
     for i in range(level):
         forward(tables, low[i], i)
+
+
+@numba.njit(cache=True, nogil=True)
+def quotient_row(t: IntArray, inverse_q: IntArray, p: int, rest: Array, row: Array) -> None:
+    """(t e - rest) / q modulo p for a row of e, in place; the numbers come with their quotients."""
+    here, there = row.ctypes.data, rest.ctypes.data
+    for k in range(0, 8 * row.size, 64):
+        scale((here + k, here + k, t[0], t[1], p))
+        scale_difference((here + k, there + k, here + k, inverse_q[0], inverse_q[1], p))
 
 
 def scaled_product(

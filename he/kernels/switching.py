@@ -90,18 +90,18 @@ def switch(
         first: Of the rows.
         stop: Of the rows.
     """
-    digits = np.empty_like(x)
+    digits, lists = np.empty_like(x), np.empty((3, len(x)), np.int64)
     for j in range(first, stop):
         prime = j if j < len(x) else special
         digits_modulo(tables, x, raised, prime, digits, len(x) > MAX_LOOSE)
-        key_products(tables, digits, key, prime, out[0, j], out[1, j])
+        list_addresses(digits, key, prime, lists)
+        key_products(tables, lists, prime, out[0, j], out[1, j])
 
 
 @numba.njit(cache=True, nogil=True)
-def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
-    """The inner products of digits [level, N] with both halves of a key, modulo one prime."""
-    level, N = digits.shape
-    lists = key_addresses(digits, key, prime)
+def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
+    """The inner products of digits with both halves of a key, modulo one prime; see `list_addresses`."""
+    level, N = lists.shape[1], out_0.size
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
     width = word_bytes(p)
@@ -110,13 +110,10 @@ def key_products(tables: Tables, digits: Array, key: IntArray, prime: int, out_0
 
 
 @numba.njit(cache=True, nogil=True)
-def key_addresses(digits: Array, key: IntArray, prime: int) -> IntArray:
-    """Where the digits lie, and the halves of a key: int64 [3, level]."""
-    level = len(digits)
-    addresses = np.empty((3, level), np.int64)
-    for i in range(level):
-        addresses[0, i], addresses[1, i], addresses[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
-    return addresses
+def list_addresses(digits: Array, key: IntArray, prime: int, lists: IntArray) -> None:
+    """Where digits [level, N] lie, and the halves of a key: to int64 [3, level]."""
+    for i in range(len(digits)):
+        lists[0, i], lists[1, i], lists[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -145,11 +142,12 @@ def rotate(
         stop: Of the rows.
     """
     level = x.shape[1]
-    digits = np.empty_like(raised)
+    digits, lists = np.empty_like(raised), np.empty((3, level), np.int64)
     for j in range(first, stop):
         prime = j if j < level else special
         digits_modulo(tables, x[1], raised, prime, digits, level > MAX_LOOSE)
-        turned_products(tables, x[0], digits, key, prime, special, turn, out[0, j], out[1, j])
+        list_addresses(digits, key, prime, lists)
+        turned_products(tables, x[0], lists, prime, special, turn, out[0, j], out[1, j])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -157,27 +155,20 @@ def rotate_digits(
     tables: Tables, x: Array, digits: Array, key: IntArray, special: int, turn: Tables, out: Array
 ) -> None:
     """`rotate` with the digits of `decompose`, all rows."""
-    level = x.shape[1]
+    level, lists = x.shape[1], np.empty((3, x.shape[1]), np.int64)
     for j in range(level + 1):
         prime = j if j < level else special
-        turned_products(tables, x[0], digits[j], key, prime, special, turn, out[0, j], out[1, j])
+        list_addresses(digits[j], key, prime, lists)
+        turned_products(tables, x[0], lists, prime, special, turn, out[0, j], out[1, j])
 
 
 @numba.njit(cache=True, nogil=True)
 def turned_products(
-    tables: Tables,
-    added: Array,
-    digits: Array,
-    key: IntArray,
-    prime: int,
-    special: int,
-    turn: Tables,
-    out_0: Array,
-    out_1: Array,
+    tables: Tables, added: Array, lists: IntArray, prime: int, special: int, turn: Tables, out_0: Array, out_1: Array
 ) -> None:
-    """`rotate` modulo one prime, from its digits."""
-    level, N = digits.shape
-    lists, (places, orders) = key_addresses(digits, key, prime), turn
+    """`rotate` modulo one prime, from its digits; see `list_addresses`."""
+    level, N = lists.shape[1], out_0.size
+    places, orders = turn
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     c, to, by = added[prime if prime < level else 0].ctypes.data, places.ctypes.data, orders.ctypes.data
     w = tables[10][special, prime, 0]  # 0 for the special prime itself
@@ -206,11 +197,17 @@ def divide(tables: Tables, x: Array, divisor: int, out: Array, first: int, stop:
         raise_row(tables, x[c, level], divisor, last)
         for j in range(level):
             lift_centred(tables, last, divisor, j, rest, False)
-            w, quotient, p = tables[9][divisor, j, 0], tables[9][divisor, j, 1], tables[0][j]
-            source, here, target = x[c, j].ctypes.data, rest.ctypes.data, out[c, j].ctypes.data
-            if p < LOOSE:
-                for k in range(0, 8 * N, 64):
-                    loose_difference((source + k, here + k, target + k, w, quotient, p))
-            else:
-                for k in range(0, 8 * N, 64):
-                    difference((source + k, here + k, target + k, w, quotient, p))
+            divide_row(tables, x[c, j], rest, divisor, j, out[c, j])
+
+
+@numba.njit(cache=True, nogil=True)
+def divide_row(tables: Tables, x: Array, rest: Array, divisor: int, prime: int, out: Array) -> None:
+    """The exact quotient (x - rest) / divisor, modulo one prime."""
+    w, quotient, p = tables[9][divisor, prime, 0], tables[9][divisor, prime, 1], tables[0][prime]
+    source, here, target = x.ctypes.data, rest.ctypes.data, out.ctypes.data
+    if p < LOOSE:
+        for k in range(0, 8 * x.size, 64):
+            loose_difference((source + k, here + k, target + k, w, quotient, p))
+    else:
+        for k in range(0, 8 * x.size, 64):
+            difference((source + k, here + k, target + k, w, quotient, p))

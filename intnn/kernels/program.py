@@ -25,13 +25,19 @@ def run(program: IntArray, x: Array, y: Array) -> None:
         x: Integers [batch, size] of the input's domain, C-contiguous.
         y: Integers [batch, classes], written.
     """
-    here = program.ctypes.data
     block = min(program[stage.BLOCK], len(x))
     size = block * program[stage.BUFFER_BYTES]
     # The tiles may read, never write, some bytes behind the last row.
     needed = 2 * size + 256
     # For one small input, asking for memory would take a tenth of the call.
     memory = unsigned_bytes(stack_address(), STACK_BYTES) if needed <= STACK_BYTES else np.empty(needed, np.uint8)
+    run_in(program, x, y, memory, block, size)
+
+
+@numba.njit(cache=True, nogil=True)
+def run_in(program: IntArray, x: Array, y: Array, memory: Array, block: int, size: int) -> None:
+    """`run` in memory for two times ``size`` bytes of activations: of ``block`` rows at a time."""
+    here = program.ctypes.data
     skip = -memory.ctypes.data % 64
     starts = (skip, skip + size + 64)
     stages, lanes = program[stage.STAGES], program[stage.LANES]

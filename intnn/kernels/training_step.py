@@ -191,6 +191,14 @@ def products(
 
 
 @numba.njit(cache=True, nogil=True)
+def row_product(machine: IntArray, a: Array, a_group: int, b: int, groups: int, init: Array, c: Array) -> None:
+    """`products` of one row."""
+    products(
+        machine, a.ctypes.data, 0, a_group, 1, b, groups, len(c) // machine[0], init.ctypes.data, c.ctypes.data
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
 def activate(block: IntArray, lanes: int, sums: Array, values: int, slopes: int) -> None:
     """Sums to activations, uint8 [positions, PADDED] plus NEXT_OFFSET, and slopes, int8; behind the outputs slope 0."""
     shift = block[at.SHIFT]
@@ -324,8 +332,7 @@ def group_errors(block: IntArray, machine: IntArray, batch: int) -> None:
             interleave((source + 4 * m * padded + p * lanes, padded, target + (p * fours + m) * 4 * lanes, 128))
     totals = int32s(block[at.ERROR_SUMS], padded)
     totals[:] = 0
-    ones = np.full(4, 1, np.uint8)
-    products(machine, ones.ctypes.data, 0, 0, 1, target, fours, padded // lanes, totals.ctypes.data, totals.ctypes.data)
+    row_product(machine, np.full(4, 1, np.uint8), 0, target, fours, totals, totals)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -339,10 +346,7 @@ def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None
     init, sums = scratch[:row], scratch[row:]
     zeros, all_128 = sums[:row], sums[row : row + (padded + 3) // 4]
     zeros[:], all_128[:] = 0, np.int32(-0x7F7F7F80)
-    products(
-        machine, all_128.ctypes.data, padded, 4, 1, block[at.TRANSPOSED], padded // 4, panels, zeros.ctypes.data,
-        init.ctypes.data,
-    )  # fmt: skip
+    row_product(machine, all_128, 4, block[at.TRANSPOSED], padded // 4, zeros, init)
     for k in range(row):
         init[k] = -init[k]
     size = block[at.HEIGHT] * block[at.WIDTH] * block[at.CHANNELS]
@@ -403,13 +407,34 @@ def fold(block: IntArray, d: Array, row_size: int, out: Array, images: int) -> N
 def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: IntArray) -> None:
     """Gradients and descent in one pass, then the biases."""
     mantissa, rate_shift, momentum, decay = rate[0], rate[1], rate[2], rate[3]
-    lanes, height, padded, depth = machine[0], machine[1], block[at.PADDED], block[at.DEPTH]
+    padded = block[at.PADDED]
     shift = exponent + block[at.INPUT_EXPONENT] + rate_shift - block[at.MASTER_EXPONENT] - block[at.DROPPED]
     rule = np.empty(RULES, np.int32)
     write_rule(rule, block[at.DROPPED], mantissa, shift, momentum, decay, block[at.FRACTION], block[at.WEIGHT_LIMIT])
     totals, init = int32s(block[at.ERROR_SUMS], padded), int32s(block[at.INIT], padded)
     for n in range(padded):
         init[n] = -block[at.OFFSET] * totals[n]
+    descend(block, machine, batch, rule)
+    rest(block, machine[0])
+
+    shift = exponent + rate_shift - block[at.BIAS_EXPONENT] - block[at.BIAS_DROPPED]
+    write_rule(rule, block[at.BIAS_DROPPED], mantissa, shift, momentum, 0, 0, BIAS_LIMIT)
+    bias, velocity = int32s(block[at.BIAS], padded), int32s(block[at.BIAS_VELOCITY], padded)
+    for n in range(block[at.OUTPUTS]):
+        g = np.int64(totals[n])
+        moved = ((g >> rule[0]) * rule[1] + rule[2]) >> rule[3]
+        moved = min(max(moved, -rule[4]), rule[4]) << rule[5]
+        v = velocity[n]
+        v = min(max(v - (v >> momentum) + moved, -VELOCITY_LIMIT), VELOCITY_LIMIT)
+        velocity[n] = v
+        bias[n] = min(max(bias[n] - v, -BIAS_LIMIT), BIAS_LIMIT)
+    start_sums(block, machine)
+
+
+@numba.njit(cache=True, nogil=True)
+def descend(block: IntArray, machine: IntArray, batch: int, rule: Array) -> None:
+    """The weights' gradients by tiles, each met by its weights at once."""
+    lanes, height, padded, depth = machine[0], machine[1], block[at.PADDED], block[at.DEPTH]
     fours = (batch * block[at.ROWS] * block[at.COLS] + 3) // 4
     panels, panel, weights_panel = padded // lanes, 4 * fours * lanes, 4 * depth * lanes
     for p in range(0, panels, 2):
@@ -422,20 +447,6 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
                 update_by_2(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
             else:
                 update_by_1(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
-    rest(block, lanes)
-
-    shift = exponent + rate_shift - block[at.BIAS_EXPONENT] - block[at.BIAS_DROPPED]
-    write_rule(rule, block[at.BIAS_DROPPED], mantissa, shift, momentum, 0, 0, BIAS_LIMIT)
-    bias, velocity = int32s(block[at.BIAS], padded), int32s(block[at.BIAS_VELOCITY], padded)
-    for n in range(block[at.OUTPUTS]):
-        g = np.int64(totals[n])
-        moved = ((g >> rule[0]) * rule[1] + rule[2]) >> rule[3]
-        moved = min(max(moved, -rule[4]), rule[4]) << rule[5]
-        v = np.int64(velocity[n])
-        v = min(max(v - (v >> momentum) + moved, -VELOCITY_LIMIT), VELOCITY_LIMIT)
-        velocity[n] = v
-        bias[n] = min(max(bias[n] - v, -BIAS_LIMIT), BIAS_LIMIT)
-    start_sums(block, machine)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -480,12 +491,8 @@ def start_sums(block: IntArray, machine: IntArray) -> None:
     init, bias = int32s(block[at.INIT], padded), int32s(block[at.BIAS], padded)
     init[:] = 0
     if block[at.OFFSET]:
-        all_128 = np.full(depth, 128, np.uint8)
-        zeros = np.zeros(padded, np.int32)
-        products(
-            machine, all_128.ctypes.data, depth, 4, 1, block[at.BYTES], depth // 4, padded // machine[0],
-            zeros.ctypes.data, init.ctypes.data,
-        )  # fmt: skip
+        all_128, zeros = np.full(depth, 128, np.uint8), np.zeros(padded, np.int32)
+        row_product(machine, all_128, 4, block[at.BYTES], depth // 4, zeros, init)
     shift = block[at.BIAS_SHIFT]
     left, right = max(-shift, 0), max(shift, 0)
     for n in range(block[at.OUTPUTS]):
