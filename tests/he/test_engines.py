@@ -16,7 +16,7 @@ from he.engines.seal import SealEngine
 from he.engines.threads import Workers, run_on
 from he.program import Recorder, run
 from tests.he.conftest import Party
-from tests.he.networks import inputs, square_graph, table_network
+from tests.he.networks import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from tests.strategies import int_networks
 
 ENGINES = {"rns": RnsEngine, "rns, 1 thread": partial(RnsEngine, threads=1), "seal": SealEngine}
@@ -51,6 +51,34 @@ def test_random_networks_are_exact_on_both(network, seed):
     images = np.random.default_rng(seed).integers(domain.lo, domain.hi + 1, (2, *network.input_shape))
     for logits in answers(Party(circuit), images):
         assert np.array_equal(logits, network.logits(images))
+
+
+def assert_threads_change_no_bit(network, images, evaluations):
+    party = Party(compiled(network, images=images, security="insecure"))
+    request = party.client.encrypt(inputs(network, images))
+    answer = Server(party.circuit, party.client.evaluation_keys, ENGINES["rns, 1 thread"]).evaluate(request)
+    for threads in (2, 3, 8):
+        server = Server(party.circuit, party.client.evaluation_keys, partial(RnsEngine, threads=threads))
+        for _ in range(evaluations):
+            assert server.evaluate(request) == answer
+
+
+any_network = st.one_of(
+    st.integers(0, 2).flatmap(lambda tables: table_networks(tables, max_points=17)), polynomial_graphs()
+)
+
+
+@settings(max_examples=10)
+@given(any_network, st.integers(1, 5))
+def test_threads_change_no_bit(network, images):
+    assert_threads_change_no_bit(network, images, evaluations=2)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(any_network, st.integers(1, 5))
+def test_threads_change_no_bit_many_times(network, images):
+    assert_threads_change_no_bit(network, images, evaluations=10)
 
 
 def test_the_fast_engine_leaves_no_more_noise_than_seal(exact):
