@@ -3,6 +3,8 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# glibc fills memory that is fresh or freed with this byte, for tests to notice who reads it.
+PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -39,7 +41,7 @@ gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then sp
 	$(BIN)/python -m bench gpu $(ARGS)
 
 test: lint  ## lint, type-check, and run the tests
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(PYTEST) -n 2 $(ARGS)
 
 lint: $(VENV)/test.stamp  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -51,7 +53,7 @@ format: $(VENV)/test.stamp  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 test-slow: $(VENV)/test.stamp  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 fuzz: $(VENV)/test.stamp  ## millions of damaged ciphertexts and keys for the parser, at random, then led by coverage
 	$(BIN)/python -m tests.he.fuzz_residues 1000000

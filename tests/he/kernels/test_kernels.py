@@ -251,9 +251,10 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     factors, sums = Factors(stored, primes), np.empty((2, level + 1, N), np.uint64)
     for first, stop in ((0, 1), (1, level + 1)):
         switching.switch(table.arrays, rows, raised, factors.addresses, special_row, sums, first, stop)
-    other = np.empty_like(sums)
+    other, lists = np.empty_like(sums), np.empty((3, level), np.int64)
     for j in range(level + 1):
-        switching.key_products(table.arrays, digits[j], factors.addresses, j, *other[:, j])
+        switching.list_addresses(digits[j], factors.addresses, j, lists)
+        switching.key_products(table.arrays, lists, j, *other[:, j])
     assert np.array_equal(sums, other)  # of loose digits and of finished ones
     out = np.empty((2, level, N), np.uint64)
     switching.divide(table.arrays, sums, special_row, out, 0, 2)
@@ -321,7 +322,7 @@ def test_extension_to_other_primes_keeps_the_centred_value(case):
     x[:4] = 0, 1, q - 1, q // 3
     rows = np.array([[a % p for a in x] for p in primes], np.uint64)
     out = np.empty((len(others), table.N), np.uint64)
-    extend_rows(both.arrays, extension(primes, others).arrays, rows, 0, len(primes), out)
+    extend_rows(both.arrays, extension(primes, others).arrays, rows, 0, len(primes), np.empty(table.N, np.int64), out)
     assert out.tolist() == [[reference.centred(a, q) % p for a in x] for p in others]
 
 
