@@ -81,10 +81,10 @@ def test_the_table_needs_no_torch() -> None:
 
 
 def compiled_functions(path: Path) -> list[ast.FunctionDef]:
-    """What `numba.njit` decorates in a file."""
+    """What Numba compiles in a file."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
-    return [f for f in functions if any("njit" in ast.unparse(decorator) for decorator in f.decorator_list)]
+    return [f for f in functions if any("compiled" in ast.unparse(decorator) for decorator in f.decorator_list)]
 
 
 def root(node: ast.expr) -> str:
@@ -114,8 +114,7 @@ def held_by_callers(function: ast.FunctionDef) -> set[str]:
 
 @pytest.mark.parametrize("package", ["intnn", "he"])
 def test_compiled_functions_take_addresses_only_of_what_their_callers_hold(package: str) -> None:
-    # Numba frees a function's own array after its last mention, which may be where its address is taken: what is
-    # done with that address happens in memory that another thread may have got meanwhile.
+    # See `intnn.kernels.jit.compiled`: another thread may get the memory of what was freed.
     seen = 0
     for path in modules(package):
         for function in compiled_functions(path):

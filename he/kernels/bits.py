@@ -1,16 +1,13 @@
-"""Rows of residues packed to the bits of their primes, eight words to as many bytes as a word has bits.
-
-Numba's cache on disk looks at this file alone: whoever changes `lanes` must touch it.
-"""
+"""Rows of residues packed to the bits of their primes, eight words to as many bytes as a word has bits."""
 
 from functools import cache
 
-import numba
 import numpy as np
 
 from he.kernels import lanes
 from intnn.arrays import Array
 from intnn.kernels.emit import emitted
+from intnn.kernels.jit import compiled
 
 MAX_BITS = 56  # of a word: it lies within the eight bytes from the one where it begins
 SPARE = 64  # bytes behind the last word that are read with it
@@ -51,7 +48,7 @@ def _layouts(primes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     return np.array(primes, np.uint64), widths, order.reshape(-1, 64), places % 8, masks
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _pack(row: Array, width: int, out: Array) -> None:
     waiting, held, place = np.uint64(0), np.uint64(0), 0
     for word in row:
@@ -64,7 +61,7 @@ def _pack(row: Array, width: int, out: Array) -> None:
             waiting = word >> (width - held)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _unpack(data: Array, primes: Array, widths: Array, orders: Array, shifts: Array, masks: Array, out: Array) -> bool:
     source, wrong = data.ctypes.data, False
     for rows in out:

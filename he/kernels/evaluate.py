@@ -1,26 +1,25 @@
 """Operations on residues in transformed form, uint64 [rows, N]: row j belongs to a prime of the chain.
 
-Residues are below their primes, before and after. Numba's cache on disk looks at this file alone: whoever changes
-`lanes` or `transform` must touch it.
+Residues are below their primes, before and after.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from he.kernels import lanes, transform
+from he.kernels import dots, lanes, transform
 from he.kernels.factors import word_bytes
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
+from intnn.kernels.jit import compiled
 
 Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
-combine, add_all = emitted(lanes.combine), emitted(lanes.add_all)
-MAX_ADDED = lanes.MAX_ADDED
-add_products, finish_products = emitted(lanes.add_products), emitted(lanes.finish_products)
-tensor, matrix_tile = emitted(lanes.tensor), emitted(lanes.matrix_tile)
+combine, add_all = emitted(dots.combine), emitted(dots.add_all)
+MAX_ADDED = dots.MAX_ADDED
+add_products, finish_products = emitted(dots.add_products), emitted(dots.finish_products)
+tensor, matrix_tile = emitted(lanes.tensor), emitted(dots.matrix_tile)
 add_multiple = emitted(lanes.add_multiple)
 MAX_TERMS = 28  # products that are added before they are reduced
 TILE = 4096  # bytes of a row whose sums of products stay in the first cache
@@ -29,13 +28,13 @@ PANEL = 512  # bytes of every ciphertext that one pass of a matrix product reads
 forward_one, inverse_one = transform.forward, transform.inverse
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def forward(tables: Tables, row: Array, prime: int) -> None:
     """Transform one row in place."""
     forward_one(row, tables[1][prime], tables[2][prime], tables[0][prime])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def inverse(tables: Tables, row: Array, prime: int) -> None:
     """Transform one row back, in place."""
     inverse_one(
@@ -43,7 +42,7 @@ def inverse(tables: Tables, row: Array, prime: int) -> None:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
     """The sum of two arrays [components, rows, N], to a third; ``last`` is the prime of the last row."""
     rows = x.shape[1]
@@ -54,7 +53,7 @@ def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
                 add((x[c, j].ctypes.data + k, y[c, j].ctypes.data + k, out[c, j].ctypes.data + k, p))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def sum_rows(tables: Tables, arrays: IntArray, last: int, out: Array) -> None:
     """The sum of at most `MAX_ADDED` arrays [components, rows, N], at addresses; the last row belongs to ``last``."""
     components, rows, N = out.shape
@@ -66,7 +65,7 @@ def sum_rows(tables: Tables, arrays: IntArray, last: int, out: Array) -> None:
                 add_all((x, offset + k, count, target + k, p))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_raised(tables: Tables, x: Array, special: int, out: Array) -> None:
     """Add x, times the special prime, to the first rows of ``out``: [components, level, N] to [components, rows, N].
 
@@ -80,7 +79,7 @@ def add_raised(tables: Tables, x: Array, special: int, out: Array) -> None:
                 add_multiple((source + k, target + k, w, w_quotient, p))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, last: int, out: Array) -> None:
     """The sum of products of ciphertexts with plaintexts.
 
@@ -108,7 +107,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
                 row_products(tables, lists[:, :count], prime, first == 0, sums, out[c, j], second)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def row_products(
     tables: Tables, lists: IntArray, prime: int, start: bool, sums: Array, out_0: Array, out_1: Array
 ) -> None:
@@ -136,7 +135,7 @@ def row_products(
             finish_products((held + 4 * k, first + tile + k, second + tile + k, start, p, inverse))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, out: Array) -> None:
     """The sum of multiples of ciphertexts; ``scalars`` int64 [level, terms, 2] are numbers with their quotients."""
     components, level, N = out.shape
@@ -150,7 +149,7 @@ def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, ou
                 ))  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def matrix_products(
     tables: Tables, ciphertexts: IntArray, weights: Array, component: int, prime: int, out: Array
 ) -> None:
@@ -178,7 +177,7 @@ def matrix_products(
                     matrix_tile((x, shift + k, w, count, target + k, row, p, inverse))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: int, out: Array) -> None:
     """(x + y)**2 - i (x - y)**2 of two ciphertexts uint64 [2, level, N], modulo one prime: [3, level, N].
 
@@ -196,7 +195,7 @@ def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: in
         square_half(tables, x[:, prime], y[:, prime], imaginary[prime, half], prime, span, scratch, out[:, prime])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def square_half(
     tables: Tables, x: Array, y: Array, imaginary: IntArray, prime: int, span: range, scratch: Array, out: Array
 ) -> None:
@@ -218,7 +217,7 @@ def square_half(
             add((target + component * c, squares + 64 * c, target + component * c, p))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None:
     """The tensor product of two ciphertexts uint64 [2, rows, N]: [3, rows, N]; row j belongs to prime first + j."""
     rows, N = x.shape[1], x.shape[2]
@@ -232,7 +231,7 @@ def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None
             ))  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def scale_row(tables: Tables, x: Array, prime: int, w: int, quotient: int, out: Array) -> None:
     """Multiply one row by a constant."""
     source, target = x.ctypes.data, out.ctypes.data
@@ -240,7 +239,7 @@ def scale_row(tables: Tables, x: Array, prime: int, w: int, quotient: int, out: 
         scale((source + k, target + k, w, quotient, tables[0][prime]))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_constants(tables: Tables, x: Array, constants: Array) -> None:
     """Add numbers [level, 2] to the entries of both halves of the rows of [level, N], in place.
 

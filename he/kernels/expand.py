@@ -5,12 +5,12 @@ Aumasson et al., "BLAKE2X", 2016) in buffers of 4096 under a counter, the seed b
 largest multiple of a prime are drawn again.
 """
 
-import numba
 import numpy as np
 
 from he.kernels.lanes import LANES
 from intnn.arrays import Array
 from intnn.kernels.emit import emitted
+from intnn.kernels.jit import compiled
 from intnn.kernels.simd import I32, I64, Builder, Value, constant, load, splat, store
 
 BUFFER = 4096
@@ -44,12 +44,12 @@ PLACES = (
 )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _turned(x: np.uint64, bits: int) -> np.uint64:
     return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mix(v: Array, a: int, b: int, c: int, d: int, x: np.uint64, y: np.uint64) -> None:
     v[a] = v[a] + v[b] + x
     v[d] = _turned(v[d] ^ v[a], 32)
@@ -61,7 +61,7 @@ def _mix(v: Array, a: int, b: int, c: int, d: int, x: np.uint64, y: np.uint64) -
     v[b] = _turned(v[b] ^ v[c], 63)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def compress(state: Array, block: Array, count: int, is_last: bool, v: Array) -> None:
     """BLAKE2b's compression of uint64 [16] into uint64 [8], in place; ``v`` is uint64 [16] of memory."""
     v[:8] = state
@@ -120,7 +120,7 @@ def _constant(value: int) -> Value:
 eight_nodes = emitted(_eight_nodes)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def buffer(seed: Array, counter: int, out: Array) -> None:
     """The ``counter``-th 4096 bytes of the stream under a seed uint64 [8], to uint64 [512]."""
     v, block = np.empty(16, np.uint64), np.zeros(16, np.uint64)
@@ -138,14 +138,14 @@ def buffer(seed: Array, counter: int, out: Array) -> None:
     nodes(root, out)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def nodes(root: Array, out: Array) -> None:
     """All of the output from BLAKE2X's root, uint64 [8]."""
     for i in range(0, len(out) // 8, LANES):
         eight_nodes((root.ctypes.data, i, out[8 * i :].ctypes.data))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def remainders(row: Array, p: np.uint64) -> None:
     """Words modulo p, at least 2**20, in place: by a quotient in floating point, which is off by one at most."""
     inverse = 1.0 / np.float64(p)
@@ -156,7 +156,7 @@ def remainders(row: Array, p: np.uint64) -> None:
         row[k] = min(rest, rest - p)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def uniform(seed: Array, primes: Array, out: Array) -> None:
     """SEAL's uniform polynomial uint64 [level, N] modulo int64 [level] primes, from a seed uint64 [8].
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
+
+from intnn.kernels.jit import compiled
 
 SPARE = 64  # bytes behind a row, for its last words to be read as a vector
 
@@ -29,7 +30,7 @@ class Factors:
             self.addresses[place] = row.ctypes.data
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def word_bytes(prime: int) -> int:
     """The bytes of a residue."""
     width = 1

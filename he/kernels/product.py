@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from functools import cache, partial
 from math import prod
 
-import numba
 import numpy as np
 
-from he.kernels import lanes
+from he.kernels import dots
 from he.kernels.butterflies import LOOSE_BITS
 from he.kernels.evaluate import Tables, forward, inverse, multiply, scale, scale_difference, scale_row
 from he.kernels.roots import LARGEST_PRIME_BITS, WORD, quotient
 from he.primes import ntt_primes
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
+from intnn.kernels.jit import compiled
 
-fractions, extend = emitted(lanes.fractions), emitted(lanes.extend)
+fractions, extend = emitted(dots.fractions), emitted(dots.extend)
 AUXILIARY_BITS = LOOSE_BITS, LARGEST_PRIME_BITS  # the fewer, the faster are their transforms
 
 
@@ -114,7 +114,7 @@ def scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: in
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def extend_rows(
     tables: Tables, constants: Tables, x: Array, source: int, target: int, multiples: Array, out: Array
 ) -> None:
@@ -147,7 +147,7 @@ def extend_rows(
             ))  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def extended(tables: Tables, constants: Tables, x: Array, auxiliary: int, out: Array) -> None:
     """A polynomial uint64 [level, N] modulo the auxiliary primes, both transformed: to [level + 1, N]."""
     coefficients, multiples = x.copy(), np.empty(x.shape[1], np.int64)
@@ -158,7 +158,7 @@ def extended(tables: Tables, constants: Tables, x: Array, auxiliary: int, out: A
         forward(tables, out[j], auxiliary + j)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def scaled(tables: Tables, constants: Tables, low: Array, high: Array, auxiliary: int) -> None:
     """One polynomial of the tensor product, times t / q and rounded.
 
@@ -184,7 +184,7 @@ def scaled(tables: Tables, constants: Tables, low: Array, high: Array, auxiliary
         forward(tables, low[i], i)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def quotient_row(t: IntArray, inverse_q: IntArray, p: int, rest: Array, row: Array) -> None:
     """(t e - rest) / q modulo p for a row of e, in place; the numbers come with their quotients."""
     here, there = row.ctypes.data, rest.ctypes.data

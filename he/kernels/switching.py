@@ -2,49 +2,48 @@
 
 Row j of a polynomial belongs to the prime of that index; where one is raised, the row behind the others belongs to the
 special prime. What consists of many rows is done from a ``first`` one up to a ``stop``, so that threads can share it.
-Numba's cache on disk looks at this file alone: whoever changes `lanes` or `transform` must touch it.
 """
 
 from functools import partial
 
-import numba
 import numpy as np
 
-from he.kernels import lanes, transform
+from he.kernels import dots, lanes, transform
 from he.kernels.butterflies import LARGEST
 from he.kernels.evaluate import Tables
 from he.kernels.factors import word_bytes
 from intnn.arrays import Array, IntArray
 from intnn.kernels.emit import emitted
+from intnn.kernels.jit import compiled
 
-dot_pair, turned = emitted(lanes.dot_pair), emitted(lanes.turned_dot_pair)
+dot_pair, turned = emitted(dots.dot_pair), emitted(dots.turned_dot_pair)
 difference, loose_difference = (emitted(partial(lanes.scale_difference, loose=loose)) for loose in (1, LARGEST))
 inverse, lift_forward, LOOSE = transform.inverse, transform.lift_forward, transform.LOOSE
 MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as `dot_pair` wants it
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def raise_rows(tables: Tables, x: Array, out: Array, first: int, stop: int) -> None:
     """The coefficients of rows [level, N], plus half of their primes: what `lift_centred` takes."""
     for i in range(first, stop):
         raise_row(tables, x[i], i, out[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def raise_row(tables: Tables, x: Array, prime: int, out: Array) -> None:
     """`raise_rows` for one."""
     p = tables[0][prime]
     inverse(x, tables[3][prime], tables[4][prime], p, tables[5][prime, 0], tables[5][prime, 1], p // 2, out)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array, finished: bool) -> None:
     """The centred value whose sum with p // 2 is x, modulo another prime, transformed; see `lift_forward`."""
     p, shift = tables[0][target], tables[0][target] - tables[9][source, target, 2]
     lift_forward(x, tables[8][target], shift, tables[1][target], tables[2][target], p, out, finished)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def decompose(
     tables: Tables, x: Array, raised: Array, special: int, finished: bool, out: Array, first: int, stop: int
 ) -> None:
@@ -64,7 +63,7 @@ def decompose(
         digits_modulo(tables, x, raised, j if j < len(x) else special, out[j], finished)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Array, finished: bool) -> None:
     """All digits modulo one prime: [level, N]."""
     for i in range(len(x)):
@@ -74,7 +73,7 @@ def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Arra
             lift_centred(tables, raised[i], i, prime, out[i], finished)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def switch(
     tables: Tables, x: Array, raised: Array, key: IntArray, special: int, out: Array, first: int, stop: int
 ) -> None:
@@ -98,7 +97,7 @@ def switch(
         key_products(tables, lists, prime, out[0, j], out[1, j])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
     """The inner products of digits with both halves of a key, modulo one prime; see `list_addresses`."""
     level, N = lists.shape[1], out_0.size
@@ -109,14 +108,14 @@ def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_
         dot_pair((x, y, z, k, width, level, first + k, second + k, p, montgomery))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def list_addresses(digits: Array, key: IntArray, prime: int, lists: IntArray) -> None:
     """Where digits [level, N] lie, and the halves of a key: to int64 [3, level]."""
     for i in range(len(digits)):
         lists[0, i], lists[1, i], lists[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def rotate(
     tables: Tables,
     x: Array,
@@ -150,7 +149,7 @@ def rotate(
         turned_products(tables, x[0], lists, prime, special, turn, out[0, j], out[1, j])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def rotate_digits(
     tables: Tables, x: Array, digits: Array, key: IntArray, special: int, turn: Tables, out: Array
 ) -> None:
@@ -162,7 +161,7 @@ def rotate_digits(
         turned_products(tables, x[0], lists, prime, special, turn, out[0, j], out[1, j])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def turned_products(
     tables: Tables, added: Array, lists: IntArray, prime: int, special: int, turn: Tables, out_0: Array, out_1: Array
 ) -> None:
@@ -179,7 +178,7 @@ def turned_products(
         turned((x, y, z, k, width, level, c, w, r, r_quotient, to, by, first, second, p, montgomery))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def divide(tables: Tables, x: Array, divisor: int, out: Array, first: int, stop: int) -> None:
     """Divide by the prime of the last row, and round.
 
@@ -200,7 +199,7 @@ def divide(tables: Tables, x: Array, divisor: int, out: Array, first: int, stop:
             divide_row(tables, x[c, j], rest, divisor, j, out[c, j])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def divide_row(tables: Tables, x: Array, rest: Array, divisor: int, prime: int, out: Array) -> None:
     """The exact quotient (x - rest) / divisor, modulo one prime."""
     w, quotient, p = tables[9][divisor, prime, 0], tables[9][divisor, prime, 1], tables[0][prime]

@@ -2,18 +2,16 @@
 
 Two stages at once where they fit; once a block is small, all of its stages, so that it stays in the first cache; and
 the last five or six in registers. Tables of powers are `arranged`.
-Numba's cache on disk looks at this file alone: whoever changes `lanes` or `butterflies` must touch it.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numba
-
 from he.kernels import butterflies
 from intnn.arrays import Array
 from intnn.kernels.emit import emitted
+from intnn.kernels.jit import compiled
 
 CACHED = 2048  # residues of a block that stays in the first cache
 LOOSE = 1 << butterflies.LOOSE_BITS  # primes below have kernels of their own
@@ -41,13 +39,13 @@ inverse_4_last, inverse_4_last_loose = _both(butterflies.inverse_4_last)
 inverse_finish = emitted(butterflies.inverse_finish)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def forward(x: Array, w: Array, quotients: Array, prime: int) -> None:
     """Transform uint64 [N], in place; from below 2**52 to below p."""
     lift_forward(x, quotients[0], 0, w, quotients, prime, x, True)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def lift_forward(
     x: Array, one: int, shift: int, w: Array, quotients: Array, prime: int, out: Array, finished: bool
 ) -> None:
@@ -84,7 +82,7 @@ def lift_forward(
     forward_from(target, N // 4, 4, w, quotients, prime, finished)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int, finished: bool) -> None:
     """The stages that are left for so many blocks of a size."""
     while size > CACHED:
@@ -116,7 +114,7 @@ def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Arra
                 leave_5((place, powers, their_quotients, k, prime))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def forward_pass(
     address: int, first: int, count: int, m: int, size: int, w: Array, quotients: Array, prime: int
 ) -> None:
@@ -135,7 +133,7 @@ def forward_pass(
                 forward_4((start + j, stride, w0, q0, w1, q1, w2, q2, prime))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def inverse(
     x: Array, w: Array, quotients: Array, prime: int, degree: int, degree_quotient: int, added: int, out: Array
 ) -> None:
@@ -183,7 +181,7 @@ def inverse(
             inverse_4_last((target + j, stride, w0, q0, w1, q1, w2, q2, degree, degree_quotient, added, prime))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def inverse_pass(
     address: int, first: int, count: int, m: int, size: int, w: Array, quotients: Array, prime: int
 ) -> None:

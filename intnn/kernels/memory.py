@@ -9,6 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from intnn.arrays import Array
+from intnn.kernels.jit import compiled
 from intnn.kernels.simd import I8, I64
 
 STACK_BYTES = 8192
@@ -24,19 +25,19 @@ def pointer(_context: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
-@numba.njit(cache=True)
+@compiled
 def unsigned_bytes(address: int, size: int) -> Array:
     """The memory at an address as an array."""
     return numba.carray(pointer(address), size, np.uint8)
 
 
-@numba.njit(cache=True)
+@compiled
 def signed_bytes(address: int, size: int) -> Array:
     """The memory at an address as an array."""
     return numba.carray(pointer(address), size, np.int8)
 
 
-@numba.njit(cache=True)
+@compiled
 def int32s(address: int, size: int) -> Array:
     """The memory at an address as an array."""
     return numba.carray(pointer(address), size, np.int32)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from intnn.arrays import Array, IntArray
+from intnn.kernels.jit import compiled
 
 
 def arithmetic(_bound: int) -> Any:
@@ -13,7 +13,7 @@ def arithmetic(_bound: int) -> Any:
     return np.int64
 
 
-@numba.njit(cache=True)
+@compiled
 def dense(x: Array, w: Array, b: Array) -> Array:
     """Row by row, with both operands read along their last axis."""
     batch, width = x.shape
@@ -28,7 +28,7 @@ def dense(x: Array, w: Array, b: Array) -> Array:
     return y
 
 
-@numba.njit(cache=True)
+@compiled
 def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
     """One weight at a time over the part of the output that it reaches, so that no pixel is tested for its border."""
     batch, channels, height, width = x.shape
@@ -53,7 +53,7 @@ def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
     return y
 
 
-@numba.njit(cache=True)
+@compiled
 def sum_pool2d(x: Array, size: int, stride: int) -> Array:
     """Window by window."""
     batch, channels, height, width = x.shape
@@ -69,7 +69,7 @@ def sum_pool2d(x: Array, size: int, stride: int) -> Array:
     return y
 
 
-@numba.njit(cache=True)
+@compiled
 def _requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
     batch, channels, size = x.shape
     half = np.int64(1) << shift >> 1
@@ -88,7 +88,7 @@ def requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) 
     return _requantise(rows, multiplier, shift, lo, hi).reshape(x.shape)
 
 
-@numba.njit(cache=True)
+@compiled
 def _lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:
     y = np.empty_like(x)
     for i in range(x.size):

@@ -1,13 +1,13 @@
-"""One compiled call for a whole network: the program's stages, over blocks of rows that stay in the cache.
+"""One compiled call for a whole network: the program's stages, over blocks of rows that stay in the cache."""
 
-Numba's cache on disk looks at this file alone: whoever changes `tile` or an instruction set must touch it.
-"""
+from functools import partial
 
 import numba
 import numpy as np
 
 from intnn.arrays import Array, IntArray
 from intnn.kernels import stage
+from intnn.kernels.jit import compiled
 from intnn.kernels.memory import STACK_BYTES, pointer, stack_address, unsigned_bytes
 from intnn.kernels.tile import tile
 
@@ -16,7 +16,7 @@ rows_by_1, rows_by_2, rows_by_4 = (tile(columns, single=False) for columns in (1
 row_by_1, row_by_2, row_by_4 = (tile(columns, single=True) for columns in (1, 2, 4))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def run(program: IntArray, x: Array, y: Array) -> None:
     """Evaluate a batch.
 
@@ -34,7 +34,7 @@ def run(program: IntArray, x: Array, y: Array) -> None:
     run_in(program, x, y, memory, block, size)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def run_in(program: IntArray, x: Array, y: Array, memory: Array, block: int, size: int) -> None:
     """`run` in memory for two times ``size`` bytes of activations: of ``block`` rows at a time."""
     here = program.ctypes.data
@@ -66,7 +66,7 @@ def run_in(program: IntArray, x: Array, y: Array, memory: Array, block: int, siz
 # One vector by addresses, without letting go of Python's lock: both would take longer than a part of a small network.
 
 
-@numba.njit(cache=True)
+@partial(compiled, nogil=False)
 def run_unsigned_at(program: int, size: int, x: int, width: int, y: int, classes: int) -> None:
     """`run` on one row of uint8."""
     words = numba.carray(pointer(program), size, np.int64)
@@ -74,7 +74,7 @@ def run_unsigned_at(program: int, size: int, x: int, width: int, y: int, classes
     run(words, row, numba.carray(pointer(y), (1, classes), np.int64))
 
 
-@numba.njit(cache=True)
+@partial(compiled, nogil=False)
 def run_signed_at(program: int, size: int, x: int, width: int, y: int, classes: int) -> None:
     """`run` on one row of int8."""
     words = numba.carray(pointer(program), size, np.int64)
@@ -82,7 +82,7 @@ def run_signed_at(program: int, size: int, x: int, width: int, y: int, classes: 
     run(words, row, numba.carray(pointer(y), (1, classes), np.int64))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def enter(program: IntArray, x: Array, first: int, rows: int, memory: Array, start: int) -> None:
     """Bring inputs to unsigned bytes at the first stage's places."""
     size, stride = program[stage.INPUT_SIZE], program[stage.INPUT_BYTES]
@@ -100,7 +100,7 @@ def enter(program: IntArray, x: Array, first: int, rows: int, memory: Array, sta
                 row[order[i]] = np.uint8(image[i] - offset)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def leave(program: IntArray, memory: Array, start: int, y: Array, first: int, rows: int) -> None:
     """Bring the last stage's outputs to the caller's order and type."""
     kind = program[stage.OUTPUT_KIND]
@@ -115,7 +115,7 @@ def leave(program: IntArray, memory: Array, start: int, y: Array, first: int, ro
         gather(program, content, stride, y, first)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def gather(program: IntArray, content: Array, stride: int, y: Array, first: int) -> None:
     """y[first + n, i] = content[n * stride + places[i]] + offset."""
     size, offset = program[stage.OUTPUT_SIZE], program[stage.OUTPUT_OFFSET]
@@ -126,7 +126,7 @@ def gather(program: IntArray, content: Array, stride: int, y: Array, first: int)
             y[first + n, i] = content[n * stride + order[i]] + offset
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def evaluate(program: IntArray, here: int, words: int, lanes: int, x: int, y: int, images: int) -> None:
     """One stage: tiles of rows inside strips of channels inside units."""
     is_image = program[words + stage.UNITS]

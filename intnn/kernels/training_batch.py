@@ -1,12 +1,12 @@
 """A batch of examples, gathered from a data set, moved by a few pixels and mirrored."""
 
-import numba
 import numpy as np
 
 from intnn.arrays import Array, IntArray
+from intnn.kernels.jit import compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def gather(x: Array, chosen: IntArray, changes: IntArray, fill: int, out: Array) -> None:
     """out[b, i, j] = x[chosen[b], i - down, j - right], or from the right if mirrored; ``fill`` where that is outside.
 

@@ -1,15 +1,14 @@
 """One training step in one compiled call, bit-equal to `intnn.training.step`.
 
-The products are `training_tile`'s; everything else is loops that LLVM turns into vectors. Numba's cache on disk looks
-at this file alone: whoever changes `training_tile` or an instruction set must touch it.
+The products are `training_tile`'s; everything else is loops that LLVM turns into vectors.
 """
 
-import numba
 import numpy as np
 
 from intnn.arrays import Array, IntArray
 from intnn.kernels import training_lanes as lane
 from intnn.kernels import training_words as at
+from intnn.kernels.jit import compiled
 from intnn.kernels.memory import int32s, signed_bytes, unsigned_bytes
 from intnn.kernels.training_tile import RULE, products_tile, update_tile
 
@@ -30,7 +29,7 @@ ROUNDING, GOLDEN = 3, 0x9E3779B9
 VELOCITY_LIMIT, BIAS_LIMIT = 1 << 29, 1 << 30
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def step(
     words: IntArray, machine: IntArray, scratch: Array, labels: IntArray, exponential: IntArray, rate: IntArray,
     rounding: IntArray, logits: IntArray,
@@ -70,7 +69,7 @@ def step(
         exponent += block[at.WEIGHT_EXPONENT]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def forward(
     block: IntArray, following: IntArray, machine: IntArray, scratch: Array, batch: int, is_last: bool, logits: IntArray
 ) -> None:
@@ -97,7 +96,7 @@ def forward(
             pool(block, machine[0], values, following[at.INPUTS] + first * pooled, images)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def group_patches(block: IntArray, lanes: int, batch: int) -> None:
     """The patches as the left operand of the gradient's products."""
     positions, depth = batch * block[at.ROWS] * block[at.COLS], block[at.DEPTH]
@@ -107,7 +106,7 @@ def group_patches(block: IntArray, lanes: int, batch: int) -> None:
             interleave((source + m * depth + k, depth, target + m * depth + 4 * k, 0))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def patches(block: IntArray, first: int, images: int) -> None:
     """What the kernel sees at every position, as rows; see `intnn.training.reference.patches`.
 
@@ -134,7 +133,7 @@ def patches(block: IntArray, first: int, images: int) -> None:
                     copy_edges(block, image + row * line, target, inside, begin, end)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def copy_runs(source: int, step: int, target: int, depth: int, count: int, run: int) -> None:
     """``count`` runs of bytes that begin ``step`` bytes apart, to rows that begin ``depth`` bytes apart."""
     if run <= 8:
@@ -151,7 +150,7 @@ def copy_runs(source: int, step: int, target: int, depth: int, count: int, run: 
             there += depth
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def copy_edges(block: IntArray, line: int, target: int, inside: bool, begin: int, end: int) -> None:
     """One row of the kernel at the positions where a column, or (not ``inside``) the row, lies outside the image."""
     channels, cols, depth = block[at.CHANNELS], block[at.COLS], block[at.DEPTH]
@@ -165,7 +164,7 @@ def copy_edges(block: IntArray, line: int, target: int, inside: bool, begin: int
             out[j * depth + k] = x[left + k] if inside and 0 <= left + k < size else block[at.OFFSET]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def products(
     machine: IntArray, a: int, a_row: int, a_group: int, rows: int, b: int, groups: int, panels: int, init: int, c: int
 ) -> None:
@@ -190,7 +189,7 @@ def products(
                     row_by_1(a + r * a_row, a_row, a_group, here, panel, groups, start, total + r * c_row, c_row)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def row_product(machine: IntArray, a: Array, a_group: int, b: int, groups: int, init: Array, c: Array) -> None:
     """`products` of one row."""
     products(
@@ -198,7 +197,7 @@ def row_product(machine: IntArray, a: Array, a_group: int, b: int, groups: int, 
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def activate(block: IntArray, lanes: int, sums: Array, values: int, slopes: int) -> None:
     """Sums to activations, uint8 [positions, PADDED] plus NEXT_OFFSET, and slopes, int8; behind the outputs slope 0."""
     shift = block[at.SHIFT]
@@ -220,7 +219,7 @@ def activate(block: IntArray, lanes: int, sums: Array, values: int, slopes: int)
         s[row + outputs : row + padded] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def pool(block: IntArray, lanes: int, values: int, y: int, images: int) -> None:
     """Activations [positions, PADDED] to the next block's bytes, summed over windows and rescaled."""
     rows, cols, size, padded, outputs = (
@@ -236,7 +235,7 @@ def pool(block: IntArray, lanes: int, values: int, y: int, images: int) -> None:
                     pool_windows((source + n, padded, cols * padded, size, shift, offset, target + n))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def softmax_errors(logits: IntArray, labels: IntArray, shift: int, exponential: IntArray, errors: Array) -> None:
     """See `intnn.training.reference.softmax_errors`; the logits are rescaled on the way."""
     classes = logits.shape[1]
@@ -256,7 +255,7 @@ def softmax_errors(logits: IntArray, labels: IntArray, shift: int, exponential: 
         errors[b * classes + labels[b]] -= 1 << 15
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def mix(x: np.uint32) -> np.uint32:
     """See `intnn.training.generator.mix`."""
     x = np.uint32(x ^ (x >> np.uint32(16)))
@@ -266,7 +265,7 @@ def mix(x: np.uint32) -> np.uint32:
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def stream(seed: np.uint64, number: np.uint64, block: np.uint64) -> tuple[np.uint32, np.uint32]:
     """`intnn.training.generator.key` at the path (ROUNDING, number, block)."""
     first, second = np.uint32(0), np.uint32(0)
@@ -277,7 +276,7 @@ def stream(seed: np.uint64, number: np.uint64, block: np.uint64) -> tuple[np.uin
     return first, second
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def quantise_errors(lanes: int, d: Array, e: Array, first: np.uint32, second: np.uint32) -> int:
     """See `intnn.training.reference.quantise_errors`; returns the shift."""
     low, high = np.int32(0), np.int32(0)
@@ -295,7 +294,7 @@ def quantise_errors(lanes: int, d: Array, e: Array, first: np.uint32, second: np
     return shift
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def spread(block: IntArray, lanes: int, batch: int, is_last: bool) -> None:
     """Errors of pooled activations to errors of sums, plus 128; zero where no window reaches."""
     rows, cols, size = block[at.ROWS], block[at.COLS], block[at.POOL]
@@ -321,7 +320,7 @@ def spread(block: IntArray, lanes: int, batch: int, is_last: bool) -> None:
                 e += outputs
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def group_errors(block: IntArray, machine: IntArray, batch: int) -> None:
     """The errors as the right operand of the gradient's products, and their sums over positions."""
     lanes, padded = machine[0], block[at.PADDED]
@@ -335,7 +334,7 @@ def group_errors(block: IntArray, machine: IntArray, batch: int) -> None:
     row_product(machine, np.full(4, 1, np.uint8), 0, target, fours, totals, totals)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None:
     """Errors of the inputs: products with the transposed weights, folded onto the images."""
     lanes, per_image, padded = machine[0], block[at.ROWS] * block[at.COLS], block[at.PADDED]
@@ -365,7 +364,7 @@ def back(block: IntArray, machine: IntArray, scratch: Array, batch: int) -> None
         fold(block, sums, row, int32s(block[at.BACK] + 4 * first * size, images * size), images)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def transpose_weights(block: IntArray, lanes: int) -> None:
     """Bytes [output panel, input group, output lane, 4] to [input panel, output group, input lane, 4]."""
     depth, padded = block[at.DEPTH], block[at.PADDED]
@@ -377,7 +376,7 @@ def transpose_weights(block: IntArray, lanes: int) -> None:
             transpose((source, block[at.TRANSPOSED] + group * stride + 16 * k % stride, stride))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fold(block: IntArray, d: Array, row_size: int, out: Array, images: int) -> None:
     """Add every patch back onto its image; see `intnn.training.reference.fold`."""
     height, width, channels = block[at.HEIGHT], block[at.WIDTH], block[at.CHANNELS]
@@ -403,7 +402,7 @@ def fold(block: IntArray, d: Array, row_size: int, out: Array, images: int) -> N
                     source += run
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: IntArray) -> None:
     """Gradients and descent in one pass, then the biases."""
     mantissa, rate_shift, momentum, decay = rate[0], rate[1], rate[2], rate[3]
@@ -431,7 +430,7 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
     start_sums(block, machine)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def descend(block: IntArray, machine: IntArray, batch: int, rule: Array) -> None:
     """The weights' gradients by tiles, each met by its weights at once."""
     lanes, height, padded, depth = machine[0], machine[1], block[at.PADDED], block[at.DEPTH]
@@ -449,7 +448,7 @@ def descend(block: IntArray, machine: IntArray, batch: int, rule: Array) -> None
                 update_by_1(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def rest(block: IntArray, lanes: int) -> None:
     """Hold the weights behind the fan-in at zero: patches hold anything there."""
     depth, fan_in, size = block[at.DEPTH], block[at.FAN_IN], block[at.DEPTH] * block[at.PADDED]
@@ -463,7 +462,7 @@ def rest(block: IntArray, lanes: int) -> None:
                 narrow[panel + (k // 4 * lanes + n) * 4 + k % 4] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def write_rule(
     rule: Array, dropped: int, mantissa: int, shift: int, momentum: int, decay: int, fraction: int, limit: int
 ) -> None:
@@ -484,7 +483,7 @@ def write_rule(
     rule[12] = fraction
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def start_sums(block: IntArray, machine: IntArray) -> None:
     """What the next forward sums start from: the biases, less what inputs stored plus 128 add."""
     padded, depth = block[at.PADDED], block[at.DEPTH]
