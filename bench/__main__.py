@@ -206,7 +206,7 @@ def he_command(
     data: Annotated[Path | None, typer.Option(help="Folder with MNIST's files (or the variable INTNN_DATA).")] = None,
     images: Annotated[int, typer.Option(help="Images that are evaluated one by one.")] = 8,
     threads: Annotated[list[int] | None, typer.Option(help="Of the fast engine [1, 2 and all].")] = None,
-    max_error: Annotated[float, typer.Option(help="Bound on the error of a logit of CKKS networks.")] = 0.1,
+    max_error: Annotated[float, typer.Option(help="Bound on the error of a logit of CKKS networks.")] = 0.2,
     operations: Annotated[bool, typer.Option(help="Whether to time single operations as well.")] = True,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
 ) -> None:

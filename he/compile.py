@@ -86,7 +86,7 @@ def compile_approximate(
     *,
     images: int | None = 1,
     input_range: tuple[float, float] = (0.0, 1.0),
-    max_error: float = 0.1,
+    max_error: float = 0.2,
     packing: PackingName = "latency",
     security: Security = "128",
 ) -> Circuit:

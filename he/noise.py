@@ -1,11 +1,14 @@
 """How much noise a program ends with, bounded before anything is encrypted.
 
-The bounds are on the *canonical embedding norm*: the largest absolute value of a polynomial at the complex roots of
+BFV's bounds are on the *canonical embedding norm*: the largest absolute value of a polynomial at the complex roots of
 X^N + 1. It is submultiplicative and automorphisms preserve it. A polynomial whose coefficients are independent with
 variance V stays below 6 * sqrt(N * V) at one root except with probability erfc(6) < 2^-55 (Iliashenko, *Optimisations
 of fully homomorphic encryption*, PhD thesis, KU Leuven 2019, section 2; Costache, Laine and Player, *Evaluating the
-effectiveness of heuristic worst-case noise analysis in FHE*, ESORICS 2020). BFV's exactness rests on its bound, so
-there sums are bounded by the triangle inequality, never by assumed independence.
+effectiveness of heuristic worst-case noise analysis in FHE*, ESORICS 2020). Exactness rests on the bound, so sums are
+bounded by the triangle inequality, never by assumed independence; and a client decrypts nothing whose budget is gone.
+
+CKKS's bounds are on the real part at a root, which is what a slot holds. Most of its error is roundings times the
+secret: both are normal there, and the real part of their product has Laplace's distribution, with longer tails.
 """
 
 from __future__ import annotations
@@ -22,21 +25,26 @@ from he.program import Algebra, Program
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # and secrets uniformly from {-1, 0, 1}
-TAIL = 6.0  # standard deviations; erfc(6) < 2^-55
+TAIL = 6.0  # standard deviations that a polynomial's value stays within at a root; erfc(6) < 2^-55
+PRODUCT_TAIL = 14.0  # the same for the real part of two polynomials' product; exp(-2 * 14) < 2^-40
+
+
+def _deviation(N: int, variance: float) -> float:
+    """Of the value at a root of a polynomial with N coefficients of that variance."""
+    return math.sqrt(N * variance)
 
 
 def _norm(N: int, variance: float) -> float:
-    """Canonical norm of a polynomial with N coefficients of that variance."""
-    return TAIL * math.sqrt(N * variance)
+    """Its canonical norm."""
+    return TAIL * _deviation(N, variance)
 
 
-def rounding_norm(N: int, size: int = 2) -> float:
-    """Canonical norm of c_0 + c_1 s (+ c_2 s^2) for coefficients uniform on an interval of length one.
+def rounding_variance(N: int, size: int = 2) -> float:
+    """Of the coefficients of c_0 + c_1 s (+ c_2 s^2), if those of c are uniform on an interval of length one.
 
-    This is the error of rounding a ciphertext; times q it bounds a whole ciphertext at the secret key.
+    This is the error of rounding a ciphertext; times q it is a whole ciphertext at the secret key.
     """
-    variance = 1 + N * SECRET_VARIANCE + (N * N * SECRET_VARIANCE**2 if size == 3 else 0)
-    return _norm(N, variance / 12)
+    return (1 + N * SECRET_VARIANCE + (N * N * SECRET_VARIANCE**2 if size == 3 else 0)) / 12
 
 
 def digit_power(N: int) -> np.ndarray:
@@ -81,7 +89,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         self._t = parameters.plain_modulus
         # Coefficients of a batched plaintext are as good as uniform modulo t.
         self._plain_norm = _norm(N, self._t**2 / 12)
-        self._product_norm = self._t * rounding_norm(N)
+        self._product_norm = self._t * _norm(N, rounding_variance(N))
         self._digit_power = float(digit_power(N).max())
 
     def _relative(self, level: int) -> float:
@@ -120,7 +128,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
     def multiply(self, a: BfvNoise, b: BfvNoise) -> BfvNoise:
         # v = v1 (t/q) c2(s) + v2 (t/q) c1(s) + v1 v2, plus the rounding of three polynomials, which the fast base
         # conversions of an RNS implementation get wrong by at most one unit per prime.
-        rounding = self._relative(a.level) * 2 * a.level * rounding_norm(self._parameters.poly_modulus_degree, 3)
+        rounding = 2 * a.level * self._rounding(a.level, 3)
         return BfvNoise(a.level, self._product_norm * (a.bound + b.bound) + a.bound * b.bound + rounding, 3)
 
     def relinearise(self, a: BfvNoise) -> BfvNoise:
@@ -133,15 +141,18 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         return replace(a, bound=a.bound + self._key_switch(a.level))
 
     def switch_modulus(self, a: BfvNoise) -> BfvNoise:
-        added = self._relative(a.level - 1) * rounding_norm(self._parameters.poly_modulus_degree, a.size)
-        return replace(a, level=a.level - 1, bound=a.bound + added)
+        return replace(a, level=a.level - 1, bound=a.bound + self._rounding(a.level - 1, a.size))
 
     def rescale(self, a: BfvNoise) -> BfvNoise:
         raise TypeError("BFV has no rescaling")
 
     def _key_switch(self, level: int) -> float:
         digits = TAIL * math.sqrt(key_switch_variance(self._parameters, level) * self._digit_power)
-        return self._relative(level) * (digits + rounding_norm(self._parameters.poly_modulus_degree))
+        return self._relative(level) * digits + self._rounding(level, 2)
+
+    def _rounding(self, level: int, size: int) -> float:
+        N = self._parameters.poly_modulus_degree
+        return self._relative(level) * _norm(N, rounding_variance(N, size))
 
     def _plain_addition(self, level: int) -> float:
         return self._relative(level) * _norm(self._parameters.poly_modulus_degree, 1 / 12)
@@ -168,8 +179,8 @@ class CkksError:
 
     @property
     def bound(self) -> float:
-        """What no slot's error exceeds, except with probability erfc(6) < 2^-55 a slot."""
-        return TAIL * float(np.max(self.deviation))
+        """What no slot's error exceeds, except with probability exp(-28) < 2^-40 a slot."""
+        return PRODUCT_TAIL * float(np.max(self.deviation))
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
@@ -190,11 +201,11 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     """
 
     def __init__(self, parameters: Parameters, program: Program, low: float, high: float) -> None:
-        self._parameters, self._program = parameters, program
+        self._parameters, self._program, N = parameters, program, parameters.poly_modulus_degree
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
-        # Rounding the coefficients of an encoded plaintext to integers.
-        self._encoding = _norm(parameters.poly_modulus_degree, 1 / 12) / TAIL
-        self._slots, self._digit_power = parameters.slots, digit_power(parameters.poly_modulus_degree)
+        # Rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers.
+        self._encoding, self._rounding = _deviation(N, 1 / 12), _deviation(N, rounding_variance(N))
+        self._slots, self._digit_power = parameters.slots, digit_power(N)
         if program.slots == 1:  # all slots are alike but for key switching: look at the one where it is worst
             self._slots, self._digit_power = 1, self._digit_power.max(keepdims=True)
         # With values in the real and the imaginary part, a slot is longer than either.
@@ -205,7 +216,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         p = self._parameters
         assert p.scale_bits is not None
         scale = 2.0**p.scale_bits
-        fresh = math.hypot(_norm(p.poly_modulus_degree, ERROR_VARIANCE) / TAIL, self._encoding) / scale
+        fresh = math.hypot(_deviation(p.poly_modulus_degree, ERROR_VARIANCE), self._encoding) / scale
         low, high, deviation = (np.full(self._slots, x) for x in (self._low, self._high, fresh))
         return self._seen(CkksError(p.levels, scale, low, high, deviation))
 
@@ -285,19 +296,18 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def swap_rows(self, a: CkksError) -> CkksError:
         digits = key_switch_variance(self._parameters, a.level) * self._digit_power
-        rounding = (rounding_norm(self._parameters.poly_modulus_degree) / TAIL) ** 2
-        return replace(a, deviation=np.hypot(a.deviation, np.sqrt(digits + rounding) / a.scale))
+        return replace(a, deviation=np.hypot(a.deviation, np.sqrt(digits + self._rounding**2) / a.scale))
 
     def switch_modulus(self, a: CkksError) -> CkksError:
         return self._seen(replace(a, level=a.level - 1))
 
     def rescale(self, a: CkksError) -> CkksError:
         scale = a.scale / self._parameters.primes[a.level - 1]
-        added = rounding_norm(self._parameters.poly_modulus_degree) / TAIL / scale
-        return self._seen(replace(a, level=a.level - 1, scale=scale, deviation=np.hypot(a.deviation, added)))
+        deviation = np.hypot(a.deviation, self._rounding / scale)
+        return self._seen(replace(a, level=a.level - 1, scale=scale, deviation=deviation))
 
     def _seen(self, value: CkksError) -> CkksError:
-        largest = float(np.max(self._longer * value.magnitude + TAIL * value.deviation)) * value.scale
+        largest = float(np.max(self._longer * value.magnitude + PRODUCT_TAIL * value.deviation)) * value.scale
         room = self._parameters.log2_modulus(value.level) - 1 - math.log2(largest)
         self.headroom = min(self.headroom, room)
         return value
