@@ -164,7 +164,15 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
 @dataclass(frozen=True, eq=False)
 class CkksError:
-    """A CKKS value, slot by slot: the interval that it lies in, and the standard deviation of its error."""
+    """A CKKS value, slot by slot: the interval that it lies in, and the standard deviation of its error.
+
+    Attributes:
+        level: Its number of primes.
+        scale: What its integers are divided by.
+        low, high: [slots].
+        deviation: [2, slots]: of its own error, and of what bounds it together with the errors of all other features:
+            a sum of features w_i x_i has an error whose variance is at most the sum of w_i^2 times their squares.
+    """
 
     level: int
     scale: float
@@ -180,7 +188,7 @@ class CkksError:
     @property
     def bound(self) -> float:
         """What no slot's error exceeds, except with probability exp(-28) < 2^-40 a slot."""
-        return PRODUCT_TAIL * float(np.max(self.deviation))
+        return PRODUCT_TAIL * float(np.max(self.deviation[0]))
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
@@ -189,6 +197,10 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale:
     so the variances of different slots add, while errors that meet in one product add in full. (Kim, Papadimitriou and
     Polyakov, *Approximate homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3.)
+
+    What a layer makes of errors is no longer independent: its outputs share inputs. Where a layer is a `Matrix`, the
+    covariance of its outputs' errors is bounded by a diagonal, which whatever the activation does to each of them
+    keeps one. Where it is rotations and products of packed slots, its outputs count as independent.
 
     Args:
         parameters: a CKKS set.
@@ -217,11 +229,11 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         assert p.scale_bits is not None
         scale = 2.0**p.scale_bits
         fresh = math.hypot(_deviation(p.poly_modulus_degree, ERROR_VARIANCE), self._encoding) / scale
-        low, high, deviation = (np.full(self._slots, x) for x in (self._low, self._high, fresh))
-        return self._seen(CkksError(p.levels, scale, low, high, deviation))
+        low, high = np.full(self._slots, self._low), np.full(self._slots, self._high)
+        return self._seen(CkksError(p.levels, scale, low, high, np.full((2, self._slots), fresh)))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        low, high, variance = (np.zeros(self._slots) for _ in range(3))
+        low, high, variance = np.zeros(self._slots), np.zeros(self._slots), np.zeros((2, self._slots))
         for v, p in zip(values, plains, strict=True):
             weight = self._program.plaintexts[p.index]
             ends = weight * v.low, weight * v.high
@@ -239,19 +251,22 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, low, high, deviation))
 
     def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
-        # As of a product with packed weights: the errors of different ciphertexts count as independent.
+        assert self._slots == 1
         lows, highs = np.array([v.low for v in values]), np.array([v.high for v in values])
-        deviations = np.array([v.deviation for v in values])
+        together = np.array([v.deviation[1] for v in values])
         positive, negative = np.maximum(matrix.weights, 0), np.minimum(matrix.weights, 0)
         constants = matrix.constants[:, None]
         low, high = positive @ lows + negative @ highs + constants, positive @ highs + negative @ lows + constants
         rounding = self._longer**2 / (12 * matrix.scale**2)  # of a weight, to an integer
-        sizes = np.maximum(-lows, highs) ** 2
-        variance = matrix.weights**2 @ deviations**2 + rounding * np.ones_like(matrix.weights) @ sizes
+        independent = rounding * float(np.sum(np.maximum(-lows, highs) ** 2))
+        errors = matrix.weights * together.T
+        covariance = errors @ errors.T + independent * np.eye(len(errors))
+        variance = np.diag(covariance)[:, None]
+        deviations = np.sqrt(np.stack([variance, _largest_correlation(covariance) * variance], axis=1))
         scale = values[0].scale * matrix.scale
         return [
-            self._seen(CkksError(values[0].level, scale, least, most, np.sqrt(v)))
-            for least, most, v in zip(low, high, variance, strict=True)
+            self._seen(CkksError(values[0].level, scale, least, most, deviation))
+            for least, most, deviation in zip(low, high, deviations, strict=True)
         ]
 
     def bundle(self, values: Sequence[CkksError]) -> CkksError:
@@ -291,7 +306,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self.swap_rows(a)
 
     def rotate(self, a: CkksError, step: int) -> CkksError:
-        low, high, deviation = (np.roll(x, -step) for x in (a.low, a.high, a.deviation))
+        low, high, deviation = (np.roll(x, -step, axis=-1) for x in (a.low, a.high, a.deviation))
         return self.swap_rows(replace(a, low=low, high=high, deviation=deviation))
 
     def swap_rows(self, a: CkksError) -> CkksError:
@@ -307,7 +322,20 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self._seen(replace(a, level=a.level - 1, scale=scale, deviation=deviation))
 
     def _seen(self, value: CkksError) -> CkksError:
-        largest = float(np.max(self._longer * value.magnitude + PRODUCT_TAIL * value.deviation)) * value.scale
+        largest = float(np.max(self._longer * value.magnitude + PRODUCT_TAIL * value.deviation[0])) * value.scale
         room = self._parameters.log2_modulus(value.level) - 1 - math.log2(largest)
         self.headroom = min(self.headroom, room)
         return value
+
+
+def _largest_correlation(covariance: np.ndarray) -> float:
+    """A bound on the largest eigenvalue of the correlation matrix: what a covariance exceeds its diagonal by, at most.
+
+    It is the sixteenth root of the sum of all eigenvalues' sixteenth powers, and so 1.5 times too large at worst for a
+    thousand features.
+    """
+    deviations = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
+    power = covariance / deviations / deviations[:, None]
+    for _ in range(3):
+        power = power @ power
+    return float(np.sum(power**2) ** (1 / 16))

@@ -148,7 +148,7 @@ class _Search:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
-        if error.bound > max_error or room < ROOM_BITS - 0.5:
+        if not (error.bound <= max_error and room >= ROOM_BITS - 0.5):  # NaN is neither
             return None
         return Fit(
             program=placed,

@@ -74,6 +74,17 @@ def test_decrypted_logits_are_within_the_bound(graph, batch):
         assert np.abs(logits - graph.logits(x)).max() <= party.circuit.output_bound
 
 
+def test_errors_that_features_share_are_bounded_as_such():
+    """64 times the same feature: a mean of its squares is no better than one of them."""
+    n, square = 64, Activation("square")
+    first, mean = Dense(np.full((n, 4), 1 / 4), np.zeros(n)), Dense(np.full((n, n), 1 / n), np.zeros(n))
+    graph = Graph((4,), (first, square, mean, square, Dense(np.full((1, n), 1 / n), np.zeros(1))))
+    party = Party(compiled(graph, input_range=(0.9, 1), max_error=1e-3))
+    x = 0.9 + inputs(graph, 400) / 10
+    (logits,) = answers(party, x, ["rns"])
+    assert np.abs(logits - graph.logits(x)).max() <= party.circuit.output_bound
+
+
 @pytest.mark.parametrize("network", [table_network(), square_graph()], ids=["exact", "approximate"])
 def test_engines_agree_on_a_full_batch(network):
     party = Party(compiled(network))

@@ -1,6 +1,7 @@
 """The bounds against SEAL's own noise, operation by operation, and against the values that they are to contain."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tenseal.sealapi as sealapi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.circuit import Circuit
 from he.noise import (
     ERROR_VARIANCE,
     PRODUCT_TAIL,
@@ -19,12 +21,12 @@ from he.noise import (
     key_switch_variance,
     rounding_variance,
 )
-from he.operations import Plain, Scalar
+from he.operations import Matrix, Plain, Scalar
 from he.params import Parameters
 from he.program import run
 from he.seal import create_context
 from he.simulate import ClearAlgebra
-from tests.he.networks import compiled, polynomial_graphs
+from tests.he.networks import compiled, polynomial_graphs, square_graph
 
 BFV = Parameters("bfv", 8192, (43, 43, 44, 44, 44), plain_modulus=65537)
 
@@ -149,6 +151,32 @@ def test_errors_are_drawn_with_the_variance_that_the_bounds_assume():
     # Real parts have half the power; 20 * 512 squares deviate from their mean by 1.4 %.
     assert 2 * np.var(errors) == pytest.approx(1024 * ERROR_VARIANCE, rel=0.1)
     assert np.max(np.abs(errors)) < TAIL * np.sqrt(1024 * ERROR_VARIANCE)
+
+
+@cache
+def feature_circuit() -> Circuit:
+    return compiled(square_graph(), packing="throughput", security="insecure")
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_layers_errors_are_bounded_together(rows, terms, rank, seed):
+    """Whatever later layers sum: a diagonal exceeds the covariance, and little more than it has to."""
+    rng, circuit = np.random.default_rng(seed), feature_circuit()
+    algebra = CkksErrorAlgebra(circuit.parameters, circuit.program, 0.0, 0.0)  # nothing to round
+    weights = rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, terms))
+    deviations = rng.random(terms) + 0.1
+    values = [
+        CkksError(2, 2.0**30, np.zeros(1), np.zeros(1), np.array([[np.nan], [deviation]])) for deviation in deviations
+    ]
+    results = algebra.matrix(values, Matrix(tuple(range(terms)), weights, np.zeros(rows), 2, 2.0**30, 2.0**60))
+    alone, together = np.array([result.deviation[:, 0] for result in results]).T
+    covariance = (weights * deviations**2) @ weights.T
+    assert alone == pytest.approx(np.sqrt(np.diag(covariance)))
+    least = np.linalg.eigvalsh(np.diag(together**2) - covariance).min()
+    assert least >= -1e-9 * together.max() ** 2
+    correlation = covariance / alone / alone[:, None]
+    assert (together / alone).max() ** 2 <= 1.6 * np.linalg.eigvalsh(correlation).max()
 
 
 @dataclass(frozen=True, eq=False)
