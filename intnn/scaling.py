@@ -28,8 +28,9 @@ class Scaling:
         """Spread every feature of [n, features], or the pixels of [n, channels, height, width], over the domain."""
         axes = 0 if x.ndim == 2 else None
         least, most = np.asarray(x.min(axis=axes)), np.asarray(x.max(axis=axes))
-        # Halves: the difference of two floats may not be a float.
-        step = (most / 2 - least / 2) / max(domain.size - 1, 1) * 2
+        # Halves, and the largest float: the difference of two floats may not be a float.
+        half = (most / 2 - least / 2) / max(domain.size - 1, 1)
+        step = 2 * np.minimum(half, np.finfo(np.float64).max / 2)
         return cls(domain, least, np.where(step > 0, step, 1.0))
 
     def __call__(self, x: FloatArray) -> IntArray:

@@ -51,14 +51,15 @@ def test_whatever_the_configuration_no_input_leaves_a_table(data, config):
 
 @given(st.data())
 def test_a_linear_network_is_as_near_as_its_scales_say(data):
-    weight, bias = data.draw(float_arrays((3, 4))), data.draw(float_arrays((3,)))
-    x = data.draw(float_arrays((5, 4)))
+    weight, x = data.draw(float_arrays((3, 4))), data.draw(float_arrays((5, 4)))
     assume(np.abs(x).max() > 1e-3)
+    # Of the products' order: 12 bits of an input, 12 of a weight and 4 of either's range are 28 of the logits' 31.
+    bias = data.draw(float_arrays((3,))) * np.abs(weight).max() * np.abs(x).max()
     graph = Graph((4,), (Dense(weight, bias),))
     config = QuantConfig(input_bits=12, weight_bits=12, logit_bound=2**31 - 1)
     network = quantise(graph, calibrate(graph, x), config)
     logits = network.logits(network.quantise_input(x)) / network.metadata["output_scale"]
-    # Half a step of every input, of every weight and of the bias; with so many bits no bound is in the way.
+    # Half a step of every input, of every weight and of the bias: no bound is in the way.
     input_step, output_scale = 1 / network.input_scale, network.metadata["output_scale"]
     weight_step = network.input_scale / output_scale
     reach = np.abs(x).sum(axis=1, keepdims=True) + 2 * input_step
