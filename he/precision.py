@@ -29,6 +29,7 @@ STEP = 0.25  # bits by which all scales are made finer in the search
 FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which they are made finer where that costs nothing
 SMALLEST_CAP = 28  # bits; a chain of smaller primes is longer than any good one
 ROOM_BITS = 1  # between the largest value and the modulus
+ROOM_SLACK = 0.1  # of that: primes are not quite powers of two
 SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale, however small the values
 
 
@@ -148,7 +149,7 @@ class _Search:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
-        if not (error.bound <= max_error and room >= ROOM_BITS - 0.5):  # NaN is neither
+        if not (error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK):  # NaN is neither
             return None
         return Fit(
             program=placed,

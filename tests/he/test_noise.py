@@ -221,4 +221,4 @@ def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
         bounds = CkksErrorAlgebra(parameters, program, *input_range)
         result = run(program, Both(clear, bounds))
         assert result.bound.bound == circuit.output_bound
-        assert bounds.headroom >= 0.5  # the compiler asks for 1, and takes a half, where errors are as large as values
+        assert bounds.headroom >= 0.9  # the compiler asks for 1, of primes that are not quite powers of two
