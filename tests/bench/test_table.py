@@ -12,6 +12,7 @@ from bench.cases import table
 from bench.report import duration
 from bench.rows import Row, anchors
 from plaintext_models import datasets
+from tests.vectors.generate import FOLDER, untimed
 
 # What a row must have, by name: the benchmark's contract with whoever reads its JSON.
 FIELDS = {
@@ -60,6 +61,12 @@ def test_every_row_has_every_field(run: tuple[str, list[dict], Path]) -> None:
     _, rows, _ = run
     assert len(rows) == 4  # two networks and two rows that are not measured yet
     assert all(set(row) >= FIELDS for row in rows)
+
+
+def test_rows_are_what_they_were(run: tuple[str, list[dict], Path]) -> None:
+    _, rows, _ = run
+    expected = json.loads((FOLDER / "rows.json").read_text("utf-8"))
+    assert [untimed(row) for row in rows if row["measured"]] == expected
 
 
 def test_measured_rows_are_complete_and_consistent(run: tuple[str, list[dict], Path]) -> None:

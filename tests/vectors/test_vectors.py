@@ -1,0 +1,13 @@
+"""Nothing that is written or computed has changed since the vectors were."""
+
+import json
+
+import pytest
+
+from tests.vectors.generate import FOLDER, SECTIONS
+
+
+@pytest.mark.parametrize("section", [name for name in SECTIONS if name != "rows"])  # those: tests/bench/test_table.py
+def test_nothing_has_changed(section: str) -> None:
+    expected = json.loads((FOLDER / f"{section}.json").read_text("utf-8"))
+    assert json.loads(json.dumps(SECTIONS[section]())) == expected
