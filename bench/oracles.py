@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bench.timing import timed
 from he import Circuit, Client, Server, interface_bytes
-from intnn.arrays import reals
-from intnn.rounding import round_half_up
+from intnn.values.arrays import reals
+from intnn.values.rounding import round_half_up
 from plaintext_models.attacks.target import Target
 
 

@@ -9,8 +9,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from bench.timing import timed
-from intnn.kernels.host import instruction_set
-from intnn.kernels.simd import I32, I64, constant, splat
+from intnn.machine.host import instruction_set
+from intnn.machine.simd import I32, I64, constant, splat
 
 CHAINS = 12  # independent sums: more than any core's latency times its throughput, and they fit the registers
 

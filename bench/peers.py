@@ -68,7 +68,7 @@ def torch_int8(work: Work, threads: int) -> Run:
 
 def numpy_float32(work: Work, threads: int) -> Run:
     """Matrix products by BLAS, windows by strides."""
-    from intnn.kernels import numpy_
+    from intnn.ops import numpy_
 
     limit = blas_limit(threads)
 

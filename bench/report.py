@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.rows import TITLES, Anchor, Row
-from intnn.storage import write_atomically
+from intnn.storage.document import write_atomically
 
 
 def duration(seconds: float | None) -> str:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from intnn.storage import write_atomically
+from intnn.storage.document import write_atomically
 
 #: Whose versions a file of rows states.
 PACKAGES = ("numpy", "numba", "tenseal", "torch", "onnxruntime", "foolbox", "pyautoattack")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.peers import UnavailableError, blas_limit
-from intnn.training import numpy_ as operations
+from intnn.training.ops import numpy_ as operations
 from intnn.training.plan import Block, Plan
 
 Step = Callable[[], Any]  # one step on one batch; returns its loss

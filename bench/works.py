@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise, SumPool2d
-from intnn.kernels import kernels
-from intnn.layers import Node
-from intnn.rounding import round_half_up
+from intnn.layers.nodes import Node
+from intnn.ops import kernels
+from intnn.values.rounding import round_half_up
 
 BYTE = IntDomain(-128, 127)
 MULTIPLIER_BITS = 15

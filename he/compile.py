@@ -39,7 +39,7 @@ def compile_exact(
 
     Args:
         network: every value before a table and every logit must lie within (-t/2, t/2), t = 65537. Rescalings become
-            tables (`intnn.tabulate`), so that what `IntClassifier` trained is compiled as it is.
+            tables (`intnn.quantisation.tabulate`), so that what `IntClassifier` trained is compiled as it is.
         images: how many images one evaluation serves at least, rounded up to what the slots hold evenly; None for as
             many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         packing: `"latency"` packs the features of few images together; `"throughput"` gives every feature a ciphertext

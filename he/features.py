@@ -22,7 +22,7 @@ from he.packing import InputLayout, OutputLayout, Packing
 from he.params import ParameterError, Scheme
 from he.program import Recorder
 from intnn import Activation, LutActivation
-from intnn.kernels import kernels
+from intnn.ops import kernels
 
 ROWS = 16  # outputs of one operation: enough to reuse what was read, few enough for the next layer to take them over
 

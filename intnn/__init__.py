@@ -18,18 +18,19 @@ True
 93
 """
 
-from intnn import activations, rounding
-from intnn.calibrate import Ranges, calibrate
-from intnn.classifier import IntClassifier
-from intnn.domain import IntDomain, Interval
-from intnn.graph import Graph
-from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
-from intnn.lut import Lut
-from intnn.network import IntNetwork
-from intnn.quantise import QuantConfig, quantise
-from intnn.storage import FormatError
-from intnn.tabulate import tabulate
+from intnn.estimator.classifier import IntClassifier
+from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
+from intnn.quantisation import activations
+from intnn.quantisation.calibrate import Ranges, calibrate
+from intnn.quantisation.quantise import QuantConfig, quantise
+from intnn.quantisation.tabulate import tabulate
+from intnn.storage.document import FormatError
 from intnn.training.plan import Convolution, Hidden
+from intnn.values import rounding
+from intnn.values.domain import IntDomain, Interval
+from intnn.values.lut import Lut
 
 __all__ = [
     "Activation",

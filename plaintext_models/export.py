@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from intnn.graph import Graph
-from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
-from intnn.network import IntNetwork
+from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
 from plaintext_models.nets.layers import ACTIVATIONS
 from plaintext_models.nets.layers import SumPool2d as TorchSumPool2d
 from plaintext_models.qat.bounded import BoundedConv2d, BoundedLinear

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from intnn.storage import write_atomically
+from intnn.storage.document import write_atomically
 from plaintext_models.errors import ShippedNetworkError
 
 FILE_NAME = "manifest.json"

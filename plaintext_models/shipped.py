@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from intnn.graph import Graph
-from intnn.network import IntNetwork
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
 from plaintext_models import manifest
 from plaintext_models.errors import ShippedNetworkError
 from plaintext_models.manifest import Record

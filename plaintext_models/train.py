@@ -7,9 +7,9 @@ from typing import Annotated
 import torch
 import typer
 
-from intnn.graph import Graph
-from intnn.layers import LutActivation
-from intnn.network import IntNetwork
+from intnn.layers.nodes import LutActivation
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
 from plaintext_models import datasets, manifest, shipped
 from plaintext_models.datasets import Dataset, DatasetError
 from plaintext_models.errors import ShippedNetworkError

@@ -8,7 +8,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.datasets import Dataset
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]

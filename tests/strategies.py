@@ -19,8 +19,8 @@ from intnn import (
     LutActivation,
     SumPool2d,
 )
-from intnn.intervals import propagate
-from intnn.layers import Node, Shape
+from intnn.layers.intervals import propagate
+from intnn.layers.nodes import Node, Shape
 
 LARGEST_BIAS = 3
 

@@ -69,7 +69,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_importing_intnn_loads_no_heavy_library() -> None:
-    loaded = loaded_by("import intnn, intnn.network, intnn.quantise")
+    loaded = loaded_by("import intnn, intnn.network.network, intnn.quantisation.quantise")
     assert "numpy" in loaded
     assert not loaded & {"torch", "tenseal", "sklearn", "he", "plaintext_models", "bench", "numba"}
 
@@ -114,7 +114,7 @@ def held_by_callers(function: ast.FunctionDef) -> set[str]:
 
 @pytest.mark.parametrize("package", ["intnn", "he"])
 def test_compiled_functions_take_addresses_only_of_what_their_callers_hold(package: str) -> None:
-    # See `intnn.kernels.jit.compiled`: another thread may get the memory of what was freed.
+    # See `intnn.machine.jit.compiled`: another thread may get the memory of what was freed.
     seen = 0
     for path in modules(package):
         for function in compiled_functions(path):

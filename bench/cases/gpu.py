@@ -24,14 +24,14 @@ from numba import config, cuda
 
 from bench.cases import gpu_checks, gpu_residues
 from bench.timing import median_seconds
-from intnn.domain import IntDomain
-from intnn.kernels.cuda_gemm import Tile
-from intnn.kernels.cuda_lookup import launch_lookup
-from intnn.kernels.cuda_product import TENSOR, Epilogue, Product, channels_last
-from intnn.kernels.cuda_step import DenseTrainer, to_device
-from intnn.storage import write_atomically
+from intnn.ops.cuda.gemm import Tile
+from intnn.ops.cuda.lookup import launch_lookup
+from intnn.ops.cuda.product import TENSOR, Epilogue, Product, channels_last
+from intnn.storage.document import write_atomically
+from intnn.training.cuda.step import DenseTrainer, to_device
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
+from intnn.values.domain import IntDomain
 
 TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
 BATCHES = 9  # the median is over these

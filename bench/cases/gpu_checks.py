@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numba import cuda
 
-from intnn.domain import IntDomain
-from intnn.kernels import kernels
-from intnn.kernels.cuda_gemm import Tile
-from intnn.kernels.cuda_lookup import lookup
-from intnn.kernels.cuda_product import Epilogue, conv2d, dense
-from intnn.kernels.cuda_step import DenseTrainer, to_device
-from intnn.training import numpy_
+from intnn.ops import kernels
+from intnn.ops.cuda.gemm import Tile
+from intnn.ops.cuda.lookup import lookup
+from intnn.ops.cuda.product import Epilogue, conv2d, dense
+from intnn.training.cuda.step import DenseTrainer, to_device
+from intnn.training.ops import numpy_
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise, step
+from intnn.values.domain import IntDomain
 
 
 @dataclass(frozen=True)

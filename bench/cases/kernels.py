@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.peers import BOUND_PEERS, PEERS, Bind, Run, UnavailableError
 from bench.turns import take_turns
 from bench.works import Work, works
-from intnn.kernels.host import instruction_set
+from intnn.machine.host import instruction_set
 
 WORKS = {"mlp": "MLP 784-128-64-10", "cnn": "CNN 8c5-p-16c5-p-64-10", "gemm": "GEMM 1024x1024"}
 BATCHES = (1, 64, 1024)

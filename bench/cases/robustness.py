@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from intnn.storage import write_atomically
+from intnn.storage.document import write_atomically
 from plaintext_models.attacks.norms import Norm
 from plaintext_models.attacks.search import check_radius
 from plaintext_models.attacks.target import Target

@@ -14,8 +14,8 @@ from bench.peers import UnavailableError
 from bench.training_peers import PEERS
 from bench.turns import take_turns
 from intnn import IntDomain
-from intnn.kernels.host import instruction_set
-from intnn.training.compiled import CompiledStep
+from intnn.machine.host import instruction_set
+from intnn.training.cpu.compiled import CompiledStep
 from intnn.training.plan import Convolution, Plan, plan
 from intnn.training.step import Descent, Rate, initialise
 

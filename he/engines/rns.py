@@ -23,7 +23,7 @@ from he.kernels.roots import LARGEST_PRIME_BITS
 from he.operations import Conjugate, Rotate, SwapRows, arguments
 from he.residues import CiphertextArray, read_keys
 from he.seal import SealDataError, create_context, expanded, level_ids
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 
 MAX_THREADS = 1024
 _TURNS = Rotate | SwapRows | Conjugate

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 
 from he.kernels import lanes
-from intnn.arrays import Array
-from intnn.kernels.emit import emitted
-from intnn.kernels.jit import compiled
+from intnn.machine.emit import emitted
+from intnn.machine.jit import compiled
+from intnn.values.arrays import Array
 
 MAX_BITS = 56  # of a word: it lies within the eight bytes from the one where it begins
 SPARE = 64  # bytes behind the last word that are read with it

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from he.kernels.lanes import BYTES, LANES, MASK, WORDS, below, madd, splats, times, times_loosely, words
-from intnn.kernels.simd import I64, Builder, Value, constant, load, splat, store
+from intnn.machine.simd import I64, Builder, Value, constant, load, splat, store
 
 LOOSE_BITS = 46  # of a prime
 BIAS = 16  # times p: added to what enters a loose forward transform, so that differences stay positive for 16 stages

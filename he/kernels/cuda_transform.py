@@ -16,7 +16,7 @@ from numba import cuda, uint64
 from he.kernels.chain import Chain
 from he.kernels.cuda_words import below, times
 from he.kernels.roots import roots
-from intnn.kernels.cuda_intrinsics import SIMULATED
+from intnn.machine.cuda.intrinsics import SIMULATED
 
 DeviceArray = Any
 BLOCK_BITS = 4 if SIMULATED else 10  # even: of the residues of a block that stays in shared memory

@@ -9,7 +9,7 @@ not show while x is below 2**52. Sums of products are held in 128 bits and reduc
 
 from typing import Any
 
-from intnn.kernels.cuda_intrinsics import SIMULATED
+from intnn.machine.cuda.intrinsics import SIMULATED
 
 MAX_TERMS = 1 << 15  # products of residues below 2**50 whose sum `reduced` takes
 _SPARE = 12  # what is missing from 52 bits to 64

@@ -9,8 +9,8 @@ from operator import floordiv, mod
 from llvmlite import ir
 
 from he.kernels.lanes import BYTES, LANES, WORDS, below, madd, ordered, reduced, splats, times, words
-from intnn.kernels.host import features
-from intnn.kernels.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
+from intnn.machine.host import features
+from intnn.machine.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
 
 MAX_ADDED = 16  # numbers, at once
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers

@@ -9,9 +9,9 @@ import numpy as np
 
 from he.kernels import dots, lanes, transform
 from he.kernels.factors import word_bytes
-from intnn.arrays import Array, IntArray
-from intnn.kernels.emit import emitted
-from intnn.kernels.jit import compiled
+from intnn.machine.emit import emitted
+from intnn.machine.jit import compiled
+from intnn.values.arrays import Array, IntArray
 
 Tables = tuple[Any, ...]  # `Chain.arrays`
 

@@ -8,10 +8,10 @@ largest multiple of a prime are drawn again.
 import numpy as np
 
 from he.kernels.lanes import LANES
-from intnn.arrays import Array
-from intnn.kernels.emit import emitted
-from intnn.kernels.jit import compiled
-from intnn.kernels.simd import I32, I64, Builder, Value, constant, load, splat, store
+from intnn.machine.emit import emitted
+from intnn.machine.jit import compiled
+from intnn.machine.simd import I32, I64, Builder, Value, constant, load, splat, store
+from intnn.values.arrays import Array
 
 BUFFER = 4096
 SEED_BYTES = 64

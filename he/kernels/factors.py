@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from intnn.kernels.jit import compiled
+from intnn.machine.jit import compiled
 
 SPARE = 64  # bytes behind a row, for its last words to be read as a vector
 

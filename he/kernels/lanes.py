@@ -11,8 +11,8 @@ reduced as Montgomery has it, with 2**52 for R: one factor of each is stored tim
 
 from llvmlite import ir
 
-from intnn.kernels.host import features
-from intnn.kernels.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
+from intnn.machine.host import features
+from intnn.machine.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
 
 LANES = 8
 BYTES = 8 * LANES

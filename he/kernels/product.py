@@ -19,9 +19,9 @@ from he.kernels.butterflies import LOOSE_BITS
 from he.kernels.evaluate import Tables, forward, inverse, multiply, scale, scale_difference, scale_row
 from he.kernels.roots import LARGEST_PRIME_BITS, WORD, quotient
 from he.primes import ntt_primes
-from intnn.arrays import Array, IntArray
-from intnn.kernels.emit import emitted
-from intnn.kernels.jit import compiled
+from intnn.machine.emit import emitted
+from intnn.machine.jit import compiled
+from intnn.values.arrays import Array, IntArray
 
 fractions, extend = emitted(dots.fractions), emitted(dots.extend)
 AUXILIARY_BITS = LOOSE_BITS, LARGEST_PRIME_BITS  # the fewer, the faster are their transforms

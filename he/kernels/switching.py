@@ -12,9 +12,9 @@ from he.kernels import dots, lanes, transform
 from he.kernels.butterflies import LARGEST
 from he.kernels.evaluate import Tables
 from he.kernels.factors import word_bytes
-from intnn.arrays import Array, IntArray
-from intnn.kernels.emit import emitted
-from intnn.kernels.jit import compiled
+from intnn.machine.emit import emitted
+from intnn.machine.jit import compiled
+from intnn.values.arrays import Array, IntArray
 
 dot_pair, turned = emitted(dots.dot_pair), emitted(dots.turned_dot_pair)
 difference, loose_difference = (emitted(partial(lanes.scale_difference, loose=loose)) for loose in (1, LARGEST))

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from he.kernels import butterflies
-from intnn.arrays import Array
-from intnn.kernels.emit import emitted
-from intnn.kernels.jit import compiled
+from intnn.machine.emit import emitted
+from intnn.machine.jit import compiled
+from intnn.values.arrays import Array
 
 CACHED = 2048  # residues of a block that stays in the first cache
 LOOSE = 1 << butterflies.LOOSE_BITS  # primes below have kernels of their own

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.arrays import INT64, Array, IntArray, frozen
+from intnn.compiled import words
 from intnn.compiled.fuse import INT32, Stage, UnsupportedError
-from intnn.domain import IntDomain
-from intnn.kernels import stage as words
-from intnn.layers import LutActivation, Requantise
+from intnn.layers.nodes import LutActivation, Requantise
+from intnn.values.arrays import INT64, Array, IntArray, frozen
+from intnn.values.domain import IntDomain
 
 BYTE = IntDomain(0, 255)
 EVERY_SUM = (frozen(np.array([INT32.lo])), frozen(np.array([INT32.hi])))

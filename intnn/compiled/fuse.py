@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from intnn.domain import IntDomain, Interval
-from intnn.layers import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
+from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
+from intnn.values.domain import IntDomain, Interval
 
 T = TypeVar("T", bound=Node)
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.arrays import IntArray
 from intnn.compiled.fuse import UnsupportedError
-from intnn.domain import IntDomain
-from intnn.layers import Shape
+from intnn.layers.nodes import Shape
+from intnn.values.arrays import IntArray
+from intnn.values.domain import IntDomain
 
 
 @dataclass(frozen=True, eq=False)

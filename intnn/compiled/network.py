@@ -13,12 +13,12 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from intnn.arrays import Array, batched, integer
+from intnn.compiled import run as kernel
 from intnn.compiled.program import Program, compile_program
-from intnn.domain import IntDomain, Interval
-from intnn.kernels import program as kernel
-from intnn.kernels.host import instruction_set
-from intnn.layers import Node, Shape
+from intnn.layers.nodes import Node, Shape
+from intnn.machine.host import instruction_set
+from intnn.values.arrays import Array, batched, integer
+from intnn.values.domain import IntDomain, Interval
 
 PRODUCTS_PER_CHUNK = 1 << 25  # about 0.15 ms on a fast core: far more than it costs to hand a chunk to a thread
 CHUNKS_PER_THREAD = 4  # so that a thread that was held up does not hold up all

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from intnn.arrays import Array, IntArray
+from intnn.compiled import words
 from intnn.compiled.epilogue import epilogue
 from intnn.compiled.fuse import Stage, fuse
 from intnn.compiled.layout import Layout, byte_offset
 from intnn.compiled.window import window
-from intnn.domain import IntDomain, Interval
-from intnn.kernels import stage as words
-from intnn.kernels.simd import InstructionSet
-from intnn.layers import Conv2d, Node, Shape
+from intnn.layers.nodes import Conv2d, Node, Shape
+from intnn.machine.simd import InstructionSet
+from intnn.values.arrays import Array, IntArray
+from intnn.values.domain import IntDomain, Interval
 
 BLOCK_BYTES = 1 << 17  # of activations that are alive at a time: they stay in the second-level cache
 MAX_BLOCK = 256
@@ -26,10 +26,10 @@ MAX_BLOCK = 256
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """What `intnn.kernels.program.run` evaluates.
+    """What `intnn.compiled.run.run` evaluates.
 
     Attributes:
-        words: int64, at a multiple of a cache line; see `intnn.kernels.stage`. Never written again, but not marked
+        words: int64, at a multiple of a cache line; see `intnn.compiled.words`. Never written again, but not marked
             read-only: Numba takes 0.2 µs longer to recognise such an array.
         products: Multiplications of bytes for one input, counting padded ones.
         output: The smallest interval that contains every output.

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.arrays import IntArray
 from intnn.compiled.fuse import Stage, UnsupportedError
 from intnn.compiled.layout import Layout, byte_offset
-from intnn.layers import Conv2d, SumPool2d
+from intnn.layers.nodes import Conv2d, SumPool2d
+from intnn.values.arrays import IntArray
 
 MAX_TERMS = 8  # of signed bytes that add up to a weight
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intnn.storage import Document, FormatError, read, write
+from intnn.storage.document import Document, FormatError, read, write
 from intnn.training.examples import Examples
 from intnn.training.plan import Plan
 from intnn.training.step import Parameters, initialise
 
 if TYPE_CHECKING:
-    from intnn.training.train import Schedule
+    from intnn.training.run import Schedule
 
 KIND = "Checkpoint"
 FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.arrays import Array, IntArray
-from intnn.domain import IntDomain
 from intnn.training import generator
+from intnn.values.arrays import Array, IntArray
+from intnn.values.domain import IntDomain
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Examples:
         if changes == NO_CHANGES:
             out[...] = self.inputs[chosen]
             return
-        from intnn.kernels.training_batch import gather  # here: Numba costs nothing where nobody trains
+        from intnn.training.cpu.batch import gather  # here: Numba costs nothing where nobody trains
 
         draws = generator.draws(stream, 3 * len(chosen)).reshape(-1, 3)
         sides = 2 * changes.moved_by + 1

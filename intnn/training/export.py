@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from intnn.domain import IntDomain
-from intnn.layers import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
-from intnn.network import IntNetwork
-from intnn.training import numpy_
+from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
+from intnn.network.network import IntNetwork
+from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
 from intnn.training.step import Parameters, working_weights
 from intnn.training.tables import DOMAIN
+from intnn.values.domain import IntDomain
 
 
 def to_network(plan: Plan, state: list[Parameters], name: str = "") -> IntNetwork:

@@ -10,9 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from intnn.arrays import integer
-from intnn.domain import IntDomain
-from intnn.layers import Shape
+from intnn.layers.nodes import Shape
 from intnn.training.tables import (
     ACTIVATION_EXPONENT,
     BYTES,
@@ -20,6 +18,8 @@ from intnn.training.tables import (
     TableActivation,
     activation,
 )
+from intnn.values.arrays import integer
+from intnn.values.domain import IntDomain
 
 ERROR_LIMIT = 127  # errors are signed bytes
 BIAS_BITS = 18  # of a bias, in units of its layer's sums

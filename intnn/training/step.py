@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from intnn.arrays import Array, IntArray
 from intnn.training import generator
 from intnn.training.examples import offset_of
 from intnn.training.plan import ERROR_LIMIT, Block, Plan
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
+from intnn.values.arrays import Array, IntArray
 
 VELOCITY_LIMIT = 1 << 29
 BIAS_LIMIT = 1 << 30

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from types import MappingProxyType
 
-from intnn.arrays import IntArray, frozen, integers
-from intnn.domain import IntDomain
-from intnn.lut import Lut
+from intnn.values.arrays import IntArray, frozen, integers
+from intnn.values.domain import IntDomain
+from intnn.values.lut import Lut
 
 ACTIVATION_EXPONENT = 5  # activations and pre-activations are multiples of 2**-5
 SLOPE_EXPONENT = 6

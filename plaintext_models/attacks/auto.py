@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.gradient import Step, climb, wrong_classes
 from plaintext_models.attacks.losses import Loss

@@ -9,7 +9,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal
 from plaintext_models.attacks.target import Target
 

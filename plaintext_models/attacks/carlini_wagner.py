@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.deepfool import LEAST, beyond
 from plaintext_models.attacks.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.losses import others

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.deepfool import beyond
 from plaintext_models.attacks.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.losses import cross_entropy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal
 from plaintext_models.attacks.search import Search, pixels_of
 from plaintext_models.attacks.target import Target

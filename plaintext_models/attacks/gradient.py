@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.losses import LOSSES, Loss, others, targeted_dlr
 from plaintext_models.attacks.norms import Norm, check_norm, project, random_point, steepest

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.carlini_wagner import FACTOR, Bracket, linear_model
 from plaintext_models.attacks.deepfool import beyond
 from plaintext_models.attacks.goal import AttackResult, Goal, conclude, start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal
 from plaintext_models.attacks.norms import Norm, check_norm, random_point
 from plaintext_models.attacks.search import Search, check_radius

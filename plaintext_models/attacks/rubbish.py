@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import spread
 from plaintext_models.attacks.losses import cross_entropy
 from plaintext_models.attacks.norms import steepest

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal
 from plaintext_models.attacks.losses import cross_entropy, margin
 from plaintext_models.attacks.norms import TINY, Norm, project

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from intnn.graph import Graph
-from intnn.layers import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
-from intnn.lut import Lut
-from intnn.network import IntNetwork
+from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
+from intnn.values.lut import Lut
 from plaintext_models.attacks.target import Target
 from plaintext_models.nets.layers import ACTIVATIONS
 from plaintext_models.nets.layers import SumPool2d as TorchSumPool2d
@@ -214,7 +214,7 @@ def _module(node: Node) -> nn.Module:
             return _Rescaling(node)
         case LutActivation():
             return _Table(node.lut)
-    raise TypeError(f"a node must be one of intnn.layers, got {type(node).__name__}")
+    raise TypeError(f"a node must be one of intnn.layers.nodes, got {type(node).__name__}")
 
 
 def _filled(layer: nn.Module, node: Dense | Conv2d) -> nn.Module:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from intnn.arrays import integer
+from intnn.values.arrays import integer
 from plaintext_models.attacks.goal import AttackResult, Goal
 from plaintext_models.attacks.losses import cross_entropy
 from plaintext_models.attacks.search import Search, check_radius

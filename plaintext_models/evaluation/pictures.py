@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intnn.storage import write_atomically
+from intnn.storage.document import write_atomically
 from plaintext_models.evaluation.card import Point
 
 BLUE, ORANGE = "#3b6fb6", "#d9802e"

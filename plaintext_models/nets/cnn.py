@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from intnn.domain import IntDomain
+from intnn.values.domain import IntDomain
 from plaintext_models.nets.layers import activation as activation_layer
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.qat.bounded import LOGITS, BoundedConv2d, BoundedLinear

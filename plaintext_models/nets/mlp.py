@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from intnn.domain import IntDomain
-from intnn.layers import Shape
+from intnn.layers.nodes import Shape
+from intnn.values.domain import IntDomain
 from plaintext_models.nets.layers import activation as activation_layer
 from plaintext_models.qat.bounded import LOGITS, BoundedLinear
 from plaintext_models.qat.network import TableNetwork

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from intnn.arrays import integer
-from intnn.domain import IntDomain
+from intnn.values.arrays import integer
+from intnn.values.domain import IntDomain
 from plaintext_models.qat.rounding import round_half_up, straight_through
 
 # The centred residues modulo 65537, with one to spare on either side.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from intnn.layers import Shape
+from intnn.layers.nodes import Shape
 from plaintext_models.qat.bounded import BoundedLinear
 from plaintext_models.qat.quantiser import InputQuantiser
 

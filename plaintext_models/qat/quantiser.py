@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from intnn.arrays import integer
-from intnn.domain import IntDomain
+from intnn.values.arrays import integer
+from intnn.values.domain import IntDomain
 from plaintext_models.qat.rounding import round_half_up
 
 

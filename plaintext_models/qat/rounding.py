@@ -25,6 +25,6 @@ def straight_through(smooth: Tensor, exact: Tensor) -> Tensor:
 
 
 def round_half_up(x: Tensor) -> Tensor:
-    """floor(x + 1/2), exactly, as `intnn.rounding.round_half_up`; its gradient is that of x."""
+    """floor(x + 1/2), exactly, as `intnn.values.rounding.round_half_up`; its gradient is that of x."""
     floor = x.detach().floor()
     return straight_through(x, floor + (x.detach() - floor >= 0.5))

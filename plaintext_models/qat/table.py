@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from intnn.arrays import integer
-from intnn.domain import IntDomain
-from intnn.lut import Lut
+from intnn.values.arrays import integer
+from intnn.values.domain import IntDomain
+from intnn.values.lut import Lut
 from plaintext_models.qat.rounding import straight_through
 
 

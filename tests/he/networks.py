@@ -24,7 +24,7 @@ from intnn import (
     Shape,
     SumPool2d,
 )
-from intnn.intervals import propagate
+from intnn.layers.intervals import propagate
 
 
 def table_network(points: int = 9, hidden: int = 6) -> IntNetwork:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from intnn.domain import IntDomain
+from intnn.values.domain import IntDomain
 from plaintext_models.export import to_graph, to_network
 from plaintext_models.nets.cnn import cnn
 from plaintext_models.nets.initialise import unit_variance

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intnn.domain import IntDomain
-from intnn.layers import Conv2d, Dense
-from intnn.rounding import round_half_up as reference
+from intnn.layers.nodes import Conv2d, Dense
+from intnn.values.domain import IntDomain
+from intnn.values.rounding import round_half_up as reference
 from plaintext_models import datasets
 from plaintext_models.export import to_network
 from plaintext_models.nets.cnn import table_cnn

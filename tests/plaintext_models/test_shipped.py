@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from intnn.graph import Graph
-from intnn.network import IntNetwork
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
 from plaintext_models import datasets, manifest, shipped
 from plaintext_models.errors import ShippedNetworkError
 

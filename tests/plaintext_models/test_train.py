@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from typer.testing import CliRunner
 
-from intnn.network import IntNetwork
+from intnn.network.network import IntNetwork
 from plaintext_models import manifest, recipes, shipped
 from plaintext_models import train as command
 

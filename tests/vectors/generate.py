@@ -26,8 +26,8 @@ from he.seal import create_context
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
+from intnn.training.run import Schedule, train
 from intnn.training.step import Descent, Parameters
-from intnn.training.train import Schedule, train
 from plaintext_models import datasets, shipped
 from tests.he.networks import inputs, square_graph, table_network
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intnn import Activation, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation, SumPool2d
-from intnn.layers import Conv2d, Requantise
+from intnn.layers.nodes import Conv2d, Requantise
 from plaintext_models import shipped
 from plaintext_models.attacks.goal import Goal
 from plaintext_models.attacks.losses import cross_entropy, margin

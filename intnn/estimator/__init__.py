@@ -1,0 +1,1 @@
+"""Integer training with scikit-learn's habits."""

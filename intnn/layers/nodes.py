@@ -1,0 +1,281 @@
+"""The nodes of a network: linear layers, pooling, activations.
+
+A linear layer holds either float64 parameters (in a `Graph`) or int64 ones (in an `IntNetwork`), never a mixture.
+Images are [channels, height, width]; shapes are given without the batch axis.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from intnn.ops import Kernels
+from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
+from intnn.values.domain import IntDomain
+from intnn.values.lut import Lut
+
+Shape = tuple[int, ...]
+
+
+@runtime_checkable
+class Node(Protocol):
+    """One step of a network."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The shape of this node's output for an input of ``shape``; ValueError if it does not fit."""
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """Evaluate a batch [batch, *shape]; ``x`` is not checked."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dense:
+    """y = W x + b.
+
+    Attributes:
+        weight: [out, in], integers or finite floats; stored read-only as int64 or float64.
+        bias: [out], of the same kind.
+
+    Raises:
+        TypeError: The parameters are neither both integers nor both floats.
+        ValueError: Wrong or empty shape, NaN or infinity, or beyond int64.
+    """
+
+    weight: Array
+    bias: Array
+
+    def __post_init__(self) -> None:
+        _store_parameters(self, "[out, in]")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(in,) -> (out,)."""
+        out, width = self.weight.shape
+        if shape != (width,):
+            raise ValueError(f"{self} must have an input of shape ({width},), got {shape}")
+        return (out,)
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """[batch, in] -> [batch, out]."""
+        return kernels.dense(x, self.weight, self.bias)
+
+    def __repr__(self) -> str:
+        out, width = self.weight.shape
+        return f"Dense({width} -> {out})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Conv2d:
+    """Cross-correlation with zero padding, as torch's Conv2d.
+
+    Attributes:
+        weight: [out, in, kh, kw], integers or finite floats; stored read-only as int64 or float64.
+        bias: [out], of the same kind.
+        stride: Step of the window in both directions, at least 1.
+        padding: Zeros on all four sides, at least 0.
+
+    Raises:
+        TypeError: The parameters are neither both integers nor both floats.
+        ValueError: Wrong or empty shape, NaN or infinity, or beyond int64.
+    """
+
+    weight: Array
+    bias: Array
+    stride: int = 1
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        _store_parameters(self, "[out, in, kh, kw]")
+        object.__setattr__(self, "stride", integer(self.stride, "stride", 1, _LARGEST_WINDOW))
+        object.__setattr__(self, "padding", integer(self.padding, "padding", 0, _LARGEST_WINDOW))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(in, h, w) -> (out, h', w')."""
+        out, channels, *kernel = self.weight.shape
+        if len(shape) != 3 or shape[0] != channels:
+            raise ValueError(f"{self} must have an input of shape ({channels}, height, width), got {shape}")
+        sides = [side + 2 * self.padding - size for side, size in zip(shape[1:], kernel, strict=True)]
+        if min(sides) < 0:
+            raise ValueError(f"{self} must have an input at least as large as its window, got {shape}")
+        return (out, *(side // self.stride + 1 for side in sides))
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """[batch, in, h, w] -> [batch, out, h', w']."""
+        return kernels.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+    def __repr__(self) -> str:
+        out, channels, height, width = self.weight.shape
+        return f"Conv2d({channels} -> {out}, {height} x {width}, stride {self.stride}, padding {self.padding})"
+
+
+@dataclass(frozen=True)
+class SumPool2d:
+    """The sum of every ``size`` x ``size`` window: average pooling without the division.
+
+    Attributes:
+        size: Side of the window, at least 1.
+        stride: Its step; ``size`` by default.
+    """
+
+    size: int
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        size = integer(self.size, "size", 1, _LARGEST_WINDOW)
+        stride = size if self.stride is None else integer(self.stride, "stride", 1, _LARGEST_WINDOW)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "stride", stride)
+
+    @property
+    def step(self) -> int:
+        """The stride as a number."""
+        return self.size if self.stride is None else self.stride
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(c, h, w) -> (c, h', w')."""
+        if len(shape) != 3 or min(shape[1:]) < self.size:
+            raise ValueError(f"{self} must have an image of at least {self.size} x {self.size}, got shape {shape}")
+        return (shape[0], *((side - self.size) // self.step + 1 for side in shape[1:]))
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """[batch, c, h, w] -> [batch, c, h', w']."""
+        return kernels.sum_pool2d(x, self.size, self.step)
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """All axes into one, in C order, as torch's Flatten."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(a, b, ...) -> (a b ...,)."""
+        return (int(np.prod(shape)),)
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:  # noqa: ARG002 - needs no arithmetic
+        """[batch, a, b, ...] -> [batch, a b ...]."""
+        return x.reshape(len(x), -1)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise float function, by name; quantisation turns it into a table.
+
+    Attributes:
+        name: "relu", "tanh", "sigmoid", "square" or "polynomial".
+        coefficients: Of the polynomial, ascending: c[0] + c[1] x + ...; empty for the other functions.
+
+    Raises:
+        ValueError: Unknown name; coefficients missing, superfluous, or not finite.
+    """
+
+    name: str
+    coefficients: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in (*_FUNCTIONS, "polynomial"):
+            raise ValueError(f"`name` must be one of {', '.join(_FUNCTIONS)}, polynomial, got {self.name!r}")
+        if (self.name == "polynomial") != bool(self.coefficients):
+            raise ValueError(f"`coefficients` must be given for a polynomial and only there, got {self.coefficients}")
+        coefficients = reals([float(c) for c in self.coefficients], "coefficients").tolist()
+        object.__setattr__(self, "coefficients", tuple(coefficients))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Unchanged."""
+        return shape
+
+    def apply(self, x: Array, kernels: Kernels | None = None) -> FloatArray:  # noqa: ARG002 - numpy's own functions
+        """Elementwise, float64."""
+        if self.name == "polynomial":
+            return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), np.float64)
+        return _FUNCTIONS[self.name](x)
+
+
+@dataclass(frozen=True, eq=False)
+class Requantise:
+    """y = saturate(floor((x multiplier + 2**(shift - 1)) / 2**shift)): a wide accumulator on a narrow scale.
+
+    The quotient is rounded to the nearest integer, halves up; a ``shift`` of 0 only multiplies. Integer networks only.
+
+    Attributes:
+        multiplier: One integer for all elements, or [channels] for the first axis of the input; stored as int64 [1] or
+            [channels], read-only.
+        shift: In [0, 62].
+        domain: Where results saturate; an interval, since a ring would wrap.
+
+    Raises:
+        TypeError: The parameters are not integers.
+        ValueError: Wrong or empty shape, a shift outside its range, or a ring.
+    """
+
+    multiplier: IntArray
+    shift: int
+    domain: IntDomain
+
+    def __post_init__(self) -> None:
+        multiplier = integers(self.multiplier, "multiplier")
+        if multiplier.ndim > 1 or not multiplier.size:
+            raise ValueError(f"`multiplier` must be one integer or have shape (channels,), got {multiplier.shape}")
+        if not isinstance(self.domain, IntDomain):
+            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
+        if self.domain.modulus is not None:
+            raise ValueError(f"`domain` must be an interval, where values saturate, got {self.domain}")
+        object.__setattr__(self, "multiplier", frozen(multiplier.reshape(-1)))
+        object.__setattr__(self, "shift", integer(self.shift, "shift", 0, _LARGEST_SHIFT))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Unchanged."""
+        if len(self.multiplier) not in (1, shape[0]):
+            raise ValueError(f"{self} must have an input of {len(self.multiplier)} channels, got shape {shape}")
+        return shape
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """[batch, channels, ...], elementwise."""
+        return kernels.requantise(
+            x.astype(np.int64, copy=False), self.multiplier, self.shift, self.domain.lo, self.domain.hi
+        )
+
+    def __repr__(self) -> str:
+        return f"Requantise({len(self.multiplier)} multipliers, shift {self.shift}, into {self.domain})"
+
+
+@dataclass(frozen=True)
+class LutActivation:
+    """One lookup table for every element of its input; integer networks only."""
+
+    lut: Lut
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lut, Lut):
+            raise TypeError(f"`lut` must be a Lut, got {type(self.lut).__name__}")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Unchanged."""
+        return shape
+
+    def apply(self, x: Array, kernels: Kernels) -> Array:
+        """Elementwise; ``x`` must lie in the table's domain."""
+        return kernels.lookup(x.astype(np.int64, copy=False), self.lut.table, self.lut.domain.lo)
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))  # no exponential that could overflow
+
+
+_FUNCTIONS: Mapping[str, Callable[[FloatArray], FloatArray]] = MappingProxyType(
+    {"relu": lambda x: np.maximum(x, 0.0), "tanh": np.tanh, "sigmoid": _sigmoid, "square": np.square}
+)
+_LARGEST_SHIFT = 62  # 2**(shift - 1) and 2**shift are int64
+_LARGEST_WINDOW = 1 << 16  # keeps shapes and index arithmetic far from overflow
+
+
+def _store_parameters(layer: Dense | Conv2d, axes: str) -> None:
+    """Freeze ``weight`` and ``bias`` as int64 or float64, or say what is wrong with them."""
+    weight, bias = np.asarray(layer.weight), np.asarray(layer.bias)
+    convert = reals if weight.dtype.kind == "f" else integers
+    weight, bias = convert(weight, "weight"), convert(bias, "bias")
+    if weight.ndim != axes.count(",") + 1 or not weight.size:
+        raise ValueError(f"`weight` must have shape {axes} without empty axes, got {weight.shape}")
+    if bias.shape != weight.shape[:1]:
+        raise ValueError(f"`bias` must have shape {weight.shape[:1]}, one value per output, got {bias.shape}")
+    object.__setattr__(layer, "weight", frozen(weight))
+    object.__setattr__(layer, "bias", frozen(bias))

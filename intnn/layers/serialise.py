@@ -1,0 +1,93 @@
+"""Chains of nodes to documents and back."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
+from intnn.storage.document import Document, FormatError
+from intnn.values.arrays import Array
+from intnn.values.domain import IntDomain
+from intnn.values.lut import Lut
+
+T = TypeVar("T")
+
+
+def to_document(kind: str, nodes: tuple[Node, ...], **content: Any) -> Document:
+    """Describe a chain; array ``weight`` of node 0 is stored as "nodes.0.weight"."""
+    descriptions, arrays = [], {}
+    for i, node in enumerate(nodes):
+        scalars, tensors = _encode(node)
+        descriptions.append({"type": type(node).__name__, **scalars})
+        arrays.update({f"nodes.{i}.{name}": tensor for name, tensor in tensors.items()})
+    return Document(kind, {**content, "nodes": descriptions}, arrays)
+
+
+def from_document(document: Document, build: Callable[[tuple[Node, ...], Mapping[str, Any]], T]) -> T:
+    """Rebuild the nodes and call ``build(nodes, content)``.
+
+    Raises:
+        FormatError: Something is missing, superfluous or invalid; the message names the field.
+    """
+    content, arrays = dict(document.content), dict(document.arrays)
+    descriptions = content.pop("nodes", None)
+    if not isinstance(descriptions, list):
+        raise FormatError("content.nodes", "must be a list")
+    nodes = []
+    for i, description in enumerate(descriptions):
+        prefix = f"nodes.{i}."
+        own = [name for name in arrays if name.startswith(prefix)]
+        tensors = {name.removeprefix(prefix): arrays.pop(name) for name in own}
+        nodes.append(_guarded(f"content.nodes[{i}]", partial(_decode, description, tensors)))
+    if arrays:
+        raise FormatError(f"arrays.{min(arrays)}", "must belong to a node")
+    return _guarded("content", lambda: build(tuple(nodes), content))
+
+
+def _guarded(field: str, build: Callable[[], T]) -> T:
+    """Turn whatever a constructor has to say about a file's content into a `FormatError`."""
+    try:
+        return build()
+    except KeyError as error:
+        raise FormatError(f"{field}.{error.args[0]}", "must be present") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormatError(field, f"must be valid: {error}") from error
+
+
+def _encode(node: Node) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Scalars and arrays of a node."""
+    match node:
+        case Dense():
+            return {}, {"weight": node.weight, "bias": node.bias}
+        case Conv2d():
+            return {"stride": node.stride, "padding": node.padding}, {"weight": node.weight, "bias": node.bias}
+        case SumPool2d():
+            return {"size": node.size, "stride": node.step}, {}
+        case Flatten():
+            return {}, {}
+        case Activation():
+            return {"name": node.name, "coefficients": list(node.coefficients)}, {}
+        case Requantise():
+            return {"shift": node.shift, "lo": node.domain.lo, "hi": node.domain.hi}, {"multiplier": node.multiplier}
+        case LutActivation():
+            domain = node.lut.domain
+            scalars = {"lo": domain.lo, "hi": domain.hi, "modulus": domain.modulus, "name": node.lut.name}
+            return scalars, {"table": node.lut.table}
+    raise TypeError(f"`node` must be one of intnn.layers.nodes, got {type(node).__name__}")
+
+
+def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node:
+    """A node from its type, scalars and arrays; a superfluous field is an unexpected keyword."""
+    fields = {**description, **tensors}
+    kind = fields.pop("type")
+    if kind == "LutActivation":
+        domain = IntDomain(fields.pop("lo"), fields.pop("hi"), fields.pop("modulus"))
+        return LutActivation(Lut(domain, **fields))
+    if kind == "Requantise":
+        return Requantise(domain=IntDomain(fields.pop("lo"), fields.pop("hi")), **fields)
+    types = {cls.__name__: cls for cls in (Dense, Conv2d, SumPool2d, Flatten, Activation)}
+    if kind not in types:
+        raise ValueError(f"`type` must be one of {', '.join(types)}, Requantise, LutActivation, got {kind!r}")
+    if "coefficients" in fields:
+        fields["coefficients"] = tuple(fields["coefficients"])
+    return types[kind](**fields)

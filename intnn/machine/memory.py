@@ -1,0 +1,56 @@
+"""Memory by its address, as compiled kernels see it."""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from intnn.machine.jit import compiled
+from intnn.machine.simd import I8, I64
+from intnn.values.arrays import Array
+
+STACK_BYTES = 8192
+
+
+@intrinsic
+def pointer(_context: Any, address: Any) -> Any:
+    """An address as something to point with."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], ir.PointerType())
+
+    return types.voidptr(address), codegen
+
+
+@compiled
+def unsigned_bytes(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
+    return numba.carray(pointer(address), size, np.uint8)
+
+
+@compiled
+def signed_bytes(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
+    return numba.carray(pointer(address), size, np.int8)
+
+
+@compiled
+def int32s(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
+    return numba.carray(pointer(address), size, np.int32)
+
+
+@intrinsic
+def stack_address(_context: Any) -> Any:
+    """STACK_BYTES bytes that live until the calling function returns, on a cache line's edge."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        with builder.goto_entry_block():
+            memory = builder.alloca(I8, size=I64(STACK_BYTES))
+        memory.align = 64
+        return builder.ptrtoint(memory, I64)
+
+    return types.int64(), codegen

@@ -1,0 +1,1 @@
+"""Chains of nodes: over floats a `Graph`, over integers an `IntNetwork`."""

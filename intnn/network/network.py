@@ -1,0 +1,206 @@
+"""The integer network: proven free of overflow when it is built, then only evaluated."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from intnn.layers.intervals import propagate
+from intnn.layers.nodes import LutActivation, Node, Requantise, Shape
+from intnn.layers.serialise import from_document, to_document
+from intnn.network.graph import BATCH, chain_shapes, checked_metadata, checked_shape
+from intnn.ops import kernels
+from intnn.storage.document import Document, read, write
+from intnn.values.arrays import IntArray, batched, integer, reals
+from intnn.values.domain import IntDomain, Interval
+from intnn.values.rounding import round_half_up
+
+if TYPE_CHECKING:
+    from intnn.compiled import CompiledNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class IntNetwork:
+    """A chain of integer layers with the worst case of every value, for every input of the domain.
+
+    Attributes:
+        input_shape: Of one input; images are (channels, height, width).
+        input_domain: The integers that an input element may be.
+        layers: At least one of Dense, Conv2d (int64 parameters), SumPool2d, Flatten, Requantise,
+            LutActivation.
+        input_scale: Integer units per float unit of the input, positive; see `quantise_input`.
+        name: A label for people.
+        metadata: Anything that JSON can hold; saved with the network, without a meaning here.
+        shapes: The output shape of every layer.
+        intervals: The worst-case range of every element of every layer's output (derived).
+        bounds: Per layer, the largest sum of absolute terms that evaluating it can meet (derived).
+
+    Raises:
+        TypeError: A layer is not one of the above, or has float parameters.
+        ValueError: Shapes do not fit; an input can leave a table's domain; a sum can reach 2**63; bad metadata.
+    """
+
+    input_shape: Shape
+    input_domain: IntDomain
+    layers: tuple[Node, ...]
+    input_scale: float = 1.0
+    name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    shapes: tuple[Shape, ...] = field(init=False, repr=False)
+    intervals: tuple[Interval, ...] = field(init=False, repr=False)
+    bounds: tuple[int, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.input_domain, IntDomain):
+            raise TypeError(f"`input_domain` must be an IntDomain, got {type(self.input_domain).__name__}")
+        if isinstance(self.input_scale, bool) or not isinstance(self.input_scale, (int, float)):
+            raise TypeError(f"`input_scale` must be a float, got {self.input_scale!r}")
+        scale = float(self.input_scale)
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f"`input_scale` must be positive and finite, got {scale}")
+        shape = checked_shape(self.input_shape, "input_shape")
+        layers = tuple(self.layers)
+        shapes = chain_shapes(shape, layers, "layers")
+        intervals, bounds = _analyse(Interval.full(self.input_domain, shape), layers)
+        for name, value in {
+            "input_shape": shape,
+            "layers": layers,
+            "input_scale": scale,
+            "metadata": checked_metadata(self.name, self.metadata),
+            "shapes": shapes,
+            "intervals": intervals,
+            "bounds": bounds,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one output."""
+        return self.shapes[-1]
+
+    @property
+    def ranges(self) -> tuple[IntDomain, ...]:
+        """The smallest interval around every layer's output."""
+        return tuple(interval.hull for interval in self.intervals)
+
+    @property
+    def accumulator_bound(self) -> int:
+        """No value and no partial sum of any layer, in any order of summation, is larger in magnitude; below 2**63."""
+        return max(self.bounds)
+
+    def logits(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
+        """Evaluate integers.
+
+        Args:
+            x: Integers [batch, *input_shape] inside ``input_domain``.
+            backend: "reference", "numpy" or "numba"; all give the same bits. Numba's is one compiled call where the
+                ranges allow it (see `compiled`), and portable loops elsewhere.
+            threads: For the compiled call, at least 1; the bits do not depend on it.
+
+        Returns:
+            int64 [batch, classes]; outputs of more than one axis are flattened.
+
+        Raises:
+            TypeError: ``x`` does not hold integers.
+            ValueError: Wrong shape, empty batch, a value outside the domain, no thread, or an unknown backend.
+        """
+        threads = integer(threads, "threads", 1)
+        if backend == "numba" and self.compiled is not None:
+            return self.compiled.logits(x, threads)
+        evaluator = kernels(backend)
+        batch = np.ascontiguousarray(batched(self.input_domain.require(x, "x"), self.input_shape, "x"))
+        result = np.empty((len(batch), math.prod(self.output_shape)), np.int64)
+        for start in range(0, len(batch), BATCH):
+            rows = slice(start, start + BATCH)
+            y = batch[rows]
+            for layer, bound in zip(self.layers, self.bounds, strict=True):
+                if not isinstance(layer, (LutActivation, Requantise)):  # these read int64, whatever their bound
+                    y = y.astype(evaluator.arithmetic(bound), copy=False)
+                y = layer.apply(y, evaluator)
+            result[rows] = y.reshape(len(y), -1)
+        return result
+
+    def predict(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
+        """The class of the largest logit, int64 [batch]; the lowest class of equals. Raises as `logits` does."""
+        return self.logits(x, backend, threads).argmax(axis=1)
+
+    @cached_property
+    def compiled(self) -> "CompiledNetwork | None":
+        """The network packed for this processor, on first use; None where the compiled kernels cannot hold it."""
+        from intnn.compiled import CompiledNetwork, UnsupportedError  # Numba costs nothing where it is not asked for
+
+        try:
+            return CompiledNetwork(self.input_shape, self.input_domain, self.layers, self.intervals)
+        except UnsupportedError:
+            return None
+
+    def quantise_input(self, images: ArrayLike) -> IntArray:
+        """Round floats to the network's input: floor(images * input_scale + 1/2), saturated into ``input_domain``.
+
+        Args:
+            images: Finite floats [batch, *input_shape], in the units that the float network was trained on.
+
+        Returns:
+            int64 of the same shape.
+
+        Raises:
+            TypeError: ``images`` does not hold floats. Raw bytes, for one, must be scaled first.
+            ValueError: Wrong shape, empty batch, NaN or infinity.
+        """
+        x = batched(reals(images, "images"), self.input_shape, "images")
+        with np.errstate(over="ignore"):  # infinity saturates as well
+            scaled = x * self.input_scale
+        inside = np.clip(scaled, self.input_domain.lo, self.input_domain.hi)  # first: a huge float has no int64
+        return self.input_domain.saturate(round_half_up(inside))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the network's content, in hexadecimal."""
+        return self._document().fingerprint
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all."""
+        write(self._document(), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "IntNetwork":
+        """Read what `save` wrote; the analysis is repeated, not trusted.
+
+        Raises:
+            FormatError: The file is corrupt or foreign; the message names the field.
+        """
+
+        def build(layers: tuple[Node, ...], content: Mapping[str, Any]) -> IntNetwork:
+            lo, hi, modulus = content["input_domain"]
+            fields = {**content, "input_domain": IntDomain(lo, hi, modulus)}
+            return cls(layers=layers, **fields)
+
+        return from_document(read(path, cls.__name__), build)
+
+    def _document(self) -> Document:
+        domain = self.input_domain
+        content = {
+            "input_shape": list(self.input_shape),
+            "input_domain": [domain.lo, domain.hi, domain.modulus],
+            "input_scale": self.input_scale,
+            "name": self.name,
+            "metadata": self.metadata,
+        }
+        return to_document(type(self).__name__, self.layers, **content)
+
+
+def _analyse(x: Interval, layers: tuple[Node, ...]) -> tuple[tuple[Interval, ...], tuple[int, ...]]:
+    intervals, bounds = [], []
+    for i, layer in enumerate(layers):
+        try:
+            x, bound = propagate(layer, x)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"`layers[{i}]` {error}") from None
+        intervals.append(x)
+        bounds.append(bound)
+    return tuple(intervals), tuple(bounds)

@@ -1,0 +1,273 @@
+"""Integer products on a GPU: tensor cores (`mma.sync`) or `dp4a`, with requantisation and a table in the epilogue.
+
+One kernel multiplies matrices and convolves images. A row of the left operand is a window of an image whose pixels hold
+their channels side by side; it is never written out (implicit GEMM). The window's 16- or 4-byte pieces lie at offsets
+that are the same for every window, read from a table. A matrix is a batch of images of one pixel.
+
+    x  int32 words [images, height, width, channels / 4] of four 8-bit integers, signed or unsigned
+    w  int32 words [columns, kernel height, kernel width, channels / 4], likewise
+    y  int32 [rows, width of y] sums, or words [rows, width of y / 4]; rows are (image, top, left)
+
+Arrays are passed flat. `cuda_product` prepares all other arguments. `reference` defines the result: `dense` or
+`conv2d`, then `requantise` and `lookup`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from numba import cuda, int32, int64
+
+from intnn.machine.cuda.intrinsics import ALIGNMENT, commit, copy4, dp4a, load4, mma, store4, wait_for
+
+Kernel = Callable[..., None]
+SHARED_WORDS = 48 * 1024 // 4  # what every GPU gives a block without being asked
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a block of the tensor-core kernel divides its part of the result.
+
+    Attributes:
+        warp_rows: Warps along the rows.
+        warp_columns: Warps along the columns; each calculates 64 of them.
+        fragments: Blocks of 16 rows per warp.
+        stages: Slices of 64 bytes of the operands' common axis that are in shared memory or on their way; at least 2.
+
+    Raises:
+        ValueError: The stages do not fit in 48 KiB, or the threads cannot share the copying equally.
+    """
+
+    warp_rows: int = 2
+    warp_columns: int = 2
+    fragments: int = 4
+    stages: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.warp_rows, self.warp_columns, self.fragments) < 1 or self.stages < 2:
+            raise ValueError(f"`tile` must have positive sizes and at least 2 stages, got {self}")
+        if self.stages * (self.rows + self.columns) * 16 > SHARED_WORDS:
+            raise ValueError(f"`tile` must fit in {4 * SHARED_WORDS} bytes of shared memory, got {self}")
+        if self.rows * 4 % self.threads:
+            raise ValueError(f"`tile` must give every thread as many 16-byte pieces of its rows, got {self}")
+
+    @property
+    def rows(self) -> int:
+        """Rows of the result per block."""
+        return self.warp_rows * self.fragments * 16
+
+    @property
+    def columns(self) -> int:
+        """Columns of the result per block."""
+        return self.warp_columns * 64
+
+    @property
+    def threads(self) -> int:
+        """Threads per block."""
+        return self.warp_rows * self.warp_columns * 32
+
+
+@cuda.jit(device=True, inline="always")
+def _finish(total, multiplier, table, column, requantise):  # type: ignore[no-untyped-def]
+    """A sum's byte: requantised, saturated, looked up."""
+    shift, lo, hi = requantise
+    value = (int64(total) * multiplier[column] + ((int64(1) << shift) >> 1)) >> shift
+    return int32(table[min(max(value, lo), hi) - lo]) & 255
+
+
+def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
+    """The product on tensor cores; pieces of 16 bytes.
+
+    The order of summation is free, and so is the order of columns within a warp. Both are chosen so that a thread's
+    operands are 16 contiguous bytes of shared memory, free of bank conflicts, and its results 16 contiguous columns.
+
+    Args:
+        tile: The block's share.
+        x_type: What ``x`` holds, "s8" or "u8".
+        w_type: What ``w`` holds.
+        fused: Whether ``y`` holds bytes after requantisation and table, or int32 sums.
+    """
+    product = mma(x_type, w_type)
+    fragments, stages, pending = tile.fragments, tile.stages, tile.stages - 2
+    wait = wait_for(pending)
+    block_rows, block_columns, threads, warp_columns = tile.rows, tile.columns, tile.threads, tile.warp_columns
+    slice_words = (block_rows + block_columns) * 16
+    words, sums = stages * slice_words, (fragments, 8, 4)
+    x_pieces, w_pieces, step = block_rows * 4 // threads, block_columns * 4 // threads, threads // 4
+
+    def kernel(x, w, y, offsets, bias, multiplier, table, sizes, image, requantise):  # type: ignore[no-untyped-def]
+        rows, columns, chunks = sizes
+        height, width, pixel, out_area, out_width, stride, padding = image
+        shared = cuda.shared.array(words, int32, alignment=ALIGNMENT)
+        total = cuda.local.array(sums, int32)
+        right = cuda.local.array((8, 4), int32)
+        top = cuda.local.array(x_pieces, int32)
+        side = cuda.local.array(x_pieces, int32)
+        origin = cuda.local.array(x_pieces, int64)
+        line16 = cuda.local.array(16, int32)
+
+        thread = int32(cuda.threadIdx.x)
+        lane, warp = thread & 31, thread >> 5
+        group, place = lane >> 2, lane & 3
+        warp_row, warp_column = warp // warp_columns, warp % warp_columns
+        row0, column0 = int32(cuda.blockIdx.x * block_rows), int32(cuda.blockIdx.y * block_columns)
+        piece, line = thread & 3, thread >> 2  # of the 64-byte lines that this thread copies
+
+        for i in range(x_pieces):
+            row = row0 + line + i * step
+            number, within = row // out_area, row % out_area
+            upper_edge, side[i] = within // out_width * stride - padding, within % out_width * stride - padding
+            top[i] = upper_edge if row < rows else -(1 << 30)  # nothing of it is inside the image
+            origin[i] = ((number * height + upper_edge) * width + side[i]) * pixel
+
+        y_width = (columns + 15) // 16 * 16
+        column = column0 + warp_column * 64 + place * 16
+        for j in range(8):
+            for side_by_side in range(2):
+                at = column + 2 * j + side_by_side
+                start = bias[at] if at < y_width else 0
+                for i in range(fragments):
+                    total[i, j, side_by_side] = start
+                    total[i, j, 2 + side_by_side] = start
+
+        slices = (chunks + 3) // 4
+        for ahead in range(-pending - 1, slices):
+            # Slice `ahead` is multiplied while slice `ahead + stages - 1` is on its way.
+            if ahead >= 0:
+                wait()
+                cuda.syncthreads()  # the slice is there, and nobody reads the one before any longer
+            coming = ahead + stages - 1
+            if coming < slices:
+                to = coming % stages * slice_words + line * 16 + piece * 4
+                chunk = coming * 4 + piece
+                inside = chunk < chunks
+                down = offsets[3 * chunk] if inside else -(1 << 30)
+                across = offsets[3 * chunk + 1] if inside else 0
+                skip = offsets[3 * chunk + 2] if inside else 0
+                for i in range(x_pieces):
+                    valid = 0 <= top[i] + down < height and 0 <= side[i] + across < width
+                    copy4(shared, to + i * step * 16, x, origin[i] + skip if valid else 0, 16 if valid else 0)
+                to += block_rows * 16
+                for i in range(w_pieces):
+                    line_of_w = column0 + line + i * step
+                    valid = inside and line_of_w < columns
+                    start = (line_of_w * chunks + chunk) * 4 if valid else 0
+                    copy4(shared, to + i * step * 16, w, start, 16 if valid else 0)
+            commit()
+            if ahead >= 0:
+                at = ahead % stages * slice_words + place * 4
+                line_at = at + (block_rows + warp_column * 64 + (group >> 1) * 16 + (group & 1)) * 16
+                for j in range(8):
+                    four = load4(shared, line_at + 2 * j * 16)
+                    for k in range(4):
+                        right[j, k] = four[k]
+                for i in range(fragments):
+                    line_at = at + ((warp_row * fragments + i) * 16 + group) * 16
+                    upper, lower = load4(shared, line_at), load4(shared, line_at + 8 * 16)
+                    for j in range(8):
+                        c = (total[i, j, 0], total[i, j, 1], total[i, j, 2], total[i, j, 3])
+                        c = product((upper[0], lower[0], upper[1], lower[1]), (right[j, 0], right[j, 1]), c)
+                        c = product((upper[2], lower[2], upper[3], lower[3]), (right[j, 2], right[j, 3]), c)
+                        for k in range(4):
+                            total[i, j, k] = c[k]
+
+        for i in range(fragments):
+            for half in range(2):
+                for j in range(8):
+                    line16[2 * j] = total[i, j, 2 * half]
+                    line16[2 * j + 1] = total[i, j, 2 * half + 1]
+                row = row0 + (warp_row * fragments + i) * 16 + half * 8 + group
+                # The length of this loop is unknown to the compiler. So it unrolls only the loops around it, and must:
+                # sums that are indexed by constants stay in registers.
+                for at in range(column, min(column + 16, y_width) if row < rows else column, 4):
+                    four = (
+                        line16[at - column],
+                        line16[at - column + 1],
+                        line16[at - column + 2],
+                        line16[at - column + 3],
+                    )
+                    if fused:
+                        word = int32(0)
+                        for k in range(4):
+                            word |= _finish(four[k], multiplier, table, at + k, requantise) << (8 * k)
+                        y[(row * y_width + at) // 4] = word
+                    else:
+                        store4(y, row * y_width + at, four)
+
+    return kernel
+
+
+def dot_kernel(x_type: str, w_type: str, fused: bool) -> Kernel:
+    """The product with `dp4a`, for GPUs without integer tensor cores; pieces of 4 bytes.
+
+    A block of 16 x 16 threads calculates 64 x 64 sums, 4 x 4 per thread, eight words of the common axis at a time.
+    Arguments as for `tensor_kernel`.
+    """
+    product = dp4a(x_type, w_type)
+
+    def kernel(x, w, y, offsets, bias, multiplier, table, sizes, image, requantise):  # type: ignore[no-untyped-def]
+        rows, columns, chunks = sizes
+        height, width, pixel, out_area, out_width, stride, padding = image
+        # Lines of nine words: odd, so that threads which read the same word of their lines meet different banks.
+        near_x = cuda.shared.array(64 * 9, int32)
+        near_w = cuda.shared.array(64 * 9, int32)
+        total = cuda.local.array((4, 4), int32)
+        left = cuda.local.array(4, int32)
+        top = cuda.local.array(2, int32)
+        side = cuda.local.array(2, int32)
+        origin = cuda.local.array(2, int64)
+
+        thread = int32(cuda.threadIdx.x)
+        tx, ty = thread & 15, thread >> 4
+        word, line = thread & 7, thread >> 3
+        row0, column0 = int32(cuda.blockIdx.x * 64), int32(cuda.blockIdx.y * 64)
+        for i in range(2):
+            row = row0 + line + 32 * i
+            number, within = row // out_area, row % out_area
+            upper_edge, side[i] = within // out_width * stride - padding, within % out_width * stride - padding
+            top[i] = upper_edge if row < rows else -(1 << 30)  # nothing of it is inside the image
+            origin[i] = ((number * height + upper_edge) * width + side[i]) * pixel
+        y_width = (columns + 15) // 16 * 16
+        column = column0 + 4 * tx
+        for j in range(4):
+            start = bias[column + j] if column < y_width else 0
+            for i in range(4):
+                total[i, j] = start
+
+        for first in range(0, chunks, 8):
+            chunk = first + word
+            inside = chunk < chunks
+            down = offsets[3 * chunk] if inside else -(1 << 30)
+            right = offsets[3 * chunk + 1] if inside else 0
+            skip = offsets[3 * chunk + 2] if inside else 0
+            for i in range(2):
+                slot = line + 32 * i
+                valid = 0 <= top[i] + down < height and 0 <= side[i] + right < width
+                near_x[slot * 9 + word] = x[origin[i] + skip] if valid else 0
+                # Four neighbouring columns go to one thread: sixteen lines apart.
+                place = (slot & 3) * 16 + (slot >> 2)
+                valid = inside and column0 + slot < columns
+                near_w[place * 9 + word] = w[(column0 + slot) * chunks + chunk] if valid else 0
+            cuda.syncthreads()
+            for k in range(8):
+                for i in range(4):
+                    left[i] = near_x[(ty + 16 * i) * 9 + k]
+                for j in range(4):
+                    right_word = near_w[(tx + 16 * j) * 9 + k]
+                    for i in range(4):
+                        total[i, j] = product(left[i], right_word, total[i, j])
+            cuda.syncthreads()
+
+        for i in range(4):
+            row = row0 + ty + 16 * i
+            if row < rows and column < y_width:
+                if fused:
+                    packed = int32(0)
+                    for j in range(4):
+                        byte = _finish(total[i, j], multiplier, table, column + j, requantise)
+                        packed |= byte << (8 * j)
+                    y[(row * y_width + column) // 4] = packed
+                else:
+                    for j in range(4):
+                        y[row * y_width + column + j] = total[i, j]
+
+    return kernel

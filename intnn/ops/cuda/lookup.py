@@ -1,0 +1,46 @@
+"""Table lookup on a GPU, four bytes to a word; `reference.lookup` defines the result."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import cuda, int32
+
+from intnn.machine.cuda.intrinsics import SIMULATED
+
+THREADS = 32 if SIMULATED else 256  # a simulated thread is a thread of Python
+
+
+def lookup_kernel(x, table, y):  # type: ignore[no-untyped-def]
+    """Every byte of y is table[x]: x, y int32 words [n], table uint8 [256], indexed by a byte's bits."""
+    shared = cuda.shared.array(256, int32)  # words: two threads that look up two bytes of one word do not collide
+    for i in range(cuda.threadIdx.x, 256, cuda.blockDim.x):
+        shared[i] = table[i]
+    cuda.syncthreads()
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        word, result = x[i], int32(0)
+        for k in range(4):
+            result |= shared[(word >> (8 * k)) & 255] << (8 * k)
+        y[i] = result
+
+
+@cache
+def _compiled() -> Any:
+    return cuda.jit(lookup_kernel)
+
+
+def launch_lookup(x: Any, table: Any, y: Any) -> None:
+    """The same on device arrays."""
+    blocks = min(-(-len(x) // THREADS), 2048)
+    _compiled()[blocks, THREADS](x, table, y)
+
+
+def lookup(x: np.ndarray, table: np.ndarray, lo: int) -> np.ndarray:
+    """Elementwise table[x - lo] of int8 or uint8 values; the table is 8-bit too, [at most 256]."""
+    bits = np.zeros(256, np.uint8)
+    bits[np.arange(lo, lo + len(table)) & 255] = table.view(np.uint8)
+    words = np.zeros(-(-x.size // 4), np.int32)
+    words.view(np.uint8)[: x.size] = x.view(np.uint8).ravel()
+    y = cuda.device_array(words.size, np.int32)
+    launch_lookup(cuda.to_device(words), cuda.to_device(bits), y)
+    return y.copy_to_host().view(table.dtype)[: x.size].reshape(x.shape)

@@ -1,0 +1,151 @@
+"""Post-training quantisation: a float `Graph` to an `IntNetwork` whose tables no input can leave.
+
+Every weighted layer is rounded so that its worst case, over all inputs and not only those seen, stays inside the domain
+of the table behind it, or inside the logit bound. See `intnn.quantisation.bounded`.
+"""
+
+from dataclasses import dataclass, replace
+
+from intnn.layers.intervals import propagate
+from intnn.layers.nodes import Activation, Conv2d, Dense, LutActivation, Node, SumPool2d
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
+from intnn.quantisation import activations
+from intnn.quantisation.bounded import HUGE, TINY, Budget, fit
+from intnn.quantisation.calibrate import Range, Ranges
+from intnn.values.arrays import integer
+from intnn.values.domain import IntDomain, Interval
+from intnn.values.rounding import divide_toward_zero
+
+
+@dataclass(frozen=True)
+class QuantConfig:
+    """How many integers each kind of value gets.
+
+    Attributes:
+        input_bits: Of an input element, 1 to 16; unsigned where calibration saw no negative value. A signed one has
+            the values -1, 0, 1 at the least.
+        activation_bits: Of a table's value, 1 to 16; signed or not as the input.
+        weight_bits: Of a weight, 2 to 16, signed and symmetric.
+        table_points: Size of a table's domain, 3 to 65537. The cost of a table on ciphertexts grows with it.
+        logit_bound: Largest magnitude of an output that no table follows, 1 to 2**31 - 1.
+
+    Raises:
+        TypeError: A field is not an integer.
+        ValueError: A field is out of its range.
+    """
+
+    input_bits: int = 4
+    activation_bits: int = 4
+    weight_bits: int = 8
+    table_points: int = 241
+    logit_bound: int = 32767
+
+    def __post_init__(self) -> None:
+        integer(self.input_bits, "input_bits", 1, 16)
+        integer(self.activation_bits, "activation_bits", 1, 16)
+        integer(self.weight_bits, "weight_bits", 2, 16)
+        integer(self.table_points, "table_points", 3, 65537)
+        integer(self.logit_bound, "logit_bound", 1, (1 << 31) - 1)
+
+
+def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) -> IntNetwork:
+    """Quantise a float network after training.
+
+    Activations become tables. Two weighted layers without an activation between them get a requantising table, so
+    that no accumulator grows from layer to layer.
+
+    Args:
+        graph: The float network.
+        ranges: Of the same network, from `calibrate`.
+        config: The sizes to keep to; `QuantConfig()` by default.
+
+    Returns:
+        The integer network, with the graph's metadata and "output_scale", the integer units per float unit of its
+        logits.
+
+    Raises:
+        ValueError: ``ranges`` belongs to another network, or an activation reads values that no weighted layer scales
+            and that are more than ``table_points``, or a magnitude is above 1e30.
+    """
+    config = config or QuantConfig()
+    if len(ranges.nodes) != len(graph.nodes):
+        raise ValueError(f"`ranges` must have {len(graph.nodes)} nodes like `graph`, got {len(ranges.nodes)}")
+    table_domain = IntDomain.symmetric(config.table_points)
+    logit_domain = IntDomain(-config.logit_bound, config.logit_bound)
+    input_domain, input_scale = _grid(ranges.input, config.input_bits)
+
+    steps = _separated(graph.nodes, ranges.nodes)
+    x, scale = Interval.full(input_domain, graph.input_shape), input_scale
+    layers: list[Node] = []
+    for i, (node, node_range) in enumerate(steps):
+        if isinstance(node, (Dense, Conv2d)):
+            pooled, is_activated = _ahead([following for following, _ in steps[i + 1 :]])
+            domain = table_domain if is_activated else logit_domain
+            budget = Budget(x.hull, _shrunk(domain, pooled), (1 << config.weight_bits - 1) - 1)
+            weight, bias, weight_scale = fit(node.weight, node.bias, scale, budget)
+            node, scale = replace(node, weight=weight, bias=bias), scale * weight_scale
+        elif isinstance(node, Activation):
+            domain = _table_domain(x.hull, table_domain, i)
+            codomain, scale_out = _grid(node_range, config.activation_bits)
+            node, scale = LutActivation(activations.of(node)(domain, scale, scale_out, codomain)), scale_out
+        layers.append(node)
+        x, _ = propagate(node, x)
+    metadata = {**graph.metadata, "output_scale": scale}
+    return IntNetwork(
+        graph.input_shape, input_domain, tuple(layers), input_scale, graph.name, metadata
+    )  # fmt: skip
+
+
+def _grid(values: Range, bits: int) -> tuple[IntDomain, float]:
+    """The integers for a range of real numbers, and their number per real unit."""
+    low, high = values
+    top = (1 << bits) - 1 if low >= 0 else max((1 << bits - 1) - 1, 1)
+    peak = max(-low, high)
+    if peak > HUGE:
+        raise ValueError(f"`ranges` must stay within {HUGE} in magnitude, got ({low}, {high})")
+    # A range of zeros has no scale; any will do.
+    return IntDomain(0 if low >= 0 else -top, top), top / peak if peak > TINY else 1.0
+
+
+def _separated(nodes: tuple[Node, ...], ranges: tuple[Range, ...]) -> list[tuple[Node, Range]]:
+    """Nodes and their ranges, with the identity as an activation between weighted layers that have none."""
+    steps: list[tuple[Node, Range]] = []
+    is_open = False  # whether a weighted layer waits for its activation
+    for node, node_range in zip(nodes, ranges, strict=True):
+        if isinstance(node, (Dense, Conv2d)):
+            if is_open:
+                steps.append((Activation("polynomial", (0.0, 1.0)), steps[-1][1]))
+            is_open = True
+        elif isinstance(node, Activation):
+            is_open = False
+        steps.append((node, node_range))
+    return steps
+
+
+def _ahead(nodes: list[Node]) -> tuple[int, bool]:
+    """By how much pooling multiplies values before the next activation, and whether there is one."""
+    factor = 1
+    for node in nodes:
+        if isinstance(node, Activation):
+            return factor, True
+        if isinstance(node, SumPool2d):
+            factor *= node.size**2
+    return factor, False
+
+
+def _shrunk(domain: IntDomain, factor: int) -> IntDomain:
+    """The values whose multiples by ``factor`` stay inside."""
+    return IntDomain(divide_toward_zero(domain.lo, factor), divide_toward_zero(domain.hi, factor))
+
+
+def _table_domain(hull: IntDomain, table_domain: IntDomain, i: int) -> IntDomain:
+    """The usual domain, or the values themselves where no weighted layer has bounded them and they are few."""
+    if table_domain.issuperset(hull):
+        return table_domain
+    if hull.size > table_domain.size:
+        raise ValueError(
+            f"layer {i} must be an activation on at most {table_domain.size} points, got {hull}; "
+            "raise `table_points` or lower `input_bits` or `activation_bits`"
+        )
+    return hull

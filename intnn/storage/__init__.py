@@ -1,0 +1,1 @@
+"""Files without pickle, that appear whole or not at all."""

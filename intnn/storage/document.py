@@ -1,0 +1,261 @@
+"""Documents on disk: JSON beside arrays, in a .npz archive or one .json file. Never pickle.
+
+A document's header holds its format, version, kind, content, the dtype and shape of every array, and a SHA-256 over
+all of it and the arrays. A reader allocates nothing that the header has not announced and the limits below do not
+allow, and accepts nothing whose hash differs.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import secrets
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intnn.values.arrays import Array
+
+FORMAT = "intnn"
+VERSION = 1
+DTYPES = ("int64", "float64")
+MAX_HEADER_BYTES = 1 << 24
+MAX_ARRAY_BYTES = 1 << 30  # of all arrays of one document together
+MAX_FILE_BYTES = 1 << 32  # JSON needs up to 4 characters per byte of an array
+
+HEADER = "header"
+
+
+class FormatError(ValueError):
+    """A file is corrupt, of another format, or describes something that cannot exist.
+
+    Attributes:
+        field: What in the file is wrong.
+    """
+
+    def __init__(self, field: str, problem: str):
+        super().__init__(f"`{field}` {problem}")
+        self.field = field
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """What a file holds.
+
+    Attributes:
+        kind: The name of the type that it describes.
+        content: Anything that JSON can hold.
+        arrays: int64 or float64 arrays by name.
+    """
+
+    kind: str
+    content: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything, in hexadecimal: equal documents have equal fingerprints, on any machine."""
+        digest = hashlib.sha256(_compact(self._description()))
+        for name in sorted(self.arrays):
+            digest.update(_raw(self.arrays[name]))
+        return digest.hexdigest()
+
+    def header(self) -> dict[str, Any]:
+        """The description that precedes the arrays in a file."""
+        return {**self._description(), "sha256": self.fingerprint}
+
+    def _description(self) -> dict[str, Any]:
+        arrays = {name: {"dtype": a.dtype.name, "shape": list(a.shape)} for name, a in self.arrays.items()}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": self.kind,
+            "content": dict(self.content),
+            "arrays": arrays,
+        }
+
+
+def write(document: Document, path: str | os.PathLike[str]) -> None:
+    """Write a document to ``path``: an .npz archive or a .json file, by its suffix.
+
+    The same document gives the same bytes. The file appears whole or not at all.
+
+    Raises:
+        ValueError: Another suffix.
+        OSError: The file cannot be written; one that was there before is untouched.
+    """
+    path = Path(path)
+    if _suffix(path) == ".json":
+        data = {name: array.ravel().tolist() for name, array in document.arrays.items()}
+        encoded = json.dumps({**document.header(), "data": data}, indent=None, allow_nan=False).encode()
+    else:
+        encoded = _archive(document)
+    write_atomically(path, encoded)
+
+
+def read(path: str | os.PathLike[str], kind: str) -> Document:
+    """Read a document of the given kind from an .npz or .json file.
+
+    Raises:
+        FormatError: The file is corrupt, foreign, of another kind or version, or larger than the limits.
+        OSError: It cannot be read at all.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise FormatError("file", f"must have at most {MAX_FILE_BYTES} bytes, got {path.stat().st_size}")
+    encoded = path.read_bytes()
+    header, arrays = _read_json(encoded, kind) if suffix == ".json" else _read_archive(encoded, kind)
+    document = Document(kind, header["content"], arrays)
+    if document.fingerprint != header.get("sha256"):
+        raise FormatError("sha256", "must be that of the file's content, got another; the file is corrupt")
+    return document
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the file at ``path`` by ``data``, or leave everything as it was."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix not in (".npz", ".json"):
+        raise ValueError(f"`path` must end in .npz or .json, got {path.name!r}")
+    return path.suffix
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _raw(array: Array) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _archive(document: Document) -> bytes:
+    members = {HEADER: np.frombuffer(_compact(document.header()), np.uint8), **document.arrays}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in members.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # a constant date: the bytes depend on the content alone
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, _npy_prefix(array.dtype, array.shape) + _raw(array))
+    return buffer.getvalue()
+
+
+def _npy_prefix(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The .npy header, version 1.0. Written here, so that a reader can compare it instead of parsing it."""
+    description = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    text = f"{description}".encode()
+    padding = -(10 + len(text) + 1) % 64
+    text += b" " * padding + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def _read_archive(encoded: bytes, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(encoded))
+    except Exception as error:  # a damaged directory surfaces as any of a dozen types
+        raise FormatError("file", f"must be an .npz archive: {error}") from None
+    with archive:
+        if any(e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for e in archive.infolist()):
+            raise FormatError("file", "must be stored or deflated")  # other methods allocate before they yield a byte
+        header_bytes = _member(archive, HEADER, MAX_HEADER_BYTES)
+        prefix_length = 10 + int.from_bytes(header_bytes[8:10], "little")
+        header = _parse_header(header_bytes[prefix_length:], kind)
+        if header_bytes[:prefix_length] != _npy_prefix(np.dtype(np.uint8), (len(header_bytes) - prefix_length,)):
+            raise FormatError(HEADER, "must be a one-dimensional uint8 array")
+        names = sorted(entry.filename for entry in archive.infolist())
+        if names != sorted(f"{name}.npy" for name in (HEADER, *header["arrays"])):
+            raise FormatError("file", f"must hold the arrays of its header, got {names}")
+        arrays = {}
+        for name, (dtype, shape) in _announced(header).items():
+            prefix = _npy_prefix(dtype, shape)
+            expected = len(prefix) + dtype.itemsize * math.prod(shape)
+            data = _member(archive, name, expected)
+            if len(data) != expected or not data.startswith(prefix):
+                raise FormatError(name, f"must be {dtype} of shape {shape} as the header says")
+            values = np.frombuffer(data, dtype.newbyteorder("<"), offset=len(prefix))
+            arrays[name] = values.astype(dtype, copy=False).reshape(shape)
+    return header, arrays
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """At most ``limit`` bytes of a member, whatever size it claims."""
+    try:
+        with archive.open(f"{name}.npy") as file:
+            data = file.read(limit + 1)
+    except Exception as error:  # zlib.error, BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, ...
+        raise FormatError(name, f"must be readable: {error}") from None
+    if len(data) > limit:
+        raise FormatError(name, f"must have at most {limit} bytes, got more")
+    return data
+
+
+def _read_json(encoded: bytes, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    header = _parse_header(encoded, kind)
+    data = header.pop("data", None)
+    if not isinstance(data, dict) or data.keys() != header["arrays"].keys():
+        raise FormatError("data", "must hold the arrays of the header")
+    arrays = {}
+    for name, (dtype, shape) in _announced(header).items():
+        values, number = data[name], int if dtype.kind == "i" else float
+        if not isinstance(values, list) or len(values) != math.prod(shape):
+            raise FormatError(name, f"must be a list of {math.prod(shape)} numbers")
+        if not all(type(value) is number for value in values):  # neither bools nor 1.0 for 1
+            raise FormatError(name, f"must hold numbers of type {number.__name__} only")
+        try:
+            arrays[name] = np.array(values, dtype).reshape(shape)
+        except OverflowError:
+            raise FormatError(name, f"must fit {dtype}") from None
+    return header, arrays
+
+
+def _parse_header(encoded: bytes, kind: str) -> dict[str, Any]:
+    try:
+        header = json.loads(encoded, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(HEADER, f"must be JSON: {error}") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise FormatError("format", f"must be {FORMAT!r}; the file was not written by this package")
+    if header.get("version") != VERSION or type(header["version"]) is not int:
+        raise FormatError("version", f"must be {VERSION}, got {header.get('version')!r}; write the file again")
+    if header.get("kind") != kind:
+        raise FormatError("kind", f"must be {kind!r}, got {header.get('kind')!r}")
+    for name in ("content", "arrays"):
+        if not isinstance(header.get(name), dict):
+            raise FormatError(name, "must be a JSON object")
+    return header
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _announced(header: Mapping[str, Any]) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Dtype and shape of every array, checked against the limits before any of them is read."""
+    announced, total = {}, 0
+    for name, entry in header["arrays"].items():
+        dtype, shape = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (None, None)
+        if dtype not in DTYPES:
+            raise FormatError(f"arrays.{name}.dtype", f"must be one of {DTYPES}, got {dtype!r}")
+        if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 8:
+            raise FormatError(f"arrays.{name}.shape", f"must be a list of at most 8 sizes, got {shape!r}")
+        total += np.dtype(dtype).itemsize * math.prod(shape)
+        if total > MAX_ARRAY_BYTES:
+            raise FormatError(f"arrays.{name}.shape", f"must keep all arrays within {MAX_ARRAY_BYTES} bytes")
+        announced[name] = np.dtype(dtype), tuple(shape)
+    return announced

@@ -1,0 +1,171 @@
+"""What a training step on a GPU does beside its products, in integers: `intnn.training.ops.reference` defines it.
+
+Matrices [rows, columns] are flat, with rows of ``width`` elements: columns filled up to a multiple of 16. What fills
+them is zero in bytes, and never read in int32. Scalars are int64.
+"""
+
+from functools import cache
+from typing import Any
+
+from numba import cuda, int8, int64
+
+from intnn.machine.cuda.intrinsics import SIMULATED
+
+THREADS = 32 if SIMULATED else 256  # a simulated thread is a thread of Python
+LANES = (32, 8)  # a block's threads in `transpose_kernel`
+MASK = 0xFFFFFFFF
+
+
+@cuda.jit(device=True, inline="always")
+def _rescaled(v, shift):  # type: ignore[no-untyped-def]
+    """Return v / 2**shift, halves up. Values stay below 2**31: 32 bits to the left are enough to saturate."""
+    return (v + ((int64(1) << shift) >> 1)) >> shift if shift > 0 else v << min(-shift, 32)
+
+
+@cuda.jit(device=True, inline="always")
+def _draw(first, second, position):  # type: ignore[no-untyped-def]
+    """As `intnn.training.generator.draw`: the integer in [0, 2**32) at ``position`` of the stream (first, second)."""
+    x = position ^ first
+    for addend in (second, 0):
+        x ^= x >> 16
+        x = x * 0x7FEB352D & MASK  # the product may wrap in 64 bits: only its low 32 are kept
+        x ^= x >> 15
+        x = x * 0x846CA68B & MASK
+        x = (x ^ x >> 16) + addend & MASK
+    return x
+
+
+def transpose_kernel(x, y, rows, columns):  # type: ignore[no-untyped-def]
+    """Bytes [rows, columns] -> [columns, rows]."""
+    near = cuda.shared.array((32, 33), int8)  # one column more than is used: a column then lies in different banks
+    x_width, y_width = (columns + 15) // 16 * 16, (rows + 15) // 16 * 16
+    row0, column0 = cuda.blockIdx.x * 32, cuda.blockIdx.y * 32
+    column = column0 + cuda.threadIdx.x
+    for i in range(cuda.threadIdx.y, 32, 8):
+        near[i, cuda.threadIdx.x] = x[(row0 + i) * x_width + column] if row0 + i < rows and column < columns else 0
+    cuda.syncthreads()
+    row = row0 + cuda.threadIdx.x
+    for i in range(cuda.threadIdx.y, 32, 8):
+        if column0 + i < columns and row < y_width:
+            y[(column0 + i) * y_width + row] = near[cuda.threadIdx.x, i]
+
+
+def column_sums_kernel(x, sums, rows, columns):  # type: ignore[no-untyped-def]
+    """int8 [rows, columns] -> int32 [columns]."""
+    width = (columns + 15) // 16 * 16
+    for column in range(cuda.grid(1), columns, cuda.gridsize(1)):
+        total = int64(0)
+        for row in range(rows):
+            total += x[row * width + column]
+        sums[column] = total
+
+
+def activate_kernel(sums, values, slopes, shift, lo, y, slope, rows, columns):  # type: ignore[no-untyped-def]
+    """int32 sums -> bytes y and slope: two tables of the pre-activation, which saturates where they end."""
+    width = (columns + 15) // 16 * 16
+    for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):
+        inside = i % width < columns
+        z = min(max(_rescaled(int64(sums[i]), shift) - lo, 0), values.shape[0] - 1) if inside else 0
+        y[i] = values[z] if inside else 0
+        slope[i] = slopes[z] if inside else 0
+
+
+def softmax_errors_kernel(logits, labels, table, shift, d, rows, columns):  # type: ignore[no-untyped-def]
+    """int32 sums -> int32 errors, 2**15 (softmax - one-hot); one thread per row."""
+    width = (columns + 15) // 16 * 16
+    for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
+        first = row * width
+        peak = _rescaled(int64(logits[first]), shift)
+        for c in range(1, columns):
+            peak = max(peak, _rescaled(int64(logits[first + c]), shift))
+        total = int64(0)
+        for c in range(columns):
+            total += table[min(peak - _rescaled(int64(logits[first + c]), shift), table.shape[0] - 1)]
+        for c in range(columns):
+            weight = int64(table[min(peak - _rescaled(int64(logits[first + c]), shift), table.shape[0] - 1)])
+            d[first + c] = (weight << 15) // total - (32768 if labels[row] == c else 0)
+
+
+def largest_kernel(x, largest, rows, columns):  # type: ignore[no-untyped-def]
+    """Raise ``largest`` int64 [1] to the largest magnitude in x int32."""
+    width = (columns + 15) // 16 * 16
+    near = cuda.shared.array(1, int64)
+    if cuda.threadIdx.x == 0:
+        near[0] = 0
+    cuda.syncthreads()
+    most = int64(0)
+    for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):
+        if i % width < columns:
+            most = max(most, abs(int64(x[i])))
+    cuda.atomic.max(near, 0, most)
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        cuda.atomic.max(largest, 0, near[0])
+
+
+def quantise_errors_kernel(d, largest, key, slopes, above, change, own, y, rows, columns):  # type: ignore[no-untyped-def]
+    """int32 d -> int8 y on one scale, the finest that holds ``largest``, rounded at random; then times slope / 64.
+
+    The exponent own[0] of y becomes above[0] + change - shift.
+    """
+    width = (columns + 15) // 16 * 16
+    first, second = key
+    shift = int64(0)
+    while largest[0] >> shift > 127:
+        shift += 1
+    if cuda.grid(1) == 0:
+        own[0] = above[0] + change - shift
+    for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):
+        row, column = i // width, i % width
+        value = int64(0)
+        if column < columns:
+            noise = _draw(first, second, row * columns + column) >> (32 - shift)
+            value = min(max((int64(d[i]) + noise) >> shift, -127), 127)
+            value = min(max(_rescaled(value * int64(slopes[i]), 6), -127), 127)
+        y[i] = value
+
+
+def update_kernel(  # type: ignore[no-untyped-def]
+    gradient, velocity, master, working, exponent, largest, rate, descent, rows, columns
+):
+    """Momentum and descent on int32 parameters; ``working`` is what products use: master / 2**fraction.
+
+    ``rate`` is (bits of the gradient to drop, mantissa, shift beside ``exponent``), ``descent`` (momentum shift, decay
+    shift, limit of velocities, limit of parameters, fraction). ``largest`` is reset for the next step.
+    """
+    width = (columns + 15) // 16 * 16
+    dropped, mantissa, shift = rate
+    momentum, decay, velocity_limit, limit, fraction = descent
+    shift += exponent[0]
+    if cuda.grid(1) == 0:
+        largest[0] = 0
+    for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):
+        if i % width < columns:
+            change = _rescaled((int64(gradient[i]) >> dropped) * mantissa, shift) if shift <= 30 else int64(0)
+            v, w = int64(velocity[i]), int64(master[i])
+            v = (v - (v >> momentum) if momentum > 0 else 0) + min(max(change, -(1 << 27)), 1 << 27)
+            v = min(max(v, -velocity_limit), velocity_limit)
+            w = min(max(w - (w >> decay if decay > 0 else 0) - v, -limit), limit)
+            velocity[i], master[i], working[i] = v, w, _rescaled(w, fraction)
+
+
+KERNELS = (
+    transpose_kernel,
+    column_sums_kernel,
+    activate_kernel,
+    softmax_errors_kernel,
+    largest_kernel,
+    quantise_errors_kernel,
+    update_kernel,
+)
+
+
+@cache
+def compiled(kernel: Any) -> Any:
+    """One of the above, compiled for the GPU at its first launch."""
+    return cuda.jit(kernel)
+
+
+def launch(kernel: Any, size: int, *arguments: Any) -> None:
+    """Run a kernel whose threads share ``size`` elements."""
+    compiled(kernel)[min(-(-size // THREADS), 1024), THREADS](*arguments)

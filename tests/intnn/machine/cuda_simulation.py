@@ -1,0 +1,39 @@
+"""Runs the checks of the CUDA kernels in Numba's simulator, and prints their outcomes as JSON. Not a test by itself.
+
+The simulator runs every GPU thread as a Python thread, and is chosen when numba is imported: hence its own process.
+"""
+
+import json
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from numba.cuda.np import numpy_support
+from numba.cuda.simulator import kernelapi
+
+from bench.cases.gpu_checks import SMALL, checks
+from intnn.ops.cuda.gemm import Tile
+
+lock = threading.Lock()
+
+
+class Shared(kernelapi.FakeCUDAShared):
+    """Shared memory without the simulator's race, in which two threads of a block can each allocate the same array."""
+
+    def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
+        assert alignment is None
+        caller = sys._getframe(1)
+        with lock:
+            where = caller.f_code, caller.f_lineno
+            if where not in self._allocations:
+                self._allocations[where] = np.empty(shape, numpy_support.as_dtype(dtype))
+            return self._allocations[where]
+
+
+if __name__ == "__main__":
+    kernelapi.FakeCUDAShared = Shared
+    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    # Two warps in a ring of three slices, then one warp in a ring of two.
+    tiles = (None, Tile(2, 1, 1, stages=3), Tile(1, 1, 1, stages=2))
+    print(json.dumps({name: check() for name, check in checks(SMALL, tiles, "reference")}))

@@ -1,0 +1,61 @@
+"""The compiled step on other processors than this one, and what is in its code."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+
+import llvmlite.binding as llvm
+import pytest
+
+from intnn.machine.simd_avx2 import AVX2
+from intnn.machine.simd_generic import GENERIC
+
+CHECK = """
+import numpy as np
+from intnn import IntDomain
+from intnn.training.cpu import step as training_step
+from intnn.machine.host import instruction_set
+from intnn.training.ops import numpy_
+from intnn.training.cpu.compiled import CompiledStep
+from intnn.training.plan import Convolution, Hidden, plan
+from intnn.training.step import ArrayStep, Descent, Rate, initialise
+assert instruction_set().name == {name!r}, instruction_set().name
+rng, domain = np.random.default_rng(0), IntDomain(-128, 127)
+layers = (Convolution(19, 3, 2, 1, 3, "tanh"), Convolution(7, 2, 1, 1, 2), Hidden(9))
+layout = plan(layers, (3, 20, 21), domain, 11)
+start = initialise(layout, 0)
+rest = layout, start, 5, Descent(3, 12)
+ours, definition = CompiledStep(*rest), ArrayStep(*rest, numpy_)
+for number in range(2):
+    x, labels = rng.integers(0, 256, (5, 20, 21, 3)), rng.integers(0, 11, 5)
+    ours.inputs[...] = definition.inputs[...] = x
+    assert np.array_equal(*(s.step(labels, Rate(90, 12), (3, number)) for s in (ours, definition)))
+    for a, b in zip(ours.state(), definition.state(), strict=True):
+        assert all(np.array_equal(getattr(a, f), getattr(b, f)) for f in vars(a))
+print("equal")
+print(*training_step.step.inspect_llvm().values())
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="stands for processors of this family")
+@pytest.mark.parametrize(
+    ("isa", "features"), [(AVX2, "+sse4.2,+avx,+avx2"), (GENERIC, "+sse2")], ids=["AVX2", "portable"]
+)
+def test_older_processors_train_to_the_same_bits_without_a_float(isa, features, tmp_path):
+    if not isa.features <= {name for name, present in llvm.get_host_cpu_features().items() if present}:
+        pytest.skip(f"the processor has no {isa.name}")
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": features,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-c", CHECK.format(name=isa.name)]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    verdict, _, code = result.stdout.partition("\n")
+    assert verdict == "equal", result.stderr
+    assert "add" in code
+    floats = re.findall(r"\b(?:f(?:add|sub|mul|div)|[su]itofp|fpto[su]i|double|float)\b.*", code)
+    assert not floats, floats[:3]
