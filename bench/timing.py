@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import tenseal.sealapi as sealapi
 
-from he.params import Parameters
-from he.seal import create_context
+from he.formats.seal_bridge import create_context
+from he.ring.params import Parameters
 
 T = TypeVar("T")
 

@@ -12,12 +12,13 @@ CKKS; logits come back within a bound that is known before anything is encrypted
     logits = client.decrypt(server.evaluate(client.encrypt(images)))
 """
 
-from he.circuit import Circuit, InputError, Interface
-from he.compile import compile_approximate, compile_exact
-from he.messages import MessageError
-from he.params import ParameterError, Parameters
-from he.protocol import Client, DecryptionError, Server, interface_bytes, run_encrypted
-from he.simulate import simulate
+from he.circuit.circuit import Circuit
+from he.circuit.interface import InputError, Interface
+from he.circuit.simulate import simulate
+from he.compile.compile import compile_approximate, compile_exact
+from he.formats.messages import MessageError
+from he.parties.protocol import Client, DecryptionError, Server, interface_bytes, run_encrypted
+from he.ring.params import ParameterError, Parameters
 
 __all__ = [
     "Circuit",

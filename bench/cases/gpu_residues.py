@@ -10,13 +10,16 @@ from functools import cached_property
 import numpy as np
 from numba import cuda
 
-from he.encoding import automorphism
-from he.engines.threads import Workers
-from he.kernels import cuda_evaluate, cuda_product, cuda_transform, evaluate, product, switching
-from he.kernels.chain import Chain, chain
-from he.kernels.factors import Factors
-from he.params import PLAIN_MODULUS
-from he.primes import ntt_primes
+from he.engines.rns.threads import Workers
+from he.kernels.cuda import evaluate as cuda_evaluate
+from he.kernels.cuda import product as cuda_product
+from he.kernels.cuda import transform as cuda_transform
+from he.kernels.passes import evaluate, product, switching
+from he.kernels.tables.chain import Chain, chain
+from he.kernels.tables.factors import Factors
+from he.ring.params import PLAIN_MODULUS
+from he.ring.primes import ntt_primes
+from he.ring.slots import automorphism
 
 BITS = (50, 40, 30, 50)  # the special prime last
 DeviceArray = cuda_transform.DeviceArray

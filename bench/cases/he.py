@@ -15,13 +15,13 @@ from rich.table import Table
 from bench.cases.kernels import available_threads
 from bench.timing import peak_rss_bytes, seal_rotate_ms, timed
 from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
-from he.circuit import Interface
-from he.engines.rns import RnsEngine
-from he.engines.seal import SealEngine
-from he.messages import Kind, open_message
-from he.packing import InputLayout, OutputLayout, Packing
-from he.params import PLAIN_MODULUS, Parameters
-from he.program import Recorder
+from he.circuit.interface import Interface
+from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.engines.rns.engine import RnsEngine
+from he.engines.seal.engine import SealEngine
+from he.formats.messages import Kind, open_message
+from he.program.recorder import Recorder
+from he.ring.params import PLAIN_MODULUS, Parameters
 from intnn import IntNetwork
 from plaintext_models import shipped
 from plaintext_models.datasets import Dataset

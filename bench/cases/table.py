@@ -11,8 +11,8 @@ import numpy as np
 from bench.rows import TITLES, Row
 from bench.timing import median_seconds, peak_rss_bytes, seal_rotate_ms, timed
 from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
-from he.compile import PackingName
-from he.engines.seal import SealEngine
+from he.compile.compile import PackingName
+from he.engines.seal.engine import SealEngine
 from intnn import Graph, IntNetwork
 from plaintext_models import shipped
 from plaintext_models.datasets import Dataset

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from math import prod
 
-from he.kernels.roots import bit_reversal, least_root
+from he.kernels.tables.roots import least_root
+from he.ring.slots import bit_reversal
 
 Polynomial = list[int]
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as sealapi
 
-from he import compact
-from he.messages import Kind, open_message, seal_message
-from he.params import Parameters
-from he.seal import create_context, from_bytes, level_ids, to_bytes
+from he.formats import compact
+from he.formats.messages import Kind, open_message, seal_message
+from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
+from he.ring.params import Parameters
 
 _SEAL_HEADER = struct.Struct("<HBBBBHQ")  # magic, its own size, version (two), compression, reserved, total size
 

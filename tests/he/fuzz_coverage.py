@@ -10,7 +10,8 @@ from pathlib import Path
 
 import atheris
 
-from he import compact, residues
+from he.formats import compact
+from he.formats import seal_bytes as residues
 from tests.he.fuzz_residues import Subject
 
 LONGEST = 60_000  # bytes: no valid object of these parameters is longer

@@ -13,10 +13,10 @@ import time
 import numpy as np
 import tenseal.sealapi as sealapi
 
-from he import compact
-from he.params import Parameters
-from he.residues import read_ciphertext, read_keys, write_ciphertext
-from he.seal import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats import compact
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import read_ciphertext, read_keys, write_ciphertext
+from he.ring.params import Parameters
 
 PARAMETERS = Parameters("ckks", 1024, (30, 32, 34), scale_bits=25, security="insecure")
 WORDS = [b"\0" * 8, b"\xff" * 8, struct.pack("<Q", 1 << 40), struct.pack("<Q", 1), struct.pack("<Q", (1 << 63) + 7)]

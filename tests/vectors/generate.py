@@ -19,10 +19,11 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from bench.cases import table
-from he import Circuit, compile_approximate, compile_exact, protocol
-from he.messages import Kind, open_message
-from he.protocol import Client, Server, interface_bytes
-from he.seal import create_context
+from he import Circuit, compile_approximate, compile_exact
+from he.formats.messages import Kind, open_message
+from he.formats.seal_bridge import create_context
+from he.parties import protocol
+from he.parties.protocol import Client, Server, interface_bytes
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan

@@ -4,15 +4,15 @@ import hashlib
 
 import numpy as np
 
-from he.encoding import turning
-from he.engines.threads import Workers
-from he.kernels import evaluate, switching
-from he.kernels.bits import packed, unpacked
-from he.kernels.chain import chain
-from he.kernels.expand import uniform
-from he.kernels.factors import Factors
-from he.kernels.product import auxiliary_primes, scaled_product, scaling
-from he.primes import ntt_primes
+from he.engines.rns.threads import Workers
+from he.kernels.passes import evaluate, switching
+from he.kernels.passes.bits import packed, unpacked
+from he.kernels.passes.expand import uniform
+from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
+from he.kernels.tables.chain import chain
+from he.kernels.tables.factors import Factors
+from he.ring.primes import ntt_primes
+from he.ring.slots import turning
 
 N, LEVEL, T = 128, 3, 65537  # five stages within vectors and two before
 

@@ -9,12 +9,10 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 from numba import cuda, float64, int64, uint64
 
-from he.kernels import cuda_evaluate as evaluate
-from he.kernels import cuda_product as product
-from he.kernels import cuda_transform as transform
-from he.kernels.chain import chain
-from he.kernels.cuda_words import MAX_TERMS
-from he.primes import ntt_primes
+from he.kernels.cuda import evaluate, product, transform
+from he.kernels.cuda.words import MAX_TERMS
+from he.kernels.tables.chain import chain
+from he.ring.primes import ntt_primes
 
 HOPPER = (9, 0)
 ROW, ROWS, CUBE, FOUR = uint64[::1], uint64[:, ::1], uint64[:, :, ::1], uint64[:, :, :, ::1]

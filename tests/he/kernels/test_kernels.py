@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.encoding import automorphism, turning
-from he.engines.threads import Workers
-from he.kernels import evaluate, reference, switching
-from he.kernels.chain import chain
-from he.kernels.factors import Factors
-from he.kernels.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
-from he.kernels.roots import bit_reversal, least_root, quotient, roots
-from he.primes import ntt_primes
+from he.engines.rns.threads import Workers
+from he.kernels import reference
+from he.kernels.passes import evaluate, switching
+from he.kernels.passes.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
+from he.kernels.tables.chain import chain
+from he.kernels.tables.factors import Factors
+from he.kernels.tables.roots import least_root, quotient, roots
+from he.ring.primes import ntt_primes
+from he.ring.slots import automorphism, bit_reversal, turning
 
 SIZES = st.sampled_from([64, 128])
 BITS = st.lists(st.integers(20, 50), min_size=2, max_size=5)

@@ -1,0 +1,85 @@
+"""A network made ready for ciphertexts: the program, its parameters and its layouts, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from he.circuit.interface import Interface
+from he.program.program import Program
+from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
+from he.ring.params import Parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A network compiled for one scheme, parameter set and batch size. The server's side: it holds the weights.
+
+    Attributes:
+        interface: the public part.
+        program: the operations, with levels placed.
+        output_bound: for BFV a lower bound on the noise budget, in bits, that the result has left; for CKKS an upper
+            bound on the error of a logit.
+        reasons: one line for every choice that the compiler made, with its numbers.
+    """
+
+    interface: Interface
+    program: Program
+    output_bound: float
+    reasons: tuple[str, ...]
+
+    @property
+    def parameters(self) -> Parameters:
+        """The encryption parameters."""
+        return self.interface.parameters
+
+    def cost(self, prices: Prices = HOISTING) -> Cost:
+        """What one evaluation takes on an engine with such prices."""
+        return cost(self.program, self.parameters, prices)
+
+    def explain(self) -> str:
+        """The plan in words: parameters with their reasons, layout, operations, cost, keys, and the noise bound."""
+        counts, layout, spent = self.program.counts, self.interface.input, self.cost()
+        sent = layout.ciphertexts * ciphertext_bytes(self.parameters, self.parameters.levels, polynomials=1)
+        bound = (
+            f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
+            if self.parameters.scheme == "bfv"
+            else f"noise: a logit is off by at most {self.output_bound:.2g}"
+        )
+        lines = [
+            f"parameters: {self.parameters} ({self.parameters.security_bits}-bit security)",
+            *(f"  because {reason}" for reason in self.reasons),
+            f"layout: {layout.packing.images} image(s), {layout.ciphertexts} input ciphertext(s), "
+            f"{layout.width} units in the first layer; about {_megabytes(sent)} to send",
+            "operations: "
+            + ", ".join(
+                f"{counts[kind]} {name}"
+                for kind, name in (
+                    ("Multiply", "ciphertext products"),
+                    ("SquareParts", "squares of real and imaginary parts"),
+                    ("Relinearise", "relinearisations"),
+                    ("plain products", "plain products"),
+                    ("matrix products", "matrix products"),
+                    ("ScalarDot", "scalar combinations"),
+                    ("Rotate", "rotations"),
+                    ("SwapRows", "row swaps"),
+                    ("Conjugate", "conjugations"),
+                    ("SwitchModulus", "modulus switches"),
+                    ("Rescale", "rescalings"),
+                )
+                if counts[kind]
+            ),
+            f"rotations: {spent.hoisted} hoisted, of {spent.groups} values, and {spent.single} single",
+            f"cost: {spent.total:.1f} units of one SEAL rotation on one thread of a hoisting engine, "
+            + ", ".join(f"{kind} {units:.1f}" for kind, units in spent.units.items() if units >= 0.05),
+            f"evaluation keys: {len(self.interface.galois_elements)} Galois"
+            + (" and one for relinearisation" if self.interface.multiplies else "")
+            + f", about {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
+            f"{_megabytes(spent.needed_key_bytes)}",
+            f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
+            bound,
+        ]
+        return "\n".join(lines)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

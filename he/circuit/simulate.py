@@ -1,0 +1,41 @@
+"""A circuit in the clear: everything but the cryptography, by the same arithmetic.
+
+Packing, rotations, tables as polynomials and the order of operations are those of the encrypted evaluation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.program.algebra import run
+from he.readers.clear import ClearAlgebra
+
+
+def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
+    """Logits of a batch, by the circuit's own operations in the clear.
+
+    Args:
+        circuit: any compiled network.
+        images: [batch, *input_shape], integers for BFV and floats for CKKS; any batch size, cut as it would be.
+
+    Returns:
+        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit; float64 for CKKS.
+
+    Raises:
+        InputError: if the images are not what the circuit takes.
+    """
+    interface, batches = circuit.interface, []
+    for start in range(0, max(len(images), 1), interface.images):
+        batch = interface.check_images(images[start : start + interface.images])
+        dtype = np.int64 if circuit.parameters.scheme == "bfv" else np.float64
+        packed = interface.input.pack(batch.astype(dtype))
+        algebra = ClearAlgebra(
+            circuit.parameters.plain_modulus, packed, circuit.program.plaintexts, circuit.parameters.rows
+        )
+        result = run(circuit.program, algebra)
+        slots = np.reshape(result, (interface.output.ciphertexts, -1))
+        # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
+        tolerance = 0.0 if dtype is np.int64 else 1e-9 * (1 + float(np.abs(slots).max()))
+        batches.append(interface.output.unpack(slots, len(batch), tolerance))
+    return np.concatenate(batches)

@@ -1,0 +1,1 @@
+"""From a network to a circuit: stages, schedules, polynomials, levels and parameters."""

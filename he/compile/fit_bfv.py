@@ -1,0 +1,72 @@
+"""The smallest BFV parameters that leave a noise budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit
+from he.compile.place_bfv import place_bfv
+from he.program.algebra import run
+from he.program.program import Program
+from he.readers.noise_bfv import BfvNoiseAlgebra
+from he.ring.params import (
+    MAX_MODULUS_BITS_128,
+    MIN_PRIME_BITS,
+    PLAIN_MODULUS,
+    ParameterError,
+    Parameters,
+    Security,
+)
+
+
+def fit_bfv(program: Program, N: int, security: Security) -> Fit:
+    """The fewest and then the smallest primes whose noise bound leaves at least one bit of budget."""
+
+    @cache
+    def attempt(count: int, bits: int) -> Fit:
+        chain = (bits,) * count + (MAX_CHAIN_BITS,)
+        secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
+        return placed(program, Parameters("bfv", N, chain, PLAIN_MODULUS, security="128" if secure else "insecure"))
+
+    def placed(other: Program, parameters: Parameters) -> Fit:
+        result, noise = place_bfv(other, parameters)
+        return Fit(
+            program=result,
+            parameters=parameters,
+            bound=noise.budget_bits,
+            output_scale=1.0,
+            place=lambda another: place_bfv(another, parameters)[0],
+            again=lambda another: fit if (fit := placed(another, parameters)).bound >= 1 else None,
+        )
+
+    # Where primes are plenty, what the noise takes of them shows about how many there have to be.
+    plenty = Parameters("bfv", N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
+    taken = MAX_PRIMES * MAX_CHAIN_BITS - run(program, BfvNoiseAlgebra(plenty)).budget_bits
+    guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
+    count = _least(lambda count: attempt(count, MAX_CHAIN_BITS).bound >= 1, guess, 1, MAX_PRIMES)
+    if count is None:
+        raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
+    bits = _least(
+        lambda bits: attempt(count, bits).bound >= 1, math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS
+    )
+    assert bits is not None  # the largest are enough
+    fit = attempt(count, bits)
+    if fit.parameters.security != security:
+        limit = MAX_MODULUS_BITS_128[N]
+        raise ParameterError(
+            f"N={N}: its noise needs {sum(fit.parameters.coeff_modulus_bits)} bits of modulus, and at most "
+            f"{limit} keep 128-bit security"
+        )
+    return fit
+
+
+def _least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:
+    """The least number that is accepted, as all above it are; found soon if the guess is near."""
+    guess = min(max(guess, low), high)
+    if accepted(guess):
+        while guess > low and accepted(guess - 1):
+            guess -= 1
+        return guess
+    return next((number for number in range(guess + 1, high + 1) if accepted(number)), None)

@@ -1,0 +1,195 @@
+"""How many bits every scale of a CKKS program gets, and the primes that follow from them.
+
+Every scale causes an error in proportion to its inverse, and lengthens the modulus by its bits. Where the sum of the
+errors is given, the modulus is shortest if each scale causes the same: one number, the bits that every scale has above
+the scale that would alone cause an error of one, decides them all.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit
+from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, place, rescalings
+from he.program.algebra import run
+from he.program.program import Program
+from he.readers.cost import HOISTING, Prices, cost
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
+from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
+
+SCALE_BITS = range(20, 51)  # below, errors are no longer small beside one another's products; float64 holds no more
+PROBE_BITS = 40  # scales whose errors are small beside those of one
+COARSE_BITS = 24  # scales whose errors can be measured beside those
+LEAST_ERROR = 2.0**-100  # of a scale that plays no part
+PROBE_PRIMES = 4  # of the largest size, to hold values that nothing is known of
+STEP = 0.25  # bits by which all scales are made finer in the search
+FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which they are made finer where that costs nothing
+SMALLEST_CAP = 28  # bits; a chain of smaller primes is longer than any good one
+ROOM_BITS = 1  # between the largest value and the modulus
+ROOM_SLACK = 0.1  # of that: primes are not quite powers of two
+SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale, however small the values
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Scales, and primes for them: those that stay, those that are dropped, the special one."""
+
+    precision: Precision
+    stay: tuple[int, ...]
+    drops: tuple[int, ...]
+    special: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """As `Parameters` wants them: the prime that is dropped first comes last but one."""
+        return (*self.stay, *reversed(self.drops), self.special)
+
+    @property
+    def bits(self) -> int:
+        """Of the whole modulus."""
+        return sum(self.sizes)
+
+    @property
+    def length(self) -> tuple[int, int]:
+        """Primes that stay, and primes that are dropped."""
+        return len(self.stay), len(self.drops)
+
+
+def fit_ckks(
+    program: Program,
+    N: int,
+    input_range: tuple[float, float],
+    max_error: float,
+    security: Security,
+    prices: Prices = HOISTING,
+) -> Fit:
+    """The cheapest chain of primes whose error bound is within `max_error`, and of its length the most precise.
+
+    Raises:
+        ParameterError: if there is none, with the bits that it would take.
+    """
+    limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
+    refusals: list[str] = []
+    candidates: list[tuple[float, float, _Chain, _Search]] = []
+    for early in (True, False):
+        search = _Search(program, N, input_range, early)
+        spare = search.least(max_error)
+        if spare is None:
+            refusals.append(f"no scales leave an error bound of {max_error}")
+            continue
+        chains = [search.chain(spare, largest, limit) for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1)]
+        if min(chain.bits for chain in chains) > limit:
+            shortest = min(chain.bits for chain in chains)
+            refusals.append(f"an error bound of {max_error} takes {shortest} bits of modulus, more than {limit}")
+        for chain in {chain.length: chain for chain in chains if chain.bits <= limit}.values():
+            try:
+                candidates.append((search.price(chain, prices), spare, chain, search))
+            except ParameterError as refusal:  # there are too few primes of a size
+                refusals.append(str(refusal))
+    for _, spare, chain, search in sorted(candidates, key=lambda entry: entry[0]):
+        if fit := search.finest(spare, chain, limit, max_error, security):
+            return fit
+        refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error bound of more than {max_error}")
+    raise ParameterError(f"N={N}: {refusals[-1]}")
+
+
+class _Search:
+    """The scales of one program: what error each causes, and what follows once they are chosen."""
+
+    def __init__(self, program: Program, N: int, input_range: tuple[float, float], early: bool) -> None:
+        self._program, self._N, self._range, self._early = program, N, input_range, early
+        self._plain, products = depths(program)
+        probes = [PROBE_BITS] * (2 + self._plain + products)
+        fine, room = self._probed(probes)
+        self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # bits of the largest value
+        coarse = [self._probed([*probes[:i], COARSE_BITS, *probes[i + 1 :]])[0] for i in range(len(probes))]
+        # log2 of the error that a scale of one would cause.
+        self._errors = np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS
+
+    def least(self, max_error: float) -> float | None:
+        """The bits to spare that bring the bound down to `max_error`; None if no float64 has so many."""
+        spare = -math.log2(max_error)
+        while self._in_range(spare):
+            with suppress(ParameterError):  # there are too few primes of a size
+                if self._probed(self._bits(spare))[0] <= max_error:
+                    return spare
+            spare += STEP
+        return None
+
+    def chain(self, spare: float, largest: int, limit: int) -> _Chain:
+        """Primes of at most `largest` bits for scales with so many bits to spare; the special one fills the limit."""
+        precision = self._precision(self._bits(spare))
+        drops, output_bits = rescalings(self._program, precision, largest)
+        last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude) + ROOM_BITS, SCALE_ROOM_BITS))
+        count = math.ceil(last / largest)
+        stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
+        special = max(*stay, *drops, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
+        return _Chain(precision, stay, drops, special)
+
+    def price(self, chain: _Chain, prices: Prices) -> float:
+        """Units of the program under this chain."""
+        parameters = self._parameters(chain, "insecure")
+        return cost(place(self._program, chain.precision, parameters, len(chain.stay)), parameters, prices).total
+
+    def finest(self, spare: float, chain: _Chain, limit: int, max_error: float, security: Security) -> Fit | None:
+        """The most precise scales whose chain is as long as this one, if their bound is within `max_error`."""
+        for more in FINER:
+            for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1):
+                finer = self.chain(spare + more, largest, limit) if self._in_range(spare + more) else None
+                if finer and finer.length == chain.length and finer.bits <= limit:
+                    with suppress(ParameterError):  # there are too few primes of a size
+                        if fit := self._fit(self._program, finer, max_error, security):
+                            return fit
+        return None
+
+    def _fit(self, program: Program, chain: _Chain, max_error: float, security: Security) -> Fit | None:
+        parameters, stay = self._parameters(chain, security), len(chain.stay)
+        placed = place(program, chain.precision, parameters, stay)
+        error, room = self._error(placed, parameters)
+        if not (error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK):  # NaN is neither
+            return None
+        return Fit(
+            program=placed,
+            parameters=parameters,
+            bound=error.bound,
+            output_scale=error.scale,
+            place=lambda other: place(other, chain.precision, parameters, stay),
+            again=lambda other: self._fit(other, chain, max_error, security),
+        )
+
+    def _probed(self, bits: list[int]) -> tuple[float, float]:
+        """Error bound, and room in the modulus, when these scales have all primes that they could wish for."""
+        precision = self._precision(bits)
+        drops, _ = rescalings(self._program, precision, MAX_CHAIN_BITS)
+        chain = _Chain(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
+        parameters = self._parameters(chain, "insecure")
+        error, room = self._error(place(self._program, precision, parameters, PROBE_PRIMES), parameters)
+        return error.bound, room
+
+    def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
+        algebra = CkksErrorAlgebra(parameters, placed, *self._range)
+        try:
+            return run(placed, algebra), algebra.headroom
+        except ValueError as error:  # log2 of a value that is zero
+            raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
+
+    def _parameters(self, chain: _Chain, security: Security) -> Parameters:
+        return Parameters("ckks", self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
+
+    def _in_range(self, spare: float) -> bool:
+        return math.isfinite(self._magnitude) and float(np.max(self._errors)) + spare <= SCALE_BITS[-1]
+
+    def _bits(self, spare: float) -> list[int]:
+        return [max(SCALE_BITS[0], math.ceil(error + spare)) for error in self._errors]
+
+    def _precision(self, bits: list[int]) -> Precision:
+        fresh, weights, values = bits[0], tuple(bits[1 : 1 + self._plain]), tuple(bits[1 + self._plain :])
+        if weights:
+            # A first product that exceeds its scale by nearly a prime is rescaled all the same: the input may be finer.
+            missing = LEAST_DROP_BITS - (fresh + weights[0] - values[0])
+            fresh += missing if 0 < missing <= LEAST_DROP_BITS // 2 else 0
+        return Precision(fresh, weights, values, self._early)

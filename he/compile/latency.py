@@ -1,0 +1,240 @@
+"""Stages become operations on packed vectors.
+
+A linear layer after the first is a matrix-vector product by diagonals (Halevi and Shoup, *Algorithms in HElib*, CRYPTO
+2014) in its hybrid form for short outputs (Juvekar et al., *GAZELLE*, USENIX Security 2018, section 4), with baby and
+giant steps for the rotations. The first layer needs no rotation of its inputs: the client gathers them (`InputLayout`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.compile.stages import LinearMap, Stage
+from he.program.program import Program
+from he.program.recorder import Recorder
+from he.ring.params import ParameterError, Scheme
+from intnn import Activation
+
+Encode = Callable[[np.ndarray], np.ndarray]
+Activate = Callable[[Recorder, int, Stage], int]
+
+RADICES = (2, 4)
+
+POLYNOMIALS = frozenset({"square", "polynomial"})
+
+
+class Lowered(NamedTuple):
+    """A program without levels, and where its inputs and its outputs lie."""
+
+    program: Program
+    input: InputLayout
+    output: OutputLayout
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one linear layer's rotations are arranged.
+
+    Attributes:
+        baby: baby steps, a power of two: rotations of the layer's input, which may share their digits. There are as
+            many giant steps as it takes. The first layer has neither.
+        radix: how many copies, a power of two, one step of a sum over copies brings together: its `radix` - 1 rotations
+            share their digits, where `radix` 2 takes the fewest keys.
+
+    Raises:
+        ValueError: if either is no power of two, or `radix` is one.
+    """
+
+    baby: int
+    radix: int
+
+    def __post_init__(self) -> None:
+        if self.baby != power_of_two(self.baby) or self.radix != power_of_two(self.radix) or self.radix < 2:
+            raise ValueError(f"`baby` and `radix` must be powers of two, `radix` at least 2, got {self}")
+
+
+def schedules(plan: Sequence[Stage]) -> list[list[Schedule]]:
+    """For every linear layer the schedules to choose from; the first is as good as any without a price list."""
+    linear = [stage for stage in plan if isinstance(stage, LinearMap)]
+    choices = [[Schedule(1, radix) for radix in RADICES]]
+    for before, layer in pairwise(linear):
+        diagonals = min(width_of(before), width_of(layer))
+        even = 1 << (diagonals.bit_length() // 2)
+        babies = sorted((1 << i for i in range(diagonals.bit_length())), key=lambda baby: abs(baby - even))
+        choices.append([Schedule(baby, radix) for baby in babies for radix in RADICES])
+    return choices
+
+
+def lower(
+    plan: Sequence[Stage],
+    packing: Packing,
+    encode: Encode,
+    activate: Activate,
+    chosen: Sequence[Schedule] | None = None,
+) -> Lowered:
+    """Record the stages.
+
+    Args:
+        plan: what `he.compile.stages.stages` gives.
+        packing: the slots; wide enough for every stage.
+        encode: weights and biases as plaintext slots hold them.
+        activate: records an activation.
+        chosen: a schedule for every linear layer; None for the first of `schedules`.
+
+    Returns:
+        The program, for levels to be placed.
+    """
+    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(plan)]
+    first = plan[0]
+    assert isinstance(first, LinearMap)
+    layout = InputLayout(packing, first.weight.shape[1], gather(first))
+    value = _first_layer(recorder, first, layout, at_first, encode)
+    width, outputs = layout.width, len(first.bias)
+    for stage in plan[1:]:
+        if isinstance(stage, LinearMap):
+            value = _next_layer(recorder, value, width, stage, packing, later.pop(0), encode)
+            width, outputs = width_of(stage), len(stage.bias)
+        else:
+            value = activate(recorder, value, stage)
+    return Lowered(recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs))
+
+
+def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
+    packing = layout.packing
+    rows = np.arange(len(linear.bias))[:, None]
+    weights = np.zeros(layout.gather.shape)
+    weights[: len(linear.bias)] = np.where(
+        layout.gather[: len(rows)] >= 0, linear.weight[rows, layout.gather[: len(rows)]], 0
+    )
+    by_tap = layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
+    operands = [recorder.plaintext(np.repeat(w, packing.lanes)) for w in by_tap]
+    value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
+    value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length, schedule.radix)
+    if packing.rows == 2 and not packing.split_rows:
+        value = recorder.add([value, recorder.swap_rows(value)])
+    return _add_bias(recorder, value, linear, packing, encode)
+
+
+def _next_layer(
+    recorder: Recorder,
+    value: int,
+    width: int,
+    linear: LinearMap,
+    packing: Packing,
+    schedule: Schedule,
+    encode: Encode,
+) -> int:
+    """`linear` applied to a vector that is periodic in `width` units; the result is periodic in its own width."""
+    outputs, inputs = linear.weight.shape
+    out_width = width_of(linear)
+    weight, support = np.zeros((out_width, width)), np.zeros((out_width, width), dtype=bool)
+    weight[:outputs, :inputs], support[:outputs, :inputs] = linear.weight, linear.support
+    unit = np.arange(max(width, out_width))
+    diagonals = min(width, out_width)
+    baby = min(schedule.baby, diagonals)
+    rotated = {0: value}
+    giants: list[int] = []
+    for giant in range(0, diagonals, baby):
+        terms: list[tuple[int, np.ndarray]] = []
+        for step in range(min(baby, diagonals - giant)):
+            place = unit % out_width, (unit + giant + step) % width
+            if support[place].any():
+                if step not in rotated:
+                    rotated[step] = recorder.rotate(value, step * packing.lanes)
+                # The giant rotation comes after the product, so the diagonal is rotated back before it.
+                terms.append((rotated[step], np.roll(encode(weight[place]), giant)))
+        if terms:
+            operands = [recorder.plaintext(packing.spread(diagonal)) for _, diagonal in terms]
+            inner = recorder.plain_dot([v for v, _ in terms], operands)
+            giants.append(recorder.rotate(inner, giant * packing.lanes))
+    result = recorder.add(giants)
+    result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
+    return _add_bias(recorder, result, linear, packing, encode)
+
+
+def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:
+    """Sum the periods within every `extent` slots into each of them."""
+    while period < extent:
+        copies = min(radix, extent // period)
+        value = recorder.add([value, *(recorder.rotate(value, period * copy) for copy in range(1, copies))])
+        period *= copies
+    return value
+
+
+def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packing, encode: Encode) -> int:
+    bias = np.zeros(width_of(linear))
+    bias[: len(linear.bias)] = linear.bias
+    return recorder.add_plain(value, recorder.plaintext(packing.spread(encode(bias))))
+
+
+def gather(linear: LinearMap) -> np.ndarray:
+    """For every unit the inputs that the architecture connects it with, -1 where there are fewer."""
+    taps = max(1, int(linear.support.sum(axis=1).max()))
+    gather = np.full((width_of(linear), taps), -1, dtype=np.int64)
+    for unit, connected in enumerate(linear.support):
+        inputs = np.flatnonzero(connected)
+        gather[unit, : len(inputs)] = inputs
+    return gather
+
+
+def width_of(linear: LinearMap) -> int:
+    """Units of a period that holds the map's outputs."""
+    return power_of_two(len(linear.bias))
+
+
+def power_of_two(least: int) -> int:
+    """The smallest power of two that is no less."""
+    return 1 << (least - 1).bit_length()
+
+
+def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
+    """Record a square or a polynomial by its powers, each at the least depth."""
+    assert isinstance(stage, Activation)
+    if stage.name == "square":
+        return recorder.relinearise(recorder.multiply(value, value))
+    powers = [value]
+    for exponent in range(2, len(stage.coefficients)):
+        half = exponent // 2
+        product = recorder.multiply(powers[exponent - half - 1], powers[half - 1])
+        powers.append(recorder.relinearise(product))
+    constant, *rest = stage.coefficients
+    return recorder.scalar_dot(powers[: len(rest)], rest, constant)
+
+
+MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
+
+
+def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
+    """The smallest packing for so many images; two rows are used for different images before lanes are."""
+    rows, row_length = (2 if scheme == "bfv" else 1), N // 2
+    widths = [width_of(stage) for stage in plan if isinstance(stage, LinearMap)]
+    if scheme == "ckks":
+        widths.append(2 * widths[-1])  # without a noise budget, two copies that agree are the sign of a sound result
+    widest = max(widths)
+    if widest > row_length:
+        raise ParameterError(
+            f"N={N}: a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots"
+        )
+    if images is None:
+        # Lanes take the place of copies, which spread taps: each doubling of the lanes doubles the ciphertexts.
+        first = plan[0]
+        assert isinstance(first, LinearMap)
+        taps = gather(first).shape[1]
+        most = row_length // widest
+        copies = -(-taps // MAX_REQUEST_CIPHERTEXTS)
+        lanes = max(1, min(most, row_length // (width_of(first) * power_of_two(copies))))
+        return Packing(rows, row_length, lanes, split_rows=rows == 2)
+    split = rows == 2 and images > 1
+    lanes = power_of_two(-(-images // rows) if split else images)
+    if widest * lanes > row_length:
+        raise ParameterError(
+            f"N={N}: {images} images side by side in a layer of {widest} units, as a power of two, are wider than a "
+            f"row of {row_length} slots"
+        )
+    return Packing(rows, row_length, lanes, split)

@@ -1,0 +1,138 @@
+"""Stages as operations on single features: packing for throughput.
+
+Every feature of every layer is a ciphertext of its own, whose slots are the images of a batch (Gilad-Bachrach et al.,
+*CryptoNets*, ICML 2016). No slot ever meets another, so there are no rotations; a linear layer is an integer matrix
+product over residues. Where a CKKS network's activations are squares, the real and the imaginary part of a slot carry
+different images (Boemer et al., *nGraph-HE2*, WAHC 2019, section 4.2, leave that to networks without activations: the
+square of either part takes a conjugation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.compile.latency import Activate, Encode, Lowered
+from he.compile.stages import LinearMap, Stage
+from he.program.operations import Matrix
+from he.program.recorder import Recorder
+from he.ring.params import ParameterError, Scheme
+from intnn import Activation, LutActivation
+from intnn.ops import kernels
+
+ROWS = 16  # outputs of one operation: enough to reuse what was read, few enough for the next layer to take them over
+
+GUARDS = 8  # lanes of a CKKS row that repeat others: in lieu of a noise budget, they are the sign of a sound result
+
+
+class Layer(NamedTuple):
+    """A linear map, what is applied to each of its units, and which units vary: only they are computed."""
+
+    linear: LinearMap
+    activations: list[Activation | LutActivation]
+    varies: np.ndarray
+
+
+def layers(plan: Sequence[Stage], encode: Encode) -> list[Layer]:
+    """The plan without hidden units that no input reaches: what they add to the next layer goes into its bias.
+
+    Args:
+        plan: what `he.compile.stages.stages` gives.
+        encode: weights and biases as the scheme holds them.
+
+    Raises:
+        ParameterError: if a logit is the same for every input.
+    """
+    result: list[Layer] = []
+    for stage in plan:
+        if isinstance(stage, LinearMap):
+            result.append(Layer(stage, [], np.any(encode(stage.weight) * stage.support, axis=1)))
+        else:
+            result[-1].activations.append(stage)
+    for i, (linear, activations, varies) in enumerate(result):
+        constant = ~varies
+        if i + 1 < len(result):
+            values = encode(linear.bias[constant])[None]
+            for stage in activations:
+                values = stage.apply(values, kernels("numpy"))
+            following = result[i + 1].linear
+            result[i + 1] = result[i + 1]._replace(
+                linear=replace(
+                    following,
+                    bias=following.bias + encode(following.weight[:, constant]) @ values[0],
+                    support=following.support & varies,
+                ),
+                varies=np.any(encode(following.weight) * following.support * varies, axis=1),
+            )
+        elif constant.any():
+            raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
+    return result
+
+
+def feature_packing(scheme: Scheme, N: int, network: Sequence[Layer]) -> Packing:
+    """All slots as lanes, for as many images; both parts of CKKS slots where the activations allow for it."""
+    if scheme == "bfv":
+        return Packing(2, N // 2, N // 2, split_rows=True)
+    activations = [activation for layer in network for activation in layer.activations]
+    both = all(isinstance(activation, Activation) and activation.name == "square" for activation in activations)
+    return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
+
+
+def lower_features(network: Sequence[Layer], packing: Packing, encode: Encode, activate: Activate) -> Lowered:
+    """Record the layers, every unit's activation as soon as the unit is there, so that few values wait.
+
+    Args:
+        network: of `layers`.
+        packing: of `feature_packing`.
+        encode: weights and biases as the scheme holds them.
+        activate: records an activation of one unit.
+
+    Returns:
+        The program, for levels to be placed.
+    """
+    recorder = Recorder()
+    first, last = network[0].linear, network[-1].linear
+    read = np.flatnonzero(first.support.any(axis=0))
+    values = {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}
+    if packing.split_rows and packing.guards:
+        activate = _square_parts
+    for layer in network:
+        values = _apply(recorder, values, layer, encode, activate)
+    output = recorder.bundle([values[unit] for unit in range(len(last.bias))])
+    layout = InputLayout(packing, first.weight.shape[1], read[None, :].astype(np.int64))
+    return Lowered(recorder.program(1, output), layout, OutputLayout(packing, 1, len(last.bias)))
+
+
+def _apply(
+    recorder: Recorder, values: dict[int, int], layer: Layer, encode: Encode, activate: Activate
+) -> dict[int, int]:
+    """The units of a layer that vary, each finished as soon as it is there."""
+    result = {}
+    weights, biases = encode(layer.linear.weight), encode(layer.linear.bias)
+    for units, inputs in _blocks(layer.linear.support & layer.varies[:, None]):
+        known = [values[i] for i in inputs.tolist()]
+        block = recorder.matrix(known, Matrix((0,) * len(known), weights[np.ix_(units, inputs)], biases[units]))
+        for place, unit in enumerate(units.tolist()):
+            result[unit] = recorder.part(block, place)
+            for stage in layer.activations:
+                result[unit] = activate(recorder, result[unit], stage)
+    return result
+
+
+def _blocks(support: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Units that read the same inputs, and these inputs; units that read none are left out."""
+    _, kinds = np.unique(support, axis=0, return_inverse=True)
+    by_first_use = sorted(np.unique(kinds), key=lambda kind: int(np.argmax(kinds == kind)))
+    for kind in by_first_use:
+        units = np.flatnonzero(kinds == kind)
+        inputs = np.flatnonzero(support[units[0]])
+        for start in range(0, len(units) if len(inputs) else 0, ROWS):
+            yield units[start : start + ROWS], inputs
+
+
+def _square_parts(recorder: Recorder, unit: int, _: Stage) -> int:
+    return recorder.relinearise(recorder.square_parts(unit, recorder.conjugate(unit)))

@@ -1,0 +1,1 @@
+"""The fast engine: residue arithmetic on SEAL's ciphertexts and keys."""

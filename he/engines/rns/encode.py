@@ -1,0 +1,40 @@
+"""From slots to polynomials: what encoders do, on arrays.
+
+BFV after N. P. Smart and F. Vercauteren, "Fully homomorphic SIMD operations" (DCC 2014); CKKS after J. H. Cheon et al.,
+"Homomorphic Encryption for Arithmetic of Approximate Numbers" (ASIACRYPT 2017).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from he.kernels.passes import evaluate
+from he.kernels.tables.chain import chain
+from he.ring.slots import bit_reversal, exponents
+
+
+def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
+    """Coefficients int64 [N] in centred form of the polynomial modulo t with these slots, int64 [N]."""
+    N, t = len(slots), plain_modulus
+    values = np.empty(N, np.uint64)
+    values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = slots % t
+    evaluate.inverse(chain(N, (t,)).arrays, values, 0)
+    coefficients = values.astype(np.int64)
+    return np.where(coefficients > t // 2, coefficients - t, coefficients)
+
+
+def encode_approximate(slots: np.ndarray, scale: float) -> np.ndarray:
+    """Coefficients [N] of the real polynomial with these slots, float64 [N / 2], times ``scale``, rounded.
+
+    int64 where they fit, else Python's integers.
+    """
+    N = 2 * len(slots)
+    values = np.empty(N)
+    places = (exponents(N) - 1) // 2
+    values[places[: N // 2]] = slots
+    values[places[N // 2 :]] = slots  # conjugates, and slots are real
+    twist = np.exp(-1j * np.pi * np.arange(N) / N)
+    coefficients = np.rint((twist * np.fft.fft(values)).real / N * scale)
+    if np.abs(coefficients).max() < 2.0**62:
+        return coefficients.astype(np.int64)
+    return np.array([int(c) for c in coefficients.tolist()], object)

@@ -1,0 +1,186 @@
+"""A program's operations on several threads: each as soon as what it reads is there, and large ones in parts."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from heapq import heappop, heappush
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+from he.program.algebra import Algebra, apply
+from he.program.operations import arguments
+from he.program.program import Program
+
+V = TypeVar("V")
+Task = Callable[[], object]
+
+
+class Workers:
+    """Threads that share one list of tasks; whoever waits for tasks works on them.
+
+    Used as a context, in which there are ``threads`` - 1 helpers beside the caller.
+
+    Args:
+        threads: at least 1.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._tasks: deque[Task] = deque()
+        self._parts: deque[Task] = deque()
+        self._lock = threading.Lock()
+        self._free, self._joining = threading.Condition(self._lock), threading.Condition(self._lock)
+        self._open = False
+
+    def __enter__(self) -> Workers:
+        self._open = True
+        self._helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self.threads - 1)]
+        for helper in self._helpers:
+            helper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._open = False
+            self._free.notify_all()
+        for helper in self._helpers:
+            helper.join()
+
+    def all(self, parts: Sequence[Task]) -> None:
+        """Do all of them, in any order; then return, or raise what the first one that failed raised."""
+        if self.threads == 1 or len(parts) == 1:
+            for part in parts:
+                part()
+            return
+        left, failures = len(parts), []
+
+        def counted(part: Task) -> None:
+            nonlocal left
+            try:
+                part()
+            except BaseException as failure:
+                failures.append(failure)
+            with self._lock:
+                left -= 1
+                if left == 0:
+                    self._joining.notify_all()
+
+        with self._lock:
+            self._parts.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
+            for waiting in (self._free, self._joining):
+                waiting.notify(len(parts) - 1)
+        # Whoever waits for parts takes up no other task, which may wait for parts as well, and so on without end.
+        self._until(lambda: left == 0, self._joining, self._parts)
+        if failures:
+            raise failures[0]
+
+    def share(self, count: int, work: Callable[[int, int], object]) -> None:
+        """Do ``work(first, stop)`` for parts of range(count), one for each thread."""
+        ends = [count * i // self.threads for i in range(self.threads + 1)]
+        self.all([partial(work, first, stop) for first, stop in pairwise(ends) if first < stop])
+
+    def later(self, task: Task) -> None:
+        """Leave a task, which must not fail, to whoever is free; parts of what has begun come first."""
+        with self._lock:
+            self._tasks.append(task)
+            self._free.notify()
+
+    def wake(self) -> None:
+        """Let whoever waits see whether what it waits for is over."""
+        with self._lock:
+            self._free.notify_all()
+
+    def until(self, is_over: Callable[[], bool]) -> None:
+        """Work until then; whoever makes it true must `wake` the others."""
+        self._until(is_over, self._free, self._parts, self._tasks)
+
+    def _until(self, is_over: Callable[[], bool], changed: threading.Condition, *queues: deque[Task]) -> None:
+        while True:
+            with changed:
+                while not any(queues) and not is_over():
+                    changed.wait()
+                if is_over():
+                    return
+                task = next(queue for queue in queues if queue).popleft()
+            task()
+
+    def _help(self) -> None:
+        self.until(lambda: not self._open)
+
+
+def run_on(
+    workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None] = lambda *_: None
+) -> V:
+    """`he.program.program.run` with independent operations side by side; the same result.
+
+    The algebra's operations may be called from several threads at once, and gain by it where they release the GIL.
+
+    Args:
+        workers: who evaluate.
+        program: what.
+        algebra: on what values.
+        made: told of every value, with its position in the program, before anything reads it.
+    """
+    return _Run(workers, program, algebra, made).result()
+
+
+class _Run(Generic[V]):
+    def __init__(self, workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None]) -> None:
+        self._workers, self._program, self._algebra, self._made = workers, program, algebra, made
+        self._values: dict[int, V] = {}
+        self._failure: BaseException | None = None
+        self._lock = threading.Lock()
+        self._ready: list[int] = []  # a heap: programs are written so that few values wait, if evaluated in order
+        operations = program.operations
+        self._waits = [len(set(arguments(operation))) for operation in operations]
+        self._readers: list[list[int]] = [[] for _ in operations]
+        for position, operation in enumerate(operations):
+            for a in set(arguments(operation)):
+                self._readers[a].append(position)
+        self._unread = [len(readers) for readers in self._readers]
+        self._left = len(operations)
+
+    def result(self) -> V:
+        for position, count in enumerate(list(self._waits)):
+            if count == 0:
+                self._begin(position)
+        self._workers.until(lambda: self._left == 0)
+        if self._failure is not None:
+            raise self._failure
+        return self._values[self._program.output]
+
+    def _begin(self, position: int) -> None:
+        with self._lock:
+            heappush(self._ready, position)
+        self._workers.later(self._evaluate)
+
+    def _evaluate(self) -> None:
+        with self._lock:
+            position = heappop(self._ready)
+        operation = self._program.operations[position]
+        if self._failure is None:
+            try:
+                value = apply(self._algebra, operation, [self._values[a] for a in arguments(operation)])
+                self._made(position, value)
+                self._values[position] = value
+            except BaseException as failure:  # for the caller's thread; what is left is skipped
+                self._failure = failure
+        with self._lock:
+            ready = []
+            for reader in self._readers[position]:
+                self._waits[reader] -= 1
+                if self._waits[reader] == 0:
+                    ready.append(reader)
+            for a in {*arguments(operation), position}:
+                self._unread[a] -= a != position
+                if self._unread[a] == 0 and a != self._program.output:
+                    self._values.pop(a, None)
+        for reader in ready:
+            self._begin(reader)
+        with self._lock:
+            self._left -= 1
+        if self._left == 0:
+            self._workers.wake()

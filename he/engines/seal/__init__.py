@@ -1,0 +1,1 @@
+"""The reference engine: SEAL's own evaluator."""

@@ -1,0 +1,317 @@
+"""The reference engine: SEAL's own evaluator, one thread, every operation as SEAL defines it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as sealapi
+
+from he.circuit.circuit import Circuit
+from he.compile.place_bfv import plain_addends, plain_factors
+from he.formats import compact
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.program.algebra import Algebra, run
+from he.program.operations import Plain, Scalar
+from he.ring.slots import imaginary_units
+
+
+class SealEngine:
+    """Evaluates a circuit by SEAL.
+
+    Args:
+        circuit: what to evaluate.
+        relinearisation_key: SEAL's serialisation, or None where the circuit multiplies no ciphertexts.
+        galois_keys: SEAL's serialisation, or None where it rotates nothing.
+
+    Raises:
+        SealDataError: if a key is missing, malformed or made for other parameters.
+    """
+
+    name = "seal"
+    threads = 1
+
+    def __init__(self, circuit: Circuit, relinearisation_key: bytes | None, galois_keys: bytes | None) -> None:
+        self._circuit = circuit
+        self._context = create_context(circuit.parameters)
+        self._ids = level_ids(self._context, circuit.parameters)
+        self._relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self._context, relinearisation_key)
+        self._galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self._context, galois_keys)
+        missing = [g for g in circuit.interface.galois_elements if not (self._galois and self._galois.has_key(g))]
+        if missing:
+            raise SealDataError(
+                f"`galois_keys` must hold a key for every rotation of the circuit; {len(missing)} are missing"
+            )
+        if circuit.interface.multiplies and not (self._relin and self._relin.has_key(2)):
+            raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
+        algebra = _BfvAlgebra if circuit.parameters.scheme == "bfv" else _CkksAlgebra
+        self.algebra = algebra(circuit, self._context, self._relin, self._galois)
+
+    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
+        """See `Engine.evaluate`."""
+        expected = self._circuit.program.inputs
+        if len(inputs) != expected:
+            raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
+        ciphertexts = [self._loaded(data) for data in inputs]
+        for i, ciphertext in enumerate(ciphertexts):
+            self._require_fresh(i, ciphertext)
+        result = run(self._circuit.program, self.algebra.on(ciphertexts))
+        outputs = result if isinstance(result, list) else [result]
+        return [to_bytes(_present(value).ciphertext) for value in outputs]
+
+    def read(self, data: bytes) -> _Value:
+        """A fresh ciphertext as a value of ``algebra``."""
+        return _Value(self._loaded(data))
+
+    def _loaded(self, data: bytes) -> Any:
+        restored = compact.restored(data, self._circuit.parameters, self._ids)
+        return from_bytes(sealapi.Ciphertext(), self._context, restored)
+
+    def _require_fresh(self, index: int, ciphertext: Any) -> None:
+        ckks = self._circuit.parameters.scheme == "ckks"
+        scale = 2.0**self._circuit.parameters.scale_bits if self._circuit.parameters.scale_bits is not None else 1.0
+        fresh = (
+            ciphertext.parms_id() == self._context.first_parms_id()
+            and ciphertext.size() == 2
+            and ciphertext.is_ntt_form() == ckks
+            and ciphertext.scale == scale
+        )
+        if not fresh:
+            raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
+
+
+class _Value:
+    """A ciphertext, and its number-theoretic transform once a plain product has asked for it."""
+
+    __slots__ = ("ciphertext", "transformed")
+
+    def __init__(self, ciphertext: Any) -> None:
+        self.ciphertext = ciphertext
+        self.transformed: Any = None
+
+    def fresh(self, turns: int) -> _Value:
+        """The same ciphertext with nothing remembered, for any number of rotations."""
+        return _Value(self.ciphertext)
+
+
+# SEAL refuses to produce a transparent ciphertext, one that is zero whatever the key. A product with a plaintext of
+# zeros is one, so it is kept as None: the compiler sees to it that no output is.
+_Maybe = _Value | None
+
+
+def _present(value: _Maybe) -> _Value:
+    assert value is not None  # the compiler refuses circuits that ignore their input
+    return value
+
+
+class _SealAlgebra(Algebra[_Maybe]):
+    """What both schemes share; all plaintexts are encoded once, here."""
+
+    def __init__(self, circuit: Circuit, context: Any, relin: Any, galois: Any) -> None:
+        self._circuit, self._context, self._relin, self._galois = circuit, context, relin, galois
+        self._evaluator = sealapi.Evaluator(context)
+        self._ids = level_ids(context, circuit.parameters)
+        self._inputs: Sequence[Any] = ()
+        self._factors = {plain: self._encode_factor(plain) for plain in plain_factors(circuit.program)}
+        self._addends = {plain: self._encode(plain) for plain in plain_addends(circuit.program)}
+
+    def on(self, inputs: Sequence[Any]) -> Algebra[_Maybe]:
+        """The same algebra, reading these ciphertexts."""
+        bound = copy(self)
+        bound._inputs = inputs
+        return bound
+
+    def settled(self, value: _Maybe) -> _Maybe:
+        """The value itself: SEAL puts nothing off."""
+        return value
+
+    @abstractmethod
+    def _encode(self, plain: Plain) -> Any:
+        """A packed plaintext as SEAL's, None if it encodes to zero."""
+
+    def _encode_factor(self, plain: Plain) -> Any:
+        """The same in the form that products want."""
+        return self._encode(plain)
+
+    def input(self, index: int) -> _Maybe:
+        return _Value(self._inputs[index])
+
+    def add(self, values: Sequence[_Maybe]) -> _Maybe:
+        present = [v.ciphertext for v in values if v is not None]
+        if len(present) < 2:
+            return _Value(present[0]) if present else None
+        total = sealapi.Ciphertext()
+        self._evaluator.add(present[0], present[1], total)
+        for ciphertext in present[2:]:
+            self._evaluator.add_inplace(total, ciphertext)
+        return _Value(total)
+
+    def add_plain(self, a: _Maybe, plain: Plain) -> _Maybe:
+        plaintext = self._addends[plain]
+        return a if plaintext is None else self._unary(self._evaluator.add_plain, a, plaintext)
+
+    def multiply(self, a: _Maybe, b: _Maybe) -> _Maybe:
+        if a is None or b is None:
+            return None
+        product = sealapi.Ciphertext()
+        if a is b:
+            self._evaluator.square(a.ciphertext, product)
+        else:
+            self._evaluator.multiply(a.ciphertext, b.ciphertext, product)
+        return _Value(product)
+
+    def relinearise(self, a: _Maybe) -> _Maybe:
+        return self._unary(self._evaluator.relinearize, a, self._relin)
+
+    def switch_modulus(self, a: _Maybe) -> _Maybe:
+        return self._unary(self._evaluator.mod_switch_to_next, a)
+
+    def rescale(self, a: _Maybe) -> _Maybe:
+        return self._unary(self._evaluator.rescale_to_next, a)
+
+    @staticmethod
+    def _unary(operation: Any, a: _Maybe, *operands: Any) -> _Maybe:
+        if a is None:
+            return None
+        result = sealapi.Ciphertext()
+        operation(a.ciphertext, *operands, result)
+        return _Value(result)
+
+    def _sum_of_products(self, factors: Sequence[tuple[Any, Any]]) -> Any:
+        """Sum of ciphertext * plaintext, the pairs in one common form; None if there are none."""
+        total = None
+        for ciphertext, plaintext in factors:
+            product = sealapi.Ciphertext()
+            self._evaluator.multiply_plain(ciphertext, plaintext, product)
+            if total is None:
+                total = product
+            else:
+                self._evaluator.add_inplace(total, product)
+        return total
+
+
+class _BfvAlgebra(_SealAlgebra):
+    def _encode(self, plain: Plain) -> Any:
+        encoder, plaintext = sealapi.BatchEncoder(self._context), sealapi.Plaintext()
+        encoder.encode(self._circuit.program.plaintexts[plain.index].tolist(), plaintext)
+        return None if plaintext.is_zero() else plaintext
+
+    def _encode_factor(self, plain: Plain) -> Any:
+        plaintext = self._encode(plain)
+        if plaintext is not None:
+            self._evaluator.transform_to_ntt_inplace(plaintext, self._ids[plain.level])
+        return plaintext
+
+    def plain_dot(self, values: Sequence[_Maybe], plains: Sequence[Plain]) -> _Maybe:
+        factors = []
+        for value, plain in zip(values, plains, strict=True):
+            plaintext = self._factors[plain]
+            if value is not None and plaintext is not None:
+                if value.transformed is None:
+                    value.transformed = sealapi.Ciphertext()
+                    self._evaluator.transform_to_ntt(value.ciphertext, value.transformed)
+                factors.append((value.transformed, plaintext))
+        total = self._sum_of_products(factors)
+        if total is not None:
+            self._evaluator.transform_from_ntt_inplace(total)
+        return total and _Value(total)
+
+    def scalar_dot(self, values: Sequence[_Maybe], scalars: Sequence[Scalar], constant: Scalar) -> _Maybe:
+        pairs = [(v, self._centred(s)) for v, s in zip(values, scalars, strict=True)]
+        products = [(self._signed(v.ciphertext, s), _constant(abs(s))) for v, s in pairs if v is not None and s]
+        total = self._sum_of_products(products)
+        if self._centred(constant):
+            self._evaluator.add_plain_inplace(total, _constant(int(constant.value) % self._t))
+        return _Value(total)
+
+    def _signed(self, ciphertext: Any, sign: int) -> Any:
+        """SEAL multiplies by a negative constant as by a number near t, whose noise is that much larger."""
+        if sign > 0:
+            return ciphertext
+        result = sealapi.Ciphertext()
+        self._evaluator.negate(ciphertext, result)
+        return result
+
+    def _centred(self, scalar: Scalar) -> int:
+        return (int(scalar.value) + self._t // 2) % self._t - self._t // 2
+
+    @property
+    def _t(self) -> int:
+        assert self._circuit.parameters.plain_modulus is not None
+        return self._circuit.parameters.plain_modulus
+
+    def rotate(self, a: _Maybe, step: int) -> _Maybe:
+        return a and self._rotated(a, self._circuit.parameters.galois_element(step))
+
+    def swap_rows(self, a: _Maybe) -> _Maybe:
+        return a and self._rotated(a, 2 * self._circuit.parameters.poly_modulus_degree - 1)
+
+    def _rotated(self, a: _Value, element: int) -> _Value:
+        result = sealapi.Ciphertext()
+        self._evaluator.apply_galois(a.ciphertext, element, self._galois, result)
+        return _Value(result)
+
+
+def _constant(number: int) -> Any:
+    """The constant polynomial: the same number in every slot, and multiplied without a transform."""
+    return sealapi.Plaintext(f"{number:X}")
+
+
+class _CkksAlgebra(_SealAlgebra):
+    def _encode(self, plain: Plain) -> Any:
+        values = self._circuit.program.plaintexts[plain.index].tolist()
+        return self._encoded(values, plain.level, plain.scale)
+
+    def _encoded(self, values: Sequence[complex], level: int, scale: float) -> Any:
+        encoder, plaintext = sealapi.CKKSEncoder(self._context), sealapi.Plaintext()
+        encoder.encode(values, self._ids[level], scale, plaintext)
+        return None if plaintext.is_zero() else plaintext
+
+    def plain_dot(self, values: Sequence[_Maybe], plains: Sequence[Plain]) -> _Maybe:
+        pairs = [(v, self._factors[p]) for v, p in zip(values, plains, strict=True)]
+        total = self._sum_of_products([(v.ciphertext, p) for v, p in pairs if v is not None and p is not None])
+        return total and _Value(total)
+
+    def scalar_dot(self, values: Sequence[_Maybe], scalars: Sequence[Scalar], constant: Scalar) -> _Maybe:
+        factors = []
+        for value, scalar in zip(values, scalars, strict=True):
+            plaintext = self._encoded([scalar.value] * len(self._units), scalar.level, scalar.scale)
+            if value is not None and plaintext is not None:
+                factors.append((value.ciphertext, plaintext))
+        total = self._sum_of_products(factors)
+        both = 1 + self._units if self._circuit.interface.both_parts else np.ones(len(self._units))
+        plaintext = self._encoded((constant.value * both).tolist(), constant.level, constant.scale)
+        total.scale = constant.scale  # equal to every product's scale but for float rounding
+        if plaintext is not None:
+            self._evaluator.add_plain_inplace(total, plaintext)
+        return _Value(total)
+
+    def rotate(self, a: _Maybe, step: int) -> _Maybe:
+        return self._unary(lambda ct, out: self._evaluator.rotate_vector(ct, step, self._galois, out), a)
+
+    def swap_rows(self, a: _Maybe) -> _Maybe:
+        raise TypeError("CKKS slots have one row")
+
+    def conjugate(self, a: _Maybe) -> _Maybe:
+        return self._unary(lambda ct, out: self._evaluator.complex_conjugate(ct, self._galois, out), a)
+
+    def square_parts(self, a: _Maybe, conjugate: _Maybe) -> _Maybe:
+        if a is None or conjugate is None:
+            return None
+        total, difference = sealapi.Ciphertext(), sealapi.Ciphertext()
+        self._evaluator.add(a.ciphertext, conjugate.ciphertext, total)
+        self._evaluator.sub(a.ciphertext, conjugate.ciphertext, difference)
+        self._evaluator.square_inplace(total)
+        self._evaluator.square_inplace(difference)
+        minus_unit = self._encoded((-self._units).tolist(), difference.coeff_modulus_size(), 1.0)
+        self._evaluator.multiply_plain_inplace(difference, minus_unit)
+        self._evaluator.add_inplace(total, difference)
+        total.scale = 4 * total.scale
+        return _Value(total)
+
+    @property
+    def _units(self) -> np.ndarray:
+        return imaginary_units(self._circuit.parameters.poly_modulus_degree)

@@ -1,0 +1,115 @@
+"""The only bridge to SEAL, through TenSEAL's binding `tenseal.sealapi`: contexts, and objects as bytes.
+
+SEAL reads and writes files only. Where the system has them, anonymous in-memory files stand in, so that nothing touches
+a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import tenseal.sealapi as sealapi
+
+from he.ring.params import ParameterError, Parameters
+
+
+class Saveable(Protocol):
+    """What SEAL can write."""
+
+    def save(self, path: str) -> None:
+        """Write to a file."""
+
+
+class Loadable(Protocol):
+    """What SEAL can read."""
+
+    def load(self, context: Any, path: str) -> None:
+        """Read from a file and check against the context."""
+
+
+L = TypeVar("L", bound=Loadable)
+
+
+class SealDataError(ValueError):
+    """Bytes that SEAL does not accept as what they should be."""
+
+
+def create_context(parameters: Parameters) -> Any:
+    """SEAL's context for a parameter set, with SEAL's own security check in force unless the set is named insecure.
+
+    Raises:
+        ParameterError: if SEAL refuses the set.
+    """
+    scheme = sealapi.SCHEME_TYPE.BFV if parameters.scheme == "bfv" else sealapi.SCHEME_TYPE.CKKS
+    level = sealapi.SEC_LEVEL_TYPE.TC128 if parameters.security == "128" else sealapi.SEC_LEVEL_TYPE.NONE
+    fields = sealapi.EncryptionParameters(scheme)
+    fields.set_poly_modulus_degree(parameters.poly_modulus_degree)
+    chain = sealapi.CoeffModulus.Create(parameters.poly_modulus_degree, list(parameters.coeff_modulus_bits))
+    assert tuple(prime.value() for prime in chain) == parameters.primes, "SEAL chose other primes"
+    fields.set_coeff_modulus(chain)
+    if parameters.plain_modulus is not None:
+        fields.set_plain_modulus(parameters.plain_modulus)
+    context = sealapi.SEALContext(fields, True, level)
+    if not context.parameters_set():
+        raise ParameterError(f"SEAL refuses {parameters}: {context.parameters_error_message()}")
+    return context
+
+
+def level_ids(context: Any, parameters: Parameters) -> dict[int, Any]:
+    """For every level, a number of data primes, the identifier that SEAL gives to its parameters."""
+    ids: dict[int, Any] = {}
+    data = context.first_context_data()
+    for level in range(parameters.levels, 0, -1):
+        ids[level] = data.parms_id()
+        data = data.next_context_data()
+    return ids
+
+
+def to_bytes(thing: Saveable) -> bytes:
+    """SEAL's serialisation of a key or ciphertext."""
+    with _file() as path:
+        thing.save(path)
+        return Path(path).read_bytes()
+
+
+def from_bytes(thing: L, context: Any, data: bytes) -> L:
+    """Read `data` into an empty SEAL object, which checks it against the context.
+
+    Raises:
+        SealDataError: if SEAL finds the bytes truncated, malformed or made for other parameters.
+    """
+    with _file() as path:
+        Path(path).write_bytes(data)
+        try:
+            thing.load(context, path)
+        except (RuntimeError, ValueError, IndexError) as error:
+            name = type(thing).__name__
+            raise SealDataError(f"the bytes are no valid {name} for these parameters: {error}") from error
+    return thing
+
+
+def expanded(kind: Literal["RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
+    """The same object as SEAL writes it once it is loaded: checked against the context, every seed expanded.
+
+    Raises:
+        SealDataError: as `from_bytes`.
+    """
+    return to_bytes(from_bytes(getattr(sealapi, kind)(), context, data))
+
+
+@contextlib.contextmanager
+def _file() -> Iterator[str]:
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("seal")
+        try:
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield str(Path(folder) / "seal")

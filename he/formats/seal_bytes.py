@@ -1,0 +1,202 @@
+"""Ciphertexts and keys as arrays of residues: SEAL 4's serialisation, read and written.
+
+A file is a header of 16 bytes (magic, its own size, version, compression, reserved, total size) and a body, compressed
+or not. Everything is checked before it is used, and nothing larger than the parameters allow is decompressed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from he.formats.seal_bridge import SealDataError
+from he.kernels.passes.expand import SEED_BYTES, uniform
+from he.ring.params import Parameters
+
+_HEADER = struct.Struct("<HBBBBHQ")
+_CIPHERTEXT = struct.Struct("<4Q?QQQdQ")
+_MAGIC, _VERSION = 0xA15E, (4, 3)
+_NONE, _ZSTD = 0, 2
+_BLAKE2XB = 1
+
+LevelIds = Mapping[int, Any]  # from a number of data primes to SEAL's identifier, four words
+
+
+@dataclass(frozen=True, eq=False)
+class CiphertextArray:
+    """A ciphertext's polynomials.
+
+    Attributes:
+        residues: uint64 [size, level, N], below their primes.
+        ntt: whether they are in transformed form.
+        scale: of CKKS; 1 for BFV.
+        seed: uint64 [8], if it names another polynomial behind these.
+    """
+
+    residues: np.ndarray
+    ntt: bool
+    scale: float
+    seed: np.ndarray | None = None
+
+
+def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds, *, expand: bool = True) -> CiphertextArray:
+    """Parse a ciphertext of two or three polynomials.
+
+    Args:
+        data: SEAL's serialisation, compressed or not.
+        parameters: whose primes it has.
+        ids: SEAL's identifiers of the levels.
+        expand: whether a seed is replaced by the polynomial that it names.
+
+    Raises:
+        SealDataError: naming what is not as it should be.
+    """
+    limit = _CIPHERTEXT.size + _HEADER.size + 8 + 3 * 8 * parameters.levels * parameters.poly_modulus_degree
+    body = _body(data, limit)
+    result, end = _read_ciphertext(body, 0, parameters, ids, parameters.primes[:-1])
+    require(end == len(body), f"{len(body) - end} bytes follow the ciphertext")
+    return expanded(result, parameters) if expand else result
+
+
+def expanded(ciphertext: CiphertextArray, parameters: Parameters) -> CiphertextArray:
+    """The same with every polynomial there."""
+    if ciphertext.seed is None:
+        return ciphertext
+    _, level, N = ciphertext.residues.shape
+    whole = np.empty((2, level, N), np.uint64)
+    whole[0] = ciphertext.residues[0]
+    uniform(ciphertext.seed, np.array(parameters.primes[:level], np.int64), whole[1])
+    return CiphertextArray(whole, ciphertext.ntt, ciphertext.scale)
+
+
+def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, np.ndarray]:
+    """Parse relinearisation or Galois keys.
+
+    Args:
+        data: SEAL's serialisation, its seeds expanded.
+        parameters: whose primes all keys have.
+        key_id: SEAL's identifier of the parameters with the special prime.
+
+    Returns:
+        By index (0 for relinearisation; (g - 1) / 2 for the automorphism g) uint64 [levels, 2, levels + 1, N], in
+        transformed form.
+
+    Raises:
+        SealDataError: naming what is not as it should be.
+    """
+    N, levels = parameters.poly_modulus_degree, parameters.levels
+    one = _HEADER.size + _CIPHERTEXT.size + _HEADER.size + 8 + 16 * (levels + 1) * N
+    body = _body(data, 40 + 8 * N + N * levels * one)
+    require(len(body) >= 40, "the keys are shorter than their header")
+    require(struct.unpack_from("<4Q", body) == tuple(key_id), "the keys are of other parameters")
+    (count,) = struct.unpack_from("<Q", body, 32)
+    require(count <= N, f"there must be at most {N} keys, got {count}")
+    keys, at = {}, 40
+    for index in range(count):
+        require(len(body) >= at + 8, "the keys are truncated")
+        (digits,) = struct.unpack_from("<Q", body, at)
+        at += 8
+        require(digits in (0, levels), f"a key must have {levels} digits, got {digits}")
+        parts = []
+        for _ in range(digits):
+            inner, start = _header(body, at)
+            part, end = _read_ciphertext(body, start, parameters, {levels + 1: key_id}, parameters.primes)
+            part = expanded(part, parameters)
+            require(end == at + inner and len(part.residues) == 2 and part.ntt, "a key has another form")
+            parts.append(part.residues)
+            at = end
+        if parts:
+            keys[index] = np.stack(parts)
+    require(at == len(body), f"{len(body) - at} bytes follow the keys")
+    return keys
+
+
+def write_ciphertext(ciphertext: CiphertextArray, ids: LevelIds) -> bytes:
+    """SEAL's serialisation, uncompressed."""
+    size, level, N = ciphertext.residues.shape
+    data, seed = np.ascontiguousarray(ciphertext.residues, "<u8").tobytes(), b""
+    if ciphertext.seed is not None:
+        size += 1
+        seed = _sealed(bytes([_BLAKE2XB]) + ciphertext.seed.astype("<u8").tobytes())
+    head = _CIPHERTEXT.pack(*ids[level], ciphertext.ntt, size, N, level, ciphertext.scale, 1)
+    return _sealed(head + _sealed(struct.pack("<Q", len(data) // 8) + data) + seed)
+
+
+def _read_ciphertext(
+    body: bytes, at: int, parameters: Parameters, ids: LevelIds, primes: tuple[int, ...]
+) -> tuple[CiphertextArray, int]:
+    require(len(body) >= at + _CIPHERTEXT.size, "the ciphertext is truncated")
+    *parms_id, ntt, size, N, level, scale, correction = _CIPHERTEXT.unpack_from(body, at)
+    degree = parameters.poly_modulus_degree
+    require(degree == N, f"its ring degree must be {degree}, got {N}")
+    require(size in (2, 3), f"it must have two or three polynomials, got {size}")
+    require(level in ids, f"it must have one of {sorted(ids)} primes, got {level}")
+    require(tuple(parms_id) == tuple(ids[level]), "its parameters are others")
+    require(correction == 1, f"its correction factor must be 1, got {correction}")
+    require(0 < scale < float("inf"), f"its scale must be positive and finite, got {scale}")
+    total, start = _header(body, at + _CIPHERTEXT.size)
+    words = size * level * N
+    require(len(body) >= start + 8, "its residues are truncated")
+    (held,) = struct.unpack_from("<Q", body, start)
+    is_seeded = size == 2 and held == words // 2  # the second polynomial is named by its seed
+    require(held == words or is_seeded, f"it must hold {words} residues, or half of them and a seed, got {held}")
+    end = start + 8 + 8 * held
+    require(total == _HEADER.size + 8 + 8 * held and len(body) >= end, "its residues are truncated")
+    residues = np.frombuffer(body, "<u8", held, start + 8).reshape(-1, level, N)
+    limits = np.array(primes[:level], np.int64)
+    require(bool((residues < limits[:, None].astype(np.uint64)).all()), "its residues must be below their primes")
+    seed = None
+    if is_seeded:
+        seed, end = _read_seed(body, end)
+    return CiphertextArray(residues, bool(ntt), scale, seed), end
+
+
+def _read_seed(body: bytes, at: int) -> tuple[np.ndarray, int]:
+    """The seed uint64 [8] of SEAL's default generator, and where it ends."""
+    total, start = _header(body, at)
+    end = start + 1 + SEED_BYTES
+    require(total == end - at and len(body) >= end, "its seed is truncated")
+    require(body[start] == _BLAKE2XB, f"its seed must be of generator {_BLAKE2XB} (BLAKE2Xb), got {body[start]}")
+    return np.frombuffer(body, "<u8", SEED_BYTES // 8, start + 1).astype(np.uint64), end
+
+
+def _body(data: bytes, limit: int) -> bytes:
+    """What follows the outer header, decompressed; at most ``limit`` bytes."""
+    total, start = _header(data, 0)
+    require(total == len(data), f"its header states {total} bytes, got {len(data)}")
+    compression = data[5]
+    if compression == _NONE:
+        require(len(data) - start <= limit, f"it must have at most {limit} bytes")
+        return data[start:]
+    require(compression == _ZSTD, f"its compression must be none or zstd, got {compression}")
+    frame = data[start:]
+    try:
+        declared = zstandard.frame_content_size(frame)
+        require(declared <= limit, f"it must have at most {limit} bytes, got {declared}")
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=limit)
+    except zstandard.ZstdError as error:
+        raise SealDataError(f"the bytes cannot be decompressed: {error}") from error
+
+
+def _header(data: bytes, at: int) -> tuple[int, int]:
+    """The size that a header states, itself included, and where it ends."""
+    require(len(data) >= at + _HEADER.size, "a header is truncated")
+    magic, size, major, minor, _, _, total = _HEADER.unpack_from(data, at)
+    require(magic == _MAGIC and size == _HEADER.size, "a header is none of SEAL's")
+    require((major, minor) == _VERSION or major == _VERSION[0], f"SEAL's version must be 4, got {major}.{minor}")
+    return total, at + _HEADER.size
+
+
+def _sealed(body: bytes) -> bytes:
+    return _HEADER.pack(_MAGIC, _HEADER.size, *_VERSION, _NONE, 0, _HEADER.size + len(body)) + body
+
+
+def require(condition: bool, problem: str) -> None:
+    """Raise `SealDataError` unless the bytes are so."""
+    if not condition:
+        raise SealDataError(f"the bytes are not as they should be: {problem}")

@@ -1,0 +1,1 @@
+"""Instructions for eight residues at a time, from which kernels are written."""

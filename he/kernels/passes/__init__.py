@@ -1,0 +1,1 @@
+"""Kernels: passes over polynomials of residues."""

@@ -1,0 +1,1 @@
+"""What kernels read: roots of unity, chains of primes, packed factors."""

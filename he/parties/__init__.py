@@ -1,0 +1,1 @@
+"""Those who exchange messages: a client with a secret key, a server without one."""

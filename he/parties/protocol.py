@@ -1,0 +1,268 @@
+"""Client and server: two types that share nothing but bytes.
+
+The client knows the interface of a circuit and holds the secret key. The server knows the weights and holds evaluation
+keys. Parties are honest but curious: the server learns the parameters, the sizes and when it is asked; the client
+learns the architecture's shape and the logits. Two limits of what is promised are the literature's own: the noise of a
+BFV result is not flooded, so a client that studies it may learn about weights beyond the logits (no circuit privacy),
+and a decrypted CKKS result must not be handed back to the server or published (Li and Micciancio, *On the security of
+homomorphic encryption on approximate numbers*, EUROCRYPT 2021).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as sealapi
+
+from he.circuit.circuit import Circuit
+from he.circuit.interface import Interface
+from he.circuit.packing import PackingError
+from he.engines.engine import Engine
+from he.engines.rns.engine import RnsEngine
+from he.formats import compact
+from he.formats.messages import Kind, MessageError, open_message, seal_message
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.ring.params import ParameterError, Security
+from he.ring.slots import imaginary_units
+
+MakeEngine = Callable[[Circuit, bytes | None, bytes | None], Engine]
+
+
+class DecryptionError(ValueError):
+    """A ciphertext whose decryption could be wrong; nothing of it is returned."""
+
+
+class Client:
+    """Encrypts images and decrypts logits. The only holder of the secret key, which never leaves the object.
+
+    Args:
+        interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
+        security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
+
+    Raises:
+        MessageError: if the bytes are no interface.
+        ParameterError: if the interface's parameters are less secure, or SEAL refuses them.
+    """
+
+    def __init__(self, interface: Interface | bytes, *, security: Security = "128") -> None:
+        self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
+        self._parameters = self.interface.parameters
+        if security != "insecure" and self._parameters.security != "128":
+            raise ParameterError(
+                'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
+                "this is a test"
+            )
+        self._exact = self._parameters.scheme == "bfv"
+        self._context = create_context(self._parameters)
+        self._ids = level_ids(self._context, self._parameters)
+        self._keygen = sealapi.KeyGenerator(self._context)
+        secret = self._keygen.secret_key()
+        self._encryptor = sealapi.Encryptor(self._context, secret)
+        self._decryptor = sealapi.Decryptor(self._context, secret)
+        self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
+        self._keys = self._evaluation_keys()
+        self._key_id = _key_id(self._keys)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Client holds a secret key and cannot be pickled or copied")
+
+    @property
+    def evaluation_keys(self) -> bytes:
+        """What the server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
+        return self._keys
+
+    def encrypt(self, images: np.ndarray) -> bytes:
+        """Encrypt a batch.
+
+        Args:
+            images: [batch, *input_shape] with batch from 1 to `interface.images`: integers of the network's input
+                domain for BFV, floats of its input range for CKKS.
+
+        Returns:
+            A request for `Server.evaluate`.
+
+        Raises:
+            InputError: on a wrong shape, dtype, range or batch, and on NaN. Nothing has been encrypted then.
+        """
+        batch = self.interface.check_images(images)
+        parts = [self._compact(self._encrypted(slots)) for slots in self.interface.input.pack(batch)]
+        fields = {"circuit": self.interface.digest, "key": self._key_id, "images": len(batch)}
+        return seal_message(Kind.REQUEST, fields, parts)
+
+    def decrypt(self, response: bytes) -> np.ndarray:
+        """Decrypt the server's answer.
+
+        Returns:
+            Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within
+            `interface.tolerance` of the plain network's.
+
+        Raises:
+            MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
+            DecryptionError: if the ciphertext's noise or contents show that it does not decrypt to a result.
+        """
+        ciphertexts, images = self._received(response)
+        try:
+            slots = np.stack([self._decrypted(ciphertext) for ciphertext in ciphertexts])
+            return self.interface.output.unpack(slots, images, self.interface.tolerance)
+        except PackingError as error:
+            raise DecryptionError(str(error)) from error
+
+    def noise_budget(self, response: bytes) -> int:
+        """Bits of noise budget that a BFV response has left; what the compiler's bound promised a minimum of.
+
+        Raises:
+            MessageError, DecryptionError: as `decrypt`, but for the contents.
+            TypeError: for CKKS, which has no budget.
+        """
+        if not self._exact:
+            raise TypeError("a CKKS ciphertext has no noise budget")
+        return min(map(self._decryptor.invariant_noise_budget, self._received(response)[0]))
+
+    def _received(self, response: bytes) -> tuple[list[Any], int]:
+        """The ciphertexts of an answer to this client, and the number of images that they are for."""
+        fields, parts = open_message(Kind.RESPONSE, response)
+        _require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
+        _require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
+        images = fields.get("images")
+        expected = self.interface.output.ciphertexts
+        if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
+            raise MessageError(f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images")
+        return [self._result(part) for part in parts], images
+
+    def _result(self, part: bytes) -> Any:
+        try:
+            restored = compact.restored(part, self._parameters, self._ids)
+            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, restored)
+        except SealDataError as error:
+            raise DecryptionError(str(error)) from error
+        if (
+            ciphertext.is_transparent()  # legible without any key
+            or ciphertext.is_ntt_form() == self._exact
+            or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
+        ):
+            raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
+        return ciphertext
+
+    def _evaluation_keys(self) -> bytes:
+        elements = self.interface.galois_elements
+        relin = to_bytes(self._keygen.create_relin_keys()) if self.interface.multiplies else b""
+        galois = to_bytes(self._keygen.create_galois_keys(elements)) if elements else b""
+        return seal_message(Kind.EVALUATION_KEYS, {"circuit": self.interface.digest}, [relin, galois])
+
+    def _encrypted(self, slots: np.ndarray) -> Any:
+        plaintext = sealapi.Plaintext()
+        if self._exact:
+            self._encoder.encode(slots.tolist(), plaintext)
+        else:
+            assert self._parameters.scale_bits is not None
+            if self.interface.both_parts:
+                real, imaginary = slots.reshape(2, -1)
+                slots = real + imaginary_units(2 * len(real)) * imaginary
+            self._encoder.encode(slots.tolist(), 2.0**self._parameters.scale_bits, plaintext)
+        return self._encryptor.encrypt_symmetric(plaintext)  # with a seed in place of half the ciphertext
+
+    def _compact(self, ciphertext: Any) -> bytes:
+        return compact.compact(to_bytes(ciphertext), self._parameters, self._ids)
+
+    def _decrypted(self, ciphertext: Any) -> np.ndarray:
+        plaintext = sealapi.Plaintext()
+        if not self._exact:
+            self._decryptor.decrypt(ciphertext, plaintext)
+            if self.interface.both_parts:
+                slots = np.array(self._encoder.decode_complex(plaintext))
+                return np.concatenate([slots.real, (slots / imaginary_units(2 * len(slots))).real])
+            return np.array(self._encoder.decode_double(plaintext))
+        if self._decryptor.invariant_noise_budget(ciphertext) < 1:
+            raise DecryptionError(
+                "the ciphertext has no noise budget left: it was damaged, made under another key, or computed by "
+                "another circuit than the one agreed on"
+            )
+        self._decryptor.decrypt(ciphertext, plaintext)
+        return np.array(self._encoder.decode_int64(plaintext))
+
+
+class Server:
+    """Evaluates a circuit for one client. It holds weights and evaluation keys, and has no place for a secret key.
+
+    Args:
+        circuit: the compiled network.
+        evaluation_keys: the bytes of `Client.evaluation_keys`.
+        engine: what evaluates; the fast engine unless another is given, such as `SealEngine`, the reference.
+
+    Raises:
+        MessageError: if the keys are damaged, foreign, or made for another circuit.
+    """
+
+    def __init__(self, circuit: Circuit, evaluation_keys: bytes, engine: MakeEngine = RnsEngine) -> None:
+        fields, parts = open_message(Kind.EVALUATION_KEYS, evaluation_keys)
+        _require_match(fields, "circuit", circuit.interface.digest, "circuit or parameter set")
+        if len(parts) != 2:
+            raise MessageError(f"evaluation keys must have two parts, got {len(parts)}")
+        self._circuit = circuit
+        self._key_id = _key_id(evaluation_keys)
+        try:
+            self.engine = engine(circuit, parts[0] or None, parts[1] or None)
+        except SealDataError as error:
+            raise MessageError(f"the evaluation keys are unusable: {error}") from error
+
+    def evaluate(self, request: bytes) -> bytes:
+        """Answer one request.
+
+        Raises:
+            MessageError: if the request is damaged, foreign, or made for another circuit or key.
+        """
+        fields, parts = open_message(Kind.REQUEST, request)
+        _require_match(fields, "circuit", self._circuit.interface.digest, "circuit or parameter set")
+        _require_match(fields, "key", self._key_id, "key than the evaluation keys that this server holds")
+        images = fields.get("images")
+        if not isinstance(images, int) or not 1 <= images <= self._circuit.interface.images:
+            raise MessageError(f"a request must be for 1 to {self._circuit.interface.images} images, got {images}")
+        try:
+            results = self.engine.evaluate(parts)
+        except ValueError as error:
+            raise MessageError(f"the request cannot be evaluated: {error}") from error
+        return seal_message(Kind.RESPONSE, {**fields}, results)
+
+
+def interface_bytes(interface: Interface) -> bytes:
+    """What a server publishes of its circuit, for `Client`."""
+    return seal_message(Kind.INTERFACE, interface.to_dict())
+
+
+def run_encrypted(circuit: Circuit, images: np.ndarray) -> np.ndarray:
+    """Client and server in one call, for a first look: encrypt, evaluate, decrypt, batch by batch.
+
+    Args:
+        circuit: a compiled network.
+        images: [n, *input_shape], any n from 1 up.
+
+    Returns:
+        Logits [n, outputs].
+    """
+    client = Client(interface_bytes(circuit.interface), security=circuit.parameters.security)
+    server = Server(circuit, client.evaluation_keys)
+    step = circuit.interface.images
+    batches = [images[start : start + step] for start in range(0, max(len(images), 1), step)]
+    return np.concatenate([client.decrypt(server.evaluate(client.encrypt(batch))) for batch in batches])
+
+
+def _read_interface(data: bytes) -> Interface:
+    fields, _ = open_message(Kind.INTERFACE, data)
+    try:
+        return Interface.from_dict(fields)
+    except ValueError as error:
+        raise MessageError(f"the interface is malformed: {error}") from error
+
+
+def _key_id(evaluation_keys: bytes) -> str:
+    """Names a key pair: the digest of its evaluation keys."""
+    return hashlib.sha256(evaluation_keys).hexdigest()
+
+
+def _require_match(fields: dict[str, Any], name: str, expected: str, what: str) -> None:
+    if fields.get(name) != expected:
+        raise MessageError(f"the message was made for another {what}")

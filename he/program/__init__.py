@@ -1,0 +1,1 @@
+"""Programs over packed slot vectors: operations, and how an algebra reads them."""

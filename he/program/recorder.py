@@ -1,0 +1,109 @@
+"""An algebra whose values are positions: reading a program by it writes a program down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from he.program.operations import (
+    Add,
+    AddPlain,
+    Bundle,
+    Conjugate,
+    Input,
+    Matrix,
+    Multiply,
+    Operation,
+    Part,
+    Plain,
+    PlainDot,
+    Relinearise,
+    Rescale,
+    Rotate,
+    Scalar,
+    ScalarDot,
+    SquareParts,
+    SwapRows,
+    SwitchModulus,
+)
+from he.program.program import Program
+
+
+class Recorder:
+    """An algebra whose values are positions: interpreting by it writes a program down.
+
+    The numbers that `he.compile.polynomial` hands over are wrapped as `Scalar`s on the way.
+    """
+
+    def __init__(self, plaintexts: Iterable[np.ndarray] = ()) -> None:
+        self._operations: list[Operation] = []
+        self._plaintexts = list(plaintexts)
+        self._inputs = 0
+
+    def plaintext(self, slots: np.ndarray) -> Plain:
+        """Keep a packed operand and return its name."""
+        self._plaintexts.append(slots)
+        return Plain(len(self._plaintexts) - 1)
+
+    def input(self, index: int) -> int:
+        self._inputs = max(self._inputs, index + 1)
+        return self._record(Input(index))
+
+    def plain_dot(self, values: Sequence[int], plains: Sequence[Plain]) -> int:
+        return self._record(PlainDot(tuple(values), tuple(plains)))
+
+    def scalar_dot(self, values: Sequence[int], scalars: Sequence[float | Scalar], constant: float | Scalar) -> int:
+        return self._record(ScalarDot(tuple(values), tuple(_scalar(s) for s in scalars), _scalar(constant)))
+
+    def matrix(self, values: Sequence[int], matrix: Matrix) -> int:
+        return self._record(replace(matrix, args=tuple(values)))
+
+    def bundle(self, values: Sequence[int]) -> int:
+        return self._record(Bundle(tuple(values)))
+
+    def part(self, bundle: int, index: int) -> int:
+        return self._record(Part((bundle,), index))
+
+    def add_plain(self, a: int, plain: Plain) -> int:
+        return self._record(AddPlain((a,), plain))
+
+    def add(self, values: Sequence[int]) -> int:
+        return values[0] if len(values) == 1 else self._record(Add(tuple(values)))
+
+    def multiply(self, a: int, b: int) -> int:
+        return self._record(Multiply((a, b)))
+
+    def square_parts(self, a: int, conjugate: int) -> int:
+        return self._record(SquareParts((a, conjugate)))
+
+    def relinearise(self, a: int) -> int:
+        return self._record(Relinearise((a,)))
+
+    def rotate(self, a: int, step: int) -> int:
+        return self._record(Rotate((a,), step)) if step else a
+
+    def swap_rows(self, a: int) -> int:
+        return self._record(SwapRows((a,)))
+
+    def conjugate(self, a: int) -> int:
+        return self._record(Conjugate((a,)))
+
+    def switch_modulus(self, a: int) -> int:
+        return self._record(SwitchModulus((a,)))
+
+    def rescale(self, a: int) -> int:
+        return self._record(Rescale((a,)))
+
+    def program(self, slots: int, output: int) -> Program:
+        """The program recorded so far."""
+        return Program(slots, self._inputs, tuple(self._operations), tuple(self._plaintexts), output)
+
+    def _record(self, operation: Operation) -> int:
+        self._operations.append(operation)
+        return len(self._operations) - 1
+
+
+def _scalar(number: float | Scalar) -> Scalar:
+    return number if isinstance(number, Scalar) else Scalar(number)

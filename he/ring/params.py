@@ -1,0 +1,165 @@
+"""Encryption parameters as a value object, checked against the Homomorphic Encryption Standard.
+
+Source of the security table: Albrecht et al., *Homomorphic Encryption Standard* (2018), Table 1: the largest modulus,
+in bits, that keeps 128 bits of classical security for a ternary secret and an error of standard deviation 3.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from he.ring.primes import is_prime, ntt_primes
+
+Scheme = Literal["bfv", "ckks"]
+Security = Literal["128", "insecure"]
+
+#: Ring degree N -> largest total modulus in bits at 128-bit security (ternary secret).
+MAX_MODULUS_BITS_128 = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
+
+#: The plaintext modulus of the exact path: 2^16 + 1 is prime, and ≡ 1 mod 2N for every N up to 32768: it batches.
+PLAIN_MODULUS = 65537
+
+MAX_PRIME_BITS = 60  # SEAL's limit for a prime of the modulus chain
+MIN_PRIME_BITS = 20
+
+
+class ParameterError(ValueError):
+    """Parameters that are malformed, insecure, or that no supported set can provide."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """One parameter set of a scheme over Z_q[X]/(X^N + 1).
+
+    Attributes:
+        scheme: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at scale `2**scale_bits`).
+        poly_modulus_degree: N, a power of two from 1024 to 32768.
+        coeff_modulus_bits: bit lengths of the primes of the modulus chain; the last one is the special prime that only
+            key switching uses, the others carry data.
+        plain_modulus: t, for BFV only: a prime with t ≡ 1 mod 2N (so that plaintexts batch N slots).
+        scale_bits: log2 of the fixed-point scale, for CKKS only.
+        security: `"128"`, or `"insecure"` for tests, which must be asked for by name.
+
+    Raises:
+        ParameterError: if a field is malformed, there are too few primes of a size, or the set offers less than 128
+            bits of security without being named insecure.
+    """
+
+    scheme: Scheme
+    poly_modulus_degree: int
+    coeff_modulus_bits: tuple[int, ...]
+    plain_modulus: int | None = None
+    scale_bits: int | None = None
+    security: Security = "128"
+
+    def __post_init__(self) -> None:
+        N, bits = self.poly_modulus_degree, self.coeff_modulus_bits
+        if self.scheme not in ("bfv", "ckks"):
+            raise ParameterError(f'`scheme` must be "bfv" or "ckks", got {self.scheme!r}')
+        if self.security not in ("128", "insecure"):
+            raise ParameterError(f'`security` must be "128" or "insecure", got {self.security!r}')
+        if not isinstance(N, int) or N not in MAX_MODULUS_BITS_128:
+            raise ParameterError(f"`poly_modulus_degree` must be one of {sorted(MAX_MODULUS_BITS_128)}, got {N}")
+        sizes = isinstance(bits, tuple) and all(isinstance(b, int) for b in bits)
+        if not sizes or len(bits) < 2 or min(bits) < MIN_PRIME_BITS or max(bits) > MAX_PRIME_BITS:
+            raise ParameterError(
+                f"`coeff_modulus_bits` must be at least two sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, got {bits}"
+            )
+        if bits[-1] < max(bits):
+            raise ParameterError(
+                f"the special prime (the last of `coeff_modulus_bits`) must be the largest, got {bits}"
+            )
+        if self.security == "128" and sum(bits) > MAX_MODULUS_BITS_128[N]:
+            raise ParameterError(
+                f"`coeff_modulus_bits` must sum to at most {MAX_MODULUS_BITS_128[N]} at N={N} for 128-bit security, "
+                f'got {sum(bits)}; choose a larger N, or pass security="insecure" for a test'
+            )
+        t, scale = self.plain_modulus, self.scale_bits
+        if self.scheme == "bfv":
+            if not isinstance(t, int) or t % (2 * N) != 1 or not is_prime(t):
+                raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t}")
+            if scale is not None:
+                raise ParameterError(f"`scale_bits` must be None for BFV, got {scale}")
+        else:
+            if not isinstance(scale, int) or not 10 <= scale <= MAX_PRIME_BITS:
+                raise ParameterError(f"`scale_bits` must lie in [10, {MAX_PRIME_BITS}] for CKKS, got {scale}")
+            if t is not None:
+                raise ParameterError(f"`plain_modulus` must be None for CKKS, got {t}")
+        try:
+            _ = self.primes
+        except ValueError as error:
+            raise ParameterError(f"`coeff_modulus_bits` must leave enough primes, got {bits}: {error}") from error
+
+    @cached_property
+    def primes(self) -> tuple[int, ...]:
+        """The primes of the modulus chain, the special prime last."""
+        return ntt_primes(self.coeff_modulus_bits, self.poly_modulus_degree)
+
+    @property
+    def data_primes(self) -> tuple[int, ...]:
+        """The primes that carry data; a ciphertext at level l lives modulo the first l of them."""
+        return self.primes[:-1]
+
+    @property
+    def levels(self) -> int:
+        """Number of data primes: the level of a fresh ciphertext."""
+        return len(self.coeff_modulus_bits) - 1
+
+    def log2_modulus(self, level: int) -> float:
+        """log2 of the data modulus at `level`."""
+        return sum(math.log2(p) for p in self.primes[:level])
+
+    @property
+    def rows(self) -> int:
+        """Rows of the slot matrix: rotations act within a row. BFV has two, CKKS one."""
+        return 2 if self.scheme == "bfv" else 1
+
+    @property
+    def row_length(self) -> int:
+        """Slots in a row: N/2 in both schemes."""
+        return self.poly_modulus_degree // 2
+
+    @property
+    def slots(self) -> int:
+        """Values that one ciphertext holds: N for BFV, N/2 for CKKS."""
+        return self.rows * self.row_length
+
+    @property
+    def security_bits(self) -> int:
+        """128 if the modulus is within the standard's table, else 0: this toolkit vouches for nothing in between."""
+        return 128 if sum(self.coeff_modulus_bits) <= MAX_MODULUS_BITS_128[self.poly_modulus_degree] else 0
+
+    def galois_element(self, step: int) -> int:
+        """The exponent g of the automorphism X -> X^g that rotates every row `step` slots to the left."""
+        return pow(3, step % self.row_length, 2 * self.poly_modulus_degree)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `Parameters.from_dict` is its inverse."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> Parameters:
+        """Rebuild from `to_dict`'s output.
+
+        Raises:
+            ParameterError: if a field is missing, unknown or invalid.
+        """
+        try:
+            return Parameters(**{**fields, "coeff_modulus_bits": tuple(fields["coeff_modulus_bits"])})
+        except (TypeError, KeyError) as error:
+            raise ParameterError(f"parameters must have the fields of `Parameters`, got {fields!r}") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all fields: two sides that name the same digest use the same parameters."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def __str__(self) -> str:
+        chain = " + ".join(map(str, self.coeff_modulus_bits))
+        extra = f"t = {self.plain_modulus}" if self.scheme == "bfv" else f"scale 2^{self.scale_bits}"
+        return f"{self.scheme.upper()}, N = {self.poly_modulus_degree}, log q = {chain}, {extra}, {self.security}"

@@ -1,0 +1,201 @@
+"""Placing modulus switches and rescalings changes no value, and keeps every operand at its ciphertext's level."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he.compile.place_bfv import place_bfv
+from he.compile.place_ckks import Precision, place
+from he.program.algebra import run
+from he.program.recorder import Recorder
+from he.readers.clear import ClearAlgebra
+from he.readers.noise_bfv import BfvNoiseAlgebra
+from he.ring.params import ParameterError, Parameters
+
+BFV = Parameters("bfv", 1024, (40,) * 10 + (60,), plain_modulus=65537, security="insecure")
+CKKS = Parameters("ckks", 1024, (60,) + (40,) * 8 + (60,), scale_bits=40, security="insecure")
+EVEN = Precision(40, (40,) * 40, (40,) * 40, early=True)  # every scale is one prime
+
+
+def random_program(rng, parameters, length):
+    """A program of random operations, of depth below 8. Sums are over rotations, whose scales agree."""
+    recorder, bfv = Recorder(), parameters.scheme == "bfv"
+    values = [(recorder.input(i), 0) for i in range(3)]
+
+    def plain():
+        draw = rng.integers(-32768, 32769, parameters.slots) if bfv else rng.normal(size=parameters.slots)
+        return recorder.plaintext(draw)
+
+    def scalar():
+        return int(rng.integers(1, 65537)) if bfv else float(rng.normal())
+
+    for _ in range(length):
+        (a, i), (b, j) = (values[k] for k in rng.integers(0, len(values), 2))
+        deeper = max(i, j) + 1
+        kind = rng.choice(["dot", "scalars", "add plain", "rotate", "swap", "product", "sum"])
+        if kind in ("dot", "scalars", "product") and deeper > 7:
+            continue
+        match kind:
+            case "dot":
+                turned = [a, recorder.rotate(a, int(rng.integers(1, 512)))]
+                values.append((recorder.plain_dot(turned, [plain(), plain()]), i + 1))
+            case "scalars":
+                values.append((recorder.scalar_dot([a, b], [scalar(), scalar()], scalar()), deeper))
+            case "add plain":
+                values.append((recorder.add_plain(a, plain()), i))
+            case "rotate":
+                values.append((recorder.rotate(a, int(rng.integers(1, 512))), i))
+            case "swap" if bfv:
+                values.append((recorder.swap_rows(a), i))
+            case "product":
+                values.append((recorder.relinearise(recorder.multiply(a, b)), deeper))
+            case "sum":
+                values.append((recorder.add([a, recorder.rotate(a, 1), a]), i))
+    return recorder.program(parameters.slots, values[-1][0])
+
+
+@dataclass(frozen=True)
+class Placed:
+    level: int
+    scale: float
+
+
+class LevelAlgebra:
+    """Follows levels and scales as SEAL would, and insists on what SEAL insists on."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def input(self, index):
+        return Placed(self.parameters.levels, 2.0 ** (self.parameters.scale_bits or 0))
+
+    def _same(self, values):
+        (level,) = {v.level for v in values}
+        assert level >= 1
+        return level
+
+    def plain_dot(self, values, plains):
+        level = self._same(values)
+        assert {p.level for p in plains} == {level}
+        (scale,) = {v.scale * p.scale for v, p in zip(values, plains, strict=True)}
+        return Placed(level, scale if self.parameters.scheme == "ckks" else 1.0)
+
+    def scalar_dot(self, values, scalars, constant):
+        level = self._same(values)
+        if self.parameters.scheme == "bfv":
+            return Placed(level, 1.0)
+        assert {s.level for s in (*scalars, constant)} == {level}
+        for v, s in zip(values, scalars, strict=True):
+            # The engine sets the sum's scale to the constant's: off by float64 rounding, 2^-52, and no more.
+            assert v.scale * s.scale == pytest.approx(constant.scale, rel=2**-51)
+        return Placed(level, constant.scale)
+
+    def add_plain(self, a, plain):
+        assert plain.level == a.level
+        assert self.parameters.scheme == "bfv" or plain.scale == a.scale
+        return a
+
+    def add(self, values):
+        assert len({v.scale for v in values}) == 1
+        return Placed(self._same(values), values[0].scale)
+
+    def multiply(self, a, b):
+        return Placed(self._same([a, b]), a.scale * b.scale)
+
+    def relinearise(self, a):
+        return a
+
+    def rotate(self, a, step):
+        return a
+
+    def swap_rows(self, a):
+        return a
+
+    def switch_modulus(self, a):
+        assert a.level > 1
+        return Placed(a.level - 1, a.scale)
+
+    def rescale(self, a):
+        assert a.level > 1
+        return Placed(a.level - 1, a.scale / self.parameters.primes[a.level - 1])
+
+
+def clear(program, parameters):
+    bfv = parameters.scheme == "bfv"
+    rng = np.random.default_rng(1)
+    x = rng.integers(-9, 9, (3, parameters.slots)) if bfv else rng.normal(size=(3, parameters.slots))
+    return run(program, ClearAlgebra(parameters.plain_modulus, x, program.plaintexts, parameters.rows))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 30))
+def test_placed_bfv_programs_mean_the_same(seed, length):
+    program = random_program(np.random.default_rng(seed), BFV, length)
+    placed, noise = place_bfv(program, BFV)
+    assert np.array_equal(clear(placed, BFV), clear(program, BFV))
+    assert run(placed, LevelAlgebra(BFV)).level == noise.level
+    assert run(placed, BfvNoiseAlgebra(BFV)) == noise
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 30))
+def test_placed_ckks_programs_mean_the_same(seed, length):
+    program = random_program(np.random.default_rng(seed), CKKS, length)
+    with np.errstate(over="ignore", invalid="ignore"):  # powers of powers of values above one
+        assert np.array_equal(clear(placed := place(program, EVEN, CKKS), CKKS), clear(program, CKKS), equal_nan=True)
+    assert run(placed, LevelAlgebra(CKKS)).level == 1
+
+
+def test_bfv_drops_primes_that_only_carry_noise():
+    """A square of noise far above a prime's worth of rounding: dropping that prime is free."""
+    recorder = Recorder()
+    x = recorder.input(0)
+    for _ in range(2):
+        x = recorder.relinearise(recorder.multiply(x, x))
+    program = recorder.program(BFV.slots, x)
+    placed, noise = place_bfv(program, BFV)
+    dropped = placed.counts["SwitchModulus"]
+    assert dropped >= 1
+    assert noise.level == BFV.levels - dropped
+    unplaced = run(program, BfvNoiseAlgebra(BFV))
+    # Each operation may lose a sixteenth of a bit, and there are fewer than 16 operations and switches here.
+    assert unplaced.budget_bits - 1 <= noise.budget_bits <= unplaced.budget_bits + 1
+
+
+def test_ckks_keeps_the_nominal_scale_through_plain_products():
+    recorder = Recorder()
+    x = recorder.input(0)
+    for _ in range(8):
+        x = recorder.plain_dot([x], [recorder.plaintext(np.ones(CKKS.slots))])
+    placed = place(recorder.program(CKKS.slots, x), EVEN, CKKS)
+    assert placed.counts["Rescale"] == 8
+    assert placed.counts["SwitchModulus"] == 0
+    # Every prime is within one part in 2^20 of 2^40 at this degree, and there are eight.
+    assert run(placed, LevelAlgebra(CKKS)).scale == pytest.approx(2.0**40, rel=8 / 2**20)
+
+
+def test_a_program_deeper_than_the_chain_is_refused():
+    recorder = Recorder()
+    x = recorder.input(0)
+    for _ in range(9):
+        x = recorder.relinearise(recorder.multiply(x, x))
+    with pytest.raises(ParameterError, match="deeper than the 9 data primes of CKKS, N = 1024"):
+        place(recorder.program(CKKS.slots, x), EVEN, CKKS)
+
+
+def test_ckks_refuses_to_add_values_of_different_scales():
+    recorder = Recorder()
+    x = recorder.input(0)
+    square = recorder.relinearise(recorder.multiply(x, x))
+    with pytest.raises(ValueError, match="operands of an addition must share a scale"):
+        place(recorder.program(CKKS.slots, recorder.add([x, square])), EVEN, CKKS)
+
+
+def test_operations_that_belong_to_the_other_scheme_are_refused():
+    recorder = Recorder()
+    program = recorder.program(BFV.slots, recorder.rescale(recorder.input(0)))
+    with pytest.raises(TypeError, match="BFV has no rescaling"):
+        run(program, BfvNoiseAlgebra(BFV))

@@ -1,0 +1,156 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from he.compile.polynomial import interpolate, plan_table
+from he.ring.params import PLAIN_MODULUS
+
+MODULI = (97, 257, 769, PLAIN_MODULUS)
+
+
+@dataclass(frozen=True)
+class Value:
+    """All points of a table at once, with what an evaluator would have to pay for them."""
+
+    residues: np.ndarray
+    depth: int = 0
+    relinearised: bool = True
+
+
+class Meter:
+    """Plain integers modulo t; counts, and refuses what a ciphertext could not do."""
+
+    def __init__(self, modulus: int) -> None:
+        self.modulus, self.products, self.relinearisations = modulus, 0, 0
+
+    def multiply(self, a: Value, b: Value) -> Value:
+        assert a.relinearised
+        assert b.relinearised
+        self.products += 1
+        return Value(a.residues * b.residues % self.modulus, max(a.depth, b.depth) + 1, relinearised=False)
+
+    def relinearise(self, a: Value) -> Value:
+        assert not a.relinearised
+        self.relinearisations += 1
+        return Value(a.residues, a.depth)
+
+    def add(self, values: list[Value]) -> Value:
+        assert values
+        total = sum(v.residues for v in values) % self.modulus
+        return Value(total, max(v.depth for v in values), all(v.relinearised for v in values))
+
+    def scalar_dot(self, values: list[Value], scalars: list[int], constant: int) -> Value:
+        assert values  # an empty sum would need a ciphertext from nowhere
+        assert len(values) == len(scalars)
+        total = sum(v.residues * s for v, s in zip(values, scalars, strict=True)) + constant
+        return Value(total % self.modulus, max(v.depth for v in values), all(v.relinearised for v in values))
+
+
+def evaluate(plan, points):
+    meter = Meter(plan.modulus)
+    return plan.evaluate(meter, Value(np.array(points, dtype=np.int64) % plan.modulus)), meter
+
+
+@st.composite
+def tables(draw, modulus):
+    """Points and values of a table that is not constant, with or without symmetry, of 2 to 300 points."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["random", "scattered", "even", "odd", "almost even", "sparse"]))
+    size = draw(st.integers(3, min(300, modulus)))
+    if kind == "scattered":
+        points = rng.choice(modulus, size, replace=False)
+    elif kind in ("random", "sparse"):
+        points = np.arange(size) + int(rng.integers(-modulus, modulus))
+    else:
+        points = np.arange(size - 1 + size % 2) - (size - 1) // 2  # an odd number around 0
+    half = rng.integers(0, modulus, len(points))
+    values = {
+        "even": lambda: half[np.abs(points)],
+        "almost even": lambda: half[np.abs(points)] + (points == points.max()),
+        "odd": lambda: half[0] + np.sign(points) * half[np.abs(points)],
+        "sparse": lambda: np.where(points % 7, 0, half),
+    }.get(kind, lambda: half)() % modulus
+    if len(set(values)) == 1:
+        values[-1] = (values[-1] + 1) % modulus
+    return points.tolist(), values.tolist()
+
+
+@settings(max_examples=60)
+@given(st.data(), st.sampled_from(MODULI))
+def test_a_plan_equals_its_table_and_costs_what_it_says(data, modulus):
+    points, values = data.draw(tables(modulus))
+    plan = plan_table(points, values, modulus)
+    result, meter = evaluate(plan, points)
+    assert result.residues.tolist() == values
+    assert result.relinearised
+    assert result.depth == plan.depth
+    assert meter.products == plan.products
+    assert meter.relinearisations <= meter.products
+
+
+@pytest.mark.parametrize(
+    ("points", "products", "depth"), [(2, 0, 0), (3, 1, 1), (56, 12, 6), (120, 17, 7), (240, 25, 8)]
+)
+def test_the_price_of_a_random_table(points, products, depth):
+    values = np.random.default_rng(points).integers(0, PLAIN_MODULUS, points).tolist()
+    plan = plan_table(range(points), values, PLAIN_MODULUS)
+    assert (plan.symmetry, plan.products, plan.depth) == ("none", products, depth)
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "products", "depth"),
+    [("even", 18, 8), ("odd", 19, 9)],
+)
+def test_symmetry_halves_the_degree_of_a_table_of_239_points(symmetry, products, depth):
+    half = np.random.default_rng(0).integers(0, PLAIN_MODULUS, 120)
+    points = np.arange(-119, 120)
+    values = half[abs(points)] if symmetry == "even" else np.sign(points) * half[abs(points)] + 5
+    plan = plan_table(points.tolist(), values.tolist(), PLAIN_MODULUS)
+    assert (plan.symmetry, plan.products, plan.depth) == (symmetry, products, depth)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "products"), [((5, 1), 0), ((0, 3), 0), ((1, 0, 1), 1), ((1, 1, 1), 1), ((0, 1, 0, 1), 2)]
+)
+def test_a_table_of_a_polynomial_costs_what_the_polynomial_costs(coefficients, products):
+    points = range(-50, 51)
+    values = [sum(c * x**i for i, c in enumerate(coefficients)) for x in points]
+    plan = plan_table(points, values, PLAIN_MODULUS)
+    assert plan.products == products
+    assert not plan.is_constant
+    assert evaluate(plan, points)[0].residues.tolist() == [v % PLAIN_MODULUS for v in values]
+
+
+@example([5], 97)
+@given(st.lists(st.integers(0, 96), min_size=1, max_size=3), st.sampled_from(MODULI))
+def test_a_constant_table_says_so(values, modulus):
+    plan = plan_table(range(len(values)), values, modulus)
+    assert plan.is_constant == (len(set(values)) == 1)
+
+
+@settings(max_examples=40)
+@given(st.data(), st.sampled_from(MODULI))
+def test_interpolation_is_exact_and_of_degree_below_the_number_of_points(data, modulus):
+    points = data.draw(st.lists(st.integers(0, modulus - 1), min_size=1, max_size=40, unique=True))
+    values = data.draw(st.lists(st.integers(0, modulus - 1), min_size=len(points), max_size=len(points)))
+    coefficients = interpolate(points, values, modulus)
+    assert len(coefficients) == len(points)
+    assert all(0 <= c < modulus for c in coefficients)
+    assert [sum(c * pow(x, i, modulus) for i, c in enumerate(coefficients)) % modulus for x in points] == values
+
+
+@pytest.mark.parametrize(
+    ("points", "values", "message"),
+    [
+        ([], [], "at least one, got 0, 0"),
+        ([1, 2], [1], "equally many and at least one, got 2, 1"),
+        ([1, 98], [1, 2], "distinct modulo 97: the table has 2 points"),
+        (range(98), range(98), "distinct modulo 97: the table has 98 points"),
+    ],
+)
+def test_what_is_no_table_is_refused(points, values, message):
+    with pytest.raises(ValueError, match=message):
+        plan_table(points, values, 97)

@@ -1,0 +1,202 @@
+"""Two engines, the same answers; and as many threads as wanted."""
+
+import threading
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from he import ParameterError, Server, compile_exact
+from he.engines.rns.encode import encode_exact
+from he.engines.rns.engine import RnsEngine
+from he.engines.rns.threads import Workers, run_on
+from he.engines.seal.engine import SealEngine
+from he.program.algebra import run
+from he.program.recorder import Recorder
+from tests.he.conftest import Party
+from tests.he.networks import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
+from tests.strategies import int_networks
+
+ENGINES = {"rns": RnsEngine, "rns, 1 thread": partial(RnsEngine, threads=1), "seal": SealEngine}
+
+
+def answers(party, images):
+    request = party.client.encrypt(images)
+    for make in ENGINES.values():
+        yield party.client.decrypt(Server(party.circuit, party.client.evaluation_keys, make).evaluate(request))
+
+
+def test_engines_agree(party):
+    exact = party.circuit.parameters.scheme == "bfv"
+    network = table_network() if exact else square_graph()
+    images = inputs(network, 3)
+    plain = network.logits(images)
+    for logits in answers(party, images):
+        if exact:
+            assert np.array_equal(logits, plain)
+        else:
+            assert np.abs(logits - plain).max() <= party.circuit.interface.tolerance
+
+
+@settings(max_examples=12, deadline=None)
+@given(int_networks(max_table_size=9, max_layers=3, dense_only=True, min_tables=1), st.integers(0, 2**32))
+def test_random_networks_are_exact_on_both(network, seed):
+    try:
+        circuit = compile_exact(network, images=2, security="insecure")
+    except ParameterError:  # a stage that ignores its input
+        reject()
+    domain = network.input_domain
+    images = np.random.default_rng(seed).integers(domain.lo, domain.hi + 1, (2, *network.input_shape))
+    for logits in answers(Party(circuit), images):
+        assert np.array_equal(logits, network.logits(images))
+
+
+def assert_threads_change_no_bit(network, images, evaluations):
+    party = Party(compiled(network, images=images, security="insecure"))
+    request = party.client.encrypt(inputs(network, images))
+    answer = Server(party.circuit, party.client.evaluation_keys, ENGINES["rns, 1 thread"]).evaluate(request)
+    for threads in (2, 3, 8):
+        server = Server(party.circuit, party.client.evaluation_keys, partial(RnsEngine, threads=threads))
+        for _ in range(evaluations):
+            assert server.evaluate(request) == answer
+
+
+any_network = st.one_of(
+    st.integers(0, 2).flatmap(lambda tables: table_networks(tables, max_points=17)), polynomial_graphs()
+)
+
+
+@settings(max_examples=10)
+@given(any_network, st.integers(1, 5))
+def test_threads_change_no_bit(network, images):
+    assert_threads_change_no_bit(network, images, evaluations=2)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(any_network, st.integers(1, 5))
+def test_threads_change_no_bit_many_times(network, images):
+    assert_threads_change_no_bit(network, images, evaluations=10)
+
+
+def test_the_fast_engine_leaves_no_more_noise_than_seal(exact):
+    request = exact.client.encrypt(inputs(table_network(), 2))
+    budgets = []
+    for make in (RnsEngine, SealEngine):
+        answer = Server(exact.circuit, exact.client.evaluation_keys, make).evaluate(request)
+        budgets.append(exact.client.noise_budget(answer))
+    # SEAL rounds down to whole bits: one of them may be luck.
+    assert budgets[0] >= budgets[1] - 1
+    assert min(budgets) >= exact.circuit.output_bound - 1
+
+
+def test_threads_must_be_positive(exact):
+    with pytest.raises(ValueError, match="`threads` must lie in"):
+        Server(exact.circuit, exact.client.evaluation_keys, partial(RnsEngine, threads=0))
+
+
+def test_engines_state_their_name_and_threads(exact):
+    for make, name, threads in ((SealEngine, "seal", 1), (partial(RnsEngine, threads=3), "rns", 3)):
+        engine = Server(exact.circuit, exact.client.evaluation_keys, make).engine
+        assert (engine.name, engine.threads) == (name, threads)
+
+
+class Numbers:
+    """Programs on plain numbers, with an operation that fails where it is told to."""
+
+    def __init__(self, inputs, failing=None):
+        self._inputs, self._failing = inputs, failing
+
+    def input(self, index):
+        if index == self._failing:
+            raise ArithmeticError("as told")
+        return self._inputs[index]
+
+    def add(self, values):
+        return sum(values)
+
+    def multiply(self, a, b):
+        return a * b % 1_000_003
+
+
+@given(st.data(), st.integers(1, 5))
+def test_threads_compute_what_one_does(data, threads):
+    recorder = Recorder()
+    values = [recorder.input(i) for i in range(4)]
+    for _ in range(data.draw(st.integers(1, 30))):
+        a, b = (data.draw(st.sampled_from(values)) for _ in range(2))
+        values.append(recorder.multiply(a, b) if data.draw(st.booleans()) else recorder.add([a, b]))
+    program = recorder.program(1, values[-1])
+    numbers = [3, 5, 7, 11]
+    made = {}
+    with Workers(threads) as workers:
+        result = run_on(workers, program, Numbers(numbers), made.__setitem__)
+    assert result == run(program, Numbers(numbers)) == made[program.output]
+    assert sorted(made) == list(range(len(program.operations)))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_fails_on_a_thread_is_raised_for_the_caller(threads):
+    recorder = Recorder()
+    total = recorder.add([recorder.input(i) for i in range(8)])
+    with pytest.raises(ArithmeticError, match="as told"), Workers(threads) as workers:
+        run_on(workers, recorder.program(1, total), Numbers(range(8), failing=5))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_parts_of_parts_are_all_done_and_failures_are_raised(threads):
+    done = []
+
+    def part(i, workers):
+        workers.all([lambda k=k: done.append((i, k)) for k in range(7)])
+
+    with Workers(threads) as workers:
+        workers.all([lambda i=i: part(i, workers) for i in range(11)])
+        assert sorted(done) == [(i, k) for i in range(11) for k in range(7)]
+        with pytest.raises(ZeroDivisionError):
+            workers.all([lambda: 1 // 0, lambda: None])
+
+
+def test_waiting_for_parts_takes_up_no_other_task():
+    """Thousands of operations wait, each in parts: what waits for its parts must not begin another inside."""
+    depths, count, done = threading.local(), 3000, []
+
+    def operation():
+        depths.now = getattr(depths, "now", 0) + 1
+        assert depths.now == 1
+        workers.all([lambda: time.sleep(0), lambda: time.sleep(0)])
+        depths.now -= 1
+        done.append(None)
+        if len(done) == count:
+            workers.wake()
+
+    with Workers(2) as workers:
+        for _ in range(count):
+            workers.later(operation)
+        workers.until(lambda: len(done) == count)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("count", [0, 1, 3, 11])
+def test_a_range_is_shared_among_threads(threads, count):
+    done = []
+    with Workers(threads) as workers:
+        workers.share(count, lambda first, stop: done.append(range(first, stop)))
+    assert sorted(i for part in done for i in part) == list(range(count))
+    assert len(done) == min(threads, count)
+
+
+@given(st.integers(0, 2**32))
+def test_encoding_is_the_inverse_of_evaluation_at_the_slots(seed):
+    N, t = 64, 257
+    slots = np.random.default_rng(seed).integers(-128, 129, N)
+    coefficients = encode_exact(slots, t)
+    assert np.abs(coefficients).max() <= t // 2
+    psi = min(x for x in range(2, t) if pow(x, N, t) == t - 1)
+    powers = [pow(3, j, 2 * N) for j in range(N // 2)]
+    for slot, e in zip(slots, [*powers, *(2 * N - p for p in powers)], strict=True):
+        value = sum(int(c) * pow(psi, e * j, t) for j, c in enumerate(coefficients))
+        assert (value - slot) % t == 0

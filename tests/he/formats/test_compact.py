@@ -1,0 +1,159 @@
+"""Ciphertexts as they travel: what was written is read, and nothing else."""
+
+import struct
+from functools import cache
+
+import numpy as np
+import pytest
+import tenseal.sealapi as sealapi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he.formats import compact
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import CiphertextArray, read_ciphertext
+from he.kernels.passes.bits import packed, unpacked, word_bits
+from he.ring.params import Parameters
+from he.ring.primes import ntt_primes
+
+CKKS = Parameters("ckks", 1024, (36, 50, 22, 50), scale_bits=30, security="insecure")
+BFV = Parameters("bfv", 1024, (45, 60, 60), plain_modulus=65537, security="insecure")
+
+
+class Side:
+    """One party with a key, and a fresh ciphertext as SEAL writes it."""
+
+    def __init__(self, parameters):
+        self.parameters, self.context = parameters, create_context(parameters)
+        self.ids = level_ids(self.context, parameters)
+        keys, plaintext = sealapi.KeyGenerator(self.context), sealapi.Plaintext()
+        if parameters.scheme == "bfv":
+            sealapi.BatchEncoder(self.context).encode([1, 2, 3], plaintext)
+        else:
+            sealapi.CKKSEncoder(self.context).encode([1.0, 2.0], 2.0**30, plaintext)
+        self.seal = to_bytes(sealapi.Encryptor(self.context, keys.secret_key()).encrypt_symmetric(plaintext))
+
+    def compact(self, data):
+        return compact.compact(data, self.parameters, self.ids)
+
+    def read(self, data):
+        return compact.read(data, self.parameters, self.ids)
+
+
+@cache
+def side(scheme):
+    return Side(CKKS if scheme == "ckks" else BFV)
+
+
+SCHEMES = pytest.mark.parametrize("scheme", ["ckks", "bfv"])
+
+
+@settings(max_examples=100)
+@given(st.sampled_from([64, 128, 1024]), st.integers(20, 60), st.integers(0, 2**32))
+def test_rows_are_unpacked_as_they_were_packed(N, bits, seed):
+    try:
+        primes = ntt_primes((bits, 30), N)
+    except ValueError:
+        return
+    rng = np.random.default_rng(seed)
+    rows = np.array([[rng.integers(0, p, N, np.uint64) for p in primes] for _ in range(2)])
+    rows[..., -1] = np.array(primes) - 1
+    data = b"xyz" + b"".join(packed(row, p) for pair in rows for row, p in zip(pair, primes, strict=True))
+    assert len(data) == 3 + 2 * sum(N * word_bits(p) // 8 for p in primes)
+    out = np.empty_like(rows)
+    assert unpacked(data, 3, primes, out)
+    assert np.array_equal(out, rows)
+    # The definition: a number of N times as many bits.
+    whole = sum(int(word) << (word_bits(primes[0]) * i) for i, word in enumerate(rows[0, 0]))
+    assert int.from_bytes(packed(rows[0, 0], primes[0]), "little") == whole
+
+
+@SCHEMES
+def test_a_fresh_ciphertext_goes_both_ways(scheme):
+    party = side(scheme)
+    short = party.compact(party.seal)
+    assert len(short) < len(party.seal)
+    expected, found = read_ciphertext(party.seal, party.parameters, party.ids), party.read(short)
+    assert np.array_equal(found.residues, expected.residues)
+    assert (found.ntt, found.scale, found.seed) == (expected.ntt, expected.scale, None)
+    restored = compact.restored(short, party.parameters, party.ids)
+    again = to_bytes(from_bytes(sealapi.Ciphertext(), party.context, restored))  # SEAL expands the seed itself
+    assert np.array_equal(read_ciphertext(again, party.parameters, party.ids).residues, expected.residues)
+
+
+@SCHEMES
+@pytest.mark.parametrize("size", [2, 3])
+def test_every_level_goes_both_ways(scheme, size):
+    parameters, ids = side(scheme).parameters, side(scheme).ids
+    for level in range(1, parameters.levels + 1):
+        rng, primes = np.random.default_rng(level), parameters.primes[:level]
+        rows = [[rng.integers(0, p, 1024, np.uint64) for p in primes] for _ in range(size)]
+        given_ = CiphertextArray(np.array(rows), scheme == "ckks", 1.5)
+        data = compact.write(given_, parameters)
+        found = compact.read(data, parameters, ids)
+        assert np.array_equal(found.residues, given_.residues)
+        assert (found.ntt, found.scale) == (given_.ntt, given_.scale)
+        seal = compact.restored(data, parameters, ids)
+        assert np.array_equal(read_ciphertext(seal, parameters, ids).residues, given_.residues)
+
+
+@SCHEMES
+def test_seals_own_form_is_read_as_well(scheme):
+    party = side(scheme)
+    assert compact.restored(party.seal, party.parameters, party.ids) is party.seal
+    assert np.array_equal(party.read(party.seal).residues, party.read(party.compact(party.seal)).residues)
+
+
+@SCHEMES
+@settings(max_examples=200)
+@given(data=st.data())
+def test_damaged_bytes_are_read_as_a_valid_ciphertext_or_refused(scheme, data):
+    party = side(scheme)
+    whole = bytearray(party.compact(party.seal))
+    kind = data.draw(st.sampled_from(["cut", "longer", "header", "flip"]))
+    if kind == "cut":
+        damaged = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    elif kind == "longer":
+        damaged = whole + data.draw(st.binary(min_size=1, max_size=80))
+    elif kind == "header":
+        damaged = data.draw(st.binary(min_size=12, max_size=12)).join([whole[:4], whole[16:]])
+    else:
+        damaged = whole
+        for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=20)):
+            damaged[place] ^= data.draw(st.integers(1, 255))
+    try:
+        found = party.read(bytes(damaged))
+    except SealDataError:
+        return
+    primes = np.array(party.parameters.primes[: found.residues.shape[1]], np.uint64)
+    assert (found.residues < primes[:, None]).all()
+    assert found.residues.shape[0] in (2, 3)
+
+
+@SCHEMES
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ((1, 1, 0, 0, 1.0), "two or three polynomials, got 1"),
+        ((2, 0, 0, 0, 1.0), "1 to [23] primes, got 0"),
+        ((2, 9, 0, 0, 1.0), "1 to [23] primes, got 9"),
+        ((2, 1, 4, 0, 1.0), "flags are unknown"),
+        ((2, 1, 0, 1, 1.0), "flags are unknown"),
+        ((2, 1, 0, 0, 0.0), "scale must be positive"),
+        ((2, 1, 0, 0, float("nan")), "scale must be positive"),
+        ((3, 1, 2, 0, 1.0), "named by a seed"),
+        ((2, 1, 0, 0, 1.0), "bytes of residues, got 0"),
+    ],
+)
+def test_what_is_wrong_is_named(scheme, fields, problem):
+    with pytest.raises(SealDataError, match=problem):
+        side(scheme).read(b"HEC1" + struct.pack("<BBBBd", *fields))
+
+
+@SCHEMES
+def test_residues_must_be_below_their_primes(scheme):
+    party = side(scheme)
+    data = bytearray(party.compact(party.seal))
+    data[16:24] = b"\xff" * 8
+    with pytest.raises(SealDataError, match="below their primes"):
+        party.read(bytes(data))

@@ -1,0 +1,140 @@
+"""What a program costs, against counts by hand, and against the bytes that SEAL writes."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import tenseal.sealapi as sealapi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import compile_approximate, compile_exact
+from he.compile.place_bfv import place_bfv
+from he.formats.compact import compact
+from he.formats.seal_bridge import create_context, level_ids, to_bytes
+from he.program.operations import Multiply, Relinearise, Rotate, SwapRows, arguments
+from he.program.recorder import Recorder
+from he.readers.cost import HOISTING, SEAL, Prices, Work, ciphertext_bytes, cost, key_bytes
+from he.ring.params import Parameters
+from tests.he.compile.test_place import BFV, random_program
+from tests.he.networks import square_graph, table_network
+
+UNIT = Parameters("ckks", 8192, (60, 40, 40, 60), scale_bits=40)
+
+
+def rotations(*steps):
+    """One input, rotated by every step, and the sum of all."""
+    recorder = Recorder()
+    x = recorder.input(0)
+    return recorder.program(UNIT.slots, recorder.add([recorder.rotate(x, step) for step in steps]))
+
+
+def test_one_seal_rotation_is_the_unit():
+    spent = cost(rotations(1), UNIT, SEAL)
+    # Three digits in four primes, and two polynomials divided by the special prime: 3 * 4 + 2 * 4 transforms.
+    assert spent.work["Rotate"] == Work(transforms=20, products=2 * 3 * 4)
+    assert spent.units["Rotate"] == pytest.approx(1, abs=0.01)  # prices are stated to two digits
+
+
+def test_ten_hoisted_rotations_share_their_digits():
+    spent = cost(rotations(*range(1, 11)), UNIT)
+    assert spent.work["Rotate"] == Work(transforms=12, products=10 * 24)
+    assert spent.work["Add"].transforms == 8  # the division by the special prime, once for all
+    assert (spent.hoisted, spent.groups, spent.single) == (10, 1, 0)
+    apart = cost(rotations(*range(1, 11)), UNIT, Prices(HOISTING.transform, HOISTING.product, HOISTING.load, False))
+    assert apart.work["Rotate"] == Work(transforms=10 * 20, products=10 * 24)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 30))
+def test_counts_equal_those_of_a_walk_over_the_operations(seed, length):
+    """Key switches, hoisted groups and keys, found again from the list of operations and their levels."""
+    placed, _ = place_bfv(random_program(np.random.default_rng(seed), BFV, length), BFV)
+    levels, keys, turns, transforms = [], {}, Counter(), 0
+    for operation in placed.operations:
+        level = min((levels[a] for a in arguments(operation)), default=BFV.levels)
+        levels.append(level - (type(operation).__name__ == "SwitchModulus"))
+        element = None
+        match operation:
+            case Rotate((a,), step):
+                element = BFV.galois_element(step)
+            case SwapRows((a,)):
+                element = 2 * BFV.poly_modulus_degree - 1
+            case Relinearise():
+                element = 1
+        if element is None:
+            continue
+        keys[element] = max(keys.get(element, 0), level)
+        transforms += 2 * (level + 1)
+        transforms += level * (level + 1)
+        if element != 1:
+            turns[a] += 1
+    spent, by_seal = cost(placed, BFV), cost(placed, BFV, SEAL)
+    kinds = ("Rotate", "SwapRows", "Relinearise")
+    assert sum(by_seal.work[kind].transforms for kind in kinds if kind in by_seal.work) == transforms
+    assert sum(spent.work[kind].transforms for kind in kinds if kind in spent.work) <= transforms
+    assert spent.keys == keys
+    shared = [n for n in turns.values() if n > 1]
+    assert (spent.hoisted, spent.groups, spent.single) == (sum(shared), len(shared), turns.total() - sum(shared))
+    assert spent.key_bytes == len(keys) * key_bytes(BFV, BFV.levels)
+    assert spent.needed_key_bytes == sum(key_bytes(BFV, level) for level in keys.values()) <= spent.key_bytes
+    assert spent.total == pytest.approx(sum(spent.units.values()))
+    assert set(spent.units) == {type(op).__name__ for op in placed.operations}
+
+
+def test_a_square_transforms_one_operand():
+    recorder = Recorder()
+    x, y = recorder.input(0), recorder.input(1)
+    for a, operands in ((x, 1), (y, 2)):
+        (done,) = (
+            w
+            for kind, w in cost(recorder.program(BFV.slots, recorder.multiply(x, a)), BFV).work.items()
+            if kind == Multiply.__name__
+        )
+        expected = (2 * BFV.levels + 1) * (2 * operands + 3)
+        assert done.transforms == (expected if operands == 1 else expected + (2 * BFV.levels + 1) * 5)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        Parameters("ckks", 8192, (36, 31, 31, 29, 30, 24, 37), scale_bits=27),
+        Parameters("ckks", 8192, (42, 50, 50, 22, 50), scale_bits=30),
+        Parameters("bfv", 16384, (45,) * 7 + (50,), plain_modulus=65537),
+    ],
+    ids=str,
+)
+def test_bytes_are_those_that_travel(parameters):
+    context = create_context(parameters)
+    keys = sealapi.KeyGenerator(context)
+    # SEAL's compressor comes within 5 % of the entropy of single bytes, headers included.
+    assert len(to_bytes(keys.create_galois_keys([3]))) == pytest.approx(
+        key_bytes(parameters, parameters.levels), rel=0.05
+    )
+    assert len(to_bytes(keys.create_relin_keys())) == pytest.approx(key_bytes(parameters, parameters.levels), rel=0.05)
+    encryptor, plaintext = sealapi.Encryptor(context, keys.secret_key()), sealapi.Plaintext()
+    if parameters.scheme == "bfv":
+        sealapi.BatchEncoder(context).encode([1], plaintext)
+    else:
+        sealapi.CKKSEncoder(context).encode([1.0], 2.0**parameters.scale_bits, plaintext)
+    written = compact(to_bytes(encryptor.encrypt_symmetric(plaintext)), parameters, level_ids(context, parameters))
+    header_and_seed = 16 + 64
+    assert len(written) == ciphertext_bytes(parameters, parameters.levels, polynomials=1) + header_and_seed
+
+
+@pytest.mark.parametrize("prices", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (-1, 1, 1)])
+def test_prices_must_be_positive(prices):
+    with pytest.raises(ValueError, match="prices must be positive, got Prices"):
+        Prices(*prices, hoists=True)
+
+
+@pytest.mark.parametrize(
+    ("compile_it", "network"), [(compile_exact, table_network()), (compile_approximate, square_graph())]
+)
+def test_a_circuit_explains_its_cost(compile_it, network):
+    circuit = compile_it(network, security="insecure")
+    spent, text = circuit.cost(), circuit.explain()
+    assert f"rotations: {spent.hoisted} hoisted, of {spent.groups} values, and {spent.single} single" in text
+    assert f"cost: {spent.total:.1f} units of one SEAL rotation" in text
+    assert f"about {spent.key_bytes / 1e6:.1f} MB" in text
+    assert circuit.cost(SEAL).total > spent.total

@@ -1,0 +1,216 @@
+"""The bounds against SEAL's own noise, operation by operation, and against the values that they are to contain."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+import tenseal.sealapi as sealapi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he.circuit.circuit import Circuit
+from he.formats.seal_bridge import create_context
+from he.program.algebra import run
+from he.program.operations import Matrix, Plain, Scalar
+from he.readers.clear import ClearAlgebra
+from he.readers.noise_bfv import BfvNoiseAlgebra
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
+from he.readers.variance import ERROR_VARIANCE, PRODUCT_TAIL, TAIL, digit_power, key_switch_variance, rounding_variance
+from he.ring.params import Parameters
+from tests.he.networks import compiled, polynomial_graphs, square_graph
+
+BFV = Parameters("bfv", 8192, (43, 43, 44, 44, 44), plain_modulus=65537)
+
+
+def test_every_bfv_operation_leaves_at_least_the_budget_that_was_bounded():
+    """SEAL measures the budget in whole bits, rounded down: hence the 1. The bounds are at six deviations."""
+    context, rng = create_context(BFV), np.random.default_rng(0)
+    generator, evaluator = sealapi.KeyGenerator(context), sealapi.Evaluator(context)
+    secret, relin, galois = generator.secret_key(), sealapi.RelinKeys(), sealapi.GaloisKeys()
+    generator.create_relin_keys(relin)
+    generator.create_galois_keys([3], galois)
+    decryptor, encoder = sealapi.Decryptor(context, secret), sealapi.BatchEncoder(context)
+    plaintext, x = sealapi.Plaintext(), sealapi.Ciphertext()
+    encoder.encode(rng.integers(-32768, 32769, BFV.slots).tolist(), plaintext)
+    sealapi.Encryptor(context, secret).encrypt_symmetric(plaintext, x)
+
+    def after(operation, *operands):
+        result = sealapi.Ciphertext()
+        operation(*operands, result)
+        return result
+
+    product = after(evaluator.square, x)
+    relinearised = after(evaluator.relinearize, product, relin)
+    steps = {
+        "fresh": (x, lambda a, fresh: fresh),
+        "rotate": (after(evaluator.rotate_rows, x, 1, galois), lambda a, fresh: a.rotate(fresh, 1)),
+        "plain product": (
+            after(evaluator.multiply_plain, x, plaintext),
+            lambda a, fresh: a.plain_dot([fresh], [Plain(0)]),
+        ),
+        "scalar": (
+            after(evaluator.multiply_plain, x, sealapi.Plaintext("7FFF")),
+            lambda a, fresh: a.scalar_dot([fresh], [Scalar(0x7FFF)], Scalar(0)),
+        ),
+        "sum": (after(evaluator.add, x, x), lambda a, fresh: a.add([fresh, fresh])),
+        "product": (product, lambda a, fresh: a.multiply(fresh, fresh)),
+        "relinearise": (relinearised, lambda a, fresh: a.relinearise(a.multiply(fresh, fresh))),
+        "switch": (after(evaluator.mod_switch_to_next, x), lambda a, fresh: a.switch_modulus(fresh)),
+    }
+    algebra = BfvNoiseAlgebra(BFV)
+    for name, (ciphertext, operation) in steps.items():
+        bound = operation(algebra, algebra.input(0)).budget_bits
+        measured = decryptor.invariant_noise_budget(ciphertext)
+        assert bound - 1 <= measured <= bound + 20, (name, bound, measured)
+
+
+def key_switch_errors(parameters: Parameters, keys: int) -> np.ndarray:
+    """What one rotation adds, [keys, slots], in units of the ciphertext's integers; every time under new keys."""
+    context, errors, scale = create_context(parameters), [], 2.0**parameters.scale_bits
+    encoder, evaluator = sealapi.CKKSEncoder(context), sealapi.Evaluator(context)
+    for _ in range(keys):
+        generator, galois = sealapi.KeyGenerator(context), sealapi.GaloisKeys()
+        secret = generator.secret_key()
+        generator.create_galois_keys([3], galois)
+        zeros, before, after = sealapi.Plaintext(), sealapi.Ciphertext(), sealapi.Ciphertext()
+        encoder.encode([0.0] * parameters.slots, scale, zeros)
+        sealapi.Encryptor(context, secret).encrypt_symmetric(zeros, before)
+        evaluator.rotate_vector(before, 1, galois, after)
+        slots = []
+        for ciphertext in (before, after):
+            plaintext = sealapi.Plaintext()
+            sealapi.Decryptor(context, secret).decrypt(ciphertext, plaintext)
+            slots.append(np.array(encoder.decode_double(plaintext)) * scale)
+        errors.append(slots[1] - np.roll(slots[0], -1))
+    return np.array(errors)
+
+
+def test_key_switching_is_noisiest_in_the_first_slot_and_nowhere_noisier_than_modelled():
+    """SEAL's digits lie in [0, p), so that their mean of p/2 adds up at the root next to 1.
+
+    Slots are real parts, with half of the modelled power: a ratio of 0.7. With 100 keys the ratio has a deviation of
+    0.05; the limits of 0.3 and 1.3 are eight and more of them away.
+    """
+    parameters = Parameters("ckks", 1024, (40, 40, 40), scale_bits=30, security="insecure")
+    measured = np.sqrt((key_switch_errors(parameters, keys=100) ** 2).mean(axis=0))
+    modelled = np.sqrt(key_switch_variance(parameters, parameters.levels) * digit_power(1024))
+    assert 0.3 <= measured[0] / modelled[0] <= 1.3
+    assert np.max(measured / modelled) <= 1.3
+    assert measured[0] > 10 * np.median(measured)
+
+
+def at_roots(polynomials: np.ndarray) -> np.ndarray:
+    """Values of polynomials [n, N] at the slots' roots, [n, N / 2]."""
+    N = polynomials.shape[1]
+    exponents = np.array([pow(3, j, 2 * N) for j in range(N // 2)])
+    # At the odd powers z^e of z = exp(i pi / N): a transform of the coefficients twisted by z.
+    return np.fft.fft(polynomials * np.exp(-1j * np.pi / N * np.arange(N)))[:, (exponents - 1) // 2]
+
+
+def test_roundings_times_secrets_have_laplaces_tails_not_normal_ones():
+    """Beyond t deviations lie exp(-2 t) of the slots; of normal errors it would be erfc(t), 110 times less at t = 3."""
+    N, rng = 4096, np.random.default_rng(0)
+    rounding, secret = rng.random((100, N)) - 0.5, rng.integers(-1, 2, (100, N))
+    errors = np.abs((at_roots(rounding) * at_roots(secret)).real) / np.sqrt(N * rounding_variance(N))
+    for t in (1, 2, 3):  # at the last, 500 of 204,800, with a deviation of 5 %
+        assert np.mean(errors > t) == pytest.approx(np.exp(-2 * t), rel=0.3)
+    assert np.exp(-2 * PRODUCT_TAIL) < 2.0**-40
+
+
+@pytest.mark.parametrize("N", [1024, 8192])
+def test_digit_power_is_that_of_uniform_digits(N):
+    """By transforming random polynomials: [0, 1) has mean 1/2 and variance 1/12."""
+    values = at_roots(np.random.default_rng(0).random((400, N)))
+    measured = (np.abs(values) ** 2).mean(axis=0)
+    # A mean of 400 exponentially distributed squares deviates by 5 %; 8192 of them by less than seven deviations.
+    assert measured / digit_power(N) == pytest.approx(1, abs=0.35)
+    assert digit_power(N)[0] == pytest.approx(N / 12 + (N / np.pi) ** 2, rel=1e-3)
+
+
+def test_errors_are_drawn_with_the_variance_that_the_bounds_assume():
+    """Fresh noise: a sum of 1024 coefficients' errors at each slot, with the rounding of the encoding."""
+    parameters = Parameters("ckks", 1024, (40, 40), scale_bits=30, security="insecure")
+    context, scale = create_context(parameters), 2.0**30
+    encoder, secret = sealapi.CKKSEncoder(context), sealapi.KeyGenerator(context).secret_key()
+    plaintext, errors = sealapi.Plaintext(), []
+    encoder.encode([0.0] * parameters.slots, scale, plaintext)
+    for _ in range(20):
+        ciphertext, result = sealapi.Ciphertext(), sealapi.Plaintext()
+        sealapi.Encryptor(context, secret).encrypt_symmetric(plaintext, ciphertext)
+        sealapi.Decryptor(context, secret).decrypt(ciphertext, result)
+        errors.append(np.array(encoder.decode_double(result)) * scale)
+    # Real parts have half the power; 20 * 512 squares deviate from their mean by 1.4 %.
+    assert 2 * np.var(errors) == pytest.approx(1024 * ERROR_VARIANCE, rel=0.1)
+    assert np.max(np.abs(errors)) < TAIL * np.sqrt(1024 * ERROR_VARIANCE)
+
+
+@cache
+def feature_circuit() -> Circuit:
+    return compiled(square_graph(), packing="throughput", security="insecure")
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_layers_errors_are_bounded_together(rows, terms, rank, seed):
+    """Whatever later layers sum: a diagonal exceeds the covariance, and little more than it has to."""
+    rng, circuit = np.random.default_rng(seed), feature_circuit()
+    algebra = CkksErrorAlgebra(circuit.parameters, circuit.program, 0.0, 0.0)  # nothing to round
+    weights = rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, terms))
+    deviations = rng.random(terms) + 0.1
+    values = [
+        CkksError(2, 2.0**30, np.zeros(1), np.zeros(1), np.array([[np.nan], [deviation]])) for deviation in deviations
+    ]
+    results = algebra.matrix(values, Matrix(tuple(range(terms)), weights, np.zeros(rows), 2, 2.0**30, 2.0**60))
+    alone, together = np.array([result.deviation[:, 0] for result in results]).T
+    covariance = (weights * deviations**2) @ weights.T
+    assert alone == pytest.approx(np.sqrt(np.diag(covariance)))
+    least = np.linalg.eigvalsh(np.diag(together**2) - covariance).min()
+    assert least >= -1e-9 * together.max() ** 2
+    correlation = covariance / alone / alone[:, None]
+    assert (together / alone).max() ** 2 <= 1.6 * np.linalg.eigvalsh(correlation).max()
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    value: np.ndarray
+    bound: CkksError
+
+
+class Both:
+    """Two algebras at once: every value of the first must lie in the interval of the second."""
+
+    def __init__(self, clear, bounds):
+        self.clear, self.bounds = clear, bounds
+
+    def __getattr__(self, name):
+        def side(argument, which):
+            if isinstance(argument, list):
+                return [side(a, which) for a in argument]
+            return getattr(argument, which) if isinstance(argument, Pair) else argument
+
+        def operation(*arguments):
+            value = getattr(self.clear, name)(*(side(a, "value") for a in arguments))
+            bound = getattr(self.bounds, name)(*(side(a, "bound") for a in arguments))
+            rounding = 1e-9 * (1 + bound.magnitude)  # float64 sums in different orders
+            assert np.all(bound.low - rounding <= value)
+            assert np.all(value <= bound.high + rounding)
+            return Pair(value, bound)
+
+        return operation
+
+
+@settings(max_examples=30)
+@given(polynomial_graphs(), st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (-2.0, -1.0), (0.5, 0.5)]), st.integers(0, 99))
+def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
+    circuit = compiled(graph, images=2, input_range=input_range, max_error=1e6, security="insecure")
+    parameters, program = circuit.parameters, circuit.program
+    rng = np.random.default_rng(seed)
+    shape = 2, int(np.prod(graph.input_shape))
+    for images in (rng.uniform(*input_range, shape), rng.choice(input_range, shape)):
+        packed = circuit.interface.input.pack(images)
+        clear = ClearAlgebra(parameters.plain_modulus, packed, program.plaintexts, parameters.rows)
+        bounds = CkksErrorAlgebra(parameters, program, *input_range)
+        result = run(program, Both(clear, bounds))
+        assert result.bound.bound == circuit.output_bound
+        assert bounds.headroom >= 0.9  # the compiler asks for 1, of primes that are not quite powers of two
