@@ -31,6 +31,7 @@ from intnn.training.run import Schedule, train
 from intnn.training.step import Descent, Parameters
 from plaintext_models import datasets, shipped
 from tests.he.networks import inputs, square_graph, table_network
+from tests.vectors.models import models
 
 FOLDER = Path(__file__).parent
 SEED = list(range(1, 9))  # of SEAL's generator: with it, keys and ciphertexts are the same every time
@@ -154,7 +155,14 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(kept))
 
 
-SECTIONS = {"rows": rows, "travelling": travelling, "explained": explained, "stored": stored, "trained": trained}
+SECTIONS = {
+    "rows": rows,
+    "travelling": travelling,
+    "explained": explained,
+    "stored": stored,
+    "trained": trained,
+    "models": models,
+}
 
 
 def main() -> None:
