@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.console import reported
 from bench.rows import prepare_output, write_json
-from plaintext_models import datasets
+from plaintext_models.data import datasets
 
 
 class AttackedName(StrEnum):

@@ -14,7 +14,7 @@ from bench.timing import timed
 from he import Circuit, Client, Server, interface_bytes
 from intnn.values.arrays import reals
 from intnn.values.rounding import round_half_up
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.core.target import Target
 
 
 @dataclass

@@ -15,15 +15,17 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from intnn.storage.document import write_atomically
-from plaintext_models.attacks.norms import Norm
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.target import Target
-from plaintext_models.datasets import Dataset
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core.norms import Norm
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Card, Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import Report, ascend, evaluate
+from plaintext_models.evaluation.suite import Report, evaluate
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
+from plaintext_models.training.loop import train
 
 RAMP = 0.5  # of the steps, in which the radius grows: with all of it from the start, MNIST may never be learnt
 EXAMPLES = 10  # adversarial images drawn

@@ -21,16 +21,16 @@ from bench.oracles import encrypted_oracle
 from bench.timing import timed
 from he import compile_exact
 from intnn import IntNetwork
-from plaintext_models import shipped
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.gradient import pgd
-from plaintext_models.attacks.noise import random_noise
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.straight_through import integer_oracle, integer_target
-from plaintext_models.attacks.target import Target
-from plaintext_models.attacks.transfer import transferred
-from plaintext_models.datasets import Dataset
+from plaintext_models.attacks.ball.gradient import pgd
+from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.bridge.twin import integer_oracle, integer_target
+from plaintext_models.data.datasets import Dataset
 from plaintext_models.evaluation.judge import judge
+from plaintext_models.zoo import shipped
 
 OWN = {"digits": "digits-mlp", "mnist": "mnist-cnn"}  # the attacker's own network
 

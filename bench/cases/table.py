@@ -14,8 +14,8 @@ from he import Circuit, Client, Server, compile_approximate, compile_exact, inte
 from he.compile.compile import PackingName
 from he.engines.seal.engine import SealEngine
 from intnn import Graph, IntNetwork
-from plaintext_models import shipped
-from plaintext_models.datasets import Dataset
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.zoo import shipped
 
 #: The shipped networks of each path, as suffixes to the name of the data set.
 NETWORKS = {"exact": ("table-mlp", "table-cnn"), "ckks": ("square-cnn",)}

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from plaintext_models.attacks.goal import AttackResult, Goal, spread
-from plaintext_models.attacks.norms import NORMS, Norm, check_norm, lengths
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
+from plaintext_models.attacks.core.norms import NORMS, Norm, check_norm, lengths
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie between -Z and Z
 PART = 17  # images of a forward in the second look; no divisor of usual batches, so that kernels take other paths

@@ -7,10 +7,10 @@ from torch import nn
 from intnn.values.domain import IntDomain
 from plaintext_models.nets.layers import activation as activation_layer
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.qat.bounded import LOGITS, BoundedConv2d, BoundedLinear
-from plaintext_models.qat.network import TableNetwork
-from plaintext_models.qat.quantiser import InputQuantiser
-from plaintext_models.qat.table import TableActivation
+from plaintext_models.training.qat.bounded import LOGITS, BoundedConv2d, BoundedLinear
+from plaintext_models.training.qat.quantiser import InputQuantiser
+from plaintext_models.training.qat.table import TableActivation
+from plaintext_models.training.qat.table_network import TableNetwork
 
 ImageShape = tuple[int, int, int]
 

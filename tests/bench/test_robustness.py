@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from bench.__main__ import app
 from bench.adversary import RobustName
 from bench.cases import robustness
-from plaintext_models import datasets
-from plaintext_models.attacks.target import Target
-from plaintext_models.evaluation.suite import ascend
-from plaintext_models.training import deterministic
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data import datasets
+from plaintext_models.determinism import deterministic
 
 
 @pytest.fixture(scope="module")

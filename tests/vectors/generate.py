@@ -29,7 +29,8 @@ from intnn.training.examples import Changes
 from intnn.training.plan import plan
 from intnn.training.run import Schedule, train
 from intnn.training.step import Descent, Parameters
-from plaintext_models import datasets, shipped
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 from tests.he.networks import inputs, square_graph, table_network
 from tests.vectors.models import models
 

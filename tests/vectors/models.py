@@ -13,37 +13,40 @@ from torch import Tensor, nn
 
 from bench.cases import robustness
 from intnn import IntNetwork
-from plaintext_models import datasets, shipped
-from plaintext_models.attacks.auto import apgd, apgd_targeted
-from plaintext_models.attacks.batches import in_batches
-from plaintext_models.attacks.carlini_wagner import carlini_wagner
-from plaintext_models.attacks.ddn import ddn
-from plaintext_models.attacks.deepfool import deepfool
-from plaintext_models.attacks.discrimination import discriminate, discriminate_by_substitute
-from plaintext_models.attacks.few_pixel import few_pixel
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.gradient import bim, fgsm, ilcm, one_step_least_likely, pgd
-from plaintext_models.attacks.jsma import jsma
-from plaintext_models.attacks.lbfgs import lbfgs
-from plaintext_models.attacks.local_search import local_search
-from plaintext_models.attacks.noise import random_noise
-from plaintext_models.attacks.rubbish import ascended, evolved
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.straight_through import float_twin, integer_oracle, integer_target
-from plaintext_models.attacks.substitute import substitute
-from plaintext_models.attacks.target import Target
-from plaintext_models.attacks.transfer import cross_test, transfer_matrix, transferred
-from plaintext_models.attacks.universal import universal
-from plaintext_models.attacks.upset import upset
-from plaintext_models.augment import RandomAffine
-from plaintext_models.datasets import Dataset
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
+from plaintext_models.attacks.ball.gradient import bim, fgsm, ilcm, one_step_least_likely, pgd
+from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.black_box.discrimination import discriminate, discriminate_by_substitute
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.black_box.substitute import substitute
+from plaintext_models.attacks.black_box.transfer import cross_test, transfer_matrix, transferred
+from plaintext_models.attacks.core.batches import in_batches
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
+from plaintext_models.attacks.nearest.ddn import ddn
+from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.attacks.nearest.lbfgs import lbfgs
+from plaintext_models.attacks.population.rubbish import ascended, evolved
+from plaintext_models.attacks.population.universal import universal
+from plaintext_models.attacks.population.upset import upset
+from plaintext_models.attacks.sparse.few_pixel import few_pixel
+from plaintext_models.attacks.sparse.jsma import jsma
+from plaintext_models.attacks.sparse.local_search import local_search
+from plaintext_models.bridge.export import to_graph, to_network
+from plaintext_models.bridge.twin import float_twin, integer_oracle, integer_target
+from plaintext_models.data import datasets
+from plaintext_models.data.augment import RandomAffine
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Card, Effort
-from plaintext_models.evaluation.suite import ascend, evaluate
-from plaintext_models.export import to_graph, to_network
+from plaintext_models.evaluation.suite import evaluate
 from plaintext_models.nets.cnn import table_cnn
 from plaintext_models.nets.mlp import mlp, table_mlp
-from plaintext_models.recipes import RECIPES
-from plaintext_models.training import deterministic, train
+from plaintext_models.training.loop import train
+from plaintext_models.zoo import shipped
+from plaintext_models.zoo.registry import RECIPES
 from tests.he.networks import square_graph
 
 EFFORT = Effort(6, 10, 2, 12, 2, 40, 10, 3)

@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from plaintext_models import datasets
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data import datasets
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation import suite
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import ascend, evaluate
+from plaintext_models.evaluation.suite import evaluate
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
+from plaintext_models.training.loop import train
 
 SMALL = Effort(20, 20, 2, 20, 3, 300, 40, 6)
 N = 60
