@@ -22,8 +22,8 @@ from bench.report import duration
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ball.gradient import fgsm, pgd
 from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal
-from plaintext_models.attacks.core.norms import Norm
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
 from plaintext_models.attacks.nearest.ddn import ddn

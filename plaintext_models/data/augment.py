@@ -1,11 +1,14 @@
 """Random changes of training images that keep their class."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class RandomAffine:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """[batch, c, h, w] -> the same shape; empty space is zero."""
+        import torch  # here: recipes hold this value, and reading them needs no torch
+        from torch.nn import functional
+
         count, side = len(images), images.shape[-1]
         draws = 2 * torch.rand(5, count, generator=generator) - 1
         angle, size, slope = math.radians(self.degrees) * draws[0], 1 + self.zoom * draws[1], self.shear * draws[2]

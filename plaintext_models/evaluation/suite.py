@@ -19,9 +19,10 @@ from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ball.gradient import pgd
 from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Ball, Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.core.losses import LOSSES, Loss, cross_entropy, margin
-from plaintext_models.attacks.core.norms import Norm, check_norm
+from plaintext_models.attacks.core.norms import check_norm
 from plaintext_models.attacks.core.search import check_radius
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.ddn import ddn
@@ -255,9 +256,8 @@ class _Evaluation:
             return ascend(
                 source,
                 images,
-                labels,
-                norm=self._norm,
-                radius=self._radius,
+                Goal(labels),
+                Ball(self._norm, self._radius),
                 steps=self._effort.steps,
                 generator=generator,
                 loss=loss,

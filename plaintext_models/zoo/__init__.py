@@ -2,6 +2,8 @@
 
 from plaintext_models.zoo.errors import ShippedNetworkError
 from plaintext_models.zoo.manifest import Record
+from plaintext_models.zoo.recipe import Recipe
+from plaintext_models.zoo.registry import RECIPES, of_kind
 from plaintext_models.zoo.shipped import FOLDER, load, names, record
 
-__all__ = ["FOLDER", "Record", "ShippedNetworkError", "load", "names", "record"]
+__all__ = ["FOLDER", "RECIPES", "Recipe", "Record", "ShippedNetworkError", "load", "names", "of_kind", "record"]

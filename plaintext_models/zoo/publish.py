@@ -16,23 +16,25 @@ from plaintext_models.data.datasets import Dataset, DatasetError
 from plaintext_models.training.qat.table_network import TableNetwork
 from plaintext_models.zoo import manifest, shipped
 from plaintext_models.zoo.errors import ShippedNetworkError
+from plaintext_models.zoo.make import make
 from plaintext_models.zoo.manifest import Record
-from plaintext_models.zoo.registry import RECIPES, Recipe
+from plaintext_models.zoo.recipe import Recipe
+from plaintext_models.zoo.registry import RECIPES, of_kind
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def main(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")],
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(of_kind('published'))}.")],
     data: Annotated[Path | None, typer.Option(help="Folder of MNIST's files; by default INTNN_DATA.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for NAME.npz and the manifest.")] = Path("networks"),
     validate: Annotated[int, typer.Option(min=0, help="Hold out so many training images; write nothing.")] = 0,
     quiet: Annotated[bool, typer.Option(help="Show no progress bar.")] = False,
 ) -> None:
     """Train one network from its recipe and store it with its record."""
-    if name not in RECIPES:
-        raise typer.BadParameter(f"`NAME` must be one of {', '.join(RECIPES)}, got {name!r}")
+    if name not in of_kind("published"):
+        raise typer.BadParameter(f"`NAME` must be one of {', '.join(of_kind('published'))}, got {name!r}")
     recipe = RECIPES[name]
     try:
         dataset = datasets.load(recipe.dataset, data)
@@ -52,7 +54,7 @@ def main(
 
 def train(name: str, recipe: Recipe, dataset: Dataset, progress: bool = True) -> IntNetwork | Graph:
     """Run a recipe and export what it gives."""
-    module = recipe.run(dataset, progress)
+    module = make(recipe, dataset, progress=progress)
     if isinstance(module, TableNetwork):
         return to_network(module, name)
     return to_graph(module, dataset.input_shape, name)

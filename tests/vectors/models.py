@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.cases import robustness
 from intnn import IntNetwork
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
@@ -21,6 +20,7 @@ from plaintext_models.attacks.black_box.discrimination import discriminate, disc
 from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.black_box.substitute import substitute
 from plaintext_models.attacks.black_box.transfer import cross_test, transfer_matrix, transferred
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.batches import in_batches
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
@@ -44,8 +44,10 @@ from plaintext_models.evaluation.card import Card, Effort
 from plaintext_models.evaluation.suite import evaluate
 from plaintext_models.nets.cnn import table_cnn
 from plaintext_models.nets.mlp import mlp, table_mlp
-from plaintext_models.training.loop import train
+from plaintext_models.training.loop import augmented, train
 from plaintext_models.zoo import shipped
+from plaintext_models.zoo.make import make
+from plaintext_models.zoo.recipe import Hardening
 from plaintext_models.zoo.registry import RECIPES
 from tests.he.networks import square_graph
 
@@ -218,7 +220,7 @@ def _others() -> dict[str, Any]:
     noisy = Target(lambda x: target.logits(x + 0.01 * torch.randn_like(x)), stochastic=True)
     result["pgd, draws"] = _result(pgd(noisy, images, goal, radius=radius, steps=4, draws=3, restarts=2))
     result["ascend"] = _digest(
-        ascend(target, images, labels, norm="l2", radius=0.5, steps=5, generator=torch.Generator().manual_seed(3))
+        ascend(target, images, goal, Ball("l2", 0.5), steps=5, generator=torch.Generator().manual_seed(3))
     )
     network, drawn = _shipped()
     inside = Goal(integer_oracle(network).logits(drawn).argmax(1))
@@ -301,7 +303,7 @@ def _training() -> dict[str, Any]:
             learning_rate=5e-3,
             seed=1,
             weight_decay=0.1,
-            augment=RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=0.5),
+            batch=[augmented(RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=0.5))],
             progress=False,
         )
         exported = to_graph(module, data.input_shape, name) if name == "mlp" else to_network(module, name)
@@ -314,13 +316,10 @@ def _training() -> dict[str, Any]:
             "logits": _digest(torch.from_numpy(logits)),
         }
     for name in ("digits-table-mlp", "digits-table-cnn", "digits-square-cnn"):
-        result[name] = _state(replace(RECIPES[name], epochs=1).run(data, progress=False))
-    model = robustness.Model("digits", robustness.digits_mlp, 3, 5e-3, radius=0.15, steps=3, batch_size=32)
-    said: list[str] = []
-    with deterministic(5):
-        module = robustness.digits_mlp(data)
-    robustness.train_adversarially(module, data, model, 5, said.append)
-    result["adversarial"] = {"state": _state(module), "said": said}
-    result["digits-mlp"] = _state(robustness.trained("digits-mlp", data, seed=3, report=lambda _: None))
-    result["digits-pgd-mlp"] = _state(robustness.trained("digits-pgd-mlp", data, seed=3, report=lambda _: None))
+        result[name] = _state(make(replace(RECIPES[name], epochs=1), data))
+    hardening = Hardening(Ball("linf", 0.15), steps=3)
+    hardened = replace(RECIPES["digits-pgd-mlp"], epochs=3, batch_size=32, hardening=hardening, seed=5)
+    result["adversarial"] = {"state": _state(make(hardened, data))}
+    for name in ("digits-mlp", "digits-pgd-mlp"):
+        result[name] = _state(make(replace(RECIPES[name], seed=3), data))
     return result

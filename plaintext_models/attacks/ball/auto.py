@@ -9,9 +9,9 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.ball.gradient import Step, climb, wrong_classes
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.core.losses import Loss
-from plaintext_models.attacks.core.norms import Norm
 from plaintext_models.attacks.core.target import Target
 
 MOMENTUM = 0.75  # of a step, the part that is new; the rest repeats the last one

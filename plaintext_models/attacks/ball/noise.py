@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal
-from plaintext_models.attacks.core.norms import Norm, check_norm, random_point
+from plaintext_models.attacks.core.norms import check_norm, random_point
 from plaintext_models.attacks.core.search import Search, check_radius
 from plaintext_models.attacks.core.target import Target
 

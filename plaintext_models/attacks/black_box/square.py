@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import cross_entropy, margin
-from plaintext_models.attacks.core.norms import TINY, Norm, project
+from plaintext_models.attacks.core.norms import TINY, project
 from plaintext_models.attacks.core.search import Search, check_radius, pixels_of
 from plaintext_models.attacks.core.target import Target
 

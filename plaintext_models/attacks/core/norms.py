@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
+from plaintext_models.attacks.core.ball import NORMS, Ball, Measure, Norm
 from plaintext_models.attacks.core.goal import spread
 
-Norm = Literal["l1", "l2", "linf"]
-NORMS: tuple[Norm, ...] = ("l1", "l2", "linf")
 TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
 
 
@@ -20,7 +17,15 @@ def check_norm(norm: str) -> None:
         raise ValueError(f"`norm` must be one of {', '.join(NORMS)}, got {norm!r}")
 
 
-def lengths(perturbations: Tensor, norm: Norm | Literal["l0"]) -> Tensor:
+def within_norm(ball: Ball, norms: tuple[Norm, ...] = NORMS) -> Norm:
+    """The norm of a ball, if it is one of those that an attack can use; else a ValueError that names them."""
+    for norm in norms:
+        if norm == ball.norm:
+            return norm
+    raise ValueError(f"the `norm` of this attack's ball must be one of {', '.join(norms)}, got {ball.norm!r}")
+
+
+def lengths(perturbations: Tensor, norm: Measure) -> Tensor:
     """Length of every perturbation, [batch]; "l0" counts the elements that differ from 0."""
     flat = perturbations.flatten(1)
     if norm == "l0":

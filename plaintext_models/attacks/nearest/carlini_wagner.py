@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import others
-from plaintext_models.attacks.core.norms import TINY, Norm, lengths
+from plaintext_models.attacks.core.norms import TINY, lengths
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.deepfool import LEAST, beyond
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import margin, others
-from plaintext_models.attacks.core.norms import TINY, Norm, lengths, steepest
+from plaintext_models.attacks.core.norms import TINY, lengths, steepest
 from plaintext_models.attacks.core.target import Target
 
 LEAST = 1e-4  # of the range, what a step adds to the distance: a point on the boundary itself must leave it

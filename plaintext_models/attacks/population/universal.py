@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import margin
-from plaintext_models.attacks.core.norms import Norm, check_norm, project, steepest
+from plaintext_models.attacks.core.norms import check_norm, project, steepest
 from plaintext_models.attacks.core.search import check_radius
 from plaintext_models.attacks.core.target import Target
 

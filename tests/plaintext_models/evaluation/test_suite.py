@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
@@ -261,7 +263,7 @@ def test_ascent_goes_on_beyond_the_boundary(nets, examples):
     target, losses = Target(nets[0]), []
     for steps in (1, 20):
         generator = torch.Generator().manual_seed(0)
-        moved = ascend(target, images, labels, norm="linf", radius=0.1, steps=steps, generator=generator)
+        moved = ascend(target, images, Goal(labels), Ball("linf", 0.1), steps=steps, generator=generator)
         assert ((moved - images).abs() <= 0.1 + 1e-6).all()
         losses.append(float(nn.functional.cross_entropy(target.logits(moved), labels).detach()))
     assert losses[1] > losses[0]

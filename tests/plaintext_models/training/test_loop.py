@@ -11,7 +11,7 @@ from plaintext_models.data.augment import RandomAffine
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.cnn import table_cnn
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training.loop import train
+from plaintext_models.training.loop import augmented, train
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_is_deterministic_whatever_the_global_generator_does(digits):
     for seed in (1, 2):
         torch.manual_seed(seed)
         module = fresh()
-        history = train(module, digits, **SETTINGS, augment=RandomAffine(8, 0.08, 0.08, 1))
+        history = train(module, digits, **SETTINGS, batch=[augmented(RandomAffine(8, 0.08, 0.08, 1))])
         results.append((history, module.state_dict()))
     (first, a), (second, b) = results
     assert first == second
@@ -79,7 +79,7 @@ def test_interruption_puts_the_module_back(digits):
         return images
 
     with pytest.raises(KeyboardInterrupt):
-        train(module, digits, **SETTINGS, augment=interrupt)
+        train(module, digits, **SETTINGS, batch=[augmented(interrupt)])
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
@@ -126,3 +126,45 @@ def test_augmentation_by_nothing_changes_nothing():
 def test_augmentation_refuses():
     with pytest.raises(ValueError, match="`zoom` must be finite and not negative"):
         RandomAffine(8, -0.1, 0.08, 1)
+
+
+def test_hooks_see_every_batch_in_turn(digits):
+    seen, told = [], []
+
+    def darker(batch):
+        seen.append((batch.step, batch.steps, len(batch.images)))
+        assert torch.equal(batch.images, batch.clean)
+        return batch.images / 2
+
+    def inverted(batch):
+        assert torch.equal(batch.images, batch.clean / 2)
+        return 1 - batch.images
+
+    def weighted(logits, batch):
+        assert torch.equal(batch.images, 1 - batch.clean / 2)
+        return 0.0 * logits.sum() + 2.0
+
+    history = train(
+        fresh(),
+        digits,
+        **SETTINGS,
+        batch=[darker, inverted],
+        loss=weighted,
+        after_epoch=lambda number, record: told.append((number, record)),
+    )
+    assert [step for step, _, _ in seen] == list(range(44))  # 2 epochs of 1437 // 64
+    assert {(steps, count) for _, steps, count in seen} == {(44, 64)}
+    assert told == list(enumerate(history, 1))
+    assert {record.loss for record in history} == {2.0}
+
+
+def test_the_gradient_limit_changes_what_is_learnt(digits):
+    states = []
+    for limit in (None, 1e9, 1e-3):
+        module = fresh()
+        train(module, digits, **SETTINGS, gradient_limit=limit)
+        states.append(torch.cat([value.flatten() for value in module.state_dict().values()]))
+    assert torch.equal(states[0], states[1])  # a factor of 1 changes no bit
+    assert not torch.equal(states[0], states[2])
+    with pytest.raises(ValueError, match="`gradient_limit` must be positive or None, got 0"):
+        train(fresh(), digits, **SETTINGS, gradient_limit=0)

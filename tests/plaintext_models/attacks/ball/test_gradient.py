@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted, checkpoints
 from plaintext_models.attacks.ball.gradient import bim, fgsm, ilcm, one_step_least_likely, pgd, wrong_classes
+from plaintext_models.attacks.core.ball import NORMS
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.losses import margin
-from plaintext_models.attacks.core.norms import NORMS, project
+from plaintext_models.attacks.core.norms import project
 from plaintext_models.attacks.core.target import Target
 from tests.plaintext_models.attacks.soundness import (
     cases,

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.core.ball import NORMS
 from plaintext_models.attacks.core.goal import Goal
-from plaintext_models.attacks.core.norms import NORMS
 from plaintext_models.attacks.core.target import Target
 from tests.plaintext_models.attacks.soundness import cases, require_counted, require_repeatable, require_sound
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaintext_models.attacks.core.norms import NORMS, check_norm, lengths, project, random_point, steepest
+from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.attacks.core.norms import check_norm, lengths, project, random_point, steepest
 
 norms = st.sampled_from(NORMS)
 DUAL = {"l1": "linf", "l2": "l2", "linf": "l1"}

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plaintext_models.attacks.core.ball import NORMS
 from plaintext_models.attacks.core.goal import Goal
-from plaintext_models.attacks.core.norms import NORMS, lengths
+from plaintext_models.attacks.core.norms import lengths
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.population.universal import fooling_rate, universal
 from tests.plaintext_models.attacks.soundness import cases, require_repeatable, require_sound, success_rate
