@@ -9,7 +9,7 @@ from intnn.training.cpu.tile import tile_rows
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
-from intnn.training.step import Descent, Parameters, Rate, working_weights
+from intnn.training.step import Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
 
@@ -28,20 +28,20 @@ class CompiledStep:
         descent: Momentum and decay.
     """
 
-    def __init__(self, plan: Plan, state: list[Parameters], batch: int, descent: Descent):
+    def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
         self._plan, self._descent = plan, descent
         isa = instruction_set()
         self._lanes = isa.lanes
         self._machine = np.array([isa.lanes, tile_rows(isa)], np.int64)
         self._memory: list[Array] = []
         self._words = np.zeros((len(plan.blocks), at.WORDS), np.int64)
-        self._parameters: list[dict[int, Array]] = []
+        self._variables: list[dict[int, Array]] = []
         self._exponential = exponential()
         scratch = batch * plan.classes
-        for i, (block, parameters) in enumerate(zip(plan.blocks, state, strict=True)):
+        for i, (block, variables) in enumerate(zip(plan.blocks, state, strict=True)):
             following = plan.blocks[i + 1] if i + 1 < len(plan.blocks) else None
             scratch = max(scratch, self._lay_out(i, block, following, batch))
-            self._load(i, block, parameters)
+            self._load(i, block, variables)
         self._scratch = self._array((scratch,), np.int32)
         first = plan.blocks[0]
         self.inputs = self._inputs.reshape(batch, first.height, first.width, first.channels)
@@ -57,17 +57,17 @@ class CompiledStep:
         )  # fmt: skip
         return logits
 
-    def state(self) -> list[Parameters]:
+    def state(self) -> list[Variables]:
         """The variables as they are now, copied."""
         result = []
-        for block, arrays in zip(self._plan.blocks, self._parameters, strict=True):
+        for block, arrays in zip(self._plan.blocks, self._variables, strict=True):
             n, k = block.outputs, block.fan_in
 
             def rows(panels: Array, n: int = n, k: int = k) -> Array:
                 return np.ascontiguousarray(panels.transpose(0, 2, 1).reshape(-1, panels.shape[1])[:n, :k])
 
             result.append(
-                Parameters(
+                Variables(
                     rows(arrays[at.WEIGHTS]),
                     arrays[at.BIAS][:n].copy(),
                     rows(arrays[at.VELOCITY]),
@@ -129,15 +129,15 @@ class CompiledStep:
         sums += sums // 4  # as many bytes of activations
         return max(sums, back_row + max(errors, back_row + padded) if i else 0)
 
-    def _load(self, i: int, block: Block, parameters: Parameters) -> None:
+    def _load(self, i: int, block: Block, variables: Variables) -> None:
         """Variables in panels of lanes: [panel, input, lane]."""
         words, lanes = self._words[i], self._lanes
         depth, padded = int(words[at.DEPTH]), int(words[at.PADDED])
         arrays: dict[int, Array] = {}
-        narrow, _ = working_weights(block, parameters, numpy_)
+        narrow, _ = working_weights(block, variables, numpy_)
         for field, values, kind in (
-            (at.WEIGHTS, parameters.weights, np.int32),
-            (at.VELOCITY, parameters.weight_velocity, np.int32),
+            (at.WEIGHTS, variables.weights, np.int32),
+            (at.VELOCITY, variables.weight_velocity, np.int32),
             (at.BYTES, narrow, np.int8),
         ):
             rows = np.zeros((padded, depth), kind)
@@ -146,13 +146,13 @@ class CompiledStep:
             panels = rows.reshape(padded // lanes, lanes, depth // group, group).transpose(0, 2, 1, 3)
             arrays[field] = self._array((padded // lanes, depth, lanes), kind)
             arrays[field].ravel()[:] = panels.ravel()
-        for field, values in ((at.BIAS, parameters.bias), (at.BIAS_VELOCITY, parameters.bias_velocity)):
+        for field, values in ((at.BIAS, variables.bias), (at.BIAS_VELOCITY, variables.bias_velocity)):
             arrays[field] = self._array((padded,), np.int32)
             arrays[field][: block.outputs] = values
         arrays[at.INIT] = self._array((padded,), np.int32)
         for field, array in arrays.items():
             words[field] = array.ctypes.data
-        self._parameters.append(arrays)
+        self._variables.append(arrays)
         kernels.start_sums(words, self._machine)
 
     def _array(self, shape: tuple[int, ...], kind: type, fill: int = 0) -> Array:
