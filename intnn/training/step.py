@@ -13,12 +13,10 @@ import numpy as np
 
 from intnn.training import generator
 from intnn.training.examples import offset_of
-from intnn.training.plan import ERROR_LIMIT, Block, Plan
+from intnn.training.limits import BIAS_LIMIT, ERROR_LIMIT, VELOCITY_LIMIT
+from intnn.training.plan import Block, Plan
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
 from intnn.values.arrays import Array, IntArray
-
-VELOCITY_LIMIT = 1 << 29
-BIAS_LIMIT = 1 << 30
 
 
 class Rate(NamedTuple):

@@ -3,9 +3,10 @@
 import numpy as np
 
 from intnn.machine.host import instruction_set
-from intnn.training.cpu import step as kernels
 from intnn.training.cpu import words as at
+from intnn.training.cpu.step import step
 from intnn.training.cpu.tile import tile_rows
+from intnn.training.cpu.update import start_sums
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
@@ -13,9 +14,9 @@ from intnn.training.step import Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
 
-CACHED_SUMS = 1 << 15  # int32 sums that are held at once: 128 KiB
+CACHED_SUMS = 1 << 15  # how many int32 sums are held at once: 128 KiB
 PAGE = 4096
-SLACK = 256  # bytes behind every array that whole vectors may touch
+SLACK = 256  # bytes behind every array, which whole vectors may touch
 
 
 class CompiledStep:
@@ -23,8 +24,8 @@ class CompiledStep:
 
     Args:
         plan: The network.
-        state: Where to start; copied.
-        batch: Examples of a step.
+        state: The variables to start from; they are copied.
+        batch: The examples of a step.
         descent: Momentum and decay.
     """
 
@@ -51,7 +52,7 @@ class CompiledStep:
         """Train on the batch in ``inputs``; the arguments and the result are those of `intnn.training.step.step`."""
         logits = np.empty((len(labels), self._plan.classes), np.int64)
         numbers = np.array([*rate, self._descent.momentum_shift, self._descent.decay_shift, EXP_EXPONENT], np.int64)
-        kernels.step(
+        step(
             self._words, self._machine, self._scratch, labels, self._exponential, numbers,
             np.array(rounding, np.uint64), logits,
         )  # fmt: skip
@@ -77,7 +78,7 @@ class CompiledStep:
         return result
 
     def _lay_out(self, i: int, block: Block, following: Block | None, batch: int) -> int:
-        """Allocate and describe a block; returns the int32s of scratch that it needs."""
+        """Allocate and describe a block, and return how many int32s of scratch it needs."""
         words, lanes = self._words[i], self._lanes
         run = block.window[1] * block.channels
         behind = _up(run, 16 if run > 8 else 8) - run  # what `patches` writes behind a run
@@ -130,7 +131,7 @@ class CompiledStep:
         return max(sums, back_row + max(errors, back_row + padded) if i else 0)
 
     def _load(self, i: int, block: Block, variables: Variables) -> None:
-        """Variables in panels of lanes: [panel, input, lane]."""
+        """Copy a block's variables into panels of lanes: [panel, input, lane]."""
         words, lanes = self._words[i], self._lanes
         depth, padded = int(words[at.DEPTH]), int(words[at.PADDED])
         arrays: dict[int, Array] = {}
@@ -153,7 +154,7 @@ class CompiledStep:
         for field, array in arrays.items():
             words[field] = array.ctypes.data
         self._variables.append(arrays)
-        kernels.start_sums(words, self._machine)
+        start_sums(words, self._machine)
 
     def _array(self, shape: tuple[int, ...], kind: type, fill: int = 0) -> Array:
         """Memory that lives as long as this object, on a cache line's edge, with slack behind it.

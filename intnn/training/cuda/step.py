@@ -16,9 +16,10 @@ from numba import cuda
 from intnn.ops.cuda.product import ALIGNED, TENSOR, DeviceArray, Product, Tile
 from intnn.training import generator
 from intnn.training.cuda import kernels
+from intnn.training.limits import BIAS_LIMIT, VELOCITY_LIMIT
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block
-from intnn.training.step import BIAS_LIMIT, VELOCITY_LIMIT, Descent, Rate, Variables, gradient_scales, working_weights
+from intnn.training.step import Descent, Rate, Variables, gradient_scales, working_weights
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, exponential
 
 
