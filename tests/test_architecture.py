@@ -12,7 +12,7 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
-    "intnn": {"numba", "llvmlite", "sklearn"},  # sklearn: only for those who have loaded it already
+    "intnn": {"numba", "llvmlite", "sklearn", "hypothesis"},  # sklearn: only for those who have loaded it already
     "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard"},
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
@@ -53,6 +53,13 @@ def test_imports_point_one_way(package: str) -> None:
 def test_only_the_bridge_touches_seal() -> None:
     touching = {str(p.relative_to(ROOT)) for p in modules("he") if "tenseal" in imports(p)}
     assert touching == SEAL_MODULES
+
+
+def test_only_the_testing_rooms_need_hypothesis() -> None:
+    for package in PACKAGES:
+        for path in modules(package):
+            if "hypothesis" in imports(path):
+                assert path.parent.name == "testing", path
 
 
 def test_nothing_unpickles() -> None:

@@ -16,9 +16,9 @@ from he.engines.rns.threads import Workers, run_on
 from he.engines.seal.engine import SealEngine
 from he.program.algebra import run
 from he.program.recorder import Recorder
+from intnn.testing import int_networks
 from tests.he.conftest import Party
 from tests.he.networks import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
-from tests.strategies import int_networks
 
 ENGINES = {"rns": RnsEngine, "rns, 1 thread": partial(RnsEngine, threads=1), "seal": SealEngine}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intnn import Dense, FormatError, IntDomain, Interval, IntNetwork, Lut, LutActivation, Requantise, ops
 from intnn.layers.intervals import propagate
 from intnn.ops import reference
-from tests.strategies import int_arrays
+from intnn.testing import int_arrays
 
 BYTE = IntDomain(-128, 127)
 BACKENDS = ("reference", "numpy", "numba")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from intnn import ops
 from intnn.ops import BACKENDS, numpy_, reference
-from tests.strategies import int_arrays
+from intnn.testing import int_arrays
 
 SMALL = 1 << 8
 LARGE = 1 << 28  # products reach 2**56: only int64 holds the sums

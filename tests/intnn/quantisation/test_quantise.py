@@ -19,7 +19,7 @@ from intnn import (
     quantise,
 )
 from intnn.quantisation.bounded import Budget, round_layer
-from tests.strategies import float_arrays, float_graphs
+from intnn.testing import float_arrays, float_graphs
 
 configs = st.builds(
     QuantConfig,
