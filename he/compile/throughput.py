@@ -23,7 +23,7 @@ from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
 from intnn import Activation, LutActivation
-from intnn.ops import kernels
+from intnn.ops import backend
 
 ROWS = 16  # outputs of one operation: enough to reuse what was read, few enough for the next layer to take them over
 
@@ -59,7 +59,7 @@ def layers(plan: Sequence[Stage], encode: Encode) -> list[Layer]:
         if i + 1 < len(result):
             values = encode(linear.bias[constant])[None]
             for stage in activations:
-                values = stage.apply(values, kernels("numpy"))
+                values = stage.apply(values, backend("numpy"))
             following = result[i + 1].linear
             result[i + 1] = result[i + 1]._replace(
                 linear=replace(

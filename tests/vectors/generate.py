@@ -27,8 +27,9 @@ from he.parties.client import Client, interface_bytes
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
-from intnn.training.run import Schedule, train
-from intnn.training.step import Descent, Parameters
+from intnn.training.run import train
+from intnn.training.schedule import Schedule
+from intnn.training.step import Descent, Variables
 from plaintext_models import datasets, shipped
 from tests.he.networks import inputs, square_graph, table_network
 
@@ -136,7 +137,7 @@ def trained() -> dict[str, Any]:
     return result
 
 
-def _digest(state: list[Parameters]) -> str:
+def _digest(state: list[Variables]) -> str:
     return array_digest(*(a for p in state for a in (p.weights, p.bias, p.weight_velocity, p.bias_velocity)))
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from he import InputError, ParameterError, compile_approximate, compile_exact, simulate
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
+from intnn.testing import int_inputs, int_networks
 from tests.he.networks import (
     compiled,
     extremes,
@@ -16,7 +17,6 @@ from tests.he.networks import (
     table_network,
     table_networks,
 )
-from tests.strategies import int_inputs, int_networks
 
 batches = st.sampled_from([1, 2, 5])
 
