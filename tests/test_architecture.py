@@ -13,12 +13,17 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
     "intnn": {"numba", "llvmlite", "sklearn", "hypothesis"},  # sklearn: only for those who have loaded it already
-    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard"},
+    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography"},
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }
-#: Modules that may touch SEAL: the bridge, the engine that is SEAL's, and the two parties.
-SEAL_MODULES = {"he/formats/seal_bridge.py", "he/engines/seal/engine.py", "he/parties/client.py"}
+#: Modules that may touch SEAL: the bridge, the engine that is SEAL's, the keys and the two parties.
+SEAL_MODULES = {
+    "he/formats/seal_bridge.py",
+    "he/engines/seal/engine.py",
+    "he/parties/keys.py",
+    "he/parties/client.py",
+}
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
 
