@@ -63,12 +63,13 @@ def test_evaluation_keys_of_a_loaded_key_work_with_ciphertexts_of_the_original(t
     x = inputs(table_network(), 4)
     interface, ids = circuit.interface, level_ids(key.context, key.parameters)
     parts = []
-    for slots in interface.input.pack(interface.check_images(x)):
+    spec = interface.inputs[0]
+    for slots in spec.layout.pack(spec.check(x, key.parameters.scheme)):
         plaintext = sealapi.Plaintext()
         sealapi.BatchEncoder(key.context).encode(slots.tolist(), plaintext)
         parts.append(compact.compact(to_bytes(key.encryptor().encrypt_symmetric(plaintext)), key.parameters, ids))
     evaluation = loaded.evaluation_keys(interface)
-    results = RnsEngine(circuit, evaluation.relinearisation, evaluation.galois, 1).evaluate(parts)
+    results = RnsEngine().prepare(circuit).bind(evaluation.relinearisation, evaluation.galois, 1).evaluate(parts)
     decrypted = []
     for result in results:
         data = compact.restored(result, key.parameters, ids)
