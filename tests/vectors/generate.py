@@ -24,6 +24,7 @@ from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
 from he.parties import keys
 from he.parties.client import Client, interface_bytes
+from he.testing import inputs, square_graph, table_network
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
@@ -32,7 +33,6 @@ from intnn.training.schedule import Schedule
 from intnn.training.step import Descent, Variables
 from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
-from tests.he.networks import inputs, square_graph, table_network
 from tests.vectors.models import models
 
 FOLDER = Path(__file__).parent
