@@ -19,16 +19,17 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from bench.cases import table
-from he import Circuit, compile_approximate, compile_exact
+from he import Circuit, compile_approximate, compile_exact, prepare
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
-from he.parties import protocol
-from he.parties.protocol import Client, Server, interface_bytes
+from he.parties import client as client_module
+from he.parties.client import Client, interface_bytes
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
-from intnn.training.run import Schedule, train
-from intnn.training.step import Descent, Parameters
+from intnn.training.run import train
+from intnn.training.schedule import Schedule
+from intnn.training.step import Descent, Variables
 from plaintext_models import datasets, shipped
 from tests.he.networks import inputs, square_graph, table_network
 
@@ -81,10 +82,10 @@ def travelling() -> dict[str, Any]:
     result = {}
     for name, circuit in circuits().items():
         network = table_network() if circuit.parameters.scheme == "bfv" else square_graph()
-        with patch.object(protocol, "create_context", seeded_context):
+        with patch.object(client_module, "create_context", seeded_context):
             client = Client(interface_bytes(circuit.interface), security="insecure")
         request = client.encrypt(inputs(network, 4, seed=3))
-        answer = Server(circuit, client.evaluation_keys).evaluate(request)
+        answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {
             "evaluation_keys": [sha256([p]) for p in open_message(Kind.EVALUATION_KEYS, client.evaluation_keys)[1]],
@@ -136,7 +137,7 @@ def trained() -> dict[str, Any]:
     return result
 
 
-def _digest(state: list[Parameters]) -> str:
+def _digest(state: list[Variables]) -> str:
     return array_digest(*(a for p in state for a in (p.weights, p.bias, p.weight_velocity, p.bias_velocity)))
 
 

@@ -20,7 +20,7 @@ from tests.he.networks import inputs, square_graph, table_network
 SERVER = """
 import sys
 from pathlib import Path
-from he import Server, compile_exact, interface_bytes
+from he import prepare, compile_exact, interface_bytes
 from intnn import IntNetwork
 
 def receive():
@@ -32,9 +32,9 @@ def send(data):
 
 circuit = compile_exact(IntNetwork.load(sys.argv[1]), images=4, security="insecure")
 send(interface_bytes(circuit.interface))
-server = Server(circuit, receive())
+session = prepare(circuit).session(receive())
 for _ in range(2):
-    send(server.evaluate(receive()))
+    send(session.evaluate(receive()))
 """
 
 
@@ -186,7 +186,7 @@ def test_a_server_holds_nothing_that_could_hold_a_secret_key(party) -> None:
         return [thing for thing in reachable(root, {}).values() if isinstance(thing, SECRET_TYPES)]
 
     assert secrets(party.client)  # so the search does find them where they are
-    assert secrets(party.server) == []
+    assert secrets(party.session) == []
 
 
 def test_a_client_cannot_be_sent_to_another_process(exact) -> None:
