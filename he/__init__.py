@@ -21,10 +21,12 @@ from he.circuit.simulate import simulate
 from he.circuit.store import load as load_circuit
 from he.circuit.store import save as save_circuit
 from he.compile.compile import compile_approximate, compile_exact
+from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError
 from he.parties.client import Client, DecryptionError, interface_bytes
 from he.parties.connect import connect, run_encrypted
+from he.parties.keys import EvaluationKeys, SecretKey
 from he.parties.prepared import PreparedCircuit, prepare
 from he.parties.session import Session
 from he.ring.params import ParameterError, Parameters
@@ -33,12 +35,15 @@ __all__ = [
     "Circuit",
     "Client",
     "DecryptionError",
+    "EvaluationKeys",
     "InputError",
     "Interface",
+    "KeyFileError",
     "MessageError",
     "ParameterError",
     "Parameters",
     "PreparedCircuit",
+    "SecretKey",
     "Session",
     "StoredError",
     "compile_approximate",

@@ -17,8 +17,13 @@ MAY_IMPORT = {
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }
-#: Modules that may touch SEAL: the bridge, the engine that is SEAL's, the keys and the client.
-SEAL_MODULES = {"he/formats/seal_bridge.py", "he/engines/seal/engine.py", "he/parties/client.py", "he/parties/keys.py"}
+#: Modules that may touch SEAL: the bridge, the engine that is SEAL's, the keys and the two parties.
+SEAL_MODULES = {
+    "he/formats/seal_bridge.py",
+    "he/engines/seal/engine.py",
+    "he/parties/keys.py",
+    "he/parties/client.py",
+}
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
 

@@ -237,7 +237,7 @@ def _network(
         float((found[:distinct].argmax(axis=1) == labels[:distinct]).mean()),
         distinct,
         mismatches,
-        len(client.evaluation_keys),
+        len(client.evaluation_keys.to_bytes()),
         len(request),
         peak_rss_bytes(),
     )

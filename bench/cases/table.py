@@ -191,7 +191,7 @@ class _Pair:
         """The session, and the bytes of its evaluation keys."""
         prepare_s, prepared = timed(lambda: prepare(circuit))
         keygen_s, client = timed(lambda: Client(interface_bytes(circuit.interface)))
-        keys = client.evaluation_keys
+        keys = client.evaluation_keys.to_bytes()
         return _Pair(circuit, client, prepared.session(keys), keygen_s, prepare_s), len(keys)
 
     def ask(self, images: np.ndarray) -> _Answer:

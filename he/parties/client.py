@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any
 
@@ -14,7 +13,8 @@ from he.circuit.interface import Interface
 from he.circuit.packing import PackingError
 from he.formats import compact
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
-from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
+from he.parties.keys import EvaluationKeys, SecretKey
 from he.ring.params import ParameterError, Security
 from he.ring.slots import imaginary_units
 
@@ -28,14 +28,17 @@ class Client:
 
     Args:
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
+        secret_key: a key for the interface's parameters, such as one that was stored; by default a new one is made.
         security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
 
     Raises:
         MessageError: if the bytes are no interface.
-        ParameterError: if the interface's parameters are less secure, or SEAL refuses them.
+        ParameterError: if the interface's parameters are less secure, SEAL refuses them, or the key is for others.
     """
 
-    def __init__(self, interface: Interface | bytes, *, security: Security = "128") -> None:
+    def __init__(
+        self, interface: Interface | bytes, secret_key: SecretKey | None = None, *, security: Security = "128"
+    ) -> None:
         self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._parameters = self.interface.parameters
         if security != "insecure" and self._parameters.security != "128":
@@ -44,23 +47,25 @@ class Client:
                 "this is a test"
             )
         self._exact = self._parameters.scheme.exact
-        self._context = create_context(self._parameters)
+        self._secret_key = secret_key or SecretKey.generate(self._parameters)
+        self._keys = self._secret_key.evaluation_keys(self.interface)
+        self._context = self._secret_key.context
         self._ids = level_ids(self._context, self._parameters)
-        self._keygen = sealapi.KeyGenerator(self._context)
-        secret = self._keygen.secret_key()
-        self._encryptor = sealapi.Encryptor(self._context, secret)
-        self._decryptor = sealapi.Decryptor(self._context, secret)
+        self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()
         self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
-        self._keys = self._evaluation_keys()
-        self._key_id = hashlib.sha256(self._keys).hexdigest()
 
     def __reduce__(self) -> Any:
         raise TypeError("a Client holds a secret key and cannot be pickled or copied")
 
     @property
-    def evaluation_keys(self) -> bytes:
-        """What the server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
+    def evaluation_keys(self) -> EvaluationKeys:
+        """What a server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
         return self._keys
+
+    @property
+    def secret_key(self) -> SecretKey:
+        """The key itself, to be stored under a password (`SecretKey.save`) and used again."""
+        return self._secret_key
 
     def prepare(self, images: ArrayLike) -> np.ndarray:
         """Floats as `encrypt` takes them: for BFV multiplied by the input's scale, rounded and saturated.
@@ -94,7 +99,7 @@ class Client:
         (spec,) = self.interface.client_inputs
         batch = spec.check(images, self._parameters.scheme)
         parts = [self._compact(self._encrypted(slots)) for slots in spec.layout.pack(batch)]
-        fields = {"circuit": self.interface.digest, "key": self._key_id, "images": len(batch)}
+        fields = {"circuit": self.interface.digest, "key": self._keys.id, "images": len(batch)}
         return seal_message(Kind.REQUEST, fields, parts)
 
     def decrypt(self, response: bytes) -> np.ndarray:
@@ -130,7 +135,7 @@ class Client:
         """The ciphertexts of an answer to this client, and the number of images that they are for."""
         fields, parts = open_message(Kind.RESPONSE, response)
         require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
-        require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
+        require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
         images = fields.get("images")
         expected = self.interface.output.ciphertexts
         if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
@@ -150,12 +155,6 @@ class Client:
         ):
             raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
         return ciphertext
-
-    def _evaluation_keys(self) -> bytes:
-        elements = self.interface.galois_elements
-        relin = to_bytes(self._keygen.create_relin_keys()) if self.interface.multiplies else b""
-        galois = to_bytes(self._keygen.create_galois_keys(elements)) if elements else b""
-        return seal_message(Kind.EVALUATION_KEYS, {"circuit": self.interface.digest}, [relin, galois])
 
     def _encrypted(self, slots: np.ndarray) -> Any:
         plaintext = sealapi.Plaintext()

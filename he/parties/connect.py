@@ -26,7 +26,7 @@ def connect(
     prepared = circuit if isinstance(circuit, PreparedCircuit) else prepare(circuit, engine, threads)
     interface = prepared.circuit.interface
     client = Client(interface_bytes(interface), security=interface.parameters.security)
-    return client, prepared.session(client.evaluation_keys, threads)
+    return client, prepared.session(client.evaluation_keys.to_bytes(), threads)
 
 
 def run_encrypted(circuit: Circuit | PreparedCircuit, images: np.ndarray) -> np.ndarray:

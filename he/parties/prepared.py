@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,9 +12,10 @@ from he.engines.engine import Engine, Prepared
 from he.engines.rns.engine import RnsEngine
 from he.engines.seal.engine import SealEngine
 from he.formats import stored
-from he.formats.messages import Kind, MessageError, open_message, require_match
+from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
+from he.parties.keys import EvaluationKeys
 from he.parties.session import Session
 
 KIND = "prepared circuit"
@@ -36,26 +36,24 @@ class PreparedCircuit:
         self._prepared = prepared
         self.circuit, self.engine = prepared.circuit, prepared.name
 
-    def session(self, evaluation_keys: bytes, threads: int | None = None) -> Session:
+    def session(self, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> Session:
         """Bind one client's keys.
 
         Args:
-            evaluation_keys: the bytes of `Client.evaluation_keys`.
+            evaluation_keys: those of `Client.evaluation_keys`, or their bytes.
             threads: that one evaluation uses; by default all that this process may use.
 
         Raises:
             MessageError: if the keys are damaged, foreign, or made for another circuit.
             ValueError: if there is no thread.
         """
-        fields, parts = open_message(Kind.EVALUATION_KEYS, evaluation_keys)
-        require_match(fields, "circuit", self.circuit.interface.digest, "circuit or parameter set")
-        if len(parts) != 2:
-            raise MessageError(f"evaluation keys must have two parts, got {len(parts)}")
+        keys = EvaluationKeys.from_bytes(evaluation_keys) if isinstance(evaluation_keys, bytes) else evaluation_keys
+        keys.require(self.circuit.interface)
         try:
-            evaluator = self._prepared.bind(parts[0] or None, parts[1] or None, threads)
+            evaluator = self._prepared.bind(keys.relinearisation or None, keys.galois or None, threads)
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
-        return Session(self.circuit.interface, hashlib.sha256(evaluation_keys).hexdigest(), evaluator)
+        return Session(self.circuit.interface, keys.id, evaluator)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.

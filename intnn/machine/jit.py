@@ -18,11 +18,11 @@ from numba import types
 from numba.core import config, event
 from numba.core.compiler_lock import global_compiler_lock
 
-STATEMENT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
-NAME = re.compile(r"(?<!\bas )(?<![\w.])(?!as\b)[\w.*]+")  # every word but "as" and what follows it
-
 _wanted: list[Callable[[], None]] = []  # what modules have asked for and nobody has needed yet
 _NOTES = {"he": "; `python -m he warm` does it beforehand"}
+
+STATEMENT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
+NAME = re.compile(r"(?<!\bas )(?<![\w.])(?!as\b)[\w.*]+")  # every word but "as" and what follows it
 
 
 def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
@@ -56,7 +56,7 @@ def before_any_kernel(ready: Callable[[], None]) -> None:
 
 
 def renewed(function: Any, path: Path) -> None:
-    """Let Numba's cache of a function from this file look at all files that the file depends on."""
+    """Let Numba's cache of a function from this file look at all files on which it depends."""
     index = function._cache._cache_file  # not public, and pinned; there is a test that it still works
     index._source_stamp = index._source_stamp, digest(path)
 

@@ -22,7 +22,7 @@ from bench.cases import table
 from he import Circuit, compile_approximate, compile_exact, prepare
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
-from he.parties import client as client_module
+from he.parties import keys
 from he.parties.client import Client, interface_bytes
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
@@ -82,13 +82,14 @@ def travelling() -> dict[str, Any]:
     result = {}
     for name, circuit in circuits().items():
         network = table_network() if circuit.parameters.scheme == "bfv" else square_graph()
-        with patch.object(client_module, "create_context", seeded_context):
+        with patch.object(keys, "create_context", seeded_context):
             client = Client(interface_bytes(circuit.interface), security="insecure")
+        sent = client.evaluation_keys
         request = client.encrypt(inputs(network, 4, seed=3))
         answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {
-            "evaluation_keys": [sha256([p]) for p in open_message(Kind.EVALUATION_KEYS, client.evaluation_keys)[1]],
+            "evaluation_keys": [sha256([k]) for k in (sent.relinearisation, sent.galois)],
             "request": [sha256([p]) for p in open_message(Kind.REQUEST, request)[1]],
             "answer": [sha256([p]) for p in open_message(Kind.RESPONSE, answer)[1]],
             "logits": logits.tolist() if circuit.parameters.scheme == "bfv" else np.round(logits, 3).tolist(),

@@ -102,7 +102,7 @@ def test_the_smallest_ring_that_fits_is_chosen_and_the_reasons_are_given():
     circuit = compile_exact(table_network(points=57))
     text = circuit.explain()
     assert "table of 57 points: " in text
-    assert f"N = {circuit.parameters.poly_modulus_degree}" in text
+    assert f"N={circuit.parameters.poly_modulus_degree}" in text
     assert "not N=4096 refused: the noise needs" in text
     assert "at most 109 keep 128-bit security" in text
     assert f"at least {circuit.output_bound:.1f} bits of budget are left" in text

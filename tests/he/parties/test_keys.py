@@ -10,13 +10,15 @@ import tenseal.sealapi as sealapi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import MessageError, ParameterError, Parameters, compile_approximate, compile_exact, prepare
+from he import MessageError, ParameterError, Parameters, compile_approximate, compile_exact
+from he.engines.rns.engine import RnsEngine
 from he.formats import compact
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 from he.formats.messages import Kind, open_message, seal_message
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.ring.slots import imaginary_units  # noqa: F401
 from tests.he.networks import inputs, square_graph, table_network
 
 CHEAP = Cost(14)
@@ -61,15 +63,13 @@ def test_evaluation_keys_of_a_loaded_key_work_with_ciphertexts_of_the_original(t
     x = inputs(table_network(), 4)
     interface, ids = circuit.interface, level_ids(key.context, key.parameters)
     parts = []
-    (spec,) = interface.client_inputs
+    spec = interface.inputs[0]
     for slots in spec.layout.pack(spec.check(x, key.parameters.scheme)):
         plaintext = sealapi.Plaintext()
         sealapi.BatchEncoder(key.context).encode(slots.tolist(), plaintext)
         parts.append(compact.compact(to_bytes(key.encryptor().encrypt_symmetric(plaintext)), key.parameters, ids))
     evaluation = loaded.evaluation_keys(interface)
-    fields = {"circuit": interface.digest, "key": evaluation.id, "images": 4}
-    response = prepare(circuit).session(evaluation.to_bytes()).evaluate(seal_message(Kind.REQUEST, fields, parts))
-    results = open_message(Kind.RESPONSE, response)[1]
+    results = RnsEngine().prepare(circuit).bind(evaluation.relinearisation, evaluation.galois, 1).evaluate(parts)
     decrypted = []
     for result in results:
         data = compact.restored(result, key.parameters, ids)

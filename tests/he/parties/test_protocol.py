@@ -125,7 +125,7 @@ def test_messages_cut_or_altered_anywhere_are_refused(exchange, data):
             [
                 (asked, party.session.evaluate),
                 (answer, party.client.decrypt),
-                (party.client.evaluation_keys, lambda keys: prepare(party.circuit).session(keys)),
+                (party.client.evaluation_keys.to_bytes(), lambda keys: prepare(party.circuit).session(keys)),
                 (interface_bytes(party.circuit.interface), Client),
             ]
         )
@@ -141,7 +141,7 @@ def test_messages_cut_or_altered_anywhere_are_refused(exchange, data):
 
 def test_messages_of_another_kind_are_refused(exchange):
     party, asked, answer = exchange
-    keys, interface = party.client.evaluation_keys, interface_bytes(party.circuit.interface)
+    keys, interface = party.client.evaluation_keys.to_bytes(), interface_bytes(party.circuit.interface)
     for receive, own, name in (
         (party.session.evaluate, asked, "request"),
         (party.client.decrypt, answer, "response"),
@@ -236,7 +236,7 @@ def forgeries(party, kind, message):
         original[:16],  # header only
         original[:8],
         bytes(len(original)),
-        part_of(Kind.EVALUATION_KEYS, party.client.evaluation_keys, 1),  # a key
+        part_of(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes(), 1),  # a key
         to_bytes(fresh_ciphertext(party, foreign_parameters(party))),  # other parameters
         ciphertext_bytes(**{**fields, "parms_id": [1, 2, 3, 4]}),  # an unknown parameter set
         ciphertext_bytes(**{**fields, "N": 2 * fields["N"]}),  # a longer ring
@@ -339,13 +339,13 @@ def test_an_answer_to_a_request_under_another_key_is_never_decrypted(exchange, s
 @pytest.mark.parametrize("part", [0, 1])
 def test_an_answer_by_another_clients_evaluation_keys_is_never_decrypted(exchange, strangers, part):
     party, asked, _ = exchange
-    foreign = part_of(Kind.EVALUATION_KEYS, stranger(strangers, party).client.evaluation_keys, part)
-    keys = with_part(Kind.EVALUATION_KEYS, party.client.evaluation_keys, foreign, part)
+    foreign = part_of(Kind.EVALUATION_KEYS, stranger(strangers, party).client.evaluation_keys.to_bytes(), part)
+    keys = with_part(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes(), foreign, part)
     session = prepare(party.circuit).session(keys)
     with pytest.raises(MessageError, match="another key than the evaluation keys"):
         session.evaluate(asked)
     forged = with_fields(Kind.REQUEST, asked, key=session._key_id)
-    answer = with_fields(Kind.RESPONSE, session.evaluate(forged), key=party.client._key_id)
+    answer = with_fields(Kind.RESPONSE, session.evaluate(forged), key=party.client.evaluation_keys.id)
     with pytest.raises(DecryptionError):
         party.client.decrypt(answer)
 
@@ -365,7 +365,7 @@ def test_a_full_ring_of_logits_is_checked_too():
         circuit = compile_it(network, images=None, security="insecure")
         party, other = Party(circuit), Party(circuit)
         theirs = other.session.evaluate(other.client.encrypt(inputs(network, circuit.interface.images)))
-        forged = with_fields(Kind.RESPONSE, theirs, key=party.client._key_id)
+        forged = with_fields(Kind.RESPONSE, theirs, key=party.client.evaluation_keys.id)
         with pytest.raises(DecryptionError):
             party.client.decrypt(forged)
 
@@ -440,7 +440,7 @@ def test_residues_altered_at_random_give_an_error_or_the_right_answer(exchange, 
 @pytest.mark.parametrize("part", [0, 1])
 def test_unusable_evaluation_keys_are_refused(exchange, part):
     party, _, _ = exchange
-    keys = party.client.evaluation_keys
+    keys = party.client.evaluation_keys.to_bytes()
     original = part_of(Kind.EVALUATION_KEYS, keys, part)
     other = create_context(foreign_parameters(party))
     generator = sealapi.KeyGenerator(other)
@@ -461,7 +461,7 @@ def test_unusable_evaluation_keys_are_refused(exchange, part):
 
 def test_keys_in_each_others_place_are_refused(exchange):
     party, _, _ = exchange
-    fields, (relin, galois) = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys)
+    fields, (relin, galois) = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes())
     with pytest.raises(MessageError, match="the evaluation keys are unusable"):
         prepare(party.circuit).session(seal_message(Kind.EVALUATION_KEYS, fields, [galois, relin]))
 
@@ -471,19 +471,21 @@ def test_a_missing_rotation_key_is_counted(exchange):
     generator = sealapi.KeyGenerator(create_context(party.circuit.parameters))
     fewer = to_bytes(generator.create_galois_keys(party.circuit.interface.galois_elements[:-1]))
     with pytest.raises(MessageError, match="a key for every rotation of the circuit; 1 are missing"):
-        prepare(party.circuit).session(with_part(Kind.EVALUATION_KEYS, party.client.evaluation_keys, fewer, 1))
+        prepare(party.circuit).session(
+            with_part(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes(), fewer, 1)
+        )
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_evaluation_keys_have_two_parts(exchange, count):
     party, _, _ = exchange
-    fields, parts = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys)
+    fields, parts = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes())
     with pytest.raises(MessageError, match=f"evaluation keys must have two parts, got {count}"):
         prepare(party.circuit).session(seal_message(Kind.EVALUATION_KEYS, fields, (parts * 2)[:count]))
 
 
 def test_the_engine_says_which_key_is_missing(exact):
-    galois = part_of(Kind.EVALUATION_KEYS, exact.client.evaluation_keys, 1)
+    galois = part_of(Kind.EVALUATION_KEYS, exact.client.evaluation_keys.to_bytes(), 1)
     with pytest.raises(ValueError, match="`relinearisation_key` must be given: the circuit multiplies"):
         SealEngine().prepare(exact.circuit).bind(None, galois)
 
