@@ -23,8 +23,8 @@ from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, Parameters
 from he.ring.scheme import Scheme
 from intnn import IntNetwork
-from plaintext_models import shipped
-from plaintext_models.datasets import Dataset
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.zoo import shipped
 
 RINGS = {8192: (50, 40, 40, 50), 16384: (50, 45, 45, 45, 45, 45, 50)}
 SCALE_BITS = 40

@@ -13,8 +13,8 @@ from bench.timing import median_seconds, peak_rss_bytes, seal_rotate_ms, timed
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.compile.search import PackingName
 from intnn import Graph, IntNetwork
-from plaintext_models import shipped
-from plaintext_models.datasets import Dataset
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.zoo import shipped
 
 #: The shipped networks of each path, as suffixes to the name of the data set.
 NETWORKS = {"exact": ("table-mlp", "table-cnn"), "ckks": ("square-cnn",)}
