@@ -22,33 +22,33 @@ Tabulator = Callable[[IntDomain, float, float, IntDomain], Lut]
 
 def relu(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
     """The table of max(x, 0)."""
-    return tabulate(lambda x: max(x, Fraction(0)), domain, scale_in, scale_out, codomain, "relu")
+    return table(lambda x: max(x, Fraction(0)), domain, scale_in, scale_out, codomain, "relu")
 
 
 def square(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
     """The table of x**2."""
-    return tabulate(lambda x: x * x, domain, scale_in, scale_out, codomain, "square")
+    return table(lambda x: x * x, domain, scale_in, scale_out, codomain, "square")
 
 
 def sign(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
     """The table of the sign, which is -1, 0 or 1."""
-    return tabulate(lambda x: Fraction((x > 0) - (x < 0)), domain, scale_in, scale_out, codomain, "sign")
+    return table(lambda x: Fraction((x > 0) - (x < 0)), domain, scale_in, scale_out, codomain, "sign")
 
 
 def requantise(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
     """The table of the identity, which brings integers from one scale to another."""
-    return tabulate(lambda x: x, domain, scale_in, scale_out, codomain, "requantise")
+    return table(lambda x: x, domain, scale_in, scale_out, codomain, "requantise")
 
 
 def tanh(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
     """The table of the hyperbolic tangent."""
-    return tabulate(lambda x: Fraction(math.tanh(x)), domain, scale_in, scale_out, codomain, "tanh")
+    return table(lambda x: Fraction(math.tanh(x)), domain, scale_in, scale_out, codomain, "tanh")
 
 
 def sigmoid(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
     """The table of 1 / (1 + exp(-x))."""
     # tanh takes the place of an exponential that could overflow.
-    return tabulate(
+    return table(
         lambda x: (1 + Fraction(math.tanh(x / 2))) / 2, domain, scale_in, scale_out, codomain, "sigmoid"
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def polynomial(coefficients: tuple[float, ...]) -> Tabulator:
             total = total * x + coefficient
         return total
 
-    return lambda domain, scale_in, scale_out, codomain: tabulate(
+    return lambda domain, scale_in, scale_out, codomain: table(
         value, domain, scale_in, scale_out, codomain, "polynomial"
     )
 
@@ -75,7 +75,7 @@ def of(activation: Activation) -> Tabulator:
     return {"relu": relu, "square": square, "tanh": tanh, "sigmoid": sigmoid}[activation.name]
 
 
-def tabulate(
+def table(
     f: Callable[[Fraction], Fraction],
     domain: IntDomain,
     scale_in: float,
@@ -83,7 +83,7 @@ def tabulate(
     codomain: IntDomain,
     name: str = "",
 ) -> Lut:
-    """Tabulate any real function between two scales.
+    """The table of any real function between two scales.
 
     Args:
         f: The function; it is called with the exact fraction q / ``scale_in`` and returns a fraction.
