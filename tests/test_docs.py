@@ -44,5 +44,7 @@ def test_every_command_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     for document in DOCUMENTS:
         text = (ROOT / document).read_text(encoding="utf-8")
-        named = set(re.findall(r"`make ([a-z-]+)", text)) | set(re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE))
+        named = set(re.findall(r"`make ([a-z-]+)", text)) | set(
+            re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE)
+        )
         assert named <= targets, f"{document}: {named - targets}"
