@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.timing import timed
 from intnn import Convolution, Hidden, IntClassifier, IntDomain
-from intnn.training.run import Epoch
+from intnn.training.schedule import Epoch
 from plaintext_models.data.datasets import Dataset
 
 

@@ -101,7 +101,7 @@ def measure(
     goal, referee = Goal(labels), integer_oracle(network)
     own = Target(trained(replace(RECIPES[OWN[dataset.name]], seed=seed), dataset, report=report))
     report(f"{name}: making keys")
-    service, asked = encrypted_oracle(compile_exact(network, images=images), scale=network.input_scale)
+    service, asked = encrypted_oracle(compile_exact(network, images=images))
     for radius in radii:
         climb = partial(pgd, ball=Ball("linf", radius), seed=seed)
         onward = partial(climb, leave=False)  # past the boundary of the attacker's own network

@@ -1,25 +1,27 @@
-"""The state of a training run on disk, bound to what it is a run of."""
+"""The state of a training run on disk, bound to the network, the schedule and the data of the run."""
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from intnn.storage.document import Document, FormatError, read, write
 from intnn.training.examples import Examples
 from intnn.training.plan import Plan
-from intnn.training.step import Parameters, initialise
-
-if TYPE_CHECKING:
-    from intnn.training.run import Schedule
+from intnn.training.schedule import Schedule
+from intnn.training.step import Variables, initialise
 
 KIND = "Checkpoint"
 FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
 
 
-def identity(plan: Plan, examples: Examples, schedule: "Schedule") -> dict[str, str]:
-    """Digests of the network, the schedule and the data: a run goes on only where all are the same."""
+def identity(plan: Plan, examples: Examples, schedule: Schedule) -> dict[str, str]:
+    """The digests of the network, the schedule and the data: a run goes on only where all are the same.
+
+    They hash what `repr` says of plans and schedules, so that the names of these classes and fields are part of the
+    format.
+    """
     data = hashlib.sha256(repr((examples.inputs.shape, examples.labels.shape)).encode())
     data.update(examples.inputs.tobytes())
     data.update(examples.labels.astype("<i8").tobytes())
@@ -30,7 +32,7 @@ def identity(plan: Plan, examples: Examples, schedule: "Schedule") -> dict[str, 
     }
 
 
-def save(path: str | os.PathLike[str], state: list[Parameters], epochs: int, identity: dict[str, str]) -> None:
+def save(path: str | os.PathLike[str], state: list[Variables], epochs: int, identity: dict[str, str]) -> None:
     """Write the state after so many epochs, whole or not at all.
 
     Raises:
@@ -43,11 +45,11 @@ def save(path: str | os.PathLike[str], state: list[Parameters], epochs: int, ide
     write(Document(KIND, {"identity": identity, "epochs": epochs}, arrays), path)
 
 
-def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> tuple[list[Parameters], int]:
+def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> tuple[list[Variables], int]:
     """Read a state and the number of epochs behind it.
 
     Raises:
-        FormatError: The file is corrupt, or the checkpoint of another run; the message says which part differs.
+        FormatError: The file is corrupt, or it belongs to another run; the message says which part differs.
     """
     document = read(path, KIND)
     saved: Any = document.content.get("identity")
@@ -65,6 +67,6 @@ def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> 
 
 
 def _tables(plan: Plan) -> bytes:
-    """What `repr` of a plan does not show of its tables."""
+    """The content of a plan's tables, which `repr` does not show."""
     tables = [block.activation for block in plan.blocks if block.activation is not None]
     return b"".join(lut.table.tobytes() for t in tables for lut in (t.values, t.slopes))

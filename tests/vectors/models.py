@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from he.testing import square_graph
 from intnn import IntNetwork
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
@@ -51,7 +52,6 @@ from plaintext_models.zoo import shipped
 from plaintext_models.zoo.make import make
 from plaintext_models.zoo.recipe import Hardening
 from plaintext_models.zoo.registry import RECIPES
-from tests.he.networks import square_graph
 
 EFFORT = Effort(6, 10, 2, 12, 2, 40, 10, 3)
 SHAPE, CLASSES, IMAGES = (1, 6, 6), 5, 12

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from intnn import Activation, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation, SumPool2d
 from intnn.layers.nodes import Conv2d, Requantise
+from intnn.testing import float_graphs, int_networks
 from plaintext_models.attacks.ball.noise import random_noise
 from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.core.ball import Ball
@@ -16,7 +17,6 @@ from plaintext_models.attacks.core.losses import cross_entropy, margin
 from plaintext_models.bridge.export import to_graph
 from plaintext_models.bridge.twin import float_twin, integer_oracle, integer_target, straight_through
 from plaintext_models.zoo import shipped
-from tests.strategies import float_graphs, int_networks
 
 TABLES = ("digits-table-mlp", "digits-table-cnn")
 RADIUS = 0.2

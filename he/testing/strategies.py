@@ -1,14 +1,22 @@
-"""Fixed small networks, and strategies for random ones."""
+"""Networks that can be encrypted within a test: a few fixed ones, and hypothesis strategies for random ones."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from hypothesis import reject
-from hypothesis import strategies as st
 
-from he import Circuit, ParameterError, compile_approximate, compile_exact
+try:
+    from hypothesis import reject
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise ImportError("he.testing needs hypothesis: install the extra `testing` of this package") from error
+
+
+from he.circuit.circuit import Circuit
+from he.compile.compile import compile_approximate, compile_exact
+from he.ring.params import MAX_MODULUS_BITS_128, PLAIN_MODULUS, ParameterError, Parameters, Security
+from he.ring.scheme import Scheme
 from intnn import (
     Activation,
     Conv2d,
@@ -64,12 +72,21 @@ def extremes(network: IntNetwork, batch: int, seed: int = 0) -> np.ndarray:
 
 
 def compiled(network: IntNetwork | Graph, **options: Any) -> Circuit:
-    """The circuit; a test whose random network has a stage that ignores its input is not run."""
+    """A random network's circuit; the example is rejected if the compiler refuses it because it ignores its input.
+
+    Args:
+        network: of a strategy.
+        options: of `compile_exact` or `compile_approximate`.
+
+    Raises:
+        ParameterError: if the compiler refuses the network for another reason.
+    """
     try:
-        make = compile_exact if isinstance(network, IntNetwork) else compile_approximate
-        return make(network, **options)
+        if isinstance(network, IntNetwork):
+            return compile_exact(network, **options)
+        return compile_approximate(network, **options)
     except ParameterError as error:
-        if "same output for every input" in str(error):
+        if "for every input" in str(error):
             reject()
         raise
 
@@ -163,3 +180,32 @@ def polynomial_graphs(draw: Any, max_degree: int = 4, max_activations: int = 2) 
             coefficients = tuple(rng.normal(size=degree + 1) / 2)
             append(draw(st.sampled_from([Activation("square"), Activation("polynomial", coefficients)])))
     return Graph(first, tuple(nodes))
+
+
+@st.composite
+def parameter_sets(draw: Any, max_primes: int = 4) -> Parameters:
+    """Parameter sets of either scheme on small rings, marked as insecure where they are.
+
+    Args:
+        draw: hypothesis's own.
+        max_primes: of the data; the special prime comes on top.
+    """
+    N = draw(st.sampled_from([1024, 2048, 4096]))
+    sizes = draw(st.lists(st.integers(30, 50), min_size=1, max_size=max_primes))
+    chain = (*sizes, max(sizes))
+    security: Security = "128" if sum(chain) <= MAX_MODULUS_BITS_128[N] else "insecure"
+    if draw(st.booleans()):
+        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security=security)
+    return Parameters(Scheme.CKKS, N, chain, scale_bits=draw(st.integers(20, 30)), security=security)
+
+
+@st.composite
+def damaged(draw: Any, data: bytes) -> bytes:
+    """The bytes with something wrong: cut off at the end, with a bit changed, or with a piece repeated."""
+    at = draw(st.integers(0, len(data) - 1))
+    match draw(st.sampled_from(["truncated", "flipped", "repeated"])):
+        case "truncated":
+            return data[:at]
+        case "flipped":
+            return data[:at] + bytes([data[at] ^ 1 << draw(st.integers(0, 7))]) + data[at + 1 :]
+    return data[:at] + data[at : at + draw(st.integers(1, 64))] + data[at:]
