@@ -16,7 +16,8 @@ from bench.cases import he as he_case
 from bench.console import reported
 from bench.report import print_table, write_plot
 from bench.rows import anchors, prepare_output, write_json
-from plaintext_models import datasets, shipped
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)
 

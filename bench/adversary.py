@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from bench.console import reported
 from bench.rows import prepare_output, write_json
-from plaintext_models import datasets
+from plaintext_models import zoo
+from plaintext_models.data import datasets
 
 
 class AttackedName(StrEnum):
@@ -21,7 +23,7 @@ class AttackedName(StrEnum):
     mnist = "mnist"
 
 
-#: Keys of `robustness.MODELS`: trained on clean images, and against PGD.
+#: Keys of `zoo.RECIPES`: trained on clean images, and against PGD.
 NETWORKS = {
     AttackedName.digits: ("digits-mlp", "digits-pgd-mlp"),
     AttackedName.mnist: ("mnist-cnn", "mnist-pgd-cnn"),
@@ -69,7 +71,7 @@ def register(app: typer.Typer) -> None:
             import torch  # here, as in the other commands: those that do without it must not load it
 
             from bench.cases import attacks
-            from bench.cases.robustness import trained
+            from plaintext_models.zoo.cache import trained
 
             names = attacks.chosen(attack or (), slow)
             if images < 1:
@@ -79,7 +81,8 @@ def register(app: typer.Typer) -> None:
             loaded, network = datasets.load(dataset.value, data), NETWORKS[dataset][hardened]
             part, labels = (torch.from_numpy(array[:images]) for array in (loaded.test_images, loaded.test_labels))
             with errors.status("starting") as status:
-                module = trained(network, loaded, cache=cache, seed=seed, report=status.update)
+                recipe = replace(zoo.RECIPES[network], seed=seed)
+                module = trained(recipe, loaded, folder=cache, report=status.update)
                 problem = attacks.Problem(network, module, part, labels, radius, seed)
                 rows = []
                 for row in attacks.measure(names, problem, status.update):
@@ -113,7 +116,7 @@ def register(app: typer.Typer) -> None:
             from bench.cases import robustness  # here: it imports torch, which the other commands do without
             from plaintext_models.evaluation.card import FULL, QUICK
 
-            dataset = datasets.load(robustness.MODELS[model.value].dataset, data)
+            dataset = datasets.load(zoo.RECIPES[model.value].dataset, data)
             with errors.status("starting") as status:
                 result, target, clean = robustness.measure(
                     model.value,

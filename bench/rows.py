@@ -67,6 +67,7 @@ class Row:
     evaluate_s: float | None = None
     decrypt_s: float | None = None
     keygen_s: float | None = None
+    prepare_s: float | None = None
     accuracy_plain: float | None = None
     accuracy_encrypted: float | None = None
     exact_mismatches: int | None = None

@@ -14,7 +14,7 @@ from rich.table import Table
 from bench.timing import timed
 from intnn import Convolution, Hidden, IntClassifier, IntDomain
 from intnn.training.schedule import Epoch
-from plaintext_models.datasets import Dataset
+from plaintext_models.data.datasets import Dataset
 
 
 @dataclass(frozen=True)

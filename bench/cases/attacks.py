@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from bench.attack_peers import Attack, foolbox, installed, pyautoattack
 from bench.peers import UnavailableError
 from bench.report import duration
-from plaintext_models.attacks.auto import apgd, apgd_targeted
-from plaintext_models.attacks.carlini_wagner import carlini_wagner
-from plaintext_models.attacks.ddn import ddn
-from plaintext_models.attacks.deepfool import deepfool
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.gradient import fgsm, pgd
-from plaintext_models.attacks.norms import Norm
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
+from plaintext_models.attacks.ball.gradient import fgsm, pgd
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
+from plaintext_models.attacks.nearest.ddn import ddn
+from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.evaluation.judge import judge
 
 BOUNDS = (0.0, 1.0)

@@ -2,162 +2,27 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
-from intnn.storage.document import write_atomically
-from plaintext_models.attacks.norms import Norm
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.target import Target
-from plaintext_models.datasets import Dataset
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Card, Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import Report, ascend, evaluate
-from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
+from plaintext_models.evaluation.suite import Report, evaluate
+from plaintext_models.zoo.cache import trained
+from plaintext_models.zoo.registry import RECIPES, of_kind
 
-RAMP = 0.5  # of the steps, in which the radius grows: with all of it from the start, MNIST may never be learnt
 EXAMPLES = 10  # adversarial images drawn
-
-
-def digits_mlp(dataset: Dataset) -> nn.Module:
-    """Two hidden layers, untrained."""
-    return mlp(dataset.input_shape, dataset.classes, [64, 32])
-
-
-def mnist_cnn(dataset: Dataset) -> nn.Module:
-    """Two convolutions of 3 x 3 with pooling, two linear layers; untrained."""
-    channels, height, width = dataset.input_shape
-    pooled = [((side - 2) // 2 - 2) // 2 for side in (height, width)]
-    return nn.Sequential(
-        nn.Conv2d(channels, 16, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * pooled[0] * pooled[1], 100),
-        nn.ReLU(),
-        nn.Linear(100, dataset.classes),
-    )
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network and how it is trained.
-
-    Attributes:
-        dataset: Name of its data.
-        build: The untrained network.
-        epochs: Passes over the training images.
-        learning_rate: The peak of the schedule.
-        radius: Of the Linf ball that it is trained in; 0 for clean images.
-        steps: Of the attack in every training step.
-        batch_size: Images of a training step.
-    """
-
-    dataset: str
-    build: Callable[[Dataset], nn.Module]
-    epochs: int
-    learning_rate: float
-    radius: float = 0.0
-    steps: int = 0
-    batch_size: int = 64
-
-
-MODELS: Mapping[str, Model] = MappingProxyType(
-    {
-        "digits-mlp": Model("digits", digits_mlp, epochs=20, learning_rate=5e-3),
-        "digits-pgd-mlp": Model("digits", digits_mlp, epochs=60, learning_rate=5e-3, radius=0.15, steps=5),
-        "mnist-cnn": Model("mnist", mnist_cnn, epochs=2, learning_rate=3e-3),
-        "mnist-pgd-cnn": Model("mnist", mnist_cnn, epochs=4, learning_rate=3e-3, radius=0.3, steps=7, batch_size=128),
-    }
-)
-
-
-def trained(name: str, dataset: Dataset, *, cache: Path | None = None, seed: int = 0, report: Report) -> nn.Module:
-    """A model of the registry: from the cache, or trained and put there.
-
-    Args:
-        name: Key of MODELS.
-        dataset: Its data.
-        cache: Folder of states; None trains anew.
-        seed: Of weights and training.
-        report: Told what goes on.
-
-    Raises:
-        ValueError: What the cache holds is not this model's state.
-    """
-    recipe = MODELS[name]
-    path = None if cache is None else cache / f"{name}-{seed}.pt"
-    with deterministic(seed):
-        module = recipe.build(dataset)
-    if path is not None and path.is_file():
-        try:
-            module.load_state_dict(torch.load(path, weights_only=True))
-        except Exception as error:  # torch raises what its readers raise: no common class but this
-            raise ValueError(f"{path} must hold the state of {name}: {error}; delete it to train anew") from error
-        return module.eval()
-    report(f"training {name}")
-    if recipe.radius:
-        train_adversarially(module, dataset, recipe, seed, report)
-    else:
-        train(
-            module,
-            dataset,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            learning_rate=recipe.learning_rate,
-            seed=seed,
-            progress=False,
-        )
-    if path is not None:
-        state = io.BytesIO()
-        torch.save(module.state_dict(), state)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, state.getvalue())
-    return module
-
-
-def train_adversarially(module: nn.Module, dataset: Dataset, recipe: Model, seed: int, report: Report) -> None:
-    """Minimise the cross-entropy on what PGD makes of every batch (Madry et al., arXiv:1706.06083), in place."""
-    images, labels = torch.from_numpy(dataset.train_images), torch.from_numpy(dataset.train_labels)
-    target = Target(module.eval())  # these networks have no layer that training mode would change
-    total, done = recipe.epochs * (len(images) // recipe.batch_size), 0
-    with deterministic(seed):
-        generator = torch.Generator().manual_seed(seed)
-        optimiser = torch.optim.AdamW(module.parameters(), recipe.learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total, pct_start=0.1)
-        for epoch in range(recipe.epochs):
-            order = torch.randperm(len(images), generator=generator)
-            for batch in order[: total // recipe.epochs * recipe.batch_size].split(recipe.batch_size):
-                radius = recipe.radius * min(1.0, done / (RAMP * total))
-                moved = ascend(
-                    target,
-                    images[batch],
-                    labels[batch],
-                    norm="linf",
-                    radius=radius,
-                    steps=recipe.steps,
-                    generator=generator,
-                )
-                loss = nn.functional.cross_entropy(module(moved), labels[batch])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                done += 1
-            report(f"epoch {epoch + 1} of {recipe.epochs}: loss {loss.item():.3f} within {radius:.2f}")
 
 
 @dataclass(frozen=True)
@@ -257,7 +122,7 @@ def measure(
     """Train a model and its rival of the same data, whose adversarial examples are tried on it, and fill in the card.
 
     Args:
-        name: Key of MODELS.
+        name: Key of RECIPES.
         dataset: Its data.
         images: How many of the test part, its first ones.
         norm: Of the ball.
@@ -277,9 +142,10 @@ def measure(
         raise ValueError(f"`--images` must be from 1 to {len(dataset.test_images)}, got {images}")
     check_radius(radius)  # before anything is trained
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
-    rivals = [other for other, recipe in MODELS.items() if recipe.dataset == MODELS[name].dataset and other != name]
+    rivals = [other for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
     target, *sources = (
-        Target(trained(model, dataset, cache=cache, seed=seed, report=report)) for model in (name, *rivals)
+        Target(trained(replace(RECIPES[model], seed=seed), dataset, folder=cache, report=report))
+        for model in (name, *rivals)
     )
     with deterministic(seed):  # on one thread: waiting for each other costs more than steps this small
         card = evaluate(

@@ -8,7 +8,7 @@ weights. Every result is judged on the integer network itself, whose logits the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -16,21 +16,22 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from bench.cases.robustness import MODELS, trained
 from bench.oracles import encrypted_oracle
 from bench.timing import timed
 from he import compile_exact
 from intnn import IntNetwork
-from plaintext_models import shipped
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.gradient import pgd
-from plaintext_models.attacks.noise import random_noise
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.straight_through import integer_oracle, integer_target
-from plaintext_models.attacks.target import Target
-from plaintext_models.attacks.transfer import transferred
-from plaintext_models.datasets import Dataset
+from plaintext_models.attacks.ball.gradient import pgd
+from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.bridge.twin import integer_oracle, integer_target
+from plaintext_models.data.datasets import Dataset
 from plaintext_models.evaluation.judge import judge
+from plaintext_models.zoo import shipped
+from plaintext_models.zoo.cache import trained
+from plaintext_models.zoo.registry import RECIPES
 
 OWN = {"digits": "digits-mlp", "mnist": "mnist-cnn"}  # the attacker's own network
 
@@ -97,9 +98,9 @@ def measure(
         raise ValueError(f"`--images` must lie in [1, {len(dataset.test_images)}], got {images}")
     x, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
     goal, referee = Goal(labels), integer_oracle(network)
-    own = Target(trained(OWN[dataset.name], dataset, seed=seed, report=report))
+    own = Target(trained(replace(RECIPES[OWN[dataset.name]], seed=seed), dataset, report=report))
     report(f"{name}: making keys")
-    service, asked = encrypted_oracle(compile_exact(network, images=images), scale=network.input_scale)
+    service, asked = encrypted_oracle(compile_exact(network, images=images))
     for radius in radii:
         climb = partial(pgd, radius=radius, seed=seed)
         onward = partial(climb, leave=False)  # past the boundary of the attacker's own network
@@ -176,4 +177,4 @@ def print_rows(console: Console, rows: Sequence[SecrecyRow]) -> None:
     console.print(table)
 
 
-assert set(OWN.values()) <= MODELS.keys()
+assert set(OWN.values()) <= RECIPES.keys()

@@ -20,6 +20,7 @@ from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
+from he.ring.scheme import Scheme
 
 SCALE_BITS = range(20, 51)  # below, errors are no longer small beside one another's products; float64 holds no more
 PROBE_BITS = 40  # scales whose errors are small beside those of one
@@ -35,7 +36,7 @@ SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale
 
 
 @dataclass(frozen=True)
-class _Chain:
+class _Candidate:
     """Scales, and primes for them: those that stay, those that are dropped, the special one."""
 
     precision: Precision
@@ -74,7 +75,7 @@ def fit_ckks(
     """
     limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
     refusals: list[str] = []
-    candidates: list[tuple[float, float, _Chain, _Search]] = []
+    candidates: list[tuple[float, float, _Candidate, _Search]] = []
     for early in (True, False):
         search = _Search(program, N, input_range, early)
         spare = search.least(max_error)
@@ -94,7 +95,7 @@ def fit_ckks(
         if fit := search.finest(spare, chain, limit, max_error, security):
             return fit
         refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error bound of more than {max_error}")
-    raise ParameterError(f"N={N}: {refusals[-1]}")
+    raise ParameterError(refusals[-1])
 
 
 class _Search:
@@ -120,7 +121,7 @@ class _Search:
             spare += STEP
         return None
 
-    def chain(self, spare: float, largest: int, limit: int) -> _Chain:
+    def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Primes of at most `largest` bits for scales with so many bits to spare; the special one fills the limit."""
         precision = self._precision(self._bits(spare))
         drops, output_bits = rescalings(self._program, precision, largest)
@@ -128,14 +129,14 @@ class _Search:
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
         special = max(*stay, *drops, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
-        return _Chain(precision, stay, drops, special)
+        return _Candidate(precision, stay, drops, special)
 
-    def price(self, chain: _Chain, prices: Prices) -> float:
+    def price(self, chain: _Candidate, prices: Prices) -> float:
         """Units of the program under this chain."""
         parameters = self._parameters(chain, "insecure")
         return cost(place(self._program, chain.precision, parameters, len(chain.stay)), parameters, prices).total
 
-    def finest(self, spare: float, chain: _Chain, limit: int, max_error: float, security: Security) -> Fit | None:
+    def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """The most precise scales whose chain is as long as this one, if their bound is within `max_error`."""
         for more in FINER:
             for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1):
@@ -146,7 +147,7 @@ class _Search:
                             return fit
         return None
 
-    def _fit(self, program: Program, chain: _Chain, max_error: float, security: Security) -> Fit | None:
+    def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
@@ -156,6 +157,7 @@ class _Search:
             program=placed,
             parameters=parameters,
             bound=error.bound,
+            tolerance=2 * error.bound,
             output_scale=error.scale,
             place=lambda other: place(other, chain.precision, parameters, stay),
             again=lambda other: self._fit(other, chain, max_error, security),
@@ -165,7 +167,7 @@ class _Search:
         """Error bound, and room in the modulus, when these scales have all primes that they could wish for."""
         precision = self._precision(bits)
         drops, _ = rescalings(self._program, precision, MAX_CHAIN_BITS)
-        chain = _Chain(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
+        chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
         error, room = self._error(place(self._program, precision, parameters, PROBE_PRIMES), parameters)
         return error.bound, room
@@ -173,12 +175,12 @@ class _Search:
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         algebra = CkksErrorAlgebra(parameters, placed, *self._range)
         try:
-            return run(placed, algebra), algebra.headroom
+            return max(run(placed, algebra), key=lambda value: value.bound), algebra.headroom
         except ValueError as error:  # log2 of a value that is zero
             raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
 
-    def _parameters(self, chain: _Chain, security: Security) -> Parameters:
-        return Parameters("ckks", self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
+    def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
+        return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
 
     def _in_range(self, spare: float) -> bool:
         return math.isfinite(self._magnitude) and float(np.max(self._errors)) + spare <= SCALE_BITS[-1]

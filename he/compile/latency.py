@@ -18,7 +18,8 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compile.stages import LinearMap, Stage
 from he.program.program import Program
 from he.program.recorder import Recorder
-from he.ring.params import ParameterError, Scheme
+from he.ring.params import ParameterError
+from he.ring.scheme import Scheme
 from intnn import Activation
 
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -59,9 +60,9 @@ class Schedule:
             raise ValueError(f"`baby` and `radix` must be powers of two, `radix` at least 2, got {self}")
 
 
-def schedules(plan: Sequence[Stage]) -> list[list[Schedule]]:
+def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
     """For every linear layer the schedules to choose from; the first is as good as any without a price list."""
-    linear = [stage for stage in plan if isinstance(stage, LinearMap)]
+    linear = [stage for stage in stages if isinstance(stage, LinearMap)]
     choices = [[Schedule(1, radix) for radix in RADICES]]
     for before, layer in pairwise(linear):
         diagonals = min(width_of(before), width_of(layer))
@@ -72,7 +73,7 @@ def schedules(plan: Sequence[Stage]) -> list[list[Schedule]]:
 
 
 def lower(
-    plan: Sequence[Stage],
+    stages: Sequence[Stage],
     packing: Packing,
     encode: Encode,
     activate: Activate,
@@ -81,7 +82,7 @@ def lower(
     """Record the stages.
 
     Args:
-        plan: what `he.compile.stages.stages` gives.
+        stages: what `he.compile.stages.to_stages` gives.
         packing: the slots; wide enough for every stage.
         encode: weights and biases as plaintext slots hold them.
         activate: records an activation.
@@ -90,19 +91,19 @@ def lower(
     Returns:
         The program, for levels to be placed.
     """
-    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(plan)]
-    first = plan[0]
+    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
+    first = stages[0]
     assert isinstance(first, LinearMap)
     layout = InputLayout(packing, first.weight.shape[1], gather(first))
     value = _first_layer(recorder, first, layout, at_first, encode)
     width, outputs = layout.width, len(first.bias)
-    for stage in plan[1:]:
+    for stage in stages[1:]:
         if isinstance(stage, LinearMap):
             value = _next_layer(recorder, value, width, stage, packing, later.pop(0), encode)
             width, outputs = width_of(stage), len(stage.bias)
         else:
             value = activate(recorder, value, stage)
-    return Lowered(recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs))
+    return Lowered(recorder.program(packing.slots, [value]), layout, OutputLayout(packing, width, outputs))
 
 
 def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
@@ -210,20 +211,17 @@ def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
 MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
 
 
-def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
+def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:
     """The smallest packing for so many images; two rows are used for different images before lanes are."""
-    rows, row_length = (2 if scheme == "bfv" else 1), N // 2
-    widths = [width_of(stage) for stage in plan if isinstance(stage, LinearMap)]
-    if scheme == "ckks":
-        widths.append(2 * widths[-1])  # without a noise budget, two copies that agree are the sign of a sound result
+    rows, row_length = scheme.rows, N // 2
+    widths = [width_of(stage) for stage in stages if isinstance(stage, LinearMap)]
+    widths.append(scheme.copies * widths[-1])
     widest = max(widths)
     if widest > row_length:
-        raise ParameterError(
-            f"N={N}: a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots"
-        )
+        raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
     if images is None:
         # Lanes take the place of copies, which spread taps: each doubling of the lanes doubles the ciphertexts.
-        first = plan[0]
+        first = stages[0]
         assert isinstance(first, LinearMap)
         taps = gather(first).shape[1]
         most = row_length // widest
@@ -234,7 +232,7 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[St
     lanes = power_of_two(-(-images // rows) if split else images)
     if widest * lanes > row_length:
         raise ParameterError(
-            f"N={N}: {images} images side by side in a layer of {widest} units, as a power of two, are wider than a "
+            f"{images} images side by side in a layer of {widest} units, as a power of two, are wider than a "
             f"row of {row_length} slots"
         )
     return Packing(rows, row_length, lanes, split)

@@ -6,6 +6,7 @@ would compute with today's tables. Here the cache looks at all files that the fu
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
+from numba import types
+from numba.core import config, event
+from numba.core.compiler_lock import global_compiler_lock
+
+_wanted: list[Callable[[], None]] = []  # what modules have asked for and nobody has needed yet
+_NOTES = {"he": "; `python -m he warm` does it beforehand"}
 
 STATEMENT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
 NAME = re.compile(r"(?<!\bas )(?<![\w.])(?!as\b)[\w.*]+")  # every word but "as" and what follows it
@@ -29,11 +35,50 @@ def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
         function: A function of numbers and arrays.
         nogil: Whether other threads may run meanwhile.
     """
-    result = numba.njit(cache=True, nogil=nogil)(function)
+    result = numba.njit(cache=True, nogil=nogil, no_cfunc_wrapper=True)(function)
     if not config.DISABLE_JIT:
-        index = result._cache._cache_file  # not public, and pinned; there is a test that it still works
-        index._source_stamp = index._source_stamp, digest(Path(function.__code__.co_filename))
+        renewed(result, Path(function.__code__.co_filename))
+        compile_or_load = result.compile
+
+        def after_others(arguments: Any) -> Any:
+            with global_compiler_lock:  # Numba's own, which it holds whenever it compiles: one lock has one order
+                while _wanted:
+                    _wanted.pop()()
+            return compile_or_load(tuple(map(types.unliteral, arguments)))  # not anew for every number in a call
+
+        result.compile = after_others
     return result
+
+
+def before_any_kernel(ready: Callable[[], None]) -> None:
+    """Have something done before the next `compiled` function is compiled or taken from the disk, whichever it is."""
+    _wanted.append(ready)
+
+
+def renewed(function: Any, path: Path) -> None:
+    """Let Numba's cache of a function from this file look at all files on which it depends."""
+    index = function._cache._cache_file  # not public, and pinned; there is a test that it still works
+    index._source_stamp = index._source_stamp, digest(path)
+
+
+class _Announcement(event.Listener):
+    """Says once for a package that its kernels are being compiled: it takes a while, and nothing else would say so."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def on_start(self, event: Any) -> None:
+        package = event.data["dispatcher"].py_func.__module__.split(".")[0]
+        if package in ("intnn", "he") and package not in self._said:
+            self._said.add(package)
+            note = _NOTES.get(package, "")
+            logging.getLogger(package).warning("compiling kernels for this processor, once for all runs%s", note)
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to say."""
+
+
+event.register("numba:compile", _Announcement())
 
 
 @cache

@@ -11,7 +11,7 @@ from bench.__main__ import app
 from bench.cases import table
 from bench.report import duration
 from bench.rows import Row, anchors
-from plaintext_models import datasets
+from plaintext_models.data import datasets
 from tests.vectors.generate import FOLDER, untimed
 
 # What a row must have, by name: the benchmark's contract with whoever reads its JSON.

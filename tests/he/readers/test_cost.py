@@ -16,8 +16,8 @@ from he.program.operations import Multiply, Relinearise, Rotate, SwapRows, argum
 from he.program.recorder import Recorder
 from he.readers.cost import HOISTING, SEAL, Prices, Work, ciphertext_bytes, cost, key_bytes
 from he.ring.params import Parameters
+from he.testing import square_graph, table_network
 from tests.he.compile.test_place import BFV, random_program
-from tests.he.networks import square_graph, table_network
 
 UNIT = Parameters("ckks", 8192, (60, 40, 40, 60), scale_bits=40)
 
@@ -26,7 +26,7 @@ def rotations(*steps):
     """One input, rotated by every step, and the sum of all."""
     recorder = Recorder()
     x = recorder.input(0)
-    return recorder.program(UNIT.slots, recorder.add([recorder.rotate(x, step) for step in steps]))
+    return recorder.program(UNIT.slots, [recorder.add([recorder.rotate(x, step) for step in steps])])
 
 
 def test_one_seal_rotation_is_the_unit():
@@ -88,7 +88,7 @@ def test_a_square_transforms_one_operand():
     for a, operands in ((x, 1), (y, 2)):
         (done,) = (
             w
-            for kind, w in cost(recorder.program(BFV.slots, recorder.multiply(x, a)), BFV).work.items()
+            for kind, w in cost(recorder.program(BFV.slots, [recorder.multiply(x, a)]), BFV).work.items()
             if kind == Multiply.__name__
         )
         expected = (2 * BFV.levels + 1) * (2 * operands + 3)

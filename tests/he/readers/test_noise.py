@@ -18,7 +18,7 @@ from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.readers.variance import ERROR_VARIANCE, PRODUCT_TAIL, TAIL, digit_power, key_switch_variance, rounding_variance
 from he.ring.params import Parameters
-from tests.he.networks import compiled, polynomial_graphs, square_graph
+from he.testing import compiled, polynomial_graphs, square_graph
 
 BFV = Parameters("bfv", 8192, (43, 43, 44, 44, 44), plain_modulus=65537)
 
@@ -208,9 +208,9 @@ def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
     rng = np.random.default_rng(seed)
     shape = 2, int(np.prod(graph.input_shape))
     for images in (rng.uniform(*input_range, shape), rng.choice(input_range, shape)):
-        packed = circuit.interface.input.pack(images)
+        packed = circuit.interface.inputs[0].layout.pack(images)
         clear = ClearAlgebra(parameters.plain_modulus, packed, program.plaintexts, parameters.rows)
         bounds = CkksErrorAlgebra(parameters, program, *input_range)
-        result = run(program, Both(clear, bounds))
+        (result,) = run(program, Both(clear, bounds))
         assert result.bound.bound == circuit.output_bound
         assert bounds.headroom >= 0.9  # the compiler asks for 1, of primes that are not quite powers of two

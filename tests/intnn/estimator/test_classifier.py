@@ -8,7 +8,7 @@ import pytest
 from intnn import FormatError, IntDomain
 from intnn.estimator.classifier import IntClassifier
 from intnn.training.plan import Convolution
-from plaintext_models import datasets
+from plaintext_models.data import datasets
 
 
 def digits():

@@ -1,0 +1,201 @@
+"""The client: it encrypts what it asks about, and decrypts the answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as sealapi
+from numpy.typing import ArrayLike
+
+from he.circuit.interface import Interface
+from he.circuit.packing import PackingError
+from he.formats import compact
+from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
+from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
+from he.parties.keys import EvaluationKeys, SecretKey
+from he.ring.params import ParameterError, Security
+from he.ring.slots import imaginary_units
+
+
+class DecryptionError(ValueError):
+    """A ciphertext whose decryption could be wrong; nothing of it is returned."""
+
+
+class Client:
+    """Encrypts images and decrypts logits. The only holder of the secret key, which never leaves the object.
+
+    Args:
+        interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
+        secret_key: a key for the interface's parameters, such as one that was stored; by default a new one is made.
+        security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
+
+    Raises:
+        MessageError: if the bytes are no interface.
+        ParameterError: if the interface's parameters are less secure, SEAL refuses them, or the key is for others.
+    """
+
+    def __init__(
+        self, interface: Interface | bytes, secret_key: SecretKey | None = None, *, security: Security = "128"
+    ) -> None:
+        self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
+        self._parameters = self.interface.parameters
+        if security != "insecure" and self._parameters.security != "128":
+            raise ParameterError(
+                'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
+                "this is a test"
+            )
+        self._exact = self._parameters.scheme.exact
+        self._secret_key = secret_key or SecretKey.generate(self._parameters)
+        self._keys = self._secret_key.evaluation_keys(self.interface)
+        self._context = self._secret_key.context
+        self._ids = level_ids(self._context, self._parameters)
+        self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()
+        self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Client holds a secret key and cannot be pickled or copied")
+
+    @property
+    def evaluation_keys(self) -> EvaluationKeys:
+        """What a server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
+        return self._keys
+
+    @property
+    def secret_key(self) -> SecretKey:
+        """The key itself, to be stored under a password (`SecretKey.save`) and used again."""
+        return self._secret_key
+
+    def prepare(self, images: ArrayLike) -> np.ndarray:
+        """Floats as `encrypt` takes them: for BFV multiplied by the input's scale, rounded and saturated.
+
+        Args:
+            images: finite floats [batch, *shape], in the units that the float network was trained on.
+
+        Returns:
+            int64 for BFV, equal to `IntNetwork.quantise_input` of the plain network; float64 for CKKS.
+
+        Raises:
+            TypeError: if `images` does not hold floats.
+            ValueError: on NaN or infinity.
+        """
+        (spec,) = self.interface.client_inputs
+        return spec.prepare(images, self._parameters.scheme)
+
+    def encrypt(self, images: np.ndarray) -> bytes:
+        """Encrypt a batch.
+
+        Args:
+            images: [batch, *shape] with batch from 1 to `interface.images`: integers of the network's input domain for
+                BFV, floats of its input range for CKKS.
+
+        Returns:
+            A request for `Session.evaluate`.
+
+        Raises:
+            InputError: on a wrong shape, dtype, range or batch, and on NaN. Nothing has been encrypted then.
+        """
+        (spec,) = self.interface.client_inputs
+        batch = spec.check(images, self._parameters.scheme)
+        parts = [self._compact(self._encrypted(slots)) for slots in spec.layout.pack(batch)]
+        fields = {"circuit": self.interface.digest, "key": self._keys.id, "images": len(batch)}
+        return seal_message(Kind.REQUEST, fields, parts)
+
+    def decrypt(self, response: bytes) -> np.ndarray:
+        """Decrypt the server's answer.
+
+        Returns:
+            Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within
+            `interface.tolerance` of the plain network's.
+
+        Raises:
+            MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
+            DecryptionError: if the ciphertext's noise or contents show that it does not decrypt to a result.
+        """
+        ciphertexts, images = self._received(response)
+        try:
+            slots = np.stack([self._decrypted(ciphertext) for ciphertext in ciphertexts])
+            return self.interface.output.unpack(slots, images, self.interface.tolerance)
+        except PackingError as error:
+            raise DecryptionError(str(error)) from error
+
+    def noise_budget(self, response: bytes) -> int:
+        """Bits of noise budget that a BFV response has left; what the compiler's bound promised a minimum of.
+
+        Raises:
+            MessageError, DecryptionError: as `decrypt`, but for the contents.
+            TypeError: for CKKS, which has no budget.
+        """
+        if not self._exact:
+            raise TypeError("a CKKS ciphertext has no noise budget")
+        return min(map(self._decryptor.invariant_noise_budget, self._received(response)[0]))
+
+    def _received(self, response: bytes) -> tuple[list[Any], int]:
+        """The ciphertexts of an answer to this client, and the number of images that they are for."""
+        fields, parts = open_message(Kind.RESPONSE, response)
+        require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
+        require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
+        images = fields.get("images")
+        expected = self.interface.output.ciphertexts
+        if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
+            raise MessageError(f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images")
+        return [self._result(part) for part in parts], images
+
+    def _result(self, part: bytes) -> Any:
+        try:
+            restored = compact.restored(part, self._parameters, self._ids)
+            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, restored)
+        except SealDataError as error:
+            raise DecryptionError(str(error)) from error
+        if (
+            ciphertext.is_transparent()  # legible without any key
+            or ciphertext.is_ntt_form() == self._exact
+            or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
+        ):
+            raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
+        return ciphertext
+
+    def _encrypted(self, slots: np.ndarray) -> Any:
+        plaintext = sealapi.Plaintext()
+        if self._exact:
+            self._encoder.encode(slots.tolist(), plaintext)
+        else:
+            assert self._parameters.scale_bits is not None
+            if self.interface.both_parts:
+                real, imaginary = slots.reshape(2, -1)
+                slots = real + imaginary_units(2 * len(real)) * imaginary
+            self._encoder.encode(slots.tolist(), 2.0**self._parameters.scale_bits, plaintext)
+        return self._encryptor.encrypt_symmetric(plaintext)  # with a seed in place of half the ciphertext
+
+    def _compact(self, ciphertext: Any) -> bytes:
+        return compact.compact(to_bytes(ciphertext), self._parameters, self._ids)
+
+    def _decrypted(self, ciphertext: Any) -> np.ndarray:
+        plaintext = sealapi.Plaintext()
+        if not self._exact:
+            self._decryptor.decrypt(ciphertext, plaintext)
+            if self.interface.both_parts:
+                slots = np.array(self._encoder.decode_complex(plaintext))
+                return np.concatenate([slots.real, (slots / imaginary_units(2 * len(slots))).real])
+            return np.array(self._encoder.decode_double(plaintext))
+        if self._decryptor.invariant_noise_budget(ciphertext) < 1:
+            raise DecryptionError(
+                "the ciphertext has no noise budget left: it was damaged, made under another key, or computed by "
+                "another circuit than the one agreed on"
+            )
+        self._decryptor.decrypt(ciphertext, plaintext)
+        return np.array(self._encoder.decode_int64(plaintext))
+
+
+def interface_bytes(interface: Interface) -> bytes:
+    """What a server publishes of its circuit, for `Client`."""
+    return seal_message(Kind.INTERFACE, interface.to_dict())
+
+
+def _read_interface(data: bytes) -> Interface:
+    fields, _ = open_message(Kind.INTERFACE, data)
+    try:
+        return Interface.from_dict(fields)
+    except ValueError as error:
+        raise MessageError(f"the interface is malformed: {error}") from error
