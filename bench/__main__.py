@@ -13,9 +13,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from bench import adversary
 from bench.cases import accuracy, kernels, table, training
 from bench.cases import he as he_case
-from bench.console import reported
-from bench.report import print_table, write_plot
-from bench.rows import anchors, prepare_output, write_json
+from bench.harness.console import reported
+from bench.harness.output import prepare_output, write_json
+from bench.report.table import print_table, write_plot
+from bench.tables.anchors import anchors
 from plaintext_models import datasets, shipped
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_show_locals=False)

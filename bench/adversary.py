@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.console import reported
-from bench.rows import prepare_output, write_json
+from bench.harness.console import reported
+from bench.harness.output import prepare_output, write_json
 from plaintext_models import datasets
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.timing import timed
+from bench.harness.timing import timed
 from intnn import Convolution, Hidden, IntClassifier, IntDomain
 from intnn.training.run import Epoch
 from plaintext_models.datasets import Dataset

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from bench.attack_peers import Attack, foolbox, installed, pyautoattack
-from bench.peers import UnavailableError
-from bench.report import duration
+from bench.peers.attacks import Attack, foolbox, installed, pyautoattack
+from bench.peers.missing import UnavailableError
+from bench.report.units import duration
 from plaintext_models.attacks.auto import apgd, apgd_targeted
 from plaintext_models.attacks.carlini_wagner import carlini_wagner
 from plaintext_models.attacks.ddn import ddn

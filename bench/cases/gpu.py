@@ -23,7 +23,7 @@ import numpy as np
 from numba import config, cuda
 
 from bench.cases import gpu_checks, gpu_residues
-from bench.timing import median_seconds
+from bench.harness.timing import median_seconds
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
 from intnn.ops.cuda.product import TENSOR, Epilogue, Product, channels_last

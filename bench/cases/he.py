@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases.kernels import available_threads
-from bench.timing import peak_rss_bytes, seal_rotate_ms, timed
+from bench.harness.timing import peak_rss_bytes, timed
+from bench.harness.yardstick import seal_rotate_ms
 from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
 from he.circuit.interface import Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing

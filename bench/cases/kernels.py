@@ -12,9 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.peers import BOUND_PEERS, PEERS, Bind, Run, UnavailableError
-from bench.turns import take_turns
-from bench.works import Work, works
+from bench.harness.turns import take_turns
+from bench.harness.workloads import Work, works
+from bench.peers.inference import BOUND_PEERS, PEERS, Bind, Run
+from bench.peers.missing import UnavailableError
 from intnn.machine.host import instruction_set
 
 WORKS = {"mlp": "MLP 784-128-64-10", "cnn": "CNN 8c5-p-16c5-p-64-10", "gemm": "GEMM 1024x1024"}

@@ -17,8 +17,8 @@ from rich.table import Table
 from torch import Tensor
 
 from bench.cases.robustness import MODELS, trained
-from bench.oracles import encrypted_oracle
-from bench.timing import timed
+from bench.harness.timing import timed
+from bench.peers.oracle import encrypted_oracle
 from he import compile_exact
 from intnn import IntNetwork
 from plaintext_models import shipped

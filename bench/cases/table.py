@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.rows import TITLES, Row
-from bench.timing import median_seconds, peak_rss_bytes, seal_rotate_ms, timed
+from bench.harness.timing import median_seconds, peak_rss_bytes, timed
+from bench.harness.yardstick import seal_rotate_ms
+from bench.tables.rows import TITLES, Row
 from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
 from he.compile.compile import PackingName
 from he.engines.seal.engine import SealEngine

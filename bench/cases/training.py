@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.peers import UnavailableError
-from bench.training_peers import PEERS
-from bench.turns import take_turns
+from bench.harness.turns import take_turns
+from bench.peers.missing import UnavailableError
+from bench.peers.training import PEERS
 from intnn import IntDomain
 from intnn.machine.host import instruction_set
 from intnn.training.cpu.compiled import CompiledStep

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.attack_peers import foolbox
 from bench.cases.attacks import CASES, Problem, judged, nearest, within
+from bench.peers.attacks import foolbox
 from plaintext_models import datasets
 from plaintext_models.attacks.deepfool import deepfool
 from plaintext_models.attacks.gradient import bim, fgsm

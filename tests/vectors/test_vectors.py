@@ -7,7 +7,7 @@ import pytest
 from tests.vectors.generate import FOLDER, SECTIONS
 
 
-@pytest.mark.parametrize("section", [name for name in SECTIONS if name != "rows"])  # those: tests/bench/test_table.py
+@pytest.mark.parametrize("section", [name for name in SECTIONS if name != "rows"])  # those: test_table.py
 def test_nothing_has_changed(section: str) -> None:
     expected = json.loads((FOLDER / f"{section}.json").read_text("utf-8"))
     assert json.loads(json.dumps(SECTIONS[section]())) == expected

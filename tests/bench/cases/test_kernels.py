@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bench import peers
 from bench.__main__ import app
 from bench.cases import kernels
-from bench.peak import dot_product_gops
-from bench.works import SHAPES, works
+from bench.harness.peak import dot_product_gops
+from bench.harness.workloads import SHAPES, works
+from bench.peers import inference as peers
 
 FIELDS = {
     "work",

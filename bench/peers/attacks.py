@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.peers import UnavailableError
+from bench.peers.missing import UnavailableError
 
 Attack = Callable[[nn.Module, Tensor, Tensor, float], Tensor]  # network, images, labels, radius -> what was found
 

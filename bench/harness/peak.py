@@ -8,7 +8,7 @@ import numba
 from numba import types
 from numba.extending import intrinsic
 
-from bench.timing import timed
+from bench.harness.timing import timed
 from intnn.machine.host import instruction_set
 from intnn.machine.simd import I32, I64, constant, splat
 

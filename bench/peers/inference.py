@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.works import Work
+from bench.harness.workloads import Work
+from bench.peers.missing import UnavailableError
 
 Run = Callable[[np.ndarray], Any]  # a float32 batch in [0, 1] -> logits
 Bind = Callable[[np.ndarray], Callable[[], Any]]  # a batch -> a call on it that returns its logits in the same buffer
 CALIBRATION_BATCH = 64
-
-
-class UnavailableError(Exception):
-    """The peer's library is not installed, or cannot do it."""
 
 
 def onnxruntime_float32(work: Work, threads: int) -> Run:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.timing import timed
+from bench.harness.timing import timed
 from he import Circuit, Client, Server, interface_bytes
 from intnn.values.arrays import reals
 from intnn.values.rounding import round_half_up

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench.peak import dot_product_gops
-from bench.timing import timed
+from bench.harness.peak import dot_product_gops
+from bench.harness.timing import timed
 
 TURN_SECONDS = 4e-3  # of one contender; a turn has as many calls as fit, at least one
 

@@ -1,32 +1,12 @@
-"""Stopwatches, and the yardstick that makes figures of different machines comparable."""
+"""The yardstick that makes figures of different machines comparable."""
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
 import tenseal.sealapi as sealapi
 
+from bench.harness.timing import median_seconds
 from he.formats.seal_bridge import create_context
 from he.ring.params import Parameters
-
-T = TypeVar("T")
-
-
-def timed(action: Callable[[], T]) -> tuple[float, T]:
-    """Seconds that `action` took, and its result."""
-    start = time.perf_counter()
-    result = action()
-    return time.perf_counter() - start, result
-
-
-def median_seconds(action: Callable[[], object], repeats: int) -> float:
-    """Median over `repeats` calls, after one that does not count."""
-    action()
-    return statistics.median(timed(action)[0] for _ in range(repeats))
 
 
 def seal_rotate_ms(repeats: int = 30) -> float:
@@ -43,13 +23,3 @@ def seal_rotate_ms(repeats: int = 30) -> float:
     sealapi.Encryptor(context, generator.secret_key()).encrypt_symmetric(plaintext, ciphertext)
     evaluator = sealapi.Evaluator(context)
     return 1000 * median_seconds(lambda: evaluator.rotate_vector(ciphertext, 1, galois, rotated), repeats)
-
-
-def peak_rss_bytes() -> int | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import training
-from bench.peers import UnavailableError
-from bench.training_peers import PEERS
+from bench.peers.missing import UnavailableError
+from bench.peers.training import PEERS
 from intnn import IntDomain
 from intnn.training.plan import Convolution, plan
 

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import table
-from bench.report import duration
-from bench.rows import Row, anchors
+from bench.report.units import duration
+from bench.tables.anchors import anchors
+from bench.tables.rows import Row
 from plaintext_models import datasets
 from tests.vectors.generate import FOLDER, untimed
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.oracles import encrypted_oracle
+from bench.peers.oracle import encrypted_oracle
 from he import compile_approximate, compile_exact
 from intnn import Dense, Flatten, IntDomain, IntNetwork
 from plaintext_models import datasets, shipped

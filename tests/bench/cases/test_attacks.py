@@ -10,10 +10,10 @@ from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner
 
-from bench import attack_peers
 from bench.__main__ import app
 from bench.cases import attacks
-from bench.peers import UnavailableError
+from bench.peers import attacks as attack_peers
+from bench.peers.missing import UnavailableError
 
 BALL = replace(attacks.CASES["fgsm"], norm="l2")
 NEAREST = attacks.CASES["deepfool"]

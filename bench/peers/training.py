@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.peers import UnavailableError, blas_limit
+from bench.peers.inference import blas_limit
+from bench.peers.missing import UnavailableError
 from intnn.training.ops import numpy_ as operations
 from intnn.training.plan import Block, Plan
 
