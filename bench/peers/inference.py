@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.harness.workloads import Work
+from bench.harness.workloads import Workload
 from bench.peers.missing import UnavailableError
 
 Run = Callable[[np.ndarray], Any]  # a float32 batch in [0, 1] -> logits
@@ -22,29 +22,29 @@ Bind = Callable[[np.ndarray], Callable[[], Any]]  # a batch -> a call on it that
 CALIBRATION_BATCH = 64
 
 
-def onnxruntime_float32(work: Work, threads: int) -> Run:
+def onnxruntime_float32(workload: Workload, threads: int) -> Run:
     """As exported."""
-    return _runner(_onnx_float32(work, threads))
+    return _runner(_onnx_float32(workload, threads))
 
 
-def onnxruntime_qdq(work: Work, threads: int) -> Run:
+def onnxruntime_qdq(workload: Workload, threads: int) -> Run:
     """Statically quantised, with quantise-dequantise pairs that the run time fuses."""
-    return _runner(_onnx_quantised(work, threads, "QDQ"))
+    return _runner(_onnx_quantised(workload, threads, "QDQ"))
 
 
-def onnxruntime_qoperator(work: Work, threads: int) -> Run:
+def onnxruntime_qoperator(workload: Workload, threads: int) -> Run:
     """Statically quantised, with integer operators."""
-    return _runner(_onnx_quantised(work, threads, "QOperator"))
+    return _runner(_onnx_quantised(workload, threads, "QOperator"))
 
 
-def torch_float32(work: Work, threads: int) -> Run:
+def torch_float32(workload: Workload, threads: int) -> Run:
     """Eager."""
-    return _torch_runner(_torch_module(work), threads)
+    return _torch_runner(_torch_module(workload), threads)
 
 
-def torch_int8(work: Work, threads: int) -> Run:
+def torch_int8(workload: Workload, threads: int) -> Run:
     """Statically quantised by graph transformation, for x86 or Arm."""
-    module = _torch_module(work)
+    module = _torch_module(workload)
     import torch
 
     engine = "x86" if "x86" in torch.backends.quantized.supported_engines else "qnnpack"
@@ -54,7 +54,7 @@ def torch_int8(work: Work, threads: int) -> Run:
             from torch.ao.quantization import get_default_qconfig_mapping
             from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-            samples = torch.from_numpy(_calibration(work))
+            samples = torch.from_numpy(_calibration(workload))
             prepared = prepare_fx(module, get_default_qconfig_mapping(engine), (samples,))
             prepared(samples)
             quantised = convert_fx(prepared)
@@ -63,7 +63,7 @@ def torch_int8(work: Work, threads: int) -> Run:
     return _torch_runner(quantised, threads)
 
 
-def numpy_float32(work: Work, threads: int) -> Run:
+def numpy_float32(workload: Workload, threads: int) -> Run:
     """Matrix products by BLAS, windows by strides."""
     from intnn.ops import numpy_
 
@@ -71,21 +71,21 @@ def numpy_float32(work: Work, threads: int) -> Run:
 
     def run(x: np.ndarray) -> np.ndarray:
         with limit():
-            for layer in work.layers:
-                if layer.weight.ndim == 4:
-                    x = numpy_.conv2d(x, layer.weight, layer.bias, 1, 0)
+            for affine in workload.maps:
+                if affine.weight.ndim == 4:
+                    x = numpy_.conv2d(x, affine.weight, affine.bias, 1, 0)
                 else:
-                    x = x.reshape(len(x), -1) @ layer.weight.T + layer.bias
-                if layer.pools:
+                    x = x.reshape(len(x), -1) @ affine.weight.T + affine.bias
+                if affine.pools:
                     x = numpy_.sum_pool2d(x, 2, 2) * np.float32(0.25)
-                if layer.rectifies:
+                if affine.rectifies:
                     x = np.maximum(x, 0)
         return x
 
     return run
 
 
-PEERS: Mapping[str, Callable[[Work, int], Run]] = {
+PEERS: Mapping[str, Callable[[Workload, int], Run]] = {
     "onnxruntime float32": onnxruntime_float32,
     "onnxruntime int8 QDQ": onnxruntime_qdq,
     "onnxruntime int8 QOperator": onnxruntime_qoperator,
@@ -96,18 +96,20 @@ PEERS: Mapping[str, Callable[[Work, int], Run]] = {
 
 
 #: The same with inputs and outputs in buffers that stay, beside ours with the same.
-BOUND_PEERS: Mapping[str, Callable[[Work, int], Bind]] = {
-    "onnxruntime float32, bound": lambda work, threads: _binder(_onnx_float32(work, threads)),
-    "onnxruntime int8 QDQ, bound": lambda work, threads: _binder(_onnx_quantised(work, threads, "QDQ")),
-    "onnxruntime int8 QOperator, bound": lambda work, threads: _binder(_onnx_quantised(work, threads, "QOperator")),
+BOUND_PEERS: Mapping[str, Callable[[Workload, int], Bind]] = {
+    "onnxruntime float32, bound": lambda workload, threads: _binder(_onnx_float32(workload, threads)),
+    "onnxruntime int8 QDQ, bound": lambda workload, threads: _binder(_onnx_quantised(workload, threads, "QDQ")),
+    "onnxruntime int8 QOperator, bound": lambda workload, threads: _binder(
+        _onnx_quantised(workload, threads, "QOperator")
+    ),
 }
 
 
-def _calibration(work: Work) -> np.ndarray:
-    return work.inputs(CALIBRATION_BATCH, np.random.default_rng(0)).astype(np.float32) / np.float32(255)
+def _calibration(workload: Workload) -> np.ndarray:
+    return workload.inputs(CALIBRATION_BATCH, np.random.default_rng(0)).astype(np.float32) / np.float32(255)
 
 
-def _onnx_model(work: Work, folder: Path) -> Path:
+def _onnx_model(workload: Workload, folder: Path) -> Path:
     try:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
@@ -122,22 +124,22 @@ def _onnx_model(work: Work, folder: Path) -> Path:
         nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    shape_length = len(work.network.input_shape)
-    for i, layer in enumerate(work.layers):
-        for part, array in (("w", layer.weight), ("b", layer.bias)):
+    shape_length = len(workload.network.input_shape)
+    for i, affine in enumerate(workload.maps):
+        for part, array in (("w", affine.weight), ("b", affine.bias)):
             tensors.append(numpy_helper.from_array(array, f"{part}{i}"))
-        if layer.weight.ndim == 4:
+        if affine.weight.ndim == 4:
             x = node("Conv", [x, f"w{i}", f"b{i}"])
         else:
             if shape_length == 3:
                 x, shape_length = node("Flatten", [x]), 1
             x = node("Gemm", [x, f"w{i}", f"b{i}"], transB=1)
-        if layer.pools:
+        if affine.pools:
             x = node("AveragePool", [x], kernel_shape=[2, 2], strides=[2, 2])
-        if layer.rectifies:
+        if affine.rectifies:
             x = node("Relu", [x])
-    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", *work.network.input_shape])]
-    outputs = [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", *work.network.output_shape])]
+    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", *workload.network.input_shape])]
+    outputs = [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", *workload.network.output_shape])]
     graph = helper.make_graph(nodes, "network", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     path = folder / "float32.onnx"
@@ -145,21 +147,21 @@ def _onnx_model(work: Work, folder: Path) -> Path:
     return path
 
 
-def _onnx_float32(work: Work, threads: int) -> Any:
+def _onnx_float32(workload: Workload, threads: int) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        return _session(_onnx_model(work, Path(folder)), threads)
+        return _session(_onnx_model(workload, Path(folder)), threads)
 
 
-def _onnx_quantised(work: Work, threads: int, style: str) -> Any:
+def _onnx_quantised(workload: Workload, threads: int, style: str) -> Any:
     with tempfile.TemporaryDirectory() as name:
-        path = _onnx_model(work, Path(name))
+        path = _onnx_model(workload, Path(name))
         try:
             from onnxruntime import quantization
         except ImportError:
             raise UnavailableError("onnxruntime is not installed") from None
 
         class Samples(quantization.CalibrationDataReader):
-            rest = iter([{"input": _calibration(work)}])
+            rest = iter([{"input": _calibration(workload)}])
 
             def get_next(self) -> Any:
                 return next(self.rest, None)
@@ -215,29 +217,29 @@ def _binder(session: Any) -> Bind:
     return bind
 
 
-def _torch_module(work: Work) -> Any:
+def _torch_module(workload: Workload) -> Any:
     try:
         import torch
     except ImportError:
         raise UnavailableError("torch is not installed") from None
     modules: list[Any] = []
-    is_image = len(work.network.input_shape) == 3
-    for layer in work.layers:
-        if layer.weight.ndim == 4:
-            out, channels, *kernel = layer.weight.shape
+    is_image = len(workload.network.input_shape) == 3
+    for affine in workload.maps:
+        if affine.weight.ndim == 4:
+            out, channels, *kernel = affine.weight.shape
             module: Any = torch.nn.Conv2d(channels, out, tuple(kernel))
         else:
             if is_image:
                 modules.append(torch.nn.Flatten())
                 is_image = False
-            module = torch.nn.Linear(*layer.weight.shape[::-1])
+            module = torch.nn.Linear(*affine.weight.shape[::-1])
         with torch.no_grad():
-            module.weight.copy_(torch.from_numpy(layer.weight))
-            module.bias.copy_(torch.from_numpy(layer.bias))
+            module.weight.copy_(torch.from_numpy(affine.weight))
+            module.bias.copy_(torch.from_numpy(affine.bias))
         modules.append(module)
-        if layer.pools:
+        if affine.pools:
             modules.append(torch.nn.AvgPool2d(2))
-        if layer.rectifies:
+        if affine.rectifies:
             modules.append(torch.nn.ReLU())
     return torch.nn.Sequential(*modules).eval()
 

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report.units import duration, size
-from bench.tables.anchors import Anchor
+from bench.tables.anchors import anchors
 from bench.tables.rows import TITLES, Row
 from intnn.storage.document import write_atomically
 
 
-def print_table(console: Console, rows: Sequence[Row], anchors: Sequence[Anchor]) -> None:
-    """Measured rows, each kind followed by the published figures for it. Fits 80 columns."""
+def show(console: Console, rows: Sequence[Row]) -> None:
+    """Print measured rows, each kind followed by the published figures for it, within 80 columns."""
     console.print("[bold]Table 3.1, measured here[/bold]")
     for kind, title in TITLES.items():
         first = kind == next(iter(TITLES))
@@ -27,26 +27,27 @@ def print_table(console: Console, rows: Sequence[Row], anchors: Sequence[Anchor]
             table.add_column(heading, width=width, justify="right", no_wrap=True)
         for row in (r for r in rows if r.row == kind):
             table.add_row(*_cells(row))
-        for anchor in (a for a in anchors if a.row == kind):
-            clear, encrypted = duration(anchor.plain_seconds), duration(anchor.encrypted_seconds)
-            table.add_row(f"{anchor.name} (published)", clear, encrypted, style="dim")
+        for anchor in (a for a in anchors() if a.row == kind):
+            seconds = duration(anchor.plain_seconds), duration(anchor.encrypted_seconds)
+            table.add_row(anchor.name, *seconds, "", _percent(anchor.accuracy), "published", style="dim")
         console.print(f"\n[bold]{title}[/bold]")
         console.print(table)
     for row in rows:
         if row.measured:
             _print_details(console, row)
     console.print("\n[bold]published figures[/bold]")
-    for anchor in anchors:
-        _print_wrapped(console, f"{TITLES[anchor.row]}: {anchor.name}, {anchor.source}")
+    for anchor in anchors():
+        about = f"{anchor.source}; hardware: {anchor.hardware}; security: {anchor.security}"
+        _print_wrapped(console, f"{TITLES[anchor.row]}: {anchor.name}: {about}")
 
 
-def write_plot(path: Path, rows: Sequence[Row], anchors: Sequence[Anchor]) -> None:
+def draw(path: Path, rows: Sequence[Row]) -> None:
     """Seconds for one image in the clear, encrypted, and encrypted in a batch, beside the published figures."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     measured = [row for row in rows if row.measured]
-    published = [a for a in anchors if a.row == "inference"]
+    published = [a for a in anchors() if a.row == "inference"]
     figure = Figure(figsize=(9, 1.6 + 0.62 * (len(measured) + len(published))), layout="constrained")
     axes = figure.add_subplot()
     colours = mpl.colormaps["viridis"]
@@ -117,7 +118,8 @@ def _print_details(console: Console, row: Row) -> None:
         verdict,
         f"accuracy in the clear on all {row.n_test_split} held-out images: {_percent(row.accuracy_plain_test_split)}",
         f"one image: encrypt {duration(row.encrypt_s)}, evaluate {duration(row.evaluate_s)}, decrypt "
-        f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)}, once",
+        f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)}, once"
+        + ("" if row.prepare_s is None else f"; weights {duration(row.prepare_s)}, once for all clients"),
         f"evaluation: {row.evaluate_units:.0f} units of one SEAL rotation ({row.seal_rotate_ms:.2f} ms); a batch of "
         f"{row.batch_images} images: {duration(row.batch_evaluate_s)}; by SEAL's evaluator on one thread, one image: "
         f"{duration(row.seal_evaluate_s)}",

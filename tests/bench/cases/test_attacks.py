@@ -1,7 +1,6 @@
 """The command that attacks beside other libraries, on few images; and what it takes for fooled."""
 
 import io
-import json
 from dataclasses import replace
 
 import pytest
@@ -12,11 +11,12 @@ from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import attacks
+from bench.harness.rows import read
 from bench.peers import attacks as attack_peers
 from bench.peers.missing import UnavailableError
 
-BALL = replace(attacks.CASES["fgsm"], norm="l2")
-NEAREST = attacks.CASES["deepfool"]
+BALL = replace(attacks.PAIRINGS["fgsm"], norm="l2")
+NEAREST = attacks.PAIRINGS["deepfool"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def run(cache, *arguments):
 def rows_of(cache, path, *arguments):
     result = run(cache, "--images", "20", "--json", str(path), *arguments)
     assert result.exit_code == 0, result.output
-    return json.loads(path.read_text())["rows"], result
+    return [envelope.row for envelope in read(path)], result
 
 
 def pair(x, y, radius=0.3):
@@ -83,11 +83,11 @@ def test_the_widest_table_fits_80_columns(cache, tmp_path, no_peers):
     numbers = {"peer_s": 0.123456, "peer_robust_accuracy": 1.0, "peer_success": 1.0, "ratio": 1234.5, "radius": 0.125}
     row = replace(attacks.AttackRow(**rows[0]), ours_s=123.4, ours_robust_accuracy=1.0, **numbers)
     page = io.StringIO()
-    attacks.print_rows(Console(file=page, width=80), [replace(row, attack=name) for name in attacks.CASES])
+    attacks.show(Console(file=page, width=80), [replace(row, attack=name) for name in attacks.PAIRINGS])
     lines = page.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert not any("…" in line for line in lines)
-    assert sum("1234.50" in line for line in lines) == len(attacks.CASES)
+    assert sum("1234.50" in line for line in lines) == len(attacks.PAIRINGS)
 
 
 def test_only_what_holds_on_a_fresh_forward_counts():
@@ -127,15 +127,15 @@ def test_attacks_in_a_row_see_what_is_left():
 def test_slow_attacks_run_when_asked_for():
     quick = attacks.chosen((), slow=False)
     assert "carlini-wagner" not in quick
-    assert attacks.chosen((), slow=True) == list(attacks.CASES)
+    assert attacks.chosen((), slow=True) == list(attacks.PAIRINGS)
     assert attacks.chosen(["square", "fgsm"], slow=False) == ["square", "fgsm"]
 
 
 @pytest.mark.usefixtures("no_peers")
-@pytest.mark.parametrize("name", attacks.CASES)
+@pytest.mark.parametrize("name", attacks.PAIRINGS)
 def test_every_peer_says_that_it_is_missing(name):
-    with pytest.raises(UnavailableError, match=f"{attacks.CASES[name].package} is not installed"):
-        pair([[0.4, 0.5]], [0]).attack(attacks.CASES[name].peer)
+    with pytest.raises(UnavailableError, match=f"{attacks.PAIRINGS[name].package} is not installed"):
+        pair([[0.4, 0.5]], [0]).attack(attacks.PAIRINGS[name].peer)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-import json
+from dataclasses import asdict, replace
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +9,8 @@ from numba import cuda
 
 from bench.__main__ import app
 from bench.cases import gpu
+from bench.harness.output import add_lines
+from bench.harness.rows import Envelope, read
 
 
 @pytest.mark.skipif(cuda.is_available(), reason="this machine has a GPU")
@@ -26,15 +28,20 @@ def test_equality_on_the_gpu():
 
 
 def test_records_are_appended(tmp_path):
-    record = tmp_path / "records" / "gpu.jsonl"
-    where = gpu.Device("a GPU", "9.0", 132, "580.1", "0.30", "2026-01-01T00:00:00+00:00")
-    rows = [gpu.GpuRow("a product", 2.0, 1000.0, "cuBLAS", 1.0, 0.5), gpu.GpuRow("a lookup", 3.0)]
-    gpu.append(record, where, rows, {"dense": True, "lookup": True})
+    record = tmp_path / "gpu.jsonl"
+    rows = [
+        gpu.GpuRow("a product", 2.0, 1000.0, "cuBLAS", 1.0, 0.5, 2, 2),
+        gpu.GpuRow("a lookup", 3.0, None, *[None] * 3, 2, 2),
+    ]
+    where = {"device": "a GPU", "compute_capability": "9.0"}
+    about = "gpu", 1, "0.1", None, "2026-01-01T00:00:00+00:00", where, 2
+    envelopes = [Envelope(*about, asdict(row)) for row in (*rows, replace(rows[0], checks=1, checks_equal=1))]
+    add_lines(record, envelopes[:2])
     before = record.read_bytes()
-    gpu.append(record, where, rows[:1], {"dense": True})
+    add_lines(record, envelopes[2:])
     assert record.read_bytes().startswith(before)
-    lines = [json.loads(line) for line in record.read_text().splitlines()]
-    assert [(line["work"], line["ours_us"], line["checks_equal"]) for line in lines] == [
+    lines = read(record)
+    assert [(line.row["work"], line.row["ours_us"], line.row["checks_equal"]) for line in lines] == [
         ("a product", 2.0, 2), ("a lookup", 3.0, 2), ("a product", 2.0, 1)
     ]  # fmt: skip
-    assert {line["device"] for line in lines} == {"a GPU"}
+    assert {line.machine["device"] for line in lines} == {"a GPU"}

@@ -1,12 +1,11 @@
 """The engines' command: complete rows, and figures that belong to what was evaluated."""
 
-import json
-
 import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import he
+from bench.harness.rows import read
 
 FIELDS = {
     "work", "scheme", "poly_modulus_degree", "coeff_modulus_bits", "engine", "threads", "batch", "ms", "units",
@@ -26,7 +25,7 @@ def test_rows_are_complete_and_consistent(tmp_path):
     arguments = ["he", "--network", "digits-square-cnn", "--images", "2", "--threads", "1", "--threads", "2"]
     result = CliRunner(env={"COLUMNS": "140"}).invoke(app, [*arguments, "--json", str(tmp_path / "h.json")])
     assert result.exit_code == 0, result.output
-    rows = json.loads((tmp_path / "h.json").read_text())["rows"]
+    rows = [envelope.row for envelope in read(tmp_path / "h.json")]
     assert all(set(row) >= FIELDS for row in rows)
     operations = [row for row in rows if not row["batch"]]
     assert len(operations) == 2 * 4 * 2  # schemes, operations, engines

@@ -1,6 +1,5 @@
 """The kernels' command, on few rounds; and the peers, which must evaluate the same networks."""
 
-import json
 import math
 
 import numpy as np
@@ -9,8 +8,11 @@ from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import kernels
+from bench.cases.options import KernelOptions
+from bench.harness.case import Silent
 from bench.harness.peak import dot_product_gops
-from bench.harness.workloads import SHAPES, works
+from bench.harness.rows import read
+from bench.harness.workloads import WORKLOADS, workload
 from bench.peers import inference as peers
 
 FIELDS = {
@@ -27,21 +29,21 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def all_works():
-    return {work.name: work for work in works(tuple(SHAPES), np.random.default_rng(0))}
+def workloads():
+    return {name: workload(name, np.random.default_rng(0)) for name in WORKLOADS}
 
 
 def test_rows_are_complete_and_consistent(tmp_path):
     arguments = ["kernels", "--work", "mlp", "--batch", "1", "--batch", "8", "--threads", "1", "--rounds", "1"]
     result = CliRunner(env={"COLUMNS": "140"}).invoke(app, [*arguments, "--json", str(tmp_path / "k.json")])
     assert result.exit_code == 0, result.output
-    rows = json.loads((tmp_path / "k.json").read_text())["rows"]
+    rows = [envelope.row for envelope in read(tmp_path / "k.json")]
     installed = all(row["peer_us"] is not None for row in rows if row["peer"].startswith("onnxruntime"))
     names = [*peers.PEERS, *(peers.BOUND_PEERS if installed else ())]
     assert [(row["batch"], row["peer"]) for row in rows] == [(b, p) for b in (1, 8) for p in names]
     for row in rows:
         assert set(row) >= FIELDS
-        assert row["work"] == kernels.WORKS["mlp"]
+        assert row["work"] == WORKLOADS["mlp"].title
         products = 784 * 128 + 128 * 64 + 64 * 10
         assert row["gops"] == pytest.approx(2 * products / row["ours_us"] / 1e3)
         assert row["fraction_of_peak"] == pytest.approx(row["gops"] / row["peak_gops"])
@@ -60,7 +62,8 @@ def test_a_peer_that_is_not_installed_is_a_row_without_a_time(monkeypatch):
 
     monkeypatch.setattr(kernels, "PEERS", {"xyz": missing})
     monkeypatch.setattr(kernels, "BOUND_PEERS", {"xyz, bound": missing})
-    row, *rest = kernels.measure(["mlp"], [2], [1], 1, 0, lambda _: None)
+    (job,) = kernels.jobs(KernelOptions(work=("mlp",), batch=(2,), threads=(1,), rounds=1))
+    row, *rest = kernels.measure(job, Silent())
     assert rest == []
     assert (row.peer, row.peer_us, row.ratio, row.note) == ("xyz", None, None, "xyz is not installed")
     assert row.ours_us > 0
@@ -73,10 +76,10 @@ def test_counts_below_one_are_refused(option):
     assert f"`{option}` must be at least 1, got 0" in result.output
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_the_integer_network_is_the_float_one(all_works, name):
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_integer_network_is_the_float_one(workloads, name):
     """Ours against the float arithmetic that its peers run: 8 bits cannot differ by much."""
-    work = all_works[name]
+    work = workloads[name]
     x = work.inputs(50, np.random.default_rng(1))
     ours = work.network.logits(x, "numba")
     assert np.array_equal(ours, work.network.logits(x))
@@ -88,10 +91,10 @@ def test_the_integer_network_is_the_float_one(all_works, name):
             assert np.corrcoef(a, b)[0, 1] > 0.97
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", WORKLOADS)
 @pytest.mark.parametrize("peer", [p for p in peers.PEERS if p != "numpy float32"])
-def test_peers_evaluate_the_same_network(all_works, name, peer):
-    work = all_works[name]
+def test_peers_evaluate_the_same_network(workloads, name, peer):
+    work = workloads[name]
     try:
         run = peers.PEERS[peer](work, 1)
     except peers.UnavailableError as error:
@@ -110,8 +113,8 @@ def test_the_peak_is_a_rate():
 
 
 @pytest.mark.parametrize("peer", peers.BOUND_PEERS)
-def test_bound_peers_evaluate_what_their_buffer_holds(all_works, peer):
-    work = all_works["MLP 784-128-64-10"]
+def test_bound_peers_evaluate_what_their_buffer_holds(workloads, peer):
+    work = workloads["mlp"]
     try:
         bind = peers.BOUND_PEERS[peer](work, 1)
     except peers.UnavailableError as error:

@@ -1,6 +1,5 @@
 """The robustness command, with little effort; and the models that it evaluates."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,8 +8,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 from bench.__main__ import app
-from bench.adversary import RobustName
 from bench.cases import robustness
+from bench.cases.registry import CASES
+from bench.harness.rows import read
 from plaintext_models import datasets
 from plaintext_models.attacks.target import Target
 from plaintext_models.evaluation.suite import ascend
@@ -41,7 +41,7 @@ def test_rows_table_and_pictures(tmp_path, short):
     arguments = ("--quick", "--model", "digits-mlp", "--images", 30, "--radius", 0.1, "--cache", tmp_path / "cache")
     result = invoke(*arguments, "--json", tmp_path / "r.json", "--plot-dir", tmp_path / "plots")
     assert result.exit_code == 0, result.output
-    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    rows = [envelope.row for envelope in read(tmp_path / "r.json")]
     verdict = next(row for row in rows if row["kind"] == "verdict")
     assert verdict["n"] == 30
     for row in rows:
@@ -60,7 +60,7 @@ def test_rows_table_and_pictures(tmp_path, short):
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"curve.png", "confidences.png", "examples.png"}
     again = invoke(*arguments, "--json", tmp_path / "again.json")
     assert again.exit_code == 0, again.output
-    others = json.loads((tmp_path / "again.json").read_text())["rows"]
+    others = [envelope.row for envelope in read(tmp_path / "again.json")]
     assert [row["right"] for row in others] == [row["right"] for row in rows]
 
 
@@ -102,7 +102,8 @@ def test_the_network_for_mnist_takes_its_images():
 
 
 def test_every_model_can_be_named():
-    assert {name.value for name in RobustName} == set(robustness.MODELS)
+    model = next(field for field in CASES["robustness"].options.declared() if field.name == "model")
+    assert set(model.option.choices()) == set(robustness.MODELS)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
 """What hiding a network stops: rows that the referee has seen."""
 
-import json
-
 import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
+from bench.harness.rows import read
 
 FIELDS = {
     "network", "sees", "attack", "radius", "n_images", "broken", "interval", "median_queries", "requests", "seconds",
@@ -20,7 +19,7 @@ def run(*arguments):
 def test_answers_alone_are_enough_to_break_what_noise_does_not(tmp_path):
     result = run("--images", 8, "--radius", 0.3, "--steps", 30, "--json", tmp_path / "s.json")
     assert result.exit_code == 0, result.output
-    rows = json.loads((tmp_path / "s.json").read_text())["rows"]
+    rows = [envelope.row for envelope in read(tmp_path / "s.json")]
     assert all(set(row) == FIELDS for row in rows)
     by_sight = {row["sees"]: row for row in rows}
     assert by_sight["decrypted answers"]["broken"] >= 6 > by_sight["nothing"]["broken"]

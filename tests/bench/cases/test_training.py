@@ -1,13 +1,12 @@
 """The training command, on few rounds; and the peers, which must descend."""
 
-import json
-
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import training
+from bench.harness.rows import read
 from bench.peers.missing import UnavailableError
 from bench.peers.training import PEERS
 from intnn import IntDomain
@@ -18,7 +17,7 @@ def test_rows_are_complete_and_consistent(tmp_path):
     arguments = ["training", "--work", "mlp", "--batch", "4", "--batch", "8", "--threads", "1", "--rounds", "1"]
     result = CliRunner(env={"COLUMNS": "140"}).invoke(app, [*arguments, "--json", str(tmp_path / "t.json")])
     assert result.exit_code == 0, result.output
-    rows = json.loads((tmp_path / "t.json").read_text())["rows"]
+    rows = [envelope.row for envelope in read(tmp_path / "t.json")]
     assert [(row["batch"], row["peer"]) for row in rows] == [(b, p) for b in (4, 8) for p in PEERS]
     weights = 784 * 128, 128 * 64, 64 * 10
     products = 3 * sum(weights) - weights[0]
