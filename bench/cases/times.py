@@ -83,8 +83,11 @@ def measure(job: TimesJob, report: Reporter) -> Iterator[TimesRow]:
 
 def _run(program: str, fresh: bool = False) -> str:
     """What a program prints, in a process of its own."""
+    # As for a user: modules are compiled to bytecode once, and kept.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with TemporaryDirectory() as folder:
-        environment = {**os.environ, CACHE_VARIABLE: folder} if fresh else None
+        if fresh:
+            environment[CACHE_VARIABLE] = folder
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)  # noqa: S603 - our own program
     if done.returncode:

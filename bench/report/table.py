@@ -36,9 +36,9 @@ def show(console: Console, rows: Sequence[Row]) -> None:
         if row.measured:
             _print_details(console, row)
     console.print("\n[bold]published figures[/bold]")
-    for anchor in anchors():
-        about = f"{anchor.source}; hardware: {anchor.hardware}; security: {anchor.security}"
-        _print_wrapped(console, f"{TITLES[anchor.row]}: {anchor.name}: {about}")
+    sources = {(a.name, a.source, a.hardware, a.security) for a in anchors()}
+    for name, source, hardware, security in sorted(sources, key=lambda s: s[0].lower()):
+        _print_wrapped(console, f"{name}: {source}; hardware {hardware}; security {security}")
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
@@ -138,4 +138,4 @@ def _print_wrapped(console: Console, line: str) -> None:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}%"
+    return "-" if share is None else "100%" if share == 1 else f"{100 * share:.2f}%"

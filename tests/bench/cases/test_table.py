@@ -11,8 +11,6 @@ from bench.__main__ import app
 from bench.cases import table
 from bench.cases.options import TableOptions
 from bench.harness.rows import read
-from bench.report.units import duration
-from bench.tables.anchors import anchors
 from bench.tables.rows import Row
 from tests.vectors.generate import FOLDER, untimed
 
@@ -142,25 +140,3 @@ def test_jobs_choose_by_seed_and_never_repeat() -> None:
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert len(set(first)) == 50
-
-
-def test_anchors_have_sources() -> None:
-    assert {a.row for a in anchors()} == {"inference", "training-functional", "training-fhe"}
-    assert all(a.source for a in anchors())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (1.234e-5, "12.3 µs"),
-        (0.0045, "4.5 ms"),
-        (1.5, "1.5 s"),
-        (300.0, "300 s"),
-        (600.0, "10 min"),
-        (36000.0, "10 h"),
-        (315576000.0, "10 years"),
-        (None, "-"),
-    ],
-)
-def test_duration(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
