@@ -1,38 +1,58 @@
 """Inference on ciphertexts.
 
-A network is compiled to a circuit, a client encrypts, a server evaluates, the client decrypts.
+A network is compiled to a circuit; the circuit is prepared once; a client encrypts, a session evaluates under that
+client's keys, the client decrypts.
 
 Two paths over TenSEAL's SEAL. *Exact*: an `IntNetwork` under BFV; tables become polynomials over Z_65537 and the
 decrypted logits equal the plain ones bit for bit. *Approximate*: a float `Graph` with polynomial activations under
 CKKS; logits come back within a bound that is known before anything is encrypted.
 
     circuit = compile_exact(network)                   # parameters are chosen here; print(circuit.explain())
+    prepared = prepare(circuit)                        # weights are encoded here, once for all clients
+
     client = Client(interface_bytes(circuit.interface))
-    server = Server(circuit, client.evaluation_keys)
-    logits = client.decrypt(server.evaluate(client.encrypt(images)))
+    session = prepared.session(client.evaluation_keys)
+    logits = client.decrypt(session.evaluate(client.encrypt(images)))
 """
 
 from he.circuit.circuit import Circuit
 from he.circuit.interface import InputError, Interface
 from he.circuit.simulate import simulate
+from he.circuit.store import load as load_circuit
+from he.circuit.store import save as save_circuit
 from he.compile.compile import compile_approximate, compile_exact
+from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
-from he.parties.protocol import Client, DecryptionError, Server, interface_bytes, run_encrypted
+from he.formats.stored import StoredError
+from he.parties.client import Client, DecryptionError, interface_bytes
+from he.parties.connect import connect, run_encrypted
+from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.prepared import PreparedCircuit, prepare
+from he.parties.session import Session
 from he.ring.params import ParameterError, Parameters
 
 __all__ = [
     "Circuit",
     "Client",
     "DecryptionError",
+    "EvaluationKeys",
     "InputError",
     "Interface",
+    "KeyFileError",
     "MessageError",
     "ParameterError",
     "Parameters",
-    "Server",
+    "PreparedCircuit",
+    "SecretKey",
+    "Session",
+    "StoredError",
     "compile_approximate",
     "compile_exact",
+    "connect",
     "interface_bytes",
+    "load_circuit",
+    "prepare",
     "run_encrypted",
+    "save_circuit",
     "simulate",
 ]

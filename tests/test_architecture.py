@@ -12,13 +12,18 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
-    "intnn": {"numba", "llvmlite", "sklearn"},  # sklearn: only for those who have loaded it already
-    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard"},
+    "intnn": {"numba", "llvmlite", "sklearn", "hypothesis"},  # sklearn: only for those who have loaded it already
+    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography"},
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }
-#: Modules that may touch SEAL: the bridge, the engine that is SEAL's, and the two parties.
-SEAL_MODULES = {"he/formats/seal_bridge.py", "he/engines/seal/engine.py", "he/parties/protocol.py"}
+#: Modules that may touch SEAL: the bridge, the engine that is SEAL's, the keys and the two parties.
+SEAL_MODULES = {
+    "he/formats/seal_bridge.py",
+    "he/engines/seal/engine.py",
+    "he/parties/keys.py",
+    "he/parties/client.py",
+}
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -55,10 +60,83 @@ def test_only_the_bridge_touches_seal() -> None:
     assert touching == SEAL_MODULES
 
 
+def test_only_the_testing_rooms_need_hypothesis() -> None:
+    for package in PACKAGES:
+        for path in modules(package):
+            if "hypothesis" in imports(path):
+                assert path.parent.name == "testing", path
+
+
 def test_nothing_unpickles() -> None:
     for package in PACKAGES:
         for path in modules(package):
             assert not imports(path) & FORBIDDEN, path
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names of our own modules that a file imports, anywhere in it: also late, or for type checkers only."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                place = ROOT / inner.replace(".", "/")
+                is_module = place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+                names.add(inner if is_module else str(node.module))
+    return {name for name in names if name.split(".")[0] in PACKAGES}
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file's module."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    """The room of a module: the first folder below its package, or itself where it lies right below."""
+    return ".".join(module.split(".")[:2])
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Names that lead back to the first of them along arrows; none if there is no such circle."""
+    done: set[str] = set()
+
+    def search(way: list[str]) -> list[str]:
+        for name in sorted(arrows.get(way[-1], ())):
+            if name in way:
+                return [*way[way.index(name) :], name]
+            if name not in done:
+                found = search([*way, name])
+                if found:
+                    return found
+        done.add(way[-1])
+        return []
+
+    return next((found for name in sorted(arrows) if name not in done and (found := search([name]))), [])
+
+
+@pytest.mark.parametrize("package", ["intnn", "he"])
+def test_neither_rooms_nor_files_import_each_other_in_a_circle(package: str) -> None:
+    files: dict[str, set[str]] = {}
+    rooms: dict[str, set[str]] = {}
+    for path in modules(package):
+        module = module_of(path)
+        own = {name for name in imported_modules(path) if name.split(".")[0] == package} - {module}
+        files[module] = own
+        rooms.setdefault(room_of(module), set()).update(room_of(name) for name in own)
+    for room, others in rooms.items():
+        others.discard(room)
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert not circle(rooms)
+    assert not circle(files)
+
+
+def test_kernels_import_only_tables_rings_and_the_machine() -> None:
+    allowed = {"he.kernels", "he.ring", "intnn.machine", "intnn.values"}
+    for path in modules("he/kernels"):
+        rooms = {room_of(name) for name in imported_modules(path)}
+        assert rooms <= allowed, f"{path.relative_to(ROOT)} imports {rooms - allowed}"
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -14,7 +14,7 @@ from bench.harness.case import Reporter
 from bench.harness.timing import timed
 from bench.report.accuracy import AccuracyRow, show
 from intnn import IntClassifier
-from intnn.training.run import Epoch
+from intnn.training.schedule import Epoch
 from intnn.values.arrays import integer
 from plaintext_models import datasets
 from plaintext_models.datasets import Dataset

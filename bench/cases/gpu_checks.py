@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import cuda
 
-from intnn.ops import kernels
+from intnn import ops
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import lookup
 from intnn.ops.cuda.product import Epilogue, conv2d, dense
@@ -57,7 +57,7 @@ def _conv2d(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
     b = rng.integers(-9999, 9999, sizes.columns).astype(np.int32)
     epilogue = Epilogue(rng.integers(1, 1 << 20, sizes.columns), 28, -99, 101, _full(rng, np.int8, 201))
     sums = _product(backend, "conv2d", x, w, b, 2, 1)
-    evaluator = kernels(backend)
+    evaluator = ops.backend(backend)
     values = evaluator.requantise(sums, epilogue.multiplier, epilogue.shift, epilogue.lo, epilogue.hi)
     expected = evaluator.lookup(values, epilogue.table.astype(np.int64), epilogue.lo)
     return np.array_equal(conv2d(x, w, b, 2, 1, epilogue, tile), expected)
@@ -78,7 +78,7 @@ def _training(sizes: Sizes, tile: Tile | None) -> bool:
         images = x.astype(np.int64).reshape(batch, 1, 1, features)
         step(network, state, images, labels, rate, descent, (5, number), numpy_)
     return all(
-        np.array_equal(getattr(block.parameters(), name), getattr(expected, name))
+        np.array_equal(getattr(block.variables(), name), getattr(expected, name))
         for block, expected in zip(trainer.blocks, state, strict=True)
         for name in ("weights", "bias", "weight_velocity", "bias_velocity")
     )
@@ -97,7 +97,7 @@ def _full(rng: np.random.Generator, dtype: type[np.integer], *shape: int) -> np.
 
 
 def _product(backend: str, name: str, x: np.ndarray, w: np.ndarray, b: np.ndarray, *arguments: int) -> np.ndarray:
-    evaluator = kernels(backend)
+    evaluator = ops.backend(backend)
     bound = int(np.prod(w.shape[1:])) * 255 * 128 + 2**21
     sums = getattr(evaluator, name)(
         x.astype(evaluator.arithmetic(bound)), w.astype(np.int64), b.astype(np.int64), *arguments

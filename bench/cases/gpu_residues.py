@@ -111,7 +111,7 @@ def _plain_products(o: Operands) -> bool:
     out = device(2, o.special, o.N)
     cuda_evaluate.plain_products(o.tables, cuda.to_device(x), cuda.to_device(plaintexts), out)
     expected = np.empty(out.shape, np.uint64)
-    addresses, factors = np.array([array.ctypes.data for array in x]), Factors(plaintexts, o.primes)
+    addresses, factors = np.array([array.ctypes.data for array in x]), Factors.packed(plaintexts, o.primes[: o.special])
     evaluate.plain_products(o.chain.arrays, addresses, factors.addresses, expected.shape[1] - 1, expected)
     return np.array_equal(out.copy_to_host(), expected)
 
@@ -129,7 +129,7 @@ def _switched(o: Operands, key: np.ndarray, level: int) -> bool:
     cuda_evaluate.decompose(o.tables, cuda.to_device(x), 2, o.special, digits)
     cuda_evaluate.switch_key(o.tables, digits, cuda.to_device(key), o.special, sums, out)
     expected = np.empty(out.shape, np.uint64), np.empty(digits.shape, np.uint64)
-    factors, raised, arrays = Factors(key, o.primes), np.empty(x[0, 2].shape, np.uint64), o.chain.arrays
+    factors, raised, arrays = Factors.packed(key, o.primes), np.empty(x[0, 2].shape, np.uint64), o.chain.arrays
     products = np.empty((2, level + 1, o.N), np.uint64)
     for n in range(o.count):
         switching.raise_rows(arrays, x[n, 2], raised, 0, level)
@@ -204,7 +204,7 @@ def works(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Calla
         cuda_evaluate.switch_key(tables, digits, device_key, o.special, sums, out)
         cuda_evaluate.add(tables, product, out, out)
 
-    shapes, factors = ((3, level, N), (level, N), (2, level + 1, N), (2, level, N)), Factors(key, o.primes)
+    shapes, factors = ((3, level, N), (level, N), (2, level + 1, N), (2, level, N)), Factors.packed(key, o.primes)
     host_product, raised, host_sums, host_out = (np.empty(shape, np.uint64) for shape in shapes)
 
     def cpu_product() -> None:

@@ -17,14 +17,14 @@ from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.he import HeRow, show
-from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
-from he.circuit.interface import Interface
+from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
+from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
-from he.engines.rns.engine import RnsEngine
-from he.engines.seal.engine import SealEngine
 from he.formats.messages import Kind, open_message
+from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, Parameters
+from he.ring.scheme import Scheme
 from intnn import IntNetwork
 from plaintext_models import datasets, shipped
 
@@ -116,31 +116,30 @@ def measure(job: OperationsJob | NetworkJob, report: Reporter) -> Iterator[HeRow
 
 def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
     t, scale = (PLAIN_MODULUS, None) if scheme == "bfv" else (None, SCALE_BITS)
-    circuit = _bare(Parameters(scheme, N, bits, t, scale))
+    circuit = _bare(Parameters(Scheme(scheme), N, bits, t, scale))
     client = Client(interface_bytes(circuit.interface))
     request = client.encrypt(np.ones((1, 1), np.int64 if scheme == "bfv" else np.float64))
     engines = {
-        "rns": Server(circuit, client.evaluation_keys, partial(RnsEngine, threads=1)).engine,
-        "seal": Server(circuit, client.evaluation_keys, SealEngine).engine,
+        name: prepare(circuit, name).session(client.evaluation_keys, threads=1).evaluator for name in ("rns", "seal")
     }
     (data,) = open_message(Kind.REQUEST, request)[1]
     works: dict[str, dict[str, Callable[[], object]]] = {}
     for name, engine in engines.items():
-        algebra, x = engine.algebra, engine.read(data)  # type: ignore[attr-defined]
+        algebra, x = engine.algebra(), engine.read(data)  # type: ignore[attr-defined]
 
         def product(algebra: Any = algebra, x: Any = x) -> object:
             return algebra.relinearise(algebra.multiply(x, x))
 
         def rotate(algebra: Any = algebra, x: Any = x) -> object:
-            return algebra.settled(algebra.rotate(x.fresh(1), 1))
+            return algebra.mod_down(algebra.rotate(x.fresh(1), 1))
 
         def rotations(algebra: Any = algebra, x: Any = x) -> object:
             value = x.fresh(ROTATIONS)
-            return [algebra.settled(algebra.rotate(value, 1 << k)) for k in range(ROTATIONS)]
+            return [algebra.mod_down(algebra.rotate(value, 1 << k)) for k in range(ROTATIONS)]
 
         def rotated_sum(algebra: Any = algebra, x: Any = x) -> object:
             value = x.fresh(ROTATIONS)
-            return algebra.settled(algebra.add([algebra.rotate(value, 1 << k) for k in range(ROTATIONS)]))
+            return algebra.mod_down(algebra.add([algebra.rotate(value, 1 << k) for k in range(ROTATIONS)]))
 
         for work, run in (
             ("multiply, relinearise", product),
@@ -169,14 +168,12 @@ def _bare(parameters: Parameters) -> Circuit:
     recorder = Recorder()
     x = recorder.input(0)
     rotated = [recorder.rotate(x, 1 << k) for k in range(ROTATIONS)]
-    program = recorder.program(
-        parameters.slots, recorder.add([recorder.relinearise(recorder.multiply(x, x)), *rotated])
-    )
+    total = recorder.add([recorder.relinearise(recorder.multiply(x, x)), *rotated])
+    program = recorder.program(parameters.slots, [total])
     layout = InputLayout(packing, 1, np.zeros((1, 1), np.int64))
-    interface = Interface(
-        parameters, (1,), 0, 1, layout, OutputLayout(packing, 1, 1), tuple(sorted(program.rotation_steps)), False, True,
-        0.0, 1.0,
-    )  # fmt: skip
+    steps = tuple(sorted(program.rotation_steps))
+    images = InputSpec("images", Source(), (1,), 0, 1, 1.0, layout)
+    interface = Interface(parameters, (images,), OutputLayout(packing, 1, 1), steps, False, True, 0.0, 1.0)
     return Circuit(interface, program, 0.0, ())
 
 
@@ -190,10 +187,11 @@ def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
     report("one image")
     single = compile_it(model)
     client = Client(interface_bytes(single.interface))
-    makes: list[Any] = [SealEngine, *(partial(RnsEngine, threads=count) for count in job.threads)]
     seal_ms = None
-    for make in makes:
-        row = _network(name, single, client, make, model, inputs, dataset.test_labels[: job.images], seal_ms)
+    prepared = {engine: prepare(single, engine) for engine in ("seal", "rns")}
+    for engine, count in (("seal", 1), *(("rns", count) for count in job.threads)):
+        session = prepared[engine].session(client.evaluation_keys, count)
+        row = _network(name, single, client, session, model, inputs, dataset.test_labels[: job.images], seal_ms)
         seal_ms = row.ms if seal_ms is None else seal_ms
         yield row
     report("as many images as there are slots")
@@ -202,44 +200,44 @@ def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
     repeated = np.resize(dataset.test_images, (size, *dataset.test_images.shape[1:]))
     batch = model.quantise_input(repeated) if exact else repeated.astype(np.float64)  # type: ignore[union-attr]
     client = Client(interface_bytes(full.interface))
-    makes = [partial(RnsEngine, threads=count) for count in sorted({1, max(job.threads)})]
-    for make in makes:
-        yield _network(name, full, client, make, model, batch, dataset.test_labels, None)
+    shared = prepare(full)
+    for count in sorted({1, max(job.threads)}):
+        session = shared.session(client.evaluation_keys, count)
+        yield _network(name, full, client, session, model, batch, dataset.test_labels, None)
 
 
 def _network(
     name: str,
     circuit: Circuit,
     client: Client,
-    make: Any,
+    session: Session,
     model: Any,
     inputs: np.ndarray,
     labels: np.ndarray,
     seal_ms: float | None,
 ) -> HeRow:
-    server = Server(circuit, client.evaluation_keys, make)
     step, unit = circuit.interface.images, seal_rotate_ms()
     seconds, logits = [], []
     request = client.encrypt(inputs[:step])
-    server.evaluate(request)  # compiles
+    session.evaluate(request)  # compiles
     for start in range(0, len(inputs), step):
         request = client.encrypt(inputs[start : start + step]) if start else request
-        elapsed, answer = timed(lambda request=request: server.evaluate(request))  # type: ignore[misc]
+        elapsed, answer = timed(lambda request=request: session.evaluate(request))  # type: ignore[misc]
         seconds.append(elapsed)
         logits.append(client.decrypt(answer))
     found, plain = np.concatenate(logits), model.logits(inputs)
-    mismatches = int((found != plain).any(axis=1).sum()) if circuit.parameters.scheme == "bfv" else None
+    mismatches = int((found != plain).any(axis=1).sum()) if circuit.parameters.scheme.exact else None
     distinct = min(len(inputs), len(labels))  # those behind repeat them
     ms, parameters = 1000 * statistics.median(seconds), circuit.parameters
     unit = statistics.mean([unit, seal_rotate_ms()])
-    is_seal = server.engine.name == "seal"
+    is_seal = session.evaluator.name == "seal"
     return HeRow(
         name,
         parameters.scheme,
         parameters.poly_modulus_degree,
         parameters.coeff_modulus_bits,
-        server.engine.name,
-        server.engine.threads,
+        session.evaluator.name,
+        session.evaluator.threads,
         step,
         ms,
         ms / unit,
@@ -248,7 +246,7 @@ def _network(
         float((found[:distinct].argmax(axis=1) == labels[:distinct]).mean()),
         distinct,
         mismatches,
-        len(client.evaluation_keys),
+        len(client.evaluation_keys.to_bytes()),
         len(request),
         peak_rss_bytes(),
     )

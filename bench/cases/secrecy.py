@@ -91,7 +91,7 @@ def measure(job: SecrecyJob, report: Reporter) -> Iterator[SecrecyRow]:
     goal, referee = Goal(labels), integer_oracle(network)
     own = Target(trained(OWN[dataset.name], dataset, seed=seed, report=report))
     report("making keys")
-    service, asked = encrypted_oracle(compile_exact(network, images=job.images), scale=network.input_scale)
+    service, asked = encrypted_oracle(compile_exact(network, images=job.images))
     for radius in job.radii:
         climb = partial(pgd, radius=radius, seed=seed)
         onward = partial(climb, leave=False)  # past the boundary of the attacker's own network

@@ -16,9 +16,8 @@ from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
 from bench.tables.networks import NETWORKS
 from bench.tables.rows import TITLES, Row
-from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
-from he.compile.compile import PackingName
-from he.engines.seal.engine import SealEngine
+from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
+from he.compile.search import PackingName
 from intnn import Graph, IntNetwork
 from plaintext_models import datasets, shipped
 
@@ -116,7 +115,7 @@ def _inference(job: InferenceJob, report: Reporter) -> Row:
     report("compiling for one image", 0.05)
     circuit = _compile(model)
     report("making keys", 0.1)
-    single, client_bytes = _Session.open(circuit)
+    single, client_bytes = _Pair.open(circuit)
     trials = []
     for i in range(min(SINGLE_REQUESTS, len(chosen))):
         report(f"image {i + 1} alone", 0.15 + 0.04 * i)
@@ -134,7 +133,7 @@ def _inference(job: InferenceJob, report: Reporter) -> Row:
     )
 
     report("compiling for a full batch", 0.35)
-    session, _ = _Session.open(_compile(model, packing="throughput"))
+    session, _ = _Pair.open(_compile(model, packing="throughput"))
     step = session.circuit.interface.images
     answers = []
     for start in range(0, len(chosen), step):
@@ -160,6 +159,7 @@ def _inference(job: InferenceJob, report: Reporter) -> Row:
         evaluate_s=evaluate_s,
         decrypt_s=decrypt_s,
         keygen_s=single.keygen_s,
+        prepare_s=single.prepare_s,
         accuracy_plain=float((plain_logits.argmax(axis=1) == truth).mean()),
         accuracy_encrypted=float((predictions == truth).mean()),
         exact_mismatches=int((errors > 0).sum()) if job.path == "exact" else None,
@@ -173,8 +173,8 @@ def _inference(job: InferenceJob, report: Reporter) -> Row:
         ciphertext_bytes_in=trials[0].request_bytes,
         ciphertext_bytes_out=trials[0].response_bytes,
         evaluation_key_bytes=client_bytes,
-        engine=single.server.engine.name,
-        threads=single.server.engine.threads,
+        engine=single.session.evaluator.name,
+        threads=single.session.evaluator.threads,
         peak_rss_bytes=peak_rss_bytes(),
         seal_rotate_ms=rotate_ms,
         evaluate_units=1000 * evaluate_s / rotate_ms,
@@ -205,33 +205,35 @@ class _Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class _Session:
-    """A client and a server that have exchanged keys."""
+class _Pair:
+    """A client and a session that have exchanged keys, and what making both took."""
 
     circuit: Circuit
     client: Client
-    server: Server
+    session: Session
     keygen_s: float
+    prepare_s: float
 
     @staticmethod
-    def open(circuit: Circuit) -> tuple[_Session, int]:
+    def open(circuit: Circuit) -> tuple[_Pair, int]:
         """The session, and the bytes of its evaluation keys."""
-        seconds, client = timed(lambda: Client(interface_bytes(circuit.interface)))
-        keys = client.evaluation_keys
-        return _Session(circuit, client, Server(circuit, keys), seconds), len(keys)
+        prepare_s, prepared = timed(lambda: prepare(circuit))
+        keygen_s, client = timed(lambda: Client(interface_bytes(circuit.interface)))
+        keys = client.evaluation_keys.to_bytes()
+        return _Pair(circuit, client, prepared.session(keys), keygen_s, prepare_s), len(keys)
 
     def ask(self, images: np.ndarray) -> _Answer:
         encrypt_s, request = timed(lambda: self.client.encrypt(images))
-        evaluate_s, response = timed(lambda: self.server.evaluate(request))
+        evaluate_s, response = timed(lambda: self.session.evaluate(request))
         decrypt_s, logits = timed(lambda: self.client.decrypt(response))
         return _Answer(logits, encrypt_s, evaluate_s, decrypt_s, len(request), len(response))
 
     def ask_seal(self, images: np.ndarray) -> tuple[float, np.ndarray]:
         """Seconds that SEAL's own evaluator takes for a request, the second time, and its logits."""
-        server = Server(self.circuit, self.client.evaluation_keys, SealEngine)
+        session = prepare(self.circuit, "seal").session(self.client.evaluation_keys)
         request = self.client.encrypt(images)
-        server.evaluate(request)
-        seconds, response = timed(lambda: server.evaluate(request))
+        session.evaluate(request)
+        seconds, response = timed(lambda: session.evaluate(request))
         return seconds, self.client.decrypt(response)
 
 

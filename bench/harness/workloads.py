@@ -10,7 +10,7 @@ import numpy as np
 
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise, SumPool2d
 from intnn.layers.nodes import Node
-from intnn.ops import kernels
+from intnn.ops import backend
 from intnn.training.plan import Convolution
 from intnn.values.rounding import round_half_up
 
@@ -132,11 +132,11 @@ def _quantised(name: str, shape: tuple[int, ...], maps: tuple[Affine, ...], samp
                 x = x.reshape(len(x), -1)
             node, float_node = Dense(weight, bias), Dense(affine.weight, affine.bias)
         nodes.append(node)
-        x = float_node.apply(x, kernels("numpy"))
+        x = float_node.apply(x, backend("numpy"))
         products += affine.weight[0].size * x[0].size
         if affine.pools:
             nodes.append(SumPool2d(2))
-            x = SumPool2d(2).apply(x, kernels("numpy")) / 4
+            x = SumPool2d(2).apply(x, backend("numpy")) / 4
             units = units * 4
         if affine.rectifies:
             following = 127 / np.abs(x).max()

@@ -7,6 +7,7 @@ import tenseal.sealapi as sealapi
 from bench.harness.timing import median_seconds
 from he.formats.seal_bridge import create_context
 from he.ring.params import Parameters
+from he.ring.scheme import Scheme
 
 
 def seal_rotate_ms(repeats: int = 30) -> float:
@@ -14,7 +15,7 @@ def seal_rotate_ms(repeats: int = 30) -> float:
 
     Published times of encrypted inference come from many machines; divided by this, they can be compared.
     """
-    parameters = Parameters("ckks", 8192, (60, 40, 40, 60), scale_bits=40)
+    parameters = Parameters(Scheme.CKKS, 8192, (60, 40, 40, 60), scale_bits=40)
     context = create_context(parameters)
     generator, galois = sealapi.KeyGenerator(context), sealapi.GaloisKeys()
     generator.create_galois_keys([parameters.galois_element(1)], galois)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,9 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.harness.timing import timed
-from he import Circuit, Client, Server, interface_bytes
-from intnn.values.arrays import reals
-from intnn.values.rounding import round_half_up
+from he import Circuit, connect
 from plaintext_models.attacks.target import Target
 
 
@@ -32,40 +29,28 @@ class Asked:
     seconds: float = 0.0
 
 
-def encrypted_oracle(circuit: Circuit, *, scale: float | None = None) -> tuple[Target, Asked]:
+def encrypted_oracle(circuit: Circuit) -> tuple[Target, Asked]:
     """A target for images in [0, 1] whose logits are computed on ciphertexts, in requests as large as the circuit's.
 
     Client and server live in this process, and exchange bytes. Of the network the attacker knows what every client is
-    told: the circuit's interface, and how images become integers.
+    told: the circuit's interface.
 
     Args:
         circuit: An exact one, whose logits are those of its integer network; or an approximate one, whose logits differ
             from call to call: the target is then stochastic. Both come as floats of the images' type and device.
-        scale: Integers per unit of an image, `IntNetwork.input_scale`, for exact circuits; by default the largest
-            input, as in all networks that are trained here. Approximate circuits take images as they are.
 
     Returns:
         The target, and a count of what it is asked.
-
-    Raises:
-        ValueError: A `scale` that is not positive, or one for an approximate circuit.
     """
     interface = circuit.interface
-    exact = circuit.parameters.scheme == "bfv"
-    units = interface.input_high if scale is None else scale
-    if (exact and not 0 < units < math.inf) or (scale is not None and not exact):
-        raise ValueError(f"`scale` must be positive, and is only for exact circuits, got {units}")
-    client = Client(interface_bytes(interface), security=circuit.parameters.security)
-    server = Server(circuit, client.evaluation_keys)
+    client, session = connect(circuit)
     asked = Asked()
 
     def ask(batch: np.ndarray) -> np.ndarray:
-        return client.decrypt(server.evaluate(client.encrypt(batch)))
+        return client.decrypt(session.evaluate(client.encrypt(batch)))
 
     def answers(images: Tensor) -> Tensor:
-        floats = reals(images.detach().cpu().numpy(), "images")
-        # the former as `IntNetwork.quantise_input`, of which a client does not have the rest
-        inputs = round_half_up(np.clip(floats * units, interface.input_low, interface.input_high)) if exact else floats
+        inputs = client.prepare(images.detach().cpu().numpy())
         logits = []
         for start in range(0, len(inputs), interface.images):
             batch = inputs[start : start + interface.images]
@@ -78,4 +63,4 @@ def encrypted_oracle(circuit: Circuit, *, scale: float | None = None) -> tuple[T
         dtype = torch.promote_types(images.dtype, torch.float32)
         return torch.from_numpy(np.concatenate(logits)).to(images.device, dtype)
 
-    return Target.oracle(answers, stochastic=not exact), asked
+    return Target.oracle(answers, stochastic=not circuit.parameters.scheme.exact), asked

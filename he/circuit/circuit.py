@@ -38,16 +38,16 @@ class Circuit:
 
     def explain(self) -> str:
         """The plan in words: parameters with their reasons, layout, operations, cost, keys, and the noise bound."""
-        counts, layout, spent = self.program.counts, self.interface.input, self.cost()
+        counts, layout, spent = self.program.counts, self.interface.inputs[0].layout, self.cost()
         sent = layout.ciphertexts * ciphertext_bytes(self.parameters, self.parameters.levels, polynomials=1)
         bound = (
             f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
-            if self.parameters.scheme == "bfv"
+            if self.parameters.scheme.exact
             else f"noise: a logit is off by at most {self.output_bound:.2g}"
         )
         lines = [
-            f"parameters: {self.parameters} ({self.parameters.security_bits}-bit security)",
-            *(f"  because {reason}" for reason in self.reasons),
+            f"parameters: {self.parameters}",
+            *(f"  {reason}" for reason in self.reasons),
             f"layout: {layout.packing.images} image(s), {layout.ciphertexts} input ciphertext(s), "
             f"{layout.width} units in the first layer; about {_megabytes(sent)} to send",
             "operations: "

@@ -25,17 +25,16 @@ def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
     Raises:
         InputError: if the images are not what the circuit takes.
     """
-    interface, batches = circuit.interface, []
+    interface, scheme, batches = circuit.interface, circuit.parameters.scheme, []
+    (spec,) = interface.inputs
     for start in range(0, max(len(images), 1), interface.images):
-        batch = interface.check_images(images[start : start + interface.images])
-        dtype = np.int64 if circuit.parameters.scheme == "bfv" else np.float64
-        packed = interface.input.pack(batch.astype(dtype))
+        batch = spec.check(images[start : start + interface.images], scheme)
+        packed = spec.layout.pack(batch.astype(scheme.dtype))
         algebra = ClearAlgebra(
             circuit.parameters.plain_modulus, packed, circuit.program.plaintexts, circuit.parameters.rows
         )
-        result = run(circuit.program, algebra)
-        slots = np.reshape(result, (interface.output.ciphertexts, -1))
+        slots = np.array(run(circuit.program, algebra))
         # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
-        tolerance = 0.0 if dtype is np.int64 else 1e-9 * (1 + float(np.abs(slots).max()))
+        tolerance = 0.0 if scheme.exact else 1e-9 * (1 + float(np.abs(slots).max()))
         batches.append(interface.output.unpack(slots, len(batch), tolerance))
     return np.concatenate(batches)

@@ -22,7 +22,8 @@ class Fit:
         program: with levels placed.
         parameters: accepted by the bound.
         bound: the noise budget left, in bits (BFV), or the largest error of a logit (CKKS).
-        output_scale: of the result; 1 for BFV.
+        tolerance: the largest error of a logit that a client is to accept; 0 for BFV.
+        output_scale: the scale of the result; 1 for BFV.
         place: places another program of the same depth for the same parameters, without a bound.
         again: the same with a bound; None if that is not accepted.
     """
@@ -30,6 +31,7 @@ class Fit:
     program: Program
     parameters: Parameters
     bound: float
+    tolerance: float
     output_scale: float
     place: Callable[[Program], Program]
     again: Callable[[Program], Fit | None]

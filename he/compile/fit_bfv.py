@@ -19,6 +19,7 @@ from he.ring.params import (
     Parameters,
     Security,
 )
+from he.ring.scheme import Scheme
 
 
 def fit_bfv(program: Program, N: int, security: Security) -> Fit:
@@ -28,7 +29,9 @@ def fit_bfv(program: Program, N: int, security: Security) -> Fit:
     def attempt(count: int, bits: int) -> Fit:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
         secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
-        return placed(program, Parameters("bfv", N, chain, PLAIN_MODULUS, security="128" if secure else "insecure"))
+        return placed(
+            program, Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
+        )
 
     def placed(other: Program, parameters: Parameters) -> Fit:
         result, noise = place_bfv(other, parameters)
@@ -36,29 +39,28 @@ def fit_bfv(program: Program, N: int, security: Security) -> Fit:
             program=result,
             parameters=parameters,
             bound=noise.budget_bits,
+            tolerance=0.0,
             output_scale=1.0,
             place=lambda another: place_bfv(another, parameters)[0],
             again=lambda another: fit if (fit := placed(another, parameters)).bound >= 1 else None,
         )
 
     # Where primes are plenty, what the noise takes of them shows about how many there have to be.
-    plenty = Parameters("bfv", N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
-    taken = MAX_PRIMES * MAX_CHAIN_BITS - run(program, BfvNoiseAlgebra(plenty)).budget_bits
+    plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
+    noisiest = max(run(program, BfvNoiseAlgebra(plenty)), key=lambda value: value.bound)
+    taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits
     guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
     count = _least(lambda count: attempt(count, MAX_CHAIN_BITS).bound >= 1, guess, 1, MAX_PRIMES)
     if count is None:
-        raise ParameterError(f"N={N}: its noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
+        raise ParameterError(f"the noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
     bits = _least(
         lambda bits: attempt(count, bits).bound >= 1, math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS
     )
     assert bits is not None  # the largest are enough
     fit = attempt(count, bits)
     if fit.parameters.security != security:
-        limit = MAX_MODULUS_BITS_128[N]
-        raise ParameterError(
-            f"N={N}: its noise needs {sum(fit.parameters.coeff_modulus_bits)} bits of modulus, and at most "
-            f"{limit} keep 128-bit security"
-        )
+        needed, limit = sum(fit.parameters.coeff_modulus_bits), MAX_MODULUS_BITS_128[N]
+        raise ParameterError(f"the noise needs {needed} bits of modulus, and 128-bit security allows {limit}")
     return fit
 
 

@@ -20,6 +20,7 @@ from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
+from he.ring.scheme import Scheme
 
 SCALE_BITS = range(20, 51)  # below, errors are no longer small beside one another's products; float64 holds no more
 PROBE_BITS = 40  # scales whose errors are small beside those of one
@@ -94,7 +95,7 @@ def fit_ckks(
         if fit := search.finest(spare, chain, limit, max_error, security):
             return fit
         refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error bound of more than {max_error}")
-    raise ParameterError(f"N={N}: {refusals[-1]}")
+    raise ParameterError(refusals[-1])
 
 
 class _Search:
@@ -156,6 +157,7 @@ class _Search:
             program=placed,
             parameters=parameters,
             bound=error.bound,
+            tolerance=2 * error.bound,
             output_scale=error.scale,
             place=lambda other: place(other, chain.precision, parameters, stay),
             again=lambda other: self._fit(other, chain, max_error, security),
@@ -173,12 +175,12 @@ class _Search:
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         algebra = CkksErrorAlgebra(parameters, placed, *self._range)
         try:
-            return run(placed, algebra), algebra.headroom
+            return max(run(placed, algebra), key=lambda value: value.bound), algebra.headroom
         except ValueError as error:  # log2 of a value that is zero
             raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
 
     def _parameters(self, chain: _Chain, security: Security) -> Parameters:
-        return Parameters("ckks", self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
+        return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
 
     def _in_range(self, spare: float) -> bool:
         return math.isfinite(self._magnitude) and float(np.max(self._errors)) + spare <= SCALE_BITS[-1]

@@ -18,7 +18,8 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compile.stages import LinearMap, Stage
 from he.program.program import Program
 from he.program.recorder import Recorder
-from he.ring.params import ParameterError, Scheme
+from he.ring.params import ParameterError
+from he.ring.scheme import Scheme
 from intnn import Activation
 
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -102,7 +103,7 @@ def lower(
             width, outputs = width_of(stage), len(stage.bias)
         else:
             value = activate(recorder, value, stage)
-    return Lowered(recorder.program(packing.slots, value), layout, OutputLayout(packing, width, outputs))
+    return Lowered(recorder.program(packing.slots, [value]), layout, OutputLayout(packing, width, outputs))
 
 
 def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
@@ -212,15 +213,12 @@ MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
     """The smallest packing for so many images; two rows are used for different images before lanes are."""
-    rows, row_length = (2 if scheme == "bfv" else 1), N // 2
+    rows, row_length = scheme.rows, N // 2
     widths = [width_of(stage) for stage in plan if isinstance(stage, LinearMap)]
-    if scheme == "ckks":
-        widths.append(2 * widths[-1])  # without a noise budget, two copies that agree are the sign of a sound result
+    widths.append(scheme.copies * widths[-1])
     widest = max(widths)
     if widest > row_length:
-        raise ParameterError(
-            f"N={N}: a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots"
-        )
+        raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
     if images is None:
         # Lanes take the place of copies, which spread taps: each doubling of the lanes doubles the ciphertexts.
         first = plan[0]
@@ -234,7 +232,7 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[St
     lanes = power_of_two(-(-images // rows) if split else images)
     if widest * lanes > row_length:
         raise ParameterError(
-            f"N={N}: {images} images side by side in a layer of {widest} units, as a power of two, are wider than a "
+            f"{images} images side by side in a layer of {widest} units, as a power of two, are wider than a "
             f"row of {row_length} slots"
         )
     return Packing(rows, row_length, lanes, split)

@@ -8,10 +8,9 @@ is to be encoded. What CKKS does is in `he.compile.place_ckks`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from he.program.algebra import apply
-from he.program.operations import AddPlain, Bundle, Matrix, Operation, Part, Plain, PlainDot, arguments, placed
+from he.program.operations import AddPlain, Matrix, Operation, PlainDot, arguments, placed
 from he.program.program import Program
 from he.program.recorder import Recorder
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
@@ -22,42 +21,39 @@ FREE_SWITCH = 2 ** (1 / 16)
 
 
 def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoise]:
-    """The program with modulus switches, and the bound on its output's noise.
+    """The program with modulus switches, and the bound on the noise of its noisiest output.
 
     The result may not be decryptable: the caller looks at the bound.
     """
     noise = BfvNoiseAlgebra(parameters)
-    recorder = Recorder(program.plaintexts)
-    known: dict[int, tuple[int, Any]] = {}  # value of `program` -> its new position and noise, or those of a bundle
-    lowered: dict[tuple[int, int], tuple[int, BfvNoise]] = {}  # copies of values, by new position and level
+    recorder = Recorder(program.plaintexts, program.inputs)
+    known: list[tuple[int, BfvNoise]] = []  # for every value of `program` its new number and its noise
+    lowered: dict[tuple[int, int], tuple[int, BfvNoise]] = {}  # copies of values, by new number and level
 
-    def lower(position: int, value: BfvNoise, level: int) -> tuple[int, BfvNoise]:
+    def lower(number: int, value: BfvNoise, level: int) -> tuple[int, BfvNoise]:
         if value.level == level:
-            return position, value
-        if (position, level) not in lowered:
-            above, above_value = lower(position, value, level + 1)
-            lowered[position, level] = recorder.switch_modulus(above), noise.switch_modulus(above_value)
-        return lowered[position, level]
+            return number, value
+        if (number, level) not in lowered:
+            above, above_value = lower(number, value, level + 1)
+            lowered[number, level] = recorder.switch_modulus(above), noise.switch_modulus(above_value)
+        return lowered[number, level]
 
-    def drop(position: int, value: BfvNoise) -> tuple[int, BfvNoise]:
+    def drop(number: int, value: BfvNoise) -> tuple[int, BfvNoise]:
         while value.level > 1 and noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound:
-            position, value = recorder.switch_modulus(position), noise.switch_modulus(value)
-        return position, value
+            number, value = recorder.switch_modulus(number), noise.switch_modulus(value)
+        return number, value
 
-    for index, operation in enumerate(program.operations):
+    for operation in program.operations:
         operands = [known[a] for a in arguments(operation)]
-        if isinstance(operation, Part):
-            bundle, values = operands[0]
-            known[index] = drop(recorder.part(bundle, operation.index), values[operation.index])
-            continue
-        level = min((v.level for _, v in operands), default=parameters.levels)
-        operands = [lower(p, v, level) for p, v in operands]
+        level = min((value.level for _, value in operands), default=parameters.levels)
+        operands = [lower(number, value, level) for number, value in operands]
         operation = _place_bfv_operands(operation, level)
-        position = apply(recorder, operation, [p for p, _ in operands])
-        value = apply(noise, operation, [v for _, v in operands])
-        known[index] = (position, value) if isinstance(operation, Matrix | Bundle) else drop(position, value)
-    position, value = known[program.output]
-    return recorder.program(program.slots, position), value
+        numbers = apply(recorder, operation, [number for number, _ in operands])
+        values = apply(noise, operation, [value for _, value in operands])
+        known += [drop(number, value) for number, value in zip(numbers, values, strict=True)]
+    outputs = [known[output] for output in program.outputs]
+    worst = max((value for _, value in outputs), key=lambda value: value.bound)
+    return recorder.program(program.slots, [number for number, _ in outputs]), worst
 
 
 def _place_bfv_operands(operation: Operation, level: int) -> Operation:
@@ -69,13 +65,3 @@ def _place_bfv_operands(operation: Operation, level: int) -> Operation:
         case Matrix():
             return replace(operation, level=level)
     return operation
-
-
-def plain_factors(program: Program) -> frozenset[Plain]:
-    """Every distinct (plaintext, level, scale) that the program multiplies with."""
-    return frozenset(p for op in program.operations if isinstance(op, PlainDot) for p in op.plains)
-
-
-def plain_addends(program: Program) -> frozenset[Plain]:
-    """Every distinct (plaintext, level, scale) that the program adds."""
-    return frozenset(op.plain for op in program.operations if isinstance(op, AddPlain))

@@ -16,17 +16,16 @@ from he.program.algebra import apply
 from he.program.operations import (
     Add,
     AddPlain,
-    Bundle,
     Conjugate,
     Matrix,
     Multiply,
-    Part,
     PlainDot,
     Scalar,
     ScalarDot,
     SquareParts,
     arguments,
     placed,
+    results,
 )
 from he.program.program import Program
 from he.program.recorder import Recorder
@@ -60,7 +59,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class _Value:
-    position: int
+    number: int
     dropped: int
     scale: float
     bits: int  # of the scale, were every prime a power of two: by these all walks decide alike
@@ -73,12 +72,14 @@ _PLAIN, _PRODUCTS = PlainDot | ScalarDot | Matrix, Multiply | SquareParts
 
 def depths(program: Program) -> tuple[int, int]:
     """Plain products and products on the longest path."""
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []  # for every value
     for operation in program.operations:
         before = [found[a] for a in arguments(operation)]
         plain = max((b[0] for b in before), default=0) + isinstance(operation, _PLAIN)
-        found.append((plain, max((b[1] for b in before), default=0) + isinstance(operation, _PRODUCTS)))
-    return found[program.output]
+        products = max((b[1] for b in before), default=0) + isinstance(operation, _PRODUCTS)
+        found += [(plain, products)] * results(operation)
+    deepest = [found[output] for output in program.outputs]
+    return max(plain for plain, _ in deepest), max(products for _, products in deepest)
 
 
 def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tuple[int, ...], int]:
@@ -119,25 +120,22 @@ def place(program: Program, precision: Precision, parameters: Parameters, stay: 
 
 def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, stay: int = 0) -> tuple[Program, int]:
     """The program with rescalings, and the bits of its output's scale."""
-    recorder = Recorder(program.plaintexts)
+    recorder = Recorder(program.plaintexts, program.inputs)
     known: list[_Value] = []
 
     def lower(value: _Value, dropped: int) -> _Value:
         while value.dropped < dropped:
-            value = replace(value, position=recorder.switch_modulus(value.position), dropped=value.dropped + 1)
+            value = replace(value, number=recorder.switch_modulus(value.number), dropped=value.dropped + 1)
         return value
 
     def settle(value: _Value) -> _Value:
         while (excess := value.bits - precision.value_bits[value.products]) >= LEAST_DROP_BITS:
             bits, prime = drop(value.dropped, excess)
-            position, dropped = recorder.rescale(value.position), value.dropped + 1
-            value = replace(
-                value, position=position, dropped=dropped, scale=value.scale / prime, bits=value.bits - bits
-            )
+            number, dropped = recorder.rescale(value.number), value.dropped + 1
+            value = replace(value, number=number, dropped=dropped, scale=value.scale / prime, bits=value.bits - bits)
         return value
 
-    last = program.operations[program.output]
-    for operation in program.operations[: program.output] if isinstance(last, Bundle) else program.operations:
+    for operation in program.operations:
         if isinstance(operation, _PRODUCTS | AddPlain | Conjugate):
             for a in arguments(operation):
                 known[a] = settle(known[a])
@@ -172,13 +170,10 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
                 products += 1
             case Add() if any(v.scale != scale for v in operands):
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
-        position = apply(recorder, operation, [v.position for v in operands])
-        value = _Value(position, dropped, scale, bits, plain, products)
-        known.append(settle(value) if precision.early and isinstance(operation, PlainDot | ScalarDot | Part) else value)
-    if not isinstance(last, Bundle):
-        output = lower(settle(known[program.output]), levels - stay)
-        return recorder.program(program.slots, output.position), output.bits
-    outputs = [lower(settle(known[a]), levels - stay) for a in last.args]
+        for number in apply(recorder, operation, [v.number for v in operands]):
+            value = _Value(number, dropped, scale, bits, plain, products)
+            known.append(settle(value) if precision.early and isinstance(operation, _PLAIN) else value)
+    outputs = [lower(settle(known[output]), levels - stay) for output in program.outputs]
     if any((v.dropped, v.scale) != (outputs[0].dropped, outputs[0].scale) for v in outputs):
         raise ValueError("outputs must share level and scale")
-    return recorder.program(program.slots, recorder.bundle([v.position for v in outputs])), outputs[0].bits
+    return recorder.program(program.slots, [v.number for v in outputs]), outputs[0].bits

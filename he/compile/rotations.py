@@ -26,7 +26,7 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
     missing = sorted(program.rotation_steps - route.keys())
     if missing:
         raise ValueError(f"`steps` must reach every rotation of the program, got none that reach {missing}")
-    recorder = Recorder(program.plaintexts)
+    recorder = Recorder(program.plaintexts, program.inputs)
     known: list[int] = []
     taken: dict[tuple[int, int], int] = {}
 
@@ -38,12 +38,11 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
 
     for operation in program.operations:
         operands = [known[a] for a in arguments(operation)]
-        known.append(
-            rotate(operands[0], operation.step)
-            if isinstance(operation, Rotate)
-            else apply(recorder, operation, operands)
-        )
-    return recorder.program(program.slots, known[program.output])
+        if isinstance(operation, Rotate):
+            known.append(rotate(operands[0], operation.step))
+        else:
+            known += apply(recorder, operation, operands)
+    return recorder.program(program.slots, [known[output] for output in program.outputs])
 
 
 def affordable(program: Program, keys: int, row_length: int, price: Callable[[Program], float]) -> Program:

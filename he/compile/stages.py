@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from he.ring.params import ParameterError
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, Node, Shape, SumPool2d
 
 
@@ -81,3 +82,17 @@ def _apply(node: Node, rows: np.ndarray, shape: Shape) -> np.ndarray:
 
 def _identity(features: int) -> LinearMap:
     return LinearMap(np.eye(features), np.zeros(features), np.eye(features, dtype=bool))
+
+
+def require_no_constant(plan: Sequence[Stage], modulus: float) -> None:
+    """Refuse a stage that ignores its input: it would leave a ciphertext that is plain to see.
+
+    Raises:
+        ParameterError: naming the stage.
+    """
+    for i, stage in enumerate(plan):
+        zero = isinstance(stage, LinearMap) and not np.fmod(stage.weight, modulus).any()
+        table = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
+        polynomial = isinstance(stage, Activation) and stage.name == "polynomial" and not any(stage.coefficients[1:])
+        if zero or table or polynomial:
+            raise ParameterError(f"stage {i} gives the same output for every input: evaluate it in the clear")

@@ -20,9 +20,10 @@ from he.compile.latency import Activate, Encode, Lowered
 from he.compile.stages import LinearMap, Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
-from he.ring.params import ParameterError, Scheme
+from he.ring.params import ParameterError
+from he.ring.scheme import Scheme
 from intnn import Activation, LutActivation
-from intnn.ops import kernels
+from intnn.ops import backend
 
 ROWS = 16  # outputs of one operation: enough to reuse what was read, few enough for the next layer to take them over
 
@@ -58,7 +59,7 @@ def layers(plan: Sequence[Stage], encode: Encode) -> list[Layer]:
         if i + 1 < len(result):
             values = encode(linear.bias[constant])[None]
             for stage in activations:
-                values = stage.apply(values, kernels("numpy"))
+                values = stage.apply(values, backend("numpy"))
             following = result[i + 1].linear
             result[i + 1] = result[i + 1]._replace(
                 linear=replace(
@@ -75,7 +76,7 @@ def layers(plan: Sequence[Stage], encode: Encode) -> list[Layer]:
 
 def feature_packing(scheme: Scheme, N: int, network: Sequence[Layer]) -> Packing:
     """All slots as lanes, for as many images; both parts of CKKS slots where the activations allow for it."""
-    if scheme == "bfv":
+    if scheme.exact:
         return Packing(2, N // 2, N // 2, split_rows=True)
     activations = [activation for layer in network for activation in layer.activations]
     both = all(isinstance(activation, Activation) and activation.name == "square" for activation in activations)
@@ -102,9 +103,9 @@ def lower_features(network: Sequence[Layer], packing: Packing, encode: Encode, a
         activate = _square_parts
     for layer in network:
         values = _apply(recorder, values, layer, encode, activate)
-    output = recorder.bundle([values[unit] for unit in range(len(last.bias))])
+    outputs = [values[unit] for unit in range(len(last.bias))]
     layout = InputLayout(packing, first.weight.shape[1], read[None, :].astype(np.int64))
-    return Lowered(recorder.program(1, output), layout, OutputLayout(packing, 1, len(last.bias)))
+    return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, len(last.bias)))
 
 
 def _apply(
@@ -116,8 +117,8 @@ def _apply(
     for units, inputs in _blocks(layer.linear.support & layer.varies[:, None]):
         known = [values[i] for i in inputs.tolist()]
         block = recorder.matrix(known, Matrix((0,) * len(known), weights[np.ix_(units, inputs)], biases[units]))
-        for place, unit in enumerate(units.tolist()):
-            result[unit] = recorder.part(block, place)
+        for unit, value in zip(units.tolist(), block, strict=True):
+            result[unit] = value
             for stage in layer.activations:
                 result[unit] = activate(recorder, result[unit], stage)
     return result

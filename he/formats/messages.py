@@ -71,3 +71,13 @@ def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         parts.append(body[position : position + n])
         position += n
     return fields, parts
+
+
+def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -> None:
+    """Refuse a message whose header names another circuit or key.
+
+    Raises:
+        MessageError: saying what it was made for.
+    """
+    if fields.get(name) != expected:
+        raise MessageError(f"the message was made for another {what}")

@@ -45,7 +45,7 @@ def create_context(parameters: Parameters) -> Any:
     Raises:
         ParameterError: if SEAL refuses the set.
     """
-    scheme = sealapi.SCHEME_TYPE.BFV if parameters.scheme == "bfv" else sealapi.SCHEME_TYPE.CKKS
+    scheme = sealapi.SCHEME_TYPE.BFV if parameters.scheme.exact else sealapi.SCHEME_TYPE.CKKS
     level = sealapi.SEC_LEVEL_TYPE.TC128 if parameters.security == "128" else sealapi.SEC_LEVEL_TYPE.NONE
     fields = sealapi.EncryptionParameters(scheme)
     fields.set_poly_modulus_degree(parameters.poly_modulus_degree)

@@ -20,6 +20,7 @@ from he.ring.params import Parameters
 
 _HEADER = struct.Struct("<HBBBBHQ")
 _CIPHERTEXT = struct.Struct("<4Q?QQQdQ")
+_PLAINTEXT = struct.Struct("<4QQd")  # a secret key is one
 _MAGIC, _VERSION = 0xA15E, (4, 3)
 _NONE, _ZSTD = 0, 2
 _BLAKE2XB = 1
@@ -116,6 +117,42 @@ def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, np.
     return keys
 
 
+def read_secret(data: bytes, parameters: Parameters, key_id: Any) -> np.ndarray:
+    """Parse a secret key.
+
+    Args:
+        data: SEAL's serialisation, compressed or not.
+        parameters: the parameters whose primes the key has, the special one included.
+        key_id: SEAL's identifier of the parameters with the special prime.
+
+    Returns:
+        uint64 [primes, N], in transformed form.
+
+    Raises:
+        SealDataError: naming what is not as it should be.
+    """
+    count = len(parameters.primes) * parameters.poly_modulus_degree
+    expected = _PLAINTEXT.size + _HEADER.size + 8 + 8 * count
+    body = _body(data, expected)
+    require(len(body) == expected, f"the secret key must have {expected} bytes, got {len(body)}")
+    *parms_id, coefficients, scale = _PLAINTEXT.unpack_from(body)
+    require(tuple(parms_id) == tuple(key_id), "the secret key must be for these parameters, and is for others")
+    total, start = _header(body, _PLAINTEXT.size)
+    (held,) = struct.unpack_from("<Q", body, start)
+    sound = (coefficients, held, scale, total) == (count, count, 1.0, expected - _PLAINTEXT.size)
+    require(sound, f"the secret key must hold {count} residues at scale 1, got {held} at {scale}")
+    residues = np.frombuffer(body, "<u8", count, start + 8).reshape(-1, parameters.poly_modulus_degree)
+    _require_residues(residues, parameters.primes)
+    return residues.astype(np.uint64)
+
+
+def write_secret(residues: np.ndarray, key_id: Any) -> bytes:
+    """SEAL's serialisation of a secret key, uncompressed; see `read_secret`."""
+    head = _PLAINTEXT.pack(*key_id, residues.size, 1.0)
+    data = np.ascontiguousarray(residues, "<u8").tobytes()
+    return _sealed(head + _sealed(struct.pack("<Q", residues.size) + data))
+
+
 def write_ciphertext(ciphertext: CiphertextArray, ids: LevelIds) -> bytes:
     """SEAL's serialisation, uncompressed."""
     size, level, N = ciphertext.residues.shape
@@ -148,8 +185,7 @@ def _read_ciphertext(
     end = start + 8 + 8 * held
     require(total == _HEADER.size + 8 + 8 * held and len(body) >= end, "its residues are truncated")
     residues = np.frombuffer(body, "<u8", held, start + 8).reshape(-1, level, N)
-    limits = np.array(primes[:level], np.int64)
-    require(bool((residues < limits[:, None].astype(np.uint64)).all()), "its residues must be below their primes")
+    _require_residues(residues, primes[:level])
     seed = None
     if is_seeded:
         seed, end = _read_seed(body, end)
@@ -163,6 +199,11 @@ def _read_seed(body: bytes, at: int) -> tuple[np.ndarray, int]:
     require(total == end - at and len(body) >= end, "its seed is truncated")
     require(body[start] == _BLAKE2XB, f"its seed must be of generator {_BLAKE2XB} (BLAKE2Xb), got {body[start]}")
     return np.frombuffer(body, "<u8", SEED_BYTES // 8, start + 1).astype(np.uint64), end
+
+
+def _require_residues(residues: np.ndarray, primes: tuple[int, ...]) -> None:
+    limits = np.array(primes, np.uint64)
+    require(bool((residues < limits[:, None]).all()), "its residues must be below their primes")
 
 
 def _body(data: bytes, limit: int) -> bytes:

@@ -7,18 +7,16 @@ threads, go through the operations themselves and call it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from he.program.operations import (
     Add,
     AddPlain,
-    Bundle,
     Conjugate,
     Input,
     Matrix,
     Multiply,
     Operation,
-    Part,
     Plain,
     PlainDot,
     Relinearise,
@@ -37,7 +35,7 @@ V = TypeVar("V")
 
 
 class Algebra(Protocol[V]):
-    """What a program's operations mean, on values of type V. A bundle is a sequence of them."""
+    """What a program's operations mean, on values of type V."""
 
     def input(self, index: int) -> V:
         """The `index`-th input."""
@@ -48,17 +46,9 @@ class Algebra(Protocol[V]):
     def scalar_dot(self, values: Sequence[V], scalars: Sequence[Scalar], constant: Scalar) -> V:
         """Sum of scalar multiples, plus a constant."""
 
-    def matrix(self, values: Sequence[V], matrix: Matrix) -> Any:
-        """The bundle of all rows."""
+    def matrix(self, values: Sequence[V], matrix: Matrix) -> Sequence[V]:
+        """One value for every row: the sum of its multiples of the values, plus its constant."""
         return [self.scalar_dot(values, scalars, constant) for scalars, constant in matrix.rows()]
-
-    def bundle(self, values: Sequence[V]) -> Any:
-        """Values as a bundle."""
-        return values
-
-    def part(self, bundle: Any, index: int) -> V:
-        """One value of a bundle."""
-        return bundle[index]
 
     def add_plain(self, a: V, plain: Plain) -> V:
         """A packed plaintext added."""
@@ -93,19 +83,26 @@ class Algebra(Protocol[V]):
         """One prime fewer, and the scale divided by it."""
 
 
-def run(program: Program, algebra: Algebra[V]) -> V:
-    """Interpret the program; values are released after their last use."""
+def run(program: Program, algebra: Algebra[V]) -> list[V]:
+    """Read a program in order: the values of its outputs. Values are released after their last use."""
     values: dict[int, V] = {}
     for position, operation in enumerate(program.operations):
-        values[position] = apply(algebra, operation, [values[a] for a in arguments(operation)])
-        for a in {*arguments(operation), position}:
+        first = program.first_values[position]
+        made = apply(algebra, operation, [values[a] for a in arguments(operation)])
+        values.update(enumerate(made, first))
+        for a in {*arguments(operation), *range(first, first + len(made))}:
             if program.last_use[a] <= position:
                 del values[a]
-    return values[program.output]
+        del made
+    return [values[output] for output in program.outputs]
 
 
-def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
-    """One operation's meaning in `algebra`."""
+def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> Sequence[V]:
+    """The values that one operation defines in `algebra`."""
+    return algebra.matrix(args, operation) if isinstance(operation, Matrix) else [_apply(algebra, operation, args)]
+
+
+def _apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
     match operation:
         case Input(index):
             return algebra.input(index)
@@ -113,12 +110,6 @@ def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
             return algebra.plain_dot(args, operands)
         case ScalarDot(_, scalars, constant):
             return algebra.scalar_dot(args, scalars, constant)
-        case Matrix():
-            return algebra.matrix(args, operation)
-        case Bundle():
-            return algebra.bundle(args)
-        case Part(_, index):
-            return algebra.part(args[0], index)
         case AddPlain(_, operand):
             return algebra.add_plain(args[0], operand)
         case Add():
@@ -139,3 +130,4 @@ def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
             return algebra.switch_modulus(args[0])
         case Rescale():
             return algebra.rescale(args[0])
+    raise TypeError(f"{operation} is no operation that an algebra gives one value")

@@ -1,8 +1,11 @@
-"""The operations of a program over slot vectors: what they read, and what they carry."""
+"""The operations of a program over slot vectors: what they read, what they carry, and what they define."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,8 +14,8 @@ import numpy as np
 class Plain:
     """A packed plaintext operand: index into `Program.plaintexts`, and what an engine needs to encode it.
 
-    `level` (data primes of the value it meets) and `scale` (CKKS) are 0 until `he.compile.place_bfv` or
-    `he.compile.place_ckks` has placed the operation.
+    `level` (data primes of the value it meets) and `scale` (CKKS) are 0 until the operation has been placed, by
+    `he.compile.place_bfv` or `he.compile.place_ckks`.
     """
 
     index: int
@@ -30,8 +33,30 @@ class Scalar:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where an input comes from, and as what.
+
+    Attributes:
+        owner: who provides it: the owner of the data, or of the model.
+        kind: whether it arrives encrypted, or in the clear.
+
+    Raises:
+        ValueError: if either is neither of its two.
+    """
+
+    owner: Literal["data", "model"] = "data"
+    kind: Literal["ciphertext", "plaintext"] = "ciphertext"
+
+    def __post_init__(self) -> None:
+        if self.owner not in ("data", "model"):
+            raise ValueError(f'`owner` must be "data" or "model", got {self.owner!r}')
+        if self.kind not in ("ciphertext", "plaintext"):
+            raise ValueError(f'`kind` must be "ciphertext" or "plaintext", got {self.kind!r}')
+
+
+@dataclass(frozen=True)
 class Input:
-    """The `index`-th fresh ciphertext."""
+    """The `index`-th of the program's inputs."""
 
     index: int
 
@@ -55,7 +80,7 @@ class ScalarDot:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """For every row of `weights`, the sum of its multiples of args, plus its constant: a bundle of values.
+    """For every row of `weights` one value: the sum of its multiples of args, plus its constant.
 
     Attributes:
         args: values that share level and scale.
@@ -88,21 +113,6 @@ class Matrix:
             )
             for weights, constant in zip(self.weights.tolist(), self.constants.tolist(), strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """All args, in order, as one."""
-
-    args: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Part:
-    """The `index`-th value of a bundle."""
-
-    args: tuple[int]
-    index: int
 
 
 @dataclass(frozen=True)
@@ -186,8 +196,6 @@ Operation = (
     | PlainDot
     | ScalarDot
     | Matrix
-    | Bundle
-    | Part
     | AddPlain
     | Add
     | Multiply
@@ -201,9 +209,20 @@ Operation = (
 )
 
 
+#: Every kind of operation by its name.
+OPERATIONS: Mapping[str, Callable[..., Operation]] = MappingProxyType(
+    {kind.__name__: kind for kind in get_args(Operation)}
+)
+
+
 def arguments(operation: Operation) -> tuple[int, ...]:
     """The values that an operation reads."""
     return () if isinstance(operation, Input) else operation.args
+
+
+def results(operation: Operation) -> int:
+    """How many values an operation defines: one, or one for every row of a matrix."""
+    return len(operation.constants) if isinstance(operation, Matrix) else 1
 
 
 def plains(operation: Operation) -> tuple[Plain, ...]:

@@ -10,13 +10,11 @@ import numpy as np
 from he.program.operations import (
     Add,
     AddPlain,
-    Bundle,
     Conjugate,
     Input,
     Matrix,
     Multiply,
     Operation,
-    Part,
     Plain,
     PlainDot,
     Relinearise,
@@ -24,31 +22,40 @@ from he.program.operations import (
     Rotate,
     Scalar,
     ScalarDot,
+    Source,
     SquareParts,
     SwapRows,
     SwitchModulus,
+    results,
 )
 from he.program.program import Program
 
+#: An input as a client sends it.
+DATA = Source()
+
 
 class Recorder:
-    """An algebra whose values are positions: interpreting by it writes a program down.
+    """An algebra whose values are numbers of values: reading a program by it writes a program down.
 
     The numbers that `he.compile.polynomial` hands over are wrapped as `Scalar`s on the way.
+
+    Args:
+        plaintexts: of a program that is written anew: its operands keep their indices.
+        inputs: of that program.
     """
 
-    def __init__(self, plaintexts: Iterable[np.ndarray] = ()) -> None:
+    def __init__(self, plaintexts: Iterable[np.ndarray] = (), inputs: Iterable[Source] = ()) -> None:
         self._operations: list[Operation] = []
-        self._plaintexts = list(plaintexts)
-        self._inputs = 0
+        self._plaintexts, self._inputs = list(plaintexts), dict(enumerate(inputs))
+        self._values = 0
 
     def plaintext(self, slots: np.ndarray) -> Plain:
         """Keep a packed operand and return its name."""
         self._plaintexts.append(slots)
         return Plain(len(self._plaintexts) - 1)
 
-    def input(self, index: int) -> int:
-        self._inputs = max(self._inputs, index + 1)
+    def input(self, index: int, source: Source = DATA) -> int:
+        self._inputs.setdefault(index, source)
         return self._record(Input(index))
 
     def plain_dot(self, values: Sequence[int], plains: Sequence[Plain]) -> int:
@@ -57,14 +64,9 @@ class Recorder:
     def scalar_dot(self, values: Sequence[int], scalars: Sequence[float | Scalar], constant: float | Scalar) -> int:
         return self._record(ScalarDot(tuple(values), tuple(_scalar(s) for s in scalars), _scalar(constant)))
 
-    def matrix(self, values: Sequence[int], matrix: Matrix) -> int:
-        return self._record(replace(matrix, args=tuple(values)))
-
-    def bundle(self, values: Sequence[int]) -> int:
-        return self._record(Bundle(tuple(values)))
-
-    def part(self, bundle: int, index: int) -> int:
-        return self._record(Part((bundle,), index))
+    def matrix(self, values: Sequence[int], matrix: Matrix) -> range:
+        first = self._record(replace(matrix, args=tuple(values)))
+        return range(first, self._values)
 
     def add_plain(self, a: int, plain: Plain) -> int:
         return self._record(AddPlain((a,), plain))
@@ -96,13 +98,17 @@ class Recorder:
     def rescale(self, a: int) -> int:
         return self._record(Rescale((a,)))
 
-    def program(self, slots: int, output: int) -> Program:
+    def program(self, slots: int, outputs: Sequence[int]) -> Program:
         """The program recorded so far."""
-        return Program(slots, self._inputs, tuple(self._operations), tuple(self._plaintexts), output)
+        inputs = tuple(self._inputs.get(i, DATA) for i in range(max(self._inputs, default=-1) + 1))
+        return Program(slots, inputs, tuple(self._operations), tuple(self._plaintexts), tuple(outputs))
 
     def _record(self, operation: Operation) -> int:
+        """The first value that the operation defines."""
+        first = self._values
         self._operations.append(operation)
-        return len(self._operations) - 1
+        self._values += results(operation)
+        return first
 
 
 def _scalar(number: float | Scalar) -> Scalar:

@@ -36,13 +36,13 @@ class ClearAlgebra(Algebra[np.ndarray]):
         terms = [self._reduced(v * s.value) for v, s in zip(values, scalars, strict=True)]
         return self._reduced(np.sum(terms, axis=0) + constant.value)
 
-    def matrix(self, values: Sequence[np.ndarray], matrix: Matrix) -> np.ndarray:
+    def matrix(self, values: Sequence[np.ndarray], matrix: Matrix) -> Sequence[np.ndarray]:
         weights, constants = self._reduced(matrix.weights), self._reduced(matrix.constants)
         if self._modulus is None:
-            return weights @ np.array(values) + constants[:, None]
+            return list(weights @ np.array(values) + constants[:, None])
         # Below 2^16 in absolute value: sums of fewer than 2^21 products are exact in float64, which BLAS is fast at.
         sums = weights.astype(np.float64) @ np.array(values, np.float64)
-        return self._reduced(sums.astype(np.int64) + constants[:, None])
+        return list(self._reduced(sums.astype(np.int64) + constants[:, None]))
 
     def add_plain(self, a: np.ndarray, plain: Plain) -> np.ndarray:
         return self._reduced(a + self._plaintexts[plain.index])
@@ -96,8 +96,8 @@ def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
     Returns:
         bool [outputs].
     """
-    rng, shape = np.random.default_rng(0), (program.inputs, 64)
+    rng, shape = np.random.default_rng(0), (len(program.inputs), 64)
     inputs = rng.random(shape) if modulus is None else rng.integers(0, modulus, shape)
-    outputs = np.atleast_2d(run(program, ClearAlgebra(modulus, inputs)))
+    outputs = np.array(run(program, ClearAlgebra(modulus, inputs)))
     # In floats equal terms cancel to a few roundings.
     return np.ptp(outputs, axis=1) <= (0 if modulus else 2.0**-40 * np.abs(outputs).max())

@@ -16,13 +16,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from he.kernels.passes.bits import word_bits
 from he.program.algebra import Algebra, apply
-from he.program.operations import Bundle, Matrix, Plain, Scalar, arguments
+from he.program.operations import Matrix, Plain, Scalar, arguments
 from he.program.program import Program
 from he.ring.params import Parameters
 
@@ -107,23 +106,23 @@ class Cost:
 def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) -> Cost:
     """Count a program whose levels have been placed, and price it."""
     counter = _WorkAlgebra(parameters, prices.hoists)
-    values: list[Any] = []
+    values: list[_Counted] = []
     work: dict[str, Work] = {}
     loaded = waiting = most = 0
+    outputs = set(program.outputs)
     for position, operation in enumerate(program.operations):
-        before = counter.work
-        values.append(apply(counter, operation, [values[a] for a in arguments(operation)]))
-        if position == program.output:
-            counter.settle(*(values[-1] if isinstance(operation, Bundle | Matrix) else values[-1:]))
+        before, first = counter.work, len(values)
+        values += apply(counter, operation, [values[a] for a in arguments(operation)])
+        made = range(first, len(values))
+        counter.settle(*(values[a] for a in made if a in outputs))
         name = type(operation).__name__
         done = Work(counter.work.transforms - before.transforms, counter.work.products - before.products)
         work[name] = work.get(name, Work()) + done
         loaded += 2 * values[-1].level if name == "Input" else 0
-        if not isinstance(operation, Bundle | Matrix):  # their parts are counted
-            waiting += values[-1].size * values[-1].level
+        waiting += sum(values[a].size * values[a].level for a in made)
         most = max(most, waiting)
-        for a in {*arguments(operation), position}:
-            if program.last_use[a] <= position and isinstance(values[a], _Counted):
+        for a in {*arguments(operation), *made}:
+            if program.last_use[a] <= position:
                 waiting -= values[a].size * values[a].level
     longer = parameters.poly_modulus_degree / REFERENCE_RING
     deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
@@ -170,7 +169,7 @@ class _WorkAlgebra(Algebra[_Counted]):
     """
 
     def __init__(self, parameters: Parameters, hoists: bool = True) -> None:
-        self._parameters, self._exact, self._hoists = parameters, parameters.scheme == "bfv", hoists
+        self._parameters, self._exact, self._hoists = parameters, parameters.scheme.exact, hoists
         self._identities = 0
         self._transformed: set[int] = set()
         self._settled: set[int] = set()

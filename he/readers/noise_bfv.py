@@ -70,10 +70,6 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         added = self._plain_addition(values[0].level)
         return [replace(values[0], bound=bound + added) for bound in bounds.tolist()]
 
-    def bundle(self, values: Sequence[BfvNoise]) -> BfvNoise:
-        """The noisiest: bundles that are put together are results."""
-        return max(values, key=lambda value: value.bound)
-
     def add_plain(self, a: BfvNoise, plain: Plain) -> BfvNoise:
         return replace(a, bound=a.bound + self._plain_addition(a.level))
 

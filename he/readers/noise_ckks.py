@@ -133,10 +133,6 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             for least, most, deviation in zip(low, high, deviations, strict=True)
         ]
 
-    def bundle(self, values: Sequence[CkksError]) -> CkksError:
-        """The least precise: bundles that are put together are results."""
-        return max(values, key=lambda value: value.bound)
-
     def add_plain(self, a: CkksError, plain: Plain) -> CkksError:
         offset = self._program.plaintexts[plain.index]
         deviation = np.hypot(a.deviation, self._encoding / plain.scale)

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from he.ring.primes import is_prime, ntt_primes
+from he.ring.scheme import Scheme
 
-Scheme = Literal["bfv", "ckks"]
 Security = Literal["128", "insecure"]
 
 #: Ring degree N -> largest total modulus in bits at 128-bit security (ternary secret).
@@ -37,7 +37,8 @@ class Parameters:
     """One parameter set of a scheme over Z_q[X]/(X^N + 1).
 
     Attributes:
-        scheme: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at scale `2**scale_bits`).
+        scheme: a `Scheme` or its name: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at
+            scale `2**scale_bits`).
         poly_modulus_degree: N, a power of two from 1024 to 32768.
         coeff_modulus_bits: bit lengths of the primes of the modulus chain; the last one is the special prime that only
             key switching uses, the others carry data.
@@ -59,8 +60,10 @@ class Parameters:
 
     def __post_init__(self) -> None:
         N, bits = self.poly_modulus_degree, self.coeff_modulus_bits
-        if self.scheme not in ("bfv", "ckks"):
-            raise ParameterError(f'`scheme` must be "bfv" or "ckks", got {self.scheme!r}')
+        try:
+            object.__setattr__(self, "scheme", Scheme(self.scheme))
+        except ValueError as error:
+            raise ParameterError(f'`scheme` must be "bfv" or "ckks", got {self.scheme!r}') from error
         if self.security not in ("128", "insecure"):
             raise ParameterError(f'`security` must be "128" or "insecure", got {self.security!r}')
         if not isinstance(N, int) or N not in MAX_MODULUS_BITS_128:
@@ -80,7 +83,7 @@ class Parameters:
                 f'got {sum(bits)}; choose a larger N, or pass security="insecure" for a test'
             )
         t, scale = self.plain_modulus, self.scale_bits
-        if self.scheme == "bfv":
+        if self.scheme.exact:
             if not isinstance(t, int) or t % (2 * N) != 1 or not is_prime(t):
                 raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t}")
             if scale is not None:
@@ -117,7 +120,7 @@ class Parameters:
     @property
     def rows(self) -> int:
         """Rows of the slot matrix: rotations act within a row. BFV has two, CKKS one."""
-        return 2 if self.scheme == "bfv" else 1
+        return self.scheme.rows
 
     @property
     def row_length(self) -> int:
@@ -134,13 +137,29 @@ class Parameters:
         """128 if the modulus is within the standard's table, else 0: this toolkit vouches for nothing in between."""
         return 128 if sum(self.coeff_modulus_bits) <= MAX_MODULUS_BITS_128[self.poly_modulus_degree] else 0
 
+    @property
+    def input_scale(self) -> float:
+        """The scale of a fresh ciphertext; 1 for BFV."""
+        return 1.0 if self.scale_bits is None else 2.0**self.scale_bits
+
+    @property
+    def t(self) -> int:
+        """The plaintext modulus of BFV.
+
+        Raises:
+            TypeError: for CKKS, which has none.
+        """
+        if self.plain_modulus is None:
+            raise TypeError("CKKS has no plaintext modulus")
+        return self.plain_modulus
+
     def galois_element(self, step: int) -> int:
         """The exponent g of the automorphism X -> X^g that rotates every row `step` slots to the left."""
         return pow(3, step % self.row_length, 2 * self.poly_modulus_degree)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `Parameters.from_dict` is its inverse."""
-        return asdict(self)
+        return {**asdict(self), "scheme": self.scheme.value}
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> Parameters:
@@ -161,5 +180,6 @@ class Parameters:
 
     def __str__(self) -> str:
         chain = " + ".join(map(str, self.coeff_modulus_bits))
-        extra = f"t = {self.plain_modulus}" if self.scheme == "bfv" else f"scale 2^{self.scale_bits}"
-        return f"{self.scheme.upper()}, N = {self.poly_modulus_degree}, log q = {chain}, {extra}, {self.security}"
+        extra = f"t = {self.plain_modulus}" if self.scheme.exact else f"scale 2^{self.scale_bits}"
+        security = "128-bit security" if self.security == "128" else "insecure"
+        return f"{self.scheme.upper()}, N={self.poly_modulus_degree}, log q = {chain}, {extra}, {security}"

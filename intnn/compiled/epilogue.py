@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from intnn.compiled import words
-from intnn.compiled.fuse import INT32, Stage, UnsupportedError
+from intnn.compiled.fuse import INT32, FusedLayer, UnsupportedError
 from intnn.layers.nodes import LutActivation, Requantise
 from intnn.values.arrays import INT64, Array, IntArray, frozen
 from intnn.values.domain import IntDomain
@@ -17,16 +17,16 @@ MAX_TABLE = 1 << 16  # points of a table that is gathered from; 256 KiB
 
 @dataclass(frozen=True, eq=False)
 class Epilogue:
-    """How a stage's sums become its outputs.
+    """How the sums of a fused layer become its outputs.
 
     Attributes:
-        rescale: `words.RAW`, KEEP, NARROW or WIDE.
-        shift: Of the products of sums and multipliers.
-        half: Added before the shift: the rounding term, less the offset of what comes out.
-        limits: Where quotients saturate, less that offset; WIDE only.
-        saturation: int64 [channels] or [1] each, the least and the largest sum before saturation; NARROW only.
-        origin: What the biases must be less, so that a table's index starts at zero.
-        table: uint8 [256] or int32, of bytes less the output's offset; None without a table.
+        rescale: One of RAW, KEEP, NARROW and WIDE from `intnn.compiled.words`.
+        shift: The number of bits by which the products of sums and multipliers are shifted to the right.
+        half: The number added before the shift: the rounding term, less the offset of the outputs.
+        limits: Where quotients saturate, less that offset; only WIDE reads it.
+        saturation: int64 [channels] or [1] each, the least and the largest sum before saturation; only NARROW reads it.
+        origin: The number to take from the biases, so that a table's index starts at zero.
+        table: uint8 [256] or int32, the activation's values less the output's offset; None without a table.
     """
 
     rescale: int
@@ -38,33 +38,35 @@ class Epilogue:
     table: Array | None = None
 
 
-def epilogue(stage: Stage, offset: int, has_byte_tables: bool) -> Epilogue:
-    """Choose a stage's epilogue for outputs that are stored less ``offset``.
+def epilogue(fused: FusedLayer, offset: int, has_byte_tables: bool) -> Epilogue:
+    """Choose the epilogue of a layer whose outputs are stored less ``offset``.
 
     Raises:
         UnsupportedError: A product, quotient or table is too large.
     """
-    requantise, activation = stage.requantise, stage.activation
-    if stage.gives_sums:
+    requantise, activation = fused.requantise, fused.activation
+    if fused.gives_sums:
         return Epilogue(words.RAW)
     if requantise is not None:
         if activation is None:
-            return _rescaling(stage, requantise, offset, stage.output.hull, None)
+            return _rescaling(fused, requantise, offset, fused.output.hull, None)
         domain = requantise.domain
-        return _rescaling(stage, requantise, domain.lo, domain, _table(activation, domain, offset, has_byte_tables))
+        return _rescaling(fused, requantise, domain.lo, domain, _table(activation, domain, offset, has_byte_tables))
     if activation is not None:
-        hull = stage.sums.hull
+        hull = fused.sums.hull
         return Epilogue(words.KEEP, origin=hull.lo, table=_table(activation, hull, offset, has_byte_tables))
     return Epilogue(words.NARROW, half=-offset)  # between layers; the multipliers are ones
 
 
-def _rescaling(stage: Stage, requantise: Requantise, base: int, limits: IntDomain, table: Array | None) -> Epilogue:
+def _rescaling(
+    fused: FusedLayer, requantise: Requantise, base: int, limits: IntDomain, table: Array | None
+) -> Epilogue:
     shift, factors = requantise.shift, requantise.multiplier
     half = (1 << shift >> 1) - (base << shift)  # (p + half) >> shift is the quotient less the base
     if not (INT32.contains_array(factors) and INT32.issuperset(limits) and abs(base) <= INT32.hi):
         raise UnsupportedError(f"{requantise} must have multipliers and limits of int32")
-    channels = len(stage.linear.weight)
-    sides = (side.reshape(channels, -1) for side in (stage.sums.lo, stage.sums.hi))
+    channels = len(fused.linear.weight)
+    sides = (side.reshape(channels, -1) for side in (fused.sums.lo, fused.sums.hi))
     lows, highs = (extreme(side, axis=1) for extreme, side in zip((np.min, np.max), sides, strict=True))
 
     # With steps of at most one the quotient meets every integer, and so saturates exactly where the sums do.

@@ -1,4 +1,4 @@
-"""Layers in groups that one pass over the data evaluates: what is summed, and what becomes of the sums."""
+"""Layers fused into groups that one pass over the data evaluates: what is summed, and what becomes of the sums."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,16 +16,16 @@ class UnsupportedError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """The layers of one pass: a linear one, and what may follow it, in this order.
+class FusedLayer:
+    """The layers of one pass: a linear one, and those that may follow it, in this order.
 
     Attributes:
-        linear: What is summed.
-        pool: Sums of its windows.
-        requantise: Elementwise.
-        activation: Elementwise.
-        sums: Range of every sum, after pooling, in the shape before any flattening.
-        output: Range of every output.
+        linear: The layer whose sums are formed.
+        pool: The pooling of those sums, if any.
+        requantise: The rescaling of every sum, if any.
+        activation: The table for every value, if any.
+        sums: The range of every sum, after pooling, in the shape before any flattening.
+        output: The range of every output.
         flattens: Whether the output is seen as a vector from here on.
         is_last: Whether the output is the network's.
     """
@@ -41,12 +41,12 @@ class Stage:
 
     @property
     def shape(self) -> Shape:
-        """Of the output, before any flattening."""
+        """The shape of the output, before any flattening."""
         return self.sums.lo.shape
 
     @property
     def gives_sums(self) -> bool:
-        """Whether int32 sums are the network's outputs; between stages there are only bytes."""
+        """Whether int32 sums are the network's outputs; between layers there are only bytes."""
         return self.is_last and self.requantise is None and self.activation is None
 
     @property
@@ -57,22 +57,22 @@ class Stage:
 
     @property
     def padding(self) -> int:
-        """Zeros that the linear layer wants around its input."""
+        """How many zeros the linear layer wants around its input."""
         return self.linear.padding if isinstance(self.linear, Conv2d) else 0
 
 
-def fuse(layers: tuple[Node, ...], intervals: tuple[Interval, ...]) -> tuple[bool, list[Stage]]:
-    """Group layers into stages.
+def fuse(layers: tuple[Node, ...], intervals: tuple[Interval, ...]) -> tuple[bool, list[FusedLayer]]:
+    """Fuse a network's layers.
 
     Returns:
-        Whether the input is flattened first, and at least one stage.
+        Whether the input is flattened first, and at least one fused layer.
 
     Raises:
         UnsupportedError: The layers come in another order, or sums do not fit int32.
     """
     chain = _Chain(list(zip(layers, intervals, strict=True)))
     is_flat = chain.skip_flattenings()
-    stages = []
+    fused = []
     while chain.rest:
         linear = chain.take(Dense) or chain.take(Conv2d)
         if linear is None:
@@ -88,14 +88,14 @@ def fuse(layers: tuple[Node, ...], intervals: tuple[Interval, ...]) -> tuple[boo
             raise UnsupportedError(f"sums of {linear} must fit int32, got {sums.hull}")
         if requantise is not None and len(requantise.multiplier) not in (1, len(linear.weight)):
             raise UnsupportedError(f"{requantise} must have a multiplier for each channel of {linear}")
-        stages.append(Stage(linear, pool, requantise, activation, sums, chain.interval, flattens, not chain.rest))
-    if not stages:
+        fused.append(FusedLayer(linear, pool, requantise, activation, sums, chain.interval, flattens, not chain.rest))
+    if not fused:
         raise UnsupportedError("a network without a linear layer has nothing to be fused")
-    return is_flat, stages
+    return is_flat, fused
 
 
 class _Chain:
-    """Layers that are taken from the front; flattenings, which move nothing, are only remembered."""
+    """Layers that are taken from the front; flattenings move nothing and are only remembered."""
 
     def __init__(self, rest: list[tuple[Node, Interval]]):
         self.rest = rest

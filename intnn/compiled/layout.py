@@ -1,4 +1,4 @@
-"""Where activations lie in memory: as bytes, images with their channels last."""
+"""Where activations lie in memory: they are bytes, and images have their channels last."""
 
 import math
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class Layout:
     """Where the elements of one image or vector lie.
 
     Attributes:
-        shape: As the network sees it.
-        offset: A byte is a value less this.
-        size: Bytes from one image to the next.
-        places: Byte of every element in C order, int64.
-        pitch: Bytes from one row of an image to the next; 0 for a vector.
-        fill: Byte that stands for zero in the padding, or None without padding.
+        shape: The shape of one input, as the network sees it.
+        offset: The number that a value is stored less: a byte is value - offset.
+        size: The bytes from one image to the next.
+        places: int64, the byte at which every element lies, in C order of the shape.
+        pitch: The bytes from one row of an image to the next; 0 for a vector.
+        fill: The byte that stands for zero in the padding, or None without padding.
     """
 
     shape: Shape
@@ -33,12 +33,22 @@ class Layout:
 
     @classmethod
     def vector(cls, elements: int, offset: int, size: int) -> "Layout":
-        """One element after the other."""
+        """The layout of a vector, one element after the other."""
         return cls((elements,), offset, size, np.arange(elements))
 
     @classmethod
     def image(cls, shape: Shape, offset: int, channels: int, padding: int) -> "Layout":
-        """``channels`` bytes for every pixel, at least those of ``shape``, and a border of zeros."""
+        """The layout of an image: ``channels`` bytes for every pixel, and a border of ``padding`` zeros.
+
+        Args:
+            shape: Channels, height and width.
+            offset: The number that a value is stored less.
+            channels: The bytes of a pixel, at least as many as ``shape`` has channels.
+            padding: The width of the border.
+
+        Raises:
+            UnsupportedError: The border's zero, less the offset, is not a byte.
+        """
         count, height, width = shape
         pitch = (width + 2 * padding) * channels
         c, i, j = np.ogrid[:count, :height, :width]
@@ -58,7 +68,7 @@ class Layout:
 
 
 def byte_offset(values: IntDomain) -> int:
-    """What values are stored less: 0 or -128 where one of them serves.
+    """The number that values are stored less: 0 or -128 where one of them serves.
 
     Raises:
         UnsupportedError: There are more than 256 values.

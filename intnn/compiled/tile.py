@@ -1,7 +1,7 @@
 """The register tile: a few rows of sums for a few vectors of channels, from bytes in to bytes out.
 
-Emitted as LLVM instructions, for any instruction set. Everything is an address or a number; see `intnn.compiled.words`
-for the tables behind the addresses.
+The tile is emitted as LLVM instructions, for any instruction set. All its operands are addresses or numbers;
+`intnn.compiled.words` describes the tables behind the addresses.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from intnn.compiled import words as stage
+from intnn.compiled import words as at
 from intnn.machine.host import instruction_set
 from intnn.machine.simd import (
     I8,
@@ -34,52 +34,53 @@ Vectors = list[Value]
 
 
 def tile(columns: int, single: bool) -> Any:
-    """A Numba function that evaluates one tile of ``columns`` vectors and one row, or the instruction set's many.
+    """A Numba function that evaluates one tile of ``columns`` vectors.
 
-    Its arguments are int64: the addresses of the input, of the output, of the rows' places, of the stage's words, of
-    the program, of the strip's weights and channels; and the lanes to store.
+    The tile has one row if it is ``single``, and else as many rows as the instruction set has registers for. The
+    function's arguments are int64: the addresses of the input, of the output, of the rows' places, of the layer's
+    words, of the instructions, of the strip's weights and of its channels; and the number of lanes to store.
     """
 
-    def typing(_context: Any, x: Any, y: Any, places: Any, words: Any, program: Any, weights: Any, channels: Any,
+    def typing(_context: Any, x: Any, y: Any, places: Any, words: Any, instructions: Any, weights: Any, channels: Any,
                valid: Any) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
             isa = instruction_set()
             Tile(builder, isa, columns, 1 if single else isa.rows[columns], *args).emit()
             return context.get_dummy_value()
 
-        return types.void(x, y, places, words, program, weights, channels, valid), codegen
+        return types.void(x, y, places, words, instructions, weights, channels, valid), codegen
 
     return intrinsic(typing)
 
 
 class Tile:
-    """Emits one tile; holds nothing but what its parts share."""
+    """The emitter of one tile; it holds nothing but what its parts share."""
 
     def __init__(self, builder: Builder, isa: InstructionSet, columns: int, rows: int, *addresses: Value):
         self.builder, self.isa, self.columns, self.rows = builder, isa, columns, rows
-        self.x, self.y, self.places, self.words, self.program, self.weights, self.channels, self.valid = addresses
+        self.x, self.y, self.places, self.words, self.instructions, self.weights, self.channels, self.valid = addresses
         self.int32s = vector(I32, isa.lanes)
         self.int64s = vector(I64, isa.lanes)
         self.bytes = vector(I8, isa.lanes)
 
     def emit(self) -> None:
-        """Sums, then rescaling, table and stores, each as the stage asks."""
+        """Emit the sums, then rescaling, table and stores as the layer's words ask."""
         b = self.builder
         sums = self.sums()
         outputs = [b.add(self.y, b.sext(load(b, I32, self.places, 8 * m + 4), I64)) for m in range(self.rows)]
-        rescale = self.word(stage.RESCALE)
-        with b.if_else(self.equals(rescale, stage.RAW)) as (raw, narrow):
+        rescale = self.word(at.RESCALE)
+        with b.if_else(self.equals(rescale, at.RAW)) as (raw, narrow):
             with raw:
                 size = 4 * self.isa.lanes
                 for i, value in enumerate(sums):
                     address = b.add(outputs[i // self.columns], I64(size * (i % self.columns)))
                     store(b, value, address)
             with narrow:
-                table, is_bytes = self.word(stage.TABLE), self.word(stage.TABLE_IS_BYTES)
-                address = b.add(self.program, table)
-                has_table = b.icmp_signed("!=", table, I64(stage.NONE))
-                values = self.where(self.equals(rescale, stage.NARROW), self.rescale_narrow, sums)
-                values = self.where(self.equals(rescale, stage.WIDE), self.rescale_wide, values)
+                table, is_bytes = self.word(at.TABLE), self.word(at.TABLE_IS_BYTES)
+                address = b.add(self.instructions, table)
+                has_table = b.icmp_signed("!=", table, I64(at.NONE))
+                values = self.where(self.equals(rescale, at.NARROW), self.rescale_narrow, sums)
+                values = self.where(self.equals(rescale, at.WIDE), self.rescale_wide, values)
                 gathers = b.and_(has_table, self.equals(is_bytes, 0))
                 values = self.where(gathers, lambda v: self.gather(address, v), values)
                 narrowed = [b.trunc(v, self.bytes) for v in values]
@@ -90,10 +91,10 @@ class Tile:
                 self.store_bytes(narrowed, outputs)
 
     def sums(self) -> Vectors:
-        """Biases plus the products over all groups."""
+        """Emit the sums: biases plus the products over all groups."""
         b, isa = self.builder, self.isa
-        groups = self.word(stage.GROUPS)
-        offsets = b.add(self.program, self.word(stage.OFFSETS))
+        groups = self.word(at.GROUPS)
+        offsets = b.add(self.instructions, self.word(at.OFFSETS))
         inputs = [b.add(self.x, b.sext(load(b, I32, self.places, 8 * m), I64)) for m in range(self.rows)]
         biases = self.channel_words(0)
 
@@ -126,10 +127,10 @@ class Tile:
         return sums
 
     def rescale_narrow(self, sums: Vectors) -> Vectors:
-        """(clip(sum) multiplier + half) >> shift where every product fits 32 bits: sums beyond the limits saturate."""
+        """Emit (clip(sum) multiplier + half) >> shift, where every product fits 32 bits and the clipping saturates."""
         b, lanes = self.builder, self.isa.lanes
         factors, low, high = (self.channel_words(part) for part in (1, 2, 3))
-        shift, half = (splat(b, b.trunc(self.word(w), I32), lanes) for w in (stage.SHIFT, stage.HALF))
+        shift, half = (splat(b, b.trunc(self.word(w), I32), lanes) for w in (at.SHIFT, at.HALF))
         result = []
         for i, value in enumerate(sums):
             n = i % self.columns
@@ -138,7 +139,7 @@ class Tile:
         return result
 
     def rescale_wide(self, sums: Vectors) -> Vectors:
-        """clip((sum multiplier + half) >> shift) with products of 64 bits, even and odd lanes apart."""
+        """Emit clip((sum multiplier + half) >> shift) with products of 64 bits, even and odd lanes apart."""
         b, lanes = self.builder, self.isa.lanes // 2
         pairs = vector(I64, lanes)
         thirty_two, low_half = constant(I64, [32] * lanes), constant(I64, [0xFFFFFFFF] * lanes)
@@ -148,8 +149,8 @@ class Tile:
             return b.ashr(b.shl(pair, thirty_two), thirty_two), b.ashr(pair, thirty_two)
 
         factors = [split(f) for f in self.channel_words(1)]
-        low, high = (splat(b, b.trunc(self.word(w), I32), 2 * lanes) for w in (stage.LOW, stage.HIGH))
-        shift, half = (splat(b, self.word(w), lanes) for w in (stage.SHIFT, stage.HALF))
+        low, high = (splat(b, b.trunc(self.word(w), I32), 2 * lanes) for w in (at.LOW, at.HIGH))
+        shift, half = (splat(b, self.word(w), lanes) for w in (at.SHIFT, at.HALF))
         result = []
         for i, value in enumerate(sums):
             products = (b.mul(v, f) for v, f in zip(split(value), factors[i % self.columns], strict=True))
@@ -159,7 +160,7 @@ class Tile:
         return result
 
     def gather(self, table: Value, index: Vectors) -> Vectors:
-        """table[index] for a table of int32."""
+        """Emit table[index] for a table of int32."""
         b, lanes = self.builder, self.isa.lanes
         pointers = vector(ir.PointerType(), lanes)
         every, nothing = constant(ir.IntType(1), [1] * lanes), constant(I32, [0] * lanes)
@@ -172,7 +173,7 @@ class Tile:
         return result
 
     def store_bytes(self, values: Vectors, outputs: Vectors) -> None:
-        """Row by row, in this order: nothing behind a row's valid lanes is touched."""
+        """Emit the stores, row by row and in this order; nothing behind a row's valid lanes is written."""
         b, size = self.builder, self.columns * self.isa.lanes
         rows = [concatenate(b, values[m * self.columns : (m + 1) * self.columns]) for m in range(self.rows)]
         with b.if_else(self.equals(self.valid, size)) as (full, partial):
@@ -187,12 +188,12 @@ class Tile:
                     call(b, f"llvm.masked.store.v{size}i8.p0", ir.VoidType(), row, pointer, I32(1), mask)
 
     def channel_words(self, part: int) -> Vectors:
-        """Of the strip's channels: 0 biases, 1 multipliers, 2 and 3 limits of the sums."""
+        """One part of the strip's channels: 0 for biases, 1 for multipliers, 2 and 3 for the limits of the sums."""
         b, size = self.builder, 4 * self.isa.lanes
         return [load(b, self.int32s, self.channels, size * (part * self.columns + n)) for n in range(self.columns)]
 
     def where(self, condition: Value, change: Callable[[Vectors], Vectors], values: Vectors) -> Vectors:
-        """``change(values)`` under the condition, else ``values``."""
+        """Emit ``change(values)`` under the condition, and ``values`` otherwise."""
         b = self.builder
         before = b.block
         with b.if_then(condition):
@@ -207,9 +208,9 @@ class Tile:
         return result
 
     def word(self, index: int) -> Value:
-        """A word of the stage."""
+        """The word of the layer at ``index``."""
         return load(self.builder, I64, self.words, 8 * index)
 
     def equals(self, value: Value, number: int) -> Value:
-        """An i1."""
+        """Whether a word equals a number, as one bit."""
         return self.builder.icmp_signed("==", value, I64(number))

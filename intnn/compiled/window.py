@@ -1,10 +1,10 @@
-"""A linear layer as windows of bytes: pooling folded in, neighbouring pixels side by side in the lanes."""
+"""A linear layer as windows of bytes, with pooling folded in and neighbouring pixels side by side in the lanes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.compiled.fuse import Stage, UnsupportedError
+from intnn.compiled.fuse import FusedLayer, UnsupportedError
 from intnn.compiled.layout import Layout, byte_offset
 from intnn.layers.nodes import Conv2d, SumPool2d
 from intnn.values.arrays import IntArray
@@ -14,7 +14,7 @@ MAX_TERMS = 8  # of signed bytes that add up to a weight
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What the sums of a stage read, and where they go.
+    """What the sums of a fused layer read, and where they go.
 
     Attributes:
         weights: int64 [lanes, rows, bytes]: bytes that lie together in memory, in rows of a multiple of four.
@@ -22,9 +22,9 @@ class Window:
         bias: int64 [lanes].
         channel: int64 [lanes]: the output channel of every lane.
         places: int64 [length, 2]: byte offsets of input and output inside an image; [0, 2] for a vector.
-        layout: Of the output.
-        valid: Lanes that hold outputs; the others are not stored.
-        columns: Vectors of a register tile.
+        layout: Where the outputs lie.
+        valid: How many lanes hold outputs; the others are not stored.
+        columns: How many vectors a register tile has.
     """
 
     weights: IntArray
@@ -37,7 +37,7 @@ class Window:
     columns: int
 
     def groups(self) -> tuple[IntArray, IntArray]:
-        """Offsets [groups] and weights [groups, 4, lanes]: signed bytes, and no group of zeros.
+        """The weights as signed bytes, without groups of zeros: offsets [groups] and weights [groups, 4, lanes].
 
         Raises:
             UnsupportedError: A weight needs too many signed bytes to add up to it.
@@ -58,13 +58,13 @@ class Window:
         return np.concatenate(offsets), np.concatenate(panels)
 
 
-def window(stage: Stage, following: Stage | None, x: Layout, lanes: int) -> Window:
-    """Describe a stage's sums for vectors of ``lanes``, for the layout that the following stage wants."""
-    offset = 0 if stage.gives_sums or stage.gives_signed_bytes else byte_offset(stage.output.hull)
-    if isinstance(stage.linear, Conv2d):
-        padding = 0 if following is None or stage.flattens else following.padding
-        return _convolution(stage, stage.linear, x, lanes, offset, padding)
-    weight, bias = stage.linear.weight, stage.linear.bias
+def window(fused: FusedLayer, following: FusedLayer | None, x: Layout, lanes: int) -> Window:
+    """Describe a layer's sums in vectors of ``lanes``, written in the layout that the following layer wants."""
+    offset = 0 if fused.gives_sums or fused.gives_signed_bytes else byte_offset(fused.output.hull)
+    if isinstance(fused.linear, Conv2d):
+        padding = 0 if following is None or fused.flattens else following.padding
+        return _convolution(fused, fused.linear, x, lanes, offset, padding)
+    weight, bias = fused.linear.weight, fused.linear.bias
     out = len(weight)
     columns, total = _tiled(out, lanes)
     weights = np.zeros((total, 1, -(-x.size // 4) * 4), np.int64)
@@ -76,11 +76,11 @@ def window(stage: Stage, following: Stage | None, x: Layout, lanes: int) -> Wind
     return Window(weights, np.zeros(1, np.int64), padded, channel, nowhere, layout, total, columns)
 
 
-def _convolution(stage: Stage, layer: Conv2d, x: Layout, lanes: int, offset: int, padding: int) -> Window:
-    """Several pixels of a row in the lanes of a vector, as many as make the fewest vector products."""
-    weight, bias, step = _pooled(layer, stage.pool)
+def _convolution(fused: FusedLayer, layer: Conv2d, x: Layout, lanes: int, offset: int, padding: int) -> Window:
+    """Put as many pixels of a row into a vector's lanes as make the fewest vector products."""
+    weight, bias, step = _pooled(layer, fused.pool)
     out, channels, tall, wide = weight.shape
-    _, height, width = stage.shape
+    _, height, width = fused.shape
     weight = weight.transpose(0, 2, 3, 1).reshape(out, tall, wide * channels)  # bytes of a row lie together
 
     def row_bytes(pixels: int) -> int:
@@ -90,7 +90,7 @@ def _convolution(stage: Stage, layer: Conv2d, x: Layout, lanes: int, offset: int
         return row_bytes(pixels) * _tiled(out * pixels, lanes)[1] * -(-width // pixels)
 
     # Sums are stored whole, with unused lanes: one pixel at a time leaves the next one's alone.
-    most = 1 if stage.gives_sums else max(1, min(width, 4 * lanes // out))
+    most = 1 if fused.gives_sums else max(1, min(width, 4 * lanes // out))
     pixels = min(range(1, most + 1), key=products)
     columns, total = _tiled(out * pixels, lanes)
     weights = np.zeros((total, tall, row_bytes(pixels)), np.int64)
@@ -99,12 +99,12 @@ def _convolution(stage: Stage, layer: Conv2d, x: Layout, lanes: int, offset: int
         weights[p * out : (p + 1) * out, :, start : start + wide * channels] = weight
     unused = (0, total - out * pixels)
 
-    layout = Layout.image(stage.shape, offset, total if stage.gives_sums else out, padding)
+    layout = Layout.image(fused.shape, offset, total if fused.gives_sums else out, padding)
     # The last group of pixels may overlap the one before: the same sums, twice.
     lefts = np.minimum(np.arange(0, width, pixels), width - pixels)
     rows, cols = (side.ravel() for side in np.meshgrid(np.arange(height), lefts, indexing="ij"))
     inputs = (rows * x.pitch + cols * channels) * step
-    outputs = layout.places.reshape(stage.shape)[0, rows, cols]
+    outputs = layout.places.reshape(fused.shape)[0, rows, cols]
     return Window(
         weights,
         np.arange(tall) * x.pitch,
@@ -112,7 +112,7 @@ def _convolution(stage: Stage, layer: Conv2d, x: Layout, lanes: int, offset: int
         np.pad(np.tile(np.arange(out), pixels), unused),
         np.stack([inputs, outputs], axis=1),
         layout,
-        total if stage.gives_sums else out * pixels,
+        total if fused.gives_sums else out * pixels,
         columns,
     )
 

@@ -1,17 +1,19 @@
-"""The words of a program: what the compiled kernels read, and what `intnn.compiled.program` writes.
+"""The words of a compiled network: `intnn.compiled.instructions` writes them, and the kernels read them.
 
-A program is one int64 array: a header, STAGE_WORDS words for every stage, then tables, whose places are byte offsets
-from the array's start. Sums are int32 modulo 2**32: the caller has proved that the last of every sum fits.
+The instructions of a network are one int64 array: a header, LAYER_WORDS words for every fused layer, then tables, whose
+places are byte offsets from the array's start. The names below are indices: those of the header count from the array's
+start, those of a layer from the layer's first word. Sums are int32 modulo 2**32: the caller has proved that every
+complete sum fits.
 """
 
-# Header.
-STAGES, BLOCK, INPUT_SIZE, INPUT_BYTES, INPUT_PLACES, INPUT_OFFSET, INPUT_AS_IT_IS, INPUT_FILL = range(8)
+# The header.
+LAYERS, BLOCK, INPUT_SIZE, INPUT_BYTES, INPUT_PLACES, INPUT_OFFSET, INPUT_AS_IT_IS, INPUT_FILL = range(8)
 BUFFER_BYTES, OUTPUT_SIZE, OUTPUT_PLACES, OUTPUT_OFFSET, OUTPUT_KIND, OUTPUT_AS_IT_IS, LANES = range(8, 15)
 HEADER_WORDS = 16
 BYTES, SIGNED_BYTES, SUMS = range(3)  # kinds of output: unsigned less the offset; signed; int32
 NONE = -1  # no table, no fill byte
 
-# A stage: rows of sums over groups of four input bytes, and what becomes of them.
+# A fused layer: rows of sums over groups of four input bytes, and what becomes of them.
 (
     UNITS,  # 1: places are of one image, and there are as many units as images; 0: places are of a block of vectors
     LENGTH,  # places of a unit, with UNITS
@@ -35,6 +37,6 @@ NONE = -1  # no table, no fill byte
     TABLE,  # byte offset, or NONE
     TABLE_IS_BYTES,  # 256 bytes; else int32
 ) = range(21)
-STAGE_WORDS = 24
+LAYER_WORDS = 24
 
 RAW, KEEP, NARROW, WIDE = range(4)  # int32 sums; sums as indices; products in 32 bits; in 64 bits

@@ -15,7 +15,8 @@ from intnn.network.network import IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.export import to_network
 from intnn.training.plan import Convolution, Hidden, plan
-from intnn.training.run import Epoch, Schedule, train
+from intnn.training.run import train
+from intnn.training.schedule import Epoch, Schedule
 from intnn.training.step import Descent
 from intnn.values.arrays import IntArray, integer, integers
 from intnn.values.domain import IntDomain

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from intnn.ops import Kernels
+from intnn.ops import Operations
 from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
@@ -26,7 +26,7 @@ class Node(Protocol):
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of this node's output for an input of ``shape``; ValueError if it does not fit."""
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:
+    def apply(self, x: Array, ops: Operations) -> Array:
         """Evaluate a batch [batch, *shape]; ``x`` is not checked."""
 
 
@@ -56,9 +56,9 @@ class Dense:
             raise ValueError(f"{self} must have an input of shape ({width},), got {shape}")
         return (out,)
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:
+    def apply(self, x: Array, ops: Operations) -> Array:
         """[batch, in] -> [batch, out]."""
-        return kernels.dense(x, self.weight, self.bias)
+        return ops.dense(x, self.weight, self.bias)
 
     def __repr__(self) -> str:
         out, width = self.weight.shape
@@ -100,9 +100,9 @@ class Conv2d:
             raise ValueError(f"{self} must have an input at least as large as its window, got {shape}")
         return (out, *(side // self.stride + 1 for side in sides))
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:
+    def apply(self, x: Array, ops: Operations) -> Array:
         """[batch, in, h, w] -> [batch, out, h', w']."""
-        return kernels.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
     def __repr__(self) -> str:
         out, channels, height, width = self.weight.shape
@@ -138,9 +138,9 @@ class SumPool2d:
             raise ValueError(f"{self} must have an image of at least {self.size} x {self.size}, got shape {shape}")
         return (shape[0], *((side - self.size) // self.step + 1 for side in shape[1:]))
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:
+    def apply(self, x: Array, ops: Operations) -> Array:
         """[batch, c, h, w] -> [batch, c, h', w']."""
-        return kernels.sum_pool2d(x, self.size, self.step)
+        return ops.sum_pool2d(x, self.size, self.step)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Flatten:
         """(a, b, ...) -> (a b ...,)."""
         return (int(np.prod(shape)),)
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:  # noqa: ARG002 - needs no arithmetic
+    def apply(self, x: Array, ops: Operations) -> Array:  # noqa: ARG002 - needs no arithmetic
         """[batch, a, b, ...] -> [batch, a b ...]."""
         return x.reshape(len(x), -1)
 
@@ -183,7 +183,7 @@ class Activation:
         """Unchanged."""
         return shape
 
-    def apply(self, x: Array, kernels: Kernels | None = None) -> FloatArray:  # noqa: ARG002 - numpy's own functions
+    def apply(self, x: Array, ops: Operations | None = None) -> FloatArray:  # noqa: ARG002 - numpy's own functions
         """Elementwise, float64."""
         if self.name == "polynomial":
             return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), np.float64)
@@ -228,9 +228,9 @@ class Requantise:
             raise ValueError(f"{self} must have an input of {len(self.multiplier)} channels, got shape {shape}")
         return shape
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:
+    def apply(self, x: Array, ops: Operations) -> Array:
         """[batch, channels, ...], elementwise."""
-        return kernels.requantise(
+        return ops.requantise(
             x.astype(np.int64, copy=False), self.multiplier, self.shift, self.domain.lo, self.domain.hi
         )
 
@@ -252,9 +252,9 @@ class LutActivation:
         """Unchanged."""
         return shape
 
-    def apply(self, x: Array, kernels: Kernels) -> Array:
+    def apply(self, x: Array, ops: Operations) -> Array:
         """Elementwise; ``x`` must lie in the table's domain."""
-        return kernels.lookup(x.astype(np.int64, copy=False), self.lut.table, self.lut.domain.lo)
+        return ops.lookup(x.astype(np.int64, copy=False), self.lut.table, self.lut.domain.lo)
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:

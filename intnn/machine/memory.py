@@ -43,6 +43,12 @@ def int32s(address: int, size: int) -> Array:
     return numba.carray(pointer(address), size, np.int32)
 
 
+@compiled
+def words(address: int, size: int) -> Array:
+    """The memory at an address as an array."""
+    return numba.carray(pointer(address), size, np.uint64)
+
+
 @intrinsic
 def stack_address(_context: Any) -> Any:
     """STACK_BYTES bytes that live until the calling function returns, on a cache line's edge."""

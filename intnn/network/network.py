@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from intnn import ops
 from intnn.layers.intervals import propagate
 from intnn.layers.nodes import LutActivation, Node, Requantise, Shape
 from intnn.layers.serialise import from_document, to_document
 from intnn.network.graph import BATCH, chain_shapes, checked_metadata, checked_shape
-from intnn.ops import kernels
 from intnn.storage.document import Document, read, write
 from intnn.values.arrays import IntArray, batched, integer, reals
 from intnn.values.domain import IntDomain, Interval
@@ -112,7 +112,7 @@ class IntNetwork:
         threads = integer(threads, "threads", 1)
         if backend == "numba" and self.compiled is not None:
             return self.compiled.logits(x, threads)
-        evaluator = kernels(backend)
+        evaluator = ops.backend(backend)
         batch = np.ascontiguousarray(batched(self.input_domain.require(x, "x"), self.input_shape, "x"))
         result = np.empty((len(batch), math.prod(self.output_shape)), np.int64)
         for start in range(0, len(batch), BATCH):

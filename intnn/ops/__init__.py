@@ -1,9 +1,9 @@
-"""The operations of layers on raw arrays: a plain-Python definition, and faster ones that are bit-equal to it.
+"""The operations of layers on raw arrays: a definition in plain Python, and faster modules that are bit-equal to it.
 
-`reference`, `numpy_` and `portable` have the same six functions, one for each kind of layer (see `dispatch.Kernels`).
-None of them validates its arguments. A whole network of bytes at once is evaluated by `intnn.compiled`.
+The modules `reference`, `numpy_` and `portable` have the same six functions, which `dispatch.Operations` lists. None of
+them validates its arguments. `intnn.compiled` evaluates whole networks of bytes in one call.
 """
 
-from intnn.ops.dispatch import BACKENDS, Kernels, kernels
+from intnn.ops.dispatch import BACKENDS, Operations, backend
 
-__all__ = ["BACKENDS", "Kernels", "kernels"]
+__all__ = ["BACKENDS", "Operations", "backend"]

@@ -1,4 +1,4 @@
-"""From a backend's name to its kernels."""
+"""From the name of a backend to its six operations."""
 
 import importlib
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from intnn.values.arrays import Array, IntArray
 BACKENDS: Mapping[str, str] = MappingProxyType({"reference": "reference", "numpy": "numpy_", "numba": "portable"})
 
 
-class Kernels(Protocol):
-    """What every backend module offers. Linear kernels calculate in the dtype of ``x``."""
+class Operations(Protocol):
+    """What every backend module offers. The linear operations calculate in the dtype of ``x``."""
 
     def arithmetic(self, bound: int, /) -> Any:
         """The dtype in which sums whose absolute terms add up to at most ``bound`` < 2**63 are exact."""
@@ -32,14 +32,14 @@ class Kernels(Protocol):
         """Elementwise table[x - lo]."""
 
 
-def kernels(backend: str) -> Kernels:
-    """Return the kernels of a backend: "reference", "numpy" or "numba".
+def backend(name: str) -> Operations:
+    """Return the operations of a backend: "reference", "numpy" or "numba".
 
     Backends load on first use, so that Numba costs nothing where it is not asked for.
 
     Raises:
         ValueError: There is no such backend.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"`backend` must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
-    return cast(Kernels, importlib.import_module(f"intnn.ops.{BACKENDS[backend]}"))
+    if name not in BACKENDS:
+        raise ValueError(f"`backend` must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}")
+    return cast(Operations, importlib.import_module(f"intnn.ops.{BACKENDS[name]}"))

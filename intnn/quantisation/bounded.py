@@ -42,7 +42,7 @@ class Budget:
         return np.where(sign > 0, high, low), np.where(sign > 0, low, high)
 
 
-def fit(weight: FloatArray, bias: FloatArray, scale: float, budget: Budget) -> tuple[IntArray, IntArray, float]:
+def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budget) -> tuple[IntArray, IntArray, float]:
     """Round a layer to integers whose worst case stays inside ``budget.target``.
 
     Of several scales, between the one at which nothing is projected and `STRETCH` times as fine, the one with the
@@ -108,11 +108,11 @@ def _round_within(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[I
     spare_down = spare_down - (whole * down).sum(axis=1, keepdims=True)
     remainder = magnitude - whole
     order = np.argsort(-remainder, axis=1, kind="stable")
-    raised = np.take_along_axis(remainder, order, axis=1) >= 0.5
+    rounded_up = np.take_along_axis(remainder, order, axis=1) >= 0.5
     for cost, spare in ((up, spare_up), (down, spare_down)):
         own = np.take_along_axis(cost, order, axis=1)
-        raised &= (own == 0) | (np.cumsum(own, axis=1) <= spare)
-    np.put_along_axis(whole, order, np.take_along_axis(whole, order, axis=1) + raised, axis=1)
+        rounded_up &= (own == 0) | (np.cumsum(own, axis=1) <= spare)
+    np.put_along_axis(whole, order, np.take_along_axis(whole, order, axis=1) + rounded_up, axis=1)
     return (sign * whole).astype(np.int64), offset
 
 

@@ -11,7 +11,7 @@ from intnn.layers.nodes import Activation, Conv2d, Dense, LutActivation, Node, S
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
-from intnn.quantisation.bounded import HUGE, TINY, Budget, fit
+from intnn.quantisation.bounded import HUGE, TINY, Budget, round_layer
 from intnn.quantisation.calibrate import Range, Ranges
 from intnn.values.arrays import integer
 from intnn.values.domain import IntDomain, Interval
@@ -83,7 +83,7 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
             pooled, is_activated = _ahead([following for following, _ in steps[i + 1 :]])
             domain = table_domain if is_activated else logit_domain
             budget = Budget(x.hull, _shrunk(domain, pooled), (1 << config.weight_bits - 1) - 1)
-            weight, bias, weight_scale = fit(node.weight, node.bias, scale, budget)
+            weight, bias, weight_scale = round_layer(node.weight, node.bias, scale, budget)
             node, scale = replace(node, weight=weight, bias=bias), scale * weight_scale
         elif isinstance(node, Activation):
             domain = _table_domain(x.hull, table_domain, i)

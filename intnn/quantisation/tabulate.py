@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from intnn.layers.nodes import LutActivation, Node, Requantise
 from intnn.network.network import IntNetwork
-from intnn.ops import kernels
+from intnn.ops import backend
 from intnn.values.arrays import integer
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
@@ -54,6 +54,6 @@ def _table(run: list[Requantise | LutActivation], domain: IntDomain) -> list[Nod
         return []
     values = domain.values().reshape(-1, 1)
     for layer in run:
-        values = layer.apply(values, kernels("numpy"))
+        values = layer.apply(values, backend("numpy"))
     name = next((layer.lut.name for layer in run if isinstance(layer, LutActivation)), "requantise")
     return [LutActivation(Lut(IntDomain(domain.lo, domain.hi), values.ravel(), name=name))]

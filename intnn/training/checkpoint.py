@@ -2,23 +2,21 @@
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from intnn.storage.document import Document, FormatError, read, write
 from intnn.training.examples import Examples
 from intnn.training.plan import Plan
-from intnn.training.step import Parameters, initialise
-
-if TYPE_CHECKING:
-    from intnn.training.run import Schedule
+from intnn.training.schedule import Schedule
+from intnn.training.step import Variables, initialise
 
 KIND = "Checkpoint"
 FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
 
 
-def identity(plan: Plan, examples: Examples, schedule: "Schedule") -> dict[str, str]:
+def identity(plan: Plan, examples: Examples, schedule: Schedule) -> dict[str, str]:
     """Digests of the network, the schedule and the data: a run goes on only where all are the same."""
     data = hashlib.sha256(repr((examples.inputs.shape, examples.labels.shape)).encode())
     data.update(examples.inputs.tobytes())
@@ -30,7 +28,7 @@ def identity(plan: Plan, examples: Examples, schedule: "Schedule") -> dict[str, 
     }
 
 
-def save(path: str | os.PathLike[str], state: list[Parameters], epochs: int, identity: dict[str, str]) -> None:
+def save(path: str | os.PathLike[str], state: list[Variables], epochs: int, identity: dict[str, str]) -> None:
     """Write the state after so many epochs, whole or not at all.
 
     Raises:
@@ -43,7 +41,7 @@ def save(path: str | os.PathLike[str], state: list[Parameters], epochs: int, ide
     write(Document(KIND, {"identity": identity, "epochs": epochs}, arrays), path)
 
 
-def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> tuple[list[Parameters], int]:
+def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> tuple[list[Variables], int]:
     """Read a state and the number of epochs behind it.
 
     Raises:

@@ -6,17 +6,17 @@ from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, Requ
 from intnn.network.network import IntNetwork
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
-from intnn.training.step import Parameters, working_weights
+from intnn.training.step import Variables, working_weights
 from intnn.training.tables import DOMAIN
 from intnn.values.domain import IntDomain
 
 
-def to_network(plan: Plan, state: list[Parameters], name: str = "") -> IntNetwork:
+def to_network(plan: Plan, state: list[Variables], name: str = "") -> IntNetwork:
     """The network whose logits are the training step's, bit for bit."""
     layers: list[Node] = []
     flat = len(plan.input_shape) == 1
-    for block, parameters in zip(plan.blocks, state, strict=True):
-        weights, bias = working_weights(block, parameters, numpy_)
+    for block, variables in zip(plan.blocks, state, strict=True):
+        weights, bias = working_weights(block, variables, numpy_)
         # Channels-last here, channels-first there.
         kernels = weights.reshape(block.outputs, *block.window, block.channels).transpose(0, 3, 1, 2)
         if flat or _covers(block):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from intnn.layers.nodes import Shape
+from intnn.training.limits import BIAS_BITS, ERROR_LIMIT, RATE_BITS
 from intnn.training.tables import (
     ACTIVATION_EXPONENT,
     BYTES,
@@ -21,9 +22,6 @@ from intnn.training.tables import (
 from intnn.values.arrays import integer
 from intnn.values.domain import IntDomain
 
-ERROR_LIMIT = 127  # errors are signed bytes
-BIAS_BITS = 18  # of a bias, in units of its layer's sums
-RATE_BITS = 7  # of a learning rate's mantissa
 INT31 = 1 << 31
 
 

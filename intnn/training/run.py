@@ -2,40 +2,16 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from intnn.training import checkpoint, generator
-from intnn.training.examples import NO_CHANGES, Changes, Examples
+from intnn.training.examples import Examples
 from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Plan
-from intnn.training.step import ArrayStep, Descent, Parameters, Rate, initialise
+from intnn.training.schedule import Epoch, Schedule, rate_at
+from intnn.training.step import ArrayStep, Rate, Variables, initialise
 from intnn.values.arrays import Array, IntArray
-
-SMALLEST_MANTISSA, LARGEST_SHIFT = 64, 60
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train.
-
-    Attributes:
-        epochs: Passes over the data, at least 1.
-        batch_size: Examples of a step; an incomplete last batch is left out of its epoch.
-        learning_rate: Of the first step, for the mean gradient of a batch; it falls linearly to zero.
-        descent: Momentum and decay.
-        seed: Of the initial weights, the order of the examples, their changes and the random roundings; in [0, 2**64).
-        changes: To the examples, at random, every time that they are seen.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: Fraction
-    descent: Descent
-    seed: int
-    changes: Changes = NO_CHANGES
 
 
 class Step(Protocol):
@@ -46,23 +22,8 @@ class Step(Protocol):
     def step(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
         """Train on the batch; its logits before the update, int64 [batch, classes]."""
 
-    def state(self) -> list[Parameters]:
+    def state(self) -> list[Variables]:
         """The variables as they are now."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass measured on the way.
-
-    Attributes:
-        number: From 1 to the number of epochs.
-        correct: Right answers, each before the step that learned from it.
-        seen: Examples of the pass.
-    """
-
-    number: int
-    correct: int
-    seen: int
 
 
 def train(
@@ -73,7 +34,7 @@ def train(
     path: str | os.PathLike[str] | None = None,
     callback: Callable[[Epoch], None] | None = None,
     backend: str = "numba",
-) -> list[Parameters]:
+) -> list[Variables]:
     """Train from the schedule's seed, or go on from a checkpoint.
 
     Args:
@@ -116,7 +77,7 @@ def train(
     return stepper.state()
 
 
-def step_on(backend: str, plan: Plan, state: list[Parameters], schedule: Schedule) -> Step:
+def step_on(backend: str, plan: Plan, state: list[Variables], schedule: Schedule) -> Step:
     """What does the steps on a backend."""
     size, descent = schedule.batch_size, schedule.descent
     match backend:
@@ -129,16 +90,3 @@ def step_on(backend: str, plan: Plan, state: list[Parameters], schedule: Schedul
         case "reference":
             return ArrayStep(plan, state, size, descent, reference)
     raise ValueError(f'`backend` must be "reference", "numpy" or "numba", got {backend!r}')
-
-
-def rate_at(schedule: Schedule, number: int, total: int) -> Rate:
-    """The linearly falling rate of step ``number`` of ``total``, per unit of a batch's summed gradient.
-
-    It is rounded down to seven bits, and to zero where it is too small for any weight to notice.
-    """
-    rate = schedule.learning_rate * (total - number) / (total * schedule.batch_size)
-    shift = 0
-    while rate * (1 << shift) < SMALLEST_MANTISSA and shift < LARGEST_SHIFT:
-        shift += 1
-    mantissa = int(rate * (1 << shift))
-    return Rate(mantissa if mantissa >= SMALLEST_MANTISSA else 0, shift)

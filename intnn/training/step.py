@@ -13,12 +13,10 @@ import numpy as np
 
 from intnn.training import generator
 from intnn.training.examples import offset_of
-from intnn.training.plan import ERROR_LIMIT, Block, Plan
+from intnn.training.limits import BIAS_LIMIT, ERROR_LIMIT, VELOCITY_LIMIT
+from intnn.training.plan import Block, Plan
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
 from intnn.values.arrays import Array, IntArray
-
-VELOCITY_LIMIT = 1 << 29
-BIAS_LIMIT = 1 << 30
 
 
 class Rate(NamedTuple):
@@ -42,7 +40,7 @@ class Descent:
 
 
 @dataclass(eq=False)
-class Parameters:
+class Variables:
     """The variables of one block.
 
     Attributes:
@@ -58,7 +56,7 @@ class Parameters:
     bias_velocity: Array
 
 
-def initialise(plan: Plan, seed: int) -> list[Parameters]:
+def initialise(plan: Plan, seed: int) -> list[Variables]:
     """Uniform weights of He's variance (half of it for the logits), zero biases, at rest."""
     result = []
     for i, block in enumerate(plan.blocks):
@@ -70,19 +68,19 @@ def initialise(plan: Plan, seed: int) -> list[Parameters]:
         weights = ((drawn * (2 * bound + 1)) >> 32) - bound  # at most 2**32 * 2**31
         weights = weights.reshape(block.outputs, block.fan_in).astype(np.int32)
         bias = np.zeros(block.outputs, np.int32)
-        result.append(Parameters(weights, bias, np.zeros_like(weights), bias.copy()))
+        result.append(Variables(weights, bias, np.zeros_like(weights), bias.copy()))
     return result
 
 
-def working_weights(block: Block, parameters: Parameters, ops: ModuleType) -> tuple[IntArray, IntArray]:
+def working_weights(block: Block, variables: Variables, ops: ModuleType) -> tuple[IntArray, IntArray]:
     """The bytes [outputs, fan_in] and the biases [outputs] that the products use."""
-    weights = ops.rescale(_wide(parameters.weights), block.fraction)
-    return weights, ops.rescale(_wide(parameters.bias), block.bias_shift)
+    weights = ops.rescale(_wide(variables.weights), block.fraction)
+    return weights, ops.rescale(_wide(variables.bias), block.bias_shift)
 
 
 def step(
     plan: Plan,
-    state: list[Parameters],
+    state: list[Variables],
     x: Array,
     labels: Array,
     rate: Rate,
@@ -105,7 +103,7 @@ def step(
     Returns:
         int64 [batch, classes], the logits before the update.
     """
-    working = [working_weights(block, parameters, ops) for block, parameters in zip(plan.blocks, state, strict=True)]
+    working = [working_weights(block, variables, ops) for block, variables in zip(plan.blocks, state, strict=True)]
     seen, slopes = [], []
     sums = x
     for block, (weights, bias) in zip(plan.blocks, working, strict=True):
@@ -150,7 +148,7 @@ class ArrayStep:
         ops: `reference` or `numpy_`.
     """
 
-    def __init__(self, plan: Plan, state: list[Parameters], batch: int, descent: Descent, ops: ModuleType):
+    def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent, ops: ModuleType):
         self._plan, self._state, self._descent, self._ops = plan, deepcopy(state), descent, ops
         first = plan.blocks[0]
         self._offset = offset_of(first.inputs)
@@ -162,7 +160,7 @@ class ArrayStep:
         x = _wide(self.inputs) - self._offset
         return step(self._plan, self._state, x, labels, rate, self._descent, rounding, self._ops)
 
-    def state(self) -> list[Parameters]:
+    def state(self) -> list[Variables]:
         """The variables as they are now, copied."""
         return deepcopy(self._state)
 
@@ -178,7 +176,7 @@ def activate(block: Block, tables: TableActivation, sums: IntArray, ops: ModuleT
 
 def update(
     block: Block,
-    parameters: Parameters,
+    variables: Variables,
     gradient: tuple[IntArray, IntArray],
     exponent: int,
     batch: int,
@@ -191,9 +189,9 @@ def update(
     shifts = gradient_scales(block, exponent, rate.shift)
     weight_limit = block.weight_limit << block.fraction
     for value, velocity, g, drop, shift, limit, decay in (
-        (parameters.weights, parameters.weight_velocity, gradient[0], dropped[0], shifts[0], weight_limit,
+        (variables.weights, variables.weight_velocity, gradient[0], dropped[0], shifts[0], weight_limit,
          descent.decay_shift),
-        (parameters.bias, parameters.bias_velocity, gradient[1], dropped[1], shifts[1], BIAS_LIMIT, 0),
+        (variables.bias, variables.bias_velocity, gradient[1], dropped[1], shifts[1], BIAS_LIMIT, 0),
     ):  # fmt: skip
         v = _wide(velocity)
         kept = v - (v >> descent.momentum_shift) if descent.momentum_shift else np.zeros_like(v)

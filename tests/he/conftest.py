@@ -1,16 +1,20 @@
 import pytest
 
-from he import Circuit, Client, Server, compile_approximate, compile_exact, interface_bytes
+from he import Circuit, Session, compile_approximate, compile_exact, connect, prepare
 from tests.he.networks import square_graph, table_network
 
 
 class Party:
-    """A circuit with a client and a server that have exchanged interface and keys."""
+    """A circuit with a client and a session that have exchanged interface and keys."""
 
     def __init__(self, circuit: Circuit) -> None:
         self.circuit = circuit
-        self.client = Client(interface_bytes(circuit.interface), security=circuit.parameters.security)
-        self.server = Server(circuit, self.client.evaluation_keys)
+        self.client, self.session = connect(circuit)
+
+
+def session(party: Party, engine: str, threads: int | None = None) -> Session:
+    """Another session for the same client, on this engine."""
+    return prepare(party.circuit, engine).session(party.client.evaluation_keys, threads)
 
 
 @pytest.fixture(scope="session")

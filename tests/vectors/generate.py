@@ -21,16 +21,17 @@ import tenseal.sealapi as sealapi
 from bench.cases import table
 from bench.cases.options import TableOptions
 from bench.harness.case import Silent
-from he import Circuit, compile_approximate, compile_exact
+from he import Circuit, compile_approximate, compile_exact, prepare
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
-from he.parties import protocol
-from he.parties.protocol import Client, Server, interface_bytes
+from he.parties import keys
+from he.parties.client import Client, interface_bytes
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
-from intnn.training.run import Schedule, train
-from intnn.training.step import Descent, Parameters
+from intnn.training.run import train
+from intnn.training.schedule import Schedule
+from intnn.training.step import Descent, Variables
 from plaintext_models import shipped
 from tests.he.networks import inputs, square_graph, table_network
 
@@ -83,13 +84,14 @@ def travelling() -> dict[str, Any]:
     result = {}
     for name, circuit in circuits().items():
         network = table_network() if circuit.parameters.scheme == "bfv" else square_graph()
-        with patch.object(protocol, "create_context", seeded_context):
+        with patch.object(keys, "create_context", seeded_context):
             client = Client(interface_bytes(circuit.interface), security="insecure")
+        sent = client.evaluation_keys
         request = client.encrypt(inputs(network, 4, seed=3))
-        answer = Server(circuit, client.evaluation_keys).evaluate(request)
+        answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {
-            "evaluation_keys": [sha256([p]) for p in open_message(Kind.EVALUATION_KEYS, client.evaluation_keys)[1]],
+            "evaluation_keys": [sha256([k]) for k in (sent.relinearisation, sent.galois)],
             "request": [sha256([p]) for p in open_message(Kind.REQUEST, request)[1]],
             "answer": [sha256([p]) for p in open_message(Kind.RESPONSE, answer)[1]],
             "logits": logits.tolist() if circuit.parameters.scheme == "bfv" else np.round(logits, 3).tolist(),
@@ -138,7 +140,7 @@ def trained() -> dict[str, Any]:
     return result
 
 
-def _digest(state: list[Parameters]) -> str:
+def _digest(state: list[Variables]) -> str:
     return array_digest(*(a for p in state for a in (p.weights, p.bias, p.weight_velocity, p.bias_velocity)))
 
 

@@ -8,113 +8,155 @@ whose bounds therefore hold.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.engines.rns.algebra import Approximate, Exact, Residues, Value
+from he.engines.engine import require_evaluable, require_keys, thread_count
+from he.engines.rns.algebra import Residues
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.value import Value
+from he.engines.rns.weights import Weights
 from he.formats import compact
-from he.formats.seal_bridge import SealDataError, create_context, expanded, level_ids
+from he.formats.seal_bridge import create_context, expanded, level_ids
 from he.formats.seal_bytes import CiphertextArray, read_keys
 from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.program.operations import Conjugate, Rotate, SwapRows, arguments
-from intnn.values.arrays import integer
+from he.program.program import Program
 
-MAX_THREADS = 1024
-_TURNS = Rotate | SwapRows | Conjugate
 MAX_LEVELS = 24  # sums of so many products, and two more, are reduced at once
+_AUTOMORPHISMS = Rotate | SwapRows | Conjugate
 
 
 class RnsEngine:
-    """Evaluates a circuit on arrays of residues.
-
-    Args:
-        circuit: what to evaluate; its primes have at most 50 bits.
-        relinearisation_key: SEAL's serialisation, or None where the circuit multiplies no ciphertexts.
-        galois_keys: SEAL's serialisation, or None where it rotates nothing.
-        threads: that one evaluation uses; by default all that this process may use.
-
-    Raises:
-        SealDataError: if a key is missing, malformed or made for other parameters.
-        ValueError: if a prime is too large, there are too many, or there is no thread.
-    """
+    """Evaluates circuits on arrays of residues; see `he.engines.engine.Engine`."""
 
     name = "rns"
 
-    def __init__(
-        self,
-        circuit: Circuit,
-        relinearisation_key: bytes | None,
-        galois_keys: bytes | None,
-        threads: int | None = None,
-    ) -> None:
-        parameters = circuit.parameters
-        self.threads = available_threads() if threads is None else integer(threads, "threads", 1, MAX_THREADS)
-        if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
-            raise ValueError(f"primes must have at most {LARGEST_PRIME_BITS} bits, got {parameters.coeff_modulus_bits}")
-        if parameters.levels > MAX_LEVELS:
-            raise ValueError(f"there must be at most {MAX_LEVELS} data primes, got {parameters.levels}")
-        self._circuit, self._context = circuit, create_context(parameters)
-        self._ids = level_ids(self._context, parameters)
-        relin, galois = {}, {}
-        key_id = self._context.key_parms_id()
+    def prepare(self, circuit: Circuit, threads: int | None = None) -> RnsPrepared:
+        """Encode the circuit's plaintexts, on several threads.
+
+        Raises:
+            ValueError: if a prime has more than 50 bits, there are too many, or see `Engine.prepare`.
+        """
+        encoder = _encoder(circuit)
+        return RnsPrepared(circuit, encoder, Weights.encoded(circuit.program, encoder, thread_count(threads)))
+
+    def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> RnsPrepared:
+        """See `Engine.restore`."""
+        encoder = _encoder(circuit)
+        return RnsPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays))
+
+
+def _encoder(circuit: Circuit) -> Encoder:
+    """Of a circuit that this engine can evaluate."""
+    require_evaluable(circuit)
+    parameters = circuit.parameters
+    if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
+        raise ValueError(f"primes must have at most {LARGEST_PRIME_BITS} bits, got {parameters.coeff_modulus_bits}")
+    if parameters.levels > MAX_LEVELS:
+        raise ValueError(f"there must be at most {MAX_LEVELS} data primes, got {parameters.levels}")
+    return Encoder.of(parameters)
+
+
+class RnsPrepared:
+    """A circuit with its encoded plaintexts, for any number of clients."""
+
+    name = RnsEngine.name
+
+    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
+        self.circuit, self.encoder, self.weights = circuit, encoder, weights
+
+    @cached_property
+    def context(self) -> Any:
+        """SEAL's context, which checks what clients send."""
+        return create_context(self.circuit.parameters)
+
+    @cached_property
+    def level_ids(self) -> dict[int, Any]:
+        """See `he.formats.seal_bridge.level_ids`."""
+        return level_ids(self.context, self.circuit.parameters)
+
+    def bind(
+        self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
+    ) -> RnsEvaluator:
+        """See `Prepared.bind`."""
+        parameters, key_id = self.circuit.parameters, self.context.key_parms_id()
+        relin: dict[int, np.ndarray] = {}
+        galois: dict[int, np.ndarray] = {}
         if relinearisation_key:
-            relin = read_keys(expanded("RelinKeys", self._context, relinearisation_key), parameters, key_id)
+            relin = read_keys(expanded("RelinKeys", self.context, relinearisation_key), parameters, key_id)
         if galois_keys:
-            galois = read_keys(expanded("GaloisKeys", self._context, galois_keys), parameters, key_id)
-        missing = [g for g in circuit.interface.galois_elements if (g - 1) // 2 not in galois]
-        if missing:
-            raise SealDataError(
-                f"`galois_keys` must hold a key for every rotation of the circuit; {len(missing)} are missing"
-            )
-        if circuit.interface.multiplies and 0 not in relin:
-            raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
-        operations = circuit.program.operations
-        self._turns = Counter(op.args[0] for op in operations if isinstance(op, _TURNS))
+            galois = read_keys(expanded("GaloisKeys", self.context, galois_keys), parameters, key_id)
+        by_element = {2 * index + 1: key for index, key in galois.items()}
+        require_keys(self.circuit, 0 in relin, set(by_element))
+        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, relin.get(0), by_element), thread_count(threads))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """See `Prepared.arrays`."""
+        return self.weights.arrays(self.circuit.program)
+
+
+class RnsEvaluator:
+    """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
+
+    name = RnsEngine.name
+
+    def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:
+        self.threads = threads
+        self._prepared, self._keys, self._circuit = prepared, keys, prepared.circuit
+        self._buffers = Buffers()
+        operations = self._circuit.program.operations
+        self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
         self._readers = Counter(a for op in operations for a in set(arguments(op)))
-        algebra = Exact if parameters.scheme == "bfv" else Approximate
-        self.algebra = algebra(circuit, relin.get(0), {2 * index + 1: key for index, key in galois.items()})
 
     def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
-        """See `Engine.evaluate`."""
-        expected = self._circuit.program.inputs
-        if len(inputs) != expected:
-            raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
+        """See `Evaluator.evaluate`."""
+        program: Program = self._circuit.program
+        if len(inputs) != len(program.inputs):
+            raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
-            algebra = self.algebra.on([partial(self._read, i, data) for i, data in enumerate(inputs)], workers)
-            result = run_on(workers, self._circuit.program, algebra, partial(self._made, algebra))
-        ntt, scale = self._circuit.parameters.scheme == "ckks", self._circuit.interface.output_scale
-        outputs = [self.algebra.left(value) for value in (result if isinstance(result, list) else [result])]
-        parameters = self._circuit.parameters
-        return [compact.write(CiphertextArray(residues, ntt, scale), parameters) for residues in outputs]
+            algebra = self.algebra([partial(self._read, i, data) for i, data in enumerate(inputs)], workers)
+            results = run_on(workers, program, algebra, partial(self._made, algebra))
+        parameters, scale = self._circuit.parameters, self._circuit.interface.output_scale
+        outputs = [algebra.from_ntt(value) for value in results]
+        ntt_form = parameters.scheme.ntt_form
+        return [compact.write(CiphertextArray(residues, ntt_form, scale), parameters) for residues in outputs]
 
-    def _made(self, algebra: Residues, position: int, value: Value | list[Value]) -> None:
+    def algebra(self, inputs: Sequence[Any] = (), workers: Workers | None = None) -> Residues:
+        """What operations mean for this client, reading these inputs, on these threads."""
+        return Residues.of(self._circuit.parameters.scheme)(
+            self._prepared.encoder,
+            self._prepared.weights,
+            self._keys,
+            self._circuit.interface.both_parts,
+            inputs,
+            workers or Workers(1),
+            self._buffers,
+        )
+
+    def _made(self, algebra: Residues, number: int, value: Value) -> None:
         """Say what a value is for; what several operations will want of it is made while nobody waits for it yet."""
-        if isinstance(value, Value):
-            value.turns, value.readers = self._turns[position], self._readers[position]
-            if value.turns > 1:
-                algebra.decompose(value)
+        value.rotations, value.readers = self._rotations[number], self._readers[number]
+        if value.rotations > 1:
+            algebra.decompose(value)
 
     def read(self, data: bytes) -> Value:
-        """A fresh ciphertext as a value of ``algebra``."""
-        return self.algebra.entered(self._read(0, data))
+        """A fresh ciphertext as a value of `algebra`."""
+        return self.algebra().to_ntt(self._read(0, data))
 
     def _read(self, index: int, data: bytes) -> np.ndarray:
         """The residues of an input, if it is a fresh ciphertext."""
         parameters = self._circuit.parameters
-        scale = 1.0 if parameters.scale_bits is None else 2.0**parameters.scale_bits
-        read = compact.read(data, parameters, self._ids)
+        read = compact.read(data, parameters, self._prepared.level_ids)
         form = (*read.residues.shape[:2], read.ntt, read.scale)
-        if form != (2, parameters.levels, parameters.scheme == "ckks", scale):
+        if form != (2, parameters.levels, parameters.scheme.ntt_form, parameters.input_scale):
             raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
         return read.residues
-
-
-def available_threads() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Generic, TypeVar
 
 from he.program.algebra import Algebra, apply
-from he.program.operations import arguments
+from he.program.operations import arguments, results
 from he.program.program import Program
 
 V = TypeVar("V")
@@ -113,8 +113,8 @@ class Workers:
 
 def run_on(
     workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None] = lambda *_: None
-) -> V:
-    """`he.program.program.run` with independent operations side by side; the same result.
+) -> list[V]:
+    """`he.program.algebra.run` with independent operations side by side; the same result.
 
     The algebra's operations may be called from several threads at once, and gain by it where they release the GIL.
 
@@ -122,7 +122,7 @@ def run_on(
         workers: who evaluate.
         program: what.
         algebra: on what values.
-        made: told of every value, with its position in the program, before anything reads it.
+        made: told of every value, with its number in the program, before anything reads it.
     """
     return _Run(workers, program, algebra, made).result()
 
@@ -135,22 +135,27 @@ class _Run(Generic[V]):
         self._lock = threading.Lock()
         self._ready: list[int] = []  # a heap: programs are written so that few values wait, if evaluated in order
         operations = program.operations
-        self._waits = [len(set(arguments(operation))) for operation in operations]
-        self._readers: list[list[int]] = [[] for _ in operations]
-        for position, operation in enumerate(operations):
-            for a in set(arguments(operation)):
-                self._readers[a].append(position)
-        self._unread = [len(readers) for readers in self._readers]
+        defined_by = [position for position, operation in enumerate(operations) for _ in range(results(operation))]
+        self._operands = [set(arguments(operation)) for operation in operations]
+        self._waits = [len({defined_by[a] for a in operands}) for operands in self._operands]
+        self._readers: list[set[int]] = [set() for _ in operations]  # of an operation's values, other operations
+        self._unread = [0] * program.first_values[-1]
+        for position, operands in enumerate(self._operands):
+            for a in operands:
+                self._readers[defined_by[a]].add(position)
+                self._unread[a] += 1
+        for output in program.outputs:
+            self._unread[output] += 1  # by the caller
         self._left = len(operations)
 
-    def result(self) -> V:
+    def result(self) -> list[V]:
         for position, count in enumerate(list(self._waits)):
             if count == 0:
                 self._begin(position)
         self._workers.until(lambda: self._left == 0)
         if self._failure is not None:
             raise self._failure
-        return self._values[self._program.output]
+        return [self._values[output] for output in self._program.outputs]
 
     def _begin(self, position: int) -> None:
         with self._lock:
@@ -160,23 +165,28 @@ class _Run(Generic[V]):
     def _evaluate(self) -> None:
         with self._lock:
             position = heappop(self._ready)
-        operation = self._program.operations[position]
+        operation, operands = self._program.operations[position], self._operands[position]
+        first = self._program.first_values[position]
+        defined = range(first, first + results(operation))
         if self._failure is None:
             try:
-                value = apply(self._algebra, operation, [self._values[a] for a in arguments(operation)])
-                self._made(position, value)
-                self._values[position] = value
+                made = apply(self._algebra, operation, [self._values[a] for a in arguments(operation)])
+                for number, value in enumerate(made, first):
+                    self._made(number, value)
+                    self._values[number] = value
+                del made, value
             except BaseException as failure:  # for the caller's thread; what is left is skipped
                 self._failure = failure
         with self._lock:
             ready = []
-            for reader in self._readers[position]:
+            for reader in sorted(self._readers[position]):
                 self._waits[reader] -= 1
                 if self._waits[reader] == 0:
                     ready.append(reader)
-            for a in {*arguments(operation), position}:
-                self._unread[a] -= a != position
-                if self._unread[a] == 0 and a != self._program.output:
+            for a in operands:
+                self._unread[a] -= 1
+            for a in (*operands, *defined):
+                if self._unread[a] == 0:
                     self._values.pop(a, None)
         for reader in ready:
             self._begin(reader)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -11,73 +11,97 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
-from he.compile.place_bfv import plain_addends, plain_factors
+from he.engines.engine import require_evaluable, require_keys
 from he.formats import compact
-from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import LevelIds
 from he.program.algebra import Algebra, run
 from he.program.operations import Plain, Scalar
+from he.ring.scheme import Scheme
 from he.ring.slots import imaginary_units
 
 
 class SealEngine:
-    """Evaluates a circuit by SEAL.
-
-    Args:
-        circuit: what to evaluate.
-        relinearisation_key: SEAL's serialisation, or None where the circuit multiplies no ciphertexts.
-        galois_keys: SEAL's serialisation, or None where it rotates nothing.
-
-    Raises:
-        SealDataError: if a key is missing, malformed or made for other parameters.
-    """
+    """Evaluates circuits by SEAL; see `he.engines.engine.Engine`. Its encoded plaintexts are not stored."""
 
     name = "seal"
+
+    def prepare(self, circuit: Circuit, threads: int | None = None) -> SealPrepared:
+        """See `Engine.prepare`; SEAL encodes on one thread."""
+        require_evaluable(circuit)
+        return SealPrepared(circuit)
+
+    def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> SealPrepared:
+        """See `Engine.restore`; everything is encoded anew."""
+        return self.prepare(circuit)
+
+
+class SealPrepared:
+    """A circuit with its plaintexts as SEAL encodes them."""
+
+    name = SealEngine.name
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        self.context = create_context(circuit.parameters)
+        self.level_ids = level_ids(self.context, circuit.parameters)
+        algebra = {Scheme.BFV: _BfvAlgebra, Scheme.CKKS: _CkksAlgebra}[circuit.parameters.scheme]
+        self.algebra = algebra(circuit, self.context, self.level_ids)
+
+    def bind(
+        self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
+    ) -> SealEvaluator:
+        """See `Prepared.bind`; one thread evaluates, however many are asked for."""
+        relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self.context, relinearisation_key)
+        galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self.context, galois_keys)
+        elements = {g for g in self.circuit.interface.galois_elements if galois and galois.has_key(g)}
+        require_keys(self.circuit, bool(relin and relin.has_key(2)), elements)
+        return SealEvaluator(self, self.algebra.with_keys(relin, galois))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """None: SEAL's encoded plaintexts are not stored."""
+        return {}
+
+
+class SealEvaluator:
+    """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
+
+    name = SealEngine.name
     threads = 1
 
-    def __init__(self, circuit: Circuit, relinearisation_key: bytes | None, galois_keys: bytes | None) -> None:
-        self._circuit = circuit
-        self._context = create_context(circuit.parameters)
-        self._ids = level_ids(self._context, circuit.parameters)
-        self._relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self._context, relinearisation_key)
-        self._galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self._context, galois_keys)
-        missing = [g for g in circuit.interface.galois_elements if not (self._galois and self._galois.has_key(g))]
-        if missing:
-            raise SealDataError(
-                f"`galois_keys` must hold a key for every rotation of the circuit; {len(missing)} are missing"
-            )
-        if circuit.interface.multiplies and not (self._relin and self._relin.has_key(2)):
-            raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
-        algebra = _BfvAlgebra if circuit.parameters.scheme == "bfv" else _CkksAlgebra
-        self.algebra = algebra(circuit, self._context, self._relin, self._galois)
+    def __init__(self, prepared: SealPrepared, algebra: _SealAlgebra) -> None:
+        self._prepared, self._algebra, self._circuit = prepared, algebra, prepared.circuit
+
+    def algebra(self, inputs: Sequence[Any] = ()) -> _SealAlgebra:
+        """What operations mean for this client, reading these ciphertexts."""
+        return self._algebra.on(inputs)
 
     def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
-        """See `Engine.evaluate`."""
-        expected = self._circuit.program.inputs
+        """See `Evaluator.evaluate`."""
+        expected = len(self._circuit.program.inputs)
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
         ciphertexts = [self._loaded(data) for data in inputs]
         for i, ciphertext in enumerate(ciphertexts):
             self._require_fresh(i, ciphertext)
-        result = run(self._circuit.program, self.algebra.on(ciphertexts))
-        outputs = result if isinstance(result, list) else [result]
-        return [to_bytes(_present(value).ciphertext) for value in outputs]
+        results = run(self._circuit.program, self.algebra(ciphertexts))
+        return [to_bytes(_present(value).ciphertext) for value in results]
 
     def read(self, data: bytes) -> _Value:
-        """A fresh ciphertext as a value of ``algebra``."""
+        """A fresh ciphertext as a value of `algebra`."""
         return _Value(self._loaded(data))
 
     def _loaded(self, data: bytes) -> Any:
-        restored = compact.restored(data, self._circuit.parameters, self._ids)
-        return from_bytes(sealapi.Ciphertext(), self._context, restored)
+        restored = compact.restored(data, self._circuit.parameters, self._prepared.level_ids)
+        return from_bytes(sealapi.Ciphertext(), self._prepared.context, restored)
 
     def _require_fresh(self, index: int, ciphertext: Any) -> None:
-        ckks = self._circuit.parameters.scheme == "ckks"
-        scale = 2.0**self._circuit.parameters.scale_bits if self._circuit.parameters.scale_bits is not None else 1.0
+        parameters = self._circuit.parameters
         fresh = (
-            ciphertext.parms_id() == self._context.first_parms_id()
+            ciphertext.parms_id() == self._prepared.context.first_parms_id()
             and ciphertext.size() == 2
-            and ciphertext.is_ntt_form() == ckks
-            and ciphertext.scale == scale
+            and ciphertext.is_ntt_form() == parameters.scheme.ntt_form
+            and ciphertext.scale == parameters.input_scale
         )
         if not fresh:
             raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
@@ -92,7 +116,7 @@ class _Value:
         self.ciphertext = ciphertext
         self.transformed: Any = None
 
-    def fresh(self, turns: int) -> _Value:
+    def fresh(self, rotations: int) -> _Value:
         """The same ciphertext with nothing remembered, for any number of rotations."""
         return _Value(self.ciphertext)
 
@@ -110,22 +134,29 @@ def _present(value: _Maybe) -> _Value:
 class _SealAlgebra(Algebra[_Maybe]):
     """What both schemes share; all plaintexts are encoded once, here."""
 
-    def __init__(self, circuit: Circuit, context: Any, relin: Any, galois: Any) -> None:
-        self._circuit, self._context, self._relin, self._galois = circuit, context, relin, galois
+    def __init__(self, circuit: Circuit, context: Any, ids: LevelIds) -> None:
+        self._circuit, self._context, self._ids = circuit, context, ids
         self._evaluator = sealapi.Evaluator(context)
-        self._ids = level_ids(context, circuit.parameters)
+        self._relin: Any = None
+        self._galois: Any = None
         self._inputs: Sequence[Any] = ()
-        self._factors = {plain: self._encode_factor(plain) for plain in plain_factors(circuit.program)}
-        self._addends = {plain: self._encode(plain) for plain in plain_addends(circuit.program)}
+        self._factors = {plain: self._encode_factor(plain) for plain in circuit.program.factors}
+        self._addends = {plain: self._encode(plain) for plain in circuit.program.addends}
 
-    def on(self, inputs: Sequence[Any]) -> Algebra[_Maybe]:
+    def with_keys(self, relin: Any, galois: Any) -> _SealAlgebra:
+        """The same algebra with one client's keys."""
+        bound = copy(self)
+        bound._relin, bound._galois = relin, galois
+        return bound
+
+    def on(self, inputs: Sequence[Any]) -> _SealAlgebra:
         """The same algebra, reading these ciphertexts."""
         bound = copy(self)
         bound._inputs = inputs
         return bound
 
-    def settled(self, value: _Maybe) -> _Maybe:
-        """The value itself: SEAL puts nothing off."""
+    def mod_down(self, value: _Maybe) -> _Maybe:
+        """The value itself: SEAL divides by the special prime at once."""
         return value
 
     @abstractmethod
@@ -240,8 +271,7 @@ class _BfvAlgebra(_SealAlgebra):
 
     @property
     def _t(self) -> int:
-        assert self._circuit.parameters.plain_modulus is not None
-        return self._circuit.parameters.plain_modulus
+        return self._circuit.parameters.t
 
     def rotate(self, a: _Maybe, step: int) -> _Maybe:
         return a and self._rotated(a, self._circuit.parameters.galois_element(step))

@@ -64,8 +64,8 @@ def _mix(v: Array, a: int, b: int, c: int, d: int, x: np.uint64, y: np.uint64) -
 @compiled
 def compress(state: Array, block: Array, count: int, is_last: bool, v: Array) -> None:
     """BLAKE2b's compression of uint64 [16] into uint64 [8], in place; ``v`` is uint64 [16] of memory."""
-    v[:8] = state
-    v[8:] = INITIAL
+    for i in range(8):  # a copy by slices would be compiled with the text of an error that cannot happen
+        v[i], v[8 + i] = state[i], INITIAL[i]
     v[12] ^= np.uint64(count)
     if is_last:
         v[14] = ~v[14]
@@ -128,13 +128,12 @@ def buffer(seed: Array, counter: int, out: Array) -> None:
     # Digest of 64 bytes, key of 64, fan-out and depth 1; and in the second word the length of the whole output.
     root[0] ^= np.uint64(0x01014040)
     root[1] ^= np.uint64(BUFFER << 32)
-    block[:8] = seed
+    for i in range(8):
+        block[i] = seed[i]
     compress(root, block, 128, False, v)
     block[:] = 0
     block[0] = counter
     compress(root, block, 136, True, v)
-    block[:] = 0
-    block[:8] = root
     nodes(root, out)
 
 

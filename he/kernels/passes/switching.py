@@ -69,7 +69,8 @@ def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Arra
     """All digits modulo one prime: [level, N]."""
     for i in range(len(x)):
         if i == prime:
-            out[i] = x[i]
+            for k in range(x.shape[1]):
+                out[i, k] = x[i, k]
         else:
             lift_centred(tables, raised[i], i, prime, out[i], finished)
 

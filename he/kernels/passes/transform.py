@@ -11,6 +11,8 @@ from typing import Any
 from he.kernels.instructions import butterflies
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
+from intnn.machine.memory import words
+from intnn.machine.shared import shared
 from intnn.values.arrays import Array
 
 CACHED = 2048  # residues of a block that stays in the first cache
@@ -62,7 +64,16 @@ def lift_forward(
         finished: Residues are below p in the end. If not, and p is below `LOOSE`, the low 52 bits are below `LARGEST`
             p, and those above may be anything.
     """
-    N, source, target = x.size, x.ctypes.data, out.ctypes.data
+    source, target, powers, their_quotients = x.ctypes.data, out.ctypes.data, w.ctypes.data, quotients.ctypes.data
+    lift_forward_at((source, x.size, one, shift, powers, their_quotients, prime, target, finished))
+
+
+@shared
+def lift_forward_at(
+    source: int, N: int, one: int, shift: int, powers: int, their_quotients: int, prime: int, target: int, finished: int
+) -> None:
+    """`lift_forward` by addresses."""
+    w, quotients = words(powers, N), words(their_quotients, N)
     if N <= CACHED:
         for j in range(0, 8 * N, 64):
             if prime < LOOSE:
@@ -83,7 +94,7 @@ def lift_forward(
 
 
 @compiled
-def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int, finished: bool) -> None:
+def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int, finished: int) -> None:
     """The stages that are left for so many blocks of a size."""
     while size > CACHED:
         forward_pass(address, 0, blocks, blocks, size, w, quotients, prime)
@@ -138,8 +149,24 @@ def inverse(
     x: Array, w: Array, quotients: Array, prime: int, degree: int, degree_quotient: int, added: int, out: Array
 ) -> None:
     """The inverse transform of uint64 [N] plus a number, to another array or the same; from below 2 p to below p."""
-    N, source, target = x.size, x.ctypes.data, out.ctypes.data
-    powers, their_quotients = w.ctypes.data, quotients.ctypes.data
+    source, target, powers, their_quotients = x.ctypes.data, out.ctypes.data, w.ctypes.data, quotients.ctypes.data
+    inverse_at((source, x.size, powers, their_quotients, prime, degree, degree_quotient, added, target))
+
+
+@shared
+def inverse_at(
+    source: int,
+    N: int,
+    powers: int,
+    their_quotients: int,
+    prime: int,
+    degree: int,
+    degree_quotient: int,
+    added: int,
+    target: int,
+) -> None:
+    """`inverse` by addresses."""
+    w, quotients = words(powers, N), words(their_quotients, N)
     size, blocks = N, 1
     while size > CACHED:
         size, blocks = size // 4, blocks * 4

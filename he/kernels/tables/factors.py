@@ -1,6 +1,9 @@
 """Polynomials that many others are multiplied with, in as little memory as their primes allow."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -14,20 +17,44 @@ class Factors:
 
     A row's words have as many bytes as its prime.
 
+    Args:
+        memory: uint8 [size(N, moduli) times the polynomials], of `packed`; kept, and never written.
+        N: words of a row.
+        moduli: the prime of every row of a polynomial.
+        shape: of the polynomials.
+
     Attributes:
-        addresses: int64 [..., primes], of every row.
+        memory: the rows, one behind the other, each with `SPARE` bytes behind it.
+        addresses: int64 [*shape, primes], of every row.
     """
 
-    def __init__(self, rows: np.ndarray, moduli: Sequence[int]) -> None:
+    def __init__(self, memory: np.ndarray, N: int, moduli: Sequence[int], shape: tuple[int, ...] = ()) -> None:
+        self.memory = memory
+        starts = np.cumsum([0, *(_row_bytes(N, p) for p in moduli)])
+        polynomials = memory.ctypes.data + starts[-1] * np.arange(prod(shape), dtype=np.int64)
+        self.addresses = (polynomials[:, None] + starts[:-1]).reshape(*shape, len(moduli))
+
+    @staticmethod
+    def packed(rows: np.ndarray, moduli: Sequence[int]) -> Factors:
         """Copy rows uint64 [..., primes, N], the last but one axis belonging to these primes."""
-        self.addresses = np.empty(rows.shape[:-1], np.int64)
-        self._rows = []
-        for place in np.ndindex(self.addresses.shape):
+        *shape, _, N = rows.shape
+        memory = np.zeros(prod(shape) * Factors.size(N, moduli), np.uint8)
+        start = 0
+        for place in np.ndindex(rows.shape[:-1]):
             width = word_bytes(moduli[place[-1]])
-            row = np.empty(rows.shape[-1] * width + SPARE, np.uint8)
-            row[:-SPARE] = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].ravel()
-            self._rows.append(row)
-            self.addresses[place] = row.ctypes.data
+            words = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width]
+            memory[start : start + N * width] = words.ravel()
+            start += N * width + SPARE
+        return Factors(memory, N, moduli, tuple(shape))
+
+    @staticmethod
+    def size(N: int, moduli: Sequence[int]) -> int:
+        """Bytes of a polynomial with these primes."""
+        return sum(_row_bytes(N, p) for p in moduli)
+
+
+def _row_bytes(N: int, prime: int) -> int:
+    return N * word_bytes(prime) + SPARE
 
 
 @compiled

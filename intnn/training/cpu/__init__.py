@@ -1,1 +1,1 @@
-"""A training step as one compiled call."""
+"""A training step as one compiled call on this processor; see `intnn.training.cpu.step`."""

@@ -8,14 +8,14 @@ from intnn.values.arrays import Array, IntArray
 
 @compiled
 def gather(x: Array, chosen: IntArray, changes: IntArray, fill: int, out: Array) -> None:
-    """out[b, i, j] = x[chosen[b], i - down, j - right], or from the right if mirrored; ``fill`` where that is outside.
+    """Write out[b, i, j] = x[chosen[b], i - down, j - right], mirrored where asked, and ``fill`` outside the image.
 
     Args:
         x: uint8 [n, height, width, channels].
-        chosen: int64 [batch].
-        changes: int64 [batch, 3]: pixels down and to the right, and 1 to mirror the image, left and right, before that.
-        fill: A byte.
-        out: uint8 [batch, height, width, channels], written.
+        chosen: int64 [batch], the indices of the examples.
+        changes: int64 [batch, 3]: pixels down, pixels to the right, and 1 to mirror the image, left and right, first.
+        fill: The byte that fills a moved image up.
+        out: uint8 [batch, height, width, channels]; the kernel writes the batch here.
     """
     height, width = x.shape[1], x.shape[2]
     for b in range(len(chosen)):

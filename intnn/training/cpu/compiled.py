@@ -3,19 +3,20 @@
 import numpy as np
 
 from intnn.machine.host import instruction_set
-from intnn.training.cpu import step as kernels
 from intnn.training.cpu import words as at
+from intnn.training.cpu.step import step
 from intnn.training.cpu.tile import tile_rows
+from intnn.training.cpu.update import start_sums
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
-from intnn.training.step import Descent, Parameters, Rate, working_weights
+from intnn.training.step import Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
 
-CACHED_SUMS = 1 << 15  # int32 sums that are held at once: 128 KiB
+CACHED_SUMS = 1 << 15  # how many int32 sums are held at once: 128 KiB
 PAGE = 4096
-SLACK = 256  # bytes behind every array that whole vectors may touch
+SLACK = 256  # bytes behind every array, which whole vectors may touch
 
 
 class CompiledStep:
@@ -23,25 +24,25 @@ class CompiledStep:
 
     Args:
         plan: The network.
-        state: Where to start; copied.
-        batch: Examples of a step.
+        state: The variables to start from; they are copied.
+        batch: The examples of a step.
         descent: Momentum and decay.
     """
 
-    def __init__(self, plan: Plan, state: list[Parameters], batch: int, descent: Descent):
+    def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
         self._plan, self._descent = plan, descent
         isa = instruction_set()
         self._lanes = isa.lanes
         self._machine = np.array([isa.lanes, tile_rows(isa)], np.int64)
         self._memory: list[Array] = []
         self._words = np.zeros((len(plan.blocks), at.WORDS), np.int64)
-        self._parameters: list[dict[int, Array]] = []
+        self._variables: list[dict[int, Array]] = []
         self._exponential = exponential()
         scratch = batch * plan.classes
-        for i, (block, parameters) in enumerate(zip(plan.blocks, state, strict=True)):
+        for i, (block, variables) in enumerate(zip(plan.blocks, state, strict=True)):
             following = plan.blocks[i + 1] if i + 1 < len(plan.blocks) else None
             scratch = max(scratch, self._lay_out(i, block, following, batch))
-            self._load(i, block, parameters)
+            self._load(i, block, variables)
         self._scratch = self._array((scratch,), np.int32)
         first = plan.blocks[0]
         self.inputs = self._inputs.reshape(batch, first.height, first.width, first.channels)
@@ -51,23 +52,23 @@ class CompiledStep:
         """Train on the batch in ``inputs``; the arguments and the result are those of `intnn.training.step.step`."""
         logits = np.empty((len(labels), self._plan.classes), np.int64)
         numbers = np.array([*rate, self._descent.momentum_shift, self._descent.decay_shift, EXP_EXPONENT], np.int64)
-        kernels.step(
+        step(
             self._words, self._machine, self._scratch, labels, self._exponential, numbers,
             np.array(rounding, np.uint64), logits,
         )  # fmt: skip
         return logits
 
-    def state(self) -> list[Parameters]:
+    def state(self) -> list[Variables]:
         """The variables as they are now, copied."""
         result = []
-        for block, arrays in zip(self._plan.blocks, self._parameters, strict=True):
+        for block, arrays in zip(self._plan.blocks, self._variables, strict=True):
             n, k = block.outputs, block.fan_in
 
             def rows(panels: Array, n: int = n, k: int = k) -> Array:
                 return np.ascontiguousarray(panels.transpose(0, 2, 1).reshape(-1, panels.shape[1])[:n, :k])
 
             result.append(
-                Parameters(
+                Variables(
                     rows(arrays[at.WEIGHTS]),
                     arrays[at.BIAS][:n].copy(),
                     rows(arrays[at.VELOCITY]),
@@ -77,7 +78,7 @@ class CompiledStep:
         return result
 
     def _lay_out(self, i: int, block: Block, following: Block | None, batch: int) -> int:
-        """Allocate and describe a block; returns the int32s of scratch that it needs."""
+        """Allocate and describe a block, and return how many int32s of scratch it needs."""
         words, lanes = self._words[i], self._lanes
         run = block.window[1] * block.channels
         behind = _up(run, 16 if run > 8 else 8) - run  # what `patches` writes behind a run
@@ -129,15 +130,15 @@ class CompiledStep:
         sums += sums // 4  # as many bytes of activations
         return max(sums, back_row + max(errors, back_row + padded) if i else 0)
 
-    def _load(self, i: int, block: Block, parameters: Parameters) -> None:
-        """Variables in panels of lanes: [panel, input, lane]."""
+    def _load(self, i: int, block: Block, variables: Variables) -> None:
+        """Copy a block's variables into panels of lanes: [panel, input, lane]."""
         words, lanes = self._words[i], self._lanes
         depth, padded = int(words[at.DEPTH]), int(words[at.PADDED])
         arrays: dict[int, Array] = {}
-        narrow, _ = working_weights(block, parameters, numpy_)
+        narrow, _ = working_weights(block, variables, numpy_)
         for field, values, kind in (
-            (at.WEIGHTS, parameters.weights, np.int32),
-            (at.VELOCITY, parameters.weight_velocity, np.int32),
+            (at.WEIGHTS, variables.weights, np.int32),
+            (at.VELOCITY, variables.weight_velocity, np.int32),
             (at.BYTES, narrow, np.int8),
         ):
             rows = np.zeros((padded, depth), kind)
@@ -146,14 +147,14 @@ class CompiledStep:
             panels = rows.reshape(padded // lanes, lanes, depth // group, group).transpose(0, 2, 1, 3)
             arrays[field] = self._array((padded // lanes, depth, lanes), kind)
             arrays[field].ravel()[:] = panels.ravel()
-        for field, values in ((at.BIAS, parameters.bias), (at.BIAS_VELOCITY, parameters.bias_velocity)):
+        for field, values in ((at.BIAS, variables.bias), (at.BIAS_VELOCITY, variables.bias_velocity)):
             arrays[field] = self._array((padded,), np.int32)
             arrays[field][: block.outputs] = values
         arrays[at.INIT] = self._array((padded,), np.int32)
         for field, array in arrays.items():
             words[field] = array.ctypes.data
-        self._parameters.append(arrays)
-        kernels.start_sums(words, self._machine)
+        self._variables.append(arrays)
+        start_sums(words, self._machine)
 
     def _array(self, shape: tuple[int, ...], kind: type, fill: int = 0) -> Array:
         """Memory that lives as long as this object, on a cache line's edge, with slack behind it.

@@ -1,8 +1,9 @@
 """What a training step does with one vector of lanes beside its products: copies, activations, pooling, errors.
 
-Left to themselves, loops over bytes whose length is known only at run time stay scalar. Everything is an address or a
-number, all in one tuple of int64. Vectors may read and write behind the row that they are meant for: rows are visited
-in ascending order, so that what lies behind is written later, and every array has slack at its end.
+These instructions are emitted, since LLVM leaves loops over bytes scalar if their length is known only at run time.
+Every function takes addresses and numbers, in one tuple of int64. Vectors may read and write behind the row that they
+are meant for: rows are visited in ascending order, so that what lies behind is written later, and every array has slack
+at its end.
 """
 
 from collections.abc import Callable
@@ -14,26 +15,26 @@ from intnn.machine.emit import emitted
 from intnn.machine.host import instruction_set
 from intnn.machine.simd import I8, I32, I64, Builder, Value, clip, constant, load, splat, store, vector
 
-FOLDED = 8  # int32s that `fold` adds
+FOLDED = 8  # how many int32s `fold` adds
 
 
 def on_lanes(emit: Callable[..., None]) -> Any:
-    """`emitted`, for a function that asks for the lanes of the processor's vectors too."""
+    """`emitted`, for a function whose second argument is the number of lanes of the processor's vectors."""
     return emitted(lambda builder, *numbers: emit(builder, instruction_set().lanes, *numbers))
 
 
 def copy_8(b: Builder, _lanes: int, source: Value, target: Value) -> None:
-    """Eight bytes."""
+    """Copy eight bytes."""
     store(b, load(b, I64, source), target)
 
 
 def copy_16(b: Builder, _lanes: int, source: Value, target: Value) -> None:
-    """Sixteen bytes."""
+    """Copy sixteen bytes."""
     store(b, load(b, vector(I8, 16), source), target)
 
 
 def fold(b: Builder, _lanes: int, source: Value, target: Value) -> None:
-    """Target += source, `FOLDED` int32s."""
+    """Add `FOLDED` int32s at ``source`` to those at ``target``."""
     kind = vector(I32, FOLDED)
     store(b, b.add(load(b, kind, target), load(b, kind, source)), target)
 
@@ -41,7 +42,7 @@ def fold(b: Builder, _lanes: int, source: Value, target: Value) -> None:
 def relu(
     b: Builder, lanes: int, sums: Value, values: Value, slopes: Value, early: Value, last: Value, left: Value
 ) -> None:
-    """Sums (int32) to activations and slopes (bytes); see `intnn.training.cpu.step.activate` for the shifts."""
+    """Turn sums (int32) into activations and slopes (bytes); `intnn.training.cpu.activations` explains the shifts."""
     early, last, left = (splat(b, b.trunc(number, I32), lanes) for number in (early, last, left))
     low, high, zero = (splat(b, I32(number), lanes) for number in (-256, 255, 0))
     z = b.ashr(b.add(b.ashr(load(b, vector(I32, lanes), sums), early), last), last)
@@ -71,7 +72,7 @@ def pool(
 
 
 def spread(b: Builder, lanes: int, errors: Value, slopes: Value, out: Value) -> None:
-    """Errors (int8) times slopes (int8, in 1/64), rounded and saturated, plus 128."""
+    """Multiply errors (int8) by slopes (int8, in 1/64), round, saturate, and store the result plus 128."""
     kind, bytes_ = vector(I32, lanes), vector(I8, lanes)
     e, slope = (b.sext(load(b, bytes_, address), kind) for address in (errors, slopes))
     product = b.ashr(b.add(b.mul(e, slope), splat(b, I32(32), lanes)), splat(b, I32(6), lanes))
@@ -80,7 +81,7 @@ def spread(b: Builder, lanes: int, errors: Value, slopes: Value, out: Value) -> 
 
 
 def interleave(b: Builder, lanes: int, rows: Value, row: Value, out: Value, flip: Value) -> None:
-    """Four rows of bytes side by side: out[lane, j] = rows[j, lane] xor flip."""
+    """Write four rows of bytes side by side: out[lane, j] = rows[j, lane] xor flip."""
     byte, kind = splat(b, b.trunc(flip, I8), lanes), vector(I32, lanes)
     group = None
     for j in range(4):
@@ -91,7 +92,7 @@ def interleave(b: Builder, lanes: int, rows: Value, row: Value, out: Value, flip
 
 
 def transpose(b: Builder, lanes: int, source: Value, target: Value, stride: Value) -> None:
-    """Bytes [lane, 4] to [4, lane]: four lanes at a time give sixteen bytes, the next four go ``stride`` further."""
+    """Turn bytes [lane, 4] into [4, lane]: four lanes give sixteen bytes, and the next four go ``stride`` further."""
     whole = load(b, vector(I8, 4 * lanes), source)
     for quarter in range(lanes // 4):
         order = constant(I32, [16 * quarter + 4 * lane + j for j in range(4) for lane in range(4)])
@@ -99,7 +100,7 @@ def transpose(b: Builder, lanes: int, source: Value, target: Value, stride: Valu
 
 
 def quantise(b: Builder, lanes: int, d: Value, e: Value, i: Value, first: Value, second: Value, shift: Value) -> None:
-    """Errors (int32) to bytes by a shift in [1, 31], rounded at random, as `ops.reference.quantise_errors`."""
+    """Shift errors (int32) to bytes by 1 to 31 bits, rounding at random as `ops.reference.quantise_errors` does."""
     kind = vector(I32, lanes)
     first, second, right, rest, start = (
         splat(b, b.trunc(number, I32), lanes) for number in (first, second, shift, b.sub(I64(32), shift), i)
@@ -107,7 +108,7 @@ def quantise(b: Builder, lanes: int, d: Value, e: Value, i: Value, first: Value,
     positions = b.add(start, constant(I32, list(range(lanes))))
     draw = b.lshr(mix(b, lanes, b.add(mix(b, lanes, b.xor(positions, first)), second)), rest)
     value = load(b, kind, d)
-    # floor((d + u) / 2**shift) with u < 2**shift: the low bits and u carry or not. So int32 is never left.
+    # This is floor((d + u) / 2**shift) for u < 2**shift. Only the low bits and u are added, so int32 is never left.
     whole = b.ashr(value, right)
     low = b.sub(value, b.shl(whole, right))
     value = b.add(whole, b.lshr(b.add(low, draw), right))

@@ -1,7 +1,7 @@
-"""The register tiles of a training step: products of bytes, and gradients that are used up where they arise.
+"""The register tiles of a training step: products of bytes, and gradients that change the weights where they arise.
 
 Matrices of bytes lie in groups of four along the summed axis. The right operand is cut into panels of ``lanes``
-columns: bytes [panel, group, lane, 4]. Everything is an address or a number; nothing is checked.
+columns: bytes [panel, group, lane, 4]. All arguments are addresses or numbers; nothing is checked.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from intnn.machine.host import instruction_set
 from intnn.machine.simd import I32, I64, Builder, InstructionSet, Value, clip, load, splat, store, vector
 
-# What `update_tile` is told, as int32 in this order; see `intnn.training.step.update` for their meaning.
+# The numbers that `update_tile` reads, as int32 in this order; `intnn.training.step.update` gives their meaning.
 RULE = (
     "dropped", "mantissa", "half", "right", "limit", "left", "velocity_limit", "momentum_shift",
     "decay_shift", "decay_mask", "weight_limit", "byte_half", "byte_shift",
@@ -20,14 +20,14 @@ RULE = (
 
 
 def tile_rows(isa: InstructionSet) -> int:
-    """Rows of a full tile: a multiple of four whose sums, for two panels, fit the registers."""
+    """The rows of a full tile: a multiple of four, so few that the sums of two panels fit the registers."""
     return 8 if isa.lanes == 16 else 4
 
 
 def products_tile(columns: int, single: bool) -> Any:
-    """A Numba function for one tile of ``columns`` panels and one row, or `tile_rows`.
+    """A Numba function for one tile of ``columns`` panels; the tile has one row if ``single``, else `tile_rows`.
 
-    c[r, n] = init[n] + sum over k of a[r, k] b[n, k], with unsigned a and signed b, modulo 2**32.
+    It writes c[r, n] = init[n] + sum over k of a[r, k] b[n, k], with unsigned a and signed b, modulo 2**32.
 
     Its arguments are int64: the address of a, the bytes from row to row and from group to group; the address of b's
     first panel, a panel's bytes; the number of groups; the addresses of init (int32) and of c (int32), and c's row's
@@ -55,8 +55,8 @@ def products_tile(columns: int, single: bool) -> Any:
 def update_tile(columns: int) -> Any:
     """A Numba function that finds the gradients of `tile_rows` inputs by ``columns`` panels of outputs, and descends.
 
-    g[r, n] = init[n] + sum over m of a[m, r] b[m, n]; what happens to it is `intnn.training.step.update`. The new
-    weights are rounded to bytes in the order of the forward products' right operand.
+    The gradient is g[r, n] = init[n] + sum over m of a[m, r] b[m, n], and `intnn.training.step.update` defines the
+    descent. The new weights are also rounded to bytes, in the order of the forward products' right operand.
 
     Its arguments are int64: the address of a, bytes [group, row, 4], and a group's bytes; the address of b's first
     panel, a panel's bytes; the number of groups; the addresses of init (int32), of weights and velocities (int32
@@ -109,7 +109,7 @@ def _descend(b: Builder, g: Value, w: Value, v: Value, rule: dict[str, Value]) -
 
 def _sums(builder: Builder, isa: InstructionSet, starts: list[Value], a_group: Value, b: Value, panel: Value,
           columns: int, groups: Value, init: Value) -> list[Value]:  # fmt: skip
-    """Sums [row * columns + column] over all groups."""
+    """Emit the sums over all groups; the list has [row * columns + column]."""
     size, kind = 4 * isa.lanes, vector(I32, isa.lanes)
     panels = [_at(builder, b, panel, n) for n in range(columns)]
     inits = [load(builder, kind, init, size * n) for n in range(columns)]

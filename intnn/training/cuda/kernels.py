@@ -128,10 +128,10 @@ def quantise_errors_kernel(d, largest, key, slopes, above, change, own, y, rows,
 def update_kernel(  # type: ignore[no-untyped-def]
     gradient, velocity, master, working, exponent, largest, rate, descent, rows, columns
 ):
-    """Momentum and descent on int32 parameters; ``working`` is what products use: master / 2**fraction.
+    """Momentum and descent on int32 variables; ``working`` is what products use: master / 2**fraction.
 
     ``rate`` is (bits of the gradient to drop, mantissa, shift beside ``exponent``), ``descent`` (momentum shift, decay
-    shift, limit of velocities, limit of parameters, fraction). ``largest`` is reset for the next step.
+    shift, limit of velocities, limit of variables, fraction). ``largest`` is reset for the next step.
     """
     width = (columns + 15) // 16 * 16
     dropped, mantissa, shift = rate

@@ -16,18 +16,19 @@ from numba import cuda
 from intnn.ops.cuda.product import ALIGNED, TENSOR, DeviceArray, Product, Tile
 from intnn.training import generator
 from intnn.training.cuda import kernels
+from intnn.training.limits import BIAS_LIMIT, VELOCITY_LIMIT
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block
-from intnn.training.step import BIAS_LIMIT, VELOCITY_LIMIT, Descent, Parameters, Rate, gradient_scales, working_weights
+from intnn.training.step import Descent, Rate, Variables, gradient_scales, working_weights
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, exponential
 
 
 class DenseBlock:
-    """One dense layer's parameters and buffers on the device.
+    """One dense layer's variables and buffers on the device.
 
     Args:
         block: Its plan: a kernel that covers the whole image.
-        parameters: What to begin with; the host's arrays are not changed.
+        variables: What to begin with; the host's arrays are not changed.
         batch: Rows of every batch.
         tile: As for `Product`.
 
@@ -35,14 +36,14 @@ class DenseBlock:
         ValueError: The block is a convolution.
     """
 
-    def __init__(self, block: Block, parameters: Parameters, batch: int, tile: Tile | None = TENSOR) -> None:
+    def __init__(self, block: Block, variables: Variables, batch: int, tile: Tile | None = TENSOR) -> None:
         if (block.rows, block.cols, block.pool) != (1, 1, 1):
             raise ValueError(f"`block` must be dense, got a convolution with {block.rows} x {block.cols} outputs")
         self.block, self.batch = block, batch
         inputs, out = block.fan_in, block.outputs
-        weights, bias = working_weights(block, parameters, numpy_)
-        self.weights, self.weight_velocity = to_device(parameters.weights), to_device(parameters.weight_velocity)
-        self.bias, self.bias_velocity = to_device(parameters.bias[None]), to_device(parameters.bias_velocity[None])
+        weights, bias = working_weights(block, variables, numpy_)
+        self.weights, self.weight_velocity = to_device(variables.weights), to_device(variables.weight_velocity)
+        self.bias, self.bias_velocity = to_device(variables.bias[None]), to_device(variables.bias_velocity[None])
         self.w, self.b = to_device(weights.astype(np.int8)), to_device(bias[None].astype(np.int32))
         self.y, self.slope, self.errors = (_bytes(batch, out) for _ in range(3))
         self._wt, self._et, self._xt = _bytes(inputs, out), _bytes(out, batch), _bytes(inputs, batch)
@@ -110,10 +111,10 @@ class DenseBlock:
             arguments = (gradient, *values, self.exponent, self.largest, scale, rule, *shape)
             kernels.launch(kernels.update_kernel, gradient.size, *arguments)
 
-    def parameters(self) -> Parameters:
+    def variables(self) -> Variables:
         """The variables, copied to the host."""
         shape = self.block.outputs, self.block.fan_in
-        return Parameters(
+        return Variables(
             to_host(self.weights, *shape),
             to_host(self.bias, 1, shape[0])[0],
             to_host(self.weight_velocity, *shape),
@@ -135,7 +136,7 @@ class DenseTrainer:
     """
 
     def __init__(
-        self, blocks: Sequence[Block], state: Sequence[Parameters], batch: int, tile: Tile | None = TENSOR
+        self, blocks: Sequence[Block], state: Sequence[Variables], batch: int, tile: Tile | None = TENSOR
     ) -> None:
         self.blocks = [DenseBlock(block, own, batch, tile) for block, own in zip(blocks, state, strict=True)]
         self._table = cuda.to_device(exponential())

@@ -34,11 +34,11 @@ def test_exact_answers_are_the_networks_own(images):
         target.gradient(images, lambda logits: logits[:, 0])
 
 
-def test_a_scale_is_the_clients_to_know(images):
+def test_a_client_is_told_the_scale(images):
     layers = (Dense(np.array([[1, -2, 3, 0, 1], [2, 2, 0, -1, 1]]), np.zeros(2, int)),)
     network = IntNetwork((5,), IntDomain(-3, 4), layers, 2.5)
     circuit = compile_exact(network, images=16, security="insecure")
-    target, asked = encrypted_oracle(circuit, scale=2.5)
+    target, asked = encrypted_oracle(circuit)
     assert torch.equal(target.logits(images), integer_oracle(network).logits(images))
     assert asked.requests == 1
 
@@ -68,16 +68,8 @@ def test_a_query_attack_works_on_ciphertexts():
     assert asked.images == int(result.queries.sum()) + 16 + 2 * PROBED + 16
 
 
-@pytest.mark.parametrize(("scale", "exact"), [(0.0, True), (-1.0, True), (float("nan"), True), (1.0, False)])
-def test_refuses(scale, exact):
-    circuit = (compile_exact if exact else compile_approximate)(
-        table_network() if exact else square_graph(), images=4, security="insecure"
-    )
-    with pytest.raises(ValueError, match="`scale` must be positive, and is only for exact circuits"):
-        encrypted_oracle(circuit, scale=scale)
-
-
-def test_inputs_without_a_positive_integer_need_a_scale():
+def test_inputs_without_a_positive_integer_are_prepared_as_well():
     network = IntNetwork((1, 1, 2), IntDomain(-3, 0), (Flatten(), Dense(np.array([[1, 2]]), np.zeros(1, int))))
-    with pytest.raises(ValueError, match=r"`scale` must be positive, and is only for exact circuits, got 0"):
-        encrypted_oracle(compile_exact(network, images=4, security="insecure"))
+    target, _ = encrypted_oracle(compile_exact(network, images=4, security="insecure"))
+    images = torch.tensor([[[[-1.0, -2.4]]], [[[0.3, -9.0]]]])
+    assert target.logits(images).tolist() == [[-5.0], [-6.0]]

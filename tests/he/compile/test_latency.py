@@ -22,6 +22,7 @@ from he.readers.clear import ClearAlgebra
 from he.readers.cost import cost
 from he.readers.noise_ckks import CkksErrorAlgebra
 from he.ring.params import Parameters
+from he.ring.scheme import Scheme
 from tests.he.networks import inputs, polynomial_graphs, square_graph
 
 N = 1024
@@ -33,7 +34,7 @@ def lowering(graph, images=1):
     if not all(stage.support.any() for stage in plan if isinstance(stage, LinearMap)):
         reject()  # a kernel that sees nothing but padding: the compiler refuses it
     try:
-        packing = choose_packing("ckks", N, images, plan)
+        packing = choose_packing(Scheme.CKKS, N, images, plan)
     except ParameterError:  # too wide for so small a ring
         reject()
     return plan, partial(lower, plan, packing, lambda weights: weights, activate_polynomial)
@@ -41,7 +42,7 @@ def lowering(graph, images=1):
 
 def logits(lowered, program, x):
     packed = lowered.input.pack(x.reshape(len(x), -1))
-    slots = run(program, ClearAlgebra(PARAMETERS.plain_modulus, packed, program.plaintexts, PARAMETERS.rows))
+    (slots,) = run(program, ClearAlgebra(PARAMETERS.plain_modulus, packed, program.plaintexts, PARAMETERS.rows))
     # Copies are the same sum in another order: they agree to a few roundings of float64.
     return lowered.output.unpack(slots[None], len(x), 1e-9 * (1 + float(np.abs(slots).max())))
 
@@ -74,7 +75,7 @@ def test_steps_are_composed_by_the_shortest_way():
     """Of 1, 2, 3, 4, 8 only 1 and 4 keep a key: 2 = 1 + 1, 3 = 2 + 1 on the way, 8 = 4 + 4."""
     recorder = Recorder()
     x = recorder.input(0)
-    program = recorder.program(N // 2, recorder.add([recorder.rotate(x, step) for step in (1, 2, 3, 4, 8)]))
+    program = recorder.program(N // 2, [recorder.add([recorder.rotate(x, step) for step in (1, 2, 3, 4, 8)])])
     composed = compose(program, {1, 4}, N // 2)
     assert composed.rotation_steps == {1, 4}
     assert composed.counts["Rotate"] == 5
@@ -120,7 +121,7 @@ def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
         raise
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     algebra = CkksErrorAlgebra(fitted.parameters, fitted.program, 0.0, 1.0)
-    result = run(fitted.program, algebra)
+    (result,) = run(fitted.program, algebra)
     assert result.bound == fitted.bound <= max_error
     assert result.scale == fitted.output_scale
     assert algebra.headroom >= 0.5
@@ -133,10 +134,10 @@ def test_bfv_primes_suit_the_kernels():
     x = recorder.input(0)
     for _ in range(3):
         x = recorder.relinearise(recorder.multiply(x, x))
-    fitted = fit_bfv(recorder.program(8192, x), 8192, "128")
+    fitted = fit_bfv(recorder.program(8192, [x]), 8192, "128")
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     assert fitted.bound >= 1
-    assert fitted.again(recorder.program(8192, x)).bound == fitted.bound
+    assert fitted.again(recorder.program(8192, [x])).bound == fitted.bound
 
 
 @pytest.mark.parametrize(("baby", "radix"), [(3, 2), (0, 2), (4, 3), (4, 1)])

@@ -54,7 +54,7 @@ def random_program(rng, parameters, length):
                 values.append((recorder.relinearise(recorder.multiply(a, b)), deeper))
             case "sum":
                 values.append((recorder.add([a, recorder.rotate(a, 1), a]), i))
-    return recorder.program(parameters.slots, values[-1][0])
+    return recorder.program(parameters.slots, [values[-1][0]])
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def test_placed_bfv_programs_mean_the_same(seed, length):
     program = random_program(np.random.default_rng(seed), BFV, length)
     placed, noise = place_bfv(program, BFV)
     assert np.array_equal(clear(placed, BFV), clear(program, BFV))
-    assert run(placed, LevelAlgebra(BFV)).level == noise.level
-    assert run(placed, BfvNoiseAlgebra(BFV)) == noise
+    assert run(placed, LevelAlgebra(BFV))[0].level == noise.level
+    assert run(placed, BfvNoiseAlgebra(BFV)) == [noise]
 
 
 @settings(max_examples=50)
@@ -146,7 +146,7 @@ def test_placed_ckks_programs_mean_the_same(seed, length):
     program = random_program(np.random.default_rng(seed), CKKS, length)
     with np.errstate(over="ignore", invalid="ignore"):  # powers of powers of values above one
         assert np.array_equal(clear(placed := place(program, EVEN, CKKS), CKKS), clear(program, CKKS), equal_nan=True)
-    assert run(placed, LevelAlgebra(CKKS)).level == 1
+    assert run(placed, LevelAlgebra(CKKS))[0].level == 1
 
 
 def test_bfv_drops_primes_that_only_carry_noise():
@@ -155,12 +155,12 @@ def test_bfv_drops_primes_that_only_carry_noise():
     x = recorder.input(0)
     for _ in range(2):
         x = recorder.relinearise(recorder.multiply(x, x))
-    program = recorder.program(BFV.slots, x)
+    program = recorder.program(BFV.slots, [x])
     placed, noise = place_bfv(program, BFV)
     dropped = placed.counts["SwitchModulus"]
     assert dropped >= 1
     assert noise.level == BFV.levels - dropped
-    unplaced = run(program, BfvNoiseAlgebra(BFV))
+    (unplaced,) = run(program, BfvNoiseAlgebra(BFV))
     # Each operation may lose a sixteenth of a bit, and there are fewer than 16 operations and switches here.
     assert unplaced.budget_bits - 1 <= noise.budget_bits <= unplaced.budget_bits + 1
 
@@ -170,11 +170,11 @@ def test_ckks_keeps_the_nominal_scale_through_plain_products():
     x = recorder.input(0)
     for _ in range(8):
         x = recorder.plain_dot([x], [recorder.plaintext(np.ones(CKKS.slots))])
-    placed = place(recorder.program(CKKS.slots, x), EVEN, CKKS)
+    placed = place(recorder.program(CKKS.slots, [x]), EVEN, CKKS)
     assert placed.counts["Rescale"] == 8
     assert placed.counts["SwitchModulus"] == 0
     # Every prime is within one part in 2^20 of 2^40 at this degree, and there are eight.
-    assert run(placed, LevelAlgebra(CKKS)).scale == pytest.approx(2.0**40, rel=8 / 2**20)
+    assert run(placed, LevelAlgebra(CKKS))[0].scale == pytest.approx(2.0**40, rel=8 / 2**20)
 
 
 def test_a_program_deeper_than_the_chain_is_refused():
@@ -182,8 +182,8 @@ def test_a_program_deeper_than_the_chain_is_refused():
     x = recorder.input(0)
     for _ in range(9):
         x = recorder.relinearise(recorder.multiply(x, x))
-    with pytest.raises(ParameterError, match="deeper than the 9 data primes of CKKS, N = 1024"):
-        place(recorder.program(CKKS.slots, x), EVEN, CKKS)
+    with pytest.raises(ParameterError, match="deeper than the 9 data primes of CKKS, N=1024"):
+        place(recorder.program(CKKS.slots, [x]), EVEN, CKKS)
 
 
 def test_ckks_refuses_to_add_values_of_different_scales():
@@ -191,11 +191,11 @@ def test_ckks_refuses_to_add_values_of_different_scales():
     x = recorder.input(0)
     square = recorder.relinearise(recorder.multiply(x, x))
     with pytest.raises(ValueError, match="operands of an addition must share a scale"):
-        place(recorder.program(CKKS.slots, recorder.add([x, square])), EVEN, CKKS)
+        place(recorder.program(CKKS.slots, [recorder.add([x, square])]), EVEN, CKKS)
 
 
 def test_operations_that_belong_to_the_other_scheme_are_refused():
     recorder = Recorder()
-    program = recorder.program(BFV.slots, recorder.rescale(recorder.input(0)))
+    program = recorder.program(BFV.slots, [recorder.rescale(recorder.input(0))])
     with pytest.raises(TypeError, match="BFV has no rescaling"):
         run(program, BfvNoiseAlgebra(BFV))

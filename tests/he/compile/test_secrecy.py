@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
 
-from he import Client, compile_exact
+from he import Client, SecretKey, compile_exact
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from intnn import IntNetwork
@@ -20,7 +20,7 @@ from tests.he.networks import inputs, square_graph, table_network
 SERVER = """
 import sys
 from pathlib import Path
-from he import Server, compile_exact, interface_bytes
+from he import SecretKey, compile_exact, interface_bytes, prepare
 from intnn import IntNetwork
 
 def receive():
@@ -32,9 +32,9 @@ def send(data):
 
 circuit = compile_exact(IntNetwork.load(sys.argv[1]), images=4, security="insecure")
 send(interface_bytes(circuit.interface))
-server = Server(circuit, receive())
+session = prepare(circuit).session(receive())
 for _ in range(2):
-    send(server.evaluate(receive()))
+    send(session.evaluate(receive()))
 """
 
 
@@ -59,7 +59,7 @@ def test_client_and_server_in_two_processes(tmp_path: Path) -> None:
 
     with process:
         client = Client(receive(), security="insecure")
-        send(client.evaluation_keys)
+        send(client.evaluation_keys.to_bytes())
         for seed in (0, 1):
             x = inputs(IntNetwork.load(tmp_path / "network.npz"), 4, seed)
             send(client.encrypt(x))
@@ -69,7 +69,7 @@ def test_client_and_server_in_two_processes(tmp_path: Path) -> None:
 
 def secret_residues(party) -> np.ndarray:
     """The secret key as SEAL holds it: residues [prime, N] in the transformed domain, for all primes of the chain."""
-    key = party.client._keygen.secret_key()  # owns what `data` refers to
+    key = party.client._secret_key._secret  # owns what `data` refers to
     residues = key.data().dyn_array()
     parameters = party.circuit.parameters
     shape = len(parameters.primes), parameters.poly_modulus_degree
@@ -103,14 +103,14 @@ def traces(party) -> list[bytes]:
     rows = [*residues, *plain, ternary]
     wide = [row[i : i + 8].astype("<i8").tobytes() for row in rows for i in range(0, row.size, 8)]
     narrow = [ternary[i : i + 64].astype(np.int8).tobytes() for i in range(0, ternary.size, 64)]
-    serialised = to_bytes(party.client._keygen.secret_key())
+    serialised = to_bytes(party.client._secret_key._secret)
     return [*wide, *narrow, serialised[16:]]  # with or without SEAL's header
 
 
 def test_nothing_that_the_server_receives_contains_the_secret_key(party) -> None:
     network = table_network() if party.circuit.parameters.scheme == "bfv" else square_graph()
     leaks = traces(party)
-    received = [party.client.evaluation_keys, party.client.encrypt(inputs(network, 3))]
+    received = [party.client.evaluation_keys.to_bytes(), party.client.encrypt(inputs(network, 3))]
     kinds = (Kind.EVALUATION_KEYS, Kind.REQUEST)
     parts = [part for kind, data in zip(kinds, received, strict=True) for part in open_message(kind, data)[1]]
     for data in (*received, *parts):
@@ -118,9 +118,9 @@ def test_nothing_that_the_server_receives_contains_the_secret_key(party) -> None
 
 
 def test_a_planted_leak_would_be_found(party) -> None:
-    leaks, secret = traces(party), party.client._keygen.secret_key()
+    leaks, secret = traces(party), party.client._secret_key._secret
     for leaked in (to_bytes(secret), secret_residues(party).tobytes()[5:], coefficients(party, secret_residues(party))):
-        data = b"harmless" + bytes(leaked) + party.client.evaluation_keys[:1000]
+        data = b"harmless" + bytes(leaked) + party.client.evaluation_keys.to_bytes()[:1000]
         assert any(leak in data for leak in leaks)
 
 
@@ -145,7 +145,7 @@ def test_no_key_polynomial_is_the_secret_or_its_negative(party) -> None:
     residues = secret_residues(party)
     primes = np.array(parameters.primes, dtype=np.uint64)[:, None]
     forbidden = (residues, (primes - residues) % primes)
-    relin, galois = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys)[1]
+    relin, galois = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes())[1]
     polynomials = 0
     for empty, data in ((sealapi.RelinKeys(), relin), (sealapi.GaloisKeys(), galois)):
         for row in from_bytes(empty, context, data).data():
@@ -161,7 +161,7 @@ def test_no_key_polynomial_is_the_secret_or_its_negative(party) -> None:
     assert polynomials == 2 * keys * parameters.levels
 
 
-SECRET_TYPES = (sealapi.SecretKey, sealapi.KeyGenerator, sealapi.Decryptor, sealapi.Encryptor)
+SECRET_TYPES = (SecretKey, sealapi.SecretKey, sealapi.KeyGenerator, sealapi.Decryptor, sealapi.Encryptor)
 
 
 def reachable(thing: object, seen: dict[int, object]) -> dict[int, object]:
@@ -186,7 +186,7 @@ def test_a_server_holds_nothing_that_could_hold_a_secret_key(party) -> None:
         return [thing for thing in reachable(root, {}).values() if isinstance(thing, SECRET_TYPES)]
 
     assert secrets(party.client)  # so the search does find them where they are
-    assert secrets(party.server) == []
+    assert secrets(party.session) == []
 
 
 def test_a_client_cannot_be_sent_to_another_process(exact) -> None:

@@ -1,28 +1,24 @@
 """Packing for throughput: one feature to a ciphertext, on both engines, exact or within the bound."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from he import DecryptionError, ParameterError, Server, compile_approximate, compile_exact
+from he import DecryptionError, ParameterError, compile_approximate, compile_exact
 from he.circuit.packing import OutputLayout, Packing, PackingError
 from he.circuit.simulate import simulate
 from he.compile.throughput import GUARDS
-from he.engines.rns.engine import RnsEngine
-from he.engines.seal.engine import SealEngine
 from he.formats.messages import Kind, open_message, seal_message
 from he.program.algebra import run
-from he.program.operations import Bundle, Matrix, Part
+from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.readers.cost import cost
 from intnn import Activation, Dense, Graph, IntDomain, IntNetwork, Lut, LutActivation
-from tests.he.conftest import Party
+from tests.he.conftest import Party, session
 from tests.he.networks import extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 
-ENGINES = {"rns": RnsEngine, "rns, 1 thread": partial(RnsEngine, threads=1), "seal": SealEngine}
+ENGINES = {"rns": ("rns", None), "rns, 1 thread": ("rns", 1), "seal": ("seal", None)}
 
 
 def compiled(network, **options):
@@ -39,7 +35,7 @@ def compiled(network, **options):
 def answers(party, images, engines=ENGINES):
     request = party.client.encrypt(images)
     for name in engines:
-        yield party.client.decrypt(Server(party.circuit, party.client.evaluation_keys, ENGINES[name]).evaluate(request))
+        yield party.client.decrypt(session(party, *ENGINES[name]).evaluate(request))
 
 
 @settings(max_examples=60)
@@ -153,9 +149,9 @@ def test_a_result_of_other_keys_is_never_returned(network):
     circuit = compiled(network)
     mine, theirs = Party(circuit), Party(circuit)
     x = inputs(network, 5)
-    answer = theirs.server.evaluate(theirs.client.encrypt(x))
+    answer = theirs.session.evaluate(theirs.client.encrypt(x))
     fields, parts = open_message(Kind.RESPONSE, answer)
-    own = open_message(Kind.RESPONSE, mine.server.evaluate(mine.client.encrypt(x)))
+    own = open_message(Kind.RESPONSE, mine.session.evaluate(mine.client.encrypt(x)))
     forged = seal_message(Kind.RESPONSE, {**fields, "key": own[0]["key"]}, [*own[1][:-1], parts[-1]])
     with pytest.raises(DecryptionError):
         mine.client.decrypt(forged)
@@ -188,7 +184,7 @@ def test_values_that_wait_are_counted():
     assert "wait for others" in circuit.explain()
 
 
-def test_bundles_and_parts():
+def test_a_matrix_defines_a_value_for_every_row():
     class Numbers:
         def input(self, index):
             return index + 2
@@ -196,18 +192,11 @@ def test_bundles_and_parts():
         def matrix(self, values, matrix):
             return (matrix.weights @ values + matrix.constants).tolist()
 
-        def bundle(self, values):
-            return values
-
-        def part(self, bundle, index):
-            return bundle[index]
-
     recorder = Recorder()
     pair = [recorder.input(0), recorder.input(1)]
-    block = recorder.matrix(pair, Matrix((0, 0), np.array([[1, 1], [1, -1]]), np.array([10, 20])))
-    output = recorder.bundle([recorder.part(block, 1), recorder.part(block, 0)])
-    program = recorder.program(1, output)
-    assert [type(op) for op in program.operations[3:]] == [Part, Part, Bundle]
+    total, difference = recorder.matrix(pair, Matrix((0, 0), np.array([[1, 1], [1, -1]]), np.array([10, 20])))
+    program = recorder.program(1, [difference, total])
+    assert program.first_values == (0, 1, 2, 4)
     assert run(program, Numbers()) == [19, 15]
     with pytest.raises(ValueError, match="`weights` must be"):
         Matrix((0,), np.ones((2, 2)), np.ones(2))

@@ -2,31 +2,28 @@
 
 import threading
 import time
-from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from he import ParameterError, Server, compile_exact
+from he import ParameterError, compile_exact
 from he.engines.rns.encode import encode_exact
-from he.engines.rns.engine import RnsEngine
 from he.engines.rns.threads import Workers, run_on
-from he.engines.seal.engine import SealEngine
 from he.program.algebra import run
 from he.program.recorder import Recorder
-from tests.he.conftest import Party
+from intnn.testing import int_networks
+from tests.he.conftest import Party, session
 from tests.he.networks import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
-from tests.strategies import int_networks
 
-ENGINES = {"rns": RnsEngine, "rns, 1 thread": partial(RnsEngine, threads=1), "seal": SealEngine}
+ENGINES = {"rns": ("rns", None), "rns, 1 thread": ("rns", 1), "seal": ("seal", None)}
 
 
 def answers(party, images):
     request = party.client.encrypt(images)
-    for make in ENGINES.values():
-        yield party.client.decrypt(Server(party.circuit, party.client.evaluation_keys, make).evaluate(request))
+    for engine, threads in ENGINES.values():
+        yield party.client.decrypt(session(party, engine, threads).evaluate(request))
 
 
 def test_engines_agree(party):
@@ -57,11 +54,11 @@ def test_random_networks_are_exact_on_both(network, seed):
 def assert_threads_change_no_bit(network, images, evaluations):
     party = Party(compiled(network, images=images, security="insecure"))
     request = party.client.encrypt(inputs(network, images))
-    answer = Server(party.circuit, party.client.evaluation_keys, ENGINES["rns, 1 thread"]).evaluate(request)
+    answer = session(party, "rns", 1).evaluate(request)
     for threads in (2, 3, 8):
-        server = Server(party.circuit, party.client.evaluation_keys, partial(RnsEngine, threads=threads))
+        shared = session(party, "rns", threads)
         for _ in range(evaluations):
-            assert server.evaluate(request) == answer
+            assert shared.evaluate(request) == answer
 
 
 any_network = st.one_of(
@@ -85,8 +82,8 @@ def test_threads_change_no_bit_many_times(network, images):
 def test_the_fast_engine_leaves_no_more_noise_than_seal(exact):
     request = exact.client.encrypt(inputs(table_network(), 2))
     budgets = []
-    for make in (RnsEngine, SealEngine):
-        answer = Server(exact.circuit, exact.client.evaluation_keys, make).evaluate(request)
+    for engine in ("rns", "seal"):
+        answer = session(exact, engine).evaluate(request)
         budgets.append(exact.client.noise_budget(answer))
     # SEAL rounds down to whole bits: one of them may be luck.
     assert budgets[0] >= budgets[1] - 1
@@ -95,13 +92,13 @@ def test_the_fast_engine_leaves_no_more_noise_than_seal(exact):
 
 def test_threads_must_be_positive(exact):
     with pytest.raises(ValueError, match="`threads` must lie in"):
-        Server(exact.circuit, exact.client.evaluation_keys, partial(RnsEngine, threads=0))
+        session(exact, "rns", 0)
 
 
 def test_engines_state_their_name_and_threads(exact):
-    for make, name, threads in ((SealEngine, "seal", 1), (partial(RnsEngine, threads=3), "rns", 3)):
-        engine = Server(exact.circuit, exact.client.evaluation_keys, make).engine
-        assert (engine.name, engine.threads) == (name, threads)
+    for name, threads in (("seal", 1), ("rns", 3)):
+        evaluator = session(exact, name, threads).evaluator
+        assert (evaluator.name, evaluator.threads) == (name, threads)
 
 
 class Numbers:
@@ -129,12 +126,12 @@ def test_threads_compute_what_one_does(data, threads):
     for _ in range(data.draw(st.integers(1, 30))):
         a, b = (data.draw(st.sampled_from(values)) for _ in range(2))
         values.append(recorder.multiply(a, b) if data.draw(st.booleans()) else recorder.add([a, b]))
-    program = recorder.program(1, values[-1])
+    program = recorder.program(1, [values[-1]])
     numbers = [3, 5, 7, 11]
     made = {}
     with Workers(threads) as workers:
         result = run_on(workers, program, Numbers(numbers), made.__setitem__)
-    assert result == run(program, Numbers(numbers)) == made[program.output]
+    assert result == run(program, Numbers(numbers)) == [made[program.outputs[0]]]
     assert sorted(made) == list(range(len(program.operations)))
 
 
@@ -143,7 +140,7 @@ def test_what_fails_on_a_thread_is_raised_for_the_caller(threads):
     recorder = Recorder()
     total = recorder.add([recorder.input(i) for i in range(8)])
     with pytest.raises(ArithmeticError, match="as told"), Workers(threads) as workers:
-        run_on(workers, recorder.program(1, total), Numbers(range(8), failing=5))
+        run_on(workers, recorder.program(1, [total]), Numbers(range(8), failing=5))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -30,7 +30,7 @@ def main() -> None:
     found = [x, raised := np.empty((LEVEL, N), np.uint64)]
     switching.raise_rows(tables, x[1], raised, 0, LEVEL)
     sums, turned, total = (np.empty((2, LEVEL + 1, N), np.uint64) for _ in range(3))
-    factors = Factors(key, primes)
+    factors = Factors.packed(key, primes)
     switching.switch(tables, x[1], raised, factors.addresses, LEVEL, sums, 0, LEVEL + 1)
     turn = turning(N, 3)
     switching.rotate(tables, x, raised, factors.addresses, LEVEL, turn, turned, 0, LEVEL + 1)

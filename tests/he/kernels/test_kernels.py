@@ -129,7 +129,10 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
     plaintexts = [residues(table, polynomial(rng, N, q), primes) for _ in range(terms)]
     stored = [np.array([[int(v) * 2**52 % p for v in row] for row, p in zip(rows, primes, strict=True)], np.uint64)
               for rows in plaintexts]  # fmt: skip
-    addresses, factors = np.array([array.ctypes.data for array in ciphertexts]), Factors(np.array(stored), primes)
+    addresses, factors = (
+        np.array([array.ctypes.data for array in ciphertexts]),
+        Factors.packed(np.array(stored), primes),
+    )
     out = np.empty((2, len(primes), N), np.uint64)
     evaluate.plain_products(table.arrays, addresses, factors.addresses, len(primes) - 1, out)
     moduli = np.array(primes, object)[:, None]
@@ -213,7 +216,7 @@ def test_as_many_of_the_largest_products_as_are_added_before_reduction():
     N, primes = 64, primes_of(64, [50, 50])
     table, terms = chain(N, primes), evaluate.MAX_TERMS
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
-    addresses, factors = np.full(terms, largest.ctypes.data), Factors(np.array([largest] * terms), primes)
+    addresses, factors = np.full(terms, largest.ctypes.data), Factors.packed(np.array([largest] * terms), primes)
     out = np.empty((1, 2, N), np.uint64)
     evaluate.plain_products(table.arrays, addresses, factors.addresses, 1, out)
     for row, p in zip(out[0], primes, strict=True):
@@ -249,7 +252,7 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     key = [[polynomial(rng, N, q * special) for _ in range(2)] for _ in range(level)]
     stored = np.array([[residues(table, p, primes) for p in pair] for pair in key])
     stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
-    factors, sums = Factors(stored, primes), np.empty((2, level + 1, N), np.uint64)
+    factors, sums = Factors.packed(stored, primes), np.empty((2, level + 1, N), np.uint64)
     for first, stop in ((0, 1), (1, level + 1)):
         switching.switch(table.arrays, rows, raised, factors.addresses, special_row, sums, first, stop)
     other, lists = np.empty_like(sums), np.empty((3, level), np.int64)
@@ -273,7 +276,7 @@ def test_a_rotation_is_a_key_switch_and_an_addition_turned(case, half):
     added, x = (polynomial(rng, N, q) for _ in range(2))
     pair = np.array([residues(table, p, primes[:-1]) for p in (added, x)])
     key = rng.integers(0, np.array(primes)[:, None], (level, 2, level + 1, N)).astype(np.uint64)
-    factors, raised = Factors(key, primes), np.empty((level, N), np.uint64)
+    factors, raised = Factors.packed(key, primes), np.empty((level, N), np.uint64)
     switching.raise_rows(table.arrays, pair[1], raised, 0, level)
     switched, result, other = np.empty((3, 2, level + 1, N), np.uint64)
     turn, digits = turning(N, element), np.empty((level + 1, level, N), np.uint64)

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import Client, Server, compile_approximate, compile_exact, interface_bytes
+from he import Client, compile_approximate, compile_exact, interface_bytes, prepare
 from tests.he.conftest import Party
 from tests.he.networks import compiled, extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 
 
 def ask(party, images):
-    return party.server.evaluate(party.client.encrypt(images))
+    return party.session.evaluate(party.client.encrypt(images))
 
 
 @settings(max_examples=20)
@@ -40,9 +40,9 @@ def test_exact_at_128_bits(points):
     circuit = compile_exact(network, images=8)
     assert circuit.parameters.security_bits == 128
     client = Client(interface_bytes(circuit.interface))
-    server = Server(circuit, client.evaluation_keys)
+    session = prepare(circuit).session(client.evaluation_keys)
     x = extremes(network, 8)
-    response = server.evaluate(client.encrypt(x))
+    response = session.evaluate(client.encrypt(x))
     assert np.array_equal(client.decrypt(response), network.logits(x))
     # The bound is on the canonical norm at six deviations, and sums never cancel in it: seen here, 15 to 30 bits apart.
     assert circuit.output_bound - 1 <= client.noise_budget(response) <= circuit.output_bound + 45
@@ -53,9 +53,9 @@ def test_approximate_at_128_bits():
     circuit = compile_approximate(graph, images=8)
     assert circuit.parameters.security_bits == 128
     client = Client(interface_bytes(circuit.interface))
-    server = Server(circuit, client.evaluation_keys)
+    session = prepare(circuit).session(client.evaluation_keys)
     x = inputs(graph, 8)
-    logits = client.decrypt(server.evaluate(client.encrypt(x)))
+    logits = client.decrypt(session.evaluate(client.encrypt(x)))
     assert np.abs(logits - graph.logits(x)).max() <= circuit.output_bound
 
 
@@ -64,4 +64,4 @@ def test_one_engine_serves_requests_in_any_order(exact):
     batches = [inputs(network, n, seed=n) for n in (1, 4, 2)]
     requests = [exact.client.encrypt(x) for x in batches]
     for x, request in reversed(list(zip(batches, requests, strict=True))):
-        assert np.array_equal(exact.client.decrypt(exact.server.evaluate(request)), network.logits(x))
+        assert np.array_equal(exact.client.decrypt(exact.session.evaluate(request)), network.logits(x))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from he import Client, ParameterError, Server, compile_exact, interface_bytes, simulate
+from he import Client, ParameterError, compile_exact, interface_bytes, prepare, simulate
 from intnn import IntClassifier
 from tests.he.conftest import Party
 
@@ -25,7 +25,7 @@ def test_a_trained_network_is_compiled_and_agrees_in_every_bit():
     circuit = compile_exact(model.network_, images=4, security="insecure")
     assert np.array_equal(simulate(circuit, X), model.network_.logits(X))
     party = Party(circuit)
-    logits = party.client.decrypt(party.server.evaluate(party.client.encrypt(X[:4])))
+    logits = party.client.decrypt(party.session.evaluate(party.client.encrypt(X[:4])))
     assert np.array_equal(model.classes_[logits.argmax(axis=1)], model.predict(X[:4]))
     assert np.array_equal(logits, model.network_.logits(X[:4]))
 
@@ -34,8 +34,8 @@ def test_at_full_security_too():
     model, X = trained()
     circuit = compile_exact(model.network_)
     client = Client(interface_bytes(circuit.interface))
-    server = Server(circuit, client.evaluation_keys)
-    assert np.array_equal(client.decrypt(server.evaluate(client.encrypt(X[:1]))), model.network_.logits(X[:1]))
+    session = prepare(circuit).session(client.evaluation_keys)
+    assert np.array_equal(client.decrypt(session.evaluate(client.encrypt(X[:1]))), model.network_.logits(X[:1]))
 
 
 def test_sums_too_wide_for_a_table_are_refused_with_what_to_do():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from he.program.algebra import run
-from he.program.operations import Add, AddPlain, Input, Multiply, Plain, PlainDot, Rotate, arguments
+from he.program.operations import Add, AddPlain, Input, Multiply, Plain, PlainDot, Rotate, Source, arguments
 from he.program.program import Program
 from he.program.recorder import Recorder
 
@@ -42,9 +42,9 @@ def test_a_long_chain_holds_two_values_at_a_time():
     for _ in range(100):
         value = recorder.relinearise(recorder.multiply(value, value))
     watcher = Watcher()
-    result = run(recorder.program(SLOTS, value), watcher)
+    results = run(recorder.program(SLOTS, [value]), watcher)
     assert watcher.most == 2
-    assert list(watcher.alive) == [result]
+    assert list(watcher.alive) == results
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -52,7 +52,7 @@ def test_run_keeps_only_what_is_read_later(seed):
     rng = np.random.default_rng(seed)
     operations = [Input(0)] + [Add(tuple(rng.integers(0, i, 2).tolist())) for i in range(1, 20)]
     output = int(rng.integers(0, 20))
-    program = Program(SLOTS, 1, tuple(operations), (), output)
+    program = Program(SLOTS, (Source(),), tuple(operations), (), (output,))
     needed = [
         sum(any(i in arguments(later) for later in operations[now:]) or i == output for i in range(now)) + 1
         for now in range(20)
@@ -64,27 +64,27 @@ def test_run_keeps_only_what_is_read_later(seed):
 
 
 @pytest.mark.parametrize(
-    ("operations", "output", "message"),
+    ("operations", "outputs", "message"),
     [
-        ((Input(0), Add((0, 1))), 1, "operation 1 refers to a later value"),
-        ((Input(0), Add((0, -1))), 1, "operation 1 refers to a later value"),
-        ((Rotate((0,), 1),), 0, "operation 0 refers to a later value"),
-        ((Input(1),), 0, "operation 0 reads input 1 of 1"),
-        ((Input(-1),), 0, "operation 0 reads input -1 of 1"),
-        ((Input(0), AddPlain((0,), Plain(1))), 1, "operation 1 refers to a plaintext that is not there"),
-        ((Input(0), PlainDot((0,), (Plain(-1),))), 1, "operation 1 refers to a plaintext that is not there"),
-        ((Input(0),), 1, "`output` must be one of 1 values, got 1"),
-        ((), 0, "`output` must be one of 0 values, got 0"),
+        ((Input(0), Add((0, 1))), (1,), "operation 1 refers to a later value"),
+        ((Input(0), Add((0, -1))), (1,), "operation 1 refers to a later value"),
+        ((Rotate((0,), 1),), (0,), "operation 0 refers to a later value"),
+        ((Input(1),), (0,), "operation 0 reads input 1 of 1"),
+        ((Input(-1),), (0,), "operation 0 reads input -1 of 1"),
+        ((Input(0), AddPlain((0,), Plain(1))), (1,), "operation 1 refers to a plaintext that is not there"),
+        ((Input(0), PlainDot((0,), (Plain(-1),))), (1,), "operation 1 refers to a plaintext that is not there"),
+        ((Input(0),), (1,), r"`outputs` must be some of 1 values, got \(1,\)"),
+        ((), (0,), r"`outputs` must be some of 0 values, got \(0,\)"),
     ],
 )
-def test_dangling_references_are_refused(operations, output, message):
+def test_dangling_references_are_refused(operations, outputs, message):
     with pytest.raises(ValueError, match=message):
-        Program(SLOTS, 1, operations, (PLAIN,), output)
+        Program(SLOTS, (Source(),), operations, (PLAIN,), outputs)
 
 
 def test_plaintexts_must_have_the_slots_length():
     with pytest.raises(ValueError, match=r"plaintexts must have shape \(8,\), got \(4,\)"):
-        Program(SLOTS, 1, (Input(0),), (np.zeros(4),), 0)
+        Program(SLOTS, (Source(),), (Input(0),), (np.zeros(4),), (0,))
 
 
 def test_the_recorder_writes_down_what_happens():
@@ -93,8 +93,8 @@ def test_the_recorder_writes_down_what_happens():
     dot = recorder.plain_dot([a, b], [recorder.plaintext(np.zeros(SLOTS)), recorder.plaintext(np.ones(SLOTS))])
     turned = recorder.rotate(dot, 2)
     product = recorder.multiply(recorder.add([dot, turned]), recorder.rotate(dot, 0))
-    program = recorder.program(SLOTS, recorder.relinearise(product))
-    assert program.inputs == 2
+    program = recorder.program(SLOTS, [recorder.relinearise(product)])
+    assert program.inputs == (Source(), Source())
     assert program.rotation_steps == {2}  # a rotation by nothing is none
     assert not program.swaps_rows
     assert program.operations[product] == Multiply((4, dot))

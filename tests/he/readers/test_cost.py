@@ -26,7 +26,7 @@ def rotations(*steps):
     """One input, rotated by every step, and the sum of all."""
     recorder = Recorder()
     x = recorder.input(0)
-    return recorder.program(UNIT.slots, recorder.add([recorder.rotate(x, step) for step in steps]))
+    return recorder.program(UNIT.slots, [recorder.add([recorder.rotate(x, step) for step in steps])])
 
 
 def test_one_seal_rotation_is_the_unit():
@@ -88,7 +88,7 @@ def test_a_square_transforms_one_operand():
     for a, operands in ((x, 1), (y, 2)):
         (done,) = (
             w
-            for kind, w in cost(recorder.program(BFV.slots, recorder.multiply(x, a)), BFV).work.items()
+            for kind, w in cost(recorder.program(BFV.slots, [recorder.multiply(x, a)]), BFV).work.items()
             if kind == Multiply.__name__
         )
         expected = (2 * BFV.levels + 1) * (2 * operands + 3)

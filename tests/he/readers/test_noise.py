@@ -208,9 +208,9 @@ def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
     rng = np.random.default_rng(seed)
     shape = 2, int(np.prod(graph.input_shape))
     for images in (rng.uniform(*input_range, shape), rng.choice(input_range, shape)):
-        packed = circuit.interface.input.pack(images)
+        packed = circuit.interface.inputs[0].layout.pack(images)
         clear = ClearAlgebra(parameters.plain_modulus, packed, program.plaintexts, parameters.rows)
         bounds = CkksErrorAlgebra(parameters, program, *input_range)
-        result = run(program, Both(clear, bounds))
+        (result,) = run(program, Both(clear, bounds))
         assert result.bound.bound == circuit.output_bound
         assert bounds.headroom >= 0.9  # the compiler asks for 1, of primes that are not quite powers of two

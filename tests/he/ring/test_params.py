@@ -147,5 +147,5 @@ def test_seal_itself_checks_what_claims_to_be_secure():
     """Were this toolkit's table wrong, SEAL's own would refuse."""
     claimed = replace(BFV, coeff_modulus_bits=(60, 60, 60, 60), security="insecure")
     object.__setattr__(claimed, "security", "128")
-    with pytest.raises(ParameterError, match="SEAL refuses BFV, N = 8192"):
+    with pytest.raises(ParameterError, match="SEAL refuses BFV, N=8192"):
         create_context(claimed)

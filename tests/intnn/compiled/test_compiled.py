@@ -275,7 +275,7 @@ def test_pooling_costs_less_than_the_convolution_before_it():
     weight = np.random.default_rng(0).integers(-31, 32, (16, 4, 5, 5))
     convolution = Conv2d(weight, np.zeros(16, int))
     plain, pooled = (IntNetwork((4, 12, 12), UNSIGNED, (convolution, *rest)) for rest in ((), (SumPool2d(2),)))
-    assert pooled.compiled.program.products < 0.5 * plain.compiled.program.products
+    assert pooled.compiled.instructions.products < 0.5 * plain.compiled.instructions.products
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -8,7 +8,7 @@ import pytest
 from intnn import FormatError, IntDomain
 from intnn.estimator.classifier import IntClassifier
 from intnn.training.plan import Convolution
-from intnn.training.run import Schedule, rate_at
+from intnn.training.schedule import Schedule, rate_at
 from intnn.training.step import Descent
 from plaintext_models import datasets
 

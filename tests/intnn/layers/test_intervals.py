@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from intnn import Conv2d, Dense, Flatten, IntDomain, Interval, IntNetwork, Lut, LutActivation, SumPool2d
 from intnn.layers.intervals import propagate
 from intnn.ops import numpy_, reference
-from tests.strategies import int_arrays, int_inputs, int_networks
+from intnn.testing import int_arrays, int_inputs, int_networks
 
 M = 2**63 - 1
 

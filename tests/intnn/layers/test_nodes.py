@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from intnn import Activation, Conv2d, Dense, Flatten, LutActivation, SumPool2d
 from intnn.layers.nodes import Node
 from intnn.ops import numpy_
-from tests.strategies import float_arrays
+from intnn.testing import float_arrays
 
 W, B = np.ones((2, 3)), np.zeros(2)
 KERNEL = np.ones((2, 3, 2, 2))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intnn import Dense, FormatError, IntDomain, Interval, IntNetwork, Lut, LutActivation, Requantise
+from intnn import Dense, FormatError, IntDomain, Interval, IntNetwork, Lut, LutActivation, Requantise, ops
 from intnn.layers.intervals import propagate
-from intnn.ops import kernels, reference
-from tests.strategies import int_arrays
+from intnn.ops import reference
+from intnn.testing import int_arrays
 
 BYTE = IntDomain(-128, 127)
 BACKENDS = ("reference", "numpy", "numba")
@@ -33,7 +33,7 @@ def test_every_backend_rounds_the_exact_quotient_half_up_and_saturates(data, sha
              for v, m in zip(x.ravel().tolist(), factors.ravel().tolist(), strict=True)]  # fmt: skip
     expected = np.clip(np.array(exact).reshape(shape), node.domain.lo, node.domain.hi)
     for name in BACKENDS:
-        assert np.array_equal(node.apply(x, kernels(name)), expected)
+        assert np.array_equal(node.apply(x, ops.backend(name)), expected)
 
 
 @settings(max_examples=60)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, Lut, LutActivation, SumPool2d
 from intnn.network.graph import BATCH, MAX_ELEMENTS
 from intnn.ops import numpy_
-from tests.strategies import float_arrays, float_graphs
+from intnn.testing import float_arrays, float_graphs
 
 DENSE = Dense(np.eye(3), np.zeros(3))
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from intnn import Activation, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.network.graph import BATCH
 from intnn.ops import BACKENDS
-from tests.strategies import int_inputs, int_networks
+from intnn.testing import int_inputs, int_networks
 
 EYE, ZERO = np.eye(2, dtype=int), np.zeros(2, int)
 BITS = IntDomain(0, 1)
@@ -138,12 +138,3 @@ def test_a_table_that_just_contains_its_input_is_accepted():
 def test_bad_fields(fields, error, message):
     with pytest.raises(error, match=message):
         IntNetwork(**{"input_shape": (2,), "input_domain": BITS, "layers": (Flatten(),), **fields})
-
-
-@settings(max_examples=30)
-@given(int_networks(max_table_size=9, max_layers=2, dense_only=True, value_bound=100, min_tables=1))
-def test_the_strategy_keeps_to_what_it_was_asked_for(network):
-    tables = [layer.lut for layer in network.layers if isinstance(layer, LutActivation)]
-    assert [type(layer) for layer in network.layers] == [Dense, LutActivation, Dense]
-    assert tables[0].domain.size <= 9
-    assert network.accumulator_bound <= 100

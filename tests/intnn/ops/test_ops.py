@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intnn.ops import BACKENDS, kernels, numpy_, reference
-from tests.strategies import int_arrays
+from intnn import ops
+from intnn.ops import BACKENDS, numpy_, reference
+from intnn.testing import int_arrays
 
 SMALL = 1 << 8
 LARGE = 1 << 28  # products reach 2**56: only int64 holds the sums
-FAST = [kernels("numpy"), kernels("numba")]
+FAST = [ops.backend("numpy"), ops.backend("numba")]
 IDS = ["numpy", "numba"]
 few = settings(max_examples=60)
 
@@ -110,7 +111,7 @@ def test_int64_sums_are_exact_up_to_their_limit(backend):
 
 def test_an_unknown_backend_lists_the_known_ones():
     with pytest.raises(ValueError, match="`backend` must be one of 'reference', 'numpy', 'numba', got 'cuda'"):
-        kernels("cuda")
+        ops.backend("cuda")
     assert set(BACKENDS) == {"reference", "numpy", "numba"}
 
 

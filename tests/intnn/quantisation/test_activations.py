@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from intnn import Activation, IntDomain
 from intnn.quantisation import activations
-from tests import strategies
+from intnn.testing import strategies
 
 DOMAIN = IntDomain(-40, 40)
 CODOMAIN = IntDomain(-127, 127)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intnn import Activation, Dense, Graph, Ranges, calibrate
-from tests.strategies import float_arrays, float_graphs
+from intnn.testing import float_arrays, float_graphs
 
 GRAPH = Graph((1,), (Dense(np.array([[-2.0]]), np.array([1.0])), Activation("relu")))
 

@@ -18,8 +18,8 @@ from intnn import (
     calibrate,
     quantise,
 )
-from intnn.quantisation.bounded import Budget, fit
-from tests.strategies import float_arrays, float_graphs
+from intnn.quantisation.bounded import Budget, round_layer
+from intnn.testing import float_arrays, float_graphs
 
 configs = st.builds(
     QuantConfig,
@@ -78,7 +78,7 @@ def test_a_linear_network_is_as_near_as_its_scales_say(data):
 def test_a_fitted_layer_keeps_to_its_budget(data, width, inputs, target, weight_limit, scale):
     weight, bias = data.draw(float_arrays((2, width))), data.draw(float_arrays((2,)))
     budget = Budget(IntDomain(*inputs), IntDomain(*target), weight_limit)
-    integers, offset, weight_scale = fit(weight, bias, scale, budget)
+    integers, offset, weight_scale = round_layer(weight, bias, scale, budget)
     positive, negative = np.maximum(integers, 0).sum(axis=1), np.minimum(integers, 0).sum(axis=1)
     assert (positive * inputs[1] + negative * inputs[0] + offset <= target[1]).all()
     assert (positive * inputs[0] + negative * inputs[1] + offset >= target[0]).all()
@@ -90,7 +90,9 @@ def test_a_fitted_layer_keeps_to_its_budget(data, width, inputs, target, weight_
 
 def test_where_the_budget_is_ample_weights_are_rounded_to_nearest():
     weight = np.random.default_rng(0).normal(size=(4, 30))
-    integers, offset, scale = fit(weight, np.ones(4), 3.0, Budget(IntDomain(-3, 3), IntDomain(-(2**30), 2**30), 127))
+    integers, offset, scale = round_layer(
+        weight, np.ones(4), 3.0, Budget(IntDomain(-3, 3), IntDomain(-(2**30), 2**30), 127)
+    )
     assert np.abs(integers - weight * scale).max() <= 0.5
     assert np.abs(offset - 3.0 * scale).max() <= 0.5
     assert np.abs(integers).max() == 127
@@ -101,14 +103,14 @@ def test_unsigned_inputs_may_have_twice_the_weight():
     weight = np.array([[1.0, -1.0] * 8])
     norms = {}
     for lo in (0, -1):
-        integers, _, _ = fit(weight, np.zeros(1), 1.0, Budget(IntDomain(lo, 1), IntDomain(-24, 24), 127))
+        integers, _, _ = round_layer(weight, np.zeros(1), 1.0, Budget(IntDomain(lo, 1), IntDomain(-24, 24), 127))
         norms[lo] = np.abs(integers).sum()
     assert norms == {0: 48, -1: 24}
 
 
 def test_tight_budgets_keep_the_largest_weights():
     budget = Budget(IntDomain(-1, 1), IntDomain(-5, 5), 7)
-    integers, _, _ = fit(np.array([[8.0, 1.0, 1.0, 1.0, -1.0]]), np.zeros(1), 1.0, budget)
+    integers, _, _ = round_layer(np.array([[8.0, 1.0, 1.0, 1.0, -1.0]]), np.zeros(1), 1.0, budget)
     assert integers[0, 0] >= 4
     assert np.abs(integers).sum() <= 5
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intnn import Dense, IntDomain, IntNetwork, Lut, LutActivation, Requantise, tabulate
+from intnn.testing import int_arrays
 from intnn.training.export import to_network
 from intnn.training.plan import Convolution, plan
 from intnn.training.step import initialise
-from tests.strategies import int_arrays
 
 
 @settings(max_examples=40)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from intnn import Dense, FormatError, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.storage import document as storage
-from tests.strategies import float_graphs, int_networks
+from intnn.testing import float_graphs, int_networks
 
 SUFFIXES = pytest.mark.parametrize("suffix", [".npz", ".json"])
 NETWORK = IntNetwork(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intnn import IntDomain
+from intnn.testing import int_arrays
 from intnn.training.cpu.compiled import CompiledStep
 from intnn.training.examples import offset_of
 from intnn.training.export import to_network
@@ -16,7 +17,6 @@ from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Convolution, Hidden, plan
 from intnn.training.step import ArrayStep, Descent, Rate, initialise, step
 from intnn.training.tables import DOMAIN, activation, exponential
-from tests.strategies import int_arrays
 
 FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
 BYTES = st.sampled_from([IntDomain(0, 255), IntDomain(-128, 127), IntDomain(0, 1)])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intnn import IntDomain, Lut
-from tests.strategies import luts
+from intnn.testing import luts
 
 DOMAIN = IntDomain(-3, 3)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from intnn import Activation, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation, SumPool2d
 from intnn.layers.nodes import Conv2d, Requantise
+from intnn.testing import float_graphs, int_networks
 from plaintext_models import shipped
 from plaintext_models.attacks.goal import Goal
 from plaintext_models.attacks.losses import cross_entropy, margin
@@ -15,7 +16,6 @@ from plaintext_models.attacks.noise import random_noise
 from plaintext_models.attacks.square import square
 from plaintext_models.attacks.straight_through import float_twin, integer_oracle, integer_target, straight_through
 from plaintext_models.export import to_graph
-from tests.strategies import float_graphs, int_networks
 
 TABLES = ("digits-table-mlp", "digits-table-cnn")
 RADIUS = 0.2

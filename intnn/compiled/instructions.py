@@ -1,9 +1,9 @@
-"""From an integer network to a program for the compiled kernels: layers are fused and weights packed, once.
+"""From an integer network to the words that the compiled kernels read: layers are fused and weights packed, once.
 
-Values between stages are unsigned bytes: a value less its layout's offset, which the next stage's biases add again. A
-stage is a linear layer, sum pooling behind it, requantisation and a table. Pooling is folded into the weights, which is
-exact: a sum of windows of a convolution is a convolution with a larger window. Weights that do not fit a signed byte,
-before or after that, are sums of ones that do.
+Values between fused layers are unsigned bytes: a value less its layout's offset, which the next layer's biases add
+again. A fused layer is a linear layer, sum pooling behind it, requantisation and a table. Pooling is folded into the
+weights, which is exact: a sum of windows of a convolution is a convolution with a larger window. A weight that does not
+fit a signed byte, before or after that, is packed as several signed bytes that add up to it.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ import numpy as np
 
 from intnn.compiled import words
 from intnn.compiled.epilogue import epilogue
-from intnn.compiled.fuse import Stage, fuse
+from intnn.compiled.fuse import FusedLayer, fuse
 from intnn.compiled.layout import Layout, byte_offset
 from intnn.compiled.window import window
 from intnn.layers.nodes import Conv2d, Node, Shape
@@ -20,18 +20,18 @@ from intnn.machine.simd import InstructionSet
 from intnn.values.arrays import Array, IntArray
 from intnn.values.domain import IntDomain, Interval
 
-BLOCK_BYTES = 1 << 17  # of activations that are alive at a time: they stay in the second-level cache
+BLOCK_BYTES = 1 << 17  # bytes of activations that are alive at a time: they stay in the second-level cache
 MAX_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class Instructions:
     """What `intnn.compiled.run.run` evaluates.
 
     Attributes:
-        words: int64, at a multiple of a cache line; see `intnn.compiled.words`. Never written again, but not marked
-            read-only: Numba takes 0.2 µs longer to recognise such an array.
-        products: Multiplications of bytes for one input, counting padded ones.
+        words: int64, at a multiple of a cache line; `intnn.compiled.words` describes them. They are never written
+            again, but not marked read-only: Numba takes 0.2 µs longer to recognise such an array.
+        products: How many products of bytes one input takes, counting padded ones.
         output: The smallest interval that contains every output.
     """
 
@@ -40,37 +40,37 @@ class Program:
     output: IntDomain
 
 
-def compile_program(
+def pack(
     input_shape: Shape,
     input_domain: IntDomain,
     layers: tuple[Node, ...],
     intervals: tuple[Interval, ...],
     isa: InstructionSet,
-) -> Program:
+) -> Instructions:
     """Fuse and pack a network's layers for an instruction set.
 
     Raises:
-        UnsupportedError: A range does not fit, or the layers come in an order that has no stages.
+        UnsupportedError: A range does not fit, or the layers come in an order that cannot be fused.
     """
-    is_flat, stages = fuse(layers, intervals)
+    is_flat, fused = fuse(layers, intervals)
     offset, elements = byte_offset(input_domain), int(np.prod(input_shape))
     if is_flat or len(input_shape) == 1:
         x = Layout.vector(elements, offset, elements)
     else:
-        x = Layout.image(input_shape, offset, input_shape[0], stages[0].padding)
-    tables = Tables(words.HEADER_WORDS + words.STAGE_WORDS * len(stages))
+        x = Layout.image(input_shape, offset, input_shape[0], fused[0].padding)
+    tables = Tables(words.HEADER_WORDS + words.LAYER_WORDS * len(fused))
     header = _input_words(x, tables)
     packed, buffer, products = [], x.size, 0
-    for stage, following in zip(stages, (*stages[1:], None), strict=True):
-        content, x, count = _pack(stage, following, x, isa, tables)
+    for layer, following in zip(fused, (*fused[1:], None), strict=True):
+        content, x, count = _pack(layer, following, x, isa, tables)
         packed.append(content)
         buffer = max(buffer, content[words.OUT_BYTES])
         products += count
     buffer = -(-buffer // 64) * 64
-    last = stages[-1]
+    last = fused[-1]
     kind = words.SUMS if last.gives_sums else words.SIGNED_BYTES if last.gives_signed_bytes else words.BYTES
     header |= {
-        words.STAGES: len(stages),
+        words.LAYERS: len(fused),
         words.LANES: isa.lanes,
         words.BLOCK: min(max(BLOCK_BYTES // buffer // 8 * 8, 8), MAX_BLOCK),
         words.BUFFER_BYTES: buffer,
@@ -80,35 +80,35 @@ def compile_program(
         words.OUTPUT_KIND: kind,
         words.OUTPUT_AS_IT_IS: int(kind != words.SUMS and x.offset == 0 and x.is_identity),
     }
-    return Program(tables.assemble(header, packed), products, last.output.hull)
+    return Instructions(tables.assemble(header, packed), products, last.output.hull)
 
 
 class Tables:
-    """Collects the arrays of a program behind its ``count`` first words."""
+    """The arrays that lie behind the ``count`` first words."""
 
     def __init__(self, count: int):
         self.size = _aligned(8 * count)
         self.parts: list[tuple[int, Array]] = []
 
     def add(self, array: Array) -> int:
-        """The byte offset at which ``array`` will lie, a multiple of 64."""
+        """Keep an array, and return the byte offset at which it will lie, a multiple of 64."""
         start = self.size
         self.parts.append((start, array))
         self.size += _aligned(array.nbytes)
         return start
 
-    def assemble(self, header: dict[int, int], stages: list[dict[int, int]]) -> IntArray:
-        """The whole program."""
+    def assemble(self, header: dict[int, int], layers: list[dict[int, int]]) -> IntArray:
+        """The header's words, every layer's words and the arrays in one int64 array."""
         memory = np.zeros(self.size // 8 + 8, np.int64)
         skip = -memory.ctypes.data % 64 // 8
-        program = memory[skip : skip + self.size // 8]
-        starts = (words.HEADER_WORDS + i * words.STAGE_WORDS for i in range(len(stages)))
-        for start, values in ((0, header), *zip(starts, stages, strict=True)):
-            program[[start + i for i in values]] = list(values.values())
-        content = program.view(np.uint8)
+        result = memory[skip : skip + self.size // 8]
+        starts = (words.HEADER_WORDS + i * words.LAYER_WORDS for i in range(len(layers)))
+        for start, values in ((0, header), *zip(starts, layers, strict=True)):
+            result[[start + i for i in values]] = list(values.values())
+        content = result.view(np.uint8)
         for start, array in self.parts:
             content[start : start + array.nbytes] = np.ascontiguousarray(array).ravel().view(np.uint8)
-        return program
+        return result
 
 
 def _input_words(x: Layout, tables: Tables) -> dict[int, int]:
@@ -125,19 +125,19 @@ def _input_words(x: Layout, tables: Tables) -> dict[int, int]:
 
 
 def _pack(
-    stage: Stage, following: Stage | None, x: Layout, isa: InstructionSet, tables: Tables
+    layer: FusedLayer, following: FusedLayer | None, x: Layout, isa: InstructionSet, tables: Tables
 ) -> tuple[dict[int, int], Layout, int]:
-    """One stage's words, its output's layout, and the products that it forms for one input."""
-    sums = window(stage, following, x, isa.lanes)
+    """The words of one layer, its output's layout, and the number of products that it forms for one input."""
+    sums = window(layer, following, x, isa.lanes)
     offsets, panels = sums.groups()
     width, lanes = sums.columns * isa.lanes, len(sums.channel)
     strips = lanes // width
-    end = epilogue(stage, sums.layout.offset, isa.lookup is not None)
+    end = epilogue(layer, sums.layout.offset, isa.lookup is not None)
     biases = sums.bias + x.offset * sums.weights.sum(axis=(1, 2)) - end.origin
-    factors = np.ones(1, np.int64) if stage.requantise is None else stage.requantise.multiplier
+    factors = np.ones(1, np.int64) if layer.requantise is None else layer.requantise.multiplier
     rescaling = (part[sums.channel % len(part)] for part in (factors, *end.saturation))
     channels = np.stack([biases, *rescaling]).astype(np.uint32).astype(np.int32)  # modulo 2**32, as the sums are
-    is_image, size = isinstance(stage.linear, Conv2d), 4 if stage.gives_sums else 1
+    is_image, size = isinstance(layer.linear, Conv2d), 4 if layer.gives_sums else 1
     out_bytes = sums.layout.size * size
     places = sums.places * [1, size] if is_image else np.arange(MAX_BLOCK)[:, None] * [x.size, out_bytes]
     content = {
@@ -165,7 +165,7 @@ def _pack(
         words.TABLE_IS_BYTES: int(end.table is not None and end.table.dtype == np.uint8),
     }
     products = 4 * len(offsets) * lanes * (len(places) if is_image else 1)
-    return content, sums.layout.flat() if stage.flattens else sums.layout, products
+    return content, sums.layout.flat() if layer.flattens else sums.layout, products
 
 
 def _aligned(size: int) -> int:

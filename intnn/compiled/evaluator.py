@@ -1,4 +1,4 @@
-"""Integer networks as one compiled call, on as many threads as wanted."""
+"""The evaluator of an integer network: one compiled call, shared among threads if the caller wants."""
 
 import math
 import os
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from intnn.compiled import run as kernel
-from intnn.compiled.program import Program, compile_program
+from intnn.compiled.instructions import Instructions, pack
 from intnn.layers.nodes import Node, Shape
 from intnn.machine.host import instruction_set
 from intnn.values.arrays import Array, batched, integer
@@ -27,18 +27,18 @@ MAX_THREADS = 1024
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """Layers fused into stages and weights packed, for the instruction set of this processor.
+    """An integer network with its layers fused and its weights packed, for the instruction set of this processor.
 
-    Activations are bytes, weights sums of signed bytes, and sums int32: whatever the network proved to fit. The bits
-    are those of `IntNetwork.logits`, for every batch size and number of threads.
+    Activations are bytes, weights are sums of signed bytes, and sums are int32: the network has proved that they fit.
+    The bits are those of `IntNetwork.logits`, for every batch size and number of threads.
 
     Attributes:
-        input_shape: Of one input.
+        input_shape: The shape of one input.
         input_domain: The integers that an input element may be; at most 256.
-        layers: As in `IntNetwork`.
-        intervals: Range of every layer's output, as the network derived them.
-        program: What the kernel reads (derived).
-        classes: Outputs of one input (derived).
+        layers: The layers, as in `IntNetwork`.
+        intervals: The range of every layer's output, as the network derived them.
+        instructions: What the kernel reads (derived).
+        classes: The number of outputs for one input (derived).
 
     Raises:
         UnsupportedError: A range does not fit, or the layers come in an order that the kernels do not know. A linear
@@ -49,16 +49,16 @@ class CompiledNetwork:
     input_domain: IntDomain
     layers: tuple[Node, ...]
     intervals: tuple[Interval, ...] = field(repr=False)
-    program: Program = field(init=False, repr=False)
+    instructions: Instructions = field(init=False, repr=False)
     classes: int = field(init=False)
     _width: int = field(init=False, repr=False)  # of a vector; 0 for images
     _free_dtype: np.dtype[Any] | None = field(init=False, repr=False)  # all its values are in the domain
 
     def __post_init__(self) -> None:
-        program = compile_program(self.input_shape, self.input_domain, self.layers, self.intervals, instruction_set())
+        instructions = pack(self.input_shape, self.input_domain, self.layers, self.intervals, instruction_set())
         dtypes = (np.dtype(kind) for kind in (np.uint8, np.int8))
         free = next((d for d in dtypes if self.input_domain.issuperset(_range(d))), None)
-        object.__setattr__(self, "program", program)
+        object.__setattr__(self, "instructions", instructions)
         object.__setattr__(self, "classes", math.prod(self.intervals[-1].lo.shape))
         object.__setattr__(self, "_free_dtype", free)
         object.__setattr__(self, "_width", self.input_shape[0] if len(self.input_shape) == 1 else 0)
@@ -68,8 +68,8 @@ class CompiledNetwork:
 
         Args:
             x: Integers [batch, *input_shape] inside ``input_domain``; uint8 or int8 arrays are the fastest.
-            threads: To use, at least 1; small batches use fewer.
-            dtype: Of the result; the narrower, the faster. Must hold ``program.output``.
+            threads: How many threads to use, at least 1; small batches use fewer.
+            dtype: The result's type; the narrower, the faster. It must hold ``instructions.output``.
 
         Returns:
             [batch, classes]; outputs of more than one axis are flattened.
@@ -78,7 +78,7 @@ class CompiledNetwork:
             TypeError: ``x`` does not hold integers.
             ValueError: Wrong shape, empty batch, a value outside the domain, no thread, or a dtype too narrow.
         """
-        # What the checks would find, in a fraction of a microsecond.
+        # This condition takes a fraction of a microsecond; where it holds, the checks would find nothing.
         if (
             isinstance(x, np.ndarray)
             and x.dtype is self._free_dtype
@@ -93,15 +93,16 @@ class CompiledNetwork:
             self._require(np.dtype(dtype))
         y: Array = np.empty((len(rows), self.classes), dtype)
         if threads == 1:
-            kernel.run(self.program.words, rows, y)
+            kernel.run(self.instructions.words, rows, y)
         else:
             self._share(rows, y, integer(threads, "threads", 1, MAX_THREADS))
         return y
 
     def bind(self, x: Array, y: Array) -> Callable[[], object]:
-        """A function without arguments that evaluates whatever ``x`` holds then, into ``y``: the least a call can cost.
+        """A function without arguments that evaluates what ``x`` holds when it is called, and writes ``y``.
 
-        For those who evaluate the same buffers again and again. Everything is checked here, nothing in the call.
+        It serves callers that evaluate the same buffers again and again, and costs the least that a call can:
+        everything is checked here, and nothing in the call.
 
         Args:
             x: uint8 or int8, whichever type's values are all in the input domain: [batch, *input_shape], contiguous.
@@ -122,14 +123,14 @@ class CompiledNetwork:
             )
         rows = x.reshape(batch, -1)
         if batch > 1:
-            return _Bound(kernel.run, (self.program.words, rows, y), ())
+            return _Bound(kernel.run, (self.instructions.words, rows, y), ())
         run_at = kernel.run_unsigned_at if x.dtype == np.uint8 else kernel.run_signed_at
-        words = self.program.words
+        words = self.instructions.words
         numbers = (words.ctypes.data, words.size, rows.ctypes.data, rows.size, y.ctypes.data, y.size)
         return _Bound(run_at, numbers, (words, x, y))
 
     def _checked(self, x: ArrayLike) -> Array:
-        """As a contiguous batch of uint8, int8 or int64, which are the types that the kernel is compiled for."""
+        """The inputs as a contiguous batch of uint8, int8 or int64, the types that the kernel is compiled for."""
         values = np.asarray(x)
         if values.dtype in (np.uint8, np.int8):
             is_free = values.dtype == self._free_dtype or not values.size
@@ -140,16 +141,16 @@ class CompiledNetwork:
         return np.ascontiguousarray(batched(values, self.input_shape, "x"))
 
     def _require(self, dtype: np.dtype[Any]) -> None:
-        if dtype.kind not in "iu" or not _range(dtype).issuperset(self.program.output):
-            raise ValueError(f"`dtype` must be an integer type that holds {self.program.output}, got {dtype}")
+        if dtype.kind not in "iu" or not _range(dtype).issuperset(self.instructions.output):
+            raise ValueError(f"`dtype` must be an integer type that holds {self.instructions.output}, got {dtype}")
 
     def _share(self, x: Array, y: Array, threads: int) -> None:
-        """Evaluate chunks from one queue: on this thread, and on others as soon as they wake."""
-        shortest = -(-PRODUCTS_PER_CHUNK // max(1, self.program.products))
+        """Evaluate chunks from one queue, on this thread and on others as soon as they wake."""
+        shortest = -(-PRODUCTS_PER_CHUNK // max(1, self.instructions.products))
         size = max(-(-len(x) // (threads * CHUNKS_PER_THREAD)), shortest)
         queue = deque(slice(start, start + size) for start in range(0, len(x), size))
         if len(queue) == 1:
-            kernel.run(self.program.words, x, y)
+            kernel.run(self.instructions.words, x, y)
             return
 
         def work() -> None:
@@ -158,7 +159,7 @@ class CompiledNetwork:
                     part = queue.popleft()
                 except IndexError:  # another thread was faster
                     return
-                kernel.run(self.program.words, x[part], y[part])
+                kernel.run(self.instructions.words, x[part], y[part])
 
         pool, helpers = _pool(threads, os.getpid()), min(threads, len(queue)) - 1
         others = [pool.submit(work) for _ in range(helpers)]
@@ -169,7 +170,7 @@ class CompiledNetwork:
 
 
 class _Bound(partial[None]):
-    """A compiled function with its arguments, called without Numba's look at their types; keeps what they point to."""
+    """A compiled function with its arguments, called without Numba's look at their types; it keeps their memory."""
 
     kept: tuple[Any, ...]
 
@@ -188,5 +189,5 @@ def _range(dtype: np.dtype[Any]) -> IntDomain:
 
 @cache
 def _pool(threads: int, _process: int) -> ThreadPoolExecutor:
-    """Idle threads for this process; a forked one has none of its parent's."""
+    """The idle threads of this process; a forked process has none of its parent's."""
     return ThreadPoolExecutor(threads, thread_name_prefix="intnn")

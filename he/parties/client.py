@@ -1,35 +1,22 @@
-"""Client and server: two types that share nothing but bytes.
-
-The client knows the interface of a circuit and holds the secret key. The server knows the weights and holds evaluation
-keys. Parties are honest but curious: the server learns the parameters, the sizes and when it is asked; the client
-learns the architecture's shape and the logits. Two limits of what is promised are the literature's own: the noise of a
-BFV result is not flooded, so a client that studies it may learn about weights beyond the logits (no circuit privacy),
-and a decrypted CKKS result must not be handed back to the server or published (Li and Micciancio, *On the security of
-homomorphic encryption on approximate numbers*, EUROCRYPT 2021).
-"""
+"""The client: it encrypts what it asks about, and decrypts the answers."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
+from numpy.typing import ArrayLike
 
-from he.circuit.circuit import Circuit
 from he.circuit.interface import Interface
 from he.circuit.packing import PackingError
-from he.engines.engine import Engine
-from he.engines.rns.engine import RnsEngine
 from he.formats import compact
-from he.formats.messages import Kind, MessageError, open_message, seal_message
-from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
+from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
+from he.parties.keys import EvaluationKeys, SecretKey
 from he.ring.params import ParameterError, Security
 from he.ring.slots import imaginary_units
-
-MakeEngine = Callable[[Circuit, bytes | None, bytes | None], Engine]
 
 
 class DecryptionError(ValueError):
@@ -41,14 +28,17 @@ class Client:
 
     Args:
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
+        secret_key: a key for the interface's parameters, such as one that was stored; by default a new one is made.
         security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
 
     Raises:
         MessageError: if the bytes are no interface.
-        ParameterError: if the interface's parameters are less secure, or SEAL refuses them.
+        ParameterError: if the interface's parameters are less secure, SEAL refuses them, or the key is for others.
     """
 
-    def __init__(self, interface: Interface | bytes, *, security: Security = "128") -> None:
+    def __init__(
+        self, interface: Interface | bytes, secret_key: SecretKey | None = None, *, security: Security = "128"
+    ) -> None:
         self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._parameters = self.interface.parameters
         if security != "insecure" and self._parameters.security != "128":
@@ -56,41 +46,60 @@ class Client:
                 'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
                 "this is a test"
             )
-        self._exact = self._parameters.scheme == "bfv"
-        self._context = create_context(self._parameters)
+        self._exact = self._parameters.scheme.exact
+        self._secret_key = secret_key or SecretKey.generate(self._parameters)
+        self._keys = self._secret_key.evaluation_keys(self.interface)
+        self._context = self._secret_key.context
         self._ids = level_ids(self._context, self._parameters)
-        self._keygen = sealapi.KeyGenerator(self._context)
-        secret = self._keygen.secret_key()
-        self._encryptor = sealapi.Encryptor(self._context, secret)
-        self._decryptor = sealapi.Decryptor(self._context, secret)
+        self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()
         self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
-        self._keys = self._evaluation_keys()
-        self._key_id = _key_id(self._keys)
 
     def __reduce__(self) -> Any:
         raise TypeError("a Client holds a secret key and cannot be pickled or copied")
 
     @property
-    def evaluation_keys(self) -> bytes:
-        """What the server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
+    def evaluation_keys(self) -> EvaluationKeys:
+        """What a server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
         return self._keys
+
+    @property
+    def secret_key(self) -> SecretKey:
+        """The key itself, to be stored under a password (`SecretKey.save`) and used again."""
+        return self._secret_key
+
+    def prepare(self, images: ArrayLike) -> np.ndarray:
+        """Floats as `encrypt` takes them: for BFV multiplied by the input's scale, rounded and saturated.
+
+        Args:
+            images: finite floats [batch, *shape], in the units that the float network was trained on.
+
+        Returns:
+            int64 for BFV, equal to `IntNetwork.quantise_input` of the plain network; float64 for CKKS.
+
+        Raises:
+            TypeError: if `images` does not hold floats.
+            ValueError: on NaN or infinity.
+        """
+        (spec,) = self.interface.client_inputs
+        return spec.prepare(images, self._parameters.scheme)
 
     def encrypt(self, images: np.ndarray) -> bytes:
         """Encrypt a batch.
 
         Args:
-            images: [batch, *input_shape] with batch from 1 to `interface.images`: integers of the network's input
-                domain for BFV, floats of its input range for CKKS.
+            images: [batch, *shape] with batch from 1 to `interface.images`: integers of the network's input domain for
+                BFV, floats of its input range for CKKS.
 
         Returns:
-            A request for `Server.evaluate`.
+            A request for `Session.evaluate`.
 
         Raises:
             InputError: on a wrong shape, dtype, range or batch, and on NaN. Nothing has been encrypted then.
         """
-        batch = self.interface.check_images(images)
-        parts = [self._compact(self._encrypted(slots)) for slots in self.interface.input.pack(batch)]
-        fields = {"circuit": self.interface.digest, "key": self._key_id, "images": len(batch)}
+        (spec,) = self.interface.client_inputs
+        batch = spec.check(images, self._parameters.scheme)
+        parts = [self._compact(self._encrypted(slots)) for slots in spec.layout.pack(batch)]
+        fields = {"circuit": self.interface.digest, "key": self._keys.id, "images": len(batch)}
         return seal_message(Kind.REQUEST, fields, parts)
 
     def decrypt(self, response: bytes) -> np.ndarray:
@@ -125,8 +134,8 @@ class Client:
     def _received(self, response: bytes) -> tuple[list[Any], int]:
         """The ciphertexts of an answer to this client, and the number of images that they are for."""
         fields, parts = open_message(Kind.RESPONSE, response)
-        _require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
-        _require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
+        require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
+        require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
         images = fields.get("images")
         expected = self.interface.output.ciphertexts
         if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
@@ -146,12 +155,6 @@ class Client:
         ):
             raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
         return ciphertext
-
-    def _evaluation_keys(self) -> bytes:
-        elements = self.interface.galois_elements
-        relin = to_bytes(self._keygen.create_relin_keys()) if self.interface.multiplies else b""
-        galois = to_bytes(self._keygen.create_galois_keys(elements)) if elements else b""
-        return seal_message(Kind.EVALUATION_KEYS, {"circuit": self.interface.digest}, [relin, galois])
 
     def _encrypted(self, slots: np.ndarray) -> Any:
         plaintext = sealapi.Plaintext()
@@ -185,69 +188,9 @@ class Client:
         return np.array(self._encoder.decode_int64(plaintext))
 
 
-class Server:
-    """Evaluates a circuit for one client. It holds weights and evaluation keys, and has no place for a secret key.
-
-    Args:
-        circuit: the compiled network.
-        evaluation_keys: the bytes of `Client.evaluation_keys`.
-        engine: what evaluates; the fast engine unless another is given, such as `SealEngine`, the reference.
-
-    Raises:
-        MessageError: if the keys are damaged, foreign, or made for another circuit.
-    """
-
-    def __init__(self, circuit: Circuit, evaluation_keys: bytes, engine: MakeEngine = RnsEngine) -> None:
-        fields, parts = open_message(Kind.EVALUATION_KEYS, evaluation_keys)
-        _require_match(fields, "circuit", circuit.interface.digest, "circuit or parameter set")
-        if len(parts) != 2:
-            raise MessageError(f"evaluation keys must have two parts, got {len(parts)}")
-        self._circuit = circuit
-        self._key_id = _key_id(evaluation_keys)
-        try:
-            self.engine = engine(circuit, parts[0] or None, parts[1] or None)
-        except SealDataError as error:
-            raise MessageError(f"the evaluation keys are unusable: {error}") from error
-
-    def evaluate(self, request: bytes) -> bytes:
-        """Answer one request.
-
-        Raises:
-            MessageError: if the request is damaged, foreign, or made for another circuit or key.
-        """
-        fields, parts = open_message(Kind.REQUEST, request)
-        _require_match(fields, "circuit", self._circuit.interface.digest, "circuit or parameter set")
-        _require_match(fields, "key", self._key_id, "key than the evaluation keys that this server holds")
-        images = fields.get("images")
-        if not isinstance(images, int) or not 1 <= images <= self._circuit.interface.images:
-            raise MessageError(f"a request must be for 1 to {self._circuit.interface.images} images, got {images}")
-        try:
-            results = self.engine.evaluate(parts)
-        except ValueError as error:
-            raise MessageError(f"the request cannot be evaluated: {error}") from error
-        return seal_message(Kind.RESPONSE, {**fields}, results)
-
-
 def interface_bytes(interface: Interface) -> bytes:
     """What a server publishes of its circuit, for `Client`."""
     return seal_message(Kind.INTERFACE, interface.to_dict())
-
-
-def run_encrypted(circuit: Circuit, images: np.ndarray) -> np.ndarray:
-    """Client and server in one call, for a first look: encrypt, evaluate, decrypt, batch by batch.
-
-    Args:
-        circuit: a compiled network.
-        images: [n, *input_shape], any n from 1 up.
-
-    Returns:
-        Logits [n, outputs].
-    """
-    client = Client(interface_bytes(circuit.interface), security=circuit.parameters.security)
-    server = Server(circuit, client.evaluation_keys)
-    step = circuit.interface.images
-    batches = [images[start : start + step] for start in range(0, max(len(images), 1), step)]
-    return np.concatenate([client.decrypt(server.evaluate(client.encrypt(batch))) for batch in batches])
 
 
 def _read_interface(data: bytes) -> Interface:
@@ -256,13 +199,3 @@ def _read_interface(data: bytes) -> Interface:
         return Interface.from_dict(fields)
     except ValueError as error:
         raise MessageError(f"the interface is malformed: {error}") from error
-
-
-def _key_id(evaluation_keys: bytes) -> str:
-    """Names a key pair: the digest of its evaluation keys."""
-    return hashlib.sha256(evaluation_keys).hexdigest()
-
-
-def _require_match(fields: dict[str, Any], name: str, expected: str, what: str) -> None:
-    if fields.get(name) != expected:
-        raise MessageError(f"the message was made for another {what}")

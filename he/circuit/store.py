@@ -1,0 +1,75 @@
+"""Circuits as files, and what names a circuit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.circuit.interface import Interface
+from he.formats import stored
+from he.program.serialise import from_document, to_document
+
+KIND = "circuit"
+
+
+def save(circuit: Circuit, path: str | os.PathLike[str]) -> None:
+    """Write a circuit to a file, whole or not at all. The file holds the weights: it is the model owner's.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    stored.write(path, KIND, *to_stored(circuit))
+
+
+def load(path: str | os.PathLike[str]) -> Circuit:
+    """Read a circuit that `save` wrote.
+
+    Raises:
+        StoredError: if the file is damaged, foreign, or of another version.
+        OSError: if it cannot be read.
+    """
+    return from_stored(*stored.read(path, KIND))
+
+
+def digest(circuit: Circuit) -> str:
+    """SHA-256 over the whole circuit, weights included: equal circuits have equal digests."""
+    content, arrays = to_stored(circuit)
+    result = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        result.update(f"{name} {array.dtype.name} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return result.hexdigest()
+
+
+def to_stored(circuit: Circuit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What is stored of a circuit: JSON types, and arrays by name."""
+    program, arrays = to_document(circuit.program)
+    content = {
+        "interface": circuit.interface.to_dict(),
+        "program": program,
+        "output_bound": circuit.output_bound,
+        "reasons": list(circuit.reasons),
+    }
+    return content, arrays
+
+
+def from_stored(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Circuit:
+    """The inverse of `to_stored`.
+
+    Raises:
+        StoredError: if anything is missing or malformed.
+    """
+    try:
+        return Circuit(
+            Interface.from_dict(content["interface"]),
+            from_document(content["program"], arrays),
+            float(content["output_bound"]),
+            tuple(map(str, content["reasons"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise stored.StoredError(f"the stored circuit is malformed: {error}") from error

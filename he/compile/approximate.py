@@ -1,0 +1,46 @@
+"""A float network with polynomial activations as CKKS computes it."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from he.circuit.interface import InputSpec
+from he.compile.fit_ckks import fit_ckks
+from he.compile.latency import POLYNOMIALS, activate_polynomial
+from he.compile.search import Lowering
+from he.compile.stages import require_no_constant, stages
+from he.program.operations import Source
+from he.ring.params import Security
+from he.ring.scheme import Scheme
+from intnn import Activation, Graph, LutActivation
+
+
+def approximate_lowering(
+    graph: Graph, input_range: tuple[float, float], max_error: float, security: Security
+) -> Lowering:
+    """The network for CKKS.
+
+    Raises:
+        ParameterError: if a stage ignores its input.
+        ValueError: if an activation is no polynomial, or an argument is out of range.
+    """
+    low, high = map(float, input_range)
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
+    if not max_error > 0:
+        raise ValueError(f"`max_error` must be positive, got {max_error}")
+    plan = stages(graph.input_shape, graph.nodes)
+    for stage in plan:
+        if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
+            raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
+    require_no_constant(plan, math.inf)
+    return Lowering(
+        scheme=Scheme.CKKS,
+        stages=plan,
+        encode=lambda weights: weights,
+        activate=activate_polynomial,
+        modulus=None,
+        fit=partial(fit_ckks, input_range=(low, high), max_error=max_error, security=security),
+        images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
+    )

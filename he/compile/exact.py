@@ -1,0 +1,98 @@
+"""An integer network as BFV computes it: what fits Z_t, tables as polynomials, weights modulo t."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from he.circuit.interface import InputSpec
+from he.compile.fit_bfv import fit_bfv
+from he.compile.polynomial import TablePolynomial, plan_table
+from he.compile.search import Lowering
+from he.compile.stages import Stage, require_no_constant, stages
+from he.program.operations import Source
+from he.program.recorder import Recorder
+from he.ring.params import PLAIN_MODULUS, ParameterError, Security
+from he.ring.scheme import Scheme
+from intnn import IntNetwork, LutActivation, Requantise, tabulate
+
+
+def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
+    """The network for BFV; rescalings become tables first.
+
+    Raises:
+        ParameterError: if a value does not fit Z_t, a table has no polynomial that does, or a stage ignores its input.
+    """
+    if any(isinstance(layer, Requantise) for layer in network.layers):
+        try:
+            network = tabulate(network)
+        except ValueError as refusal:
+            raise ParameterError(str(refusal)) from refusal
+    plan = _exact_stages(network)
+    tables = {id(s): table_polynomial(s) for s in plan if isinstance(s, LutActivation)}
+    domain = network.input_domain
+
+    def activate(recorder: Recorder, value: int, stage: Stage) -> int:
+        return tables[id(stage)].evaluate(recorder, value)
+
+    return Lowering(
+        scheme=Scheme.BFV,
+        stages=plan,
+        encode=lambda weights: _centred(weights.astype(np.int64)),
+        activate=activate,
+        modulus=PLAIN_MODULUS,
+        fit=partial(fit_bfv, security=security),
+        images=partial(
+            InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, float(network.input_scale)
+        ),
+        reasons=tuple(_describe(tables[id(s)], s.lut.domain.size) for s in plan if isinstance(s, LutActivation)),
+    )
+
+
+def table_polynomial(activation: LutActivation) -> TablePolynomial:
+    """The plan that evaluates a table over Z_t, t = 65537."""
+    domain = activation.lut.domain
+    return plan_table(range(domain.lo, domain.hi + 1), activation.lut.table.tolist(), PLAIN_MODULUS)
+
+
+def _exact_stages(network: IntNetwork) -> list[Stage]:
+    """The network's stages, if every value that Z_t must represent stays within (-t/2, t/2).
+
+    Sums inside a stage may wrap around t; what enters a table and what is decrypted may not.
+    """
+    bound, inputs = PLAIN_MODULUS // 2, network.input_domain
+    if inputs.magnitude > bound:
+        raise ParameterError(f"the input domain must lie within +-{bound} to fit Z_{PLAIN_MODULUS}, got {inputs}")
+    if network.accumulator_bound >= 2**53:
+        raise ParameterError(
+            f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
+        )
+    tables = {i: node.lut for i, node in enumerate(network.layers) if isinstance(node, LutActivation)}
+    for i, lut in tables.items():
+        if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
+            raise ParameterError(f"layer {i}: a table must fit Z_{PLAIN_MODULUS} (values within +-{bound}), got {lut}")
+    for i in [*(i - 1 for i in tables if i), len(network.layers) - 1]:
+        domain = network.ranges[i]
+        if domain.lo < -bound or domain.hi > bound:
+            raise ParameterError(
+                f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
+                f"quantise the network to fewer bits"
+            )
+    plan = stages(network.input_shape, network.layers)
+    require_no_constant(plan, PLAIN_MODULUS)
+    return plan
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    half = PLAIN_MODULUS // 2
+    return (values + half) % PLAIN_MODULUS - half
+
+
+def _describe(table: TablePolynomial, points: int) -> str:
+    return (
+        f"table of {points} points: {table.products} ciphertext products at depth {table.depth}, "
+        + {"none": "no symmetry", "even": "an even function", "odd": "an odd function but for a constant"}[
+            table.symmetry
+        ]
+    )

@@ -1,0 +1,118 @@
+"""From stages to a circuit: the smallest ring at which a packing and parameters are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.circuit.interface import InputSpec, Interface
+from he.circuit.packing import InputLayout
+from he.compile.fit import Fit
+from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower
+from he.compile.schedules import cheapest
+from he.compile.stages import Stage
+from he.compile.throughput import feature_packing, layers, lower_features
+from he.program.program import Program
+from he.readers.clear import constant_outputs
+from he.ring.params import ParameterError, Security
+from he.ring.scheme import Scheme
+
+#: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
+RING_DEGREES = (4096, 8192, 16384, 32768)
+
+#: At insecure parameters, for tests, rings may be as small as they like.
+INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
+
+PackingName = Literal["latency", "throughput"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lowering:
+    """A network as a scheme computes it.
+
+    Attributes:
+        scheme: that computes it.
+        stages: what `he.compile.stages.stages` gives.
+        encode: weights and biases as the scheme's slots hold them.
+        activate: records an activation.
+        modulus: of the integers that slots hold; None for reals.
+        fit: finds parameters for a program in the ring of a degree.
+        images: the network's input, once its layout is known.
+        reasons: one line for every choice that has been made already.
+    """
+
+    scheme: Scheme
+    stages: Sequence[Stage]
+    encode: Encode
+    activate: Activate
+    modulus: int | None
+    fit: Callable[[Program, int], Fit]
+    images: Callable[[InputLayout], InputSpec]
+    reasons: tuple[str, ...] = ()
+
+
+def search(lowering: Lowering, images: int | None, packing: PackingName, security: Security) -> Circuit:
+    """The circuit at the smallest ring that has room for it.
+
+    Raises:
+        ParameterError: if no ring has, with what each was refused for; or a logit is the same for every input.
+    """
+    write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
+    refusals: list[str] = []
+    for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
+        try:
+            lowered, fit = write(N)
+        except ParameterError as refusal:
+            refusals.append(f"N={N} refused: {refusal}")
+            continue
+        return Circuit(_interface(lowering, lowered, fit), fit.program, fit.bound, (*lowering.reasons, *refusals))
+    raise ParameterError("the network fits no parameter set; " + "; ".join(refusals))
+
+
+def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
+    def write(N: int) -> tuple[Lowered, Fit]:
+        packing = choose_packing(lowering.scheme, N, images, lowering.stages)
+        record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate)
+        return cheapest(lowering.stages, record, lambda program: lowering.fit(program, N))
+
+    return write
+
+
+def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
+    network = layers(lowering.stages, lowering.encode)
+
+    def record(N: int) -> Lowered:
+        packing = feature_packing(lowering.scheme, N, network)
+        if packing.images < (images or 1):
+            raise ParameterError(f"there are slots for {packing.images} images, fewer than {images}")
+        return lower_features(network, packing, lowering.encode, lowering.activate)
+
+    def write(N: int) -> tuple[Lowered, Fit]:
+        lowered = record(N)
+        return lowered, lowering.fit(lowered.program, N)
+
+    # The program is the same in every ring: whether an output depends on its input shows in any.
+    smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
+    program = lower_features(network, smallest, lowering.encode, lowering.activate).program
+    constant = constant_outputs(program, lowering.modulus)
+    if constant.any():
+        raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
+    return write
+
+
+def _interface(lowering: Lowering, lowered: Lowered, fit: Fit) -> Interface:
+    return Interface(
+        parameters=fit.parameters,
+        inputs=(lowering.images(lowered.input),),
+        output=lowered.output,
+        rotation_steps=tuple(sorted(fit.program.rotation_steps)),
+        swaps_rows=fit.program.swaps_rows,
+        multiplies=fit.program.multiplies,
+        tolerance=fit.tolerance,
+        output_scale=fit.output_scale,
+    )

@@ -1,0 +1,39 @@
+"""One client's evaluation keys, as the kernels of key switching read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from he.engines.rns.encoder import Encoder
+from he.kernels.tables.factors import Factors
+from he.ring.slots import automorphism, turning
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchingKeys:
+    """Keys as factors of products.
+
+    Attributes:
+        relinearisation: None where the circuit multiplies no ciphertexts.
+        galois: by Galois element; permuted by its inverse, so that only the result has to be permuted.
+        permutations: by Galois element, how vectors of eight are permuted; see `he.ring.slots`.
+    """
+
+    relinearisation: Factors | None
+    galois: dict[int, Factors]
+    permutations: dict[int, tuple[np.ndarray, np.ndarray]]
+
+    @staticmethod
+    def of(encoder: Encoder, relinearisation: np.ndarray | None, galois: dict[int, np.ndarray]) -> SwitchingKeys:
+        """From keys uint64 [levels, 2, levels + 1, N], transformed, as `he.formats.seal_bytes.read_keys` gives them."""
+        N, primes = encoder.parameters.poly_modulus_degree, range(len(encoder.parameters.primes))
+        return SwitchingKeys(
+            None if relinearisation is None else encoder.factors(relinearisation, primes),
+            {
+                g: encoder.factors(np.take(key, np.argsort(automorphism(N, g)), axis=-1), primes)
+                for g, key in galois.items()
+            },
+            {g: turning(N, g) for g in galois},
+        )

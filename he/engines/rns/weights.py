@@ -1,0 +1,91 @@
+"""All encoded plaintexts of a circuit: made once, in parallel, or taken from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from he.engines.rns.encoder import Encoder
+from he.kernels.tables.factors import Factors
+from he.program.operations import Matrix, Plain
+from he.program.program import Program
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Encoded operands.
+
+    Attributes:
+        factors: for every distinct operand of a plain product.
+        addends: for every distinct operand that is added, uint64 [level, N], transformed.
+        matrices: for every `Matrix` of the program, uint64 [level, rows / 4, terms, 4].
+    """
+
+    factors: Mapping[Plain, Factors]
+    addends: Mapping[Plain, np.ndarray]
+    matrices: Mapping[Matrix, np.ndarray]
+
+    @staticmethod
+    def encoded(program: Program, encoder: Encoder, threads: int) -> Weights:
+        """Encode every operand, on so many threads."""
+        factors, addends, matrices = _operands(program)
+        slots = program.plaintexts
+        with ThreadPoolExecutor(threads) as pool:  # numpy and kernels let go of the interpreter's lock
+            made = pool.map(lambda plain: encoder.factor(slots[plain.index], plain), factors)
+            added = pool.map(lambda plain: encoder.addend(slots[plain.index], plain), addends)
+            packed = pool.map(encoder.matrix, matrices)
+            return Weights(
+                dict(zip(factors, made, strict=True)),
+                dict(zip(addends, added, strict=True)),
+                dict(zip(matrices, packed, strict=True)),
+            )
+
+    def arrays(self, program: Program) -> dict[str, np.ndarray]:
+        """The same as arrays with names, in the program's order."""
+        factors, addends, matrices = _operands(program)
+        return {
+            **{f"factor.{i}": self.factors[plain].memory for i, plain in enumerate(factors)},
+            **{f"addend.{i}": self.addends[plain] for i, plain in enumerate(addends)},
+            **{f"matrix.{i}": self.matrices[matrix] for i, matrix in enumerate(matrices)},
+        }
+
+    @staticmethod
+    def restored(program: Program, encoder: Encoder, arrays: Mapping[str, np.ndarray]) -> Weights:
+        """From what `arrays` gave; nothing is copied.
+
+        Raises:
+            ValueError: if an array is missing, or is not of the program's shape.
+        """
+        operands, N = _operands(program), encoder.parameters.poly_modulus_degree
+        factors: dict[Plain, Factors] = {}
+        addends: dict[Plain, np.ndarray] = {}
+        matrices: dict[Matrix, np.ndarray] = {}
+        for i, plain in enumerate(operands[0]):
+            moduli = encoder.moduli([*range(plain.level), encoder.special])
+            factors[plain] = Factors(_array(arrays, f"factor.{i}", (Factors.size(N, moduli),), np.uint8), N, moduli)
+        for i, plain in enumerate(operands[1]):
+            addends[plain] = _array(arrays, f"addend.{i}", (plain.level, N), np.uint64)
+        for i, matrix in enumerate(operands[2]):
+            rows, terms = matrix.weights.shape
+            matrices[matrix] = _array(arrays, f"matrix.{i}", (matrix.level, -(-rows // 4), terms, 4), np.uint64)
+        return Weights(factors, addends, matrices)
+
+
+def _operands(program: Program) -> tuple[list[Plain], list[Plain], list[Matrix]]:
+    """Distinct factors and addends, and all matrices, in an order that the program alone decides."""
+
+    def key(plain: Plain) -> tuple[int, int, float]:
+        return plain.index, plain.level, plain.scale
+
+    matrices = [operation for operation in program.operations if isinstance(operation, Matrix)]
+    return sorted(program.factors, key=key), sorted(program.addends, key=key), matrices
+
+
+def _array(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    array = arrays.get(name)
+    if array is None or array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"`{name}` must be {np.dtype(dtype)} {shape} for this circuit; prepare it anew")
+    return array

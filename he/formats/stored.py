@@ -1,0 +1,134 @@
+"""Circuits and prepared circuits as files: a JSON header and arrays that are used where they lie.
+
+Layout: magic, version (4 bytes, little-endian), length of the header (8 bytes), header, arrays, SHA-256 over all before
+it. Every array begins at a multiple of 64 bytes. The header states what the file is, and name, type, shape and place of
+every array. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import struct
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intnn.storage.document import write_atomically
+
+MAGIC = b"HECIRC"
+VERSION = 1
+ALIGNMENT = 64
+MAX_HEADER_BYTES = 1 << 28
+TYPES = ("uint8", "int32", "int64", "uint64", "float64")
+_PREFIX = struct.Struct("<6s2xIQ")
+_DIGEST_BYTES = 32
+
+
+class StoredError(ValueError):
+    """A file that is not what it should be: damaged, foreign, or of another version, circuit or engine."""
+
+
+def write(
+    path: str | os.PathLike[str], kind: str, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: where.
+        kind: what the file is; `read` asks for it.
+        content: anything that JSON can hold.
+        arrays: of the types in `TYPES`, by name.
+
+    Raises:
+        ValueError: if the machine is big-endian.
+        OSError: if the file cannot be written; one that was there before stays as it was.
+    """
+    _require_little_endian()
+    places, at = [], 0
+    for array in arrays.values():
+        places.append(at)
+        at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+    table = [[name, a.dtype.name, a.shape, at] for (name, a), at in zip(arrays.items(), places, strict=True)]
+    header = json.dumps({"kind": kind, "content": dict(content), "arrays": table}, separators=(",", ":")).encode()
+    header += b" " * (-(_PREFIX.size + len(header)) % ALIGNMENT)
+    if len(header) > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"the header must have at most {MAX_HEADER_BYTES} bytes, got {len(header)}: the circuit is too large"
+        )
+    data = bytearray(_PREFIX.size + len(header) + at)
+    _PREFIX.pack_into(data, 0, MAGIC, VERSION, len(header))
+    data[_PREFIX.size : _PREFIX.size + len(header)] = header
+    start = _PREFIX.size + len(header)
+    for place, array in zip(places, arrays.values(), strict=True):
+        data[start + place : start + place + array.nbytes] = np.ascontiguousarray(array).tobytes()
+    write_atomically(Path(path), bytes(data) + hashlib.sha256(data).digest())
+
+
+def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The content and the arrays of a file, read-only and where they lie.
+
+    Raises:
+        StoredError: if the file is damaged, foreign, or of another kind or version.
+        OSError: if it cannot be read.
+    """
+    _require_little_endian()
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < _PREFIX.size + _DIGEST_BYTES:
+            raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
+        data = _aligned(size)
+        if file.readinto(data) != size:
+            raise StoredError(f"{path} became shorter while it was read; read it again")
+    magic, version, length = _PREFIX.unpack_from(data)
+    if magic != MAGIC:
+        raise StoredError(f"{path} is no circuit that this toolkit has stored")
+    if version != VERSION:
+        raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: store it again")
+    if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != bytes(data[-_DIGEST_BYTES:]):
+        raise StoredError(f"{path} is damaged or truncated: its digest does not match; store it again")
+    start, end = _PREFIX.size + length, len(data) - _DIGEST_BYTES
+    if length > MAX_HEADER_BYTES or start > end:
+        raise StoredError(f"the header of {path} is longer than the file")
+    try:
+        header = json.loads(bytes(data[_PREFIX.size : start]))
+        if header["kind"] != kind:
+            raise StoredError(f"{path} holds a {header['kind']}, not a {kind}")
+        arrays = {name: _array(data, start, end, *entry) for name, *entry in header["arrays"]}
+        content = header["content"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, StoredError):
+            raise
+        raise StoredError(f"the header of {path} is malformed: {error!r}") from error
+    if not isinstance(content, dict):
+        raise StoredError(f"the header of {path} is malformed: its content is no object")
+    return content, arrays
+
+
+def _aligned(size: int) -> memoryview:
+    """So many bytes from a multiple of `ALIGNMENT`."""
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].data
+
+
+def _array(data: memoryview, start: int, end: int, dtype: str, shape: list[int], place: int) -> np.ndarray:
+    sizes = isinstance(shape, list) and all(type(side) is int and side >= 0 for side in shape)
+    if dtype not in TYPES or not sizes or type(place) is not int or place < 0:
+        raise ValueError(f"an array must have a type, a shape and a place, got {dtype!r}, {shape!r}, {place!r}")
+    count = math.prod(shape)
+    if start + place + count * np.dtype(dtype).itemsize > end:
+        raise ValueError(f"an array must lie within the file, got {shape} at {place}")
+    array = np.frombuffer(data, dtype, count, start + place).reshape(shape)
+    array.setflags(write=False)
+    return array
+
+
+def _require_little_endian() -> None:
+    if sys.byteorder != "little":
+        raise StoredError("stored circuits are read and written on little-endian processors only; compile it here")

@@ -1,0 +1,227 @@
+"""The keys as types: one that is secret, and those that a server may have.
+
+A `SecretKey` leaves the process only under a password. `EvaluationKeys` are public, and have no place for a secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import tenseal.sealapi as sealapi
+
+from he.circuit.interface import Interface
+from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
+from he.formats.messages import Kind, MessageError, open_message, seal_message
+from he.formats.seal_bridge import create_context, from_bytes, to_bytes
+from he.formats.seal_bytes import read_secret, write_secret
+from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters
+from intnn.storage.document import write_atomically
+
+_ID_BYTES = 16
+#: No key has more residues: SEAL takes at most 64 primes, and the header is short.
+_FILE_LIMIT = 8 * 64 * max(MAX_MODULUS_BITS_128) + (1 << 16)
+
+
+class SecretKey:
+    """The secret key of one parameter set: it encrypts, decrypts, and makes evaluation keys for any number of circuits.
+
+    SEAL holds the secret, in memory that it wipes when the object goes. It is never printed, copied or pickled, and
+    equal only to itself.
+
+    Attributes:
+        parameters: the parameter set that the key is for.
+        context: SEAL's context of that set.
+        id: 32 hexadecimal digits that name the key. They are drawn at random and say nothing of the secret.
+    """
+
+    __slots__ = ("__weakref__", "_secret", "context", "id", "parameters")
+
+    def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str) -> None:
+        """Not for callers: see `generate` and `load`."""
+        self.parameters, self.context, self._secret, self.id = parameters, context, secret, name
+
+    @staticmethod
+    def generate(parameters: Parameters) -> SecretKey:
+        """A new key, drawn by SEAL's generator.
+
+        Raises:
+            ParameterError: if SEAL refuses the parameters.
+        """
+        context = create_context(parameters)
+        secret = sealapi.KeyGenerator(context).secret_key()
+        return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
+
+    def save(self, path: str | os.PathLike[str], password: str, cost: Cost | None = None) -> None:
+        """Write the key to a file of mode 0600, encrypted under a password; a file that stood there is replaced.
+
+        Where the system has no anonymous files in memory (all but Linux), SEAL can hand the key over only through a
+        file, which stands for a moment in a temporary folder that other users cannot enter.
+
+        Args:
+            path: the file.
+            password: any text but the empty one. Whoever guesses it has the key.
+            cost: what a guess costs; 128 MiB and some quarter of a second unless another is given.
+
+        Raises:
+            KeyFileError: if the password is empty.
+            OSError: if the file cannot be written; what stood there before still does.
+        """
+        residues = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
+        fields = {"parameters": self.parameters.to_dict(), "id": self.id}
+        content = Protected(fields, residues.astype("<u8").tobytes())
+        write_private(Path(path), protect(content, password, cost or Cost()))
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], password: str, parameters: Parameters | None = None) -> SecretKey:
+        """Read a key that `save` wrote.
+
+        Args:
+            path: the file; only its owner may have any right to it.
+            password: the one that it was saved under.
+            parameters: what the key must be for; by default, whatever it is for.
+
+        Raises:
+            KeyFileError: if the password is wrong, others may read the file, its bytes are truncated, damaged, foreign
+                or of another version, or the key is for other parameters.
+            OSError: if there is no file or it cannot be read.
+        """
+        content = reveal(read_private(Path(path), _FILE_LIMIT), password)
+        try:
+            stored, name = Parameters.from_dict(content.fields["parameters"]), str(content.fields["id"])
+            shape = len(stored.primes), stored.poly_modulus_degree
+            residues = np.frombuffer(content.secret, "<u8").reshape(shape)
+            context = create_context(stored)
+            data = write_secret(residues, context.key_parms_id())
+            read_secret(data, stored, context.key_parms_id())
+            secret = from_bytes(sealapi.SecretKey(), context, data)
+        except (KeyError, ValueError) as error:
+            raise KeyFileError(
+                f"the key file holds no key of its parameters; restore it from a copy: {error}"
+            ) from error
+        if parameters is not None and stored != parameters:
+            raise KeyFileError(
+                f"the key must be for {parameters}, got one for {stored}; load the key that belongs there"
+            )
+        return SecretKey(stored, context, secret, name)
+
+    def evaluation_keys(self, interface: Interface) -> EvaluationKeys:
+        """New keys with which a server can evaluate one circuit on what this key encrypts.
+
+        Raises:
+            ParameterError: if the circuit has other parameters than the key.
+        """
+        if interface.parameters != self.parameters:
+            raise ParameterError(
+                f"the secret key must be for the circuit's parameters ({interface.parameters}), got one for "
+                f"{self.parameters}; generate another"
+            )
+        generator, elements = sealapi.KeyGenerator(self.context, self._secret), interface.galois_elements
+        relinearisation = to_bytes(generator.create_relin_keys()) if interface.multiplies else b""
+        galois = to_bytes(generator.create_galois_keys(elements)) if elements else b""
+        return EvaluationKeys(interface.digest, relinearisation, galois)
+
+    def encryptor(self) -> Any:
+        """SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
+        return sealapi.Encryptor(self.context, self._secret)
+
+    def decryptor(self) -> Any:
+        """SEAL's decryptor with this key. It holds the secret: keep it where the key is."""
+        return sealapi.Decryptor(self.context, self._secret)
+
+    def __repr__(self) -> str:
+        return f"SecretKey({self.parameters}; id {self.id[:8]})"
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise TypeError("a SecretKey cannot be pickled or copied; store it under a password with `save`")
+
+    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = _refuse
+
+
+@dataclass(frozen=True, repr=False)
+class EvaluationKeys:
+    """What a server needs in order to evaluate one circuit for one client, and nothing secret.
+
+    Attributes:
+        circuit: the digest of the circuit's interface, which covers the parameters.
+        relinearisation: SEAL's serialisation of the relinearisation key; empty where the circuit multiplies no
+            ciphertexts.
+        galois: SEAL's serialisation of the Galois keys; empty where it rotates nothing.
+
+    Raises:
+        TypeError: if the digest is no string or a key is no bytes.
+    """
+
+    circuit: str
+    relinearisation: bytes
+    galois: bytes
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.circuit, str):
+            raise TypeError(f"`circuit` must be a string, got {type(self.circuit).__name__}")
+        for name in ("relinearisation", "galois"):
+            if not isinstance(getattr(self, name), bytes):
+                raise TypeError(f"`{name}` must be bytes, got {type(getattr(self, name)).__name__}")
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the keys as they travel, in hexadecimal digits: it names them in requests and answers."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """The keys as they travel; `from_bytes` is the inverse."""
+        return seal_message(Kind.EVALUATION_KEYS, {"circuit": self.circuit}, [self.relinearisation, self.galois])
+
+    @staticmethod
+    def from_bytes(data: bytes) -> EvaluationKeys:
+        """Read what `to_bytes` wrote. The keys themselves are checked by the engine that is to use them.
+
+        Raises:
+            MessageError: if the bytes are truncated, damaged or foreign, or have other parts than keys have.
+        """
+        fields, parts = open_message(Kind.EVALUATION_KEYS, data)
+        if len(parts) != 2:
+            raise MessageError(f"evaluation keys must have two parts, got {len(parts)}")
+        if list(fields) != ["circuit"] or not isinstance(fields["circuit"], str):
+            raise MessageError(f"evaluation keys must name their circuit and nothing else, got {sorted(fields)}")
+        return EvaluationKeys(fields["circuit"], *parts)
+
+    def require(self, interface: Interface) -> None:
+        """Check that the keys were made for a circuit.
+
+        Raises:
+            MessageError: if they were not.
+        """
+        if self.circuit != interface.digest:
+            raise MessageError(
+                "the evaluation keys were made for another circuit or parameter set; make some with "
+                "`SecretKey.evaluation_keys` from this circuit's interface"
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_bytes` to a file, whole or not at all.
+
+        Raises:
+            OSError: if the file cannot be written; what stood there before still does.
+        """
+        write_atomically(Path(path), self.to_bytes())
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> EvaluationKeys:
+        """Read what `save` wrote.
+
+        Raises:
+            MessageError: as `from_bytes`.
+            OSError: if there is no file or it cannot be read.
+        """
+        return EvaluationKeys.from_bytes(Path(path).read_bytes())
+
+    def __repr__(self) -> str:
+        size = len(self.relinearisation) + len(self.galois)
+        return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {size:,} bytes)"

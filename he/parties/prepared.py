@@ -1,0 +1,107 @@
+"""A circuit prepared for evaluation, once for all clients: what a server holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from he.circuit import store
+from he.circuit.circuit import Circuit
+from he.engines.engine import Engine, Prepared
+from he.engines.rns.engine import RnsEngine
+from he.engines.seal.engine import SealEngine
+from he.formats import stored
+from he.formats.messages import MessageError
+from he.formats.seal_bridge import SealDataError
+from he.formats.stored import StoredError
+from he.parties.keys import EvaluationKeys
+from he.parties.session import Session
+
+KIND = "prepared circuit"
+
+#: Every engine by its name: the fast one, and the reference.
+ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (RnsEngine(), SealEngine())})
+
+
+class PreparedCircuit:
+    """A circuit whose weights have been encoded. It holds no key; any number of clients share it.
+
+    Attributes:
+        circuit: what was prepared.
+        engine: the name of the engine that evaluates it.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self.circuit, self.engine = prepared.circuit, prepared.name
+
+    def session(self, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> Session:
+        """Bind one client's keys.
+
+        Args:
+            evaluation_keys: those of `Client.evaluation_keys`, or their bytes.
+            threads: that one evaluation uses; by default all that this process may use.
+
+        Raises:
+            MessageError: if the keys are damaged, foreign, or made for another circuit.
+            ValueError: if there is no thread.
+        """
+        keys = EvaluationKeys.from_bytes(evaluation_keys) if isinstance(evaluation_keys, bytes) else evaluation_keys
+        keys.require(self.circuit.interface)
+        try:
+            evaluator = self._prepared.bind(keys.relinearisation or None, keys.galois or None, threads)
+        except SealDataError as error:
+            raise MessageError(f"the evaluation keys are unusable: {error}") from error
+        return Session(self.circuit.interface, keys.id, evaluator)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        content, arrays = store.to_stored(self.circuit)
+        encoded = {f"encoded.{name}": array for name, array in self._prepared.arrays().items()}
+        stored.write(path, KIND, {**content, "engine": self.engine}, {**arrays, **encoded})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], circuit: Circuit | None = None) -> PreparedCircuit:
+        """Read what `save` wrote; nothing is compiled or encoded.
+
+        Args:
+            path: the file.
+            circuit: the circuit that the caller expects; None for whatever the file holds.
+
+        Raises:
+            StoredError: if the file is damaged, foreign, of another version or engine, or holds another circuit.
+            OSError: if it cannot be read.
+        """
+        content, arrays = stored.read(path, KIND)
+        found = store.from_stored(content, arrays)
+        if circuit is not None and store.digest(circuit) != store.digest(found):
+            raise StoredError(f"{path} holds another circuit than the one given; prepare that one with `he.prepare`")
+        name = str(content.get("engine"))
+        if name not in ENGINES:
+            raise StoredError(f"{path} must be of an engine among {', '.join(ENGINES)}, got {name!r}; prepare it anew")
+        encoded = {n.removeprefix("encoded."): array for n, array in arrays.items() if n.startswith("encoded.")}
+        try:
+            return PreparedCircuit(ENGINES[name].restore(found, encoded))
+        except ValueError as error:
+            raise StoredError(f"{path} does not hold the encoded weights of its circuit: {error}") from error
+
+
+def prepare(circuit: Circuit, engine: str = "rns", threads: int | None = None) -> PreparedCircuit:
+    """Encode a circuit's weights, once for all clients.
+
+    Args:
+        circuit: a compiled network.
+        engine: `"rns"`, the fast one, or `"seal"`, the reference.
+        threads: that encoding uses; by default all that this process may use.
+
+    Raises:
+        ValueError: if there is no such engine, or it cannot evaluate the circuit.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
+    return PreparedCircuit(ENGINES[engine].prepare(circuit, threads))

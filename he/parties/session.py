@@ -1,0 +1,40 @@
+"""The server's side of one client: it evaluates requests under that client's keys."""
+
+from __future__ import annotations
+
+from he.circuit.interface import Interface
+from he.engines.engine import Evaluator
+from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
+
+
+class Session:
+    """A prepared circuit with one client's evaluation keys, made by `PreparedCircuit.session`.
+
+    It holds weights and evaluation keys, and has no place for a secret key. Requests may come in any order.
+
+    Attributes:
+        interface: the circuit's public part.
+        evaluator: what evaluates; it states its engine's name and its threads.
+    """
+
+    def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator) -> None:
+        self.interface, self.evaluator = interface, evaluator
+        self._key_id = key_id
+
+    def evaluate(self, request: bytes) -> bytes:
+        """Answer one request.
+
+        Raises:
+            MessageError: if the request is damaged, foreign, or made for another circuit or key.
+        """
+        fields, parts = open_message(Kind.REQUEST, request)
+        require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
+        require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
+        images = fields.get("images")
+        if not isinstance(images, int) or not 1 <= images <= self.interface.images:
+            raise MessageError(f"a request must be for 1 to {self.interface.images} images, got {images}")
+        try:
+            results = self.evaluator.evaluate(parts)
+        except ValueError as error:
+            raise MessageError(f"the request cannot be evaluated: {error}") from error
+        return seal_message(Kind.RESPONSE, {**fields}, results)

@@ -1,0 +1,234 @@
+"""Ready checks of layers, backends and networks: each returns if a property holds, and else raises AssertionError.
+
+The message names the layer or the backend, the first element that is wrong, and both values.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from intnn.layers.nodes import Conv2d, Dense, LutActivation, Node, Requantise
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
+from intnn.ops import BACKENDS, Operations, numpy_, reference
+from intnn.ops import backend as operations_of
+from intnn.quantisation.calibrate import calibrate
+from intnn.quantisation.quantise import QuantConfig, quantise
+from intnn.values.arrays import INT64, Array, IntArray
+from intnn.values.domain import IntDomain
+
+Backend = str | Operations
+
+
+def backends_agree(network: IntNetwork, x: ArrayLike, backends: Sequence[Backend] = tuple(BACKENDS)) -> None:
+    """Hold that backends give the bits of plain Python integers, behind every layer and as the network's logits.
+
+    Args:
+        network: Any integer network.
+        x: Integers [batch, *input_shape] of its input domain.
+        backends: Names, or anything that has the six operations of `intnn.ops.Operations`. All shipped ones by default.
+
+    Raises:
+        AssertionError: A backend gives another value, shape or number of rows.
+    """
+    batch = network.input_domain.require(x, "x")
+    expected = [batch]
+    for layer in network.layers:
+        expected.append(layer.apply(expected[-1], reference))
+    for backend in backends:
+        name = _name(backend)
+        ops = operations_of(backend) if isinstance(backend, str) else backend
+        for i, (layer, bound) in enumerate(zip(network.layers, network.bounds, strict=True)):
+            values = expected[i]
+            if not isinstance(layer, LutActivation | Requantise):  # these read int64, whatever their bound
+                values = values.astype(ops.arithmetic(bound), copy=False)
+            _require_equal(layer.apply(values, ops), expected[i + 1], f"backend {name}, layer {i}, {layer}")
+        if isinstance(backend, str):
+            logits = expected[-1].reshape(len(batch), -1)
+            _require_equal(network.logits(batch, backend), logits, f"backend {name}, logits")
+
+
+def layer_keeps_its_promises(layer: Node, x: Array, backends: Sequence[Backend] = tuple(BACKENDS)) -> None:
+    """Hold what every layer promises to the network that it stands in.
+
+    Its output has the shape that ``output_shape`` states; every row of a batch is evaluated by itself; the input stays
+    as it is; and all backends give the same bits. A layer of floats is checked with ``backends=["numpy"]``.
+
+    Args:
+        layer: Any `intnn.Node`, a class of one's own included.
+        x: A batch [batch, *shape] of at least one row, in the dtype that the layer reads.
+        backends: Names, or anything that has the six operations of `intnn.ops.Operations`.
+
+    Raises:
+        AssertionError: A promise is not kept.
+    """
+    kept = x.copy()
+    shape = layer.output_shape(x.shape[1:])
+    results = {}
+    for backend in backends:
+        name, ops = _name(backend), operations_of(backend) if isinstance(backend, str) else backend
+        y = results[name] = np.asarray(layer.apply(x, ops))
+        if y.shape != (len(x), *shape):
+            raise AssertionError(f"{layer} must give {(len(x), *shape)} as it states, got {y.shape} on backend {name}")
+        _require_equal(x, kept, f"the input of {layer} on backend {name}")
+        for i in range(len(x)):
+            _require_equal(layer.apply(x[i : i + 1], ops)[0], y[i], f"{layer} on backend {name}, row {i} by itself")
+    first, *others = results
+    for name in others:
+        _require_equal(results[name], results[first], f"{layer} on backend {name}, which must agree with {first}")
+
+
+def nothing_overflows(network: IntNetwork, x: ArrayLike) -> None:
+    """Hold a network's proof against plain Python integers, which cannot overflow.
+
+    Every value of every layer must lie in the range that the network derived for it; every sum of absolute terms must
+    keep to the layer's bound, and with it every partial sum in whatever order; and the logits must be these integers.
+
+    Args:
+        network: Any integer network.
+        x: Integers [batch, *input_shape] of its input domain. The worst cases lie at the domain's ends.
+
+    Raises:
+        AssertionError: A value or sum is larger than was proven, or the logits differ.
+    """
+    batch = network.input_domain.require(x, "x")
+    values: Array = batch.astype(object)  # Python integers from here on
+    for i, (layer, interval, bound) in enumerate(zip(network.layers, network.intervals, network.bounds, strict=True)):
+        where = f"layer {i}, {layer}"
+        largest = _largest_sum(layer, values)
+        if largest > bound:
+            raise AssertionError(f"{where}: sums of absolute terms must be at most {bound}, got {largest}")
+        values = _exactly(layer, values)
+        if not interval.contains(values):
+            outside = (values < interval.lo) | (values > interval.hi)
+            at = tuple(map(int, np.argwhere(outside)[0]))
+            lo, hi = interval.lo[at[1:]], interval.hi[at[1:]]
+            raise AssertionError(f"{where}: the value at {at} must lie in [{lo}, {hi}], got {values[at]}")
+    if network.accumulator_bound > INT64.max:
+        raise AssertionError(f"`accumulator_bound` must be below 2**63, got {network.accumulator_bound}")
+    _require_equal(network.logits(batch), values.reshape(len(batch), -1), "logits")
+
+
+def save_and_load(network: IntNetwork | Graph, folder: str | os.PathLike[str]) -> None:
+    """Hold that a network comes back from .npz and .json files as it was.
+
+    Args:
+        network: An integer network or a float graph.
+        folder: An existing folder for the two files, such as pytest's ``tmp_path``.
+
+    Raises:
+        AssertionError: What was read has another fingerprint, or other values derived from it.
+    """
+    for suffix in (".npz", ".json"):
+        path = Path(folder) / f"network{suffix}"
+        network.save(path)
+        loaded = type(network).load(path)
+        if loaded.fingerprint != network.fingerprint:
+            raise AssertionError(f"{suffix}: `fingerprint` must be {network.fingerprint}, got {loaded.fingerprint}")
+        for name in ("name", "metadata", "input_shape", "shapes", "bounds", "input_domain"):
+            before, after = getattr(network, name, None), getattr(loaded, name, None)
+            if before != after:
+                raise AssertionError(f"{suffix}: `{name}` must be {before!r}, got {after!r}")
+
+
+def twin_keeps_its_ranges(graph: Graph, samples: ArrayLike, config: QuantConfig | None = None) -> IntNetwork:
+    """Hold that a graph's quantised twin keeps to the sizes that were asked for, for every input.
+
+    Inputs, weights and tables must have no more values than ``config`` grants, and logits no larger magnitude; and
+    `nothing_overflows` must hold for the samples and at both ends of the input domain.
+
+    Args:
+        graph: A float network.
+        samples: Floats [n, *input_shape], for the calibration.
+        config: The sizes to keep to; `QuantConfig()` by default.
+
+    Returns:
+        The twin.
+
+    Raises:
+        AssertionError: A size is not kept.
+    """
+    config = config or QuantConfig()
+    network = quantise(graph, calibrate(graph, samples), config)
+    _require_bits(network.input_domain, config.input_bits, "the input domain")
+    weights = (1 << config.weight_bits - 1) - 1
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer, Dense | Conv2d):
+            _require_within(_hull(layer.weight), IntDomain(-weights, weights), f"layer {i}, {layer}: weights")
+        elif isinstance(layer, LutActivation):
+            if layer.lut.domain.size > config.table_points:
+                raise AssertionError(f"layer {i}, {layer}: must have at most {config.table_points} points")
+            _require_bits(layer.lut.range, config.activation_bits, f"layer {i}, {layer}: values")
+    if any(isinstance(layer, Dense | Conv2d) for layer in network.layers[_last_table(network) :]):
+        logits = IntDomain(-config.logit_bound, config.logit_bound)
+        _require_within(network.ranges[-1], logits, "logits")
+    ends = np.array([network.input_domain.lo, network.input_domain.hi])
+    batch = np.broadcast_to(ends.reshape(-1, *[1] * len(network.input_shape)), (2, *network.input_shape))
+    nothing_overflows(network, np.concatenate([batch, network.quantise_input(samples)]))
+    return network
+
+
+def _exactly(layer: Node, values: Array) -> Array:
+    """A layer on an array of Python integers."""
+    if isinstance(layer, LutActivation):
+        return layer.apply(values.astype(np.int64), reference).astype(object)
+    if isinstance(layer, Requantise):
+        return reference.requantise(
+            values, layer.multiplier, layer.shift, layer.domain.lo, layer.domain.hi
+        ).astype(object)  # fmt: skip
+    return layer.apply(values, numpy_)  # numpy's operations compute in the dtype of their input
+
+
+def _largest_sum(layer: Node, values: Array) -> int:
+    """The largest sum of absolute terms in evaluating a layer, with the values themselves as sums of one term."""
+    reach = np.abs(values)
+    if isinstance(layer, Dense):
+        reach = numpy_.dense(reach, np.abs(layer.weight.astype(object)), np.abs(layer.bias.astype(object)))
+    elif isinstance(layer, Conv2d):
+        weight, bias = np.abs(layer.weight.astype(object)), np.abs(layer.bias.astype(object))
+        reach = numpy_.conv2d(reach, weight, bias, layer.stride, layer.padding)
+    elif isinstance(layer, Requantise):
+        factors = np.abs(layer.multiplier.astype(object)).reshape(-1, *[1] * (values.ndim - 2))
+        reach = reach * factors + (1 << layer.shift >> 1)
+    else:
+        reach = np.abs(_exactly(layer, reach)) if not isinstance(layer, LutActivation) else reach
+    return int(reach.max())
+
+
+def _last_table(network: IntNetwork) -> int:
+    """The index behind the last table; 0 without tables."""
+    return max((i + 1 for i, layer in enumerate(network.layers) if isinstance(layer, LutActivation)), default=0)
+
+
+def _hull(values: IntArray) -> IntDomain:
+    return IntDomain(int(values.min()), int(values.max()))
+
+
+def _require_bits(values: IntDomain, bits: int, what: str) -> None:
+    """Raise AssertionError unless values are unsigned or signed integers of so many bits; signed ones are symmetric."""
+    unsigned, top = IntDomain(0, (1 << bits) - 1), max((1 << bits - 1) - 1, 1)
+    _require_within(values, unsigned if values.lo >= 0 else IntDomain(-top, top), what)
+
+
+def _require_within(values: IntDomain, allowed: IntDomain, what: str) -> None:
+    if not allowed.issuperset(values):
+        raise AssertionError(f"{what} must lie in {allowed}, got {values}")
+
+
+def _require_equal(actual: Any, expected: Array, what: str) -> None:
+    """Raise AssertionError with the first difference, if there is one."""
+    values = np.asarray(actual)
+    if values.shape != expected.shape:
+        raise AssertionError(f"{what}: must have shape {expected.shape}, got {values.shape}")
+    different = np.argwhere(values != expected)
+    if len(different):
+        at = tuple(map(int, different[0]))
+        raise AssertionError(f"{what}: must be {expected[at]} at {at}, got {values[at]}")
+
+
+def _name(backend: Backend) -> str:
+    return backend if isinstance(backend, str) else getattr(backend, "__name__", type(backend).__name__)

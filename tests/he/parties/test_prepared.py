@@ -1,0 +1,229 @@
+"""Circuits are prepared once: many clients share them, and they are stored and loaded without a change of any bit."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import (
+    Client,
+    MessageError,
+    PreparedCircuit,
+    StoredError,
+    connect,
+    interface_bytes,
+    load_circuit,
+    prepare,
+    save_circuit,
+    simulate,
+)
+from he.circuit import store
+from he.formats import stored
+from he.parties.prepared import KIND
+from tests.he.networks import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
+
+ROOT = Path(__file__).parents[3]
+
+
+def circuit_of(kind):
+    network = table_network() if kind.startswith("bfv") else square_graph()
+    packing = kind.split("-")[1]
+    return network, compiled(network, images=4, packing=packing, security="insecure")
+
+
+KINDS = ["bfv-latency", "bfv-throughput", "ckks-latency", "ckks-throughput"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_circuit_answers_with_the_same_bits(kind, tmp_path):
+    network, circuit = circuit_of(kind)
+    prepared = prepare(circuit)
+    prepared.save(tmp_path / "prepared.he")
+    loaded = PreparedCircuit.load(tmp_path / "prepared.he", circuit)
+    assert loaded.circuit.explain() == circuit.explain()
+    client = Client(interface_bytes(loaded.circuit.interface), security="insecure")
+    request = client.encrypt(inputs(network, 3))
+    answers = {p.session(client.evaluation_keys).evaluate(request) for p in (prepared, loaded)}
+    assert len(answers) == 1
+    assert np.abs(client.decrypt(answers.pop()) - network.logits(inputs(network, 3))).max() <= circuit.output_bound * (
+        not circuit.parameters.scheme.exact
+    )
+
+
+any_network = st.one_of(
+    st.integers(0, 2).flatmap(lambda tables: table_networks(tables, max_points=17)), polynomial_graphs()
+)
+
+
+@settings(max_examples=10)
+@given(any_network, st.sampled_from(["latency", "throughput"]))
+def test_a_stored_circuit_is_the_circuit(tmp_path_factory, network, packing):
+    circuit, path = compiled(network, packing=packing, security="insecure"), tmp_path_factory.mktemp("c") / "circuit.he"
+    save_circuit(circuit, path)
+    loaded = load_circuit(path)
+    assert store.digest(loaded) == store.digest(circuit)
+    assert loaded.interface.to_dict() == circuit.interface.to_dict()
+    x = inputs(network, 1)
+    assert np.array_equal(simulate(loaded, x), simulate(circuit, x))
+
+
+def test_clients_share_what_was_prepared():
+    network, circuit = circuit_of("bfv-latency")
+    prepared = prepare(circuit)
+    pairs = [connect(prepared) for _ in range(3)]
+    encoded = {id(session.evaluator._prepared.weights) for _, session in pairs}
+    assert len(encoded) == 1
+    for client, session in pairs:
+        x = inputs(network, 2)
+        assert np.array_equal(client.decrypt(session.evaluate(client.encrypt(x))), network.logits(x))
+    (first, _), (_, second) = pairs[:2]
+    with pytest.raises(MessageError, match="made for another key"):
+        second.evaluate(first.encrypt(inputs(network, 1)))
+
+
+def test_a_circuit_of_the_reference_engine_is_stored_as_well(tmp_path):
+    network, circuit = circuit_of("ckks-latency")
+    prepare(circuit, "seal").save(tmp_path / "prepared.he")
+    loaded = PreparedCircuit.load(tmp_path / "prepared.he")
+    assert loaded.engine == "seal"
+    client, session = connect(loaded)
+    assert session.evaluator.name == "seal"
+    error = client.decrypt(session.evaluate(client.encrypt(inputs(network, 2)))) - network.logits(inputs(network, 2))
+    assert np.abs(error).max() <= circuit.output_bound
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A prepared circuit as bytes."""
+    path = tmp_path_factory.mktemp("prepared") / "prepared.he"
+    prepare(circuit_of("bfv-latency")[1]).save(path)
+    return path.read_bytes()
+
+
+def sealed(data: bytes) -> bytes:
+    """With the digest that belongs to it."""
+    return data[:-32] + hashlib.sha256(data[:-32]).digest()
+
+
+def changed_header(data: bytes, change) -> bytes:
+    """With another header, of the same length."""
+    length = int.from_bytes(data[12:20], "little")
+    header = json.loads(data[20 : 20 + length])
+    change(header)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    assert len(text) <= length
+    return sealed(data[:20] + text.ljust(length) + data[20 + length :])
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_damage_is_found(file, tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "prepared.he"
+    if data.draw(st.booleans()):
+        path.write_bytes(file[: data.draw(st.integers(0, len(file) - 1))])
+    else:
+        at = data.draw(st.integers(0, len(file) - 1))
+        path.write_bytes(file[:at] + bytes([file[at] ^ data.draw(st.integers(1, 255))]) + file[at + 1 :])
+    with pytest.raises(StoredError, match=r"damaged|too short|no circuit that|version"):
+        PreparedCircuit.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h.update(kind="circuit"), "holds a circuit, not a prepared circuit"),
+        (
+            lambda h: h["content"].update(engine="gpu"),
+            "an engine among rns, seal, got 'gpu'; prepare it",
+        ),
+        (lambda h: h["content"].pop("program"), "malformed"),
+        (lambda h: h["content"]["program"].update(outputs=[]), "`outputs` must be some of"),
+        (lambda h: h["content"]["program"]["operations"].__setitem__(0, ["Erase", [0]]), "got 'Erase'"),
+        (lambda h: h["content"]["program"]["operations"].__setitem__(1, ["Add", [7]]), "refers to a later value"),
+        (lambda h: h["arrays"].pop(), "prepare it anew"),
+        (lambda h: h["arrays"][1].__setitem__(2, [1 << 40]), "must lie within the file"),
+        (lambda h: h["arrays"][1].__setitem__(2, [-1]), "must have a type, a shape and a place"),
+        (lambda h: h["arrays"][1].__setitem__(1, "object"), "must have a type, a shape and a place"),
+        (lambda h: h.pop("arrays"), "malformed"),
+    ],
+)
+def test_files_that_describe_nothing_are_refused(file, tmp_path, change, message):
+    (tmp_path / "prepared.he").write_bytes(changed_header(file, change))
+    with pytest.raises(StoredError, match=message):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
+def test_another_version_is_refused_by_its_number(file, tmp_path):
+    (tmp_path / "prepared.he").write_bytes(sealed(file[:8] + (7).to_bytes(4, "little") + file[12:]))
+    with pytest.raises(StoredError, match=f"has version 7 of the format, this toolkit reads {stored.VERSION}"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
+def test_another_circuit_is_refused(file, tmp_path):
+    (tmp_path / "prepared.he").write_bytes(file)
+    with pytest.raises(StoredError, match="holds another circuit than the one given"):
+        PreparedCircuit.load(tmp_path / "prepared.he", circuit_of("ckks-latency")[1])
+
+
+def test_another_kind_of_processor_is_refused(monkeypatch, file, tmp_path):
+    (tmp_path / "prepared.he").write_bytes(file)
+    monkeypatch.setattr(stored.sys, "byteorder", "big")
+    with pytest.raises(StoredError, match="little-endian processors only; compile it here"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
+def test_a_file_is_written_whole_or_not_at_all(monkeypatch, tmp_path):
+    path = tmp_path / "prepared.he"
+    path.write_bytes(b"before")
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("intnn.storage.document.os.fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        prepare(circuit_of("bfv-latency")[1]).save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["prepared.he"]
+    assert path.read_bytes() == b"before"
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="`engine` must be one of 'rns', 'seal', got 'gpu'"):
+        prepare(circuit_of("bfv-latency")[1], "gpu")
+
+
+def test_encoded_weights_do_not_depend_on_the_processor(file, tmp_path):
+    """What another instruction set prepares is the same file, byte for byte."""
+    script = (
+        "import sys; from he import prepare; from tests.he.parties.test_prepared import circuit_of; "
+        "prepare(circuit_of('bfv-latency')[1]).save(sys.argv[1])"
+    )
+    older = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
+    path = tmp_path / "prepared.he"
+    subprocess.run([sys.executable, "-c", script, str(path)], cwd=ROOT, env={**os.environ, **older}, check=True)
+    assert path.read_bytes() == file
+
+
+def test_nothing_is_compiled_or_encoded_when_a_file_is_loaded(file, tmp_path):
+    (tmp_path / "prepared.he").write_bytes(file)
+    script = """
+import sys
+from unittest.mock import patch
+from he import PreparedCircuit
+from he.compile import compile
+from he.engines.rns.weights import Weights
+
+with patch.object(Weights, "encoded", None), patch.object(compile, "search", None):
+    PreparedCircuit.load(sys.argv[1])
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "prepared.he")], cwd=ROOT, check=True)
+
+
+def test_the_kind_says_what_it_is():
+    assert (KIND, store.KIND) == ("prepared circuit", "circuit")
