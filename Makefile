@@ -61,8 +61,8 @@ fuzz: $(VENV)/test.stamp  ## millions of damaged ciphertexts and keys for the pa
 	$(BIN)/python -m tests.he.fuzz_coverage -runs=1000000
 
 train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTNN_DATA or a network)
-	for name in $$($(BIN)/python -c 'from plaintext_models.shipped import names; print(*names())'); do \
-		$(BIN)/python -m plaintext_models.train $$name --out plaintext_models/networks $(ARGS) || exit 1; done
+	for name in $$($(BIN)/python -c 'from plaintext_models import zoo; print(*zoo.names())'); do \
+		$(BIN)/python -m plaintext_models.zoo.publish $$name --out plaintext_models/zoo/networks $(ARGS) || exit 1; done
 
 clean:  ## remove the environment and all results
 	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
     "intnn": {"numba", "llvmlite", "sklearn", "hypothesis"},  # sklearn: only for those who have loaded it already
-    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography"},
+    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography", "hypothesis"},
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }
@@ -153,7 +153,7 @@ def test_importing_intnn_loads_no_heavy_library() -> None:
 
 
 def test_the_table_needs_no_torch() -> None:
-    loaded = loaded_by("import bench.__main__, bench.cases.table, plaintext_models.shipped, plaintext_models.datasets")
+    loaded = loaded_by("import bench.__main__, bench.cases.table, plaintext_models.zoo, plaintext_models.data")
     assert {"tenseal", "he", "intnn"} <= loaded
     assert "torch" not in loaded
 

@@ -16,8 +16,8 @@ from bench.report.accuracy import AccuracyRow, show
 from intnn import IntClassifier
 from intnn.training.schedule import Epoch
 from intnn.values.arrays import integer
-from plaintext_models import datasets
-from plaintext_models.datasets import Dataset
+from plaintext_models.data import datasets
+from plaintext_models.data.datasets import Dataset
 
 __all__ = ["AccuracyJob", "jobs", "measure", "show", "train_from_seeds"]
 

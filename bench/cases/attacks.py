@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,23 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.cases.names import attacked
 from bench.cases.options import AttackOptions
-from bench.cases.robustness import MODELS, trained
 from bench.harness.case import Reporter
 from bench.peers.attacks import Attack, foolbox, installed, pyautoattack
 from bench.peers.missing import UnavailableError
 from bench.report.attacks import AttackRow, show, summary
-from plaintext_models import datasets
-from plaintext_models.attacks.auto import apgd, apgd_targeted
-from plaintext_models.attacks.carlini_wagner import carlini_wagner
-from plaintext_models.attacks.ddn import ddn
-from plaintext_models.attacks.deepfool import deepfool
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.gradient import fgsm, pgd
-from plaintext_models.attacks.norms import Norm
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
+from plaintext_models.attacks.ball.gradient import fgsm, pgd
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
+from plaintext_models.attacks.nearest.ddn import ddn
+from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.data import datasets
 from plaintext_models.evaluation.judge import judge
+from plaintext_models.zoo.cache import trained
+from plaintext_models.zoo.registry import RECIPES
 
 __all__ = ["PAIRINGS", "AttackJob", "Problem", "Worth", "jobs", "measure", "show"]
 
@@ -196,7 +198,7 @@ class AttackJob:
 
     Attributes:
         attacks: Keys of PAIRINGS.
-        network: The name of a model that is trained here.
+        network: The name of a model that attacks are tried on.
         data: The folder of its data set; None for where it is found by itself.
         images: How many images of the test part are attacked, its first ones.
         radius: The radius of the balls, from 0.
@@ -233,11 +235,6 @@ def chosen(names: Sequence[str], slow: bool) -> list[str]:
     return list(names) or [name for name, pairing in PAIRINGS.items() if slow or not pairing.slow]
 
 
-def attacked(dataset: str, hardened: bool) -> str:
-    """The model that is attacked: of those for a data set, the first that was trained against PGD, or that was not."""
-    return next(name for name, model in MODELS.items() if model.dataset == dataset and bool(model.radius) == hardened)
-
-
 def jobs(options: AttackOptions) -> tuple[AttackJob, ...]:
     """One job with all attacks: they share a network, which is trained once.
 
@@ -252,9 +249,10 @@ def jobs(options: AttackOptions) -> tuple[AttackJob, ...]:
 
 def measure(job: AttackJob, report: Reporter) -> Iterator[AttackRow]:
     """Train the network or take it from the cache, then time and judge the attacks, each beside its peer's."""
-    dataset = datasets.load(MODELS[job.network].dataset, job.data)
+    recipe = replace(RECIPES[job.network], seed=job.seed)
+    dataset = datasets.load(recipe.dataset, job.data)
     images, labels = (torch.from_numpy(part[: job.images]) for part in (dataset.test_images, dataset.test_labels))
-    module = trained(job.network, dataset, cache=job.cache, seed=job.seed, report=report)
+    module = trained(recipe, dataset, folder=job.cache, report=report)
     problem = Problem(job.network, module, images, labels, job.radius, job.seed)
     for row in compared(job.attacks, problem, report):
         report.say(summary(row))

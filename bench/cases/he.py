@@ -26,7 +26,8 @@ from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, Parameters
 from he.ring.scheme import Scheme
 from intnn import IntNetwork
-from plaintext_models import datasets, shipped
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 
 __all__ = ["NetworkJob", "OperationsJob", "jobs", "measure", "show"]
 

@@ -1,13 +1,10 @@
-"""The names that options choose among, each from its registry. Those of models load torch when asked."""
+"""The names that options choose among, each from the registry that holds them."""
 
 from __future__ import annotations
 
-from plaintext_models import shipped
-
-
-def shipped_networks() -> tuple[str, ...]:
-    """The networks that come with the package."""
-    return shipped.names()
+from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.zoo import shipped
+from plaintext_models.zoo.registry import RECIPES, of_kind
 
 
 def shipped_datasets() -> tuple[str, ...]:
@@ -15,22 +12,24 @@ def shipped_datasets() -> tuple[str, ...]:
     return tuple(sorted({shipped.record(name).dataset for name in shipped.names()}))
 
 
-def trained_models() -> tuple[str, ...]:
-    """The float models that are trained here for attacks on them."""
-    from bench.cases.robustness import MODELS
-
-    return tuple(MODELS)
+def attacked_models() -> tuple[str, ...]:
+    """The float models that attacks are tried on."""
+    return of_kind("attacked")
 
 
 def attacked_datasets() -> tuple[str, ...]:
     """The data sets that those models classify."""
-    from bench.cases.robustness import MODELS
+    return tuple(dict.fromkeys(RECIPES[name].dataset for name in attacked_models()))
 
-    return tuple(dict.fromkeys(model.dataset for model in MODELS.values()))
+
+def attacked(dataset: str, hardened: bool) -> str:
+    """The first of those models for a data set that was trained against attacks, or that was not."""
+    names = of_kind("attacked", dataset)
+    return next(name for name in names if (RECIPES[name].hardening is not None) == hardened)
 
 
 def attacks() -> tuple[str, ...]:
-    """The attacks that are timed beside another library's."""
+    """The attacks that are timed beside another library's. They load torch, and so does asking for them."""
     from bench.cases.attacks import PAIRINGS
 
     return tuple(PAIRINGS)
@@ -38,6 +37,4 @@ def attacks() -> tuple[str, ...]:
 
 def norms() -> tuple[str, ...]:
     """The lengths that a perturbation is measured by."""
-    from plaintext_models.attacks.norms import NORMS
-
     return NORMS

@@ -104,9 +104,7 @@ class HeOptions(Options):
 class AttackOptions(Options):
     """What `attacks` measures."""
 
-    dataset: Annotated[
-        str, Option("Images and network to attack: digits or mnist.", choices=names.attacked_datasets, listed=False)
-    ] = "digits"
+    dataset: Annotated[str, Option("Images and network to attack.", choices=names.attacked_datasets)] = "digits"
     data: Data = None
     images: Annotated[int, Option("The first so many of the test split.", least=1)] = 500
     attack: Annotated[
@@ -129,17 +127,10 @@ class AttackOptions(Options):
 class RobustnessOptions(Options):
     """What `robustness` measures."""
 
-    model: Annotated[
-        str,
-        Option(
-            "Which model: digits-mlp, digits-pgd-mlp, mnist-cnn, ...",
-            choices=names.trained_models,
-            listed=False,
-        ),
-    ] = "digits-pgd-mlp"
+    model: Annotated[str, Option("Which model.", choices=names.attacked_models)] = "digits-pgd-mlp"
     card: Annotated[bool, Option("The whole card, or a tenth of the effort.", flag="--card/--quick")] = True
     images: Annotated[int, Option("Test images, the first ones.")] = 200
-    norm: Annotated[str, Option("Of the perturbations: linf, l2 or l1.", choices=names.norms, listed=False)] = "linf"
+    norm: Annotated[str, Option("Of the perturbations.", choices=names.norms)] = "linf"
     radius: Annotated[float, Option("Largest length of a perturbation.")] = 0.1
     data: Data = None
     cache: Cache = None

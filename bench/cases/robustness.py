@@ -2,167 +2,31 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.cases.options import RobustnessOptions
 from bench.harness.case import Reporter
 from bench.report.robustness import RobustnessRow, show
-from intnn.storage.document import write_atomically
-from plaintext_models import datasets
-from plaintext_models.attacks.norms import NORMS, Norm
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.target import Target
-from plaintext_models.datasets import Dataset
+from plaintext_models.attacks.core.ball import NORMS, Norm
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data import datasets
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import FULL, QUICK, Card
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import Report, ascend, evaluate
-from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
+from plaintext_models.evaluation.suite import evaluate
+from plaintext_models.zoo.cache import trained
+from plaintext_models.zoo.registry import RECIPES, of_kind
 
-__all__ = ["MODELS", "RobustnessJob", "jobs", "measure", "show"]
+__all__ = ["RobustnessJob", "jobs", "measure", "show"]
 
-RAMP = 0.5  # of the steps, in which the radius grows: with all of it from the start, MNIST may never be learnt
 EXAMPLES = 10  # adversarial images drawn
-
-
-def digits_mlp(dataset: Dataset) -> nn.Module:
-    """Two hidden layers, untrained."""
-    return mlp(dataset.input_shape, dataset.classes, [64, 32])
-
-
-def mnist_cnn(dataset: Dataset) -> nn.Module:
-    """Two convolutions of 3 x 3 with pooling, two linear layers; untrained."""
-    channels, height, width = dataset.input_shape
-    pooled = [((side - 2) // 2 - 2) // 2 for side in (height, width)]
-    return nn.Sequential(
-        nn.Conv2d(channels, 16, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * pooled[0] * pooled[1], 100),
-        nn.ReLU(),
-        nn.Linear(100, dataset.classes),
-    )
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network and how it is trained.
-
-    Attributes:
-        dataset: Name of its data.
-        build: The untrained network.
-        epochs: Passes over the training images.
-        learning_rate: The peak of the schedule.
-        radius: Of the Linf ball that it is trained in; 0 for clean images.
-        steps: Of the attack in every training step.
-        batch_size: Images of a training step.
-    """
-
-    dataset: str
-    build: Callable[[Dataset], nn.Module]
-    epochs: int
-    learning_rate: float
-    radius: float = 0.0
-    steps: int = 0
-    batch_size: int = 64
-
-
-MODELS: Mapping[str, Model] = MappingProxyType(
-    {
-        "digits-mlp": Model("digits", digits_mlp, epochs=20, learning_rate=5e-3),
-        "digits-pgd-mlp": Model("digits", digits_mlp, epochs=60, learning_rate=5e-3, radius=0.15, steps=5),
-        "mnist-cnn": Model("mnist", mnist_cnn, epochs=2, learning_rate=3e-3),
-        "mnist-pgd-cnn": Model("mnist", mnist_cnn, epochs=4, learning_rate=3e-3, radius=0.3, steps=7, batch_size=128),
-    }
-)
-
-
-def trained(name: str, dataset: Dataset, *, cache: Path | None = None, seed: int = 0, report: Report) -> nn.Module:
-    """A model of the registry: from the cache, or trained and put there.
-
-    Args:
-        name: Key of MODELS.
-        dataset: Its data.
-        cache: Folder of states; None trains anew.
-        seed: Of weights and training.
-        report: Told what goes on.
-
-    Raises:
-        ValueError: What the cache holds is not this model's state.
-    """
-    recipe = MODELS[name]
-    path = None if cache is None else cache / f"{name}-{seed}.pt"
-    with deterministic(seed):
-        module = recipe.build(dataset)
-    if path is not None and path.is_file():
-        try:
-            module.load_state_dict(torch.load(path, weights_only=True))
-        except Exception as error:  # torch raises what its readers raise: no common class but this
-            raise ValueError(f"{path} must hold the state of {name}: {error}; delete it to train anew") from error
-        return module.eval()
-    report(f"training {name}")
-    if recipe.radius:
-        train_adversarially(module, dataset, recipe, seed, report)
-    else:
-        train(
-            module,
-            dataset,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            learning_rate=recipe.learning_rate,
-            seed=seed,
-            progress=False,
-        )
-    if path is not None:
-        state = io.BytesIO()
-        torch.save(module.state_dict(), state)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, state.getvalue())
-    return module
-
-
-def train_adversarially(module: nn.Module, dataset: Dataset, recipe: Model, seed: int, report: Report) -> None:
-    """Minimise the cross-entropy on what PGD makes of every batch (Madry et al., arXiv:1706.06083), in place."""
-    images, labels = torch.from_numpy(dataset.train_images), torch.from_numpy(dataset.train_labels)
-    target = Target(module.eval())  # these networks have no layer that training mode would change
-    total, done = recipe.epochs * (len(images) // recipe.batch_size), 0
-    with deterministic(seed):
-        generator = torch.Generator().manual_seed(seed)
-        optimiser = torch.optim.AdamW(module.parameters(), recipe.learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total, pct_start=0.1)
-        for epoch in range(recipe.epochs):
-            order = torch.randperm(len(images), generator=generator)
-            for batch in order[: total // recipe.epochs * recipe.batch_size].split(recipe.batch_size):
-                radius = recipe.radius * min(1.0, done / (RAMP * total))
-                moved = ascend(
-                    target,
-                    images[batch],
-                    labels[batch],
-                    norm="linf",
-                    radius=radius,
-                    steps=recipe.steps,
-                    generator=generator,
-                )
-                loss = nn.functional.cross_entropy(module(moved), labels[batch])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                done += 1
-            report(f"epoch {epoch + 1} of {recipe.epochs}: loss {loss.item():.3f} within {radius:.2f}")
 
 
 def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
@@ -213,7 +77,7 @@ class RobustnessJob:
     """One model, whose card is filled in.
 
     Attributes:
-        model: A key of MODELS.
+        model: The name of a model that attacks are tried on.
         data: The folder of its data set; None for where it is found by itself.
         images: How many images of the test part are attacked, its first ones.
         norm: The norm of the ball.
@@ -246,7 +110,7 @@ def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
     Raises:
         ValueError: A number is out of range, or the data is missing.
     """
-    available = len(datasets.load(MODELS[options.model].dataset, options.data).test_images)
+    available = len(datasets.load(RECIPES[options.model].dataset, options.data).test_images)
     if not 1 <= options.images <= available:
         raise ValueError(f"`--images` must be from 1 to {available}, got {options.images}")
     check_radius(options.radius)
@@ -272,11 +136,12 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
         The card, the model, and the images.
     """
     name, images, norm, radius, cache, seed = job.model, job.images, job.norm, job.radius, job.cache, job.seed
-    dataset, effort = datasets.load(MODELS[name].dataset, job.data), FULL if job.whole else QUICK
+    dataset, effort = datasets.load(RECIPES[name].dataset, job.data), FULL if job.whole else QUICK
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
-    rivals = [other for other, recipe in MODELS.items() if recipe.dataset == MODELS[name].dataset and other != name]
+    rivals = [other for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
     target, *sources = (
-        Target(trained(model, dataset, cache=cache, seed=seed, report=report)) for model in (name, *rivals)
+        Target(trained(replace(RECIPES[model], seed=seed), dataset, folder=cache, report=report))
+        for model in (name, *rivals)
     )
     with deterministic(seed):  # on one thread: waiting for each other costs more than steps this small
         card = evaluate(

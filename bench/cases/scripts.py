@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from plaintext_models import shipped
+from plaintext_models.zoo import shipped
 
 Group = Literal["import", "answer", "compile"]
 
@@ -50,7 +50,8 @@ class Script:
 LOAD = """
 from he import Client, Server, compile_approximate, compile_exact, interface_bytes
 from intnn import IntNetwork
-from plaintext_models import datasets, shipped
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 network = shipped.load({name!r})
 """
 COMPILE = """

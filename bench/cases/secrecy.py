@@ -8,35 +8,36 @@ weights. Every result is judged on the integer network itself, whose logits the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from bench.cases.names import attacked
 from bench.cases.options import SecrecyOptions
-from bench.cases.robustness import trained
 from bench.harness.case import Reporter
 from bench.harness.timing import timed
 from bench.peers.oracle import encrypted_oracle
 from bench.report.secrecy import SecrecyRow, show
 from he import compile_exact
 from intnn import IntNetwork
-from plaintext_models import datasets, shipped
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.gradient import pgd
-from plaintext_models.attacks.noise import random_noise
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.straight_through import integer_oracle, integer_target
-from plaintext_models.attacks.target import Target
-from plaintext_models.attacks.transfer import transferred
+from plaintext_models.attacks.ball.gradient import pgd
+from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.bridge.twin import integer_oracle, integer_target
+from plaintext_models.data import datasets
 from plaintext_models.evaluation.judge import judge
+from plaintext_models.zoo import shipped
+from plaintext_models.zoo.cache import trained
+from plaintext_models.zoo.registry import RECIPES
 
 __all__ = ["SecrecyJob", "jobs", "measure", "show"]
-
-OWN = {"digits": "digits-mlp", "mnist": "mnist-cnn"}  # the attacker's own network
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def measure(job: SecrecyJob, report: Reporter) -> Iterator[SecrecyRow]:
     dataset = datasets.load(shipped.record(name).dataset, job.data)
     x, labels = (torch.from_numpy(part[: job.images]) for part in (dataset.test_images, dataset.test_labels))
     goal, referee = Goal(labels), integer_oracle(network)
-    own = Target(trained(OWN[dataset.name], dataset, seed=seed, report=report))
+    rival = attacked(dataset.name, hardened=False)  # what the attacker trains on data of the same kind
+    own = Target(trained(replace(RECIPES[rival], seed=seed), dataset, report=report))
     report("making keys")
     service, asked = encrypted_oracle(compile_exact(network, images=job.images))
     for radius in job.radii:
@@ -97,7 +99,7 @@ def measure(job: SecrecyJob, report: Reporter) -> Iterator[SecrecyRow]:
         onward = partial(climb, leave=False)  # past the boundary of the attacker's own network
         attacks: list[tuple[str, str, Callable[[], AttackResult]]] = [
             ("nothing", "noise, one draw", partial(random_noise, referee, x, goal, radius=radius, draws=1, seed=seed)),
-            ("its own network", f"PGD-40 on {OWN[dataset.name]}", partial(transferred, own, referee, x, goal, onward)),
+            ("its own network", f"PGD-40 on {rival}", partial(transferred, own, referee, x, goal, onward)),
             (
                 "decrypted answers",
                 "Square",

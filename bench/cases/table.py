@@ -19,7 +19,8 @@ from bench.tables.rows import TITLES, Row
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.compile.search import PackingName
 from intnn import Graph, IntNetwork
-from plaintext_models import datasets, shipped
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 
 __all__ = ["InferenceJob", "OpenJob", "draw", "jobs", "measure", "show"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.harness.timing import timed
 from he import Circuit, connect
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.core.target import Target
 
 
 @dataclass

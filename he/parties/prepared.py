@@ -91,17 +91,19 @@ class PreparedCircuit:
             raise StoredError(f"{path} does not hold the encoded weights of its circuit: {error}") from error
 
 
-def prepare(circuit: Circuit, engine: str = "rns", threads: int | None = None) -> PreparedCircuit:
+def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None = None) -> PreparedCircuit:
     """Encode a circuit's weights, once for all clients.
 
     Args:
         circuit: a compiled network.
-        engine: `"rns"`, the fast one, or `"seal"`, the reference.
+        engine: `"rns"`, the fast one, or `"seal"`, the reference; or an engine of one's own.
         threads: that encoding uses; by default all that this process may use.
 
     Raises:
         ValueError: if there is no such engine, or it cannot evaluate the circuit.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
-    return PreparedCircuit(ENGINES[engine].prepare(circuit, threads))
+    if isinstance(engine, str):
+        if engine not in ENGINES:
+            raise ValueError(f"`engine` must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
+        engine = ENGINES[engine]
+    return PreparedCircuit(engine.prepare(circuit, threads))

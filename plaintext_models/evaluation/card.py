@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from plaintext_models.attacks.norms import Norm
+from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.evaluation.flags import Finding
 from plaintext_models.evaluation.judge import Share
 

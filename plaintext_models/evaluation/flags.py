@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from plaintext_models.attacks.norms import TINY, lengths
+from plaintext_models.attacks.core.norms import TINY, lengths
 
 FEW = 0.01  # of the points, which chance may explain
 LEAST = 3  # points; one or two of a hundred are no sign

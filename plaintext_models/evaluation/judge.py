@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from plaintext_models.attacks.goal import AttackResult, Goal, spread
-from plaintext_models.attacks.norms import NORMS, Norm, check_norm, lengths
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.core.ball import MEASURES, Measure, Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
+from plaintext_models.attacks.core.norms import check_norm, lengths
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie between -Z and Z
 PART = 17  # images of a forward in the second look; no divisor of usual batches, so that kernels take other paths
 SLACK = 1e-5  # of the radius: float32 projections sum squares and divide by lengths
 ROUNDING = 2.0**-22  # of the largest value, an element: x + step in float32 is off by 2**-24 of it, a few times over
-
-MEASURES: tuple[Norm | Literal["l0"], ...] = ("l0", *NORMS)
 
 Detector = Callable[[Tensor], Tensor]
 
@@ -122,7 +120,7 @@ class Verdict:
     inside: Tensor
     reached: Tensor
     clean: Tensor
-    distances: Mapping[Norm | Literal["l0"], Tensor]
+    distances: Mapping[Measure, Tensor]
     complaints: tuple[str, ...]
 
     @property

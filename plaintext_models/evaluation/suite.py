@@ -15,16 +15,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from plaintext_models.attacks.auto import apgd, apgd_targeted
-from plaintext_models.attacks.ddn import ddn
-from plaintext_models.attacks.deepfool import deepfool
-from plaintext_models.attacks.goal import AttackResult, Goal, spread
-from plaintext_models.attacks.gradient import pgd
-from plaintext_models.attacks.losses import LOSSES, Loss, cross_entropy, margin
-from plaintext_models.attacks.norms import Norm, check_norm, project, random_point, steepest
-from plaintext_models.attacks.search import check_radius
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
+from plaintext_models.attacks.ball.gradient import pgd
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Ball, Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
+from plaintext_models.attacks.core.losses import LOSSES, Loss, cross_entropy, margin
+from plaintext_models.attacks.core.norms import check_norm
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.ddn import ddn
+from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.evaluation import flags
 from plaintext_models.evaluation.card import FULL, Card, Effort, Entry, Point
 from plaintext_models.evaluation.flags import Finding
@@ -35,28 +37,6 @@ WEIGHTS = (0.1, 1.0, 10.0)  # of the detector's score beside the margin: which i
 
 Attack = Callable[[Tensor, Tensor, int], AttackResult | Tensor]  # of images, labels and a seed
 Report = Callable[[str], None]
-
-
-def ascend(
-    target: Target,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    norm: Norm,
-    radius: float,
-    steps: int,
-    generator: torch.Generator,
-    loss: Loss = cross_entropy,
-) -> Tensor:
-    """The end of projected gradient ascent from a random point, [batch, *shape], whether it is adversarial or not.
-
-    For what happens to the images elsewhere. `pgd` stops where this model is fooled, just beyond its boundary.
-    """
-    moved = random_point(images, norm, radius, target.bounds, generator)
-    for _ in range(steps):
-        gradient, _ = target.gradient(moved, lambda logits: loss(logits, labels))
-        moved = project(images, moved + 2.5 * radius / steps * steepest(gradient, norm), norm, radius, target.bounds)
-    return moved
 
 
 def evaluate(
@@ -276,9 +256,8 @@ class _Evaluation:
             return ascend(
                 source,
                 images,
-                labels,
-                norm=self._norm,
-                radius=self._radius,
+                Goal(labels),
+                Ball(self._norm, self._radius),
                 steps=self._effort.steps,
                 generator=generator,
                 loss=loss,

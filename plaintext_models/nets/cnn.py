@@ -1,4 +1,4 @@
-"""Convolutional networks: with float activations, and with one table."""
+"""Convolutional networks: with float activations, with pooling, and with one table."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from torch import nn
 from intnn.values.domain import IntDomain
 from plaintext_models.nets.layers import activation as activation_layer
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.qat.bounded import LOGITS, BoundedConv2d, BoundedLinear
-from plaintext_models.qat.network import TableNetwork
-from plaintext_models.qat.quantiser import InputQuantiser
-from plaintext_models.qat.table import TableActivation
+from plaintext_models.training.qat.bounded import LOGITS, BoundedConv2d, BoundedLinear
+from plaintext_models.training.qat.quantiser import InputQuantiser
+from plaintext_models.training.qat.table import TableActivation
+from plaintext_models.training.qat.table_network import TableNetwork
 
 ImageShape = tuple[int, int, int]
 
@@ -41,6 +41,26 @@ def cnn(
     convolution = nn.Conv2d(input_shape[0], channels, kernel, stride, padding)
     maps = _maps(input_shape, channels, kernel, stride, padding)
     return nn.Sequential(convolution, activation_layer(activation), *mlp(maps, classes, hidden, activation))
+
+
+def pooled_cnn(
+    input_shape: ImageShape, classes: int, *, channels: tuple[int, int] = (16, 32), hidden: int = 100
+) -> nn.Sequential:
+    """Two convolutions of 3 x 3, each with ReLU and 2 x 2 max-pooling, then an `mlp` with one hidden layer.
+
+    Args:
+        input_shape: (channels, height, width), both sides at least 10.
+        classes: Number of outputs.
+        channels: Maps of the first and of the second convolution.
+        hidden: Width of the hidden linear layer.
+    """
+    layers: list[nn.Module] = []
+    maps = input_shape
+    for count in channels:
+        convolved = _maps(maps, count, 3, 1, 0)
+        layers += [nn.Conv2d(maps[0], count, 3), nn.ReLU(), nn.MaxPool2d(2)]
+        maps = count, convolved[1] // 2, convolved[2] // 2
+    return nn.Sequential(*layers, *mlp(maps, classes, (hidden,)))
 
 
 def table_cnn(

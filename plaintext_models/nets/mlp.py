@@ -8,10 +8,10 @@ from torch import nn
 from intnn.layers.nodes import Shape
 from intnn.values.domain import IntDomain
 from plaintext_models.nets.layers import activation as activation_layer
-from plaintext_models.qat.bounded import LOGITS, BoundedLinear
-from plaintext_models.qat.network import TableNetwork
-from plaintext_models.qat.quantiser import InputQuantiser
-from plaintext_models.qat.table import TableActivation
+from plaintext_models.training.qat.bounded import LOGITS, BoundedLinear
+from plaintext_models.training.qat.quantiser import InputQuantiser
+from plaintext_models.training.qat.table import TableActivation
+from plaintext_models.training.qat.table_network import TableNetwork
 
 
 def mlp(input_shape: Shape, classes: int, hidden: Sequence[int], activation: str = "relu") -> nn.Sequential:

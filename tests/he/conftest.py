@@ -1,7 +1,7 @@
 import pytest
 
 from he import Circuit, Session, compile_approximate, compile_exact, connect, prepare
-from tests.he.networks import square_graph, table_network
+from he.testing import square_graph, table_network
 
 
 class Party:

@@ -6,10 +6,11 @@ from torch import nn
 
 from bench.cases.attacks import PAIRINGS, Problem, judged, nearest, within
 from bench.peers.attacks import foolbox
-from plaintext_models import datasets
-from plaintext_models.attacks.deepfool import deepfool
-from plaintext_models.attacks.gradient import bim, fgsm
-from plaintext_models.training import deterministic, train
+from plaintext_models.attacks.ball.gradient import bim, fgsm
+from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.data import datasets
+from plaintext_models.determinism import deterministic
+from plaintext_models.training.loop import train
 
 RADII = 0.05, 0.1, 0.15  # at which the network is neither right nor wrong on all images
 IMAGES = 1000

@@ -3,17 +3,18 @@
 import torch
 
 from intnn import calibrate, quantise
-from plaintext_models import datasets
-from plaintext_models.attacks.goal import Goal
-from plaintext_models.attacks.gradient import pgd
-from plaintext_models.attacks.noise import random_noise
-from plaintext_models.attacks.straight_through import integer_oracle, integer_target
-from plaintext_models.attacks.target import Target
-from plaintext_models.attacks.transfer import transferred
+from plaintext_models.attacks.ball.gradient import pgd
+from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.bridge.export import to_graph
+from plaintext_models.bridge.twin import integer_oracle, integer_target
+from plaintext_models.data import datasets
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.judge import judge
-from plaintext_models.export import to_graph
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
+from plaintext_models.training.loop import train
 
 RADIUS = 0.2
 

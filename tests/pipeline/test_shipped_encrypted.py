@@ -7,7 +7,8 @@ import pytest
 
 from he import compile_approximate, compile_exact, run_encrypted, simulate
 from intnn import IntNetwork
-from plaintext_models import datasets, shipped
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 
 TABLES = ("digits-table-mlp", "digits-table-cnn")
 with_mnist = pytest.mark.skipif(

@@ -2,6 +2,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import Tensor
+
+from plaintext_models.data import datasets
+from plaintext_models.data.datasets import Dataset
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -11,3 +15,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return datasets.load("digits")
+
+
+@pytest.fixture(scope="session")
+def held_out(digits: Dataset) -> tuple[Tensor, Tensor]:
+    """Images and labels of the test part."""
+    return torch.from_numpy(digits.test_images[:100]), torch.from_numpy(digits.test_labels[:100])

@@ -26,14 +26,15 @@ from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
 from he.parties import keys
 from he.parties.client import Client, interface_bytes
+from he.testing import inputs, square_graph, table_network
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
 from intnn.training.run import train
 from intnn.training.schedule import Schedule
 from intnn.training.step import Descent, Variables
-from plaintext_models import shipped
-from tests.he.networks import inputs, square_graph, table_network
+from plaintext_models.zoo import shipped
+from tests.vectors.models import models
 
 FOLDER = Path(__file__).parent
 SEED = list(range(1, 9))  # of SEAL's generator: with it, keys and ciphertexts are the same every time
@@ -158,7 +159,14 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(kept))
 
 
-SECTIONS = {"rows": rows, "travelling": travelling, "explained": explained, "stored": stored, "trained": trained}
+SECTIONS = {
+    "rows": rows,
+    "travelling": travelling,
+    "explained": explained,
+    "stored": stored,
+    "trained": trained,
+    "models": models,
+}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from bench.harness.case import Silent
 from bench.harness.rows import read
 from intnn import IntClassifier
 from intnn.training.plan import plan
-from plaintext_models import datasets
+from plaintext_models.data import datasets
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 

@@ -8,7 +8,7 @@ from bench.cases import times
 from bench.cases.scripts import Script, groups, scripts
 from bench.harness.case import Silent
 from bench.harness.rows import read
-from plaintext_models import shipped
+from plaintext_models.zoo import shipped
 
 
 def test_every_shipped_network_is_compiled_in_both_packings():

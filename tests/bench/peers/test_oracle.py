@@ -6,13 +6,14 @@ import torch
 
 from bench.peers.oracle import encrypted_oracle
 from he import compile_approximate, compile_exact
+from he.testing import square_graph, table_network
 from intnn import Dense, Flatten, IntDomain, IntNetwork
-from plaintext_models import datasets, shipped
-from plaintext_models.attacks.goal import Goal
-from plaintext_models.attacks.square import square
-from plaintext_models.attacks.straight_through import integer_oracle
-from plaintext_models.attacks.target import PROBED
-from tests.he.networks import square_graph, table_network
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.target import PROBED
+from plaintext_models.bridge.twin import integer_oracle
+from plaintext_models.data import datasets
+from plaintext_models.zoo import shipped
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from he.readers.cost import cost
 from he.readers.noise_ckks import CkksErrorAlgebra
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
-from tests.he.networks import inputs, polynomial_graphs, square_graph
+from he.testing import inputs, polynomial_graphs, square_graph
 
 N = 1024
 PARAMETERS = Parameters("ckks", N, (40, 40), scale_bits=30, security="insecure")

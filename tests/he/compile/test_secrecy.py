@@ -12,10 +12,10 @@ import tenseal.sealapi as sealapi
 from he import Client, SecretKey, compile_exact
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
+from he.testing import inputs, square_graph, table_network
 from intnn import IntNetwork
 from tests.he.conftest import Party
 from tests.he.forge import ciphertext_bytes, load_ciphertext
-from tests.he.networks import inputs, square_graph, table_network
 
 SERVER = """
 import sys

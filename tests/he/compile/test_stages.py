@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from he.compile.stages import LinearMap, linear_map, stages
+from he.testing import inputs, polynomial_graphs, table_networks
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, SumPool2d
-from tests.he.networks import inputs, polynomial_graphs, table_networks
 
 
 def evaluate(plan, x):

@@ -14,9 +14,9 @@ from he.program.algebra import run
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.readers.cost import cost
+from he.testing import extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from intnn import Activation, Dense, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from tests.he.conftest import Party, session
-from tests.he.networks import extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 
 ENGINES = {"rns": ("rns", None), "rns, 1 thread": ("rns", 1), "seal": ("seal", None)}
 

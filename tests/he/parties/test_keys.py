@@ -19,7 +19,7 @@ from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.ring.slots import imaginary_units  # noqa: F401
-from tests.he.networks import inputs, square_graph, table_network
+from he.testing import inputs, square_graph, table_network
 
 CHEAP = Cost(14)
 CIRCUITS = {

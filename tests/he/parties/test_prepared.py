@@ -27,7 +27,8 @@ from he import (
 from he.circuit import store
 from he.formats import stored
 from he.parties.prepared import KIND
-from tests.he.networks import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
+from he.testing import inputs, polynomial_graphs, square_graph, table_network, table_networks
+from tests.he.networks import compiled
 
 ROOT = Path(__file__).parents[3]
 

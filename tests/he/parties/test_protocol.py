@@ -25,10 +25,10 @@ from he.engines.seal.engine import SealEngine
 from he.formats.messages import Kind, open_message, seal_message
 from he.formats.seal_bridge import create_context, level_ids, to_bytes
 from he.ring.params import Parameters
+from he.testing import inputs, square_graph, table_network
 from intnn import Activation, Dense, Graph
 from tests.he.conftest import Party
 from tests.he.forge import ciphertext_bytes, ciphertext_fields, load_ciphertext, part_of, with_fields, with_part
-from tests.he.networks import inputs, square_graph, table_network
 
 NETWORKS = {"bfv": table_network(), "ckks": square_graph()}
 

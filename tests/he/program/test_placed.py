@@ -10,7 +10,8 @@ from he.program.operations import Plain, PlainDot, Source, SwitchModulus
 from he.program.placed import require_placed
 from he.program.program import Program
 from he.program.recorder import Recorder
-from tests.he.networks import compiled, square_graph, table_network
+from he.testing import square_graph, table_network
+from tests.he.networks import compiled
 
 CIRCUITS = {
     "bfv": compiled(table_network(), security="insecure"),

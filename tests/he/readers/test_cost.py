@@ -16,8 +16,8 @@ from he.program.operations import Multiply, Relinearise, Rotate, SwapRows, argum
 from he.program.recorder import Recorder
 from he.readers.cost import HOISTING, SEAL, Prices, Work, ciphertext_bytes, cost, key_bytes
 from he.ring.params import Parameters
+from he.testing import square_graph, table_network
 from tests.he.compile.test_place import BFV, random_program
-from tests.he.networks import square_graph, table_network
 
 UNIT = Parameters("ckks", 8192, (60, 40, 40, 60), scale_bits=40)
 

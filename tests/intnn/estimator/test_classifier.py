@@ -10,7 +10,7 @@ from intnn.estimator.classifier import IntClassifier
 from intnn.training.plan import Convolution
 from intnn.training.schedule import Schedule, rate_at
 from intnn.training.step import Descent
-from plaintext_models import datasets
+from plaintext_models.data import datasets
 
 
 def digits():

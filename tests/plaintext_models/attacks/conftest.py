@@ -4,15 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plaintext_models import datasets
-from plaintext_models.datasets import Dataset
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.determinism import deterministic
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
-
-
-@pytest.fixture(scope="session")
-def digits() -> Dataset:
-    return datasets.load("digits")
+from plaintext_models.training.loop import train
 
 
 def _trained(digits: Dataset, seed: int) -> nn.Module:
@@ -30,12 +25,6 @@ def net(digits: Dataset) -> nn.Module:
 @pytest.fixture(scope="session")
 def rival(digits: Dataset) -> nn.Module:
     return _trained(digits, 1)
-
-
-@pytest.fixture(scope="session")
-def held_out(digits: Dataset) -> tuple[Tensor, Tensor]:
-    """Images and labels of the test part."""
-    return torch.from_numpy(digits.test_images[:100]), torch.from_numpy(digits.test_labels[:100])
 
 
 @pytest.fixture(scope="session")

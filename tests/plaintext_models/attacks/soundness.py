@@ -7,9 +7,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plaintext_models.attacks.goal import AttackResult, Goal, conclude, start
-from plaintext_models.attacks.norms import lengths
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.norms import lengths
+from plaintext_models.attacks.core.target import Target
 
 
 @dataclass

@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaintext_models.attacks.goal import AttackResult, Goal
-from plaintext_models.attacks.norms import NORMS, project, random_point
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.norms import project, random_point
+from plaintext_models.attacks.core.target import Target
 from plaintext_models.evaluation.judge import PART, Share, Unnoticed, Z, guarded, judge, wilson
 
 N, RADIUS = 40, 0.1

@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from plaintext_models import datasets
-from plaintext_models.attacks.target import Target
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data import datasets
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation import suite
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import ascend, evaluate
+from plaintext_models.evaluation.suite import evaluate
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training import deterministic, train
+from plaintext_models.training.loop import train
 
 SMALL = Effort(20, 20, 2, 20, 3, 300, 40, 6)
 N = 60
@@ -259,7 +263,7 @@ def test_ascent_goes_on_beyond_the_boundary(nets, examples):
     target, losses = Target(nets[0]), []
     for steps in (1, 20):
         generator = torch.Generator().manual_seed(0)
-        moved = ascend(target, images, labels, norm="linf", radius=0.1, steps=steps, generator=generator)
+        moved = ascend(target, images, Goal(labels), Ball("linf", 0.1), steps=steps, generator=generator)
         assert ((moved - images).abs() <= 0.1 + 1e-6).all()
         losses.append(float(nn.functional.cross_entropy(target.logits(moved), labels).detach()))
     assert losses[1] > losses[0]

@@ -1,0 +1,43 @@
+"""Strategies and checks to test engines, circuits and messages of one's own; they need the extra `testing`.
+
+`he.testing.strategies` draws random networks, parameters and damaged messages; `he.testing.checks` holds properties:
+
+    @given(table_networks(tables=1))
+    def test_my_engine(network):
+        circuit = compile_exact(network, images=2, security="insecure")
+        engine_keeps_its_promises(MyEngine(), circuit, network)
+"""
+
+from he.testing.checks import (
+    damage_is_refused,
+    encrypted_equals_plain,
+    engine_keeps_its_promises,
+    simulation_equals_plain,
+    survives_storage,
+)
+from he.testing.strategies import (
+    damaged,
+    extremes,
+    inputs,
+    parameter_sets,
+    polynomial_graphs,
+    square_graph,
+    table_network,
+    table_networks,
+)
+
+__all__ = [
+    "damage_is_refused",
+    "damaged",
+    "encrypted_equals_plain",
+    "engine_keeps_its_promises",
+    "extremes",
+    "inputs",
+    "parameter_sets",
+    "polynomial_graphs",
+    "simulation_equals_plain",
+    "square_graph",
+    "survives_storage",
+    "table_network",
+    "table_networks",
+]

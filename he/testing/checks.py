@@ -1,0 +1,141 @@
+"""Ready checks of circuits, engines and messages: each returns if a property holds, and else raises AssertionError."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.circuit.simulate import simulate
+from he.circuit.store import digest, load, save
+from he.engines.engine import Engine
+from he.parties.client import Client
+from he.parties.connect import connect
+from he.parties.prepared import prepare
+from he.parties.session import Session
+from he.testing.strategies import inputs
+from intnn import Graph, IntNetwork
+
+Network = IntNetwork | Graph
+
+
+def encrypted_equals_plain(
+    circuit: Circuit, network: Network, images: np.ndarray, engine: str | Engine = "rns"
+) -> None:
+    """Hold that decrypted logits are the plain network's: equal for BFV, within the circuit's bound for CKKS.
+
+    For BFV the noise budget that is left must be at least what the compiler promised.
+
+    Args:
+        circuit: what the network was compiled to.
+        network: the network.
+        images: as the circuit takes them, at most as many as one evaluation serves.
+        engine: the name of a shipped engine, or an engine of one's own.
+
+    Raises:
+        AssertionError: a logit is off, or there is less budget than promised.
+    """
+    client, session = connect(prepare(circuit, engine))
+    answer = session.evaluate(client.encrypt(images))
+    _require_within(client.decrypt(answer), network.logits(images), circuit, f"engine {session.evaluator.name}")
+    if circuit.parameters.scheme.exact:
+        left = client.noise_budget(answer)
+        if left < circuit.output_bound - 1:  # SEAL rounds down to whole bits
+            raise AssertionError(f"at least {circuit.output_bound:.1f} bits of budget must be left, got {left}")
+
+
+def simulation_equals_plain(circuit: Circuit, network: Network, images: np.ndarray) -> None:
+    """Hold that a circuit computes the network, before anything is encrypted: equal for BFV, to float64 for CKKS.
+
+    Args:
+        circuit: what the network was compiled to.
+        network: the network.
+        images: as the circuit takes them, any number.
+
+    Raises:
+        AssertionError: a logit is off.
+    """
+    found, plain = simulate(circuit, images), network.logits(images)
+    if circuit.parameters.scheme.exact:
+        _require_within(found, plain, circuit, "simulation")
+    elif not np.allclose(found, plain, rtol=1e-6, atol=1e-6):  # the same real arithmetic in another order
+        raise AssertionError(f"simulation: logits must be {plain.tolist()}, got {found.tolist()}")
+
+
+def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network) -> None:
+    """Hold what every engine promises: right answers, the same whoever asks first, and refusals of foreign requests.
+
+    Args:
+        engine: an engine of one's own.
+        circuit: what the network was compiled to.
+        network: the network.
+
+    Raises:
+        AssertionError: a promise is not kept.
+    """
+    images = inputs(network, circuit.interface.images)
+    encrypted_equals_plain(circuit, network, images, engine)
+    prepared = prepare(circuit, engine)
+    pairs: list[tuple[Client, Session]] = [connect(prepared) for _ in range(2)]
+    for (client, session), batch in zip(reversed(pairs), (images[:1], images), strict=True):
+        request = client.encrypt(batch)
+        first, second = session.evaluate(request), session.evaluate(request)
+        if first != second:
+            raise AssertionError(f"engine {engine.name} must answer the same request with the same bytes")
+        _require_within(client.decrypt(first), network.logits(batch), circuit, f"engine {engine.name}")
+    evaluator = pairs[0][1].evaluator
+    for wrong in ([], [b""] * len(circuit.program.inputs), [b""] * (len(circuit.program.inputs) + 1)):
+        try:
+            evaluator.evaluate(wrong)
+        except ValueError:
+            continue
+        raise AssertionError(f"engine {engine.name} must refuse {len(wrong)} empty inputs with a ValueError")
+
+
+def survives_storage(circuit: Circuit, folder: str | os.PathLike[str]) -> None:
+    """Hold that a circuit comes back from a file as it was.
+
+    Args:
+        circuit: any compiled network.
+        folder: an existing folder for the file, such as pytest's ``tmp_path``.
+
+    Raises:
+        AssertionError: what was read is another circuit.
+    """
+    path = Path(folder) / "circuit.he"
+    save(circuit, path)
+    loaded = load(path)
+    if digest(loaded) != digest(circuit) or loaded.explain() != circuit.explain():
+        raise AssertionError(f"the stored circuit must be that of {circuit.parameters}, got {loaded.parameters}")
+
+
+def damage_is_refused(read: Callable[[bytes], object], damaged: bytes) -> None:
+    """Hold that a reader refuses bytes with a ValueError, and with nothing else.
+
+    Args:
+        read: takes the bytes.
+        damaged: for example of `he.testing.damaged`.
+
+    Raises:
+        AssertionError: the reader accepts them, or fails in another way.
+    """
+    try:
+        result = read(damaged)
+    except ValueError:
+        return
+    except Exception as error:
+        raise AssertionError(f"damaged bytes must be refused with a ValueError, got {error!r}") from error
+    raise AssertionError(f"damaged bytes must be refused, got {result!r}")
+
+
+def _require_within(found: np.ndarray, plain: np.ndarray, circuit: Circuit, what: str) -> None:
+    if found.shape != plain.shape:
+        raise AssertionError(f"{what}: logits must have shape {plain.shape}, got {found.shape}")
+    allowed = 0 if circuit.parameters.scheme.exact else circuit.output_bound
+    off = np.abs(found - plain)
+    if not (off <= allowed).all():  # false for NaN
+        at = tuple(map(int, np.argwhere(~(off <= allowed))[0]))
+        raise AssertionError(f"{what}: logit {at} must be {plain[at]} within {allowed}, got {found[at]}")

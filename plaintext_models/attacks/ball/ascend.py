@@ -1,0 +1,48 @@
+"""Projected gradient ascent that does not stop at the boundary: its images are made for use elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.losses import Loss, cross_entropy
+from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
+from plaintext_models.attacks.core.target import Target
+
+
+def ascend(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    ball: Ball,
+    *,
+    steps: int,
+    generator: torch.Generator,
+    loss: Loss = cross_entropy,
+) -> Tensor:
+    """The end of projected gradient ascent from a random point, whether it is adversarial or not.
+
+    It serves adversarial training and transfer to other models. It is no attack of the family `within`, since it
+    returns images alone: `pgd` stops where this model is fooled, just beyond its boundary.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: What the loss is climbed for; towards targets it descends.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
+        steps: How many, of 2.5 * radius / steps each.
+        generator: Draws the random points.
+        loss: Maps logits [batch, classes] and classes [batch] to one number an image.
+
+    Returns:
+        Images [batch, *shape], within bounds and ball.
+    """
+    norm = within_norm(ball)
+    moved = random_point(images, norm, ball.radius, target.bounds, generator)
+    for _ in range(steps):
+        gradient, _ = target.gradient(moved, lambda logits: goal.sign * loss(logits, goal.classes))
+        step = 2.5 * ball.radius / steps * steepest(gradient, norm)
+        moved = project(images, moved + step, norm, ball.radius, target.bounds)
+    return moved

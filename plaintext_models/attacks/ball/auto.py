@@ -1,0 +1,161 @@
+"""Auto-PGD: a step size that halves itself where the loss stalls (Croce and Hein, arXiv:2003.01690)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.ball.gradient import Step, climb, wrong_classes
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
+from plaintext_models.attacks.core.losses import Loss
+from plaintext_models.attacks.core.target import Target
+
+MOMENTUM = 0.75  # of a step, the part that is new; the rest repeats the last one
+RISING = 0.75  # of the steps between two checkpoints, the part that has to raise the loss
+
+
+class Auto(Step):
+    """Algorithm 1 of the paper, its steps beginning at twice the radius."""
+
+    def __init__(
+        self, clean: Tensor, *, norm: Norm, radius: float, bounds: tuple[float, float], checkpoints: list[int]
+    ) -> None:
+        super().__init__(clean, norm=norm, radius=radius, bounds=bounds)
+        self.checkpoints, self.taken = checkpoints, 0
+        self.sizes = torch.full_like(clean.flatten(1)[:, 0], 2 * radius)
+        self.best = self.before = self.slope = clean  # the best point, the last point, the gradient at the best
+        self.most = self.last = self.checked = torch.full_like(self.sizes, -torch.inf)  # the loss at best, last, check
+        self.rises = torch.zeros_like(self.sizes)
+        self.halved = torch.zeros_like(self.sizes, dtype=torch.bool)
+
+    def __call__(self, moved: Tensor, gradient: Tensor, values: Tensor) -> Tensor:
+        """See `Step`."""
+        better = spread(values > self.most, moved)
+        self.best, self.slope = torch.where(better, moved, self.best), torch.where(better, gradient, self.slope)
+        self.rises = self.rises + (values > self.last)
+        self.most, self.last = torch.maximum(self.most, values), values
+        if not self.taken:
+            self.checked, self.rises, self.before = values, torch.zeros_like(values), moved
+        elif self.taken in self.checkpoints[1:]:
+            moved, gradient = self._check(moved, gradient)
+        fresh = MOMENTUM if self.taken else 1
+        ahead = self.along(moved, gradient, spread(self.sizes, moved))
+        after = self.back(moved + fresh * (ahead - moved) + (1 - fresh) * (moved - self.before))
+        self.before, self.taken = moved, self.taken + 1
+        return after
+
+    def _check(self, moved: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the loss did not rise often, or not at all, halve the step and go back to the best point."""
+        span = self.taken - self.checkpoints[self.checkpoints.index(self.taken) - 1]
+        self.halved = (self.rises < RISING * span) | (~self.halved & (self.most == self.checked))
+        self.sizes = torch.where(self.halved, self.sizes / 2, self.sizes)
+        self.last = torch.where(self.halved, self.most, self.last)
+        self.checked, self.rises = self.most, torch.zeros_like(self.rises)
+        back = spread(self.halved, moved)
+        return torch.where(back, self.best, moved), torch.where(back, self.slope, gradient)
+
+
+def checkpoints(steps: int) -> list[int]:
+    """The steps after which the step size may halve: 0, 22 %, and then ever closer to each other."""
+    percents = [0, 22]
+    while percents[-1] < 100:
+        percents.append(percents[-1] + max(percents[-1] - percents[-2] - 3, 6))
+    return sorted({-(-percent * steps // 100) for percent in percents})
+
+
+def apgd(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    norm: Norm = "linf",
+    radius: float,
+    steps: int = 100,
+    restarts: int = 1,
+    loss: str | Loss = "dlr",
+    seed: int = 0,
+    draws: int = 1,
+) -> AttackResult:
+    """Ascent with momentum that, at checkpoints, halves steps that do not help and goes back to the best point.
+
+    The checkpoints are fractions of `steps`: unlike those of `pgd`, more steps are another path, and not a longer one.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        norm: Of the ball.
+        radius: Of the ball, from 0.
+        steps: Of every run, from 1.
+        restarts: Runs from random points, from 1; only what is not yet fooled goes on to the next.
+        loss: See `pgd`; "dlr" needs 3 classes, and 4 where there are targets, towards which it then grows.
+        seed: Of the random starts.
+        draws: See `pgd`.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`.
+    """
+    return climb(
+        target,
+        images,
+        goal,
+        partial(Auto, checkpoints=checkpoints(integer(steps, "steps", 1))),
+        norm=norm,
+        radius=radius,
+        steps=steps,
+        loss=loss,
+        aims=[goal] * integer(restarts, "restarts", 1),
+        random_start=True,
+        draws=draws,
+        seed=seed,
+    )
+
+
+def apgd_targeted(
+    target: Target,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: Norm = "linf",
+    radius: float,
+    steps: int = 100,
+    classes: int = 9,
+    seed: int = 0,
+) -> AttackResult:
+    """`apgd` towards one wrong class after the other, the most likely first; any wrong class that is met will do.
+
+    The forward that ranks the classes is part of the check, and not counted.
+
+    Args:
+        target: The model, differentiable, of 4 classes or more.
+        images: [batch, *shape], within its bounds.
+        labels: The true classes [batch].
+        norm: Of the ball.
+        radius: Of the ball, from 0.
+        steps: For every class, from 1.
+        classes: How many are aimed at, from 1; all wrong ones if there are fewer.
+        seed: Of the random starts.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`.
+    """
+    integer(classes, "classes", 1)
+    return climb(
+        target,
+        images,
+        Goal(labels),
+        partial(Auto, checkpoints=checkpoints(integer(steps, "steps", 1))),
+        norm=norm,
+        radius=radius,
+        steps=steps,
+        loss="dlr",
+        aims=[Goal(labels, wrong) for wrong in wrong_classes(target, images, labels)[:, :classes].unbind(1)],
+        random_start=True,
+        seed=seed,
+    )

@@ -1,0 +1,316 @@
+"""Attacks that climb a loss within a ball, by one loop: FGSM, BIM, the least likely class, PGD, and `auto`'s APGD."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.losses import LOSSES, Loss, others, targeted_dlr
+from plaintext_models.attacks.core.norms import check_norm, project, random_point, steepest
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target, require_classes
+
+NO_ROOM = 0.01  # of the range: nearer to its bound than this, an element is left where it is by sparse steps
+
+
+class Step:
+    """The plain rule: along the steepest direction, and back into ball and box.
+
+    Every attribute that is a tensor has a row for each image that is still attacked.
+    """
+
+    def __init__(
+        self, clean: Tensor, *, norm: Norm, radius: float, bounds: tuple[float, float], size: float = 0
+    ) -> None:
+        self.clean, self.norm, self.radius, self.bounds, self.size = clean, norm, radius, bounds, size
+
+    def __call__(self, moved: Tensor, gradient: Tensor, values: Tensor) -> Tensor:  # noqa: ARG002 - for other rules
+        """The next points [batch, *shape], given the loss' gradient [batch, *shape] and values [batch] at the last."""
+        return self.along(moved, gradient, self.size)
+
+    def along(self, moved: Tensor, gradient: Tensor, size: float | Tensor) -> Tensor:
+        """A step of this size."""
+        if self.norm == "l1":
+            # few elements share the step: it would be lost on those that are at their bounds
+            low, high = self.bounds
+            room = torch.where(gradient > 0, high - moved, moved - low)
+            gradient = gradient.masked_fill(room <= NO_ROOM * (high - low), 0)
+        return self.back(moved + size * steepest(gradient, self.norm))
+
+    def back(self, moved: Tensor) -> Tensor:
+        """The nearest points in ball and box."""
+        return project(self.clean, moved, self.norm, self.radius, self.bounds)
+
+    def keep(self, left: Tensor) -> None:
+        """Forget all images but those `left`, [batch]."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value[left])
+
+
+def climb(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    rule: Callable[..., Step],
+    *,
+    norm: Norm,
+    radius: float,
+    steps: int,
+    loss: str | Loss,
+    aims: Sequence[Goal],
+    random_start: bool,
+    leave: bool = True,
+    draws: int = 1,
+    seed: int = 0,
+) -> AttackResult:
+    """Ascend, for one aim after the other, and let go of every image as soon as it reaches the goal.
+
+    The forward that a gradient is taken from also judges where it is taken; only after the last step of a run that
+    another one follows does it take a forward more. Random starts are drawn for the whole batch, so that those of a run
+    are the same however many images are left, and whatever the runs before did.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: What counts as success.
+        rule: Makes the step rule from clean images, `norm`, `radius` and `bounds`.
+        norm: Of the ball.
+        radius: Of the ball, from 0.
+        steps: Of every run, from 1.
+        loss: A name from `losses.LOSSES`, or a function of logits [batch, classes] and classes [batch].
+        aims: Whose loss is climbed: a run each.
+        random_start: Of the first run; the others always start at random.
+        leave: Whether an image leaves as soon as it reaches the goal, or when a run is over: what is to fool other
+            models as well gains by going on.
+        draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic.
+        seed: Of the random starts.
+
+    Raises:
+        TypeError: The target has no gradients; or see `start`.
+        ValueError: A number is out of range, another norm or loss, too few classes for it; or see `start`.
+    """
+    check_norm(norm)
+    check_radius(radius)
+    integer(steps, "steps", 1)
+    integer(draws, "draws", 1)
+    if not callable(loss) and loss not in LOSSES:
+        raise ValueError(f"`loss` must be a function or one of {', '.join(LOSSES)}, got {loss!r}")
+    if not target.differentiable:
+        raise TypeError("this attack needs gradients, and this target answers queries only")
+    first = None  # gradient and logits of the clean images, whose forward the check needs as well
+    if radius and not random_start and draws == 1:
+        target.require(images, goal.labels)
+        climbed = _objective(loss, aims[0])
+
+        def checked(logits: Tensor) -> Tensor:
+            for classes in (goal.labels, aims[0].classes):
+                require_classes(logits, images, classes)
+            return climbed(logits)
+
+        first = target.gradient(images, checked)
+    active, queries, iterations = start(target, images, goal, None if first is None else first[1])
+    generator, found = torch.Generator(images.device).manual_seed(seed), images.clone()
+    for run, aim in enumerate(aims if radius else ()):
+        rows = active.nonzero().squeeze(1)
+        if not len(rows):
+            break
+        begin = random_point(images, norm, radius, target.bounds, generator) if run or random_start else images
+        moved, goals, aimed = begin[rows], goal[rows], _objective(loss, aim[rows])
+        next_step = rule(images[rows], norm=norm, radius=radius, bounds=target.bounds)
+        for step in range(steps):
+            if first is not None and not run and not step:
+                gradient, logits = (values[rows] for values in first)
+            else:
+                gradient, logits = target.gradient(moved, aimed, draws)
+                queries[rows] += draws
+            over = goals.reached(logits) & leave
+            if over.any():
+                found[rows[over]], active[rows[over]], left = moved[over], False, ~over
+                rows, moved, gradient, logits = (values[left] for values in (rows, moved, gradient, logits))
+                if not len(rows):
+                    break
+                goals, aimed = goals[left], _objective(loss, aim[rows])
+                next_step.keep(left)
+            moved = next_step(moved, gradient, aimed(logits))
+            iterations[rows] += 1
+        found[rows] = moved
+        if len(rows) and run + 1 < len(aims):
+            with torch.no_grad():
+                logits = torch.stack([target.logits(moved) for _ in range(draws)]).mean(0)
+            queries[rows] += draws
+            active[rows] = ~goals.reached(logits)
+    return conclude(target, images, found, goal, queries, iterations)
+
+
+def _objective(loss: str | Loss, aim: Goal) -> Callable[[Tensor], Tensor]:
+    """What to ascend, as a function of logits."""
+    chosen = LOSSES[loss] if isinstance(loss, str) else loss
+
+    def objective(logits: Tensor) -> Tensor:
+        least = 2 if loss != "dlr" else 3 if aim.targets is None else 4
+        if logits.shape[1] < least:
+            raise ValueError(f"this loss needs {least} classes, got {logits.shape[1]}")
+        if loss == "dlr" and aim.targets is not None:
+            return targeted_dlr(logits, aim.labels, aim.targets)
+        return aim.sign * chosen(logits, aim.classes)
+
+    return objective
+
+
+def wrong_classes(target: Target, images: Tensor, labels: Tensor) -> Tensor:
+    """All classes but the label, [batch, classes - 1], the most likely first.
+
+    Raises:
+        TypeError: see `Target.check`.
+        ValueError: see `Target.check`; or there is one class only.
+    """
+    logits = target.check(images, labels)
+    if logits.shape[1] < 2:
+        raise ValueError("a wrong class needs 2 classes, got 1")
+    return others(logits, labels).argsort(dim=1, descending=True, stable=True)[:, :-1]
+
+
+def fgsm(target: Target, images: Tensor, goal: Goal, *, norm: Norm = "linf", radius: float) -> AttackResult:
+    """One step, from the image to the surface of the ball, up the cross-entropy (Goodfellow et al., arXiv:1412.6572).
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        norm: Of the ball; L2 and L1 follow the steepest direction of their norm, see `norms.steepest`.
+        radius: Of the ball, from 0.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`.
+    """
+    return bim(target, images, goal, norm=norm, radius=radius, steps=1, step_size=radius)
+
+
+def bim(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    norm: Norm = "linf",
+    radius: float,
+    steps: int = 10,
+    step_size: float | None = None,
+) -> AttackResult:
+    """FGSM in small steps, from the image itself (basic iterative method: Kurakin et al., arXiv:1607.02533).
+
+    See `pgd`, which this is without random starts.
+    """
+    return pgd(target, images, goal, norm=norm, radius=radius, steps=steps, step_size=step_size, random_start=False)
+
+
+def ilcm(
+    target: Target,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: Norm = "linf",
+    radius: float,
+    steps: int = 10,
+    step_size: float | None = None,
+) -> AttackResult:
+    """BIM towards the class that the model holds least likely (Kurakin et al., arXiv:1607.02533).
+
+    That class is the goal: an image that ends as another wrong one is a failure. The forward that finds the class is
+    part of the check, and not counted.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        labels: The true classes [batch], which are not aimed at even where they are the least likely.
+        norm: See `pgd`.
+        radius: See `pgd`.
+        steps: See `pgd`.
+        step_size: See `pgd`.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`; or there is one class only.
+    """
+    goal = Goal(labels, wrong_classes(target, images, labels)[:, -1])
+    return bim(target, images, goal, norm=norm, radius=radius, steps=steps, step_size=step_size)
+
+
+def one_step_least_likely(
+    target: Target, images: Tensor, labels: Tensor, *, norm: Norm = "linf", radius: float
+) -> AttackResult:
+    """FGSM towards the class that the model holds least likely (Kurakin et al., arXiv:1611.01236); see `ilcm`."""
+    return ilcm(target, images, labels, norm=norm, radius=radius, steps=1, step_size=radius)
+
+
+def pgd(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    norm: Norm = "linf",
+    radius: float,
+    steps: int = 40,
+    step_size: float | None = None,
+    restarts: int = 1,
+    random_start: bool = True,
+    leave: bool = True,
+    loss: str | Loss = "cross-entropy",
+    draws: int = 1,
+    seed: int = 0,
+) -> AttackResult:
+    """Projected gradient ascent from random points of the ball (Madry et al., arXiv:1706.06083).
+
+    L1 takes the sparse steps and the exact projection of Croce and Hein (arXiv:2103.01208). With the same seed, more
+    restarts never find less; nor do more steps of the same size.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        norm: Of the ball.
+        radius: Of the ball, from 0.
+        steps: Of every run, from 1.
+        step_size: Length of a step in the norm, from 0; 2.5 * radius / steps if None, which crosses the ball with some
+            steps to spare.
+        restarts: Runs, from 1; only what is not yet fooled goes on to the next.
+        random_start: Whether the first run starts at a random point, and not at the image; the others always do.
+        leave: Whether an image is let go of as soon as it is fooled; what is to fool other models gains by going on.
+        loss: "cross-entropy", "margin", "dlr", or a function of logits [batch, classes] and classes [batch]. It
+            grows away from the classes, labels or targets: of targets it is made small.
+        draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic
+            (Athalye et al., arXiv:1802.00420).
+        seed: Of the random starts.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`.
+    """
+    check_radius(radius)
+    if step_size is None:
+        step_size = 2.5 * radius / integer(steps, "steps", 1)
+    elif not 0 <= step_size < math.inf:
+        raise ValueError(f"`step_size` must be a number from 0, got {step_size}")
+    return climb(
+        target,
+        images,
+        goal,
+        partial(Step, size=step_size),
+        norm=norm,
+        radius=radius,
+        steps=steps,
+        loss=loss,
+        aims=[goal] * integer(restarts, "restarts", 1),
+        random_start=random_start,
+        leave=leave,
+        draws=draws,
+        seed=seed,
+    )

@@ -1,0 +1,1 @@
+"""Attacks without the gradients of their victim: by queries, by other models, and on its training data."""

@@ -1,0 +1,122 @@
+"""Attacks on a black box by way of a substitute model that is trained on its answers (Papernot, arXiv:1602.02697)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.black_box.transfer import Attack, transferred
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.losses import logit
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.determinism import deterministic
+
+
+@dataclass(frozen=True)
+class Substitute:
+    """A model with gradients in place of one without.
+
+    Attributes:
+        target: The substitute, differentiable.
+        oracle: The model whose answers it learnt.
+        queries: Answers that it took.
+        agreement: After every round, how often it answers as the oracle does on the images of that round.
+    """
+
+    target: Target
+    oracle: Target
+    queries: int
+    agreement: tuple[float, ...]
+
+    def attack(self, images: Tensor, goal: Goal, attack: Attack) -> AttackResult:
+        """Attack the substitute, and judge what is found on the oracle; see `transferred`."""
+        return transferred(self.target, self.oracle, images, goal, attack)
+
+
+def substitute(
+    oracle: Target,
+    images: Tensor,
+    factory: Callable[[], nn.Module],
+    *,
+    rounds: int = 4,
+    step: float = 0.1,
+    limit: int | None = None,
+    probabilities: bool = False,
+    epochs: int = 20,
+    batch_size: int = 64,
+    learning_rate: float = 5e-3,
+    seed: int = 0,
+) -> Substitute:
+    """Train a model on an oracle's answers, and ask it for more where the model's answer changes most.
+
+    After every round but the last, each image x so far begets x + step * sign(gradient, by x, of the substitute's logit
+    of the oracle's class): Jacobian-based augmentation, with which the images double.
+
+    Args:
+        oracle: Queried once for every image.
+        images: What the attacker has to begin with, [batch, *shape], within the bounds.
+        factory: Makes the substitute, untrained; called once, with torch's generator seeded.
+        rounds: Of training, from 1.
+        step: Of the augmentation, not negative.
+        limit: Most queries, at least the images; those that exceed it are left out at random. None: no limit.
+        probabilities: Whether the answers hold logits, whose softmax is learnt; else the class alone is used.
+        epochs: Of a round, from 1.
+        batch_size: From 1.
+        learning_rate: Of Adam, positive.
+        seed: Of the weights, the order of the images and those left out.
+
+    Raises:
+        TypeError: see `Target.check`.
+        ValueError: A number is out of range; or see `Target.check`.
+    """
+    for name, value in (("rounds", rounds), ("epochs", epochs), ("batch_size", batch_size)):
+        integer(value, name, 1)
+    if not step >= 0 or not learning_rate > 0:
+        raise ValueError(f"`step` must not be negative and `learning_rate` positive, got {step} and {learning_rate}")
+    if limit is not None:
+        integer(limit, "limit", len(images))
+    oracle.check(images, torch.zeros(len(images), dtype=torch.int64, device=images.device))
+    answers = _answers(oracle, images, probabilities)
+    agreement = []
+    with deterministic(seed):
+        module = factory().to(images.device)
+        for last in range(rounds - 1, -1, -1):
+            _fit(module, images, answers, epochs, batch_size, learning_rate)
+            model, classes = Target(module, bounds=oracle.bounds), answers.argmax(1)
+            with torch.no_grad():
+                agreement.append(float((model.logits(images).argmax(1) == classes).double().mean()))
+            room = len(images) if limit is None else min(len(images), limit - len(images))
+            if not last or not room:
+                continue
+            gradient, _ = model.gradient(images, partial(logit, classes=classes))
+            kept = torch.randperm(len(images))[:room].to(images.device)
+            fresh = (images + step * gradient.sign())[kept].clamp(*oracle.bounds)
+            images, answers = torch.cat([images, fresh]), torch.cat([answers, _answers(oracle, fresh, probabilities)])
+    return Substitute(model, oracle, len(images), tuple(agreement))
+
+
+def _answers(oracle: Target, images: Tensor, probabilities: bool) -> Tensor:
+    """What the oracle says, as a distribution over classes [batch, classes]."""
+    with torch.no_grad():
+        logits = oracle.logits(images)
+    return logits.softmax(1) if probabilities else functional.one_hot(logits.argmax(1), logits.shape[1]).float()
+
+
+def _fit(
+    module: nn.Module, images: Tensor, answers: Tensor, epochs: int, batch_size: int, learning_rate: float
+) -> None:
+    """Minimise the cross-entropy by Adam, started afresh; draws from torch's generator, ends in evaluation mode."""
+    optimiser = torch.optim.Adam(module.parameters(), learning_rate)
+    module.train()
+    for _ in range(epochs):
+        for batch in torch.randperm(len(images)).to(images.device).split(batch_size):
+            optimiser.zero_grad()
+            functional.cross_entropy(module(images[batch]), answers[batch]).backward()
+            optimiser.step()
+    module.eval()

@@ -1,0 +1,150 @@
+"""Adversarial examples of one model on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.target import Target
+
+Attack = Callable[[Target, Tensor, Goal], AttackResult]  # an attack whose parameters are settled
+
+
+def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, attack: Attack) -> AttackResult:
+    """Attack one model, and judge what is found, or the clean image where that failed, on another.
+
+    Returns:
+        The victim's result. `queries` are forwards of the victim, which takes none before the verdict; `iterations` are
+        the attack's on the source.
+
+    Raises:
+        ValueError: The models' bounds differ; or see `start`.
+    """
+    _require_alike(source, victim)
+    active, queries, iterations = start(victim, images, goal)
+    found = images.clone()
+    if active.any():
+        result = attack(source, images[active], goal[active])
+        found[active], iterations[active] = result.x_adv, result.iterations
+    return conclude(victim, images, found, goal, queries, iterations)
+
+
+@dataclass(frozen=True)
+class TransferMatrix:
+    """How often the adversarial examples of every source fool every victim.
+
+    Attributes:
+        sources: Names of the models attacked, the rows.
+        victims: Names of the models judged, the columns.
+        rates: [sources, victims] from 0 to 1, of the images that both classify rightly; NaN where there is none.
+        counts: [sources, victims], how many such images there are.
+    """
+
+    sources: tuple[str, ...]
+    victims: tuple[str, ...]
+    rates: Tensor
+    counts: Tensor
+
+
+def transfer_matrix(
+    sources: Mapping[str, Target],
+    images: Tensor,
+    goal: Goal,
+    attack: Attack,
+    *,
+    victims: Mapping[str, Target] | None = None,
+) -> TransferMatrix:
+    """Attack every source once, and try what it found on every victim.
+
+    An image on which the attack failed counts as one that did not transfer: all rates say how often a victim is fooled.
+
+    Args:
+        sources: The models to attack, by name, at least one.
+        images: [batch, *shape], within the bounds of all.
+        goal: Of every image.
+        attack: To be used on every source, which must give what it needs.
+        victims: The models to try; by default the sources, with the attack's own success rates on the diagonal.
+
+    Raises:
+        ValueError: No model, or models whose bounds differ; or see `start`.
+    """
+    judged = sources if victims is None else victims
+    if not sources or not judged:
+        raise ValueError(f"`sources` and `victims` must name a model each, got {tuple(sources)} and {tuple(judged)}")
+    _require_alike(*sources.values(), *judged.values())
+    rates, counts = [], []
+    rights = [_answers(model, images, goal) == goal.labels for model in judged.values()]
+    for source in sources.values():
+        moved = attack(source, images, goal).x_adv
+        right = _answers(source, images, goal) == goal.labels
+        for victim, also in zip(judged.values(), rights, strict=True):
+            both = right & also
+            with torch.no_grad():
+                fooled = goal.reached(victim.logits(moved)) & both
+            counts.append(both.sum())
+            rates.append(fooled.sum().double() / both.sum())
+    shape = len(sources), len(judged)
+    return TransferMatrix(
+        tuple(sources), tuple(judged), torch.stack(rates).reshape(shape), torch.stack(counts).reshape(shape)
+    )
+
+
+@dataclass(frozen=True)
+class CrossTest:
+    """Two models, a and b, on each other's adversarial examples.
+
+    Attributes:
+        accuracy: [3, 2] of all images: a and b (columns) on the clean ones, on those made against a, against b (rows).
+        agreement: [3], how often a and b answer the same, on the same rows.
+        rates: [2, 2], success rates as in `TransferMatrix`, made against a and b (rows), tried on a and b (columns).
+        count: Images that both classify rightly; the rates off the diagonal are of these.
+    """
+
+    accuracy: Tensor
+    agreement: Tensor
+    rates: Tensor
+    count: int
+
+
+def cross_test(model_a: Target, model_b: Target, images: Tensor, goal: Goal, attack: Attack) -> CrossTest:
+    """Attack two models, say a float one and its integer version, and try both on what was found on either.
+
+    Args:
+        model_a: A model.
+        model_b: Another, of the same bounds.
+        images: [batch, *shape], within them.
+        goal: Of every image.
+        attack: To be used on both.
+
+    Raises:
+        ValueError: The models' bounds differ; or see `start`.
+    """
+    models = {"a": model_a, "b": model_b}
+    made: dict[int, AttackResult] = {}
+
+    def once(target: Target, images: Tensor, goal: Goal) -> AttackResult:
+        return made.setdefault(id(target), attack(target, images, goal))
+
+    matrix = transfer_matrix(models, images, goal, once)
+    sets = [images, *(made[id(model)].x_adv for model in models.values())]
+    answers = torch.stack([torch.stack([_answers(model, part, goal) for model in models.values()]) for part in sets])
+    return CrossTest(
+        (answers == goal.labels).double().mean(2),
+        (answers[:, 0] == answers[:, 1]).double().mean(1),
+        matrix.rates,
+        int(matrix.counts[0, 1]),
+    )
+
+
+def _answers(model: Target, images: Tensor, goal: Goal) -> Tensor:
+    return model.check(images, goal.labels).argmax(1)
+
+
+def _require_alike(first: Target, *rest: Target) -> None:
+    for model in rest:
+        if model.bounds != first.bounds:
+            raise ValueError(f"all models must have the same bounds, got {first.bounds} and {model.bounds}")

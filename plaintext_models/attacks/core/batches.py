@@ -1,0 +1,53 @@
+"""Any attack, batch by batch: memory stays bounded, and long ones show how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.target import Target
+
+
+def in_batches(
+    attack: Callable[..., AttackResult],
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    batch_size: int,
+    progress: bool = False,
+    **options: Any,
+) -> AttackResult:
+    """The results of `attack(target, images, goal, **options)` for a batch of images after the other, as one.
+
+    Random attacks draw the same numbers for every batch: what they find depends on its size.
+
+    Args:
+        attack: Of this package.
+        target: The model.
+        images: [n, *shape], within its bounds.
+        goal: Of every image.
+        batch_size: Images at a time, from 1.
+        progress: Whether to show a bar.
+        options: The attack's own.
+
+    Raises:
+        TypeError: see the attack.
+        ValueError: A `batch_size` below 1; or see the attack.
+    """
+    integer(batch_size, "batch_size", 1)
+    batches = torch.arange(len(images)).split(batch_size)
+    name = getattr(attack, "__name__", "attack")
+    results = [
+        attack(target, images[rows], goal[rows], **options)
+        for rows in track(batches, name, disable=not progress, transient=True)
+    ]
+    return AttackResult(
+        *(torch.cat([getattr(r, part) for r in results]) for part in ("x_adv", "success", "queries", "iterations"))
+    )

@@ -1,0 +1,136 @@
+"""Lengths of perturbations, exact projections onto a ball within the input range, and steepest directions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from plaintext_models.attacks.core.ball import NORMS, Ball, Measure, Norm
+from plaintext_models.attacks.core.goal import spread
+
+TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
+
+
+def check_norm(norm: str) -> None:
+    """Raise ValueError for a norm that is none of `NORMS`."""
+    if norm not in NORMS:
+        raise ValueError(f"`norm` must be one of {', '.join(NORMS)}, got {norm!r}")
+
+
+def within_norm(ball: Ball, norms: tuple[Norm, ...] = NORMS) -> Norm:
+    """The norm of a ball, if it is one of those that an attack can use; else a ValueError that names them."""
+    for norm in norms:
+        if norm == ball.norm:
+            return norm
+    raise ValueError(f"the `norm` of this attack's ball must be one of {', '.join(norms)}, got {ball.norm!r}")
+
+
+def lengths(perturbations: Tensor, norm: Measure) -> Tensor:
+    """Length of every perturbation, [batch]; "l0" counts the elements that differ from 0."""
+    flat = perturbations.flatten(1)
+    if norm == "l0":
+        return (flat != 0).sum(1).to(flat.dtype)
+    return torch.linalg.vector_norm(flat, {"l1": 1.0, "l2": 2.0, "linf": float("inf")}[norm], dim=1)
+
+
+def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, bounds: tuple[float, float]) -> Tensor:
+    """The point nearest to `moved` (Euclidean) in the ball around `images` and in the box of the bounds, at once.
+
+    Clipping to the box after projecting onto the ball is not the projection onto both: for L1 it leaves most of the
+    ball unused (Croce and Hein, "Mind the Box", arXiv:2103.01208). With room b_i to the bound on its side, the
+    projection of u is sign(u_i) min(max(|u_i| - λ, 0), b_i) for L1 and min(s u_i, b_i) for L2; λ and s are found
+    exactly, from the sorted points where a term begins or ends to change.
+
+    Args:
+        images: Centres [batch, *shape], within the bounds.
+        moved: Points [batch, *shape].
+        norm: Of the ball.
+        radius: Of the ball, not negative; one for all, or [batch].
+        bounds: Of the box.
+    """
+    low, high = bounds
+    radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).expand(len(images))
+    step = moved - images
+    if norm == "linf":
+        limit = spread(radii, images)
+        return (images + step.clamp(-limit, limit)).clamp(low, high)
+    sign, size = step.sign().flatten(1), step.abs().flatten(1)
+    room = torch.where(sign > 0, high - images.flatten(1), images.flatten(1) - low).clamp_min(0)
+    kept = _l1(size, room, radii) if norm == "l1" else _l2(size, room, radii)
+    return (images + (sign * kept).reshape(images.shape)).clamp(low, high)
+
+
+def _l1(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
+    """Sizes after projection: min(max(size - λ, 0), room), with the least λ >= 0 to sum to the radius at most."""
+    # The sum, as λ falls, gains slope where it passes a size and loses it where it passes size - room.
+    points = torch.cat([size, (size - room).clamp_min(0)], 1)
+    slopes = torch.cat([torch.ones_like(size), -torch.ones_like(size)], 1)
+    points, order = points.sort(1, descending=True)
+    slope = slopes.gather(1, order).cumsum(1)
+    sums = torch.cat([torch.zeros_like(points[:, :1]), (slope[:, :-1] * (points[:, :-1] - points[:, 1:])).cumsum(1)], 1)
+    # the last point whose sum is within the radius, and from there along the slope
+    last = ((sums <= radii[:, None]).sum(1, keepdim=True) - 1).clamp_min(0)
+    rest = (radii[:, None] - sums.gather(1, last)).clamp_min(0)
+    incline = slope.gather(1, last)
+    level = torch.where(
+        incline > 0, points.gather(1, last) - rest / incline.clamp_min(1), torch.zeros_like(rest)
+    ).clamp_min(0)
+    return torch.minimum((size - level).clamp_min(0), room)
+
+
+def _l2(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
+    """Sizes after projection: min(s * size, room), with the greatest s <= 1 to be no longer than the radius."""
+    ends = torch.where(size > 0, room / size.clamp_min(TINY), torch.full_like(size, float("inf")))
+    ends, order = ends.sort(1)
+    squares, rooms = size.square().gather(1, order), room.square().gather(1, order)
+    # up to the k-th end, the elements before it are at their bounds and the others grow with s
+    bound = torch.cat([torch.zeros_like(rooms[:, :1]), rooms.cumsum(1)], 1)
+    growing = torch.cat([squares.flip(1).cumsum(1).flip(1), torch.zeros_like(squares[:, :1])], 1)
+    scale = ((radii.square()[:, None] - bound).clamp_min(0) / growing.clamp_min(TINY)).sqrt()
+    starts = torch.cat([torch.zeros_like(ends[:, :1]), ends], 1)
+    finishes = torch.cat([ends, torch.full_like(ends[:, :1], float("inf"))], 1)
+    inside = (scale >= starts) & (scale <= finishes) & (growing > 0)
+    found = torch.where(inside, scale, torch.ones_like(scale)).amin(1, keepdim=True)
+    whole = torch.minimum(size, room).square().sum(1, keepdim=True) <= radii.square()[:, None]
+    return torch.minimum(torch.where(whole, torch.ones_like(found), found.clamp_max(1)) * size, room)
+
+
+def steepest(gradients: Tensor, norm: Norm, sparsity: float = 0.99) -> Tensor:
+    """The direction of length 1 that a linear function with this gradient grows most in.
+
+    For L1 that is a single element; as in Croce and Hein (arXiv:2103.01208, sparse steps) the largest elements, a
+    fraction of 1 - `sparsity` of them, share the step equally.
+    """
+    flat = gradients.flatten(1)
+    if norm == "linf":
+        return gradients.sign()
+    if norm == "l2":
+        return gradients / spread(lengths(gradients, "l2").clamp_min(TINY), gradients)
+    count = max(1, round((1 - sparsity) * flat.shape[1]))
+    largest = flat.abs().topk(count, 1).indices
+    direction = torch.zeros_like(flat).scatter(1, largest, flat.gather(1, largest).sign() / count)
+    return direction.reshape(gradients.shape)
+
+
+def random_point(
+    images: Tensor, norm: Norm, radius: float, bounds: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    """A random point of the ball, projected into the box.
+
+    Uniform in the cube for Linf; for L2 and L1 a uniform direction (Gaussian, or Laplace) at a radius that makes the
+    point uniform in the ball.
+    """
+    shape = (len(images), images[0].numel())
+    uniform = torch.rand(shape, generator=generator, device=images.device)
+    if norm == "linf":
+        step = radius * (2 * uniform - 1)
+    else:
+        outward = torch.rand((shape[0], 1), generator=generator, device=images.device) ** (1 / shape[1])
+        if norm == "l2":
+            direction = torch.randn(shape, generator=generator, device=images.device)
+            step = radius * outward * direction / lengths(direction, "l2").clamp_min(TINY)[:, None]
+        else:
+            exponential = -torch.log(uniform.clamp_min(TINY))
+            signs = torch.randint(0, 2, shape, generator=generator, device=images.device) * 2 - 1
+            step = radius * outward * signs * exponential / exponential.sum(1, keepdim=True)
+    return project(images, images + step.to(images.dtype).reshape(images.shape), norm, radius, bounds)

@@ -1,0 +1,82 @@
+"""What attacks share that try many candidates for every image: whom they still have to attack, and what it took."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.losses import Loss, margin
+from plaintext_models.attacks.core.target import Target
+
+CANDIDATES = 8192  # held in memory at once
+
+
+class Search:
+    """An attack under way, which needs nothing of the target but its logits.
+
+    Attributes:
+        active: [batch], which images still have to be attacked.
+        found: [batch, *shape], an adversarial image where one was found, the clean image elsewhere.
+        queries: See `AttackResult`; `ask` counts them.
+        iterations: See `AttackResult`; the attack counts them.
+        generator: Seeded, on the device of the images.
+    """
+
+    def __init__(self, target: Target, images: Tensor, goal: Goal, seed: int = 0) -> None:
+        """Check the input; see `start` for what it raises."""
+        self._target, self._images, self._goal = target, images, goal
+        self.active, self.queries, self.iterations = start(target, images, goal)
+        self.found = images.clone()
+        self.generator = torch.Generator(images.device).manual_seed(seed)
+
+    @property
+    def rows(self) -> Tensor:
+        """The numbers of the images that still have to be attacked."""
+        return self.active.nonzero().squeeze(1)
+
+    def groups(self, candidates: int) -> tuple[Tensor, ...]:
+        """`rows`, if any, in parts that can be attacked at once with so many candidates an image."""
+        return self.rows.split(max(1, CANDIDATES // candidates)) if self.active.any() else ()
+
+    def ask(self, rows: Tensor, candidates: Tensor, loss: Loss = margin) -> Tensor:
+        """Query the target; the first candidate of an image to reach the goal is what was found, and the image is done.
+
+        Args:
+            rows: [n], the images that the candidates are for; an image may occur often.
+            candidates: [n, *shape], within the bounds.
+            loss: Of the logits.
+
+        Returns:
+            Scores [n], the greater the nearer to the goal; those of the margin are positive beyond it.
+        """
+        goal = self._goal[rows]
+        with torch.no_grad():
+            logits = self._target.logits(candidates)
+        self.queries += torch.bincount(rows, minlength=len(self.queries))
+        hits = goal.reached(logits).nonzero().squeeze(1)
+        first = torch.full_like(self.queries, len(rows)).scatter_reduce(0, rows[hits], hits, "amin")
+        done = first < len(rows)
+        self.found[done] = candidates[first[done]]
+        self.active &= ~done
+        return goal.sign * loss(logits, goal.classes)
+
+    def conclude(self) -> AttackResult:
+        """Put what was found to the proof."""
+        return conclude(self._target, self._images, self.found, self._goal, self.queries, self.iterations)
+
+
+def check_radius(radius: float) -> None:
+    """Raise ValueError for a radius that is negative or not finite."""
+    if not 0 <= radius < math.inf:
+        raise ValueError(f"`radius` must be a number from 0, got {radius}")
+
+
+def pixels_of(images: Tensor) -> tuple[int, int, int]:
+    """(channels, height, width) of images; ValueError for what has no pixels."""
+    if images.ndim != 4:
+        raise ValueError(f"`images` must be [batch, channels, height, width], got {tuple(images.shape)}")
+    _, channels, height, width = images.shape
+    return channels, height, width

@@ -1,0 +1,74 @@
+"""DDN: decoupling direction and norm, for L2 (Rony et al., arXiv:1811.09600)."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
+from plaintext_models.attacks.core.losses import cross_entropy
+from plaintext_models.attacks.core.norms import TINY, lengths, steepest
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.deepfool import beyond
+
+LAST_STEP = 0.01  # of the range, where the steps' cosine schedule ends
+
+
+def ddn(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    steps: int = 100,
+    radius: float = 1.0,
+    gamma: float = 0.05,
+    seed: int = 0,
+) -> AttackResult:
+    """Follow the gradient on a sphere that shrinks while the goal is reached, and grows while it is not.
+
+    Algorithm 1 of the paper without its rounding to grey levels. The direction comes from the cross-entropy, the length
+    from the radius alone, so that no constant has to be searched for. The nearest image on the way wins.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        steps: From 2; a forward and a backward each, and what the last one moves to is not looked at.
+        radius: Of the first sphere, in units of the range, positive.
+        gamma: What a sphere shrinks or grows by, above 0, below 1.
+        seed: Of the direction where the cross-entropy is so flat that its gradient is zero.
+
+    Raises:
+        TypeError: The target has no gradients; or see `start`.
+        ValueError: A number is out of range; or see `start`.
+    """
+    integer(steps, "steps", 2)
+    if not 0 < radius < math.inf or not 0 < gamma < 1:
+        raise ValueError(f"`radius` must be positive and `gamma` from 0 to 1, got {radius} and {gamma}")
+    active, queries, iterations = start(target, images, goal)
+    generator = torch.Generator(images.device).manual_seed(seed)
+    low, high = target.bounds
+    clean, goals, found = images[active], goal[active], images.clone()
+    nearest, best = torch.full((len(clean),), torch.inf, dtype=images.dtype, device=images.device), clean
+    moved, radii = clean, torch.full_like(nearest, radius * (high - low))
+    for step in range(steps if len(clean) else 0):
+        gradient, logits = target.gradient(moved, partial(cross_entropy, classes=goals.classes))
+        distance, over = lengths(moved - clean, "l2"), beyond(goals, logits) > 0
+        nearer = over & (distance < nearest)
+        nearest, best = torch.where(nearer, distance, nearest), torch.where(spread(nearer, clean), moved, best)
+        flat = ~gradient.flatten(1).any(1)
+        if flat.any():
+            gradient[flat] = torch.randn(gradient[flat].shape, generator=generator, device=images.device).to(clean)
+        size = (high - low) * (LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * step / steps)) / 2)
+        radii = radii * torch.where(over, 1 - gamma, 1 + gamma)
+        delta = moved - clean + goal.sign * size * steepest(gradient, "l2")
+        delta = delta * spread(radii / lengths(delta, "l2").clamp_min(TINY), delta)
+        moved = (clean + delta).clamp(low, high)
+    found[active] = best
+    queries[active] += steps
+    iterations[active] += steps
+    return conclude(target, images, found, goal, queries, iterations)

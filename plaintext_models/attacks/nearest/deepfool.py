@@ -1,0 +1,124 @@
+"""DeepFool: to the nearest boundary of the classifier made linear, again and again (arXiv:1511.04599)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
+from plaintext_models.attacks.core.losses import margin, others
+from plaintext_models.attacks.core.norms import TINY, lengths, steepest
+from plaintext_models.attacks.core.target import Target
+
+LEAST = 1e-4  # of the range, what a step adds to the distance: a point on the boundary itself must leave it
+SLACK = 1e-5  # of the largest logit: float32 forwards in batches of other sizes differ by less
+DUAL: dict[str, Norm] = {"l2": "l2", "linf": "l1"}
+
+
+ANEW, NEAR = 4, 3  # steps after which all boundaries are looked at again, and how many are looked at between
+
+
+def deepfool(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    norm: Literal["l2", "linf"] = "l2",
+    steps: int = 50,
+    overshoot: float = 0.02,
+    candidates: int = 10,
+) -> AttackResult:
+    """Step over the nearest of the boundaries between the label and other classes, each taken for a hyperplane.
+
+    Moosavi-Dezfooli et al., arXiv:1511.04599, Algorithm 2. A target has one boundary, that with the largest of the
+    other logits. One forward feeds the backwards of all boundaries; images leave once a fresh forward finds them over.
+    Which boundaries are near changes slowly: all are looked at every fourth step, between them the nearest three.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        norm: That the perturbation is to be short in.
+        steps: At most, from 1; two forwards each.
+        overshoot: How much longer than the sum of the steps the perturbation is, not negative.
+        candidates: Classes with the largest logits, the label among them, whose boundaries are looked at; from 2.
+
+    Raises:
+        TypeError: The target has no gradients; or see `start`.
+        ValueError: A number is out of range, another norm; or see `start`.
+    """
+    if norm not in DUAL:
+        raise ValueError(f"`norm` must be one of {', '.join(DUAL)}, got {norm!r}")
+    integer(steps, "steps", 1)
+    integer(candidates, "candidates", 2)
+    if not overshoot >= 0:
+        raise ValueError(f"`overshoot` must not be negative, got {overshoot}")
+    if not target.differentiable:
+        raise TypeError("DeepFool needs gradients, and this target answers queries only")
+    active, queries, iterations = start(target, images, goal)
+    low, high = target.bounds
+    found, rows = images.clone(), active.nonzero().squeeze(1)
+    moved, total = images[rows], torch.zeros_like(images[rows])
+    near: Tensor | None = None
+    for step in range(steps):
+        if not len(rows):
+            break
+        distance, slope, near = _nearest(
+            target, moved, goal[rows], norm, candidates, None if step % ANEW == 0 else near
+        )
+        length = spread(distance + LEAST * (high - low), total).to(total.dtype)  # logits may be finer than images
+        total = total + length * steepest(slope, norm)
+        moved = (images[rows] + (1 + overshoot) * total).clamp(low, high)
+        with torch.no_grad():
+            over = beyond(goal[rows], target.logits(moved)) > 0
+        queries[rows] += 2
+        iterations[rows] += 1
+        found[rows[over]] = moved[over]
+        rows, moved, total, near = (values[~over] for values in (rows, moved, total, near))
+    return conclude(target, images, found, goal, queries, iterations)
+
+
+def beyond(goal: Goal, logits: Tensor) -> Tensor:
+    """How far beyond the boundary, in units of the logits, less a slack that lets it stand any other forward: [batch].
+
+    What is nearest to an image lies so near to the boundary that rounding could take it back.
+    """
+    return goal.sign * margin(logits, goal.classes) - SLACK * logits.detach().abs().amax(1)
+
+
+def _nearest(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    norm: Literal["l2", "linf"],
+    candidates: int,
+    near: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The nearest boundary, of all candidates or of those `near`.
+
+    Returns:
+        Its distance [batch], the gradient [batch, *shape] of the logits' difference there, and the classes of the
+        nearest boundaries [batch, NEAR] or fewer.
+    """
+    leaf = images.detach().requires_grad_()
+    logits = target.logits(leaf)
+    rivals = others(logits, goal.classes)
+    if goal.targets is not None:
+        near = rivals.argmax(1, keepdim=True)
+    elif near is None:
+        near = rivals.topk(min(candidates, logits.shape[1]) - 1, 1).indices
+    differences = goal.sign * (logits.gather(1, near) - logits.gather(1, goal.classes[:, None]))
+    distances = torch.empty_like(differences).detach()
+    nearest, slope = torch.full_like(distances[:, 0], torch.finfo(distances.dtype).max), torch.zeros_like(images)
+    for rank, difference in enumerate(differences.unbind(1)):
+        (gradient,) = torch.autograd.grad(difference.sum(), leaf, retain_graph=True)
+        distances[:, rank] = difference.detach().abs() / lengths(gradient, DUAL[norm]).clamp_min(TINY)
+        nearer = distances[:, rank] < nearest
+        nearest = torch.where(nearer, distances[:, rank], nearest)
+        slope = torch.where(spread(nearer, slope), gradient, slope)
+    kept = distances.topk(min(NEAR, distances.shape[1]), 1, largest=False).indices
+    return nearest, slope, near.gather(1, kept)

@@ -1,0 +1,1 @@
+"""Perturbations for many images at once, and images of nothing at all."""

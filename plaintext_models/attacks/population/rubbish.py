@@ -1,0 +1,161 @@
+"""Images of nothing that a model is sure of (Nguyen et al., arXiv:1412.1897)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.goal import spread
+from plaintext_models.attacks.core.losses import cross_entropy
+from plaintext_models.attacks.core.norms import steepest
+from plaintext_models.attacks.core.target import Target
+
+STRENGTH = 15  # of the polynomial mutation; the greater, the nearer do children stay
+HALVING = 1000  # generations after which elements mutate half as often
+
+
+@dataclass(frozen=True)
+class Rubbish:
+    """Images that a model takes for something.
+
+    Attributes:
+        images: [wanted, *shape], one a wanted class, within the target's bounds; the best there was where none is good.
+        confidences: [wanted], softmax of the wanted class, on a forward of exactly these images.
+        success: [wanted], whether the image is classified as wanted, as surely as wanted.
+        queries: Images that the model saw.
+        iterations: Generations, or steps.
+    """
+
+    images: Tensor
+    confidences: Tensor
+    success: Tensor
+    queries: int
+    iterations: int
+
+
+def evolved(
+    target: Target,
+    classes: Tensor,
+    shape: tuple[int, ...],
+    *,
+    confidence: float = 0.99,
+    population: int = 100,
+    generations: int = 2000,
+    rate: float = 0.1,
+    seed: int = 0,
+) -> Rubbish:
+    """Let images of noise evolve: MAP-Elites on a direct encoding. Needs no gradient.
+
+    There is a champion a class. Children mutate random champions, and each class takes the best of all for its own.
+
+    Args:
+        target: The model.
+        classes: Wanted, [wanted].
+        shape: Of an image.
+        confidence: Wanted, above 0, below 1.
+        population: Children of a generation, from 1.
+        generations: Most, from 0.
+        rate: How often an element mutates at first, above 0, up to 1.
+        seed: Of the evolution.
+
+    Raises:
+        TypeError: see `Target.check`.
+        ValueError: A number is out of range; or see `Target.check`.
+    """
+    integer(population, "population", 1)
+    integer(generations, "generations", 0)
+    if not 0 < rate <= 1:
+        raise ValueError(f"`rate` must be above 0, up to 1, got {rate}")
+    champions, generator = _noise(target, classes, shape, confidence, seed)
+    low, high = target.bounds
+    with torch.no_grad():
+        best = _sureness(target.logits(champions), classes)
+    generation = 0
+    while generation < generations and not bool((best.exp() >= confidence).all()):
+        parents = champions[torch.randint(len(champions), (population,), generator=generator, device=classes.device)]
+        chance, draw = (torch.rand(parents.shape, generator=generator, device=classes.device) for _ in range(2))
+        tail = (2 * torch.minimum(draw, 1 - draw)) ** (1 / (STRENGTH + 1))
+        change = (high - low) * torch.where(draw < 0.5, tail - 1, 1 - tail)
+        mutates = chance < rate / 2 ** (generation // HALVING)
+        children = torch.where(mutates, parents + change, parents).clamp(low, high)
+        with torch.no_grad():
+            top, which = target.logits(children).log_softmax(1)[:, classes].max(0)
+        better = top > best
+        champions, best = torch.where(spread(better, champions), children[which], champions), best.maximum(top)
+        generation += 1
+    return _judged(target, champions, classes, confidence, len(classes) + population * generation, generation)
+
+
+def ascended(
+    target: Target,
+    classes: Tensor,
+    shape: tuple[int, ...],
+    *,
+    confidence: float = 0.99,
+    steps: int = 500,
+    step: float = 0.1,
+    decay: float = 0.01,
+    seed: int = 0,
+) -> Rubbish:
+    """Climb from noise along the gradient of the wanted class's log-probability, while the image fades to grey.
+
+    Args:
+        target: The model, differentiable.
+        classes: Wanted, [wanted].
+        shape: Of an image.
+        confidence: Wanted, above 0, below 1.
+        steps: Most, from 0.
+        step: Euclidean length of one, in units of the bounds' width, positive.
+        decay: Part of the distance from the middle of the bounds that a step takes away, from 0, below 1.
+        seed: Of the noise.
+
+    Raises:
+        TypeError: The target has no gradients; or see `Target.check`.
+        ValueError: A number is out of range; or see `Target.check`.
+    """
+    integer(steps, "steps", 0)
+    if not step > 0 or not 0 <= decay < 1:
+        raise ValueError(f"`step` must be positive and `decay` from 0, below 1, got {step} and {decay}")
+    now, _ = _noise(target, classes, shape, confidence, seed)
+    low, high = target.bounds
+    rows, queries, count = torch.arange(len(classes), device=classes.device), 0, 0
+    while count < steps and len(rows):
+        wanted = functools.partial(_sureness, classes=classes[rows])
+        gradient, logits = target.gradient(now[rows], wanted)
+        queries += len(rows)
+        left = wanted(logits).exp() < confidence
+        rows, gradient = rows[left], gradient[left]
+        faded = (1 - decay) * now[rows] + decay * (low + high) / 2
+        now[rows] = (faded + step * (high - low) * steepest(gradient, "l2")).clamp(low, high)
+        count += 1
+    return _judged(target, now, classes, confidence, queries, count)
+
+
+def _sureness(logits: Tensor, classes: Tensor) -> Tensor:
+    return -cross_entropy(logits, classes)
+
+
+def _noise(
+    target: Target, classes: Tensor, shape: tuple[int, ...], confidence: float, seed: int
+) -> tuple[Tensor, torch.Generator]:
+    """Uniform images [wanted, *shape] to start from, checked with everything else, and the generator."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"`confidence` must be above 0, below 1, got {confidence}")
+    generator = torch.Generator(classes.device).manual_seed(seed)
+    low, high = target.bounds
+    noise = low + (high - low) * torch.rand(len(classes), *shape, generator=generator, device=classes.device)
+    target.check(noise, classes)
+    return noise, generator
+
+
+def _judged(
+    target: Target, images: Tensor, classes: Tensor, confidence: float, queries: int, iterations: int
+) -> Rubbish:
+    with torch.no_grad():
+        logits = target.logits(images)
+    sure = _sureness(logits, classes).exp()
+    return Rubbish(images, sure, (sure >= confidence) & (logits.argmax(1) == classes), queries, iterations)

@@ -1,0 +1,122 @@
+"""One perturbation for all images (Moosavi-Dezfooli et al., arXiv:1610.08401)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.losses import margin
+from plaintext_models.attacks.core.norms import check_norm, project, steepest
+from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.target import Target
+
+
+@dataclass(frozen=True)
+class UniversalResult:
+    """A perturbation, and how well it does where it was made.
+
+    Attributes:
+        perturbation: [*shape], within the ball.
+        fooling_rate: Of the images it was made on that did not reach the goal before, how many do with it: from 0 to 1;
+            NaN if there was none. It says less than the rate on other images; see `apply` and `fooling_rate`.
+    """
+
+    perturbation: Tensor
+    fooling_rate: float
+
+    def apply(self, target: Target, images: Tensor, goal: Goal) -> AttackResult:
+        """Add the perturbation to images, those it was made on or any others, of this model or any other.
+
+        Args:
+            target: The model.
+            images: [batch, *shape], within its bounds.
+            goal: Of every image; the one the perturbation was made for, or any.
+
+        Raises:
+            ValueError: see `start`.
+        """
+        active, queries, iterations = start(target, images, goal)
+        found = images.clone()
+        found[active] = (images[active] + self.perturbation).clamp(*target.bounds)
+        return conclude(target, images, found, goal, queries, iterations)
+
+
+def fooling_rate(target: Target, images: Tensor, goal: Goal, perturbation: Tensor) -> float:
+    """Of the images that do not reach the goal, how many do with the perturbation; NaN if there is none."""
+    active, _, _ = start(target, images, goal)
+    with torch.no_grad():
+        reached = goal.reached(target.logits((images + perturbation).clamp(*target.bounds)))
+    return float(reached[active].double().mean())
+
+
+def universal(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    norm: Norm = "linf",
+    radius: float,
+    epochs: int = 20,
+    batch_size: int = 64,
+    step: float = 0.5,
+    enough: float = 5.0,
+    seed: int = 0,
+) -> UniversalResult:
+    """Find one perturbation that brings as many of the images as possible to the goal.
+
+    By projected gradient ascent on the mean margin, as Shafahi et al. (arXiv:1811.11304) do with the cross-entropy, and
+    not image by image as in arXiv:1610.08401: a margin that is large enough counts no more, so that a few images do not
+    outweigh the rest, nor does an element that an image has at its bound. Steps shrink to zero; the best epoch wins.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image; for a perturbation that leads to one class, the same target for all.
+        norm: Of the ball.
+        radius: Of the ball, from 0.
+        epochs: Passes over the images, from 1; each takes two forwards of every image.
+        batch_size: Images of one step, from 1.
+        step: First step, in units of the radius, positive.
+        enough: Margin, in units of the logits, that an image is given up at as done; positive.
+        seed: Of the order of the images.
+
+    Raises:
+        TypeError: The target has no gradients; or see `start`.
+        ValueError: A number is out of range; or see `start`.
+    """
+    check_norm(norm)
+    check_radius(radius)
+    integer(epochs, "epochs", 1)
+    integer(batch_size, "batch_size", 1)
+    if not step > 0 or not enough > 0:
+        raise ValueError(f"`step` and `enough` must be positive, got {step} and {enough}")
+    active, _, _ = start(target, images, goal)
+    low, high = target.bounds
+    generator = torch.Generator(images.device).manual_seed(seed)
+    rows = active.nonzero().squeeze(1)
+    best = now = torch.zeros_like(images[:1])
+    best_rate = float("nan")
+    for epoch in range(epochs if len(rows) else 0):
+        length = step * radius * (1 - epoch / epochs)
+        order = rows[torch.randperm(len(rows), generator=generator, device=images.device)]
+        for batch in order.split(batch_size):
+            moved = images[batch] + now
+            gradient, _ = target.gradient(moved.clamp(low, high), partial(_gain, goal=goal[batch], enough=enough))
+            gradient = gradient.where((moved >= low) & (moved <= high), 0).mean(0, keepdim=True)
+            now = now + length * steepest(gradient, norm)
+            # beyond the width of the range nothing changes
+            now = project(torch.zeros_like(now), now, norm, radius, (low - high, high - low))
+        rate = fooling_rate(target, images[rows], goal[rows], now[0])
+        if not rate <= best_rate:
+            best, best_rate = now, rate
+    return UniversalResult(best[0], best_rate)
+
+
+def _gain(logits: Tensor, goal: Goal, enough: float) -> Tensor:
+    return (goal.sign * margin(logits, goal.classes)).clamp_max(enough)

@@ -1,0 +1,110 @@
+"""UPSET: a network that makes one perturbation for every target class (Sarkar et al., arXiv:1707.01159)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.losses import cross_entropy
+from plaintext_models.attacks.core.search import Search, check_radius
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.determinism import deterministic
+
+
+@dataclass(frozen=True)
+class Upset:
+    """Perturbations that lead to classes.
+
+    Attributes:
+        generator: Maps one-hot classes [batch, classes] to perturbations from -1 to 1, [batch, elements].
+        perturbations: [classes, *shape], in the Linf ball.
+    """
+
+    generator: nn.Module
+    perturbations: Tensor
+
+    def attack(self, target: Target, images: Tensor, goal: Goal) -> AttackResult:
+        """Add to images the perturbation of their target, or, where any wrong class will do, try one after the other.
+
+        Args:
+            target: A model, which need not be the one trained against and need not have gradients.
+            images: [batch, *shape], within its bounds.
+            goal: Of every image.
+
+        Raises:
+            ValueError: see `start`.
+        """
+        search = Search(target, images, goal)
+        classes = len(self.perturbations)
+        for turn in range(1, classes) if goal.targets is None else (0,):
+            rows = search.rows
+            if not len(rows):
+                break
+            moves = self.perturbations[(goal.classes[rows] + turn) % classes]
+            search.ask(rows, (images[rows] + moves).clamp(*target.bounds))
+            search.iterations[rows] += 1
+        return search.conclude()
+
+
+def upset(
+    target: Target,
+    images: Tensor,
+    *,
+    radius: float,
+    weight: float = 0.0,
+    hidden: int = 64,
+    epochs: int = 20,
+    batch_size: int = 64,
+    learning_rate: float = 5e-3,
+    seed: int = 0,
+) -> Upset:
+    """Train the generator: images with a random class's perturbation shall be classified as that class.
+
+    Loss: cross-entropy of the wanted class plus `weight` times the squared Euclidean length of what is changed, the
+    paper's equations 4 and 5 for a single model; by Adam.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds; they need no labels.
+        radius: Largest change of an element, from 0; the paper's s.
+        weight: Of the length, from 0; the paper's w.
+        hidden: Width of the generator's hidden layer, from 1.
+        epochs: Passes over the images, from 1.
+        batch_size: From 1.
+        learning_rate: Positive.
+        seed: Of the weights, of the order of the images and of their classes.
+
+    Raises:
+        TypeError: The target has no gradients; or see `Target.check`.
+        ValueError: A number is out of range; or see `Target.check`.
+    """
+    check_radius(radius)
+    for name, value in (("hidden", hidden), ("epochs", epochs), ("batch_size", batch_size)):
+        integer(value, name, 1)
+    if not weight >= 0 or not learning_rate > 0:
+        raise ValueError(f"`weight` must not be negative and `learning_rate` positive, got {weight}, {learning_rate}")
+    device, shape = images.device, images.shape[1:]
+    classes = target.check(images, torch.zeros(len(images), dtype=torch.int64, device=device)).shape[1]
+    codes = torch.eye(classes, device=device)
+    with deterministic(seed):
+        generator = nn.Sequential(
+            nn.Linear(classes, hidden), nn.ReLU(), nn.Linear(hidden, shape.numel()), nn.Tanh()
+        ).to(device)
+        optimiser = torch.optim.Adam(generator.parameters(), learning_rate)
+        for _ in range(epochs):
+            for batch in torch.randperm(len(images)).to(device).split(batch_size):
+                clean, wanted = images[batch], torch.randint(classes, batch.shape).to(device)
+                moved = (clean + radius * generator(codes[wanted]).reshape(clean.shape)).clamp(*target.bounds)
+                # the target's gradient by the images, handed on to the generator: its weights stay out of the graph
+                gradient, _ = target.gradient(moved, partial(cross_entropy, classes=wanted))
+                fidelity = weight * (moved - clean).square().sum()
+                optimiser.zero_grad()
+                (((moved * gradient).sum() + fidelity) / len(batch)).backward()
+                optimiser.step()
+    generator.eval().requires_grad_(False)
+    return Upset(generator, radius * generator(codes).reshape(classes, *shape))

@@ -1,0 +1,1 @@
+"""Attacks that change few elements of an image."""

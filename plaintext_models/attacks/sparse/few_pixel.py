@@ -1,0 +1,90 @@
+"""Attacks on one or a few pixels, by differential evolution (Su et al., arXiv:1710.08864)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.search import Search, pixels_of
+from plaintext_models.attacks.core.target import Target
+
+WEIGHT = 0.5  # of a difference; the paper's F. It crosses nothing over.
+
+
+def few_pixel(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    pixels: int = 1,
+    population: int = 400,
+    generations: int = 100,
+    seed: int = 0,
+) -> AttackResult:
+    """Let places and colours of a few pixels evolve. Needs no gradient.
+
+    A child is one member plus the weighted difference of two others, and takes its parent's place if it is no worse by
+    the margin. An image leaves with the first member that reaches the goal.
+
+    Args:
+        target: The model.
+        images: [batch, channels, height, width], within its bounds.
+        goal: Of every image.
+        pixels: Most pixels that may change, all channels of each, from 1.
+        population: Members an image, from 3.
+        generations: After the first, from 0.
+        seed: Of the evolution.
+
+    Raises:
+        TypeError: see `start`.
+        ValueError: A number is out of range, or images that have no pixels; or see `start`.
+    """
+    channels, height, width = pixels_of(images)
+    integer(pixels, "pixels", 1, height * width)
+    integer(population, "population", 3)
+    integer(generations, "generations", 0)
+    search = Search(target, images, goal, seed)
+
+    def scores(rows: Tensor, genes: Tensor) -> Tensor:
+        candidates = _drawn(images[rows], genes, target.bounds)
+        return search.ask(rows.repeat_interleave(population), candidates).reshape(len(rows), population)
+
+    for rows in search.groups(population):
+        shape = (len(rows), population, pixels)
+        genes = torch.cat(  # row, column, channels: all from 0 to 1; colours as in the paper, often at a bound
+            [
+                torch.rand(*shape, 2, generator=search.generator, device=images.device),
+                torch.randn(*shape, channels, generator=search.generator, device=images.device) / 2 + 0.5,
+            ],
+            -1,
+        ).clamp(0, 1)
+        fitness = scores(rows, genes)
+        for _ in range(generations):
+            left = search.active[rows]
+            rows, genes, fitness = rows[left], genes[left], fitness[left]
+            if not len(rows):
+                break
+            # a shuffled population, and itself turned by one and by two: three different members for every child
+            order = torch.rand(fitness.shape, generator=search.generator, device=images.device).argsort(1)
+            one, two, three = (
+                genes[torch.arange(len(rows), device=images.device)[:, None], order.roll(turn, 1)] for turn in range(3)
+            )
+            children = (one + WEIGHT * (two - three)).clamp(0, 1)
+            fresh = scores(rows, children)
+            search.iterations[rows] += 1
+            better = fresh >= fitness
+            fitness = torch.where(better, fresh, fitness)
+            genes = torch.where(better[:, :, None, None], children, genes)
+    return search.conclude()
+
+
+def _drawn(images: Tensor, genes: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Images [batch * population, channels, height, width] with the pixels that the genes tell."""
+    (batch, channels, height, width), population = images.shape, genes.shape[1]
+    row, column = ((genes[..., axis] * size).long().clamp_max(size - 1) for axis, size in enumerate((height, width)))
+    places = (row * width + column)[:, :, None].expand(-1, -1, channels, -1)
+    colours = (bounds[0] + (bounds[1] - bounds[0]) * genes[..., 2:].transpose(2, 3)).to(images.dtype)
+    copies = images.flatten(2)[:, None].expand(-1, population, -1, -1)
+    return copies.scatter(3, places, colours).reshape(batch * population, channels, height, width)

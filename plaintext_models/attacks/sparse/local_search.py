@@ -1,0 +1,91 @@
+"""Greedy local search over pixels (Narodytska and Kasiviswanathan, arXiv:1612.06299)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.search import Search, pixels_of
+from plaintext_models.attacks.core.target import Target
+
+
+def local_search(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    *,
+    factor: float = 1.5,
+    chosen: int = 5,
+    distance: int = 2,
+    rounds: int = 150,
+    fraction: float = 0.1,
+    seed: int = 0,
+) -> AttackResult:
+    """Probe pixels one at a time, change the best of them, go on with their neighbours. Needs no gradient.
+
+    A pixel changes cyclically, as in the paper: times a factor as seen from the middle of the range, and in again at
+    the other end where it leaves it. Three things differ: a probe is the change itself, as the paper's lies outside
+    the range, where an oracle need not answer; a pixel is changed once; and where no neighbour is left the search
+    starts anew at random.
+
+    Args:
+        target: The model.
+        images: [batch, channels, height, width], within its bounds.
+        goal: Of every image.
+        factor: From 0 to 2; the paper's r.
+        chosen: Pixels changed in a round, all channels of each, from 1; the paper's t.
+        distance: How far neighbours are, in rows and in columns, from 1; the paper's d.
+        rounds: Most rounds, from 0; `chosen` times these is the most pixels that may change. The paper's R.
+        fraction: Of the pixels, probed where the search starts, from 0 (one pixel) to 1.
+        seed: Of the starts.
+
+    Raises:
+        TypeError: see `start`.
+        ValueError: A number is out of range, or images that have no pixels; or see `start`.
+    """
+    channels, height, width = pixels_of(images)
+    for name, value, most in (("factor", factor, 2), ("fraction", fraction, 1)):
+        if not 0 <= value <= most:
+            raise ValueError(f"`{name}` must be from 0 to {most}, got {value}")
+    integer(chosen, "chosen", 1)
+    integer(distance, "distance", 1)
+    integer(rounds, "rounds", 0)
+    places = height * width
+    first = max(1, round(fraction * places))
+    search = Search(target, images, goal, seed)
+    for rows in search.groups(max(first, min(places, chosen * (2 * distance + 1) ** 2))):
+        now = images[rows].flatten(2)
+        free = torch.ones(len(rows), places, dtype=torch.bool, device=images.device)
+        near = torch.zeros_like(free)
+        for _ in range(rounds):
+            left = search.active[rows] & free.any(1)
+            rows, now, free, near = rows[left], now[left], free[left], near[left]
+            if not len(rows):
+                break
+            keys = torch.rand(free.shape, generator=search.generator, device=images.device) + free
+            anywhere = torch.zeros_like(free).scatter(1, keys.topk(first).indices, True)
+            near = torch.where((near & free).any(1, keepdim=True), near, anywhere) & free
+            moved = _cyclic(now, factor, target.bounds)
+            image, place = near.nonzero(as_tuple=True)
+            only = functional.one_hot(place, places).bool()[:, None]
+            probes = torch.where(only, moved[image], now[image]).reshape(-1, channels, height, width)
+            scores = torch.full(free.shape, -torch.inf, device=images.device)
+            scores[near] = search.ask(rows[image], probes).to(scores.dtype)
+            best = torch.zeros_like(free).scatter(1, scores.topk(min(chosen, places)).indices, True) & near
+            now, free = torch.where(best[:, None], moved, now), free & ~best
+            around = best.reshape(-1, 1, height, width).float()
+            near = functional.max_pool2d(around, 2 * distance + 1, 1, distance).flatten(1) > 0
+            search.iterations[rows] += 1
+            left = search.active[rows]  # not one of those whose probe was enough
+            if left.any():
+                search.ask(rows[left], now[left].reshape(-1, channels, height, width))
+    return search.conclude()
+
+
+def _cyclic(values: Tensor, factor: float, bounds: tuple[float, float]) -> Tensor:
+    low, high = bounds
+    moved = factor * (values - (low + high) / 2) + (low + high) / 2
+    return (moved + (high - low) * ((moved < low).to(moved.dtype) - (moved > high).to(moved.dtype))).clamp(low, high)

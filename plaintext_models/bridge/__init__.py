@@ -1,0 +1,1 @@
+"""Between torch and `intnn`: trained modules become networks, and networks become modules that attacks can use."""

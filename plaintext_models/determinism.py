@@ -1,0 +1,23 @@
+"""Torch with a seed, on one thread, with deterministic algorithms: equal arguments give equal bits on one machine."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+THREADS = 1  # sums depend on how threads divide them; networks this small gain little from more
+
+
+@contextlib.contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Seeded, on a fixed number of threads, with deterministic algorithms; torch's global state is restored after."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(THREADS)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(strict)

@@ -1,0 +1,32 @@
+"""The architectures by name."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.mlp import mlp, table_mlp
+
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {"mlp": mlp, "cnn": cnn, "pooled_cnn": pooled_cnn, "table_mlp": table_mlp, "table_cnn": table_cnn}
+)
+
+
+def build(name: str, input_shape: tuple[int, int, int], classes: int, **options: Any) -> nn.Module:
+    """A new network, its weights drawn from torch's generator.
+
+    Args:
+        name: A key of `BUILDERS`.
+        input_shape: The shape of one input, (channels, height, width).
+        classes: Number of outputs.
+        **options: What else this architecture takes; see its function.
+
+    Raises:
+        ValueError: The name is unknown, or an option is out of range.
+        TypeError: The architecture has no such option.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"`name` must be one of {', '.join(BUILDERS)}, got {name!r}")
+    return BUILDERS[name](input_shape, classes, **options)

@@ -1,0 +1,1 @@
+"""Training in torch: the loop, what adversarial training puts into it, and layers that train as integers."""

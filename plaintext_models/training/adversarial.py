@@ -1,0 +1,50 @@
+"""Adversarial training: every step learns from what an attack makes of its batch (Madry et al., arXiv:1706.06083)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.training.loop import Batch, BatchHook
+
+
+def attacked(module: nn.Module, ball: Ball, *, steps: int, ramp: float = 0.5) -> BatchHook:
+    """The hook that moves the images of every batch to where projected gradient ascent leads in a ball around them.
+
+    The module is attacked in evaluation mode and goes on to train in the mode that it had.
+
+    Args:
+        module: The module that is trained, for images in [0, 1].
+        ball: The ball that the attack uses in the end; its norm is "l1", "l2" or "linf".
+        steps: How many steps each attack takes, from 1.
+        ramp: In this fraction of the training, from 0 to 1, the radius grows from 0 to that of the ball: with all of
+            it from the start, MNIST may never be learnt.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    integer(steps, "steps", 1)
+    if not 0 <= ramp <= 1:
+        raise ValueError(f"`ramp` must be from 0 to 1, got {ramp}")
+
+    def moved(batch: Batch) -> Tensor:
+        share = min(1.0, batch.step / (ramp * batch.steps)) if ramp else 1.0
+        mode = module.training
+        module.eval()
+        try:
+            return ascend(
+                Target(module),
+                batch.images,
+                Goal(batch.labels),
+                Ball(ball.norm, ball.radius * share),
+                steps=steps,
+                generator=batch.generator,
+            )
+        finally:
+            module.train(mode)
+
+    return moved

@@ -1,0 +1,171 @@
+"""The one loop that trains torch modules; hooks say what else happens to a batch, a loss and an epoch."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from intnn.values.arrays import integer
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.determinism import deterministic
+
+GRADIENT_LIMIT = 1.0  # square activations explode without a limit
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one pass over the training images measured, on the images that the module saw.
+
+    Attributes:
+        loss: The mean loss of its batches; for the default loss, the cross-entropy in nats.
+        accuracy: The fraction of right answers, from 0 to 1.
+    """
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step trains on.
+
+    Attributes:
+        images: What the module is going to see, [batch, *input_shape].
+        clean: The same images as the data set has them.
+        labels: Their classes, integers [batch].
+        step: How many steps were taken before this one.
+        steps: How many steps the whole training takes.
+        generator: The generator that ordered the images; hooks draw from it as well.
+    """
+
+    images: Tensor
+    clean: Tensor
+    labels: Tensor
+    step: int
+    steps: int
+    generator: torch.Generator
+
+
+BatchHook = Callable[[Batch], Tensor]  # makes the images [batch, *input_shape] that take the place of `batch.images`
+LossHook = Callable[[Tensor, Batch], Tensor]  # maps logits [batch, classes] and the batch to one number
+EpochHook = Callable[[int, EpochRecord], None]  # is told the number of the epoch, from 1, and its record
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def augmented(augmentation: Augmentation) -> BatchHook:
+    """The hook that changes every batch of images at random, with the training's own generator."""
+    return lambda batch: augmentation(batch.images, batch.generator)
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """The mean cross-entropy of a batch, nats."""
+    return nn.functional.cross_entropy(logits, batch.labels)
+
+
+def train(
+    module: nn.Module,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    weight_decay: float = 0.0,
+    gradient_limit: float | None = GRADIENT_LIMIT,
+    batch: Sequence[BatchHook] = (),
+    loss: LossHook = cross_entropy,
+    after_epoch: EpochHook | None = None,
+    progress: bool = True,
+) -> tuple[EpochRecord, ...]:
+    """Minimise a loss on the training images by AdamW and a one-cycle schedule (Smith, arXiv:1708.07120).
+
+    The module is trained in place; if anything interrupts, it is put back as it was. Equal arguments give equal bits on
+    one machine, whatever the state of torch's global generator, which is left alone.
+
+    Args:
+        module: Maps float32 images [batch, *input_shape] to logits [batch, classes].
+        dataset: Its training part is used, its test part is not looked at.
+        epochs: How many passes over the training images, at least 1.
+        batch_size: Images per step, from 1 to all of them; an incomplete last batch is left out.
+        learning_rate: The peak of the schedule, positive.
+        seed: Determines the order of the images and everything that hooks draw.
+        weight_decay: Decoupled from the gradient (Loshchilov and Hutter, arXiv:1711.05101), not negative.
+        gradient_limit: The greatest norm of the gradient of all weights, positive; None sets no limit.
+        batch: Hooks that change the images of every batch, one after the other, before the forward pass.
+        loss: What is minimised.
+        after_epoch: Called after every epoch.
+        progress: Whether to show a bar.
+
+    Returns:
+        One record per epoch.
+
+    Raises:
+        ValueError: A number is out of range.
+        FloatingPointError: The loss is no longer finite; lower the learning rate.
+    """
+    images, labels = torch.from_numpy(dataset.train_images), torch.from_numpy(dataset.train_labels)
+    integer(epochs, "epochs", 1)
+    per_epoch = len(images) // integer(batch_size, "batch_size", 1, len(images))
+    if not learning_rate > 0 or not weight_decay >= 0:
+        raise ValueError(
+            f"`learning_rate` must be positive and `weight_decay` not negative, got {learning_rate}, {weight_decay}"
+        )
+    if gradient_limit is not None and not gradient_limit > 0:
+        raise ValueError(f"`gradient_limit` must be positive or None, got {gradient_limit}")
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    history: list[EpochRecord] = []
+    steps = epochs * per_epoch
+    with deterministic(seed), _bar(steps, progress) as advance:
+        generator = torch.Generator().manual_seed(seed)
+        optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps, pct_start=0.1)
+        module.train()
+        try:
+            for epoch in range(epochs):
+                loss_sum, right = 0.0, 0
+                order = torch.randperm(len(images), generator=generator)
+                for number, rows in enumerate(order[: per_epoch * batch_size].split(batch_size), 1):
+                    clean = images[rows]
+                    step = Batch(clean, clean, labels[rows], epoch * per_epoch + number - 1, steps, generator)
+                    for hook in batch:
+                        step = replace(step, images=hook(step))
+                    logits = module(step.images)
+                    value = loss(logits, step)
+                    optimiser.zero_grad()
+                    value.backward()
+                    if gradient_limit is not None:
+                        nn.utils.clip_grad_norm_(module.parameters(), gradient_limit)
+                    optimiser.step()
+                    schedule.step()
+                    loss_sum += value.item()
+                    right += int((logits.argmax(1) == step.labels).sum())
+                    advance(loss_sum / number, right / (number * batch_size))
+                if not torch.isfinite(value):
+                    raise FloatingPointError(f"the loss must stay finite, got {value.item()}; lower `learning_rate`")
+                history.append(EpochRecord(loss_sum / per_epoch, right / (per_epoch * batch_size)))
+                if after_epoch is not None:
+                    after_epoch(epoch + 1, history[-1])
+        except BaseException:
+            module.load_state_dict(before)
+            raise
+        finally:
+            module.eval()
+    return tuple(history)
+
+
+@contextlib.contextmanager
+def _bar(steps: int, visible: bool) -> Iterator[Callable[[float, float], None]]:
+    """A progress bar; the function it gives advances it by a step and shows mean loss and accuracy of the epoch."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}, accuracy {task.fields[accuracy]:.2%}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not visible) as bar:
+        task = bar.add_task("", total=steps, loss=float("nan"), accuracy=0.0)
+        yield lambda loss, accuracy: bar.update(task, advance=1, loss=loss, accuracy=accuracy)

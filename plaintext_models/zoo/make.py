@@ -1,0 +1,72 @@
+"""From a recipe to a trained module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.determinism import deterministic
+from plaintext_models.nets.builders import build
+from plaintext_models.nets.initialise import unit_variance
+from plaintext_models.training.adversarial import attacked
+from plaintext_models.training.loop import BatchHook, augmented, train
+from plaintext_models.zoo.recipe import Recipe
+
+SCALED_ON = 512  # images by which the initial weights are scaled, where the recipe says so
+
+Report = Callable[[str], None]
+
+
+def untrained(recipe: Recipe, dataset: Dataset) -> nn.Module:
+    """The network of a recipe with its initial weights, in evaluation mode."""
+    with deterministic(recipe.seed):
+        module = build(recipe.network, dataset.input_shape, dataset.classes, **recipe.options)
+        if recipe.unit_variance:
+            if not isinstance(module, nn.Sequential):
+                raise TypeError(f"`unit_variance` needs a chain of float layers, got {recipe.network}")
+            unit_variance(module, torch.from_numpy(dataset.train_images[:SCALED_ON]))
+    return module.eval()
+
+
+def make(recipe: Recipe, dataset: Dataset, *, progress: bool = False, report: Report | None = None) -> nn.Module:
+    """Build and train the network of a recipe.
+
+    Args:
+        recipe: What to make.
+        dataset: Its training part is used, its test part is not looked at.
+        progress: Whether to show a bar.
+        report: Told how every epoch ended.
+
+    Returns:
+        The module, in evaluation mode.
+
+    Raises:
+        ValueError: The recipe does not suit the data.
+        FloatingPointError: The loss is no longer finite.
+    """
+    module = untrained(recipe, dataset)
+    hooks: list[BatchHook] = []
+    if recipe.augment is not None:
+        hooks.append(augmented(recipe.augment))
+    if recipe.hardening is not None:
+        hardening = recipe.hardening
+        hooks.append(attacked(module, hardening.ball, steps=hardening.steps, ramp=hardening.ramp))
+    train(
+        module,
+        dataset,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        seed=recipe.seed,
+        weight_decay=recipe.weight_decay,
+        gradient_limit=recipe.gradient_limit,
+        batch=hooks,
+        after_epoch=None
+        if report is None
+        else lambda epoch, record: report(f"epoch {epoch} of {recipe.epochs}: loss {record.loss:.3f}"),
+        progress=progress,
+    )
+    return module

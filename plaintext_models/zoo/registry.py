@@ -1,0 +1,144 @@
+"""All models, each with what it is for and how it is made. Importing this does not need torch."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.data.augment import RandomAffine
+from plaintext_models.zoo.recipe import Hardening, Kind, Recipe
+
+DIGITS = RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=0.5)
+MNIST = RandomAffine(degrees=8, zoom=0.08, shear=0.08, shift=1)
+# What torch's AdamW does by default: the attacked networks were first trained so.
+DECAY = 0.01
+
+# 57 points: an even table on them is a polynomial of degree 28 in the square of its input.
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "digits-table-mlp": Recipe(
+            "The smallest network of integers that is evaluated on ciphertexts.",
+            "digits",
+            "table_mlp",
+            {"hidden": 64, "points": 57, "input_bits": 2, "even": True},
+            epochs=200,
+            learning_rate=5e-3,
+            batch_size=64,
+            augment=DIGITS,
+            kind="published",
+        ),
+        "digits-table-cnn": Recipe(
+            "A convolution and a table on ciphertexts, for the embedded images.",
+            "digits",
+            "table_cnn",
+            {"channels": 8, "kernel": 3, "padding": 1, "points": 57, "input_bits": 2, "even": True},
+            epochs=200,
+            learning_rate=5e-3,
+            batch_size=64,
+            augment=DIGITS,
+            kind="published",
+        ),
+        "digits-square-cnn": Recipe(
+            "A float network with squares for approximate arithmetic, for the embedded images.",
+            "digits",
+            "cnn",
+            {"channels": 8, "kernel": 3, "hidden": (32,), "activation": "square"},
+            epochs=60,
+            learning_rate=3e-3,
+            batch_size=64,
+            weight_decay=0.5,
+            unit_variance=True,
+            kind="published",
+        ),
+        "mnist-table-mlp": Recipe(
+            "Integers and a table on ciphertexts, without a convolution.",
+            "mnist",
+            "table_mlp",
+            {"hidden": 256, "points": 57, "input_bits": 1, "even": True},
+            epochs=40,
+            learning_rate=3e-3,
+            augment=MNIST,
+            kind="published",
+        ),
+        "mnist-table-cnn": Recipe(
+            "Integers, a convolution and a table on ciphertexts.",
+            "mnist",
+            "table_cnn",
+            {"channels": 16, "kernel": 7, "stride": 3, "points": 57, "input_bits": 1, "even": True},
+            epochs=40,
+            learning_rate=5e-3,
+            batch_size=64,
+            augment=MNIST,
+            kind="published",
+        ),
+        # Decay keeps the worst case small, too: without it, logits could reach a hundred times as far.
+        "mnist-square-cnn": Recipe(
+            "A float network with squares for approximate arithmetic.",
+            "mnist",
+            "cnn",
+            {"channels": 16, "kernel": 7, "stride": 3, "hidden": (64,), "activation": "square"},
+            epochs=40,
+            learning_rate=4e-3,
+            weight_decay=0.5,
+            unit_variance=True,
+            augment=MNIST,
+            kind="published",
+        ),
+        "mnist-small-cnn": Recipe(
+            "The network that other toolkits are compared on.",
+            "mnist",
+            "cnn",
+            {"channels": 4, "kernel": 7, "stride": 3, "hidden": (64,), "activation": "square"},
+            epochs=30,
+            learning_rate=4e-3,
+            weight_decay=0.5,
+            unit_variance=True,
+            augment=RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=1),
+            kind="published",
+        ),
+        "digits-mlp": Recipe(
+            "What attacks are tried on, without any defence.",
+            "digits",
+            "mlp",
+            {"hidden": (64, 32)},
+            epochs=20,
+            learning_rate=5e-3,
+            batch_size=64,
+        ),
+        "digits-pgd-mlp": Recipe(
+            "The same network, trained against projected gradient ascent.",
+            "digits",
+            "mlp",
+            {"hidden": (64, 32)},
+            epochs=60,
+            learning_rate=5e-3,
+            batch_size=64,
+            weight_decay=DECAY,
+            gradient_limit=None,
+            hardening=Hardening(Ball("linf", 0.15), steps=5),
+        ),
+        "mnist-cnn": Recipe(
+            "What attacks on MNIST are tried on, without any defence.",
+            "mnist",
+            "pooled_cnn",
+            epochs=2,
+            learning_rate=3e-3,
+            batch_size=64,
+        ),
+        "mnist-pgd-cnn": Recipe(
+            "The same network, trained against projected gradient ascent.",
+            "mnist",
+            "pooled_cnn",
+            epochs=4,
+            learning_rate=3e-3,
+            batch_size=128,
+            weight_decay=DECAY,
+            gradient_limit=None,
+            hardening=Hardening(Ball("linf", 0.3), steps=7),
+        ),
+    }
+)
+
+
+def of_kind(kind: Kind, dataset: str | None = None) -> tuple[str, ...]:
+    """The names of the recipes of a kind, for one data set or for all, in the registry's order."""
+    return tuple(name for name, recipe in RECIPES.items() if recipe.kind == kind and dataset in (None, recipe.dataset))

@@ -1,0 +1,147 @@
+"""What a target refuses, and what it says of it."""
+
+import pytest
+import torch
+from torch import nn
+
+from plaintext_models.attacks.core.losses import margin
+from plaintext_models.attacks.core.target import Target
+
+IMAGES, LABELS = torch.full((3, 1, 2, 2), 0.5), torch.tensor([0, 1, 2])
+WEIGHTS = torch.arange(12.0).reshape(4, 3)
+
+
+def linear(images):
+    return images.flatten(1) @ WEIGHTS
+
+
+def summed(logits):
+    return logits.sum(1)
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 0.0), (0.5, 0.5), (float("nan"), 1.0)])
+def test_bounds_increase(bounds):
+    with pytest.raises(ValueError, match="`bounds` must be increasing"):
+        Target(linear, bounds=bounds)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_refuses_a_model_in_training_mode(inner):
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 3)).eval()
+    (model[1] if inner else model).train()
+    with pytest.raises(ValueError, match=r"must be in evaluation mode, got one in training mode; call model.eval\(\)"):
+        Target(model)
+    assert Target(model.eval()).differentiable
+
+
+def test_refuses_forwards_that_differ_unless_declared():
+    generator = torch.Generator().manual_seed(0)
+
+    def noisy(images):
+        return linear(images) + torch.randn(len(images), 3, generator=generator)
+
+    with pytest.raises(
+        ValueError, match="two forwards of the same images differ; declare the target `stochastic=True`"
+    ):
+        Target(noisy).check(IMAGES, LABELS)
+    assert Target(noisy, stochastic=True).check(IMAGES, LABELS).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(1.01, "values from 0.5 to 1.01"), (-0.01, "values from -0.01 to 0.5"), (float("nan"), "NaN"), (float("inf"), "")],
+)
+def test_refuses_images_outside_the_range(value, found):
+    images = IMAGES.clone()
+    images[1, 0, 1, 1] = value
+    with pytest.raises(ValueError, match=f"`images` must be numbers from 0.0 to 1.0, got {found}"):
+        Target(linear).check(images, LABELS)
+
+
+def test_takes_images_at_the_bounds():
+    images = torch.tensor([[-1.0, 2.0, 0.0, 2.0]])
+    logits = Target(linear, bounds=(-1, 2)).check(images, LABELS[:1])
+    assert torch.equal(logits, linear(images))
+    assert not logits.requires_grad
+
+
+@pytest.mark.parametrize(("label", "found"), [(3, "values from 0 to 3"), (-1, "values from -1 to 1")])
+def test_refuses_labels_outside_the_classes(label, found):
+    with pytest.raises(ValueError, match=f"`labels` must be from 0 to 2, got {found}"):
+        Target(linear).check(IMAGES, torch.tensor([0, 1, label]))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (IMAGES[:0], LABELS[:0]),
+        (IMAGES, LABELS[:2]),
+        (IMAGES, LABELS[:, None]),
+        (torch.full((3,), 0.5), LABELS),
+        (torch.tensor(0.5), torch.tensor(0)),
+    ],
+)
+def test_refuses_empty_batches_and_shapes_that_do_not_fit(images, labels):
+    with pytest.raises(ValueError, match=r"`images` must be \[batch, \*shape\] with one label each and at least one"):
+        Target(linear).check(images, labels)
+
+
+@pytest.mark.parametrize(("images", "labels"), [(IMAGES.long(), LABELS), (IMAGES, LABELS.float())])
+def test_refuses_other_dtypes(images, labels):
+    with pytest.raises(TypeError, match="`images` must be floats and `labels` integers, got torch"):
+        Target(linear).check(images, labels)
+
+
+@pytest.mark.parametrize("answers", [lambda images: images, lambda images: linear(images)[:1]])
+def test_refuses_what_is_not_a_row_an_image(answers):
+    with pytest.raises(ValueError, match=r"the model must return \[batch, classes\], got"):
+        Target(answers).check(IMAGES, LABELS)
+
+
+def test_logits_are_numbers():
+    target = Target(lambda images: (images.flatten(1) - 1).sqrt())
+    with pytest.raises(FloatingPointError, match="logits must be numbers, got NaN; check its weights and its inputs"):
+        target.logits(IMAGES)
+    with pytest.raises(FloatingPointError, match="logits must be numbers"):
+        target.check(IMAGES, LABELS)
+
+
+def test_gradients_are_numbers():
+    # sqrt at 0 has an infinite slope, and 0 times that is not a number
+    target = Target(lambda images: 0 * images.flatten(1).sqrt() + images.flatten(1))
+    images = IMAGES.clone()
+    images[1] = 0
+    with pytest.raises(FloatingPointError, match="got NaN for 1 of 3 images; attack another loss"):
+        target.gradient(images, summed)
+
+
+def test_gradient_of_every_image_by_itself():
+    images = torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    gradient, logits = Target(linear).gradient(images, lambda logits: margin(logits, LABELS))
+    assert torch.equal(logits, linear(images))
+    rivals = linear(images).scatter(1, LABELS[:, None], -torch.inf).argmax(1)
+    torch.testing.assert_close(gradient.flatten(1), (WEIGHTS[:, rivals] - WEIGHTS[:, LABELS]).T)
+    assert not any(values.requires_grad for values in (gradient, logits, images))
+
+
+def test_leaves_no_gradients_behind():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval()
+    Target(model).gradient(IMAGES, summed)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_gradient_averages_over_draws():
+    scales = iter([1.0, 2.0, 6.0])
+    gradient, logits = Target(lambda images: next(scales) * linear(images), stochastic=True).gradient(
+        IMAGES, summed, draws=3
+    )
+    torch.testing.assert_close(logits, 3 * linear(IMAGES))
+    torch.testing.assert_close(gradient.flatten(1), 3 * WEIGHTS.sum(1).expand(3, -1))
+
+
+def test_an_oracle_has_no_gradients():
+    oracle = Target.oracle(linear, bounds=(-1, 1), stochastic=True)
+    assert (oracle.bounds, oracle.stochastic, oracle.differentiable) == ((-1, 1), True, False)
+    assert torch.equal(oracle.logits(IMAGES), linear(IMAGES))
+    with pytest.raises(TypeError, match="this target answers queries only"):
+        oracle.gradient(IMAGES, summed)

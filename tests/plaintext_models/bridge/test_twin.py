@@ -1,0 +1,185 @@
+"""Torch modules that give what the integer and float networks give, with gradients that lead somewhere."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intnn import Activation, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation, SumPool2d
+from intnn.layers.nodes import Conv2d, Requantise
+from intnn.testing import float_graphs, int_networks
+from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.losses import cross_entropy, margin
+from plaintext_models.bridge.export import to_graph
+from plaintext_models.bridge.twin import float_twin, integer_oracle, integer_target, straight_through
+from plaintext_models.zoo import shipped
+
+TABLES = ("digits-table-mlp", "digits-table-cnn")
+RADIUS = 0.2
+
+
+def require_equal(network, images):
+    """The integers, value by value, of a module that can be differentiated."""
+    logits = straight_through(network)(torch.from_numpy(images))
+    assert np.array_equal(logits.numpy(), network.logits(network.quantise_input(images)))
+    assert torch.equal(logits, integer_oracle(network).logits(torch.from_numpy(images)))
+    return logits
+
+
+def dense(*rows, bias=None):
+    return Dense(np.array(rows), np.zeros(len(rows), int) if bias is None else np.array(bias))
+
+
+@st.composite
+def float_images(draw, shape):
+    """Some of them beyond [0, 1], and halves among them, which the quantisation rounds up."""
+    images = np.random.default_rng(draw(st.integers(0, 2**32))).uniform(-2, 3, (draw(st.integers(1, 4)), *shape))
+    grid = draw(st.sampled_from((0, 2, 16)))
+    return (np.round(images * grid) / grid if grid else images).astype(draw(st.sampled_from((np.float32, np.float64))))
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_the_forward_is_exact(data):
+    network = data.draw(int_networks())
+    images = data.draw(float_images(network.input_shape))
+    logits = require_equal(network, images)
+    assert logits.dtype == torch.from_numpy(images).dtype
+    leaf = torch.from_numpy(images).requires_grad_()
+    (gradient,) = torch.autograd.grad(straight_through(network)(leaf).sum(), leaf)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_forward_of_shipped_networks_is_exact(digits, name):
+    assert require_equal(shipped.load(name), digits.test_images).dtype == torch.float32
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32), st.integers(0, 62), st.booleans())
+def test_rescalings_are_exact(seed, shift, channels):
+    rng = np.random.default_rng(seed)
+    largest = 2 ** min(shift + 4, 50)
+    multiplier = rng.integers(-largest, largest, 2 if channels else 1)
+    nodes = (Conv2d(rng.integers(-9, 10, (2, 1, 2, 2)), rng.integers(-9, 10, 2)), Requantise(
+        multiplier, shift, IntDomain(-20, 30)))  # fmt: skip
+    network = IntNetwork((1, 3, 3), IntDomain(-4, 4), nodes, 4.0)
+    require_equal(network, rng.uniform(-1.5, 1.5, (20, 1, 3, 3)))
+
+
+def test_logits_that_float32_cannot_hold_come_as_float64():
+    network = IntNetwork((1,), IntDomain(0, 3), (dense([2**24 + 1], [2**40 - 1]),), 3.0)
+    assert require_equal(network, np.float32([[1 / 3]])).dtype == torch.float64
+
+
+def test_sums_that_float64_cannot_hold_are_refused():
+    network = IntNetwork((2,), IntDomain(0, 1), (dense([2**53, 2**53 - 1], [0, 1]),))
+    for wrap in (straight_through, integer_target, integer_oracle):
+        with pytest.raises(ValueError, match=r"2\*\*53 to be exact in float64, got 18014398509481983"):
+            wrap(network)
+    products = IntNetwork((1,), IntDomain(0, 3), (Requantise(np.array(2**60 + 1), 60, IntDomain(0, 3)),), 3.0)
+    require_equal(products, np.linspace(0, 1, 20)[:, None])
+
+
+def slope(network, image):
+    leaf = torch.tensor([image]).requires_grad_()
+    return torch.autograd.grad(straight_through(network)(leaf).sum(), leaf)[0].tolist()[0]
+
+
+def test_slopes():
+    line = IntNetwork((2,), IntDomain(0, 3), (dense([5, -7]),), 3.0)
+    assert slope(line, [0.2, 0.7]) == [15, -21]
+    # where a value is rounded into the domain the line goes on, beyond it is flat
+    assert slope(line, [-0.1, 1.1]) == [15, -21]
+    assert slope(line, [-0.2, 1.2]) == [0, 0]
+    halves = IntNetwork((2,), IntDomain(0, 9), (Requantise(np.array([3, 1]), 2, IntDomain(0, 4)),), 9.0)
+    assert slope(halves, [0.5, 0.5]) == [9 * 0.75, 9 * 0.25]
+    assert slope(halves, [1.0, 1.0]) == [0, 9 * 0.25]
+    # 33 points, so two to either side; fewer at the ends
+    square = Lut.from_callable(lambda x: x * x, IntDomain(-16, 16))
+    table = IntNetwork((1,), IntDomain(-16, 16), (LutActivation(square),))
+    assert [slope(table, [float(x)]) for x in (-16, -15, 0, 3, 16)] == [[-30], [-29], [0], [6], [30]]
+    single = IntNetwork((1,), IntDomain(2, 2), (LutActivation(Lut(IntDomain(2, 2), np.array([5]))),))
+    assert slope(single, [2.0]) == [0]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_white_box_keeps_the_order_of_the_logits_and_has_slopes(held_out, name):
+    network, (images, labels) = shipped.load(name), held_out
+    target, integers = integer_target(network), integer_oracle(network).logits(images)
+    target.check(images, labels)
+    ratio = (integers / target.logits(images)).unique()
+    assert len(ratio[ratio.isfinite()]) == 1
+    assert 1 <= float(target.logits(images).std()) <= 8  # what a softmax can work with
+    for loss in (cross_entropy, margin):
+        gradient, _ = target.gradient(images, lambda logits, loss=loss: loss(logits, labels))
+        assert (gradient.flatten(1).abs().amax(1) > 0).all()
+    raw = straight_through(network)
+    leaf = images.clone().requires_grad_()
+    (masked,) = torch.autograd.grad(cross_entropy(raw(leaf), labels).sum(), leaf)
+    assert (masked.flatten(1) == 0).all(1).double().mean() > 0.9
+
+
+def ascend(target, images, labels, steps=10):
+    """Projected gradient ascent in the Linf ball."""
+    now = images
+    for _ in range(steps):
+        gradient, _ = target.gradient(now, lambda logits: margin(logits, labels))
+        now = (now + RADIUS / 4 * gradient.sign() - images).clamp(-RADIUS, RADIUS).add(images).clamp(0, 1)
+    return now
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_gradients_lead_to_adversarial_images(held_out, name):
+    network, (images, labels) = shipped.load(name), held_out
+    oracle, goal = integer_oracle(network), Goal(labels)
+    fooled = goal.reached(oracle.logits(ascend(integer_target(network), images, labels)))
+    noise = random_noise(oracle, images, goal, radius=RADIUS, draws=10)
+    queried = square(oracle, images, goal, radius=RADIUS, steps=200)
+    rates = [float(found.double().mean()) for found in (noise.success, queried.success, fooled)]
+    assert rates[0] <= 0.3
+    assert rates[1] >= 0.7
+    assert rates[2] >= 0.9
+
+
+def test_an_oracle_has_no_gradients(held_out):
+    with pytest.raises(TypeError, match="answers queries only"):
+        integer_oracle(shipped.load(TABLES[0])).gradient(held_out[0], lambda logits: logits[:, 0])
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_a_twin_gives_what_its_graph_gives(data):
+    graph = data.draw(float_graphs())
+    twin, state = float_twin(graph), torch.get_rng_state()
+    images = np.random.default_rng(data.draw(st.integers(0, 2**32))).uniform(0, 1, (3, *graph.input_shape))
+    logits = twin(torch.from_numpy(images))
+    expected = graph.logits(images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-9, atol=1e-9 * max(1, np.abs(expected).max()))
+    assert torch.equal(float_twin(graph)(torch.from_numpy(images)), logits)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert twin(torch.from_numpy(images).float()).dtype == torch.float32
+    if not any(isinstance(node, Activation) and node.name == "polynomial" for node in graph.nodes):
+        assert to_graph(twin, graph.input_shape, graph.name, **graph.metadata).fingerprint == graph.fingerprint
+
+
+def test_a_twin_has_the_gradient_of_its_graph():
+    rng = np.random.default_rng(0)
+    polynomial = Activation("polynomial", (0.5, -1.0, 0.25))
+    nodes = (Conv2d(rng.normal(size=(2, 1, 2, 2)), rng.normal(size=2)), polynomial, SumPool2d(2), Flatten(),
+             Dense(rng.normal(size=(3, 8)), np.zeros(3)), Activation("tanh"))  # fmt: skip
+    images = torch.from_numpy(rng.uniform(size=(2, 1, 5, 5))).requires_grad_()
+    assert torch.autograd.gradcheck(float_twin(Graph((1, 5, 5), nodes)), images)
+
+
+def test_refuses():
+    network = IntNetwork((1, 2, 3), IntDomain(0, 1), (Flatten(), dense([1] * 6)))
+    for images in (torch.zeros(2, 1, 3, 2), torch.full((2, 1, 2, 3), torch.nan)):
+        with pytest.raises(ValueError, match=r"`images` must be \[batch, \*\(1, 2, 3\)\] without NaN, got \(2, 1,"):
+            straight_through(network)(images)
+    rescaling = Graph((2,), (Requantise(np.array(1), 0, IntDomain(0, 1)),))
+    with pytest.raises(TypeError, match="`graph` must be made of float nodes, got one that rescales integers"):
+        float_twin(rescaling)
