@@ -22,9 +22,9 @@ from bench.peers.attacks import Attack, foolbox, installed, pyautoattack
 from bench.peers.missing import UnavailableError
 from bench.report.attacks import AttackRow, show, summary
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
-from plaintext_models.attacks.ball.gradient import fgsm, pgd
+from plaintext_models.attacks.ball.pgd import fgsm, pgd
 from plaintext_models.attacks.black_box.square import square
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Ball, Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
@@ -71,19 +71,15 @@ class Pairing:
 def within(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
     """An attack of ours that works within a radius."""
     return lambda module, images, labels, radius: (
-        attack(Target(module, bounds=BOUNDS), images, Goal(labels), radius=radius, **parameters).x_adv
+        attack(Target(module, bounds=BOUNDS), images, Goal(labels), Ball("linf", radius), **parameters).x_adv
     )
 
 
-def nearest(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
+def nearest(attack: Callable[..., AttackResult], norm: Norm = "l2", **parameters: Any) -> Attack:
     """An attack of ours that looks for the nearest image; it gets no radius."""
     return lambda module, images, labels, _: (
-        attack(Target(module, bounds=BOUNDS), images, Goal(labels), **parameters).x_adv
+        attack(Target(module, bounds=BOUNDS), images, Goal(labels), norm, **parameters).x_adv
     )
-
-
-def _towards_all(module: nn.Module, images: Tensor, labels: Tensor, radius: float) -> Tensor:
-    return apgd_targeted(Target(module, bounds=BOUNDS), images, labels, radius=radius).x_adv
 
 
 def one_after_the_other(*attacks: Attack) -> Attack:
@@ -127,12 +123,14 @@ PAIRINGS: Mapping[str, Pairing] = MappingProxyType(
         "apgd": Pairing(
             "linf", True, within(apgd, loss="cross-entropy"), "pyautoattack", pyautoattack("apgd-ce"), slow=True
         ),
-        "apgd-targeted": Pairing("linf", True, _towards_all, "pyautoattack", pyautoattack("apgd-t"), slow=True),
+        "apgd-targeted": Pairing(
+            "linf", True, within(apgd_targeted), "pyautoattack", pyautoattack("apgd-t"), slow=True
+        ),
         "square": Pairing("linf", True, within(square), "pyautoattack", pyautoattack("square"), slow=True),
         "autoattack": Pairing(
             "linf",
             True,
-            one_after_the_other(within(apgd, loss="cross-entropy"), _towards_all, within(square)),
+            one_after_the_other(within(apgd, loss="cross-entropy"), within(apgd_targeted), within(square)),
             "pyautoattack",
             pyautoattack(),
             slow=True,
@@ -316,8 +314,7 @@ def judged(pairing: Pairing, problem: Problem, found: Tensor) -> Worth:
         problem.images,
         Goal(problem.labels),
         found,
-        norm=pairing.norm,
-        radius=problem.radius if pairing.ball else None,
+        Ball(pairing.norm, problem.radius) if pairing.ball else None,
     )
     right = ~verdict.clean
     if not right.any():

@@ -13,14 +13,13 @@ from torch import Tensor
 from bench.cases.options import RobustnessOptions
 from bench.harness.case import Reporter
 from bench.report.robustness import RobustnessRow, show
-from plaintext_models.attacks.core.ball import NORMS, Norm
-from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import FULL, QUICK, Card
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import evaluate
+from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.zoo.cache import trained
 from plaintext_models.zoo.registry import RECIPES, of_kind
 
@@ -80,8 +79,7 @@ class RobustnessJob:
         model: The name of a model that attacks are tried on.
         data: The folder of its data set; None for where it is found by itself.
         images: How many images of the test part are attacked, its first ones.
-        norm: The norm of the ball.
-        radius: The radius of the ball.
+        ball: The ball that attacks must stay within.
         whole: Whether the whole card is filled in, or a tenth of the effort is spent.
         cache: The folder that trained models are kept in; None to train anew.
         seed: The seed of models and attacks.
@@ -91,8 +89,7 @@ class RobustnessJob:
     model: str
     data: Path | None
     images: int
-    norm: Norm
-    radius: float
+    ball: Ball
     whole: bool
     cache: Path | None
     seed: int
@@ -113,9 +110,8 @@ def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
     available = len(datasets.load(RECIPES[options.model].dataset, options.data).test_images)
     if not 1 <= options.images <= available:
         raise ValueError(f"`--images` must be from 1 to {available}, got {options.images}")
-    check_radius(options.radius)
-    norm = next(norm for norm in NORMS if norm == options.norm)
-    about = options.images, norm, options.radius, options.card, options.cache, options.seed
+    ball = Ball(next(norm for norm in NORMS if norm == options.norm), options.radius)
+    about = options.images, ball, options.card, options.cache, options.seed
     return (RobustnessJob(options.model, options.data, *about, pictures=options.plot_dir is not None),)
 
 
@@ -135,7 +131,7 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
     Returns:
         The card, the model, and the images.
     """
-    name, images, norm, radius, cache, seed = job.model, job.images, job.norm, job.radius, job.cache, job.seed
+    name, images, ball, cache, seed = job.model, job.images, job.ball, job.cache, job.seed
     dataset, effort = datasets.load(RECIPES[name].dataset, job.data), FULL if job.whole else QUICK
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
     rivals = [other for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
@@ -148,9 +144,8 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
             target,
             clean,
             labels,
-            norm=norm,
-            radius=radius,
-            radii=default_radii(radius),
+            ball,
+            radii=default_radii(ball.radius),
             seed=seed,
             transfer_from=sources,
             report=report,

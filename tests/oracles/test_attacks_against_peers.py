@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.cases.attacks import PAIRINGS, Problem, judged, nearest, within
 from bench.peers.attacks import foolbox
-from plaintext_models.attacks.ball.gradient import bim, fgsm
+from plaintext_models.attacks.ball.pgd import bim, fgsm
 from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
