@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from plaintext_models.zoo import shipped
 
-Group = Literal["import", "answer", "compile"]
+Group = Literal["import", "load", "answer", "compile"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Script:
         what: What is timed, in words.
         timed: The statements that are timed.
         setup: The statements before them, which are not.
+        before: A program that runs once, in a process of its own, before all others. Like them it finds the name of a
+            folder in `sys.argv[1]`, where it leaves what they need; empty where they need nothing.
         limit: The seconds that `timed` should take at most; None where no limit is set.
         cold: Whether the files that the process reads are dropped from the system's file cache before.
         fresh: Whether the process finds no compiled kernels, as on a machine that runs this package for the first time.
@@ -29,6 +31,7 @@ class Script:
     what: str
     timed: str
     setup: str = ""
+    before: str = ""
     limit: float | None = None
     cold: bool = False
     fresh: bool = False
@@ -48,7 +51,7 @@ class Script:
 
 
 LOAD = """
-from he import Client, Server, compile_approximate, compile_exact, interface_bytes
+from he import Client, compile_approximate, compile_exact, interface_bytes, prepare
 from intnn import IntNetwork
 from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
@@ -58,12 +61,28 @@ COMPILE = """
 compile_it = compile_exact if isinstance(network, IntNetwork) else compile_approximate
 circuit = compile_it(network, packing={packing!r})
 """
+PREPARE = """
+prepared = prepare(circuit)
+"""
 ANSWER = """
 images = datasets.load("digits").test_images[:1]
-inputs = network.quantise_input(images) if isinstance(network, IntNetwork) else images.astype(float)
 client = Client(interface_bytes(circuit.interface))
-server = Server(circuit, client.evaluation_keys)
-logits = client.decrypt(server.evaluate(client.encrypt(inputs)))
+session = prepared.session(client.evaluation_keys)
+logits = client.decrypt(session.evaluate(client.encrypt(client.prepare(images))))
+"""
+STORE = """
+import sys
+from he import prepare
+prepare(circuit).save(sys.argv[1] + "/prepared")
+"""
+IMPORT = """
+import sys
+from he import Client, PreparedCircuit, interface_bytes
+from plaintext_models.data import datasets
+"""
+READ = """
+prepared = PreparedCircuit.load(sys.argv[1] + "/prepared")
+circuit = prepared.circuit
 """
 
 
@@ -80,19 +99,42 @@ def scripts() -> tuple[Script, ...]:
         Script("import", "import he, warm files", "import he", limit=0.5),
         Script("import", "import he, cold files", "import he", cold=True),
     ]
-    answers = [_answer("digits-table-mlp"), _answer("digits-square-cnn"), _answer("digits-table-mlp", fresh=True)]
+    loads = [_load(name) for name in shipped.names()]
+    answers = [
+        _answer("digits-table-mlp"),
+        _answer("digits-square-cnn"),
+        _answer("digits-table-mlp", stored=True),
+        _answer("digits-table-mlp", fresh=True),
+    ]
     compilations = [_compile(name, packing) for name in shipped.names() for packing in ("latency", "throughput")]
-    return *imports, *answers, *compilations
+    return *imports, *loads, *answers, *compilations
 
 
-def _answer(name: str, fresh: bool = False) -> Script:
-    """From the first import to the decrypted logits of one image."""
-    timed = LOAD.format(name=name) + COMPILE.format(packing="latency") + ANSWER
-    what = f"first answer, {name}" + (", no kernels yet" if fresh else "")
-    return Script("answer", what, timed, limit=15.0 if fresh else None, fresh=fresh, once=fresh)
+def _load(name: str) -> Script:
+    """A stored circuit with its encoded weights."""
+    limit = 0.3 if shipped.record(name).dataset == "mnist" else None
+    return Script("load", f"load {name}, prepared", READ, IMPORT, _stored(name), limit)
+
+
+def _answer(name: str, stored: bool = False, fresh: bool = False) -> Script:
+    """From the first import to the decrypted logits of one image; the circuit is compiled, or read from a file."""
+    made = LOAD.format(name=name) + COMPILE.format(packing="latency") + PREPARE
+    return Script(
+        "answer",
+        f"first answer, {name}" + (", stored" if stored else "") + (", no kernels" if fresh else ""),
+        (IMPORT + READ if stored else made) + ANSWER,
+        before=_stored(name) if stored else "",
+        limit=15.0 if fresh else None,
+        fresh=fresh,
+        once=fresh,
+    )
 
 
 def _compile(name: str, packing: str) -> Script:
-    return Script(
-        "compile", f"compile {name}, {packing}", COMPILE.format(packing=packing), LOAD.format(name=name), once=True
-    )
+    timed, setup = COMPILE.format(packing=packing), LOAD.format(name=name)
+    return Script("compile", f"compile {name}, {packing}", timed, setup, once=True)
+
+
+def _stored(name: str) -> str:
+    """A program that leaves the prepared circuit in a file."""
+    return LOAD.format(name=name) + COMPILE.format(packing="latency") + STORE

@@ -31,7 +31,7 @@ print("\\n".join(name for name in names if Path(name).is_file()))
 """
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"  # where compiled kernels are kept, instead of beside their sources
 COLD = "cold files: they are dropped from the file cache before each process, but for those that other processes use"
-NO_KERNELS = "no kernels yet: an empty folder for compiled kernels, as on a machine that runs this for the first time"
+NO_KERNELS = "no kernels: an empty folder for compiled kernels, as on a machine that runs this for the first time"
 
 
 @dataclass(frozen=True)
@@ -67,28 +67,31 @@ def measure(job: TimesJob, report: Reporter) -> Iterator[TimesRow]:
     Raises:
         ValueError: A process failed; the message has the last line that it wrote.
     """
-    script = job.script
-    files = _files(script) if script.cold else []
-    if not script.cold and not script.once:
-        _run(script.program, script.fresh)
-    seconds = []
-    for i in range(job.processes):
-        report(f"process {i + 1} of {job.processes}", i / job.processes)
-        _drop(files)
-        seconds.append(float(_run(script.program, script.fresh).split()[-1]))
+    script, seconds = job.script, []
+    with TemporaryDirectory() as folder:
+        if script.before:
+            report("what it needs")
+            _run(script.before, folder)
+        files = _files(script, folder) if script.cold else []
+        if not script.cold and not script.once:
+            _run(script.program, folder, script.fresh)
+        for i in range(job.processes):
+            report(f"process {i + 1} of {job.processes}", i / job.processes)
+            _drop(files)
+            seconds.append(float(_run(script.program, folder, script.fresh).split()[-1]))
     note = COLD if script.cold else NO_KERNELS if script.fresh else ""
     median = statistics.median(seconds)
     yield TimesRow(script.group, script.what, median, min(seconds), max(seconds), script.limit, job.processes, note)
 
 
-def _run(program: str, fresh: bool = False) -> str:
-    """What a program prints, in a process of its own."""
+def _run(program: str, folder: str, fresh: bool = False) -> str:
+    """What a program prints, in a process of its own, which finds the folder's name in its first argument."""
     # As for a user: modules are compiled to bytecode once, and kept.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as kernels:
         if fresh:
-            environment[CACHE_VARIABLE] = folder
-        command = [sys.executable, "-c", program]
+            environment[CACHE_VARIABLE] = kernels
+        command = [sys.executable, "-c", program, folder]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)  # noqa: S603 - our own program
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
@@ -96,9 +99,9 @@ def _run(program: str, fresh: bool = False) -> str:
     return done.stdout
 
 
-def _files(script: Script) -> list[Path]:
+def _files(script: Script, folder: str) -> list[Path]:
     """The files that a program's process reads."""
-    return [Path(line) for line in _run(script.program + FILES).splitlines()[1:]]
+    return [Path(line) for line in _run(script.program + FILES, folder).splitlines()[1:]]
 
 
 def _drop(files: list[Path]) -> None:

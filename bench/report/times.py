@@ -17,7 +17,7 @@ class TimesRow:
     """One thing that a fresh process waits for.
 
     Attributes:
-        group: What kind of thing it is: "import", "answer" or "compile".
+        group: What kind of thing it is: "import", "load", "answer" or "compile".
         what: What was timed.
         seconds: The median over the processes.
         least: The time of the quickest process.

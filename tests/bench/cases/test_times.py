@@ -47,4 +47,4 @@ def test_fresh_processes_find_no_kernels():
     script = Script(
         "answer", "the folder of kernels", "", "import os; print(os.listdir(os.environ['NUMBA_CACHE_DIR']))"
     )
-    assert times._run(script.program, fresh=True).splitlines()[0] == "[]"
+    assert times._run(script.program, "", fresh=True).splitlines()[0] == "[]"
