@@ -12,20 +12,21 @@ from he.kernels.every import calls
 
 ROOT = Path(__file__).parents[3]
 ENCRYPTED = """
+import sys
+
 from numba.core import event
 
-from he import connect, compile_approximate, compile_exact, prepare
-from he.kernels.every import calls
-from tests.he.networks import inputs, square_graph, table_network
+from he import PreparedCircuit, compile_approximate, compile_exact, connect, prepare
+from he.testing import inputs, square_graph, table_network
 
-for call in calls().values():
-    call()
 with event.install_recorder("numba:compile") as compilations:
     for network, compile_for in ((table_network(), compile_exact), (square_graph(), compile_approximate)):
-        for options in ({"images": 4}, {"packing": "throughput", "images": None}):
-            circuit = compile_for(network, security="insecure", **options)
-            client, session = connect(circuit, threads=2)
-            client.decrypt(session.evaluate(client.encrypt(inputs(network, 4))))
+        for packing in ("latency", "throughput"):
+            prepared = prepare(compile_for(network, images=4, packing=packing, security="insecure"))
+            prepared.save(sys.argv[1])
+            for circuit in (prepared, PreparedCircuit.load(sys.argv[1])):
+                client, session = connect(circuit, threads=2)
+                client.decrypt(session.evaluate(client.encrypt(inputs(network, 4))))
 print(*{record.data["dispatcher"].py_func.__name__ for _, record in compilations.buffer})
 """
 LITTLE = "from he.kernels.tables.factors import word_bytes; print(word_bytes(2**30))"
@@ -61,7 +62,7 @@ def test_all_kernels_are_compiled_beforehand_and_once(cold):
         assert sum(compiled in line for line in lines[:-1]) >= count - 3  # some compile others that come later
     assert second.stderr.splitlines()[-1].startswith(f"0 of {count} kernels compiled in")
     # Nothing is left to be compiled for networks in either scheme and packing.
-    assert run(cold, "-c", ENCRYPTED).stdout == "\n"
+    assert run(cold, "-c", ENCRYPTED, str(cold / "prepared")).stdout == "\n"
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys):
