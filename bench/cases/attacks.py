@@ -20,9 +20,9 @@ from bench.attack_peers import Attack, foolbox, installed, pyautoattack
 from bench.peers import UnavailableError
 from bench.report import duration
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
-from plaintext_models.attacks.ball.gradient import fgsm, pgd
+from plaintext_models.attacks.ball.pgd import fgsm, pgd
 from plaintext_models.attacks.black_box.square import square
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Ball, Norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
@@ -64,19 +64,15 @@ class Case:
 def within(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
     """Ours, within a radius."""
     return lambda module, images, labels, radius: (
-        attack(Target(module, bounds=BOUNDS), images, Goal(labels), radius=radius, **parameters).x_adv
+        attack(Target(module, bounds=BOUNDS), images, Goal(labels), Ball("linf", radius), **parameters).x_adv
     )
 
 
-def nearest(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
+def nearest(attack: Callable[..., AttackResult], norm: Norm = "l2", **parameters: Any) -> Attack:
     """Ours, as near as can be."""
     return lambda module, images, labels, _: (
-        attack(Target(module, bounds=BOUNDS), images, Goal(labels), **parameters).x_adv
+        attack(Target(module, bounds=BOUNDS), images, Goal(labels), norm, **parameters).x_adv
     )
-
-
-def _towards_all(module: nn.Module, images: Tensor, labels: Tensor, radius: float) -> Tensor:
-    return apgd_targeted(Target(module, bounds=BOUNDS), images, labels, radius=radius).x_adv
 
 
 def one_after_the_other(*attacks: Attack) -> Attack:
@@ -120,12 +116,12 @@ CASES: Mapping[str, Case] = MappingProxyType(
         "apgd": Case(
             "linf", True, within(apgd, loss="cross-entropy"), "pyautoattack", pyautoattack("apgd-ce"), slow=True
         ),
-        "apgd-targeted": Case("linf", True, _towards_all, "pyautoattack", pyautoattack("apgd-t"), slow=True),
+        "apgd-targeted": Case("linf", True, within(apgd_targeted), "pyautoattack", pyautoattack("apgd-t"), slow=True),
         "square": Case("linf", True, within(square), "pyautoattack", pyautoattack("square"), slow=True),
         "autoattack": Case(
             "linf",
             True,
-            one_after_the_other(within(apgd, loss="cross-entropy"), _towards_all, within(square)),
+            one_after_the_other(within(apgd, loss="cross-entropy"), within(apgd_targeted), within(square)),
             "pyautoattack",
             pyautoattack(),
             slow=True,
@@ -305,8 +301,7 @@ def judged(case: Case, problem: Problem, found: Tensor) -> Worth:
         problem.images,
         Goal(problem.labels),
         found,
-        norm=case.norm,
-        radius=problem.radius if case.ball else None,
+        Ball(case.norm, problem.radius) if case.ball else None,
     )
     right = ~verdict.clean
     if not right.any():

@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from plaintext_models.attacks.core.ball import Norm
-from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.ball import Ball, Norm
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Card, Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import Report, evaluate
+from plaintext_models.evaluation.runner import Report, evaluate
 from plaintext_models.zoo.cache import trained
 from plaintext_models.zoo.registry import RECIPES, of_kind
 
@@ -140,7 +139,7 @@ def measure(
     """
     if not 1 <= images <= len(dataset.test_images):
         raise ValueError(f"`--images` must be from 1 to {len(dataset.test_images)}, got {images}")
-    check_radius(radius)  # before anything is trained
+    ball = Ball(norm, radius)  # refuses before anything is trained
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
     rivals = [other for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
     target, *sources = (
@@ -152,8 +151,7 @@ def measure(
             target,
             clean,
             labels,
-            norm=norm,
-            radius=radius,
+            ball,
             radii=default_radii(radius),
             seed=seed,
             transfer_from=sources,

@@ -20,10 +20,11 @@ from bench.oracles import encrypted_oracle
 from bench.timing import timed
 from he import compile_exact
 from intnn import IntNetwork
-from plaintext_models.attacks.ball.gradient import pgd
 from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.bridge.twin import integer_oracle, integer_target
@@ -102,12 +103,20 @@ def measure(
     report(f"{name}: making keys")
     service, asked = encrypted_oracle(compile_exact(network, images=images))
     for radius in radii:
-        climb = partial(pgd, radius=radius, seed=seed)
+        climb = partial(pgd, ball=Ball("linf", radius), seed=seed)
         onward = partial(climb, leave=False)  # past the boundary of the attacker's own network
         attacks: list[tuple[str, str, Callable[[], AttackResult]]] = [
-            ("nothing", "noise, one draw", partial(random_noise, referee, x, goal, radius=radius, draws=1, seed=seed)),
+            (
+                "nothing",
+                "noise, one draw",
+                partial(random_noise, referee, x, goal, ball=Ball("linf", radius), draws=1, seed=seed),
+            ),
             ("its own network", f"PGD-40 on {OWN[dataset.name]}", partial(transferred, own, referee, x, goal, onward)),
-            ("decrypted answers", "Square", partial(square, service, x, goal, radius=radius, steps=steps, seed=seed)),
+            (
+                "decrypted answers",
+                "Square",
+                partial(square, service, x, goal, ball=Ball("linf", radius), steps=steps, seed=seed),
+            ),
             ("the weights", "PGD-40, straight through", partial(climb, integer_target(network), x, goal)),
         ]
         for sees, attack, run in attacks:
@@ -130,7 +139,7 @@ def _row(
     seconds: float,
     seed: int,
 ) -> SecrecyRow:
-    verdict = judge(referee, images, goal, result, norm="linf", radius=radius)
+    verdict = judge(referee, images, goal, result, Ball("linf", radius))
     if verdict.complaints:
         raise AssertionError(f"{attack} does not stand the referee: {'; '.join(verdict.complaints)}")
     broken = verdict.broken

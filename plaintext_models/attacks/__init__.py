@@ -1,1 +1,1 @@
-"""Adversarial attacks: every one takes a `Target`, images and a `Goal`, and returns an `AttackResult`."""
+"""Adversarial attacks, in two families that `families` lists: within a ball, and for the shortest perturbation."""

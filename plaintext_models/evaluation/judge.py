@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from plaintext_models.attacks.core.ball import MEASURES, Measure, Norm
+from plaintext_models.attacks.core.ball import MEASURES, Ball, Measure
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
-from plaintext_models.attacks.core.norms import check_norm, lengths
-from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.norms import lengths
 from plaintext_models.attacks.core.target import Target
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie between -Z and Z
@@ -107,7 +106,7 @@ class Verdict:
     Attributes:
         finite: [batch], whether all elements are numbers.
         bounded: [batch], whether they are within the bounds.
-        inside: [batch], whether the image is within the ball; true where there is no radius.
+        inside: [batch], whether the image is within the ball; true where there is no ball.
         reached: [batch], whether the goal is reached, in forwards of all images and of a few; false of what is not
             admissible.
         clean: [batch], whether the clean image reaches it.
@@ -144,9 +143,8 @@ def judge(
     images: Tensor,
     goal: Goal,
     x_adv: Tensor | AttackResult,
+    ball: Ball | None = None,
     *,
-    norm: Norm,
-    radius: float | None = None,
     draws: int = 1,
 ) -> Verdict:
     """Look at adversarial images afresh.
@@ -161,17 +159,13 @@ def judge(
         images: Clean images [batch, *shape].
         goal: What was to be reached.
         x_adv: What an attack made of the images, or its result, whose claims are then compared with what is found.
-        norm: Of the ball.
-        radius: Of the ball; None if there is none.
+        ball: Around every image, in which its adversarial image must lie; None where any distance is allowed.
         draws: Forwards that vote, from 1; for stochastic targets.
 
     Raises:
         TypeError: see `Target.check`.
-        ValueError: A number is out of range, another norm; or see `Target.check`.
+        ValueError: `draws` is below 1; or see `Target.check`.
     """
-    check_norm(norm)
-    if radius is not None:
-        check_radius(radius)
     if draws < 1:
         raise ValueError(f"`draws` must be at least 1, got {draws}")
     target.check(images, goal.labels)
@@ -192,10 +186,11 @@ def judge(
     distances = {name: lengths(change, name) for name in MEASURES}
     distances = {name: torch.where(finite, values, math.nan) for name, values in distances.items()}
     inside = finite.clone()
-    if radius is not None:
-        count = {"l1": images[0].numel(), "l2": math.sqrt(images[0].numel()), "linf": 1}[norm]
-        allowed = radius * (1 + SLACK) + ROUNDING * count * max(abs(low), abs(high))
-        inside &= distances[norm] <= allowed
+    if ball is not None:
+        elements = images[0].numel()
+        count = {"l0": 0, "l1": elements, "l2": math.sqrt(elements), "linf": 1}[ball.norm]
+        allowed = ball.radius * (1 + SLACK) + ROUNDING * count * max(abs(low), abs(high))
+        inside &= distances[ball.norm] <= allowed
     admissible = finite & bounded & inside
     reached, wavering = _votes(target, torch.where(spread(admissible, given), given, images), goal, draws)
     reached &= admissible

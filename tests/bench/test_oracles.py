@@ -9,6 +9,7 @@ from he import compile_approximate, compile_exact
 from he.testing import square_graph, table_network
 from intnn import Dense, Flatten, IntDomain, IntNetwork
 from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import PROBED
 from plaintext_models.bridge.twin import integer_oracle
@@ -60,7 +61,7 @@ def test_a_query_attack_works_on_ciphertexts():
     network, digits = shipped.load("digits-table-mlp"), datasets.load("digits")
     images, labels = (torch.from_numpy(part[:16]) for part in (digits.test_images, digits.test_labels))
     target, asked = encrypted_oracle(compile_exact(network, images=16, security="insecure"))
-    settled = {"radius": 0.3, "steps": 6}
+    settled = {"ball": Ball("linf", 0.3), "steps": 6}
     result = square(target, images, Goal(labels), **settled)
     clear = square(integer_oracle(network), images, Goal(labels), **settled)
     assert all(torch.equal(value, getattr(clear, name)) for name, value in vars(result).items())

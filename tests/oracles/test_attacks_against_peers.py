@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.attack_peers import foolbox
 from bench.cases.attacks import CASES, Problem, judged, nearest, within
-from plaintext_models.attacks.ball.gradient import bim, fgsm
+from plaintext_models.attacks.ball.pgd import bim, fgsm
 from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic

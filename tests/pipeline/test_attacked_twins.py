@@ -3,9 +3,10 @@
 import torch
 
 from intnn import calibrate, quantise
-from plaintext_models.attacks.ball.gradient import pgd
 from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.bridge.export import to_graph
@@ -30,16 +31,16 @@ def test_a_white_box_attack_on_the_float_network_transfers_to_its_integer_twin()
     victim = integer_oracle(twin)
 
     def onward(target, x, aims):
-        return pgd(target, x, aims, radius=RADIUS, leave=False)
+        return pgd(target, x, aims, Ball("linf", RADIUS), leave=False)
 
     broken = {
-        "noise": random_noise(victim, images, goal, radius=RADIUS, draws=1),
+        "noise": random_noise(victim, images, goal, Ball("linf", RADIUS), draws=1),
         "float": transferred(Target(module), victim, images, goal, onward),
-        "straight through": pgd(integer_target(twin), images, goal, radius=RADIUS),
+        "straight through": pgd(integer_target(twin), images, goal, Ball("linf", RADIUS)),
     }
     shares = {}
     for name, result in broken.items():
-        verdict = judge(victim, images, goal, result, norm="linf", radius=RADIUS)
+        verdict = judge(victim, images, goal, result, Ball("linf", RADIUS))
         assert verdict.complaints == ()
         shares[name] = float(verdict.broken.double().mean())
     assert shares["noise"] < 0.3

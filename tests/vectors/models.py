@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from he.testing import square_graph
 from intnn import IntNetwork
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
-from plaintext_models.attacks.ball.gradient import bim, fgsm, ilcm, one_step_least_likely, pgd
+from plaintext_models.attacks.ball.least_likely import ilcm, one_step_least_likely
 from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.ball.pgd import bim, fgsm, pgd
 from plaintext_models.attacks.black_box.discrimination import discriminate, discriminate_by_substitute
 from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.black_box.substitute import substitute
@@ -42,7 +44,7 @@ from plaintext_models.data.augment import RandomAffine
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Card, Effort
-from plaintext_models.evaluation.suite import evaluate
+from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.nets.cnn import table_cnn
 from plaintext_models.nets.mlp import mlp, table_mlp
 from plaintext_models.training.loop import augmented, train
@@ -126,9 +128,7 @@ def _within() -> dict[str, Attack]:
 
     def add(name: str, attack: Callable[..., AttackResult], norms: tuple[str, ...] = ("linf",), **options: Any) -> None:
         for norm in norms:
-            result[f"{name}, {norm}"] = lambda target, images, goal, norm=norm: attack(
-                target, images, goal, norm=norm, radius=radii[norm], **options
-            )
+            result[f"{name}, {norm}"] = partial(attack, ball=Ball(norm, radii[norm]), **options)
 
     every = ("linf", "l2", "l1")
     add("fgsm", fgsm, every)
@@ -146,30 +146,29 @@ def _within() -> dict[str, Attack]:
 def _labels_alone() -> dict[str, Attack]:
     """Attacks that choose their targets themselves."""
     return {
-        "ilcm": lambda target, images, goal: ilcm(target, images, goal.labels, norm="l2", radius=4),
+        "ilcm": lambda target, images, goal: ilcm(target, images, Goal(goal.labels), Ball("l2", 4)),
         "one_step_least_likely": lambda target, images, goal: one_step_least_likely(
-            target, images, goal.labels, radius=0.8
+            target, images, Goal(goal.labels), Ball("linf", 0.8)
         ),
         "apgd_targeted": lambda target, images, goal: apgd_targeted(
-            target, images, goal.labels, radius=0.3, steps=10, classes=3, seed=2
+            target, images, Goal(goal.labels), Ball("linf", 0.3), steps=10, classes=3, seed=2
         ),
     }
 
 
 def _nearest() -> dict[str, Attack]:
     """Attacks that look for a short perturbation."""
-    elements = SHAPE[1] * SHAPE[2]
     return {
-        "deepfool, l2": lambda *a: deepfool(*a, norm="l2", steps=12),
-        "deepfool, linf": lambda *a: deepfool(*a, norm="linf", steps=12, candidates=3),
-        "ddn": lambda *a: ddn(*a, steps=20, seed=1),
-        "carlini_wagner, l2": lambda *a: carlini_wagner(*a, norm="l2", rounds=4, steps=20),
-        "carlini_wagner, l0": lambda *a: carlini_wagner(*a, norm="l0", rounds=4, steps=20),
-        "carlini_wagner, linf": lambda *a: carlini_wagner(*a, norm="linf", rounds=4, steps=20, confidence=0.1),
-        "lbfgs": lambda *a: lbfgs(*a, searches=2, steps=6),
-        "jsma": lambda *a: jsma(*a, theta=0.8, gamma=10 / elements),
-        "few_pixel": lambda *a: few_pixel(*a, pixels=2, population=20, generations=5, seed=3),
-        "local_search": lambda *a: local_search(*a, chosen=2, rounds=8, seed=4),
+        "deepfool, l2": lambda *a: deepfool(*a, "l2", steps=12),
+        "deepfool, linf": lambda *a: deepfool(*a, "linf", steps=12, candidates=3),
+        "ddn": lambda *a: ddn(*a, "l2", steps=20, seed=1),
+        "carlini_wagner, l2": lambda *a: carlini_wagner(*a, "l2", rounds=4, steps=20),
+        "carlini_wagner, l0": lambda *a: carlini_wagner(*a, "l0", rounds=4, steps=20),
+        "carlini_wagner, linf": lambda *a: carlini_wagner(*a, "linf", rounds=4, steps=20, confidence=0.1),
+        "lbfgs": lambda *a: lbfgs(*a, "l2", searches=2, steps=6),
+        "jsma": lambda *a: jsma(*a, Ball("l0", 10), theta=0.8),
+        "few_pixel": lambda *a: few_pixel(*a, Ball("l0", 2), population=20, generations=5, seed=3),
+        "local_search": lambda *a: local_search(*a, Ball("l0", 16), chosen=2, seed=4),
     }
 
 
@@ -189,13 +188,15 @@ def _others() -> dict[str, Any]:
     result: dict[str, Any] = {}
 
     def attack(target: Target, images: Tensor, goal: Goal) -> AttackResult:
-        return pgd(target, images, goal, radius=radius, steps=5, seed=1)
+        return pgd(target, images, goal, Ball("linf", radius), steps=5, seed=1)
 
-    result["in_batches"] = _result(in_batches(pgd, target, images, goal, batch_size=5, radius=radius, steps=5))
-    one = universal(target, images, goal, radius=radius, epochs=4, batch_size=5)
+    result["in_batches"] = _result(
+        in_batches(pgd, target, images, goal, ball=Ball("linf", radius), batch_size=5, steps=5)
+    )
+    one = universal(target, images, goal, Ball("linf", radius), epochs=4, batch_size=5)
     result["universal"] = [_digest(one.perturbation), one.fooling_rate, _result(one.apply(target, images, goal))]
     floats, single = Target(_net(2)), images.float()
-    made = upset(floats, single, radius=0.3, hidden=8, epochs=4, batch_size=5, weight=0.01)
+    made = upset(floats, single, Ball("linf", 0.3), hidden=8, epochs=4, batch_size=5, weight=0.01)
     result["upset"] = [_digest(made.perturbations), _result(made.attack(floats, single, goal))]
     learnt = substitute(floats, single, lambda: mlp(SHAPE, CLASSES, [8]), rounds=2, epochs=4, batch_size=8)
     found = learnt.attack(single, goal, attack)
@@ -218,7 +219,7 @@ def _others() -> dict[str, Any]:
     ):
         result[name] = [_digest(rubbish.images), rubbish.success.tolist(), rubbish.queries, rubbish.iterations]
     noisy = Target(lambda x: target.logits(x + 0.01 * torch.randn_like(x)), stochastic=True)
-    result["pgd, draws"] = _result(pgd(noisy, images, goal, radius=radius, steps=4, draws=3, restarts=2))
+    result["pgd, draws"] = _result(pgd(noisy, images, goal, Ball("linf", radius), steps=4, draws=3, restarts=2))
     result["ascend"] = _digest(
         ascend(target, images, goal, Ball("l2", 0.5), steps=5, generator=torch.Generator().manual_seed(3))
     )
@@ -226,7 +227,7 @@ def _others() -> dict[str, Any]:
     inside = Goal(integer_oracle(network).logits(drawn).argmax(1))
     white, black = integer_target(network), integer_oracle(network)
     result["integer_target"] = _result(attack(white, drawn, inside))
-    result["integer_oracle"] = _result(square(black, drawn, inside, radius=0.2, steps=20))
+    result["integer_oracle"] = _result(square(black, drawn, inside, Ball("linf", 0.2), steps=20))
     graph = square_graph()
     result["float_twin"] = _digest(float_twin(graph)(torch.rand(4, *graph.input_shape)))
     return result
@@ -262,7 +263,7 @@ def _cards() -> dict[str, Any]:
         return x.flatten(1).std(1) - 0.3
 
     def fill(target: Target, images: Tensor, labels: Tensor, norm: Any, radius: float, **rest: Any) -> dict[str, Any]:
-        rows = evaluate(target, images, labels, norm=norm, radius=radius, seed=2, effort=EFFORT, **rest)
+        rows = evaluate(target, images, labels, Ball(norm, radius), seed=2, effort=EFFORT, **rest)
         return _card(rows)
 
     rival = Target(_net(5, 16).double())

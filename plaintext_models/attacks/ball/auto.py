@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.ball.gradient import Step, climb, wrong_classes
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.ball.climb import Step, climb, wrong_classes
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.core.losses import Loss
 from plaintext_models.attacks.core.target import Target
@@ -21,12 +21,10 @@ RISING = 0.75  # of the steps between two checkpoints, the part that has to rais
 class Auto(Step):
     """Algorithm 1 of the paper, its steps beginning at twice the radius."""
 
-    def __init__(
-        self, clean: Tensor, *, norm: Norm, radius: float, bounds: tuple[float, float], checkpoints: list[int]
-    ) -> None:
-        super().__init__(clean, norm=norm, radius=radius, bounds=bounds)
+    def __init__(self, clean: Tensor, *, ball: Ball, bounds: tuple[float, float], checkpoints: list[int]) -> None:
+        super().__init__(clean, ball=ball, bounds=bounds)
         self.checkpoints, self.taken = checkpoints, 0
-        self.sizes = torch.full_like(clean.flatten(1)[:, 0], 2 * radius)
+        self.sizes = torch.full_like(clean.flatten(1)[:, 0], 2 * ball.radius)
         self.best = self.before = self.slope = clean  # the best point, the last point, the gradient at the best
         self.most = self.last = self.checked = torch.full_like(self.sizes, -torch.inf)  # the loss at best, last, check
         self.rises = torch.zeros_like(self.sizes)
@@ -71,9 +69,8 @@ def apgd(
     target: Target,
     images: Tensor,
     goal: Goal,
+    ball: Ball,
     *,
-    norm: Norm = "linf",
-    radius: float,
     steps: int = 100,
     restarts: int = 1,
     loss: str | Loss = "dlr",
@@ -88,8 +85,7 @@ def apgd(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: Of every image.
-        norm: Of the ball.
-        radius: Of the ball, from 0.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
         steps: Of every run, from 1.
         restarts: Runs from random points, from 1; only what is not yet fooled goes on to the next.
         loss: See `pgd`; "dlr" needs 3 classes, and 4 where there are targets, towards which it then grows.
@@ -105,8 +101,7 @@ def apgd(
         images,
         goal,
         partial(Auto, checkpoints=checkpoints(integer(steps, "steps", 1))),
-        norm=norm,
-        radius=radius,
+        ball=ball,
         steps=steps,
         loss=loss,
         aims=[goal] * integer(restarts, "restarts", 1),
@@ -119,10 +114,9 @@ def apgd(
 def apgd_targeted(
     target: Target,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
+    ball: Ball,
     *,
-    norm: Norm = "linf",
-    radius: float,
     steps: int = 100,
     classes: int = 9,
     seed: int = 0,
@@ -134,9 +128,8 @@ def apgd_targeted(
     Args:
         target: The model, differentiable, of 4 classes or more.
         images: [batch, *shape], within its bounds.
-        labels: The true classes [batch].
-        norm: Of the ball.
-        radius: Of the ball, from 0.
+        goal: Any wrong class, without targets: the attack chooses those itself.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
         steps: For every class, from 1.
         classes: How many are aimed at, from 1; all wrong ones if there are fewer.
         seed: Of the random starts.
@@ -146,16 +139,16 @@ def apgd_targeted(
         ValueError: see `climb`.
     """
     integer(classes, "classes", 1)
+    ranked = wrong_classes(target, images, goal)
     return climb(
         target,
         images,
-        Goal(labels),
+        goal,
         partial(Auto, checkpoints=checkpoints(integer(steps, "steps", 1))),
-        norm=norm,
-        radius=radius,
+        ball=ball,
         steps=steps,
         loss="dlr",
-        aims=[Goal(labels, wrong) for wrong in wrong_classes(target, images, labels)[:, :classes].unbind(1)],
+        aims=[Goal(goal.labels, wrong) for wrong in ranked[:, :classes].unbind(1)],
         random_start=True,
         seed=seed,
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
-from plaintext_models.attacks.core.norms import check_norm, random_point
-from plaintext_models.attacks.core.search import Search, check_radius
+from plaintext_models.attacks.core.norms import random_point, within_norm
+from plaintext_models.attacks.core.search import Search
 from plaintext_models.attacks.core.target import Target
 
 
 def random_noise(
-    target: Target, images: Tensor, goal: Goal, *, norm: Norm = "linf", radius: float, draws: int = 100, seed: int = 0
+    target: Target, images: Tensor, goal: Goal, ball: Ball, *, draws: int = 100, seed: int = 0
 ) -> AttackResult:
     """Try random points of the ball, uniform as in `random_point`. Needs no gradient.
 
@@ -21,8 +21,7 @@ def random_noise(
         target: The model.
         images: [batch, *shape], within its bounds.
         goal: Of every image.
-        norm: Of the ball.
-        radius: Of the ball, from 0.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
         draws: Most points to try for an image, from 1.
         seed: Of the points.
 
@@ -30,14 +29,13 @@ def random_noise(
         TypeError: see `start`.
         ValueError: A number is out of range; or see `start`.
     """
-    check_norm(norm)
-    check_radius(radius)
+    norm = within_norm(ball)
     integer(draws, "draws", 1)
     search = Search(target, images, goal, seed)
     for _ in range(draws):
         rows = search.rows
         if not len(rows):
             break
-        search.ask(rows, random_point(images[rows], norm, radius, target.bounds, search.generator))
+        search.ask(rows, random_point(images[rows], norm, ball.radius, target.bounds, search.generator))
         search.iterations[rows] += 1
     return search.conclude()

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import cross_entropy, margin
-from plaintext_models.attacks.core.norms import TINY, project
-from plaintext_models.attacks.core.search import Search, check_radius, pixels_of
+from plaintext_models.attacks.core.norms import TINY, project, within_norm
+from plaintext_models.attacks.core.search import Search, pixels_of
 from plaintext_models.attacks.core.target import Target
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of the squares' area, out of 10,000 steps
@@ -23,9 +23,8 @@ def square(
     target: Target,
     images: Tensor,
     goal: Goal,
+    ball: Ball,
     *,
-    norm: Norm = "linf",
-    radius: float,
     steps: int = 5000,
     area: float = 0.8,
     seed: int = 0,
@@ -40,8 +39,7 @@ def square(
         target: The model.
         images: [batch, channels, height, width], within its bounds.
         goal: Of every image.
-        norm: "linf" or "l2".
-        radius: Of the ball, from 0.
+        ball: Around every image; its norm is "linf" or "l2".
         steps: After the start, one query each, from 0.
         area: Of the first square, as a fraction of the image, above 0, up to 1.
         seed: Of the search.
@@ -51,9 +49,7 @@ def square(
         ValueError: A number is out of range, another norm, or images that have no pixels; or see `start`.
     """
     _, height, width = pixels_of(images)
-    if norm not in ("linf", "l2"):
-        raise ValueError(f"`norm` must be linf or l2, got {norm!r}")
-    check_radius(radius)
+    norm, radius = within_norm(ball, ("linf", "l2")), ball.radius
     integer(steps, "steps", 0)
     if not 0 < area <= 1:
         raise ValueError(f"`area` must be above 0, up to 1, got {area}")
@@ -125,8 +121,8 @@ def _pattern(count: int, side: int, generator: torch.Generator) -> Tensor:
     half = side // 2
     both = torch.cat([_bump(side, half), -_bump(side, side - half)], 1) if half else torch.ones(1, 1)
     both = (both / torch.linalg.vector_norm(both)).to(generator.device)
-    turned = torch.rand(count, 1, 1, generator=generator, device=generator.device) < 0.5
-    return torch.where(turned, both.T, both).reshape(count, 1, -1)
+    lying = torch.rand(count, 1, 1, generator=generator, device=generator.device) < 0.5
+    return torch.where(lying, both.T, both).reshape(count, 1, -1)
 
 
 def _tiles(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.black_box.transfer import Attack, transferred
+from plaintext_models.attacks.black_box.transfer import transferred
+from plaintext_models.attacks.core.attack import Attack
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import logit
 from plaintext_models.attacks.core.target import Target
@@ -87,7 +88,7 @@ def substitute(
     with deterministic(seed):
         module = factory().to(images.device)
         for last in range(rounds - 1, -1, -1):
-            _fit(module, images, answers, epochs, batch_size, learning_rate)
+            _learn(module, images, answers, epochs, batch_size, learning_rate)
             model, classes = Target(module, bounds=oracle.bounds), answers.argmax(1)
             with torch.no_grad():
                 agreement.append(float((model.logits(images).argmax(1) == classes).double().mean()))
@@ -108,7 +109,7 @@ def _answers(oracle: Target, images: Tensor, probabilities: bool) -> Tensor:
     return logits.softmax(1) if probabilities else functional.one_hot(logits.argmax(1), logits.shape[1]).float()
 
 
-def _fit(
+def _learn(
     module: nn.Module, images: Tensor, answers: Tensor, epochs: int, batch_size: int, learning_rate: float
 ) -> None:
     """Minimise the cross-entropy by Adam, started afresh; draws from torch's generator, ends in evaluation mode."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from plaintext_models.attacks.core.attack import Attack
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.target import Target
-
-Attack = Callable[[Target, Tensor, Goal], AttackResult]  # an attack whose parameters are settled
 
 
 def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, attack: Attack) -> AttackResult:

@@ -33,3 +33,9 @@ class Ball:
             raise ValueError(f"`norm` must be one of {', '.join(MEASURES)}, got {self.norm!r}")
         if not 0 <= self.radius < math.inf:
             raise ValueError(f"`radius` must be a number from 0, got {self.radius}")
+
+
+def require_norm(norm: str, norms: tuple[Measure, ...]) -> None:
+    """Raise ValueError for a norm that is none of those that an attack can use."""
+    if norm not in norms:
+        raise ValueError(f"`norm` must be one of {', '.join(norms)}, got {norm!r}")

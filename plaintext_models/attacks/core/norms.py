@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
-from plaintext_models.attacks.core.ball import NORMS, Ball, Measure, Norm
+from plaintext_models.attacks.core.ball import NORMS, Ball, Measure, Norm, require_norm
 from plaintext_models.attacks.core.goal import spread
 
 TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
 
 
-def check_norm(norm: str) -> None:
-    """Raise ValueError for a norm that is none of `NORMS`."""
-    if norm not in NORMS:
-        raise ValueError(f"`norm` must be one of {', '.join(NORMS)}, got {norm!r}")
-
-
 def within_norm(ball: Ball, norms: tuple[Norm, ...] = NORMS) -> Norm:
     """The norm of a ball, if it is one of those that an attack can use; else a ValueError that names them."""
-    for norm in norms:
-        if norm == ball.norm:
-            return norm
-    raise ValueError(f"the `norm` of this attack's ball must be one of {', '.join(norms)}, got {ball.norm!r}")
+    require_norm(ball.norm, norms)
+    return cast(Norm, ball.norm)
 
 
 def lengths(perturbations: Tensor, norm: Measure) -> Tensor:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from plaintext_models.attacks.core.ball import Ball, require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import Loss, margin
 from plaintext_models.attacks.core.target import Target
@@ -68,15 +67,20 @@ class Search:
         return conclude(self._target, self._images, self.found, self._goal, self.queries, self.iterations)
 
 
-def check_radius(radius: float) -> None:
-    """Raise ValueError for a radius that is negative or not finite."""
-    if not 0 <= radius < math.inf:
-        raise ValueError(f"`radius` must be a number from 0, got {radius}")
-
-
 def pixels_of(images: Tensor) -> tuple[int, int, int]:
     """(channels, height, width) of images; ValueError for what has no pixels."""
     if images.ndim != 4:
         raise ValueError(f"`images` must be [batch, channels, height, width], got {tuple(images.shape)}")
     _, channels, height, width = images.shape
     return channels, height, width
+
+
+def pixels_within(ball: Ball, images: Tensor) -> int:
+    """How many whole pixels, all channels of each, an "l0" ball around images has room for; may be more than there are.
+
+    Raises:
+        ValueError: The ball has another norm, or the images have no pixels.
+    """
+    channels, _, _ = pixels_of(images)
+    require_norm(ball.norm, ("l0",))
+    return int(ball.radius) // channels

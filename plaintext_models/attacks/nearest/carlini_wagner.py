@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Measure, require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import others
 from plaintext_models.attacks.core.norms import TINY, lengths
@@ -34,8 +34,8 @@ def carlini_wagner(
     target: Target,
     images: Tensor,
     goal: Goal,
+    norm: Literal["l2", "l0", "linf"],
     *,
-    norm: Literal["l2", "l0", "linf"] = "l2",
     rounds: int = 20,
     steps: int = 60,
     rate: float = 0.1,
@@ -54,7 +54,7 @@ def carlini_wagner(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: Of every image.
-        norm: That the perturbation is to be short in.
+        norm: In which the perturbation is to be short.
         rounds: At most, from 1.
         steps: Of a round at most, from 1, a forward and a backward each.
         rate: First step of Adam in an element, positive; it falls to a hundredth. The unit is the range, τ or, where
@@ -65,8 +65,7 @@ def carlini_wagner(
         TypeError: The target has no gradients; or see `start`.
         ValueError: A number is out of range, another norm; or see `start`.
     """
-    if norm not in ("l2", "l0", "linf"):
-        raise ValueError(f"`norm` must be l2, l0 or linf, got {norm!r}")
+    require_norm(norm, ("l2", "l0", "linf"))
     integer(rounds, "rounds", 1)
     integer(steps, "steps", 1)
     if not 0 < rate < math.inf or not 0 <= confidence < math.inf:
@@ -128,9 +127,7 @@ class _Search:
         iterations: See `AttackResult`.
     """
 
-    def __init__(
-        self, target: Target, clean: Tensor, goal: Goal, norm: Norm | Literal["l0"], confidence: float
-    ) -> None:
+    def __init__(self, target: Target, clean: Tensor, goal: Goal, norm: Measure, confidence: float) -> None:
         self._target, self._clean, self._goal, self._norm, self._confidence = target, clean, goal, norm, confidence
         low, high = target.bounds
         distance, constants = linear_model(target, clean, goal)

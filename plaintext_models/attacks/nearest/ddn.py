@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import TINY, lengths, steepest
@@ -22,6 +24,7 @@ def ddn(
     target: Target,
     images: Tensor,
     goal: Goal,
+    norm: Literal["l2"],
     *,
     steps: int = 100,
     radius: float = 1.0,
@@ -37,6 +40,7 @@ def ddn(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: Of every image.
+        norm: In which the perturbation is to be short: "l2".
         steps: From 2; a forward and a backward each, and what the last one moves to is not looked at.
         radius: Of the first sphere, in units of the range, positive.
         gamma: What a sphere shrinks or grows by, above 0, below 1.
@@ -46,6 +50,7 @@ def ddn(
         TypeError: The target has no gradients; or see `start`.
         ValueError: A number is out of range; or see `start`.
     """
+    require_norm(norm, ("l2",))
     integer(steps, "steps", 2)
     if not 0 < radius < math.inf or not 0 < gamma < 1:
         raise ValueError(f"`radius` must be positive and `gamma` from 0 to 1, got {radius} and {gamma}")

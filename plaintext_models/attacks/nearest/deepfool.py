@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Norm, require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import margin, others
 from plaintext_models.attacks.core.norms import TINY, lengths, steepest
@@ -26,8 +26,8 @@ def deepfool(
     target: Target,
     images: Tensor,
     goal: Goal,
+    norm: Literal["l2", "linf"],
     *,
-    norm: Literal["l2", "linf"] = "l2",
     steps: int = 50,
     overshoot: float = 0.02,
     candidates: int = 10,
@@ -42,7 +42,7 @@ def deepfool(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: Of every image.
-        norm: That the perturbation is to be short in.
+        norm: In which the perturbation is to be short.
         steps: At most, from 1; two forwards each.
         overshoot: How much longer than the sum of the steps the perturbation is, not negative.
         candidates: Classes with the largest logits, the label among them, whose boundaries are looked at; from 2.
@@ -51,8 +51,7 @@ def deepfool(
         TypeError: The target has no gradients; or see `start`.
         ValueError: A number is out of range, another norm; or see `start`.
     """
-    if norm not in DUAL:
-        raise ValueError(f"`norm` must be one of {', '.join(DUAL)}, got {norm!r}")
+    require_norm(norm, ("l2", "linf"))
     integer(steps, "steps", 1)
     integer(candidates, "candidates", 2)
     if not overshoot >= 0:

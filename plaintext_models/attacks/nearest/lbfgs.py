@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import others
 from plaintext_models.attacks.core.target import Target
@@ -18,7 +20,14 @@ from plaintext_models.attacks.nearest.deepfool import beyond
 
 
 def lbfgs(
-    target: Target, images: Tensor, goal: Goal, *, searches: int = 6, steps: int = 30, memory: int = 10
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    norm: Literal["l2"],
+    *,
+    searches: int = 6,
+    steps: int = 30,
+    memory: int = 10,
 ) -> AttackResult:
     """Minimise |δ|² + c · loss within the box by a quasi-Newton method, and search for the least c that is enough.
 
@@ -29,6 +38,7 @@ def lbfgs(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: Of every image.
+        norm: In which the perturbation is to be short: "l2".
         searches: Constants tried at most, from 1.
         steps: Of the optimiser for one constant at most, from 1; a forward and a backward each or a few.
         memory: Pairs of steps and gradients that make the approximate Hessian, from 1.
@@ -40,6 +50,7 @@ def lbfgs(
     """
     from scipy.optimize import minimize  # for this attack alone
 
+    require_norm(norm, ("l2",))
     integer(searches, "searches", 1)
     integer(steps, "steps", 1)
     integer(memory, "memory", 1)

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import margin
-from plaintext_models.attacks.core.norms import check_norm, project, steepest
-from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.norms import project, steepest, within_norm
 from plaintext_models.attacks.core.target import Target
 
 
@@ -59,9 +58,8 @@ def universal(
     target: Target,
     images: Tensor,
     goal: Goal,
+    ball: Ball,
     *,
-    norm: Norm = "linf",
-    radius: float,
     epochs: int = 20,
     batch_size: int = 64,
     step: float = 0.5,
@@ -78,8 +76,7 @@ def universal(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: Of every image; for a perturbation that leads to one class, the same target for all.
-        norm: Of the ball.
-        radius: Of the ball, from 0.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
         epochs: Passes over the images, from 1; each takes two forwards of every image.
         batch_size: Images of one step, from 1.
         step: First step, in units of the radius, positive.
@@ -90,8 +87,7 @@ def universal(
         TypeError: The target has no gradients; or see `start`.
         ValueError: A number is out of range; or see `start`.
     """
-    check_norm(norm)
-    check_radius(radius)
+    norm, radius = within_norm(ball), ball.radius
     integer(epochs, "epochs", 1)
     integer(batch_size, "batch_size", 1)
     if not step > 0 or not enough > 0:
@@ -116,6 +112,14 @@ def universal(
         if not rate <= best_rate:
             best, best_rate = now, rate
     return UniversalResult(best[0], best_rate)
+
+
+def one_for_all(target: Target, images: Tensor, goal: Goal, ball: Ball, *, seed: int = 0) -> AttackResult:
+    """`universal` as an attack within a ball: the perturbation is made on these images, and added to them.
+
+    Its queries are those of a single forward an image; what finding the perturbation took is not counted.
+    """
+    return universal(target, images, goal, ball, seed=seed).apply(target, images, goal)
 
 
 def _gain(logits: Tensor, goal: Goal, enough: float) -> Tensor:

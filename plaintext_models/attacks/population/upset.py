@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import cross_entropy
-from plaintext_models.attacks.core.search import Search, check_radius
+from plaintext_models.attacks.core.norms import within_norm
+from plaintext_models.attacks.core.search import Search
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import deterministic
 
@@ -54,8 +56,8 @@ class Upset:
 def upset(
     target: Target,
     images: Tensor,
+    ball: Ball,
     *,
-    radius: float,
     weight: float = 0.0,
     hidden: int = 64,
     epochs: int = 20,
@@ -71,7 +73,7 @@ def upset(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds; they need no labels.
-        radius: Largest change of an element, from 0; the paper's s.
+        ball: Around every image; its norm is "linf", and its radius is the paper's s.
         weight: Of the length, from 0; the paper's w.
         hidden: Width of the generator's hidden layer, from 1.
         epochs: Passes over the images, from 1.
@@ -83,7 +85,8 @@ def upset(
         TypeError: The target has no gradients; or see `Target.check`.
         ValueError: A number is out of range; or see `Target.check`.
     """
-    check_radius(radius)
+    within_norm(ball, ("linf",))
+    radius = ball.radius
     for name, value in (("hidden", hidden), ("epochs", epochs), ("batch_size", batch_size)):
         integer(value, name, 1)
     if not weight >= 0 or not learning_rate > 0:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
-from plaintext_models.attacks.core.search import Search, pixels_of
+from plaintext_models.attacks.core.search import Search, pixels_of, pixels_within
 from plaintext_models.attacks.core.target import Target
 
 WEIGHT = 0.5  # of a difference; the paper's F. It crosses nothing over.
@@ -17,8 +18,8 @@ def few_pixel(
     target: Target,
     images: Tensor,
     goal: Goal,
+    ball: Ball,
     *,
-    pixels: int = 1,
     population: int = 400,
     generations: int = 100,
     seed: int = 0,
@@ -32,7 +33,8 @@ def few_pixel(
         target: The model.
         images: [batch, channels, height, width], within its bounds.
         goal: Of every image.
-        pixels: Most pixels that may change, all channels of each, from 1.
+        ball: Around every image; its norm is "l0", and its radius at least the number of channels: as many pixels may
+            change, all channels of each, as it has room for.
         population: Members an image, from 3.
         generations: After the first, from 0.
         seed: Of the evolution.
@@ -42,7 +44,9 @@ def few_pixel(
         ValueError: A number is out of range, or images that have no pixels; or see `start`.
     """
     channels, height, width = pixels_of(images)
-    integer(pixels, "pixels", 1, height * width)
+    pixels = min(pixels_within(ball, images), height * width)
+    if not pixels:
+        raise ValueError(f"`radius` must have room for the {channels} elements of a pixel, got {ball.radius}")
     integer(population, "population", 3)
     integer(generations, "generations", 0)
     search = Search(target, images, goal, seed)
@@ -66,7 +70,7 @@ def few_pixel(
             rows, genes, fitness = rows[left], genes[left], fitness[left]
             if not len(rows):
                 break
-            # a shuffled population, and itself turned by one and by two: three different members for every child
+            # a shuffled population, and itself rolled by one and by two: three different members for every child
             order = torch.rand(fitness.shape, generator=search.generator, device=images.device).argsort(1)
             one, two, three = (
                 genes[torch.arange(len(rows), device=images.device)[:, None], order.roll(turn, 1)] for turn in range(3)

@@ -8,13 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from plaintext_models.attacks.core.ball import Ball, require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import logit, others
 from plaintext_models.attacks.core.search import Search
 from plaintext_models.attacks.core.target import Target
 
 
-def jsma(target: Target, images: Tensor, goal: Goal, *, theta: float = 1.0, gamma: float = 0.145) -> AttackResult:
+def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float = 1.0) -> AttackResult:
     """Move the pair of elements that together raise the wanted class's logit and lower the sum of the others most.
 
     The paper's Algorithm 3 on logits, whose Jacobian does not vanish where the model is very sure. An untargeted goal
@@ -24,8 +25,9 @@ def jsma(target: Target, images: Tensor, goal: Goal, *, theta: float = 1.0, gamm
         target: The model, differentiable.
         images: [batch, *shape], within its bounds; an element is one channel of a pixel.
         goal: Of every image.
+        ball: Around every image; its norm is "l0", and its radius the most elements that may change. The paper's γ is
+            the radius as a fraction of all elements, 0.145 there.
         theta: What is added to both elements, not 0; those that are at the bound already stand aside.
-        gamma: Most elements that may change, as a fraction of all, from 0 to 1.
 
     Raises:
         TypeError: The target has no gradients; or see `start`.
@@ -33,8 +35,7 @@ def jsma(target: Target, images: Tensor, goal: Goal, *, theta: float = 1.0, gamm
     """
     if not math.isfinite(theta) or theta == 0:
         raise ValueError(f"`theta` must be a number other than 0, got {theta}")
-    if not 0 <= gamma <= 1:
-        raise ValueError(f"`gamma` must be from 0 to 1, got {gamma}")
+    require_norm(ball.norm, ("l0",))
     elements = images[0].numel()
     search = Search(target, images, goal)
     for rows in search.groups(elements):  # its pairs may take as much memory as so many images
@@ -43,7 +44,7 @@ def jsma(target: Target, images: Tensor, goal: Goal, *, theta: float = 1.0, gamm
             with torch.no_grad():
                 aims = others(target.logits(moved), aims).argmax(1)
             search.queries[rows] += 1
-        for _ in range(int(gamma * elements / 2)):
+        for _ in range(int(ball.radius / 2)):
             pairs, found = _pairs(target, moved, aims, theta)
             search.queries[rows] += 2
             moved = moved.flatten(1).scatter_add(1, pairs, torch.full_like(pairs, theta, dtype=moved.dtype))

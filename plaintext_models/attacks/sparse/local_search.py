@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
-from plaintext_models.attacks.core.search import Search, pixels_of
+from plaintext_models.attacks.core.search import Search, pixels_of, pixels_within
 from plaintext_models.attacks.core.target import Target
 
 
@@ -16,11 +17,11 @@ def local_search(
     target: Target,
     images: Tensor,
     goal: Goal,
+    ball: Ball,
     *,
     factor: float = 1.5,
     chosen: int = 5,
     distance: int = 2,
-    rounds: int = 150,
     fraction: float = 0.1,
     seed: int = 0,
 ) -> AttackResult:
@@ -35,10 +36,11 @@ def local_search(
         target: The model.
         images: [batch, channels, height, width], within its bounds.
         goal: Of every image.
+        ball: Around every image; its norm is "l0", and its radius the most elements that may change. The search takes
+            as many whole rounds as it has room for; the paper's R is 150 rounds of 5 pixels.
         factor: From 0 to 2; the paper's r.
         chosen: Pixels changed in a round, all channels of each, from 1; the paper's t.
         distance: How far neighbours are, in rows and in columns, from 1; the paper's d.
-        rounds: Most rounds, from 0; `chosen` times these is the most pixels that may change. The paper's R.
         fraction: Of the pixels, probed where the search starts, from 0 (one pixel) to 1.
         seed: Of the starts.
 
@@ -52,7 +54,7 @@ def local_search(
             raise ValueError(f"`{name}` must be from 0 to {most}, got {value}")
     integer(chosen, "chosen", 1)
     integer(distance, "distance", 1)
-    integer(rounds, "rounds", 0)
+    rounds = pixels_within(ball, images) // chosen
     places = height * width
     first = max(1, round(fraction * places))
     search = Search(target, images, goal, seed)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from plaintext_models.attacks.core.ball import Ball, Measure
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.norms import lengths
 from plaintext_models.attacks.core.target import Target
@@ -119,6 +121,11 @@ def require_counted(case: Case, target: Target, attack: Callable[[Target], Attac
     aside, _ = seen(nothing)
     total, result = seen(lambda: attack(target))
     assert total - aside == int(result.queries.sum())
+
+
+def in_ball(radius: float, norm: Measure = "linf", **options: Any) -> dict[str, Any]:
+    """The arguments of an attack within a ball, by keyword."""
+    return {"ball": Ball(norm, radius), **options}
 
 
 def success_rate(result: AttackResult, attacked: Tensor) -> float:

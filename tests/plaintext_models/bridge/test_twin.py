@@ -11,6 +11,7 @@ from intnn.layers.nodes import Conv2d, Requantise
 from intnn.testing import float_graphs, int_networks
 from plaintext_models.attacks.ball.noise import random_noise
 from plaintext_models.attacks.black_box.square import square
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.losses import cross_entropy, margin
 from plaintext_models.bridge.export import to_graph
@@ -137,8 +138,8 @@ def test_gradients_lead_to_adversarial_images(held_out, name):
     network, (images, labels) = shipped.load(name), held_out
     oracle, goal = integer_oracle(network), Goal(labels)
     fooled = goal.reached(oracle.logits(ascend(integer_target(network), images, labels)))
-    noise = random_noise(oracle, images, goal, radius=RADIUS, draws=10)
-    queried = square(oracle, images, goal, radius=RADIUS, steps=200)
+    noise = random_noise(oracle, images, goal, Ball("linf", RADIUS), draws=10)
+    queried = square(oracle, images, goal, Ball("linf", RADIUS), steps=200)
     rates = [float(found.double().mean()) for found in (noise.success, queried.success, fooled)]
     assert rates[0] <= 0.3
     assert rates[1] >= 0.7

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.norms import project, random_point
 from plaintext_models.attacks.core.target import Target
@@ -44,7 +44,7 @@ def claiming(x_adv):
 
 
 def test_an_honest_attack_is_believed(target, images, goal):
-    verdict = judge(target, images, goal, claiming(images + 0.09), norm="linf", radius=RADIUS)
+    verdict = judge(target, images, goal, claiming(images + 0.09), Ball("linf", RADIUS))
     assert verdict.reached.all()
     assert verdict.admissible.all()
     assert not verdict.clean.any()
@@ -72,7 +72,7 @@ def test_an_honest_attack_is_believed(target, images, goal):
     ids=["nothing done", "ball", "bounds", "NaN", "inf", "black", "dtype", "shape", "count"],
 )
 def test_a_lie_is_caught(target, images, goal, lie, complaint):
-    verdict = judge(target, images, goal, claiming(lie(images)), norm="linf", radius=RADIUS)
+    verdict = judge(target, images, goal, claiming(lie(images)), Ball("linf", RADIUS))
     assert any(complaint in each for each in verdict.complaints)
     assert verdict.robust == Share(N, N)
 
@@ -80,7 +80,7 @@ def test_a_lie_is_caught(target, images, goal, lie, complaint):
 def test_single_lies_are_found_among_truths(target, images, goal):
     moved = images + 0.09
     moved[3], moved[7, 0, 2, 2], moved[20] = images[3] + 0.3, math.nan, images[20]
-    verdict = judge(target, images, goal, claiming(moved), norm="linf", radius=RADIUS)
+    verdict = judge(target, images, goal, claiming(moved), Ball("linf", RADIUS))
     assert (~verdict.reached).nonzero().squeeze(1).tolist() == [3, 7, 20]
     assert (~verdict.inside).nonzero().squeeze(1).tolist() == [3, 7]
     assert (~verdict.finite).nonzero().squeeze(1).tolist() == [7]
@@ -88,14 +88,14 @@ def test_single_lies_are_found_among_truths(target, images, goal):
 
 
 def test_a_failure_that_is_a_success_counts(target, images, goal):
-    verdict = judge(target, images, goal, images + 0.09, norm="linf", radius=RADIUS)
+    verdict = judge(target, images, goal, images + 0.09, Ball("linf", RADIUS))
     assert verdict.robust.count == 0
     assert not verdict.complaints
 
 
 def test_what_is_wrong_without_an_attack_stays_broken(target, images):
     goal = Goal(torch.ones(N, dtype=torch.int64))
-    verdict = judge(target, images, goal, images + 5, norm="linf", radius=RADIUS)
+    verdict = judge(target, images, goal, images + 5, Ball("linf", RADIUS))
     assert verdict.clean.all()
     assert not verdict.reached.any()
     assert verdict.robust.count == 0
@@ -106,7 +106,7 @@ def test_a_success_must_not_depend_on_the_batch(images, goal):
         logits = brightness(batch)
         return logits.flip(1) if len(batch) == PART and bool((batch > 0.5).any()) else logits
 
-    verdict = judge(Target(capricious), images, goal, images + 0.09, norm="linf", radius=RADIUS)
+    verdict = judge(Target(capricious), images, goal, images + 0.09, Ball("linf", RADIUS))
     assert any("in some batches" in each for each in verdict.complaints)
     assert verdict.reached.sum() == N - PART * (N // PART)
 
@@ -125,9 +125,9 @@ def test_points_on_the_surface_are_inside(norm, bounds):
             project(images, far, norm, radius, bounds),
             random_point(images, norm, radius, bounds, generator),
         ):
-            assert judge(target, images, goal, moved, norm=norm, radius=radius).inside.all()
+            assert judge(target, images, goal, moved, Ball(norm, radius)).inside.all()
     out = project(images, far, norm, 0.303, bounds)
-    assert not judge(target, images, goal, out, norm=norm, radius=0.3).inside.any()
+    assert not judge(target, images, goal, out, Ball(norm, 0.3)).inside.any()
 
 
 def test_stochastic_targets_are_judged_by_majority(images, goal):
@@ -137,7 +137,7 @@ def test_stochastic_targets_are_judged_by_majority(images, goal):
         return brightness(batch).flip(1) if next(draws) % 3 == 0 else brightness(batch)
 
     target = Target(flickering, stochastic=True)
-    verdict = judge(target, images, goal, images + 0.09, norm="linf", radius=RADIUS, draws=30)
+    verdict = judge(target, images, goal, images + 0.09, Ball("linf", RADIUS), draws=30)
     assert verdict.reached.all()
     assert not verdict.clean.any()
 
@@ -145,17 +145,26 @@ def test_stochastic_targets_are_judged_by_majority(images, goal):
 def test_what_is_detected_is_not_broken(target, images):
     goal = Unnoticed(torch.zeros(N, dtype=torch.int64))
     joint = guarded(target, lambda x: x.flatten(1).amax(1) - 0.55)
-    noticed = judge(joint, images, goal, images + 0.1, norm="linf", radius=RADIUS)
+    noticed = judge(joint, images, goal, images + 0.1, Ball("linf", RADIUS))
     assert (noticed.reached == ((images + 0.1).flatten(1).amax(1) <= 0.55)).all()
-    unnoticed = judge(joint, images, goal, torch.full_like(images, 0.51), norm="linf", radius=RADIUS)
+    unnoticed = judge(joint, images, goal, torch.full_like(images, 0.51), Ball("linf", RADIUS))
     assert unnoticed.reached.all()
     assert isinstance(goal[torch.tensor([0, 1])], Unnoticed)
 
 
-@pytest.mark.parametrize(("option", "value"), [("radius", -1.0), ("radius", math.nan), ("draws", 0), ("norm", "l7")])
-def test_options_are_checked(target, images, goal, option, value):
-    with pytest.raises(ValueError, match=option):
-        judge(target, images, goal, images, **{"norm": "linf", option: value})
+def test_draws_are_checked(target, images, goal):
+    with pytest.raises(ValueError, match="`draws` must be at least 1, got 0"):
+        judge(target, images, goal, images, draws=0)
+
+
+def test_elements_are_counted_in_an_l0_ball(target, images, goal):
+    moved = images.clone()
+    moved[:, 0, 0, :2] = 1 - moved[:, 0, 0, :2]
+    for radius, inside in ((2, True), (1, False)):
+        verdict = judge(target, images, goal, moved, Ball("l0", radius))
+        changed = verdict.distances["l0"]
+        assert (verdict.inside == (changed <= radius)).all()
+        assert bool(verdict.inside.all()) == inside
 
 
 @given(st.integers(0, 2000), st.integers(1, 2000))

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintext_models.attacks.black_box.square import _pattern, square
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from tests.plaintext_models.attacks.soundness import (
     cases,
+    in_ball,
     require_counted,
     require_repeatable,
     require_sound,
@@ -25,7 +27,7 @@ norms = st.sampled_from(("linf", "l2"))
 @given(cases(), norms, st.floats(0, 5), st.integers(0, 20), st.floats(0.01, 1), st.integers(0, 9))
 def test_is_sound(case, norm, radius, steps, area, seed):
     def attack(target):
-        settled = {"norm": norm, "radius": radius, "steps": steps, "area": area, "seed": seed}
+        settled = {"ball": Ball(norm, radius), "steps": steps, "area": area, "seed": seed}
         return square(target, case.images, case.goal, **settled)
 
     result = require_repeatable(lambda: attack(case.oracle))
@@ -38,7 +40,7 @@ def test_is_sound(case, norm, radius, steps, area, seed):
 @settings(max_examples=10)
 @given(cases(), norms)
 def test_nothing_moves_within_no_radius(case, norm):
-    assert torch.equal(square(case.oracle, case.images, case.goal, norm=norm, radius=0, steps=5).x_adv, case.images)
+    assert torch.equal(square(case.oracle, case.images, case.goal, Ball(norm, 0), steps=5).x_adv, case.images)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_nothing_moves_within_no_radius(case, norm):
 def test_fools_a_network(net, held_out, norm, radius, targeted, least):
     images, labels = held_out
     goal = Goal(labels, (labels + 1) % 10 if targeted else None)
-    result = square(Target.oracle(net), images, goal, norm=norm, radius=radius, steps=500)
+    result = square(Target.oracle(net), images, goal, Ball(norm, radius), steps=500)
     assert success_rate(result, result.queries > 0) >= least
 
 
@@ -61,7 +63,7 @@ def test_an_l2_attack_uses_all_of_the_radius():
         return torch.stack([torch.full((len(images),), 99.0), images[:, :, :4, :4].sum((1, 2, 3))], 1)
 
     images = torch.full((2, 3, 8, 8), 0.5)
-    square(Target.oracle(answers), images, Goal(torch.tensor([0, 0])), norm="l2", radius=0.5, steps=50)
+    square(Target.oracle(answers), images, Goal(torch.tensor([0, 0])), Ball("l2", 0.5), steps=50)
     # first the check and its two probes, last the verdict
     used = torch.linalg.vector_norm((torch.stack(seen[3:-1]) - 0.5).flatten(2), dim=2)
     torch.testing.assert_close(used, torch.full_like(used, 0.5))  # of float32 sums
@@ -83,7 +85,7 @@ def test_a_pattern_is_a_hill_beside_a_valley(side):
 @pytest.mark.parametrize(
     ("settled", "message"),
     [
-        ({"radius": 0.1, "norm": "l1"}, "`norm` must be linf or l2, got 'l1'"),
+        ({"radius": 0.1, "norm": "l1"}, "`norm` must be one of linf, l2, got 'l1'"),
         ({"radius": -1}, "`radius` must be a number from 0, got -1"),
         ({"radius": 0.1, "area": 0}, "`area` must be above 0, up to 1, got 0"),
         ({"radius": 0.1, "steps": -1}, "`steps`"),
@@ -91,4 +93,4 @@ def test_a_pattern_is_a_hill_beside_a_valley(side):
 )
 def test_refuses(net, held_out, settled, message):
     with pytest.raises(ValueError, match=message):
-        square(Target(net), held_out[0], Goal(held_out[1]), **settled)
+        square(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))

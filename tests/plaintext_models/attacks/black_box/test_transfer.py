@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from plaintext_models.attacks.ball.noise import random_noise
 from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.black_box.transfer import cross_test, transfer_matrix, transferred
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from tests.plaintext_models.attacks.soundness import cases, require_repeatable, require_sound
 
 
 def noise(target, images, goal):
-    return random_noise(target, images, goal, radius=0.5, draws=10)
+    return random_noise(target, images, goal, Ball("linf", 0.5), draws=10)
 
 
 def squares(target, images, goal):
-    return square(target, images, goal, radius=0.3, steps=100)
+    return square(target, images, goal, Ball("linf", 0.3), steps=100)
 
 
 @settings(max_examples=30)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from plaintext_models.attacks.ball.auto import apgd
-from plaintext_models.attacks.ball.gradient import bim, pgd
+from plaintext_models.attacks.ball.pgd import bim, pgd
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal, conclude, spread, start
 from plaintext_models.attacks.core.target import Target
 
@@ -76,7 +77,7 @@ def test_refuses_targets_that_are_not_integers():
 def test_attacks_refuse_what_a_target_does(images, labels, error, message):
     for attack in (bim, pgd, apgd):
         with pytest.raises(error, match=message):
-            attack(ITSELF, images, Goal(labels), radius=0.1)
+            attack(ITSELF, images, Goal(labels), Ball("linf", 0.1))
 
 
 def test_concludes_with_what_stands_a_fresh_forward():
@@ -93,7 +94,7 @@ def test_concludes_with_what_stands_a_fresh_forward():
 
 @pytest.mark.parametrize("attack", [bim, pgd, apgd])
 def test_a_misclassified_image_stays_as_it_is(attack):
-    result = attack(ITSELF, IMAGES, Goal(LABELS), radius=0.5)
+    result = attack(ITSELF, IMAGES, Goal(LABELS), Ball("linf", 0.5))
     assert result.success.all()
     assert torch.equal(result.x_adv[1:], IMAGES[1:])
     assert not result.queries[1:].any()
@@ -102,7 +103,7 @@ def test_a_misclassified_image_stays_as_it_is(attack):
 
 @pytest.mark.parametrize("attack", [bim, pgd, apgd])
 def test_nothing_moves_within_no_radius(attack):
-    result = attack(ITSELF, IMAGES, Goal(LABELS), radius=0)
+    result = attack(ITSELF, IMAGES, Goal(LABELS), Ball("linf", 0))
     assert torch.equal(result.x_adv, IMAGES)
     assert result.success.tolist() == [False, True, True]
 

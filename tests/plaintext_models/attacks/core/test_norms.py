@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintext_models.attacks.core.ball import NORMS
-from plaintext_models.attacks.core.norms import check_norm, lengths, project, random_point, steepest
+from plaintext_models.attacks.core.norms import lengths, project, random_point, steepest
 
 norms = st.sampled_from(NORMS)
 DUAL = {"l1": "linf", "l2": "l2", "linf": "l1"}
@@ -142,10 +142,3 @@ def test_lengths():
     perturbations = torch.tensor([[[3.0, -4.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
     found = {norm: lengths(perturbations, norm).tolist() for norm in ("l0", *NORMS)}
     assert found == {"l0": [2, 0], "l1": [7, 0], "l2": [5, 0], "linf": [4, 0]}
-
-
-def test_names_the_norms():
-    for norm in NORMS:
-        check_norm(norm)
-    with pytest.raises(ValueError, match="`norm` must be one of l1, l2, linf, got 'l3'"):
-        check_norm("l3")

@@ -7,18 +7,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.norms import lengths
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.population.universal import fooling_rate, universal
-from tests.plaintext_models.attacks.soundness import cases, require_repeatable, require_sound, success_rate
+from tests.plaintext_models.attacks.soundness import cases, in_ball, require_repeatable, require_sound, success_rate
 
 
 @settings(max_examples=30)
 @given(cases(), st.sampled_from(NORMS), st.floats(0, 5), st.integers(1, 3), st.integers(1, 6), st.integers(0, 9))
 def test_is_sound(case, norm, radius, epochs, batch_size, seed):
-    made = require_repeatable_universal(case, norm=norm, radius=radius, epochs=epochs, batch_size=batch_size, seed=seed)
+    made = require_repeatable_universal(case, ball=Ball(norm, radius), epochs=epochs, batch_size=batch_size, seed=seed)
     assert made.perturbation.shape == case.images.shape[1:]
     # float32 sums of up to 147 elements
     assert lengths(made.perturbation[None], norm) <= radius * (1 + 1e-5) + 1e-6
@@ -45,7 +45,7 @@ def require_repeatable_universal(case, **settled):
 
 @pytest.mark.parametrize(("norm", "radius", "least"), [("linf", 0.3, 0.6), ("l2", 2.0, 0.6), ("l1", 9.0, 0.6)])
 def test_fools_on_images_it_has_not_seen(net, seen, held_out, norm, radius, least):
-    made = universal(Target(net), seen[0], Goal(seen[1]), norm=norm, radius=radius)
+    made = universal(Target(net), seen[0], Goal(seen[1]), Ball(norm, radius))
     assert made.fooling_rate > least
     images, labels = held_out
     attacked = net(images).argmax(1) == labels
@@ -58,7 +58,7 @@ def test_leads_to_one_class(net, seen, held_out):
         others = labels != 3
         goal = Goal(labels[others], torch.full_like(labels[others], 3))
         if not rates:
-            made = universal(Target(net), images[others], goal, radius=0.35)
+            made = universal(Target(net), images[others], goal, Ball("linf", 0.35))
         rates.append(fooling_rate(Target(net), images[others], goal, made.perturbation))
     assert rates[0] == made.fooling_rate
     assert min(rates) > 0.7
@@ -76,4 +76,4 @@ def test_leads_to_one_class(net, seen, held_out):
 )
 def test_refuses(net, held_out, settled, message):
     with pytest.raises(ValueError, match=message):
-        universal(Target(net), held_out[0], Goal(held_out[1]), **settled)
+        universal(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))

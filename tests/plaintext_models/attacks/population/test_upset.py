@@ -5,11 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.population.upset import upset
 from tests.plaintext_models.attacks.soundness import (
     cases,
+    in_ball,
     require_counted,
     require_repeatable,
     require_sound,
@@ -20,7 +22,7 @@ from tests.plaintext_models.attacks.soundness import (
 @settings(max_examples=20)
 @given(cases(), st.floats(0, 2), st.floats(0, 1), st.integers(0, 9))
 def test_is_sound(case, radius, weight, seed):
-    settled = {"radius": radius, "weight": weight, "hidden": 5, "epochs": 2, "batch_size": 2, "seed": seed}
+    settled = {"ball": Ball("linf", radius), "weight": weight, "hidden": 5, "epochs": 2, "batch_size": 2, "seed": seed}
     made = upset(case.target, case.images, **settled)
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -37,7 +39,7 @@ def test_is_sound(case, radius, weight, seed):
 
 @pytest.fixture(scope="module")
 def made(net, seen):
-    return upset(Target(net), seen[0], radius=0.35)
+    return upset(Target(net), seen[0], Ball("linf", 0.35))
 
 
 def test_leads_to_every_class(made, net, held_out):
@@ -63,7 +65,9 @@ def test_tries_every_class_but_the_label(made, held_out):
 
 
 def test_weight_makes_perturbations_short(net, seen):
-    long, short = (upset(Target(net), seen[0], radius=0.5, weight=weight, epochs=5).perturbations for weight in (0, 1))
+    long, short = (
+        upset(Target(net), seen[0], Ball("linf", 0.5), weight=weight, epochs=5).perturbations for weight in (0, 1)
+    )
     assert torch.linalg.vector_norm(short) < torch.linalg.vector_norm(long)
 
 
@@ -71,6 +75,7 @@ def test_weight_makes_perturbations_short(net, seen):
     ("settled", "message"),
     [
         ({"radius": -1}, "`radius` must be a number from 0, got -1"),
+        ({"radius": 1, "norm": "l2"}, "`norm` must be one of linf, got 'l2'"),
         ({"radius": 1, "hidden": 0}, "`hidden`"),
         ({"radius": 1, "epochs": 0}, "`epochs`"),
         ({"radius": 1, "weight": -1}, "`weight` must not be negative and `learning_rate` positive, got -1, 0.005"),
@@ -78,9 +83,9 @@ def test_weight_makes_perturbations_short(net, seen):
 )
 def test_refuses(net, seen, settled, message):
     with pytest.raises(ValueError, match=message):
-        upset(Target(net), seen[0], **settled)
+        upset(Target(net), seen[0], **in_ball(**settled))
 
 
 def test_needs_gradients(net, seen):
     with pytest.raises(TypeError, match="answers queries only"):
-        upset(Target.oracle(net), seen[0], radius=1)
+        upset(Target.oracle(net), seen[0], Ball("linf", 1))

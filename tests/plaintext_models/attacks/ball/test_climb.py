@@ -8,14 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted, checkpoints
-from plaintext_models.attacks.ball.gradient import bim, fgsm, ilcm, one_step_least_likely, pgd, wrong_classes
-from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.attacks.ball.climb import wrong_classes
+from plaintext_models.attacks.ball.least_likely import ilcm, one_step_least_likely
+from plaintext_models.attacks.ball.pgd import bim, fgsm, pgd
+from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.losses import margin
 from plaintext_models.attacks.core.norms import project
 from plaintext_models.attacks.core.target import Target
 from tests.plaintext_models.attacks.soundness import (
     cases,
+    in_ball,
     require_counted,
     require_repeatable,
     require_sound,
@@ -36,7 +39,7 @@ ATTACKS = {
 @settings(max_examples=25)
 @given(cases(), norms, st.floats(0, 4))
 def test_is_sound(attack, case, norm, radius):
-    attack = partial(attack, images=case.images, goal=case.goal, norm=norm, radius=radius)
+    attack = partial(attack, images=case.images, goal=case.goal, ball=Ball(norm, radius))
     result = require_repeatable(lambda: attack(case.target))
     require_sound(case.target, case.images, case.goal, result, norm=norm, radius=radius)
     require_counted(case, case.target, attack)
@@ -48,12 +51,12 @@ def test_is_sound(attack, case, norm, radius):
 @settings(max_examples=25)
 @given(cases(targeted=False), norms, st.floats(0, 4))
 def test_attacks_that_choose_their_targets_are_sound(case, norm, radius):
-    labels, wrong = case.goal.labels, wrong_classes(case.target, case.images, case.goal.labels)
+    labels, wrong = case.goal.labels, wrong_classes(case.target, case.images, case.goal)
     for attack in (ilcm, one_step_least_likely):
-        result = require_repeatable(lambda: attack(case.target, case.images, labels, norm=norm, radius=radius))  # noqa: B023
+        result = require_repeatable(lambda: attack(case.target, case.images, case.goal, Ball(norm, radius)))  # noqa: B023
         require_sound(case.target, case.images, Goal(labels, wrong[:, -1]), result, norm=norm, radius=radius)
     if wrong.shape[1] >= 3:
-        attack = partial(apgd_targeted, images=case.images, labels=labels, norm=norm, radius=radius, steps=4, classes=2)
+        attack = partial(apgd_targeted, ball=Ball(norm, radius), images=case.images, goal=case.goal, steps=4, classes=2)
         result = require_repeatable(lambda: attack(case.target))
         require_sound(case.target, case.images, case.goal, result, norm=norm, radius=radius)
 
@@ -102,7 +105,7 @@ def test_one_step_is_the_optimum_of_a_plane(norm, seed):
     # far from the bounds
     images, weights, slope = linear(torch.Generator().manual_seed(seed))
     images = images / 9
-    found = climbed(partial(pgd, norm=norm, radius=2, steps=1, step_size=2, **PLANE), images, weights, (-9, 9))
+    found = climbed(partial(pgd, ball=Ball(norm, 2), steps=1, step_size=2, **PLANE), images, weights, (-9, 9))
     torch.testing.assert_close(found, best(slope, images, norm, 2, (-9, 9)))
 
 
@@ -115,7 +118,7 @@ def test_ends_at_the_optimum_of_a_plane_and_a_box(attack, norm, tolerance, seed)
     images, weights, slope = linear(torch.Generator().manual_seed(seed), (0, 1))
     radius = {"linf": 0.3, "l2": 1.5, "l1": 4.0}[norm]
     optimum = (best(slope, images, norm, radius, (0, 1)) - images).flatten(1) @ slope
-    found = (climbed(partial(attack, norm=norm, radius=radius), images, weights, (0, 1)) - images).flatten(1) @ slope
+    found = (climbed(partial(attack, ball=Ball(norm, radius)), images, weights, (0, 1)) - images).flatten(1) @ slope
     # L1 trades what is left of the radius between two elements, step by step
     assert (found <= optimum * (1 + 1e-5)).all()
     assert (found >= optimum * (1 - tolerance)).all()
@@ -124,7 +127,7 @@ def test_ends_at_the_optimum_of_a_plane_and_a_box(attack, norm, tolerance, seed)
 def test_fgsm_follows_the_sign():
     weights = torch.tensor([[1.0, -1.0], [-2.0, 1.0], [0.5, 0.5]])
     target, images = Target(lambda images: images @ weights), torch.tensor([[0.5, 0.2, 0.5], [0.9, 0.05, 0.1]])
-    result = fgsm(target, images, Goal(torch.tensor([0, 0])), radius=0.3)
+    result = fgsm(target, images, Goal(torch.tensor([0, 0])), Ball("linf", 0.3))
     torch.testing.assert_close(result.x_adv[0], torch.tensor([0.2, 0.5, 0.5]))
     assert result.success.tolist() == [True, False]
     assert torch.equal(result.x_adv[1], images[1])
@@ -135,12 +138,10 @@ def test_fgsm_follows_the_sign():
 @settings(max_examples=30)
 @given(cases(), norms, st.floats(0, 4))
 def test_a_single_step_of_pgd_is_fgsm(case, norm, radius):
-    one = pgd(
-        case.target, case.images, case.goal, norm=norm, radius=radius, steps=1, step_size=radius, random_start=False
-    )
+    one = pgd(case.target, case.images, case.goal, Ball(norm, radius), steps=1, step_size=radius, random_start=False)
     for other in (
-        fgsm(case.target, case.images, case.goal, norm=norm, radius=radius),
-        bim(case.target, case.images, case.goal, norm=norm, radius=radius, steps=1, step_size=radius),
+        fgsm(case.target, case.images, case.goal, Ball(norm, radius)),
+        bim(case.target, case.images, case.goal, Ball(norm, radius), steps=1, step_size=radius),
     ):
         assert all(torch.equal(value, getattr(other, name)) for name, value in vars(one).items())
 
@@ -148,7 +149,7 @@ def test_a_single_step_of_pgd_is_fgsm(case, norm, radius):
 @settings(max_examples=30)
 @given(cases(), norms, st.floats(0, 2), st.integers(1, 4), st.booleans(), st.integers(0, 9))
 def test_more_work_finds_no_less(case, norm, radius, more, random_start, seed):
-    settled = {"norm": norm, "radius": radius, "step_size": 0.2, "random_start": random_start, "seed": seed}
+    settled = {"ball": Ball(norm, radius), "step_size": 0.2, "random_start": random_start, "seed": seed}
 
     def found(**settings):
         return pgd(case.target, case.images, case.goal, **settled, **settings).success
@@ -156,7 +157,7 @@ def test_more_work_finds_no_less(case, norm, radius, more, random_start, seed):
     assert not (found(steps=3) & ~found(steps=3 + more)).any()
     assert not (found(steps=3) & ~found(steps=3, restarts=1 + more)).any()
     apgds = [
-        apgd(case.target, case.images, case.goal, norm=norm, radius=radius, steps=4, restarts=n, loss="margin").success
+        apgd(case.target, case.images, case.goal, Ball(norm, radius), steps=4, restarts=n, loss="margin").success
         for n in (1, 1 + more)
     ]
     assert not (apgds[0] & ~apgds[1]).any()
@@ -171,7 +172,9 @@ def test_leaves_as_soon_as_it_is_fooled():
         return torch.stack([torch.zeros(len(images)), images.sum(1) - 0.5], 1)
 
     images = torch.tensor([[0.45], [0.25], [0.0], [0.9]])
-    result = bim(Target(model), images, Goal(torch.zeros(4, dtype=torch.int64)), radius=0.4, steps=6, step_size=0.1)
+    result = bim(
+        Target(model), images, Goal(torch.zeros(4, dtype=torch.int64)), Ball("linf", 0.4), steps=6, step_size=0.1
+    )
     torch.testing.assert_close(result.x_adv, torch.tensor([[0.55], [0.55], [0.0], [0.9]]))
     assert result.success.tolist() == [True, True, False, True]
     assert result.iterations.tolist() == [1, 3, 6, 0]
@@ -186,7 +189,9 @@ def test_an_adversarial_image_on_the_way_counts():
         x = images.sum(1)
         return torch.stack([torch.full_like(x, 0.1) - 0.01 * x, torch.where((x - 0.7).abs() < 0.04, x, x - 1)], 1)
 
-    result = bim(Target(model), torch.tensor([[0.5]]), Goal(torch.tensor([0])), radius=0.4, steps=4, step_size=0.1)
+    result = bim(
+        Target(model), torch.tensor([[0.5]]), Goal(torch.tensor([0])), Ball("linf", 0.4), steps=4, step_size=0.1
+    )
     assert result.success.all()
     torch.testing.assert_close(result.x_adv, torch.tensor([[0.7]]))
 
@@ -205,7 +210,7 @@ def test_draws_average_a_stochastic_gradient(digits):
     target, images = Target(model, stochastic=True), torch.full((20, 16), 0.5)
     goal = Goal(torch.zeros(20, dtype=torch.int64))
     few, many = (
-        pgd(target, images, goal, radius=0.4, steps=10, draws=draws, loss="margin", random_start=False)
+        pgd(target, images, goal, Ball("linf", 0.4), steps=10, draws=draws, loss="margin", random_start=False)
         for draws in (1, 500)
     )
     assert few.queries.max() <= 10
@@ -232,17 +237,17 @@ def test_draws_average_a_stochastic_gradient(digits):
 def test_fools_a_network(net, held_out, attack, norm, radius, targeted, least):
     images, labels = held_out
     goal = Goal(labels, (labels + 1) % 10 if targeted else None)
-    result = attack(Target(net), images, goal, norm=norm, radius=radius)
+    result = attack(Target(net), images, goal, Ball(norm, radius))
     assert success_rate(result, result.iterations > 0) >= least
 
 
 @pytest.mark.parametrize(("norm", "radius"), [("linf", 0.1), ("l2", 0.7), ("l1", 2.5)])
 def test_auto_pgd_beats_pgd_and_many_targets_beat_it(net, held_out, norm, radius):
     images, labels = held_out
-    settled = {"norm": norm, "radius": radius, "steps": 40}
+    settled = {"ball": Ball(norm, radius), "steps": 40}
     plain = pgd(Target(net), images, Goal(labels), **settled).success.sum()
     auto = apgd(Target(net), images, Goal(labels), **settled, loss="cross-entropy").success.sum()
-    every = apgd_targeted(Target(net), images, labels, **settled).success.sum()
+    every = apgd_targeted(Target(net), images, Goal(labels), **settled).success.sum()
     assert plain <= auto + 1
     assert auto <= every + 1
 
@@ -251,17 +256,17 @@ def test_aims_at_the_least_likely_class(net, held_out):
     images, labels = held_out
     with torch.no_grad():
         logits = net(images)
-    wrong = wrong_classes(Target(net), images, labels)
+    wrong = wrong_classes(Target(net), images, Goal(labels))
     right = logits.argmax(1) == labels
     assert torch.equal(wrong[right][:, -1], logits[right].argmin(1))
     assert torch.equal(wrong[:, 0], logits.scatter(1, labels[:, None], -torch.inf).argmax(1))
-    result = ilcm(Target(net), images, labels, radius=0.5, steps=20)
+    result = ilcm(Target(net), images, Goal(labels), Ball("linf", 0.5), steps=20)
     assert result.success.double().mean() > 0.9
     with torch.no_grad():
         assert torch.equal(net(result.x_adv[result.success]).argmax(1), wrong[result.success][:, -1])
     # a label that is itself the least likely is not aimed at
     least = logits.argmin(1)
-    assert not (wrong_classes(Target(net), images, least) == least[:, None]).any()
+    assert not (wrong_classes(Target(net), images, Goal(least)) == least[:, None]).any()
 
 
 def test_checkpoints_are_those_of_the_paper():
@@ -286,7 +291,14 @@ def test_checkpoints_are_those_of_the_paper():
 )
 def test_refuses(net, held_out, attack, settled, message):
     with pytest.raises(ValueError, match=message):
-        attack(Target(net), held_out[0], Goal(held_out[1]), **settled)
+        attack(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))
+
+
+@pytest.mark.parametrize("attack", [ilcm, one_step_least_likely, apgd_targeted])
+def test_attacks_that_choose_their_targets_refuse_others(net, held_out, attack):
+    images, labels = held_out
+    with pytest.raises(ValueError, match="`goal` must have no targets: this attack chooses them itself"):
+        attack(Target(net), images, Goal(labels, (labels + 1) % 10), Ball("linf", 0.1))
 
 
 def test_refuses_too_few_classes():
@@ -296,24 +308,24 @@ def test_refuses_too_few_classes():
         return Target(lambda images: images[:, :classes] + torch.eye(classes)[0])
 
     with pytest.raises(ValueError, match="this loss needs 3 classes, got 2"):
-        apgd(of(2), images, Goal(labels), radius=0.1)
+        apgd(of(2), images, Goal(labels), Ball("linf", 0.1))
     with pytest.raises(ValueError, match="this loss needs 4 classes, got 3"):
-        apgd_targeted(of(3), images, labels, radius=0.1)
+        apgd_targeted(of(3), images, Goal(labels), Ball("linf", 0.1))
     with pytest.raises(ValueError, match="a wrong class needs 2 classes, got 1"):
-        ilcm(of(1), images, labels, radius=0.1)
+        ilcm(of(1), images, Goal(labels), Ball("linf", 0.1))
     with pytest.raises(ValueError, match="`classes`"):
-        apgd_targeted(of(4), images, labels, radius=0.1, classes=0)
+        apgd_targeted(of(4), images, Goal(labels), Ball("linf", 0.1), classes=0)
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd, apgd])
 def test_needs_gradients(net, held_out, attack):
     with pytest.raises(TypeError, match="answers queries only"):
-        attack(Target.oracle(net), held_out[0], Goal(held_out[1]), radius=0.1)
+        attack(Target.oracle(net), held_out[0], Goal(held_out[1]), Ball("linf", 0.1))
 
 
 def test_going_on_ends_further_from_the_boundary(net, seen):
     images, labels = seen
-    goal, options = Goal(labels), {"radius": 0.2, "seed": 3}
+    goal, options = Goal(labels), {"ball": Ball("linf", 0.2), "seed": 3}
     stopped, gone_on = (pgd(Target(net), images, goal, leave=leave, **options) for leave in (True, False))
     both = stopped.success & gone_on.success & (stopped.iterations > 0)
     depths = [margin(net(result.x_adv[both]), labels[both]).mean() for result in (stopped, gone_on)]
@@ -331,5 +343,5 @@ def test_the_first_gradient_is_that_of_the_check(net, seen):
         forwards.append(len(x))
         return net(x)
 
-    fgsm(Target(counted), images, Goal(labels), radius=0.1)
+    fgsm(Target(counted), images, Goal(labels), Ball("linf", 0.1))
     assert forwards == [len(images), min(8, len(images)), min(8, len(images)), len(images)]

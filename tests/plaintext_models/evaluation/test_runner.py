@@ -13,10 +13,11 @@ from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
-from plaintext_models.evaluation import suite
+from plaintext_models.evaluation import runner
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.suite import evaluate
+from plaintext_models.evaluation.runner import evaluate
+from plaintext_models.evaluation.trials import Omission, Problem, Trial, trials
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.training.loop import train
 
@@ -87,15 +88,7 @@ def test_a_sound_model_raises_no_flag(nets, examples, norm, radius, radii):
     images, labels = examples
     told = []
     card = evaluate(
-        target,
-        images,
-        labels,
-        norm=norm,
-        radius=radius,
-        radii=radii,
-        transfer_from=[rival],
-        report=told.append,
-        effort=SMALL,
+        target, images, labels, Ball(norm, radius), radii=radii, transfer_from=[rival], report=told.append, effort=SMALL
     )
     require_consistent(card, images)
     assert not card.findings
@@ -115,7 +108,7 @@ def test_equal_seeds_give_equal_cards(nets, examples):
     for state in (1, 2):
         torch.manual_seed(state)
         before = torch.get_rng_state()
-        cards.append(evaluate(Target(nets[0]), images, labels, norm="linf", radius=0.1, seed=3, effort=SMALL))
+        cards.append(evaluate(Target(nets[0]), images, labels, Ball("linf", 0.1), seed=3, effort=SMALL))
         assert torch.equal(torch.get_rng_state(), before)
     first, second = cards
     assert torch.equal(first.nearest, second.nearest)
@@ -146,7 +139,7 @@ class Quantised(Saturated):
 def test_masked_gradients_are_found_out(nets, examples, mask):
     images, labels = examples
     masked, rival = Target(mask(nets[0]).eval()), Target(nets[1])
-    card = evaluate(masked, images, labels, norm="linf", radius=0.15, transfer_from=[rival], effort=SMALL)
+    card = evaluate(masked, images, labels, Ball("linf", 0.15), transfer_from=[rival], effort=SMALL)
     require_consistent(card, images)
     names = {finding.name for finding in card.findings}
     assert names >= {"zero gradients", "transfer beats direct attack"}
@@ -168,7 +161,7 @@ class Jagged(nn.Module):
 
 def test_misleading_gradients_are_found_out(nets, examples):
     images, labels = examples
-    card = evaluate(Target(Jagged(nets[0]).eval()), images, labels, norm="linf", radius=0.15, effort=SMALL)
+    card = evaluate(Target(Jagged(nets[0]).eval()), images, labels, Ball("linf", 0.15), effort=SMALL)
     require_consistent(card, images)
     assert {"black box beats white box"} <= {finding.name for finding in card.findings}
 
@@ -188,7 +181,7 @@ def test_a_stochastic_model_is_attacked_with_and_without_its_randomness(nets, ex
     images, labels = examples
     images, labels = images[:30], labels[:30]
     target, off = Target(Noisy(nets[0], 0.05).eval(), stochastic=True), Target(nets[0])
-    card = evaluate(target, images, labels, norm="linf", radius=0.1, randomness_off=off, effort=SMALL)
+    card = evaluate(target, images, labels, Ball("linf", 0.1), randomness_off=off, effort=SMALL)
     require_consistent(card, images)
     assert {"randomness off", "white box"} <= {entry.kind for entry in card.entries}
     short = next(entry for entry in card.entries if entry.name == "PGD-20")
@@ -203,8 +196,8 @@ def test_a_detector_is_attacked_together_with_the_model(nets, examples):
     def grey(batch):  # digits are black beside their strokes, attacked ones are not
         return (batch * (1 - batch)).flatten(1).mean(1) - 0.12
 
-    alone = evaluate(Target(nets[0]), images, labels, norm="linf", radius=0.15, effort=SMALL)
-    card = evaluate(Target(nets[0]), images, labels, norm="linf", radius=0.15, detector=grey, effort=SMALL)
+    alone = evaluate(Target(nets[0]), images, labels, Ball("linf", 0.15), effort=SMALL)
+    card = evaluate(Target(nets[0]), images, labels, Ball("linf", 0.15), detector=grey, effort=SMALL)
     require_consistent(card, images)
     assert any(entry.kind == "joint" for entry in card.entries)
     assert card.verdict.count >= alone.verdict.count
@@ -218,16 +211,42 @@ def test_queries_alone_make_a_card(nets, examples):
     images, labels = examples
     with torch.no_grad():
         target = Target.oracle(nets[0])
-        card = evaluate(target, images, labels, norm="linf", radius=0.1, radii=[0.2], effort=SMALL)
+        card = evaluate(target, images, labels, Ball("linf", 0.1), radii=[0.2], effort=SMALL)
     require_consistent(card, images)
     assert {entry.kind for entry in card.entries} == {"clean", "black box", "curve"}
     assert any("red flags" in reason for reason in card.left_out)
 
 
+def test_a_card_of_what_can_be_attacked_in_no_way(nets, examples):
+    images, labels = examples
+    card = evaluate(Target.oracle(nets[0]), images, labels, Ball("l1", 0.1), radii=[0.2], effort=SMALL)
+    require_consistent(card, images)
+    assert [entry.kind for entry in card.entries] == ["clean"]
+    assert len(card.left_out) == 3
+    assert [point.radius for point in card.curve] == [0, 0.1, 0.2, 64]
+    assert {point.robust for point in card.curve} == {card.clean}
+
+
+def test_trials_are_values(nets, examples):
+    images, labels = examples
+    ball = Ball("l2", 0.5)
+    problem = Problem(Target(nets[0]), images, labels, ball, (1.0,), SMALL, (), None, None, 10)
+    items = list(trials(problem))
+    named = [item.name for item in items if isinstance(item, Trial)]
+    assert named[:4] == ["clean images", "FGSM", f"PGD-{SMALL.steps}", "DeepFool"]
+    assert len(named) == len(set(named))
+    for item in items:
+        assert isinstance(item, Trial | Omission)
+        if isinstance(item, Trial):
+            assert item.radius in (0, None, ball.radius, problem.box.radius)
+            rows = item.rows(torch.tensor([0.0, 0.5, 0.7, math.inf]))
+            assert rows.tolist() in ([True] * 4, [False, False, True, True], [False, False, False, True])
+
+
 def test_vectors_and_two_classes(nets):
     images = torch.rand((20, 5), generator=torch.Generator().manual_seed(0))
     target = Target(lambda x: torch.stack([x.sum(1), 5 - x.sum(1)], 1))
-    card = evaluate(target, images, target.logits(images).argmax(1), norm="l2", radius=0.1, effort=SMALL)
+    card = evaluate(target, images, target.logits(images).argmax(1), Ball("l2", 0.1), effort=SMALL)
     require_consistent(card, images)
     assert not card.findings
     margins = (images.sum(1) - 2.5).abs() / math.sqrt(5)
@@ -241,7 +260,7 @@ def test_an_attack_that_meets_no_numbers_does_not_end_the_card(nets, examples):
         logits = nets[0](batch)
         return logits + (logits.detach() - logits).abs().sqrt()  # 0, with a slope that is no number
 
-    card = evaluate(Target(broken), images, labels, norm="linf", radius=0.1, effort=replace(SMALL, steps=3))
+    card = evaluate(Target(broken), images, labels, Ball("linf", 0.1), effort=replace(SMALL, steps=3))
     assert any("NaN" in reason for reason in card.left_out)
     assert "zero gradients" in {finding.name for finding in card.findings}
     assert any(entry.kind == "black box" for entry in card.entries)
@@ -251,11 +270,11 @@ def test_models_must_have_the_same_bounds(nets, examples):
     other = Target(nets[1], bounds=(-1, 1))
     for models in ({"transfer_from": [other]}, {"randomness_off": other}):
         with pytest.raises(ValueError, match="bounds"):
-            evaluate(Target(nets[0]), *examples, norm="linf", radius=0.1, **models)
+            evaluate(Target(nets[0]), *examples, Ball("linf", 0.1), **models)
     with pytest.raises(ValueError, match="radius"):
-        evaluate(Target(nets[0]), *examples, norm="linf", radius=0.1, radii=[-1])
+        evaluate(Target(nets[0]), *examples, Ball("linf", 0.1), radii=[-1])
     with pytest.raises(ValueError, match="norm"):
-        evaluate(Target(nets[0]), *examples, norm="l3", radius=0.1)
+        evaluate(Target(nets[0]), *examples, Ball("l3", 0.1))
 
 
 def test_ascent_goes_on_beyond_the_boundary(nets, examples):
@@ -270,8 +289,8 @@ def test_ascent_goes_on_beyond_the_boundary(nets, examples):
 
 
 def test_parts_are_put_together(nets, examples, monkeypatch):
-    monkeypatch.setattr(suite, "PART", 7 * 64)
+    monkeypatch.setattr(runner, "PART", 7 * 64)
     images, labels = examples
-    card = evaluate(Target(nets[0]), images, labels, norm="linf", radius=0.1, effort=SMALL)
+    card = evaluate(Target(nets[0]), images, labels, Ball("linf", 0.1), effort=SMALL)
     require_consistent(card, images)
     assert not any(entry.complaints for entry in card.entries)

@@ -1,20 +1,17 @@
-"""Attacks that climb a loss within a ball, by one loop: FGSM, BIM, the least likely class, PGD, and `auto`'s APGD."""
+"""The one loop of all attacks that climb a loss within a ball; a step rule says where each step leads."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm
+from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import LOSSES, Loss, others, targeted_dlr
-from plaintext_models.attacks.core.norms import check_norm, project, random_point, steepest
-from plaintext_models.attacks.core.search import check_radius
+from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
 from plaintext_models.attacks.core.target import Target, require_classes
 
 NO_ROOM = 0.01  # of the range: nearer to its bound than this, an element is left where it is by sparse steps
@@ -26,10 +23,8 @@ class Step:
     Every attribute that is a tensor has a row for each image that is still attacked.
     """
 
-    def __init__(
-        self, clean: Tensor, *, norm: Norm, radius: float, bounds: tuple[float, float], size: float = 0
-    ) -> None:
-        self.clean, self.norm, self.radius, self.bounds, self.size = clean, norm, radius, bounds, size
+    def __init__(self, clean: Tensor, *, ball: Ball, bounds: tuple[float, float], size: float = 0) -> None:
+        self.clean, self.norm, self.radius, self.bounds, self.size = clean, within_norm(ball), ball.radius, bounds, size
 
     def __call__(self, moved: Tensor, gradient: Tensor, values: Tensor) -> Tensor:  # noqa: ARG002 - for other rules
         """The next points [batch, *shape], given the loss' gradient [batch, *shape] and values [batch] at the last."""
@@ -61,8 +56,7 @@ def climb(
     goal: Goal,
     rule: Callable[..., Step],
     *,
-    norm: Norm,
-    radius: float,
+    ball: Ball,
     steps: int,
     loss: str | Loss,
     aims: Sequence[Goal],
@@ -81,9 +75,8 @@ def climb(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: What counts as success.
-        rule: Makes the step rule from clean images, `norm`, `radius` and `bounds`.
-        norm: Of the ball.
-        radius: Of the ball, from 0.
+        rule: Makes the step rule from clean images, `ball` and `bounds`.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
         steps: Of every run, from 1.
         loss: A name from `losses.LOSSES`, or a function of logits [batch, classes] and classes [batch].
         aims: Whose loss is climbed: a run each.
@@ -97,8 +90,7 @@ def climb(
         TypeError: The target has no gradients; or see `start`.
         ValueError: A number is out of range, another norm or loss, too few classes for it; or see `start`.
     """
-    check_norm(norm)
-    check_radius(radius)
+    norm, radius = within_norm(ball), ball.radius
     integer(steps, "steps", 1)
     integer(draws, "draws", 1)
     if not callable(loss) and loss not in LOSSES:
@@ -124,7 +116,7 @@ def climb(
             break
         begin = random_point(images, norm, radius, target.bounds, generator) if run or random_start else images
         moved, goals, aimed = begin[rows], goal[rows], _objective(loss, aim[rows])
-        next_step = rule(images[rows], norm=norm, radius=radius, bounds=target.bounds)
+        next_step = rule(images[rows], ball=ball, bounds=target.bounds)
         for step in range(steps):
             if first is not None and not run and not step:
                 gradient, logits = (values[rows] for values in first)
@@ -165,152 +157,17 @@ def _objective(loss: str | Loss, aim: Goal) -> Callable[[Tensor], Tensor]:
     return objective
 
 
-def wrong_classes(target: Target, images: Tensor, labels: Tensor) -> Tensor:
+def wrong_classes(target: Target, images: Tensor, goal: Goal) -> Tensor:
     """All classes but the label, [batch, classes - 1], the most likely first.
 
     Raises:
         TypeError: see `Target.check`.
-        ValueError: see `Target.check`; or there is one class only.
+        ValueError: see `Target.check`; or there is one class only, or the goal has targets already.
     """
+    if goal.targets is not None:
+        raise ValueError("`goal` must have no targets: this attack chooses them itself")
+    labels = goal.labels
     logits = target.check(images, labels)
     if logits.shape[1] < 2:
         raise ValueError("a wrong class needs 2 classes, got 1")
     return others(logits, labels).argsort(dim=1, descending=True, stable=True)[:, :-1]
-
-
-def fgsm(target: Target, images: Tensor, goal: Goal, *, norm: Norm = "linf", radius: float) -> AttackResult:
-    """One step, from the image to the surface of the ball, up the cross-entropy (Goodfellow et al., arXiv:1412.6572).
-
-    Args:
-        target: The model, differentiable.
-        images: [batch, *shape], within its bounds.
-        goal: Of every image.
-        norm: Of the ball; L2 and L1 follow the steepest direction of their norm, see `norms.steepest`.
-        radius: Of the ball, from 0.
-
-    Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`.
-    """
-    return bim(target, images, goal, norm=norm, radius=radius, steps=1, step_size=radius)
-
-
-def bim(
-    target: Target,
-    images: Tensor,
-    goal: Goal,
-    *,
-    norm: Norm = "linf",
-    radius: float,
-    steps: int = 10,
-    step_size: float | None = None,
-) -> AttackResult:
-    """FGSM in small steps, from the image itself (basic iterative method: Kurakin et al., arXiv:1607.02533).
-
-    See `pgd`, which this is without random starts.
-    """
-    return pgd(target, images, goal, norm=norm, radius=radius, steps=steps, step_size=step_size, random_start=False)
-
-
-def ilcm(
-    target: Target,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    norm: Norm = "linf",
-    radius: float,
-    steps: int = 10,
-    step_size: float | None = None,
-) -> AttackResult:
-    """BIM towards the class that the model holds least likely (Kurakin et al., arXiv:1607.02533).
-
-    That class is the goal: an image that ends as another wrong one is a failure. The forward that finds the class is
-    part of the check, and not counted.
-
-    Args:
-        target: The model, differentiable.
-        images: [batch, *shape], within its bounds.
-        labels: The true classes [batch], which are not aimed at even where they are the least likely.
-        norm: See `pgd`.
-        radius: See `pgd`.
-        steps: See `pgd`.
-        step_size: See `pgd`.
-
-    Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`; or there is one class only.
-    """
-    goal = Goal(labels, wrong_classes(target, images, labels)[:, -1])
-    return bim(target, images, goal, norm=norm, radius=radius, steps=steps, step_size=step_size)
-
-
-def one_step_least_likely(
-    target: Target, images: Tensor, labels: Tensor, *, norm: Norm = "linf", radius: float
-) -> AttackResult:
-    """FGSM towards the class that the model holds least likely (Kurakin et al., arXiv:1611.01236); see `ilcm`."""
-    return ilcm(target, images, labels, norm=norm, radius=radius, steps=1, step_size=radius)
-
-
-def pgd(
-    target: Target,
-    images: Tensor,
-    goal: Goal,
-    *,
-    norm: Norm = "linf",
-    radius: float,
-    steps: int = 40,
-    step_size: float | None = None,
-    restarts: int = 1,
-    random_start: bool = True,
-    leave: bool = True,
-    loss: str | Loss = "cross-entropy",
-    draws: int = 1,
-    seed: int = 0,
-) -> AttackResult:
-    """Projected gradient ascent from random points of the ball (Madry et al., arXiv:1706.06083).
-
-    L1 takes the sparse steps and the exact projection of Croce and Hein (arXiv:2103.01208). With the same seed, more
-    restarts never find less; nor do more steps of the same size.
-
-    Args:
-        target: The model, differentiable.
-        images: [batch, *shape], within its bounds.
-        goal: Of every image.
-        norm: Of the ball.
-        radius: Of the ball, from 0.
-        steps: Of every run, from 1.
-        step_size: Length of a step in the norm, from 0; 2.5 * radius / steps if None, which crosses the ball with some
-            steps to spare.
-        restarts: Runs, from 1; only what is not yet fooled goes on to the next.
-        random_start: Whether the first run starts at a random point, and not at the image; the others always do.
-        leave: Whether an image is let go of as soon as it is fooled; what is to fool other models gains by going on.
-        loss: "cross-entropy", "margin", "dlr", or a function of logits [batch, classes] and classes [batch]. It
-            grows away from the classes, labels or targets: of targets it is made small.
-        draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic
-            (Athalye et al., arXiv:1802.00420).
-        seed: Of the random starts.
-
-    Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`.
-    """
-    check_radius(radius)
-    if step_size is None:
-        step_size = 2.5 * radius / integer(steps, "steps", 1)
-    elif not 0 <= step_size < math.inf:
-        raise ValueError(f"`step_size` must be a number from 0, got {step_size}")
-    return climb(
-        target,
-        images,
-        goal,
-        partial(Step, size=step_size),
-        norm=norm,
-        radius=radius,
-        steps=steps,
-        loss=loss,
-        aims=[goal] * integer(restarts, "restarts", 1),
-        random_start=random_start,
-        leave=leave,
-        draws=draws,
-        seed=seed,
-    )

@@ -1,0 +1,109 @@
+"""Projected gradient ascent, and what it is with one step or without a random start: FGSM and BIM."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from torch import Tensor
+
+from intnn.values.arrays import integer
+from plaintext_models.attacks.ball.climb import Step, climb
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.losses import Loss
+from plaintext_models.attacks.core.target import Target
+
+
+def fgsm(target: Target, images: Tensor, goal: Goal, ball: Ball) -> AttackResult:
+    """One step, from the image to the surface of the ball, up the cross-entropy (Goodfellow et al., arXiv:1412.6572).
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        ball: Around every image; for "l2" and "l1" the step takes the steepest direction of that norm, see
+            `norms.steepest`.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`.
+    """
+    return bim(target, images, goal, ball, steps=1, step_size=ball.radius)
+
+
+def bim(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    ball: Ball,
+    *,
+    steps: int = 10,
+    step_size: float | None = None,
+) -> AttackResult:
+    """FGSM in small steps, from the image itself (basic iterative method: Kurakin et al., arXiv:1607.02533).
+
+    See `pgd`, which this is without random starts.
+    """
+    return pgd(target, images, goal, ball, steps=steps, step_size=step_size, random_start=False)
+
+
+def pgd(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    ball: Ball,
+    *,
+    steps: int = 40,
+    step_size: float | None = None,
+    restarts: int = 1,
+    random_start: bool = True,
+    leave: bool = True,
+    loss: str | Loss = "cross-entropy",
+    draws: int = 1,
+    seed: int = 0,
+) -> AttackResult:
+    """Projected gradient ascent from random points of the ball (Madry et al., arXiv:1706.06083).
+
+    L1 takes the sparse steps and the exact projection of Croce and Hein (arXiv:2103.01208). With the same seed, more
+    restarts never find less; nor do more steps of the same size.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: Of every image.
+        ball: Around every image; its norm is "l1", "l2" or "linf".
+        steps: Of every run, from 1.
+        step_size: Length of a step in the norm, from 0; 2.5 * radius / steps if None, which crosses the ball with some
+            steps to spare.
+        restarts: Runs, from 1; only what is not yet fooled goes on to the next.
+        random_start: Whether the first run starts at a random point, and not at the image; the others always do.
+        leave: Whether an image is let go of as soon as it is fooled; what is to fool other models gains by going on.
+        loss: "cross-entropy", "margin", "dlr", or a function of logits [batch, classes] and classes [batch]. It
+            grows away from the classes, labels or targets: of targets it is made small.
+        draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic
+            (Athalye et al., arXiv:1802.00420).
+        seed: Of the random starts.
+
+    Raises:
+        TypeError: see `climb`.
+        ValueError: see `climb`.
+    """
+    if step_size is None:
+        step_size = 2.5 * ball.radius / integer(steps, "steps", 1)
+    elif not 0 <= step_size < math.inf:
+        raise ValueError(f"`step_size` must be a number from 0, got {step_size}")
+    return climb(
+        target,
+        images,
+        goal,
+        partial(Step, size=step_size),
+        ball=ball,
+        steps=steps,
+        loss=loss,
+        aims=[goal] * integer(restarts, "restarts", 1),
+        random_start=random_start,
+        leave=leave,
+        draws=draws,
+        seed=seed,
+    )

@@ -1,0 +1,228 @@
+"""The evaluation card: goes through the trials, lets the referee say what came of each, and draws the conclusions."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import AttackResult, spread
+from plaintext_models.attacks.core.losses import cross_entropy
+from plaintext_models.attacks.core.norms import within_norm
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.evaluation import flags
+from plaintext_models.evaluation.card import FULL, Card, Effort, Entry, Point
+from plaintext_models.evaluation.flags import Finding
+from plaintext_models.evaluation.judge import Detector, Share, judge
+from plaintext_models.evaluation.trials import Omission, Problem, Role, Trial, curve_radii, trials
+
+PART = 1 << 16  # elements of the images that are attacked at once: what a convolution makes of more leaves the caches
+
+Report = Callable[[str], None]
+
+
+def evaluate(
+    target: Target,
+    images: Tensor,
+    labels: Tensor,
+    ball: Ball,
+    *,
+    radii: Sequence[float] = (),
+    seed: int = 0,
+    transfer_from: Sequence[Target] = (),
+    randomness_off: Target | None = None,
+    detector: Detector | None = None,
+    report: Report | None = None,
+    effort: Effort = FULL,
+) -> Card:
+    """Attack a model in every way that applies, cheap attacks first, and let the referee say what came of it.
+
+    One step, PGD and transfer are tried on all images, since they are compared; stronger attacks only on what stood
+    everything before. Of a stochastic target gradients are averaged over draws, and an image counts as broken if it is
+    by majority vote. With a detector it is broken if it is misclassified and not detected.
+
+    Args:
+        target: The model.
+        images: Clean images [batch, *shape].
+        labels: Their classes [batch].
+        ball: Around every image; its norm is "l1", "l2" or "linf".
+        radii: More radii, from 0, for the curve of accuracy against radius.
+        seed: Of everything random, the model's own forwards included; torch's generator is put back after.
+        transfer_from: Models whose adversarial examples are tried, differentiable.
+        randomness_off: The same model without its randomness, which is attacked as well.
+        detector: Differentiable scores of images [batch, *shape], one each; positive where an image is turned away.
+        report: Told which attack is under way.
+        effort: How hard to try.
+
+    Raises:
+        TypeError: see `Target.check`.
+        ValueError: A radius or norm is out of range, models' bounds differ; or see `Target.check`.
+    """
+    started = time.perf_counter()
+    within_norm(ball)
+    for radius in radii:
+        Ball(ball.norm, radius)
+    for model in (*transfer_from, *([] if randomness_off is None else [randomness_off])):
+        if model.bounds != target.bounds:
+            raise ValueError(f"all models must have the same bounds, got {target.bounds} and {model.bounds}")
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        torch.manual_seed(seed)
+        classes = target.check(images, labels).shape[1]
+        problem = Problem(
+            target,
+            images,
+            labels,
+            ball,
+            tuple(radii),
+            effort,
+            tuple(transfer_from),
+            randomness_off,
+            detector,
+            classes,
+        )
+        run = _Run(problem, seed, report or (lambda _: None))
+        for item in trials(problem):
+            if isinstance(item, Omission):
+                run.left_out.append(item.reason)
+            else:
+                run.take(item)
+        return run.card(started)
+
+
+class _Run:
+    """A card that is being filled in.
+
+    Attributes:
+        nearest: See `Card`.
+        adversarial: See `Card`.
+        entries: See `Card`.
+        left_out: See `Card`.
+        broken: [n], which images the trials of a role broke.
+        before: [n], which images were broken before the trial by queries alone.
+    """
+
+    def __init__(self, problem: Problem, seed: int, report: Report) -> None:
+        images = problem.images
+        self._problem, self._seed, self._report = problem, seed, report
+        self._part = max(1, PART // images[0].numel())
+        self.nearest = torch.full((len(images),), math.inf, dtype=torch.float64, device=images.device)
+        self.adversarial = images.clone()
+        self.entries: list[Entry] = []
+        self.left_out: list[str] = []
+        nothing = torch.zeros_like(problem.labels, dtype=torch.bool)
+        self.broken: dict[Role, Tensor] = dict.fromkeys(("one step", "many steps", "other models", "queries"), nothing)
+        self.before = nothing
+
+    def share(self, radius: float) -> Share:
+        """How many images nothing found within the radius breaks."""
+        return Share(int((self.nearest > radius).sum()), len(self.nearest))
+
+    def take(self, trial: Trial) -> None:
+        """Attack the images of a trial, and note what the referee confirms."""
+        problem, rows = self._problem, trial.rows(self.nearest)
+        places = rows.nonzero().squeeze(1)
+        if not len(places) and trial.quiet:
+            return
+        self._report(trial.name)
+        if trial.role == "queries":
+            self.before = self.nearest <= problem.ball.radius
+        if not len(places):
+            self.left_out.append(f"{trial.name}: no image is left")
+            return
+        begin = time.perf_counter()
+        try:
+            found = self._attack(trial, places)
+        except FloatingPointError as error:  # a model that has no numbers for one attack may have some for another
+            self.left_out.append(f"{trial.name}: {error}")
+            return
+        seconds = time.perf_counter() - begin
+        # what an attack says about another model, or about one of many draws, is not to be held against it
+        claims = trial.claims and not problem.target.stochastic and problem.detector is None
+        images, ball = problem.images[places], None if trial.radius is None else problem.within(trial.radius)
+        given = found if claims else found.x_adv
+        verdict = judge(problem.judged, images, problem.goal[places], given, ball, draws=problem.draws)
+        limit = math.inf if trial.radius is None else trial.radius
+        distance = torch.where(verdict.reached, verdict.distances[problem.ball.norm].clamp_max(limit), math.inf)
+        distance = torch.where(verdict.clean, 0.0, distance)
+        taken = (distance < self.nearest[places]) & (distance <= problem.ball.radius)
+        best = torch.where(spread(verdict.clean, images), images, found.x_adv)
+        self.adversarial[places[taken]] = best[taken]
+        self.nearest[places] = torch.minimum(self.nearest[places], distance)
+        broken = torch.zeros_like(rows).index_put((places,), verdict.broken)
+        if trial.role is not None:
+            self.broken[trial.role] = self.broken[trial.role] | broken
+        self.entries.append(
+            Entry(
+                trial.name,
+                trial.kind,
+                trial.radius,
+                verdict.robust,
+                self.share(problem.ball.radius),
+                int(found.queries.sum()),
+                seconds,
+                self._seed,
+                verdict.complaints,
+                broken,
+            )
+        )
+
+    def _attack(self, trial: Trial, places: Tensor) -> AttackResult:
+        """The results of a trial part after part, as one."""
+        results = [
+            _result(trial.run(self._problem.images[part], self._problem.labels[part], self._seed + number))
+            for number, part in enumerate(places.split(self._part))
+        ]
+        return AttackResult(*(torch.cat([vars(result)[field] for result in results]) for field in vars(results[0])))
+
+    def card(self, started: float) -> Card:
+        """What all trials together say."""
+        problem, findings = self._problem, tuple[Finding | None, ...]()
+        if problem.target.differentiable:
+            one, many = self.broken["one step"], self.broken["many steps"]
+            findings = (
+                flags.one_step_beats_many(one, many),
+                flags.black_box_beats_white_box(self.broken["queries"], self.before),
+                flags.transfer_beats_direct(self.broken["other models"], many),
+                flags.accuracy_stays(self.nearest > problem.box.radius),
+                flags.zero_gradients(self._gradients()),
+            )
+        else:
+            self.left_out.append("red flags: without gradients there is nothing to compare with")
+        return Card(
+            within_norm(problem.ball),
+            problem.ball.radius,
+            self._seed,
+            self.entries[0].worst,
+            self.share(problem.ball.radius),
+            tuple(self.entries),
+            tuple(Point(radius, self.share(radius)) for radius in curve_radii(problem)),
+            self.nearest,
+            self.adversarial,
+            tuple(finding for finding in findings if finding is not None),
+            tuple(self.left_out),
+            time.perf_counter() - started,
+        )
+
+    def _gradients(self) -> Tensor:
+        """Of the cross-entropy at the clean images that are classified rightly, [m, *shape]; 0 where not a number."""
+        problem, parts = self._problem, [self._problem.images[:0]]
+        for part in (self.nearest > 0).nonzero().squeeze(1).split(self._part):
+            loss = partial(cross_entropy, classes=problem.labels[part])
+            try:
+                parts.append(problem.target.gradient(problem.images[part], loss, problem.draws)[0])
+            except FloatingPointError:
+                parts.append(torch.zeros_like(problem.images[part]))
+        return torch.cat(parts)
+
+
+def _result(found: AttackResult | Tensor) -> AttackResult:
+    """What claims nothing and asked nothing, as a result."""
+    if isinstance(found, AttackResult):
+        return found
+    nothing = torch.zeros(len(found), dtype=torch.int64, device=found.device)
+    return AttackResult(found, nothing.bool(), nothing, nothing)
