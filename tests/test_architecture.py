@@ -146,6 +146,15 @@ def test_tests_mirror_the_folders_of_a_package(package: str) -> None:
     assert tested == folders
 
 
+def test_the_folders_of_kernels_build_on_each_other() -> None:
+    order = ("instructions", "tables", "passes", "cuda")
+    for i, folder in enumerate(order):
+        for path in modules(f"he/kernels/{folder}"):
+            names = [name.split(".") for name in imported_modules(path) if name.startswith("he.kernels.")]
+            used = {name[2] for name in names}
+            assert used <= set(order[: i + 1]), f"{path.relative_to(ROOT)} imports {used}"
+
+
 def loaded_by(statement: str) -> set[str]:
     """Top-level modules in a fresh interpreter after the statement."""
     code = f"{statement}; import sys; print(*{{m.split('.')[0] for m in sys.modules}})"

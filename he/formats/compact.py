@@ -4,8 +4,8 @@ Fresh residues are uniform: no compressor makes them shorter, and SEAL's takes l
 layers. SEAL's own serialisation is read as well.
 
 Layout: magic, polynomials, level, flags (1: transformed, 2: a seed names the last polynomial), 0, scale (8 bytes); the
-polynomials but for one that is named, by prime, words of as many bits as the prime, little-endian, without gaps; the
-seed (64 bytes).
+polynomials but for one that a seed names, prime by prime, in words of as many bits as the prime, little-endian, without
+gaps; the seed (64 bytes).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRANSFORMED, _SEEDED = 1, 2
 
 
 def compact(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
-    """SEAL's serialisation of a ciphertext, as short as it gets.
+    """Write SEAL's serialisation of a ciphertext anew, as short as it gets.
 
     Raises:
         SealDataError: as `read_ciphertext`.
@@ -34,7 +34,7 @@ def compact(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
 
 
 def write(ciphertext: CiphertextArray, parameters: Parameters) -> bytes:
-    """A ciphertext's residues and its seed, if it has one."""
+    """Write a ciphertext's residues, and its seed if it has one."""
     size, level, _ = ciphertext.residues.shape
     seed = b"" if ciphertext.seed is None else ciphertext.seed.astype("<u8").tobytes()
     flags = _TRANSFORMED * ciphertext.ntt + _SEEDED * bool(seed)
@@ -45,7 +45,7 @@ def write(ciphertext: CiphertextArray, parameters: Parameters) -> bytes:
 
 
 def read(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
-    """A ciphertext of two or three polynomials in either form, its seed expanded.
+    """Read a ciphertext of two or three polynomials in either form; its seed is expanded.
 
     Raises:
         SealDataError: naming what is not as it should be.
@@ -56,7 +56,7 @@ def read(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
 
 
 def restored(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
-    """SEAL's serialisation of what `write` or `compact` wrote; what is SEAL's is returned as it is.
+    """Restore SEAL's serialisation from what `write` or `compact` wrote; what is SEAL's already is returned as it is.
 
     Raises:
         SealDataError: as `read`.
@@ -69,7 +69,7 @@ def _read(data: bytes, parameters: Parameters) -> CiphertextArray:
     _, size, level, flags, zero, scale = _HEADER.unpack_from(data)
     require(size in (2, 3), f"it must have two or three polynomials, got {size}")
     require(1 <= level <= parameters.levels, f"it must have 1 to {parameters.levels} primes, got {level}")
-    require(flags <= _TRANSFORMED + _SEEDED and zero == 0, "its flags are unknown")
+    require(flags <= _TRANSFORMED + _SEEDED and zero == 0, f"its flags must be known ones, got {flags} and {zero}")
     require(0 < scale < float("inf"), f"its scale must be positive and finite, got {scale}")
     is_seeded = bool(flags & _SEEDED)
     require(size == 2 or not is_seeded, "only the second of two polynomials can be named by a seed")

@@ -31,14 +31,14 @@ class MessageError(ValueError):
 
 
 def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
-    """One message as bytes."""
+    """Write one message as bytes."""
     header = json.dumps({**fields, "parts": [len(part) for part in parts]}, sort_keys=True).encode()
     body = b"".join([_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts])
     return body + hashlib.sha256(body).digest()
 
 
 def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """The header's fields and the parts.
+    """Read the header's fields and the parts of a message.
 
     Raises:
         MessageError: if the bytes are truncated, damaged, foreign, or of another kind.

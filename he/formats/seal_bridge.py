@@ -40,7 +40,7 @@ class SealDataError(ValueError):
 
 
 def create_context(parameters: Parameters) -> Any:
-    """SEAL's context for a parameter set, with SEAL's own security check in force unless the set is named insecure.
+    """Make SEAL's context for a parameter set; SEAL's own security check holds unless the set is named insecure.
 
     Raises:
         ParameterError: if SEAL refuses the set.
@@ -61,7 +61,7 @@ def create_context(parameters: Parameters) -> Any:
 
 
 def level_ids(context: Any, parameters: Parameters) -> dict[int, Any]:
-    """For every level, a number of data primes, the identifier that SEAL gives to its parameters."""
+    """List for every level, a number of data primes, the identifier that SEAL gives to its parameters."""
     ids: dict[int, Any] = {}
     data = context.first_context_data()
     for level in range(parameters.levels, 0, -1):
@@ -71,7 +71,7 @@ def level_ids(context: Any, parameters: Parameters) -> dict[int, Any]:
 
 
 def to_bytes(thing: Saveable) -> bytes:
-    """SEAL's serialisation of a key or ciphertext."""
+    """Write SEAL's serialisation of a key or ciphertext."""
     with _file() as path:
         thing.save(path)
         return Path(path).read_bytes()
@@ -94,7 +94,7 @@ def from_bytes(thing: L, context: Any, data: bytes) -> L:
 
 
 def expanded(kind: Literal["RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
-    """The same object as SEAL writes it once it is loaded: checked against the context, every seed expanded.
+    """Load an object and write it again: it is checked against the context, and every seed is expanded.
 
     Raises:
         SealDataError: as `from_bytes`.

@@ -33,10 +33,10 @@ class CiphertextArray:
     """A ciphertext's polynomials.
 
     Attributes:
-        residues: uint64 [size, level, N], below their primes.
+        residues: the polynomials, uint64 [size, level, N], below their primes.
         ntt: whether they are in transformed form.
-        scale: of CKKS; 1 for BFV.
-        seed: uint64 [8], if it names another polynomial behind these.
+        scale: the scale of CKKS; 1 for BFV.
+        seed: uint64 [8], a seed that names another polynomial behind these, or None.
     """
 
     residues: np.ndarray
@@ -50,7 +50,7 @@ def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds, *, expan
 
     Args:
         data: SEAL's serialisation, compressed or not.
-        parameters: whose primes it has.
+        parameters: the parameters whose primes it has.
         ids: SEAL's identifiers of the levels.
         expand: whether a seed is replaced by the polynomial that it names.
 
@@ -65,7 +65,7 @@ def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds, *, expan
 
 
 def expanded(ciphertext: CiphertextArray, parameters: Parameters) -> CiphertextArray:
-    """The same with every polynomial there."""
+    """Replace a seed, if there is one, by the polynomial that it names."""
     if ciphertext.seed is None:
         return ciphertext
     _, level, N = ciphertext.residues.shape
@@ -80,7 +80,7 @@ def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, np.
 
     Args:
         data: SEAL's serialisation, its seeds expanded.
-        parameters: whose primes all keys have.
+        parameters: the parameters whose primes all keys have.
         key_id: SEAL's identifier of the parameters with the special prime.
 
     Returns:
@@ -94,7 +94,7 @@ def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, np.
     one = _HEADER.size + _CIPHERTEXT.size + _HEADER.size + 8 + 16 * (levels + 1) * N
     body = _body(data, 40 + 8 * N + N * levels * one)
     require(len(body) >= 40, "the keys are shorter than their header")
-    require(struct.unpack_from("<4Q", body) == tuple(key_id), "the keys are of other parameters")
+    require(struct.unpack_from("<4Q", body) == tuple(key_id), "the keys must be for these parameters, got others")
     (count,) = struct.unpack_from("<Q", body, 32)
     require(count <= N, f"there must be at most {N} keys, got {count}")
     keys, at = {}, 40
@@ -108,7 +108,10 @@ def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, np.
             inner, start = _header(body, at)
             part, end = _read_ciphertext(body, start, parameters, {levels + 1: key_id}, parameters.primes)
             part = expanded(part, parameters)
-            require(end == at + inner and len(part.residues) == 2 and part.ntt, "a key has another form")
+            require(
+                end == at + inner and len(part.residues) == 2 and part.ntt,
+                "every digit of a key must be two transformed polynomials",
+            )
             parts.append(part.residues)
             at = end
         if parts:
@@ -147,14 +150,14 @@ def read_secret(data: bytes, parameters: Parameters, key_id: Any) -> np.ndarray:
 
 
 def write_secret(residues: np.ndarray, key_id: Any) -> bytes:
-    """SEAL's serialisation of a secret key, uncompressed; see `read_secret`."""
+    """Write SEAL's serialisation of a secret key, uncompressed; see `read_secret`."""
     head = _PLAINTEXT.pack(*key_id, residues.size, 1.0)
     data = np.ascontiguousarray(residues, "<u8").tobytes()
     return _sealed(head + _sealed(struct.pack("<Q", residues.size) + data))
 
 
 def write_ciphertext(ciphertext: CiphertextArray, ids: LevelIds) -> bytes:
-    """SEAL's serialisation, uncompressed."""
+    """Write SEAL's serialisation of a ciphertext, uncompressed."""
     size, level, N = ciphertext.residues.shape
     data, seed = np.ascontiguousarray(ciphertext.residues, "<u8").tobytes(), b""
     if ciphertext.seed is not None:
@@ -173,7 +176,7 @@ def _read_ciphertext(
     require(degree == N, f"its ring degree must be {degree}, got {N}")
     require(size in (2, 3), f"it must have two or three polynomials, got {size}")
     require(level in ids, f"it must have one of {sorted(ids)} primes, got {level}")
-    require(tuple(parms_id) == tuple(ids[level]), "its parameters are others")
+    require(tuple(parms_id) == tuple(ids[level]), "its parameters must be those of the circuit, got others")
     require(correction == 1, f"its correction factor must be 1, got {correction}")
     require(0 < scale < float("inf"), f"its scale must be positive and finite, got {scale}")
     total, start = _header(body, at + _CIPHERTEXT.size)
@@ -193,7 +196,7 @@ def _read_ciphertext(
 
 
 def _read_seed(body: bytes, at: int) -> tuple[np.ndarray, int]:
-    """The seed uint64 [8] of SEAL's default generator, and where it ends."""
+    """Read the seed uint64 [8] of SEAL's default generator; tell where it ends."""
     total, start = _header(body, at)
     end = start + 1 + SEED_BYTES
     require(total == end - at and len(body) >= end, "its seed is truncated")
@@ -207,7 +210,7 @@ def _require_residues(residues: np.ndarray, primes: tuple[int, ...]) -> None:
 
 
 def _body(data: bytes, limit: int) -> bytes:
-    """What follows the outer header, decompressed; at most ``limit`` bytes."""
+    """Decompress what follows the outer header, if it is at most ``limit`` bytes."""
     total, start = _header(data, 0)
     require(total == len(data), f"its header states {total} bytes, got {len(data)}")
     compression = data[5]
@@ -225,10 +228,10 @@ def _body(data: bytes, limit: int) -> bytes:
 
 
 def _header(data: bytes, at: int) -> tuple[int, int]:
-    """The size that a header states, itself included, and where it ends."""
+    """Read the size that a header states, its own included; tell where the header ends."""
     require(len(data) >= at + _HEADER.size, "a header is truncated")
     magic, size, major, minor, _, _, total = _HEADER.unpack_from(data, at)
-    require(magic == _MAGIC and size == _HEADER.size, "a header is none of SEAL's")
+    require(magic == _MAGIC and size == _HEADER.size, "a header must begin as SEAL's do")
     require((major, minor) == _VERSION or major == _VERSION[0], f"SEAL's version must be 4, got {major}.{minor}")
     return total, at + _HEADER.size
 
@@ -238,6 +241,6 @@ def _sealed(body: bytes) -> bytes:
 
 
 def require(condition: bool, problem: str) -> None:
-    """Raise `SealDataError` unless the bytes are so."""
+    """Raise `SealDataError`, naming the problem, unless the condition holds."""
     if not condition:
-        raise SealDataError(f"the bytes are not as they should be: {problem}")
+        raise SealDataError(f"the bytes are no valid serialisation: {problem}")

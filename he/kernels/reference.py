@@ -10,13 +10,13 @@ Polynomial = list[int]
 
 
 def forward(x: Sequence[int], prime: int) -> Polynomial:
-    """The values at the odd powers of the least root psi: entry i at psi**(2 bitreverse(i) + 1)."""
+    """Evaluate x at the odd powers of the least root psi: entry i is its value at psi**(2 bitreverse(i) + 1)."""
     N, psi = len(x), least_root(len(x), prime)
     return [sum(a * pow(psi, (2 * r + 1) * j, prime) for j, a in enumerate(x)) % prime for r in bit_reversal(N)]
 
 
 def inverse(values: Sequence[int], prime: int) -> Polynomial:
-    """The polynomial with these values."""
+    """Find the polynomial whose values `forward` gives."""
     N, psi = len(values), least_root(len(values), prime)
     order, scale = bit_reversal(N), pow(N, -1, prime)
     return [
@@ -26,7 +26,7 @@ def inverse(values: Sequence[int], prime: int) -> Polynomial:
 
 
 def product(a: Sequence[int], b: Sequence[int]) -> Polynomial:
-    """Modulo X**N + 1, over the integers."""
+    """Multiply two polynomials modulo X**N + 1, over the integers."""
     N = len(a)
     result = [0] * N
     for i, x in enumerate(a):
@@ -37,7 +37,7 @@ def product(a: Sequence[int], b: Sequence[int]) -> Polynomial:
 
 
 def automorphism(a: Sequence[int], element: int) -> Polynomial:
-    """a(X**element) modulo X**N + 1."""
+    """Replace X by X**element, modulo X**N + 1."""
     N = len(a)
     result = [0] * N
     for j, x in enumerate(a):
@@ -47,23 +47,23 @@ def automorphism(a: Sequence[int], element: int) -> Polynomial:
 
 
 def centred(x: int, modulus: int) -> int:
-    """The representative in [-(modulus // 2), modulus - modulus // 2)."""
+    """Find the representative of x in [-(modulus // 2), modulus - modulus // 2)."""
     return (x + modulus // 2) % modulus - modulus // 2
 
 
 def divided(x: Sequence[int], divisor: int) -> Polynomial:
-    """Divide by an integer, every coefficient rounded to the nearest integer, halves up."""
+    """Divide by an integer; every coefficient is rounded to the nearest integer, and halves are rounded up."""
     return [(a + divisor // 2) // divisor for a in x]
 
 
 def switched(digits: Sequence[Sequence[int]], key: Sequence[Sequence[int]], modulus: int, special: int) -> Polynomial:
-    """One polynomial of a key switch: the sum of products of digits and keys modulo ``modulus`` special, divided."""
+    """Switch keys, for one polynomial: the sum of products of digits and keys modulo ``modulus`` special is divided."""
     total = [sum(terms) for terms in zip(*(product(d, k) for d, k in zip(digits, key, strict=True)), strict=True)]
     return [a % modulus for a in divided([x % (modulus * special) for x in total], special)]
 
 
 def scaled_product(a: Sequence[int], b: Sequence[int], plain_modulus: int, primes: Sequence[int]) -> Polynomial:
-    """round(t a b / q) modulo q for centred a and b: what a product of BFV ciphertexts is made of."""
+    """Compute round(t a b / q) modulo q for centred a and b: products of BFV ciphertexts are made of this."""
     q = prod(primes)
     x, y = ([centred(v, q) for v in polynomial] for polynomial in (a, b))
     return [(2 * plain_modulus * v + q) // (2 * q) % q for v in product(x, y)]

@@ -65,8 +65,12 @@ class _Announcement(event.Listener):
         self._said: set[str] = set()
 
     def on_start(self, event: Any) -> None:
-        package = event.data["dispatcher"].py_func.__module__.split(".")[0]
-        if package in ("intnn", "he") and package not in self._said:
+        name = event.data["dispatcher"].py_func.__module__
+        package = name.split(".")[0]
+        ours = package in ("intnn", "he") and not name.startswith(
+            f"{__package__}."
+        )  # this room's own are a moment's work
+        if ours and package not in self._said:
             self._said.add(package)
             note = _NOTES.get(package, "")
             logging.getLogger(package).warning("compiling kernels for this processor, once for all runs%s", note)

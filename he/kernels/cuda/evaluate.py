@@ -31,13 +31,13 @@ from he.kernels.cuda.words import MAX_TERMS, below, madd, reduced, times
 
 @cuda.jit(device=True, inline="always")
 def reduced_sum(low, high, constants, prime):  # type: ignore[no-untyped-def]
-    """A sum of products, divided by 2**52, modulo a prime."""
+    """Divide a sum of products by 2**52 modulo a prime."""
     p, inverse, one = constants[prime, MODULUS], constants[prime, MONTGOMERY], constants[prime, ONE]
     return reduced(low, high, p, inverse, one)
 
 
 def add_kernel(x, y, out, constants):  # type: ignore[no-untyped-def]
-    """Sums of the first components that out has of [count, components, level, N]; what y lacks of them is zero."""
+    """Add the components that ``out`` has of [count, components, level, N]; components that y lacks are zero."""
     k, j, n = cuda.grid(3)
     for c in range(out.shape[1]):
         value = x[n, c, j, k]
@@ -45,7 +45,7 @@ def add_kernel(x, y, out, constants):  # type: ignore[no-untyped-def]
 
 
 def multiply_kernel(x, y, out, first, constants):  # type: ignore[no-untyped-def]
-    """The product of x0 + x1 s and y0 + y1 s: three components."""
+    """Multiply x0 + x1 s with y0 + y1 s: the product has three components."""
     k, j, n = cuda.grid(3)
     prime = first + j
     p, r, r_quotient = constants[prime, MODULUS], constants[prime, RADIX], constants[prime, RADIX_QUOTIENT]
@@ -62,7 +62,7 @@ def multiply_kernel(x, y, out, first, constants):  # type: ignore[no-untyped-def
 
 
 def plain_products_kernel(x, plaintexts, out, constants):  # type: ignore[no-untyped-def]
-    """The sum of products of ciphertexts [terms, components, level, N] with plaintexts [terms, level, N]."""
+    """Multiply ciphertexts [terms, components, level, N] with plaintexts [terms, level, N] and add the products."""
     k, j, c = cuda.grid(3)
     low, high = uint64(0), uint64(0)
     for i in range(x.shape[0]):
@@ -71,7 +71,7 @@ def plain_products_kernel(x, plaintexts, out, constants):  # type: ignore[no-unt
 
 
 def key_products_kernel(digits, key, special, out, constants):  # type: ignore[no-untyped-def]
-    """Sums of products of digits [count, level + 1, level, N] with both halves of a key."""
+    """Multiply digits [count, level + 1, level, N] with both halves of a key and add the products."""
     k, j, n = cuda.grid(3)
     level = digits.shape[2]
     prime = j if j < level else special
@@ -86,7 +86,7 @@ def key_products_kernel(digits, key, special, out, constants):  # type: ignore[n
 
 @cuda.jit(device=True, inline="always")
 def _mod_up(value, origin, prime, constants, division):  # type: ignore[no-untyped-def]
-    """A residue modulo one prime, centred, modulo another."""
+    """Take a residue modulo one prime, centred, to another prime."""
     p = constants[prime, MODULUS]
     shifted = below(value + constants[origin, HALF], constants[origin, MODULUS])
     rest = below(times(shifted, uint64(1), constants[prime, ONE], p), p)
@@ -94,7 +94,7 @@ def _mod_up(value, origin, prime, constants, division):  # type: ignore[no-untyp
 
 
 def lift_digits_kernel(x, component, digits, special, constants, division):  # type: ignore[no-untyped-def]
-    """All digits modulo all primes; their coefficients lie where those modulo the special prime will, by digit."""
+    """Compute all digits modulo all primes; coefficients lie where the digits modulo the special prime will lie."""
     k, i, n = cuda.grid(3)
     level = digits.shape[2]
     value = digits[n, level, i, k]
@@ -104,13 +104,13 @@ def lift_digits_kernel(x, component, digits, special, constants, division):  # t
 
 
 def lift_last_kernel(x, out, divisor, constants, division):  # type: ignore[no-untyped-def]
-    """The coefficients in the last rows of [count, level + 1, N], modulo the other rows' primes."""
+    """Take the coefficients in the last rows of [count, level + 1, N] to the other rows' primes."""
     k, j, n = cuda.grid(3)
     out[n, j, k] = _mod_up(x[n, out.shape[1], k], divisor, j, constants, division)
 
 
 def mod_down_kernel(x, out, divisor, constants, division):  # type: ignore[no-untyped-def]
-    """(x - out) / p, where out is what is left modulo the divisor p."""
+    """Compute (x - out) / p, where ``out`` holds the rest modulo the divisor p."""
     k, j, n = cuda.grid(3)
     p = constants[j, MODULUS]
     difference = x[n, j, k] + (p - out[n, j, k])
@@ -118,14 +118,14 @@ def mod_down_kernel(x, out, divisor, constants, division):  # type: ignore[no-un
 
 
 def permute_kernel(x, order, out):  # type: ignore[no-untyped-def]
-    """Entry k becomes entry order[k], in every row of [count, components, level, N]."""
+    """Put entry order[k] at place k, in every row of [count, components, level, N]."""
     k, j, n = cuda.grid(3)
     for c in range(x.shape[1]):
         out[n, c, j, k] = x[n, c, j, order[k]]
 
 
 def add(tables: DeviceTables, x: DeviceArray, y: DeviceArray, out: DeviceArray) -> None:
-    """The sum of [count, at least components, level, N] and [count, any, level, N] to [count, components, level, N].
+    """Add [count, at least components, level, N] and [count, any, level, N] to [count, components, level, N].
 
     Components that y lacks are zero, others that x has beyond those of ``out`` are left out; ``out`` may be x or y.
     """
@@ -134,13 +134,13 @@ def add(tables: DeviceTables, x: DeviceArray, y: DeviceArray, out: DeviceArray) 
 
 
 def multiply(tables: DeviceTables, x: DeviceArray, y: DeviceArray, first: int, out: DeviceArray) -> None:
-    """The tensor products of [count, 2, rows, N]: [count, 3, rows, N]; row j belongs to prime first + j."""
+    """Multiply ciphertexts [count, 2, rows, N] to [count, 3, rows, N]; row j belongs to prime first + j."""
     count, _, rows, N = x.shape
     launch(multiply_kernel, (N, rows, count), x, y, out, first, tables.constants)
 
 
 def plain_products(tables: DeviceTables, x: DeviceArray, plaintexts: DeviceArray, out: DeviceArray) -> None:
-    """The sum of products of [terms, components, level, N] with [terms, level, N]: [components, level, N].
+    """Multiply [terms, components, level, N] with [terms, level, N] and add the products to [components, level, N].
 
     Raises:
         ValueError: There are too many terms.
@@ -152,13 +152,13 @@ def plain_products(tables: DeviceTables, x: DeviceArray, plaintexts: DeviceArray
 
 
 def decompose(tables: DeviceTables, x: DeviceArray, component: int, special: int, digits: DeviceArray) -> None:
-    """The digits of one component, centred, modulo every prime, transformed.
+    """Compute the digits of one component: centred residues, taken to every prime and transformed.
 
     Args:
-        tables: Of the chain.
+        tables: The chain's.
         x: [count, components, level, N].
-        component: Which.
-        special: Index of the special prime.
+        component: The index of the component.
+        special: The index of the special prime.
         digits: [count, level + 1, level, N], written: by prime, the special one last, then by digit.
     """
     count, components, level, N = x.shape
@@ -171,13 +171,13 @@ def decompose(tables: DeviceTables, x: DeviceArray, component: int, special: int
 def switch_key(
     tables: DeviceTables, digits: DeviceArray, key: DeviceArray, special: int, sums: DeviceArray, out: DeviceArray
 ) -> None:
-    """The digits' inner products with a key, divided by the special prime and rounded.
+    """Compute the digits' inner products with a key, divide them by the special prime and round.
 
     Args:
-        tables: Of the chain.
+        tables: The chain's.
         digits: [count, level + 1, level, N], see `decompose`.
         key: [at least level, 2, primes, N].
-        special: Index of the special prime.
+        special: The index of the special prime.
         sums: [count, 2, level + 1, N], overwritten.
         out: [count, 2, level, N], written.
     """
@@ -190,9 +190,9 @@ def mod_down(tables: DeviceTables, x: DeviceArray, divisor: int, out: DeviceArra
     """Divide by the prime of the last row, and round.
 
     Args:
-        tables: Of the chain.
+        tables: The chain's.
         x: [count, level + 1, N]; row j < level belongs to prime j, the last one, overwritten, to ``divisor``.
-        divisor: Index of a prime.
+        divisor: The index of the prime to divide by.
         out: [count, level, N], written.
     """
     count, level, N = out.shape
@@ -203,26 +203,26 @@ def mod_down(tables: DeviceTables, x: DeviceArray, divisor: int, out: DeviceArra
 
 
 def permute(x: DeviceArray, order: DeviceArray, out: DeviceArray) -> None:
-    """An automorphism: entry k becomes entry order[k], in every row of [count, components, level, N]."""
+    """Apply an automorphism: entry order[k] goes to place k, in every row of [count, components, level, N]."""
     count, _, level, N = x.shape
     launch(permute_kernel, (N, level, count), x, order, out)
 
 
 @cache
 def all_rows(count: int, rows: int, first: int) -> DeviceArray:
-    """All rows of [count, rows, N], which belong to the primes from ``first`` on."""
+    """Name all rows of [count, rows, N], which belong to the primes from ``first`` on."""
     return in_place((n * rows + j, first + j) for n in range(count) for j in range(rows))
 
 
 @cache
 def _last_rows(count: int, level: int, prime: int) -> DeviceArray:
-    """The last rows of [count, level + 1, N]."""
+    """Name the last rows of [count, level + 1, N]."""
     return in_place((n * (level + 1) + level, prime) for n in range(count))
 
 
 @cache
 def _digit_rows(count: int, components: int, component: int, level: int, special: int) -> tuple[DeviceArray, ...]:
-    """From one component to the special prime's digits; then the digits that are not yet transformed."""
+    """Name the rows from one component to the special prime's digits; then the digits that are not transformed yet."""
     start = [n * (level + 1) * level for n in range(count)]
     read = [
         ((n * components + component) * level + i, start[n] + level * level + i, i)

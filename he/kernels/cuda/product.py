@@ -48,8 +48,8 @@ class DeviceScaling:
 
     Attributes:
         up: From the data primes to the auxiliary ones.
-        scaled_up: The same, of t times the value.
-        down: Back.
+        scaled_up: From the data primes to the auxiliary ones, of t times the value.
+        down: From the auxiliary primes back to those of the data.
         plain: uint64 [auxiliary primes, 2], t.
         quotients: uint64 [auxiliary primes, 2], 1 / q.
     """
@@ -63,7 +63,7 @@ class DeviceScaling:
 
 @cache
 def device_scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: int) -> DeviceScaling:
-    """The constants for one level; one more auxiliary prime than ``data`` has."""
+    """Copy the constants for one level; ``auxiliary`` has one prime more than ``data``."""
     constants = scaling(data, auxiliary, plain_modulus)
     return DeviceScaling(
         _extension(constants.up, data, 1),
@@ -88,7 +88,7 @@ def _columns(numbers: np.ndarray) -> np.ndarray:
 
 
 def extend_kernel(x, out, source, target, hats, shares, factors, constants):  # type: ignore[no-untyped-def]
-    """Coefficients [count, sources, N], overwritten, to [count, targets, N]; primes count from source and target."""
+    """Extend coefficients [count, sources, N], overwritten, to [count, targets, N]; source and target name primes."""
     k, n = cuda.grid(2)
     sources, share = x.shape[1], 0.5
     for i in range(sources):
@@ -105,7 +105,7 @@ def extend_kernel(x, out, source, target, hats, shares, factors, constants):  # 
 
 
 def quotient_kernel(x, rest, auxiliary, plain, quotients, constants):  # type: ignore[no-untyped-def]
-    """(t x - rest) / q, in place of x [count, rows, N]: an exact division, modulo the auxiliary primes."""
+    """Compute (t x - rest) / q, an exact division modulo the auxiliary primes, in place of x [count, rows, N]."""
     k, j, n = cuda.grid(3)
     p = constants[auxiliary + j, MODULUS]
     scaled = below(times(x[n, j, k], plain[j, VALUE], plain[j, QUOTIENT], p), p)
@@ -114,13 +114,13 @@ def quotient_kernel(x, rest, auxiliary, plain, quotients, constants):  # type: i
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """What a product works on, uint64; contents are of no interest.
+    """The arrays uint64 that a product works on; their contents are of no interest.
 
     Attributes:
         coefficients: [count, 2, level, N].
-        extended: Two of [count, 2, level + 1, N].
+        extended: Two arrays [count, 2, level + 1, N].
         product: [count, 3, level + 1, N].
-        rest: The same.
+        rest: [count, 3, level + 1, N].
     """
 
     coefficients: DeviceArray
@@ -130,7 +130,7 @@ class Memory:
 
 
 def memory(count: int, level: int, N: int) -> Memory:
-    """Allocate it."""
+    """Allocate the memory for products of so many ciphertexts."""
     sizes = (2, level), (2, level + 1), (2, level + 1), (3, level + 1), (3, level + 1)
     coefficients, *extended, product, rest = (cuda.device_array((count, *size, N), np.uint64) for size in sizes)
     return Memory(coefficients, (extended[0], extended[1]), product, rest)
@@ -145,15 +145,15 @@ def scaled_product(
     memory: Memory,
     out: DeviceArray,
 ) -> None:
-    """The products of BFV ciphertexts, transformed; squares if y is x.
+    """Multiply transformed BFV ciphertexts; square them if y is x.
 
     Args:
-        tables: Of the data primes, the special one and the auxiliary ones.
-        constants: For the level.
+        tables: Those of a chain of the data primes, the special one and the auxiliary ones.
+        constants: The constants of the level.
         x: [count, 2, level, N].
-        y: The same.
-        auxiliary: Index of the first auxiliary prime.
-        memory: For so many ciphertexts of that level.
+        y: [count, 2, level, N].
+        auxiliary: The index of the first auxiliary prime.
+        memory: What `memory` allocated for so many ciphertexts of that level.
         out: [count, 3, level, N], written.
     """
     count, _, level, N = x.shape
@@ -180,7 +180,7 @@ def scaled_product(
 def _extend(
     tables: DeviceTables, extension: DeviceExtension, x: DeviceArray, source: int, out: DeviceArray, target: int
 ) -> None:
-    """Coefficients [count, components, sources, N], overwritten, to [count, components, targets, N]."""
+    """Extend coefficients [count, components, sources, N], overwritten, to [count, components, targets, N]."""
     count, components, sources, N = x.shape
     polynomials, targets = count * components, out.shape[2]
     x, out = x.reshape(polynomials, sources, N), out.reshape(polynomials, targets, N)

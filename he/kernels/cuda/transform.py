@@ -33,11 +33,11 @@ class DeviceTables:
     """A chain's tables on the device, uint64, its quotients shifted to 64 bits.
 
     Attributes:
-        N: Ring degree.
-        primes: All of them.
+        N: The ring degree.
+        primes: All primes of the chain.
         constants: [primes, 8]: p, -1 / p modulo 2**64, floor(2**64 / p), p // 2, 1 / N and 2**52 with quotients.
         forward: [primes, N, 2], powers of the root with their quotients.
-        inverse: The same.
+        inverse: [primes, N, 2], powers of the inverse root with their quotients.
         division: [primes, primes, 3]: at [d, j] 1 / p_d modulo p_j with its quotient, and p_d // 2 modulo p_j.
     """
 
@@ -83,12 +83,12 @@ def device_tables(chain: Chain) -> DeviceTables:
 
 
 def columns(constants: np.ndarray, name: str, *others: str) -> np.ndarray:
-    """A constant of records with its quotient, and other fields, as int64 [..., 2 or more]."""
+    """Take a constant with its quotient, and other fields, from records, as int64 [..., 2 or more]."""
     return np.stack([constants[field] for field in (name, f"{name}_quotient", *others)], axis=-1)
 
 
 def shifted(constants: np.ndarray) -> np.ndarray:
-    """Numbers with their quotients [..., 2 or more]: the quotients made 64 bits long, as uint64."""
+    """Shift the quotients of numbers [..., 2 or more] to 64 bits; the result is uint64."""
     result = np.array(constants, np.uint64)
     result[..., 1] <<= np.uint64(12)
     return result
@@ -96,7 +96,7 @@ def shifted(constants: np.ndarray) -> np.ndarray:
 
 @cache
 def places(rows: tuple[tuple[int, ...], ...]) -> DeviceArray:
-    """A table of rows on the device, int64; see `forward`."""
+    """Copy a table of rows to the device, int64; see `forward`."""
     return cuda.to_device(np.array(rows, np.int64))
 
 
@@ -115,7 +115,7 @@ def _forward_stages(v, count, roots, prime, k, p):  # type: ignore[no-untyped-de
 
 @cuda.jit(device=True, inline="always")
 def _inverse_stages(v, count, roots, prime, k, p):  # type: ignore[no-untyped-def]
-    """The way back, on residues below 2 p."""
+    """Do ``count`` stages of the inverse, on residues below 2 p."""
     two = p + p
     for step in range(count):
         stage, half = count - 1 - step, 1 << step
@@ -129,7 +129,7 @@ def _inverse_stages(v, count, roots, prime, k, p):  # type: ignore[no-untyped-de
 
 @cache
 def forward_pass(count: int) -> Any:
-    """The kernel of ``count`` stages on all blocks of 2**(bits + count) residues, in global memory."""
+    """Make the kernel of ``count`` stages on all blocks of 2**(bits + count) residues, in global memory."""
     size = 1 << count
 
     def forward_pass_kernel(x, out, rows, column, constants, roots, bits):  # type: ignore[no-untyped-def]
@@ -150,7 +150,7 @@ def forward_pass(count: int) -> Any:
 
 @cache
 def inverse_pass(count: int) -> Any:
-    """The same for the inverse; results are below p."""
+    """Make the same kernel for the inverse; results are below p."""
     size = 1 << count
 
     def inverse_pass_kernel(x, rows, constants, roots, bits):  # type: ignore[no-untyped-def]
@@ -170,7 +170,7 @@ def inverse_pass(count: int) -> Any:
 
 
 def forward_blocks_kernel(x, out, rows, column, constants, roots):  # type: ignore[no-untyped-def]
-    """All stages of a block that are left, by a quarter as many threads as it has residues; results are below p."""
+    """Do all stages of a block that are left, by a quarter as many threads as it has residues; results are below p."""
     t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
     source, target, prime = rows[n, column], rows[n, TARGET], rows[n, PRIME]
     p = constants[prime, MODULUS]
@@ -196,7 +196,7 @@ def forward_blocks_kernel(x, out, rows, column, constants, roots):  # type: igno
 
 
 def inverse_blocks_kernel(x, out, rows, constants, roots):  # type: ignore[no-untyped-def]
-    """The inverse's stages within a block, after the division by N; results are below p."""
+    """Do the inverse's stages within a block, after the division by N; results are below p."""
     t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
     source, target, prime = rows[n, SOURCE], rows[n, TARGET], rows[n, PRIME]
     p = constants[prime, MODULUS]
@@ -224,10 +224,10 @@ def inverse_blocks_kernel(x, out, rows, constants, roots):  # type: ignore[no-un
 
 
 def forward(tables: DeviceTables, x: DeviceArray, out: DeviceArray, rows: DeviceArray) -> None:
-    """Transform rows of uint64 [.., N] to rows of ``out``, which may be x; from below 4 p to below p.
+    """Transform rows of uint64 [.., N], below 4 p, to rows of ``out`` below p; ``out`` may be x.
 
     Args:
-        tables: Of the primes.
+        tables: The tables of the primes.
         x: Where rows come from.
         out: Where they go.
         rows: int64 [rows, 3], at most 65535: the source, the target, and the prime's index; see `places`.
@@ -242,7 +242,7 @@ def forward(tables: DeviceTables, x: DeviceArray, out: DeviceArray, rows: Device
 
 
 def inverse(tables: DeviceTables, x: DeviceArray, out: DeviceArray, rows: DeviceArray) -> None:
-    """The inverse transform, from below 2 p to below p; arguments as for `forward`."""
+    """Transform rows below 2 p back to rows below p; the arguments are those of `forward`."""
     x, out = _flat(x, tables.N), _flat(out, tables.N)
     grid = tables.N // BLOCK, len(rows)
     compiled(inverse_blocks_kernel)[grid, BLOCK // 4](x, out, rows, tables.constants, tables.inverse)
@@ -251,12 +251,12 @@ def inverse(tables: DeviceTables, x: DeviceArray, out: DeviceArray, rows: Device
 
 
 def in_place(rows: Iterable[tuple[int, int]]) -> DeviceArray:
-    """The table for (row, prime's index): sources are targets."""
+    """Make the table of rows from pairs of a row and a prime's index; sources are targets."""
     return places(tuple((row, row, prime) for row, prime in rows))
 
 
 def passes(N: int) -> Iterator[tuple[int, int]]:
-    """For every launch on global memory, the bits that a block has after it, and its number of stages."""
+    """List for every launch on global memory the bits that a block has after it, and its number of stages."""
     bits = N.bit_length() - 1
     while bits > BLOCK_BITS:
         count = min(PASS_STAGES, bits - BLOCK_BITS)
@@ -266,7 +266,7 @@ def passes(N: int) -> Iterator[tuple[int, int]]:
 
 @cache
 def compiled(kernel: Any) -> Any:
-    """A kernel, compiled when it is first launched."""
+    """Make a kernel that is compiled when it is first launched."""
     return cuda.jit(kernel)
 
 

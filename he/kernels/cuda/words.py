@@ -18,16 +18,16 @@ _MASK = (1 << 64) - 1
 if SIMULATED:
 
     def times(x: Any, w: Any, quotient: Any, p: Any) -> Any:
-        """The product x w modulo p, below 2 p, for any x < 2**52."""
+        """Multiply x with w modulo p, for any x < 2**52; the result is below 2 p."""
         return int(x) * int(w) - (int(x) * int(quotient) >> 64) * int(p)
 
     def madd(low: Any, high: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        """The sum high 2**64 + low, plus x y."""
+        """Add x y to the sum high 2**64 + low."""
         total = (int(high) << 64) + int(low) + int(x) * int(y)
         return total & _MASK, total >> 64
 
     def reduced(low: Any, high: Any, p: Any, inverse: Any, one: Any) -> Any:
-        """Divide high 2**64 + low by 2**52 modulo p, below p.
+        """Divide high 2**64 + low by 2**52 modulo p; the result is below p.
 
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """
@@ -36,11 +36,11 @@ if SIMULATED:
         return below(times(total, 1, one, p), p)
 
     def below(x: Any, limit: Any) -> Any:
-        """The lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
+        """Take the lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
         return x - limit if x >= limit else x
 
     def add_share(total: Any, x: Any, share: Any) -> Any:
-        """The float total + x share, rounded twice."""
+        """Add x share to a float, rounding twice."""
         return total + float(x) * share
 
 else:
@@ -68,17 +68,17 @@ else:
 
     @intrinsic
     def times(_context, x, w, quotient, p):  # type: ignore[no-untyped-def]
-        """The product x w modulo p, below 2 p, for any x < 2**52."""
+        """Multiply x with w modulo p, for any x < 2**52; the result is below 2 p."""
         return uint64(uint64, uint64, uint64, uint64), lambda _target, b, _signature, args: _times(b, *args)
 
     @intrinsic
     def below(_context, x, limit):  # type: ignore[no-untyped-def]
-        """The lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
+        """Take the lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
         return uint64(uint64, uint64), lambda _target, b, _signature, args: _below(b, *args)
 
     @intrinsic
     def madd(_context, low, high, x, y):  # type: ignore[no-untyped-def]
-        """The sum high 2**64 + low, plus x y."""
+        """Add x y to the sum high 2**64 + low."""
 
         def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
             low, high, x, y = args
@@ -95,7 +95,7 @@ else:
 
     @intrinsic
     def reduced(_context, low, high, p, inverse, one):  # type: ignore[no-untyped-def]
-        """Divide high 2**64 + low by 2**52 modulo p, below p.
+        """Divide high 2**64 + low by 2**52 modulo p; the result is below p.
 
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """
@@ -113,7 +113,7 @@ else:
 
     @intrinsic
     def add_share(_context, total, x, share):  # type: ignore[no-untyped-def]
-        """The float total + x share, rounded twice: the compiler would make it one instruction, rounded once."""
+        """Add x share to a float, rounding twice; the compiler would make it one instruction that rounds once."""
 
         def codegen(_target, b, _signature, args):  # type: ignore[no-untyped-def]
             total, x, share = args

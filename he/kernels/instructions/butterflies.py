@@ -34,7 +34,7 @@ def _cooley_tukey(
 
 
 def forward_4(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool) -> None:
-    """Two stages on four vectors, ``stride`` bytes apart.
+    """Do two stages on four vectors, ``stride`` bytes apart.
 
     The numbers are three twiddles with their quotients, of the first stage and of both blocks in the second, and p.
     """
@@ -44,7 +44,7 @@ def forward_4(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool)
 
 
 def lift_forward_4(b: Builder, x: Value, out: Value, stride: Value, *numbers: Value, loose: bool) -> None:
-    """`forward_4` of x plus a shift, for any x < 2**52, from one place to another.
+    """Do what `forward_4` says to x plus a shift, for any x < 2**52, from one place to another.
 
     The numbers are those of `forward_4`, with the quotient of 1 and the shift before p.
     """
@@ -65,13 +65,13 @@ def _biased(b: Builder, shift: Value, prime: Value, loose: bool) -> Value:
 
 
 def _rest(b: Builder, x: Value, one: Value, p: Value) -> Value:
-    """The rest modulo p of the low 52 bits of x, or that plus p; ``one`` is the quotient of 1."""
+    """Reduce the low 52 bits of x to their rest modulo p, or that plus p; ``one`` is the quotient of 1."""
     q = madd(b, "h", words(0), x, one)
     return b.and_(madd(b, "l", x, q, b.sub(words(1 << 52), p)), words(MASK))
 
 
 def _two_stages(b: Builder, v: list[Value], places: list[Value], twiddles: list[Value], p: Value, loose: bool) -> None:
-    """Two stages on four vectors, which are then stored."""
+    """Do two stages on four vectors, and store them."""
     for i, j, block in _PAIRS_OF_FOUR:
         w, quotient = twiddles[2 * block : 2 * block + 2]
         v[i], v[j] = _cooley_tukey(b, v[i], v[j], w, quotient, p, loose)
@@ -80,7 +80,7 @@ def _two_stages(b: Builder, v: list[Value], places: list[Value], twiddles: list[
 
 
 def _places(b: Builder, first: Value, stride: Value) -> list[Value]:
-    """Four addresses, ``stride`` bytes apart."""
+    """List four addresses, ``stride`` bytes apart."""
     places = [first]
     for _ in range(3):
         places.append(b.add(places[-1], stride))
@@ -92,7 +92,7 @@ def _places(b: Builder, first: Value, stride: Value) -> list[Value]:
 
 
 def _transposed(b: Builder, v: list[Value]) -> list[Value]:
-    """Eight vectors of eight, rows for columns."""
+    """Transpose eight vectors of eight."""
 
     def mixed(x: Value, y: Value, order: list[int]) -> Value:
         return b.shuffle_vector(x, y, constant(ir.IntType(32), order))
@@ -112,27 +112,27 @@ class _Twiddle(NamedTuple):
 
 
 class _Twiddles(NamedTuple):
-    """Those of the k-th chunk: the addresses of the tables, as `roots.arranged` has them."""
+    """The twiddles of the k-th chunk, from the addresses of tables that `roots.arranged` made."""
 
     w: Value
     quotients: Value
     k: Value
 
     def of_blocks(self, b: Builder, stage: int, i: int) -> _Twiddle:
-        """Stages 0, 1 and 2, on blocks of eight, four and two vectors: the twiddle of the chunk's i-th block."""
+        """Load the twiddle of the chunk's i-th block in stage 0, 1 or 2, on blocks of eight, four and two vectors."""
         place = b.shl(self.k, I64(stage + 3))
         w, quotient = (splat(b, load(b, I64, b.add(table, place), 8 * i), LANES) for table in self[:2])
         return _Twiddle(w, quotient)
 
     def of_lanes(self, b: Builder, stage: int, i: int) -> _Twiddle:
-        """The last three stages, on blocks within lanes: those of every lane's i-th block."""
+        """Load the twiddles of every lane's i-th block in the last three stages, on blocks within lanes."""
         place = b.shl(self.k, I64(stage + 6))
         w, quotient = (load(b, WORDS, b.add(table, place), BYTES * i) for table in self[:2])
         return _Twiddle(w, quotient)
 
 
 def _pairs(stage: int) -> list[tuple[int, int, int]]:
-    """The butterflies among eight vectors in a stage: two places, and the block that they are in."""
+    """List the butterflies among eight vectors in a stage: two places, and the block that they are in."""
     half = LANES // 2 >> stage
     return [(i, i + half, i // (2 * half)) for i in range(LANES) if i % (2 * half) < half]
 
@@ -149,7 +149,7 @@ def forward_last(
     loose: bool,
     finished: bool,
 ) -> None:
-    """All ``stages`` that are left, five or six, in the k-th chunk; if they are to be finished, residues below p."""
+    """Do all ``stages`` that are left, five or six, in the k-th chunk; if ``finished``, residues are below p then."""
     (p,) = splats(b, prime)
     twiddles = _Twiddles(w, quotients, k)
     v = [load(b, WORDS, x, BYTES * i) for i in range(LANES)]
@@ -177,7 +177,7 @@ class _Residues(NamedTuple):
 
 
 class _Bounds(NamedTuple):
-    """In multiples of p: what fits 52 bits, what passes leave in memory, and what may be transposed."""
+    """Bounds in multiples of p: what fits 52 bits, what passes leave in memory, and what may be transposed."""
 
     limit: int
     kept: int
@@ -188,7 +188,7 @@ _BOUNDS = {True: _Bounds(64, 16, 8), False: _Bounds(4, 2, 2)}
 
 
 def _lowered(b: Builder, x: _Residues, bound: int, p: Value) -> _Residues:
-    """The same modulo p, below so many times p."""
+    """Reduce to the same number modulo p, below so many times p."""
     value, reached = x
     if reached > bound:
         value = b.and_(value, words(MASK))
@@ -211,7 +211,7 @@ def _gentleman_sande(
 def inverse_first(
     b: Builder, x: Value, out: Value, w: Value, quotients: Value, k: Value, prime: Value, *, stages: int, loose: bool
 ) -> None:
-    """The first five or six stages, in the k-th chunk, from one place to another; from below 2 p."""
+    """Do the first five or six stages in the k-th chunk, from one place, with residues below 2 p, to another."""
     (p,) = splats(b, prime)
     bounds, twiddles = _BOUNDS[loose], _Twiddles(w, quotients, k)
     v = [_Residues(load(b, WORDS, x, BYTES * i), 2) for i in range(LANES)]
@@ -227,7 +227,7 @@ def inverse_first(
 
 
 def inverse_4(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool) -> None:
-    """Two stages on four vectors; the numbers are those of `forward_4`, of the inverse."""
+    """Do two stages on four vectors; the numbers are those of `forward_4`, for the inverse."""
     *twiddles, p = splats(b, *numbers)
     places = _places(b, x, stride)
     for value, place in zip(_inverse_4(b, places, twiddles, p, loose), places, strict=True):
@@ -235,7 +235,7 @@ def inverse_4(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool)
 
 
 def inverse_4_last(b: Builder, x: Value, stride: Value, *numbers: Value, loose: bool) -> None:
-    """The last two stages, then times a number plus another, below p.
+    """Do the last two stages, multiply with a number and add another; results are below p.
 
     The numbers are those of `inverse_4`, with the factor, its quotient and the addend before p.
     """
@@ -246,7 +246,7 @@ def inverse_4_last(b: Builder, x: Value, stride: Value, *numbers: Value, loose: 
 
 
 def inverse_finish(b: Builder, x: Value, degree: Value, degree_quotient: Value, added: Value, prime: Value) -> None:
-    """Multiply x by ``degree`` and add ``added``; below p, in place."""
+    """Multiply x by ``degree`` and add ``added``, in place; results are below p."""
     degree, degree_quotient, added, p = splats(b, degree, degree_quotient, added, prime)
     store(b, _finished(b, load(b, WORDS, x), degree, degree_quotient, added, p), x)
 

@@ -54,7 +54,7 @@ def dot_pair(
 def add_products(
     b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, sums: Value, start: Value
 ) -> None:
-    """Add products x_i y_i and x_i z_i to four vectors: the low and high halves of both sums, 0 at the start.
+    """Add products x_i y_i and x_i z_i to four vectors, the low and high halves of both sums; they are 0 at the start.
 
     x, y and z are lists of addresses of rows; ``offset`` is that of the words. x is packed to ``width`` bytes a word.
     """
@@ -118,7 +118,7 @@ def permuted_dot_pair(
 def _two_dots(
     b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value
 ) -> list[list[tuple[Value, Value]]]:
-    """For two vectors, the low and high halves of both sums."""
+    """Compute the low and high halves of both sums, for two vectors."""
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         following: list[Value] = []
@@ -135,12 +135,12 @@ def _two_dots(
 
 
 def _listed(b: Builder, addresses: Value, i: Value, offset: Value, k: int = 0) -> Value:
-    """The k-th eight words at the i-th address of a list and so many bytes behind it."""
+    """Load the k-th eight words at ``offset`` bytes behind the i-th address of a list."""
     return load(b, WORDS, b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset), BYTES * k)
 
 
 def _listed_packed(b: Builder, addresses: Value, i: Value, offset: Value, width: Value, k: int = 0) -> Value:
-    """The same of words of ``width`` bytes, at most 7, with 64 bytes behind the last one that may be read."""
+    """Load the same of words of ``width`` bytes, at most 7; 64 bytes behind the last word may be read as well."""
     offset = b.mul(b.add(b.lshr(offset, I64(3)), I64(LANES * k)), width)
     address = b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset)
     if "avx512vbmi" in features():
@@ -161,7 +161,7 @@ def _listed_packed(b: Builder, addresses: Value, i: Value, offset: Value, width:
 def combine(
     b: Builder, x: Value, offset: Value, w: Value, quotients: Value, step: Value, count: Value, out: Value, prime: Value
 ) -> None:
-    """Store the sum of x_i w_i: a list of addresses, and constants, ``step`` bytes apart, with their quotients."""
+    """Store the sum of x_i w_i; x lists addresses, and constants with their quotients are ``step`` bytes apart."""
     (p,) = splats(b, prime)
     two = b.add(p, p)
 
@@ -248,7 +248,7 @@ def extend(
 def _loop(
     b: Builder, count: Value, start: list[Value], body: Callable[[Value, list[Value]], list[Value]]
 ) -> list[Value]:
-    """The results of ``body`` after ``count`` rounds, each fed with those of the round before."""
+    """Repeat ``body`` ``count`` times, each time with the results of the time before; return the last results."""
     before = b.block
     head, inside, after = (b.append_basic_block(f"loop.{part}") for part in ("head", "inside", "after"))
     b.branch(head)

@@ -21,7 +21,7 @@ MASK = (1 << 52) - 1
 
 
 def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
-    """``total`` plus the "l"ow or "h"igh 52 bits of the product of the low 52 bits of x and y."""
+    """Add the "l"ow or "h"igh 52 bits of the product of the low 52 bits of x and y to ``total``."""
     if "avx512ifma" in features():
         return call(b, f"llvm.x86.avx512.vpmadd52{part}.uq.512", WORDS, total, x, y)
     wide = vector(ir.IntType(128), LANES)
@@ -33,17 +33,17 @@ def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
 
 
 def below(b: Builder, x: Value, limit: Value) -> Value:
-    """The lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
+    """Take the lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
     return call(b, f"llvm.umin.v{LANES}i64", WORDS, x, b.sub(x, limit))
 
 
 def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
-    """The product x w modulo p, below 2 p, for any x < 2**52."""
+    """Multiply x with w modulo p, for any x < 2**52; the result is below 2 p."""
     return b.and_(times_loosely(b, x, w, quotient, p), words(MASK))
 
 
 def times_loosely(b: Builder, x: Value, w: Value, quotient: Value, p: Value, start: Value = None) -> Value:
-    """`times` plus ``start``, modulo 2**52; of x only 52 bits count, and of the result."""
+    """Compute `times` plus ``start`` modulo 2**52; of x and of the result only 52 bits count."""
     zero = words(0)
     q = madd(b, "h", zero, x, quotient)
     complement = b.sub(words(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
@@ -51,7 +51,7 @@ def times_loosely(b: Builder, x: Value, w: Value, quotient: Value, p: Value, sta
 
 
 def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
-    """Divide high 2**52 + low by 2**52 modulo p, below p, where that is a sum of at most 28 products.
+    """Divide high 2**52 + low, a sum of at most 28 products, by 2**52 modulo p; the result is below p.
 
     ``inverse`` is -1 / p modulo 2**52. The quotient is below 28 p**2 / 2**52 + p, and so below 8 p.
     """
@@ -70,12 +70,12 @@ def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Va
 
 
 def words(value: int) -> Value:
-    """A known number in every lane."""
+    """Put a known number into every lane."""
     return constant(I64, [value] * LANES)
 
 
 def splats(b: Builder, *numbers: Value) -> list[Value]:
-    """Numbers, each in every lane of a vector."""
+    """Put each of some numbers into every lane of a vector of its own."""
     return [splat(b, number, LANES) for number in numbers]
 
 
@@ -122,7 +122,7 @@ def tensor(
     r: Value,
     r_quotient: Value,
 ) -> None:
-    """The product of c0 + c1 s and d0 + d1 s: three components. ``r`` is 2**52 modulo p."""
+    """Multiply c0 + c1 s with d0 + d1 s and store three components; ``r`` is 2**52 modulo p."""
     p, inverse, r, r_quotient = splats(b, prime, inverse, r, r_quotient)
     zero = words(0)
     c0, c1 = load(b, WORDS, c), load(b, WORDS, b.add(c, component))
@@ -139,7 +139,7 @@ def tensor(
 
 
 def ordered(b: Builder, x: Value, order: Value) -> Value:
-    """The lanes of x that another vector names, in its order."""
+    """Take the lanes of x that another vector names, in its order."""
     if "avx512f" in features():
         return call(b, "llvm.x86.avx512.permvar.di.512", WORDS, x, order)
     result = x

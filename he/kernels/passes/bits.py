@@ -16,13 +16,13 @@ unpack_eight = emitted(lanes.unpack)
 
 
 def word_bits(prime: int) -> int:
-    """Bits of a residue as it is packed: those of its prime, or 64 where these are too many."""
+    """Count the bits of a packed residue: as many as its prime has, or 64 where these are too many."""
     bits = prime.bit_length()
     return bits if bits <= MAX_BITS else 64
 
 
 def packed(row: np.ndarray, prime: int) -> bytes:
-    """Residues uint64 [N], without gaps; N is a multiple of 64."""
+    """Pack residues uint64 [N] without gaps; N is a multiple of 64."""
     width = word_bits(prime)
     if width == 64:
         return row.astype("<u8").tobytes()
@@ -32,7 +32,7 @@ def packed(row: np.ndarray, prime: int) -> bytes:
 
 
 def unpacked(data: bytes, start: int, primes: tuple[int, ...], out: np.ndarray) -> bool:
-    """Rows uint64 [polynomials, level, N] from where they begin among bytes; whether all are below their primes."""
+    """Unpack rows uint64 [polynomials, level, N] from byte ``start`` on; tell whether all are below their primes."""
     padded = np.empty(len(data) - start + SPARE, np.uint8)
     padded[:-SPARE] = np.frombuffer(data, np.uint8, offset=start)
     return bool(_unpack(padded, *_layouts(primes), out))
@@ -40,7 +40,7 @@ def unpacked(data: bytes, start: int, primes: tuple[int, ...], out: np.ndarray) 
 
 @cache
 def _layouts(primes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """For every prime: itself, its width, the bytes that hold eight words, the bits before them, and a word's bits."""
+    """List for every prime: itself, its width, the bytes that hold eight words, the bits before them, a word's mask."""
     widths = np.array([word_bits(p) for p in primes], np.uint64)
     places = np.arange(8, dtype=np.uint64) * widths[:, None]
     order = (places[:, :, None] // 8 + np.arange(8, dtype=np.uint64)).astype(np.uint8)

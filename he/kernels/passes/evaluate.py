@@ -34,7 +34,7 @@ def forward(tables: Tables, row: Array, prime: int) -> None:
 
 @compiled
 def inverse(tables: Tables, row: Array, prime: int) -> None:
-    """Transform one row back, in place."""
+    """Transform one row back in place."""
     c = tables.constants[prime]
     powers, quotients = tables.inverse[prime], tables.inverse_quotients[prime]
     inverse_one(row, powers, quotients, c.modulus, c.degree, c.degree_quotient, 0, row)
@@ -42,7 +42,7 @@ def inverse(tables: Tables, row: Array, prime: int) -> None:
 
 @compiled
 def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
-    """The sum of two arrays [components, rows, N], to a third; ``last`` is the prime of the last row."""
+    """Add two arrays [components, rows, N] to a third; ``last`` is the index of the last row's prime."""
     rows = x.shape[1]
     for c in range(x.shape[0]):
         for j in range(rows):
@@ -53,7 +53,7 @@ def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
 
 @compiled
 def sum_rows(tables: Tables, arrays: IntArray, last: int, out: Array) -> None:
-    """The sum of at most `MAX_ADDED` arrays [components, rows, N], at addresses; the last row belongs to ``last``."""
+    """Add at most `MAX_ADDED` arrays [components, rows, N], at addresses; the last row belongs to prime ``last``."""
     components, rows, N = out.shape
     x, count = arrays.ctypes.data, len(arrays)
     for c in range(components):
@@ -81,13 +81,13 @@ def add_extended(tables: Tables, x: Array, special: int, out: Array) -> None:
 
 @compiled
 def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, last: int, out: Array) -> None:
-    """The sum of products of ciphertexts with plaintexts.
+    """Multiply ciphertexts with plaintexts and add the products.
 
     Args:
         tables: The chain's.
-        ciphertexts: Addresses of uint64 [components, rows, N].
-        plaintexts: int64 [terms, at least rows], of `Factors`.
-        last: Prime of the last row.
+        ciphertexts: The addresses of uint64 [components, rows, N].
+        plaintexts: The addresses of `Factors`, int64 [terms, at least rows].
+        last: The index of the last row's prime.
         out: uint64 [components, rows, N], written.
     """
     components, rows, N = out.shape
@@ -111,16 +111,16 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
 def row_products(
     tables: Tables, lists: IntArray, prime: int, start: bool, sums: Array, out_0: Array, out_1: Array
 ) -> None:
-    """Add sums of products modulo one prime to two rows, 0 at the start.
+    """Add sums of products modulo one prime to two rows, which are 0 at the start.
 
     Args:
         tables: The chain's.
-        lists: Addresses [3, terms] of what both rows are multiplied with, and of their terms.
-        prime: Which.
+        lists: The addresses [3, terms] of what both rows are multiplied with, and of the terms of either row.
+        prime: The index of the prime.
         start: Whether the rows hold nothing yet.
-        sums: uint64 [TILE / 2], memory.
-        out_0: uint64 [N].
-        out_1: The same.
+        sums: Memory to work on, uint64 [TILE / 2].
+        out_0: The first row, uint64 [N].
+        out_1: The second row, uint64 [N].
     """
     count, end = lists.shape[1], 8 * out_0.size
     p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
@@ -138,7 +138,7 @@ def row_products(
 
 @compiled
 def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: Array, out: Array) -> None:
-    """The sum of multiples of ciphertexts; ``scalars`` are `FACTOR` [level, terms]."""
+    """Multiply ciphertexts with numbers and add the products; ``scalars`` are `FACTOR` [level, terms]."""
     components, level, N = out.shape
     for c in range(components):
         for j in range(level):
@@ -154,14 +154,14 @@ def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: Array, out: 
 def matrix_products(
     tables: Tables, ciphertexts: IntArray, weights: Array, component: int, prime: int, out: Array
 ) -> None:
-    """Several sums of multiples of the same ciphertexts: one component, modulo one prime.
+    """Compute several sums of multiples of the same ciphertexts: one component, modulo one prime.
 
     Args:
         tables: The chain's.
-        ciphertexts: Addresses of uint64 [components, level, N].
-        weights: uint64 [primes, rows / 4, terms, 4], times 2**52.
-        component: Which.
-        prime: Which.
+        ciphertexts: The addresses of uint64 [components, level, N].
+        weights: The numbers times 2**52, uint64 [primes, rows / 4, terms, 4].
+        component: The index of the component.
+        prime: The index of the prime.
         out: uint64 [rows, components, level, N]; its rows of that component and prime are written.
     """
     level, N, row = out.shape[2], out.shape[3], out.strides[0]
@@ -181,15 +181,15 @@ def matrix_products(
 
 @compiled
 def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: int, out: Array) -> None:
-    """(x + y)**2 - i (x - y)**2 of two ciphertexts uint64 [2, level, N], modulo one prime: [3, level, N].
+    """Compute (x + y)**2 - i (x - y)**2 of two ciphertexts uint64 [2, level, N], modulo one prime.
 
     Args:
         tables: The chain's.
-        x: A ciphertext.
-        y: Its conjugate.
+        x: The ciphertext.
+        y: The conjugate of x.
         imaginary: `FACTOR` [level, 2]: minus i, that is -X**(N / 2), in both halves of a transformed row.
-        prime: Which.
-        out: Its rows of that prime are written.
+        prime: The index of the prime.
+        out: uint64 [3, level, N]; its rows of that prime are written.
     """
     scratch = np.empty((5, 8), np.uint64)  # a sum or a difference of two components; a square of three
     for half in range(2):
@@ -200,7 +200,7 @@ def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: in
 def square_half(
     tables: Tables, x: Array, y: Array, imaginary: Array, prime: int, half: int, scratch: Array, out: Array
 ) -> None:
-    """`square_parts` for the first or the second half of rows [components, N]."""
+    """Do what `square_parts` says for the first or the second half of rows [components, N]."""
     N = x.shape[1]
     constants = tables.constants[prime]
     p, montgomery, one = constants.modulus, constants.montgomery, constants.one
@@ -222,7 +222,7 @@ def square_half(
 
 @compiled
 def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None:
-    """The tensor product of two ciphertexts uint64 [2, rows, N]: [3, rows, N]; row j belongs to prime first + j."""
+    """Multiply two ciphertexts uint64 [2, rows, N] to [3, rows, N]; row j belongs to prime first + j."""
     rows, N = x.shape[1], x.shape[2]
     component = x.strides[0]
     for j in range(rows):

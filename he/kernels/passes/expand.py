@@ -63,7 +63,7 @@ def _mix(v: Array, a: int, b: int, c: int, d: int, x: np.uint64, y: np.uint64) -
 
 @compiled
 def compress(state: Array, block: Array, count: int, is_last: bool, v: Array) -> None:
-    """BLAKE2b's compression of uint64 [16] into uint64 [8], in place; ``v`` is uint64 [16] of memory."""
+    """Compress uint64 [16] into uint64 [8] in place, as BLAKE2b does; ``v`` is memory to work on, uint64 [16]."""
     for i in range(8):  # a copy by slices would be compiled with the text of an error that cannot happen
         v[i], v[8 + i] = state[i], INITIAL[i]
     v[12] ^= np.uint64(count)
@@ -78,7 +78,7 @@ def compress(state: Array, block: Array, count: int, is_last: bool, v: Array) ->
 
 
 def _eight_nodes(b: Builder, root: Value, first: Value, out: Value) -> None:
-    """The output's nodes ``first`` to ``first`` + 7, 64 bytes each: one in every lane, all of the root's 64 bytes."""
+    """Compute nodes ``first`` to ``first`` + 7 of the output, 64 bytes each, from the root: one in every lane."""
     words, zero = [splat(b, load(b, I64, root, 8 * i), LANES) for i in range(8)], _constant(0)
     block = words + [zero] * 8
     # Digest of 64 bytes, no key, leaves of 64 bytes; the node's number; inner digests of 64 bytes.
@@ -122,7 +122,7 @@ eight_nodes = emitted(_eight_nodes)
 
 @compiled
 def buffer(seed: Array, counter: int, out: Array) -> None:
-    """The ``counter``-th 4096 bytes of the stream under a seed uint64 [8], to uint64 [512]."""
+    """Write the ``counter``-th 4096 bytes of the stream under a seed uint64 [8] to uint64 [512]."""
     v, block = np.empty(16, np.uint64), np.zeros(16, np.uint64)
     root = INITIAL.copy()
     # Digest of 64 bytes, key of 64, fan-out and depth 1; and in the second word the length of the whole output.
@@ -139,14 +139,14 @@ def buffer(seed: Array, counter: int, out: Array) -> None:
 
 @compiled
 def nodes(root: Array, out: Array) -> None:
-    """All of the output from BLAKE2X's root, uint64 [8]."""
+    """Compute all of the output from BLAKE2X's root, uint64 [8]."""
     for i in range(0, len(out) // 8, LANES):
         eight_nodes((root.ctypes.data, i, out[8 * i :].ctypes.data))
 
 
 @compiled
 def remainders(row: Array, p: np.uint64) -> None:
-    """Words modulo p, at least 2**20, in place: by a quotient in floating point, which is off by one at most."""
+    """Reduce words modulo p, at least 2**20, in place, by a quotient in floating point that is off by one at most."""
     inverse = 1.0 / np.float64(p)
     for k in range(row.size):
         word = row[k]
@@ -157,7 +157,7 @@ def remainders(row: Array, p: np.uint64) -> None:
 
 @compiled
 def uniform(seed: Array, primes: Array, out: Array) -> None:
-    """SEAL's uniform polynomial uint64 [level, N] modulo int64 [level] primes, from a seed uint64 [8].
+    """Draw SEAL's uniform polynomial uint64 [level, N] modulo primes int64 [level] from a seed uint64 [8].
 
     N is at least 512, so that whole buffers are used up before any word is drawn again.
     """

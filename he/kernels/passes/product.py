@@ -29,12 +29,17 @@ AUXILIARY_BITS = LOOSE_BITS, LARGEST_PRIME_BITS  # the fewer, the faster are the
 
 
 def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tuple[int, ...]:
-    """One prime more than there are data primes, none of ``primes``: at every level enough for the product, 4 t N q.
+    """Find one prime more than there are data primes, none of ``primes``, that suffice for products at every level.
+
+    A product at the level with modulus q is below 4 t N q.
 
     Args:
-        N: Ring degree.
-        primes: Of the data, and the special one.
-        plain_modulus: t.
+        N: The ring degree.
+        primes: The data primes and the special one.
+        plain_modulus: The plaintext modulus t.
+
+    Raises:
+        ValueError: There are too few primes of the largest size.
     """
     for bits in AUXILIARY_BITS:
         candidates = ntt_primes((bits,) * (2 * len(primes)), N)
@@ -46,7 +51,7 @@ def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tup
 
 
 class Extension(NamedTuple):
-    """From residues modulo some primes to residues modulo others, of the centred value.
+    """The constants for going from residues modulo some primes to residues modulo others, of the centred value.
 
     Attributes:
         hats: `FACTOR` [sources], 1 / (Q / q_i) modulo q_i.
@@ -63,7 +68,7 @@ class Extension(NamedTuple):
 
 @cache
 def extension(sources: tuple[int, ...], targets: tuple[int, ...]) -> Extension:
-    """The constants from some primes to others."""
+    """Compute the constants for going from some primes to others."""
     Q = prod(sources)
     inverses = [pow(Q // q, -1, q) for q in sources]
     return Extension(
@@ -92,7 +97,7 @@ class Scaling(NamedTuple):
 
 @cache
 def scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: int) -> Scaling:
-    """The constants for one level."""
+    """Compute the constants for one level."""
     q = prod(data)
     inverses = [pow(q, -1, p) for p in auxiliary]
     return Scaling(
@@ -107,7 +112,7 @@ def scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: in
 def extend_rows(
     tables: Tables, extension: Extension, x: Array, source: int, target: int, multiples: Array, out: Array
 ) -> None:
-    """Coefficients to other primes.
+    """Extend coefficients to other primes.
 
     Args:
         tables: The chain's.
@@ -115,7 +120,7 @@ def extend_rows(
         x: uint64 [sources, N], overwritten.
         source: The index of the prime of its first row; the others follow.
         target: The index of the prime of the result's first row.
-        multiples: int64 [N], memory: how often Q has to be subtracted.
+        multiples: Memory to work on, int64 [N]: how often Q has to be subtracted.
         out: uint64 [targets, N], written.
     """
     count, N = x.shape
@@ -138,7 +143,7 @@ def extend_rows(
 
 @compiled
 def extend_polynomial(tables: Tables, extension: Extension, x: Array, auxiliary: int, out: Array) -> None:
-    """A polynomial uint64 [level, N] modulo the auxiliary primes, both transformed: to [level + 1, N]."""
+    """Extend a polynomial uint64 [level, N] to the auxiliary primes, [level + 1, N]; both are transformed."""
     coefficients, multiples = x.copy(), np.empty(x.shape[1], np.int64)
     for i in range(len(x)):
         inverse(tables, coefficients[i], i)
@@ -149,14 +154,14 @@ def extend_polynomial(tables: Tables, extension: Extension, x: Array, auxiliary:
 
 @compiled
 def scaled(tables: Tables, scaling: Scaling, low: Array, high: Array, auxiliary: int) -> None:
-    """One polynomial of the tensor product, times t / q and rounded.
+    """Multiply one polynomial of the tensor product with t / q and round it.
 
     Args:
         tables: Those of a chain of the data primes, the special one and the auxiliary ones.
         scaling: The constants of the level.
         low: uint64 [level, N], modulo the data primes; overwritten with the result. Transformed, before and after.
         high: uint64 [level + 1, N], modulo the auxiliary primes, transformed; overwritten.
-        auxiliary: Index of the first auxiliary prime.
+        auxiliary: The index of the first auxiliary prime.
     """
     level, N = low.shape
     rest, multiples = np.empty((level + 1, N), np.uint64), np.empty(N, np.int64)
@@ -175,7 +180,7 @@ def scaled(tables: Tables, scaling: Scaling, low: Array, high: Array, auxiliary:
 
 @compiled
 def quotient_row(t: Any, inverse_q: Any, p: int, rest: Array, row: Array) -> None:
-    """(t e - rest) / q modulo p for a row of e, in place; t and 1 / q are of type `FACTOR`."""
+    """Compute (t e - rest) / q modulo p for a row of e, in place; t and 1 / q are of type `FACTOR`."""
     here, there = row.ctypes.data, rest.ctypes.data
     for k in range(0, 8 * row.size, 64):
         scale((here + k, here + k, t.value, t.quotient, p))
@@ -191,16 +196,16 @@ def scaled_product(
     out: Array,
     do_all: Callable[[list[Callable[[], object]]], object],
 ) -> None:
-    """The product of two BFV ciphertexts, transformed; a square if y is x.
+    """Multiply two transformed BFV ciphertexts; square one if y is x.
 
     Args:
-        tables: As for `scaled`.
-        scaling: As for `scaled`.
+        tables: Those of a chain of the data primes, the special one and the auxiliary ones.
+        scaling: The constants of the level.
         x: uint64 [2, level, N].
-        y: The same.
-        auxiliary: Index of the first auxiliary prime.
+        y: uint64 [2, level, N].
+        auxiliary: The index of the first auxiliary prime.
         out: uint64 [3, level, N], written.
-        do_all: Does independent parts of the work, in any order.
+        do_all: What does independent parts of the work, in any order.
     """
     _, level, N = x.shape
     operands = [x] if y is x else [x, y]

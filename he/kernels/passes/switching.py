@@ -26,14 +26,14 @@ MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as 
 
 @compiled
 def to_centred(tables: Tables, x: Array, out: Array, first: int, stop: int) -> None:
-    """The coefficients of rows [level, N], centred and then shifted by half of their primes: what `mod_up` takes."""
+    """Transform rows [level, N] back and add half of their primes to the centred coefficients: `mod_up` takes these."""
     for i in range(first, stop):
         row_to_centred(tables, x[i], i, out[i])
 
 
 @compiled
 def row_to_centred(tables: Tables, x: Array, prime: int, out: Array) -> None:
-    """`to_centred` for one row."""
+    """Do what `to_centred` says for one row."""
     c = tables.constants[prime]
     powers, quotients = tables.inverse[prime], tables.inverse_quotients[prime]
     inverse(x, powers, quotients, c.modulus, c.degree, c.degree_quotient, c.modulus // 2, out)
@@ -41,7 +41,7 @@ def row_to_centred(tables: Tables, x: Array, prime: int, out: Array) -> None:
 
 @compiled
 def mod_up(tables: Tables, x: Array, source: int, target: int, out: Array, finished: bool) -> None:
-    """A row of `to_centred` from one prime to another: centred residues, transformed; see `lift_forward`."""
+    """Take a row of `to_centred` from one prime to another and transform it; see `lift_forward`."""
     c = tables.constants[target]
     shift = c.modulus - tables.pairs[source, target].half
     powers, quotients = tables.forward[target], tables.forward_quotients[target]
@@ -52,17 +52,17 @@ def mod_up(tables: Tables, x: Array, source: int, target: int, out: Array, finis
 def decompose(
     tables: Tables, x: Array, centred: Array, special: int, finished: bool, out: Array, first: int, stop: int
 ) -> None:
-    """The digits of a polynomial: its centred residues, each lifted to every prime and transformed.
+    """Compute the digits of a polynomial: its centred residues, each taken to every prime and transformed.
 
     Args:
         tables: The chain's.
         x: uint64 [level, N].
-        centred: The same, of `to_centred`.
-        special: Index of the special prime.
-        finished: See `lift_forward`; digits that are not may be at most `MAX_LOOSE`.
+        centred: What `to_centred` makes of x, uint64 [level, N].
+        special: The index of the special prime.
+        finished: What `lift_forward` says; at most `MAX_LOOSE` digits may be left unfinished.
         out: uint64 [level + 1, level, N], by prime, then by digit; the first axis is written in part.
-        first: Of that axis.
-        stop: Of that axis.
+        first: The first entry of that axis that is written.
+        stop: The first entry behind it that is not.
     """
     for j in range(first, stop):
         digits_modulo(tables, x, centred, j if j < len(x) else special, out[j], finished)
@@ -70,7 +70,7 @@ def decompose(
 
 @compiled
 def digits_modulo(tables: Tables, x: Array, centred: Array, prime: int, out: Array, finished: bool) -> None:
-    """All digits modulo one prime: [level, N]."""
+    """Compute all digits modulo one prime: [level, N]."""
     for i in range(len(x)):
         if i == prime:
             for k in range(x.shape[1]):
@@ -83,17 +83,17 @@ def digits_modulo(tables: Tables, x: Array, centred: Array, prime: int, out: Arr
 def switch(
     tables: Tables, x: Array, centred: Array, key: IntArray, special: int, out: Array, first: int, stop: int
 ) -> None:
-    """A polynomial's digits times a key: an extended ciphertext.
+    """Multiply a polynomial's digits with a key: the result is an extended ciphertext.
 
     Args:
         tables: The chain's.
-        x: As for `decompose`.
-        centred: As for `decompose`.
-        key: int64 [at least level, 2, primes], of `Factors`.
-        special: Index of the special prime.
+        x: uint64 [level, N].
+        centred: What `to_centred` makes of x, uint64 [level, N].
+        key: The addresses of `Factors`, int64 [at least level, 2, primes].
+        special: The index of the special prime.
         out: uint64 [2, level + 1, N]; rows are written.
-        first: Of the rows.
-        stop: Of the rows.
+        first: The first row that is written.
+        stop: The first row behind it that is not.
     """
     digits, lists = np.empty_like(x), np.empty((3, len(x)), np.int64)
     for j in range(first, stop):
@@ -105,7 +105,7 @@ def switch(
 
 @compiled
 def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
-    """The inner products of digits with both halves of a key, modulo one prime; see `list_addresses`."""
+    """Compute the inner products of digits with both halves of a key, modulo one prime; see `list_addresses`."""
     level, N, c = lists.shape[1], out_0.size, tables.constants[prime]
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, c.modulus, c.montgomery
@@ -116,7 +116,7 @@ def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_
 
 @compiled
 def list_addresses(digits: Array, key: IntArray, prime: int, lists: IntArray) -> None:
-    """Where digits [level, N] lie, and the halves of a key: to int64 [3, level]."""
+    """List the addresses of digits [level, N] and of the halves of a key, to int64 [3, level]."""
     for i in range(len(digits)):
         lists[0, i], lists[1, i], lists[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
 
@@ -133,18 +133,20 @@ def rotate(
     first: int,
     stop: int,
 ) -> None:
-    """An extended ciphertext, rotated: `switch`, plus its other polynomial times the special prime, permuted.
+    """Rotate a ciphertext: `switch`, add the other polynomial times the special prime, and permute.
+
+    The result is extended.
 
     Args:
         tables: The chain's.
         x: uint64 [2, level, N].
-        centred: That of its second polynomial, as for `switch`.
-        key: As for `switch`, permuted back.
-        special: Index of the special prime.
-        permutation: See `he.ring.slots.permutation`.
-        out: As for `switch`.
-        first: Of the rows.
-        stop: Of the rows.
+        centred: What `to_centred` makes of its second polynomial, uint64 [level, N].
+        key: A key as for `switch`, permuted by the inverse automorphism.
+        special: The index of the special prime.
+        permutation: What `he.ring.slots.permutation` gives for the automorphism.
+        out: uint64 [2, level + 1, N], extended; rows are written.
+        first: The first row that is written.
+        stop: The first row behind it that is not.
     """
     level = x.shape[1]
     digits, lists = np.empty_like(centred), np.empty((3, level), np.int64)
@@ -159,7 +161,7 @@ def rotate(
 def rotate_digits(
     tables: Tables, x: Array, digits: Array, key: IntArray, special: int, permutation: Permutation, out: Array
 ) -> None:
-    """`rotate` with the digits of `decompose`, all rows."""
+    """Do what `rotate` says with the digits of `decompose`, for all rows."""
     level, lists = x.shape[1], np.empty((3, x.shape[1]), np.int64)
     for j in range(level + 1):
         prime = j if j < level else special
@@ -178,7 +180,7 @@ def permuted_products(
     out_0: Array,
     out_1: Array,
 ) -> None:
-    """`rotate` modulo one prime, from its digits; see `list_addresses`."""
+    """Do what `rotate` says modulo one prime, from its digits; see `list_addresses`."""
     level, N = lists.shape[1], out_0.size
     places, orders = permutation
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
@@ -198,10 +200,10 @@ def mod_down(tables: Tables, x: Array, divisor: int, out: Array, first: int, sto
     Args:
         tables: The chain's.
         x: uint64 [polynomials, level + 1, N]; row j < level belongs to prime j, the last one to ``divisor``.
-        divisor: Index of a prime.
+        divisor: The index of the prime to divide by.
         out: uint64 [polynomials, level, N]; polynomials are written.
-        first: Of the polynomials.
-        stop: Of the polynomials.
+        first: The first polynomial that is written.
+        stop: The first polynomial behind it that is not.
     """
     level, N = out.shape[1], out.shape[2]
     last, rest = np.empty(N, np.uint64), np.empty(N, np.uint64)
@@ -214,7 +216,7 @@ def mod_down(tables: Tables, x: Array, divisor: int, out: Array, first: int, sto
 
 @compiled
 def mod_down_row(tables: Tables, x: Array, rest: Array, divisor: int, prime: int, out: Array) -> None:
-    """The exact quotient (x - rest) / divisor, modulo one prime."""
+    """Compute the exact quotient (x - rest) / divisor, modulo one prime."""
     pair, p = tables.pairs[divisor, prime], tables.constants[prime].modulus
     w, quotient = pair.inverse, pair.inverse_quotient
     source, here, target = x.ctypes.data, rest.ctypes.data, out.ctypes.data

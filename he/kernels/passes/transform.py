@@ -21,7 +21,7 @@ CHUNK = butterflies.CHUNK
 
 
 def _both(emit: Callable[..., None], **options: object) -> tuple[Any, Any]:
-    """For large primes, and for those below `LOOSE`."""
+    """Two functions: the first is for large primes, the second for those below `LOOSE`."""
     strict, loose = (emitted(partial(emit, loose=kind, **options)) for kind in (False, True))
     return strict, loose
 
@@ -43,7 +43,7 @@ inverse_finish = emitted(butterflies.inverse_finish)
 
 @compiled
 def forward(x: Array, w: Array, quotients: Array, prime: int) -> None:
-    """Transform uint64 [N], in place; from below 2**52 to below p."""
+    """Transform uint64 [N] in place; numbers below 2**52 become residues below p."""
     lift_forward(x, quotients[0], 0, w, quotients, prime, x, True)
 
 
@@ -51,18 +51,18 @@ def forward(x: Array, w: Array, quotients: Array, prime: int) -> None:
 def lift_forward(
     x: Array, one: int, shift: int, w: Array, quotients: Array, prime: int, out: Array, finished: bool
 ) -> None:
-    """The transform of x + shift, for any x < 2**52, to another array or the same.
+    """Transform x + shift, for any x < 2**52, to another array or the same.
 
     Args:
         x: uint64 [N].
         one: The quotient of 1.
-        shift: Below p.
-        w: Powers of the root, `arranged`.
-        quotients: Theirs.
-        prime: p.
+        shift: A number below p.
+        w: The powers of the root, `arranged`.
+        quotients: The quotients of the powers.
+        prime: The prime p.
         out: uint64 [N], written.
-        finished: Residues are below p in the end. If not, and p is below `LOOSE`, the low 52 bits are below `LARGEST`
-            p, and those above may be anything.
+        finished: Whether residues are below p in the end. If not, and p is below `LOOSE`, the low 52 bits are below
+            `LARGEST` p, and those above may be anything.
     """
     source, target, powers, their_quotients = x.ctypes.data, out.ctypes.data, w.ctypes.data, quotients.ctypes.data
     lift_forward_at((source, x.size, one, shift, powers, their_quotients, prime, target, finished))
@@ -72,7 +72,7 @@ def lift_forward(
 def lift_forward_at(
     source: int, N: int, one: int, shift: int, powers: int, their_quotients: int, prime: int, target: int, finished: int
 ) -> None:
-    """`lift_forward` by addresses."""
+    """Do what `lift_forward` says, on addresses; N is the number of residues."""
     w, quotients = words(powers, N), words(their_quotients, N)
     if N <= CACHED:
         for j in range(0, 8 * N, 64):
@@ -95,7 +95,7 @@ def lift_forward_at(
 
 @compiled
 def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Array, prime: int, finished: int) -> None:
-    """The stages that are left for so many blocks of a size."""
+    """Do the stages that are left for so many blocks of a size."""
     while size > CACHED:
         forward_pass(address, 0, blocks, blocks, size, w, quotients, prime)
         size, blocks = size // 4, blocks * 4
@@ -129,7 +129,7 @@ def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Arra
 def forward_pass(
     address: int, first: int, count: int, m: int, size: int, w: Array, quotients: Array, prime: int
 ) -> None:
-    """Two stages on ``count`` blocks, the ``first`` one of m and those behind it."""
+    """Do two stages on ``count`` of m blocks, from the ``first`` one on."""
     stride = 2 * size  # a quarter of a block, in bytes
     for i in range(count):
         k = m + first + i
@@ -148,7 +148,7 @@ def forward_pass(
 def inverse(
     x: Array, w: Array, quotients: Array, prime: int, degree: int, degree_quotient: int, added: int, out: Array
 ) -> None:
-    """The inverse transform of uint64 [N] plus a number, to another array or the same; from below 2 p to below p."""
+    """Transform uint64 [N], below 2 p, back and add a number, to another array or the same; results are below p."""
     source, target, powers, their_quotients = x.ctypes.data, out.ctypes.data, w.ctypes.data, quotients.ctypes.data
     inverse_at((source, x.size, powers, their_quotients, prime, degree, degree_quotient, added, target))
 
@@ -165,7 +165,7 @@ def inverse_at(
     added: int,
     target: int,
 ) -> None:
-    """`inverse` by addresses."""
+    """Do what `inverse` says, on addresses; N is the number of residues."""
     w, quotients = words(powers, N), words(their_quotients, N)
     size, blocks = N, 1
     while size > CACHED:
@@ -212,7 +212,7 @@ def inverse_at(
 def inverse_pass(
     address: int, first: int, count: int, m: int, size: int, w: Array, quotients: Array, prime: int
 ) -> None:
-    """Two stages of the inverse on ``count`` blocks."""
+    """Do two stages of the inverse on ``count`` of m blocks, from the ``first`` one on."""
     stride = 2 * size
     for i in range(count):
         k = m + first + i

@@ -18,14 +18,15 @@ class Factors:
     A row's words have as many bytes as its prime.
 
     Args:
-        memory: uint8 [size(N, moduli) times the polynomials], of `packed`; kept, and never written.
-        N: words of a row.
-        moduli: the prime of every row of a polynomial.
-        shape: of the polynomials.
+        memory: The bytes that `packed` made, uint8 [size(N, moduli) times the polynomials]; they are kept, and never
+            written.
+        N: The number of words of a row.
+        moduli: The prime of every row of a polynomial.
+        shape: The axes along which the polynomials are arranged.
 
     Attributes:
-        memory: the rows, one behind the other, each with `SPARE` bytes behind it.
-        addresses: int64 [*shape, primes], of every row.
+        memory: The rows, one behind the other, each with `SPARE` bytes behind it.
+        addresses: The address of every row, int64 [*shape, primes].
     """
 
     def __init__(self, memory: np.ndarray, N: int, moduli: Sequence[int], shape: tuple[int, ...] = ()) -> None:
@@ -36,7 +37,7 @@ class Factors:
 
     @staticmethod
     def packed(rows: np.ndarray, moduli: Sequence[int]) -> Factors:
-        """Copy rows uint64 [..., primes, N], the last but one axis belonging to these primes."""
+        """Copy rows uint64 [..., primes, N]; entry j of the last axis but one belongs to the j-th of these primes."""
         *shape, _, N = rows.shape
         memory = np.zeros(prod(shape) * Factors.size(N, moduli), np.uint8)
         start = 0
@@ -49,7 +50,7 @@ class Factors:
 
     @staticmethod
     def size(N: int, moduli: Sequence[int]) -> int:
-        """Bytes of a polynomial with these primes."""
+        """Count the bytes of a polynomial with these primes."""
         return sum(_row_bytes(N, p) for p in moduli)
 
 
@@ -59,7 +60,7 @@ def _row_bytes(N: int, prime: int) -> int:
 
 @compiled
 def word_bytes(prime: int) -> int:
-    """The bytes of a residue."""
+    """Count the bytes of a residue."""
     width = 1
     while prime >> (8 * width):
         width += 1

@@ -22,12 +22,12 @@ class Roots:
     """Powers of the least primitive 2N-th root psi modulo p.
 
     Attributes:
-        N: Ring degree.
+        N: The ring degree.
         prime: p = 1 mod 2N, below 2**50.
         forward: uint64 [N], psi**bitreverse(i).
         forward_quotients: floor(forward 2**52 / p).
         inverse: uint64 [N], psi**-bitreverse(i).
-        inverse_quotients: As above.
+        inverse_quotients: floor(inverse 2**52 / p).
         degree: 1 / N modulo p, and its quotient.
         montgomery: -1 / p modulo 2**52.
     """
@@ -44,7 +44,7 @@ class Roots:
 
 @cache
 def roots(N: int, prime: int) -> Roots:
-    """The tables for one prime.
+    """Compute the tables for one prime.
 
     Raises:
         ValueError: The prime is too large or not 1 modulo 2N.
@@ -59,7 +59,7 @@ def roots(N: int, prime: int) -> Roots:
 
 
 def least_root(N: int, prime: int) -> int:
-    """The least primitive 2N-th root of unity."""
+    """Find the least primitive 2N-th root of unity."""
     candidate = 2
     while True:
         root = pow(candidate, (prime - 1) // (2 * N), prime)
@@ -75,7 +75,7 @@ def least_root(N: int, prime: int) -> int:
 
 
 def quotient(w: int, prime: int) -> int:
-    """floor(w 2**52 / p): what a product with the constant w needs."""
+    """Compute floor(w 2**52 / p), which a product with the constant w needs."""
     return (w << WORD) // prime
 
 
@@ -84,14 +84,15 @@ FACTOR = np.dtype([("value", np.int64), ("quotient", np.int64)])
 
 
 def factors(values: Iterable[int], primes: Iterable[int]) -> np.ndarray:
-    """Constants, each modulo its own prime: `FACTOR` [values]."""
+    """Reduce constants, each modulo its own prime, and find their quotients: `FACTOR` [values]."""
     return np.array([(w % p, quotient(w % p, p)) for w, p in zip(values, primes, strict=True)], FACTOR)
 
 
 def arranged(table: np.ndarray) -> np.ndarray:
-    """A table [N] as the transforms on vectors take it.
+    """Arrange a table [N] as the transforms on vectors take it.
 
-    In the last two stages eight blocks that are done at once have two or four twiddles each: first all the first ones.
+    In the last two stages eight blocks, which are done at once, have two or four twiddles each: all the first twiddles
+    stand before all the second ones.
     """
     result = table.copy()
     for count in (2, 4):
@@ -101,7 +102,7 @@ def arranged(table: np.ndarray) -> np.ndarray:
 
 
 def _powers(root: int, N: int, prime: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first N powers in bit-reversed order, and their quotients."""
+    """Compute the first N powers in bit-reversed order, and their quotients."""
     powers = [1]
     for _ in range(N - 1):
         powers.append(powers[-1] * root % prime)

@@ -173,7 +173,7 @@ def test_foreign_and_malformed_ciphertexts_are_named(side):
         (written(residues=good.residues[:1]), "two or three polynomials, got 1"),
         (written(scale=float("nan")), "scale must be positive"),
         (written() + b"x", "its header states"),
-        (other.seeded(), "its parameters are others"),
+        (other.seeded(), "its parameters must be those of the circuit, got others"),
     ):
         with pytest.raises(SealDataError, match=message):
             side.read(data)

@@ -1,0 +1,32 @@
+"""`python -m he warm` compiles all kernels beforehand, so that the first encrypted answer need not wait for them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from he.kernels.warm import warm
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if it did what it was asked for."""
+    parser = argparse.ArgumentParser("python -m he", description="Inference on ciphertexts.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser("warm", help="compile all kernels for this processor, once for all later runs")
+    command.add_argument("--processes", type=int, default=_processors(), help="how many compile (default: %(default)s)")
+    command.set_defaults(run=lambda options: warm(options.processes))
+    options = parser.parse_args(arguments)
+    if "processes" in options and options.processes < 1:
+        parser.error(f"--processes must be at least 1, got {options.processes}")
+    options.run(options)
+    return 0
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Every kernel that an engine or a message calls, once, on the smallest ring: who has called all has compiled all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from he.kernels.passes import bits, evaluate, expand, product, switching
+from he.kernels.tables.chain import chain
+from he.kernels.tables.factors import Factors
+from he.kernels.tables.roots import factors
+from he.ring.primes import ntt_primes
+from he.ring.slots import permutation
+from intnn.values.arrays import Array
+
+N, LEVEL, T = 64, 2, 257
+
+
+def calls() -> dict[str, Callable[[], object]]:
+    """By their names all kernels, with arguments of the types that they are called with. Results are of no interest.
+
+    What an engine reads from a file it may not write, which is another type to Numba: such kernels occur twice.
+    """
+    primes = ntt_primes((30,) * (LEVEL + 1), N)
+    auxiliary = product.auxiliary_primes(N, primes, T)
+    tables, special = chain(N, (*primes, *auxiliary)).tables, LEVEL
+    scaling = product.scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)
+    first, second, third = _zeros(3, LEVEL, N), _zeros(3, LEVEL, N), _zeros(3, LEVEL, N)
+    extended, high, digits = _zeros(2, LEVEL + 1, N), _zeros(3, LEVEL + 1, N), _zeros(LEVEL + 1, LEVEL, N)
+    x, y, out, centred = first[:2], second[:2], third[:2], _zeros(LEVEL, N)
+    addresses = np.array([x.ctypes.data, y.ctypes.data])
+    key = Factors.packed(_zeros(LEVEL, 2, LEVEL + 1, N), primes).addresses
+    plaintexts = Factors.packed(_zeros(2, LEVEL, N), primes[:LEVEL])
+    constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
+    weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
+    order = permutation(N, 3)
+    packed = bytes(N * primes[0].bit_length() // 8)
+    return {
+        "forward": lambda: evaluate.forward(tables, x[0, 0], 0),
+        "inverse": lambda: evaluate.inverse(tables, x[0, 0], 0),
+        "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
+        "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
+        "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
+        "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
+        "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
+        "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
+        "switch": lambda: switching.switch(tables, x[1], centred, key, special, extended, 0, 1),
+        "rotate_digits": lambda: switching.rotate_digits(tables, x, digits, key, special, order, extended),
+        "decompose": lambda: switching.decompose(tables, x[1], centred, special, True, digits, 0, 1),
+        "square_parts": lambda: evaluate.square_parts(tables, x, y, constants, 0, third),
+        "matrix_products": lambda: evaluate.matrix_products(tables, addresses, weights, 0, 0, rows),
+        "matrix_products, stored": lambda: evaluate.matrix_products(tables, addresses, _fixed(weights), 0, 0, rows),
+        "multiply": lambda: evaluate.multiply(tables, x, y, 0, third),
+        "scalar_products": lambda: evaluate.scalar_products(tables, addresses, constants, out),
+        "to_centred": lambda: switching.to_centred(tables, x[1], centred, 0, 1),
+        "sum_rows": lambda: evaluate.sum_rows(tables, addresses, LEVEL - 1, out),
+        "add_rows": lambda: evaluate.add_rows(tables, x, y, LEVEL - 1, out),
+        "add_rows, stored": lambda: evaluate.add_rows(tables, x, _fixed(y), LEVEL - 1, out),
+        "add_extended": lambda: evaluate.add_extended(tables, x, special, extended),
+        "add_constants": lambda: evaluate.add_constants(tables, x[0], _zeros(LEVEL, 2)),
+        "scale_row": lambda: evaluate.scale_row(tables, x[0, 0], 0, 1, 0, out[0, 0]),
+        "pack": lambda: bits.packed(x[0, 0], primes[0]),
+        "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
+        "unpack": lambda: bits.unpacked(packed, 0, primes[:1], out[:1, :1]),
+    }
+
+
+def _zeros(*shape: int) -> Array:
+    return np.zeros(shape, np.uint64)
+
+
+def _fixed(array: Array) -> Array:
+    view = array.view()
+    view.setflags(write=False)
+    return view

@@ -1,0 +1,72 @@
+"""Kernels compiled beforehand: all of them, once; and who has to wait is told."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from he.__main__ import main
+from he.kernels.every import calls
+
+ROOT = Path(__file__).parents[3]
+ENCRYPTED = """
+import sys
+
+from numba.core import event
+
+from he import PreparedCircuit, compile_approximate, compile_exact, connect, prepare
+from he.testing import inputs, square_graph, table_network
+
+with event.install_recorder("numba:compile") as compilations:
+    for network, compile_for in ((table_network(), compile_exact), (square_graph(), compile_approximate)):
+        for packing in ("latency", "throughput"):
+            prepared = prepare(compile_for(network, images=4, packing=packing, security="insecure"))
+            prepared.save(sys.argv[1])
+            for circuit in (prepared, PreparedCircuit.load(sys.argv[1])):
+                client, session = connect(circuit, threads=2)
+                client.decrypt(session.evaluate(client.encrypt(inputs(network, 4))))
+print(*{record.data["dispatcher"].py_func.__name__ for _, record in compilations.buffer})
+"""
+LITTLE = "from he.kernels.tables.factors import word_bytes; print(word_bytes(2**30))"
+
+
+def run(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory):
+    """A folder for compiled kernels, with none in it."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+def test_who_waits_is_told_once_and_nobody_else(cold):
+    first, second = (run(cold, "-c", LITTLE) for _ in range(2))
+    assert first.stdout == second.stdout == "4\n"
+    told = "compiling kernels for this processor, once for all runs; `python -m he warm` does it beforehand\n"
+    assert first.stderr == told
+    assert second.stderr == ""
+
+
+def test_all_kernels_are_compiled_beforehand_and_once(cold):
+    first, second = (run(cold, "-m", "he", "warm", "--processes", "2") for _ in range(2))
+    count = len(calls())
+    for result, compiled in ((first, "compiled in"), (second, "on the disk already")):
+        lines = result.stderr.splitlines()
+        assert len(lines) == count + 1
+        assert {line.split("] ")[1].split(":")[0] for line in lines[:-1]} == set(calls())
+        assert sum(compiled in line for line in lines[:-1]) >= count - 3  # some compile others that come later
+    assert second.stderr.splitlines()[-1].startswith(f"0 of {count} kernels compiled in")
+    # Nothing is left to be compiled for networks in either scheme and packing.
+    assert run(cold, "-c", ENCRYPTED, str(cold / "prepared")).stdout == "\n"
+
+
+def test_the_command_refuses_what_it_does_not_know(capsys):
+    for arguments in (["cool"], [], ["warm", "--processes", "0"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(arguments)
+    assert "--processes must be at least 1, got 0" in capsys.readouterr().err
