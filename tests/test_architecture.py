@@ -160,7 +160,7 @@ def test_importing_intnn_loads_no_heavy_library() -> None:
 
 
 def test_the_table_needs_no_torch() -> None:
-    loaded = loaded_by("import bench.__main__, plaintext_models.zoo, plaintext_models.data")
+    loaded = loaded_by("import bench.__main__, bench.cases.table, plaintext_models.zoo, plaintext_models.data")
     assert {"tenseal", "he", "intnn"} <= loaded
     assert "torch" not in loaded
 
