@@ -139,6 +139,13 @@ def test_kernels_import_only_tables_rings_and_the_machine() -> None:
         assert rooms <= allowed, f"{path.relative_to(ROOT)} imports {rooms - allowed}"
 
 
+@pytest.mark.parametrize("package", ["intnn"])
+def test_tests_mirror_the_folders_of_a_package(package: str) -> None:
+    folders = {path.parent.relative_to(ROOT) for path in modules(package)} - {Path(package)}
+    tested = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests" / package).rglob("test_*.py")}
+    assert tested == folders
+
+
 def loaded_by(statement: str) -> set[str]:
     """Top-level modules in a fresh interpreter after the statement."""
     code = f"{statement}; import sys; print(*{{m.split('.')[0] for m in sys.modules}})"

@@ -84,7 +84,7 @@ def _transforms(o: Operands) -> bool:
     expected = x.copy()
     for polynomial in expected:
         for j, row in enumerate(polynomial):
-            evaluate.forward(o.chain.arrays, row, j)
+            evaluate.forward(o.chain.tables, row, j)
     equal = np.array_equal(y.copy_to_host(), expected)
     cuda_transform.inverse(o.tables, y, y, rows)
     return equal and np.array_equal(y.copy_to_host(), x)
@@ -98,8 +98,8 @@ def _products(o: Operands) -> bool:
     cuda_evaluate.add(o.tables, out, b, total)
     products, sums = np.empty((2, *out.shape), np.uint64)
     for n in range(o.count):
-        evaluate.multiply(o.chain.arrays, x[n], y[n], 0, products[n])
-        evaluate.add_rows(o.chain.arrays, products[n, :2], y[n], y.shape[2] - 1, sums[n, :2])
+        evaluate.multiply(o.chain.tables, x[n], y[n], 0, products[n])
+        evaluate.add_rows(o.chain.tables, products[n, :2], y[n], y.shape[2] - 1, sums[n, :2])
     sums[:, 2] = products[:, 2]
     return np.array_equal(out.copy_to_host(), products) and np.array_equal(total.copy_to_host(), sums)
 
@@ -112,7 +112,7 @@ def _plain_products(o: Operands) -> bool:
     cuda_evaluate.plain_products(o.tables, cuda.to_device(x), cuda.to_device(plaintexts), out)
     expected = np.empty(out.shape, np.uint64)
     addresses, factors = np.array([array.ctypes.data for array in x]), Factors.packed(plaintexts, o.primes[: o.special])
-    evaluate.plain_products(o.chain.arrays, addresses, factors.addresses, expected.shape[1] - 1, expected)
+    evaluate.plain_products(o.chain.tables, addresses, factors.addresses, expected.shape[1] - 1, expected)
     return np.array_equal(out.copy_to_host(), expected)
 
 
@@ -129,13 +129,13 @@ def _switched(o: Operands, key: np.ndarray, level: int) -> bool:
     cuda_evaluate.decompose(o.tables, cuda.to_device(x), 2, o.special, digits)
     cuda_evaluate.switch_key(o.tables, digits, cuda.to_device(key), o.special, sums, out)
     expected = np.empty(out.shape, np.uint64), np.empty(digits.shape, np.uint64)
-    factors, raised, arrays = Factors.packed(key, o.primes), np.empty(x[0, 2].shape, np.uint64), o.chain.arrays
+    factors, centred, arrays = Factors.packed(key, o.primes), np.empty(x[0, 2].shape, np.uint64), o.chain.tables
     products = np.empty((2, level + 1, o.N), np.uint64)
     for n in range(o.count):
-        switching.raise_rows(arrays, x[n, 2], raised, 0, level)
-        switching.decompose(arrays, x[n, 2], raised, o.special, True, expected[1][n], 0, level + 1)
-        switching.switch(arrays, x[n, 2], raised, factors.addresses, o.special, products, 0, level + 1)
-        switching.divide(arrays, products, o.special, expected[0][n], 0, 2)
+        switching.to_centred(arrays, x[n, 2], centred, 0, level)
+        switching.decompose(arrays, x[n, 2], centred, o.special, True, expected[1][n], 0, level + 1)
+        switching.switch(arrays, x[n, 2], centred, factors.addresses, o.special, products, 0, level + 1)
+        switching.mod_down(arrays, products, o.special, expected[0][n], 0, 2)
     return all(np.array_equal(y.copy_to_host(), z) for y, z in zip((out, digits), expected, strict=True))
 
 
@@ -147,9 +147,9 @@ def _division(o: Operands) -> bool:
 def _divided(o: Operands, rows: int) -> bool:
     x = o.random(o.count, rows)
     out, expected = device(o.count, rows - 1, o.N), np.empty((o.count, rows - 1, o.N), np.uint64)
-    cuda_evaluate.divide(o.tables, cuda.to_device(x), rows - 1, out)
+    cuda_evaluate.mod_down(o.tables, cuda.to_device(x), rows - 1, out)
     for n in range(o.count):
-        switching.divide(o.chain.arrays, x[n : n + 1], rows - 1, expected[n : n + 1], 0, 1)
+        switching.mod_down(o.chain.tables, x[n : n + 1], rows - 1, expected[n : n + 1], 0, 1)
     return np.array_equal(out.copy_to_host(), expected)
 
 
@@ -173,7 +173,7 @@ def _bfv_products(o: Operands) -> bool:
         cuda_product.scaled_product(o.tables, cuda_product.device_scaling(*numbers), a, other, len(BITS), memory, out)
         for n in range(o.count):
             product.scaled_product(
-                o.chain.arrays, product.scaling(*numbers).arrays, x[n], x[n] if right is x else right[n], len(BITS),
+                o.chain.tables, product.scaling(*numbers), x[n], x[n] if right is x else right[n], len(BITS),
                 expected[n], Workers(1).all,
             )  # fmt: skip
         equal.append(np.array_equal(out.copy_to_host(), expected))
@@ -184,7 +184,7 @@ def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], C
     """What is timed: the name, the call on the GPU, and the call of the CPU's kernels in one thread."""
     o, level = Operands(N, count), len(BITS) - 1
     about = f"N = {N}, {level} primes and a special one, {count} ciphertexts"
-    host, tables, arrays = o.random(count, 2, level), o.tables, o.chain.arrays
+    host, tables, arrays = o.random(count, 2, level), o.tables, o.chain.tables
     x, rows = cuda.to_device(host), cuda_evaluate.all_rows(2 * count, level, 0)
 
     def transforms() -> None:
@@ -205,14 +205,14 @@ def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], C
         cuda_evaluate.add(tables, product, out, out)
 
     shapes, factors = ((3, level, N), (level, N), (2, level + 1, N), (2, level, N)), Factors.packed(key, o.primes)
-    host_product, raised, host_sums, host_out = (np.empty(shape, np.uint64) for shape in shapes)
+    host_product, centred, host_sums, host_out = (np.empty(shape, np.uint64) for shape in shapes)
 
     def cpu_product() -> None:
         for ciphertext in host:
             evaluate.multiply(arrays, ciphertext, ciphertext, 0, host_product)
-            switching.raise_rows(arrays, host_product[2], raised, 0, level)
-            switching.switch(arrays, host_product[2], raised, factors.addresses, o.special, host_sums, 0, level + 1)
-            switching.divide(arrays, host_sums, o.special, host_out, 0, 2)
+            switching.to_centred(arrays, host_product[2], centred, 0, level)
+            switching.switch(arrays, host_product[2], centred, factors.addresses, o.special, host_sums, 0, level + 1)
+            switching.mod_down(arrays, host_sums, o.special, host_out, 0, 2)
             evaluate.add_rows(arrays, host_product[:2], host_out, host_out.shape[1] - 1, host_out)
 
     yield f"multiply, relinearise, {about}", gpu_product, cpu_product

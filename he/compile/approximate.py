@@ -9,7 +9,7 @@ from he.circuit.interface import InputSpec
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import POLYNOMIALS, activate_polynomial
 from he.compile.search import Lowering
-from he.compile.stages import require_no_constant, stages
+from he.compile.stages import require_no_constant, to_stages
 from he.program.operations import Source
 from he.ring.params import Security
 from he.ring.scheme import Scheme
@@ -30,14 +30,14 @@ def approximate_lowering(
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
     if not max_error > 0:
         raise ValueError(f"`max_error` must be positive, got {max_error}")
-    plan = stages(graph.input_shape, graph.nodes)
-    for stage in plan:
+    stages = to_stages(graph.input_shape, graph.nodes)
+    for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
-    require_no_constant(plan, math.inf)
+    require_no_constant(stages, math.inf)
     return Lowering(
         scheme=Scheme.CKKS,
-        stages=plan,
+        stages=stages,
         encode=lambda weights: weights,
         activate=activate_polynomial,
         modulus=None,

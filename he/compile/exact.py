@@ -8,9 +8,9 @@ import numpy as np
 
 from he.circuit.interface import InputSpec
 from he.compile.fit_bfv import fit_bfv
-from he.compile.polynomial import TablePolynomial, plan_table
+from he.compile.polynomial import TablePolynomial, table_polynomial
 from he.compile.search import Lowering
-from he.compile.stages import Stage, require_no_constant, stages
+from he.compile.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, ParameterError, Security
@@ -29,8 +29,8 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
             network = tabulate(network)
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
-    plan = _exact_stages(network)
-    tables = {id(s): table_polynomial(s) for s in plan if isinstance(s, LutActivation)}
+    stages = _exact_stages(network)
+    tables = {id(s): polynomial_of(s) for s in stages if isinstance(s, LutActivation)}
     domain = network.input_domain
 
     def activate(recorder: Recorder, value: int, stage: Stage) -> int:
@@ -38,7 +38,7 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
 
     return Lowering(
         scheme=Scheme.BFV,
-        stages=plan,
+        stages=stages,
         encode=lambda weights: _centred(weights.astype(np.int64)),
         activate=activate,
         modulus=PLAIN_MODULUS,
@@ -46,14 +46,14 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         images=partial(
             InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, float(network.input_scale)
         ),
-        reasons=tuple(_describe(tables[id(s)], s.lut.domain.size) for s in plan if isinstance(s, LutActivation)),
+        reasons=tuple(_describe(tables[id(s)], s.lut.domain.size) for s in stages if isinstance(s, LutActivation)),
     )
 
 
-def table_polynomial(activation: LutActivation) -> TablePolynomial:
-    """The plan that evaluates a table over Z_t, t = 65537."""
+def polynomial_of(activation: LutActivation) -> TablePolynomial:
+    """The stages that evaluates a table over Z_t, t = 65537."""
     domain = activation.lut.domain
-    return plan_table(range(domain.lo, domain.hi + 1), activation.lut.table.tolist(), PLAIN_MODULUS)
+    return table_polynomial(range(domain.lo, domain.hi + 1), activation.lut.table.tolist(), PLAIN_MODULUS)
 
 
 def _exact_stages(network: IntNetwork) -> list[Stage]:
@@ -79,9 +79,9 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
                 f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
                 f"quantise the network to fewer bits"
             )
-    plan = stages(network.input_shape, network.layers)
-    require_no_constant(plan, PLAIN_MODULUS)
-    return plan
+    stages = to_stages(network.input_shape, network.layers)
+    require_no_constant(stages, PLAIN_MODULUS)
+    return stages
 
 
 def _centred(values: np.ndarray) -> np.ndarray:

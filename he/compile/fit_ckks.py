@@ -36,7 +36,7 @@ SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale
 
 
 @dataclass(frozen=True)
-class _Chain:
+class _Candidate:
     """Scales, and primes for them: those that stay, those that are dropped, the special one."""
 
     precision: Precision
@@ -75,7 +75,7 @@ def fit_ckks(
     """
     limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
     refusals: list[str] = []
-    candidates: list[tuple[float, float, _Chain, _Search]] = []
+    candidates: list[tuple[float, float, _Candidate, _Search]] = []
     for early in (True, False):
         search = _Search(program, N, input_range, early)
         spare = search.least(max_error)
@@ -121,7 +121,7 @@ class _Search:
             spare += STEP
         return None
 
-    def chain(self, spare: float, largest: int, limit: int) -> _Chain:
+    def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Primes of at most `largest` bits for scales with so many bits to spare; the special one fills the limit."""
         precision = self._precision(self._bits(spare))
         drops, output_bits = rescalings(self._program, precision, largest)
@@ -129,14 +129,14 @@ class _Search:
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
         special = max(*stay, *drops, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
-        return _Chain(precision, stay, drops, special)
+        return _Candidate(precision, stay, drops, special)
 
-    def price(self, chain: _Chain, prices: Prices) -> float:
+    def price(self, chain: _Candidate, prices: Prices) -> float:
         """Units of the program under this chain."""
         parameters = self._parameters(chain, "insecure")
         return cost(place(self._program, chain.precision, parameters, len(chain.stay)), parameters, prices).total
 
-    def finest(self, spare: float, chain: _Chain, limit: int, max_error: float, security: Security) -> Fit | None:
+    def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """The most precise scales whose chain is as long as this one, if their bound is within `max_error`."""
         for more in FINER:
             for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1):
@@ -147,7 +147,7 @@ class _Search:
                             return fit
         return None
 
-    def _fit(self, program: Program, chain: _Chain, max_error: float, security: Security) -> Fit | None:
+    def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
@@ -167,7 +167,7 @@ class _Search:
         """Error bound, and room in the modulus, when these scales have all primes that they could wish for."""
         precision = self._precision(bits)
         drops, _ = rescalings(self._program, precision, MAX_CHAIN_BITS)
-        chain = _Chain(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
+        chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
         error, room = self._error(place(self._program, precision, parameters, PROBE_PRIMES), parameters)
         return error.bound, room
@@ -179,7 +179,7 @@ class _Search:
         except ValueError as error:  # log2 of a value that is zero
             raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
 
-    def _parameters(self, chain: _Chain, security: Security) -> Parameters:
+    def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
 
     def _in_range(self, spare: float) -> bool:

@@ -60,9 +60,9 @@ class Schedule:
             raise ValueError(f"`baby` and `radix` must be powers of two, `radix` at least 2, got {self}")
 
 
-def schedules(plan: Sequence[Stage]) -> list[list[Schedule]]:
+def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
     """For every linear layer the schedules to choose from; the first is as good as any without a price list."""
-    linear = [stage for stage in plan if isinstance(stage, LinearMap)]
+    linear = [stage for stage in stages if isinstance(stage, LinearMap)]
     choices = [[Schedule(1, radix) for radix in RADICES]]
     for before, layer in pairwise(linear):
         diagonals = min(width_of(before), width_of(layer))
@@ -73,7 +73,7 @@ def schedules(plan: Sequence[Stage]) -> list[list[Schedule]]:
 
 
 def lower(
-    plan: Sequence[Stage],
+    stages: Sequence[Stage],
     packing: Packing,
     encode: Encode,
     activate: Activate,
@@ -82,7 +82,7 @@ def lower(
     """Record the stages.
 
     Args:
-        plan: what `he.compile.stages.stages` gives.
+        stages: what `he.compile.stages.to_stages` gives.
         packing: the slots; wide enough for every stage.
         encode: weights and biases as plaintext slots hold them.
         activate: records an activation.
@@ -91,13 +91,13 @@ def lower(
     Returns:
         The program, for levels to be placed.
     """
-    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(plan)]
-    first = plan[0]
+    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
+    first = stages[0]
     assert isinstance(first, LinearMap)
     layout = InputLayout(packing, first.weight.shape[1], gather(first))
     value = _first_layer(recorder, first, layout, at_first, encode)
     width, outputs = layout.width, len(first.bias)
-    for stage in plan[1:]:
+    for stage in stages[1:]:
         if isinstance(stage, LinearMap):
             value = _next_layer(recorder, value, width, stage, packing, later.pop(0), encode)
             width, outputs = width_of(stage), len(stage.bias)
@@ -211,17 +211,17 @@ def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
 MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
 
 
-def choose_packing(scheme: Scheme, N: int, images: int | None, plan: Sequence[Stage]) -> Packing:
+def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:
     """The smallest packing for so many images; two rows are used for different images before lanes are."""
     rows, row_length = scheme.rows, N // 2
-    widths = [width_of(stage) for stage in plan if isinstance(stage, LinearMap)]
+    widths = [width_of(stage) for stage in stages if isinstance(stage, LinearMap)]
     widths.append(scheme.copies * widths[-1])
     widest = max(widths)
     if widest > row_length:
         raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
     if images is None:
         # Lanes take the place of copies, which spread taps: each doubling of the lanes doubles the ciphertexts.
-        first = plan[0]
+        first = stages[0]
         assert isinstance(first, LinearMap)
         taps = gather(first).shape[1]
         most = row_length // widest

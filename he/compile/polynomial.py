@@ -1,10 +1,10 @@
 """Tables as polynomials over Z_t, and their evaluation with few products.
 
-Every function on D points of a prime field Z_t is a polynomial of degree below D. `plan_table` interpolates it and cuts
-it into a Paterson-Stockmeyer tree: with the powers x, ..., x^k ("baby steps") and x^2k, x^4k, ... ("giant steps"), a
-*monic* polynomial of degree k(2^m - 1) needs only 2^(m-1) - 1 further products (Paterson and Stockmeyer, *SIAM J.
-Comput.* 2(1), 1973, section 2). A table is worth something only on its own points, so the polynomial may be chosen
-monic: adding a monic multiple of the polynomial that vanishes on all D points changes no table entry.
+Every function on D points of a prime field Z_t is a polynomial of degree below D. `table_polynomial` interpolates it
+and cuts it into a Paterson-Stockmeyer tree: with the powers x, ..., x^k ("baby steps") and x^2k, x^4k, ... ("giant
+steps"), a *monic* polynomial of degree k(2^m - 1) needs only 2^(m-1) - 1 further products (Paterson and Stockmeyer,
+*SIAM J. Comput.* 2(1), 1973, section 2). A table is worth something only on its own points, so the polynomial may be
+chosen monic: adding a monic multiple of the polynomial that vanishes on all D points changes no table entry.
 
 A table with f(-x) = f(x), or f(-x) + f(x) constant, is a polynomial in x^2 (times x): half the degree for one or two
 products more.
@@ -57,12 +57,12 @@ Symmetry = Literal["none", "even", "odd"]
 
 @dataclass(frozen=True)
 class TablePolynomial:
-    """An evaluation plan for one table.
+    """A table's polynomial, cut up for its evaluation.
 
     Attributes:
         modulus: the prime t.
         symmetry: `"none"`: p(x) = tree(x); `"even"`: p(x) = tree(x^2); `"odd"`: p(x) = x * tree(x^2) + constant.
-        constant: value at 0 of an odd plan, else 0.
+        constant: value at 0 of an odd polynomial, else 0.
         baby_steps: k.
         tree: the polynomial, cut up.
     """
@@ -128,8 +128,8 @@ class TablePolynomial:
         return result
 
 
-def plan_table(points: Sequence[int], values: Sequence[int], modulus: int) -> TablePolynomial:
-    """Choose the cheapest plan for the table that maps each of `points` to the value beside it.
+def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int) -> TablePolynomial:
+    """The polynomial, cheapest to evaluate, of the table that maps each of `points` to the value beside it.
 
     Args:
         points: distinct integers modulo t.
@@ -137,7 +137,7 @@ def plan_table(points: Sequence[int], values: Sequence[int], modulus: int) -> Ta
         modulus: the prime t.
 
     Returns:
-        A plan whose polynomial equals the table on every point; off the points its value is unspecified.
+        A polynomial that equals the table on every point; off the points its value is unspecified.
 
     Raises:
         ValueError: if there are no points, they repeat modulo t, or the lengths differ.
@@ -149,19 +149,19 @@ def plan_table(points: Sequence[int], values: Sequence[int], modulus: int) -> Ta
     table = {x % modulus: y % modulus for x, y in zip(points, values, strict=True)}
     if len(table) != len(points):
         raise ValueError(f"`points` must be distinct modulo {modulus}: the table has {len(points)} points")
-    plans = [_plan(list(table), list(table.values()), modulus, "none", 0)]
+    candidates = [_candidate(list(table), list(table.values()), modulus, "none", 0)]
     mirrored = {x: table.get(-x % modulus) for x in table}
     if all(mirrored[x] == y for x, y in table.items()):
         half = {x * x % modulus: y for x, y in table.items()}
-        plans.append(_plan(list(half), list(half.values()), modulus, "even", 0))
+        candidates.append(_candidate(list(half), list(half.values()), modulus, "even", 0))
     offset = table.get(0)
     if offset is not None and all(
         y is not None and (y + table[x] - 2 * offset) % modulus == 0 for x, y in mirrored.items()
     ):
         half = {x * x % modulus: (y - offset) * pow(x, -1, modulus) % modulus for x, y in table.items() if x}
         if half:
-            plans.append(_plan(list(half), list(half.values()), modulus, "odd", offset))
-    return min(plans, key=lambda plan: _cost(plan.products, plan.depth))
+            candidates.append(_candidate(list(half), list(half.values()), modulus, "odd", offset))
+    return min(candidates, key=lambda candidate: _cost(candidate.products, candidate.depth))
 
 
 def interpolate(points: Sequence[int], values: Sequence[int], modulus: int) -> list[int]:
@@ -178,7 +178,7 @@ def interpolate(points: Sequence[int], values: Sequence[int], modulus: int) -> l
     return coefficients
 
 
-def _plan(points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int) -> TablePolynomial:
+def _candidate(points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int) -> TablePolynomial:
     coefficients = interpolate(points, values, t)
     while len(coefficients) > 2 and coefficients[-1] == 0:
         coefficients.pop()
@@ -224,7 +224,7 @@ def _times_linear(p: list[int], root: int, t: int) -> list[int]:
 
 
 def _shape(points: int, degree: int) -> tuple[int, int]:
-    """Baby steps k and tree height m of the cheapest plan for a table of so many points and that natural degree."""
+    """Baby steps k and tree height m that evaluate a table of so many points and that degree most cheaply."""
     plain = (max(degree, 1), 1)
     monic = ((k, m) for m in range(2, 14) for k in range(1, points + 1) if k * (2**m - 1) >= points)
     return min([plain, *monic], key=lambda shape: _cost(_products(*shape), _depth(*shape)))

@@ -19,7 +19,7 @@ ATTEMPTS = 3  # parameters, keys, and parameters again: fewer keys may take a lo
 
 
 def cheapest(
-    plan: Sequence[Stage],
+    stages: Sequence[Stage],
     write: Callable[[Sequence[Schedule]], Lowered],
     fit: Callable[[Program], Fit],
     prices: Prices = HOISTING,
@@ -31,8 +31,8 @@ def cheapest(
     is fitted anew, for its noise.
 
     Args:
-        plan: what `he.compile.stages.stages` gives.
-        write: lowers the plan by a choice from `schedules`.
+        stages: what `he.compile.stages.to_stages` gives.
+        write: lowers the stages by a choice from `schedules`.
         fit: finds parameters for a program.
         prices: of the engine that is to run it.
         max_key_bytes: of all evaluation keys. Where a network cannot do with so little, it takes the fewest.
@@ -40,7 +40,7 @@ def cheapest(
     Raises:
         ParameterError: if `fit` finds no parameters.
     """
-    choices = schedules(plan)
+    choices = schedules(stages)
     chosen = [options[0] for options in choices]
     lowered = write(chosen)
     fitted = fit(lowered.program)

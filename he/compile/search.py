@@ -16,7 +16,7 @@ from he.compile.fit import Fit
 from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower
 from he.compile.schedules import cheapest
 from he.compile.stages import Stage
-from he.compile.throughput import feature_packing, layers, lower_features
+from he.compile.throughput import feature_layers, feature_packing, lower_features
 from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.ring.params import ParameterError, Security
@@ -37,7 +37,7 @@ class Lowering:
 
     Attributes:
         scheme: that computes it.
-        stages: what `he.compile.stages.stages` gives.
+        stages: what `he.compile.stages.to_stages` gives.
         encode: weights and biases as the scheme's slots hold them.
         activate: records an activation.
         modulus: of the integers that slots hold; None for reals.
@@ -84,7 +84,7 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 
 
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
-    network = layers(lowering.stages, lowering.encode)
+    network = feature_layers(lowering.stages, lowering.encode)
 
     def record(N: int) -> Lowered:
         packing = feature_packing(lowering.scheme, N, network)

@@ -38,7 +38,7 @@ class LinearMap:
 Stage = LinearMap | Activation | LutActivation
 
 
-def stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
+def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
     """The nodes as an alternation that begins with a linear map; neighbouring linear nodes are fused."""
     result: list[Stage] = []
     shape = input_shape
@@ -84,13 +84,13 @@ def _identity(features: int) -> LinearMap:
     return LinearMap(np.eye(features), np.zeros(features), np.eye(features, dtype=bool))
 
 
-def require_no_constant(plan: Sequence[Stage], modulus: float) -> None:
+def require_no_constant(stages: Sequence[Stage], modulus: float) -> None:
     """Refuse a stage that ignores its input: it would leave a ciphertext that is plain to see.
 
     Raises:
         ParameterError: naming the stage.
     """
-    for i, stage in enumerate(plan):
+    for i, stage in enumerate(stages):
         zero = isinstance(stage, LinearMap) and not np.fmod(stage.weight, modulus).any()
         table = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
         polynomial = isinstance(stage, Activation) and stage.name == "polynomial" and not any(stage.coefficients[1:])

@@ -30,7 +30,7 @@ ROWS = 16  # outputs of one operation: enough to reuse what was read, few enough
 GUARDS = 8  # lanes of a CKKS row that repeat others: in lieu of a noise budget, they are the sign of a sound result
 
 
-class Layer(NamedTuple):
+class FeatureLayer(NamedTuple):
     """A linear map, what is applied to each of its units, and which units vary: only they are computed."""
 
     linear: LinearMap
@@ -38,20 +38,20 @@ class Layer(NamedTuple):
     varies: np.ndarray
 
 
-def layers(plan: Sequence[Stage], encode: Encode) -> list[Layer]:
-    """The plan without hidden units that no input reaches: what they add to the next layer goes into its bias.
+def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
+    """The stages without hidden units that no input reaches: what they add to the next layer goes into its bias.
 
     Args:
-        plan: what `he.compile.stages.stages` gives.
+        stages: what `he.compile.stages.to_stages` gives.
         encode: weights and biases as the scheme holds them.
 
     Raises:
         ParameterError: if a logit is the same for every input.
     """
-    result: list[Layer] = []
-    for stage in plan:
+    result: list[FeatureLayer] = []
+    for stage in stages:
         if isinstance(stage, LinearMap):
-            result.append(Layer(stage, [], np.any(encode(stage.weight) * stage.support, axis=1)))
+            result.append(FeatureLayer(stage, [], np.any(encode(stage.weight) * stage.support, axis=1)))
         else:
             result[-1].activations.append(stage)
     for i, (linear, activations, varies) in enumerate(result):
@@ -74,7 +74,7 @@ def layers(plan: Sequence[Stage], encode: Encode) -> list[Layer]:
     return result
 
 
-def feature_packing(scheme: Scheme, N: int, network: Sequence[Layer]) -> Packing:
+def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> Packing:
     """All slots as lanes, for as many images; both parts of CKKS slots where the activations allow for it."""
     if scheme.exact:
         return Packing(2, N // 2, N // 2, split_rows=True)
@@ -83,11 +83,11 @@ def feature_packing(scheme: Scheme, N: int, network: Sequence[Layer]) -> Packing
     return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
 
 
-def lower_features(network: Sequence[Layer], packing: Packing, encode: Encode, activate: Activate) -> Lowered:
+def lower_features(network: Sequence[FeatureLayer], packing: Packing, encode: Encode, activate: Activate) -> Lowered:
     """Record the layers, every unit's activation as soon as the unit is there, so that few values wait.
 
     Args:
-        network: of `layers`.
+        network: of `feature_layers`.
         packing: of `feature_packing`.
         encode: weights and biases as the scheme holds them.
         activate: records an activation of one unit.
@@ -109,7 +109,7 @@ def lower_features(network: Sequence[Layer], packing: Packing, encode: Encode, a
 
 
 def _apply(
-    recorder: Recorder, values: dict[int, int], layer: Layer, encode: Encode, activate: Activate
+    recorder: Recorder, values: dict[int, int], layer: FeatureLayer, encode: Encode, activate: Activate
 ) -> dict[int, int]:
     """The units of a layer that vary, each finished as soon as it is there."""
     result = {}

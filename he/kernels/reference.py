@@ -36,7 +36,7 @@ def product(a: Sequence[int], b: Sequence[int]) -> Polynomial:
     return result
 
 
-def turned(a: Sequence[int], element: int) -> Polynomial:
+def automorphism(a: Sequence[int], element: int) -> Polynomial:
     """a(X**element) modulo X**N + 1."""
     N = len(a)
     result = [0] * N

@@ -38,8 +38,8 @@ def automorphism(N: int, element: int) -> np.ndarray:
 
 
 @cache
-def turning(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
-    """An automorphism as vectors are turned by it: eight neighbours become eight neighbours, in one of eight orders.
+def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
+    """An automorphism as it permutes vectors: eight neighbours become eight neighbours, in one of eight orders.
 
     Returns:
         For every eight, int64 [N / 8]: where they go, in bytes, plus the number of their order; and uint64 [8, 8], for

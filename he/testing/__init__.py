@@ -4,7 +4,7 @@
 
     @given(table_networks(tables=1))
     def test_my_engine(network):
-        circuit = compile_exact(network, images=2, security="insecure")
+        circuit = compiled(network, images=2, security="insecure")
         engine_keeps_its_promises(MyEngine(), circuit, network)
 """
 
@@ -16,6 +16,7 @@ from he.testing.checks import (
     survives_storage,
 )
 from he.testing.strategies import (
+    compiled,
     damaged,
     extremes,
     inputs,
@@ -27,6 +28,7 @@ from he.testing.strategies import (
 )
 
 __all__ = [
+    "compiled",
     "damage_is_refused",
     "damaged",
     "encrypted_equals_plain",

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 try:
+    from hypothesis import reject
     from hypothesis import strategies as st
 except ImportError as error:
     raise ImportError("he.testing needs hypothesis: install the extra `testing` of this package") from error
 
 
-from he.ring.params import MAX_MODULUS_BITS_128, PLAIN_MODULUS, Parameters, Security
+from he.circuit.circuit import Circuit
+from he.compile.compile import compile_approximate, compile_exact
+from he.ring.params import MAX_MODULUS_BITS_128, PLAIN_MODULUS, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 from intnn import (
     Activation,
@@ -66,6 +69,26 @@ def extremes(network: IntNetwork, batch: int, seed: int = 0) -> np.ndarray:
     x = np.random.default_rng(seed).choice([domain.lo, domain.hi], (batch, *network.input_shape))
     x[0], x[-1] = domain.lo, domain.hi
     return x
+
+
+def compiled(network: IntNetwork | Graph, **options: Any) -> Circuit:
+    """A random network's circuit; the example is rejected if the compiler refuses it because it ignores its input.
+
+    Args:
+        network: of a strategy.
+        options: of `compile_exact` or `compile_approximate`.
+
+    Raises:
+        ParameterError: if the compiler refuses the network for another reason.
+    """
+    try:
+        if isinstance(network, IntNetwork):
+            return compile_exact(network, **options)
+        return compile_approximate(network, **options)
+    except ParameterError as error:
+        if "for every input" in str(error):
+            reject()
+        raise
 
 
 @st.composite

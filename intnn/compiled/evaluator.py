@@ -51,7 +51,7 @@ class CompiledNetwork:
     intervals: tuple[Interval, ...] = field(repr=False)
     instructions: Instructions = field(init=False, repr=False)
     classes: int = field(init=False)
-    _width: int = field(init=False, repr=False)  # of a vector; 0 for images
+    _width: int = field(init=False, repr=False)  # the elements of a vector; 0 for images
     _free_dtype: np.dtype[Any] | None = field(init=False, repr=False)  # all its values are in the domain
 
     def __post_init__(self) -> None:
@@ -72,11 +72,12 @@ class CompiledNetwork:
             dtype: The result's type; the narrower, the faster. It must hold ``instructions.output``.
 
         Returns:
-            [batch, classes]; outputs of more than one axis are flattened.
+            The outputs [batch, classes]; those of more than one axis are flattened.
 
         Raises:
             TypeError: ``x`` does not hold integers.
-            ValueError: Wrong shape, empty batch, a value outside the domain, no thread, or a dtype too narrow.
+            ValueError: The shape is wrong, the batch empty, a value outside the domain, ``threads`` below 1, or the
+                dtype too narrow.
         """
         # This condition takes a fraction of a microsecond; where it holds, the checks would find nothing.
         if (
@@ -105,8 +106,9 @@ class CompiledNetwork:
         everything is checked here, and nothing in the call.
 
         Args:
-            x: uint8 or int8, whichever type's values are all in the input domain: [batch, *input_shape], contiguous.
-            y: int64 [batch, classes], contiguous and writeable.
+            x: The buffer of inputs [batch, *input_shape], contiguous: uint8 or int8, whichever type has all its values
+                in the input domain.
+            y: The buffer of outputs, int64 [batch, classes], contiguous and writeable.
 
         Raises:
             ValueError: The buffers are not as described.

@@ -9,7 +9,7 @@ from intnn.compiled.layout import Layout, byte_offset
 from intnn.layers.nodes import Conv2d, SumPool2d
 from intnn.values.arrays import IntArray
 
-MAX_TERMS = 8  # of signed bytes that add up to a weight
+MAX_TERMS = 8  # how many signed bytes may add up to a weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +18,10 @@ class Window:
 
     Attributes:
         weights: int64 [lanes, rows, bytes]: bytes that lie together in memory, in rows of a multiple of four.
-        starts: int64 [rows]: byte offset of every row from a place.
-        bias: int64 [lanes].
+        starts: int64 [rows]: the byte offset of every row from a place.
+        bias: int64 [lanes]: the bias of every lane.
         channel: int64 [lanes]: the output channel of every lane.
-        places: int64 [length, 2]: byte offsets of input and output inside an image; [0, 2] for a vector.
+        places: int64 [length, 2]: the byte offsets of input and output inside an image; [0, 2] for a vector.
         layout: Where the outputs lie.
         valid: How many lanes hold outputs; the others are not stored.
         columns: How many vectors a register tile has.

@@ -1,1 +1,1 @@
-"""Integer training with scikit-learn's habits."""
+"""Integer training as an estimator with scikit-learn's habits."""

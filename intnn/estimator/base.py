@@ -1,6 +1,6 @@
 """What scikit-learn asks of an estimator, in scikit-learn's own words where its tools look for them.
 
-The package does not need scikit-learn: it is loaded only by those who have loaded it already.
+The package does not need scikit-learn, and uses it only where the user has loaded it already.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from intnn.values.arrays import Array, FloatArray
 
 
 class Estimator:
-    """Constructor arguments by name, for `clone`, `GridSearchCV` and their like. Constructors only store."""
+    """Access to constructor arguments by name, for `clone`, `GridSearchCV` and their like; constructors only store."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - nothing nested
         """The constructor's arguments."""
@@ -51,8 +51,8 @@ def features(X: ArrayLike) -> FloatArray:
     """Finite float64 [n, features] or [n, channels, height, width] from what users of scikit-learn pass.
 
     Raises:
-        TypeError: A sparse matrix, or something that holds no numbers.
-        ValueError: Complex numbers, NaN, infinity, another number of axes, or nothing at all.
+        TypeError: ``X`` is a sparse matrix, or holds no numbers.
+        ValueError: ``X`` holds complex numbers, NaN or infinity, has another number of axes, or is empty.
     """
     if hasattr(X, "toarray"):
         raise TypeError("`X` must be dense, got a sparse matrix; pass X.toarray()")
@@ -79,10 +79,10 @@ def features(X: ArrayLike) -> FloatArray:
 
 
 def targets(y: ArrayLike | None, examples: int) -> Array:
-    """Labels [examples], integers, booleans or strings.
+    """The labels [examples], as integers, booleans or strings.
 
     Raises:
-        ValueError: Missing, another shape, or numbers that are no classes.
+        ValueError: ``y`` is missing, has another shape, or holds numbers that are no classes.
     """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None")

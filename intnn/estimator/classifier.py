@@ -1,4 +1,4 @@
-"""Training and prediction in integers alone, with scikit-learn's habits."""
+"""A classifier that trains and predicts in integers alone, with scikit-learn's habits."""
 
 import os
 import time
@@ -28,29 +28,29 @@ class IntClassifier(Estimator):
     Constructors only store; `fit` validates and learns; what it learns ends in an underscore.
 
     Args:
-        layers: Hidden layers: a number of units, a `Hidden` or a `Convolution`, each.
-        epochs: Passes over the data.
-        batch_size: Examples of a step; at most as many as there are.
-        learning_rate: Of the first step; it falls linearly to zero.
+        layers: The hidden layers, each a number of units, a `Hidden` or a `Convolution`.
+        epochs: The passes over the data.
+        batch_size: The examples of a step; at most as many as there are.
+        learning_rate: The rate of the first step; it falls linearly to zero.
         momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves a step; 0 for no momentum.
         decay_shift: Weights lose 2**-decay_shift of themselves a step; 0 for no decay.
-        moved_by: Pixels by which images are moved at most, at random, every time that they are seen.
+        moved_by: The most pixels by which images are moved at random, every time that they are seen.
         mirrored: Whether half of the images are mirrored, left and right, when they are seen.
-        weight_bits: Bits of a weight, its sign included; 2 to 8.
+        weight_bits: The bits of a weight, its sign included, from 2 to 8.
         input_domain: The integers that an input element may be, within a byte: an `IntDomain`, or the least and the
             largest.
         scaling: None where inputs are integers of the domain, and anything else is refused; "minmax" where they are
             floats: the range of every feature (of all pixels, for images) in the training data is spread over the
             domain, and what lies beyond it later saturates. The scaling is float arithmetic; training is not.
-        random_state: Seed; equal seeds give equal bits, on every machine.
-        checkpoint: A .npz or .json file, written after every epoch; `fit` goes on from it if it exists.
-        callback: Called with an `Epoch` after every one.
-        verbose: 1 to print a line for every epoch.
-        backend: What trains: "numba", "numpy" or "reference"; all to the same bits, numba in the least time.
+        random_state: The seed; equal seeds give equal bits, on every machine.
+        checkpoint: An .npz or .json file, written after every epoch; `fit` goes on from it if it exists.
+        callback: A function that is called with an `Epoch` after every pass.
+        verbose: 1 prints a line for every epoch, 0 prints nothing.
+        backend: "numba", "numpy" or "reference"; all train to the same bits, and numba in the least time.
 
     Attributes:
-        classes_: The labels that `fit` saw, ascending; what `predict` answers with.
-        n_features_in_: Elements of one input.
+        classes_: The labels that `fit` saw, ascending; `predict` answers with them.
+        n_features_in_: The number of elements of one input.
         scaling_: The `Scaling` that `fit` found, or None.
         network_: The trained `IntNetwork`; its logits are those of the last forward pass, bit for bit.
     """
@@ -93,17 +93,18 @@ class IntClassifier(Estimator):
         self.backend = backend
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "IntClassifier":
-        """Learn.
+        """Learn from examples.
 
         Args:
-            X: [n, features] or [n, channels, height, width]: integers inside ``input_domain``, or floats if
-                ``scaling`` is "minmax".
-            y: Labels [n], integers or strings, of at least two classes.
+            X: The inputs, [n, features] or [n, channels, height, width]: integers inside ``input_domain``, or floats
+                if ``scaling`` is "minmax".
+            y: The labels [n], integers or strings, of at least two classes.
 
         Raises:
             TypeError: ``X`` does not hold integers where they are due.
-            ValueError: Wrong shape, no examples, one class only, a value outside the domain, or a bad parameter.
-            FormatError: The checkpoint is corrupt or of another run; it is kept.
+            ValueError: The shape is wrong, there are no examples or only one class, a value lies outside the domain,
+                or a parameter is bad.
+            FormatError: The checkpoint is corrupt or belongs to another run; it is kept.
         """
         domain = self._domain()
         if self.scaling not in (None, "minmax"):
@@ -131,7 +132,7 @@ class IntClassifier(Estimator):
         return self
 
     def decision_function(self, X: ArrayLike) -> IntArray:
-        """Integer logits [n, classes]; of two classes the second one's lead, [n], as scikit-learn has it."""
+        """The integer logits [n, classes]; with two classes the second one's lead, [n], as scikit-learn has it."""
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
@@ -148,7 +149,7 @@ class IntClassifier(Estimator):
         return hasattr(self, "network_")
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn's tools may expect; they alone ask, so that scikit-learn is there."""
+        """What scikit-learn's tools may expect; only they ask, so that scikit-learn is there."""
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(
@@ -162,7 +163,7 @@ class IntClassifier(Estimator):
         return self.input_domain if isinstance(self.input_domain, IntDomain) else IntDomain(*self.input_domain)
 
     def _inputs(self, X: ArrayLike, scaling: Scaling | None) -> IntArray:
-        """Integers of the domain, [n, ...]."""
+        """The inputs as integers of the domain, [n, ...]."""
         x = scaling(features(X)) if scaling is not None else self._domain().require(X, "X")
         if x.ndim not in (2, 4) or not x.size:
             raise ValueError(f"`X` must have shape [n, features] or [n, channels, height, width], got {x.shape}")
@@ -180,7 +181,7 @@ class IntClassifier(Estimator):
         return self.network_.logits(self._inputs(X, self.scaling_), self.backend)
 
     def _reporter(self) -> Callable[[Epoch], None] | None:
-        """What is called after every epoch: the callback, and what ``verbose`` asks for."""
+        """The function to call after every epoch: the callback, after a line if ``verbose`` asks for one."""
         if not self.verbose:
             return self.callback
         start = time.perf_counter()
@@ -211,7 +212,7 @@ class IntClassifier(Estimator):
 
 
 def _channels_last(x: IntArray) -> IntArray:
-    """[n, features] or [n, c, h, w] -> [n, h, w, c]."""
+    """Bring [n, features] or [n, c, h, w] to [n, h, w, c]."""
     if x.ndim == 2:
         return integers(x.reshape(len(x), 1, 1, -1), "X")
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1))

@@ -14,9 +14,9 @@ class Scaling:
     """A linear map from floats to a domain, rounded and saturated.
 
     Attributes:
-        domain: Of the results.
-        least: What becomes ``domain.lo``; float64 [features] or, for images, one number.
-        step: Float units of one integer; 1 where the training data has one value only.
+        domain: The domain of the results.
+        least: The float that becomes ``domain.lo``; float64 [features] or, for images, one number.
+        step: The float units of one integer, in the same shape; 1 where the training data has one value only.
     """
 
     domain: IntDomain
@@ -25,10 +25,10 @@ class Scaling:
 
     @classmethod
     def of(cls, x: FloatArray, domain: IntDomain) -> "Scaling":
-        """Spread every feature of [n, features], or the pixels of [n, channels, height, width], over the domain."""
+        """The scaling that spreads the features of [n, features], or all pixels of [n, c, h, w], over the domain."""
         axes = 0 if x.ndim == 2 else None
         least, most = np.asarray(x.min(axis=axes)), np.asarray(x.max(axis=axes))
-        # Halves, and the largest float: the difference of two floats may not be a float.
+        # Halves are subtracted, and the step is limited: the difference of two floats may be beyond all floats.
         half = (most / 2 - least / 2) / max(domain.size - 1, 1)
         step = 2 * np.minimum(half, np.finfo(np.float64).max / 2)
         return cls(domain, least, np.where(step > 0, step, 1.0))

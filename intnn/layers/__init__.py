@@ -1,1 +1,1 @@
-"""The nodes of networks, what they make of intervals, and how they are written down."""
+"""The layers of networks: their definitions, the worst case of each, and their form in a document."""

@@ -1,4 +1,4 @@
-"""Interval analysis: the exact worst case of every node, without an overflow on the way."""
+"""Interval analysis: the exact worst case of every layer, found without an overflow on the way."""
 
 from collections.abc import Callable
 from functools import partial
@@ -65,11 +65,11 @@ def _linear(layer: Linear, weight: Array, bias: Array, x: Interval) -> tuple[Int
         reach = np.maximum(np.abs(x.lo.astype(dtype)), np.abs(x.hi.astype(dtype)))
         return evaluate(reach, np.abs(weight.astype(dtype)), np.abs(bias.astype(dtype)))
 
-    # Terms of one sign: rounding is monotone, so a float64 total below 2**53 had no rounded term and is exact.
+    # All terms have one sign, and rounding is monotone: a float64 total below 2**53 had no rounded term and is exact.
     dtype: type = np.float64
     total = worst_case(dtype)
     if total.max() >= 2.0**53:
-        dtype = object  # Python ints: slow, but such networks are rare and the refusal must be exact
+        dtype = object  # Python ints are slow, but such networks are rare and the refusal must be exact
         total = worst_case(dtype)
     bound = _require_int64(int(total.max()))
 
@@ -82,7 +82,7 @@ def _linear(layer: Linear, weight: Array, bias: Array, x: Interval) -> tuple[Int
 
 
 def _requantise(node: Requantise, x: Interval) -> tuple[Interval, int]:
-    # Python ints here: one multiplier can be near 2**63 and meet an input that is always zero.
+    # These are Python ints, since one multiplier can be near 2**63 and meet an input that is always zero.
     reach = np.maximum(np.abs(x.lo.astype(object)), np.abs(x.hi.astype(object))).reshape(len(x.lo), -1).max(axis=1)
     half = 1 << node.shift >> 1
     total = _require_int64(int((reach * np.abs(node.multiplier.astype(object))).max()) + half)
@@ -110,7 +110,7 @@ def _table(node: LutActivation, x: Interval) -> Interval:
 
 
 def _window_extremum(extremum: np.ufunc, table: IntArray, first: IntArray, last: IntArray) -> IntArray:
-    """extremum(table[first], ..., table[last]) elementwise, from two overlapping powers of two."""
+    """The elementwise extremum(table[first], ..., table[last]), from two overlapping windows of a power of two."""
     length = last - first + 1
     level = np.frexp(length)[1] - 1  # floor(log2(length)); lengths are at most 2**24
     result = np.empty_like(first)

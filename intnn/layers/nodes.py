@@ -1,4 +1,4 @@
-"""The nodes of a network: linear layers, pooling, activations.
+"""The layers of a network, which are the nodes of its chain: linear layers, pooling, activations.
 
 A linear layer holds either float64 parameters (in a `Graph`) or int64 ones (in an `IntNetwork`), never a mixture.
 Images are [channels, height, width]; shapes are given without the batch axis.
@@ -21,26 +21,30 @@ Shape = tuple[int, ...]
 
 @runtime_checkable
 class Node(Protocol):
-    """One step of a network."""
+    """A layer: whatever states its output's shape and evaluates a batch."""
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The shape of this node's output for an input of ``shape``; ValueError if it does not fit."""
+        """The shape of the output for an input of ``shape``; both are without the batch axis.
+
+        Raises:
+            ValueError: An input of this shape does not fit.
+        """
 
     def apply(self, x: Array, ops: Operations) -> Array:
-        """Evaluate a batch [batch, *shape]; ``x`` is not checked."""
+        """Evaluate a batch [batch, *shape] with a backend's operations; ``x`` is not checked, and stays as it is."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dense:
-    """y = W x + b.
+    """A dense layer, y = W x + b.
 
     Attributes:
-        weight: [out, in], integers or finite floats; stored read-only as int64 or float64.
-        bias: [out], of the same kind.
+        weight: The weights [out, in], integers or finite floats; they are stored read-only as int64 or float64.
+        bias: The biases [out], of the same kind.
 
     Raises:
         TypeError: The parameters are neither both integers nor both floats.
-        ValueError: Wrong or empty shape, NaN or infinity, or beyond int64.
+        ValueError: A shape is wrong or empty, or a value is NaN, infinite or beyond int64.
     """
 
     weight: Array
@@ -50,14 +54,14 @@ class Dense:
         _store_parameters(self, "[out, in]")
 
     def output_shape(self, shape: Shape) -> Shape:
-        """(in,) -> (out,)."""
+        """The shape (in,) becomes (out,)."""
         out, width = self.weight.shape
         if shape != (width,):
             raise ValueError(f"{self} must have an input of shape ({width},), got {shape}")
         return (out,)
 
     def apply(self, x: Array, ops: Operations) -> Array:
-        """[batch, in] -> [batch, out]."""
+        """Evaluate [batch, in] -> [batch, out]."""
         return ops.dense(x, self.weight, self.bias)
 
     def __repr__(self) -> str:
@@ -67,17 +71,17 @@ class Dense:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Conv2d:
-    """Cross-correlation with zero padding, as torch's Conv2d.
+    """A cross-correlation with zero padding, like torch's Conv2d.
 
     Attributes:
-        weight: [out, in, kh, kw], integers or finite floats; stored read-only as int64 or float64.
-        bias: [out], of the same kind.
-        stride: Step of the window in both directions, at least 1.
-        padding: Zeros on all four sides, at least 0.
+        weight: The weights [out, in, kh, kw], integers or finite floats; they are stored read-only as int64 or float64.
+        bias: The biases [out], of the same kind.
+        stride: The step of the window in both directions, at least 1.
+        padding: The number of zeros on all four sides, at least 0.
 
     Raises:
         TypeError: The parameters are neither both integers nor both floats.
-        ValueError: Wrong or empty shape, NaN or infinity, or beyond int64.
+        ValueError: A shape is wrong or empty, or a value is NaN, infinite or beyond int64.
     """
 
     weight: Array
@@ -91,7 +95,7 @@ class Conv2d:
         object.__setattr__(self, "padding", integer(self.padding, "padding", 0, _LARGEST_WINDOW))
 
     def output_shape(self, shape: Shape) -> Shape:
-        """(in, h, w) -> (out, h', w')."""
+        """The shape (in, h, w) becomes (out, h', w')."""
         out, channels, *kernel = self.weight.shape
         if len(shape) != 3 or shape[0] != channels:
             raise ValueError(f"{self} must have an input of shape ({channels}, height, width), got {shape}")
@@ -101,7 +105,7 @@ class Conv2d:
         return (out, *(side // self.stride + 1 for side in sides))
 
     def apply(self, x: Array, ops: Operations) -> Array:
-        """[batch, in, h, w] -> [batch, out, h', w']."""
+        """Evaluate [batch, in, h, w] -> [batch, out, h', w']."""
         return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
     def __repr__(self) -> str:
@@ -114,8 +118,8 @@ class SumPool2d:
     """The sum of every ``size`` x ``size`` window: average pooling without the division.
 
     Attributes:
-        size: Side of the window, at least 1.
-        stride: Its step; ``size`` by default.
+        size: The side of the window, at least 1.
+        stride: The step of the window; ``size`` by default.
     """
 
     size: int
@@ -133,26 +137,26 @@ class SumPool2d:
         return self.size if self.stride is None else self.stride
 
     def output_shape(self, shape: Shape) -> Shape:
-        """(c, h, w) -> (c, h', w')."""
+        """The shape (c, h, w) becomes (c, h', w')."""
         if len(shape) != 3 or min(shape[1:]) < self.size:
             raise ValueError(f"{self} must have an image of at least {self.size} x {self.size}, got shape {shape}")
         return (shape[0], *((side - self.size) // self.step + 1 for side in shape[1:]))
 
     def apply(self, x: Array, ops: Operations) -> Array:
-        """[batch, c, h, w] -> [batch, c, h', w']."""
+        """Evaluate [batch, c, h, w] -> [batch, c, h', w']."""
         return ops.sum_pool2d(x, self.size, self.step)
 
 
 @dataclass(frozen=True)
 class Flatten:
-    """All axes into one, in C order, as torch's Flatten."""
+    """All axes made one, in C order, like torch's Flatten."""
 
     def output_shape(self, shape: Shape) -> Shape:
-        """(a, b, ...) -> (a b ...,)."""
+        """The shape (a, b, ...) becomes (a b ...,)."""
         return (int(np.prod(shape)),)
 
     def apply(self, x: Array, ops: Operations) -> Array:  # noqa: ARG002 - needs no arithmetic
-        """[batch, a, b, ...] -> [batch, a b ...]."""
+        """Reshape [batch, a, b, ...] -> [batch, a b ...]."""
         return x.reshape(len(x), -1)
 
 
@@ -162,10 +166,10 @@ class Activation:
 
     Attributes:
         name: "relu", "tanh", "sigmoid", "square" or "polynomial".
-        coefficients: Of the polynomial, ascending: c[0] + c[1] x + ...; empty for the other functions.
+        coefficients: The polynomial's coefficients, ascending: c[0] + c[1] x + ...; empty for the other functions.
 
     Raises:
-        ValueError: Unknown name; coefficients missing, superfluous, or not finite.
+        ValueError: The name is unknown, or coefficients are missing, superfluous or not finite.
     """
 
     name: str
@@ -180,11 +184,11 @@ class Activation:
         object.__setattr__(self, "coefficients", tuple(coefficients))
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Unchanged."""
+        """The shape of the input."""
         return shape
 
     def apply(self, x: Array, ops: Operations | None = None) -> FloatArray:  # noqa: ARG002 - numpy's own functions
-        """Elementwise, float64."""
+        """Evaluate every element in float64."""
         if self.name == "polynomial":
             return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), np.float64)
         return _FUNCTIONS[self.name](x)
@@ -194,17 +198,18 @@ class Activation:
 class Requantise:
     """y = saturate(floor((x multiplier + 2**(shift - 1)) / 2**shift)): a wide accumulator on a narrow scale.
 
-    The quotient is rounded to the nearest integer, halves up; a ``shift`` of 0 only multiplies. Integer networks only.
+    The quotient is rounded to the nearest integer, halves up; a ``shift`` of 0 only multiplies. Only integer networks
+    have this layer.
 
     Attributes:
         multiplier: One integer for all elements, or [channels] for the first axis of the input; stored as int64 [1] or
             [channels], read-only.
-        shift: In [0, 62].
-        domain: Where results saturate; an interval, since a ring would wrap.
+        shift: The exponent of the divisor 2**shift, in [0, 62].
+        domain: The interval in which results saturate; a ring would wrap.
 
     Raises:
         TypeError: The parameters are not integers.
-        ValueError: Wrong or empty shape, a shift outside its range, or a ring.
+        ValueError: The shape is wrong or empty, the shift is outside its range, or the domain is a ring.
     """
 
     multiplier: IntArray
@@ -223,13 +228,13 @@ class Requantise:
         object.__setattr__(self, "shift", integer(self.shift, "shift", 0, _LARGEST_SHIFT))
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Unchanged."""
+        """The shape of the input."""
         if len(self.multiplier) not in (1, shape[0]):
             raise ValueError(f"{self} must have an input of {len(self.multiplier)} channels, got shape {shape}")
         return shape
 
     def apply(self, x: Array, ops: Operations) -> Array:
-        """[batch, channels, ...], elementwise."""
+        """Rescale every element of [batch, channels, ...]."""
         return ops.requantise(
             x.astype(np.int64, copy=False), self.multiplier, self.shift, self.domain.lo, self.domain.hi
         )
@@ -240,7 +245,7 @@ class Requantise:
 
 @dataclass(frozen=True)
 class LutActivation:
-    """One lookup table for every element of its input; integer networks only."""
+    """One lookup table for every element of its input; only integer networks have it."""
 
     lut: Lut
 
@@ -249,11 +254,11 @@ class LutActivation:
             raise TypeError(f"`lut` must be a Lut, got {type(self.lut).__name__}")
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Unchanged."""
+        """The shape of the input."""
         return shape
 
     def apply(self, x: Array, ops: Operations) -> Array:
-        """Elementwise; ``x`` must lie in the table's domain."""
+        """Look every element up; ``x`` must lie in the table's domain."""
         return ops.lookup(x.astype(np.int64, copy=False), self.lut.table, self.lut.domain.lo)
 
 

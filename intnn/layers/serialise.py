@@ -1,4 +1,4 @@
-"""Chains of nodes to documents and back."""
+"""From chains of layers to documents, and back."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -55,7 +55,7 @@ def _guarded(field: str, build: Callable[[], T]) -> T:
 
 
 def _encode(node: Node) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Scalars and arrays of a node."""
+    """The scalars and the arrays of a node."""
     match node:
         case Dense():
             return {}, {"weight": node.weight, "bias": node.bias}

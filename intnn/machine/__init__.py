@@ -1,1 +1,1 @@
-"""Code generation for processors and GPUs: what Numba compiles, from instructions that are written here."""
+"""Code generation for processors and GPUs: Numba compiles functions whose innermost instructions are emitted here."""

@@ -1,4 +1,4 @@
-"""From a function that emits LLVM instructions to one that Numba compiles in."""
+"""From a function that emits LLVM instructions to one that compiled functions call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from intnn.machine.simd import Builder, Value
 
 
 def emitted(emit: Callable[..., None]) -> Any:
-    """A Numba function of a tuple of int64 whose instructions ``emit(builder, *numbers)`` writes.
+    """A Numba function of a tuple of int64, whose instructions ``emit(builder, *numbers)`` writes.
 
     Keep the result in a module's global: only so does Numba's cache on disk find the functions that use it.
     """

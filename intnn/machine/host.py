@@ -28,11 +28,11 @@ def features() -> frozenset[str]:
 
 @cache
 def instruction_set() -> InstructionSet:
-    """The fastest one that the processor has."""
+    """The fastest instruction set that the processor has."""
     return fastest(features())
 
 
 def fastest(features: Iterable[str]) -> InstructionSet:
-    """The fastest instruction set that needs no other features, by LLVM's names of them."""
+    """The fastest instruction set that needs no features but these, which have LLVM's names."""
     present = frozenset(features)
     return next(choice for choice in INSTRUCTION_SETS if choice.features <= present)

@@ -1,4 +1,4 @@
-"""Memory by its address, as compiled kernels see it."""
+"""Memory by its address: how compiled functions make arrays and stack memory of numbers."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ STACK_BYTES = 8192
 
 @intrinsic
 def pointer(_context: Any, address: Any) -> Any:
-    """An address as something to point with."""
+    """A pointer to the address."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], ir.PointerType())
@@ -27,31 +27,31 @@ def pointer(_context: Any, address: Any) -> Any:
 
 @compiled
 def unsigned_bytes(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
+    """The memory at an address as an array of ``size`` uint8."""
     return numba.carray(pointer(address), size, np.uint8)
 
 
 @compiled
 def signed_bytes(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
+    """The memory at an address as an array of ``size`` int8."""
     return numba.carray(pointer(address), size, np.int8)
 
 
 @compiled
 def int32s(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
+    """The memory at an address as an array of ``size`` int32."""
     return numba.carray(pointer(address), size, np.int32)
 
 
 @compiled
 def words(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
+    """The memory at an address as an array of ``size`` uint64."""
     return numba.carray(pointer(address), size, np.uint64)
 
 
 @intrinsic
 def stack_address(_context: Any) -> Any:
-    """STACK_BYTES bytes that live until the calling function returns, on a cache line's edge."""
+    """The address of STACK_BYTES bytes, on a cache line's edge, that live until the calling function returns."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
         with builder.goto_entry_block():

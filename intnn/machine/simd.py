@@ -1,7 +1,7 @@
 """What a kernel must know of an instruction set: vectors of 32-bit lanes and a dot product of bytes.
 
 An instruction set emits LLVM instructions. It is chosen when a kernel is compiled, by the features of the processor
-that Numba compiles for, so that one source serves all and a compiled kernel never asks.
+that Numba compiles for. So one source serves all processors, and a compiled kernel never asks which one it runs on.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,16 +21,16 @@ class InstructionSet:
     """How to multiply bytes on a kind of processor.
 
     Attributes:
-        name: As the processor's vendor calls it.
-        features: LLVM's names of the processor features that it needs, all of them.
-        lanes: 32-bit lanes of a vector.
-        rows: For 1, 2 and 4 vectors of output channels, the rows of a register tile: all sums, one weight vector per
+        name: The name that the processor's vendor gives it.
+        features: All processor features that it needs, by LLVM's names.
+        lanes: The number of 32-bit lanes of a vector.
+        rows: The rows of a register tile with 1, 2 and 4 vectors of output channels: all sums, one weight vector per
             column and one activation vector must fit the registers.
-        activations: Four unsigned bytes, as one i32, to the first operand of ``dot``.
-        weights: <lanes x i32>, four signed bytes each, to the second operand of ``dot``.
-        dot: sums, activations, weights -> sums: lane by lane plus the four products of bytes, modulo 2**32.
-        lookup: The address of 256 bytes, and vectors of <lanes x i8> -> the same, table[x]; None where a gather of
-            32-bit words serves as well.
+        activations: Turns four unsigned bytes, as one i32, into the first operand of ``dot``.
+        weights: Turns <lanes x i32>, four signed bytes each, into the second operand of ``dot``.
+        dot: Turns sums, activations and weights into sums: every lane gains its four products of bytes, modulo 2**32.
+        lookup: Turns the address of 256 bytes and vectors x of <lanes x i8> into vectors table[x]; None where a gather
+            of 32-bit words is as fast.
     """
 
     name: str
@@ -61,7 +61,7 @@ def constant(element: Any, values: list[int]) -> Value:
 
 
 def concatenate(builder: Builder, parts: list[Value]) -> Value:
-    """One vector from equally long ones, a power of two of them."""
+    """One vector from several of one length; their number is a power of two."""
     while len(parts) > 1:
         size = parts[0].type.count
         order = constant(I32, list(range(2 * size)))
@@ -83,12 +83,12 @@ def call(builder: Builder, name: str, result: Any, *arguments: Value) -> Value:
 
 
 def load(builder: Builder, kind: Any, address: Value, offset: int = 0) -> Value:
-    """From an address that need not be aligned."""
+    """Load from an address plus ``offset``, which need not be aligned."""
     return builder.load(builder.inttoptr(builder.add(address, I64(offset)), ir.PointerType()), typ=kind, align=1)
 
 
 def store(builder: Builder, value: Value, address: Value, offset: int = 0) -> None:
-    """To an address that need not be aligned."""
+    """Store to an address plus ``offset``, which need not be aligned."""
     builder.store(value, builder.inttoptr(builder.add(address, I64(offset)), ir.PointerType()), align=1)
 
 

@@ -1,7 +1,7 @@
 """AVX2, with or without the VNNI extension for 256-bit vectors.
 
-Without it, ``vpmaddubsw`` would multiply bytes, but it saturates: 255 * 127 * 2 has no int16. ``vpmaddwd`` on bytes
-widened to 16 bits is exact.
+Without the extension, ``vpmaddubsw`` would multiply bytes, but it saturates: 255 * 127 * 2 does not fit int16. So bytes
+are widened to 16 bits and multiplied by ``vpmaddwd``, which is exact.
 """
 
 from intnn.machine.simd import I16, I32, Builder, InstructionSet, Value, call, constant, splat, vector
@@ -12,17 +12,17 @@ PAIRS = vector(I16, 2 * LANES)
 
 
 def broadcast(builder: Builder, word: Value) -> Value:
-    """The word in every lane."""
+    """A vector with the word in every lane."""
     return splat(builder, word, LANES)
 
 
 def unchanged(_builder: Builder, words: Value) -> Value:
-    """As they are."""
+    """The words as they are."""
     return words
 
 
 def dot_vnni(builder: Builder, sums: Value, x: Value, w: Value) -> Value:
-    """``vpdpbusd`` on 256 bits."""
+    """The sums of ``vpdpbusd`` on 256 bits."""
     return call(builder, "llvm.x86.avx512.vpdpbusd.256", WORDS, sums, x, w)
 
 
@@ -40,7 +40,7 @@ def widened_weights(builder: Builder, words: Value) -> tuple[Value, Value]:
 
 
 def dot_pairs(builder: Builder, sums: Value, x: tuple[Value, Value], w: tuple[Value, Value]) -> Value:
-    """Two ``vpmaddwd``."""
+    """The sums of two ``vpmaddwd``, of the even and of the odd bytes."""
     for xs, ws in zip(x, w, strict=True):
         products = call(builder, "llvm.x86.avx2.pmadd.wd", WORDS, builder.bitcast(xs, PAIRS), ws)
         sums = builder.add(sums, products)

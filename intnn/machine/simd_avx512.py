@@ -1,4 +1,4 @@
-"""AVX512-VNNI: 64 multiply-adds of bytes in one instruction, and 128-byte tables in another."""
+"""AVX512-VNNI: one instruction multiplies and adds 64 pairs of bytes, another looks up in tables of 128 bytes."""
 
 from llvmlite import ir
 
@@ -10,22 +10,22 @@ BYTES = vector(I8, 4 * LANES)
 
 
 def activations(builder: Builder, word: Value) -> Value:
-    """The word in every lane; a broadcast from memory costs no arithmetic unit."""
+    """A vector with the word in every lane; a broadcast from memory costs no arithmetic unit."""
     return splat(builder, word, LANES)
 
 
 def weights(_builder: Builder, words: Value) -> Value:
-    """As they are."""
+    """The words as they are."""
     return words
 
 
 def dot(builder: Builder, sums: Value, x: Value, w: Value) -> Value:
-    """``vpdpbusd``: unsigned times signed bytes; it wraps, it does not saturate."""
+    """The sums of ``vpdpbusd``, which multiplies unsigned by signed bytes; sums wrap, they do not saturate."""
     return call(builder, "llvm.x86.avx512.vpdpbusd.512", WORDS, sums, x, w)
 
 
 def lookup(builder: Builder, table: Value, index: list[Value]) -> list[Value]:
-    """``vpermi2b`` reads 128 bytes by the low seven bits of the index; its sign chooses the half of the table."""
+    """The bytes table[index]: ``vpermi2b`` reads 128 bytes by the index's low seven bits, its sign chooses the half."""
     quarters = [
         builder.load(builder.inttoptr(builder.add(table, table.type(64 * i)), ir.PointerType()), typ=BYTES, align=1)
         for i in range(4)

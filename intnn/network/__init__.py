@@ -1,1 +1,1 @@
-"""Chains of nodes: over floats a `Graph`, over integers an `IntNetwork`."""
+"""Networks as chains of layers: a `Graph` over floats, an `IntNetwork` over integers."""

@@ -1,4 +1,4 @@
-"""The float network that the packages exchange."""
+"""The float network, which the packages exchange."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from intnn.values.arrays import FloatArray, IntArray, batched, integer, reals
 __all__ = ["Graph", "Node", "Shape"]
 
 BATCH = 128  # rows evaluated at a time, so that im2col stays within the caches' reach
-MAX_ELEMENTS = 1 << 24  # of one input or one layer's output
+MAX_ELEMENTS = 1 << 24  # elements of one input or of one layer's output
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,11 @@ class Graph:
     """A chain of nodes over float64 parameters.
 
     Attributes:
-        input_shape: Of one input; images are (channels, height, width).
-        nodes: At least one; see `intnn.layers.nodes`.
+        input_shape: The shape of one input; images are (channels, height, width).
+        nodes: At least one layer of `intnn.layers.nodes`, or of a class of one's own with the same methods.
         name: A label for people.
-        metadata: Anything that JSON can hold; saved with the graph, without a meaning here.
+        metadata: Anything that JSON can hold; it is saved with the graph and has no meaning here.
+        shapes: The output shape of every node (derived).
 
     Raises:
         TypeError: A node is no node, holds integer parameters or is a lookup table.
@@ -64,12 +65,12 @@ class Graph:
 
         Raises:
             TypeError: ``x`` does not hold floats.
-            ValueError: Wrong shape, empty batch, NaN or infinity.
+            ValueError: The shape is wrong, the batch empty, or a value NaN or infinite.
         """
         return evaluate(self.nodes, batched(reals(x, "x"), self.input_shape, "x"))
 
     def logits(self, x: ArrayLike) -> FloatArray:
-        """`forward` flattened to [batch, classes]."""
+        """The outputs of `forward`, flattened to [batch, classes]."""
         y = self.forward(x)
         return y.reshape(len(y), -1)
 
@@ -112,7 +113,7 @@ def evaluate(nodes: tuple[Node, ...], x: FloatArray) -> FloatArray:
 
 
 def chain_shapes(input_shape: Shape, nodes: Iterable[Node], name: str) -> tuple[Shape, ...]:
-    """The output shapes of a chain of nodes; ValueError or TypeError names the first node that does not fit."""
+    """The output shapes of a chain of nodes; a ValueError or TypeError names the first node that does not fit."""
     shapes = [input_shape]
     for i, node in enumerate(nodes):
         if not isinstance(node, Node):

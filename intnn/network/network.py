@@ -29,16 +29,16 @@ class IntNetwork:
     """A chain of integer layers with the worst case of every value, for every input of the domain.
 
     Attributes:
-        input_shape: Of one input; images are (channels, height, width).
+        input_shape: The shape of one input; images are (channels, height, width).
         input_domain: The integers that an input element may be.
         layers: At least one of Dense, Conv2d (int64 parameters), SumPool2d, Flatten, Requantise,
             LutActivation.
-        input_scale: Integer units per float unit of the input, positive; see `quantise_input`.
+        input_scale: The integer units per float unit of the input, positive; `quantise_input` uses it.
         name: A label for people.
-        metadata: Anything that JSON can hold; saved with the network, without a meaning here.
-        shapes: The output shape of every layer.
+        metadata: Anything that JSON can hold; it is saved with the network and has no meaning here.
+        shapes: The output shape of every layer (derived).
         intervals: The worst-case range of every element of every layer's output (derived).
-        bounds: Per layer, the largest sum of absolute terms that evaluating it can meet (derived).
+        bounds: For every layer, the largest sum of absolute terms that evaluating it can meet (derived).
 
     Raises:
         TypeError: A layer is not one of the above, or has float parameters.
@@ -100,14 +100,15 @@ class IntNetwork:
             x: Integers [batch, *input_shape] inside ``input_domain``.
             backend: "reference", "numpy" or "numba"; all give the same bits. Numba's is one compiled call where the
                 ranges allow it (see `compiled`), and portable loops elsewhere.
-            threads: For the compiled call, at least 1; the bits do not depend on it.
+            threads: How many threads the compiled call uses, at least 1; the bits do not depend on it.
 
         Returns:
-            int64 [batch, classes]; outputs of more than one axis are flattened.
+            The logits, int64 [batch, classes]; outputs of more than one axis are flattened.
 
         Raises:
             TypeError: ``x`` does not hold integers.
-            ValueError: Wrong shape, empty batch, a value outside the domain, no thread, or an unknown backend.
+            ValueError: The shape is wrong, the batch empty, a value outside the domain, ``threads`` below 1, or the
+                backend unknown.
         """
         threads = integer(threads, "threads", 1)
         if backend == "numba" and self.compiled is not None:
@@ -126,7 +127,7 @@ class IntNetwork:
         return result
 
     def predict(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
-        """The class of the largest logit, int64 [batch]; the lowest class of equals. Raises as `logits` does."""
+        """The class of the largest logit, int64 [batch], the lowest of equal ones; it raises what `logits` raises."""
         return self.logits(x, backend, threads).argmax(axis=1)
 
     @cached_property
@@ -146,16 +147,18 @@ class IntNetwork:
             images: Finite floats [batch, *input_shape], in the units that the float network was trained on.
 
         Returns:
-            int64 of the same shape.
+            The integers, int64 of the same shape.
 
         Raises:
             TypeError: ``images`` does not hold floats. Raw bytes, for one, must be scaled first.
-            ValueError: Wrong shape, empty batch, NaN or infinity.
+            ValueError: The shape is wrong, the batch empty, or a value NaN or infinite.
         """
         x = batched(reals(images, "images"), self.input_shape, "images")
         with np.errstate(over="ignore"):  # infinity saturates as well
             scaled = x * self.input_scale
-        inside = np.clip(scaled, self.input_domain.lo, self.input_domain.hi)  # first: a huge float has no int64
+        inside = np.clip(
+            scaled, self.input_domain.lo, self.input_domain.hi
+        )  # before rounding: huge floats have no int64
         return self.input_domain.saturate(round_half_up(inside))
 
     @property

@@ -14,22 +14,25 @@ class Operations(Protocol):
     """What every backend module offers. The linear operations calculate in the dtype of ``x``."""
 
     def arithmetic(self, bound: int, /) -> Any:
-        """The dtype in which sums whose absolute terms add up to at most ``bound`` < 2**63 are exact."""
+        """The dtype in which a sum is exact if its absolute terms add up to at most ``bound`` < 2**63."""
 
     def dense(self, x: Array, w: Array, b: Array, /) -> Array:
-        """[batch, in], [out, in], [out] -> [batch, out]."""
+        """The matrix product [batch, in], [out, in] -> [batch, out], plus the bias [out]."""
 
     def conv2d(self, x: Array, w: Array, b: Array, stride: int, padding: int, /) -> Array:
-        """[batch, in, h, w], [out, in, kh, kw], [out] -> [batch, out, h', w']; cross-correlation, zero padding."""
+        """The cross-correlation [batch, in, h, w], [out, in, kh, kw], [out] -> [batch, out, h', w'], zeros around x."""
 
     def sum_pool2d(self, x: Array, size: int, stride: int, /) -> Array:
-        """[batch, c, h, w] -> [batch, c, h', w']; the sum of every size x size window."""
+        """The sum of every size x size window, [batch, c, h, w] -> [batch, c, h', w']."""
 
     def requantise(self, x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int, /) -> IntArray:
-        """[batch, channels, ...], [channels] or [1] -> clip(floor((x multiplier + 2**(shift - 1)) / 2**shift))."""
+        """clip(floor((x multiplier + 2**(shift - 1)) / 2**shift), lo, hi).
+
+        ``x`` is [batch, channels, ...], and the multiplier is [channels] or [1]. A shift of 0 only multiplies.
+        """
 
     def lookup(self, x: IntArray, table: IntArray, lo: int, /) -> IntArray:
-        """Elementwise table[x - lo]."""
+        """The elementwise table[x - lo]."""
 
 
 def backend(name: str) -> Operations:

@@ -1,8 +1,8 @@
-"""Kernels on numpy, in the dtype of ``x``: exact on integers wherever `arithmetic` chose that dtype.
+"""The operations on numpy arrays, in the dtype of ``x``: exact on integers wherever `arithmetic` chose that dtype.
 
-float32 holds every integer below 2**24 and float64 every one below 2**53, and so every partial sum of a product whose
-absolute terms add up to less: BLAS then computes on integers, in whatever order it likes. Python ints (dtype object)
-work too and serve the interval analysis of very large accumulators.
+float32 holds every integer below 2**24 and float64 every one below 2**53. So they hold every partial sum of a product
+whose absolute terms add up to less, and BLAS computes on integers in whatever order it likes. Python ints (dtype
+object) work too and serve the interval analysis of very large accumulators.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ def arithmetic(bound: int) -> Any:
 
 
 def dense(x: Array, w: Array, b: Array) -> Array:
-    """One matrix product."""
+    """The layer as one matrix product."""
     return x @ w.astype(x.dtype, copy=False).T + b.astype(x.dtype, copy=False)
 
 
 def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
-    """im2col and one matrix product."""
+    """The layer as im2col and one matrix product."""
     out, channels, kernel_height, kernel_width = w.shape
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     windows = sliding_window_view(padded, (kernel_height, kernel_width), (2, 3))[:, :, ::stride, ::stride]
@@ -40,7 +40,7 @@ def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
 
 
 def sum_pool2d(x: Array, size: int, stride: int) -> Array:
-    """The sum over the window's offsets of strided slices."""
+    """The layer as a sum of strided slices, one for each offset in the window."""
     height, width = (x.shape[axis] - size + 1 for axis in (2, 3))
     slices = [x[:, :, i : i + height : stride, j : j + width : stride] for i in range(size) for j in range(size)]
     total = slices[0].copy()
@@ -50,11 +50,11 @@ def sum_pool2d(x: Array, size: int, stride: int) -> Array:
 
 
 def requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
-    """Elementwise, in int64."""
+    """The rescaling of every element in int64."""
     factors = multiplier.reshape(-1, *[1] * (x.ndim - 2))
     return np.clip(divide_half_up(x * factors, 1 << shift), lo, hi)
 
 
 def lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:
-    """One gather."""
+    """The lookup as one gather."""
     return table[x - lo]

@@ -1,4 +1,4 @@
-"""Kernels in portable Numba: int64 loops, compiled on first use and cached on disk."""
+"""The operations as portable loops over int64, which Numba compiles on first use and caches on disk."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from intnn.values.arrays import Array, IntArray
 
 
 def arithmetic(_bound: int) -> Any:
-    """int64 holds every accumulator that a network may have."""
+    """int64, which holds every accumulator that a network may have."""
     return np.int64
 
 
 @compiled
 def dense(x: Array, w: Array, b: Array) -> Array:
-    """Row by row, with both operands read along their last axis."""
+    """The product row by row, with both operands read along their last axis."""
     batch, width = x.shape
     out = w.shape[0]
     y = np.empty((batch, out), np.int64)
@@ -30,7 +30,7 @@ def dense(x: Array, w: Array, b: Array) -> Array:
 
 @compiled
 def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
-    """One weight at a time over the part of the output that it reaches, so that no pixel is tested for its border."""
+    """The sum of one weight at a time over the part of the output that it reaches: no pixel is tested for a border."""
     batch, channels, height, width = x.shape
     out, _, kernel_height, kernel_width = w.shape
     rows = (height + 2 * padding - kernel_height) // stride + 1
@@ -55,7 +55,7 @@ def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
 
 @compiled
 def sum_pool2d(x: Array, size: int, stride: int) -> Array:
-    """Window by window."""
+    """The sums window by window."""
     batch, channels, height, width = x.shape
     rows, cols = (height - size) // stride + 1, (width - size) // stride + 1
     y = np.zeros((batch, channels, rows, cols), np.int64)
@@ -83,7 +83,7 @@ def _requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int)
 
 
 def requantise(x: IntArray, multiplier: IntArray, shift: int, lo: int, hi: int) -> IntArray:
-    """Element by element; [batch, channels, rest] serves every shape."""
+    """The rescaling element by element, as [batch, channels, rest], which serves every shape."""
     rows = np.ascontiguousarray(x).reshape(*x.shape[:2], -1)
     return _requantise(rows, multiplier, shift, lo, hi).reshape(x.shape)
 
@@ -97,5 +97,5 @@ def _lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:
 
 
 def lookup(x: IntArray, table: IntArray, lo: int) -> IntArray:
-    """Element by element; flattened first so that one compilation serves every shape."""
+    """The lookup element by element; ``x`` is flattened first, so that one compilation serves every shape."""
     return _lookup(x.ravel(), table, lo).reshape(x.shape)

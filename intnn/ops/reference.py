@@ -1,4 +1,4 @@
-"""The definition of every kernel in plain Python integers, which cannot overflow."""
+"""The definition of every operation in plain Python integers, which cannot overflow."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from intnn.values.arrays import Array, IntArray
 
 
 def arithmetic(_bound: int) -> Any:
-    """Arrays only carry values here: the arithmetic is Python's own."""
+    """int64, which only carries values here: the arithmetic is Python's own."""
     return np.int64
 
 

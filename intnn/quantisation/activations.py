@@ -1,11 +1,11 @@
-"""Named tables: the float functions of `intnn.layers.nodes.Activation` between two integer scales.
+"""The float functions of `intnn.layers.nodes.Activation`, and two more, as tables between two integer scales.
 
 An integer q at scale s stands for the real number q / s. Every function here has the same signature,
 
     (domain, scale_in, scale_out, codomain) -> Lut
 
 and tabulates q -> round(f(q / scale_in) * scale_out), halves up, saturated into ``codomain``. Piecewise polynomial
-functions are rounded from exact fractions; tanh and sigmoid from float64.
+functions are rounded from exact fractions, tanh and sigmoid from float64.
 """
 
 import math
@@ -21,34 +21,34 @@ Tabulator = Callable[[IntDomain, float, float, IntDomain], Lut]
 
 
 def relu(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
-    """max(x, 0)."""
-    return tabulate(lambda x: max(x, Fraction(0)), domain, scale_in, scale_out, codomain, "relu")
+    """The table of max(x, 0)."""
+    return table(lambda x: max(x, Fraction(0)), domain, scale_in, scale_out, codomain, "relu")
 
 
 def square(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
-    """x**2."""
-    return tabulate(lambda x: x * x, domain, scale_in, scale_out, codomain, "square")
+    """The table of x**2."""
+    return table(lambda x: x * x, domain, scale_in, scale_out, codomain, "square")
 
 
 def sign(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
-    """-1, 0 or 1."""
-    return tabulate(lambda x: Fraction((x > 0) - (x < 0)), domain, scale_in, scale_out, codomain, "sign")
+    """The table of the sign, which is -1, 0 or 1."""
+    return table(lambda x: Fraction((x > 0) - (x < 0)), domain, scale_in, scale_out, codomain, "sign")
 
 
 def requantise(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
-    """The identity: from one scale to another."""
-    return tabulate(lambda x: x, domain, scale_in, scale_out, codomain, "requantise")
+    """The table of the identity, which brings integers from one scale to another."""
+    return table(lambda x: x, domain, scale_in, scale_out, codomain, "requantise")
 
 
 def tanh(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
-    """Hyperbolic tangent."""
-    return tabulate(lambda x: Fraction(math.tanh(x)), domain, scale_in, scale_out, codomain, "tanh")
+    """The table of the hyperbolic tangent."""
+    return table(lambda x: Fraction(math.tanh(x)), domain, scale_in, scale_out, codomain, "tanh")
 
 
 def sigmoid(domain: IntDomain, scale_in: float, scale_out: float, codomain: IntDomain) -> Lut:
-    """1 / (1 + exp(-x))."""
-    # By tanh: no exponential that could overflow.
-    return tabulate(
+    """The table of 1 / (1 + exp(-x))."""
+    # tanh takes the place of an exponential that could overflow.
+    return table(
         lambda x: (1 + Fraction(math.tanh(x / 2))) / 2, domain, scale_in, scale_out, codomain, "sigmoid"
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def polynomial(coefficients: tuple[float, ...]) -> Tabulator:
             total = total * x + coefficient
         return total
 
-    return lambda domain, scale_in, scale_out, codomain: tabulate(
+    return lambda domain, scale_in, scale_out, codomain: table(
         value, domain, scale_in, scale_out, codomain, "polynomial"
     )
 
@@ -75,7 +75,7 @@ def of(activation: Activation) -> Tabulator:
     return {"relu": relu, "square": square, "tanh": tanh, "sigmoid": sigmoid}[activation.name]
 
 
-def tabulate(
+def table(
     f: Callable[[Fraction], Fraction],
     domain: IntDomain,
     scale_in: float,
@@ -83,14 +83,14 @@ def tabulate(
     codomain: IntDomain,
     name: str = "",
 ) -> Lut:
-    """Tabulate any real function between two scales.
+    """The table of any real function between two scales.
 
     Args:
-        f: Called with the exact fraction q / ``scale_in``; must return a fraction.
+        f: The function; it is called with the exact fraction q / ``scale_in`` and returns a fraction.
         domain: The integers q.
-        scale_in: Integer units per real unit of the argument, positive.
-        scale_out: Integer units per real unit of the value, positive.
-        codomain: Values outside saturate.
+        scale_in: The integer units per real unit of the argument, positive.
+        scale_out: The integer units per real unit of the value, positive.
+        codomain: The interval in which values saturate.
         name: The table's label.
 
     Raises:

@@ -19,7 +19,7 @@ from intnn.values.rounding import round_half_up, round_toward_zero
 TINY = 1e-30  # magnitudes below count as zero, so that no scale and no squared error overflows
 HUGE = 1e30  # magnitudes above are refused
 CANDIDATES = 8  # scales tried per layer
-STRETCH = 32.0  # the largest of them, relative to the one at which no weight is projected
+STRETCH = 32.0  # the largest of these scales, relative to the one at which no weight is projected
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Budget:
 
     Attributes:
         inputs: The integers that an input can be.
-        target: The integers that an output may be; contains zero.
+        target: The integers that an output may be; zero is one of them.
         weight_limit: The largest magnitude of a weight.
     """
 
@@ -49,14 +49,14 @@ def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budg
     smallest squared error wins.
 
     Args:
-        weight: [out, ...], the float weights.
-        bias: [out].
-        scale: Integer units per float unit of the layer's input.
+        weight: The float weights, [out, ...].
+        bias: The float biases, [out].
+        scale: The integer units per float unit of the layer's input.
         budget: The bound to keep.
 
     Returns:
-        Integer weights, integer bias, and the integer units per float unit of a weight; outputs have ``scale`` times
-        as many.
+        The integer weights, the integer biases, and the integer units per float unit of a weight. An output has
+        ``scale`` times as many units.
 
     Raises:
         ValueError: A parameter is larger than 1e30 in magnitude.
@@ -81,7 +81,7 @@ def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budg
 
 
 def _relaxed_scale(rows: FloatArray, bias: FloatArray, budget: Budget) -> float:
-    """The largest scale at which every neuron keeps to the budget as it is."""
+    """The largest scale at which every neuron keeps to the budget without a projection."""
     up, down = budget.costs(np.sign(rows))
     magnitude = np.abs(rows)
     highest = np.maximum((magnitude * up).sum(axis=1) + bias, 0).max()
@@ -102,7 +102,7 @@ def _round_within(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[I
     excess = np.maximum(_excess(magnitude, up, spare_up), _excess(magnitude, down, spare_down))
     magnitude = np.maximum(magnitude - excess, 0.0)
 
-    # Toward zero, the sums keep to the budget; what that leaves goes to the largest remainders above one half.
+    # Rounded toward zero, the sums keep to the budget; what that leaves goes to the largest remainders above one half.
     whole = round_toward_zero(magnitude).astype(float)
     spare_up = spare_up - (whole * up).sum(axis=1, keepdims=True)
     spare_down = spare_down - (whole * down).sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What values a float network takes: the ranges that quantisation scales by."""
+"""The ranges of a float network's values, by which quantisation scales."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Ranges:
-    """Smallest and largest value that calibration saw, at the input and behind every node.
+    """The smallest and the largest value that calibration saw, at the input and behind every node.
 
     Attributes:
-        input: (low, high) of the input.
-        nodes: (low, high) of every node's output.
+        input: The pair (low, high) of the input.
+        nodes: The pair (low, high) of every node's output.
 
     Raises:
         ValueError: A bound is not finite, or low is above high.
@@ -37,13 +37,14 @@ def calibrate(graph: Graph, samples: ArrayLike, percentile: float = 100.0) -> Ra
 
     Args:
         graph: The network.
-        samples: Floats [n, *graph.input_shape], typical inputs.
-        percentile: How much of the values a range covers, in (50, 100]. 100 is the full range; 99.9 lets one value in a
-            thousand saturate at either end and spends the integers on the others.
+        samples: Typical inputs, floats [n, *graph.input_shape].
+        percentile: The share of the values that a range covers, in (50, 100]. 100 is the full range; 99.9 lets one
+            value in a thousand saturate at either end, and spends the integers on the others.
 
     Raises:
         TypeError: ``samples`` does not hold floats.
-        ValueError: Wrong shape, no samples, NaN or infinity, or a percentile out of range.
+        ValueError: The shape is wrong, there are no samples, a value is NaN or infinite, or the percentile is out of
+            range.
     """
     if not 50.0 < percentile <= 100.0:
         raise ValueError(f"`percentile` must lie in (50, 100], got {percentile}")

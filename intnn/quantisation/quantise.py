@@ -1,7 +1,7 @@
 """Post-training quantisation: a float `Graph` to an `IntNetwork` whose tables no input can leave.
 
 Every weighted layer is rounded so that its worst case, over all inputs and not only those seen, stays inside the domain
-of the table behind it, or inside the logit bound. See `intnn.quantisation.bounded`.
+of the table behind it, or inside the logit bound. `intnn.quantisation.bounded` says how.
 """
 
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ class QuantConfig:
     """How many integers each kind of value gets.
 
     Attributes:
-        input_bits: Of an input element, 1 to 16; unsigned where calibration saw no negative value. A signed one has
-            the values -1, 0, 1 at the least.
-        activation_bits: Of a table's value, 1 to 16; signed or not as the input.
-        weight_bits: Of a weight, 2 to 16, signed and symmetric.
-        table_points: Size of a table's domain, 3 to 65537. The cost of a table on ciphertexts grows with it.
-        logit_bound: Largest magnitude of an output that no table follows, 1 to 2**31 - 1.
+        input_bits: The bits of an input element, 1 to 16. It is unsigned where calibration saw no negative value; a
+            signed one has the values -1, 0, 1 at the least.
+        activation_bits: The bits of a table's value, 1 to 16; it is signed by the same rule.
+        weight_bits: The bits of a weight, 2 to 16, signed and symmetric.
+        table_points: The size of a table's domain, 3 to 65537. The cost of a table on ciphertexts grows with it.
+        logit_bound: The largest magnitude of an output that no table follows, 1 to 2**31 - 1.
 
     Raises:
         TypeError: A field is not an integer.
@@ -57,7 +57,7 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
 
     Args:
         graph: The float network.
-        ranges: Of the same network, from `calibrate`.
+        ranges: The ranges of its values, from `calibrate`.
         config: The sizes to keep to; `QuantConfig()` by default.
 
     Returns:
@@ -124,7 +124,7 @@ def _separated(nodes: tuple[Node, ...], ranges: tuple[Range, ...]) -> list[tuple
 
 
 def _ahead(nodes: list[Node]) -> tuple[int, bool]:
-    """By how much pooling multiplies values before the next activation, and whether there is one."""
+    """The factor by which pooling multiplies values before the next activation, and whether there is one."""
     factor = 1
     for node in nodes:
         if isinstance(node, Activation):
@@ -135,12 +135,12 @@ def _ahead(nodes: list[Node]) -> tuple[int, bool]:
 
 
 def _shrunk(domain: IntDomain, factor: int) -> IntDomain:
-    """The values whose multiples by ``factor`` stay inside."""
+    """The values whose multiples by ``factor`` stay inside the domain."""
     return IntDomain(divide_toward_zero(domain.lo, factor), divide_toward_zero(domain.hi, factor))
 
 
 def _table_domain(hull: IntDomain, table_domain: IntDomain, i: int) -> IntDomain:
-    """The usual domain, or the values themselves where no weighted layer has bounded them and they are few."""
+    """The usual domain, or the values themselves where no weighted layer bounds them and they are few."""
     if table_domain.issuperset(hull):
         return table_domain
     if hull.size > table_domain.size:

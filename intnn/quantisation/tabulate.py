@@ -1,4 +1,4 @@
-"""Everything elementwise as tables: what a scheme without division needs of a network."""
+"""Every elementwise layer as a table, which is what a scheme without division needs of a network."""
 
 from dataclasses import replace
 
@@ -19,8 +19,8 @@ def tabulate(network: IntNetwork, largest: int = LARGEST_TABLE) -> IntNetwork:
     other. The result has the same logits for every input, bit for bit.
 
     Args:
-        network: Its rescalings have one multiplier each: one table serves all channels.
-        largest: Points that a table may have, at least 1.
+        network: A network whose rescalings have one multiplier each, since one table serves all channels.
+        largest: The most points that a table may have, at least 1.
 
     Raises:
         ValueError: A table would have more points, or a rescaling has a multiplier per channel; the message names the
@@ -29,7 +29,7 @@ def tabulate(network: IntNetwork, largest: int = LARGEST_TABLE) -> IntNetwork:
     integer(largest, "largest", 1)
     layers: list[Node] = []
     run: list[Requantise | LutActivation] = []
-    domain = network.input_domain  # of what enters the run
+    domain = network.input_domain  # the domain of what reaches the run
     for i, layer in enumerate(network.layers):
         if isinstance(layer, Requantise | LutActivation):
             if isinstance(layer, Requantise) and len(layer.multiplier) > 1:
@@ -49,7 +49,7 @@ def tabulate(network: IntNetwork, largest: int = LARGEST_TABLE) -> IntNetwork:
 
 
 def _table(run: list[Requantise | LutActivation], domain: IntDomain) -> list[Node]:
-    """One activation for the run on the domain; nothing for no run."""
+    """One activation for the run on the domain, and none for an empty run."""
     if not run:
         return []
     values = domain.values().reshape(-1, 1)

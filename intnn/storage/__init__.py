@@ -1,1 +1,1 @@
-"""Files without pickle, that appear whole or not at all."""
+"""Files without pickle, which appear whole or not at all."""

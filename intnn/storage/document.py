@@ -1,4 +1,4 @@
-"""Documents on disk: JSON beside arrays, in a .npz archive or one .json file. Never pickle.
+"""Documents on disk: JSON and arrays, in an .npz archive or in one .json file, and never pickled.
 
 A document's header holds its format, version, kind, content, the dtype and shape of every array, and a SHA-256 over
 all of it and the arrays. A reader allocates nothing that the header has not announced and the limits below do not
@@ -25,7 +25,7 @@ FORMAT = "intnn"
 VERSION = 1
 DTYPES = ("int64", "float64")
 MAX_HEADER_BYTES = 1 << 24
-MAX_ARRAY_BYTES = 1 << 30  # of all arrays of one document together
+MAX_ARRAY_BYTES = 1 << 30  # bytes of all arrays of one document together
 MAX_FILE_BYTES = 1 << 32  # JSON needs up to 4 characters per byte of an array
 
 HEADER = "header"
@@ -35,7 +35,7 @@ class FormatError(ValueError):
     """A file is corrupt, of another format, or describes something that cannot exist.
 
     Attributes:
-        field: What in the file is wrong.
+        field: The part of the file that is wrong.
     """
 
     def __init__(self, field: str, problem: str):
@@ -45,12 +45,12 @@ class FormatError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         kind: The name of the type that it describes.
         content: Anything that JSON can hold.
-        arrays: int64 or float64 arrays by name.
+        arrays: The arrays by name, int64 or float64.
     """
 
     kind: str
@@ -86,7 +86,7 @@ def write(document: Document, path: str | os.PathLike[str]) -> None:
     The same document gives the same bytes. The file appears whole or not at all.
 
     Raises:
-        ValueError: Another suffix.
+        ValueError: The suffix is neither .npz nor .json.
         OSError: The file cannot be written; one that was there before is untouched.
     """
     path = Path(path)
@@ -157,7 +157,7 @@ def _archive(document: Document) -> bytes:
 
 
 def _npy_prefix(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """The .npy header, version 1.0. Written here, so that a reader can compare it instead of parsing it."""
+    """The .npy header, version 1.0; it is written here, so that a reader compares it instead of parsing it."""
     description = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
     text = f"{description}".encode()
     padding = -(10 + len(text) + 1) % 64
@@ -246,7 +246,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _announced(header: Mapping[str, Any]) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
-    """Dtype and shape of every array, checked against the limits before any of them is read."""
+    """The dtype and shape of every array, checked against the limits before any of them is read."""
     announced, total = {}, 0
     for name, entry in header["arrays"].items():
         dtype, shape = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (None, None)

@@ -1,1 +1,6 @@
-"""Training in integers alone."""
+"""Training in integers alone.
+
+`plan` lays a network out and proves that no sum overflows. `step` is the algorithm on the operations of `ops`, and
+`cpu` and `cuda` give the same bits faster. `run` repeats steps through the epochs of a `schedule`, on `examples`, and
+keeps a `checkpoint`. `export` makes an `IntNetwork` of the result.
+"""

@@ -1,4 +1,4 @@
-"""The state of a training run on disk, bound to what it is a run of."""
+"""The state of a training run on disk, bound to the network, the schedule and the data of the run."""
 
 import hashlib
 import os
@@ -17,7 +17,11 @@ FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
 
 
 def identity(plan: Plan, examples: Examples, schedule: Schedule) -> dict[str, str]:
-    """Digests of the network, the schedule and the data: a run goes on only where all are the same."""
+    """The digests of the network, the schedule and the data: a run goes on only where all are the same.
+
+    They hash what `repr` says of plans and schedules, so that the names of these classes and fields are part of the
+    format.
+    """
     data = hashlib.sha256(repr((examples.inputs.shape, examples.labels.shape)).encode())
     data.update(examples.inputs.tobytes())
     data.update(examples.labels.astype("<i8").tobytes())
@@ -45,7 +49,7 @@ def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> 
     """Read a state and the number of epochs behind it.
 
     Raises:
-        FormatError: The file is corrupt, or the checkpoint of another run; the message says which part differs.
+        FormatError: The file is corrupt, or it belongs to another run; the message says which part differs.
     """
     document = read(path, KIND)
     saved: Any = document.content.get("identity")
@@ -54,7 +58,7 @@ def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> 
             raise FormatError(
                 f"identity.{name}", f"must be that of this run; {path} belongs to another: name a new file"
             )
-    state = initialise(plan, 0)  # for the shapes
+    state = initialise(plan, 0)  # it has the shapes
     for i, block in enumerate(state):
         for name in FIELDS:
             values, target = document.arrays[f"blocks.{i}.{name}"], getattr(block, name)
@@ -63,6 +67,6 @@ def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> 
 
 
 def _tables(plan: Plan) -> bytes:
-    """What `repr` of a plan does not show of its tables."""
+    """The content of a plan's tables, which `repr` does not show."""
     tables = [block.activation for block in plan.blocks if block.activation is not None]
     return b"".join(lut.table.tobytes() for t in tables for lut in (t.values, t.slopes))

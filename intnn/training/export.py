@@ -1,4 +1,4 @@
-"""A trained network as an `IntNetwork`: the forward pass of the training step, layer by layer."""
+"""A trained network as an `IntNetwork`, whose layers are the forward pass of the training step."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def to_network(plan: Plan, state: list[Variables], name: str = "") -> IntNetwork
     flat = len(plan.input_shape) == 1
     for block, variables in zip(plan.blocks, state, strict=True):
         weights, bias = working_weights(block, variables, numpy_)
-        # Channels-last here, channels-first there.
+        # Training has its channels last, an `IntNetwork` has them first.
         kernels = weights.reshape(block.outputs, *block.window, block.channels).transpose(0, 3, 1, 2)
         if flat or _covers(block):
             if not flat:

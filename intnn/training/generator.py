@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
 
-# What draws are for: the first word of every path, so that no two uses share a stream.
+# The uses of draws. A use is the first word of its path, so that no two uses share a stream.
 WEIGHTS, ORDER, CHANGES, ROUNDING = range(4)
 
 Key = tuple[int, int]
@@ -28,7 +28,7 @@ def mix(x: int) -> int:
 
 
 def key(seed: int, *path: int) -> Key:
-    """The two 32-bit keys of the stream at ``path``, a few integers in [0, 2**32), under ``seed`` in [0, 2**64)."""
+    """The two 32-bit keys of a stream, by a seed in [0, 2**64) and a path of a few integers in [0, 2**32)."""
     words = (seed & MASK, seed >> 32, *path)
     first = second = 0
     for word in words:
@@ -43,7 +43,7 @@ def draw(stream: Key, position: int) -> int:
 
 
 def draws(stream: Key, count: int) -> NDArray[np.int64]:
-    """The first ``count`` integers of a stream; the same as `draw` at 0, 1, ..."""
+    """The first ``count`` integers of a stream, which are those of `draw` at 0, 1, ..."""
     first, second = (np.uint32(word) for word in stream)
     return _mix(_mix(np.arange(count, dtype=np.uint32) ^ first) + second).astype(np.int64)
 

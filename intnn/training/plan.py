@@ -30,7 +30,7 @@ class Hidden:
     """A dense layer with an activation.
 
     Attributes:
-        units: Number of neurons.
+        units: The number of neurons.
         activation: "relu", "tanh", "identity", or tables of one's own.
     """
 
@@ -43,11 +43,11 @@ class Convolution:
     """A convolution with an activation, and average pooling after it.
 
     Attributes:
-        channels: Number of output channels.
-        size: Side of the kernel.
-        stride: Its step.
-        padding: Zeros on all four sides.
-        pool: Side and step of the pooling window; 1 for none.
+        channels: The number of output channels.
+        size: The side of the kernel.
+        stride: The step of the kernel.
+        padding: The number of zeros on all four sides.
+        pool: The side and step of the pooling window; 1 for no pooling.
         activation: "relu", "tanh", "identity", or tables of one's own.
     """
 
@@ -61,24 +61,24 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Block:
-    """One linear map, and for all but the last block an activation and pooling.
+    """One linear map and, in all but the last block, an activation and pooling.
 
-    A dense layer is a convolution whose kernel covers the whole image. Images are channels-last here.
+    A dense layer is a convolution whose kernel covers the whole image. Images have their channels last here.
 
     Attributes:
-        height: Of the input.
-        width: Of the input.
-        channels: Of the input.
-        window: Height and width of the kernel.
-        stride: Of the kernel.
-        padding: Zeros around the input.
-        pool: Side of the pooling window.
-        outputs: Channels of the output.
-        inputs: The integers that an input may be: within a byte.
+        height: The height of the input.
+        width: The width of the input.
+        channels: The channels of the input.
+        window: The height and width of the kernel.
+        stride: The step of the kernel.
+        padding: The number of zeros around the input.
+        pool: The side of the pooling window.
+        outputs: The channels of the output.
+        inputs: The integers that an input may be, within a byte.
         input_exponent: An input q stands for q * 2**-input_exponent.
         weight_exponent: A weight q stands for q * 2**-weight_exponent.
-        weight_bits: Of a weight, its sign included; in [2, 8].
-        activation: Tables; None for the last block, whose sums are logits.
+        weight_bits: The bits of a weight, its sign included, in [2, 8].
+        activation: The tables of the activation; None for the last block, whose sums are logits.
 
     Raises:
         ValueError: The kernel or pooling window does not fit, or sums could reach 2**31.
@@ -111,66 +111,66 @@ class Block:
 
     @property
     def fan_in(self) -> int:
-        """Inputs of one output."""
+        """The number of inputs of one output."""
         return math.prod(self.window) * self.channels
 
     @property
     def rows(self) -> int:
-        """Height of the output before pooling."""
+        """The height of the output before pooling."""
         return (self.height + 2 * self.padding - self.window[0]) // self.stride + 1
 
     @property
     def cols(self) -> int:
-        """Width of the output before pooling."""
+        """The width of the output before pooling."""
         return (self.width + 2 * self.padding - self.window[1]) // self.stride + 1
 
     @property
     def output_shape(self) -> Shape:
-        """(height, width, channels) after pooling."""
+        """The shape (height, width, channels) after pooling."""
         return (self.rows // self.pool, self.cols // self.pool, self.outputs)
 
     @property
     def weight_limit(self) -> int:
-        """Largest magnitude of a weight."""
+        """The largest magnitude of a weight."""
         return (1 << self.weight_bits - 1) - 1
 
     @property
     def fraction(self) -> int:
-        """Bits that a master weight has beyond the weight: weight_limit << fraction stays below 2**30."""
+        """The bits that a master weight has beyond the weight: weight_limit << fraction stays below 2**30."""
         return 31 - self.weight_bits
 
     @property
     def sum_exponent(self) -> int:
-        """Of the linear map's sums."""
+        """The exponent of the linear map's sums."""
         return self.input_exponent + self.weight_exponent
 
     @property
     def shift(self) -> int:
-        """From the sums to pre-activations or, in the last block, to the softmax's logits."""
+        """The shift from the sums to pre-activations or, in the last block, to the softmax's logits."""
         return self.sum_exponent - (LOGIT_EXPONENT if self.activation is None else ACTIVATION_EXPONENT)
 
     @property
     def pool_shift(self) -> int:
-        """log2 of the number that pooled sums are divided by: the window's area, rounded up to a power of two."""
+        """The shift of pooled sums: they are divided by the window's area, rounded up to a power of two."""
         return (self.pool**2 - 1).bit_length()
 
     @property
     def master_exponent(self) -> int:
-        """Of master weights and their velocities."""
+        """The exponent of master weights and their velocities."""
         return self.weight_exponent + self.fraction
 
     @property
     def bias_exponent(self) -> int:
-        """Of master biases and their velocities: three bits less, since biases have no limit of one byte."""
+        """The exponent of master biases and their velocities: three less, since biases have no limit of one byte."""
         return self.master_exponent - 3
 
     @property
     def bias_shift(self) -> int:
-        """From master biases to the sums."""
+        """The shift from master biases to the sums."""
         return self.bias_exponent - self.sum_exponent
 
     def gradient_shifts(self, batch: int) -> tuple[int, int]:
-        """Bits to drop from weight and bias gradients so that their product with a rate's mantissa is at most 2**30.
+        """The bits to drop from weight and bias gradients, so that a gradient times a rate's mantissa is at most 2**30.
 
         Raises:
             ValueError: A gradient could reach 2**31.
@@ -190,7 +190,7 @@ class Plan:
 
     Attributes:
         input_shape: (features,) or (channels, height, width), as in `IntNetwork`.
-        blocks: At least one; the last one has no activation and one output per class.
+        blocks: At least one block; the last one has no activation and one output per class.
     """
 
     input_shape: Shape
@@ -198,7 +198,7 @@ class Plan:
 
     @cached_property
     def classes(self) -> int:
-        """Number of outputs."""
+        """The number of outputs, one for each class."""
         return self.blocks[-1].outputs
 
     @property
@@ -217,11 +217,11 @@ def plan(
     """Lay out a network.
 
     Args:
-        layers: Hidden layers; a number n is short for ``Hidden(n)``. The output layer is added.
-        input_shape: (features,) or (channels, height, width).
+        layers: The hidden layers; a number n is short for ``Hidden(n)``. The output layer is added.
+        input_shape: The shape of one input, (features,) or (channels, height, width).
         inputs: The integers that an input element may be, inside [0, 255] or [-128, 127].
-        classes: Number of classes, at least 2.
-        weight_bits: Bits of a weight, its sign included: 2 (ternary) to 8.
+        classes: The number of classes, at least 2.
+        weight_bits: The bits of a weight, its sign included, from 2 (ternary) to 8.
 
     Raises:
         TypeError: A layer is of another type, or a size is not an integer.

@@ -1,4 +1,4 @@
-"""Epochs of integer-only steps, resumable to the bit."""
+"""A training run: epochs of integer-only steps, which an interrupted run resumes to the bit."""
 
 import os
 from collections.abc import Callable
@@ -15,12 +15,15 @@ from intnn.values.arrays import Array, IntArray
 
 
 class Step(Protocol):
-    """What does the steps of a run, all with the same bits: the batch goes into ``inputs``, then `step` is called."""
+    """What makes the steps of a run, on any backend with the same bits.
+
+    The caller writes a batch into ``inputs``, and then calls `step`.
+    """
 
     inputs: Array
 
     def step(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
-        """Train on the batch; its logits before the update, int64 [batch, classes]."""
+        """Train on the batch and return its logits before the update, int64 [batch, classes]."""
 
     def state(self) -> list[Variables]:
         """The variables as they are now."""
@@ -39,19 +42,19 @@ def train(
 
     Args:
         plan: The network.
-        x: int64 [n, height, width, channels] inside ``plan.inputs``.
-        labels: int64 [n] in [0, plan.classes).
-        schedule: What to do.
-        path: Written after every epoch, whole or not at all. If it exists, training goes on from there, and ends with
-            the bits that an undisturbed run would have ended with.
-        callback: Called after every epoch.
+        x: The inputs, int64 [n, height, width, channels] inside ``plan.inputs``.
+        labels: The classes, int64 [n] in [0, plan.classes).
+        schedule: How long and how fast to train.
+        path: A checkpoint, written after every epoch, whole or not at all. If it exists, training goes on from there,
+            and ends with the bits that an undisturbed run would have ended with.
+        callback: A function that is called with the report of every epoch.
         backend: "reference", "numpy" or "numba"; all give the same bits.
 
     Returns:
         The variables of every block.
 
     Raises:
-        FormatError: The checkpoint is corrupt, or of another network, schedule or data set. It is left as it is.
+        FormatError: The checkpoint is corrupt, or belongs to another network, schedule or data set. It is not changed.
         ValueError: There is no such backend.
     """
     examples = Examples.of(x, labels, plan.inputs)
@@ -78,11 +81,15 @@ def train(
 
 
 def step_on(backend: str, plan: Plan, state: list[Variables], schedule: Schedule) -> Step:
-    """What does the steps on a backend."""
+    """What makes the steps on a backend.
+
+    Raises:
+        ValueError: There is no such backend.
+    """
     size, descent = schedule.batch_size, schedule.descent
     match backend:
         case "numba":
-            from intnn.training.cpu.compiled import CompiledStep  # here: Numba costs nothing where nobody trains
+            from intnn.training.cpu.compiled import CompiledStep  # late: Numba costs nothing where nobody trains
 
             return CompiledStep(plan, state, size, descent)
         case "numpy":

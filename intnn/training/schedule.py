@@ -14,12 +14,13 @@ class Schedule:
     """How long and how fast to train.
 
     Attributes:
-        epochs: Passes over the data, at least 1.
-        batch_size: Examples of a step; an incomplete last batch is left out of its epoch.
-        learning_rate: Of the first step, for the mean gradient of a batch; it falls linearly to zero.
-        descent: Momentum and decay.
-        seed: Of the initial weights, the order of the examples, their changes and the random roundings; in [0, 2**64).
-        changes: To the examples, at random, every time that they are seen.
+        epochs: The passes over the data, at least 1.
+        batch_size: The examples of a step; an incomplete last batch is left out of its epoch.
+        learning_rate: The rate of the first step, for the mean gradient of a batch; it falls linearly to zero.
+        descent: The momentum and decay.
+        seed: The seed in [0, 2**64) of the initial weights, the order of the examples, their changes and the random
+            roundings.
+        changes: The random changes to the examples, every time that they are seen.
     """
 
     epochs: int
@@ -32,12 +33,12 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass measured on the way.
+    """The report of one pass over the data.
 
     Attributes:
-        number: From 1 to the number of epochs.
-        correct: Right answers, each before the step that learned from it.
-        seen: Examples of the pass.
+        number: The number of the pass, from 1 to the number of epochs.
+        correct: The right answers, each given before the step that learned from it.
+        seen: The examples of the pass.
     """
 
     number: int

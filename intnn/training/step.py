@@ -1,6 +1,7 @@
 """One step of stochastic gradient descent in integers: forward, loss, backward, update.
 
-This is the algorithm, on one of the modules of operations, `reference` or `numpy_`.
+This is the algorithm. It runs on one of the two modules of operations, `intnn.training.ops.reference` or `numpy_`.
+`intnn.training.cpu` and `intnn.training.cuda` are faster and give the same bits.
 """
 
 import math
@@ -20,7 +21,7 @@ from intnn.values.arrays import Array, IntArray
 
 
 class Rate(NamedTuple):
-    """How far one step goes: mantissa / 2**shift per unit of a batch's summed gradient."""
+    """The length of one step: mantissa / 2**shift per unit of a batch's summed gradient."""
 
     mantissa: int  # 0, or in [64, 127]
     shift: int
@@ -28,7 +29,7 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True)
 class Descent:
-    """What stays the same from step to step.
+    """The rule of descent, which stays the same from step to step.
 
     Attributes:
         momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves; in [0, 15], 0 for plain descent.
@@ -46,8 +47,8 @@ class Variables:
     Attributes:
         weights: int32 [outputs, kh kw c], multiples of 2**-master_exponent.
         bias: int32 [outputs], multiples of 2**-bias_exponent.
-        weight_velocity: As the weights.
-        bias_velocity: As the bias.
+        weight_velocity: The velocities of the weights, in the same form.
+        bias_velocity: The velocities of the bias, in the same form.
     """
 
     weights: Array
@@ -57,7 +58,7 @@ class Variables:
 
 
 def initialise(plan: Plan, seed: int) -> list[Variables]:
-    """Uniform weights of He's variance (half of it for the logits), zero biases, at rest."""
+    """The variables to start from: uniform weights of He's variance, or half of it for the logits; all else zero."""
     result = []
     for i, block in enumerate(plan.blocks):
         # The bound of a uniform variable with variance gain / fan_in is sqrt(3 gain / fan_in).
@@ -92,16 +93,16 @@ def step(
 
     Args:
         plan: The network.
-        state: One entry per block.
-        x: int64 [batch, height, width, channels].
-        labels: int64 [batch].
+        state: The variables of every block; they are changed.
+        x: The inputs, int64 [batch, height, width, channels].
+        labels: The classes, int64 [batch].
         rate: The learning rate divided by the batch size.
-        descent: Momentum and decay.
+        descent: The momentum and decay.
         rounding: The seed and the number of the step, which name the streams of random roundings.
-        ops: `reference` or `numpy_`.
+        ops: The module of operations, `reference` or `numpy_`.
 
     Returns:
-        int64 [batch, classes], the logits before the update.
+        The logits before the update, int64 [batch, classes].
     """
     working = [working_weights(block, variables, ops) for block, variables in zip(plan.blocks, state, strict=True)]
     seen, slopes = [], []
@@ -138,14 +139,14 @@ def step(
 
 
 class ArrayStep:
-    """`step` on arrays, with its batch as bytes: what `CompiledStep` is in one call.
+    """`step` with the interface of `CompiledStep`: the batch is given as bytes.
 
     Args:
         plan: The network.
-        state: Where to start; copied.
-        batch: Examples of a step.
-        descent: Momentum and decay.
-        ops: `reference` or `numpy_`.
+        state: The variables to start from; they are copied.
+        batch: The examples of a step.
+        descent: The momentum and decay.
+        ops: The module of operations, `reference` or `numpy_`.
     """
 
     def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent, ops: ModuleType):
@@ -156,7 +157,7 @@ class ArrayStep:
         """uint8 [batch, height, width, channels]: where the next batch goes, signed inputs plus 128."""
 
     def step(self, labels: Array, rate: Rate, rounding: tuple[int, int]) -> IntArray:
-        """Train on the batch in ``inputs``; see the function `step`."""
+        """Train on the batch in ``inputs``; the arguments and the result are those of the function `step`."""
         x = _wide(self.inputs) - self._offset
         return step(self._plan, self._state, x, labels, rate, self._descent, rounding, self._ops)
 
@@ -166,7 +167,7 @@ class ArrayStep:
 
 
 def activate(block: Block, tables: TableActivation, sums: IntArray, ops: ModuleType) -> tuple[IntArray, IntArray]:
-    """From the sums [batch, rows, cols, outputs] to the next block's input, and the slopes at the pre-activations."""
+    """The next block's input from the sums [batch, rows, cols, outputs], and the slopes at the pre-activations."""
     z = ops.saturate(ops.rescale(sums, block.shift), DOMAIN.lo, DOMAIN.hi)
     y = ops.lookup(z, tables.values.table, DOMAIN.lo)
     if block.pool > 1:
@@ -184,7 +185,10 @@ def update(
     descent: Descent,
     ops: ModuleType,
 ) -> None:
-    """V <- v - v / 2**momentum_shift + rate gradient; w <- w - w / 2**decay_shift - v, saturated."""
+    """Change velocities v and master values w in place, saturated.
+
+    v becomes v - v / 2**momentum_shift + rate gradient, and then w becomes w - w / 2**decay_shift - v.
+    """
     dropped = block.gradient_shifts(batch)
     shifts = gradient_scales(block, exponent, rate.shift)
     weight_limit = block.weight_limit << block.fraction
@@ -204,7 +208,7 @@ def update(
 
 
 def gradient_scales(block: Block, exponent: int, rate_shift: int) -> tuple[int, int]:
-    """Bits to shift the product of gradient and mantissa by, down to the units of weights and bias velocities."""
+    """The shifts of gradient times mantissa down to the units of the weights' and of the biases' velocities."""
     return (
         exponent + block.input_exponent + rate_shift - block.master_exponent,
         exponent + rate_shift - block.bias_exponent,

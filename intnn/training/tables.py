@@ -15,28 +15,28 @@ from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
 
 ACTIVATION_EXPONENT = 5  # activations and pre-activations are multiples of 2**-5
-SLOPE_EXPONENT = 6
-DOMAIN = IntDomain(-256, 255)  # of pre-activations: +-8
-SLOPES = IntDomain(-127, 127)
+SLOPE_EXPONENT = 6  # slopes are multiples of 2**-6
+DOMAIN = IntDomain(-256, 255)  # the domain of pre-activations, which stands for -8 to 8
+SLOPES = IntDomain(-127, 127)  # the domain of slopes
 
 LOGIT_EXPONENT = 6  # logits enter the softmax as multiples of 2**-6
-EXP_POINTS = 16 << LOGIT_EXPONENT  # 16 nats: at 4, the error of a confident mistake would vanish and training diverge
-EXP_EXPONENT = 15
+EXP_POINTS = 16 << LOGIT_EXPONENT  # 16 nats: with 4, the error of a confident mistake would vanish
+EXP_EXPONENT = 15  # the exponential and the loss's errors are multiples of 2**-15
 
 _DECIMAL = Context(prec=30)
 
 
 @dataclass(frozen=True)
 class TableActivation:
-    """An activation and its derivative, by value.
+    """An activation and its derivative, given by their values.
 
     Attributes:
-        values: A `Lut` on [-256, 255] into [0, 255] or [-128, 127].
-        slopes: A `Lut` on [-256, 255] into [-127, 127], in units of 1/64.
+        values: The activation, a `Lut` on [-256, 255] into [0, 255] or [-128, 127].
+        slopes: The derivative, a `Lut` on [-256, 255] into [-127, 127], in units of 1/64.
 
     Raises:
-        TypeError: One is not a `Lut`.
-        ValueError: Another domain, or values outside.
+        TypeError: One of them is not a `Lut`.
+        ValueError: A table has another domain, or values outside its range.
     """
 
     values: Lut
@@ -77,14 +77,14 @@ def activation(name: str) -> TableActivation:
 
 
 def exponential() -> IntArray:
-    """round(2**15 exp(-d / 64)) for d in [0, 1024), int64."""
+    """The table round(2**15 exp(-d / 64)) for d in [0, 1024), int64."""
     unit = Decimal(1 << LOGIT_EXPONENT)
     values = [_DECIMAL.exp(_DECIMAL.divide(Decimal(-d), unit)) * (1 << EXP_EXPONENT) for d in range(EXP_POINTS)]
     return frozen(integers([int(value.to_integral_value()) for value in values], "exponential"))
 
 
 def _tanh(z: int) -> Decimal:
-    """tanh(z / 32), from decimals: the same digits on every machine."""
+    """tanh(z / 32) from decimals, which have the same digits on every machine."""
     e = _DECIMAL.exp(_DECIMAL.divide(Decimal(2 * z), Decimal(1 << ACTIVATION_EXPONENT)))
     return _DECIMAL.divide(e - 1, e + 1)
 

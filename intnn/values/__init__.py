@@ -1,1 +1,1 @@
-"""What everything is made of: arrays that are checked, domains of integers, lookup tables, rounding."""
+"""What everything is made of: checked arrays, domains of integers, lookup tables, and rounding."""

@@ -1,4 +1,4 @@
-"""Checked, read-only arrays: what every value object of the package is made of."""
+"""Checked, read-only arrays, of which every value object of the package is made."""
 
 import operator
 from typing import Any

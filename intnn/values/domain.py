@@ -11,12 +11,12 @@ from intnn.values.arrays import IntArray, frozen, integer, integers
 
 @dataclass(frozen=True)
 class IntDomain:
-    """The integers from ``lo`` to ``hi``, both inclusive; with a ``modulus``, a whole ring Z_t in centred form.
+    """The integers from ``lo`` to ``hi``, both inclusive; with a ``modulus`` t, the whole ring Z_t in centred form.
 
     Attributes:
         lo: Smallest element; fits int64.
         hi: Largest element; fits int64, at least ``lo``.
-        modulus: None for an interval. For a ring, t = ``hi - lo + 1``, and ``lo = -(t // 2)``.
+        modulus: None for an interval. A ring has t = ``hi - lo + 1`` elements, and ``lo`` is ``-(t // 2)``.
 
     Raises:
         TypeError: A bound is not an integer.
@@ -62,12 +62,12 @@ class IntDomain:
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """The number of elements."""
         return self.hi - self.lo + 1
 
     @property
     def magnitude(self) -> int:
-        """Largest absolute value of an element."""
+        """The largest absolute value of an element."""
         return max(abs(self.lo), abs(self.hi))
 
     def __contains__(self, value: object) -> bool:
@@ -123,8 +123,8 @@ class Interval:
     """The worst-case range of every element of an array: lo <= x <= hi.
 
     Attributes:
-        lo: int64 array, read-only.
-        hi: int64 array of the same shape, read-only, elementwise at least ``lo``.
+        lo: The least values, an int64 array, read-only.
+        hi: The largest values, an int64 array of the same shape, read-only; each is at least ``lo``.
 
     Raises:
         ValueError: Shapes differ, the arrays are empty, or an element has lo > hi.

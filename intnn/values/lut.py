@@ -1,4 +1,4 @@
-"""Lookup tables: total functions on a finite domain, as values."""
+"""Lookup tables: total functions on a finite domain, given by their values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Lut:
     """A total function from an `IntDomain` to the integers, given by its values.
 
     Attributes:
-        domain: Where the function is defined; at most 2**24 points.
+        domain: The integers on which the function is defined; at most 2**24 points.
         table: int64 [domain.size], read-only; ``table[i]`` is the value at ``domain.lo + i``.
         name: A label for people; two tables that differ only in it are equal.
 
@@ -48,9 +48,9 @@ class Lut:
         """Tabulate any Python function.
 
         Args:
-            f: Called once with every point of ``domain``, as a Python int; must return an integer.
+            f: The function; it is called once with every point of ``domain``, as a Python int, and returns an integer.
             domain: The points to tabulate.
-            codomain: If given, every value must lie in it.
+            codomain: The domain in which every value must lie; by default any int64 will do.
             name: The table's label; the function's own name by default.
 
         Raises:
@@ -85,7 +85,7 @@ class Lut:
         """Return the table as aligned text, one line per point.
 
         Args:
-            max_rows: Print at most this many points, half from either end, with a line between that counts the rest.
+            max_rows: The number of points to print at most, half from either end; a line between counts the others.
         """
         size = self.domain.size
         shown = size if max_rows is None else min(size, integer(max_rows, "max_rows", low=1))

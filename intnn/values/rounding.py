@@ -1,7 +1,7 @@
-"""Division and rounding to integers: the only place where they live.
+"""Division and rounding to integers, by one rule for scalars and whole layers.
 
-The ``divide_*`` functions are exact for Python ints and for int64 arrays alike (no intermediate value is larger than
-the operands), so scalars and whole layers follow one rule. Divisors must be positive.
+The ``divide_*`` functions are exact for Python ints and for int64 arrays alike: no intermediate value is larger than
+the operands. Divisors must be positive. Compiled kernels round by shifts of their own, which tests hold to these rules.
 """
 
 from typing import TypeVar

@@ -68,7 +68,7 @@ def correct_answers(network: IntNetwork | Graph, dataset: Dataset) -> int:
 
 
 def store(folder: Path, name: str, recipe: Recipe, network: IntNetwork | Graph, correct: int, count: int) -> str:
-    """Write the network, then its record; the file's SHA-256."""
+    """Write the network, then its record, and return the file's SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.npz"
     records = manifest.read(folder)

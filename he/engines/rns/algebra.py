@@ -19,7 +19,7 @@ from he.kernels.passes import evaluate as kernels
 from he.kernels.passes import switching
 from he.kernels.passes.product import scaled_product, scaling
 from he.kernels.tables.factors import Factors
-from he.kernels.tables.roots import quotient
+from he.kernels.tables.roots import FACTOR, factors, quotient
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.ring.scheme import Scheme
@@ -82,7 +82,7 @@ class Residues(Algebra[Value]):
             with a.lock:  # in one piece: whoever holds it must not take up other tasks, which may want it too
                 if a.residues is None:
                     residues = self._empty(2, a.level, self._N)
-                    switching.divide(self._tables, a.extended, self._special, residues, 0, 2)
+                    switching.mod_down(self._tables, a.extended, self._special, residues, 0, 2)
                     a.residues = residues
         return a.residues
 
@@ -114,7 +114,7 @@ class Residues(Algebra[Value]):
             return Value(self._sum(self._of_one_size(values), values[0].level - 1))
         total = self._sum(list(extended.values()), self._special)
         for i in others:
-            kernels.add_raised(self._tables, self.mod_down(values[i]), self._special, total)
+            kernels.add_extended(self._tables, self.mod_down(values[i]), self._special, total)
         return Value(None, total)
 
     def _sum(self, arrays: Sequence[np.ndarray], last: int) -> np.ndarray:
@@ -142,7 +142,7 @@ class Residues(Algebra[Value]):
         rest = self._products(ciphertexts, [factors[i] for i in others], values[0].level - 1)
         if total is None:
             return Value(rest)
-        kernels.add_raised(self._tables, rest, self._special, total)
+        kernels.add_extended(self._tables, rest, self._special, total)
         return Value(None, total)
 
     def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], last: int) -> np.ndarray:
@@ -153,7 +153,7 @@ class Residues(Algebra[Value]):
 
     def scalar_dot(self, values: Sequence[Value], scalars: Sequence[Scalar], constant: Scalar) -> Value:
         level = values[0].level
-        weights = np.empty((level, len(values), 2), np.int64)
+        weights = np.empty((level, len(values)), FACTOR)
         for i, scalar in enumerate(scalars):
             for j, w in enumerate(self._encoder.integers(scalar, level, addend=False)):
                 weights[j, i] = w, quotient(w, self._primes[j])
@@ -184,9 +184,8 @@ class Residues(Algebra[Value]):
         return [Value(row) for row in rows[: len(matrix.constants)]]
 
     def square_parts(self, a: Value, conjugate: Value) -> Value:
-        halves = np.empty((a.level, 2, 2), np.int64)
-        for j, (i, p) in enumerate(zip(self._encoder.imaginary[: a.level], self._primes, strict=False)):
-            halves[j] = [[w, quotient(w, p)] for w in (p - i, i)]
+        units = zip(self._encoder.imaginary[: a.level], self._primes, strict=False)
+        halves = np.array([factors((-i, i), (p, p)) for i, p in units])
         result, operands = self._empty(3, a.level, self._N), (self.mod_down(a), self.mod_down(conjugate))
         for prime in range(a.level):
             kernels.square_parts(self._tables, *operands, halves, prime, result)
@@ -199,22 +198,22 @@ class Residues(Algebra[Value]):
         assert self._keys.relinearisation is not None
         residues = self.mod_down(a)
         x, sums = residues[2], self._empty(2, a.level + 1, self._N)
-        raised, key = self._raised(x), self._keys.relinearisation.addresses
-        self._share(a.level + 1, partial(switching.switch, self._tables, x, raised, key, self._special, sums))
+        centred, key = self._centred(x), self._keys.relinearisation.addresses
+        self._share(a.level + 1, partial(switching.switch, self._tables, x, centred, key, self._special, sums))
         result = self._divided(sums, self._special)
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return Value(result)
 
-    def _raised(self, x: np.ndarray) -> np.ndarray:
-        """See `switching.raise_rows`."""
-        raised = self._empty(*x.shape)
-        self._share(len(x), partial(switching.raise_rows, self._tables, x, raised))
-        return raised
+    def _centred(self, x: np.ndarray) -> np.ndarray:
+        """See `switching.to_centred`."""
+        centred = self._empty(*x.shape)
+        self._share(len(x), partial(switching.to_centred, self._tables, x, centred))
+        return centred
 
     def _divided(self, x: np.ndarray, divisor: int) -> np.ndarray:
         """Polynomials [n, level + 1, N] by the prime of their last rows."""
         result = self._empty(len(x), x.shape[1] - 1, self._N)
-        self._share(len(x), partial(switching.divide, self._tables, x, divisor, result))
+        self._share(len(x), partial(switching.mod_down, self._tables, x, divisor, result))
         return result
 
     def rotate(self, a: Value, step: int) -> Value:
@@ -232,15 +231,15 @@ class Residues(Algebra[Value]):
             assert a.extended is not None
             a.residues = self._divided(a.extended, self._special)
         x, level, finished = a.residues[1], a.level, a.level > switching.MAX_LOOSE
-        raised, digits = self._raised(x), self._empty(level + 1, level, self._N)
-        self._share(level + 1, partial(switching.decompose, self._tables, x, raised, self._special, finished, digits))
+        centred, digits = self._centred(x), self._empty(level + 1, level, self._N)
+        self._share(level + 1, partial(switching.decompose, self._tables, x, centred, self._special, finished, digits))
         a.digits = digits
 
     def _permuted(self, a: Value, element: int) -> Value:
         x, key, permutation = self.mod_down(a), self._keys.galois[element].addresses, self._keys.permutations[element]
         result = self._empty(2, a.level + 1, self._N)
         if a.rotations == 1:  # nobody else will want its digits
-            operands = x, self._raised(x[1]), key, self._special, permutation, result
+            operands = x, self._centred(x[1]), key, self._special, permutation, result
             self._share(a.level + 1, partial(switching.rotate, self._tables, *operands))
         else:
             if a.digits is None:
@@ -293,7 +292,7 @@ class Exact(Residues):
         constants = scaling(self._primes[: a.level], auxiliary, self._parameters.t)
         result = self._empty(3, a.level, self._N)
         operands = self.mod_down(a), self.mod_down(b)
-        scaled_product(self._tables, constants.arrays, *operands, len(self._parameters.primes), result, self._all)
+        scaled_product(self._tables, constants, *operands, len(self._parameters.primes), result, self._all)
         return Value(result)
 
     def switch_modulus(self, a: Value) -> Value:

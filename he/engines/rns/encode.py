@@ -18,7 +18,7 @@ def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
     N, t = len(slots), plain_modulus
     values = np.empty(N, np.uint64)
     values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = slots % t
-    evaluate.inverse(chain(N, (t,)).arrays, values, 0)
+    evaluate.inverse(chain(N, (t,)).tables, values, 0)
     coefficients = values.astype(np.int64)
     return np.where(coefficients > t // 2, coefficients - t, coefficients)
 

@@ -32,7 +32,7 @@ class Encoder(ABC):
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self.chain = self._make_chain()
-        self.tables = self.chain.arrays
+        self.tables = self.chain.tables
         self.special = parameters.levels
         N = parameters.poly_modulus_degree
         self.imaginary = [pow(least_root(N, p), N // 2, p) for p in parameters.data_primes]
@@ -67,7 +67,7 @@ class Encoder(ABC):
         result = np.empty_like(residues)
         for place in np.ndindex(residues.shape[:-2]):
             for j, prime in enumerate(primes):
-                w, w_quotient = self.chain.radix[prime].tolist()
+                w, w_quotient = self.tables.constants[prime][["radix", "radix_quotient"]].tolist()
                 kernels.scale_row(self.tables, residues[*place, j], prime, w, w_quotient, result[*place, j])
         return Factors.packed(result, self.moduli(primes))
 

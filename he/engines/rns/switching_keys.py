@@ -8,7 +8,7 @@ import numpy as np
 
 from he.engines.rns.encoder import Encoder
 from he.kernels.tables.factors import Factors
-from he.ring.slots import automorphism, turning
+from he.ring.slots import automorphism, permutation
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,5 +35,5 @@ class SwitchingKeys:
                 g: encoder.factors(np.take(key, np.argsort(automorphism(N, g)), axis=-1), primes)
                 for g, key in galois.items()
             },
-            {g: turning(N, g) for g in galois},
+            {g: permutation(N, g) for g in galois},
         )

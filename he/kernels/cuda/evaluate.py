@@ -10,11 +10,14 @@ from numba import cuda, uint64
 
 from he.kernels.cuda.transform import (
     HALF,
+    HALF_DIVISOR,
     MODULUS,
     MONTGOMERY,
     ONE,
+    QUOTIENT,
     RADIX,
     RADIX_QUOTIENT,
+    VALUE,
     DeviceArray,
     DeviceTables,
     forward,
@@ -82,12 +85,12 @@ def key_products_kernel(digits, key, special, out, constants):  # type: ignore[n
 
 
 @cuda.jit(device=True, inline="always")
-def _lifted(value, origin, prime, constants, division):  # type: ignore[no-untyped-def]
+def _mod_up(value, origin, prime, constants, division):  # type: ignore[no-untyped-def]
     """A residue modulo one prime, centred, modulo another."""
     p = constants[prime, MODULUS]
-    raised = below(value + constants[origin, HALF], constants[origin, MODULUS])
-    rest = below(times(raised, uint64(1), constants[prime, ONE], p), p)
-    return below(rest + (p - division[origin, prime, 2]), p)
+    shifted = below(value + constants[origin, HALF], constants[origin, MODULUS])
+    rest = below(times(shifted, uint64(1), constants[prime, ONE], p), p)
+    return below(rest + (p - division[origin, prime, HALF_DIVISOR]), p)
 
 
 def lift_digits_kernel(x, component, digits, special, constants, division):  # type: ignore[no-untyped-def]
@@ -96,22 +99,22 @@ def lift_digits_kernel(x, component, digits, special, constants, division):  # t
     level = digits.shape[2]
     value = digits[n, level, i, k]
     for j in range(level):
-        digits[n, j, i, k] = x[n, component, i, k] if i == j else _lifted(value, i, j, constants, division)
-    digits[n, level, i, k] = _lifted(value, i, special, constants, division)
+        digits[n, j, i, k] = x[n, component, i, k] if i == j else _mod_up(value, i, j, constants, division)
+    digits[n, level, i, k] = _mod_up(value, i, special, constants, division)
 
 
 def lift_last_kernel(x, out, divisor, constants, division):  # type: ignore[no-untyped-def]
     """The coefficients in the last rows of [count, level + 1, N], modulo the other rows' primes."""
     k, j, n = cuda.grid(3)
-    out[n, j, k] = _lifted(x[n, out.shape[1], k], divisor, j, constants, division)
+    out[n, j, k] = _mod_up(x[n, out.shape[1], k], divisor, j, constants, division)
 
 
-def divide_kernel(x, out, divisor, constants, division):  # type: ignore[no-untyped-def]
+def mod_down_kernel(x, out, divisor, constants, division):  # type: ignore[no-untyped-def]
     """(x - out) / p, where out is what is left modulo the divisor p."""
     k, j, n = cuda.grid(3)
     p = constants[j, MODULUS]
     difference = x[n, j, k] + (p - out[n, j, k])
-    out[n, j, k] = below(times(difference, division[divisor, j, 0], division[divisor, j, 1], p), p)
+    out[n, j, k] = below(times(difference, division[divisor, j, VALUE], division[divisor, j, QUOTIENT], p), p)
 
 
 def permute_kernel(x, order, out):  # type: ignore[no-untyped-def]
@@ -180,10 +183,10 @@ def switch_key(
     """
     count, primes, level, N = digits.shape
     launch(key_products_kernel, (N, primes, count), digits, key, special, sums, tables.constants)
-    divide(tables, sums.reshape(2 * count, primes, N), special, out.reshape(2 * count, level, N))
+    mod_down(tables, sums.reshape(2 * count, primes, N), special, out.reshape(2 * count, level, N))
 
 
-def divide(tables: DeviceTables, x: DeviceArray, divisor: int, out: DeviceArray) -> None:
+def mod_down(tables: DeviceTables, x: DeviceArray, divisor: int, out: DeviceArray) -> None:
     """Divide by the prime of the last row, and round.
 
     Args:
@@ -196,7 +199,7 @@ def divide(tables: DeviceTables, x: DeviceArray, divisor: int, out: DeviceArray)
     inverse(tables, x, x, _last_rows(count, level, divisor))
     launch(lift_last_kernel, (N, level, count), x, out, divisor, tables.constants, tables.division)
     forward(tables, out, out, all_rows(count, level, 0))
-    launch(divide_kernel, (N, level, count), x, out, divisor, tables.constants, tables.division)
+    launch(mod_down_kernel, (N, level, count), x, out, divisor, tables.constants, tables.division)
 
 
 def permute(x: DeviceArray, order: DeviceArray, out: DeviceArray) -> None:

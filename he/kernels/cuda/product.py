@@ -11,10 +11,20 @@ import numpy as np
 from numba import cuda, uint64
 
 from he.kernels.cuda.evaluate import all_rows, multiply, reduced_sum
-from he.kernels.cuda.transform import MODULUS, DeviceArray, DeviceTables, forward, inverse, launch, shifted
+from he.kernels.cuda.transform import (
+    MODULUS,
+    QUOTIENT,
+    VALUE,
+    DeviceArray,
+    DeviceTables,
+    forward,
+    inverse,
+    launch,
+    shifted,
+)
 from he.kernels.cuda.words import add_share, below, madd, times
 from he.kernels.passes.product import Extension, scaling
-from he.kernels.tables.roots import quotient
+from he.kernels.tables import roots
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +69,22 @@ def device_scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modu
         _extension(constants.up, data, 1),
         _extension(constants.up, data, plain_modulus),
         _extension(constants.down, auxiliary, 1),
-        cuda.to_device(shifted(constants.plain[len(data) :])),
-        cuda.to_device(shifted(constants.quotients)),
+        cuda.to_device(_columns(constants.plain[len(data) :])),
+        cuda.to_device(_columns(constants.quotients)),
     )
 
 
 def _extension(extension: Extension, sources: tuple[int, ...], multiple: int) -> DeviceExtension:
-    hats = [int(w) * multiple % q for w, q in zip(extension.hats[:, 0], sources, strict=True)]
-    pairs = np.array([[w, quotient(w, q)] for w, q in zip(hats, sources, strict=True)])
+    hats = [int(w) * multiple % q for w, q in zip(extension.hats["value"], sources, strict=True)]
     factors = np.column_stack([extension.factors, extension.modulus]).astype(np.uint64)
-    return DeviceExtension(*(cuda.to_device(array) for array in (shifted(pairs), extension.shares, factors)))
+    return DeviceExtension(
+        *(cuda.to_device(array) for array in (_columns(roots.factors(hats, sources)), extension.shares, factors))
+    )
+
+
+def _columns(numbers: np.ndarray) -> np.ndarray:
+    """`FACTOR` [...] as uint64 [..., 2], with quotients of 64 bits."""
+    return shifted(np.stack([numbers["value"], numbers["quotient"]], axis=-1))
 
 
 def extend_kernel(x, out, source, target, hats, shares, factors, constants):  # type: ignore[no-untyped-def]
@@ -77,7 +93,7 @@ def extend_kernel(x, out, source, target, hats, shares, factors, constants):  # 
     sources, share = x.shape[1], 0.5
     for i in range(sources):
         p = constants[source + i, MODULUS]
-        value = below(times(x[n, i, k], hats[i, 0], hats[i, 1], p), p)
+        value = below(times(x[n, i, k], hats[i, VALUE], hats[i, QUOTIENT], p), p)
         x[n, i, k] = value
         share = add_share(share, value, shares[i])
     multiple = uint64(share)
@@ -92,8 +108,8 @@ def quotient_kernel(x, rest, auxiliary, plain, quotients, constants):  # type: i
     """(t x - rest) / q, in place of x [count, rows, N]: an exact division, modulo the auxiliary primes."""
     k, j, n = cuda.grid(3)
     p = constants[auxiliary + j, MODULUS]
-    scaled = below(times(x[n, j, k], plain[j, 0], plain[j, 1], p), p)
-    x[n, j, k] = below(times(scaled + (p - rest[n, j, k]), quotients[j, 0], quotients[j, 1], p), p)
+    scaled = below(times(x[n, j, k], plain[j, VALUE], plain[j, QUOTIENT], p), p)
+    x[n, j, k] = below(times(scaled + (p - rest[n, j, k]), quotients[j, VALUE], quotients[j, QUOTIENT], p), p)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +118,13 @@ class Memory:
 
     Attributes:
         coefficients: [count, 2, level, N].
-        raised: Two of [count, 2, level + 1, N].
+        extended: Two of [count, 2, level + 1, N].
         product: [count, 3, level + 1, N].
         rest: The same.
     """
 
     coefficients: DeviceArray
-    raised: tuple[DeviceArray, DeviceArray]
+    extended: tuple[DeviceArray, DeviceArray]
     product: DeviceArray
     rest: DeviceArray
 
@@ -116,8 +132,8 @@ class Memory:
 def memory(count: int, level: int, N: int) -> Memory:
     """Allocate it."""
     sizes = (2, level), (2, level + 1), (2, level + 1), (3, level + 1), (3, level + 1)
-    coefficients, *raised, product, rest = (cuda.device_array((count, *size, N), np.uint64) for size in sizes)
-    return Memory(coefficients, (raised[0], raised[1]), product, rest)
+    coefficients, *extended, product, rest = (cuda.device_array((count, *size, N), np.uint64) for size in sizes)
+    return Memory(coefficients, (extended[0], extended[1]), product, rest)
 
 
 def scaled_product(
@@ -141,11 +157,11 @@ def scaled_product(
         out: [count, 3, level, N], written.
     """
     count, _, level, N = x.shape
-    first, second = memory.raised
-    for operand, raised in [(x, first)] if y is x else [(x, first), (y, second)]:
+    first, second = memory.extended
+    for operand, extended in [(x, first)] if y is x else [(x, first), (y, second)]:
         inverse(tables, operand, memory.coefficients, all_rows(2 * count, level, 0))
-        _extend(tables, constants.up, memory.coefficients, 0, raised, auxiliary)
-        forward(tables, raised, raised, all_rows(2 * count, level + 1, auxiliary))
+        _extend(tables, constants.up, memory.coefficients, 0, extended, auxiliary)
+        forward(tables, extended, extended, all_rows(2 * count, level + 1, auxiliary))
     multiply(tables, x, y, 0, out)
     multiply(tables, first, first if y is x else second, auxiliary, memory.product)
 

@@ -24,6 +24,8 @@ BLOCK = 1 << BLOCK_BITS
 THREADS = 16 if SIMULATED else 256  # a simulated thread is a thread of Python
 PASS_STAGES = 3  # of a launch on global memory: eight residues of a thread, in registers
 MODULUS, MONTGOMERY, ONE, HALF, DEGREE, DEGREE_QUOTIENT, RADIX, RADIX_QUOTIENT = range(8)  # columns of `constants`
+VALUE, QUOTIENT, HALF_DIVISOR = range(3)  # columns of other tables: a constant and its quotient; and p_d // 2
+SOURCE, TARGET, PRIME = range(3)  # columns of tables of rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class DeviceTables:
         constants: [primes, 8]: p, -1 / p modulo 2**64, floor(2**64 / p), p // 2, 1 / N and 2**52 with quotients.
         forward: [primes, N, 2], powers of the root with their quotients.
         inverse: The same.
-        division: [primes, primes, 3], see `Chain`.
+        division: [primes, primes, 3]: at [d, j] 1 / p_d modulo p_j with its quotient, and p_d // 2 modulo p_j.
     """
 
     N: int
@@ -56,9 +58,11 @@ def device_tables(chain: Chain) -> DeviceTables:
     """
     if chain.N < BLOCK:
         raise ValueError(f"`chain.N` must be at least {BLOCK}, got {chain.N}")
-    constants = [
+    constants = chain.tables.constants
+    degrees, radices = columns(constants, "degree"), columns(constants, "radix")
+    rows = [
         (p, -pow(p, -1, 1 << 64) % (1 << 64), (1 << 64) // p, p // 2, *shifted(degree), *shifted(radix))
-        for p, degree, radix in zip(chain.primes, chain.degree, chain.radix, strict=True)
+        for p, degree, radix in zip(chain.primes, degrees, radices, strict=True)
     ]
     tables = [roots(chain.N, p) for p in chain.primes]
     forward, inverse = (
@@ -71,11 +75,16 @@ def device_tables(chain: Chain) -> DeviceTables:
     return DeviceTables(
         chain.N,
         chain.primes,
-        cuda.to_device(np.array(constants, np.uint64)),
+        cuda.to_device(np.array(rows, np.uint64)),
         forward,
         inverse,
-        cuda.to_device(shifted(chain.division)),
+        cuda.to_device(shifted(columns(chain.tables.pairs, "inverse", "half"))),
     )
+
+
+def columns(constants: np.ndarray, name: str, *others: str) -> np.ndarray:
+    """A constant of records with its quotient, and other fields, as int64 [..., 2 or more]."""
+    return np.stack([constants[field] for field in (name, f"{name}_quotient", *others)], axis=-1)
 
 
 def shifted(constants: np.ndarray) -> np.ndarray:
@@ -100,7 +109,7 @@ def _forward_stages(v, count, roots, prime, k, p):  # type: ignore[no-untyped-de
         for i in range(1 << (count - 1)):
             block = i >> (count - 1 - stage)
             a, node = i + block * half, (k << stage) + block
-            x, y = below(v[a], two), times(v[a + half], roots[prime, node, 0], roots[prime, node, 1], p)
+            x, y = below(v[a], two), times(v[a + half], roots[prime, node, VALUE], roots[prime, node, QUOTIENT], p)
             v[a], v[a + half] = x + y, x + (two - y)
 
 
@@ -115,7 +124,7 @@ def _inverse_stages(v, count, roots, prime, k, p):  # type: ignore[no-untyped-de
             a, node = i + block * half, (k << stage) + block
             x, y = v[a], v[a + half]
             v[a] = below(x + y, two)
-            v[a + half] = times(x + (two - y), roots[prime, node, 0], roots[prime, node, 1], p)
+            v[a + half] = times(x + (two - y), roots[prime, node, VALUE], roots[prime, node, QUOTIENT], p)
 
 
 @cache
@@ -125,7 +134,7 @@ def forward_pass(count: int) -> Any:
 
     def forward_pass_kernel(x, out, rows, column, constants, roots, bits):  # type: ignore[no-untyped-def]
         t, n = cuda.grid(2)
-        source, target, prime = rows[n, column], rows[n, 1], rows[n, 2]
+        source, target, prime = rows[n, column], rows[n, TARGET], rows[n, PRIME]
         block = t >> bits
         first = (block << (bits + count)) + (t & ((1 << bits) - 1))
         v = cuda.local.array(size, uint64)
@@ -146,7 +155,7 @@ def inverse_pass(count: int) -> Any:
 
     def inverse_pass_kernel(x, rows, constants, roots, bits):  # type: ignore[no-untyped-def]
         t, n = cuda.grid(2)
-        row, prime = rows[n, 1], rows[n, 2]
+        row, prime = rows[n, TARGET], rows[n, PRIME]
         p = constants[prime, MODULUS]
         block = t >> bits
         first = (block << (bits + count)) + (t & ((1 << bits) - 1))
@@ -163,7 +172,7 @@ def inverse_pass(count: int) -> Any:
 def forward_blocks_kernel(x, out, rows, column, constants, roots):  # type: ignore[no-untyped-def]
     """All stages of a block that are left, by a quarter as many threads as it has residues; results are below p."""
     t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
-    source, target, prime = rows[n, column], rows[n, 1], rows[n, 2]
+    source, target, prime = rows[n, column], rows[n, TARGET], rows[n, PRIME]
     p = constants[prime, MODULUS]
     near = cuda.shared.array(BLOCK, uint64)
     v = cuda.local.array(4, uint64)
@@ -189,7 +198,7 @@ def forward_blocks_kernel(x, out, rows, column, constants, roots):  # type: igno
 def inverse_blocks_kernel(x, out, rows, constants, roots):  # type: ignore[no-untyped-def]
     """The inverse's stages within a block, after the division by N; results are below p."""
     t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
-    source, target, prime = rows[n, 0], rows[n, 1], rows[n, 2]
+    source, target, prime = rows[n, SOURCE], rows[n, TARGET], rows[n, PRIME]
     p = constants[prime, MODULUS]
     near = cuda.shared.array(BLOCK, uint64)
     v = cuda.local.array(4, uint64)

@@ -79,7 +79,7 @@ def finish_products(
         store(b, below(b, b.add(reduced(b, low, high, p, inverse), before), p), out)
 
 
-def turned_dot_pair(
+def permuted_dot_pair(
     b: Builder,
     x: Value,
     y: Value,
@@ -98,20 +98,20 @@ def turned_dot_pair(
     prime: Value,
     inverse: Value,
 ) -> None:
-    """`dot_pair`, plus ``added`` w to the first, turned: vectors are put elsewhere in a row, and their lanes in order.
+    """`dot_pair`, plus ``added`` w to the first, permuted: vectors change their places, and lanes within a vector.
 
-    For each, ``places`` has that place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is 2**52
-    modulo p.
+    For each vector, ``places`` has its place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is
+    2**52 modulo p.
     """
     p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
     factor = times(b, w, r, r_quotient, p)
     for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
         addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
         sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
-        turn = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
-        order = load(b, WORDS, b.add(orders, b.shl(b.and_(turn, I64(7)), I64(6))))
+        target = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
+        order = load(b, WORDS, b.add(orders, b.shl(b.and_(target, I64(7)), I64(6))))
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
-            place = b.add(row, b.and_(turn, I64(-64)))
+            place = b.add(row, b.and_(target, I64(-64)))
             store(b, ordered(b, reduced(b, low, high, p, inverse), order), place)
 
 

@@ -3,18 +3,15 @@
 Residues are below their primes, before and after.
 """
 
-from typing import Any
-
 import numpy as np
 
 from he.kernels.instructions import dots, lanes
 from he.kernels.passes import transform
+from he.kernels.tables.chain import Tables
 from he.kernels.tables.factors import word_bytes
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array, IntArray
-
-Tables = tuple[Any, ...]  # `Chain.arrays`
 
 scale, scale_difference, add = emitted(lanes.scale), emitted(lanes.scale_difference), emitted(lanes.add)
 combine, add_all = emitted(dots.combine), emitted(dots.add_all)
@@ -32,15 +29,15 @@ forward_one, inverse_one = transform.forward, transform.inverse
 @compiled
 def forward(tables: Tables, row: Array, prime: int) -> None:
     """Transform one row in place."""
-    forward_one(row, tables[1][prime], tables[2][prime], tables[0][prime])
+    forward_one(row, tables.forward[prime], tables.forward_quotients[prime], tables.constants[prime].modulus)
 
 
 @compiled
 def inverse(tables: Tables, row: Array, prime: int) -> None:
     """Transform one row back, in place."""
-    inverse_one(
-        row, tables[3][prime], tables[4][prime], tables[0][prime], tables[5][prime, 0], tables[5][prime, 1], 0, row
-    )
+    c = tables.constants[prime]
+    powers, quotients = tables.inverse[prime], tables.inverse_quotients[prime]
+    inverse_one(row, powers, quotients, c.modulus, c.degree, c.degree_quotient, 0, row)
 
 
 @compiled
@@ -49,7 +46,7 @@ def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
     rows = x.shape[1]
     for c in range(x.shape[0]):
         for j in range(rows):
-            p = tables[0][j if j < rows - 1 else last]
+            p = tables.constants[j if j < rows - 1 else last].modulus
             for k in range(0, 8 * x.shape[2], 64):
                 add((x[c, j].ctypes.data + k, y[c, j].ctypes.data + k, out[c, j].ctypes.data + k, p))
 
@@ -61,20 +58,22 @@ def sum_rows(tables: Tables, arrays: IntArray, last: int, out: Array) -> None:
     x, count = arrays.ctypes.data, len(arrays)
     for c in range(components):
         for j in range(rows):
-            p, offset, target = tables[0][j if j < rows - 1 else last], 8 * N * (c * rows + j), out[c, j].ctypes.data
+            p = tables.constants[j if j < rows - 1 else last].modulus
+            offset, target = 8 * N * (c * rows + j), out[c, j].ctypes.data
             for k in range(0, 8 * N, 64):
                 add_all((x, offset + k, count, target + k, p))
 
 
 @compiled
-def add_raised(tables: Tables, x: Array, special: int, out: Array) -> None:
+def add_extended(tables: Tables, x: Array, special: int, out: Array) -> None:
     """Add x, times the special prime, to the first rows of ``out``: [components, level, N] to [components, rows, N].
 
     Modulo the special prime itself there is nothing to add.
     """
     for c in range(x.shape[0]):
         for j in range(x.shape[1]):
-            w, w_quotient, p = tables[10][special, j, 0], tables[10][special, j, 1], tables[0][j]
+            pair, p = tables.pairs[special, j], tables.constants[j].modulus
+            w, w_quotient = pair.residue, pair.residue_quotient
             source, target = x[c, j].ctypes.data, out[c, j].ctypes.data
             for k in range(0, 8 * x.shape[2], 64):
                 add_multiple((source + k, target + k, w, w_quotient, p))
@@ -85,7 +84,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
     """The sum of products of ciphertexts with plaintexts.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         ciphertexts: Addresses of uint64 [components, rows, N].
         plaintexts: int64 [terms, at least rows], of `Factors`.
         last: Prime of the last row.
@@ -115,7 +114,7 @@ def row_products(
     """Add sums of products modulo one prime to two rows, 0 at the start.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         lists: Addresses [3, terms] of what both rows are multiplied with, and of their terms.
         prime: Which.
         start: Whether the rows hold nothing yet.
@@ -123,7 +122,8 @@ def row_products(
         out_0: uint64 [N].
         out_1: The same.
     """
-    count, end, p, inverse = lists.shape[1], 8 * out_0.size, tables[0][prime], tables[6][prime]
+    count, end = lists.shape[1], 8 * out_0.size
+    p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
     x, y, z, width = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data, word_bytes(p)
     held, first, second = sums.ctypes.data, out_0.ctypes.data, out_1.ctypes.data
     for tile in range(0, end, TILE):
@@ -133,12 +133,12 @@ def row_products(
             for k in range(0, size, 64):
                 add_products((x + i, y + i, z + i, tile + k, width, few, held + 4 * k, i == 0))
         for k in range(0, size, 64):
-            finish_products((held + 4 * k, first + tile + k, second + tile + k, start, p, inverse))
+            finish_products((held + 4 * k, first + tile + k, second + tile + k, start, p, montgomery))
 
 
 @compiled
-def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, out: Array) -> None:
-    """The sum of multiples of ciphertexts; ``scalars`` int64 [level, terms, 2] are numbers with their quotients."""
+def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: Array, out: Array) -> None:
+    """The sum of multiples of ciphertexts; ``scalars`` are `FACTOR` [level, terms]."""
     components, level, N = out.shape
     for c in range(components):
         for j in range(level):
@@ -146,7 +146,7 @@ def scalar_products(tables: Tables, ciphertexts: IntArray, scalars: IntArray, ou
             for k in range(0, 8 * N, 64):
                 combine((
                     ciphertexts.ctypes.data, 8 * N * (c * level + j) + k, w, w + 8, 16, len(ciphertexts),
-                    out[c, j].ctypes.data + k, tables[0][j],
+                    out[c, j].ctypes.data + k, tables.constants[j].modulus,
                 ))  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def matrix_products(
     """Several sums of multiples of the same ciphertexts: one component, modulo one prime.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         ciphertexts: Addresses of uint64 [components, level, N].
         weights: uint64 [primes, rows / 4, terms, 4], times 2**52.
         component: Which.
@@ -166,7 +166,8 @@ def matrix_products(
     """
     level, N, row = out.shape[2], out.shape[3], out.strides[0]
     blocks, terms = weights.shape[1], weights.shape[2]
-    shift, p, inverse = 8 * N * (component * level + prime), tables[0][prime], tables[6][prime]
+    shift = 8 * N * (component * level + prime)
+    p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
     out[:, component, prime] = 0
     for panel in range(0, 8 * N, PANEL):
         for block in range(blocks):
@@ -175,7 +176,7 @@ def matrix_products(
                 x, w = ciphertexts[first:].ctypes.data, weights[prime, block, first].ctypes.data
                 count = min(MAX_TERMS, terms - first)
                 for k in range(panel, min(panel + PANEL, 8 * N), 128):
-                    matrix_tile((x, shift + k, w, count, target + k, row, p, inverse))
+                    matrix_tile((x, shift + k, w, count, target + k, row, p, montgomery))
 
 
 @compiled
@@ -183,36 +184,37 @@ def square_parts(tables: Tables, x: Array, y: Array, imaginary: Array, prime: in
     """(x + y)**2 - i (x - y)**2 of two ciphertexts uint64 [2, level, N], modulo one prime: [3, level, N].
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         x: A ciphertext.
         y: Its conjugate.
-        imaginary: int64 [level, 2, 2]: minus i, or -X**(N / 2), in both halves of a transformed row, with quotients.
+        imaginary: `FACTOR` [level, 2]: minus i, that is -X**(N / 2), in both halves of a transformed row.
         prime: Which.
         out: Its rows of that prime are written.
     """
-    scratch, N = np.empty((5, 8), np.uint64), x.shape[2]  # a sum or a difference of two components; a square of three
+    scratch = np.empty((5, 8), np.uint64)  # a sum or a difference of two components; a square of three
     for half in range(2):
-        span = range(4 * N * half, 4 * N * (half + 1), 64)
-        square_half(tables, x[:, prime], y[:, prime], imaginary[prime, half], prime, span, scratch, out[:, prime])
+        square_half(tables, x[:, prime], y[:, prime], imaginary[prime], prime, half, scratch, out[:, prime])
 
 
 @compiled
 def square_half(
-    tables: Tables, x: Array, y: Array, imaginary: IntArray, prime: int, span: range, scratch: Array, out: Array
+    tables: Tables, x: Array, y: Array, imaginary: Array, prime: int, half: int, scratch: Array, out: Array
 ) -> None:
-    """`square_parts` for some bytes of rows [components, N]."""
-    p, inverse, one = tables[0][prime], tables[6][prime], tables[8][prime]
-    radix, radix_quotient = tables[7][prime, 0], tables[7][prime, 1]
+    """`square_parts` for the first or the second half of rows [components, N]."""
+    N = x.shape[1]
+    constants = tables.constants[prime]
+    p, montgomery, one = constants.modulus, constants.montgomery, constants.one
+    radix, radix_quotient = constants.radix, constants.radix_quotient
     sums, squares = scratch.ctypes.data, scratch[2].ctypes.data
-    w, w_quotient, component = imaginary[0], imaginary[1], out.strides[0]
-    for k in span:
+    w, w_quotient, component = imaginary[half].value, imaginary[half].quotient, out.strides[0]
+    for k in range(4 * N * half, 4 * N * (half + 1), 64):
         for c in range(2):
             add((x[c].ctypes.data + k, y[c].ctypes.data + k, sums + 64 * c, p))
         target = out[0].ctypes.data + k
-        tensor((sums, sums, 64, target, component, p, inverse, radix, radix_quotient))
+        tensor((sums, sums, 64, target, component, p, montgomery, radix, radix_quotient))
         for c in range(2):
             scale_difference((x[c].ctypes.data + k, y[c].ctypes.data + k, sums + 64 * c, 1, one, p))
-        tensor((sums, sums, 64, squares, 64, p, inverse, radix, radix_quotient))
+        tensor((sums, sums, 64, squares, 64, p, montgomery, radix, radix_quotient))
         for c in range(3):
             scale((squares + 64 * c, squares + 64 * c, w, w_quotient, p))
             add((target + component * c, squares + 64 * c, target + component * c, p))
@@ -224,20 +226,20 @@ def multiply(tables: Tables, x: Array, y: Array, first: int, out: Array) -> None
     rows, N = x.shape[1], x.shape[2]
     component = x.strides[0]
     for j in range(rows):
-        prime = first + j
+        c = tables.constants[first + j]
         for k in range(0, 8 * N, 64):
             tensor((
                 x[0, j].ctypes.data + k, y[0, j].ctypes.data + k, component, out[0, j].ctypes.data + k, out.strides[0],
-                tables[0][prime], tables[6][prime], tables[7][prime, 0], tables[7][prime, 1],
+                c.modulus, c.montgomery, c.radix, c.radix_quotient,
             ))  # fmt: skip
 
 
 @compiled
 def scale_row(tables: Tables, x: Array, prime: int, w: int, quotient: int, out: Array) -> None:
     """Multiply one row by a constant."""
-    source, target = x.ctypes.data, out.ctypes.data
+    source, target, p = x.ctypes.data, out.ctypes.data, tables.constants[prime].modulus
     for k in range(0, 8 * x.size, 64):
-        scale((source + k, target + k, w, quotient, tables[0][prime]))
+        scale((source + k, target + k, w, quotient, p))
 
 
 @compiled
@@ -247,7 +249,7 @@ def add_constants(tables: Tables, x: Array, constants: Array) -> None:
     Equal ones are a constant polynomial; a multiple of X**(N / 2) adds to the first half what it takes from the second.
     """
     for j in range(len(x)):
-        p, row = np.uint64(tables[0][j]), x[j]
+        p, row = np.uint64(tables.constants[j].modulus), x[j]
         for k in range(row.size):
             value = row[k] + constants[j, 2 * k // row.size]
             row[k] = min(value, value - p)

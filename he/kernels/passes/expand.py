@@ -45,20 +45,20 @@ PLACES = (
 
 
 @compiled
-def _turned(x: np.uint64, bits: int) -> np.uint64:
+def _rotated(x: np.uint64, bits: int) -> np.uint64:
     return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))
 
 
 @compiled
 def _mix(v: Array, a: int, b: int, c: int, d: int, x: np.uint64, y: np.uint64) -> None:
     v[a] = v[a] + v[b] + x
-    v[d] = _turned(v[d] ^ v[a], 32)
+    v[d] = _rotated(v[d] ^ v[a], 32)
     v[c] = v[c] + v[d]
-    v[b] = _turned(v[b] ^ v[c], 24)
+    v[b] = _rotated(v[b] ^ v[c], 24)
     v[a] = v[a] + v[b] + y
-    v[d] = _turned(v[d] ^ v[a], 16)
+    v[d] = _rotated(v[d] ^ v[a], 16)
     v[c] = v[c] + v[d]
-    v[b] = _turned(v[b] ^ v[c], 63)
+    v[b] = _rotated(v[b] ^ v[c], 63)
 
 
 @compiled
@@ -91,18 +91,18 @@ def _eight_nodes(b: Builder, root: Value, first: Value, out: Value) -> None:
     v[12] = b.xor(v[12], _constant(64))
     v[14] = b.xor(v[14], _constant(-1))
 
-    def turned(x: Value, bits: int) -> Value:
+    def rotated(x: Value, bits: int) -> Value:
         return b.or_(b.lshr(x, _constant(bits)), b.shl(x, _constant(64 - bits)))
 
     def mix(i: int, j: int, k: int, m: int, x: Value, y: Value) -> None:
         v[i] = b.add(b.add(v[i], v[j]), x)
-        v[m] = turned(b.xor(v[m], v[i]), 32)
+        v[m] = rotated(b.xor(v[m], v[i]), 32)
         v[k] = b.add(v[k], v[m])
-        v[j] = turned(b.xor(v[j], v[k]), 24)
+        v[j] = rotated(b.xor(v[j], v[k]), 24)
         v[i] = b.add(b.add(v[i], v[j]), y)
-        v[m] = turned(b.xor(v[m], v[i]), 16)
+        v[m] = rotated(b.xor(v[m], v[i]), 16)
         v[k] = b.add(v[k], v[m])
-        v[j] = turned(b.xor(v[j], v[k]), 63)
+        v[j] = rotated(b.xor(v[j], v[k]), 63)
 
     for order in ORDERS.tolist():
         for n, places in enumerate(PLACES):

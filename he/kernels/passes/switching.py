@@ -1,7 +1,7 @@
-"""Key switching: digits of a polynomial, their products with a key, rotations, and division by the special prime.
+"""Key switching: digits of a polynomial, their products with a key, rotations, and mod-down by the special prime.
 
-Row j of a polynomial belongs to the prime of that index; where one is raised, the row behind the others belongs to the
-special prime. What consists of many rows is done from a ``first`` one up to a ``stop``, so that threads can share it.
+Row j of a polynomial belongs to the prime of that index. A polynomial that is *extended* has one row more, which
+belongs to the special prime. Many rows are done from a ``first`` one up to a ``stop``, so that threads can share them.
 """
 
 from functools import partial
@@ -11,49 +11,53 @@ import numpy as np
 from he.kernels.instructions import dots, lanes
 from he.kernels.instructions.butterflies import LARGEST
 from he.kernels.passes import transform
-from he.kernels.passes.evaluate import Tables
+from he.kernels.tables.chain import Tables
 from he.kernels.tables.factors import word_bytes
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array, IntArray
 
-dot_pair, turned = emitted(dots.dot_pair), emitted(dots.turned_dot_pair)
+dot_pair, permuted_dot_pair = emitted(dots.dot_pair), emitted(dots.permuted_dot_pair)
 difference, loose_difference = (emitted(partial(lanes.scale_difference, loose=loose)) for loose in (1, LARGEST))
 inverse, lift_forward, LOOSE = transform.inverse, transform.lift_forward, transform.LOOSE
+Permutation = tuple[IntArray, Array]
 MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as `dot_pair` wants it
 
 
 @compiled
-def raise_rows(tables: Tables, x: Array, out: Array, first: int, stop: int) -> None:
-    """The coefficients of rows [level, N], plus half of their primes: what `lift_centred` takes."""
+def to_centred(tables: Tables, x: Array, out: Array, first: int, stop: int) -> None:
+    """The coefficients of rows [level, N], centred and then shifted by half of their primes: what `mod_up` takes."""
     for i in range(first, stop):
-        raise_row(tables, x[i], i, out[i])
+        row_to_centred(tables, x[i], i, out[i])
 
 
 @compiled
-def raise_row(tables: Tables, x: Array, prime: int, out: Array) -> None:
-    """`raise_rows` for one."""
-    p = tables[0][prime]
-    inverse(x, tables[3][prime], tables[4][prime], p, tables[5][prime, 0], tables[5][prime, 1], p // 2, out)
+def row_to_centred(tables: Tables, x: Array, prime: int, out: Array) -> None:
+    """`to_centred` for one row."""
+    c = tables.constants[prime]
+    powers, quotients = tables.inverse[prime], tables.inverse_quotients[prime]
+    inverse(x, powers, quotients, c.modulus, c.degree, c.degree_quotient, c.modulus // 2, out)
 
 
 @compiled
-def lift_centred(tables: Tables, x: Array, source: int, target: int, out: Array, finished: bool) -> None:
-    """The centred value whose sum with p // 2 is x, modulo another prime, transformed; see `lift_forward`."""
-    p, shift = tables[0][target], tables[0][target] - tables[9][source, target, 2]
-    lift_forward(x, tables[8][target], shift, tables[1][target], tables[2][target], p, out, finished)
+def mod_up(tables: Tables, x: Array, source: int, target: int, out: Array, finished: bool) -> None:
+    """A row of `to_centred` from one prime to another: centred residues, transformed; see `lift_forward`."""
+    c = tables.constants[target]
+    shift = c.modulus - tables.pairs[source, target].half
+    powers, quotients = tables.forward[target], tables.forward_quotients[target]
+    lift_forward(x, c.one, shift, powers, quotients, c.modulus, out, finished)
 
 
 @compiled
 def decompose(
-    tables: Tables, x: Array, raised: Array, special: int, finished: bool, out: Array, first: int, stop: int
+    tables: Tables, x: Array, centred: Array, special: int, finished: bool, out: Array, first: int, stop: int
 ) -> None:
     """The digits of a polynomial: its centred residues, each lifted to every prime and transformed.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         x: uint64 [level, N].
-        raised: The same, of `raise_rows`.
+        centred: The same, of `to_centred`.
         special: Index of the special prime.
         finished: See `lift_forward`; digits that are not may be at most `MAX_LOOSE`.
         out: uint64 [level + 1, level, N], by prime, then by digit; the first axis is written in part.
@@ -61,30 +65,30 @@ def decompose(
         stop: Of that axis.
     """
     for j in range(first, stop):
-        digits_modulo(tables, x, raised, j if j < len(x) else special, out[j], finished)
+        digits_modulo(tables, x, centred, j if j < len(x) else special, out[j], finished)
 
 
 @compiled
-def digits_modulo(tables: Tables, x: Array, raised: Array, prime: int, out: Array, finished: bool) -> None:
+def digits_modulo(tables: Tables, x: Array, centred: Array, prime: int, out: Array, finished: bool) -> None:
     """All digits modulo one prime: [level, N]."""
     for i in range(len(x)):
         if i == prime:
             for k in range(x.shape[1]):
                 out[i, k] = x[i, k]
         else:
-            lift_centred(tables, raised[i], i, prime, out[i], finished)
+            mod_up(tables, centred[i], i, prime, out[i], finished)
 
 
 @compiled
 def switch(
-    tables: Tables, x: Array, raised: Array, key: IntArray, special: int, out: Array, first: int, stop: int
+    tables: Tables, x: Array, centred: Array, key: IntArray, special: int, out: Array, first: int, stop: int
 ) -> None:
-    """A polynomial's digits times a key: a ciphertext, raised.
+    """A polynomial's digits times a key: an extended ciphertext.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         x: As for `decompose`.
-        raised: As for `decompose`.
+        centred: As for `decompose`.
         key: int64 [at least level, 2, primes], of `Factors`.
         special: Index of the special prime.
         out: uint64 [2, level + 1, N]; rows are written.
@@ -94,7 +98,7 @@ def switch(
     digits, lists = np.empty_like(x), np.empty((3, len(x)), np.int64)
     for j in range(first, stop):
         prime = j if j < len(x) else special
-        digits_modulo(tables, x, raised, prime, digits, len(x) > MAX_LOOSE)
+        digits_modulo(tables, x, centred, prime, digits, len(x) > MAX_LOOSE)
         list_addresses(digits, key, prime, lists)
         key_products(tables, lists, prime, out[0, j], out[1, j])
 
@@ -102,9 +106,9 @@ def switch(
 @compiled
 def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
     """The inner products of digits with both halves of a key, modulo one prime; see `list_addresses`."""
-    level, N = lists.shape[1], out_0.size
+    level, N, c = lists.shape[1], out_0.size, tables.constants[prime]
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, tables[0][prime], tables[6][prime]
+    first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, c.modulus, c.montgomery
     width = word_bytes(p)
     for k in range(0, 8 * N, 128):
         dot_pair((x, y, z, k, width, level, first + k, second + k, p, montgomery))
@@ -121,71 +125,78 @@ def list_addresses(digits: Array, key: IntArray, prime: int, lists: IntArray) ->
 def rotate(
     tables: Tables,
     x: Array,
-    raised: Array,
+    centred: Array,
     key: IntArray,
     special: int,
-    turn: Tables,
+    permutation: Permutation,
     out: Array,
     first: int,
     stop: int,
 ) -> None:
-    """A ciphertext rotated, raised: `switch`, and its other polynomial times the special prime added, turned.
+    """An extended ciphertext, rotated: `switch`, plus its other polynomial times the special prime, permuted.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         x: uint64 [2, level, N].
-        raised: Of its second polynomial, as for `switch`.
-        key: As for `switch`, turned back.
+        centred: That of its second polynomial, as for `switch`.
+        key: As for `switch`, permuted back.
         special: Index of the special prime.
-        turn: See `he.engines.rns.encode.turning`.
+        permutation: See `he.ring.slots.permutation`.
         out: As for `switch`.
         first: Of the rows.
         stop: Of the rows.
     """
     level = x.shape[1]
-    digits, lists = np.empty_like(raised), np.empty((3, level), np.int64)
+    digits, lists = np.empty_like(centred), np.empty((3, level), np.int64)
     for j in range(first, stop):
         prime = j if j < level else special
-        digits_modulo(tables, x[1], raised, prime, digits, level > MAX_LOOSE)
+        digits_modulo(tables, x[1], centred, prime, digits, level > MAX_LOOSE)
         list_addresses(digits, key, prime, lists)
-        turned_products(tables, x[0], lists, prime, special, turn, out[0, j], out[1, j])
+        permuted_products(tables, x[0], lists, prime, special, permutation, out[0, j], out[1, j])
 
 
 @compiled
 def rotate_digits(
-    tables: Tables, x: Array, digits: Array, key: IntArray, special: int, turn: Tables, out: Array
+    tables: Tables, x: Array, digits: Array, key: IntArray, special: int, permutation: Permutation, out: Array
 ) -> None:
     """`rotate` with the digits of `decompose`, all rows."""
     level, lists = x.shape[1], np.empty((3, x.shape[1]), np.int64)
     for j in range(level + 1):
         prime = j if j < level else special
         list_addresses(digits[j], key, prime, lists)
-        turned_products(tables, x[0], lists, prime, special, turn, out[0, j], out[1, j])
+        permuted_products(tables, x[0], lists, prime, special, permutation, out[0, j], out[1, j])
 
 
 @compiled
-def turned_products(
-    tables: Tables, added: Array, lists: IntArray, prime: int, special: int, turn: Tables, out_0: Array, out_1: Array
+def permuted_products(
+    tables: Tables,
+    added: Array,
+    lists: IntArray,
+    prime: int,
+    special: int,
+    permutation: Permutation,
+    out_0: Array,
+    out_1: Array,
 ) -> None:
     """`rotate` modulo one prime, from its digits; see `list_addresses`."""
     level, N = lists.shape[1], out_0.size
-    places, orders = turn
+    places, orders = permutation
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    c, to, by = added[prime if prime < level else 0].ctypes.data, places.ctypes.data, orders.ctypes.data
-    w = tables[10][special, prime, 0]  # 0 for the special prime itself
-    r, r_quotient, p, montgomery = tables[7][prime, 0], tables[7][prime, 1], tables[0][prime], tables[6][prime]
+    addend, to, by = added[prime if prime < level else 0].ctypes.data, places.ctypes.data, orders.ctypes.data
+    w, c = tables.pairs[special, prime].residue, tables.constants[prime]  # w is 0 for the special prime itself
+    r, r_quotient, p, montgomery = c.radix, c.radix_quotient, c.modulus, c.montgomery
     first, second = out_0.ctypes.data, out_1.ctypes.data
     width = word_bytes(p)
     for k in range(0, 8 * N, 128):
-        turned((x, y, z, k, width, level, c, w, r, r_quotient, to, by, first, second, p, montgomery))
+        permuted_dot_pair((x, y, z, k, width, level, addend, w, r, r_quotient, to, by, first, second, p, montgomery))
 
 
 @compiled
-def divide(tables: Tables, x: Array, divisor: int, out: Array, first: int, stop: int) -> None:
+def mod_down(tables: Tables, x: Array, divisor: int, out: Array, first: int, stop: int) -> None:
     """Divide by the prime of the last row, and round.
 
     Args:
-        tables: `Chain.arrays`.
+        tables: The chain's.
         x: uint64 [polynomials, level + 1, N]; row j < level belongs to prime j, the last one to ``divisor``.
         divisor: Index of a prime.
         out: uint64 [polynomials, level, N]; polynomials are written.
@@ -195,16 +206,17 @@ def divide(tables: Tables, x: Array, divisor: int, out: Array, first: int, stop:
     level, N = out.shape[1], out.shape[2]
     last, rest = np.empty(N, np.uint64), np.empty(N, np.uint64)
     for c in range(first, stop):
-        raise_row(tables, x[c, level], divisor, last)
+        row_to_centred(tables, x[c, level], divisor, last)
         for j in range(level):
-            lift_centred(tables, last, divisor, j, rest, False)
-            divide_row(tables, x[c, j], rest, divisor, j, out[c, j])
+            mod_up(tables, last, divisor, j, rest, False)
+            mod_down_row(tables, x[c, j], rest, divisor, j, out[c, j])
 
 
 @compiled
-def divide_row(tables: Tables, x: Array, rest: Array, divisor: int, prime: int, out: Array) -> None:
+def mod_down_row(tables: Tables, x: Array, rest: Array, divisor: int, prime: int, out: Array) -> None:
     """The exact quotient (x - rest) / divisor, modulo one prime."""
-    w, quotient, p = tables[9][divisor, prime, 0], tables[9][divisor, prime, 1], tables[0][prime]
+    pair, p = tables.pairs[divisor, prime], tables.constants[prime].modulus
+    w, quotient = pair.inverse, pair.inverse_quotient
     source, here, target = x.ctypes.data, rest.ctypes.data, out.ctypes.data
     if p < LOOSE:
         for k in range(0, 8 * x.size, 64):

@@ -31,7 +31,7 @@ lift_forward_4, lift_forward_4_loose = _both(butterflies.lift_forward_4)
 lift, lift_loose = _both(butterflies.lift)
 last_5, last_5_loose = _both(butterflies.forward_last, stages=5, finished=True)
 last_6, last_6_loose = _both(butterflies.forward_last, stages=6, finished=True)
-leave_5, leave_6 = (
+last_5_lazy, last_6_lazy = (
     emitted(partial(butterflies.forward_last, stages=stages, loose=True, finished=False)) for stages in (5, 6)
 )
 first_5, first_5_loose = _both(butterflies.inverse_first, stages=5)
@@ -120,9 +120,9 @@ def forward_from(address: int, size: int, blocks: int, w: Array, quotients: Arra
                 else:
                     last_5_loose((place, powers, their_quotients, k, prime))
             elif inner == CHUNK:
-                leave_6((place, powers, their_quotients, k, prime))
+                last_6_lazy((place, powers, their_quotients, k, prime))
             else:
-                leave_5((place, powers, their_quotients, k, prime))
+                last_5_lazy((place, powers, their_quotients, k, prime))
 
 
 @compiled

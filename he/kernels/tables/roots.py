@@ -5,6 +5,7 @@ Ideal Lattice-Based Cryptography" (CANS 2016), and the root the least one, as in
 form are used as they are.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -76,6 +77,15 @@ def least_root(N: int, prime: int) -> int:
 def quotient(w: int, prime: int) -> int:
     """floor(w 2**52 / p): what a product with the constant w needs."""
     return (w << WORD) // prime
+
+
+#: A constant ``value`` modulo a prime, with its ``quotient``.
+FACTOR = np.dtype([("value", np.int64), ("quotient", np.int64)])
+
+
+def factors(values: Iterable[int], primes: Iterable[int]) -> np.ndarray:
+    """Constants, each modulo its own prime: `FACTOR` [values]."""
+    return np.array([(w % p, quotient(w % p, p)) for w, p in zip(values, primes, strict=True)], FACTOR)
 
 
 def arranged(table: np.ndarray) -> np.ndarray:

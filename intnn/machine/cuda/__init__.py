@@ -1,1 +1,1 @@
-"""CUDA for kernels: instructions that Numba lacks, and what stands for them in its simulator."""
+"""CUDA instructions that Numba lacks, and what stands for them in its simulator."""

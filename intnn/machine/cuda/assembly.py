@@ -1,7 +1,7 @@
-"""GPU instructions that Numba has no name for, as inline assembly.
+"""GPU instructions that Numba has no name for, written as inline assembly.
 
-Operands that hold four 8-bit integers are int32 words, the first integer in the lowest byte. Instructions and fragment
-layouts: PTX ISA, sections "dp4a", "Matrix fragments for mma.m16n8k32" and "cp.async".
+Operands that hold four 8-bit integers are int32 words, the first integer in the lowest byte. The PTX ISA describes the
+instructions and the layouts of fragments in its sections "dp4a", "Matrix fragments for mma.m16n8k32" and "cp.async".
 """
 
 # ruff: noqa: ARG001  (an intrinsic's arguments are types, of which some say nothing)
@@ -45,13 +45,13 @@ def _four(context: Any, builder: Any, words: list[Any]) -> Any:
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Pointer to element ``index`` of a contiguous array of words."""
+    """A pointer to element ``index`` of a contiguous array of words."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index], inbounds=True)
 
 
 def dp4a(a_type: str, b_type: str) -> Any:
-    """An instruction for c + the dot product of four by four integers, of types "s8" or "u8"."""
+    """An instruction (a, b, c) -> c + the dot product of four by four integers, each of type "s8" or "u8"."""
     text = f"dp4a.{a_type[0]}32.{b_type[0]}32 $0, $1, $2, $3;"
 
     @intrinsic
@@ -65,7 +65,7 @@ def dp4a(a_type: str, b_type: str) -> Any:
 
 
 def mma(a_type: str, b_type: str) -> Any:
-    """A warp's instruction for c + a b: a is 16 x 32, b 32 x 8 integers of types "s8" or "u8", c 16 x 8 int32."""
+    """A warp's instruction (a, b, c) -> c + a b: a is 16 x 32, b is 32 x 8 integers "s8" or "u8", c is 16 x 8 int32."""
     text = f"mma.sync.aligned.m16n8k32.row.col.s32.{a_type}.{b_type}.s32 {{$0,$1,$2,$3}}, "
     text += "{$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};"
 
@@ -84,7 +84,7 @@ def mma(a_type: str, b_type: str) -> Any:
 
 @intrinsic
 def load4(_context, words, index):  # type: ignore[no-untyped-def]
-    """Four words from ``index`` on, a multiple of four, in one access."""
+    """Read four words from ``index`` on, a multiple of four, in one access."""
 
     def codegen(target, builder, signature, args):  # type: ignore[no-untyped-def]
         pointer = _address(target, builder, signature.args[0], *args)

@@ -1,4 +1,4 @@
-"""The instructions behind the CUDA kernels: assembly on a GPU, plain Python in Numba's simulator.
+"""The instructions that CUDA kernels use: assembly on a GPU, plain Python in Numba's simulator.
 
 Numba reads NUMBA_ENABLE_CUDASIM when it is imported, and so the choice is made once.
 """

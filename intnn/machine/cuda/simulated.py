@@ -1,4 +1,4 @@
-"""What the instructions of `cuda_assembly` do, in plain Python, for Numba's simulator of a GPU.
+"""The instructions of `intnn.machine.cuda.assembly` in plain Python, for Numba's simulator of a GPU.
 
 Sums are Python ints: an accumulator that would wrap on a GPU cannot be stored here, and raises.
 """
@@ -27,13 +27,13 @@ def _dot(a_type: str, b_type: str) -> Dot:
 
 
 def dp4a(a_type: str, b_type: str) -> Callable[[int, int, int], int]:
-    """An instruction for c + the dot product of four by four integers, of types "s8" or "u8"."""
+    """A function (a, b, c) -> c + the dot product of four by four integers, each of type "s8" or "u8"."""
     dot = _dot(a_type, b_type)
     return lambda a, b, c: int(c) + dot(a, b)
 
 
 def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Four]:
-    """A warp's instruction for c + a b: a is 16 x 32, b 32 x 8 integers of types "s8" or "u8", c 16 x 8 int32."""
+    """A warp's function (a, b, c) -> c + a b: a is 16 x 32, b is 32 x 8 integers "s8" or "u8", c is 16 x 8 int32."""
     dot = _dot(a_type, b_type)
 
     def product(a: Four, b: tuple[int, int], c: Four) -> Four:
@@ -41,7 +41,7 @@ def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Fou
         warp, lane = divmod(thread.thread_id, 32)
         fragments = vars(thread._manager).setdefault("fragments", {})
         fragments[warp, lane] = a, b
-        thread.syncthreads()  # of the block, not the warp: the simulator knows no other, and all warps come by here
+        thread.syncthreads()  # the simulator can only wait for the whole block; all its warps come by here
         group, place = divmod(lane, 4)
 
         def cell(half: int, column: int) -> int:
@@ -59,7 +59,7 @@ def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Fou
 
 
 def load4(words: Any, index: int) -> Four:
-    """Four words from ``index`` on, a multiple of four."""
+    """Read four words from ``index`` on, a multiple of four."""
     _require_aligned(index)
     return tuple(int(words[index + i]) for i in range(4))  # type: ignore[return-value]
 
@@ -77,11 +77,11 @@ def copy4(shared: Any, to: int, source: Any, start: int, size: int) -> None:
 
 
 def commit() -> None:
-    """Nothing: copies are made at once."""
+    """Do nothing, since copies are made at once."""
 
 
 def wait_for(pending: int) -> Any:  # noqa: ARG001
-    """A wait for nothing: copies are made at once."""
+    """A function that does nothing, since copies are made at once."""
     return lambda: None
 
 

@@ -1,4 +1,4 @@
-"""Integer products on a GPU: tensor cores (`mma.sync`) or `dp4a`, with requantisation and a table in the epilogue.
+"""Integer products on a GPU, by tensor cores (`mma.sync`) or `dp4a`, with requantisation and a table in the epilogue.
 
 One kernel multiplies matrices and convolves images. A row of the left operand is a window of an image whose pixels hold
 their channels side by side; it is never written out (implicit GEMM). The window's 16- or 4-byte pieces lie at offsets
@@ -8,8 +8,8 @@ that are the same for every window, read from a table. A matrix is a batch of im
     w  int32 words [columns, kernel height, kernel width, channels / 4], likewise
     y  int32 [rows, width of y] sums, or words [rows, width of y / 4]; rows are (image, top, left)
 
-Arrays are passed flat. `cuda_product` prepares all other arguments. `reference` defines the result: `dense` or
-`conv2d`, then `requantise` and `lookup`.
+Arrays are passed flat. `intnn.ops.cuda.product` prepares all other arguments. `intnn.ops.reference` defines the result:
+`dense` or `conv2d`, then `requantise` and `lookup`.
 """
 
 from collections.abc import Callable
@@ -28,10 +28,11 @@ class Tile:
     """How a block of the tensor-core kernel divides its part of the result.
 
     Attributes:
-        warp_rows: Warps along the rows.
-        warp_columns: Warps along the columns; each calculates 64 of them.
-        fragments: Blocks of 16 rows per warp.
-        stages: Slices of 64 bytes of the operands' common axis that are in shared memory or on their way; at least 2.
+        warp_rows: The number of warps along the rows.
+        warp_columns: The number of warps along the columns; each calculates 64 columns.
+        fragments: The number of blocks of 16 rows per warp.
+        stages: The slices of 64 bytes of the operands' common axis that are in shared memory or on their way; at least
+            2. It is the depth of the pipeline of copies.
 
     Raises:
         ValueError: The stages do not fit in 48 KiB, or the threads cannot share the copying equally.
@@ -52,38 +53,38 @@ class Tile:
 
     @property
     def rows(self) -> int:
-        """Rows of the result per block."""
+        """The rows of the result per block."""
         return self.warp_rows * self.fragments * 16
 
     @property
     def columns(self) -> int:
-        """Columns of the result per block."""
+        """The columns of the result per block."""
         return self.warp_columns * 64
 
     @property
     def threads(self) -> int:
-        """Threads per block."""
+        """The threads per block."""
         return self.warp_rows * self.warp_columns * 32
 
 
 @cuda.jit(device=True, inline="always")
 def _finish(total, multiplier, table, column, requantise):  # type: ignore[no-untyped-def]
-    """A sum's byte: requantised, saturated, looked up."""
+    """The byte that a sum becomes: requantised, saturated and looked up."""
     shift, lo, hi = requantise
     value = (int64(total) * multiplier[column] + ((int64(1) << shift) >> 1)) >> shift
     return int32(table[min(max(value, lo), hi) - lo]) & 255
 
 
 def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
-    """The product on tensor cores; pieces of 16 bytes.
+    """The kernel of the product on tensor cores, which reads pieces of 16 bytes.
 
     The order of summation is free, and so is the order of columns within a warp. Both are chosen so that a thread's
     operands are 16 contiguous bytes of shared memory, free of bank conflicts, and its results 16 contiguous columns.
 
     Args:
-        tile: The block's share.
-        x_type: What ``x`` holds, "s8" or "u8".
-        w_type: What ``w`` holds.
+        tile: How a block divides its part of the result.
+        x_type: The type of the integers in ``x``, "s8" or "u8".
+        w_type: The type of the integers in ``w``, "s8" or "u8".
         fused: Whether ``y`` holds bytes after requantisation and table, or int32 sums.
     """
     product = mma(x_type, w_type)
@@ -110,7 +111,7 @@ def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
         group, place = lane >> 2, lane & 3
         warp_row, warp_column = warp // warp_columns, warp % warp_columns
         row0, column0 = int32(cuda.blockIdx.x * block_rows), int32(cuda.blockIdx.y * block_columns)
-        piece, line = thread & 3, thread >> 2  # of the 64-byte lines that this thread copies
+        piece, line = thread & 3, thread >> 2  # where in the 64-byte lines this thread copies
 
         for i in range(x_pieces):
             row = row0 + line + i * step
@@ -197,10 +198,10 @@ def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
 
 
 def dot_kernel(x_type: str, w_type: str, fused: bool) -> Kernel:
-    """The product with `dp4a`, for GPUs without integer tensor cores; pieces of 4 bytes.
+    """The kernel of the product with `dp4a`, for GPUs without integer tensor cores; it reads pieces of 4 bytes.
 
     A block of 16 x 16 threads calculates 64 x 64 sums, 4 x 4 per thread, eight words of the common axis at a time.
-    Arguments as for `tensor_kernel`.
+    The arguments are those of `tensor_kernel`.
     """
     product = dp4a(x_type, w_type)
 

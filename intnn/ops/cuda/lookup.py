@@ -1,4 +1,4 @@
-"""Table lookup on a GPU, four bytes to a word; `reference.lookup` defines the result."""
+"""Table lookup on a GPU, four bytes to a word; `intnn.ops.reference.lookup` defines the result."""
 
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ THREADS = 32 if SIMULATED else 256  # a simulated thread is a thread of Python
 
 
 def lookup_kernel(x, table, y):  # type: ignore[no-untyped-def]
-    """Every byte of y is table[x]: x, y int32 words [n], table uint8 [256], indexed by a byte's bits."""
+    """Write table[x] for every byte of x: x and y are int32 words [n], the table is uint8 [256], by a byte's bits."""
     shared = cuda.shared.array(256, int32)  # words: two threads that look up two bytes of one word do not collide
     for i in range(cuda.threadIdx.x, 256, cuda.blockDim.x):
         shared[i] = table[i]
@@ -30,13 +30,13 @@ def _compiled() -> Any:
 
 
 def launch_lookup(x: Any, table: Any, y: Any) -> None:
-    """The same on device arrays."""
+    """Launch `lookup_kernel` on device arrays."""
     blocks = min(-(-len(x) // THREADS), 2048)
     _compiled()[blocks, THREADS](x, table, y)
 
 
 def lookup(x: np.ndarray, table: np.ndarray, lo: int) -> np.ndarray:
-    """Elementwise table[x - lo] of int8 or uint8 values; the table is 8-bit too, [at most 256]."""
+    """The elementwise table[x - lo] of int8 or uint8 values; the table is 8-bit too and has at most 256 points."""
     bits = np.zeros(256, np.uint8)
     bits[np.arange(lo, lo + len(table)) & 255] = table.view(np.uint8)
     words = np.zeros(-(-x.size // 4), np.int32)

@@ -1,6 +1,6 @@
-"""Dense and convolutional layers on a GPU: operands laid out, the kernels of `cuda_gemm` compiled and launched.
+"""Dense and convolutional layers on a GPU: operands are laid out, and the kernels of `intnn.ops.cuda.gemm` launched.
 
-`dense`, `conv2d` and `lookup` take and return host arrays. `Product` keeps a layer's parameters on the device and works
+`dense` and `conv2d` take and return host arrays. `Product` keeps a layer's parameters on the device and works
 on device arrays, so that the output of one layer is the input of the next.
 """
 
@@ -26,11 +26,11 @@ class Epilogue:
     """What becomes of a sum: min(max(floor((sum multiplier + 2**(shift - 1)) / 2**shift), lo), hi), then a table.
 
     Attributes:
-        multiplier: int32 [columns].
-        shift: In [0, 62].
+        multiplier: int32 [columns], one factor for each column.
+        shift: The exponent of the divisor, in [0, 62].
         lo: The smallest value that is looked up.
-        hi: The largest.
-        table: int8 or uint8 [hi - lo + 1]; its dtype is the result's.
+        hi: The largest value that is looked up.
+        table: int8 or uint8 [hi - lo + 1]; the result has its dtype.
     """
 
     multiplier: IntArray
@@ -41,7 +41,7 @@ class Epilogue:
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """8-bit [n, c, h, w] as flat int32 words [n, h, w, c'], c' being c filled up with zeros to a multiple of 16."""
+    """Bring 8-bit [n, c, h, w] to flat int32 words [n, h, w, c'], where zeros fill c up to a multiple of 16."""
     filled = np.zeros((len(x), *x.shape[2:], -(-x.shape[1] // ALIGNED) * ALIGNED), x.dtype)
     filled[..., : x.shape[1]] = x.transpose(0, 2, 3, 1)
     return filled.reshape(-1).view(np.int32)
@@ -52,9 +52,9 @@ def offsets(kernel: tuple[int, int], width: int, pixel: int, piece: int) -> np.n
 
     Args:
         kernel: Height and width of the window.
-        width: Of the image.
-        pixel: Words per pixel.
-        piece: Words per piece, a divisor of ``pixel``.
+        width: The width of the image.
+        pixel: The words of a pixel.
+        piece: The words of a piece, a divisor of ``pixel``.
     """
     down, across, skip = np.meshgrid(*map(np.arange, kernel), np.arange(0, pixel, piece), indexing="ij")
     return np.stack([down, across, (down * width + across) * pixel + skip], -1).astype(np.int32).ravel()
@@ -69,13 +69,13 @@ class Product:
     """A convolution, or a dense layer as the convolution of images of one pixel, with its parameters on the device.
 
     Args:
-        w: int8 or uint8 [out, in, kh, kw].
-        b: int32 [out]; every sum, bias included, must fit in int32.
-        image: Height and width of the input.
-        stride: Of the window.
-        padding: Rows and columns of zeros on every side.
-        epilogue: None leaves int32 sums.
-        x_type: The inputs, "s8" or "u8".
+        w: The weights, int8 or uint8 [out, in, kh, kw].
+        b: The bias, int32 [out]; every sum, bias included, must fit in int32.
+        image: The height and width of the input.
+        stride: The step of the window.
+        padding: The rows and columns of zeros on every side.
+        epilogue: What becomes of the sums; None leaves int32 sums.
+        x_type: The type of the inputs, "s8" or "u8".
         tile: The tensor cores' tile (compute capability 8.0 and later); None calculates with dp4a (6.1 and later).
     """
 
@@ -113,16 +113,16 @@ class Product:
 
     @property
     def row_width(self) -> int:
-        """Columns of the result with those that fill it up to a multiple of 16."""
+        """The columns of the result, with those that fill it up to a multiple of 16."""
         return -(-self.columns // ALIGNED) * ALIGNED
 
     def output(self, images: int) -> DeviceArray:
-        """Room for the result of so many images: int32 words."""
+        """Room on the device for the result of so many images, in int32 words."""
         rows = images * self.out_image[0] * self.out_image[1]
         return cuda.device_array(rows * self.row_width * self.out_dtype.itemsize // 4, np.int32)
 
     def launch(self, x: DeviceArray, y: DeviceArray, images: int) -> None:
-        """Multiply words as `channels_last` lays them out, into rows of ``row_width``."""
+        """Multiply words that `channels_last` has laid out, and write rows of ``row_width``."""
         rows = images * self.out_image[0] * self.out_image[1]
         grid = -(-rows // self._block[0]), -(-self.row_width // self._block[1])
         sizes = (rows, self.columns, self._chunks)
@@ -132,7 +132,7 @@ class Product:
         )  # fmt: skip
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """8-bit [batch, in, h, w] on the host -> [batch, out, h', w']."""
+        """Evaluate 8-bit [batch, in, h, w] on the host -> [batch, out, h', w']."""
         y = self.output(len(x))
         self.launch(cuda.to_device(channels_last(x)), y, len(x))
         values = y.copy_to_host().view(self.out_dtype).reshape(len(x), *self.out_image, self.row_width)
@@ -148,7 +148,9 @@ def conv2d(
     epilogue: Epilogue | None = None,
     tile: Tile | None = TENSOR,
 ) -> np.ndarray:
-    """8-bit [batch, in, h, w], 8-bit [out, in, kh, kw], int32 [out] -> int32, or the table's, [batch, out, h', w'].
+    """Convolve 8-bit [batch, in, h, w] with 8-bit [out, in, kh, kw], and add int32 [out].
+
+    The result [batch, out, h', w'] has int32, or the dtype of the epilogue's table.
 
     Raises:
         TypeError: An operand has another dtype.
@@ -160,7 +162,9 @@ def conv2d(
 def dense(
     x: np.ndarray, w: np.ndarray, b: np.ndarray, epilogue: Epilogue | None = None, tile: Tile | None = TENSOR
 ) -> np.ndarray:
-    """8-bit [batch, in], 8-bit [out, in], int32 [out] -> int32, or the table's, [batch, out].
+    """Multiply 8-bit [batch, in] by 8-bit [out, in], and add int32 [out].
+
+    The result [batch, out] has int32, or the dtype of the epilogue's table.
 
     Raises:
         TypeError: An operand has another dtype.

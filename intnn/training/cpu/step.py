@@ -28,7 +28,7 @@ def step(
         words: int64 [blocks, WORDS], as `intnn.training.cpu.words` describes them.
         machine: int64, the lanes of a vector and the rows of a tile.
         scratch: int32, memory for the sums of a few images at a time.
-        labels: int64 [batch].
+        labels: The classes, int64 [batch].
         exponential: int64 [1024], the table of `intnn.training.tables.exponential`.
         rate: int64 [5]: mantissa, shift, momentum_shift, decay_shift and the exponent of the loss's errors.
         rounding: uint64 [2]: the seed and the number of the step.

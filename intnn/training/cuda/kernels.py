@@ -1,7 +1,7 @@
-"""What a training step on a GPU does beside its products, in integers: `intnn.training.ops.reference` defines it.
+"""What a training step on a GPU does in integers beside its products; `intnn.training.ops.reference` defines it.
 
-Matrices [rows, columns] are flat, with rows of ``width`` elements: columns filled up to a multiple of 16. What fills
-them is zero in bytes, and never read in int32. Scalars are int64.
+Matrices [rows, columns] are flat, with rows of ``width`` elements: the columns filled up to a multiple of 16. The
+filling is zero in matrices of bytes, and never read in matrices of int32. Scalars are int64.
 """
 
 from functools import cache
@@ -24,7 +24,7 @@ def _rescaled(v, shift):  # type: ignore[no-untyped-def]
 
 @cuda.jit(device=True, inline="always")
 def _draw(first, second, position):  # type: ignore[no-untyped-def]
-    """As `intnn.training.generator.draw`: the integer in [0, 2**32) at ``position`` of the stream (first, second)."""
+    """Return the integer in [0, 2**32) at ``position`` of the stream (first, second), as `generator.draw` does."""
     x = position ^ first
     for addend in (second, 0):
         x ^= x >> 16
@@ -36,7 +36,7 @@ def _draw(first, second, position):  # type: ignore[no-untyped-def]
 
 
 def transpose_kernel(x, y, rows, columns):  # type: ignore[no-untyped-def]
-    """Bytes [rows, columns] -> [columns, rows]."""
+    """Transpose bytes [rows, columns] -> [columns, rows]."""
     near = cuda.shared.array((32, 33), int8)  # one column more than is used: a column then lies in different banks
     x_width, y_width = (columns + 15) // 16 * 16, (rows + 15) // 16 * 16
     row0, column0 = cuda.blockIdx.x * 32, cuda.blockIdx.y * 32
@@ -51,7 +51,7 @@ def transpose_kernel(x, y, rows, columns):  # type: ignore[no-untyped-def]
 
 
 def column_sums_kernel(x, sums, rows, columns):  # type: ignore[no-untyped-def]
-    """int8 [rows, columns] -> int32 [columns]."""
+    """Add the rows of int8 [rows, columns] up to int32 [columns]."""
     width = (columns + 15) // 16 * 16
     for column in range(cuda.grid(1), columns, cuda.gridsize(1)):
         total = int64(0)
@@ -61,7 +61,7 @@ def column_sums_kernel(x, sums, rows, columns):  # type: ignore[no-untyped-def]
 
 
 def activate_kernel(sums, values, slopes, shift, lo, y, slope, rows, columns):  # type: ignore[no-untyped-def]
-    """int32 sums -> bytes y and slope: two tables of the pre-activation, which saturates where they end."""
+    """Turn int32 sums into bytes y and slopes, by two tables of the pre-activation, which saturates where they end."""
     width = (columns + 15) // 16 * 16
     for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):
         inside = i % width < columns
@@ -71,7 +71,7 @@ def activate_kernel(sums, values, slopes, shift, lo, y, slope, rows, columns):  
 
 
 def softmax_errors_kernel(logits, labels, table, shift, d, rows, columns):  # type: ignore[no-untyped-def]
-    """int32 sums -> int32 errors, 2**15 (softmax - one-hot); one thread per row."""
+    """Turn int32 sums into int32 errors 2**15 (softmax - one-hot); a thread takes a row."""
     width = (columns + 15) // 16 * 16
     for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
         first = row * width
@@ -104,7 +104,7 @@ def largest_kernel(x, largest, rows, columns):  # type: ignore[no-untyped-def]
 
 
 def quantise_errors_kernel(d, largest, key, slopes, above, change, own, y, rows, columns):  # type: ignore[no-untyped-def]
-    """int32 d -> int8 y on one scale, the finest that holds ``largest``, rounded at random; then times slope / 64.
+    """Round int32 d at random to int8 y, on the finest scale that holds ``largest``, and multiply by slope / 64.
 
     The exponent own[0] of y becomes above[0] + change - shift.
     """
@@ -128,7 +128,7 @@ def quantise_errors_kernel(d, largest, key, slopes, above, change, own, y, rows,
 def update_kernel(  # type: ignore[no-untyped-def]
     gradient, velocity, master, working, exponent, largest, rate, descent, rows, columns
 ):
-    """Momentum and descent on int32 variables; ``working`` is what products use: master / 2**fraction.
+    """Change velocities and master values, int32, and write ``working`` = master / 2**fraction, which products use.
 
     ``rate`` is (bits of the gradient to drop, mantissa, shift beside ``exponent``), ``descent`` (momentum shift, decay
     shift, limit of velocities, limit of variables, fraction). ``largest`` is reset for the next step.
@@ -162,7 +162,7 @@ KERNELS = (
 
 @cache
 def compiled(kernel: Any) -> Any:
-    """One of the above, compiled for the GPU at its first launch."""
+    """One of these kernels, compiled for the GPU at its first launch."""
     return cuda.jit(kernel)
 
 

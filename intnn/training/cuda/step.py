@@ -4,8 +4,8 @@ With activations x [batch, in], weights w [out, in] and errors e [batch, out], a
 
     forward  x wT [batch, out]       backward  e w [batch, in]       gradient  eT x [out, in]
 
-are one kernel (`cuda_gemm`), which reads both operands along the axis that it sums over, so that w, e and x are
-transposed first. Exponents stay on the device: a step is a row of launches that waits for nothing.
+are one kernel (`intnn.ops.cuda.gemm`), which reads both operands along the axis that it sums over. So w, e and x are
+transposed first. Exponents stay on the device, so that a step is a row of launches that waits for nothing.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ class DenseBlock:
     """One dense layer's variables and buffers on the device.
 
     Args:
-        block: Its plan: a kernel that covers the whole image.
-        variables: What to begin with; the host's arrays are not changed.
-        batch: Rows of every batch.
-        tile: As for `Product`.
+        block: The plan of a layer whose kernel covers the whole image.
+        variables: The variables to start from; the host's arrays are not changed.
+        batch: The rows of every batch.
+        tile: The tile of its products, as for `Product`.
 
     Raises:
         ValueError: The block is a convolution.
@@ -69,7 +69,7 @@ class DenseBlock:
             self.slope = to_device(np.full((batch, out), 64, np.int8))  # slopes of one: errors pass as they are
 
     def forward(self, x: DeviceArray) -> None:
-        """Bytes [batch, in] -> sums int32 [batch, out], bytes y, and slopes."""
+        """Evaluate bytes [batch, in]: int32 sums [batch, out], bytes y, and slopes."""
         block = self.block
         self._forward.launch(x.view(np.int32), self.sums, self.batch)
         if block.activation is not None:
@@ -78,7 +78,7 @@ class DenseBlock:
             kernels.launch(kernels.activate_kernel, self.y.size, *arguments)
 
     def quantise(self, d: DeviceArray, above: DeviceArray, change: int, stream: generator.Key) -> None:
-        """int32 [batch, out] errors at the outputs, whose exponent is above + change -> bytes at the sums."""
+        """Turn int32 errors [batch, out] at the outputs, of exponent above + change, into bytes at the sums."""
         shape = self.batch, self.block.outputs
         kernels.launch(kernels.largest_kernel, self.errors.size, d, self.largest, *shape)
         chain = above, change, self.exponent
@@ -86,12 +86,12 @@ class DenseBlock:
         kernels.launch(kernels.quantise_errors_kernel, self.errors.size, *arguments)
 
     def backward(self) -> None:
-        """Errors at the sums -> errors at the inputs, int32 [batch, in]."""
+        """Find the errors at the inputs, int32 [batch, in], from those at the sums."""
         _transpose(self.w, self._wt, self.block.outputs, self.block.fan_in)
         self._backward.launch(self.errors.view(np.int32), self.d, self.batch)
 
     def update(self, x: DeviceArray, rate: Rate, descent: Descent) -> None:
-        """Gradients from bytes x [batch, in] and the errors at the sums, and the descent."""
+        """Find the gradients from bytes x [batch, in] and the errors at the sums, and descend."""
         block = self.block
         inputs, out = block.fan_in, block.outputs
         _transpose(self.errors, self._et, self.batch, out)
@@ -126,10 +126,10 @@ class DenseTrainer:
     """A chain of dense layers on the device.
 
     Args:
-        blocks: Of a `Plan`; the last one has no activation.
-        state: One entry per block.
-        batch: Rows of every batch.
-        tile: As for `Product`.
+        blocks: The blocks of a `Plan`; the last one has no activation.
+        state: The variables of every block to start from.
+        batch: The rows of every batch.
+        tile: The tile of all products, as for `Product`.
 
     Raises:
         ValueError: A block is a convolution.
@@ -166,14 +166,14 @@ class DenseTrainer:
 
 
 def to_device(x: np.ndarray) -> DeviceArray:
-    """[rows, columns] on the host -> flat, with rows filled up with zeros."""
+    """Copy [rows, columns] from the host to the device: flat, with rows filled up with zeros."""
     filled = np.zeros((len(x), _width(x.shape[1])), x.dtype)
     filled[:, : x.shape[1]] = x
     return cuda.to_device(filled.ravel())
 
 
 def to_host(x: DeviceArray, rows: int, columns: int) -> np.ndarray:
-    """The reverse."""
+    """Copy [rows, columns] from the device to the host, without the filling."""
     return x.copy_to_host().reshape(rows, -1)[:, :columns].copy()
 
 

@@ -13,7 +13,7 @@ Window = tuple[int, int]
 
 
 def patches(x: Array, window: Window, stride: int, padding: int) -> IntArray:
-    """[batch, h, w, c] -> [batch, h', w', kh kw c]."""
+    """What the kernel sees at every position, [batch, h, w, c] -> [batch, h', w', kh kw c]."""
     padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     views = sliding_window_view(padded, window, (1, 2), subok=True)[:, ::stride, ::stride]
     return views.transpose(0, 1, 2, 4, 5, 3).reshape(*views.shape[:3], -1)
@@ -32,17 +32,17 @@ def fold(d: Array, shape: tuple[int, ...], window: Window, stride: int, padding:
 
 
 def products(a: Array, b: Array) -> IntArray:
-    """[m, k], [n, k] -> [m, n]."""
+    """The inner product of every row with every row, [m, k], [n, k] -> [m, n]."""
     return a @ b.T
 
 
 def column_sums(a: Array) -> IntArray:
-    """[m, n] -> [n]."""
+    """The sum of every column, [m, n] -> [n]."""
     return a.sum(axis=0)
 
 
 def rescale(x: Array, shift: int) -> IntArray:
-    """X / 2**shift to the nearest integer, halves up; a negative shift multiplies."""
+    """The integer nearest to x / 2**shift, halves up; a negative shift multiplies."""
     return x << -shift if shift <= 0 else (x + (1 << shift - 1)) >> shift
 
 
@@ -52,12 +52,12 @@ def saturate(x: Array, low: int, high: int) -> IntArray:
 
 
 def lookup(x: Array, table: IntArray, low: int) -> IntArray:
-    """table[x - low]."""
+    """The elementwise table[x - low]."""
     return table[x - low]
 
 
 def sum_pool(x: Array, size: int) -> IntArray:
-    """[batch, h, w, c] -> [batch, h // size, w // size, c]."""
+    """The sums of windows, [batch, h, w, c] -> [batch, h // size, w // size, c]."""
     batch, height, width, channels = x.shape
     rows, cols = height // size, width // size
     whole = x[:, : rows * size, : cols * size].reshape(batch, rows, size, cols, size, channels)
@@ -73,7 +73,7 @@ def spread(e: Array, height: int, width: int, size: int) -> IntArray:
 
 
 def softmax_errors(logits: Array, labels: Array, exponential: IntArray) -> IntArray:
-    """[batch, classes] logits in 1/64 nat, [batch] -> [batch, classes]: 2**15 (softmax - one-hot)."""
+    """The errors 2**15 (softmax - one-hot), [batch, classes], of logits in 1/64 nat and labels [batch]."""
     distance = logits.max(axis=1, keepdims=True) - logits
     weights = exponential[np.minimum(distance, len(exponential) - 1)]
     errors = (weights << 15) // weights.sum(axis=1, keepdims=True)
@@ -89,7 +89,7 @@ def quantise_errors(d: Array, stream: Key) -> tuple[IntArray, int]:
 
 
 def gradient_step(g: Array, dropped: int, mantissa: int, shift: int) -> IntArray:
-    """floor(g / 2**dropped) mantissa / 2**shift to the nearest integer, halves up, saturated at 2**27."""
+    """The integer nearest to floor(g / 2**dropped) mantissa / 2**shift, halves up, saturated at 2**27."""
     if shift > 30:
         return np.zeros_like(g)
     limit = 1 << 27 if shift >= 0 else (1 << 27) >> min(-shift, 27)

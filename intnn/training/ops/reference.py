@@ -16,7 +16,7 @@ Window = tuple[int, int]
 
 
 def patches(x: Array, window: Window, stride: int, padding: int) -> IntArray:
-    """[batch, h, w, c] -> [batch, h', w', kh kw c]: what the kernel sees at every position; zeros around the image."""
+    """What the kernel sees at every position, [batch, h, w, c] -> [batch, h', w', kh kw c], with zeros outside."""
     batch, height, width, channels = x.shape
     image = x.tolist()
     zero = [0] * channels
@@ -50,18 +50,18 @@ def fold(d: Array, shape: tuple[int, ...], window: Window, stride: int, padding:
 
 
 def products(a: Array, b: Array) -> IntArray:
-    """[m, k], [n, k] -> [m, n]: the inner product of every row with every row."""
+    """The inner product of every row with every row, [m, k], [n, k] -> [m, n]."""
     rows, others = a.tolist(), b.tolist()
     return np.array([[sum(p * q for p, q in zip(x, y, strict=True)) for y in others] for x in rows], np.int64)
 
 
 def column_sums(a: Array) -> IntArray:
-    """[m, n] -> [n]."""
+    """The sum of every column, [m, n] -> [n]."""
     return np.array([sum(column) for column in zip(*a.tolist(), strict=True)], np.int64)
 
 
 def rescale(x: Array, shift: int) -> IntArray:
-    """X / 2**shift to the nearest integer, halves up; a negative shift multiplies."""
+    """The integer nearest to x / 2**shift, halves up; a negative shift multiplies."""
     return _elementwise(lambda v: _rescaled(v, shift), x)
 
 
@@ -71,13 +71,13 @@ def saturate(x: Array, low: int, high: int) -> IntArray:
 
 
 def lookup(x: Array, table: IntArray, low: int) -> IntArray:
-    """table[x - low]."""
+    """The elementwise table[x - low]."""
     values = table.tolist()
     return _elementwise(lambda v: values[v - low], x)
 
 
 def sum_pool(x: Array, size: int) -> IntArray:
-    """[batch, h, w, c] -> [batch, h // size, w // size, c]: sums of windows; what does not fill one is left out."""
+    """The sums of windows, [batch, h, w, c] -> [batch, h // size, w // size, c]; what does not fill one is left out."""
     batch, height, width, channels = x.shape
     image = x.tolist()
 
@@ -104,7 +104,7 @@ def spread(e: Array, height: int, width: int, size: int) -> IntArray:
 
 
 def softmax_errors(logits: Array, labels: Array, exponential: IntArray) -> IntArray:
-    """[batch, classes] logits in 1/64 nat, [batch] -> [batch, classes]: 2**15 (softmax - one-hot).
+    """The errors 2**15 (softmax - one-hot), [batch, classes], of logits in 1/64 nat and labels [batch].
 
     Probabilities are rounded down; differences beyond the table count as its last point.
     """
@@ -132,7 +132,7 @@ def quantise_errors(d: Array, stream: Key) -> tuple[IntArray, int]:
 
 
 def gradient_step(g: Array, dropped: int, mantissa: int, shift: int) -> IntArray:
-    """floor(g / 2**dropped) mantissa / 2**shift to the nearest integer, halves up, saturated at 2**27.
+    """The integer nearest to floor(g / 2**dropped) mantissa / 2**shift, halves up, saturated at 2**27.
 
     Beyond a shift of 30, where nothing is left of a product of at most 2**30, the result is zero.
     """

@@ -27,7 +27,7 @@ class _Bounded(nn.Module):
     """Integer weights and biases, trained through float ones.
 
     Args:
-        shape: Of the weights: [out, ...].
+        shape: The shape of the weights, [out, ...].
         input_max: Inputs are the integers from 0 to this.
         sums: The interval that holds every sum; zero must be one of its inner points.
 
@@ -89,11 +89,11 @@ class BoundedConv2d(_Bounded):
     Args:
         inputs: Channels of the input.
         outputs: Channels of the output.
-        kernel: Side of the window.
+        kernel: The side of the window.
         input_max: Inputs are the integers from 0 to this.
         sums: The interval that holds every output.
         stride: Step of the window.
-        padding: Zeros on all four sides.
+        padding: How many zeros are put on all four sides.
     """
 
     def __init__(

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from he import Client, InputError, Interface, compile_exact
-from he.testing import square_graph
+from he.testing import compiled, square_graph
 from intnn import Dense, IntDomain, IntNetwork
-from tests.he.networks import compiled
 
 
 def network(low: int, high: int, scale: float) -> IntNetwork:

@@ -6,10 +6,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import InputError, ParameterError, compile_approximate, compile_exact, simulate
-from he.testing import extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
+from he.testing import compiled, extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.testing import int_inputs, int_networks
-from tests.he.networks import compiled
 
 batches = st.sampled_from([1, 2, 5])
 

@@ -15,7 +15,7 @@ from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules
 from he.compile.rotations import affordable, compose
 from he.compile.schedules import cheapest
-from he.compile.stages import LinearMap, stages
+from he.compile.stages import LinearMap, to_stages
 from he.program.algebra import run
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
@@ -30,14 +30,14 @@ PARAMETERS = Parameters("ckks", N, (40, 40), scale_bits=30, security="insecure")
 
 
 def lowering(graph, images=1):
-    plan = stages(graph.input_shape, graph.nodes)
-    if not all(stage.support.any() for stage in plan if isinstance(stage, LinearMap)):
+    stages = to_stages(graph.input_shape, graph.nodes)
+    if not all(stage.support.any() for stage in stages if isinstance(stage, LinearMap)):
         reject()  # a kernel that sees nothing but padding: the compiler refuses it
     try:
-        packing = choose_packing(Scheme.CKKS, N, images, plan)
+        packing = choose_packing(Scheme.CKKS, N, images, stages)
     except ParameterError:  # too wide for so small a ring
         reject()
-    return plan, partial(lower, plan, packing, lambda weights: weights, activate_polynomial)
+    return stages, partial(lower, stages, packing, lambda weights: weights, activate_polynomial)
 
 
 def logits(lowered, program, x):
@@ -50,9 +50,9 @@ def logits(lowered, program, x):
 @settings(max_examples=25)
 @given(polynomial_graphs(), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
 def test_every_schedule_computes_the_network(graph, images, seed):
-    plan, write = lowering(graph, images)
+    stages, write = lowering(graph, images)
     x = inputs(graph, images)
-    every = list(product(*schedules(plan)))
+    every = list(product(*schedules(stages)))
     rng = np.random.default_rng(seed)
     for i in rng.permutation(len(every))[:6]:
         lowered = write(every[i])
@@ -63,8 +63,8 @@ def test_every_schedule_computes_the_network(graph, images, seed):
 @settings(max_examples=25)
 @given(polynomial_graphs(), st.integers(0, 12))
 def test_fewer_keys_compute_the_same(graph, keys):
-    plan, write = lowering(graph)
-    lowered = write([options[-1] for options in schedules(plan)])
+    stages, write = lowering(graph)
+    lowered = write([options[-1] for options in schedules(stages)])
     fewer = affordable(lowered.program, keys, N // 2, lambda program: program.counts["Rotate"])
     assert fewer.rotation_steps <= lowered.program.rotation_steps
     x = inputs(graph, 1)
@@ -89,20 +89,20 @@ FIT = partial(fit_ckks, N=N, input_range=(0.0, 1.0), max_error=1.0, security="in
 @settings(max_examples=10)
 @given(polynomial_graphs(max_activations=1))
 def test_the_cheapest_schedule_is_chosen(graph):
-    plan, write = lowering(graph)
+    stages, write = lowering(graph)
     try:
-        _, fitted = cheapest(plan, write, FIT)
+        _, fitted = cheapest(stages, write, FIT)
     except ParameterError:
         reject()
-    every = [fitted.place(write(choice).program) for choice in product(*schedules(plan))]
+    every = [fitted.place(write(choice).program) for choice in product(*schedules(stages))]
     assert cost(fitted.program, fitted.parameters).total == min(cost(p, fitted.parameters).total for p in every)
 
 
 def test_keys_are_given_up_until_they_fit():
-    plan, write = lowering(square_graph())
-    _, free = cheapest(plan, write, FIT)
+    stages, write = lowering(square_graph())
+    _, free = cheapest(stages, write, FIT)
     full = cost(free.program, free.parameters)
-    _, fitted = cheapest(plan, write, FIT, max_key_bytes=full.key_bytes // 2)
+    _, fitted = cheapest(stages, write, FIT, max_key_bytes=full.key_bytes // 2)
     half = cost(fitted.program, fitted.parameters)
     assert half.key_bytes <= full.key_bytes // 2
     assert len(half.keys) < len(full.keys)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from he.compile.polynomial import interpolate, plan_table
+from he.compile.polynomial import interpolate, table_polynomial
 from he.ring.params import PLAIN_MODULUS
 
 MODULI = (97, 257, 769, PLAIN_MODULUS)
@@ -82,7 +82,7 @@ def tables(draw, modulus):
 @given(st.data(), st.sampled_from(MODULI))
 def test_a_plan_equals_its_table_and_costs_what_it_says(data, modulus):
     points, values = data.draw(tables(modulus))
-    plan = plan_table(points, values, modulus)
+    plan = table_polynomial(points, values, modulus)
     result, meter = evaluate(plan, points)
     assert result.residues.tolist() == values
     assert result.relinearised
@@ -96,7 +96,7 @@ def test_a_plan_equals_its_table_and_costs_what_it_says(data, modulus):
 )
 def test_the_price_of_a_random_table(points, products, depth):
     values = np.random.default_rng(points).integers(0, PLAIN_MODULUS, points).tolist()
-    plan = plan_table(range(points), values, PLAIN_MODULUS)
+    plan = table_polynomial(range(points), values, PLAIN_MODULUS)
     assert (plan.symmetry, plan.products, plan.depth) == ("none", products, depth)
 
 
@@ -108,7 +108,7 @@ def test_symmetry_halves_the_degree_of_a_table_of_239_points(symmetry, products,
     half = np.random.default_rng(0).integers(0, PLAIN_MODULUS, 120)
     points = np.arange(-119, 120)
     values = half[abs(points)] if symmetry == "even" else np.sign(points) * half[abs(points)] + 5
-    plan = plan_table(points.tolist(), values.tolist(), PLAIN_MODULUS)
+    plan = table_polynomial(points.tolist(), values.tolist(), PLAIN_MODULUS)
     assert (plan.symmetry, plan.products, plan.depth) == (symmetry, products, depth)
 
 
@@ -118,7 +118,7 @@ def test_symmetry_halves_the_degree_of_a_table_of_239_points(symmetry, products,
 def test_a_table_of_a_polynomial_costs_what_the_polynomial_costs(coefficients, products):
     points = range(-50, 51)
     values = [sum(c * x**i for i, c in enumerate(coefficients)) for x in points]
-    plan = plan_table(points, values, PLAIN_MODULUS)
+    plan = table_polynomial(points, values, PLAIN_MODULUS)
     assert plan.products == products
     assert not plan.is_constant
     assert evaluate(plan, points)[0].residues.tolist() == [v % PLAIN_MODULUS for v in values]
@@ -127,7 +127,7 @@ def test_a_table_of_a_polynomial_costs_what_the_polynomial_costs(coefficients, p
 @example([5], 97)
 @given(st.lists(st.integers(0, 96), min_size=1, max_size=3), st.sampled_from(MODULI))
 def test_a_constant_table_says_so(values, modulus):
-    plan = plan_table(range(len(values)), values, modulus)
+    plan = table_polynomial(range(len(values)), values, modulus)
     assert plan.is_constant == (len(set(values)) == 1)
 
 
@@ -153,4 +153,4 @@ def test_interpolation_is_exact_and_of_degree_below_the_number_of_points(data, m
 )
 def test_what_is_no_table_is_refused(points, values, message):
     with pytest.raises(ValueError, match=message):
-        plan_table(points, values, 97)
+        table_polynomial(points, values, 97)

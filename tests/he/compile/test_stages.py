@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from he.compile.stages import LinearMap, linear_map, stages
+from he.compile.stages import LinearMap, linear_map, to_stages
 from he.testing import inputs, polynomial_graphs, table_networks
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, SumPool2d
 
 
-def evaluate(plan, x):
+def evaluate(stages, x):
     """The stages on float64 rows, with the activations by their own definition."""
     y = x.reshape(len(x), -1).astype(np.float64)
-    for stage in plan:
+    for stage in stages:
         if isinstance(stage, LinearMap):
             y = y @ stage.weight.T + stage.bias
         elif isinstance(stage, LutActivation):
@@ -23,38 +23,38 @@ def evaluate(plan, x):
     return y
 
 
-def assert_alternates(plan):
-    assert isinstance(plan[0], LinearMap)
-    assert not any(isinstance(a, LinearMap) and isinstance(b, LinearMap) for a, b in pairwise(plan))
+def assert_alternates(stages):
+    assert isinstance(stages[0], LinearMap)
+    assert not any(isinstance(a, LinearMap) and isinstance(b, LinearMap) for a, b in pairwise(stages))
 
 
 @settings(max_examples=60)
 @given(table_networks(1) | table_networks(2))
 def test_integer_stages_equal_the_layers_exactly(network):
-    x, plan = inputs(network, 5), stages(network.input_shape, network.layers)
-    assert_alternates(plan)
-    assert np.array_equal(evaluate(plan, x), network.logits(x))
+    x, stages = inputs(network, 5), to_stages(network.input_shape, network.layers)
+    assert_alternates(stages)
+    assert np.array_equal(evaluate(stages, x), network.logits(x))
 
 
 @settings(max_examples=60)
 @given(polynomial_graphs())
 def test_float_stages_equal_the_layers(graph):
-    x, plan = inputs(graph, 5), stages(graph.input_shape, graph.nodes)
-    assert_alternates(plan)
+    x, stages = inputs(graph, 5), to_stages(graph.input_shape, graph.nodes)
+    assert_alternates(stages)
     # Some hundred additions of values of the order of one to 1e4, in another order than the layers': float64 rounding.
-    assert evaluate(plan, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
+    assert evaluate(stages, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=60)
 @given(polynomial_graphs())
 def test_support_is_the_architectures_and_not_the_weights(graph):
     """Another training, zero weights included, connects the same units."""
-    plan = stages(graph.input_shape, graph.nodes)
+    stages = to_stages(graph.input_shape, graph.nodes)
     emptied = [
         replace(node, weight=np.zeros_like(node.weight)) if isinstance(node, Dense | Conv2d) else node
         for node in graph.nodes
     ]
-    for stage, empty in zip(plan, stages(graph.input_shape, emptied), strict=True):
+    for stage, empty in zip(stages, to_stages(graph.input_shape, emptied), strict=True):
         if isinstance(stage, LinearMap):
             assert not empty.weight.any()
             assert np.array_equal(stage.support, empty.support)
@@ -77,7 +77,7 @@ def test_neighbouring_linear_layers_become_one_map():
         Flatten(),
         Dense(np.array([[2.0]]), np.array([-1.0])),
     )
-    (only,) = stages((1, 3, 3), nodes)
+    (only,) = to_stages((1, 3, 3), nodes)
     # 2 * sum over four windows of (sum + 1) - 1: the corner pixels are in one window, the centre in four.
     assert only.weight.tolist() == [[2, 4, 2, 4, 8, 4, 2, 4, 2]]
     assert only.bias.tolist() == [7]
@@ -85,13 +85,13 @@ def test_neighbouring_linear_layers_become_one_map():
 
 
 def test_an_activation_at_the_front_acts_on_the_input():
-    identity, square = stages((3,), (Activation("square"),))
+    identity, square = to_stages((3,), (Activation("square"),))
     assert identity.weight.tolist() == identity.support.tolist() == np.eye(3).tolist()
     assert square == Activation("square")
 
 
 def test_a_small_weight_next_to_a_large_bias_keeps_its_digits():
-    (only,) = stages((1,), (Dense(np.array([[1e-12]]), np.array([1e6])),))
+    (only,) = to_stages((1,), (Dense(np.array([[1e-12]]), np.array([1e6])),))
     assert only.weight.tolist() == [[1e-12]]
     assert only.bias.tolist() == [1e6]
     assert Graph((1,), (Dense(only.weight, only.bias),)).forward(np.array([[1.0]])) == [[1e6 + 1e-12]]

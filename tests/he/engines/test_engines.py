@@ -13,10 +13,9 @@ from he.engines.rns.encode import encode_exact
 from he.engines.rns.threads import Workers, run_on
 from he.program.algebra import run
 from he.program.recorder import Recorder
-from he.testing import inputs, polynomial_graphs, square_graph, table_network, table_networks
+from he.testing import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from intnn.testing import int_networks
 from tests.he.conftest import Party, session
-from tests.he.networks import compiled
 
 ENGINES = {"rns": ("rns", None), "rns, 1 thread": ("rns", 1), "seal": ("seal", None)}
 

@@ -1,6 +1,6 @@
 """Runs the checks of the CUDA kernels on residues in Numba's simulator, and prints their outcomes as JSON.
 
-Not a test by itself; `tests.intnn.machine.cuda_simulation` says why this is a process of its own.
+Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process of its own.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 from numba.cuda.simulator import kernelapi
 
 from bench.cases.gpu_residues import checks
-from tests.intnn.machine.cuda_simulation import Shared
+from tests.intnn.cuda_simulation import Shared
 
 if __name__ == "__main__":
     kernelapi.FakeCUDAShared = Shared

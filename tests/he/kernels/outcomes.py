@@ -12,7 +12,7 @@ from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.ring.primes import ntt_primes
-from he.ring.slots import turning
+from he.ring.slots import permutation
 
 N, LEVEL, T = 128, 3, 65537  # five stages within vectors and two before
 
@@ -21,22 +21,22 @@ def main() -> None:
     """Every kernel, on primes of both kinds and of several widths."""
     primes = ntt_primes((30, 46, 50, 50), N)
     auxiliary = auxiliary_primes(N, primes, T)
-    tables, rng = chain(N, (*primes, *auxiliary)).arrays, np.random.default_rng(0)
+    tables, rng = chain(N, (*primes, *auxiliary)).tables, np.random.default_rng(0)
     moduli = np.array(primes, np.uint64)[:, None]
     x, key = (
         rng.integers(0, moduli[:LEVEL], (2, LEVEL, N), np.uint64),
         rng.integers(0, moduli, (LEVEL, 2, LEVEL + 1, N), np.uint64),
     )
-    found = [x, raised := np.empty((LEVEL, N), np.uint64)]
-    switching.raise_rows(tables, x[1], raised, 0, LEVEL)
-    sums, turned, total = (np.empty((2, LEVEL + 1, N), np.uint64) for _ in range(3))
+    found = [x, centred := np.empty((LEVEL, N), np.uint64)]
+    switching.to_centred(tables, x[1], centred, 0, LEVEL)
+    sums, permuted, total = (np.empty((2, LEVEL + 1, N), np.uint64) for _ in range(3))
     factors = Factors.packed(key, primes)
-    switching.switch(tables, x[1], raised, factors.addresses, LEVEL, sums, 0, LEVEL + 1)
-    turn = turning(N, 3)
-    switching.rotate(tables, x, raised, factors.addresses, LEVEL, turn, turned, 0, LEVEL + 1)
+    switching.switch(tables, x[1], centred, factors.addresses, LEVEL, sums, 0, LEVEL + 1)
+    order = permutation(N, 3)
+    switching.rotate(tables, x, centred, factors.addresses, LEVEL, order, permuted, 0, LEVEL + 1)
     divided = np.empty((2, LEVEL, N), np.uint64)
-    switching.divide(tables, turned, LEVEL, divided, 0, 2)
-    addresses = np.array([sums.ctypes.data, turned.ctypes.data])
+    switching.mod_down(tables, permuted, LEVEL, divided, 0, 2)
+    addresses = np.array([sums.ctypes.data, permuted.ctypes.data])
     evaluate.sum_rows(tables, addresses, LEVEL, total)
     products = np.empty_like(sums)
     evaluate.plain_products(tables, addresses, factors.addresses[:2, 0], LEVEL, products)
@@ -48,13 +48,13 @@ def main() -> None:
             evaluate.matrix_products(tables, pair, weights, component, prime, rows)
     tensor, squared = np.empty((2, 3, LEVEL, N), np.uint64)
     evaluate.multiply(tables, x, divided, 0, tensor)
-    constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T).arrays
+    constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)
     scaled_product(tables, constants, x, divided, len(primes), squared, Workers(1).all)
     data, again = b"".join(packed(row, p) for row, p in zip(x[0], primes, strict=False)), np.empty_like(x[:1])
     assert unpacked(data, 0, primes[:LEVEL], again)
     drawn = np.empty((LEVEL, N), np.uint64)
     uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
-    found += [sums, turned, divided, total, products, rows, tensor, squared, again, drawn]
+    found += [sums, permuted, divided, total, products, rows, tensor, squared, again, drawn]
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
 
 

@@ -29,7 +29,7 @@ KERNELS = {
     evaluate.key_products_kernel: (FOUR, FOUR, int64, FOUR, ROWS),
     evaluate.lift_digits_kernel: (FOUR, int64, FOUR, int64, ROWS, CUBE),
     evaluate.lift_last_kernel: (CUBE, CUBE, int64, ROWS, CUBE),
-    evaluate.divide_kernel: (CUBE, CUBE, int64, ROWS, CUBE),
+    evaluate.mod_down_kernel: (CUBE, CUBE, int64, ROWS, CUBE),
     product.extend_kernel: (CUBE, CUBE, int64, int64, ROWS, float64[::1], ROWS, ROWS),
     product.quotient_kernel: (CUBE, CUBE, int64, ROWS, ROWS, ROWS),
 }

@@ -14,9 +14,10 @@ from he.kernels.passes import evaluate, switching
 from he.kernels.passes.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
-from he.kernels.tables.roots import least_root, quotient, roots
+from he.kernels.tables.roots import factors as with_quotients
+from he.kernels.tables.roots import least_root, roots
 from he.ring.primes import ntt_primes
-from he.ring.slots import automorphism, bit_reversal, turning
+from he.ring.slots import automorphism, bit_reversal, permutation
 
 SIZES = st.sampled_from([64, 128])
 BITS = st.lists(st.integers(20, 50), min_size=2, max_size=5)
@@ -40,14 +41,14 @@ def polynomial(rng, N, modulus):
 def residues(table, x, primes, first=0):
     rows = np.array([[int(a) % p for a in x] for p in primes], np.uint64)
     for j, row in enumerate(rows):
-        evaluate.forward(table.arrays, row, first + j)
+        evaluate.forward(table.tables, row, first + j)
     return rows
 
 
 def coefficients(table, rows, first=0):
     rows = rows.copy()
     for j, row in enumerate(rows):
-        evaluate.inverse(table.arrays, row, first + j)
+        evaluate.inverse(table.tables, row, first + j)
     return rows
 
 
@@ -67,9 +68,9 @@ def test_transforms_are_values_at_odd_powers_of_the_root(N, bits, seed):
     x = rng.integers(0, prime, N, dtype=np.uint64)
     x[:2] = 0, prime - 1
     y = x.copy()
-    evaluate.forward(table.arrays, y, 0)
+    evaluate.forward(table.tables, y, 0)
     assert y.tolist() == reference.forward(x.tolist(), prime)
-    evaluate.inverse(table.arrays, y, 0)
+    evaluate.inverse(table.tables, y, 0)
     assert np.array_equal(y, x)
     assert reference.inverse(reference.forward(x.tolist(), prime), prime) == x.tolist()
 
@@ -82,14 +83,14 @@ def test_large_transforms_have_single_values_right_and_invert(N, bits):
     x = rng.integers(0, prime, N, dtype=np.uint64)
     x[: N // 2] = prime - 1
     y = x.copy()
-    evaluate.forward(table.arrays, y, 0)
+    evaluate.forward(table.tables, y, 0)
     psi, order = int(roots(N, prime).forward[bit_reversal(N)[1]]), bit_reversal(N)
     for i in (0, 1, N // 2 + 3, N - 1):
         root, total = pow(psi, 2 * order[i] + 1, prime), 0
         for a in reversed(x.tolist()):
             total = (total * root + a) % prime
         assert int(y[i]) == total
-    evaluate.inverse(table.arrays, y, 0)
+    evaluate.inverse(table.tables, y, 0)
     assert np.array_equal(y, x)
 
 
@@ -101,11 +102,11 @@ def test_products_sums_and_multiples(case):
     a, b, c, d = (polynomial(rng, N, q) for _ in range(4))
     x, y = (np.array([residues(table, p, primes) for p in pair]) for pair in ((a, b), (c, d)))
     out = np.empty((3, len(primes), N), np.uint64)
-    evaluate.multiply(table.arrays, x, y, 0, out)
+    evaluate.multiply(table.tables, x, y, 0, out)
     middle = [u + v for u, v in zip(reference.product(a, d), reference.product(b, c), strict=True)]
     for rows, expected in zip(out, (reference.product(a, c), middle, reference.product(b, d)), strict=True):
         assert equals(table, rows, expected, primes)
-    evaluate.add_rows(table.arrays, x, y, len(primes) - 1, x)
+    evaluate.add_rows(table.tables, x, y, len(primes) - 1, x)
     assert equals(table, x[1], [u + v for u, v in zip(b, d, strict=True)], primes)
 
 
@@ -116,7 +117,7 @@ def test_sums_of_many(case, count):
     x = rng.integers(0, primes, (count, 2, len(primes), table.N), dtype=np.uint64)
     x[..., 0] = (primes - np.uint64(1))[:, 0]
     out = np.empty(x[0].shape, np.uint64)
-    evaluate.sum_rows(table.arrays, np.array([a.ctypes.data for a in x]), len(primes) - 1, out)
+    evaluate.sum_rows(table.tables, np.array([a.ctypes.data for a in x]), len(primes) - 1, out)
     assert np.array_equal(out, x.sum(axis=0, dtype=np.uint64) % primes)
 
 
@@ -134,14 +135,14 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
         Factors.packed(np.array(stored), primes),
     )
     out = np.empty((2, len(primes), N), np.uint64)
-    evaluate.plain_products(table.arrays, addresses, factors.addresses, len(primes) - 1, out)
+    evaluate.plain_products(table.tables, addresses, factors.addresses, len(primes) - 1, out)
     moduli = np.array(primes, object)[:, None]
     total = sum(c.astype(object) * p.astype(object) for c, p in zip(ciphertexts, plaintexts, strict=True))
     assert np.array_equal(out.astype(object), total % moduli)
 
     scalars = [[int(rng.integers(0, p)) for _ in range(terms)] for p in primes]
-    weights = np.array([[[w, quotient(w, p)] for w in row] for row, p in zip(scalars, primes, strict=True)], np.int64)
-    evaluate.scalar_products(table.arrays, addresses, weights, out)
+    weights = np.array([with_quotients(row, [p] * len(row)) for row, p in zip(scalars, primes, strict=True)])
+    evaluate.scalar_products(table.tables, addresses, weights, out)
     total = sum(
         c.astype(object) * np.array([row[i] for row in scalars], object)[:, None] for i, c in enumerate(ciphertexts)
     )
@@ -162,7 +163,7 @@ def test_matrix_products_are_sums_of_multiples(case, terms, rows):
     out = np.empty((4 * blocks, 2, len(primes), N), np.uint64)
     addresses = np.array([array.ctypes.data for array in ciphertexts])
     for component, prime in product(range(2), range(len(primes))):
-        evaluate.matrix_products(table.arrays, addresses, weights, component, prime, out)
+        evaluate.matrix_products(table.tables, addresses, weights, component, prime, out)
     moduli = np.array(primes, object)[:, None]
     for row in range(rows):
         total = sum(c.astype(object) * w for c, w in zip(ciphertexts, matrix[row], strict=True))
@@ -179,10 +180,10 @@ def test_squares_of_parts_are_those_of_polynomials(case):
     x, y = ([polynomial(rng, N, q) for _ in range(2)] for _ in range(2))
     pair = [np.array([residues(table, c, primes) for c in ciphertext]) for ciphertext in (x, y)]
     units = [pow(least_root(N, p), N // 2, p) for p in primes]
-    halves = np.array([[[w, quotient(w, p)] for w in (p - i, i)] for i, p in zip(units, primes, strict=True)])
+    halves = np.array([with_quotients((-i, i), (p, p)) for i, p in zip(units, primes, strict=True)])
     out = np.empty((3, len(primes), N), np.uint64)
     for prime in range(len(primes)):
-        evaluate.square_parts(table.arrays, *pair, halves, prime, out)
+        evaluate.square_parts(table.tables, *pair, halves, prime, out)
     unit = [0] * N
     unit[N // 2] = 1
 
@@ -194,8 +195,8 @@ def test_squares_of_parts_are_those_of_polynomials(case):
     sums = squared([[u + v for u, v in zip(*c, strict=True)] for c in zip(x, y, strict=True)])
     differences = squared([[u - v for u, v in zip(*c, strict=True)] for c in zip(x, y, strict=True)])
     for component, total, difference in zip(out, sums, differences, strict=True):
-        turned = reference.product(unit, difference)
-        assert equals(table, component, [u - v for u, v in zip(total, turned, strict=True)], primes)
+        multiplied = reference.product(unit, difference)
+        assert equals(table, component, [u - v for u, v in zip(total, multiplied, strict=True)], primes)
 
 
 @given(chains())
@@ -206,7 +207,7 @@ def test_constants_are_added_to_both_halves_of_rows(case):
     rows = residues(table, x, primes)
     units = [pow(least_root(N, p), N // 2, p) for p in primes]
     added = np.array([[(a + s * b * i) % p for s in (1, -1)] for i, p in zip(units, primes, strict=True)], np.uint64)
-    evaluate.add_constants(table.arrays, rows, added)
+    evaluate.add_constants(table.tables, rows, added)
     x[0] += a
     x[N // 2] += b
     assert equals(table, rows, x, primes)
@@ -218,7 +219,7 @@ def test_as_many_of_the_largest_products_as_are_added_before_reduction():
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
     addresses, factors = np.full(terms, largest.ctypes.data), Factors.packed(np.array([largest] * terms), primes)
     out = np.empty((1, 2, N), np.uint64)
-    evaluate.plain_products(table.arrays, addresses, factors.addresses, 1, out)
+    evaluate.plain_products(table.tables, addresses, factors.addresses, 1, out)
     for row, p in zip(out[0], primes, strict=True):
         assert set(row.tolist()) == {terms * (p - 1) ** 2 * pow(2, -52, p) % p}
 
@@ -230,7 +231,7 @@ def test_division_by_the_last_prime_rounds(case):
     x = polynomial(rng, N, prod(primes))
     x[0] = 0
     out = np.empty((1, len(primes) - 1, N), np.uint64)
-    switching.divide(table.arrays, residues(table, x, primes)[None], len(primes) - 1, out, 0, 1)
+    switching.mod_down(table.tables, residues(table, x, primes)[None], len(primes) - 1, out, 0, 1)
     assert equals(table, out[0], reference.divided(x, primes[-1]), primes[:-1])
 
 
@@ -243,9 +244,9 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     data, q = primes[:-1], prod(primes[:-1])
     x = polynomial(rng, N, q)
     rows, special_row = residues(table, x, data), level
-    raised, digits = np.empty((level, N), np.uint64), np.empty((level + 1, level, N), np.uint64)
-    switching.raise_rows(table.arrays, rows, raised, 0, level)
-    switching.decompose(table.arrays, rows, raised, special_row, True, digits, 0, level + 1)
+    centred, digits = np.empty((level, N), np.uint64), np.empty((level + 1, level, N), np.uint64)
+    switching.to_centred(table.tables, rows, centred, 0, level)
+    switching.decompose(table.tables, rows, centred, special_row, True, digits, 0, level + 1)
     expected = [[reference.centred(a % p, p) for a in x] for p in data]
     for digit, values in zip(digits.transpose(1, 0, 2), expected, strict=True):
         assert equals(table, digit, values, primes)
@@ -254,14 +255,14 @@ def test_a_key_switch_is_the_inner_product_of_centred_digits_and_the_key_divided
     stored = (stored.astype(object) * 2**52 % np.array(primes, object)[:, None]).astype(np.uint64)
     factors, sums = Factors.packed(stored, primes), np.empty((2, level + 1, N), np.uint64)
     for first, stop in ((0, 1), (1, level + 1)):
-        switching.switch(table.arrays, rows, raised, factors.addresses, special_row, sums, first, stop)
+        switching.switch(table.tables, rows, centred, factors.addresses, special_row, sums, first, stop)
     other, lists = np.empty_like(sums), np.empty((3, level), np.int64)
     for j in range(level + 1):
         switching.list_addresses(digits[j], factors.addresses, j, lists)
-        switching.key_products(table.arrays, lists, j, *other[:, j])
+        switching.key_products(table.tables, lists, j, *other[:, j])
     assert np.array_equal(sums, other)  # of loose digits and of finished ones
     out = np.empty((2, level, N), np.uint64)
-    switching.divide(table.arrays, sums, special_row, out, 0, 2)
+    switching.mod_down(table.tables, sums, special_row, out, 0, 2)
     for c in range(2):
         assert equals(table, out[c], reference.switched(expected, [pair[c] for pair in key], q, special), data)
 
@@ -276,20 +277,20 @@ def test_a_rotation_is_a_key_switch_and_an_addition_turned(case, half):
     added, x = (polynomial(rng, N, q) for _ in range(2))
     pair = np.array([residues(table, p, primes[:-1]) for p in (added, x)])
     key = rng.integers(0, np.array(primes)[:, None], (level, 2, level + 1, N)).astype(np.uint64)
-    factors, raised = Factors.packed(key, primes), np.empty((level, N), np.uint64)
-    switching.raise_rows(table.arrays, pair[1], raised, 0, level)
+    factors, centred = Factors.packed(key, primes), np.empty((level, N), np.uint64)
+    switching.to_centred(table.tables, pair[1], centred, 0, level)
     switched, result, other = np.empty((3, 2, level + 1, N), np.uint64)
-    turn, digits = turning(N, element), np.empty((level + 1, level, N), np.uint64)
-    switching.switch(table.arrays, pair[1], raised, factors.addresses, level, switched, 0, level + 1)
+    order, digits = permutation(N, element), np.empty((level + 1, level, N), np.uint64)
+    switching.switch(table.tables, pair[1], centred, factors.addresses, level, switched, 0, level + 1)
     for first, stop in ((0, 1), (1, level + 1)):
-        switching.rotate(table.arrays, pair, raised, factors.addresses, level, turn, result, first, stop)
-    switching.decompose(table.arrays, pair[1], raised, level, True, digits, 0, level + 1)
-    switching.rotate_digits(table.arrays, pair, digits, factors.addresses, level, turn, other)
+        switching.rotate(table.tables, pair, centred, factors.addresses, level, order, result, first, stop)
+    switching.decompose(table.tables, pair[1], centred, level, True, digits, 0, level + 1)
+    switching.rotate_digits(table.tables, pair, digits, factors.addresses, level, order, other)
     assert np.array_equal(result, other)
     first, second = (coefficients(table, rows) for rows in switched)
     total = [a + special * b for a, b in zip(composed(first, primes), added, strict=True)]
-    assert equals(table, result[0], reference.turned(total, element), primes)
-    assert equals(table, result[1], reference.turned(composed(second, primes), element), primes)
+    assert equals(table, result[0], reference.automorphism(total, element), primes)
+    assert equals(table, result[1], reference.automorphism(composed(second, primes), element), primes)
 
 
 def composed(rows, primes):
@@ -302,16 +303,17 @@ def composed(rows, primes):
 @given(SIZES, st.integers(0, 127))
 def test_turning_is_the_automorphism_by_vectors(N, half):
     element = (2 * half + 1) % (2 * N)
-    (places, orders), x = turning(N, element), np.arange(N)
-    turned = np.empty(N, np.int64)
+    (places, orders), x = permutation(N, element), np.arange(N)
+    permuted = np.empty(N, np.int64)
     for source, place in zip(x.reshape(-1, 8), places, strict=True):
-        turned[place // 64 * 8 :][:8] = source[orders[place % 64]]
-    assert np.array_equal(turned, automorphism(N, element))
+        permuted[place // 64 * 8 :][:8] = source[orders[place % 64]]
+    assert np.array_equal(permuted, automorphism(N, element))
     # ... which lists where the values of a(X**element) lie among those of a.
     prime = primes_of(N, [30])[0]
     a = polynomial(np.random.default_rng(half), N, prime)
     assert (
-        reference.forward(reference.turned(a, element), prime) == np.array(reference.forward(a, prime))[turned].tolist()
+        reference.forward(reference.automorphism(a, element), prime)
+        == np.array(reference.forward(a, prime))[permuted].tolist()
     )
 
 
@@ -326,7 +328,7 @@ def test_extension_to_other_primes_keeps_the_centred_value(case):
     x[:4] = 0, 1, q - 1, q // 3
     rows = np.array([[a % p for a in x] for p in primes], np.uint64)
     out = np.empty((len(others), table.N), np.uint64)
-    extend_rows(both.arrays, extension(primes, others).arrays, rows, 0, len(primes), np.empty(table.N, np.int64), out)
+    extend_rows(both.tables, extension(primes, others), rows, 0, len(primes), np.empty(table.N, np.int64), out)
     assert out.tolist() == [[reference.centred(a, q) % p for a in x] for p in others]
 
 
@@ -353,7 +355,7 @@ def test_the_bfv_product_is_the_tensor_product_scaled_and_rounded(N, bits, is_sq
     x, y = (np.array([residues(table, p, data) for p in pair]) for pair in ((a, b), (c, d)))
     constants, out = scaling(data, others, t), np.empty((3, len(data), N), np.uint64)
     workers = Workers(1)
-    scaled_product(table.arrays, constants.arrays, x, x if is_square else y, len(data), out, workers.all)
+    scaled_product(table.tables, constants, x, x if is_square else y, len(data), out, workers.all)
     for rows, (u, v) in ((out[0], (a, c)), (out[2], (b, d))):
         assert equals(table, rows, reference.scaled_product(u, v, t, data), data)
 

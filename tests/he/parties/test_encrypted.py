@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import Client, compile_approximate, compile_exact, interface_bytes, prepare
-from he.testing import extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
+from he.testing import compiled, extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from tests.he.conftest import Party
-from tests.he.networks import compiled
 
 
 def ask(party, images):

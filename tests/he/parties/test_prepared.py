@@ -27,8 +27,7 @@ from he import (
 from he.circuit import store
 from he.formats import stored
 from he.parties.prepared import KIND
-from he.testing import inputs, polynomial_graphs, square_graph, table_network, table_networks
-from tests.he.networks import compiled
+from he.testing import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,8 +10,7 @@ from he.program.operations import Plain, PlainDot, Source, SwitchModulus
 from he.program.placed import require_placed
 from he.program.program import Program
 from he.program.recorder import Recorder
-from he.testing import square_graph, table_network
-from tests.he.networks import compiled
+from he.testing import compiled, square_graph, table_network
 
 CIRCUITS = {
     "bfv": compiled(table_network(), security="insecure"),

@@ -18,8 +18,7 @@ from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.readers.variance import ERROR_VARIANCE, PRODUCT_TAIL, TAIL, digit_power, key_switch_variance, rounding_variance
 from he.ring.params import Parameters
-from he.testing import polynomial_graphs, square_graph
-from tests.he.networks import compiled
+from he.testing import compiled, polynomial_graphs, square_graph
 
 BFV = Parameters("bfv", 8192, (43, 43, 44, 44, 44), plain_modulus=65537)
 

@@ -8,8 +8,6 @@ import pytest
 from intnn import FormatError, IntDomain
 from intnn.estimator.classifier import IntClassifier
 from intnn.training.plan import Convolution
-from intnn.training.schedule import Schedule, rate_at
-from intnn.training.step import Descent
 from plaintext_models.data import datasets
 
 
@@ -187,11 +185,3 @@ def test_parameters_are_stored_as_given_and_can_be_changed():
     assert set(IntClassifier().get_params()) == set(classifier.fit(*blobs()).get_params())
     with pytest.raises(ValueError, match="`depth` must be one of"):
         classifier.set_params(depth=3)
-
-
-def test_the_rate_falls_linearly_to_zero():
-    schedule = Schedule(1, 32, Fraction(1, 20), Descent(), 0)
-    values = [rate.mantissa / 2**rate.shift for rate in (rate_at(schedule, i, 100) for i in range(100))]
-    exact = [0.05 / 32 * (1 - i / 100) for i in range(100)]
-    # A mantissa of 64 to 127, rounded down, is off by less than one part in 64.
-    assert all(0 <= e - v <= e / 64 for v, e in zip(values, exact, strict=True))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from intnn import Activation, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.network.graph import BATCH
 from intnn.ops import BACKENDS
-from intnn.testing import int_inputs, int_networks
+from intnn.testing import backends_agree, int_inputs, int_networks
 
 EYE, ZERO = np.eye(2, dtype=int), np.zeros(2, int)
 BITS = IntDomain(0, 1)
@@ -18,6 +18,7 @@ NETWORK = IntNetwork((2,), BITS, (Dense(EYE, ZERO),))
 def test_all_backends_give_the_same_bits(data, dense_only):
     network = data.draw(int_networks(dense_only=dense_only))
     x = data.draw(int_inputs(network))
+    backends_agree(network, x)
     expected = network.logits(x, "reference")
     assert expected.dtype == np.int64
     assert expected.shape == (len(x), int(np.prod(network.output_shape)))

@@ -53,7 +53,7 @@ def test_relu_between_equal_scales_is_exact_whatever_the_scale():
 
 
 def test_any_function_of_fractions_can_be_tabulated():
-    third = activations.tabulate(lambda x: x / 3, IntDomain(0, 3), 1.0, 3.0, CODOMAIN, "third")
+    third = activations.table(lambda x: x / 3, IntDomain(0, 3), 1.0, 3.0, CODOMAIN, "third")
     assert third.table.tolist() == [0, 1, 2, 3]
     assert third.name == "third"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from intnn import Dense, FormatError, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.storage import document as storage
-from intnn.testing import float_graphs, int_networks
+from intnn.testing import float_graphs, int_networks, save_and_load
 
 SUFFIXES = pytest.mark.parametrize("suffix", [".npz", ".json"])
 NETWORK = IntNetwork(
@@ -50,6 +50,7 @@ def load(data, folder, suffix, kind=IntNetwork):
 @settings(max_examples=30)
 @given(value=int_networks() | float_graphs())
 def test_what_was_saved_comes_back(value, suffix, folder):
+    save_and_load(value, folder)
     data = encoded(value, folder, suffix)
     back = load(data, folder, suffix, type(value))
     assert back.fingerprint == value.fingerprint

@@ -19,9 +19,7 @@ from intnn import (
     Requantise,
     SumPool2d,
 )
-from intnn.compiled import CompiledNetwork, UnsupportedError, words
-from intnn.compiled.epilogue import epilogue
-from intnn.compiled.fuse import fuse
+from intnn.compiled import CompiledNetwork, UnsupportedError
 from intnn.layers.intervals import propagate
 
 BYTE = IntDomain(-128, 127)
@@ -196,13 +194,6 @@ def test_what_is_not_compiled_says_why_and_is_evaluated_by_the_layers(layers, me
     assert np.array_equal(network.logits(x, "numba"), network.logits(x))
 
 
-def test_a_border_of_zeros_needs_zero_among_the_values():
-    network = IntNetwork((1, 3, 3), IntDomain(5, 260), (Conv2d(np.ones((1, 1, 3, 3), int), np.zeros(1, int), 1, 1),))
-    assert network.compiled is None
-    x = np.full((1, 1, 3, 3), 260)
-    assert np.array_equal(network.logits(x, "numba"), network.logits(x))
-
-
 def test_inputs_of_every_integer_type_and_order():
     network = mlp()
     x = np.random.default_rng(3).integers(0, 256, (6, 784))
@@ -254,28 +245,6 @@ def test_values_of_a_narrow_domain_are_checked_in_bytes():
     network = IntNetwork((4,), IntDomain(0, 3), (Dense(np.ones((1, 4), int), np.zeros(1, int)),))
     with pytest.raises(ValueError, match=r"`x` must lie in \[0, 3\], got 4 at index \(0, 2\)"):
         network.logits(np.array([[0, 3, 4, 0]], np.uint8), "numba")
-
-
-def test_the_arithmetic_that_ranges_allow():
-    """Limits of 8 bits times 2**22 fit 32 bits, products beyond them saturate first; times 2**31 they do not."""
-
-    def rescale(multiplier, shift):
-        layers = (Dense(np.full((2, 1000), 127), np.zeros(2, int)), Requantise(np.array(multiplier), shift, BYTE))
-        network = IntNetwork((1000,), UNSIGNED, layers)
-        return epilogue(fuse(network.layers, network.intervals)[1][0], 0, True).rescale
-
-    assert rescale(1000, 22) == words.NARROW
-    assert rescale(1000, 31) == words.WIDE
-    assert rescale(-3, 8) == words.WIDE  # the order of the limits turns round
-    assert rescale(3, 1) == words.WIDE  # steps of more than one pass over the limits
-
-
-def test_pooling_costs_less_than_the_convolution_before_it():
-    """25 products four times, or 36 once: with small weights, folded ones are still bytes."""
-    weight = np.random.default_rng(0).integers(-31, 32, (16, 4, 5, 5))
-    convolution = Conv2d(weight, np.zeros(16, int))
-    plain, pooled = (IntNetwork((4, 12, 12), UNSIGNED, (convolution, *rest)) for rest in ((), (SumPool2d(2),)))
-    assert pooled.compiled.instructions.products < 0.5 * plain.compiled.instructions.products
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -1,4 +1,4 @@
-"""The CUDA kernels against their definitions, in Numba's simulator; `python -m bench gpu` repeats this on a GPU."""
+"""The CUDA kernels of layers against their definitions, in Numba's simulator; `python -m bench gpu` has a GPU do it."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from tests.cuda import simulated
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 UNITS = ("dp4a", "mma.sync, 32 x 64, 3 stages", "mma.sync, 16 x 64, 2 stages")
-NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["training steps", "lookup"]
+NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup"]
 
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return simulated("tests.intnn.machine.cuda_simulation")
+    return simulated("tests.intnn.cuda_simulation", "ops")
 
 
 def test_every_check_is_named(outcomes):

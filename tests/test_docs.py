@@ -1,0 +1,50 @@
+"""The code in the README and in the documents runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+
+
+def examples(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def run(document: str, number: int) -> None:
+    exec(compile(examples(document)[number], document, "exec"), {})
+
+
+EVERY = [(document, number) for document in DOCUMENTS for number in range(len(examples(document)))]
+
+
+@pytest.mark.parametrize(("document", "number"), EVERY)
+def test_every_example_runs(document, number, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # what an example writes
+    run(document, number)
+
+
+def test_the_first_example_says_why(capsys) -> None:
+    run("README.md", 0)
+    printed = capsys.readouterr().out
+    assert "128-bit security" in printed
+    assert "N=4096 refused" in printed
+
+
+def test_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"
+
+
+def test_every_command_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        named = set(re.findall(r"`make ([a-z-]+)", text)) | set(
+            re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE)
+        )
+        assert named <= targets, f"{document}: {named - targets}"
