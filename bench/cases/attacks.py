@@ -229,7 +229,14 @@ def check_problem(images: int, radius: float) -> None:
 
 
 def chosen(names: Sequence[str], slow: bool) -> list[str]:
-    """What to measure: what is named; without names all that is not slow, or all."""
+    """What to measure: what is named; without names all that is not slow, or all.
+
+    Raises:
+        ValueError: There is no such attack.
+    """
+    for name in names:
+        if name not in PAIRINGS:
+            raise ValueError(f"`--attack` must be one of {', '.join(PAIRINGS)}, got {name!r}")
     return list(names) or [name for name, pairing in PAIRINGS.items() if slow or not pairing.slow]
 
 
@@ -237,7 +244,7 @@ def jobs(options: AttackOptions) -> tuple[AttackJob, ...]:
     """One job with all attacks: they share a network, which is trained once.
 
     Raises:
-        ValueError: The data is missing, or the radius is none.
+        ValueError: There is no such attack, the data is missing, or the radius is none.
     """
     images = min(options.images, len(datasets.load(options.dataset, options.data).test_images))
     check_problem(images, options.radius)
@@ -369,7 +376,7 @@ def _run(attack: Attack, problem: Problem) -> _Run:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """With a random state of its own; both are put back."""
+    """Within it, torch has one thread and a random state of its own; afterwards both are as before."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.set_num_threads(1)

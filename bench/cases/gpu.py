@@ -86,12 +86,12 @@ def machine() -> dict[str, Any]:
 
 
 def tiles() -> tuple[Tile | None, ...]:
-    """What the GPU can run: dp4a, and the tensor cores where there are any."""
+    """What the GPU can run: None for dp4a, and a tile for the tensor cores where there are any."""
     return (None, TENSOR) if cuda.get_current_device().compute_capability >= TENSOR_CORES else (None,)
 
 
 def equality() -> Iterator[tuple[str, bool]]:
-    """The checks of the simulator on larger shapes: name and outcome."""
+    """The name and the outcome of every check that the simulator makes as well, on larger shapes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", SMALL_GRID)
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
@@ -190,7 +190,7 @@ def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
 
 
 def _residues(count: int) -> Iterator[GpuRow]:
-    for work, ours, peer in gpu_residues.works(RING, count):
+    for work, ours, peer in gpu_residues.workloads(RING, count):
         us, peer_us = _median_us(ours), 1e6 * median_seconds(peer, BATCHES)
         yield GpuRow(work, us, None, "CPU, one thread", peer_us, peer_us / us)
 
@@ -210,7 +210,7 @@ def _row(work: str, us: float, operations: int, peer: str | None = None, peer_us
 
 
 def _median_us(action: Callable[[], Any]) -> float:
-    """Microseconds of one call."""
+    """The median microseconds of one call."""
     start, stop = cuda.event(), cuda.event()
 
     def batch_ms(repeats: int) -> float:

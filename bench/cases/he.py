@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.he import HeRow, show
-from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
+from he import Circuit, Client, PreparedCircuit, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
@@ -189,22 +189,31 @@ def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
     single = compile_it(model)
     client = Client(interface_bytes(single.interface))
     seal_ms = None
-    prepared = {engine: prepare(single, engine) for engine in ("seal", "rns")}
+    prepared = {engine: timed(partial(prepare, single, engine)) for engine in ("seal", "rns")}
     for engine, count in (("seal", 1), *(("rns", count) for count in job.threads)):
-        session = prepared[engine].session(client.evaluation_keys, count)
+        prepare_s, shared = prepared[engine]
+        session_s, session = _bound(shared, client, count)
         row = _network(name, single, client, session, model, inputs, dataset.test_labels[: job.images], seal_ms)
         seal_ms = row.ms if seal_ms is None else seal_ms
-        yield row
+        yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
     report("as many images as there are slots")
     full = compile_it(model, packing="throughput")
     size = full.interface.images
     repeated = np.resize(dataset.test_images, (size, *dataset.test_images.shape[1:]))
     batch = model.quantise_input(repeated) if exact else repeated.astype(np.float64)  # type: ignore[union-attr]
     client = Client(interface_bytes(full.interface))
-    shared = prepare(full)
+    prepare_s, shared = timed(partial(prepare, full))
     for count in sorted({1, max(job.threads)}):
-        session = shared.session(client.evaluation_keys, count)
-        yield _network(name, full, client, session, model, batch, dataset.test_labels, None)
+        session_s, session = _bound(shared, client, count)
+        row = _network(name, full, client, session, model, batch, dataset.test_labels, None)
+        yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
+
+
+def _bound(shared: PreparedCircuit, client: Client, threads: int) -> tuple[float, Session]:
+    """Seconds that one more client costs, and its session; the first client in a process also loads kernels."""
+    make = partial(shared.session, client.evaluation_keys, threads)
+    make()
+    return timed(make)
 
 
 def _network(

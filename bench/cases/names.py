@@ -28,13 +28,6 @@ def attacked(dataset: str, hardened: bool) -> str:
     return next(name for name in names if (RECIPES[name].hardening is not None) == hardened)
 
 
-def attacks() -> tuple[str, ...]:
-    """The attacks that are timed beside another library's. They load torch, and so does asking for them."""
-    from bench.cases.attacks import PAIRINGS
-
-    return tuple(PAIRINGS)
-
-
 def norms() -> tuple[str, ...]:
     """The lengths that a perturbation is measured by."""
     return NORMS

@@ -107,14 +107,7 @@ class AttackOptions(Options):
     dataset: Annotated[str, Option("Images and network to attack.", choices=names.attacked_datasets)] = "digits"
     data: Data = None
     images: Annotated[int, Option("The first so many of the test split.", least=1)] = 500
-    attack: Annotated[
-        tuple[str, ...],
-        Option(
-            "One or several, by name; by default those that are not slow.",
-            choices=names.attacks,
-            listed=False,
-        ),
-    ] = ()
+    attack: Annotated[tuple[str, ...], Option("One or several, by name; by default those that are not slow.")] = ()
     slow: Annotated[bool, Option("All attacks, the slow ones too.", flag="--slow")] = False
     hardened: Annotated[bool, Option("Attack the network trained against PGD.", flag="--hardened")] = False
     radius: Annotated[float, Option("Of the Linf balls.")] = 0.3

@@ -67,7 +67,7 @@ def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
 
 
 def default_radii(radius: float) -> tuple[float, ...]:
-    """Around the card's, for the curve."""
+    """The radii of the curve, below and above the card's."""
     return tuple(radius * factor for factor in (0.25, 0.5, 0.75, 1.25, 1.5, 2.0))
 
 

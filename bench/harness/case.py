@@ -20,9 +20,8 @@ class Option:
 
     Attributes:
         help: What the option is for, in one line.
-        choices: Gives the names that the value, or each of several values, must be one of. It is called when it is
-            needed, so that a case can name models whose registry loads torch.
-        listed: Whether `--help` lists the choices. It does not where asking for them loads torch.
+        choices: Gives the names that the value, or each of several values, must be one of, from the registry that
+            holds them; `--help` lists them. None where any value is allowed, or only the case's module can tell.
         least: The smallest number allowed.
         flag: The spelling of a switch, if it is not the field's name: `--slow`, or `--card/--quick`.
         writes: What is written to the path that the option names; None for every other option.
@@ -30,7 +29,6 @@ class Option:
 
     help: str
     choices: Callable[[], Collection[str]] | None = None
-    listed: bool = True
     least: float | None = None
     flag: str | None = None
     writes: Writes | None = None

@@ -140,11 +140,10 @@ def _command(case: Case) -> Callable[..., None]:
 
 def _parameter(declared: Field) -> inspect.Parameter:
     option, kind = declared.option, declared.kind
-    listed = option.choices is not None and option.listed
     described = typer.Option(
         *([option.flag] if option.flag else []),
         help=option.help,
-        metavar=f"[{'|'.join(option.choices())}]" if listed and option.choices else None,
+        metavar=f"[{'|'.join(option.choices())}]" if option.choices else None,
     )
     annotation: Any = list[kind] if declared.several else kind  # type: ignore[valid-type]
     if declared.optional or (declared.several and not declared.default):

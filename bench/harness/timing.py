@@ -19,13 +19,13 @@ def timed(action: Callable[[], T]) -> tuple[float, T]:
 
 
 def median_seconds(action: Callable[[], object], repeats: int) -> float:
-    """Median over `repeats` calls, after one that does not count."""
+    """The median over `repeats` calls, after one that does not count."""
     action()
     return statistics.median(timed(action)[0] for _ in range(repeats))
 
 
 def peak_rss_bytes() -> int | None:
-    """Largest resident memory of this process so far; None where the system does not tell."""
+    """The largest resident memory of this process so far; None where the system does not tell."""
     try:
         import resource
     except ImportError:

@@ -11,7 +11,7 @@ TURN_SECONDS = 4e-3  # of one contender; a turn has as many calls as fit, at lea
 
 
 def take_turns(contenders: Mapping[str, Callable[[], object]], rounds: int) -> tuple[dict[str, float], float]:
-    """Least mean seconds of a call over the rounds, and the core's peak measured between them."""
+    """The least mean seconds of a call over the rounds, and the core's peak measured between them."""
     calls = {}
     for name, run in contenders.items():
         run()

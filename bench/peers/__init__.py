@@ -1,1 +1,1 @@
-"""Other libraries that ours are timed beside or compared with, and services that are attacked."""
+"""Other libraries that ours is timed beside or compared with, and the encrypted service as a target of attacks."""

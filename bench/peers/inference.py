@@ -23,27 +23,27 @@ CALIBRATION_BATCH = 64
 
 
 def onnxruntime_float32(workload: Workload, threads: int) -> Run:
-    """As exported."""
+    """The float model in onnxruntime, as it is exported."""
     return _runner(_onnx_float32(workload, threads))
 
 
 def onnxruntime_qdq(workload: Workload, threads: int) -> Run:
-    """Statically quantised, with quantise-dequantise pairs that the run time fuses."""
+    """The model that onnxruntime's tool quantises statically, with pairs of operators that the run time fuses."""
     return _runner(_onnx_quantised(workload, threads, "QDQ"))
 
 
 def onnxruntime_qoperator(workload: Workload, threads: int) -> Run:
-    """Statically quantised, with integer operators."""
+    """The model that onnxruntime's tool quantises statically, with integer operators."""
     return _runner(_onnx_quantised(workload, threads, "QOperator"))
 
 
 def torch_float32(workload: Workload, threads: int) -> Run:
-    """Eager."""
+    """The float model in torch, run eagerly."""
     return _torch_runner(_torch_module(workload), threads)
 
 
 def torch_int8(workload: Workload, threads: int) -> Run:
-    """Statically quantised by graph transformation, for x86 or Arm."""
+    """The model that torch quantises statically by graph transformation, for x86 or Arm."""
     module = _torch_module(workload)
     import torch
 
@@ -64,7 +64,7 @@ def torch_int8(workload: Workload, threads: int) -> Run:
 
 
 def numpy_float32(workload: Workload, threads: int) -> Run:
-    """Matrix products by BLAS, windows by strides."""
+    """The float model in numpy: matrix products are BLAS's, windows are strided views."""
     from intnn.ops import numpy_
 
     limit = blas_limit(threads)

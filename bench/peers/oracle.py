@@ -19,9 +19,9 @@ class Asked:
     """What a service has been asked so far, checks and verdicts of attacks included.
 
     Attributes:
-        requests: Ciphertext messages sent.
-        images: In all requests together.
-        seconds: Of encryption, evaluation and decryption; keys are made before.
+        requests: The number of ciphertext messages sent.
+        images: The number of images in all requests together.
+        seconds: The time of encryption, evaluation and decryption; keys are made before.
     """
 
     requests: int = 0

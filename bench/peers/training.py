@@ -17,7 +17,7 @@ RATE = 0.01
 
 
 def torch_sgd(plan: Plan, x: np.ndarray, labels: np.ndarray, threads: int, momentum: float = 0.0) -> Step:
-    """Eager, with `torch.optim.SGD`."""
+    """A step in torch, run eagerly, with `torch.optim.SGD`."""
     try:
         import torch
     except ImportError:
@@ -52,12 +52,12 @@ def torch_sgd(plan: Plan, x: np.ndarray, labels: np.ndarray, threads: int, momen
 
 
 def torch_momentum(plan: Plan, x: np.ndarray, labels: np.ndarray, threads: int) -> Step:
-    """The same with the momentum of ours, 7/8."""
+    """The same step with the momentum of ours, 7/8."""
     return torch_sgd(plan, x, labels, threads, momentum=0.875)
 
 
 def numpy_sgd(plan: Plan, x: np.ndarray, labels: np.ndarray, threads: int) -> Step:
-    """Matrix products by BLAS, patches by strides."""
+    """A step in numpy: matrix products are BLAS's, patches are strided views."""
     rng, batch = np.random.default_rng(0), len(labels)
     weights = [_normal(rng, block) for block in plan.blocks]
     biases = [np.zeros(block.outputs, np.float32) for block in plan.blocks]

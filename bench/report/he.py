@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from bench.report.units import duration
+
 
 @dataclass(frozen=True)
 class HeRow:
@@ -31,6 +33,9 @@ class HeRow:
         evaluation_key_bytes: The size of what a client sends once.
         ciphertext_bytes: The size of one request.
         peak_rss_bytes: The largest resident memory of the process so far.
+        prepare_ms: Milliseconds to encode the circuit's weights, once for all clients; None for an operation.
+        session_ms: Milliseconds that one more client of the prepared circuit costs: to bind its evaluation keys; None
+            for an operation.
     """
 
     work: str
@@ -50,6 +55,8 @@ class HeRow:
     evaluation_key_bytes: int | None = None
     ciphertext_bytes: int | None = None
     peak_rss_bytes: int | None = None
+    prepare_ms: float | None = None
+    session_ms: float | None = None
 
 
 def show(console: Console, rows: Sequence[HeRow]) -> None:
@@ -80,3 +87,9 @@ def show(console: Console, rows: Sequence[HeRow]) -> None:
             identity = (row.work, row.scheme, str(row.poly_modulus_degree), row.engine, str(row.threads))
             table.add_row(*identity, *(cells[heading] for heading in headings))
         console.print(table)
+    for row in {(row.work, row.engine, row.batch): row for row in rows if row.session_ms is not None}.values():
+        once, each = (duration(None if ms is None else ms / 1000) for ms in (row.prepare_ms, row.session_ms))
+        console.print(
+            f"{row.work}, {row.engine}, batch {row.batch:,}: weights {once} once, one more client {each}",
+            highlight=False,
+        )

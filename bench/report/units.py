@@ -15,7 +15,7 @@ def duration(seconds: float | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes for people."""
+    """A number of bytes with three digits and the unit that fits: 1.5 kB, 56 MB."""
     if count is None:
         return "-"
     for limit, unit in ((1e9, "GB"), (1e6, "MB")):
