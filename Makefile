@@ -8,7 +8,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he attacks robustness secrecy gpu test lint format test-slow fuzz train clean
+.PHONY: help table kernels training accuracy he times attacks robustness secrecy gpu test lint format test-slow fuzz train clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -27,6 +27,9 @@ accuracy: $(VENV)/table.stamp  ## train in integers from five seeds (ARGS="--net
 
 he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operations, then networks
 	$(BIN)/python -m bench he --json results/he.json $(ARGS)
+
+times: $(VENV)/table.stamp  ## what a fresh process waits for: imports, stored circuits, first answers, compilation
+	$(BIN)/python -m bench times --json results/times.json $(ARGS)
 
 attacks: $(VENV)/attacks.stamp  ## time adversarial attacks beside foolbox and pyautoattack (ARGS="--dataset mnist")
 	$(BIN)/python -m bench attacks --json results/attacks.json $(ARGS)

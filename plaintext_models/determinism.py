@@ -10,7 +10,7 @@ THREADS = 1  # sums depend on how threads divide them; networks this small gain 
 
 @contextlib.contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Seeded, on a fixed number of threads, with deterministic algorithms; torch's global state is restored after."""
+    """Seed torch, fix its number of threads, and let it use deterministic algorithms alone; put all back afterwards."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

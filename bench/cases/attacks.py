@@ -6,19 +6,21 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
-from bench.attack_peers import Attack, foolbox, installed, pyautoattack
-from bench.peers import UnavailableError
-from bench.report import duration
+from bench.cases.names import attacked
+from bench.cases.options import AttackOptions
+from bench.harness.case import Reporter
+from bench.peers.attacks import Attack, foolbox, installed, pyautoattack
+from bench.peers.missing import UnavailableError
+from bench.report.attacks import AttackRow, show, summary
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ball.pgd import fgsm, pgd
 from plaintext_models.attacks.black_box.square import square
@@ -28,7 +30,12 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
 from plaintext_models.attacks.nearest.ddn import ddn
 from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.data import datasets
 from plaintext_models.evaluation.judge import judge
+from plaintext_models.zoo.cache import trained
+from plaintext_models.zoo.registry import RECIPES
+
+__all__ = ["PAIRINGS", "AttackJob", "Problem", "Worth", "jobs", "measure", "show"]
 
 BOUNDS = (0.0, 1.0)
 WARM_UP = 8  # images of the calls that are not timed: the first ones import and allocate
@@ -39,16 +46,16 @@ PGD_STEP = 2.5 / PGD_STEPS  # of the radius: ours by default, and so for the pee
 
 
 @dataclass(frozen=True)
-class Case:
+class Pairing:
     """An attack of ours and its counterpart.
 
     Attributes:
-        norm: Of the ball, or to be made small.
-        ball: Whether it works within a radius; otherwise it looks for the nearest image.
-        ours: Ours.
-        package: The peer's.
+        norm: The norm of the ball, or of the perturbation that is made small.
+        ball: Whether both work within a radius; otherwise they look for the nearest image.
+        ours: Our attack.
+        package: The peer's library.
         peer: The peer's attack.
-        slow: Whether it has to be asked for.
+        slow: Whether the pairing is left out unless it is asked for.
         note: What should be known of the comparison.
     """
 
@@ -62,21 +69,21 @@ class Case:
 
 
 def within(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
-    """Ours, within a radius."""
+    """An attack of ours that works within a radius."""
     return lambda module, images, labels, radius: (
         attack(Target(module, bounds=BOUNDS), images, Goal(labels), Ball("linf", radius), **parameters).x_adv
     )
 
 
 def nearest(attack: Callable[..., AttackResult], norm: Norm = "l2", **parameters: Any) -> Attack:
-    """Ours, as near as can be."""
+    """An attack of ours that looks for the nearest image; it gets no radius."""
     return lambda module, images, labels, _: (
         attack(Target(module, bounds=BOUNDS), images, Goal(labels), norm, **parameters).x_adv
     )
 
 
 def one_after_the_other(*attacks: Attack) -> Attack:
-    """Each on what those before it left as it was."""
+    """Attacks in a row: each gets the images that those before it did not break."""
 
     def run(module: nn.Module, images: Tensor, labels: Tensor, radius: float) -> Tensor:
         found = images.clone()
@@ -90,21 +97,21 @@ def one_after_the_other(*attacks: Attack) -> Attack:
     return run
 
 
-CASES: Mapping[str, Case] = MappingProxyType(
+PAIRINGS: Mapping[str, Pairing] = MappingProxyType(
     {
-        "fgsm": Case("linf", True, within(fgsm), "foolbox", foolbox("LinfFastGradientAttack", ball=True)),
-        "pgd-40": Case(
+        "fgsm": Pairing("linf", True, within(fgsm), "foolbox", foolbox("LinfFastGradientAttack", ball=True)),
+        "pgd-40": Pairing(
             "linf",
             True,
             within(pgd, steps=PGD_STEPS),
             "foolbox",
             foolbox("LinfPGD", ball=True, steps=PGD_STEPS, rel_stepsize=PGD_STEP),
         ),
-        "deepfool": Case(
+        "deepfool": Pairing(
             "l2", False, nearest(deepfool, steps=50), "foolbox", foolbox("L2DeepFoolAttack", ball=False, steps=50)
         ),
-        "ddn": Case("l2", False, nearest(ddn, steps=100), "foolbox", foolbox("DDNAttack", ball=False, steps=100)),
-        "carlini-wagner": Case(
+        "ddn": Pairing("l2", False, nearest(ddn, steps=100), "foolbox", foolbox("DDNAttack", ball=False, steps=100)),
+        "carlini-wagner": Pairing(
             "l2",
             False,
             nearest(carlini_wagner),
@@ -113,12 +120,14 @@ CASES: Mapping[str, Case] = MappingProxyType(
             slow=True,
             note="ours at most 20 x 60 steps; foolbox 9 x 1000, a tenth of its default",
         ),
-        "apgd": Case(
+        "apgd": Pairing(
             "linf", True, within(apgd, loss="cross-entropy"), "pyautoattack", pyautoattack("apgd-ce"), slow=True
         ),
-        "apgd-targeted": Case("linf", True, within(apgd_targeted), "pyautoattack", pyautoattack("apgd-t"), slow=True),
-        "square": Case("linf", True, within(square), "pyautoattack", pyautoattack("square"), slow=True),
-        "autoattack": Case(
+        "apgd-targeted": Pairing(
+            "linf", True, within(apgd_targeted), "pyautoattack", pyautoattack("apgd-t"), slow=True
+        ),
+        "square": Pairing("linf", True, within(square), "pyautoattack", pyautoattack("square"), slow=True),
+        "autoattack": Pairing(
             "linf",
             True,
             one_after_the_other(within(apgd, loss="cross-entropy"), within(apgd_targeted), within(square)),
@@ -136,12 +145,15 @@ class Problem:
     """What all contenders are given.
 
     Attributes:
-        network: What `module` is called.
-        module: In evaluation mode.
+        network: The name of the network.
+        module: The network, in evaluation mode.
         images: [batch, *shape] from 0 to 1.
         labels: The true classes [batch].
-        radius: Of the balls, from 0.
-        seed: Of the network, and of torch's generator before every attack.
+        radius: The radius of the balls, from 0.
+        seed: The seed of the network, and of torch's generator before every attack.
+
+    Raises:
+        ValueError: There is no image, or the radius is negative or not finite.
     """
 
     network: str
@@ -152,8 +164,7 @@ class Problem:
     seed: int
 
     def __post_init__(self) -> None:
-        if not len(self.images) or not 0 <= self.radius < math.inf:
-            raise ValueError(f"there must be an image and a radius from 0, got {len(self.images)} and {self.radius}")
+        check_problem(len(self.images), self.radius)
         self.module.requires_grad_(False)  # foolbox's backwards would else take the gradients of the weights, too
 
     def attack(self, attack: Attack, count: int | None = None) -> Tensor:
@@ -166,11 +177,11 @@ class Worth:
     """What the referee leaves of an attack's images.
 
     Attributes:
-        robust_accuracy: Of all images, how many are still classified rightly; None where there is no ball.
-        success: Of the images classified rightly to begin with, how many are fooled; None if there is none.
-        median: Length of the perturbations of the same, those not fooled being infinitely far; None if it is infinite,
-            or where there is a ball.
-        complaints: The referee's.
+        robust_accuracy: The share of all images that are still classified rightly; None where there is no ball.
+        success: The share that is fooled of the images classified rightly to begin with; None if there are none.
+        median: The median length of the perturbations of the same images, those not fooled being infinitely far; None
+            if it is infinite, or where there is a ball.
+        complaints: What the referee complains of.
     """
 
     robust_accuracy: float | None = None
@@ -180,99 +191,108 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class AttackRow:
-    """Our attack beside a peer's.
+class AttackJob:
+    """Several attacks on one network, each beside its peer's.
 
     Attributes:
-        attack: Key of CASES.
-        network: What is attacked.
-        norm: Of the ball, or made small.
-        radius: Of the ball; None for the nearest image.
-        ours_s: Process CPU seconds of one call on all images, the least of the turns.
-        ours_wall_s: Seconds of the same call by the clock.
-        peer: Library and version.
-        peer_s: As ours; None if it is not installed.
-        peer_wall_s: As ours.
-        ratio: ``peer_s / ours_s``: how many times as fast ours is.
-        ours_robust_accuracy: See `Worth`.
-        peer_robust_accuracy: See `Worth`.
-        ours_median: See `Worth`.
-        peer_median: See `Worth`.
-        ours_success: See `Worth`.
-        peer_success: See `Worth`.
-        n_images: Attacked, among them what is misclassified to begin with.
-        queries: Forwards of ours for an image, those of checks and verdicts too, the mean.
-        peer_queries: As ours.
-        clean_accuracy: Before the attack.
-        seed: Of the network and of random starts.
-        note: What should be known of the comparison, or why there is no peer.
+        attacks: Keys of PAIRINGS.
+        network: The name of a model that attacks are tried on.
+        data: The folder of its data set; None for where it is found by itself.
+        images: How many images of the test part are attacked, its first ones.
+        radius: The radius of the balls, from 0.
+        cache: The folder that trained models are kept in; None to train anew.
+        seed: The seed of the network and of random starts.
     """
 
-    attack: str
+    attacks: tuple[str, ...]
     network: str
-    norm: str
-    radius: float | None
-    ours_s: float
-    ours_wall_s: float
-    peer: str
-    peer_s: float | None
-    peer_wall_s: float | None
-    ratio: float | None
-    ours_robust_accuracy: float | None
-    peer_robust_accuracy: float | None
-    ours_median: float | None
-    peer_median: float | None
-    ours_success: float | None
-    peer_success: float | None
-    n_images: int
-    queries: float
-    peer_queries: float | None
-    clean_accuracy: float
+    data: Path | None
+    images: int
+    radius: float
+    cache: Path | None
     seed: int
-    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """The network."""
+        return self.network
+
+
+def check_problem(images: int, radius: float) -> None:
+    """Refuse to attack no image, or within what is no radius.
+
+    Raises:
+        ValueError: The number of images is below 1, or the radius is negative or not finite.
+    """
+    if images < 1 or not 0 <= radius < math.inf:
+        raise ValueError(f"there must be an image and a radius from 0, got {images} and {radius}")
 
 
 def chosen(names: Sequence[str], slow: bool) -> list[str]:
-    """What to measure: what is named, or all that is not slow, or all.
+    """What to measure: what is named; without names all that is not slow, or all.
 
     Raises:
         ValueError: There is no such attack.
     """
     for name in names:
-        if name not in CASES:
-            raise ValueError(f"`--attack` must be one of {', '.join(CASES)}, got {name!r}")
-    return list(names) or [name for name, case in CASES.items() if slow or not case.slow]
+        if name not in PAIRINGS:
+            raise ValueError(f"`--attack` must be one of {', '.join(PAIRINGS)}, got {name!r}")
+    return list(names) or [name for name, pairing in PAIRINGS.items() if slow or not pairing.slow]
 
 
-def measure(names: Sequence[str], problem: Problem, report: Callable[[str], None]) -> Iterator[AttackRow]:
+def jobs(options: AttackOptions) -> tuple[AttackJob, ...]:
+    """One job with all attacks: they share a network, which is trained once.
+
+    Raises:
+        ValueError: There is no such attack, the data is missing, or the radius is none.
+    """
+    images = min(options.images, len(datasets.load(options.dataset, options.data).test_images))
+    check_problem(images, options.radius)
+    attacks, network = tuple(chosen(options.attack, options.slow)), attacked(options.dataset, options.hardened)
+    return (AttackJob(attacks, network, options.data, images, options.radius, options.cache, options.seed),)
+
+
+def measure(job: AttackJob, report: Reporter) -> Iterator[AttackRow]:
+    """Train the network or take it from the cache, then time and judge the attacks, each beside its peer's."""
+    recipe = replace(RECIPES[job.network], seed=job.seed)
+    dataset = datasets.load(recipe.dataset, job.data)
+    images, labels = (torch.from_numpy(part[: job.images]) for part in (dataset.test_images, dataset.test_labels))
+    module = trained(recipe, dataset, folder=job.cache, report=report)
+    problem = Problem(job.network, module, images, labels, job.radius, job.seed)
+    for row in compared(job.attacks, problem, report):
+        report.say(summary(row))
+        yield row
+
+
+def compared(names: Sequence[str], problem: Problem, report: Reporter) -> Iterator[AttackRow]:
     """Time and judge attacks, each beside its peer's.
 
     Args:
-        names: Keys of CASES.
+        names: Keys of PAIRINGS.
         problem: What to attack.
-        report: Told what is being measured.
+        report: It is told what is being measured.
     """
     with torch.no_grad():
         clean_accuracy = float((problem.module(problem.images).argmax(1) == problem.labels).double().mean())
     for name in names:
-        case, notes = CASES[name], [CASES[name].note]
-        contenders, peer = {"ours": case.ours}, case.package
+        pairing, notes = PAIRINGS[name], [PAIRINGS[name].note]
+        contenders, peer = {"ours": pairing.ours}, pairing.package
         try:
-            peer = installed(case.package)
-            contenders[peer] = case.peer
+            peer = installed(pairing.package)
+            contenders[peer] = pairing.peer
         except UnavailableError as error:
             notes.append(str(error))
         report(f"{name}: {' and '.join(contenders)}")
         runs = _take_turns(contenders, problem)
-        worths = {who: judged(case, problem, run.found) for who, run in runs.items()}
+        worths = {who: judged(pairing, problem, run.found) for who, run in runs.items()}
         notes += [f"{who}: {complaint}" for who, worth in worths.items() for complaint in worth.complaints]
         ours, theirs = runs["ours"], runs.get(peer)
         worth, their_worth = worths["ours"], worths.get(peer, Worth())
         yield AttackRow(
             attack=name,
             network=problem.network,
-            norm=case.norm,
-            radius=problem.radius if case.ball else None,
+            norm=pairing.norm,
+            radius=problem.radius if pairing.ball else None,
             ours_s=ours.cpu,
             ours_wall_s=ours.wall,
             peer=peer,
@@ -294,22 +314,22 @@ def measure(names: Sequence[str], problem: Problem, report: Callable[[str], None
         )
 
 
-def judged(case: Case, problem: Problem, found: Tensor) -> Worth:
+def judged(pairing: Pairing, problem: Problem, found: Tensor) -> Worth:
     """Look at what an attack found, whoever's it is, on fresh forwards: range, label, and length."""
     verdict = judge(
         Target(problem.module, bounds=BOUNDS),
         problem.images,
         Goal(problem.labels),
         found,
-        Ball(case.norm, problem.radius) if case.ball else None,
+        Ball(pairing.norm, problem.radius) if pairing.ball else None,
     )
     right = ~verdict.clean
     if not right.any():
-        return Worth(verdict.robust.value if case.ball else None, complaints=verdict.complaints)
+        return Worth(verdict.robust.value if pairing.ball else None, complaints=verdict.complaints)
     success = float(verdict.reached[right].double().mean())
-    if case.ball:
+    if pairing.ball:
         return Worth(verdict.robust.value, success, complaints=verdict.complaints)
-    median = float(np.median(verdict.distances[case.norm].where(verdict.reached, torch.inf)[right].numpy()))
+    median = float(np.median(verdict.distances[pairing.norm].where(verdict.reached, torch.inf)[right].numpy()))
     return Worth(None, success, median if median < math.inf else None, verdict.complaints)
 
 
@@ -356,7 +376,7 @@ def _run(attack: Attack, problem: Problem) -> _Run:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """With a random state of its own; both are put back."""
+    """Within it, torch has one thread and a random state of its own; afterwards both are as before."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.set_num_threads(1)
@@ -364,53 +384,3 @@ def _one_thread() -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
-
-
-def summary(row: AttackRow) -> str:
-    """A line for those who wait."""
-    beside = "" if row.peer_wall_s is None else f", {row.peer} {duration(row.peer_wall_s)}"
-    return f"{row.attack}: ours {duration(row.ours_wall_s)}{beside}"
-
-
-def print_rows(console: Console, rows: Sequence[AttackRow]) -> None:
-    """One table. Fits 80 columns."""
-    if not rows:
-        return
-    first = rows[0]
-    console.print(
-        f"[bold]Attacks on {first.network}[/bold], {first.n_images} images, "
-        f"{first.clean_accuracy:.1%} right; CPU time of one thread",
-        highlight=False,
-    )
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for heading in ("ours", "peer", "ratio", "found", "peer", "success", "peer"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            f"{row.attack}, {row.norm}" + ("" if row.radius is None else f" {row.radius:g}"),
-            duration(row.ours_s),
-            duration(row.peer_s),
-            "-" if row.ratio is None else f"{row.ratio:.2f}",
-            _found(row.ours_robust_accuracy, row.ours_median),
-            _found(row.peer_robust_accuracy, row.peer_median),
-            _percent(row.ours_success),
-            _percent(row.peer_success),
-        )
-    console.print(table)
-    console.print(
-        "found: robust accuracy within a radius, else the median length; success: of what was right. "
-        f"Peers: {', '.join(dict.fromkeys(row.peer for row in rows))}.",
-        highlight=False,
-    )
-    for row in rows:
-        if row.note:
-            console.print(f"{row.attack}: {row.note}", highlight=False)
-
-
-def _found(robust_accuracy: float | None, median: float | None) -> str:
-    return _percent(robust_accuracy) if median is None else f"{median:.3f}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

@@ -8,13 +8,11 @@ For residues it is the CPU's kernels, in one thread.
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import statistics
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,15 +21,20 @@ import numpy as np
 from numba import config, cuda
 
 from bench.cases import gpu_checks, gpu_residues
-from bench.timing import median_seconds
+from bench.cases.options import GpuOptions
+from bench.harness.case import Reporter
+from bench.harness.timing import median_seconds
+from bench.peers.cublas import int8_product
+from bench.report.gpu import GpuRow, show, summary
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
 from intnn.ops.cuda.product import TENSOR, Epilogue, Product, channels_last
-from intnn.storage.document import write_atomically
 from intnn.training.cuda.step import DenseTrainer, to_device
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
 from intnn.values.domain import IntDomain
+
+__all__ = ["GpuJob", "jobs", "machine", "measure", "show"]
 
 TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
 BATCHES = 9  # the median is over these
@@ -41,31 +44,27 @@ SMALL_GRID = "Grid size"  # how Numba's warning of a launch that does not fill t
 
 
 @dataclass(frozen=True)
-class Device:
-    """Where and when figures were taken."""
+class GpuJob:
+    """All checks and all figures, on the GPU in use."""
 
-    device: str
-    compute_capability: str
-    multiprocessors: int
-    driver: str
-    numba_cuda: str
-    date: str
+    @property
+    def title(self) -> str:
+        """What is measured."""
+        return "CUDA kernels"
 
 
-@dataclass(frozen=True)
-class GpuRow:
-    """One line of figures: ``gops`` are 10**9 multiplications and additions per second, ``ratio`` is peer over ours."""
+def jobs(options: GpuOptions) -> tuple[GpuJob, ...]:  # noqa: ARG001 - it has nothing but the record
+    """One job.
 
-    work: str
-    ours_us: float
-    gops: float | None = None
-    peer: str | None = None
-    peer_us: float | None = None
-    ratio: float | None = None
+    Raises:
+        ValueError: There is no GPU, or it is simulated.
+    """
+    machine()
+    return (GpuJob(),)
 
 
-def device() -> Device:
-    """Describe the GPU in use.
+def machine() -> dict[str, Any]:
+    """The GPU in use, for the envelope of a row.
 
     Raises:
         ValueError: There is none, or it is simulated.
@@ -77,19 +76,22 @@ def device() -> Device:
     if not cuda.is_available():
         raise ValueError("no CUDA GPU with a driver was found on this machine")
     gpu = cuda.get_current_device()
-    name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
-    capability = ".".join(map(str, gpu.compute_capability))
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Device(name, capability, gpu.MULTIPROCESSOR_COUNT, _driver(), version("numba-cuda"), now)
+    return {
+        "device": gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name,
+        "compute_capability": ".".join(map(str, gpu.compute_capability)),
+        "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
+        "driver": _driver(),
+        "numba_cuda": version("numba-cuda"),
+    }
 
 
 def tiles() -> tuple[Tile | None, ...]:
-    """What the GPU can run: dp4a, and the tensor cores where there are any."""
+    """What the GPU can run: None for dp4a, and a tile for the tensor cores where there are any."""
     return (None, TENSOR) if cuda.get_current_device().compute_capability >= TENSOR_CORES else (None,)
 
 
 def equality() -> Iterator[tuple[str, bool]]:
-    """The checks of the simulator on larger shapes: name and outcome."""
+    """The name and the outcome of every check that the simulator makes as well, on larger shapes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", SMALL_GRID)
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
@@ -98,7 +100,28 @@ def equality() -> Iterator[tuple[str, bool]]:
             yield name, check()
 
 
-def measure() -> Iterator[GpuRow]:
+def measure(job: GpuJob, report: Reporter) -> Iterator[GpuRow]:  # noqa: ARG001 - there is one job
+    """Check every kernel, then all figures, one by one.
+
+    Raises:
+        ValueError: A kernel differs from its reference; nothing is timed then.
+    """
+    where = machine()
+    report.say(f"{where['device']}, driver {where['driver']}")
+    report("checking")
+    outcomes = []
+    for name, equal in equality():
+        outcomes.append(equal)
+        report.say(f"{'equal  ' if equal else 'DIFFERS'}  {name}")
+    if not all(outcomes):
+        raise ValueError("kernels differ from the reference; nothing was timed or recorded")
+    for row in figures():
+        found = replace(row, checks=len(outcomes), checks_equal=sum(outcomes))
+        report(summary(found))
+        yield found
+
+
+def figures() -> Iterator[GpuRow]:
     """All figures, one by one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", SMALL_GRID)
@@ -112,19 +135,11 @@ def measure() -> Iterator[GpuRow]:
             yield from _residues(count)
 
 
-def append(path: Path, where: Device, rows: list[GpuRow], equal: dict[str, bool]) -> None:
-    """Add one line of JSON per row to a record file, with the device, the date and the number of checks passed."""
-    known = path.read_text() if path.exists() else ""
-    about = {**asdict(where), "checks": len(equal), "checks_equal": sum(equal.values())}
-    lines = [json.dumps({**about, **asdict(row)}) + "\n" for row in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (known + "".join(lines)).encode())
-
-
 def _gemm(size: int) -> Iterator[GpuRow]:
     rng = np.random.default_rng(0)
     x, w = (rng.integers(-128, 128, (size, size, 1, 1)).astype(np.int8) for _ in range(2))
-    peer_us = _cublas_us(size)
+    cublas = int8_product(size)
+    peer_us = None if cublas is None else _median_us(cublas)
     operands = cuda.to_device(channels_last(x))
     for tile in tiles():
         for fused in (False, True):
@@ -175,7 +190,7 @@ def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
 
 
 def _residues(count: int) -> Iterator[GpuRow]:
-    for work, ours, peer in gpu_residues.works(RING, count):
+    for work, ours, peer in gpu_residues.workloads(RING, count):
         us, peer_us = _median_us(ours), 1e6 * median_seconds(peer, BATCHES)
         yield GpuRow(work, us, None, "CPU, one thread", peer_us, peer_us / us)
 
@@ -195,7 +210,7 @@ def _row(work: str, us: float, operations: int, peer: str | None = None, peer_us
 
 
 def _median_us(action: Callable[[], Any]) -> float:
-    """Microseconds of one call."""
+    """The median microseconds of one call."""
     start, stop = cuda.event(), cuda.event()
 
     def batch_ms(repeats: int) -> float:
@@ -209,21 +224,6 @@ def _median_us(action: Callable[[], Any]) -> float:
     batch_ms(1)
     repeats = max(1, min(1000, int(BATCH_MS / batch_ms(3) * 3)))
     return 1000 * statistics.median(batch_ms(repeats) / repeats for _ in range(BATCHES))
-
-
-def _cublas_us(size: int) -> float | None:
-    if importlib.util.find_spec("torch") is None:
-        return None
-    import torch
-
-    if not torch.cuda.is_available():
-        return None
-    generator = torch.Generator("cuda").manual_seed(0)
-    a, b = (
-        torch.randint(-128, 128, (size, size), dtype=torch.int8, device="cuda", generator=generator) for _ in range(2)
-    )
-    # The transpose is a view: both operands are contiguous along the common axis, as ours are.
-    return _median_us(lambda: torch._int_mm(a, b.t()))
 
 
 def _driver() -> str:

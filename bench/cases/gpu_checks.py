@@ -19,7 +19,7 @@ from intnn.values.domain import IntDomain
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is multiplied. No size should be a multiple of a tile's, so that every edge is met."""
+    """The sizes of what is multiplied. None should be a multiple of a tile's, so that every edge is met."""
 
     rows: int
     inner: int
@@ -34,7 +34,10 @@ LARGE = Sizes(rows=1037, inner=2077, columns=523, images=9, channels=37, side=29
 
 
 def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator[tuple[str, Callable[[], bool]]]:
-    """Names and checks; ``backend`` says what is expected of products. Training is checked with the last tile."""
+    """The checks with their names; products are compared with those of ``backend``.
+
+    Training is checked with the last tile.
+    """
     for tile in tiles:
         unit = "dp4a" if tile is None else f"mma.sync, {tile.rows} x {tile.columns}, {tile.stages} stages"
         yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
@@ -64,7 +67,7 @@ def _conv2d(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
 
 
 def _training(sizes: Sizes, tile: Tile | None) -> bool:
-    """Every parameter after two steps, the second with a velocity."""
+    """Compare every variable after two steps, of which the second has a velocity."""
     rng = np.random.default_rng(3)
     batch, features, classes = sizes.rows // 4, sizes.inner // 4, 10
     network = plan((sizes.columns,), (features,), IntDomain(0, 255), classes)

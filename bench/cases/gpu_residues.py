@@ -34,31 +34,31 @@ class Operands:
 
     @cached_property
     def primes(self) -> tuple[int, ...]:
-        """The special prime last."""
+        """The primes of the ciphertexts, the special prime last."""
         return ntt_primes(BITS, self.N)
 
     @cached_property
     def auxiliary(self) -> tuple[int, ...]:
-        """What a BFV product needs besides."""
+        """The further primes that a BFV product needs."""
         return product.auxiliary_primes(self.N, self.primes, PLAIN_MODULUS)
 
     @cached_property
     def chain(self) -> Chain:
-        """Of all of them."""
+        """The chain of all these primes."""
         return chain(self.N, (*self.primes, *self.auxiliary))
 
     @cached_property
     def tables(self) -> cuda_transform.DeviceTables:
-        """On the device."""
+        """The tables of the chain, on the device."""
         return cuda_transform.device_tables(self.chain)
 
     @property
     def special(self) -> int:
-        """Index of the special prime; how many others there are."""
+        """The index of the special prime, which is the number of the others."""
         return len(BITS) - 1
 
     def random(self, *shape: int, seed: int = 0) -> np.ndarray:
-        """uint64 [*shape, N]; the row before N counts primes. The least and the largest residue are there."""
+        """Residues, uint64 [*shape, N], a row for each prime; each row holds the least and the largest residue."""
         moduli = np.array(self.chain.primes[: shape[-1]], np.uint64)[:, None]
         result = np.random.default_rng(seed).integers(0, 1 << 63, (*shape, self.N), dtype=np.uint64) % moduli
         result[..., 0], result[..., 1] = 0, moduli[:, 0] - np.uint64(1)
@@ -66,12 +66,12 @@ class Operands:
 
 
 def device(*shape: int) -> DeviceArray:
-    """uint64 on the device, filled with what no residue is."""
+    """An array of uint64 on the device, filled with a number that is no residue."""
     return cuda.to_device(np.full(shape, (1 << 64) - 1, np.uint64))
 
 
 def checks(N: int, count: int) -> Iterator[tuple[str, Callable[[], bool]]]:
-    """Names and checks."""
+    """The checks with their names; each says whether the device and the CPU agree in every bit."""
     operands = Operands(N, count)
     for check in (_transforms, _products, _plain_products, _key_switch, _division, _automorphism, _bfv_products):
         yield f"residues:{check.__name__.replace('_', ' ')}, N = {N}", lambda check=check: check(operands)  # type: ignore[misc]
@@ -117,7 +117,7 @@ def _plain_products(o: Operands) -> bool:
 
 
 def _key_switch(o: Operands) -> bool:
-    """At two levels, with one key."""
+    """Switch keys at two levels, with one key."""
     key = o.random(o.special, 2, len(BITS), seed=1)
     return all(_switched(o, key, level) for level in (o.special, o.special - 1))
 
@@ -140,7 +140,7 @@ def _switched(o: Operands, key: np.ndarray, level: int) -> bool:
 
 
 def _division(o: Operands) -> bool:
-    """By the special prime, and by the last of the others."""
+    """Divide by the special prime, and by the last of the others."""
     return all(_divided(o, rows) for rows in (o.special + 1, o.special))
 
 
@@ -161,7 +161,7 @@ def _automorphism(o: Operands) -> bool:
 
 
 def _bfv_products(o: Operands) -> bool:
-    """A product and a square, one level below the top."""
+    """Compare a product and a square, one level below the top."""
     level = o.special - 1
     x, y = (o.random(o.count, 2, level, seed=seed) for seed in range(2))
     numbers = o.primes[:level], o.auxiliary[: level + 1], PLAIN_MODULUS
@@ -180,8 +180,8 @@ def _bfv_products(o: Operands) -> bool:
     return all(equal)
 
 
-def works(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
-    """What is timed: its name, on the GPU, and by the CPU's kernels in one thread."""
+def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
+    """What is timed: the name, the call on the GPU, and the call of the CPU's kernels in one thread."""
     o, level = Operands(N, count), len(BITS) - 1
     about = f"N = {N}, {level} primes and a special one, {count} ciphertexts"
     host, tables, arrays = o.random(count, 2, level), o.tables, o.chain.tables

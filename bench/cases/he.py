@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from bench.cases.kernels import available_threads
-from bench.timing import peak_rss_bytes, seal_rotate_ms, timed
-from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
+from bench.cases.options import HeOptions
+from bench.harness.case import Reporter
+from bench.harness.machine import available_threads
+from bench.harness.timing import peak_rss_bytes, timed
+from bench.harness.yardstick import seal_rotate_ms
+from bench.report.he import HeRow, show
+from he import Circuit, Client, PreparedCircuit, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
@@ -23,67 +26,96 @@ from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, Parameters
 from he.ring.scheme import Scheme
 from intnn import IntNetwork
-from plaintext_models.data.datasets import Dataset
+from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
 
+__all__ = ["NetworkJob", "OperationsJob", "jobs", "measure", "show"]
+
 RINGS = {8192: (50, 40, 40, 50), 16384: (50, 45, 45, 45, 45, 45, 50)}
+SCHEMES: tuple[Literal["bfv", "ckks"], ...] = ("ckks", "bfv")
 SCALE_BITS = 40
 ROTATIONS = 10  # of one value, for hoisting
 REPEATS = 9
 
 
 @dataclass(frozen=True)
-class HeRow:
-    """One measurement.
+class OperationsJob:
+    """Operations of both engines on the same ciphertexts and keys, one thread each, taking turns.
 
     Attributes:
-        work: An operation, or a network.
         scheme: "bfv" or "ckks".
-        poly_modulus_degree: N.
-        coeff_modulus_bits: Bits of the primes, the special one last.
-        engine: "rns" or "seal".
-        threads: Of the evaluation.
-        batch: Images of a request; 0 for an operation.
-        ms: Median milliseconds of one operation, or of one evaluation, input and output bytes included.
-        units: ``ms`` in units of one CKKS rotation by SEAL at N = 8192, primes of 60, 40, 40, 60 bits, same run.
-        ratio_to_seal: SEAL's time over this one's, for the same work; None where SEAL was not timed.
-        amortised_units: Units for each image of the batch.
-        accuracy: Of the decrypted answers; None for an operation.
-        n_images: That the accuracy is of.
-        exact_mismatches: Images with a logit unlike the plain network's; None for CKKS and operations.
-        evaluation_key_bytes: What a client sends once.
-        ciphertext_bytes: Of one request.
-        peak_rss_bytes: Of the process so far.
+        poly_modulus_degree: N, a key of RINGS.
+        coeff_modulus_bits: The bits of the primes, the special one last.
     """
 
-    work: str
-    scheme: str
+    scheme: Literal["bfv", "ckks"]
     poly_modulus_degree: int
     coeff_modulus_bits: tuple[int, ...]
-    engine: str
-    threads: int
-    batch: int
-    ms: float
-    units: float
-    ratio_to_seal: float | None
-    amortised_units: float | None = None
-    accuracy: float | None = None
-    n_images: int | None = None
-    exact_mismatches: int | None = None
-    evaluation_key_bytes: int | None = None
-    ciphertext_bytes: int | None = None
-    peak_rss_bytes: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The scheme and the ring."""
+        return f"operations, {self.scheme}, N = {self.poly_modulus_degree}"
 
 
-def operations(report: Callable[[str], None]) -> Iterator[HeRow]:
-    """Operations of both engines on the same ciphertexts and keys, one thread each, taking turns."""
-    for N, bits in RINGS.items():
-        for scheme in ("ckks", "bfv"):
-            report(f"operations, {scheme}, N = {N}")
-            yield from _operations(scheme, N, bits)
+@dataclass(frozen=True)
+class NetworkJob:
+    """A shipped network: one image at a time beside SEAL, then all slots full.
+
+    Attributes:
+        network: The name of the network.
+        dataset: The name of the data set that the images come from.
+        data: The folder of that data set; None for where it is found by itself.
+        images: The number of images that are evaluated one by one.
+        threads: The numbers of threads of the fast engine.
+        max_error: The bound on the error of a logit of a CKKS network.
+    """
+
+    network: str
+    dataset: str
+    data: Path | None
+    images: int
+    threads: tuple[int, ...]
+    max_error: float
+
+    @property
+    def title(self) -> str:
+        """The network."""
+        return self.network
 
 
-def _operations(scheme: str, N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
+def jobs(options: HeOptions) -> tuple[OperationsJob | NetworkJob, ...]:
+    """The rings and schemes of single operations, where they are asked for, and the networks.
+
+    Raises:
+        ValueError: A network is not shipped or not of the data set, its data is missing, or a bound is not positive.
+    """
+    if not options.max_error > 0:
+        raise ValueError(f"`--max-error` must be positive, got {options.max_error}")
+    datasets.load(options.dataset, options.data)
+    names = options.network or tuple(n for n in shipped.names() if shipped.record(n).dataset == options.dataset)
+    for name in names:
+        if shipped.record(name).dataset != options.dataset:
+            raise ValueError(f"`--network` must be one of {options.dataset}, got {name}; or give its `--dataset`")
+        shipped.load(name)
+    operations = tuple(
+        OperationsJob(scheme, N, bits) for N, bits in RINGS.items() for scheme in SCHEMES if options.operations
+    )
+    threads = options.threads or tuple(sorted({1, min(2, available_threads()), available_threads()}))
+    about = options.dataset, options.data, options.images, threads, options.max_error
+    return *operations, *(NetworkJob(name, *about) for name in names)
+
+
+def measure(job: OperationsJob | NetworkJob, report: Reporter) -> Iterator[HeRow]:
+    """The rows of a job, one by one."""
+    if isinstance(job, OperationsJob):
+        report("taking turns")
+        yield from _operations(job.scheme, job.poly_modulus_degree, job.coeff_modulus_bits)
+    else:
+        yield from _networks(job, report)
+
+
+def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
     t, scale = (PLAIN_MODULUS, None) if scheme == "bfv" else (None, SCALE_BITS)
     circuit = _bare(Parameters(Scheme(scheme), N, bits, t, scale))
     client = Client(interface_bytes(circuit.interface))
@@ -132,7 +164,7 @@ def _operations(scheme: str, N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
 
 
 def _bare(parameters: Parameters) -> Circuit:
-    """A circuit of one input that needs the keys of the operations."""
+    """A circuit of one input that needs the keys of all operations."""
     packing = Packing(parameters.rows, parameters.row_length)
     recorder = Recorder()
     x = recorder.input(0)
@@ -146,55 +178,42 @@ def _bare(parameters: Parameters) -> Circuit:
     return Circuit(interface, program, 0.0, ())
 
 
-def check(names: Sequence[str], images: int, threads: Sequence[int], max_error: float) -> None:
-    """Make sure that what is asked for can be measured.
+def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
+    dataset, name = datasets.load(job.dataset, job.data), job.network
+    model = shipped.load(name)
+    exact = isinstance(model, IntNetwork)
+    test = dataset.test_images[: job.images]
+    inputs = model.quantise_input(test) if exact else test.astype(np.float64)  # type: ignore[union-attr]
+    compile_it: Any = compile_exact if exact else partial(compile_approximate, max_error=job.max_error)
+    report("one image")
+    single = compile_it(model)
+    client = Client(interface_bytes(single.interface))
+    seal_ms = None
+    prepared = {engine: timed(partial(prepare, single, engine)) for engine in ("seal", "rns")}
+    for engine, count in (("seal", 1), *(("rns", count) for count in job.threads)):
+        prepare_s, shared = prepared[engine]
+        session_s, session = _bound(shared, client, count)
+        row = _network(name, single, client, session, model, inputs, dataset.test_labels[: job.images], seal_ms)
+        seal_ms = row.ms if seal_ms is None else seal_ms
+        yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
+    report("as many images as there are slots")
+    full = compile_it(model, packing="throughput")
+    size = full.interface.images
+    repeated = np.resize(dataset.test_images, (size, *dataset.test_images.shape[1:]))
+    batch = model.quantise_input(repeated) if exact else repeated.astype(np.float64)  # type: ignore[union-attr]
+    client = Client(interface_bytes(full.interface))
+    prepare_s, shared = timed(partial(prepare, full))
+    for count in sorted({1, max(job.threads)}):
+        session_s, session = _bound(shared, client, count)
+        row = _network(name, full, client, session, model, batch, dataset.test_labels, None)
+        yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
 
-    Raises:
-        ValueError: a network is not shipped, or a number is too small.
-    """
-    for name in names:
-        shipped.load(name)
-    if min(images, *threads) < 1:
-        raise ValueError("`--images` and `--threads` must be at least 1")
-    if not max_error > 0:
-        raise ValueError(f"`--max-error` must be positive, got {max_error}")
 
-
-def networks(
-    names: Sequence[str],
-    dataset: Dataset,
-    images: int,
-    threads: Sequence[int],
-    max_error: float,
-    report: Callable[[str], None],
-) -> Iterator[HeRow]:
-    """Shipped networks: one image at a time on several numbers of threads, beside SEAL; then all slots full."""
-    for name in names:
-        model = shipped.load(name)
-        exact = isinstance(model, IntNetwork)
-        test = dataset.test_images[:images]
-        inputs = model.quantise_input(test) if exact else test.astype(np.float64)  # type: ignore[union-attr]
-        compile_it: Any = compile_exact if exact else partial(compile_approximate, max_error=max_error)
-        report(f"{name}: one image")
-        single = compile_it(model)
-        client = Client(interface_bytes(single.interface))
-        seal_ms = None
-        prepared = {engine: prepare(single, engine) for engine in ("seal", "rns")}
-        for engine, count in (("seal", 1), *(("rns", count) for count in threads)):
-            session = prepared[engine].session(client.evaluation_keys, count)
-            row = _network(name, single, client, session, model, inputs, dataset.test_labels[:images], seal_ms)
-            seal_ms = row.ms if seal_ms is None else seal_ms
-            yield row
-        report(f"{name}: as many images as there are slots")
-        full = compile_it(model, packing="throughput")
-        size = full.interface.images
-        repeated = np.resize(dataset.test_images, (size, *dataset.test_images.shape[1:]))
-        batch = model.quantise_input(repeated) if exact else repeated.astype(np.float64)  # type: ignore[union-attr]
-        client = Client(interface_bytes(full.interface))
-        shared = prepare(full)
-        for count in sorted({1, max(threads)}):
-            session = shared.session(client.evaluation_keys, count)
-            yield _network(name, full, client, session, model, batch, dataset.test_labels, None)
+def _bound(shared: PreparedCircuit, client: Client, threads: int) -> tuple[float, Session]:
+    """Seconds that one more client costs, and its session; the first client in a process also loads kernels."""
+    make = partial(shared.session, client.evaluation_keys, threads)
+    make()
+    return timed(make)
 
 
 def _network(
@@ -241,38 +260,3 @@ def _network(
         len(request),
         peak_rss_bytes(),
     )
-
-
-def print_rows(console: Console, rows: Sequence[HeRow]) -> None:
-    """Operations, one image alone, and full batches. Fits 80 columns."""
-    parts = (
-        ("Operations, one thread", [r for r in rows if not r.batch], ("ms", "units", "vs SEAL")),
-        ("One image", [r for r in rows if r.batch == 1], ("ms", "units", "vs SEAL", "right")),
-        ("An image in every slot", [r for r in rows if r.batch > 1], ("images", "s", "µs each", "units each", "right")),
-    )
-    for title, chosen, headings in parts:
-        if not chosen:
-            continue
-        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        table.add_column("", no_wrap=True)
-        for heading in ("", "N", "engine", "threads", *headings):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in chosen:
-            cells = {
-                "ms": f"{row.ms:.3g}",
-                "units": f"{row.units:.3g}",
-                "vs SEAL": "-" if row.ratio_to_seal is None else f"{row.ratio_to_seal:.1f}x",
-                "right": "" if row.accuracy is None else f"{100 * row.accuracy:.1f}%",
-                "images": f"{row.batch:,}",
-                "s": f"{row.ms / 1000:.2f}",
-                "µs each": f"{1000 * row.ms / max(row.batch, 1):.0f}",
-                "units each": "" if row.amortised_units is None else f"{row.amortised_units:.3f}",
-            }
-            identity = (row.work, row.scheme, str(row.poly_modulus_degree), row.engine, str(row.threads))
-            table.add_row(*identity, *(cells[heading] for heading in headings))
-        console.print(table)
-
-
-def default_threads() -> list[int]:
-    """One, two and all."""
-    return sorted({1, min(2, available_threads()), available_threads()})

@@ -1,66 +1,31 @@
-"""Models whose robustness is evaluated, and the card for people and as rows."""
+"""The card of a model: many attacks, their worst case, and signs that it is not to be believed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
-from plaintext_models.attacks.core.ball import Ball, Norm
+from bench.cases.options import RobustnessOptions
+from bench.harness.case import Reporter
+from bench.report.robustness import RobustnessRow, show
+from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.target import Target
-from plaintext_models.data.datasets import Dataset
+from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
-from plaintext_models.evaluation.card import Card, Effort
+from plaintext_models.evaluation.card import FULL, QUICK, Card
 from plaintext_models.evaluation.judge import Share
-from plaintext_models.evaluation.runner import Report, evaluate
+from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.zoo.cache import trained
 from plaintext_models.zoo.registry import RECIPES, of_kind
 
+__all__ = ["RobustnessJob", "jobs", "measure", "show"]
+
 EXAMPLES = 10  # adversarial images drawn
-
-
-@dataclass(frozen=True)
-class RobustnessRow:
-    """One line of a card. Fields that do not apply are None.
-
-    Attributes:
-        model: Its name.
-        kind: See `Entry`; or "verdict", "point" (of the curve), "flag" and "left out".
-        name: Of the attack, or of the flag.
-        norm: Of the ball.
-        radius: Of the ball.
-        n: Images that it was tried on.
-        right: How many of them are still right.
-        accuracy: The same, from 0 to 1.
-        low: Lower end of its 95 % interval (Wilson).
-        high: Upper end.
-        worst: Accuracy on all images in the worst case over this attack and those before, at the card's radius.
-        queries: Forwards of the model, in total.
-        seconds: Of the attack; of everything, for the verdict.
-        seed: Of everything random.
-        note: Evidence of a flag, complaints of the referee, or why something was left out.
-    """
-
-    model: str
-    kind: str
-    name: str
-    norm: str
-    radius: float | None
-    n: int | None = None
-    right: int | None = None
-    accuracy: float | None = None
-    low: float | None = None
-    high: float | None = None
-    worst: float | None = None
-    queries: int | None = None
-    seconds: float | None = None
-    seed: int | None = None
-    note: str = ""
 
 
 def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
@@ -102,44 +67,72 @@ def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
 
 
 def default_radii(radius: float) -> tuple[float, ...]:
-    """Around the card's, for the curve."""
+    """The radii of the curve, below and above the card's."""
     return tuple(radius * factor for factor in (0.25, 0.5, 0.75, 1.25, 1.5, 2.0))
 
 
-def measure(
-    name: str,
-    dataset: Dataset,
-    *,
-    images: int,
-    norm: Norm,
-    radius: float,
-    effort: Effort,
-    cache: Path | None,
-    seed: int,
-    report: Report,
-) -> tuple[Card, Target, Tensor]:
-    """Train a model and its rival of the same data, whose adversarial examples are tried on it, and fill in the card.
+@dataclass(frozen=True)
+class RobustnessJob:
+    """One model, whose card is filled in.
 
-    Args:
-        name: Key of RECIPES.
-        dataset: Its data.
-        images: How many of the test part, its first ones.
-        norm: Of the ball.
-        radius: Of the ball.
-        effort: Of the attacks.
-        cache: See `trained`.
-        seed: Of models and attacks.
-        report: Told what goes on.
+    Attributes:
+        model: The name of a model that attacks are tried on.
+        data: The folder of its data set; None for where it is found by itself.
+        images: How many images of the test part are attacked, its first ones.
+        ball: The ball that attacks must stay within.
+        whole: Whether the whole card is filled in, or a tenth of the effort is spent.
+        cache: The folder that trained models are kept in; None to train anew.
+        seed: The seed of models and attacks.
+        pictures: Whether pictures are drawn.
+    """
+
+    model: str
+    data: Path | None
+    images: int
+    ball: Ball
+    whole: bool
+    cache: Path | None
+    seed: int
+    pictures: bool
+
+    @property
+    def title(self) -> str:
+        """The model."""
+        return self.model
+
+
+def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
+    """One job.
+
+    Raises:
+        ValueError: A number is out of range, or the data is missing.
+    """
+    available = len(datasets.load(RECIPES[options.model].dataset, options.data).test_images)
+    if not 1 <= options.images <= available:
+        raise ValueError(f"`--images` must be from 1 to {available}, got {options.images}")
+    ball = Ball(next(norm for norm in NORMS if norm == options.norm), options.radius)
+    about = options.images, ball, options.card, options.cache, options.seed
+    return (RobustnessJob(options.model, options.data, *about, pictures=options.plot_dir is not None),)
+
+
+def measure(job: RobustnessJob, report: Reporter) -> tuple[RobustnessRow, ...]:
+    """The rows of the model's card; the pictures of it are handed to `report`."""
+    card, target, clean = filled(job, report)
+    if job.pictures:
+        with TemporaryDirectory() as folder:
+            for path in draw(Path(folder), card, target, clean):
+                report.picture(path.name, path.read_bytes())
+    return rows(job.model, card)
+
+
+def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
+    """Train a model and its rival of the same data, whose adversarial examples are tried on it, and fill in the card.
 
     Returns:
         The card, the model, and the images.
-
-    Raises:
-        ValueError: A number is out of range; or see `trained`.
     """
-    if not 1 <= images <= len(dataset.test_images):
-        raise ValueError(f"`--images` must be from 1 to {len(dataset.test_images)}, got {images}")
-    ball = Ball(norm, radius)  # refuses before anything is trained
+    name, images, ball, cache, seed = job.model, job.images, job.ball, job.cache, job.seed
+    dataset, effort = datasets.load(RECIPES[name].dataset, job.data), FULL if job.whole else QUICK
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
     rivals = [other for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
     target, *sources = (
@@ -152,7 +145,7 @@ def measure(
             clean,
             labels,
             ball,
-            radii=default_radii(radius),
+            radii=default_radii(ball.radius),
             seed=seed,
             transfer_from=sources,
             report=report,
@@ -161,46 +154,8 @@ def measure(
     return card, target, clean
 
 
-def print_card(console: Console, model: str, card: Card) -> None:
-    """The attacks in their order, the verdict, the curve and the flags. Fits 80 columns."""
-    console.print(
-        f"[bold]{model}[/bold], {card.norm} radius {card.radius:g}, {card.verdict.n} images, seed {card.seed}",
-        highlight=False,
-    )
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for heading in ("images", "right, %", "worst, %", "queries", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for entry in card.entries:
-        worst = f"{100 * entry.worst.value:.1f}"
-        cells = f"{entry.robust.n}", _percent(entry.robust), worst, f"{entry.queries:,}", f"{entry.seconds:.2f}"
-        table.add_row(entry.name, *cells)
-    total = sum(entry.queries for entry in card.entries)
-    worst = f"{100 * card.verdict.value:.1f}"
-    ends = f"{card.verdict.n}", _percent(card.verdict), worst, f"{total:,}", f"{card.seconds:.2f}"
-    table.add_row("verdict", *ends, style="bold")
-    console.print(table, highlight=False)
-    curve = Table(box=None, padding=(0, 1), pad_edge=False)
-    for heading in ("radius", "worst case, %"):
-        curve.add_column(heading, justify="right", no_wrap=True)
-    for point in card.curve:
-        curve.add_row(f"{point.radius:g}", _percent(point.robust))
-    console.print()
-    console.print(curve, highlight=False)
-    console.print()
-    for finding in card.findings:
-        console.print(f"[red]flag:[/red] {finding.name}: {finding.evidence}", highlight=False)
-    if not card.findings:
-        console.print("no red flag")
-    for entry in card.entries:
-        for complaint in entry.complaints:
-            console.print(f"referee: {entry.name}: {complaint}", highlight=False, markup=False)
-    for what in card.left_out:
-        console.print(f"left out: {what}", highlight=False, markup=False)
-
-
 def draw(folder: Path, card: Card, target: Target, images: Tensor) -> tuple[Path, ...]:
-    """Examples (where anything was found), curve and confidences, as PNG files in a folder."""
+    """Draw examples (where anything was found), curve and confidences, as PNG files in a folder."""
     from plaintext_models.evaluation.pictures import draw_confidences, draw_curve, draw_examples
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -216,8 +171,3 @@ def draw(folder: Path, card: Card, target: Target, images: Tensor) -> tuple[Path
         captions = [f"{before.indices[i]} as {after.indices[i]}" for i in some.tolist()]
         draw_examples(written[-1], images[some], card.adversarial[some], captions)
     return tuple(written)
-
-
-def _percent(share: Share) -> str:
-    low, high = share.interval
-    return f"{100 * share.value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"

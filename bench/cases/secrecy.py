@@ -7,17 +7,20 @@ weights. Every result is judged on the integer network itself, whose logits the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
-from bench.oracles import encrypted_oracle
-from bench.timing import timed
+from bench.cases.names import attacked
+from bench.cases.options import SecrecyOptions
+from bench.harness.case import Reporter
+from bench.harness.timing import timed
+from bench.peers.oracle import encrypted_oracle
+from bench.report.secrecy import SecrecyRow, show
 from he import compile_exact
 from intnn import IntNetwork
 from plaintext_models.attacks.ball.noise import random_noise
@@ -28,81 +31,70 @@ from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.bridge.twin import integer_oracle, integer_target
-from plaintext_models.data.datasets import Dataset
+from plaintext_models.data import datasets
 from plaintext_models.evaluation.judge import judge
 from plaintext_models.zoo import shipped
 from plaintext_models.zoo.cache import trained
 from plaintext_models.zoo.registry import RECIPES
 
-OWN = {"digits": "digits-mlp", "mnist": "mnist-cnn"}  # the attacker's own network
+__all__ = ["SecrecyJob", "jobs", "measure", "show"]
 
 
 @dataclass(frozen=True)
-class SecrecyRow:
-    """One attack at one radius.
+class SecrecyJob:
+    """One shipped network, attacked within balls of several radii.
 
     Attributes:
-        network: Shipped integer network.
-        sees: What the attacker sees of it.
-        attack: What it does with that.
-        radius: Of the Linf ball, in units of the images' range.
-        n_images: Attacked.
-        broken: Misclassified in the end, those that were to begin with included.
-        interval: Of that share, 95 % (Wilson).
-        median_queries: Of the network, for an image that was broken; None where there are none.
-        requests: Encrypted requests sent, those to check and to judge included; 0 where nothing was encrypted.
-        seconds: Of the attack.
-        seed: Of the attack, and of the attacker's own network.
+        model: The name of a shipped network of integers.
+        data: The folder of its data set; None for where it is found by itself.
+        images: How many images of the test part are attacked, its first ones.
+        radii: The radii of the Linf balls, from 0.
+        steps: The number of queries of the query attack, for an image.
+        seed: The seed of everything random.
     """
 
-    network: str
-    sees: str
-    attack: str
-    radius: float
-    n_images: int
-    broken: int
-    interval: tuple[float, float]
-    median_queries: float | None
-    requests: int
-    seconds: float
+    model: str
+    data: Path | None
+    images: int
+    radii: tuple[float, ...]
+    steps: int
     seed: int
 
+    @property
+    def title(self) -> str:
+        """The network."""
+        return self.model
 
-def measure(
-    name: str,
-    dataset: Dataset,
-    *,
-    images: int,
-    radii: Sequence[float],
-    steps: int,
-    seed: int,
-    report: Callable[[str], None],
-) -> Iterator[SecrecyRow]:
-    """Attack a shipped network.
 
-    Args:
-        name: An exact network.
-        dataset: Its data.
-        images: The first so many of the test part.
-        radii: Of Linf balls, from 0.
-        steps: Queries of the query attack, for an image.
-        seed: Of everything random.
-        report: Told what goes on.
+def jobs(options: SecrecyOptions) -> tuple[SecrecyJob, ...]:
+    """One job.
 
     Raises:
-        ValueError: The network is none that is evaluated exactly, or there are no images.
+        ValueError: The network is not evaluated exactly or its data is missing, or a number is out of range.
     """
-    network = shipped.load(name)
-    if not isinstance(network, IntNetwork):
-        raise ValueError(f"`--model` must be a network of integers, got {name}")
-    if not 1 <= images <= len(dataset.test_images):
-        raise ValueError(f"`--images` must lie in [1, {len(dataset.test_images)}], got {images}")
-    x, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
+    if not isinstance(shipped.load(options.model), IntNetwork):
+        raise ValueError(f"`--model` must be a network of integers, got {options.model}")
+    available = len(datasets.load(shipped.record(options.model).dataset, options.data).test_images)
+    if not 1 <= options.images <= available:
+        raise ValueError(f"`--images` must lie in [1, {available}], got {options.images}")
+    for radius in options.radius:
+        Ball("linf", radius)
+    job = SecrecyJob(options.model, options.data, options.images, options.radius, options.steps, options.seed)
+    return (job,)
+
+
+def measure(job: SecrecyJob, report: Reporter) -> Iterator[SecrecyRow]:
+    """Attack the network at every radius, by everything that may be seen of it."""
+    name, seed, network = job.model, job.seed, shipped.load(job.model)
+    assert isinstance(network, IntNetwork)
+    dataset = datasets.load(shipped.record(name).dataset, job.data)
+    x, labels = (torch.from_numpy(part[: job.images]) for part in (dataset.test_images, dataset.test_labels))
     goal, referee = Goal(labels), integer_oracle(network)
-    own = Target(trained(replace(RECIPES[OWN[dataset.name]], seed=seed), dataset, report=report))
-    report(f"{name}: making keys")
-    service, asked = encrypted_oracle(compile_exact(network, images=images))
-    for radius in radii:
+    rival = attacked(dataset.name, hardened=False)  # what the attacker trains on data of the same kind
+    own = Target(trained(replace(RECIPES[rival], seed=seed), dataset, report=report))
+    report("making keys")
+    service, asked = encrypted_oracle(compile_exact(network, images=job.images))
+    for radius in job.radii:
         climb = partial(pgd, ball=Ball("linf", radius), seed=seed)
         onward = partial(climb, leave=False)  # past the boundary of the attacker's own network
         attacks: list[tuple[str, str, Callable[[], AttackResult]]] = [
@@ -111,16 +103,16 @@ def measure(
                 "noise, one draw",
                 partial(random_noise, referee, x, goal, ball=Ball("linf", radius), draws=1, seed=seed),
             ),
-            ("its own network", f"PGD-40 on {OWN[dataset.name]}", partial(transferred, own, referee, x, goal, onward)),
+            ("its own network", f"PGD-40 on {rival}", partial(transferred, own, referee, x, goal, onward)),
             (
                 "decrypted answers",
                 "Square",
-                partial(square, service, x, goal, ball=Ball("linf", radius), steps=steps, seed=seed),
+                partial(square, service, x, goal, ball=Ball("linf", radius), steps=job.steps, seed=seed),
             ),
             ("the weights", "PGD-40, straight through", partial(climb, integer_target(network), x, goal)),
         ]
         for sees, attack, run in attacks:
-            report(f"{name}: {attack}, radius {radius:g}")
+            report(f"{attack}, radius {radius:g}")
             before = asked.requests
             seconds, result = timed(run)
             yield _row(name, sees, attack, radius, referee, x, goal, result, asked.requests - before, seconds, seed)
@@ -158,32 +150,3 @@ def _row(
         seconds=seconds,
         seed=seed,
     )
-
-
-def print_rows(console: Console, rows: Sequence[SecrecyRow]) -> None:
-    """By radius. Fits 80 columns."""
-    table = Table(
-        title=f"What hiding a network stops: {rows[0].network}, {rows[0].n_images} images, Linf",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    table.add_column("the attacker sees", no_wrap=True)
-    table.add_column("and does", no_wrap=True)
-    for heading in ("radius", "broken", "queries", "requests", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.sees,
-            row.attack,
-            f"{row.radius:g}",
-            f"{100 * row.broken / row.n_images:.0f} %",
-            "-" if row.median_queries is None else f"{row.median_queries:.0f}",
-            str(row.requests) if row.requests else "-",
-            f"{row.seconds:.1f}",
-        )
-    console.print(table)
-
-
-assert set(OWN.values()) <= RECIPES.keys()

@@ -3,76 +3,112 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from bench.rows import TITLES, Row
-from bench.timing import median_seconds, peak_rss_bytes, seal_rotate_ms, timed
+from bench.cases.options import ALL_PATHS, TableOptions
+from bench.harness.case import Reporter
+from bench.harness.timing import median_seconds, peak_rss_bytes, timed
+from bench.harness.yardstick import seal_rotate_ms
+from bench.report.table import draw, show
+from bench.tables.networks import NETWORKS
+from bench.tables.rows import TITLES, Row
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.compile.search import PackingName
 from intnn import Graph, IntNetwork
-from plaintext_models.data.datasets import Dataset
+from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
 
-#: The shipped networks of each path, as suffixes to the name of the data set.
-NETWORKS = {"exact": ("table-mlp", "table-cnn"), "ckks": ("square-cnn",)}
+__all__ = ["InferenceJob", "OpenJob", "draw", "jobs", "measure", "show"]
 
 SINGLE_REQUESTS = 5  # single-image requests whose median is the latency
 PLAIN_REPEATS = 100
-
-#: Told after every step: what is being done, and which share of the row is done.
-Report = Callable[[str, float], None]
+MOST_IMAGES = {"digits": 360, "mnist": 256}  # encrypted, where no number is asked for
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One row to measure.
+@dataclass(frozen=True)
+class InferenceJob:
+    """One network to measure, in the clear and encrypted.
 
     Attributes:
         path: "exact" or "ckks".
-        network: name of a shipped network.
-        dataset: where the images come from.
-        picked: indices into the held-out split, in the order in which they are evaluated.
-        seed: what `picked` was drawn with.
+        network: The name of a shipped network.
+        dataset: The name of the data set that the images come from.
+        data: The folder of that data set; None for where it is found by itself.
+        picked: Indices into the held-out split, in the order in which the images are evaluated.
+        seed: What `picked` was drawn with.
     """
 
     path: str
     network: str
-    dataset: Dataset
-    picked: np.ndarray
+    dataset: str
+    data: Path | None
+    picked: tuple[int, ...]
     seed: int
 
+    @property
+    def title(self) -> str:
+        """The network."""
+        return self.network
 
-def jobs(dataset: Dataset, path: str, images: int | None, seed: int) -> list[Job]:
-    """The rows that `path` ("exact", "ckks" or "all") asks for, on images drawn from the held-out split.
 
-    Args:
-        dataset: digits or MNIST.
-        path: which evaluation.
-        images: how many images; None for all of the digits, and 256 of MNIST.
-        seed: for the choice of images.
+@dataclass(frozen=True)
+class OpenJob:
+    """A row of the table that this version cannot measure.
+
+    Attributes:
+        row: A key of TITLES.
+    """
+
+    row: str
+
+    @property
+    def title(self) -> str:
+        """The row's title."""
+        return TITLES[self.row]
+
+
+def jobs(options: TableOptions) -> tuple[InferenceJob | OpenJob, ...]:
+    """The networks of the paths that are asked for, on images drawn from the held-out split; then the open rows.
 
     Raises:
-        ValueError: if `images` is not between 1 and the size of the split.
+        ValueError: The number of images is not between 1 and the size of the split, or the data is missing.
     """
+    dataset = datasets.load(options.dataset, options.data)
     available = len(dataset.test_images)
-    count = min(available, 360 if dataset.name == "digits" else 256) if images is None else images
+    count = min(available, MOST_IMAGES.get(dataset.name, 256)) if options.images is None else options.images
     if not 1 <= count <= available:
         raise ValueError(f"`--images` must lie in [1, {available}] for {dataset.name}, got {count}")
-    picked = np.random.default_rng(seed).permutation(available)[:count]
-    paths = tuple(NETWORKS) if path == "all" else (path,)
-    return [Job(p, f"{dataset.name}-{kind}", dataset, picked, seed) for p in paths for kind in NETWORKS[p]]
+    picked = tuple(np.random.default_rng(options.seed).permutation(available)[:count].tolist())
+    paths = tuple(NETWORKS) if options.path == ALL_PATHS else (options.path,)
+    return (
+        *(
+            InferenceJob(path, f"{dataset.name}-{kind}", dataset.name, options.data, picked, options.seed)
+            for path in paths
+            for kind in NETWORKS[path]
+        ),
+        *(OpenJob(row) for row in TITLES if row != "inference"),
+    )
 
 
-def measure(job: Job, report: Report) -> Row:
+def measure(job: InferenceJob | OpenJob, report: Reporter) -> Iterator[Row]:
+    """The one row of a job."""
+    if isinstance(job, OpenJob):
+        yield Row(row=job.row, measured=False, source="not measured yet")
+    else:
+        yield _inference(job, report)
+
+
+def _inference(job: InferenceJob, report: Reporter) -> Row:
     """Evaluate the job's network in the clear and encrypted, one image at a time and in full batches."""
     report("plain", 0.0)
     model = shipped.load(job.network)
-    images = _as_input(model, job.dataset.test_images)
-    labels = job.dataset.test_labels
-    chosen, truth = images[job.picked], labels[job.picked]
+    dataset, picked = datasets.load(job.dataset, job.data), np.array(job.picked)
+    images, labels = _as_input(model, dataset.test_images), dataset.test_labels
+    chosen, truth = images[picked], labels[picked]
     plain_logits = model.logits(chosen)
     plain_seconds = median_seconds(lambda: model.predict(chosen[:1]), PLAIN_REPEATS)
     rotations = [seal_rotate_ms()]
@@ -115,7 +151,7 @@ def measure(job: Job, report: Report) -> Row:
     return Row(
         row="inference",
         path=job.path,
-        dataset=job.dataset.name,
+        dataset=job.dataset,
         network=job.network,
         n_images=len(chosen),
         plain_seconds_per_image=plain_seconds,
@@ -150,13 +186,6 @@ def measure(job: Job, report: Report) -> Row:
         seed=job.seed,
         explanation=circuit.explain(),
     )
-
-
-def not_measured() -> Iterator[Row]:
-    """The rows of the table that this version cannot measure."""
-    for row in TITLES:
-        if row != "inference":
-            yield Row(row=row, measured=False, source="not measured yet")
 
 
 _SECONDS = ("encrypt_s", "evaluate_s", "decrypt_s")

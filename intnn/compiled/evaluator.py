@@ -51,7 +51,7 @@ class CompiledNetwork:
     intervals: tuple[Interval, ...] = field(repr=False)
     instructions: Instructions = field(init=False, repr=False)
     classes: int = field(init=False)
-    _width: int = field(init=False, repr=False)  # of a vector; 0 for images
+    _width: int = field(init=False, repr=False)  # the elements of a vector; 0 for images
     _free_dtype: np.dtype[Any] | None = field(init=False, repr=False)  # all its values are in the domain
 
     def __post_init__(self) -> None:

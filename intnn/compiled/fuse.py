@@ -99,7 +99,7 @@ class _Chain:
 
     def __init__(self, rest: list[tuple[Node, Interval]]):
         self.rest = rest
-        self.interval = rest[0][1]  # of the layer taken last, in its own shape
+        self.interval = rest[0][1]  # the range of the layer taken last, in its own shape
         self.is_flat = False
 
     def take(self, kind: type[T]) -> T | None:

@@ -9,7 +9,7 @@ from intnn.compiled.layout import Layout, byte_offset
 from intnn.layers.nodes import Conv2d, SumPool2d
 from intnn.values.arrays import IntArray
 
-MAX_TERMS = 8  # of signed bytes that add up to a weight
+MAX_TERMS = 8  # how many signed bytes may add up to a weight
 
 
 @dataclass(frozen=True, eq=False)

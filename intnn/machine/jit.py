@@ -2,14 +2,12 @@
 
 Numba looks at a function's own file before it takes the function from its cache. What the function calls, and what
 emits its instructions, may stand in other files (https://github.com/numba/numba/issues/1833): a kernel of yesterday
-would compute with today's tables. Here the cache looks at all files that the function's file imports, directly or not.
+would compute with today's tables. Here the cache looks at all files that the function's file imports, directly or not;
+`intnn.machine.sources` finds them.
 """
 
-import hashlib
 import logging
-import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,10 @@ from numba import types
 from numba.core import config, event
 from numba.core.compiler_lock import global_compiler_lock
 
-_wanted: list[Callable[[], None]] = []  # what modules have asked for and nobody has needed yet
-_NOTES = {"he": "; `python -m he warm` does it beforehand"}
+from intnn.machine.sources import digest
 
-STATEMENT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
-NAME = re.compile(r"(?<!\bas )(?<![\w.])(?!as\b)[\w.*]+")  # every word but "as" and what follows it
+_wanted: list[Callable[[], None]] = []  # what modules have asked for, and no kernel has needed yet
+_NOTES = {"he": "; `python -m he warm` does it beforehand"}
 
 
 def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
@@ -67,7 +64,7 @@ def renewed(function: Any, path: Path) -> None:
 
 
 class _Announcement(event.Listener):
-    """Says once for a package that its kernels are being compiled: it takes a while, and nothing else would say so."""
+    """A line in the log, once for a package, that its kernels are being compiled: it takes a while."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -84,74 +81,7 @@ class _Announcement(event.Listener):
             logging.getLogger(package).warning("compiling kernels for this processor, once for all runs%s", note)
 
     def on_end(self, event: Any) -> None:
-        """Nothing to say."""
+        """Do nothing: only the start is announced."""
 
 
 event.register("numba:compile", _Announcement())
-
-
-@cache
-def digest(path: Path) -> str:
-    """SHA-256 over a Python file and all files that it depends on, with their names."""
-    result = hashlib.sha256()
-    for source in sorted(sources(path)):
-        content = source.read_bytes()
-        result.update(f"{module(source)} {len(content)}\n".encode() + content)
-    return result.hexdigest()
-
-
-def sources(path: Path) -> set[Path]:
-    """A Python file and all that it imports, directly or not, as far as the files lie beside its package or ours.
-
-    Installed libraries do not count, nor does a package's ``__init__`` that only leads to one of its modules.
-    """
-    found, new = set[Path](), {path}
-    while new:
-        found |= new
-        new = {imported for source in new for imported in imports(source)} - found
-    return found
-
-
-@cache
-def imports(path: Path) -> frozenset[Path]:
-    """The files that one Python file imports, in whatever line."""
-    folders = dict.fromkeys((root(path), root(Path(__file__))))
-    places = (find(name, folder) for name in names(path) for folder in folders)
-    return frozenset(place for place in places if place is not None)
-
-
-def names(path: Path) -> Iterator[str]:
-    """The dotted names of everything that a file imports: of modules, and of what may be one.
-
-    A pattern finds the statements, since to parse all kernels would take a tenth of the time in which they are
-    imported; a test holds that it finds what the parser finds. A name too many, from a comment, does no harm. Relative
-    imports, which these packages do not use, are not followed.
-    """
-    for package, what in STATEMENT.findall(path.read_text("utf-8")):
-        for name in NAME.findall(what):
-            yield f"{package}.{name}" if package else name
-
-
-@cache
-def find(name: str, folder: Path) -> Path | None:
-    """The file below ``folder`` of the module ``name``, or of the module that defines ``name``, if there is one."""
-    for end in (name, name.rpartition(".")[0]):
-        place = folder.joinpath(*end.split("."))
-        for candidate in (place.with_suffix(".py"), place / "__init__.py"):
-            if end and candidate.is_file():
-                return candidate
-    return None
-
-
-def module(path: Path) -> str:
-    """The dotted name of a file's module."""
-    return ".".join(path.relative_to(root(path)).with_suffix("").parts)
-
-
-@cache
-def root(path: Path) -> Path:
-    """The folder that a file's module is imported from: the one above its outermost package."""
-    folder = path.parent
-    while (folder / "__init__.py").exists():
-        folder = folder.parent
-    return folder

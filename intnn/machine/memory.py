@@ -45,7 +45,7 @@ def int32s(address: int, size: int) -> Array:
 
 @compiled
 def words(address: int, size: int) -> Array:
-    """The memory at an address as an array."""
+    """The memory at an address as an array of ``size`` uint64."""
     return numba.carray(pointer(address), size, np.uint64)
 
 

@@ -58,7 +58,7 @@ def load(path: str | os.PathLike[str], plan: Plan, identity: dict[str, str]) -> 
             raise FormatError(
                 f"identity.{name}", f"must be that of this run; {path} belongs to another: name a new file"
             )
-    state = initialise(plan, 0)  # for the shapes
+    state = initialise(plan, 0)  # it has the shapes
     for i, block in enumerate(state):
         for name in FIELDS:
             values, target = document.arrays[f"blocks.{i}.{name}"], getattr(block, name)

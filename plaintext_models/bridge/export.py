@@ -25,8 +25,8 @@ def to_graph(module: nn.Module, input_shape: Shape, name: str = "", **metadata: 
     Args:
         module: ``nn.Sequential``, nested at will, of Linear, Conv2d, Flatten, ReLU, Tanh, Sigmoid, Dropout, Identity,
             and the layers of `plaintext_models.nets.layers`.
-        input_shape: Of one input, without the batch axis.
-        name: Of the graph.
+        input_shape: The shape of one input, without the batch axis.
+        name: The name of the graph.
         **metadata: Stored with it.
 
     Raises:
@@ -42,7 +42,7 @@ def to_network(module: TableNetwork, name: str = "", **metadata: Any) -> IntNetw
 
     Args:
         module: Trained or not.
-        name: Of the network.
+        name: The name of the network.
         **metadata: Stored with it.
 
     Raises:

@@ -78,10 +78,10 @@ def integer_target(network: IntNetwork) -> Target:
     logits are measured in the power of two next to that.
 
     Args:
-        network: For images in [0, 1].
+        network: A network for images in [0, 1].
 
     Raises:
-        ValueError: see `straight_through`.
+        ValueError: Where `straight_through` raises it.
     """
     module, last = straight_through(network), network.intervals[-1]
     width, terms = float((last.hi - last.lo).max()), math.prod((network.input_shape, *network.shapes)[-2])
@@ -110,7 +110,7 @@ class _Chain(nn.Sequential):
     """Modules on float64, one after another.
 
     Args:
-        input_shape: Of one input.
+        input_shape: The shape of one input.
         modules: Applied in this order.
         narrow: Whether logits are returned in the type of the images, float32 at least.
     """

@@ -16,10 +16,10 @@ class RandomAffine:
     """A small rotation, zoom, shear and shift of every image, drawn uniformly and interpolated bilinearly.
 
     Attributes:
-        degrees: Largest rotation either way.
-        zoom: Largest relative change of size.
-        shear: Largest slope of the horizontal axis.
-        shift: Largest shift along either axis, in pixels.
+        degrees: The largest rotation, in degrees, either way.
+        zoom: The largest relative change of size.
+        shear: The largest slope of the horizontal axis.
+        shift: The largest shift along either axis, in pixels.
 
     Raises:
         ValueError: A limit is negative or not finite.

@@ -35,13 +35,13 @@ class Dataset:
     """Labelled images, split once and for all into a training and a held-out test part.
 
     Attributes:
-        name: Of the data set.
-        input_shape: Of one image: (channels, height, width).
-        classes: Number of classes.
+        name: The name of the data set.
+        input_shape: The shape of one image, (channels, height, width).
+        classes: The number of classes.
         train_images: float32 [n, *input_shape] in [0, 1].
         train_labels: int64 [n] in [0, classes).
-        test_images: As the training images.
-        test_labels: As the training labels.
+        test_images: The held-out images, in the same form.
+        test_labels: The held-out labels, in the same form.
 
     Raises:
         DatasetError: Images or labels do not have these shapes, types and ranges, or a part is empty.

@@ -16,14 +16,14 @@ class Effort:
     """How hard the attacks try.
 
     Attributes:
-        steps: Of the short PGD, also at every radius of the curve.
-        long_steps: Of the long one.
-        restarts: Of the long one, for each of its two losses.
-        auto_steps: Of APGD, for every run.
-        classes: That the targeted APGD aims at.
-        queries: Of the Square attack.
-        nearest_steps: Of DDN; DeepFool takes half as many, of two forwards each.
-        draws: Forwards that a stochastic target is averaged over, and that vote about it.
+        steps: The steps of the short PGD, also at every radius of the curve.
+        long_steps: The steps of the long PGD.
+        restarts: The runs of the long PGD, for each of its two losses.
+        auto_steps: The steps of every run of APGD.
+        classes: How many classes the targeted APGD aims at.
+        queries: The queries of the Square attack for an image.
+        nearest_steps: The steps of DDN; DeepFool takes half as many, of two forwards each.
+        draws: The forwards that a stochastic target is averaged over, and that vote about it.
     """
 
     steps: int = 40
@@ -45,19 +45,19 @@ class Entry:
     """One attack.
 
     Attributes:
-        name: Of the attack.
+        name: The name of the attack.
         kind: "clean", "one step", "white box", "nearest" (shortest perturbations, any radius), "transfer",
             "randomness off", "joint" (with the detector), "black box" or "curve" (another radius).
-        radius: Of its ball; None where there was none.
+        radius: The radius of its ball; None where there was none.
         robust: How many of the images that it was tried on are still right. Those that earlier attacks had broken are
             left out where only the worst case matters, so that this may be of fewer images than the card's.
         worst: How many of all images are right in the worst case over this attack and those before it, at the card's
             radius.
         queries: Forwards of the model over all images, as the attack counts them.
-        seconds: Of the attack, without the referee's.
-        seed: That it began with.
-        complaints: Of the referee.
-        broken: [n] of all images, which it broke.
+        seconds: The time that the attack took, without the referee.
+        seed: The seed that the attack began with.
+        complaints: What the referee complains of.
+        broken: Which of all images [n] it broke.
     """
 
     name: str
@@ -85,19 +85,19 @@ class Card:
     """What all attacks together say.
 
     Attributes:
-        norm: Of the ball.
-        radius: Of the ball.
-        seed: Of everything random.
-        clean: Accuracy without an attack.
-        verdict: Accuracy in the worst case, image by image, over all attacks: no more than under any of them.
+        norm: The norm of the ball.
+        radius: The radius of the ball.
+        seed: The seed of everything random.
+        clean: The accuracy without an attack.
+        verdict: The accuracy in the worst case, image by image, over all attacks: no more than under any of them.
         entries: The attacks, in their order.
-        curve: Accuracy against radius, radii growing from 0 to that of the box, in which everything is allowed.
+        curve: The accuracy against the radius, radii growing from 0 to that of the box, in which everything is allowed.
         nearest: [n], length of the shortest perturbation that anything found and the referee confirmed; 0 where the
             clean image is wrong, inf where there is none.
         adversarial: [n, *shape], that image where it lies within the radius, the clean one elsewhere.
-        findings: Red flags.
+        findings: The red flags.
         left_out: What could not be tried, and why.
-        seconds: Of everything, with the referee.
+        seconds: The time that everything took, with the referee.
     """
 
     norm: Norm

@@ -25,11 +25,11 @@ Detector = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Share:
-    """So many of so many.
+    """A share of a number of images.
 
     Attributes:
-        count: How many.
-        n: Of how many.
+        count: How many of them.
+        n: How many there are.
     """
 
     count: int
@@ -37,12 +37,12 @@ class Share:
 
     @property
     def value(self) -> float:
-        """From 0 to 1; NaN of nothing."""
+        """The share, from 0 to 1; NaN where there are no images."""
         return self.count / self.n if self.n else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """See `wilson`."""
+        """The 95 % interval of the share; see `wilson`."""
         return wilson(self.count, self.n)
 
     def __str__(self) -> str:
@@ -59,8 +59,8 @@ def wilson(count: int, n: int) -> tuple[float, float]:
     adversarial examples is another error, which no interval covers.
 
     Args:
-        count: From 0 to `n`.
-        n: 0 gives the interval of nothing known, (0, 1).
+        count: How many, from 0 to `n`.
+        n: Of how many; 0 gives the interval of nothing known, (0, 1).
     """
     if not 0 <= count <= n:
         raise ValueError(f"`count` must be from 0 to {n}, got {count}")
@@ -75,17 +75,17 @@ def wilson(count: int, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Unnoticed(Goal):
-    """To be misclassified without being detected, on a model made by `guarded`: its last output must not be positive.
+    """The goal to be misclassified undetected, on a model made by `guarded`: its last output must not be positive.
 
     A detector that is to be evaluated must be attacked (Carlini and Wagner, arXiv:1705.07263).
     """
 
     def reached(self, logits: Tensor) -> Tensor:
-        """See `Goal`; with logits [batch, classes + 1]."""
+        """Which images [batch] are misclassified and pass, given logits [batch, classes + 1]."""
         return super().reached(logits[:, :-1]) & (logits[:, -1] <= 0)
 
     def __getitem__(self, rows: Tensor) -> Unnoticed:
-        """See `Goal`."""
+        """The goal of some of the images."""
         return Unnoticed(self.labels[rows], None if self.targets is None else self.targets[rows])
 
 
@@ -159,12 +159,12 @@ def judge(
         images: Clean images [batch, *shape].
         goal: What was to be reached.
         x_adv: What an attack made of the images, or its result, whose claims are then compared with what is found.
-        ball: Around every image, in which its adversarial image must lie; None where any distance is allowed.
+        ball: The ball around every image in which its adversarial image must lie; None where any distance is allowed.
         draws: Forwards that vote, from 1; for stochastic targets.
 
     Raises:
-        TypeError: see `Target.check`.
-        ValueError: `draws` is below 1; or see `Target.check`.
+        TypeError: Where `Target.check` raises it.
+        ValueError: `draws` is below 1; or where `Target.check` raises it.
     """
     if draws < 1:
         raise ValueError(f"`draws` must be at least 1, got {draws}")

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: examples, accuracy against radius, confidence. Written whole or not at all."""
+"""Pictures of an evaluation: examples, accuracy against radius, confidence. A file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_examples(path: Path, images: Tensor, adversarial: Tensor, captions: Seq
     Args:
         path: .png, .svg or .pdf.
         images: [batch, channels, height, width] in [0, 1], 1 or 3 channels, at least one image.
-        adversarial: As the images.
+        adversarial: The adversarial images, of the same shape.
         captions: Above the columns, if any.
 
     Raises:
@@ -60,8 +60,8 @@ def draw_curve(path: Path, curve: Sequence[Point], *, norm: str, title: str = ""
     Args:
         path: .png, .svg or .pdf.
         curve: Radii growing, at least one.
-        norm: For the axis.
-        title: Of the picture.
+        norm: The norm that the axis names.
+        title: The title of the picture.
     """
     if not curve:
         raise ValueError("`curve` must have at least one point")

@@ -50,18 +50,18 @@ def evaluate(
         target: The model.
         images: Clean images [batch, *shape].
         labels: Their classes [batch].
-        ball: Around every image; its norm is "l1", "l2" or "linf".
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
         radii: More radii, from 0, for the curve of accuracy against radius.
-        seed: Of everything random, the model's own forwards included; torch's generator is put back after.
+        seed: The seed of everything random, the model's own forwards included; torch's generator is put back after.
         transfer_from: Models whose adversarial examples are tried, differentiable.
         randomness_off: The same model without its randomness, which is attacked as well.
         detector: Differentiable scores of images [batch, *shape], one each; positive where an image is turned away.
         report: Told which attack is under way.
-        effort: How hard to try.
+        effort: How hard the attacks try.
 
     Raises:
-        TypeError: see `Target.check`.
-        ValueError: A radius or norm is out of range, models' bounds differ; or see `Target.check`.
+        TypeError: Where `Target.check` raises it.
+        ValueError: A radius or norm is out of range, models' bounds differ; or where `Target.check` raises it.
     """
     started = time.perf_counter()
     within_norm(ball)
@@ -172,7 +172,7 @@ class _Run:
         )
 
     def _attack(self, trial: Trial, places: Tensor) -> AttackResult:
-        """The results of a trial part after part, as one."""
+        """Attack part after part of the images, and put the results together."""
         results = [
             _result(trial.run(self._problem.images[part], self._problem.labels[part], self._seed + number))
             for number, part in enumerate(places.split(self._part))
@@ -209,7 +209,7 @@ class _Run:
         )
 
     def _gradients(self) -> Tensor:
-        """Of the cross-entropy at the clean images that are classified rightly, [m, *shape]; 0 where not a number."""
+        """Gradients [m, *shape] of the cross-entropy at the images that are right; 0 where they are not numbers."""
         problem, parts = self._problem, [self._problem.images[:0]]
         for part in (self.nearest > 0).nonzero().squeeze(1).split(self._part):
             loss = partial(cross_entropy, classes=problem.labels[part])
@@ -221,7 +221,7 @@ class _Run:
 
 
 def _result(found: AttackResult | Tensor) -> AttackResult:
-    """What claims nothing and asked nothing, as a result."""
+    """The result of an attack; images alone make one that claims no success and asked nothing."""
     if isinstance(found, AttackResult):
         return found
     nothing = torch.zeros(len(found), dtype=torch.int64, device=found.device)

@@ -45,9 +45,9 @@ class Problem:
         target: The model.
         images: Clean images [n, *shape].
         labels: Their classes [n].
-        ball: Around every image; its norm is "l1", "l2" or "linf".
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
         radii: More radii, for the curve.
-        effort: How hard to try.
+        effort: How hard the attacks try.
         transfer_from: Models whose adversarial examples are tried.
         randomness_off: The same model without its randomness, or None.
         detector: Scores of images, positive where an image is turned away, or None.
@@ -102,9 +102,9 @@ class Trial:
     """One attack on some of the images.
 
     Attributes:
-        name: Of the attack, for people.
+        name: The name of the attack, for people.
         kind: See `Entry`.
-        radius: Of the ball in which the result must lie; None for the shortest perturbations.
+        radius: The radius of the ball in which the result must lie; None for the shortest perturbations.
         run: The attack.
         rows: On which images it is tried, given how near the nearest adversarial image is so far.
         claims: Whether what the attack claims is held against it. What it says about another model is not.
@@ -161,7 +161,7 @@ def _clean(_: Problem) -> Iterator[Item]:
 
 
 def _compared(problem: Problem) -> Iterator[Item]:
-    """One step and many."""
+    """One step and many, which are compared."""
     if not problem.target.differentiable:
         yield Omission("attacks by gradients: the model answers queries only")
         return
@@ -211,7 +211,7 @@ def _nearest(problem: Problem) -> Iterator[Item]:
 
 
 def _joint(problem: Problem) -> Iterator[Item]:
-    """Model and detector together."""
+    """Attacks on model and detector together."""
     if problem.detector is None or not problem.judged.differentiable:
         return
     for weight in WEIGHTS:
@@ -233,7 +233,7 @@ def _joint(problem: Problem) -> Iterator[Item]:
 
 
 def _strongest(problem: Problem) -> Iterator[Item]:
-    """APGD, of which two kinds decide most verdicts of AutoAttack, then PGD with restarts; on what is left."""
+    """The strongest, on what is left: APGD, which decides most verdicts of AutoAttack, then PGD with restarts."""
     target, ball, effort = problem.target, problem.ball, problem.effort
     if not target.differentiable:
         return

@@ -32,10 +32,10 @@ def cnn(
         input_shape: (channels, height, width).
         classes: Number of outputs.
         channels: Maps of the convolution.
-        kernel: Side of its window.
-        stride: Its step.
-        padding: Zeros on all four sides.
-        hidden: Widths of the hidden linear layers.
+        kernel: The side of its window.
+        stride: The step of the window.
+        padding: How many zeros are put on all four sides.
+        hidden: The widths of the hidden linear layers.
         activation: "relu", "tanh", "sigmoid" or "square", after the convolution and every hidden layer.
     """
     convolution = nn.Conv2d(input_shape[0], channels, kernel, stride, padding)
@@ -52,7 +52,7 @@ def pooled_cnn(
         input_shape: (channels, height, width), both sides at least 10.
         classes: Number of outputs.
         channels: Maps of the first and of the second convolution.
-        hidden: Width of the hidden linear layer.
+        hidden: The width of the hidden linear layer.
     """
     layers: list[nn.Module] = []
     maps = input_shape
@@ -82,11 +82,11 @@ def table_cnn(
         input_shape: (channels, height, width).
         classes: Number of outputs.
         channels: Maps of the convolution.
-        kernel: Side of its window.
+        kernel: The side of its window.
         points: Size of the table's domain, odd: the integers around zero that a window's sum may be.
         input_bits: Bits per input element.
         stride: Step of the window.
-        padding: Zeros on all four sides.
+        padding: How many zeros are put on all four sides.
         levels: Number of values that the table may take.
         even: Whether the table reads the magnitude of a sum; see `TableActivation`.
     """

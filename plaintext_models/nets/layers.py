@@ -11,7 +11,7 @@ class Square(nn.Module):
     """x -> x^2, elementwise: the activation of CryptoNets (Gilad-Bachrach et al., ICML 2016, section 3.1)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Square every element of a tensor of any shape."""
         return torch.square(x)
 
 
@@ -20,7 +20,7 @@ class SumPool2d(nn.Module):
 
     Args:
         size: Side of the window, at least 1.
-        stride: Its step; ``size`` by default.
+        stride: The step of the window; ``size`` by default.
     """
 
     def __init__(self, size: int, stride: int | None = None):
@@ -28,7 +28,7 @@ class SumPool2d(nn.Module):
         self.size, self.stride = size, size if stride is None else stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, c, h, w] -> [batch, c, h', w']."""
+        """Sum the windows: [batch, c, h, w] -> [batch, c, h', w']."""
         return nn.functional.avg_pool2d(x, self.size, self.stride, divisor_override=1)
 
 

@@ -18,9 +18,9 @@ def mlp(input_shape: Shape, classes: int, hidden: Sequence[int], activation: str
     """Flatten, then linear layers with an activation between each two.
 
     Args:
-        input_shape: Of one input.
+        input_shape: The shape of one input.
         classes: Number of outputs.
-        hidden: Width of every hidden layer; empty for a linear classifier.
+        hidden: The width of every hidden layer; empty for a linear classifier.
         activation: "relu", "tanh", "sigmoid" or "square".
     """
     layers: list[nn.Module] = [nn.Flatten()]
@@ -37,7 +37,7 @@ def table_mlp(
     """Flatten, linear, table, linear: all integers, one table for all hidden units.
 
     Args:
-        input_shape: Of one input.
+        input_shape: The shape of one input.
         classes: Number of outputs.
         hidden: Number of hidden units.
         points: Size of the table's domain, odd: the integers around zero that a hidden sum may be.

@@ -1,4 +1,9 @@
-"""The one loop that trains torch modules; hooks say what else happens to a batch, a loss and an epoch."""
+"""The loop that trains models of labelled images; hooks say what else happens to a batch, a loss and an epoch.
+
+Two attacks train what they need in short loops of their own: `substitute` learns from answers and not from labels, and
+`upset` trains a generator through its victim's gradients. Attacks do not import this room, since adversarial training
+imports them.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +97,8 @@ def train(
         batch_size: Images per step, from 1 to all of them; an incomplete last batch is left out.
         learning_rate: The peak of the schedule, positive.
         seed: Determines the order of the images and everything that hooks draw.
-        weight_decay: Decoupled from the gradient (Loshchilov and Hutter, arXiv:1711.05101), not negative.
+        weight_decay: The decay of the weights, not negative and decoupled from the gradient (Loshchilov and Hutter,
+            arXiv:1711.05101).
         gradient_limit: The greatest norm of the gradient of all weights, positive; None sets no limit.
         batch: Hooks that change the images of every batch, one after the other, before the forward pass.
         loss: What is minimised.

@@ -17,11 +17,11 @@ class Record:
 
     Attributes:
         kind: "IntNetwork" or "Graph".
-        sha256: Of the file NAME.npz, in hexadecimal.
+        sha256: The SHA-256 of the file NAME.npz, in hexadecimal.
         dataset: What it was trained and tested on.
-        seed: Of the initial weights and of the training.
-        command: Trains it again.
-        torch: The version that trained it; another one may give another file.
+        seed: The seed of the initial weights and of the training.
+        command: The command that trains it again.
+        torch: The version of torch that trained it; another one may give another file.
         test_images: Number of held-out images.
         test_correct: How many of them it classifies rightly.
         table_points: Sizes of the tables' domains, in order; empty without tables.
@@ -39,7 +39,7 @@ class Record:
 
     @property
     def test_accuracy(self) -> float:
-        """Fraction of the held-out images."""
+        """The fraction of the held-out images that it classifies rightly."""
         return self.test_correct / self.test_images
 
 

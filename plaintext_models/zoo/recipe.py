@@ -14,7 +14,7 @@ from plaintext_models.data.augment import RandomAffine
 
 OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-Kind = Literal["published", "attacked"]
+Kind = Literal["shipped", "attacked"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Hardening:
     """The adversarial part of a training; see `plaintext_models.training.adversarial.attacked`.
 
     Attributes:
-        ball: Around every image, in which it is attacked.
+        ball: The ball around every image in which it is attacked.
         steps: How many steps of gradient ascent each attack takes, from 1.
         ramp: The fraction of the training, from 0 to 1, in which the radius grows from 0 to that of the ball.
 
@@ -56,13 +56,13 @@ class Recipe:
         epochs: How many passes over the training images, from 1.
         learning_rate: The peak of the schedule, positive.
         batch_size: Images per step, from 1.
-        weight_decay: Decoupled from the gradient, not negative.
+        weight_decay: The decay of the weights, decoupled from the gradient, not negative.
         gradient_limit: The greatest norm of the gradient of all weights, positive; None sets no limit.
         unit_variance: Whether the initial weights are scaled on images; see `plaintext_models.nets.initialise`.
         augment: Random changes of the training images, or None.
         hardening: The adversarial part of the training, or None.
         seed: Determines the initial weights and the training.
-        kind: "published" where the network is stored with the package, "attacked" where it is trained when attacks
+        kind: "shipped" where the network is stored with the package, "attacked" where it is trained when attacks
             are tried on it.
 
     Raises:

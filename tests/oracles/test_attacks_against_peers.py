@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.attack_peers import foolbox
-from bench.cases.attacks import CASES, Problem, judged, nearest, within
+from bench.cases.attacks import PAIRINGS, Problem, judged, nearest, within
+from bench.peers.attacks import foolbox
 from plaintext_models.attacks.ball.pgd import bim, fgsm
 from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.data import datasets
@@ -71,7 +71,7 @@ def robust(worth):
 
 
 def both(name, problem):
-    case = CASES[name]
+    case = PAIRINGS[name]
     return judged(case, problem, problem.attack(case.ours)), judged(case, problem, problem.attack(case.peer))
 
 
@@ -79,11 +79,11 @@ def both(name, problem):
 @pytest.mark.parametrize("radius", RADII)
 def test_fgsm_gives_the_same_images(problem, radius):
     given = problem(radius)
-    ours, theirs = given.attack(within(fgsm)), given.attack(CASES["fgsm"].peer)
+    ours, theirs = given.attack(within(fgsm)), given.attack(PAIRINGS["fgsm"].peer)
     fooled = (ours != given.images).flatten(1).any(1)  # ours gives back a clean image where it fails
     assert 50 < fooled.sum() < 1000
     torch.testing.assert_close(ours[fooled], theirs[fooled], rtol=0, atol=1e-6)
-    assert judged(CASES["fgsm"], given, ours) == judged(CASES["fgsm"], given, theirs)
+    assert judged(PAIRINGS["fgsm"], given, ours) == judged(PAIRINGS["fgsm"], given, theirs)
 
 
 @needs_foolbox
@@ -91,7 +91,7 @@ def test_fgsm_gives_the_same_images(problem, radius):
 def test_pgd_from_the_image_is_as_strong(problem, radius):
     given = problem(radius)
     peer = foolbox("LinfPGD", ball=True, steps=40, rel_stepsize=2.5 / 40, random_start=False)
-    ours, theirs = (judged(CASES["pgd-40"], given, given.attack(attack)) for attack in (within(bim, steps=40), peer))
+    ours, theirs = (judged(PAIRINGS["pgd-40"], given, given.attack(attack)) for attack in (within(bim, steps=40), peer))
     assert 50 < robust(ours) < 950
     # the same path; ours stops at the first image that fools, where foolbox looks at the last one only
     assert robust(theirs) - TOLERATED <= robust(ours) <= robust(theirs)
@@ -116,7 +116,7 @@ def test_the_nearest_images_are_as_near(problem, name):
 
 @needs_foolbox
 def test_deepfool_for_linf_is_as_near(problem):
-    given, case = problem(), CASES["deepfool"]
+    given, case = problem(), PAIRINGS["deepfool"]
     peer = foolbox("LinfDeepFoolAttack", ball=False, steps=50)
     ours, theirs = (given.attack(attack) for attack in (nearest(deepfool, norm="linf", steps=50), peer))
     sizes = [(found - given.images).abs().flatten(1).amax(1).median().item() for found in (ours, theirs)]
@@ -126,7 +126,7 @@ def test_deepfool_for_linf_is_as_near(problem):
 
 @needs_foolbox
 def test_carlini_wagner_is_as_near_as_with_more_steps(problem):
-    given, case = problem(count=48), CASES["carlini-wagner"]
+    given, case = problem(count=48), PAIRINGS["carlini-wagner"]
     peer = foolbox("L2CarliniWagnerAttack", ball=False, binary_search_steps=9, steps=300)
     ours, theirs = (judged(case, given, given.attack(attack)) for attack in (case.ours, peer))
     assert ours.success == 1

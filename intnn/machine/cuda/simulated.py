@@ -41,7 +41,7 @@ def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Fou
         warp, lane = divmod(thread.thread_id, 32)
         fragments = vars(thread._manager).setdefault("fragments", {})
         fragments[warp, lane] = a, b
-        thread.syncthreads()  # of the block, not the warp: the simulator knows no other, and all warps come by here
+        thread.syncthreads()  # the simulator can only wait for the whole block; all its warps come by here
         group, place = divmod(lane, 4)
 
         def cell(half: int, column: int) -> int:

@@ -111,7 +111,7 @@ def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
         group, place = lane >> 2, lane & 3
         warp_row, warp_column = warp // warp_columns, warp % warp_columns
         row0, column0 = int32(cuda.blockIdx.x * block_rows), int32(cuda.blockIdx.y * block_columns)
-        piece, line = thread & 3, thread >> 2  # of the 64-byte lines that this thread copies
+        piece, line = thread & 3, thread >> 2  # where in the 64-byte lines this thread copies
 
         for i in range(x_pieces):
             row = row0 + line + i * step

@@ -31,8 +31,8 @@ def ascend(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: What the loss is climbed for; towards targets it descends.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        steps: How many, of 2.5 * radius / steps each.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        steps: How many steps are taken, each of the length 2.5 * radius / steps.
         generator: Draws the random points.
         loss: Maps logits [batch, classes] and classes [batch] to one number an image.
 

@@ -31,7 +31,7 @@ class Auto(Step):
         self.halved = torch.zeros_like(self.sizes, dtype=torch.bool)
 
     def __call__(self, moved: Tensor, gradient: Tensor, values: Tensor) -> Tensor:
-        """See `Step`."""
+        """The next points; see `Step`."""
         better = spread(values > self.most, moved)
         self.best, self.slope = torch.where(better, moved, self.best), torch.where(better, gradient, self.slope)
         self.rises = self.rises + (values > self.last)
@@ -84,17 +84,17 @@ def apgd(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        steps: Of every run, from 1.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        steps: How many steps every run takes, from 1.
         restarts: Runs from random points, from 1; only what is not yet fooled goes on to the next.
         loss: See `pgd`; "dlr" needs 3 classes, and 4 where there are targets, towards which it then grows.
-        seed: Of the random starts.
+        seed: The seed of the random starts.
         draws: See `pgd`.
 
     Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`.
+        TypeError: Where `climb` raises it.
+        ValueError: Where `climb` raises it.
     """
     return climb(
         target,
@@ -129,14 +129,14 @@ def apgd_targeted(
         target: The model, differentiable, of 4 classes or more.
         images: [batch, *shape], within its bounds.
         goal: Any wrong class, without targets: the attack chooses those itself.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        steps: For every class, from 1.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        steps: How many steps are taken towards every class, from 1.
         classes: How many are aimed at, from 1; all wrong ones if there are fewer.
-        seed: Of the random starts.
+        seed: The seed of the random starts.
 
     Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`.
+        TypeError: Where `climb` raises it.
+        ValueError: Where `climb` raises it.
     """
     integer(classes, "classes", 1)
     ranked = wrong_classes(target, images, goal)

@@ -31,7 +31,7 @@ class Step:
         return self.along(moved, gradient, self.size)
 
     def along(self, moved: Tensor, gradient: Tensor, size: float | Tensor) -> Tensor:
-        """A step of this size."""
+        """The points after a step of this size."""
         if self.norm == "l1":
             # few elements share the step: it would be lost on those that are at their bounds
             low, high = self.bounds
@@ -74,21 +74,21 @@ def climb(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: What counts as success.
+        goal: What counts as success, for every image.
         rule: Makes the step rule from clean images, `ball` and `bounds`.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        steps: Of every run, from 1.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        steps: How many steps every run takes, from 1.
         loss: A name from `losses.LOSSES`, or a function of logits [batch, classes] and classes [batch].
         aims: Whose loss is climbed: a run each.
-        random_start: Of the first run; the others always start at random.
+        random_start: Whether the first run starts at random; the others always do.
         leave: Whether an image leaves as soon as it reaches the goal, or when a run is over: what is to fool other
             models as well gains by going on.
         draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic.
-        seed: Of the random starts.
+        seed: The seed of the random starts.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range, another norm or loss, too few classes for it; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range, another norm or loss, too few classes for it; or where `start` raises it.
     """
     norm, radius = within_norm(ball), ball.radius
     integer(steps, "steps", 1)
@@ -161,8 +161,8 @@ def wrong_classes(target: Target, images: Tensor, goal: Goal) -> Tensor:
     """All classes but the label, [batch, classes - 1], the most likely first.
 
     Raises:
-        TypeError: see `Target.check`.
-        ValueError: see `Target.check`; or there is one class only, or the goal has targets already.
+        TypeError: Where `Target.check` raises it.
+        ValueError: Where `Target.check` raises it; or there is one class only, or the goal has targets already.
     """
     if goal.targets is not None:
         raise ValueError("`goal` must have no targets: this attack chooses them itself")

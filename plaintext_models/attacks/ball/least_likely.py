@@ -34,8 +34,8 @@ def ilcm(
         step_size: See `pgd`.
 
     Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`; or there is one class only.
+        TypeError: Where `climb` raises it.
+        ValueError: Where `climb` raises it; or there is one class only.
     """
     least = Goal(goal.labels, wrong_classes(target, images, goal)[:, -1])
     return bim(target, images, least, ball, steps=steps, step_size=step_size)

@@ -15,19 +15,19 @@ from plaintext_models.attacks.core.target import Target
 def random_noise(
     target: Target, images: Tensor, goal: Goal, ball: Ball, *, draws: int = 100, seed: int = 0
 ) -> AttackResult:
-    """Try random points of the ball, uniform as in `random_point`. Needs no gradient.
+    """Try random points of the ball, uniform as in `random_point`. It needs no gradient.
 
     Args:
         target: The model.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        draws: Most points to try for an image, from 1.
-        seed: Of the points.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        draws: The most points that are tried for an image, from 1.
+        seed: The seed of the points.
 
     Raises:
-        TypeError: see `start`.
-        ValueError: A number is out of range; or see `start`.
+        TypeError: Where `start` raises it.
+        ValueError: A number is out of range; or where `start` raises it.
     """
     norm = within_norm(ball)
     integer(draws, "draws", 1)

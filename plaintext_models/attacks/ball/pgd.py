@@ -21,13 +21,13 @@ def fgsm(target: Target, images: Tensor, goal: Goal, ball: Ball) -> AttackResult
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
-        ball: Around every image; for "l2" and "l1" the step takes the steepest direction of that norm, see
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; for "l2" and "l1" the step takes the steepest direction of that norm, see
             `norms.steepest`.
 
     Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`.
+        TypeError: Where `climb` raises it.
+        ValueError: Where `climb` raises it.
     """
     return bim(target, images, goal, ball, steps=1, step_size=ball.radius)
 
@@ -71,9 +71,9 @@ def pgd(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        steps: Of every run, from 1.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        steps: How many steps every run takes, from 1.
         step_size: Length of a step in the norm, from 0; 2.5 * radius / steps if None, which crosses the ball with some
             steps to spare.
         restarts: Runs, from 1; only what is not yet fooled goes on to the next.
@@ -83,11 +83,11 @@ def pgd(
             grows away from the classes, labels or targets: of targets it is made small.
         draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic
             (Athalye et al., arXiv:1802.00420).
-        seed: Of the random starts.
+        seed: The seed of the random starts.
 
     Raises:
-        TypeError: see `climb`.
-        ValueError: see `climb`.
+        TypeError: Where `climb` raises it.
+        ValueError: Where `climb` raises it.
     """
     if step_size is None:
         step_size = 2.5 * ball.radius / integer(steps, "steps", 1)

@@ -96,8 +96,8 @@ def discriminate(
         score: One of `SCORES`.
 
     Raises:
-        TypeError: `members` are not bools; or see `Target.check`.
-        ValueError: Another score, or no member, or nothing but members; or see `Target.check`.
+        TypeError: `members` are not bools; or where `Target.check` raises it.
+        ValueError: Another score, or no member, or nothing but members; or where `Target.check` raises it.
     """
     if score not in SCORES:
         raise ValueError(f"`score` must be one of {', '.join(SCORES)}, got {score!r}")
@@ -140,8 +140,8 @@ def discriminate_by_substitute(
         seed: See `substitute`.
 
     Raises:
-        TypeError: see `discriminate`.
-        ValueError: see `discriminate` and `substitute`.
+        TypeError: Where `discriminate` raises it.
+        ValueError: Where `discriminate` or `substitute` raises it.
     """
     made = substitute(
         victim,

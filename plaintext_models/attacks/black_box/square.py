@@ -29,7 +29,7 @@ def square(
     area: float = 0.8,
     seed: int = 0,
 ) -> AttackResult:
-    """Change a random square, keep the change if it helps. Needs no gradient.
+    """Change a random square, keep the change if it helps. It needs no gradient.
 
     Linf starts from stripes and sets a square to the ball's surface; L2 starts from tiles and moves the length of two
     windows, and what is not used of the radius, into one of them. The squares shrink as the search goes on. The loss is
@@ -38,15 +38,15 @@ def square(
     Args:
         target: The model.
         images: [batch, channels, height, width], within its bounds.
-        goal: Of every image.
-        ball: Around every image; its norm is "linf" or "l2".
-        steps: After the start, one query each, from 0.
-        area: Of the first square, as a fraction of the image, above 0, up to 1.
-        seed: Of the search.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "linf" or "l2".
+        steps: How many steps follow the start, from 0; each takes one query.
+        area: The area of the first square, as a fraction of the image, above 0, up to 1.
+        seed: The seed of the search.
 
     Raises:
-        TypeError: see `start`.
-        ValueError: A number is out of range, another norm, or images that have no pixels; or see `start`.
+        TypeError: Where `start` raises it.
+        ValueError: A number is out of range, another norm, or images that have no pixels; or where `start` raises it.
     """
     _, height, width = pixels_of(images)
     norm, radius = within_norm(ball, ("linf", "l2")), ball.radius

@@ -63,18 +63,18 @@ def substitute(
         oracle: Queried once for every image.
         images: What the attacker has to begin with, [batch, *shape], within the bounds.
         factory: Makes the substitute, untrained; called once, with torch's generator seeded.
-        rounds: Of training, from 1.
-        step: Of the augmentation, not negative.
-        limit: Most queries, at least the images; those that exceed it are left out at random. None: no limit.
+        rounds: How many rounds of training, from 1.
+        step: The length of a step of the augmentation in every element, not negative.
+        limit: The most queries, at least as many as images; images beyond are left out at random. None sets no limit.
         probabilities: Whether the answers hold logits, whose softmax is learnt; else the class alone is used.
-        epochs: Of a round, from 1.
-        batch_size: From 1.
-        learning_rate: Of Adam, positive.
-        seed: Of the weights, the order of the images and those left out.
+        epochs: How many passes a round takes, from 1.
+        batch_size: Images of one step, from 1.
+        learning_rate: The learning rate of Adam, positive.
+        seed: The seed of the weights, of the order of the images, and of which are left out.
 
     Raises:
-        TypeError: see `Target.check`.
-        ValueError: A number is out of range; or see `Target.check`.
+        TypeError: Where `Target.check` raises it.
+        ValueError: A number is out of range; or where `Target.check` raises it.
     """
     for name, value in (("rounds", rounds), ("epochs", epochs), ("batch_size", batch_size)):
         integer(value, name, 1)

@@ -21,7 +21,7 @@ def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, atta
         the attack's on the source.
 
     Raises:
-        ValueError: The models' bounds differ; or see `start`.
+        ValueError: The models' bounds differ; or where `start` raises it.
     """
     _require_alike(source, victim)
     active, queries, iterations = start(victim, images, goal)
@@ -64,12 +64,12 @@ def transfer_matrix(
     Args:
         sources: The models to attack, by name, at least one.
         images: [batch, *shape], within the bounds of all.
-        goal: Of every image.
-        attack: To be used on every source, which must give what it needs.
+        goal: What is to be reached, for every image.
+        attack: The attack to use on every source, which must give what it needs.
         victims: The models to try; by default the sources, with the attack's own success rates on the diagonal.
 
     Raises:
-        ValueError: No model, or models whose bounds differ; or see `start`.
+        ValueError: No model, or models whose bounds differ; or where `start` raises it.
     """
     judged = sources if victims is None else victims
     if not sources or not judged:
@@ -116,11 +116,11 @@ def cross_test(model_a: Target, model_b: Target, images: Tensor, goal: Goal, att
         model_a: A model.
         model_b: Another, of the same bounds.
         images: [batch, *shape], within them.
-        goal: Of every image.
-        attack: To be used on both.
+        goal: What is to be reached, for every image.
+        attack: The attack to use on both.
 
     Raises:
-        ValueError: The models' bounds differ; or see `start`.
+        ValueError: The models' bounds differ; or where `start` raises it.
     """
     models = {"a": model_a, "b": model_b}
     made: dict[int, AttackResult] = {}

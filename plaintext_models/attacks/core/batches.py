@@ -29,13 +29,13 @@ def in_batches(
     Random attacks draw the same numbers for every batch: what they find depends on its size.
 
     Args:
-        attack: Of this package.
+        attack: An attack of this package.
         target: The model.
         images: [n, *shape], within its bounds.
-        goal: Of every image.
+        goal: What is to be reached, for every image.
         batch_size: Images at a time, from 1.
         progress: Whether to show a bar.
-        options: The attack's own.
+        options: The attack's own arguments.
 
     Raises:
         TypeError: see the attack.

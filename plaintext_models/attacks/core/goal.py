@@ -37,7 +37,7 @@ class Goal:
 
     @property
     def sign(self) -> int:
-        """1 where a loss of `classes` is to grow, -1 where it is to shrink."""
+        """The direction of a loss of `classes`: 1 where it is to grow, -1 where it is to shrink."""
         return 1 if self.targets is None else -1
 
     def reached(self, logits: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def conclude(
         target: The model.
         images: Clean images [batch, *shape].
         found: What the attack found; clipped to the bounds.
-        goal: What it was after.
+        goal: What the attack was to reach.
         queries: See `AttackResult`.
         iterations: See `AttackResult`.
     """
@@ -96,15 +96,15 @@ def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = No
     Args:
         target: The model.
         images: Clean images [batch, *shape].
-        goal: Of every image.
-        logits: Of the images, where they are known already.
+        goal: What is to be reached, for every image.
+        logits: The logits of the images, where they are known already.
 
     Returns:
         Which images [batch] still have to be attacked, and zeros [batch] to count queries and iterations in.
 
     Raises:
-        TypeError: see `Target.check`.
-        ValueError: see `Target.check`; or a target outside the classes.
+        TypeError: Where `Target.check` raises it.
+        ValueError: Where `Target.check` raises it; or a target outside the classes.
     """
     logits = target.check(images, goal.labels, logits)
     if goal.targets is not None:

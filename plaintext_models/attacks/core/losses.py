@@ -12,7 +12,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
-    """-log softmax at the class, nats."""
+    """The cross-entropy, -log softmax at the class, in nats."""
     return functional.cross_entropy(logits, classes, reduction="none")
 
 
@@ -25,7 +25,7 @@ def margin(logits: Tensor, classes: Tensor) -> Tensor:
 def dlr(logits: Tensor, classes: Tensor) -> Tensor:
     """Difference of logits ratio (Croce and Hein, arXiv:2003.01690, eq. 6): the margin in units of the spread z1 - z3.
 
-    Unlike the cross-entropy it does not vanish where a model is very sure, nor change with the logits' scale. Needs
+    Unlike the cross-entropy it does not vanish where a model is very sure, nor change with the logits' scale. It needs
     three classes.
     """
     ordered = logits.sort(1, descending=True).values
@@ -33,7 +33,10 @@ def dlr(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def targeted_dlr(logits: Tensor, classes: Tensor, targets: Tensor) -> Tensor:
-    """Targeted difference of logits ratio (arXiv:2003.01690, eq. 7), growing towards the target. Needs four classes."""
+    """Targeted difference of logits ratio (arXiv:2003.01690, eq. 7), growing towards the target.
+
+    It needs four classes.
+    """
     ordered = logits.sort(1, descending=True).values
     own, wanted = (logits.gather(1, index[:, None]).squeeze(1) for index in (classes, targets))
     return (wanted - own) / (ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3])).clamp_min(1e-12)

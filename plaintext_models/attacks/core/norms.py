@@ -38,9 +38,9 @@ def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, b
     Args:
         images: Centres [batch, *shape], within the bounds.
         moved: Points [batch, *shape].
-        norm: Of the ball.
-        radius: Of the ball, not negative; one for all, or [batch].
-        bounds: Of the box.
+        norm: The norm of the ball.
+        radius: The radius of the ball, not negative; one for all, or [batch].
+        bounds: The least and the greatest value of an element.
     """
     low, high = bounds
     radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).expand(len(images))

@@ -46,7 +46,7 @@ class Search:
         Args:
             rows: [n], the images that the candidates are for; an image may occur often.
             candidates: [n, *shape], within the bounds.
-            loss: Of the logits.
+            loss: The loss of the logits by which candidates are compared.
 
         Returns:
             Scores [n], the greater the nearer to the goal; those of the margin are positive beyond it.
@@ -68,7 +68,7 @@ class Search:
 
 
 def pixels_of(images: Tensor) -> tuple[int, int, int]:
-    """(channels, height, width) of images; ValueError for what has no pixels."""
+    """The (channels, height, width) of images; a ValueError for what has no pixels."""
     if images.ndim != 4:
         raise ValueError(f"`images` must be [batch, channels, height, width], got {tuple(images.shape)}")
     _, channels, height, width = images.shape

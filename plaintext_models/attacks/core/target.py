@@ -130,15 +130,15 @@ class Target:
         Args:
             images: [batch, *shape].
             labels: [batch].
-            logits: Of the images, where they are known already.
+            logits: The logits of the images, where they are known already.
 
         Returns:
             Logits [batch, classes] of the clean images.
 
         Raises:
-            TypeError: see `require`.
-            ValueError: see `require`; or labels outside the classes, logits of another shape, or a model whose forwards
-                differ without being declared stochastic.
+            TypeError: Where `require` raises it.
+            ValueError: Where `require` raises it; or labels outside the classes, logits of another shape, or a model
+                whose forwards differ without being declared stochastic.
         """
         self.require(images, labels)
         with torch.no_grad():

@@ -53,17 +53,17 @@ def carlini_wagner(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
+        goal: What is to be reached, for every image.
         norm: In which the perturbation is to be short.
-        rounds: At most, from 1.
-        steps: Of a round at most, from 1, a forward and a backward each.
+        rounds: The most rounds, from 1.
+        steps: The most steps of a round, from 1; each takes a forward and a backward.
         rate: First step of Adam in an element, positive; it falls to a hundredth. The unit is the range, τ or, where
             the boundary is near, a multiple of its distance: whichever is least.
-        confidence: Margin to be reached, in units of the logits, not negative.
+        confidence: The margin to be reached, in units of the logits, not negative.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range, another norm; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range, another norm; or where `start` raises it.
     """
     require_norm(norm, ("l2", "l0", "linf"))
     integer(rounds, "rounds", 1)

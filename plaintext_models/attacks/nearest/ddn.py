@@ -39,16 +39,17 @@ def ddn(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
+        goal: What is to be reached, for every image.
         norm: In which the perturbation is to be short: "l2".
-        steps: From 2; a forward and a backward each, and what the last one moves to is not looked at.
-        radius: Of the first sphere, in units of the range, positive.
-        gamma: What a sphere shrinks or grows by, above 0, below 1.
-        seed: Of the direction where the cross-entropy is so flat that its gradient is zero.
+        steps: How many steps are taken, from 2; each takes a forward and a backward. Where the last one moves to is not
+            looked at.
+        radius: The radius of the first sphere, in units of the range, positive.
+        gamma: The part of itself that a sphere shrinks or grows by, above 0, below 1.
+        seed: The seed of the direction that is taken where the cross-entropy is so flat that its gradient is zero.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range; or where `start` raises it.
     """
     require_norm(norm, ("l2",))
     integer(steps, "steps", 2)

@@ -41,15 +41,16 @@ def deepfool(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
+        goal: What is to be reached, for every image.
         norm: In which the perturbation is to be short.
-        steps: At most, from 1; two forwards each.
-        overshoot: How much longer than the sum of the steps the perturbation is, not negative.
-        candidates: Classes with the largest logits, the label among them, whose boundaries are looked at; from 2.
+        steps: The most steps, from 1; each takes two forwards.
+        overshoot: How much longer than the sum of the steps the perturbation is, as a fraction, not negative.
+        candidates: How many classes have their boundaries looked at, from 2: those with the largest logits, the label
+            among them.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range, another norm; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range, another norm; or where `start` raises it.
     """
     require_norm(norm, ("l2", "linf"))
     integer(steps, "steps", 1)

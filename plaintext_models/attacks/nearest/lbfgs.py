@@ -37,15 +37,15 @@ def lbfgs(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image.
+        goal: What is to be reached, for every image.
         norm: In which the perturbation is to be short: "l2".
-        searches: Constants tried at most, from 1.
-        steps: Of the optimiser for one constant at most, from 1; a forward and a backward each or a few.
-        memory: Pairs of steps and gradients that make the approximate Hessian, from 1.
+        searches: The most constants that are tried, from 1.
+        steps: The most steps of the optimiser for one constant, from 1; each takes a forward and a backward, or a few.
+        memory: How many pairs of steps and gradients make the approximate Hessian, from 1.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range; or where `start` raises it.
         ImportError: SciPy is not installed.
     """
     from scipy.optimize import minimize  # for this attack alone

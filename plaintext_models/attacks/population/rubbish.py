@@ -48,23 +48,23 @@ def evolved(
     rate: float = 0.1,
     seed: int = 0,
 ) -> Rubbish:
-    """Let images of noise evolve: MAP-Elites on a direct encoding. Needs no gradient.
+    """Let images of noise evolve: MAP-Elites on a direct encoding. It needs no gradient.
 
     There is a champion a class. Children mutate random champions, and each class takes the best of all for its own.
 
     Args:
         target: The model.
-        classes: Wanted, [wanted].
-        shape: Of an image.
-        confidence: Wanted, above 0, below 1.
-        population: Children of a generation, from 1.
-        generations: Most, from 0.
+        classes: The wanted classes, [wanted].
+        shape: The shape of an image.
+        confidence: The softmax of the wanted class that is enough, above 0, below 1.
+        population: How many children a generation has, from 1.
+        generations: The most generations, from 0.
         rate: How often an element mutates at first, above 0, up to 1.
-        seed: Of the evolution.
+        seed: The seed of the evolution.
 
     Raises:
-        TypeError: see `Target.check`.
-        ValueError: A number is out of range; or see `Target.check`.
+        TypeError: Where `Target.check` raises it.
+        ValueError: A number is out of range; or where `Target.check` raises it.
     """
     integer(population, "population", 1)
     integer(generations, "generations", 0)
@@ -105,17 +105,17 @@ def ascended(
 
     Args:
         target: The model, differentiable.
-        classes: Wanted, [wanted].
-        shape: Of an image.
-        confidence: Wanted, above 0, below 1.
-        steps: Most, from 0.
-        step: Euclidean length of one, in units of the bounds' width, positive.
-        decay: Part of the distance from the middle of the bounds that a step takes away, from 0, below 1.
-        seed: Of the noise.
+        classes: The wanted classes, [wanted].
+        shape: The shape of an image.
+        confidence: The softmax of the wanted class that is enough, above 0, below 1.
+        steps: The most steps, from 0.
+        step: The Euclidean length of a step, in units of the bounds' width, positive.
+        decay: The part of the distance from the middle of the bounds that a step takes away, from 0, below 1.
+        seed: The seed of the noise.
 
     Raises:
-        TypeError: The target has no gradients; or see `Target.check`.
-        ValueError: A number is out of range; or see `Target.check`.
+        TypeError: The target has no gradients; or where `Target.check` raises it.
+        ValueError: A number is out of range; or where `Target.check` raises it.
     """
     integer(steps, "steps", 0)
     if not step > 0 or not 0 <= decay < 1:

@@ -22,8 +22,8 @@ class UniversalResult:
 
     Attributes:
         perturbation: [*shape], within the ball.
-        fooling_rate: Of the images it was made on that did not reach the goal before, how many do with it: from 0 to 1;
-            NaN if there was none. It says less than the rate on other images; see `apply` and `fooling_rate`.
+        fooling_rate: The fraction, from 0 to 1, of the images it was made on that reach the goal with it and did not
+            before; NaN if all did. It says less than the rate on other images; see `apply` and `fooling_rate`.
     """
 
     perturbation: Tensor
@@ -35,10 +35,10 @@ class UniversalResult:
         Args:
             target: The model.
             images: [batch, *shape], within its bounds.
-            goal: Of every image; the one the perturbation was made for, or any.
+            goal: What is to be reached, for every image: what the perturbation was made for, or anything else.
 
         Raises:
-            ValueError: see `start`.
+            ValueError: Where `start` raises it.
         """
         active, queries, iterations = start(target, images, goal)
         found = images.clone()
@@ -75,17 +75,17 @@ def universal(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
-        goal: Of every image; for a perturbation that leads to one class, the same target for all.
-        ball: Around every image; its norm is "l1", "l2" or "linf".
-        epochs: Passes over the images, from 1; each takes two forwards of every image.
+        goal: What is to be reached, for every image; a perturbation that leads to one class needs one target for all.
+        ball: The ball around every image; its norm is "l1", "l2" or "linf".
+        epochs: How many passes over the images, from 1; each takes two forwards of every image.
         batch_size: Images of one step, from 1.
-        step: First step, in units of the radius, positive.
-        enough: Margin, in units of the logits, that an image is given up at as done; positive.
-        seed: Of the order of the images.
+        step: The first step, in units of the radius, positive.
+        enough: The margin, in units of the logits, from which an image counts as done; positive.
+        seed: The seed of the order of the images.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range; or where `start` raises it.
     """
     norm, radius = within_norm(ball), ball.radius
     integer(epochs, "epochs", 1)

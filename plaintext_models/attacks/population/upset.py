@@ -36,10 +36,10 @@ class Upset:
         Args:
             target: A model, which need not be the one trained against and need not have gradients.
             images: [batch, *shape], within its bounds.
-            goal: Of every image.
+            goal: What is to be reached, for every image.
 
         Raises:
-            ValueError: see `start`.
+            ValueError: Where `start` raises it.
         """
         search = Search(target, images, goal)
         classes = len(self.perturbations)
@@ -73,17 +73,17 @@ def upset(
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds; they need no labels.
-        ball: Around every image; its norm is "linf", and its radius is the paper's s.
-        weight: Of the length, from 0; the paper's w.
-        hidden: Width of the generator's hidden layer, from 1.
-        epochs: Passes over the images, from 1.
-        batch_size: From 1.
-        learning_rate: Positive.
-        seed: Of the weights, of the order of the images and of their classes.
+        ball: The ball around every image; its norm is "linf", and its radius is the paper's s.
+        weight: The weight of the squared length, from 0; the paper's w.
+        hidden: The width of the generator's hidden layer, from 1.
+        epochs: How many passes over the images, from 1.
+        batch_size: Images of one step, from 1.
+        learning_rate: The learning rate of Adam, positive.
+        seed: The seed of the weights, of the order of the images and of their classes.
 
     Raises:
-        TypeError: The target has no gradients; or see `Target.check`.
-        ValueError: A number is out of range; or see `Target.check`.
+        TypeError: The target has no gradients; or where `Target.check` raises it.
+        ValueError: A number is out of range; or where `Target.check` raises it.
     """
     within_norm(ball, ("linf",))
     radius = ball.radius

@@ -24,7 +24,7 @@ def few_pixel(
     generations: int = 100,
     seed: int = 0,
 ) -> AttackResult:
-    """Let places and colours of a few pixels evolve. Needs no gradient.
+    """Let places and colours of a few pixels evolve. It needs no gradient.
 
     A child is one member plus the weighted difference of two others, and takes its parent's place if it is no worse by
     the margin. An image leaves with the first member that reaches the goal.
@@ -32,16 +32,16 @@ def few_pixel(
     Args:
         target: The model.
         images: [batch, channels, height, width], within its bounds.
-        goal: Of every image.
-        ball: Around every image; its norm is "l0", and its radius at least the number of channels: as many pixels may
-            change, all channels of each, as it has room for.
-        population: Members an image, from 3.
-        generations: After the first, from 0.
-        seed: Of the evolution.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "l0", and its radius at least the number of channels. As many
+            pixels may change, all channels of each, as it has room for.
+        population: How many members an image has, from 3.
+        generations: How many generations follow the first, from 0.
+        seed: The seed of the evolution.
 
     Raises:
-        TypeError: see `start`.
-        ValueError: A number is out of range, or images that have no pixels; or see `start`.
+        TypeError: Where `start` raises it.
+        ValueError: A number is out of range, or images that have no pixels; or where `start` raises it.
     """
     channels, height, width = pixels_of(images)
     pixels = min(pixels_within(ball, images), height * width)

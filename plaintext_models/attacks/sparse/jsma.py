@@ -24,14 +24,14 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
     Args:
         target: The model, differentiable.
         images: [batch, *shape], within its bounds; an element is one channel of a pixel.
-        goal: Of every image.
-        ball: Around every image; its norm is "l0", and its radius the most elements that may change. The paper's γ is
-            the radius as a fraction of all elements, 0.145 there.
-        theta: What is added to both elements, not 0; those that are at the bound already stand aside.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "l0", and its radius the most elements that may change. The
+            paper's γ is the radius as a fraction of all elements, 0.145 there.
+        theta: What is added to both elements of a pair, not 0; elements that are at the bound already are not taken.
 
     Raises:
-        TypeError: The target has no gradients; or see `start`.
-        ValueError: A number is out of range; or see `start`.
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range; or where `start` raises it.
     """
     if not math.isfinite(theta) or theta == 0:
         raise ValueError(f"`theta` must be a number other than 0, got {theta}")
@@ -95,6 +95,6 @@ def salient_pairs(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     count = int(needed.sum(1).max().clamp_min(1))
     few = order.gather(1, needed.to(up.dtype).topk(count, 1).indices)
     ups, downs = (values[:, :, None] + values[:, None, :] for values in (up.gather(1, few), down.gather(1, few)))
-    fit = (ups > 0) & (downs > 0) & ~torch.eye(count, dtype=torch.bool, device=up.device)
-    saliency, best = torch.where(fit, ups * downs, 0).flatten(1).max(1)
+    useful = (ups > 0) & (downs > 0) & ~torch.eye(count, dtype=torch.bool, device=up.device)
+    saliency, best = torch.where(useful, ups * downs, 0).flatten(1).max(1)
     return few.gather(1, torch.stack([best // count, best % count], 1)), saliency > 0

@@ -25,7 +25,7 @@ def local_search(
     fraction: float = 0.1,
     seed: int = 0,
 ) -> AttackResult:
-    """Probe pixels one at a time, change the best of them, go on with their neighbours. Needs no gradient.
+    """Probe pixels one at a time, change the best of them, go on with their neighbours. It needs no gradient.
 
     A pixel changes cyclically, as in the paper: times a factor as seen from the middle of the range, and in again at
     the other end where it leaves it. Three things differ: a probe is the change itself, as the paper's lies outside
@@ -35,18 +35,18 @@ def local_search(
     Args:
         target: The model.
         images: [batch, channels, height, width], within its bounds.
-        goal: Of every image.
-        ball: Around every image; its norm is "l0", and its radius the most elements that may change. The search takes
-            as many whole rounds as it has room for; the paper's R is 150 rounds of 5 pixels.
-        factor: From 0 to 2; the paper's r.
-        chosen: Pixels changed in a round, all channels of each, from 1; the paper's t.
+        goal: What is to be reached, for every image.
+        ball: The ball around every image; its norm is "l0", and its radius the most elements that may change. The
+            search takes as many whole rounds as it has room for; the paper's R is 150 rounds of 5 pixels.
+        factor: The factor of a cyclic change, from 0 to 2; the paper's r.
+        chosen: How many pixels are changed in a round, all channels of each, from 1; the paper's t.
         distance: How far neighbours are, in rows and in columns, from 1; the paper's d.
-        fraction: Of the pixels, probed where the search starts, from 0 (one pixel) to 1.
-        seed: Of the starts.
+        fraction: The fraction of the pixels that are probed where the search starts, from 0 (one pixel) to 1.
+        seed: The seed of the starts.
 
     Raises:
-        TypeError: see `start`.
-        ValueError: A number is out of range, or images that have no pixels; or see `start`.
+        TypeError: Where `start` raises it.
+        ValueError: A number is out of range, or images that have no pixels; or where `start` raises it.
     """
     channels, height, width = pixels_of(images)
     for name, value, most in (("factor", factor, 2), ("fraction", fraction, 1)):

@@ -27,7 +27,7 @@ class _Bounded(nn.Module):
     """Integer weights and biases, trained through float ones.
 
     Args:
-        shape: Of the weights: [out, ...].
+        shape: The shape of the weights, [out, ...].
         input_max: Inputs are the integers from 0 to this.
         sums: The interval that holds every sum; zero must be one of its inner points.
 
@@ -89,11 +89,11 @@ class BoundedConv2d(_Bounded):
     Args:
         inputs: Channels of the input.
         outputs: Channels of the output.
-        kernel: Side of the window.
+        kernel: The side of the window.
         input_max: Inputs are the integers from 0 to this.
         sums: The interval that holds every output.
         stride: Step of the window.
-        padding: Zeros on all four sides.
+        padding: How many zeros are put on all four sides.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ def largest_scale(rows: Tensor, above: Tensor, below: Tensor) -> Tensor:
     """
     positive, negative = rows.clamp(min=0), rows.clamp(max=0)
 
-    def fits(scale: Tensor) -> Tensor:
+    def keeps(scale: Tensor) -> Tensor:
         column = scale[:, None]
         up, down = torch.round(positive * column).sum(1), torch.round(negative * column).sum(1)
         return (up <= above) & (-down <= below)
@@ -139,6 +139,6 @@ def largest_scale(rows: Tensor, above: Tensor, below: Tensor) -> Tensor:
     high = (torch.maximum(above, below) + 1) / rows.abs().amax(1).clamp(min=SMALLEST)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        good = fits(middle)
+        good = keeps(middle)
         low, high = torch.where(good, middle, low), torch.where(good, high, middle)
     return low

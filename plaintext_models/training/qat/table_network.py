@@ -15,7 +15,7 @@ class TableNetwork(nn.Module):
     """Quantiser, then layers on integers; the last one gives the logits.
 
     Args:
-        input_shape: Of one input.
+        input_shape: The shape of one input.
         quantiser: Turns inputs in [0, 1] into integers.
         layers: `BoundedLinear`, `BoundedConv2d`, `TableActivation`, ``nn.Flatten``; the last a `BoundedLinear`.
     """

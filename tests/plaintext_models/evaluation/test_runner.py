@@ -17,7 +17,6 @@ from plaintext_models.evaluation import runner
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.evaluation.runner import evaluate
-from plaintext_models.evaluation.trials import Omission, Problem, Trial, trials
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.training.loop import train
 
@@ -225,22 +224,6 @@ def test_a_card_of_what_can_be_attacked_in_no_way(nets, examples):
     assert len(card.left_out) == 3
     assert [point.radius for point in card.curve] == [0, 0.1, 0.2, 64]
     assert {point.robust for point in card.curve} == {card.clean}
-
-
-def test_trials_are_values(nets, examples):
-    images, labels = examples
-    ball = Ball("l2", 0.5)
-    problem = Problem(Target(nets[0]), images, labels, ball, (1.0,), SMALL, (), None, None, 10)
-    items = list(trials(problem))
-    named = [item.name for item in items if isinstance(item, Trial)]
-    assert named[:4] == ["clean images", "FGSM", f"PGD-{SMALL.steps}", "DeepFool"]
-    assert len(named) == len(set(named))
-    for item in items:
-        assert isinstance(item, Trial | Omission)
-        if isinstance(item, Trial):
-            assert item.radius in (0, None, ball.radius, problem.box.radius)
-            rows = item.rows(torch.tensor([0.0, 0.5, 0.7, math.inf]))
-            assert rows.tolist() in ([True] * 4, [False, False, True, True], [False, False, False, True])
 
 
 def test_vectors_and_two_classes(nets):

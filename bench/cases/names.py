@@ -1,0 +1,33 @@
+"""The names that options choose among, each from the registry that holds them."""
+
+from __future__ import annotations
+
+from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.zoo import shipped
+from plaintext_models.zoo.registry import RECIPES, of_kind
+
+
+def shipped_datasets() -> tuple[str, ...]:
+    """The data sets that have shipped networks."""
+    return tuple(sorted({shipped.record(name).dataset for name in shipped.names()}))
+
+
+def attacked_models() -> tuple[str, ...]:
+    """The float models that attacks are tried on."""
+    return of_kind("attacked")
+
+
+def attacked_datasets() -> tuple[str, ...]:
+    """The data sets that those models classify."""
+    return tuple(dict.fromkeys(RECIPES[name].dataset for name in attacked_models()))
+
+
+def attacked(dataset: str, hardened: bool) -> str:
+    """The first of those models for a data set that was trained against attacks, or that was not."""
+    names = of_kind("attacked", dataset)
+    return next(name for name in names if (RECIPES[name].hardening is not None) == hardened)
+
+
+def norms() -> tuple[str, ...]:
+    """The lengths that a perturbation is measured by."""
+    return NORMS

@@ -1,0 +1,161 @@
+"""The options of every case, as data: their types, defaults, help texts, and what their values must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bench.cases import names
+from bench.cases.experiments import EXPERIMENTS
+from bench.cases.scripts import groups
+from bench.harness.case import Option, Options
+from bench.harness.workloads import WORKLOADS, trained_networks
+from bench.tables.networks import NETWORKS
+
+ALL_PATHS = "all"
+TURNS = 25  # of ours and of each peer, by default
+
+Dataset = Annotated[str, Option("Images and networks to use.", choices=names.shipped_datasets)]
+Data = Annotated[Path | None, Option("Folder with MNIST's files (or the variable INTNN_DATA).")]
+Json = Annotated[Path | None, Option("Write the rows to this file.", writes="rows")]
+Cache = Annotated[Path | None, Option("Folder that trained models are kept in.")]
+Rounds = Annotated[int, Option("Turns that ours and the peers take.", least=1)]
+
+
+def workloads() -> tuple[str, ...]:
+    """The networks that are timed in the clear."""
+    return tuple(WORKLOADS)
+
+
+def experiments() -> tuple[str, ...]:
+    """The networks that are trained in integers."""
+    return tuple(EXPERIMENTS)
+
+
+def paths() -> tuple[str, ...]:
+    """The evaluations under encryption, one by one or all."""
+    return *NETWORKS, ALL_PATHS
+
+
+@dataclass(frozen=True)
+class TableOptions(Options):
+    """What `table` measures."""
+
+    dataset: Dataset = "digits"
+    data: Data = None
+    images: Annotated[int | None, Option("Encrypted images per network; by default all digits, 256 of MNIST.")] = None
+    path: Annotated[str, Option("exact: BFV with tables. ckks: square activations.", choices=paths)] = ALL_PATHS
+    json: Json = None
+    plot: Annotated[Path | None, Option("Draw the rows to this file: .png, .svg or .pdf.", writes="picture")] = None
+    seed: Annotated[int, Option("For the choice of images.")] = 0
+
+
+@dataclass(frozen=True)
+class KernelOptions(Options):
+    """What `kernels` measures; no thread count stands for one thread and for all."""
+
+    work: Annotated[tuple[str, ...], Option("Networks to time; by default all.", choices=workloads)] = ()
+    batch: Annotated[tuple[int, ...], Option("Inputs of a call, one or several.", least=1)] = (1, 64, 1024)
+    threads: Annotated[tuple[int, ...], Option("Threads, one or several; by default 1 and all.", least=1)] = ()
+    rounds: Rounds = TURNS
+    json: Json = None
+    seed: Annotated[int, Option("For parameters and inputs.")] = 0
+
+
+@dataclass(frozen=True)
+class TrainingOptions(Options):
+    """What `training` measures; no thread count stands for one thread and for all."""
+
+    work: Annotated[tuple[str, ...], Option("Networks to time; by default all.", choices=trained_networks)] = ()
+    batch: Annotated[tuple[int, ...], Option("Examples of a step, one or several.", least=1)] = (64,)
+    threads: Annotated[tuple[int, ...], Option("Threads of the others; by default 1 and all.", least=1)] = ()
+    rounds: Rounds = TURNS
+    json: Json = None
+    seed: Annotated[int, Option("For parameters and examples.")] = 0
+
+
+@dataclass(frozen=True)
+class AccuracyOptions(Options):
+    """What `accuracy` measures."""
+
+    network: Annotated[tuple[str, ...], Option("One or several.", choices=experiments)] = ("digits-mlp",)
+    data: Annotated[Path | None, Option("Folder with MNIST or CIFAR-10 (or the variable INTNN_DATA).")] = None
+    seeds: Annotated[int, Option("How many runs, from seeds 0, 1, ...", least=1)] = 5
+    epochs: Annotated[int | None, Option("Instead of the experiment's own.")] = None
+    json: Json = None
+
+
+@dataclass(frozen=True)
+class HeOptions(Options):
+    """What `he` measures; no thread count stands for one thread, for two, and for all."""
+
+    network: Annotated[tuple[str, ...], Option("Shipped networks; by default all of the data set.")] = ()
+    dataset: Dataset = "digits"
+    data: Data = None
+    images: Annotated[int, Option("Images that are evaluated one by one.", least=1)] = 8
+    threads: Annotated[tuple[int, ...], Option("Threads of the fast engine; by default 1, 2 and all.", least=1)] = ()
+    max_error: Annotated[float, Option("Bound on the error of a logit of CKKS networks.")] = 0.2
+    operations: Annotated[bool, Option("Whether to time single operations as well.")] = True
+    json: Json = None
+
+
+@dataclass(frozen=True)
+class AttackOptions(Options):
+    """What `attacks` measures."""
+
+    dataset: Annotated[str, Option("Images and network to attack.", choices=names.attacked_datasets)] = "digits"
+    data: Data = None
+    images: Annotated[int, Option("The first so many of the test split.", least=1)] = 500
+    attack: Annotated[tuple[str, ...], Option("One or several, by name; by default those that are not slow.")] = ()
+    slow: Annotated[bool, Option("All attacks, the slow ones too.", flag="--slow")] = False
+    hardened: Annotated[bool, Option("Attack the network trained against PGD.", flag="--hardened")] = False
+    radius: Annotated[float, Option("Of the Linf balls.")] = 0.3
+    cache: Cache = None
+    json: Json = None
+    seed: Annotated[int, Option("For the network and random starts.")] = 0
+
+
+@dataclass(frozen=True)
+class RobustnessOptions(Options):
+    """What `robustness` measures."""
+
+    model: Annotated[str, Option("Which model.", choices=names.attacked_models)] = "digits-pgd-mlp"
+    card: Annotated[bool, Option("The whole card, or a tenth of the effort.", flag="--card/--quick")] = True
+    images: Annotated[int, Option("Test images, the first ones.")] = 200
+    norm: Annotated[str, Option("Of the perturbations.", choices=names.norms)] = "linf"
+    radius: Annotated[float, Option("Largest length of a perturbation.")] = 0.1
+    data: Data = None
+    cache: Cache = None
+    json: Json = None
+    plot_dir: Annotated[Path | None, Option("Draw pictures into this folder.", writes="pictures")] = None
+    seed: Annotated[int, Option("For training and attacks.")] = 0
+
+
+@dataclass(frozen=True)
+class SecrecyOptions(Options):
+    """What `secrecy` measures."""
+
+    model: Annotated[str, Option("A shipped network of integers.")] = "digits-table-mlp"
+    data: Data = None
+    images: Annotated[int, Option("Test images, the first ones.")] = 32
+    radius: Annotated[tuple[float, ...], Option("Of Linf balls.")] = (0.1, 0.2, 0.3)
+    steps: Annotated[int, Option("Queries of the query attack, for an image.", least=1)] = 200
+    json: Json = None
+    seed: Annotated[int, Option("Of attacks, and of the attacker's own network.")] = 0
+
+
+@dataclass(frozen=True)
+class GpuOptions(Options):
+    """What `gpu` measures."""
+
+    record: Annotated[Path, Option("Add the figures to this file.", writes="lines")] = Path("bench/records/gpu.jsonl")
+
+
+@dataclass(frozen=True)
+class TimesOptions(Options):
+    """What `times` measures."""
+
+    what: Annotated[tuple[str, ...], Option("What to time; by default all.", choices=groups)] = ()
+    processes: Annotated[int, Option("Fresh processes whose median counts.", least=1)] = 5
+    json: Json = None

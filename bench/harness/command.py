@@ -1,0 +1,154 @@
+"""The one command that runs any case: options, outputs, progress, rows, files and errors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from bench.harness.case import Case, Field
+from bench.harness.machine import available_threads, installed_version, machine
+from bench.harness.output import add_lines, prepare, write_rows
+from bench.harness.rows import Envelope
+from intnn.storage.document import write_atomically
+
+PACKAGE = "encrypted-inference-toolkit"
+
+
+def application(cases: Mapping[str, Case], help: str) -> typer.Typer:  # noqa: A002 - typer's own word
+    """The command line: one command for each case, with the case's options."""
+    app = typer.Typer(help=help, no_args_is_help=True, pretty_exceptions_show_locals=False)
+    app.callback()(lambda: None)  # commands have names, even where there is one only
+    for case in cases.values():
+        app.command(case.name, help=case.help)(_command(case))
+    return app
+
+
+def run(case: Case, values: Mapping[str, Any]) -> None:
+    """Validate, measure, print, and write.
+
+    Args:
+        case: What to measure.
+        values: The options by their fields' names.
+
+    Raises:
+        typer.Exit: With code 2 when something cannot be measured, and 130 when the user interrupts.
+    """
+    console, errors = Console(), Console(stderr=True)
+    with _reported(errors):
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        options = case.options(**values)
+        outputs = list(options.outputs())
+        for writes, path in outputs:
+            prepare(writes, path)
+        implementation = case.implementation()
+        jobs = implementation.jobs(options)
+        rows: list[Any] = []
+        pictures: dict[str, bytes] = {}
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=errors, transient=True) as progress:
+            for job in jobs:
+                reporter = _Shown(progress, job.title, progress.add_task(job.title, total=None))
+                rows += implementation.measure(job, reporter)
+                progress.update(reporter.task, total=1.0, completed=1.0, description=job.title)
+                pictures |= reporter.pictures
+        implementation.show(console, rows)
+        about: dict[str, Any] = {
+            "case": case.name,
+            "schema": case.schema,
+            "version": installed_version(PACKAGE) or "not installed",
+            "seed": getattr(options, "seed", None),
+            "date": date,
+            "machine": machine() | getattr(implementation, "machine", dict)(),
+            "threads": available_threads(),
+        }
+        envelopes = [Envelope(**about, row=asdict(row)) for row in rows]
+        for writes, path in outputs:
+            match writes:
+                case "rows":
+                    write_rows(path, envelopes)
+                    console.print(f"Rows written to {path}")
+                case "lines":
+                    add_lines(path, envelopes)
+                    console.print(f"Rows added to {path}")
+                case "picture":
+                    implementation.draw(path, rows)
+                    console.print(f"Picture written to {path}")
+                case "pictures":
+                    for name, content in pictures.items():
+                        write_atomically(path / name, content)
+                        console.print(f"Picture written to {path / name}")
+
+
+@dataclass
+class _Shown:
+    """A reporter that moves the bar of one job."""
+
+    progress: Progress
+    title: str
+    task: TaskID
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+    def __call__(self, what: str, share: float | None = None) -> None:
+        update = partial(self.progress.update, self.task, description=f"{self.title}: {what}")
+        if share is None:
+            update()
+        else:
+            update(total=1.0, completed=share)
+
+    def say(self, line: str) -> None:
+        self.progress.console.print(line, highlight=False)
+
+    def picture(self, name: str, content: bytes) -> None:
+        self.pictures[name] = content
+
+
+@contextmanager
+def _reported(errors: Console) -> Iterator[None]:
+    """What goes wrong becomes one line for the user and an exit code."""
+    try:
+        yield
+    except (ImportError, ValueError, OSError) as error:
+        errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was written")
+        raise typer.Exit(130) from None
+
+
+def _command(case: Case) -> Callable[..., None]:
+    """A function with the signature that typer reads the case's options from."""
+
+    def command(**values: Any) -> None:
+        declared = case.options.declared()
+        run(case, {f.name: tuple(values[f.name] or ()) if f.several else values[f.name] for f in declared})
+
+    parameters = [_parameter(declared) for declared in case.options.declared()]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _parameter(declared: Field) -> inspect.Parameter:
+    option, kind = declared.option, declared.kind
+    described = typer.Option(
+        *([option.flag] if option.flag else []),
+        help=option.help,
+        metavar=f"[{'|'.join(option.choices())}]" if option.choices else None,
+    )
+    annotation: Any = list[kind] if declared.several else kind  # type: ignore[valid-type]
+    if declared.optional or (declared.several and not declared.default):
+        annotation = annotation | None
+    default = list(declared.default) or None if declared.several else declared.default
+    return inspect.Parameter(
+        declared.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, described]
+    )

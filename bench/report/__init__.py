@@ -1,0 +1,1 @@
+"""How rows are printed and drawn, one file for each case."""

@@ -1,0 +1,48 @@
+"""Rows of the case `gpu`, and how they are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+
+@dataclass(frozen=True)
+class GpuRow:
+    """One measurement on a GPU, beside a peer where there is one.
+
+    Attributes:
+        work: What was timed.
+        ours_us: The median microseconds of one call.
+        gops: How many 10**9 multiplications and additions a second that makes; None where they are not what counts.
+        peer: What it is compared with.
+        peer_us: The median microseconds of the peer.
+        ratio: `peer_us / ours_us`: how many times as fast ours is.
+        checks: The number of comparisons with the reference that were made before.
+        checks_equal: How many of them were equal in every bit; all of them, or nothing would have been timed.
+    """
+
+    work: str
+    ours_us: float
+    gops: float | None = None
+    peer: str | None = None
+    peer_us: float | None = None
+    ratio: float | None = None
+    checks: int = 0
+    checks_equal: int = 0
+
+
+def summary(row: GpuRow) -> str:
+    """One line for those who wait: the time, the speed, and the peer's time."""
+    speed = "" if row.gops is None else f", {row.gops:,.0f} GOPS"
+    beside = "" if row.peer_us is None else f"; {row.peer}: {row.peer_us:,.1f} µs, ratio {row.ratio:.2f}"
+    return f"{row.work}: {row.ours_us:,.1f} µs{speed}{beside}"
+
+
+def show(console: Console, rows: Sequence[GpuRow]) -> None:
+    """Print one line for each measurement."""
+    if rows:
+        console.print(f"[bold]CUDA kernels[/bold], equal in {rows[0].checks_equal} of {rows[0].checks} checks")
+    for row in rows:
+        console.print(summary(row), highlight=False, markup=False)

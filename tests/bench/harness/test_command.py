@@ -1,0 +1,111 @@
+"""The one command, on a case of three lines: what it prints, writes and refuses."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.harness.case import Case, Option, Options
+from bench.harness.command import application
+from bench.harness.rows import read
+
+MODULE = "tests_bench_a_case"
+
+
+@dataclass(frozen=True)
+class Asked(Options):
+    counts: Annotated[tuple[int, ...], Option("How many.", least=1)] = (2,)
+    kind: Annotated[str, Option("Which.", choices=lambda: ("plain", "odd"))] = "plain"
+    loud: Annotated[bool, Option("Whether to say so.", flag="--loud")] = False
+    json: Annotated[Path | None, Option("Rows.", writes="rows")] = None
+    pictures: Annotated[Path | None, Option("Pictures.", writes="pictures")] = None
+    seed: Annotated[int, Option("Seed.")] = 7
+
+
+@dataclass(frozen=True)
+class Counted:
+    count: int
+
+    @property
+    def title(self):
+        return f"to {self.count}"
+
+
+def jobs(options):
+    return tuple(Counted(count) for count in options.counts)
+
+
+def measure(job, report):
+    report("counting", 0.5)
+    report.say(f"counted to {job.count}")
+    report.picture(f"{job.count}.png", b"picture")
+    yield job
+
+
+def show(console, rows):
+    console.print(f"{len(rows)} rows")
+
+
+@pytest.fixture
+def module(monkeypatch):
+    module = ModuleType(MODULE)
+    module.jobs, module.measure, module.show = jobs, measure, show
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    return module
+
+
+def invoke(*arguments):
+    app = application({"count": Case("count", "Count.", Asked, MODULE, extras=("bench",), schema=3)}, "A test.")
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["count", *map(str, arguments)])
+
+
+def test_rows_and_pictures_are_written_when_all_is_measured(module, tmp_path):
+    result = invoke("--counts", 1, "--counts", 4, "--json", tmp_path / "r.json", "--pictures", tmp_path / "p")
+    assert result.exit_code == 0, result.output
+    assert "2 rows" in result.stdout
+    assert "counted to 4" in result.stderr
+    envelopes = read(tmp_path / "r.json")
+    assert [envelope.row for envelope in envelopes] == [{"count": 1}, {"count": 4}]
+    assert {(e.case, e.schema, e.seed) for e in envelopes} == {("count", 3, 7)}
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {"1.png", "4.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--counts", 2, "--counts", 0), "`--counts` must be at least 1, got 0"),
+        (("--kind", "even"), "`--kind` must be one of plain, odd, got 'even'"),
+        (("--json", "r.txt"), "results are written to .json, .png, .svg or .pdf files, got r.txt"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line_and_code_2(module, arguments, message):
+    module.measure = None  # nothing is measured
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [f"error: {message}"]
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (ValueError("no [figure]"), 2)])
+def test_nothing_is_written_when_a_job_fails(module, tmp_path, error, code):
+    def fail(job, report):
+        if job.count == 1:
+            return measure(job, report)
+        raise error
+
+    module.measure = fail
+    (tmp_path / "r.json").write_text("what was there")
+    result = invoke("--counts", 1, "--counts", 2, "--json", tmp_path / "r.json", "--pictures", tmp_path / "p")
+    assert result.exit_code == code
+    assert (tmp_path / "r.json").read_text() == "what was there"
+    assert list((tmp_path / "p").iterdir()) == []
+    assert ("interrupted; nothing was written" if code == 130 else "error: no [figure]") in result.stderr
+
+
+def test_a_missing_library_names_the_extras():
+    case = Case("count", "Count.", Asked, "bench.no_such_module", extras=("he", "data"))
+    with pytest.raises(ImportError, match=r"`count` needs `pip install '.\[he,data\]'`"):
+        case.implementation()

@@ -1,0 +1,37 @@
+"""Architectures by name: what they make has the right shape, and what they cannot make is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from plaintext_models.nets.builders import BUILDERS, build
+
+OPTIONS = {
+    "mlp": {"hidden": (8,)},
+    "cnn": {"channels": 2, "kernel": 3},
+    "pooled_cnn": {},
+    "table_mlp": {"hidden": 8, "points": 57, "input_bits": 2},
+    "table_cnn": {"channels": 2, "kernel": 3, "points": 57, "input_bits": 2},
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("shape", [(1, 10, 12), (3, 28, 28)])
+def test_every_architecture_takes_its_images(name, shape):
+    module = build(name, shape, 7, **OPTIONS[name])
+    assert module(torch.rand(2, *shape)).shape == (2, 7)
+
+
+def test_the_pooled_network_is_the_one_of_two_convolutions():
+    module = build("pooled_cnn", (1, 28, 28), 10)
+    assert sum(isinstance(layer, nn.Conv2d) for layer in module) == 2
+    assert sum(parameter.numel() for parameter in module.parameters()) == 160 + 4640 + 80100 + 1010
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match=r"`name` must be one of mlp, cnn, pooled_cnn, .*, got 'resnet'"):
+        build("resnet", (1, 8, 8), 10)
+    with pytest.raises(ValueError, match="`kernel` must fit the padded image"):
+        build("pooled_cnn", (1, 4, 4), 10)
+    with pytest.raises(TypeError, match="hidde"):
+        build("mlp", (1, 8, 8), 10, hidde=(8,))
