@@ -40,7 +40,12 @@ def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
         def after_others(arguments: Any) -> Any:
             with global_compiler_lock:  # Numba's own, which it holds whenever it compiles: one lock has one order
                 while _wanted:
-                    _wanted.pop()()
+                    ready = _wanted.pop()  # before it is done: it may compile functions itself
+                    try:
+                        ready()
+                    except BaseException:
+                        _wanted.append(ready)
+                        raise
             return compile_or_load(tuple(map(types.unliteral, arguments)))  # not anew for every number in a call
 
         result.compile = after_others
