@@ -128,7 +128,7 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
             value = replace(value, number=recorder.switch_modulus(value.number), dropped=value.dropped + 1)
         return value
 
-    def settle(value: _Value) -> _Value:
+    def rescaled(value: _Value) -> _Value:
         while (excess := value.bits - precision.value_bits[value.products]) >= LEAST_DROP_BITS:
             bits, prime = drop(value.dropped, excess)
             number, dropped = recorder.rescale(value.number), value.dropped + 1
@@ -138,7 +138,7 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
     for operation in program.operations:
         if isinstance(operation, _PRODUCTS | AddPlain | Conjugate):
             for a in arguments(operation):
-                known[a] = settle(known[a])
+                known[a] = rescaled(known[a])
         operands = [known[a] for a in arguments(operation)]
         dropped = max((v.dropped for v in operands), default=0)
         operands = [lower(v, dropped) for v in operands]
@@ -172,8 +172,8 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         for number in apply(recorder, operation, [v.number for v in operands]):
             value = _Value(number, dropped, scale, bits, plain, products)
-            known.append(settle(value) if precision.early and isinstance(operation, _PLAIN) else value)
-    outputs = [lower(settle(known[output]), levels - stay) for output in program.outputs]
+            known.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
+    outputs = [lower(rescaled(known[output]), levels - stay) for output in program.outputs]
     if any((v.dropped, v.scale) != (outputs[0].dropped, outputs[0].scale) for v in outputs):
         raise ValueError("outputs must share level and scale")
     return recorder.program(program.slots, [v.number for v in outputs]), outputs[0].bits

@@ -29,15 +29,22 @@ class Client:
     Args:
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
         secret_key: a key for the interface's parameters, such as one that was stored; by default a new one is made.
+        evaluation_keys: those that a server has already, made from this secret key for this circuit; by default new
+            ones are made.
         security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
 
     Raises:
-        MessageError: if the bytes are no interface.
+        MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit.
         ParameterError: if the interface's parameters are less secure, SEAL refuses them, or the key is for others.
     """
 
     def __init__(
-        self, interface: Interface | bytes, secret_key: SecretKey | None = None, *, security: Security = "128"
+        self,
+        interface: Interface | bytes,
+        secret_key: SecretKey | None = None,
+        evaluation_keys: EvaluationKeys | None = None,
+        *,
+        security: Security = "128",
     ) -> None:
         self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._parameters = self.interface.parameters
@@ -48,7 +55,10 @@ class Client:
             )
         self._exact = self._parameters.scheme.exact
         self._secret_key = secret_key or SecretKey.generate(self._parameters)
-        self._keys = self._secret_key.evaluation_keys(self.interface)
+        if evaluation_keys is None:
+            evaluation_keys = self._secret_key.evaluation_keys(self.interface)
+        evaluation_keys.require(self.interface)
+        self._keys = evaluation_keys
         self._context = self._secret_key.context
         self._ids = level_ids(self._context, self._parameters)
         self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()

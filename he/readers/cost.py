@@ -6,7 +6,7 @@ operation takes follows from the algorithms: key switching by one digit for ever
 variant of approximate homomorphic encryption*, SAC 2018, section 3), rotations of one value that share its digits
 (Halevi and Shoup, *Faster homomorphic linear transformations in HElib*, CRYPTO 2018, section 5), and BFV products in
 two bases (Bajard et al., *A full RNS variant of FV*, SAC 2016, section 4). An engine that hoists also keeps ciphertexts
-transformed in both schemes, and puts divisions by the special prime off until sums of rotations are there; SEAL keeps
+transformed in both schemes, and does mod-down lazily, once sums of rotations are there; SEAL keeps
 CKKS ciphertexts transformed, BFV ciphertexts not.
 """
 
@@ -114,7 +114,7 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
         before, first = counter.work, len(values)
         values += apply(counter, operation, [values[a] for a in arguments(operation)])
         made = range(first, len(values))
-        counter.settle(*(values[a] for a in made if a in outputs))
+        counter.mod_down(*(values[a] for a in made if a in outputs))
         name = type(operation).__name__
         done = Work(counter.work.transforms - before.transforms, counter.work.products - before.products)
         work[name] = work.get(name, Work()) + done
@@ -131,13 +131,13 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
         for name, done in work.items()
     }
     units["Input"] = longer * prices.load * loaded
-    turns = [times for times in counter.rotated.values() if times > 1]
+    rotations = [times for times in counter.rotated.values() if times > 1]
     return Cost(
         work=work,
         units=units,
-        hoisted=sum(turns),
-        groups=len(turns),
-        single=sum(counter.rotated.values()) - sum(turns),
+        hoisted=sum(rotations),
+        groups=len(rotations),
+        single=sum(counter.rotated.values()) - sum(rotations),
         keys=counter.keys,
         key_bytes=len(counter.keys) * key_bytes(parameters, parameters.levels),
         needed_key_bytes=sum(key_bytes(parameters, level) for level in counter.keys.values()),
@@ -152,7 +152,7 @@ class _Counted:
     identity: int
     level: int
     size: int = 2
-    raised: bool = False  # its division by the special prime has been put off
+    extended: bool = False  # times the special prime: mod-down is still to be done
 
 
 class _WorkAlgebra(Algebra[_Counted]):
@@ -172,7 +172,7 @@ class _WorkAlgebra(Algebra[_Counted]):
         self._parameters, self._exact, self._hoists = parameters, parameters.scheme.exact, hoists
         self._identities = 0
         self._transformed: set[int] = set()
-        self._settled: set[int] = set()
+        self._divided: set[int] = set()
         self.work = Work()
         self.rotated: dict[int, int] = {}
         self.keys: dict[int, int] = {}
@@ -181,36 +181,36 @@ class _WorkAlgebra(Algebra[_Counted]):
         return self._value(self._parameters.levels)
 
     def plain_dot(self, values: Sequence[_Counted], plains: Sequence[Plain]) -> _Counted:
-        level, raised = values[0].level, self._put_off(values)
+        level, extended = values[0].level, self._lazy(values)
         if self._exact and not self._hoists:  # there and back; a value is transformed once, however often multiplied
             fresh = {v.identity for v in values} - self._transformed
             self._transformed |= fresh
             self._do(transforms=2 * level * (len(fresh) + 1))
-        self._do(products=2 * (level + raised) * len(values))
-        return self._value(level, raised=raised)
+        self._do(products=2 * (level + extended) * len(values))
+        return self._value(level, extended=extended)
 
     def scalar_dot(self, values: Sequence[_Counted], scalars: Sequence[Scalar], constant: Scalar) -> _Counted:
-        self.settle(*values)
+        self.mod_down(*values)
         self._do(products=2 * values[0].level * len(values))
         return self._value(values[0].level)
 
     def matrix(self, values: Sequence[_Counted], matrix: Matrix) -> list[_Counted]:
-        self.settle(*values)
+        self.mod_down(*values)
         self._do(products=2 * values[0].level * matrix.weights.size)
         return [self._value(values[0].level) for _ in matrix.constants]
 
     def add_plain(self, a: _Counted, plain: Plain) -> _Counted:
-        self.settle(a)
+        self.mod_down(a)
         self._do(products=a.level)
         return self._value(a.level, a.size)
 
     def add(self, values: Sequence[_Counted]) -> _Counted:
-        level, size, raised = values[0].level, max(v.size for v in values), self._put_off(values)
-        self._do(products=size * (level + raised) * (len(values) - 1))
-        return self._value(level, size, raised)
+        level, size, extended = values[0].level, max(v.size for v in values), self._lazy(values)
+        self._do(products=size * (level + extended) * (len(values) - 1))
+        return self._value(level, size, extended)
 
     def multiply(self, a: _Counted, b: _Counted) -> _Counted:
-        self.settle(a, b)
+        self.mod_down(a, b)
         level, operands = a.level, 1 if a == b else 2
         if self._exact:  # both bases together hold 2 level + 1 primes; each extension and division is a matrix product
             bases = 2 * level + 1
@@ -219,58 +219,58 @@ class _WorkAlgebra(Algebra[_Counted]):
         return self._value(level, 3)
 
     def square_parts(self, a: _Counted, conjugate: _Counted) -> _Counted:
-        self.settle(a, conjugate)
+        self.mod_down(a, conjugate)
         self._do(products=8 * a.level)  # two sums, two squares, and their difference
         return self._value(a.level, 3)
 
     def relinearise(self, a: _Counted) -> _Counted:
-        self.settle(a)
+        self.mod_down(a)
         self._decompose(a.level)
         self._switch_key(a.level, 1)
         self._divide(a.level)
         return self._value(a.level)
 
     def rotate(self, a: _Counted, step: int) -> _Counted:
-        return self._turn(a, self._parameters.galois_element(step))
+        return self._permute(a, self._parameters.galois_element(step))
 
     def swap_rows(self, a: _Counted) -> _Counted:
-        return self._turn(a, 2 * self._parameters.poly_modulus_degree - 1)
+        return self._permute(a, 2 * self._parameters.poly_modulus_degree - 1)
 
     def conjugate(self, a: _Counted) -> _Counted:
         return self.swap_rows(a)
 
     def switch_modulus(self, a: _Counted) -> _Counted:
-        self.settle(a)
+        self.mod_down(a)
         if self._exact:
             self._do(transforms=a.size * a.level if self._hoists else 0, products=a.size * (a.level - 1))
         return self._value(a.level - 1, a.size)
 
     def rescale(self, a: _Counted) -> _Counted:
-        self.settle(a)
+        self.mod_down(a)
         self._do(transforms=a.size * a.level, products=a.size * (a.level - 1))
         return self._value(a.level - 1, a.size)
 
-    def _turn(self, a: _Counted, element: int) -> _Counted:
-        self.settle(a)
+    def _permute(self, a: _Counted, element: int) -> _Counted:
+        self.mod_down(a)
         if not (self._hoists and a.identity in self.rotated):
             self._decompose(a.level)
         self.rotated[a.identity] = self.rotated.get(a.identity, 0) + 1
         self._switch_key(a.level, element)
         if not self._hoists:
             self._divide(a.level)
-        return self._value(a.level, raised=self._hoists)
+        return self._value(a.level, extended=self._hoists)
 
-    def _put_off(self, values: Sequence[_Counted]) -> bool:
+    def _lazy(self, values: Sequence[_Counted]) -> bool:
         """Whether the sum of these is divided later; if not, all of them are divided now."""
-        if any(v.raised and v.identity not in self._settled for v in values) and all(v.size == 2 for v in values):
+        if any(v.extended and v.identity not in self._divided for v in values) and all(v.size == 2 for v in values):
             return True
-        self.settle(*values)
+        self.mod_down(*values)
         return False
 
-    def settle(self, *values: _Counted) -> None:
+    def mod_down(self, *values: _Counted) -> None:
         for v in values:
-            if v.raised and v.identity not in self._settled:
-                self._settled.add(v.identity)
+            if v.extended and v.identity not in self._divided:
+                self._divided.add(v.identity)
                 self._divide(v.level)
 
     def _divide(self, level: int) -> None:
@@ -289,9 +289,9 @@ class _WorkAlgebra(Algebra[_Counted]):
     def _do(self, transforms: int = 0, products: int = 0) -> None:
         self.work += Work(transforms, products)
 
-    def _value(self, level: int, size: int = 2, raised: bool = False) -> _Counted:
+    def _value(self, level: int, size: int = 2, extended: bool = False) -> _Counted:
         self._identities += 1
-        return _Counted(self._identities, level, size, raised)
+        return _Counted(self._identities, level, size, extended)
 
 
 def key_bytes(parameters: Parameters, level: int) -> int:

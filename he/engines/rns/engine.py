@@ -2,8 +2,8 @@
 
 Values stay in transformed form, in both schemes. Rotations of one value share its decomposition (hoisting; S. Halevi
 and V. Shoup, "Faster Homomorphic Linear Transformations in HElib", CRYPTO 2018): digits are multiplied with a key that
-was turned back, and only the result is turned. Digits are centred, so that key switching adds less noise than SEAL's,
-whose bounds therefore hold.
+was permuted back, and only the result is permuted. Digits are centred, so that key switching adds less noise than
+SEAL's, whose bounds therefore hold.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import tenseal.sealapi as sealapi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import MessageError, ParameterError, Parameters, compile_approximate, compile_exact
+from he import Client, MessageError, ParameterError, Parameters, compile_approximate, compile_exact, prepare
 from he.engines.rns.engine import RnsEngine
 from he.formats import compact
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
@@ -18,7 +18,6 @@ from he.formats.messages import Kind, open_message, seal_message
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.ring.slots import imaginary_units  # noqa: F401
 from he.testing import inputs, square_graph, table_network
 
 CHEAP = Cost(14)
@@ -268,3 +267,17 @@ def test_evaluation_keys_have_no_place_for_a_secret_key():
 def test_parameters_that_seal_refuses_have_no_key():
     with pytest.raises(ParameterError):
         SecretKey.generate(Parameters("bfv", 1024, (60, 60), 65537))
+
+
+def test_a_client_goes_on_with_the_keys_that_a_server_has(tmp_path):
+    circuit = CIRCUITS["bfv"]
+    first = Client(circuit.interface, security="insecure")
+    session = prepare(circuit).session(first.evaluation_keys)
+    first.secret_key.save(tmp_path / "secret", "password", CHEAP)
+    first.evaluation_keys.save(tmp_path / "public")
+    key, keys = SecretKey.load(tmp_path / "secret", "password"), EvaluationKeys.load(tmp_path / "public")
+    again = Client(circuit.interface, key, keys, security="insecure")
+    x = inputs(table_network(), 4)
+    assert np.array_equal(again.decrypt(session.evaluate(again.encrypt(x))), table_network().logits(x))
+    with pytest.raises(MessageError, match="made for another circuit"):
+        Client(CIRCUITS["ckks"].interface, evaluation_keys=keys, security="insecure")
