@@ -26,15 +26,15 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(of_kind('published'))}.")],
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(of_kind('shipped'))}.")],
     data: Annotated[Path | None, typer.Option(help="Folder of MNIST's files; by default INTNN_DATA.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for NAME.npz and the manifest.")] = Path("networks"),
     validate: Annotated[int, typer.Option(min=0, help="Hold out so many training images; write nothing.")] = 0,
     quiet: Annotated[bool, typer.Option(help="Show no progress bar.")] = False,
 ) -> None:
     """Train one network from its recipe and store it with its record."""
-    if name not in of_kind("published"):
-        raise typer.BadParameter(f"`NAME` must be one of {', '.join(of_kind('published'))}, got {name!r}")
+    if name not in of_kind("shipped"):
+        raise typer.BadParameter(f"`NAME` must be one of {', '.join(of_kind('shipped'))}, got {name!r}")
     recipe = RECIPES[name]
     try:
         dataset = datasets.load(recipe.dataset, data)

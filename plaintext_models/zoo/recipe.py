@@ -14,7 +14,7 @@ from plaintext_models.data.augment import RandomAffine
 
 OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-Kind = Literal["published", "attacked"]
+Kind = Literal["shipped", "attacked"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Recipe:
         augment: Random changes of the training images, or None.
         hardening: The adversarial part of the training, or None.
         seed: Determines the initial weights and the training.
-        kind: "published" where the network is stored with the package, "attacked" where it is trained when attacks
+        kind: "shipped" where the network is stored with the package, "attacked" where it is trained when attacks
             are tried on it.
 
     Raises:

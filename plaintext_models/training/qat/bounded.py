@@ -130,7 +130,7 @@ def largest_scale(rows: Tensor, above: Tensor, below: Tensor) -> Tensor:
     """
     positive, negative = rows.clamp(min=0), rows.clamp(max=0)
 
-    def fits(scale: Tensor) -> Tensor:
+    def keeps(scale: Tensor) -> Tensor:
         column = scale[:, None]
         up, down = torch.round(positive * column).sum(1), torch.round(negative * column).sum(1)
         return (up <= above) & (-down <= below)
@@ -139,6 +139,6 @@ def largest_scale(rows: Tensor, above: Tensor, below: Tensor) -> Tensor:
     high = (torch.maximum(above, below) + 1) / rows.abs().amax(1).clamp(min=SMALLEST)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        good = fits(middle)
+        good = keeps(middle)
         low, high = torch.where(good, middle, low), torch.where(good, high, middle)
     return low

@@ -61,9 +61,9 @@ def test_a_query_attack_works_on_ciphertexts():
     network, digits = shipped.load("digits-table-mlp"), datasets.load("digits")
     images, labels = (torch.from_numpy(part[:16]) for part in (digits.test_images, digits.test_labels))
     target, asked = encrypted_oracle(compile_exact(network, images=16, security="insecure"))
-    settled = {"ball": Ball("linf", 0.3), "steps": 6}
-    result = square(target, images, Goal(labels), **settled)
-    clear = square(integer_oracle(network), images, Goal(labels), **settled)
+    arguments = {"ball": Ball("linf", 0.3), "steps": 6}
+    result = square(target, images, Goal(labels), **arguments)
+    clear = square(integer_oracle(network), images, Goal(labels), **arguments)
     assert all(torch.equal(value, getattr(clear, name)) for name, value in vars(result).items())
     assert result.success.double().mean() >= 0.3
     # the clean images, two probes, and the verdict are not the attack's

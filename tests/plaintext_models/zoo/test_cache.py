@@ -78,7 +78,7 @@ def test_without_a_folder_it_is_trained_anew(data, makings):
         {"network": "pooled_cnn", "options": {}},
         {"dataset": "mnist"},
         {"purpose": "Another."},
-        {"kind": "published"},
+        {"kind": "shipped"},
     ],
 )
 def test_another_recipe_has_another_key(data, change):

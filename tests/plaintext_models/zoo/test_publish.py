@@ -25,14 +25,14 @@ def run(*arguments):
 
 
 def test_every_recipe_is_shipped():
-    assert tuple(sorted(of_kind("published"))) == shipped.names()
-    for name in of_kind("published"):
+    assert tuple(sorted(of_kind("shipped"))) == shipped.names()
+    for name in of_kind("shipped"):
         recipe, record = RECIPES[name], shipped.record(name)
         assert (record.dataset, record.seed) == (recipe.dataset, recipe.seed)
         assert record.command == f"python -m plaintext_models.zoo.publish {name}"
 
 
-@pytest.mark.parametrize("name", of_kind("published", "digits"))
+@pytest.mark.parametrize("name", of_kind("shipped", "digits"))
 def test_trains_the_same_file_twice(short, tmp_path, name):
     for out in (tmp_path / "a", tmp_path / "b"):
         result = run(name, "--out", out, "--quiet")

@@ -149,10 +149,10 @@ def test_a_single_step_of_pgd_is_fgsm(case, norm, radius):
 @settings(max_examples=30)
 @given(cases(), norms, st.floats(0, 2), st.integers(1, 4), st.booleans(), st.integers(0, 9))
 def test_more_work_finds_no_less(case, norm, radius, more, random_start, seed):
-    settled = {"ball": Ball(norm, radius), "step_size": 0.2, "random_start": random_start, "seed": seed}
+    arguments = {"ball": Ball(norm, radius), "step_size": 0.2, "random_start": random_start, "seed": seed}
 
     def found(**settings):
-        return pgd(case.target, case.images, case.goal, **settled, **settings).success
+        return pgd(case.target, case.images, case.goal, **arguments, **settings).success
 
     assert not (found(steps=3) & ~found(steps=3 + more)).any()
     assert not (found(steps=3) & ~found(steps=3, restarts=1 + more)).any()
@@ -244,10 +244,10 @@ def test_fools_a_network(net, held_out, attack, norm, radius, targeted, least):
 @pytest.mark.parametrize(("norm", "radius"), [("linf", 0.1), ("l2", 0.7), ("l1", 2.5)])
 def test_auto_pgd_beats_pgd_and_many_targets_beat_it(net, held_out, norm, radius):
     images, labels = held_out
-    settled = {"ball": Ball(norm, radius), "steps": 40}
-    plain = pgd(Target(net), images, Goal(labels), **settled).success.sum()
-    auto = apgd(Target(net), images, Goal(labels), **settled, loss="cross-entropy").success.sum()
-    every = apgd_targeted(Target(net), images, Goal(labels), **settled).success.sum()
+    arguments = {"ball": Ball(norm, radius), "steps": 40}
+    plain = pgd(Target(net), images, Goal(labels), **arguments).success.sum()
+    auto = apgd(Target(net), images, Goal(labels), **arguments, loss="cross-entropy").success.sum()
+    every = apgd_targeted(Target(net), images, Goal(labels), **arguments).success.sum()
     assert plain <= auto + 1
     assert auto <= every + 1
 
@@ -275,7 +275,7 @@ def test_checkpoints_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize(
-    ("attack", "settled", "message"),
+    ("attack", "arguments", "message"),
     [
         (fgsm, {"radius": -1}, "`radius` must be a number from 0, got -1"),
         (fgsm, {"radius": float("nan")}, "`radius` must be a number from 0, got nan"),
@@ -289,9 +289,9 @@ def test_checkpoints_are_those_of_the_paper():
         (apgd, {"radius": 1, "steps": 0}, "`steps`"),
     ],
 )
-def test_refuses(net, held_out, attack, settled, message):
+def test_refuses(net, held_out, attack, arguments, message):
     with pytest.raises(ValueError, match=message):
-        attack(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))
+        attack(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**arguments))
 
 
 @pytest.mark.parametrize("attack", [ilcm, one_step_least_likely, apgd_targeted])

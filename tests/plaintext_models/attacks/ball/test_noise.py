@@ -15,10 +15,10 @@ from tests.plaintext_models.attacks.soundness import cases, in_ball, require_cou
 @settings(max_examples=30)
 @given(cases(), st.sampled_from(NORMS), st.floats(0, 5), st.integers(0, 9))
 def test_is_sound(case, norm, radius, seed):
-    settled = {"ball": Ball(norm, radius), "draws": 5, "seed": seed}
-    result = require_repeatable(lambda: random_noise(case.oracle, case.images, case.goal, **settled))
+    arguments = {"ball": Ball(norm, radius), "draws": 5, "seed": seed}
+    result = require_repeatable(lambda: random_noise(case.oracle, case.images, case.goal, **arguments))
     require_sound(case.oracle, case.images, case.goal, result, norm=norm, radius=radius)
-    require_counted(case, case.oracle, lambda oracle: random_noise(oracle, case.images, case.goal, **settled))
+    require_counted(case, case.oracle, lambda oracle: random_noise(oracle, case.images, case.goal, **arguments))
     assert torch.equal(result.queries, result.iterations)
 
 
@@ -46,7 +46,7 @@ def test_another_seed_draws_other_points(net, held_out):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"radius": -0.1}, "`radius` must be a number from 0, got -0.1"),
         ({"radius": float("inf")}, "`radius` must be a number from 0, got inf"),
@@ -54,6 +54,6 @@ def test_another_seed_draws_other_points(net, held_out):
         ({"radius": 0.1, "draws": 0}, "`draws` must lie in"),
     ],
 )
-def test_refuses(net, held_out, settled, message):
+def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
-        random_noise(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))
+        random_noise(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**arguments))

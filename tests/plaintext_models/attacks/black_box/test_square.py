@@ -27,8 +27,8 @@ norms = st.sampled_from(("linf", "l2"))
 @given(cases(), norms, st.floats(0, 5), st.integers(0, 20), st.floats(0.01, 1), st.integers(0, 9))
 def test_is_sound(case, norm, radius, steps, area, seed):
     def attack(target):
-        settled = {"ball": Ball(norm, radius), "steps": steps, "area": area, "seed": seed}
-        return square(target, case.images, case.goal, **settled)
+        arguments = {"ball": Ball(norm, radius), "steps": steps, "area": area, "seed": seed}
+        return square(target, case.images, case.goal, **arguments)
 
     result = require_repeatable(lambda: attack(case.oracle))
     require_sound(case.oracle, case.images, case.goal, result, norm=norm, radius=radius)
@@ -83,7 +83,7 @@ def test_a_pattern_is_a_hill_beside_a_valley(side):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"radius": 0.1, "norm": "l1"}, "`norm` must be one of linf, l2, got 'l1'"),
         ({"radius": -1}, "`radius` must be a number from 0, got -1"),
@@ -91,6 +91,6 @@ def test_a_pattern_is_a_hill_beside_a_valley(side):
         ({"radius": 0.1, "steps": -1}, "`steps`"),
     ],
 )
-def test_refuses(net, held_out, settled, message):
+def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
-        square(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))
+        square(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**arguments))

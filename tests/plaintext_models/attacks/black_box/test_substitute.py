@@ -81,7 +81,7 @@ def test_learns_from_the_labels_alone(net, seen):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"rounds": 0}, "`rounds`"),
         ({"epochs": 0}, "`epochs`"),
@@ -90,6 +90,6 @@ def test_learns_from_the_labels_alone(net, seen):
         ({"step": -1}, "`step` must not be negative and `learning_rate` positive, got -1 and 0.005"),
     ],
 )
-def test_refuses(net, seen, settled, message):
+def test_refuses(net, seen, arguments, message):
     with pytest.raises(ValueError, match=message):
-        substitute(Target.oracle(net), seen[0], factory, **settled)
+        substitute(Target.oracle(net), seen[0], factory, **arguments)

@@ -65,7 +65,7 @@ def test_evolution_never_loses_ground(net):
 
 
 @pytest.mark.parametrize(
-    ("make", "settled", "message"),
+    ("make", "arguments", "message"),
     [
         (evolved, {"confidence": 1}, "`confidence` must be above 0, below 1, got 1"),
         (ascended, {"confidence": 0}, "`confidence` must be above 0, below 1, got 0"),
@@ -76,9 +76,9 @@ def test_evolution_never_loses_ground(net):
         (ascended, {"decay": 1}, "`step` must be positive and `decay` from 0, below 1, got 0.1 and 1"),
     ],
 )
-def test_refuses(net, make, settled, message):
+def test_refuses(net, make, arguments, message):
     with pytest.raises(ValueError, match=message):
-        make(Target(net), CLASSES, (1, 8, 8), **settled)
+        make(Target(net), CLASSES, (1, 8, 8), **arguments)
 
 
 def test_climbing_needs_gradients(net):

@@ -33,12 +33,12 @@ def test_is_sound(case, norm, radius, epochs, batch_size, seed):
         assert float(result.success[unreached].double().mean()) == pytest.approx(made.fooling_rate)
 
 
-def require_repeatable_universal(case, **settled):
+def require_repeatable_universal(case, **arguments):
     """As `require_repeatable`, of a result that is not all tensors."""
     made = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        made.append(universal(case.target, case.images, case.goal, **settled))
+        made.append(universal(case.target, case.images, case.goal, **arguments))
     assert torch.equal(made[0].perturbation, made[1].perturbation)
     return made[0]
 
@@ -65,7 +65,7 @@ def test_leads_to_one_class(net, seen, held_out):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"radius": -1}, "`radius` must be a number from 0, got -1"),
         ({"radius": 1, "norm": "l0"}, "`norm` must be one of l1, l2, linf, got 'l0'"),
@@ -74,6 +74,6 @@ def test_leads_to_one_class(net, seen, held_out):
         ({"radius": 1, "step": 0}, "`step` and `enough` must be positive, got 0 and 5.0"),
     ],
 )
-def test_refuses(net, held_out, settled, message):
+def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
-        universal(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**settled))
+        universal(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**arguments))

@@ -22,11 +22,18 @@ from tests.plaintext_models.attacks.soundness import (
 @settings(max_examples=20)
 @given(cases(), st.floats(0, 2), st.floats(0, 1), st.integers(0, 9))
 def test_is_sound(case, radius, weight, seed):
-    settled = {"ball": Ball("linf", radius), "weight": weight, "hidden": 5, "epochs": 2, "batch_size": 2, "seed": seed}
-    made = upset(case.target, case.images, **settled)
+    arguments = {
+        "ball": Ball("linf", radius),
+        "weight": weight,
+        "hidden": 5,
+        "epochs": 2,
+        "batch_size": 2,
+        "seed": seed,
+    }
+    made = upset(case.target, case.images, **arguments)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    assert torch.equal(upset(case.target, case.images, **settled).perturbations, made.perturbations)
+    assert torch.equal(upset(case.target, case.images, **arguments).perturbations, made.perturbations)
     assert torch.equal(torch.get_rng_state(), state)
     assert made.perturbations.shape == (case.model.second.shape[1], *case.images.shape[1:])
     assert made.perturbations.abs().max() <= radius * (1 + 1e-6)  # tanh times the radius, in float32
@@ -72,7 +79,7 @@ def test_weight_makes_perturbations_short(net, seen):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"radius": -1}, "`radius` must be a number from 0, got -1"),
         ({"radius": 1, "norm": "l2"}, "`norm` must be one of linf, got 'l2'"),
@@ -81,9 +88,9 @@ def test_weight_makes_perturbations_short(net, seen):
         ({"radius": 1, "weight": -1}, "`weight` must not be negative and `learning_rate` positive, got -1, 0.005"),
     ],
 )
-def test_refuses(net, seen, settled, message):
+def test_refuses(net, seen, arguments, message):
     with pytest.raises(ValueError, match=message):
-        upset(Target(net), seen[0], **in_ball(**settled))
+        upset(Target(net), seen[0], **in_ball(**arguments))
 
 
 def test_needs_gradients(net, seen):

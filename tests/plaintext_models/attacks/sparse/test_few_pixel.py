@@ -25,8 +25,8 @@ def test_is_sound(case, pixels, population, generations, seed):
     pixels = min(pixels, case.images[0, 0].numel())
 
     def attack(target):
-        settled = {"population": population, "generations": generations, "seed": seed}
-        return few_pixel(target, case.images, case.goal, Ball("l0", pixels * case.images.shape[1]), **settled)
+        arguments = {"population": population, "generations": generations, "seed": seed}
+        return few_pixel(target, case.images, case.goal, Ball("l0", pixels * case.images.shape[1]), **arguments)
 
     result = require_repeatable(lambda: attack(case.oracle))
     require_sound(case.oracle, case.images, case.goal, result, pixels=pixels)
@@ -67,16 +67,16 @@ def test_evolution_helps(net, held_out):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"radius": 0}, "`radius` must have room for the 1 elements of a pixel, got 0"),
         ({"radius": 1, "norm": "l1"}, "`norm` must be one of l0, got 'l1'"),
         ({"radius": 1, "population": 2}, "`population`"),
     ],
 )
-def test_refuses(net, held_out, settled, message):
+def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
-        few_pixel(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**{"norm": "l0", **settled}))
+        few_pixel(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**{"norm": "l0", **arguments}))
 
 
 def test_refuses_what_has_no_pixels(net, held_out):

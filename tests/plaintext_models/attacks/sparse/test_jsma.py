@@ -87,7 +87,7 @@ def test_fools_a_network(net, held_out, targeted, least):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"radius": 4, "theta": 0}, "`theta` must be a number other than 0, got 0"),
         ({"radius": 4, "theta": float("nan")}, "`theta` must be a number other than 0, got nan"),
@@ -95,9 +95,9 @@ def test_fools_a_network(net, held_out, targeted, least):
         ({"radius": 4, "norm": "l2"}, "`norm` must be one of l0, got 'l2'"),
     ],
 )
-def test_refuses(net, held_out, settled, message):
+def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
-        jsma(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**{"norm": "l0", **settled}))
+        jsma(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**{"norm": "l0", **arguments}))
 
 
 def test_needs_gradients(net, held_out):

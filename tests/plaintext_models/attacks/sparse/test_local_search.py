@@ -30,11 +30,11 @@ from tests.plaintext_models.attacks.soundness import (
     st.integers(0, 9),
 )
 def test_is_sound(case, factor, chosen, distance, rounds, fraction, seed):
-    settled = {"factor": factor, "chosen": chosen, "distance": distance, "fraction": fraction, "seed": seed}
+    arguments = {"factor": factor, "chosen": chosen, "distance": distance, "fraction": fraction, "seed": seed}
 
     def attack(target):
         return local_search(
-            target, case.images, case.goal, Ball("l0", rounds * chosen * case.images.shape[1]), **settled
+            target, case.images, case.goal, Ball("l0", rounds * chosen * case.images.shape[1]), **arguments
         )
 
     result = require_repeatable(lambda: attack(case.oracle))
@@ -61,7 +61,7 @@ def test_fools_a_network(net, held_out, targeted):
 
 
 @pytest.mark.parametrize(
-    ("settled", "message"),
+    ("arguments", "message"),
     [
         ({"factor": 2.5}, "`factor` must be from 0 to 2, got 2.5"),
         ({"fraction": -1}, "`fraction` must be from 0 to 1, got -1"),
@@ -71,6 +71,6 @@ def test_fools_a_network(net, held_out, targeted):
         ({"norm": "linf"}, "`norm` must be one of l0, got 'linf'"),
     ],
 )
-def test_refuses(net, held_out, settled, message):
+def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
-        local_search(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**{"radius": 9, "norm": "l0", **settled}))
+        local_search(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**{"radius": 9, "norm": "l0", **arguments}))
