@@ -116,7 +116,7 @@ def circle(arrows: dict[str, set[str]]) -> list[str]:
     return next((found for name in sorted(arrows) if name not in done and (found := search([name]))), [])
 
 
-@pytest.mark.parametrize("package", ["intnn", "he", "plaintext_models"])
+@pytest.mark.parametrize("package", ["intnn", "he", "plaintext_models", "bench"])
 def test_neither_rooms_nor_files_import_each_other_in_a_circle(package: str) -> None:
     files: dict[str, set[str]] = {}
     rooms: dict[str, set[str]] = {}
@@ -139,7 +139,7 @@ def test_kernels_import_only_tables_rings_and_the_machine() -> None:
         assert rooms <= allowed, f"{path.relative_to(ROOT)} imports {rooms - allowed}"
 
 
-@pytest.mark.parametrize("package", ["intnn", "plaintext_models"])
+@pytest.mark.parametrize("package", ["intnn", "plaintext_models", "bench"])
 def test_tests_mirror_the_folders_of_a_package(package: str) -> None:
     folders = {path.parent.relative_to(ROOT) for path in modules(package)} - {Path(package)}
     tested = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests" / package).rglob("test_*.py")}

@@ -45,3 +45,31 @@ def test_records_are_appended(tmp_path):
         ("a product", 2.0, 2), ("a lookup", 3.0, 2), ("a product", 2.0, 1)
     ]  # fmt: skip
     assert {line.machine["device"] for line in lines} == {"a GPU"}
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """A GPU of which the checks and the figures are made up."""
+    monkeypatch.setattr(gpu, "machine", lambda: {"device": "a GPU", "driver": "580.1"})
+    monkeypatch.setattr(gpu, "figures", lambda: iter([gpu.GpuRow("a product", 2.0, 1000.0, "cuBLAS", 1.0, 0.5)]))
+    return lambda *outcomes: monkeypatch.setattr(gpu, "equality", lambda: ((f"check {o}", o) for o in outcomes))
+
+
+def test_a_command_adds_its_rows_to_the_record(tmp_path, pretended):
+    pretended(True, True)
+    record = tmp_path / "records" / "gpu.jsonl"
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["gpu", "--record", str(record)])
+        assert result.exit_code == 0, result.output
+    first, second = read(record)
+    assert first.row == second.row
+    assert (first.row["checks"], first.row["checks_equal"], first.machine["device"]) == (2, 2, "a GPU")
+    assert "equal in 2 of 2 checks" in result.stdout
+
+
+def test_nothing_is_timed_or_recorded_where_a_kernel_differs(tmp_path, pretended):
+    pretended(True, False)
+    result = CliRunner().invoke(app, ["gpu", "--record", str(tmp_path / "gpu.jsonl")])
+    assert result.exit_code == 2
+    assert "DIFFERS  check False" in result.stderr
+    assert list(tmp_path.iterdir()) == []
