@@ -1,12 +1,18 @@
 """The definition of the kernels in plain Python integers. Polynomials are lists of N coefficients."""
 
 from collections.abc import Sequence
+from itertools import count
 from math import prod
 
-from he.kernels.tables.roots import least_root
 from he.ring.slots import bit_reversal
 
 Polynomial = list[int]
+
+
+def least_root(N: int, prime: int) -> int:
+    """The least primitive 2N-th root of unity."""
+    root = next(r for r in (pow(g, (prime - 1) // (2 * N), prime) for g in count(2)) if pow(r, N, prime) == prime - 1)
+    return min(pow(root, odd, prime) for odd in range(1, 2 * N, 2))
 
 
 def forward(x: Sequence[int], prime: int) -> Polynomial:

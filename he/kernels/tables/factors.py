@@ -42,7 +42,7 @@ class Factors:
         memory = np.zeros(prod(shape) * Factors.size(N, moduli), np.uint8)
         start = 0
         for place in np.ndindex(rows.shape[:-1]):
-            width = word_bytes(moduli[place[-1]])
+            width = _width(moduli[place[-1]])
             words = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width]
             memory[start : start + N * width] = words.ravel()
             start += N * width + SPARE
@@ -55,7 +55,12 @@ class Factors:
 
 
 def _row_bytes(N: int, prime: int) -> int:
-    return N * word_bytes(prime) + SPARE
+    return N * _width(prime) + SPARE
+
+
+def _width(prime: int) -> int:
+    """Count the bytes of a residue as `word_bytes` does, without compiling anything: a stored circuit is only read."""
+    return -(-prime.bit_length() // 8)
 
 
 @compiled

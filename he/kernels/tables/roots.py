@@ -15,6 +15,7 @@ from he.ring.slots import bit_reversal
 
 WORD = 52  # bits of a factor
 LARGEST_PRIME_BITS = 50
+CHUNK_BITS = 13  # of a product or a division at a time: with a residue they have at most 63
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,26 +53,23 @@ def roots(N: int, prime: int) -> Roots:
     if prime.bit_length() > LARGEST_PRIME_BITS or prime % (2 * N) != 1:
         raise ValueError(f"`prime` must be below 2**{LARGEST_PRIME_BITS} and 1 modulo {2 * N}, got {prime}")
     psi = least_root(N, prime)
-    forward, inverse = (_powers(root, N, prime) for root in (psi, pow(psi, -1, prime)))
+    forward, inverse = (_tables(root, N, prime) for root in (psi, pow(psi, -1, prime)))
     degree = pow(N, -1, prime)
     montgomery = -pow(prime, -1, 1 << WORD) % (1 << WORD)
     return Roots(N, prime, *forward, *inverse, (degree, quotient(degree, prime)), montgomery)
 
 
+@cache
 def least_root(N: int, prime: int) -> int:
-    """Find the least primitive 2N-th root of unity."""
+    """Find the least primitive 2N-th root of unity, of a prime below 2**50."""
     candidate = 2
     while True:
         root = pow(candidate, (prime - 1) // (2 * N), prime)
         if pow(root, N, prime) == prime - 1:
             break
         candidate += 1
-    square = root * root % prime
-    least, power = root, root
-    for _ in range(N - 1):  # the others are its odd powers
-        power = power * square % prime
-        least = min(least, power)
-    return least
+    others = _times(_powers(root * root % prime, N, prime), root, prime)  # they are its odd powers
+    return int(others.min())
 
 
 def quotient(w: int, prime: int) -> int:
@@ -101,16 +99,30 @@ def arranged(table: np.ndarray) -> np.ndarray:
     return result
 
 
-def _powers(root: int, N: int, prime: int) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the first N powers in bit-reversed order, and their quotients."""
-    powers = [1]
-    for _ in range(N - 1):
-        powers.append(powers[-1] * root % prime)
-    ordered = [powers[i] for i in bit_reversal(N)]
-    return _array(ordered), _array([quotient(w, prime) for w in ordered])
+def _tables(root: int, N: int, prime: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the first N powers in bit-reversed order, and their quotients; both read-only."""
+    ordered = _powers(root, N, prime)[bit_reversal(N)]
+    quotients, rest = np.zeros(N, np.uint64), ordered
+    for _ in range(0, WORD, CHUNK_BITS):  # long division
+        rest = rest << CHUNK_BITS
+        quotients, rest = (quotients << CHUNK_BITS) + rest // prime, rest % prime
+    for array in (ordered, quotients):
+        array.setflags(write=False)
+    return ordered, quotients
 
 
-def _array(values: list[int]) -> np.ndarray:
-    array = np.array(values, np.uint64)
-    array.setflags(write=False)
-    return array
+def _powers(root: int, N: int, prime: int) -> np.ndarray:
+    """Compute the first N powers, N a power of two: as many again by every product with a constant."""
+    powers = np.ones(1, np.uint64)
+    while len(powers) < N:
+        powers = np.concatenate([powers, _times(powers, pow(root, len(powers), prime), prime)])
+    return powers
+
+
+def _times(values: np.ndarray, w: int, prime: int) -> np.ndarray:
+    """Multiply residues of a prime below 2**50 with a constant, some bits of it at a time, so that 64 bits suffice."""
+    result = np.zeros_like(values)
+    for shift in reversed(range(0, WORD, CHUNK_BITS)):
+        digit = w >> shift & (1 << CHUNK_BITS) - 1
+        result = ((result << CHUNK_BITS) + values * digit) % prime
+    return result

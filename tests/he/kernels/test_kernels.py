@@ -13,7 +13,7 @@ from he.kernels import reference
 from he.kernels.passes import evaluate, switching
 from he.kernels.passes.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
 from he.kernels.tables.chain import chain
-from he.kernels.tables.factors import Factors
+from he.kernels.tables.factors import SPARE, Factors, word_bytes
 from he.kernels.tables.roots import factors as with_quotients
 from he.kernels.tables.roots import least_root, roots
 from he.ring.primes import ntt_primes
@@ -358,6 +358,26 @@ def test_the_bfv_product_is_the_tensor_product_scaled_and_rounded(N, bits, is_sq
     scaled_product(table.tables, constants, x, x if is_square else y, len(data), out, workers.all)
     for rows, (u, v) in ((out[0], (a, c)), (out[2], (b, d))):
         assert equals(table, rows, reference.scaled_product(u, v, t, data), data)
+
+
+@pytest.mark.parametrize("bits", [20, 30, 46, 50])
+def test_tables_are_those_of_plain_integers(bits):
+    N = 64
+    (prime,) = primes_of(N, [bits])
+    table, psi, order = roots(N, prime), reference.least_root(N, prime), bit_reversal(N)
+    assert least_root(N, prime) == psi
+    for root, values, quotients in (
+        (psi, table.forward, table.forward_quotients),
+        (pow(psi, -1, prime), table.inverse, table.inverse_quotients),
+    ):
+        expected = [pow(root, i, prime) for i in order]
+        assert values.tolist() == expected
+        assert quotients.tolist() == [(w << 52) // prime for w in expected]
+
+
+@pytest.mark.parametrize("prime", [12289, 65537, (1 << 46) - 1, 1 << 46, (1 << 50) - 1])
+def test_a_row_is_as_wide_as_the_kernels_read_it(prime):
+    assert Factors.size(64, [prime]) == 64 * word_bytes(prime) + SPARE
 
 
 @pytest.mark.parametrize(("N", "prime"), [(1024, (1 << 51) - 1), (1024, 12289)])
