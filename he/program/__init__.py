@@ -1,1 +1,1 @@
-"""Programs over packed slot vectors: operations, and how an algebra reads them."""
+"""Programs over packed slot vectors: their operations, and the algebras that read them."""

@@ -1,7 +1,7 @@
-"""What the operations of a program mean, on values of any kind, and `run`, which reads a program in order.
+"""Algebras give the operations of a program a meaning on values of one kind; `run` reads a program by one.
 
-`apply` gives one operation its meaning: passes that write another program, and engines that evaluate on several
-threads, go through the operations themselves and call it.
+`apply` evaluates a single operation. Passes that write another program, and engines that evaluate on several threads,
+walk through the operations themselves and call it.
 """
 
 from __future__ import annotations
@@ -35,56 +35,64 @@ V = TypeVar("V")
 
 
 class Algebra(Protocol[V]):
-    """What a program's operations mean, on values of type V."""
+    """The meaning of every operation on values of type V."""
 
     def input(self, index: int) -> V:
-        """The `index`-th input."""
+        """Return the `index`-th input."""
 
     def plain_dot(self, values: Sequence[V], plains: Sequence[Plain]) -> V:
-        """Sum of slotwise products with packed plaintexts."""
+        """Return the sum of the slotwise products of values and packed plaintexts."""
 
     def scalar_dot(self, values: Sequence[V], scalars: Sequence[Scalar], constant: Scalar) -> V:
-        """Sum of scalar multiples, plus a constant."""
+        """Return the sum of scalar multiples of the values, plus a constant."""
 
     def matrix(self, values: Sequence[V], matrix: Matrix) -> Sequence[V]:
-        """One value for every row: the sum of its multiples of the values, plus its constant."""
+        """Return one value for every row of the matrix: the weighted sum of the values, plus the row's constant."""
         return [self.scalar_dot(values, scalars, constant) for scalars, constant in matrix.rows()]
 
     def add_plain(self, a: V, plain: Plain) -> V:
-        """A packed plaintext added."""
+        """Return the sum of a value and a packed plaintext."""
 
     def add(self, values: Sequence[V]) -> V:
-        """Sum of at least one value."""
+        """Return the sum of at least one value."""
 
     def multiply(self, a: V, b: V) -> V:
-        """Slotwise product, of three polynomials."""
+        """Return the slotwise product; its ciphertext has three polynomials."""
 
     def square_parts(self, a: V, conjugate: V) -> V:
-        """Squares of real and imaginary parts, of three polynomials."""
+        """Return the squares of the real and of the imaginary parts; the ciphertext has three polynomials.
+
+        Raises:
+            TypeError: if slots have no imaginary part.
+        """
         raise TypeError("only CKKS slots have an imaginary part")
 
     def relinearise(self, a: V) -> V:
-        """Back to two polynomials."""
+        """Return the same slots in a ciphertext of two polynomials."""
 
     def rotate(self, a: V, step: int) -> V:
-        """Every row, `step` slots to the left."""
+        """Return the value with every row of slots rotated `step` places to the left."""
 
     def swap_rows(self, a: V) -> V:
-        """The two rows exchanged."""
+        """Return the value with its two rows of slots exchanged."""
 
     def conjugate(self, a: V) -> V:
-        """Complex conjugates."""
+        """Return the complex conjugates of the slots.
+
+        Raises:
+            TypeError: if slots have no imaginary part.
+        """
         raise TypeError("only CKKS slots have an imaginary part")
 
     def switch_modulus(self, a: V) -> V:
-        """One prime fewer."""
+        """Return the same slots at one data prime fewer."""
 
     def rescale(self, a: V) -> V:
-        """One prime fewer, and the scale divided by it."""
+        """Return the same slots at one data prime fewer, with the scale divided by that prime."""
 
 
 def run(program: Program, algebra: Algebra[V]) -> list[V]:
-    """Read a program in order: the values of its outputs. Values are released after their last use."""
+    """Read a program in order and return the values of its outputs; others are released after their last use."""
     values: dict[int, V] = {}
     for position, operation in enumerate(program.operations):
         first = program.first_values[position]
@@ -98,7 +106,7 @@ def run(program: Program, algebra: Algebra[V]) -> list[V]:
 
 
 def apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> Sequence[V]:
-    """The values that one operation defines in `algebra`."""
+    """Return the values that one operation defines in `algebra`, given the values that it reads."""
     return algebra.matrix(args, operation) if isinstance(operation, Matrix) else [_apply(algebra, operation, args)]
 
 

@@ -1,4 +1,4 @@
-"""The operations of a program over slot vectors: what they read, what they carry, and what they define."""
+"""The operations of a program over slot vectors; each names the values that it reads by their numbers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plain:
-    """A packed plaintext operand: index into `Program.plaintexts`, and what an engine needs to encode it.
+    """A packed plaintext operand.
 
-    `level` (data primes of the value it meets) and `scale` (CKKS) are 0 until the operation has been placed, by
-    `he.compile.place_bfv` or `he.compile.place_ckks`.
+    Attributes:
+        index: its index in `Program.plaintexts`.
+        level: the number of data primes of the value that it meets; 0 until `he.compile.place_bfv` or
+            `he.compile.place_ckks` has placed the operation.
+        scale: the scale at which CKKS encodes it; 0 until then, and always for BFV.
     """
 
     index: int
@@ -25,7 +28,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A plain number that all slots share, with the level and scale at which CKKS encodes it."""
+    """A plain number that all slots share, with the level and scale at which CKKS encodes it; both are 0 for BFV."""
 
     value: float
     level: int = 0
@@ -34,14 +37,14 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an input comes from, and as what.
+    """The origin of an input.
 
     Attributes:
-        owner: who provides it: the owner of the data, or of the model.
-        kind: whether it arrives encrypted, or in the clear.
+        owner: `"data"` if the owner of the data provides it, `"model"` if the owner of the model does.
+        kind: `"ciphertext"` if it arrives encrypted, `"plaintext"` if it arrives in the clear.
 
     Raises:
-        ValueError: if either is neither of its two.
+        ValueError: if `owner` or `kind` is another string.
     """
 
     owner: Literal["data", "model"] = "data"
@@ -56,14 +59,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Input:
-    """The `index`-th of the program's inputs."""
+    """Define the program's `index`-th input as a value."""
 
     index: int
 
 
 @dataclass(frozen=True)
 class PlainDot:
-    """Sum over i of args[i] * plains[i], slot by slot."""
+    """Sum args[i] * plains[i] over i, slot by slot."""
 
     args: tuple[int, ...]
     plains: tuple[Plain, ...]
@@ -71,7 +74,7 @@ class PlainDot:
 
 @dataclass(frozen=True)
 class ScalarDot:
-    """Sum over i of scalars[i] * args[i], plus `constant`."""
+    """Sum scalars[i] * args[i] over i and add `constant`."""
 
     args: tuple[int, ...]
     scalars: tuple[Scalar, ...]
@@ -80,15 +83,18 @@ class ScalarDot:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """For every row of `weights` one value: the sum of its multiples of args, plus its constant.
+    """Define one value for every row of `weights`: the weighted sum of args, plus the row's constant.
 
     Attributes:
-        args: values that share level and scale.
-        weights: [rows, args], int64 or float64, read-only.
-        constants: [rows], alike.
-        level: as of `Scalar`.
-        scale: at which CKKS encodes the weights.
-        constant_scale: and the constants.
+        args: the values that it reads; they share level and scale.
+        weights: [rows, args], int64 for BFV or float64 for CKKS, made read-only.
+        constants: [rows] of the same type, made read-only.
+        level: the number of data primes of args; 0 until the operation has been placed.
+        scale: the scale at which CKKS encodes the weights; 0 until then, and always for BFV.
+        constant_scale: the scale at which CKKS encodes the constants; 0 until then, and always for BFV.
+
+    Raises:
+        ValueError: if the shapes do not fit each other.
     """
 
     args: tuple[int, ...]
@@ -105,7 +111,7 @@ class Matrix:
         self.constants.setflags(write=False)
 
     def rows(self) -> list[tuple[list[Scalar], Scalar]]:
-        """Every row as a `ScalarDot` has it."""
+        """Return the scalars and the constant of every row, as a `ScalarDot` carries them."""
         return [
             (
                 [Scalar(w, self.level, self.scale) for w in weights],
@@ -117,7 +123,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class AddPlain:
-    """args[0] + plain."""
+    """Add `plain` to args[0], slot by slot."""
 
     args: tuple[int]
     plain: Plain
@@ -125,28 +131,28 @@ class AddPlain:
 
 @dataclass(frozen=True)
 class Add:
-    """Sum of all args."""
+    """Sum all args."""
 
     args: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Multiply:
-    """args[0] * args[1], of three polynomials until relinearised."""
+    """Multiply args[0] by args[1], slot by slot; the product has three polynomials until it is relinearised."""
 
     args: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Relinearise:
-    """Back from three polynomials to two."""
+    """Replace three polynomials by two with the same slots."""
 
     args: tuple[int]
 
 
 @dataclass(frozen=True)
 class Rotate:
-    """Every row of slots, `step` places to the left."""
+    """Rotate every row of slots `step` places to the left."""
 
     args: tuple[int]
     step: int
@@ -161,17 +167,17 @@ class SwapRows:
 
 @dataclass(frozen=True)
 class Conjugate:
-    """The complex conjugates of CKKS slots."""
+    """Conjugate complex CKKS slots."""
 
     args: tuple[int]
 
 
 @dataclass(frozen=True)
 class SquareParts:
-    """The squares of the real and of the imaginary parts of args[0], whose conjugate is args[1].
+    """Square the real and the imaginary parts of args[0], whose conjugate is args[1].
 
-    With z = a + bi and z' = a - bi, (z + z')^2 - i (z - z')^2 = 4 (a^2 + b^2 i): of three polynomials, at four times
-    the product of the scales. For i stands `he.engines.rns.encode.imaginary_units`.
+    With z = a + bi and z' = a - bi, (z + z')^2 - i (z - z')^2 = 4 (a^2 + b^2 i). The result has three polynomials, and
+    four times the product of the operands' scales. `he.ring.slots.imaginary_units` gives the i of every slot.
     """
 
     args: tuple[int, int]
@@ -179,14 +185,14 @@ class SquareParts:
 
 @dataclass(frozen=True)
 class SwitchModulus:
-    """Drop the last data prime; the value, and in CKKS the scale, stay."""
+    """Drop the last data prime; the slots, and in CKKS the scale, stay as they are."""
 
     args: tuple[int]
 
 
 @dataclass(frozen=True)
 class Rescale:
-    """CKKS: drop the last data prime and divide the scale by it."""
+    """Drop the last data prime of a CKKS ciphertext and divide its scale by that prime."""
 
     args: tuple[int]
 
@@ -209,24 +215,24 @@ Operation = (
 )
 
 
-#: Every kind of operation by its name.
+#: Every class of operations by its name.
 OPERATIONS: Mapping[str, Callable[..., Operation]] = MappingProxyType(
     {kind.__name__: kind for kind in get_args(Operation)}
 )
 
 
 def arguments(operation: Operation) -> tuple[int, ...]:
-    """The values that an operation reads."""
+    """Return the numbers of the values that an operation reads."""
     return () if isinstance(operation, Input) else operation.args
 
 
 def results(operation: Operation) -> int:
-    """How many values an operation defines: one, or one for every row of a matrix."""
+    """Return how many values an operation defines: one for every row of a matrix, and one otherwise."""
     return len(operation.constants) if isinstance(operation, Matrix) else 1
 
 
 def plains(operation: Operation) -> tuple[Plain, ...]:
-    """The packed plaintexts that an operation reads."""
+    """Return the packed plaintexts that an operation reads."""
     match operation:
         case PlainDot(_, operands):
             return operands
@@ -236,5 +242,5 @@ def plains(operation: Operation) -> tuple[Plain, ...]:
 
 
 def placed(operand: Plain, level: int, scale: float = 0.0) -> Plain:
-    """The operand with the level and scale at which it is to be encoded."""
+    """Return the operand with the level and the scale at which it is to be encoded."""
     return replace(operand, level=level, scale=scale)

@@ -1,4 +1,4 @@
-"""Whether a program has been placed: whether every operand is encoded at the level of the value that it meets."""
+"""A check that a program has been placed: every operand must state the level of the value that it meets."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from he.ring.params import Parameters
 
 
 def require_placed(program: Program, parameters: Parameters) -> None:
-    """Refuse a program that an engine would evaluate at other levels than it was written for.
+    """Refuse a program whose operands are not placed for these parameters; every engine calls this first.
+
+    Args:
+        program: any program.
+        parameters: the parameters under which an engine is to evaluate it.
 
     Raises:
-        ValueError: naming the operation, and what has to be done.
+        ValueError: if an operand has another level than the value that it meets, a CKKS operand has no scale, operands
+            of one operation differ in level, or more primes are dropped than there are.
     """
-    levels: list[int] = []  # of every value
+    levels: list[int] = []  # the level of every value, by its number
     for position, operation in enumerate(program.operations):
         met = {levels[a] for a in arguments(operation)}
         if len(met) > 1:

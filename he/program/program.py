@@ -1,7 +1,8 @@
 """A program over packed slot vectors, as a value: a list of operations.
 
-The same program is read by many algebras (`he.program.algebra`): one computes in the clear, one bounds the noise, one
-counts the cost, and an engine evaluates it on ciphertexts.
+Many algebras (`he.program.algebra`) read the same program: one computes in the clear, two bound the noise, one counts
+the cost, and engines evaluate it on ciphertexts. An operation's *position* is its index in the program; the values are
+*numbered* in the order in which operations define them. A `Matrix` defines several, so the two differ.
 """
 
 from __future__ import annotations
@@ -34,17 +35,18 @@ from he.program.operations import (
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Operations in order, each defining the next value or, a matrix, the next values.
+    """Operations in order; each defines the next value, or, if it is a matrix, the next values.
 
     Attributes:
-        slots: length of every packed plaintext; 1 if there are none and all slots are alike.
-        inputs: where every input comes from.
-        operations: each refers to earlier values only.
-        plaintexts: packed operands, int64 (BFV, modulo t) or float64 (CKKS), each [slots] and read-only.
-        outputs: the values that are the results, at least one.
+        slots: the length of every packed plaintext; 1 if there are none and all slots are alike.
+        inputs: the origin of every input.
+        operations: each reads values that earlier operations define.
+        plaintexts: packed operands, int64 (BFV, modulo t) or float64 (CKKS), each [slots] and made read-only.
+        outputs: the numbers of the values that are the results, at least one.
 
     Raises:
-        ValueError: if an operation refers to a value, an input or a plaintext that is not there, or there is no output.
+        ValueError: if an operation refers to a value, an input or a plaintext that is not there, if there is no output,
+            or if a plaintext has another shape than [slots].
     """
 
     slots: int
@@ -56,28 +58,30 @@ class Program:
     def __post_init__(self) -> None:
         for position, (operation, first) in enumerate(zip(self.operations, self.first_values, strict=False)):
             if not all(0 <= a < first for a in arguments(operation)):
-                raise ValueError(f"operation {position} refers to a later value: {operation}")
+                raise ValueError(f"operation {position} must read earlier values only, got {operation}")
             if isinstance(operation, Input) and not 0 <= operation.index < len(self.inputs):
-                raise ValueError(f"operation {position} reads input {operation.index} of {len(self.inputs)}")
+                raise ValueError(f"operation {position} must read one of {len(self.inputs)} inputs, got {operation}")
             if not all(0 <= p.index < len(self.plaintexts) for p in plains(operation)):
-                raise ValueError(f"operation {position} refers to a plaintext that is not there: {operation}")
+                raise ValueError(
+                    f"operation {position} must use one of {len(self.plaintexts)} plaintexts, got {operation}"
+                )
         if not self.outputs or not all(0 <= output < self.first_values[-1] for output in self.outputs):
             raise ValueError(f"`outputs` must be some of {self.first_values[-1]} values, got {self.outputs}")
         for plaintext in self.plaintexts:
             if plaintext.shape != (self.slots,):
-                raise ValueError(f"plaintexts must have shape ({self.slots},), got {plaintext.shape}")
+                raise ValueError(f"`plaintexts` must have shape ({self.slots},), got {plaintext.shape}")
             plaintext.setflags(write=False)
 
     @cached_property
     def first_values(self) -> tuple[int, ...]:
-        """For every operation the first value that it defines; then the number of all values."""
+        """The number of the first value that each operation defines; the last entry counts all values."""
         return tuple(accumulate(map(results, self.operations), initial=0))
 
     @cached_property
     def last_use(self) -> tuple[int, ...]:
-        """For every value the position of the last operation that reads it, or that defines it if none does.
+        """The position of the last operation that reads each value, or that defines it if none reads it.
 
-        For outputs, the number of operations: they are never let go of.
+        For an output it is the number of operations, so that outputs are never released.
         """
         last = [position for position, operation in enumerate(self.operations) for _ in range(results(operation))]
         for position, operation in enumerate(self.operations):
@@ -89,17 +93,17 @@ class Program:
 
     @cached_property
     def rotation_steps(self) -> frozenset[int]:
-        """Distinct steps that need a Galois key."""
+        """The distinct steps of rotations; each needs a Galois key."""
         return frozenset(op.step for op in self.operations if isinstance(op, Rotate))
 
     @cached_property
     def swaps_rows(self) -> bool:
-        """Whether the key of the row swap, or of complex conjugation, is needed."""
+        """Whether the program needs the key of the row swap (BFV) or of complex conjugation (CKKS)."""
         return any(isinstance(op, SwapRows | Conjugate) for op in self.operations)
 
     @cached_property
     def multiplies(self) -> bool:
-        """Whether a relinearisation key is needed."""
+        """Whether the program multiplies ciphertexts, so that it needs a relinearisation key."""
         return any(isinstance(op, Multiply | SquareParts) for op in self.operations)
 
     @cached_property
@@ -114,7 +118,10 @@ class Program:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often every kind of operation occurs; all terms of `PlainDot`s as "plain products", likewise "matrix"."""
+        """How often each class of operations occurs, by its name.
+
+        "plain products" counts the terms of all `PlainDot`s, "matrix products" the weights of all matrices.
+        """
         counts = Counter(type(op).__name__ for op in self.operations)
         counts["plain products"] = sum(len(op.plains) for op in self.operations if isinstance(op, PlainDot))
         counts["matrix products"] = sum(op.weights.size for op in self.operations if isinstance(op, Matrix))

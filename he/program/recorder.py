@@ -1,4 +1,4 @@
-"""An algebra whose values are positions: reading a program by it writes a program down."""
+"""The algebra that writes programs: its values are the numbers of values in the program that it records."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from he.program.operations import (
 )
 from he.program.program import Program
 
-#: An input as a client sends it.
+#: The origin of an input that a client encrypts.
 DATA = Source()
 
 
 class Recorder:
-    """An algebra whose values are numbers of values: reading a program by it writes a program down.
+    """An algebra that records every operation it is asked for; a value is its number in the recorded program.
 
-    The numbers that `he.compile.polynomial` hands over are wrapped as `Scalar`s on the way.
+    Scalars may be plain numbers, as `he.compile.polynomial` gives them; they are recorded as `Scalar`s.
 
     Args:
-        plaintexts: of a program that is written anew: its operands keep their indices.
-        inputs: of that program.
+        plaintexts: the plaintexts to begin with; operands of a program that is rewritten keep their indices.
+        inputs: the origins of the inputs to begin with.
     """
 
     def __init__(self, plaintexts: Iterable[np.ndarray] = (), inputs: Iterable[Source] = ()) -> None:
@@ -50,7 +50,7 @@ class Recorder:
         self._values = 0
 
     def plaintext(self, slots: np.ndarray) -> Plain:
-        """Keep a packed operand and return its name."""
+        """Add a packed plaintext [slots] to the program and return the operand that names it."""
         self._plaintexts.append(slots)
         return Plain(len(self._plaintexts) - 1)
 
@@ -99,12 +99,12 @@ class Recorder:
         return self._record(Rescale((a,)))
 
     def program(self, slots: int, outputs: Sequence[int]) -> Program:
-        """The program recorded so far."""
+        """Return the program recorded so far, with plaintexts of this many slots and these outputs."""
         inputs = tuple(self._inputs.get(i, DATA) for i in range(max(self._inputs, default=-1) + 1))
         return Program(slots, inputs, tuple(self._operations), tuple(self._plaintexts), tuple(outputs))
 
     def _record(self, operation: Operation) -> int:
-        """The first value that the operation defines."""
+        """Append an operation and return the number of the first value that it defines."""
         first = self._values
         self._operations.append(operation)
         self._values += results(operation)

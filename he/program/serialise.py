@@ -1,4 +1,4 @@
-"""Programs written down as plain JSON beside arrays, and read again."""
+"""Programs as JSON beside arrays: `to_document` writes them, and `from_document` reads them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from he.program.operations import OPERATIONS, Matrix, Operation, Plain, Scalar, Source
 from he.program.program import Program
 
-#: Smallest type in which integer plaintexts are stored.
+#: Integer plaintexts are stored in this type if they fit it, and as int64 otherwise.
 STORED_INTEGERS = np.int32
 
 
 def to_document(program: Program) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The program as JSON types, and its plaintexts and matrices as arrays by name."""
+    """Return the program as JSON types, and its plaintexts and matrices as arrays by name."""
     arrays: dict[str, np.ndarray] = {}
     if program.plaintexts:
         plaintexts = np.stack(program.plaintexts)
@@ -37,7 +37,7 @@ def to_document(program: Program) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 def from_document(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Program:
-    """The inverse of `to_document`.
+    """Return the program that `to_document` wrote.
 
     Raises:
         ValueError: if anything is missing or malformed.
@@ -59,7 +59,7 @@ def from_document(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
 
 
 def _values(operation: Operation) -> list[Any]:
-    """The fields of an operation that are no arrays, in their order."""
+    """Return the fields of an operation in their order, without its arrays."""
     values = (getattr(operation, field.name) for field in fields(operation))
     return [value for value in values if not isinstance(value, np.ndarray)]
 

@@ -1,1 +1,1 @@
-"""Rings and parameters: what a ciphertext's polynomials are made of, and what keeps them secure."""
+"""Schemes, parameters and their security, primes, and the order of slots in a polynomial."""

@@ -1,7 +1,7 @@
 """Encryption parameters as a value object, checked against the Homomorphic Encryption Standard.
 
-Source of the security table: Albrecht et al., *Homomorphic Encryption Standard* (2018), Table 1: the largest modulus,
-in bits, that keeps 128 bits of classical security for a ternary secret and an error of standard deviation 3.2.
+The security table is Table 1 of Albrecht et al., *Homomorphic Encryption Standard* (2018): the largest modulus, in
+bits, that keeps 128 bits of classical security for a ternary secret and an error of standard deviation 3.2.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from he.ring.scheme import Scheme
 
 Security = Literal["128", "insecure"]
 
-#: Ring degree N -> largest total modulus in bits at 128-bit security (ternary secret).
+#: The largest total modulus in bits at 128-bit security (ternary secret), by ring degree N.
 MAX_MODULUS_BITS_128 = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 
-#: The plaintext modulus of the exact path: 2^16 + 1 is prime, and ≡ 1 mod 2N for every N up to 32768: it batches.
+#: The plaintext modulus of the exact path: the prime 2^16 + 1 is ≡ 1 mod 2N for all N up to 32768, so slots exist.
 PLAIN_MODULUS = 65537
 
 MAX_PRIME_BITS = 60  # SEAL's limit for a prime of the modulus chain
@@ -29,7 +29,7 @@ MIN_PRIME_BITS = 20
 
 
 class ParameterError(ValueError):
-    """Parameters that are malformed, insecure, or that no supported set can provide."""
+    """Parameters are malformed or insecure, or no supported parameter set fits a network."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Parameters:
         scheme: a `Scheme` or its name: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at
             scale `2**scale_bits`).
         poly_modulus_degree: N, a power of two from 1024 to 32768.
-        coeff_modulus_bits: bit lengths of the primes of the modulus chain; the last one is the special prime that only
-            key switching uses, the others carry data.
-        plain_modulus: t, for BFV only: a prime with t ≡ 1 mod 2N (so that plaintexts batch N slots).
-        scale_bits: log2 of the fixed-point scale, for CKKS only.
-        security: `"128"`, or `"insecure"` for tests, which must be asked for by name.
+        coeff_modulus_bits: bit lengths of the primes of the modulus chain, from 20 to 60; the last one is the special
+            prime, which only key switching uses, and the others carry data.
+        plain_modulus: t for BFV, a prime with t ≡ 1 mod 2N, so that plaintexts have N slots; None for CKKS.
+        scale_bits: log2 of the scale of a fresh CKKS ciphertext, from 10 to 60; None for BFV.
+        security: `"128"`, or `"insecure"` for tests.
 
     Raises:
-        ParameterError: if a field is malformed, there are too few primes of a size, or the set offers less than 128
-            bits of security without being named insecure.
+        ParameterError: if a field is malformed, there are too few primes of a size, or the modulus is too large for
+            128 bits of security and `security` is not `"insecure"`.
     """
 
     scheme: Scheme
@@ -110,31 +110,31 @@ class Parameters:
 
     @property
     def levels(self) -> int:
-        """Number of data primes: the level of a fresh ciphertext."""
+        """The number of data primes, which is the level of a fresh ciphertext."""
         return len(self.coeff_modulus_bits) - 1
 
     def log2_modulus(self, level: int) -> float:
-        """log2 of the data modulus at `level`."""
+        """Return log2 of the data modulus at `level`."""
         return sum(math.log2(p) for p in self.primes[:level])
 
     @property
     def rows(self) -> int:
-        """Rows of the slot matrix: rotations act within a row. BFV has two, CKKS one."""
+        """The number of rows of slots: 2 for BFV, 1 for CKKS. Rotations act within a row."""
         return self.scheme.rows
 
     @property
     def row_length(self) -> int:
-        """Slots in a row: N/2 in both schemes."""
+        """The number of slots in a row: N/2 in both schemes."""
         return self.poly_modulus_degree // 2
 
     @property
     def slots(self) -> int:
-        """Values that one ciphertext holds: N for BFV, N/2 for CKKS."""
+        """The number of values that one ciphertext holds: N for BFV, N/2 for CKKS."""
         return self.rows * self.row_length
 
     @property
     def security_bits(self) -> int:
-        """128 if the modulus is within the standard's table, else 0: this toolkit vouches for nothing in between."""
+        """128 if the modulus is within the standard's table, and 0 otherwise; values in between are not estimated."""
         return 128 if sum(self.coeff_modulus_bits) <= MAX_MODULUS_BITS_128[self.poly_modulus_degree] else 0
 
     @property
@@ -154,16 +154,16 @@ class Parameters:
         return self.plain_modulus
 
     def galois_element(self, step: int) -> int:
-        """The exponent g of the automorphism X -> X^g that rotates every row `step` slots to the left."""
+        """Return the exponent g of the automorphism X -> X^g that rotates every row `step` slots to the left."""
         return pow(3, step % self.row_length, 2 * self.poly_modulus_degree)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `Parameters.from_dict` is its inverse."""
+        """Return the fields as JSON types; `Parameters.from_dict` is the inverse."""
         return {**asdict(self), "scheme": self.scheme.value}
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> Parameters:
-        """Rebuild from `to_dict`'s output.
+        """Return the parameters that `to_dict` wrote.
 
         Raises:
             ParameterError: if a field is missing, unknown or invalid.
@@ -175,7 +175,7 @@ class Parameters:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all fields: two sides that name the same digest use the same parameters."""
+        """SHA-256 over all fields in hexadecimal digits: equal parameters have equal digests."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
 def is_prime(n: int) -> bool:
-    """Whether `n` (below 2**64) is prime, by deterministic Miller-Rabin."""
+    """Return whether `n`, below 2**64, is prime, by deterministic Miller-Rabin."""
     if n < 2:
         return False
     for p in _BASES:
@@ -32,9 +32,9 @@ def is_prime(n: int) -> bool:
 
 
 def ntt_primes(bit_sizes: tuple[int, ...], poly_modulus_degree: int) -> tuple[int, ...]:
-    """Distinct primes ≡ 1 mod 2N of the given bit sizes, in SEAL's order (`CoeffModulus::Create`).
+    """Return distinct primes ≡ 1 mod 2N of the given bit sizes, in SEAL's order (`CoeffModulus::Create`).
 
-    For every size that occurs k times the k largest primes are taken, and handed out smallest first.
+    A size that occurs k times gets its k largest primes, the smallest of them first.
 
     Raises:
         ValueError: if there are not enough primes of a size.

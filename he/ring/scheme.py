@@ -1,4 +1,4 @@
-"""The two schemes, as values that know in what they differ."""
+"""The two schemes, as values that state their differences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 class Scheme(StrEnum):
     """A homomorphic scheme, equal to its name.
 
-    BFV computes on integers modulo t, exactly; CKKS on reals at a scale, approximately.
+    BFV computes exactly, on integers modulo t; CKKS computes approximately, on reals at a scale.
     """
 
     BFV = "bfv"
@@ -18,28 +18,28 @@ class Scheme(StrEnum):
 
     @property
     def exact(self) -> bool:
-        """Whether decryption gives the very integers that were computed."""
+        """Whether decryption gives exactly what was computed, which BFV does."""
         return self is Scheme.BFV
 
     @property
     def rows(self) -> int:
-        """Rows of the slot matrix: rotations act within a row. BFV has two, CKKS has one, of complex numbers."""
+        """The number of rows of slots: 2 for BFV, 1 (of complex numbers) for CKKS. Rotations act within a row."""
         return 2 if self is Scheme.BFV else 1
 
     @property
     def dtype(self) -> type[np.int64] | type[np.float64]:
-        """What slots hold."""
+        """The numpy type of slots: int64 for BFV, float64 for CKKS."""
         return np.int64 if self is Scheme.BFV else np.float64
 
     @property
     def ntt_form(self) -> bool:
-        """Whether SEAL keeps ciphertexts in transformed form, so that they travel in it."""
+        """Whether ciphertexts travel in transformed (NTT) form, as SEAL keeps those of CKKS."""
         return self is Scheme.CKKS
 
     @property
     def copies(self) -> int:
-        """How often a logit must be repeated in the slots.
+        """The number of copies of every logit that the slots must hold: 1 for BFV, 2 for CKKS.
 
-        Without a noise budget, two copies that agree are the sign of a sound result.
+        CKKS has no noise budget that would show a damaged result; two copies that agree show a sound one.
         """
         return 1 if self is Scheme.BFV else 2

@@ -1,7 +1,7 @@
-"""How slots lie in a polynomial: the roots at which their values are, and where automorphisms take them.
+"""The order of slots in a polynomial: the root at which each slot is a value, and where automorphisms take it.
 
-Slots are ordered as in SEAL: slot j of the first row is the value at the root to the power of 3**j, slot j of the
-second at the inverse of that.
+Slots are ordered as in SEAL. Slot j of the first row is the value at the root to the power of 3**j; slot j of the
+second row is the value at the inverse of that root.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 @cache
 def exponents(N: int) -> np.ndarray:
-    """int64 [N]: of every slot, the odd power of the root at which its value lies; both rows."""
+    """Return, for every slot of both rows, the odd power of the root at which its value lies: int64 [N]."""
     powers = [1]
     for _ in range(N // 2 - 1):
         powers.append(powers[-1] * 3 % (2 * N))
@@ -22,16 +22,16 @@ def exponents(N: int) -> np.ndarray:
 
 @cache
 def imaginary_units(N: int) -> np.ndarray:
-    """Complex [N / 2]: the value of X**(N / 2) in every slot, i and -i in turns.
+    """Return the value of X**(N / 2) in every slot, which is i and -i in turns: complex128 [N / 2].
 
-    Two numbers to a slot, a + b X**(N / 2), are complex numbers with this unit; so no product with it is ever rounded.
+    A slot that holds two numbers holds a + b X**(N / 2). A product with this unit is exact, for it is a monomial.
     """
     return 1j * (2 - exponents(N)[: N // 2] % 4)
 
 
 @cache
 def automorphism(N: int, element: int) -> np.ndarray:
-    """uint64 [N]: where the values of a(X**element) lie among those of a, in transformed order."""
+    """Return where each value of a(X**element) lies among the values of a, both in transformed order: uint64 [N]."""
     reversal = np.array(bit_reversal(N))
     powers = (2 * reversal + 1) * element % (2 * N)
     return reversal[(powers - 1) // 2].astype(np.uint64)  # unsigned: no index counts from the end
@@ -39,11 +39,11 @@ def automorphism(N: int, element: int) -> np.ndarray:
 
 @cache
 def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
-    """An automorphism as it permutes vectors: eight neighbours become eight neighbours, in one of eight orders.
+    """Return an automorphism as a permutation of vectors of eight: neighbours stay together, in one of eight orders.
 
     Returns:
-        For every eight, int64 [N / 8]: where they go, in bytes, plus the number of their order; and uint64 [8, 8], for
-        every order the lanes that they come from.
+        int64 [N / 8], for every eight values the byte at which they are written plus the number of their order; and
+        uint64 [8, 8], for every order the lane from which each value is taken.
     """
     blocks = automorphism(N, element).astype(np.int64).reshape(-1, 8)
     places, orders = np.empty(N // 8, np.int64), np.zeros((8, 8), np.uint64)
@@ -54,7 +54,7 @@ def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bit_reversal(N: int) -> list[int]:
-    """For every i the number with its bits in the opposite order."""
+    """Return, for every i below the power of two N, the number with the bits of i in the opposite order."""
     bits = N.bit_length() - 1
     result = [0]
     for k in range(bits):

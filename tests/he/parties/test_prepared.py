@@ -146,7 +146,7 @@ def test_damage_is_found(file, tmp_path_factory, data):
         (lambda h: h["content"].pop("program"), "malformed"),
         (lambda h: h["content"]["program"].update(outputs=[]), "`outputs` must be some of"),
         (lambda h: h["content"]["program"]["operations"].__setitem__(0, ["Erase", [0]]), "got 'Erase'"),
-        (lambda h: h["content"]["program"]["operations"].__setitem__(1, ["Add", [7]]), "refers to a later value"),
+        (lambda h: h["content"]["program"]["operations"].__setitem__(1, ["Add", [7]]), "must read earlier values only"),
         (lambda h: h["arrays"].pop(), "prepare it anew"),
         (lambda h: h["arrays"][1].__setitem__(2, [1 << 40]), "must lie within the file"),
         (lambda h: h["arrays"][1].__setitem__(2, [-1]), "must have a type, a shape and a place"),

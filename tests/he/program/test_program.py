@@ -66,13 +66,13 @@ def test_run_keeps_only_what_is_read_later(seed):
 @pytest.mark.parametrize(
     ("operations", "outputs", "message"),
     [
-        ((Input(0), Add((0, 1))), (1,), "operation 1 refers to a later value"),
-        ((Input(0), Add((0, -1))), (1,), "operation 1 refers to a later value"),
-        ((Rotate((0,), 1),), (0,), "operation 0 refers to a later value"),
-        ((Input(1),), (0,), "operation 0 reads input 1 of 1"),
-        ((Input(-1),), (0,), "operation 0 reads input -1 of 1"),
-        ((Input(0), AddPlain((0,), Plain(1))), (1,), "operation 1 refers to a plaintext that is not there"),
-        ((Input(0), PlainDot((0,), (Plain(-1),))), (1,), "operation 1 refers to a plaintext that is not there"),
+        ((Input(0), Add((0, 1))), (1,), "operation 1 must read earlier values only, got "),
+        ((Input(0), Add((0, -1))), (1,), "operation 1 must read earlier values only, got "),
+        ((Rotate((0,), 1),), (0,), "operation 0 must read earlier values only, got "),
+        ((Input(1),), (0,), r"operation 0 must read one of 1 inputs, got Input\(index=1\)"),
+        ((Input(-1),), (0,), r"operation 0 must read one of 1 inputs, got Input\(index=-1\)"),
+        ((Input(0), AddPlain((0,), Plain(1))), (1,), "operation 1 must use one of 1 plaintexts, got "),
+        ((Input(0), PlainDot((0,), (Plain(-1),))), (1,), "operation 1 must use one of 1 plaintexts, got "),
         ((Input(0),), (1,), r"`outputs` must be some of 1 values, got \(1,\)"),
         ((), (0,), r"`outputs` must be some of 0 values, got \(0,\)"),
     ],
@@ -83,7 +83,7 @@ def test_dangling_references_are_refused(operations, outputs, message):
 
 
 def test_plaintexts_must_have_the_slots_length():
-    with pytest.raises(ValueError, match=r"plaintexts must have shape \(8,\), got \(4,\)"):
+    with pytest.raises(ValueError, match=r"`plaintexts` must have shape \(8,\), got \(4,\)"):
         Program(SLOTS, (Source(),), (Input(0),), (np.zeros(4),), (0,))
 
 
