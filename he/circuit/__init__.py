@@ -1,1 +1,1 @@
-"""A compiled network as a value: its program, its interface, and where everything lies in the slots."""
+"""A compiled network as a value: its program, its public interface, and the layout of its slots."""

@@ -1,4 +1,4 @@
-"""A network made ready for ciphertexts: the program, its parameters and its layouts, as one value."""
+"""A compiled network as one value: its program, its parameters and its layouts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from he.ring.params import Parameters
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """A network compiled for one scheme, parameter set and batch size. The server's side: it holds the weights.
+    """A network compiled for one scheme, parameter set and batch size. It holds the weights.
 
     Attributes:
-        interface: the public part.
-        program: the operations, with levels placed.
-        output_bound: for BFV a lower bound on the noise budget, in bits, that the result has left; for CKKS an upper
+        interface: the public part, which clients are given.
+        program: the operations, placed for the interface's parameters.
+        output_bound: for BFV, a lower bound on the noise budget that the result has left, in bits; for CKKS, an upper
             bound on the error of a logit.
-        reasons: one line for every choice that the compiler made, with its numbers.
+        reasons: one line for each table's polynomial and for each ring that the compiler refused, with the numbers.
     """
 
     interface: Interface
@@ -29,15 +29,15 @@ class Circuit:
 
     @property
     def parameters(self) -> Parameters:
-        """The encryption parameters."""
+        """The encryption parameters of the interface."""
         return self.interface.parameters
 
     def cost(self, prices: Prices = HOISTING) -> Cost:
-        """What one evaluation takes on an engine with such prices."""
+        """Return the cost of one evaluation on an engine with these prices."""
         return cost(self.program, self.parameters, prices)
 
     def explain(self) -> str:
-        """The plan in words: parameters with their reasons, layout, operations, cost, keys, and the noise bound."""
+        """Return a text with parameters and their reasons, layout, operations, cost, keys, memory and noise bound."""
         counts, layout, spent = self.program.counts, self.interface.inputs[0].layout, self.cost()
         sent = layout.ciphertexts * ciphertext_bytes(self.parameters, self.parameters.levels, polynomials=1)
         bound = (

@@ -1,4 +1,4 @@
-"""What a client must know of a circuit, and all that it is told."""
+"""The public part of a circuit: a client needs all of it and is told nothing else."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from intnn.values.rounding import round_half_up
 
 
 class InputError(ValueError):
-    """Values that the network is not made for."""
+    """Input values have another type, shape or range than the circuit takes."""
 
 
 @dataclass(frozen=True, eq=False)
 class InputSpec:
-    """One input of a circuit: who provides it, what values it may have, and where they lie.
+    """One input of a circuit: its origin, its range of values, and its layout in the slots.
 
     Attributes:
-        name: what error messages call it.
+        name: an identifier, by which error messages call it.
         source: its owner, and whether it is encrypted.
-        shape: shape of one value (an image), without the batch axis.
-        low, high: range of the numbers that may be encrypted (integers for BFV).
-        scale: what a float is multiplied by before it is rounded to an integer; 1 for CKKS.
-        layout: where the numbers lie in the slots.
+        shape: the shape of one image, without the batch axis.
+        low, high: the closed range of the numbers that may be encrypted; integers for BFV.
+        scale: the factor by which a float is multiplied before it is rounded to an integer; 1 for CKKS.
+        layout: the places of the numbers in the slots.
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -60,17 +60,17 @@ class InputSpec:
             raise ValueError(f"`scale` must be positive and finite, got {self.scale}")
 
     def prepare(self, values: ArrayLike, scheme: Scheme) -> np.ndarray:
-        """Floats in the units that the float network was trained on, as the circuit takes them.
+        """Convert floats, in the units that the float network was trained on, to what the circuit takes.
 
-        For BFV they are multiplied by `scale`, rounded (halves up) and saturated into the range, as
-        `IntNetwork.quantise_input` does it. For CKKS they are taken as they are.
+        For BFV they are multiplied by `scale`, saturated into the range and rounded, halves up; the result equals that
+        of `IntNetwork.quantise_input`. For CKKS they stay as they are.
 
         Args:
-            values: finite floats, [batch, *shape].
-            scheme: of the circuit.
+            values: finite floats [batch, *shape].
+            scheme: the circuit's scheme.
 
         Returns:
-            int64 for BFV, float64 for CKKS, of the same shape.
+            [batch, *shape]: int64 for BFV, float64 for CKKS.
 
         Raises:
             TypeError: if `values` does not hold floats.
@@ -83,10 +83,14 @@ class InputSpec:
             return round_half_up(np.clip(floats * self.scale, self.low, self.high))
 
     def check(self, values: np.ndarray, scheme: Scheme) -> np.ndarray:
-        """The values, flattened to [batch, features], if they are what the circuit takes.
+        """Return the values, flattened to [batch, features], if they are what the circuit takes.
+
+        Args:
+            values: [batch, *shape], integers for BFV and floats for CKKS.
+            scheme: the circuit's scheme.
 
         Raises:
-            InputError: on a wrong dtype, shape, batch size or range, and on NaN.
+            InputError: if dtype, shape, batch size or range are wrong, or a value is NaN.
         """
         values, most = np.asarray(values), self.layout.packing.images
         if not np.issubdtype(values.dtype, np.integer if scheme.exact else np.floating):
@@ -105,7 +109,7 @@ class InputSpec:
         return values.reshape(len(values), -1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `InputSpec.from_dict` is its inverse. The packing is the interface's."""
+        """Return the fields but for the packing as JSON types; `InputSpec.from_dict` is the inverse."""
         return {
             "name": self.name,
             "owner": self.source.owner,
@@ -119,7 +123,7 @@ class InputSpec:
 
     @staticmethod
     def from_dict(fields: Mapping[str, Any], packing: Packing) -> InputSpec:
-        """Rebuild from `to_dict`'s output.
+        """Return the input that `to_dict` wrote, in the interface's packing.
 
         Raises:
             KeyError, TypeError, ValueError: if a field is missing or malformed.
@@ -138,17 +142,18 @@ class InputSpec:
 
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """What a client must know of a circuit in order to use it, and all that it is told. No weight is in it.
+    """The public part of a circuit, which a client needs in order to use it. It holds no weight.
 
     Attributes:
         parameters: the encryption parameters.
-        inputs: in the order of their ciphertexts, at least one of them the data owner's, all in one packing.
-        output: layout of the packed logits.
-        rotation_steps: row rotations that need a Galois key.
-        swaps_rows: whether the row swap (BFV) or complex conjugation (CKKS) needs one.
-        multiplies: whether a relinearisation key is needed.
-        tolerance: largest error of a decrypted logit; 0 for BFV.
-        output_scale: scale of a result's ciphertext; 1 for BFV.
+        inputs: the inputs in the order of their ciphertexts; the data owner provides at least one, and all have the
+            packing of the output.
+        output: the layout of the packed logits.
+        rotation_steps: the steps of row rotations that need a Galois key.
+        swaps_rows: whether the row swap (BFV) or complex conjugation (CKKS) needs a Galois key.
+        multiplies: whether the circuit needs a relinearisation key.
+        tolerance: the largest difference between copies of a decrypted logit that a client accepts; 0 for BFV.
+        output_scale: the scale of a result's ciphertext; 1 for BFV.
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -174,7 +179,8 @@ class Interface:
         if packing.row_length != parameters.row_length or (packing.rows != parameters.rows and not both_parts):
             raise ValueError(f"`packing` must be that of {parameters}, got {packing}")
         if any(spec.layout.packing != packing for spec in self.inputs):
-            raise ValueError(f"all inputs must have the packing of the output, {packing}")
+            found = [spec.layout.packing for spec in self.inputs]
+            raise ValueError(f"`inputs` must have the packing of the output, {packing}, got {found}")
         if not all(isinstance(step, int) and 0 < step < packing.row_length for step in self.rotation_steps):
             raise ValueError(f"`rotation_steps` must lie in [1, {packing.row_length - 1}], got {self.rotation_steps}")
         if not (isinstance(self.swaps_rows, bool) and isinstance(self.multiplies, bool)):
@@ -186,12 +192,12 @@ class Interface:
 
     @property
     def packing(self) -> Packing:
-        """How all slots are divided."""
+        """The division of the slots, which inputs and outputs share."""
         return self.output.packing
 
     @property
     def images(self) -> int:
-        """Images that one evaluation serves."""
+        """The number of images that one evaluation serves."""
         return self.packing.images
 
     @property
@@ -201,22 +207,22 @@ class Interface:
 
     @property
     def client_inputs(self) -> tuple[InputSpec, ...]:
-        """What a client sends with every request."""
+        """The inputs that a client sends with every request: those of the data owner."""
         return tuple(spec for spec in self.inputs if spec.source.owner == "data")
 
     @property
     def galois_elements(self) -> list[int]:
-        """Automorphisms that need a key, as SEAL names them."""
+        """The exponents of the automorphisms that need a Galois key."""
         swap = [2 * self.parameters.poly_modulus_degree - 1] if self.swaps_rows else []
         return [self.parameters.galois_element(step) for step in self.rotation_steps] + swap
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over everything above: what a ciphertext was made for."""
+        """SHA-256 over all fields in hexadecimal digits; every message names the circuit by it."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `Interface.from_dict` is its inverse."""
+        """Return the fields as JSON types; `Interface.from_dict` is the inverse."""
         packing = self.packing
         return {
             "parameters": self.parameters.to_dict(),
@@ -232,10 +238,10 @@ class Interface:
 
     @staticmethod
     def from_dict(fields: Mapping[str, Any]) -> Interface:
-        """Rebuild from `to_dict`'s output.
+        """Return the interface that `to_dict` wrote.
 
         Raises:
-            ValueError: naming the field that is missing or malformed.
+            ValueError: if a field is missing or malformed; the message names it.
         """
         try:
             packing = Packing(*fields["packing"])

@@ -1,4 +1,4 @@
-"""How images and vectors lie in the slots of a ciphertext.
+"""The layout of images and vectors in the slots of a ciphertext.
 
 A row of slots is cut into *periods* of `width * lanes` slots: `width` is a layer's number of units, rounded up to a
 power of two, and each unit has `lanes` neighbouring slots, one for each image. A packed vector fills its row
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class PackingError(ValueError):
-    """Slots that do not hold what their layout promises."""
+    """Slots do not hold what their layout promises."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,16 @@ class Packing:
     """The shape of the slots: `rows` x `row_length`, with `lanes` images side by side in a row.
 
     Attributes:
-        rows: 2 for BFV, 1 for CKKS.
-        row_length: slots in a row, a power of two.
-        lanes: images in a row, a power of two.
-        split_rows: whether the rows hold different images, or copies of the same ones.
-        guards: lanes at the end of a row that repeat those at its beginning, where results have no other copies.
+        rows: 2 for BFV; 1 for CKKS, or 2 where real and imaginary parts count as rows.
+        row_length: the number of slots in a row, a power of two.
+        lanes: the number of lanes in a row, a power of two; each holds one image.
+        split_rows: true if the rows hold different images, false if they hold copies of the same ones.
+        guards: the number of lanes at the end of a row that repeat those at its beginning; they let a client recognise
+            a damaged result where logits have no other copies.
 
     Raises:
-        ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, a single row is split, or
-            there are more guards than other lanes.
+        ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, there are not 1 or 2 rows, a
+            single row is split, or there are more guards than other lanes.
     """
 
     rows: int
@@ -50,43 +51,52 @@ class Packing:
 
     @property
     def slots(self) -> int:
-        """Length of a slot vector."""
+        """The length of a slot vector."""
         return self.rows * self.row_length
 
     @property
     def images(self) -> int:
-        """Images that one ciphertext serves."""
+        """The number of images that one ciphertext serves."""
         return (self.lanes - self.guards) * (self.rows if self.split_rows else 1)
 
     def require_width(self, width: int) -> None:
-        """Raise ValueError unless `width` units, a power of two, fit a row beside all lanes."""
+        """Check that `width` is a power of two and that a period of so many units fits a row.
+
+        Raises:
+            ValueError: if it does not.
+        """
         if not _is_power_of_two(width) or width * self.lanes > self.row_length:
             raise ValueError(f"`width` must be a power of two of at most {self.row_length // self.lanes}, got {width}")
 
     def copies(self, width: int) -> int:
-        """How often a vector of `width` units repeats within a row."""
+        """Return how often a vector of `width` units occurs in a row."""
         return self.row_length // (width * self.lanes)
 
     def view(self, slots: np.ndarray, width: int) -> np.ndarray:
-        """Slots [..., slots] as [..., row, copy, unit, lane]."""
+        """Return slots [..., slots] in the shape [..., row, copy, unit, lane]."""
         return slots.reshape(*slots.shape[:-1], self.rows, self.copies(width), width, self.lanes)
 
     def spread(self, vector: np.ndarray) -> np.ndarray:
-        """A vector over units [width], the same for every image, in all its slots [slots]."""
+        """Return the slots [slots] of a vector over units [width] that is the same for every image."""
         return np.tile(np.repeat(vector, self.lanes), self.rows * self.copies(len(vector)))
 
 
 @dataclass(frozen=True, eq=False)
 class InputLayout:
-    """Where the client puts its images: each unit of the first layer finds its own inputs in its own slots.
+    """The places where a client puts its images: each unit of the first layer finds its own inputs in its own slots.
 
-    Input k of unit j (a *tap*: one pixel under a kernel, or one pixel of all for a dense layer) lies in unit j's slot
-    of some copy of some ciphertext, so the first linear layer is a slotwise product and a sum over copies.
+    Input k of unit j is a *tap*: one pixel under the kernel of a convolution, or any one pixel for a dense layer. It
+    lies in unit j's slot of some copy in some ciphertext, so that the first linear layer is a slotwise product and a
+    sum over copies.
 
     Attributes:
-        packing: the slots.
-        features: length of a flattened image.
-        gather: [width, taps] indices into the flattened image, -1 where a unit has fewer taps.
+        packing: the division of the slots.
+        features: the length of a flattened image.
+        gather: int64 [width, taps], indices into the flattened image; -1 where a unit has fewer taps. It is made
+            read-only.
+
+    Raises:
+        ValueError: if `gather` has another type or shape, an index is out of range, or the packing is too narrow.
     """
 
     packing: Packing
@@ -102,21 +112,21 @@ class InputLayout:
 
     @property
     def width(self) -> int:
-        """Units of the first layer, a power of two."""
+        """The number of units of the first layer, a power of two."""
         return self.gather.shape[0]
 
     @property
     def taps_per_ciphertext(self) -> int:
-        """Copies of the period that hold different taps: all in a row, and in both rows where they are not split."""
+        """The number of periods of a ciphertext that hold different taps: those of one row, or of both if not split."""
         return self.packing.copies(self.width) * (1 if self.packing.split_rows else self.packing.rows)
 
     @property
     def ciphertexts(self) -> int:
-        """Ciphertexts that carry one batch of images."""
+        """The number of ciphertexts that carry one batch of images."""
         return -(-self.gather.shape[1] // self.taps_per_ciphertext)
 
     def pack(self, images: np.ndarray) -> np.ndarray:
-        """Slot vectors for images [batch, features], batch from 1 to `packing.images`.
+        """Return the slot vectors of images [batch, features], where batch is 1 to `packing.images`.
 
         Returns:
             [ciphertexts, slots] in the images' dtype; lanes without an image hold zeros.
@@ -131,7 +141,7 @@ class InputLayout:
         return packed.reshape(self.ciphertexts, self.packing.slots)
 
     def by_tap(self, values: np.ndarray, absent: int) -> np.ndarray:
-        """Arrange per-tap values [width, taps] as [ciphertext, row, copy, unit], with `absent` past the last tap."""
+        """Return values of taps [width, taps] as [ciphertext, row, copy, unit], with `absent` past the last tap."""
         packing, (width, taps) = self.packing, values.shape
         copies = packing.copies(width)
         total = self.ciphertexts * self.taps_per_ciphertext
@@ -143,12 +153,17 @@ class InputLayout:
 
 @dataclass(frozen=True)
 class OutputLayout:
-    """Where the client finds the logits: unit j of every period, all copies alike; then the next ciphertext's.
+    """The places where a client finds the logits.
+
+    Logit j is unit j of every period of the first ciphertext; the units of the next ciphertexts follow.
 
     Attributes:
-        packing: the slots.
-        width: units in a period.
-        outputs: the first so many units, of all ciphertexts, are logits.
+        packing: the division of the slots.
+        width: the number of units in a period, a power of two.
+        outputs: the number of logits, at least 1; units after these hold nothing.
+
+    Raises:
+        ValueError: if `width` does not fit the packing, or there is no logit.
     """
 
     packing: Packing
@@ -162,21 +177,21 @@ class OutputLayout:
 
     @property
     def ciphertexts(self) -> int:
-        """Ciphertexts that carry the logits of one batch."""
+        """The number of ciphertexts that carry the logits of one batch."""
         return -(-self.outputs // self.width)
 
     def unpack(self, slots: np.ndarray, images: int, tolerance: float = 0.0) -> np.ndarray:
-        """Logits [images, outputs] from slot vectors [ciphertexts, slots].
+        """Return the logits [images, outputs] that slot vectors [ciphertexts, slots] hold.
 
         Raises:
-            PackingError: if the copies of a logit differ by more than `tolerance`: then this is not a result.
+            PackingError: if copies of a logit differ by more than `tolerance`, so that the slots hold no result.
         """
         view = self.packing.view(slots, self.width)  # [ciphertext, row, copy, unit, lane]
         if not self.packing.split_rows:
             view = view.reshape(len(view), 1, -1, *view.shape[3:])
         lanes = self.packing.lanes - self.packing.guards
         copies, guarded = view[:, :, :1], view[..., : self.packing.guards]
-        with np.errstate(invalid="ignore"):  # infinities differ by nan, and nan compares false
+        with np.errstate(invalid="ignore"):  # infinities differ by NaN, and NaN compares false
             agree = (np.abs(view - copies) <= tolerance).all()
             agree &= (np.abs(view[..., lanes:] - guarded) <= tolerance).all()
         if not agree:

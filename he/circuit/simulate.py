@@ -1,4 +1,4 @@
-"""A circuit in the clear: everything but the cryptography, by the same arithmetic.
+"""Evaluate a circuit in the clear: everything but the cryptography, by the same arithmetic.
 
 Packing, rotations, tables as polynomials and the order of operations are those of the encrypted evaluation.
 """
@@ -13,11 +13,11 @@ from he.readers.clear import ClearAlgebra
 
 
 def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
-    """Logits of a batch, by the circuit's own operations in the clear.
+    """Return the logits of images, computed by the circuit's own operations in the clear.
 
     Args:
         circuit: any compiled network.
-        images: [batch, *input_shape], integers for BFV and floats for CKKS; any batch size, cut as it would be.
+        images: [batch, *input_shape], integers for BFV and floats for CKKS; any number, evaluated batch by batch.
 
     Returns:
         [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit; float64 for CKKS.

@@ -1,4 +1,4 @@
-"""Circuits as files, and what names a circuit."""
+"""Circuits as files, and the digest that names a circuit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ KIND = "circuit"
 
 
 def save(circuit: Circuit, path: str | os.PathLike[str]) -> None:
-    """Write a circuit to a file, whole or not at all. The file holds the weights: it is the model owner's.
+    """Write a circuit to a file, whole or not at all. The file holds the weights, so it is the model owner's.
 
     Raises:
-        OSError: if it cannot be written.
+        StoredError: if the machine is big-endian.
+        ValueError: if the circuit is too large for a file.
+        OSError: if the file cannot be written.
     """
     stored.write(path, KIND, *to_stored(circuit))
 
@@ -31,14 +33,14 @@ def load(path: str | os.PathLike[str]) -> Circuit:
     """Read a circuit that `save` wrote.
 
     Raises:
-        StoredError: if the file is damaged, foreign, or of another version.
-        OSError: if it cannot be read.
+        StoredError: if the file is damaged, foreign, or of another version, or the machine is big-endian.
+        OSError: if the file cannot be read.
     """
     return from_stored(*stored.read(path, KIND))
 
 
 def digest(circuit: Circuit) -> str:
-    """SHA-256 over the whole circuit, weights included: equal circuits have equal digests."""
+    """Return SHA-256 over the whole circuit, weights included, in hexadecimal digits."""
     content, arrays = to_stored(circuit)
     result = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
@@ -47,7 +49,7 @@ def digest(circuit: Circuit) -> str:
 
 
 def to_stored(circuit: Circuit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What is stored of a circuit: JSON types, and arrays by name."""
+    """Return what a file holds of a circuit: JSON types, and arrays by name."""
     program, arrays = to_document(circuit.program)
     content = {
         "interface": circuit.interface.to_dict(),
@@ -59,7 +61,7 @@ def to_stored(circuit: Circuit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def from_stored(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Circuit:
-    """The inverse of `to_stored`.
+    """Return the circuit that `to_stored` wrote.
 
     Raises:
         StoredError: if anything is missing or malformed.

@@ -1,1 +1,1 @@
-"""Algebras that read a program: in the clear, as noise or error, as cost."""
+"""Algebras that read a program: they evaluate it in the clear, bound its noise or error, or count its cost."""

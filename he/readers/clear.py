@@ -1,4 +1,4 @@
-"""A program in the clear, with the arithmetic that ciphertexts would compute: Z_t for BFV, reals for CKKS."""
+"""The algebra that evaluates a program in the clear: modulo t for BFV, in float64 for CKKS."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from he.program.program import Program
 
 
 class ClearAlgebra(Algebra[np.ndarray]):
-    """Slot vectors in the clear.
+    """Evaluates a program on slot vectors in the clear.
 
     Args:
         modulus: t for BFV; None for CKKS.
-        inputs: [inputs, slots].
-        plaintexts: packed operands, each [slots].
-        rows: how many the slots form; rotations stay within one.
+        inputs: [inputs, slots], int64 for BFV and float64 for CKKS.
+        plaintexts: the program's packed operands, each [slots].
+        rows: the number of rows that the slots form; a rotation stays within a row.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ClearAlgebra(Algebra[np.ndarray]):
         weights, constants = self._reduced(matrix.weights), self._reduced(matrix.constants)
         if self._modulus is None:
             return list(weights @ np.array(values) + constants[:, None])
-        # Below 2^16 in absolute value: sums of fewer than 2^21 products are exact in float64, which BLAS is fast at.
+        # Factors are below 2^16 in absolute value, so float64 and its fast BLAS add fewer than 2^21 products exactly.
         sums = weights.astype(np.float64) @ np.array(values, np.float64)
         return list(self._reduced(sums.astype(np.int64) + constants[:, None]))
 
@@ -76,7 +76,7 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return a
 
     def _reduced(self, values: np.ndarray) -> np.ndarray:
-        """Into centred form modulo t, below 2^16 in absolute value: products of two stay far below 2^63."""
+        """Return the values in centred form modulo t: below 2^16 in absolute value, so that no product overflows."""
         if self._modulus is None:
             return values
         half = self._modulus // 2
@@ -84,13 +84,13 @@ class ClearAlgebra(Algebra[np.ndarray]):
 
 
 def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
-    """Which outputs are the same for every input, such as f(x) - f(x), of a program in which no slot meets another.
+    """Return which outputs are the same for every input, such as f(x) - f(x).
 
-    Told from inputs drawn from all of Z_t, or [0, 1]: another polynomial is constant on all of them with a chance of at
-    most (degree / t)^63.
+    The outputs are compared on 64 random inputs from Z_t, or from [0, 1]. A polynomial over Z_t that is not constant is
+    taken for constant with a chance of at most (degree / t)^63.
 
     Args:
-        program: without plaintexts and rotations.
+        program: a program without plaintexts and rotations, in which no slot meets another.
         modulus: t for BFV; None for CKKS.
 
     Returns:
@@ -99,5 +99,5 @@ def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
     rng, shape = np.random.default_rng(0), (len(program.inputs), 64)
     inputs = rng.random(shape) if modulus is None else rng.integers(0, modulus, shape)
     outputs = np.array(run(program, ClearAlgebra(modulus, inputs)))
-    # In floats equal terms cancel to a few roundings.
+    # Equal terms cancel in float64 but for a few roundings.
     return np.ptp(outputs, axis=1) <= (0 if modulus else 2.0**-40 * np.abs(outputs).max())

@@ -1,13 +1,13 @@
-"""What a program costs: time in units of one SEAL rotation, and the bytes of its keys and ciphertexts.
+"""The cost of a program: time in units of one SEAL rotation, and the bytes of its keys, ciphertexts and values.
 
-Time is counted in the two things that a residue number system engine does to a polynomial modulo one prime: a
-number-theoretic transform (N log N steps) and a pass of slotwise multiplications (N steps). How many of either an
-operation takes follows from the algorithms: key switching by one digit for every prime (Cheon et al., *A full RNS
-variant of approximate homomorphic encryption*, SAC 2018, section 3), rotations of one value that share its digits
-(Halevi and Shoup, *Faster homomorphic linear transformations in HElib*, CRYPTO 2018, section 5), and BFV products in
-two bases (Bajard et al., *A full RNS variant of FV*, SAC 2016, section 4). An engine that hoists also keeps ciphertexts
-transformed in both schemes, and does mod-down lazily, once sums of rotations are there; SEAL keeps
-CKKS ciphertexts transformed, BFV ciphertexts not.
+Time is counted in the two steps that an engine over a residue number system does to a polynomial modulo one prime: a
+number-theoretic transform (N log N operations) and a pass of slotwise multiplications (N operations). The number of
+steps that an operation takes follows from the algorithms: key switching by one digit for every prime (Cheon et al., *A
+full RNS variant of approximate homomorphic encryption*, SAC 2018, section 3), rotations of one value that share its
+digits (Halevi and Shoup, *Faster homomorphic linear transformations in HElib*, CRYPTO 2018, section 5), and BFV
+products in two bases (Bajard et al., *A full RNS variant of FV*, SAC 2016, section 4). An engine that hoists also keeps
+the ciphertexts of both schemes transformed, and its mod-down is lazy: one follows a whole sum of rotations. SEAL keeps
+only CKKS ciphertexts transformed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ from he.program.operations import Matrix, Plain, Scalar, arguments
 from he.program.program import Program
 from he.ring.params import Parameters
 
-#: The ring whose transform and pass are priced; others by N log N and N.
+#: The ring degree N for which `Prices` hold; other rings are priced in proportion to N log N and N.
 REFERENCE_RING = 8192
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What an engine takes for its steps, in units: one SEAL rotation in CKKS, N = 8192, log q = 60 + 40 + 40 + 60.
+    """The time that an engine takes for its steps at N = 8192.
+
+    The unit is one SEAL rotation in CKKS at N = 8192, log q = 60 + 40 + 40 + 60.
 
     Attributes:
-        transform: one transform of a polynomial modulo one prime, N = 8192.
-        product: one slotwise product of such a polynomial, added to another.
-        load: reading one residue polynomial of a ciphertext that arrives.
+        transform: units for one transform of a polynomial modulo one prime.
+        product: units for one slotwise product of such a polynomial that is added to another.
+        load: units for reading such a polynomial of an arriving ciphertext.
         hoists: whether rotations of one value share its digits.
 
     Raises:
@@ -50,19 +52,19 @@ class Prices:
 
     def __post_init__(self) -> None:
         if not (self.transform > 0 and self.product > 0 and self.load > 0):
-            raise ValueError(f"prices must be positive, got {self}")
+            raise ValueError(f"`transform`, `product` and `load` must be positive, got {self}")
 
 
-#: The fast engine on one thread, as measured: 11.5 us, 2.2 us and 33 us, where SEAL's rotation takes 2.1 ms.
+#: Prices of the fast engine on one thread, as measured: 11.5 us, 2.2 us and 33 us, where a SEAL rotation takes 2.1 ms.
 HOISTING = Prices(transform=0.0055, product=0.00105, load=0.016, hoists=True)
 
-#: SEAL's evaluator on one thread: a rotation at N = 8192 with three data primes is 20 transforms and 24 products.
+#: Prices of SEAL's evaluator on one thread; the unit is then 20 transforms and 24 products (three data primes).
 SEAL = Prices(transform=0.045, product=0.004, load=0.06, hoists=False)
 
 
 @dataclass(frozen=True)
 class Work:
-    """Transforms and slotwise products, each of a polynomial modulo one prime."""
+    """A number of transforms and of slotwise products, each of a polynomial modulo one prime."""
 
     transforms: int = 0
     products: int = 0
@@ -76,15 +78,15 @@ class Cost:
     """The cost of one evaluation.
 
     Attributes:
-        work: for every kind of operation that occurs, all that it takes.
-        units: the same, priced.
-        hoisted: rotations (row swaps included) of values that are rotated more than once.
-        groups: values that are rotated more than once.
-        single: all other rotations.
-        keys: Galois elements, and 1 for relinearisation, with the highest level at which each key is used.
-        key_bytes: of all keys, as SEAL writes fresh ones: half of each replaced by a seed, then compressed.
+        work: all steps of each class of operations, by its name.
+        units: the time of each class of operations, by its name, in units of one SEAL rotation.
+        hoisted: the number of rotations, row swaps and conjugations of values that are rotated more than once.
+        groups: the number of values that are rotated more than once.
+        single: the number of all other rotations, row swaps and conjugations.
+        keys: the highest level at which each key is used, by its Galois element; 1 stands for relinearisation.
+        key_bytes: bytes of all keys as SEAL writes fresh ones: half of each is replaced by a seed, the rest compressed.
         needed_key_bytes: the same without the primes and digits above the level at which a key is used.
-        value_bytes: most that the values waiting at one moment take, if operations are evaluated in order.
+        value_bytes: the most bytes that values take at one moment if operations are evaluated in order.
     """
 
     work: dict[str, Work]
@@ -99,12 +101,12 @@ class Cost:
 
     @property
     def total(self) -> float:
-        """Units of the whole program."""
+        """The time of the whole program, in units of one SEAL rotation."""
         return sum(self.units.values())
 
 
 def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) -> Cost:
-    """Count a program whose levels have been placed, and price it."""
+    """Return the cost of a placed program on an engine with these prices."""
     counter = _WorkAlgebra(parameters, prices.hoists)
     values: list[_Counted] = []
     work: dict[str, Work] = {}
@@ -147,25 +149,25 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
 
 @dataclass(frozen=True)
 class _Counted:
-    """A ciphertext to be counted: its identity, its data primes, its polynomials."""
+    """A ciphertext that is only counted: its identity, its number of data primes, and its number of polynomials."""
 
     identity: int
     level: int
     size: int = 2
-    extended: bool = False  # times the special prime: mod-down is still to be done
+    extended: bool = False  # it is held times the special prime: its mod-down is still to be done
 
 
 class _WorkAlgebra(Algebra[_Counted]):
-    """Interprets a program as the work that it takes.
+    """Counts the work that a program takes.
 
     Args:
-        parameters: any set.
+        parameters: the parameters for which the program was placed.
         hoists: whether rotations of one value share its digits.
 
     Attributes:
-        work: all of it, so far.
-        rotated: how often every value that was rotated has been, by identity.
-        keys: Galois elements, and 1 for relinearisation, with the highest level at which each key was used.
+        work: the steps of all operations read so far.
+        rotated: the number of rotations of each value that was rotated, by its identity.
+        keys: the highest level at which each key was used, by its Galois element; 1 stands for relinearisation.
     """
 
     def __init__(self, parameters: Parameters, hoists: bool = True) -> None:
@@ -182,7 +184,7 @@ class _WorkAlgebra(Algebra[_Counted]):
 
     def plain_dot(self, values: Sequence[_Counted], plains: Sequence[Plain]) -> _Counted:
         level, extended = values[0].level, self._lazy(values)
-        if self._exact and not self._hoists:  # there and back; a value is transformed once, however often multiplied
+        if self._exact and not self._hoists:  # into NTT form and back; a value is transformed only once
             fresh = {v.identity for v in values} - self._transformed
             self._transformed |= fresh
             self._do(transforms=2 * level * (len(fresh) + 1))
@@ -261,28 +263,29 @@ class _WorkAlgebra(Algebra[_Counted]):
         return self._value(a.level, extended=self._hoists)
 
     def _lazy(self, values: Sequence[_Counted]) -> bool:
-        """Whether the sum of these is divided later; if not, all of them are divided now."""
+        """Return whether the sum of these stays extended, for a lazy mod-down; otherwise divide each of them now."""
         if any(v.extended and v.identity not in self._divided for v in values) and all(v.size == 2 for v in values):
             return True
         self.mod_down(*values)
         return False
 
     def mod_down(self, *values: _Counted) -> None:
+        """Count the division of each extended value by the special prime, once."""
         for v in values:
             if v.extended and v.identity not in self._divided:
                 self._divided.add(v.identity)
                 self._divide(v.level)
 
     def _divide(self, level: int) -> None:
-        """Two polynomials by the special prime."""
+        """Count the division of two polynomials by the special prime."""
         self._do(transforms=2 * (level + 1))
 
     def _decompose(self, level: int) -> None:
-        """Digits of one polynomial, each in all `level` + 1 primes. In CKKS a digit's own residue is there already."""
+        """Count the transforms of one polynomial's digits, `level` of them, to all `level` + 1 primes."""
         self._do(transforms=level * (level + 1))
 
     def _switch_key(self, level: int, element: int) -> None:
-        """The product with the key."""
+        """Count the product of the digits with the key, and note the key's use."""
         self._do(products=2 * level * (level + 1))
         self.keys[element] = max(self.keys.get(element, 0), level)
 
@@ -295,22 +298,22 @@ class _WorkAlgebra(Algebra[_Counted]):
 
 
 def key_bytes(parameters: Parameters, level: int) -> int:
-    """Bytes of a fresh key for `level` data primes: one digit for each, modulo all of them and the special prime.
+    """Return the bytes of a fresh key for `level` data primes: a digit for each, modulo all and the special prime.
 
-    Of each digit's two polynomials one is a seed. At the highest level this is what SEAL writes.
+    One of each digit's two polynomials is a seed. At the highest level this is what SEAL writes.
     """
     bits = (*parameters.coeff_modulus_bits[:level], parameters.coeff_modulus_bits[-1])
     return level * sum(_residue_bytes(parameters.poly_modulus_degree, b) for b in bits)
 
 
 def ciphertext_bytes(parameters: Parameters, level: int, polynomials: int = 2) -> int:
-    """Bytes of a ciphertext's residues at `level`, as they travel; a fresh one is one polynomial, and a seed."""
+    """Return the bytes of a ciphertext's residues as they travel; a fresh one is one polynomial and a seed."""
     return polynomials * sum(parameters.poly_modulus_degree * word_bits(p) // 8 for p in parameters.primes[:level])
 
 
 @cache
 def _residue_bytes(N: int, bits: int) -> int:
-    """A polynomial modulo a prime of so many bits, as 64-bit words, after an entropy coder that sees single bytes."""
+    """Return the bytes of a polynomial modulo a prime of so many bits, in 64-bit words after entropy coding."""
     chances = np.zeros(256)
     for byte in range(8):
         values = 2 ** min(max(bits - 8 * byte, 0), 8)

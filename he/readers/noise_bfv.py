@@ -1,9 +1,9 @@
-"""How much noise a BFV program ends with, bounded before anything is encrypted.
+"""The algebra that bounds the noise of a BFV program before anything is encrypted.
 
-Bounds are on the *canonical embedding norm*: the largest absolute value of a polynomial at the complex roots of
+The bounds hold for the *canonical embedding norm*: the largest absolute value of a polynomial at the complex roots of
 X^N + 1. It is submultiplicative and automorphisms preserve it. Exactness rests on the bound, so sums are bounded by the
-triangle inequality, never by assumed independence; and a client decrypts nothing whose budget is gone. The norms of
-single polynomials are those of `he.readers.variance`.
+triangle inequality, never by assumed independence. The norms of single random polynomials follow from
+`he.readers.variance`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from he.ring.params import Parameters
 
 @dataclass(frozen=True)
 class BfvNoise:
-    """Bound on the invariant noise v of a BFV ciphertext: (t/q) c(s) = m + v + t(...), correct while |v| < 1/2."""
+    """A bound on the invariant noise v of a BFV ciphertext: (t/q) c(s) = m + v + t(...), correct while |v| < 1/2.
+
+    Attributes:
+        level: the number of data primes.
+        bound: the largest canonical norm of v.
+        size: the number of polynomials of the ciphertext.
+    """
 
     level: int
     bound: float
@@ -30,25 +36,29 @@ class BfvNoise:
 
     @property
     def budget_bits(self) -> float:
-        """Bits left before decryption could fail; what SEAL calls the noise budget, as a lower bound."""
+        """A lower bound on the noise budget as SEAL defines it: the bits that are left before decryption could fail."""
         return -math.log2(2 * self.bound)
 
 
 class BfvNoiseAlgebra(Algebra[BfvNoise]):
-    """Interprets a program as bounds on its noise."""
+    """Bounds the noise of every value of a program.
+
+    Args:
+        parameters: a BFV set.
+    """
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
         N = parameters.poly_modulus_degree
         assert parameters.plain_modulus is not None
         self._t = parameters.plain_modulus
-        # Coefficients of a batched plaintext are as good as uniform modulo t.
+        # The coefficients of a packed plaintext are taken as uniform modulo t.
         self._plain_norm = _norm(N, self._t**2 / 12)
         self._product_norm = self._t * _norm(N, rounding_variance(N))
         self._digit_power = float(digit_power(N).max())
 
     def _relative(self, level: int) -> float:
-        """t/q at `level`."""
+        """Return t/q at `level`."""
         return self._t * 2.0 ** -self._parameters.log2_modulus(level)
 
     def input(self, index: int) -> BfvNoise:

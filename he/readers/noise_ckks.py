@@ -1,7 +1,8 @@
-"""How large the error of a CKKS program's slots is, bounded before anything is encrypted.
+"""The algebra that bounds the error of a CKKS program's slots before anything is encrypted.
 
-Bounds are on the real part at a root, which is what a slot holds. Most of its error is roundings times the secret: both
-are normal there, and the real part of their product has Laplace's distribution, with longer tails.
+The bounds hold for the real part of a polynomial at a root, which is what a slot holds. Most of its error is roundings
+times the secret: both are normal there, and the real part of their product has Laplace's distribution, whose tails are
+longer.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from he.ring.params import Parameters
 
 @dataclass(frozen=True, eq=False)
 class CkksError:
-    """A CKKS value, slot by slot: the interval that it lies in, and the standard deviation of its error.
+    """The interval and the standard deviation of the error of a CKKS value, slot by slot.
 
     Attributes:
-        level: Its number of primes.
-        scale: What its integers are divided by.
-        low, high: [slots].
-        deviation: [2, slots]: of its own error, and of what bounds it together with the errors of all other features:
-            a sum of features w_i x_i has an error whose variance is at most the sum of w_i^2 times their squares.
+        level: the number of data primes.
+        scale: the scale of the ciphertext.
+        low, high: float64 [slots], the interval in which each slot lies.
+        deviation: float64 [2, slots]. The first row is the standard deviation of the value's own error. The second, d,
+            bounds it together with the errors of the layer's other features: a sum of features w_i x_i has an error of
+            variance at most the sum of (w_i d_i)^2.
     """
 
     level: int
@@ -46,45 +48,45 @@ class CkksError:
 
     @property
     def magnitude(self) -> np.ndarray:
-        """Largest absolute value that a slot may have."""
+        """The largest absolute value that each slot may have: float64 [slots]."""
         return np.maximum(-self.low, self.high)
 
     @property
     def bound(self) -> float:
-        """What no slot's error exceeds, except with probability exp(-28) < 2^-40 a slot."""
+        """A bound that no slot's error exceeds, except with probability exp(-28) < 2^-40 for each slot."""
         return PRODUCT_TAIL * float(np.max(self.deviation[0]))
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
-    """Interprets a program as worst-case intervals and standard deviations of errors, slot by slot.
+    """Computes worst-case intervals and standard deviations of errors for every value of a program, slot by slot.
 
-    A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale:
-    so the variances of different slots add, while errors that meet in one product add in full. (Kim, Papadimitriou and
-    Polyakov, *Approximate homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3.)
+    A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale.
+    So the variances of different slots add, while errors that meet in one product add in full (Kim, Papadimitriou and
+    Polyakov, *Approximate homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3).
 
-    What a layer makes of errors is no longer independent: its outputs share inputs. Where a layer is a `Matrix`, the
-    covariance of its outputs' errors is bounded by a diagonal, which whatever the activation does to each of them
-    keeps one. Where it is rotations and products of packed slots, its outputs count as independent.
+    The errors of a layer's outputs are not independent, because the outputs share inputs. Where a layer is a `Matrix`,
+    the covariance of these errors is bounded by a diagonal matrix; it stays a bound after an activation of each output.
+    Where a layer is rotations and products of packed slots, its outputs count as independent.
 
     Args:
         parameters: a CKKS set.
         program: the program whose plaintexts the operands name.
-        low: smallest value that an input may have.
-        high: largest value that an input may have.
+        low: the smallest value that an input may have.
+        high: the largest value that an input may have.
 
     Attributes:
-        headroom: of all values seen, the least distance in bits to wrapping around the modulus.
+        headroom: the least number of bits by which any value read so far stays below half of its modulus.
     """
 
     def __init__(self, parameters: Parameters, program: Program, low: float, high: float) -> None:
         self._parameters, self._program, N = parameters, program, parameters.poly_modulus_degree
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
-        # Rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers.
+        # Deviations that rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers causes.
         self._encoding, self._rounding = _deviation(N, 1 / 12), _deviation(N, rounding_variance(N))
         self._slots, self._digit_power = parameters.slots, digit_power(N)
         if program.slots == 1:  # all slots are alike but for key switching: look at the one where it is worst
             self._slots, self._digit_power = 1, self._digit_power.max(keepdims=True)
-        # With values in the real and the imaginary part, a slot is longer than either.
+        # A complex slot with values in both parts is longer than either part.
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
         self.headroom = math.inf
 
@@ -189,10 +191,10 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
 
 def _largest_correlation(covariance: np.ndarray) -> float:
-    """A bound on the largest eigenvalue of the correlation matrix: what a covariance exceeds its diagonal by, at most.
+    """Return a bound on the largest eigenvalue of the correlation matrix.
 
-    It is the sixteenth root of the sum of all eigenvalues' sixteenth powers, and so 1.5 times too large at worst for a
-    thousand features.
+    The covariance is at most this factor times its diagonal. The bound is the sixteenth root of the sum of all
+    eigenvalues' sixteenth powers, so for a thousand features it is at most 1.5 times too large.
     """
     deviations = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
     power = covariance / deviations / deviations[:, None]

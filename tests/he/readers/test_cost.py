@@ -124,7 +124,7 @@ def test_bytes_are_those_that_travel(parameters):
 
 @pytest.mark.parametrize("prices", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (-1, 1, 1)])
 def test_prices_must_be_positive(prices):
-    with pytest.raises(ValueError, match="prices must be positive, got Prices"):
+    with pytest.raises(ValueError, match="`transform`, `product` and `load` must be positive, got Prices"):
         Prices(*prices, hoists=True)
 
 
