@@ -1,1 +1,1 @@
-"""From a network to a circuit: stages, schedules, polynomials, levels and parameters."""
+"""The compiler from networks to circuits: stages, schedules, polynomials, levels and parameters."""

@@ -1,4 +1,4 @@
-"""A float network with polynomial activations as CKKS computes it."""
+"""The lowering of a float network with polynomial activations to CKKS."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from intnn import Activation, Graph, LutActivation
 def approximate_lowering(
     graph: Graph, input_range: tuple[float, float], max_error: float, security: Security
 ) -> Lowering:
-    """The network for CKKS.
+    """Return a float network as CKKS computes it.
 
     Raises:
         ParameterError: if a stage ignores its input.
+        TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
     low, high = map(float, input_range)

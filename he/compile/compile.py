@@ -1,4 +1,4 @@
-"""Networks made ready for ciphertexts: the compiler's two entrances."""
+"""The compiler's two entrances: integer networks to BFV, and float networks to CKKS."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ def compile_exact(
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
     Args:
-        network: every value before a table and every logit must lie within (-t/2, t/2), t = 65537. Rescalings become
-            tables (`intnn.quantisation.tabulate`), so that what `IntClassifier` trained is compiled as it is.
-        images: how many images one evaluation serves at least, rounded up to what the slots hold evenly; None for as
-            many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
-        packing: `"latency"` packs the features of few images together; `"throughput"` gives every feature a ciphertext
-            of its own, for as many images as there are slots, thousands, at the least time for each.
+        network: an integer network. Every value before a table and every logit must lie within (-t/2, t/2), t = 65537.
+            Rescalings become tables (`intnn.tabulate`), so that a network of `IntClassifier` is compiled as it is.
+        images: the least number of images that one evaluation serves, rounded up to what the slots hold evenly; None
+            for as many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
+        packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
+            its own ciphertext, which holds as many images as there are slots: that takes the least time an image.
         security: `"128"`, or `"insecure"` for tests.
 
     Raises:
-        ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
-        ValueError: if `images` is not positive, or `packing` is neither.
+        ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
+            ignores the input, or if `security` is another string.
+        TypeError: if a layer has no encrypted evaluation.
+        ValueError: if `images` is not positive, or `packing` is another string.
     """
     _require_options(images, packing, security)
     return search(exact_lowering(network, security), images, packing, security)
@@ -44,15 +46,18 @@ def compile_approximate(
     """Compile a float network with polynomial activations for CKKS.
 
     Args:
-        graph: activations must be `square` or `polynomial`.
-        images: as for `compile_exact`.
-        input_range: values that an input may take; the client refuses others.
-        max_error: largest error of a logit, as bounded for the worst input, that the parameters may cause.
-        packing: as for `compile_exact`; where all activations are squares, both parts of the complex slots are used.
+        graph: a float network whose activations are `square` or `polynomial`.
+        images: the least number of images that one evaluation serves; see `compile_exact`.
+        input_range: the least and the greatest value that an input may have; the client refuses others.
+        max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause.
+        packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
+            the complex slots.
         security: `"128"`, or `"insecure"` for tests.
 
     Raises:
-        ParameterError: if no supported parameter set fits, with the numbers of every set that was tried.
+        ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
+            ignores the input, or if `security` is another string.
+        TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
     _require_options(images, packing, security)

@@ -1,4 +1,4 @@
-"""An integer network as BFV computes it: what fits Z_t, tables as polynomials, weights modulo t."""
+"""The lowering of an integer network to BFV: values within Z_t, tables as polynomials, weights modulo t."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from intnn import IntNetwork, LutActivation, Requantise, tabulate
 
 
 def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
-    """The network for BFV; rescalings become tables first.
+    """Return an integer network as BFV computes it; its rescalings become tables first.
 
     Raises:
-        ParameterError: if a value does not fit Z_t, a table has no polynomial that does, or a stage ignores its input.
+        ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
+        TypeError: if a layer has no encrypted evaluation.
     """
     if any(isinstance(layer, Requantise) for layer in network.layers):
         try:
@@ -51,15 +52,18 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
 
 
 def polynomial_of(activation: LutActivation) -> TablePolynomial:
-    """The stages that evaluates a table over Z_t, t = 65537."""
+    """Return the polynomial over Z_t, t = 65537, that evaluates a table."""
     domain = activation.lut.domain
     return table_polynomial(range(domain.lo, domain.hi + 1), activation.lut.table.tolist(), PLAIN_MODULUS)
 
 
 def _exact_stages(network: IntNetwork) -> list[Stage]:
-    """The network's stages, if every value that Z_t must represent stays within (-t/2, t/2).
+    """Return the network's stages, if every value that Z_t must represent stays within (-t/2, t/2).
 
-    Sums inside a stage may wrap around t; what enters a table and what is decrypted may not.
+    Sums inside a stage may wrap around t; values that enter a table and logits may not.
+
+    Raises:
+        ParameterError: if a value, a sum or a table is too large, or a stage ignores its input.
     """
     bound, inputs = PLAIN_MODULUS // 2, network.input_domain
     if inputs.magnitude > bound:

@@ -1,4 +1,4 @@
-"""Parameters for a program, as a value, and the limits within which they are searched."""
+"""A program with the parameters that were found for it, and the limits of the search."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from he.ring.params import (
     Parameters,
 )
 
-MAX_PRIMES = 16  # data primes: more than 128-bit security admits at any ring; 2^-800 is still a float64
-MAX_CHAIN_BITS = 50  # of a prime: products of residues are then exact in float64 pairs and in 52-bit multipliers
+MAX_PRIMES = 16  # of the data: as many of 50 bits as 128-bit security admits; 2^-800 is still a float64
+MAX_CHAIN_BITS = 50  # of one prime: its residues multiply exactly in float64 pairs and in 52-bit multipliers
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Parameters for a program, and how they were arrived at.
+    """A program with the parameters that were found for it.
 
     Attributes:
-        program: with levels placed.
-        parameters: accepted by the bound.
-        bound: the noise budget left, in bits (BFV), or the largest error of a logit (CKKS).
-        tolerance: the largest error of a logit that a client is to accept; 0 for BFV.
+        program: the program, placed for the parameters.
+        parameters: the parameters under which its bound is accepted.
+        bound: for BFV, a lower bound on the noise budget that is left, in bits; for CKKS, an upper bound on the error
+            of a logit.
+        tolerance: the largest difference between copies of a logit that a client is to accept; 0 for BFV.
         output_scale: the scale of the result; 1 for BFV.
-        place: places another program of the same depth for the same parameters, without a bound.
-        again: the same with a bound; None if that is not accepted.
+        place: places another program of the same depth for the same parameters, without a look at its bound.
+        again: fits another program to the same parameters; None if its bound is not accepted.
     """
 
     program: Program

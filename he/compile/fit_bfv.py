@@ -1,4 +1,4 @@
-"""The smallest BFV parameters that leave a noise budget."""
+"""The search for the smallest BFV parameters that leave a noise budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,16 @@ from he.ring.scheme import Scheme
 
 
 def fit_bfv(program: Program, N: int, security: Security) -> Fit:
-    """The fewest and then the smallest primes whose noise bound leaves at least one bit of budget."""
+    """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
+
+    Args:
+        program: a program that has not been placed.
+        N: the ring degree.
+        security: `"128"`, or `"insecure"` for tests.
+
+    Raises:
+        ParameterError: if the modulus that the noise needs is too large.
+    """
 
     @cache
     def attempt(count: int, bits: int) -> Fit:
@@ -45,7 +54,7 @@ def fit_bfv(program: Program, N: int, security: Security) -> Fit:
             again=lambda another: fit if (fit := placed(another, parameters)).bound >= 1 else None,
         )
 
-    # Where primes are plenty, what the noise takes of them shows about how many there have to be.
+    # The bits that the noise takes of far too many primes show about how many primes there have to be.
     plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
     noisiest = max(run(program, BfvNoiseAlgebra(plenty)), key=lambda value: value.bound)
     taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits
@@ -65,7 +74,10 @@ def fit_bfv(program: Program, N: int, security: Security) -> Fit:
 
 
 def _least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:
-    """The least number that is accepted, as all above it are; found soon if the guess is near."""
+    """Return the least accepted number in [low, high], None if there is none; all numbers above it are accepted too.
+
+    The search begins at the guess and is short if the guess is near.
+    """
     guess = min(max(guess, low), high)
     if accepted(guess):
         while guess > low and accepted(guess - 1):

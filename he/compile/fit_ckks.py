@@ -1,8 +1,8 @@
-"""How many bits every scale of a CKKS program gets, and the primes that follow from them.
+"""The search for the bits of every scale of a CKKS program, and for the primes that follow from them.
 
-Every scale causes an error in proportion to its inverse, and lengthens the modulus by its bits. Where the sum of the
-errors is given, the modulus is shortest if each scale causes the same: one number, the bits that every scale has above
-the scale that would alone cause an error of one, decides them all.
+Every scale causes an error in proportion to its inverse, and lengthens the modulus by its bits. For a given sum of
+errors the modulus is shortest if each scale causes the same error. So one number decides all scales: the bits to
+*spare*, by which each scale exceeds the scale that would alone cause an error of one.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 
-SCALE_BITS = range(20, 51)  # below, errors are no longer small beside one another's products; float64 holds no more
-PROBE_BITS = 40  # scales whose errors are small beside those of one
-COARSE_BITS = 24  # scales whose errors can be measured beside those
-LEAST_ERROR = 2.0**-100  # of a scale that plays no part
-PROBE_PRIMES = 4  # of the largest size, to hold values that nothing is known of
-STEP = 0.25  # bits by which all scales are made finer in the search
-FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which they are made finer where that costs nothing
-SMALLEST_CAP = 28  # bits; a chain of smaller primes is longer than any good one
-ROOM_BITS = 1  # between the largest value and the modulus
-ROOM_SLACK = 0.1  # of that: primes are not quite powers of two
-SCALE_ROOM_BITS = 2  # by so much SEAL wants a modulus to be longer than a scale, however small the values
+SCALE_BITS = range(20, 51)  # products of errors matter below these; float64 holds no more above
+PROBE_BITS = 40  # of scales that cause little error, when the error of one other scale is measured
+COARSE_BITS = 24  # of the one scale whose error is measured
+LEAST_ERROR = 2.0**-100  # counts for a scale that causes no error
+PROBE_PRIMES = 4  # of the largest size stay while errors are measured, to hold values of unknown size
+STEP = 0.25  # bits by which the search makes all scales finer
+FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the chain gets no longer
+SMALLEST_CAP = 28  # bits: the search never limits primes to fewer, for the chain would be too long
+ROOM_BITS = 1  # bits between the largest value and half of the modulus
+ROOM_SLACK = 0.1  # bits of that room that may be missing, for primes are not quite powers of two
+SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Scales, and primes for them: those that stay, those that are dropped, the special one."""
+    """Scales, and bits of primes for them: those that stay, those that are dropped, and the special one."""
 
     precision: Precision
     stay: tuple[int, ...]
@@ -46,17 +46,17 @@ class _Candidate:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """As `Parameters` wants them: the prime that is dropped first comes last but one."""
+        """The sizes in the order of `Parameters`: the prime that is dropped first comes last but one."""
         return (*self.stay, *reversed(self.drops), self.special)
 
     @property
     def bits(self) -> int:
-        """Of the whole modulus."""
+        """The bits of the whole modulus."""
         return sum(self.sizes)
 
     @property
     def length(self) -> tuple[int, int]:
-        """Primes that stay, and primes that are dropped."""
+        """The number of primes that stay, and the number of primes that are dropped."""
         return len(self.stay), len(self.drops)
 
 
@@ -68,7 +68,15 @@ def fit_ckks(
     security: Security,
     prices: Prices = HOISTING,
 ) -> Fit:
-    """The cheapest chain of primes whose error bound is within `max_error`, and of its length the most precise.
+    """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
+
+    Args:
+        program: a program that has not been placed.
+        N: the ring degree.
+        input_range: the least and the greatest value of an input.
+        max_error: the largest bound on the error of a logit.
+        security: `"128"`, or `"insecure"` for tests.
+        prices: the prices of the engine that is to run the program.
 
     Raises:
         ParameterError: if there is none, with the bits that it would take.
@@ -99,7 +107,7 @@ def fit_ckks(
 
 
 class _Search:
-    """The scales of one program: what error each causes, and what follows once they are chosen."""
+    """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
     def __init__(self, program: Program, N: int, input_range: tuple[float, float], early: bool) -> None:
         self._program, self._N, self._range, self._early = program, N, input_range, early
@@ -108,11 +116,11 @@ class _Search:
         fine, room = self._probed(probes)
         self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # bits of the largest value
         coarse = [self._probed([*probes[:i], COARSE_BITS, *probes[i + 1 :]])[0] for i in range(len(probes))]
-        # log2 of the error that a scale of one would cause.
+        # These are log2 of the errors that scales of one would cause.
         self._errors = np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS
 
     def least(self, max_error: float) -> float | None:
-        """The bits to spare that bring the bound down to `max_error`; None if no float64 has so many."""
+        """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
         spare = -math.log2(max_error)
         while self._in_range(spare):
             with suppress(ParameterError):  # there are too few primes of a size
@@ -122,7 +130,7 @@ class _Search:
         return None
 
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
-        """Primes of at most `largest` bits for scales with so many bits to spare; the special one fills the limit."""
+        """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
         drops, output_bits = rescalings(self._program, precision, largest)
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude) + ROOM_BITS, SCALE_ROOM_BITS))
@@ -132,12 +140,16 @@ class _Search:
         return _Candidate(precision, stay, drops, special)
 
     def price(self, chain: _Candidate, prices: Prices) -> float:
-        """Units of the program under this chain."""
+        """Return the program's cost under this chain, in units of one SEAL rotation.
+
+        Raises:
+            ParameterError: if there are too few primes of a size.
+        """
         parameters = self._parameters(chain, "insecure")
         return cost(place(self._program, chain.precision, parameters, len(chain.stay)), parameters, prices).total
 
     def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
-        """The most precise scales whose chain is as long as this one, if their bound is within `max_error`."""
+        """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""
         for more in FINER:
             for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1):
                 finer = self.chain(spare + more, largest, limit) if self._in_range(spare + more) else None
@@ -164,7 +176,7 @@ class _Search:
         )
 
     def _probed(self, bits: list[int]) -> tuple[float, float]:
-        """Error bound, and room in the modulus, when these scales have all primes that they could wish for."""
+        """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
         precision = self._precision(bits)
         drops, _ = rescalings(self._program, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
@@ -191,7 +203,7 @@ class _Search:
     def _precision(self, bits: list[int]) -> Precision:
         fresh, weights, values = bits[0], tuple(bits[1 : 1 + self._plain]), tuple(bits[1 + self._plain :])
         if weights:
-            # A first product that exceeds its scale by nearly a prime is rescaled all the same: the input may be finer.
+            # Where the first product exceeds its scale by nearly a prime, a finer input lets it be rescaled as well.
             missing = LEAST_DROP_BITS - (fresh + weights[0] - values[0])
             fresh += missing if 0 < missing <= LEAST_DROP_BITS // 2 else 0
         return Precision(fresh, weights, values, self._early)

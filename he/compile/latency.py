@@ -1,4 +1,4 @@
-"""Stages become operations on packed vectors.
+"""The lowering of stages to operations on packed vectors: the packing for latency.
 
 A linear layer after the first is a matrix-vector product by diagonals (Halevi and Shoup, *Algorithms in HElib*, CRYPTO
 2014) in its hybrid form for short outputs (Juvekar et al., *GAZELLE*, USENIX Security 2018, section 4), with baby and
@@ -31,7 +31,7 @@ POLYNOMIALS = frozenset({"square", "polynomial"})
 
 
 class Lowered(NamedTuple):
-    """A program without levels, and where its inputs and its outputs lie."""
+    """A program that has not been placed, and the layouts of its input and its output."""
 
     program: Program
     input: InputLayout
@@ -40,13 +40,13 @@ class Lowered(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How one linear layer's rotations are arranged.
+    """The arrangement of one linear layer's rotations.
 
     Attributes:
-        baby: baby steps, a power of two: rotations of the layer's input, which may share their digits. There are as
-            many giant steps as it takes. The first layer has neither.
-        radix: how many copies, a power of two, one step of a sum over copies brings together: its `radix` - 1 rotations
-            share their digits, where `radix` 2 takes the fewest keys.
+        baby: the number of baby steps, a power of two. They are rotations of the layer's input and may share its
+            digits; giant steps cover the rest of the diagonals. The first layer has neither.
+        radix: the number of copies that one step of a sum over copies adds, a power of two from 2. The `radix` - 1
+            rotations of a step share their digits; a radix of 2 needs the fewest keys.
 
     Raises:
         ValueError: if either is no power of two, or `radix` is one.
@@ -61,7 +61,7 @@ class Schedule:
 
 
 def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
-    """For every linear layer the schedules to choose from; the first is as good as any without a price list."""
+    """Return, for every linear layer, the schedules to choose from; the first is a good choice for unknown prices."""
     linear = [stage for stage in stages if isinstance(stage, LinearMap)]
     choices = [[Schedule(1, radix) for radix in RADICES]]
     for before, layer in pairwise(linear):
@@ -79,17 +79,17 @@ def lower(
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
 ) -> Lowered:
-    """Record the stages.
+    """Record the stages as a program on packed vectors.
 
     Args:
-        stages: what `he.compile.stages.to_stages` gives.
-        packing: the slots; wide enough for every stage.
-        encode: weights and biases as plaintext slots hold them.
+        stages: the result of `he.compile.stages.to_stages`.
+        packing: the division of the slots; a row must be wide enough for every stage.
+        encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
-        chosen: a schedule for every linear layer; None for the first of `schedules`.
+        chosen: a schedule for every linear layer; None for the first ones of `schedules`.
 
     Returns:
-        The program, for levels to be placed.
+        The program, which has not been placed, and its layouts.
     """
     recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
     first = stages[0]
@@ -131,7 +131,7 @@ def _next_layer(
     schedule: Schedule,
     encode: Encode,
 ) -> int:
-    """`linear` applied to a vector that is periodic in `width` units; the result is periodic in its own width."""
+    """Record `linear` on a vector that is periodic in `width` units; the result is periodic in its own width."""
     outputs, inputs = linear.weight.shape
     out_width = width_of(linear)
     weight, support = np.zeros((out_width, width)), np.zeros((out_width, width), dtype=bool)
@@ -160,7 +160,7 @@ def _next_layer(
 
 
 def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:
-    """Sum the periods within every `extent` slots into each of them."""
+    """Record the sum of all periods within every `extent` slots; each period of the result holds it."""
     while period < extent:
         copies = min(radix, extent // period)
         value = recorder.add([value, *(recorder.rotate(value, period * copy) for copy in range(1, copies))])
@@ -175,7 +175,7 @@ def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packin
 
 
 def gather(linear: LinearMap) -> np.ndarray:
-    """For every unit the inputs that the architecture connects it with, -1 where there are fewer."""
+    """Return the inputs that the architecture connects with each unit: int64 [width, taps], -1 for absent taps."""
     taps = max(1, int(linear.support.sum(axis=1).max()))
     gather = np.full((width_of(linear), taps), -1, dtype=np.int64)
     for unit, connected in enumerate(linear.support):
@@ -185,17 +185,17 @@ def gather(linear: LinearMap) -> np.ndarray:
 
 
 def width_of(linear: LinearMap) -> int:
-    """Units of a period that holds the map's outputs."""
+    """Return the width of a period that holds the map's outputs: their number, rounded up to a power of two."""
     return power_of_two(len(linear.bias))
 
 
 def power_of_two(least: int) -> int:
-    """The smallest power of two that is no less."""
+    """Return the smallest power of two that is at least `least`."""
     return 1 << (least - 1).bit_length()
 
 
 def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
-    """Record a square or a polynomial by its powers, each at the least depth."""
+    """Record a square, or a polynomial as a sum of powers that are each computed at the least depth."""
     assert isinstance(stage, Activation)
     if stage.name == "square":
         return recorder.relinearise(recorder.multiply(value, value))
@@ -208,11 +208,21 @@ def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
     return recorder.scalar_dot(powers[: len(rest)], rest, constant)
 
 
-MAX_REQUEST_CIPHERTEXTS = 256  # where the compiler is free to choose, a request stays below some 200 MB
+MAX_REQUEST_CIPHERTEXTS = 256  # the most for a number of images that the compiler chooses: some 200 MB
 
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:
-    """The smallest packing for so many images; two rows are used for different images before lanes are."""
+    """Return the smallest packing for so many images; two rows hold different images before lanes do.
+
+    Args:
+        scheme: BFV or CKKS.
+        N: the ring degree.
+        images: the least number of images; None for as many as a request of `MAX_REQUEST_CIPHERTEXTS` may hold.
+        stages: the result of `he.compile.stages.to_stages`.
+
+    Raises:
+        ParameterError: if a row is too short for a layer and its lanes.
+    """
     rows, row_length = scheme.rows, N // 2
     widths = [width_of(stage) for stage in stages if isinstance(stage, LinearMap)]
     widths.append(scheme.copies * widths[-1])
@@ -220,7 +230,7 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
     if widest > row_length:
         raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
     if images is None:
-        # Lanes take the place of copies, which spread taps: each doubling of the lanes doubles the ciphertexts.
+        # Lanes take the place of copies, which hold taps: doubling the lanes doubles the ciphertexts.
         first = stages[0]
         assert isinstance(first, LinearMap)
         taps = gather(first).shape[1]

@@ -1,8 +1,8 @@
-"""Where a BFV program drops primes of its modulus.
+"""The placing of a BFV program: where it drops primes of its modulus.
 
-A smaller modulus makes every later operation cheaper, so a prime goes as soon as the noise bound allows it for almost
-nothing. Operands of one operation are brought to a common level, and every plain operand is told the level at which it
-is to be encoded. What CKKS does is in `he.compile.place_ckks`.
+A smaller modulus makes every later operation cheaper, so a prime is dropped as soon as that hardly raises the noise
+bound. Operands of one operation are brought to a common level, and every plain operand gets the level at which it is to
+be encoded. `he.compile.place_ckks` does the same for CKKS.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from he.program.recorder import Recorder
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
 from he.ring.params import Parameters
 
-#: A prime is dropped when the bound grows by no more than this factor, a sixteenth of a bit.
+#: A prime is dropped if the noise bound grows by no more than this factor, a sixteenth of a bit.
 FREE_SWITCH = 2 ** (1 / 16)
 
 
 def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoise]:
-    """The program with modulus switches, and the bound on the noise of its noisiest output.
+    """Return the program with modulus switches and levels, and the noise of its noisiest output.
 
-    The result may not be decryptable: the caller looks at the bound.
+    The caller must look at the bound: it may leave no budget for decryption.
     """
     noise = BfvNoiseAlgebra(parameters)
     recorder = Recorder(program.plaintexts, program.inputs)
-    known: list[tuple[int, BfvNoise]] = []  # for every value of `program` its new number and its noise
-    lowered: dict[tuple[int, int], tuple[int, BfvNoise]] = {}  # copies of values, by new number and level
+    known: list[tuple[int, BfvNoise]] = []  # the new number and the noise of every value of `program`
+    lowered: dict[tuple[int, int], tuple[int, BfvNoise]] = {}  # values at lower levels, by new number and level
 
     def lower(number: int, value: BfvNoise, level: int) -> tuple[int, BfvNoise]:
         if value.level == level:

@@ -1,7 +1,7 @@
-"""Where a CKKS program rescales, and how large a modulus that takes.
+"""The placing of a CKKS program: where it rescales, and how large a modulus that takes.
 
 A plain product need not be followed by a rescaling of its own: a square and the matrix after it share one, by a prime
-as large as both of their factors. What must be kept is the scale of values that are multiplied with each other, the
+as large as both of their factors. Only values that are multiplied with each other must return to a given scale, the
 *waterline* (Dathathri et al., *EVA: an encrypted vector arithmetic language and compiler*, PLDI 2020, section 5).
 Every prime of the chain is then as large as the excess that it removes.
 """
@@ -31,24 +31,24 @@ from he.program.program import Program
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError, Parameters
 
-#: Smaller primes there are too few of, in rings of high degree.
+#: The least bits of a dropped prime; in rings of high degree there are too few smaller ones.
 LEAST_DROP_BITS = 22
 
-#: How many primes have gone, and the bits by which a scale is too large -> the bits of the next prime, and the prime.
+#: Maps the number of dropped primes, and the bits by which a scale is too large, to the next prime: its bits, itself.
 Drop = Callable[[int, int], tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How finely a CKKS program computes, all as log2 of a scale.
+    """The scales at which a CKKS program computes, all as log2.
 
     Attributes:
-        input_bits: scale of a fresh ciphertext.
-        weight_bits: scales of plain factors, by the number of plain products on the way to them.
-        value_bits: scales of values that are multiplied with each other, by the number of products on the way to them;
+        input_bits: the scale of a fresh ciphertext.
+        weight_bits: the scales of plain factors, by the number of plain products before them.
+        value_bits: the scales of values that are multiplied with each other, by the number of products before them;
             the last is the output's.
-        early: whether products with plain factors are rescaled at once, so that what follows has a prime fewer to work
-            with, or only before the next product, so that it adds less noise.
+        early: true if products with plain factors are rescaled at once, so that later operations work with a prime
+            fewer; false if they are rescaled only before the next product, so that later operations add less noise.
     """
 
     input_bits: int
@@ -62,7 +62,7 @@ class _Value:
     number: int
     dropped: int
     scale: float
-    bits: int  # of the scale, were every prime a power of two: by these all walks decide alike
+    bits: int  # log2 of the scale if primes were powers of two; all walks decide by it, so they decide alike
     plain: int
     products: int
 
@@ -71,8 +71,8 @@ _PLAIN, _PRODUCTS = PlainDot | ScalarDot | Matrix, Multiply | SquareParts
 
 
 def depths(program: Program) -> tuple[int, int]:
-    """Plain products and products on the longest path."""
-    found: list[tuple[int, int]] = []  # for every value
+    """Return the most plain products, and the most products of ciphertexts, on a path to an output."""
+    found: list[tuple[int, int]] = []  # both numbers for every value
     for operation in program.operations:
         before = [found[a] for a in arguments(operation)]
         plain = max((b[0] for b in before), default=0) + isinstance(operation, _PLAIN)
@@ -83,7 +83,10 @@ def depths(program: Program) -> tuple[int, int]:
 
 
 def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tuple[int, ...], int]:
-    """Bits of the primes that the program drops, in that order, each at most `largest`; and of the output's scale."""
+    """Return the bits of the primes that the program drops, in that order, and those of the output's scale.
+
+    Every prime has at most `largest` bits.
+    """
     sizes: list[int] = []
 
     def drop(dropped: int, excess: int) -> tuple[int, float]:
@@ -96,17 +99,17 @@ def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tu
 
 
 def place(program: Program, precision: Precision, parameters: Parameters, stay: int = 1) -> Program:
-    """The program with rescalings, and every operand's level and scale.
+    """Return the program with rescalings, and with the level and the scale of every operand.
 
     Args:
-        program: without levels.
-        precision: `input_bits` must be the parameters' `scale_bits`.
-        parameters: the primes of `rescalings`, last dropped first, after those that stay.
-        stay: primes that are never dropped; the output is lowered to them.
+        program: a program that has not been placed.
+        precision: the scales; `input_bits` must be the parameters' `scale_bits`.
+        parameters: a CKKS set with the primes that stay, those of `rescalings` in reverse order, and the special one.
+        stay: the number of primes that are never dropped; outputs are lowered to them.
 
     Raises:
         ParameterError: if the chain has too few primes.
-        ValueError: if values of different scales are added.
+        ValueError: if values of different scales are added or meet in a matrix, or outputs differ in scale.
     """
 
     def drop(dropped: int, _: int) -> tuple[int, float]:
@@ -119,7 +122,7 @@ def place(program: Program, precision: Precision, parameters: Parameters, stay: 
 
 
 def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, stay: int = 0) -> tuple[Program, int]:
-    """The program with rescalings, and the bits of its output's scale."""
+    """Return the program with rescalings, and the bits of its output's scale."""
     recorder = Recorder(program.plaintexts, program.inputs)
     known: list[_Value] = []
 
@@ -159,12 +162,12 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
                 operation = ScalarDot(args, terms, Scalar(constant.value, level, scale))
             case Matrix():
                 if any(v.scale != operands[0].scale for v in operands):
-                    raise ValueError("a matrix must be applied to values of one scale")
+                    raise ValueError(f"operands of a matrix must share a scale, got {[v.scale for v in operands]}")
                 operation = replace(operation, level=level, scale=weight, constant_scale=scale)
             case AddPlain(args, operand):
                 operation = AddPlain(args, placed(operand, level, scale))
             case Multiply() | SquareParts():
-                more = 2 if isinstance(operation, SquareParts) else 0  # four times the squares
+                more = 2 if isinstance(operation, SquareParts) else 0  # the result is four times the squares
                 scale = operands[0].scale * operands[1].scale * 2.0**more
                 bits = operands[0].bits + operands[1].bits + more
                 products += 1
@@ -175,5 +178,5 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
             known.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
     outputs = [lower(rescaled(known[output]), levels - stay) for output in program.outputs]
     if any((v.dropped, v.scale) != (outputs[0].dropped, outputs[0].scale) for v in outputs):
-        raise ValueError("outputs must share level and scale")
+        raise ValueError(f"outputs must share a scale, got {[v.scale for v in outputs]}")
     return recorder.program(program.slots, [v.number for v in outputs]), outputs[0].bits

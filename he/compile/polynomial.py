@@ -3,11 +3,11 @@
 Every function on D points of a prime field Z_t is a polynomial of degree below D. `table_polynomial` interpolates it
 and cuts it into a Paterson-Stockmeyer tree: with the powers x, ..., x^k ("baby steps") and x^2k, x^4k, ... ("giant
 steps"), a *monic* polynomial of degree k(2^m - 1) needs only 2^(m-1) - 1 further products (Paterson and Stockmeyer,
-*SIAM J. Comput.* 2(1), 1973, section 2). A table is worth something only on its own points, so the polynomial may be
-chosen monic: adding a monic multiple of the polynomial that vanishes on all D points changes no table entry.
+*SIAM J. Comput.* 2(1), 1973, section 2). A table is defined only on its own points, so the polynomial may be chosen
+monic: adding a monic multiple of the polynomial that vanishes on all D points changes no table entry.
 
-A table with f(-x) = f(x), or f(-x) + f(x) constant, is a polynomial in x^2 (times x): half the degree for one or two
-products more.
+A table with f(-x) = f(x) is a polynomial in x^2; one with f(-x) + f(x) constant is x times a polynomial in x^2, plus a
+constant. Either halves the degree for one or two more products.
 """
 
 from __future__ import annotations
@@ -20,31 +20,34 @@ V = TypeVar("V")
 
 
 class RingAlgebra(Protocol[V]):
-    """The operations that evaluating a polynomial needs; a recorder and every evaluator provide them."""
+    """The operations that the evaluation of a polynomial needs; `he.program.recorder.Recorder` provides them."""
 
     def multiply(self, a: V, b: V) -> V:
-        """Product, not relinearised."""
+        """Return the product, not relinearised."""
 
     def relinearise(self, a: V) -> V:
-        """Bring a sum of products back to two polynomials."""
+        """Return a sum of products in a ciphertext of two polynomials."""
 
     def add(self, values: Sequence[V]) -> V:
-        """Sum of at least one value."""
+        """Return the sum of at least one value."""
 
     def scalar_dot(self, values: Sequence[V], scalars: Sequence[float], constant: float) -> V:
-        """Sum of scalar multiples, plus a constant; scalars are plain numbers that every slot shares."""
+        """Return the sum of scalar multiples, plus a constant; these are plain numbers that all slots share."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A polynomial of degree at most k, coefficients ascending: a scalar combination of the baby steps."""
+    """A polynomial of degree at most k with ascending coefficients: a scalar combination of the baby steps."""
 
     coefficients: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Branch:
-    """(x^(k 2^giant) + cofactor(x)) * quotient(x) + remainder(x), all monic, cofactor of degree below k."""
+    """The polynomial (x^(k 2^giant) + cofactor(x)) * quotient(x) + remainder(x).
+
+    Quotient and remainder are monic, and the cofactor has degree below k.
+    """
 
     giant: int
     cofactor: Leaf
@@ -57,14 +60,15 @@ Symmetry = Literal["none", "even", "odd"]
 
 @dataclass(frozen=True)
 class TablePolynomial:
-    """A table's polynomial, cut up for its evaluation.
+    """A table's polynomial as a tree for its evaluation.
 
     Attributes:
         modulus: the prime t.
-        symmetry: `"none"`: p(x) = tree(x); `"even"`: p(x) = tree(x^2); `"odd"`: p(x) = x * tree(x^2) + constant.
-        constant: value at 0 of an odd polynomial, else 0.
-        baby_steps: k.
-        tree: the polynomial, cut up.
+        symmetry: `"none"` for p(x) = tree(x), `"even"` for p(x) = tree(x^2), `"odd"` for p(x) = x * tree(x^2) +
+            constant.
+        constant: the value of an odd polynomial at 0; 0 for the others.
+        baby_steps: the number k of powers x, ..., x^k.
+        tree: the polynomial as a tree.
     """
 
     modulus: int
@@ -80,21 +84,21 @@ class TablePolynomial:
 
     @property
     def giant_steps(self) -> int:
-        """Number of giant powers x^2k, x^4k, ... that the tree uses."""
+        """The number of giant powers x^2k, x^4k, ... that the tree uses."""
         return self.tree.giant if isinstance(self.tree, Branch) else 0
 
     @property
     def products(self) -> int:
-        """Ciphertext-ciphertext products of one evaluation."""
+        """The number of products of ciphertexts that one evaluation takes."""
         return _products(self.baby_steps, self.giant_steps + 1) + {"none": 0, "even": 1, "odd": 2}[self.symmetry]
 
     @property
     def depth(self) -> int:
-        """Products on the longest path."""
+        """The number of products on the longest path."""
         return _depth(self.baby_steps, self.giant_steps + 1) + {"none": 0, "even": 1, "odd": 2}[self.symmetry]
 
     def evaluate(self, algebra: RingAlgebra[V], x: V) -> V:
-        """The table's polynomial at `x`, by the operations of `algebra`; the result is relinearised."""
+        """Return the polynomial's value at `x`, computed by the operations of `algebra`; it is relinearised."""
         argument = x if self.symmetry == "none" else _square(algebra, x)
         babies = _powers(algebra, argument, self.baby_steps)
         giants = [babies[-1]]
@@ -102,7 +106,7 @@ class TablePolynomial:
             giants.append(_square(algebra, giants[-1]))
 
         def combine(node: Leaf, otherwise: V | None = None) -> V:
-            """The leaf's polynomial in the baby steps; plus `otherwise`, which also carries a leaf that is constant."""
+            """Return the leaf's polynomial in the baby steps, plus `otherwise`, which a constant leaf must have."""
             constant, *scalars = node.coefficients
             used = [(v, c) for v, c in zip(babies, scalars, strict=False) if c]
             if not used and otherwise is not None:
@@ -111,7 +115,7 @@ class TablePolynomial:
             return combined if otherwise is None else algebra.add([combined, otherwise])
 
         def summands(node: Leaf | Branch) -> list[V]:
-            """Terms whose sum is the node. Products stay unrelinearised, so that one relinearisation serves a sum."""
+            """Return terms whose sum is the node; one relinearisation serves the sum of all their products."""
             if isinstance(node, Leaf):
                 return [combine(node)]
             factor = combine(node.cofactor, giants[node.giant])
@@ -129,7 +133,7 @@ class TablePolynomial:
 
 
 def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int) -> TablePolynomial:
-    """The polynomial, cheapest to evaluate, of the table that maps each of `points` to the value beside it.
+    """Return the polynomial of a table that is the cheapest to evaluate; the table maps each point to its value.
 
     Args:
         points: distinct integers modulo t.
@@ -137,7 +141,7 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
         modulus: the prime t.
 
     Returns:
-        A polynomial that equals the table on every point; off the points its value is unspecified.
+        A polynomial that equals the table on every point; elsewhere its value is unspecified.
 
     Raises:
         ValueError: if there are no points, they repeat modulo t, or the lengths differ.
@@ -165,7 +169,7 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
 
 
 def interpolate(points: Sequence[int], values: Sequence[int], modulus: int) -> list[int]:
-    """Coefficients, ascending, of the polynomial of degree below D through D points over Z_t (Newton's form)."""
+    """Return the ascending coefficients of the polynomial of degree below D through D points over Z_t, by Newton."""
     t, differences = modulus, list(values)
     for order in range(1, len(points)):
         for i in range(len(points) - 1, order - 1, -1):
@@ -197,7 +201,7 @@ def _candidate(points: list[int], values: list[int], t: int, symmetry: Symmetry,
 
 
 def _cut(p: list[int], k: int, m: int, t: int) -> Leaf | Branch:
-    """Paterson and Stockmeyer's recursion for a monic p of degree k(2^m - 1)."""
+    """Return the tree of a monic p of degree k(2^m - 1), by Paterson and Stockmeyer's recursion."""
     if m == 1:
         return Leaf(tuple(p))
     split = k * 2 ** (m - 1)
@@ -224,7 +228,7 @@ def _times_linear(p: list[int], root: int, t: int) -> list[int]:
 
 
 def _shape(points: int, degree: int) -> tuple[int, int]:
-    """Baby steps k and tree height m that evaluate a table of so many points and that degree most cheaply."""
+    """Return the baby steps k and the tree height m that evaluate a table of these points and degree most cheaply."""
     plain = (max(degree, 1), 1)
     monic = ((k, m) for m in range(2, 14) for k in range(1, points + 1) if k * (2**m - 1) >= points)
     return min([plain, *monic], key=lambda shape: _cost(_products(*shape), _depth(*shape)))
@@ -239,7 +243,7 @@ def _depth(k: int, m: int) -> int:
 
 
 def _cost(products: int, depth: int) -> tuple[int, int]:
-    # A product costs about as much as there are primes in the modulus, and every level of depth needs its share of one.
+    # A product costs about as much as the modulus has primes, and their number grows with the depth.
     return products * depth, depth
 
 
@@ -248,7 +252,7 @@ def _square(algebra: RingAlgebra[V], x: V) -> V:
 
 
 def _powers(algebra: RingAlgebra[V], x: V, highest: int) -> list[V]:
-    """x, x^2, ..., x^highest, each at the least depth."""
+    """Return x, x^2, ..., x^highest, each at the least depth."""
     powers = [x]
     for exponent in range(2, highest + 1):
         half = exponent // 2

@@ -1,4 +1,4 @@
-"""Which rotations get a key of their own: the others are taken in several steps, to save the bytes of their keys."""
+"""The choice of rotations that get a key; other rotations take several steps, which saves the bytes of their keys."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from he.program.operations import Rotate, arguments
 from he.program.program import Program
 from he.program.recorder import Recorder
 
-MOST_STEPS = 15  # a rotation that takes more is worth a key
+MOST_STEPS = 15  # a rotation that would take more steps gets a key
 
 
 def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
-    """The program with every rotation taken by the given steps alone, as few for each as possible.
+    """Return the program with every rotation replaced by as few of the given steps as possible.
 
-    Values on the way are shared: two rotations of one value that begin alike begin once.
+    Rotations of one value share the steps that they have in common at the beginning.
 
     Raises:
         ValueError: if the steps do not reach a rotation of the program.
@@ -46,9 +46,16 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
 
 
 def affordable(program: Program, keys: int, row_length: int, price: Callable[[Program], float]) -> Program:
-    """The program with at most so many distinct rotation steps, given up one by one, the cheapest to miss first.
+    """Return the program with at most `keys` distinct rotation steps.
 
-    Fewer than the steps that are needed to reach all others there are never.
+    Steps are given up one by one, and each time the one whose loss costs the least. The result has more steps than
+    `keys` if no further step can be given up.
+
+    Args:
+        program: a program that has not been placed.
+        keys: the number of steps that may have a key.
+        row_length: the number of slots in a row.
+        price: the cost of a program.
     """
     steps, best = set(program.rotation_steps), program
     while len(steps) > keys:
@@ -69,9 +76,9 @@ def _without(program: Program, steps: set[int], row_length: int) -> Program | No
 
 
 def _routes(steps: list[int], row_length: int, needed: frozenset[int]) -> dict[int, int]:
-    """For every needed rotation and all on the way the last step of a shortest way there; what is too far is left out.
+    """Return the last step of a shortest way to each rotation that the breadth-first search meets.
 
-    Breadth first over the whole row.
+    The search ends once all needed rotations are reached; those that take more than `MOST_STEPS` are left out.
     """
     last = np.zeros(row_length, np.int64)
     reached = np.zeros(row_length, bool)

@@ -1,4 +1,4 @@
-"""The cheapest way to lower a network: the schedules of its linear layers, and the rotation keys that it can afford."""
+"""The search for the cheapest schedules of a network's linear layers, within a limit on the bytes of its keys."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from he.program.operations import Multiply
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost, key_bytes
 
-#: What a client sends once, and a server keeps for each of its clients.
+#: The limit on the bytes of evaluation keys: a client sends them once, and its session holds them.
 MAX_KEY_BYTES = 60_000_000
 
-ATTEMPTS = 3  # parameters, keys, and parameters again: fewer keys may take a longer modulus, whose keys are longer
+ATTEMPTS = 3  # to choose keys and fit parameters: fewer keys may need a longer modulus, whose keys are longer
 
 
 def cheapest(
@@ -25,17 +25,20 @@ def cheapest(
     prices: Prices = HOISTING,
     max_key_bytes: int = MAX_KEY_BYTES,
 ) -> tuple[Lowered, Fit]:
-    """Choose a schedule for every linear layer by its price, then give up keys until the others are few enough.
+    """Choose a schedule for every linear layer by its price, then give up keys until the rest is within the limit.
 
-    A schedule moves no level, so layers are chosen one by one, under parameters that fit any choice; the final program
-    is fitted anew, for its noise.
+    A schedule changes no level, so the layers' schedules are chosen one by one under the same parameters. The final
+    program is fitted anew for its noise.
 
     Args:
-        stages: what `he.compile.stages.to_stages` gives.
-        write: lowers the stages by a choice from `schedules`.
+        stages: the result of `he.compile.stages.to_stages`.
+        write: lowers the stages with a schedule for every linear layer.
         fit: finds parameters for a program.
-        prices: of the engine that is to run it.
-        max_key_bytes: of all evaluation keys. Where a network cannot do with so little, it takes the fewest.
+        prices: the prices of the engine that is to run the program.
+        max_key_bytes: the limit for all evaluation keys. A network that needs more keys gets as few as it can.
+
+    Returns:
+        The lowered network, and its program with the parameters.
 
     Raises:
         ParameterError: if `fit` finds no parameters.
@@ -62,7 +65,7 @@ def cheapest(
 
 
 def _keys(program: Program, fitted: Fit, max_key_bytes: int) -> int:
-    """Rotation steps that may have a key beside those that the row swap and relinearisation need."""
+    """Return how many rotation steps may have a key beside the keys of the row swap and of relinearisation."""
     multiplies = any(isinstance(operation, Multiply) for operation in program.operations)
     each = key_bytes(fitted.parameters, fitted.parameters.levels)
     return max_key_bytes // each - program.swaps_rows - multiplies

@@ -1,4 +1,4 @@
-"""From stages to a circuit: the smallest ring at which a packing and parameters are found."""
+"""The search for the smallest ring in which a network finds a packing and parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from he.ring.scheme import Scheme
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 RING_DEGREES = (4096, 8192, 16384, 32768)
 
-#: At insecure parameters, for tests, rings may be as small as they like.
+#: Ring degrees that the compiler tries for insecure parameters, smallest first.
 INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
 
 PackingName = Literal["latency", "throughput"]
@@ -33,17 +33,17 @@ PackingName = Literal["latency", "throughput"]
 
 @dataclass(frozen=True, eq=False)
 class Lowering:
-    """A network as a scheme computes it.
+    """A network as a scheme computes it, before its ring is known.
 
     Attributes:
-        scheme: that computes it.
-        stages: what `he.compile.stages.to_stages` gives.
-        encode: weights and biases as the scheme's slots hold them.
+        scheme: the scheme.
+        stages: the result of `he.compile.stages.to_stages`.
+        encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
-        modulus: of the integers that slots hold; None for reals.
-        fit: finds parameters for a program in the ring of a degree.
-        images: the network's input, once its layout is known.
-        reasons: one line for every choice that has been made already.
+        modulus: t for BFV; None for CKKS.
+        fit: finds parameters for a program at a ring degree.
+        images: makes the network's input specification from its layout.
+        reasons: one line for every choice made so far, for `Circuit.reasons`.
     """
 
     scheme: Scheme
@@ -57,10 +57,17 @@ class Lowering:
 
 
 def search(lowering: Lowering, images: int | None, packing: PackingName, security: Security) -> Circuit:
-    """The circuit at the smallest ring that has room for it.
+    """Return the circuit at the smallest ring that has room for it.
+
+    Args:
+        lowering: the network.
+        images: the least number of images; None for as many as fit.
+        packing: `"latency"` or `"throughput"`.
+        security: `"128"`, or `"insecure"` for tests, which also allows smaller rings.
 
     Raises:
-        ParameterError: if no ring has, with what each was refused for; or a logit is the same for every input.
+        ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
+            is the same for every input.
     """
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
@@ -96,7 +103,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
         lowered = record(N)
         return lowered, lowering.fit(lowered.program, N)
 
-    # The program is the same in every ring: whether an output depends on its input shows in any.
+    # The program is the same in every ring, so the smallest shows whether an output depends on the input.
     smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
     program = lower_features(network, smallest, lowering.encode, lowering.activate).program
     constant = constant_outputs(program, lowering.modulus)

@@ -1,4 +1,4 @@
-"""Layers seen as stages: linear maps, fused as far as they go, and the activations between them."""
+"""Stages of a network: linear maps, each fused from neighbouring layers, and the activations between them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, Node
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """y = weight x + bias, with the places where the architecture, not the training, put a weight.
+    """The map y = weight x + bias, and the places where the architecture allows a weight.
 
     Attributes:
-        weight: [outputs, inputs], float64 (integers up to 2^53 are exact).
-        bias: [outputs].
-        support: bool [outputs, inputs], true where the layers connect an input with an output, whatever the weight.
-            What the client is told follows from it alone, so a weight that happens to be zero is no secret lost.
+        weight: float64 [outputs, inputs]; integers up to 2^53 are exact.
+        bias: float64 [outputs].
+        support: bool [outputs, inputs], true where the layers connect an input with an output, whatever the weight. The
+            interface follows from it and not from the weights, so it does not tell a client which weights are zero.
     """
 
     weight: np.ndarray
@@ -27,7 +27,7 @@ class LinearMap:
     support: np.ndarray
 
     def then(self, other: LinearMap) -> LinearMap:
-        """The map that applies this one, then `other`."""
+        """Return the map that applies this one and then `other`."""
         return LinearMap(
             other.weight @ self.weight,
             other.weight @ self.bias + other.bias,
@@ -39,7 +39,11 @@ Stage = LinearMap | Activation | LutActivation
 
 
 def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
-    """The nodes as an alternation that begins with a linear map; neighbouring linear nodes are fused."""
+    """Return the nodes as stages that begin with a linear map; neighbouring linear nodes are fused.
+
+    Raises:
+        TypeError: if a node has no encrypted evaluation.
+    """
     result: list[Stage] = []
     shape = input_shape
     for node in nodes:
@@ -47,7 +51,7 @@ def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
             result.append(node)
         else:
             if not isinstance(node, Dense | Conv2d | SumPool2d | Flatten):
-                raise TypeError(f"{node} has no encrypted evaluation; linear layers, tables and polynomials have")
+                raise TypeError(f"a layer must be linear, a table or a polynomial to be encrypted, got {node}")
             linear = linear_map(node, shape)
             last = result[-1] if result else None
             if isinstance(last, LinearMap):
@@ -61,7 +65,7 @@ def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
 
 
 def linear_map(node: Node, shape: Shape) -> LinearMap:
-    """A linear node as a matrix, found by applying it, without its bias, to the unit vectors."""
+    """Return a linear node as a matrix, found by applying the node, without its bias, to the unit vectors."""
     affine = linear = pattern = node
     if isinstance(node, Dense | Conv2d):
         affine = replace(node, weight=node.weight.astype(np.float64), bias=node.bias.astype(np.float64))
@@ -85,10 +89,10 @@ def _identity(features: int) -> LinearMap:
 
 
 def require_no_constant(stages: Sequence[Stage], modulus: float) -> None:
-    """Refuse a stage that ignores its input: it would leave a ciphertext that is plain to see.
+    """Refuse a stage that ignores its input: its ciphertext would be legible without a key.
 
     Raises:
-        ParameterError: naming the stage.
+        ParameterError: if there is one; the message names it.
     """
     for i, stage in enumerate(stages):
         zero = isinstance(stage, LinearMap) and not np.fmod(stage.weight, modulus).any()

@@ -1,8 +1,8 @@
-"""Stages as operations on single features: packing for throughput.
+"""The lowering of stages to operations on single features: the packing for throughput.
 
 Every feature of every layer is a ciphertext of its own, whose slots are the images of a batch (Gilad-Bachrach et al.,
-*CryptoNets*, ICML 2016). No slot ever meets another, so there are no rotations; a linear layer is an integer matrix
-product over residues. Where a CKKS network's activations are squares, the real and the imaginary part of a slot carry
+*CryptoNets*, ICML 2016). No slot ever meets another, so there are no rotations; a linear layer is a matrix product over
+residues. Where a CKKS network's activations are squares, the real and the imaginary part of a slot carry
 different images (Boemer et al., *nGraph-HE2*, WAHC 2019, section 4.2, leave that to networks without activations: the
 square of either part takes a conjugation).
 """
@@ -25,13 +25,19 @@ from he.ring.scheme import Scheme
 from intnn import Activation, LutActivation
 from intnn.ops import backend
 
-ROWS = 16  # outputs of one operation: enough to reuse what was read, few enough for the next layer to take them over
+ROWS = 16  # the most outputs of one `Matrix`: enough to reuse what it reads, few enough to be activated soon
 
-GUARDS = 8  # lanes of a CKKS row that repeat others: in lieu of a noise budget, they are the sign of a sound result
+GUARDS = 8  # lanes of a CKKS row that repeat others, so that a client recognises a damaged result
 
 
 class FeatureLayer(NamedTuple):
-    """A linear map, what is applied to each of its units, and which units vary: only they are computed."""
+    """A linear map with the activations of its units.
+
+    Attributes:
+        linear: the linear map.
+        activations: the activations that are applied to each unit, in order.
+        varies: bool [units], true where a unit depends on the input; only these units are computed.
+    """
 
     linear: LinearMap
     activations: list[Activation | LutActivation]
@@ -39,11 +45,11 @@ class FeatureLayer(NamedTuple):
 
 
 def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
-    """The stages without hidden units that no input reaches: what they add to the next layer goes into its bias.
+    """Return the stages as layers; a hidden unit that no input reaches is added to the next layer's bias instead.
 
     Args:
-        stages: what `he.compile.stages.to_stages` gives.
-        encode: weights and biases as the scheme holds them.
+        stages: the result of `he.compile.stages.to_stages`.
+        encode: converts weights and biases to the numbers that slots hold.
 
     Raises:
         ParameterError: if a logit is the same for every input.
@@ -75,7 +81,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
 
 
 def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> Packing:
-    """All slots as lanes, for as many images; both parts of CKKS slots where the activations allow for it."""
+    """Return the packing whose slots are all lanes; squares as the only activations allow both parts of CKKS slots."""
     if scheme.exact:
         return Packing(2, N // 2, N // 2, split_rows=True)
     activations = [activation for layer in network for activation in layer.activations]
@@ -84,16 +90,16 @@ def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> 
 
 
 def lower_features(network: Sequence[FeatureLayer], packing: Packing, encode: Encode, activate: Activate) -> Lowered:
-    """Record the layers, every unit's activation as soon as the unit is there, so that few values wait.
+    """Record the layers; each block of units is activated before the next is computed, so that few values wait.
 
     Args:
-        network: of `feature_layers`.
-        packing: of `feature_packing`.
-        encode: weights and biases as the scheme holds them.
+        network: the result of `feature_layers`.
+        packing: the result of `feature_packing`.
+        encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation of one unit.
 
     Returns:
-        The program, for levels to be placed.
+        The program, which has not been placed, and its layouts.
     """
     recorder = Recorder()
     first, last = network[0].linear, network[-1].linear
@@ -111,7 +117,7 @@ def lower_features(network: Sequence[FeatureLayer], packing: Packing, encode: En
 def _apply(
     recorder: Recorder, values: dict[int, int], layer: FeatureLayer, encode: Encode, activate: Activate
 ) -> dict[int, int]:
-    """The units of a layer that vary, each finished as soon as it is there."""
+    """Record the units of a layer that vary, block by block, each with its activations."""
     result = {}
     weights, biases = encode(layer.linear.weight), encode(layer.linear.bias)
     for units, inputs in _blocks(layer.linear.support & layer.varies[:, None]):
@@ -125,7 +131,7 @@ def _apply(
 
 
 def _blocks(support: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Units that read the same inputs, and these inputs; units that read none are left out."""
+    """Yield blocks of units that read the same inputs, with these inputs; units that read none are left out."""
     _, kinds = np.unique(support, axis=0, return_inverse=True)
     by_first_use = sorted(np.unique(kinds), key=lambda kind: int(np.argmax(kinds == kind)))
     for kind in by_first_use:
