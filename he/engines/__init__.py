@@ -1,1 +1,1 @@
-"""Evaluators of circuits on ciphertexts, with one interface."""
+"""Engines, which evaluate circuits on ciphertexts behind one interface: our own arithmetic, and SEAL's."""

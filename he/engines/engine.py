@@ -1,4 +1,4 @@
-"""What every engine offers: a circuit is prepared once, keys are bound for each client, requests are evaluated."""
+"""The interface of engines: prepare a circuit once, bind the keys of each client, and evaluate requests."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ class Evaluator(Protocol):
     """A prepared circuit with one client's evaluation keys. It never sees a secret key.
 
     Attributes:
-        name: the engine's, as it appears in benchmark rows.
-        threads: processor threads that one evaluation uses.
+        name: the engine's name.
+        threads: the number of threads that one evaluation uses.
     """
 
     name: str
     threads: int
 
     def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
-        """Evaluate on ciphertexts as they travel (`he.formats.compact`), and return the results as such.
+        """Evaluate the circuit on ciphertexts as they travel (`he.formats.compact`) and return the results as such.
 
         Raises:
-            ValueError: if an input is not a fresh ciphertext of the circuit's parameters, or there are too few or many.
+            ValueError: if there are not as many inputs as the program has, or one is not a fresh ciphertext of the
+                circuit's parameters.
         """
 
 
@@ -39,8 +40,8 @@ class Prepared(Protocol):
     """A circuit whose plaintexts have been encoded, for any number of clients.
 
     Attributes:
-        circuit: what it was made of.
-        name: the engine's.
+        circuit: the circuit that was prepared.
+        name: the engine's name.
     """
 
     circuit: Circuit
@@ -49,40 +50,41 @@ class Prepared(Protocol):
     def bind(
         self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
     ) -> Evaluator:
-        """An evaluator for the client whose keys these are.
+        """Return an evaluator for the client whose keys these are.
 
         Args:
-            relinearisation_key: SEAL's serialisation, or None where the circuit multiplies no ciphertexts.
-            galois_keys: SEAL's serialisation, or None where it rotates nothing.
-            threads: that one evaluation uses; by default all that this process may use.
+            relinearisation_key: SEAL's serialisation; None if the circuit multiplies no ciphertexts.
+            galois_keys: SEAL's serialisation; None if the circuit rotates nothing.
+            threads: the number of threads that one evaluation uses, 1 to `MAX_THREADS`; by default, one for each
+                processor that this process may use. SEAL's engine always uses one.
 
         Raises:
             SealDataError: if a key is missing, malformed or made for other parameters.
-            ValueError: if there is no thread.
+            ValueError: if `threads` is out of range.
         """
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """What `Engine.restore` takes, by name; empty where an engine encodes anew."""
+        """Return the encoded plaintexts by name, for `Engine.restore`; empty if the engine encodes them anew."""
 
 
 class Engine(Protocol):
-    """A way to evaluate circuits.
+    """An implementation of a circuit's operations on ciphertexts.
 
     Attributes:
-        name: what it is called in files and benchmark rows.
+        name: the name of the engine in files and benchmark rows.
     """
 
     name: str
 
     def prepare(self, circuit: Circuit, threads: int | None = None) -> Prepared:
-        """Encode the circuit's plaintexts, on several threads.
+        """Encode the circuit's plaintexts, on so many threads; by default, one for each available processor.
 
         Raises:
             ValueError: if the circuit's program has not been placed, or the engine cannot evaluate it.
         """
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> Prepared:
-        """The same from `Prepared.arrays`, without encoding.
+        """Return the prepared circuit that `Prepared.arrays` was called on; an engine without arrays encodes anew.
 
         Raises:
             ValueError: if the arrays are not those of the circuit.
@@ -90,26 +92,32 @@ class Engine(Protocol):
 
 
 def require_evaluable(circuit: Circuit) -> None:
-    """The door of every engine: a placed program whose inputs all arrive encrypted.
+    """Check that a circuit's program is placed and that all its inputs arrive encrypted; every engine calls this first.
 
     Raises:
-        ValueError: naming what is not so.
+        ValueError: if the program is not placed, an input is a plaintext, or the interface has other inputs.
     """
     require_placed(circuit.program, circuit.parameters)
     sources = [spec.source for spec in circuit.interface.inputs for _ in range(spec.layout.ciphertexts)]
     if tuple(sources) != circuit.program.inputs:
         raise ValueError(
-            f"the interface must describe the program's {len(circuit.program.inputs)} inputs, got {len(sources)}"
+            f"the interface must describe the program's {len(circuit.program.inputs)} inputs, owner and kind included, "
+            f"got {len(sources)}"
         )
     if any(source.kind != "ciphertext" for source in sources):
         raise ValueError("the engine evaluates encrypted inputs only; compile plaintext inputs into the program")
 
 
 def require_keys(circuit: Circuit, relinearises: bool, galois_elements: set[int]) -> None:
-    """Refuse to bind a client that has not sent every key that the circuit uses.
+    """Check that a client has sent every key that the circuit uses.
+
+    Args:
+        circuit: the circuit.
+        relinearises: whether there is a relinearisation key.
+        galois_elements: the Galois elements for which there is a key.
 
     Raises:
-        SealDataError: naming what is missing.
+        SealDataError: if a key is missing.
     """
     missing = [g for g in circuit.interface.galois_elements if g not in galois_elements]
     if missing:
@@ -121,7 +129,7 @@ def require_keys(circuit: Circuit, relinearises: bool, galois_elements: set[int]
 
 
 def thread_count(threads: int | None) -> int:
-    """So many threads; for None, the processors that this process may use.
+    """Return the number of threads; None stands for the number of processors that this process may use.
 
     Raises:
         ValueError: if the number is not between 1 and `MAX_THREADS`.

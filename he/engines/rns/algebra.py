@@ -1,4 +1,4 @@
-"""Programs on arrays of residues: what the operations are on values that stay in transformed form, in either scheme."""
+"""The algebras that evaluate a program on arrays of residues; values of both schemes stay in transformed form."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from he.ring.scheme import Scheme
 
 
 class Residues(Algebra[Value]):
-    """What both schemes share.
+    """The operations that both schemes share.
 
     Args:
-        encoder: of the circuit's parameters.
+        encoder: the encoder of the circuit's parameters.
         weights: the circuit's encoded operands.
-        keys: of one client.
+        keys: one client's evaluation keys.
         both_parts: whether slots hold one image in their real and another in their imaginary part.
-        inputs: the residues of the input ciphertexts, each read when its operation comes up.
-        workers: who share the work.
-        buffers: where the memory of values comes from.
+        inputs: functions that return the residues of the input ciphertexts; each is called when its input is used.
+        workers: the threads that share the work.
+        buffers: the memory of values.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Residues(Algebra[Value]):
 
     @staticmethod
     def of(scheme: Scheme) -> type[Residues]:
-        """The algebra of a scheme."""
+        """Return the class of a scheme's algebra."""
         return {Scheme.BFV: Exact, Scheme.CKKS: Approximate}[scheme]
 
     def _copied(self, x: np.ndarray) -> np.ndarray:
@@ -66,20 +66,20 @@ class Residues(Algebra[Value]):
 
     @abstractmethod
     def to_ntt(self, residues: np.ndarray) -> Value:
-        """A ciphertext's residues, in the form in which it travels, as a value."""
+        """Return the value of a ciphertext's residues, which are in the form in which it travels."""
 
     @abstractmethod
     def from_ntt(self, value: Value) -> np.ndarray:
-        """A value as a ciphertext's residues, in the form in which it travels."""
+        """Return a value's residues in the form in which a ciphertext travels."""
 
     def mod_down(self, a: Value) -> np.ndarray:
-        """A value's residues, divided by the special prime where that has been lazy so far."""
+        """Return a value's residues; an extended value is divided by the special prime first, which is done once."""
         if a.residues is None:
             assert a.extended is not None
             if a.readers == 1:
                 a.residues = self._divided(a.extended, self._special)
                 return a.residues
-            with a.lock:  # in one piece: whoever holds it must not take up other tasks, which may want it too
+            with a.lock:  # not shared: a thread that holds the lock must not take another task, which may want it
                 if a.residues is None:
                     residues = self._empty(2, a.level, self._N)
                     switching.mod_down(self._tables, a.extended, self._special, residues, 0, 2)
@@ -87,7 +87,7 @@ class Residues(Algebra[Value]):
         return a.residues
 
     def _of_one_size(self, values: Sequence[Value]) -> list[np.ndarray]:
-        """Residues with as many polynomials as the largest has: what a product has not been relinearised yet."""
+        """Return the residues of all values, with zeros for polynomials that only some have; products have three."""
         down = [self.mod_down(value) for value in values]
         size = max(len(residues) for residues in down)
         return [
@@ -96,7 +96,7 @@ class Residues(Algebra[Value]):
         ]
 
     def _lazy(self, values: Sequence[Value]) -> tuple[dict[int, np.ndarray], list[int]]:
-        """The values that are extended and nothing else, by place, if their sum can be; and the other places."""
+        """Return the extended values without residues by index, if their sum can stay extended, and other indices."""
         extended = {i: v.extended for i, v in enumerate(values) if v.residues is None and v.extended is not None}
         others = [i for i in range(len(values)) if i not in extended]
         for i in others:
@@ -205,13 +205,13 @@ class Residues(Algebra[Value]):
         return Value(result)
 
     def _centred(self, x: np.ndarray) -> np.ndarray:
-        """See `switching.to_centred`."""
+        """Return the centred coefficients of rows [level, N], as `switching.to_centred` computes them."""
         centred = self._empty(*x.shape)
         self._share(len(x), partial(switching.to_centred, self._tables, x, centred))
         return centred
 
     def _divided(self, x: np.ndarray, divisor: int) -> np.ndarray:
-        """Polynomials [n, level + 1, N] by the prime of their last rows."""
+        """Return polynomials [n, level + 1, N] divided by the prime of their last row, whose index is `divisor`."""
         result = self._empty(len(x), x.shape[1] - 1, self._N)
         self._share(len(x), partial(switching.mod_down, self._tables, x, divisor, result))
         return result
@@ -226,7 +226,7 @@ class Residues(Algebra[Value]):
         return Value(self._divided(self.mod_down(a), a.level - 1))
 
     def decompose(self, a: Value) -> None:
-        """Make the digits that its rotations share. Not for values that several threads know of already."""
+        """Compute the digits that a value's rotations share. No other thread may use the value yet."""
         if a.residues is None:
             assert a.extended is not None
             a.residues = self._divided(a.extended, self._special)
@@ -238,7 +238,7 @@ class Residues(Algebra[Value]):
     def _permuted(self, a: Value, element: int) -> Value:
         x, key, permutation = self.mod_down(a), self._keys.galois[element].addresses, self._keys.permutations[element]
         result = self._empty(2, a.level + 1, self._N)
-        if a.rotations == 1:  # nobody else will want its digits
+        if a.rotations == 1:  # no other operation needs its digits
             operands = x, self._centred(x[1]), key, self._special, permutation, result
             self._share(a.level + 1, partial(switching.rotate, self._tables, *operands))
         else:
@@ -253,7 +253,7 @@ def _addresses(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class Approximate(Residues):
-    """CKKS."""
+    """The operations of CKKS."""
 
     def to_ntt(self, residues: np.ndarray) -> Value:
         return Value(residues if residues.flags.writeable else residues.copy())
@@ -271,7 +271,7 @@ class Approximate(Residues):
 
 
 class Exact(Residues):
-    """BFV."""
+    """The operations of BFV."""
 
     def to_ntt(self, residues: np.ndarray) -> Value:
         return Value(self._each(kernels.forward, residues))

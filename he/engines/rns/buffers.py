@@ -1,4 +1,4 @@
-"""Memory for values, kept for the next one: fresh pages cost the system as much time as filling them."""
+"""Memory of values that is used again: fresh pages cost the system as much time as filling them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-LINE = 64  # bytes of a cache line; rows begin with one
+LINE = 64  # bytes of a cache line; every array begins at one
 
 
 class Buffers:
-    """Arrays of words whose memory comes back when nobody refers to them any more.
+    """Arrays of words whose memory comes back once no reference to them is left. All methods are safe for threads.
 
     Args:
-        limit: Bytes that are kept at most; what comes back beyond is left to the system.
+        limit: the most bytes that are kept; memory beyond is freed when it comes back.
     """
 
     def __init__(self, limit: int = 1 << 28) -> None:
@@ -23,7 +23,7 @@ class Buffers:
         self._free: defaultdict[int, list[np.ndarray]] = defaultdict(list)
 
     def empty(self, *shape: int) -> np.ndarray:
-        """An array uint64 of this shape; its contents are not defined. From any thread."""
+        """Return an array uint64 of this shape; its contents are undefined."""
         size = 8 * prod(shape)
         try:
             memory = self._free[size].pop()
@@ -33,7 +33,7 @@ class Buffers:
         return np.asarray(_Loan(self, memory, shape))
 
     def take_back(self, memory: np.ndarray) -> None:
-        """Keep it for the next array of this size. What is counted may be off by a race, which does no harm."""
+        """Keep memory for the next array of its size. A race may miscount the bytes kept, which does no harm."""
         size = memory.size - LINE
         if self._kept + size <= self._limit:
             self._kept += size
@@ -41,7 +41,7 @@ class Buffers:
 
 
 class _Loan:
-    """What an array and all views of it refer to."""
+    """The owner of an array's memory, to which the array and all its views refer."""
 
     def __init__(self, buffers: Buffers, memory: np.ndarray, shape: tuple[int, ...]) -> None:
         self._buffers, self._memory = buffers, memory

@@ -1,7 +1,7 @@
-"""From slots to polynomials: what encoders do, on arrays.
+"""The encoding of slots as polynomials, on arrays.
 
-BFV after N. P. Smart and F. Vercauteren, "Fully homomorphic SIMD operations" (DCC 2014); CKKS after J. H. Cheon et al.,
-"Homomorphic Encryption for Arithmetic of Approximate Numbers" (ASIACRYPT 2017).
+BFV follows N. P. Smart and F. Vercauteren, "Fully homomorphic SIMD operations" (DCC 2014). CKKS follows J. H. Cheon et
+al., "Homomorphic Encryption for Arithmetic of Approximate Numbers" (ASIACRYPT 2017).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from he.ring.slots import bit_reversal, exponents
 
 
 def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
-    """Coefficients int64 [N] in centred form of the polynomial modulo t with these slots, int64 [N]."""
+    """Return the polynomial modulo t with slots int64 [N]: its coefficients int64 [N] in centred form."""
     N, t = len(slots), plain_modulus
     values = np.empty(N, np.uint64)
     values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = slots % t
@@ -24,15 +24,16 @@ def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
 
 
 def encode_approximate(slots: np.ndarray, scale: float) -> np.ndarray:
-    """Coefficients [N] of the real polynomial with these slots, float64 [N / 2], times ``scale``, rounded.
+    """Return the rounded coefficients of the real polynomial with slots float64 [N / 2], times ``scale``.
 
-    int64 where they fit, else Python's integers.
+    Returns:
+        [N]: int64 if all are below 2**62, and Python's integers otherwise.
     """
     N = 2 * len(slots)
     values = np.empty(N)
     places = (exponents(N) - 1) // 2
     values[places[: N // 2]] = slots
-    values[places[N // 2 :]] = slots  # conjugates, and slots are real
+    values[places[N // 2 :]] = slots  # the second row holds conjugates, and slots are real
     twist = np.exp(-1j * np.pi * np.arange(N) / N)
     coefficients = np.rint((twist * np.fft.fft(values)).real / N * scale)
     if np.abs(coefficients).max() < 2.0**62:

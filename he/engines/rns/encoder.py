@@ -1,4 +1,4 @@
-"""Plaintexts as residues: what a circuit's operands are encoded to, once for all clients."""
+"""The encoding of a circuit's plaintexts as residues, once for all clients."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from he.ring.scheme import Scheme
 
 
 class Encoder(ABC):
-    """Encodes for one parameter set.
+    """Encodes plaintexts for one parameter set.
 
     Attributes:
         parameters: the parameter set.
-        chain: its primes with their transforms, and whatever primes the scheme needs beside them.
-        tables: the same as kernels take it.
-        special: the place of the special prime among them.
-        imaginary: X**(N / 2) modulo every data prime.
+        chain: its primes, and for BFV those that products need beside them, with the tables of their transforms.
+        tables: the chain's tables, which kernels read.
+        special: the index of the special prime in the chain.
+        imaginary: a square root of -1 modulo every data prime, which is the value of X**(N / 2) at half of the roots.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -39,7 +39,7 @@ class Encoder(ABC):
 
     @staticmethod
     def of(parameters: Parameters) -> Encoder:
-        """The encoder of the parameters' scheme."""
+        """Return an encoder of the parameters' scheme."""
         return {Scheme.BFV: ExactEncoder, Scheme.CKKS: ApproximateEncoder}[parameters.scheme](parameters)
 
     def _make_chain(self) -> Chain:
@@ -47,23 +47,23 @@ class Encoder(ABC):
 
     @abstractmethod
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
-        """The polynomial, int64 or Python integers [N], that a packed plaintext multiplies with."""
+        """Return the polynomial that a packed plaintext multiplies with: [N], int64 or Python's integers."""
 
     @abstractmethod
     def addend(self, slots: np.ndarray, plain: Plain) -> np.ndarray:
-        """What is added for a packed plaintext, transformed: uint64 [level, N]."""
+        """Return the transformed polynomial that is added for a packed plaintext: uint64 [level, N]."""
 
     @abstractmethod
     def integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
-        """A scalar as an integer modulo every prime of a level: as a factor, or as what is added to every entry."""
+        """Return a scalar modulo every prime of a level, as an addend if `addend` is true, else as a factor."""
 
     def factor(self, slots: np.ndarray, plain: Plain) -> Factors:
-        """A packed plaintext for the primes of its level and the special one."""
+        """Return a packed plaintext as a factor, for the primes of its level and the special one."""
         primes = [*range(plain.level), self.special]
         return self.factors(self.transformed(self.coefficients(slots, plain.scale), primes), primes)
 
     def factors(self, residues: np.ndarray, primes: Sequence[int]) -> Factors:
-        """Polynomials uint64 [..., primes, N] as products want them for one of their factors."""
+        """Return transformed polynomials uint64 [..., primes, N] as factors; `primes` are indices in the chain."""
         result = np.empty_like(residues)
         for place in np.ndindex(residues.shape[:-2]):
             for j, prime in enumerate(primes):
@@ -72,11 +72,11 @@ class Encoder(ABC):
         return Factors.packed(result, self.moduli(primes))
 
     def moduli(self, primes: Sequence[int]) -> list[int]:
-        """The primes at some places of the chain."""
+        """Return the primes at these indices of the chain."""
         return [self.chain.primes[prime] for prime in primes]
 
     def transformed(self, coefficients: np.ndarray, primes: Sequence[int]) -> np.ndarray:
-        """Integers [N], int64 or Python's, modulo some primes."""
+        """Return a polynomial [N], int64 or Python's integers, transformed modulo some primes: uint64 [primes, N]."""
         rows = np.empty((len(primes), self.parameters.poly_modulus_degree), np.uint64)
         for row, prime in zip(rows, primes, strict=True):
             row[:] = coefficients % self.chain.primes[prime]
@@ -84,7 +84,7 @@ class Encoder(ABC):
         return rows
 
     def matrix(self, matrix: Matrix) -> np.ndarray:
-        """Weights as `matrix_products` takes them: uint64 [level, rows / 4, terms, 4]."""
+        """Return weights as the kernel `matrix_products` reads them: uint64 [level, ceil(rows / 4), terms, 4]."""
         rows, terms = matrix.weights.shape
         numbers = [
             self.integers(Scalar(w, matrix.level, matrix.scale), matrix.level, addend=False)
@@ -97,7 +97,10 @@ class Encoder(ABC):
         return np.ascontiguousarray(padded.reshape(-1, 4, terms, matrix.level).transpose(3, 0, 2, 1))
 
     def constants(self, constant: Scalar, level: int, both_parts: bool) -> np.ndarray:
-        """What is added to the halves of every row, uint64 [level, 2], for a number in all slots or all their parts."""
+        """Return the addends of the two halves of every residue row for a number in all slots: uint64 [level, 2].
+
+        If `both_parts` is true, the number is added to the real and to the imaginary part of every slot.
+        """
         added = self.integers(constant, level, addend=True)
         if not both_parts:
             return np.array([[c, c] for c in added], np.uint64)
@@ -106,7 +109,7 @@ class Encoder(ABC):
 
 
 class ApproximateEncoder(Encoder):
-    """CKKS."""
+    """The encoder of CKKS."""
 
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
         """See `Encoder.coefficients`."""
@@ -123,10 +126,10 @@ class ApproximateEncoder(Encoder):
 
 
 class ExactEncoder(Encoder):
-    """BFV.
+    """The encoder of BFV.
 
     Attributes:
-        auxiliary: primes that products are computed with beside those of the parameters.
+        auxiliary: the primes that products need beside those of the parameters.
     """
 
     def _make_chain(self) -> Chain:
@@ -155,7 +158,7 @@ class ExactEncoder(Encoder):
         return [value % prime for prime in primes]
 
     def _lifted(self, value: int, q: int) -> int:
-        """round(value q / t): what a plain value is in a ciphertext."""
+        """Return round(value q / t), which a ciphertext holds for a plain value."""
         t = self.parameters.t
         return (2 * value % (2 * t) * q + t) // (2 * t)
 

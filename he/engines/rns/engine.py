@@ -1,6 +1,6 @@
 """The fast engine: our own residue arithmetic on SEAL's ciphertexts and evaluation keys.
 
-Values stay in transformed form, in both schemes. Rotations of one value share its decomposition (hoisting; S. Halevi
+Values of both schemes stay in transformed form. Rotations of one value share its decomposition (hoisting; S. Halevi
 and V. Shoup, "Faster Homomorphic Linear Transformations in HElib", CRYPTO 2018): digits are multiplied with a key that
 was permuted back, and only the result is permuted. Digits are centred, so that key switching adds less noise than
 SEAL's, whose bounds therefore hold.
@@ -31,7 +31,7 @@ from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
 
-MAX_LEVELS = 24  # sums of so many products, and two more, are reduced at once
+MAX_LEVELS = 24  # kernels reduce a sum of so many products, and two more, in one step
 _AUTOMORPHISMS = Rotate | SwapRows | Conjugate
 
 
@@ -41,10 +41,11 @@ class RnsEngine:
     name = "rns"
 
     def prepare(self, circuit: Circuit, threads: int | None = None) -> RnsPrepared:
-        """Encode the circuit's plaintexts, on several threads.
+        """Encode the circuit's plaintexts, on so many threads; by default, one for each available processor.
 
         Raises:
-            ValueError: if a prime has more than 50 bits, there are too many, or see `Engine.prepare`.
+            ValueError: if a prime has more than 50 bits, there are more than 24 data primes, the program has not been
+                placed, or `threads` is out of range.
         """
         encoder = _encoder(circuit)
         return RnsPrepared(circuit, encoder, Weights.encoded(circuit.program, encoder, thread_count(threads)))
@@ -56,13 +57,19 @@ class RnsEngine:
 
 
 def _encoder(circuit: Circuit) -> Encoder:
-    """Of a circuit that this engine can evaluate."""
+    """Return the encoder of a circuit, if this engine can evaluate it.
+
+    Raises:
+        ValueError: if it cannot.
+    """
     require_evaluable(circuit)
     parameters = circuit.parameters
     if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
-        raise ValueError(f"primes must have at most {LARGEST_PRIME_BITS} bits, got {parameters.coeff_modulus_bits}")
+        raise ValueError(
+            f"`coeff_modulus_bits` must be at most {LARGEST_PRIME_BITS} each, got {parameters.coeff_modulus_bits}"
+        )
     if parameters.levels > MAX_LEVELS:
-        raise ValueError(f"there must be at most {MAX_LEVELS} data primes, got {parameters.levels}")
+        raise ValueError(f"the parameters must have at most {MAX_LEVELS} data primes, got {parameters.levels}")
     return Encoder.of(parameters)
 
 
@@ -76,12 +83,12 @@ class RnsPrepared:
 
     @cached_property
     def context(self) -> Any:
-        """SEAL's context, which checks what clients send."""
+        """SEAL's context of the circuit's parameters, by which keys and ciphertexts of clients are read."""
         return create_context(self.circuit.parameters)
 
     @cached_property
     def level_ids(self) -> dict[int, Any]:
-        """See `he.formats.seal_bridge.level_ids`."""
+        """SEAL's identifiers of the levels, as `he.formats.seal_bridge.level_ids` returns them."""
         return level_ids(self.context, self.circuit.parameters)
 
     def bind(
@@ -131,7 +138,7 @@ class RnsEvaluator:
         return [compact.write(CiphertextArray(residues, ntt_form, scale), parameters) for residues in outputs]
 
     def algebra(self, inputs: Sequence[Any] = (), workers: Workers | None = None) -> Residues:
-        """What operations mean for this client, reading these inputs, on these threads."""
+        """Return the algebra that evaluates with this client's keys on these inputs; by default on one thread."""
         return Residues.of(self._circuit.parameters.scheme)(
             self._prepared.encoder,
             self._prepared.weights,
@@ -143,17 +150,21 @@ class RnsEvaluator:
         )
 
     def _made(self, algebra: Residues, number: int, value: Value) -> None:
-        """Say what a value is for; what several operations will want of it is made while nobody waits for it yet."""
+        """Note how often a value will be read; compute the digits that several rotations share before they begin."""
         value.rotations, value.readers = self._rotations[number], self._readers[number]
         if value.rotations > 1:
             algebra.decompose(value)
 
     def read(self, data: bytes) -> Value:
-        """A fresh ciphertext as a value of `algebra`."""
+        """Return a fresh ciphertext as a value of `algebra`."""
         return self.algebra().to_ntt(self._read(0, data))
 
     def _read(self, index: int, data: bytes) -> np.ndarray:
-        """The residues of an input, if it is a fresh ciphertext."""
+        """Return the residues of an input, if it is a fresh ciphertext.
+
+        Raises:
+            ValueError: if it is not.
+        """
         parameters = self._circuit.parameters
         read = compact.read(data, parameters, self._prepared.level_ids)
         form = (*read.residues.shape[:2], read.ntt, read.scale)

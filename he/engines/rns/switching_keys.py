@@ -13,12 +13,13 @@ from he.ring.slots import automorphism, permutation
 
 @dataclass(frozen=True, eq=False)
 class SwitchingKeys:
-    """Keys as factors of products.
+    """Evaluation keys as factors of products.
 
     Attributes:
-        relinearisation: None where the circuit multiplies no ciphertexts.
-        galois: by Galois element; permuted by its inverse, so that only the result has to be permuted.
-        permutations: by Galois element, how vectors of eight are permuted; see `he.ring.slots`.
+        relinearisation: the relinearisation key; None if the client sent none.
+        galois: the key of every Galois element, permuted by the inverse automorphism, so that only the result of a
+            rotation has to be permuted.
+        permutations: the permutation of every Galois element, as `he.ring.slots.permutation` returns it.
     """
 
     relinearisation: Factors | None
@@ -27,7 +28,7 @@ class SwitchingKeys:
 
     @staticmethod
     def of(encoder: Encoder, relinearisation: np.ndarray | None, galois: dict[int, np.ndarray]) -> SwitchingKeys:
-        """From keys uint64 [levels, 2, levels + 1, N], transformed, as `he.formats.seal_bytes.read_keys` gives them."""
+        """Return as factors keys uint64 [levels, 2, levels + 1, N] of `he.formats.seal_bytes.read_keys`."""
         N, primes = encoder.parameters.poly_modulus_degree, range(len(encoder.parameters.primes))
         return SwitchingKeys(
             None if relinearisation is None else encoder.factors(relinearisation, primes),

@@ -1,4 +1,7 @@
-"""A program's operations on several threads: each as soon as what it reads is there, and large ones in parts."""
+"""The evaluation of a program on several threads.
+
+An operation begins as soon as the values that it reads exist, and large operations are divided among the threads.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,15 @@ Task = Callable[[], object]
 
 
 class Workers:
-    """Threads that share one list of tasks; whoever waits for tasks works on them.
+    """Threads that share one list of tasks; a thread that waits for tasks works on them.
 
-    Used as a context, in which there are ``threads`` - 1 helpers beside the caller.
+    It is a context manager; within the context, ``threads`` - 1 helpers work beside the caller.
 
     Args:
-        threads: at least 1.
+        threads: the number of threads, at least 1, with the caller's.
+
+    Attributes:
+        threads: the same number.
     """
 
     def __init__(self, threads: int) -> None:
@@ -50,7 +56,11 @@ class Workers:
             helper.join()
 
     def all(self, parts: Sequence[Task]) -> None:
-        """Do all of them, in any order; then return, or raise what the first one that failed raised."""
+        """Do all of these tasks in any order and return once they are done.
+
+        Raises:
+            BaseException: the exception of the first task that failed, after all others are done.
+        """
         if self.threads == 1 or len(parts) == 1:
             for part in parts:
                 part()
@@ -72,29 +82,29 @@ class Workers:
             self._parts.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
             for waiting in (self._free, self._joining):
                 waiting.notify(len(parts) - 1)
-        # Whoever waits for parts takes up no other task, which may wait for parts as well, and so on without end.
+        # A thread that waits for parts takes no other task: that may wait for parts too, and so on without end.
         self._until(lambda: left == 0, self._joining, self._parts)
         if failures:
             raise failures[0]
 
     def share(self, count: int, work: Callable[[int, int], object]) -> None:
-        """Do ``work(first, stop)`` for parts of range(count), one for each thread."""
+        """Call ``work(first, stop)`` for consecutive parts of range(count), at most one for each thread."""
         ends = [count * i // self.threads for i in range(self.threads + 1)]
         self.all([partial(work, first, stop) for first, stop in pairwise(ends) if first < stop])
 
     def later(self, task: Task) -> None:
-        """Leave a task, which must not fail, to whoever is free; parts of what has begun come first."""
+        """Leave a task, which must not raise, to a free thread; parts of operations that have begun come first."""
         with self._lock:
             self._tasks.append(task)
             self._free.notify()
 
     def wake(self) -> None:
-        """Let whoever waits see whether what it waits for is over."""
+        """Let waiting threads test their conditions again."""
         with self._lock:
             self._free.notify_all()
 
     def until(self, is_over: Callable[[], bool]) -> None:
-        """Work until then; whoever makes it true must `wake` the others."""
+        """Work on tasks until the condition holds; the thread that makes it true must call `wake`."""
         self._until(is_over, self._free, self._parts, self._tasks)
 
     def _until(self, is_over: Callable[[], bool], changed: threading.Condition, *queues: deque[Task]) -> None:
@@ -114,15 +124,15 @@ class Workers:
 def run_on(
     workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None] = lambda *_: None
 ) -> list[V]:
-    """`he.program.algebra.run` with independent operations side by side; the same result.
+    """Return what `he.program.algebra.run` returns, with independent operations side by side.
 
-    The algebra's operations may be called from several threads at once, and gain by it where they release the GIL.
+    The algebra's operations are called from several threads at once, which is faster where they release the GIL.
 
     Args:
-        workers: who evaluate.
-        program: what.
-        algebra: on what values.
-        made: told of every value, with its number in the program, before anything reads it.
+        workers: the threads that evaluate, within their context.
+        program: the program.
+        algebra: the algebra that reads it.
+        made: called with the number of every value and the value, before any operation reads it.
     """
     return _Run(workers, program, algebra, made).result()
 
@@ -133,19 +143,19 @@ class _Run(Generic[V]):
         self._values: dict[int, V] = {}
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
-        self._ready: list[int] = []  # a heap: programs are written so that few values wait, if evaluated in order
+        self._ready: list[int] = []  # a heap of positions: in their order, few values wait
         operations = program.operations
         defined_by = [position for position, operation in enumerate(operations) for _ in range(results(operation))]
         self._operands = [set(arguments(operation)) for operation in operations]
         self._waits = [len({defined_by[a] for a in operands}) for operands in self._operands]
-        self._readers: list[set[int]] = [set() for _ in operations]  # of an operation's values, other operations
+        self._readers: list[set[int]] = [set() for _ in operations]  # the operations that read an operation's values
         self._unread = [0] * program.first_values[-1]
         for position, operands in enumerate(self._operands):
             for a in operands:
                 self._readers[defined_by[a]].add(position)
                 self._unread[a] += 1
         for output in program.outputs:
-            self._unread[output] += 1  # by the caller
+            self._unread[output] += 1  # the caller reads it
         self._left = len(operations)
 
     def result(self) -> list[V]:
@@ -175,7 +185,7 @@ class _Run(Generic[V]):
                     self._made(number, value)
                     self._values[number] = value
                 del made, value
-            except BaseException as failure:  # for the caller's thread; what is left is skipped
+            except BaseException as failure:  # the caller's thread raises it, and the other operations are skipped
                 self._failure = failure
         with self._lock:
             ready = []

@@ -1,4 +1,4 @@
-"""Values of the fast engine: residues in transformed form, and what was made of them."""
+"""The values of the fast engine: ciphertexts as residues in transformed form."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 
 class Value:
-    """Residues [size, level, N] in transformed form; what was made of them is kept for whoever asks next.
+    """A ciphertext as residues [size, level, N] in transformed form, with results that several operations share.
 
-    A rotation leaves them *extended*: times the special prime, with a row for it, [2, level + 1, N]. The division by
-    the special prime (mod-down) is lazy: sums and plain products do not need it, and one does for all of their terms
-    (double hoisting; J.-P. Bossuat et al., "Efficient bootstrapping for approximate homomorphic encryption with
-    non-sparse keys", EUROCRYPT 2021, section 4.3).
+    The result of a rotation is *extended*: times the special prime, with a row for it, [2, level + 1, N]. The division
+    by the special prime (mod-down) is lazy: sums and plain products do not need it, and one division serves all of
+    their terms (double hoisting; J.-P. Bossuat et al., "Efficient bootstrapping for approximate homomorphic encryption
+    with non-sparse keys", EUROCRYPT 2021, section 4.3).
 
     Attributes:
-        residues: the residues, or None until somebody has needed them.
-        extended: the residues times the special prime, or None for what is no sum of rotations.
-        digits: the digits of the second polynomial, once a rotation has asked for them.
-        lock: held while something is made that several operations may want.
-        rotations: how many rotations will read the value, if that is known.
-        readers: how many operations will read the value, if that is known.
+        residues: uint64 [size, level, N]; None for an extended value that has not been divided yet.
+        extended: uint64 [2, level + 1, N], the residues times the special prime; None if the value is not extended.
+        digits: the digits of the second polynomial, which its rotations share; None until they have been computed.
+        lock: held while residues are computed that several operations may need.
+        rotations: the number of rotations that will read the value; 0 if unknown.
+        readers: the number of operations that will read the value; 0 if unknown.
     """
 
     __slots__ = ("digits", "extended", "lock", "readers", "residues", "rotations")
@@ -34,14 +34,14 @@ class Value:
 
     @property
     def level(self) -> int:
-        """Its number of data primes."""
+        """The number of data primes."""
         if self.residues is not None:
             return self.residues.shape[1]
         assert self.extended is not None
         return self.extended.shape[1] - 1
 
     def fresh(self, rotations: int) -> Value:
-        """The same residues with nothing remembered, for so many rotations."""
+        """Return a value with the same residues and no digits, which so many rotations will read."""
         value = Value(self.residues)
         value.rotations = rotations
         return value

@@ -1,4 +1,4 @@
-"""All encoded plaintexts of a circuit: made once, in parallel, or taken from a file."""
+"""The encoded plaintexts of a circuit: computed once, in parallel, or taken from a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from he.program.program import Program
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Encoded operands.
+    """The encoded plaintexts of one program.
 
     Attributes:
-        factors: for every distinct operand of a plain product.
-        addends: for every distinct operand that is added, uint64 [level, N], transformed.
-        matrices: for every `Matrix` of the program, uint64 [level, rows / 4, terms, 4].
+        factors: the transformed polynomials of every operand of a plain product.
+        addends: the transformed polynomial of every operand that is added, uint64 [level, N].
+        matrices: the weights of every `Matrix` of the program, uint64 [level, ceil(rows / 4), terms, 4].
     """
 
     factors: Mapping[Plain, Factors]
@@ -30,10 +30,10 @@ class Weights:
 
     @staticmethod
     def encoded(program: Program, encoder: Encoder, threads: int) -> Weights:
-        """Encode every operand, on so many threads."""
+        """Return the weights of a program, encoded on so many threads."""
         factors, addends, matrices = _operands(program)
         slots = program.plaintexts
-        with ThreadPoolExecutor(threads) as pool:  # numpy and kernels let go of the interpreter's lock
+        with ThreadPoolExecutor(threads) as pool:  # numpy and kernels release the GIL
             made = pool.map(lambda plain: encoder.factor(slots[plain.index], plain), factors)
             added = pool.map(lambda plain: encoder.addend(slots[plain.index], plain), addends)
             packed = pool.map(encoder.matrix, matrices)
@@ -44,7 +44,7 @@ class Weights:
             )
 
     def arrays(self, program: Program) -> dict[str, np.ndarray]:
-        """The same as arrays with names, in the program's order."""
+        """Return the weights as arrays by name; `restored` is the inverse."""
         factors, addends, matrices = _operands(program)
         return {
             **{f"factor.{i}": self.factors[plain].memory for i, plain in enumerate(factors)},
@@ -54,7 +54,7 @@ class Weights:
 
     @staticmethod
     def restored(program: Program, encoder: Encoder, arrays: Mapping[str, np.ndarray]) -> Weights:
-        """From what `arrays` gave; nothing is copied.
+        """Return the weights that `arrays` returned; nothing is copied.
 
         Raises:
             ValueError: if an array is missing, or is not of the program's shape.
@@ -75,7 +75,7 @@ class Weights:
 
 
 def _operands(program: Program) -> tuple[list[Plain], list[Plain], list[Matrix]]:
-    """Distinct factors and addends, and all matrices, in an order that the program alone decides."""
+    """Return the distinct factors and addends, and all matrices, in an order that only the program decides."""
 
     def key(plain: Plain) -> tuple[int, int, float]:
         return plain.index, plain.level, plain.scale

@@ -1,4 +1,4 @@
-"""The reference engine: SEAL's own evaluator, one thread, every operation as SEAL defines it."""
+"""The reference engine: SEAL's own evaluator on one thread."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from he.ring.slots import imaginary_units
 
 
 class SealEngine:
-    """Evaluates circuits by SEAL; see `he.engines.engine.Engine`. Its encoded plaintexts are not stored."""
+    """Evaluates circuits by SEAL; see `he.engines.engine.Engine`. It cannot store its encoded plaintexts."""
 
     name = "seal"
 
     def prepare(self, circuit: Circuit, threads: int | None = None) -> SealPrepared:
-        """See `Engine.prepare`; SEAL encodes on one thread."""
+        """Encode the circuit's plaintexts on one thread; see `Engine.prepare`."""
         require_evaluable(circuit)
         return SealPrepared(circuit)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> SealPrepared:
-        """See `Engine.restore`; everything is encoded anew."""
+        """Encode the circuit's plaintexts anew; `arrays` is ignored."""
         return self.prepare(circuit)
 
 
@@ -51,7 +51,7 @@ class SealPrepared:
     def bind(
         self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
     ) -> SealEvaluator:
-        """See `Prepared.bind`; one thread evaluates, however many are asked for."""
+        """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`."""
         relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self.context, relinearisation_key)
         galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self.context, galois_keys)
         elements = {g for g in self.circuit.interface.galois_elements if galois and galois.has_key(g)}
@@ -59,7 +59,7 @@ class SealPrepared:
         return SealEvaluator(self, self.algebra.with_keys(relin, galois))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """None: SEAL's encoded plaintexts are not stored."""
+        """Return no arrays: SEAL's encoded plaintexts are not stored."""
         return {}
 
 
@@ -73,7 +73,7 @@ class SealEvaluator:
         self._prepared, self._algebra, self._circuit = prepared, algebra, prepared.circuit
 
     def algebra(self, inputs: Sequence[Any] = ()) -> _SealAlgebra:
-        """What operations mean for this client, reading these ciphertexts."""
+        """Return the algebra that evaluates with this client's keys on these ciphertexts."""
         return self._algebra.on(inputs)
 
     def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
@@ -88,7 +88,7 @@ class SealEvaluator:
         return [to_bytes(_present(value).ciphertext) for value in results]
 
     def read(self, data: bytes) -> _Value:
-        """A fresh ciphertext as a value of `algebra`."""
+        """Return a ciphertext, given as it travels, as a value of `algebra`."""
         return _Value(self._loaded(data))
 
     def _loaded(self, data: bytes) -> Any:
@@ -117,12 +117,12 @@ class _Value:
         self.transformed: Any = None
 
     def fresh(self, rotations: int) -> _Value:
-        """The same ciphertext with nothing remembered, for any number of rotations."""
+        """Return the same ciphertext without its transform; the number of rotations is ignored."""
         return _Value(self.ciphertext)
 
 
-# SEAL refuses to produce a transparent ciphertext, one that is zero whatever the key. A product with a plaintext of
-# zeros is one, so it is kept as None: the compiler sees to it that no output is.
+# SEAL refuses to compute a transparent ciphertext, which is legible without a key. A product with a plaintext of zeros
+# is one, so None stands for it; the compiler refuses circuits with such an output.
 _Maybe = _Value | None
 
 
@@ -132,7 +132,7 @@ def _present(value: _Maybe) -> _Value:
 
 
 class _SealAlgebra(Algebra[_Maybe]):
-    """What both schemes share; all plaintexts are encoded once, here."""
+    """The operations that both schemes share; the constructor encodes all plaintexts once."""
 
     def __init__(self, circuit: Circuit, context: Any, ids: LevelIds) -> None:
         self._circuit, self._context, self._ids = circuit, context, ids
@@ -144,27 +144,27 @@ class _SealAlgebra(Algebra[_Maybe]):
         self._addends = {plain: self._encode(plain) for plain in circuit.program.addends}
 
     def with_keys(self, relin: Any, galois: Any) -> _SealAlgebra:
-        """The same algebra with one client's keys."""
+        """Return the same algebra with one client's keys."""
         bound = copy(self)
         bound._relin, bound._galois = relin, galois
         return bound
 
     def on(self, inputs: Sequence[Any]) -> _SealAlgebra:
-        """The same algebra, reading these ciphertexts."""
+        """Return the same algebra on these ciphertexts."""
         bound = copy(self)
         bound._inputs = inputs
         return bound
 
     def mod_down(self, value: _Maybe) -> _Maybe:
-        """The value itself: SEAL divides by the special prime at once."""
+        """Return the value itself: SEAL divides by the special prime within every rotation."""
         return value
 
     @abstractmethod
     def _encode(self, plain: Plain) -> Any:
-        """A packed plaintext as SEAL's, None if it encodes to zero."""
+        """Return a packed plaintext as SEAL encodes it; None if that is zero."""
 
     def _encode_factor(self, plain: Plain) -> Any:
-        """The same in the form that products want."""
+        """Return a packed plaintext in the form that products need; None if it is zero."""
         return self._encode(plain)
 
     def input(self, index: int) -> _Maybe:
@@ -212,7 +212,7 @@ class _SealAlgebra(Algebra[_Maybe]):
         return _Value(result)
 
     def _sum_of_products(self, factors: Sequence[tuple[Any, Any]]) -> Any:
-        """Sum of ciphertext * plaintext, the pairs in one common form; None if there are none."""
+        """Return the sum of ciphertext * plaintext over pairs of one form; None if there are none."""
         total = None
         for ciphertext, plaintext in factors:
             product = sealapi.Ciphertext()
@@ -259,7 +259,7 @@ class _BfvAlgebra(_SealAlgebra):
         return _Value(total)
 
     def _signed(self, ciphertext: Any, sign: int) -> Any:
-        """SEAL multiplies by a negative constant as by a number near t, whose noise is that much larger."""
+        """Return the ciphertext, negated for a negative sign: SEAL multiplies by a number near t with more noise."""
         if sign > 0:
             return ciphertext
         result = sealapi.Ciphertext()
@@ -286,7 +286,7 @@ class _BfvAlgebra(_SealAlgebra):
 
 
 def _constant(number: int) -> Any:
-    """The constant polynomial: the same number in every slot, and multiplied without a transform."""
+    """Return the constant polynomial, which has the same number in every slot and multiplies without a transform."""
     return sealapi.Plaintext(f"{number:X}")
 
 
@@ -314,7 +314,7 @@ class _CkksAlgebra(_SealAlgebra):
         total = self._sum_of_products(factors)
         both = 1 + self._units if self._circuit.interface.both_parts else np.ones(len(self._units))
         plaintext = self._encoded((constant.value * both).tolist(), constant.level, constant.scale)
-        total.scale = constant.scale  # equal to every product's scale but for float rounding
+        total.scale = constant.scale  # it equals every product's scale but for rounding
         if plaintext is not None:
             self._evaluator.add_plain_inplace(total, plaintext)
         return _Value(total)
