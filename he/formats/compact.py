@@ -1,11 +1,11 @@
-"""Ciphertexts as they travel: residues in as many bits as their primes have, and a seed where SEAL gives one.
+"""The format in which ciphertexts travel: residues in as many bits as their primes have, and a seed where there is one.
 
-Fresh residues are uniform: no compressor makes them shorter, and SEAL's takes longer to undo than the server's first
-layers. SEAL's own serialisation is read as well.
+Fresh residues are uniform, so no compressor makes them shorter, and SEAL's takes longer to undo than the first layers
+take to evaluate. SEAL's own serialisation is read as well.
 
-Layout: magic, polynomials, level, flags (1: transformed, 2: a seed names the last polynomial), 0, scale (8 bytes); the
-polynomials but for one that a seed names, prime by prime, in words of as many bits as the prime, little-endian, without
-gaps; the seed (64 bytes).
+A ciphertext holds, in this order: magic (4 bytes), number of polynomials, level, flags (1: transformed, 2: a seed names
+the last polynomial) and 0 (1 byte each), scale (8 bytes); the polynomials except one that a seed names, prime by prime,
+in words of as many bits as the prime, without gaps; the seed (64 bytes). Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _TRANSFORMED, _SEEDED = 1, 2
 
 
 def compact(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
-    """Write SEAL's serialisation of a ciphertext anew, as short as it gets.
+    """Convert SEAL's serialisation of a ciphertext to this format.
 
     Raises:
-        SealDataError: as `read_ciphertext`.
+        SealDataError: if the bytes are no ciphertext of these parameters.
     """
     return write(read_ciphertext(data, parameters, ids, expand=False), parameters)
 
 
 def write(ciphertext: CiphertextArray, parameters: Parameters) -> bytes:
-    """Write a ciphertext's residues, and its seed if it has one."""
+    """Return a ciphertext in this format, with its seed if it has one."""
     size, level, _ = ciphertext.residues.shape
     seed = b"" if ciphertext.seed is None else ciphertext.seed.astype("<u8").tobytes()
     flags = _TRANSFORMED * ciphertext.ntt + _SEEDED * bool(seed)
@@ -45,10 +45,10 @@ def write(ciphertext: CiphertextArray, parameters: Parameters) -> bytes:
 
 
 def read(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
-    """Read a ciphertext of two or three polynomials in either form; its seed is expanded.
+    """Read a ciphertext of two or three polynomials, in this format or SEAL's; a seed is expanded.
 
     Raises:
-        SealDataError: naming what is not as it should be.
+        SealDataError: if the bytes are no ciphertext of these parameters; the message names the problem.
     """
     if data[: len(_MAGIC)] != _MAGIC:
         return read_ciphertext(data, parameters, ids)
@@ -56,10 +56,10 @@ def read(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
 
 
 def restored(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
-    """Restore SEAL's serialisation from what `write` or `compact` wrote; what is SEAL's already is returned as it is.
+    """Convert this format to SEAL's serialisation; bytes in another format are returned unchanged and unchecked.
 
     Raises:
-        SealDataError: as `read`.
+        SealDataError: if the bytes begin as this format but are no ciphertext of these parameters.
     """
     return write_ciphertext(_read(data, parameters), ids) if data[: len(_MAGIC)] == _MAGIC else data
 

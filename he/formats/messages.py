@@ -1,7 +1,8 @@
-"""Envelopes for what client and server exchange: a JSON header, binary parts, and a digest that finds any damage.
+"""The envelope of all messages: a JSON header, binary parts, and a digest that finds damage.
 
-Layout: magic, kind, header length (4 bytes, big-endian), header, parts, SHA-256 over all before it. The header lists
-the lengths of the parts. The digest finds accidents, it authenticates nobody: use a transport that does.
+A message holds, in this order: magic (6 bytes), kind (1 byte), length of the header (4 bytes, big-endian), header,
+parts, and SHA-256 over all before it. The header lists the lengths of the parts. The digest finds accidents but
+authenticates nobody: use a transport that does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _DIGEST_BYTES = 32
 
 
 class Kind(Enum):
-    """What a message carries."""
+    """The kind of a message."""
 
     INTERFACE = b"I"
     EVALUATION_KEYS = b"K"
@@ -27,18 +28,18 @@ class Kind(Enum):
 
 
 class MessageError(ValueError):
-    """Bytes that are not an intact message of the expected kind, or one that belongs elsewhere."""
+    """Bytes are no intact message of the expected kind, or the message is for another circuit or key."""
 
 
 def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
-    """Write one message as bytes."""
+    """Return one message as bytes."""
     header = json.dumps({**fields, "parts": [len(part) for part in parts]}, sort_keys=True).encode()
     body = b"".join([_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts])
     return body + hashlib.sha256(body).digest()
 
 
 def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Read the header's fields and the parts of a message.
+    """Return the header's fields and the parts of a message.
 
     Raises:
         MessageError: if the bytes are truncated, damaged, foreign, or of another kind.
@@ -76,8 +77,14 @@ def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
 def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -> None:
     """Refuse a message whose header names another circuit or key.
 
+    Args:
+        fields: the header's fields.
+        name: the field to compare.
+        expected: its expected value.
+        what: the end of the error message, which says what else the message was made for.
+
     Raises:
-        MessageError: saying what it was made for.
+        MessageError: if the field has another value.
     """
     if fields.get(name) != expected:
         raise MessageError(f"the message was made for another {what}")

@@ -1,8 +1,8 @@
-"""Circuits and prepared circuits as files: a JSON header and arrays that are used where they lie.
+"""The file format of circuits and prepared circuits: a JSON header, and arrays that are used where they lie.
 
-Layout: magic, version (4 bytes, little-endian), length of the header (8 bytes), header, arrays, SHA-256 over all before
-it. Every array begins at a multiple of 64 bytes. The header states what the file is, and name, type, shape and place of
-every array. Numbers are little-endian.
+A file holds, in this order: magic (6 bytes and 2 of padding), version (4 bytes), length of the header (8), header,
+arrays, and SHA-256 over all before it. Every array begins at a multiple of 64 bytes. The header states the kind of the
+file, its content, and the name, type, shape and offset of every array. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DIGEST_BYTES = 32
 
 
 class StoredError(ValueError):
-    """A file that is not what it should be: damaged, foreign, or of another version, circuit or engine."""
+    """A stored file is damaged, foreign, or of another version, circuit or engine, or the machine cannot use it."""
 
 
 def write(
@@ -40,14 +40,15 @@ def write(
     """Write a file, whole or not at all.
 
     Args:
-        path: where.
-        kind: what the file is; `read` asks for it.
-        content: anything that JSON can hold.
-        arrays: of the types in `TYPES`, by name.
+        path: the file.
+        kind: the kind of the file, which `read` checks.
+        content: any content that JSON can hold.
+        arrays: arrays of the types in `TYPES`, by name.
 
     Raises:
-        ValueError: if the machine is big-endian.
-        OSError: if the file cannot be written; one that was there before stays as it was.
+        StoredError: if the machine is big-endian.
+        ValueError: if the header is too long.
+        OSError: if the file cannot be written; a file that was there stays as it was.
     """
     _require_little_endian()
     places, at = [], 0
@@ -71,11 +72,11 @@ def write(
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The content and the arrays of a file, read-only and where they lie.
+    """Return the content and the arrays of a file; the arrays are read-only and not copied.
 
     Raises:
-        StoredError: if the file is damaged, foreign, or of another kind or version.
-        OSError: if it cannot be read.
+        StoredError: if the file is damaged, foreign, or of another kind or version, or the machine is big-endian.
+        OSError: if the file cannot be read.
     """
     _require_little_endian()
     with Path(path).open("rb") as file:
@@ -111,7 +112,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
 
 
 def _aligned(size: int) -> memoryview:
-    """So many bytes from a multiple of `ALIGNMENT`."""
+    """Return memory of so many bytes at an address that is a multiple of `ALIGNMENT`."""
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size].data
@@ -131,4 +132,4 @@ def _array(data: memoryview, start: int, end: int, dtype: str, shape: list[int],
 
 def _require_little_endian() -> None:
     if sys.byteorder != "little":
-        raise StoredError("stored circuits are read and written on little-endian processors only; compile it here")
+        raise StoredError("the processor must be little-endian to use stored circuits, got big-endian; compile it here")

@@ -1,1 +1,1 @@
-"""Those who exchange messages: a client with a secret key, a server without one."""
+"""The two parties: a client with the secret key, and the sessions of a prepared circuit, which have none."""

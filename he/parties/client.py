@@ -1,4 +1,4 @@
-"""The client: it encrypts what it asks about, and decrypts the answers."""
+"""The client, which encrypts images and decrypts logits."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ from he.ring.slots import imaginary_units
 
 
 class DecryptionError(ValueError):
-    """A ciphertext whose decryption could be wrong; nothing of it is returned."""
+    """The decryption of a ciphertext could be wrong, so none of it is returned."""
 
 
 class Client:
-    """Encrypts images and decrypts logits. The only holder of the secret key, which never leaves the object.
+    """Encrypts images and decrypts logits. It holds the secret key, and no message that it makes contains that key.
 
     Args:
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
-        secret_key: a key for the interface's parameters, such as one that was stored; by default a new one is made.
-        evaluation_keys: those that a server has already, made from this secret key for this circuit; by default new
-            ones are made.
-        security: what the client insists on, whatever the server proposes: `"128"`, or `"insecure"` for tests.
+        secret_key: a key for the interface's parameters, such as a stored one; by default a new one is generated.
+        evaluation_keys: keys made before from this secret key for this circuit, which a session may have already; by
+            default new ones are generated.
+        security: the least security that the client accepts: `"128"`, or `"insecure"` for tests.
+
+    Attributes:
+        interface: the circuit's public part.
 
     Raises:
         MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit.
-        ParameterError: if the interface's parameters are less secure, SEAL refuses them, or the key is for others.
+        ParameterError: if the interface's parameters are less secure or SEAL refuses them, or the secret key is for
+            other parameters.
     """
 
     def __init__(
@@ -69,22 +73,22 @@ class Client:
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
-        """What a server needs to evaluate: relinearisation and Galois keys, and nothing secret."""
+        """The relinearisation and Galois keys that a session needs; they hold nothing secret."""
         return self._keys
 
     @property
     def secret_key(self) -> SecretKey:
-        """The key itself, to be stored under a password (`SecretKey.save`) and used again."""
+        """The secret key; `SecretKey.save` stores it under a password, for another client of its owner."""
         return self._secret_key
 
     def prepare(self, images: ArrayLike) -> np.ndarray:
-        """Floats as `encrypt` takes them: for BFV multiplied by the input's scale, rounded and saturated.
+        """Convert floats to what `encrypt` takes: for BFV, multiply by the input's scale, saturate and round.
 
         Args:
             images: finite floats [batch, *shape], in the units that the float network was trained on.
 
         Returns:
-            int64 for BFV, equal to `IntNetwork.quantise_input` of the plain network; float64 for CKKS.
+            [batch, *shape]: int64 for BFV, equal to `IntNetwork.quantise_input` of the plain network; float64 for CKKS.
 
         Raises:
             TypeError: if `images` does not hold floats.
@@ -97,14 +101,14 @@ class Client:
         """Encrypt a batch.
 
         Args:
-            images: [batch, *shape] with batch from 1 to `interface.images`: integers of the network's input domain for
-                BFV, floats of its input range for CKKS.
+            images: [batch, *shape] with batch from 1 to `interface.images`: integers in the network's input domain for
+                BFV, floats in its input range for CKKS.
 
         Returns:
             A request for `Session.evaluate`.
 
         Raises:
-            InputError: on a wrong shape, dtype, range or batch, and on NaN. Nothing has been encrypted then.
+            InputError: if shape, dtype, range or batch are wrong, or a value is NaN; nothing has been encrypted then.
         """
         (spec,) = self.interface.client_inputs
         batch = spec.check(images, self._parameters.scheme)
@@ -113,15 +117,15 @@ class Client:
         return seal_message(Kind.REQUEST, fields, parts)
 
     def decrypt(self, response: bytes) -> np.ndarray:
-        """Decrypt the server's answer.
+        """Decrypt a session's answer.
 
         Returns:
-            Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within
+            Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within half of
             `interface.tolerance` of the plain network's.
 
         Raises:
             MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
-            DecryptionError: if the ciphertext's noise or contents show that it does not decrypt to a result.
+            DecryptionError: if a ciphertext is malformed, has no noise budget, or decrypts to copies that disagree.
         """
         ciphertexts, images = self._received(response)
         try:
@@ -131,18 +135,19 @@ class Client:
             raise DecryptionError(str(error)) from error
 
     def noise_budget(self, response: bytes) -> int:
-        """Bits of noise budget that a BFV response has left; what the compiler's bound promised a minimum of.
+        """Return the bits of noise budget that a BFV answer has left; `Circuit.output_bound` is a lower bound on it.
 
         Raises:
-            MessageError, DecryptionError: as `decrypt`, but for the contents.
-            TypeError: for CKKS, which has no budget.
+            MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
+            DecryptionError: if a ciphertext is malformed.
+            TypeError: if the scheme is CKKS, which has no noise budget.
         """
         if not self._exact:
             raise TypeError("a CKKS ciphertext has no noise budget")
         return min(map(self._decryptor.invariant_noise_budget, self._received(response)[0]))
 
     def _received(self, response: bytes) -> tuple[list[Any], int]:
-        """The ciphertexts of an answer to this client, and the number of images that they are for."""
+        """Return the ciphertexts of an answer to this client, and the number of images that they are for."""
         fields, parts = open_message(Kind.RESPONSE, response)
         require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
@@ -159,7 +164,7 @@ class Client:
         except SealDataError as error:
             raise DecryptionError(str(error)) from error
         if (
-            ciphertext.is_transparent()  # legible without any key
+            ciphertext.is_transparent()  # it would be legible without a key
             or ciphertext.is_ntt_form() == self._exact
             or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
         ):
@@ -176,7 +181,7 @@ class Client:
                 real, imaginary = slots.reshape(2, -1)
                 slots = real + imaginary_units(2 * len(real)) * imaginary
             self._encoder.encode(slots.tolist(), 2.0**self._parameters.scale_bits, plaintext)
-        return self._encryptor.encrypt_symmetric(plaintext)  # with a seed in place of half the ciphertext
+        return self._encryptor.encrypt_symmetric(plaintext)  # SEAL serialises it with a seed for half of it
 
     def _compact(self, ciphertext: Any) -> bytes:
         return compact.compact(to_bytes(ciphertext), self._parameters, self._ids)
@@ -199,7 +204,7 @@ class Client:
 
 
 def interface_bytes(interface: Interface) -> bytes:
-    """What a server publishes of its circuit, for `Client`."""
+    """Return a circuit's interface as the bytes from which a `Client` is made."""
     return seal_message(Kind.INTERFACE, interface.to_dict())
 
 

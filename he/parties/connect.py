@@ -1,4 +1,4 @@
-"""Both parties in one process, for first looks, tests and measurements."""
+"""Both parties in one process, for examples, tests and measurements."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from he.parties.session import Session
 def connect(
     circuit: Circuit | PreparedCircuit, *, engine: str = "rns", threads: int | None = None
 ) -> tuple[Client, Session]:
-    """A client and a session that have exchanged interface and keys, as bytes.
+    """Return a client and a session that have exchanged the interface and the evaluation keys as bytes.
 
     Args:
         circuit: a compiled network, which is prepared first, or a prepared one.
-        engine: see `prepare`; of a circuit that is prepared already, the engine it was prepared for is used.
-        threads: see `PreparedCircuit.session`.
+        engine: the name of the engine that prepares a compiled network; a prepared one keeps its own.
+        threads: the number of threads of an evaluation; by default one for each available processor.
 
     Returns:
-        The client, whose keys are as secure as the circuit's parameters; and the session that holds its keys.
+        The client, which accepts the circuit's own security, and the session that holds its evaluation keys.
+
+    Raises:
+        ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
     prepared = circuit if isinstance(circuit, PreparedCircuit) else prepare(circuit, engine, threads)
     interface = prepared.circuit.interface
@@ -33,11 +36,14 @@ def run_encrypted(circuit: Circuit | PreparedCircuit, images: np.ndarray) -> np.
     """Encrypt, evaluate and decrypt in one call, batch by batch.
 
     Args:
-        circuit: a compiled network.
-        images: [n, *shape], any n from 1 up.
+        circuit: a compiled or a prepared network.
+        images: [n, *shape] as `Client.encrypt` takes them, with any n from 1.
 
     Returns:
-        Logits [n, outputs].
+        Logits [n, outputs]: int64 for BFV, float64 for CKKS.
+
+    Raises:
+        InputError: if the images are not what the circuit takes.
     """
     client, session = connect(circuit)
     step = client.interface.images

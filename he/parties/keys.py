@@ -1,6 +1,6 @@
-"""The keys as types: one that is secret, and those that a server may have.
+"""The types of keys: `SecretKey`, which only its owner holds, and `EvaluationKeys`, which sessions hold.
 
-A `SecretKey` leaves the process only under a password. `EvaluationKeys` are public, and have no place for a secret.
+A `SecretKey` leaves the process only under a password. `EvaluationKeys` have no place for a secret.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters
 from intnn.storage.document import write_atomically
 
 _ID_BYTES = 16
-#: No key has more residues: SEAL takes at most 64 primes, and the header is short.
+#: The most bytes of a key file: SEAL takes at most 64 primes, and the header is short.
 _FILE_LIMIT = 8 * 64 * max(MAX_MODULUS_BITS_128) + (1 << 16)
 
 
 class SecretKey:
     """The secret key of one parameter set: it encrypts, decrypts, and makes evaluation keys for any number of circuits.
 
-    SEAL holds the secret, in memory that it wipes when the object goes. It is never printed, copied or pickled, and
-    equal only to itself.
+    SEAL holds the secret in memory that it wipes when the object is freed. A key is never printed, copied or pickled,
+    and equals only itself.
 
     Attributes:
         parameters: the parameter set that the key is for.
@@ -44,12 +44,12 @@ class SecretKey:
     __slots__ = ("__weakref__", "_secret", "context", "id", "parameters")
 
     def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str) -> None:
-        """Not for callers: see `generate` and `load`."""
+        """Make a key from SEAL's objects; callers use `generate` or `load` instead."""
         self.parameters, self.context, self._secret, self.id = parameters, context, secret, name
 
     @staticmethod
     def generate(parameters: Parameters) -> SecretKey:
-        """A new key, drawn by SEAL's generator.
+        """Return a new key, drawn by SEAL's generator.
 
         Raises:
             ParameterError: if SEAL refuses the parameters.
@@ -59,19 +59,19 @@ class SecretKey:
         return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
 
     def save(self, path: str | os.PathLike[str], password: str, cost: Cost | None = None) -> None:
-        """Write the key to a file of mode 0600, encrypted under a password; a file that stood there is replaced.
+        """Write the key to a file of mode 0600, encrypted under a password; a file at that path is replaced.
 
-        Where the system has no anonymous files in memory (all but Linux), SEAL can hand the key over only through a
-        file, which stands for a moment in a temporary folder that other users cannot enter.
+        On systems without anonymous files in memory (all but Linux), SEAL gives the key out only through a file. It
+        exists for a moment, in a temporary folder that other users cannot enter.
 
         Args:
             path: the file.
             password: any text but the empty one. Whoever guesses it has the key.
-            cost: what a guess costs; 128 MiB and some quarter of a second unless another is given.
+            cost: the cost of a guess; by default 128 MiB and about a quarter of a second.
 
         Raises:
             KeyFileError: if the password is empty.
-            OSError: if the file cannot be written; what stood there before still does.
+            OSError: if the file cannot be written; a file that was there stays as it was.
         """
         residues = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
         fields = {"parameters": self.parameters.to_dict(), "id": self.id}
@@ -84,8 +84,8 @@ class SecretKey:
 
         Args:
             path: the file; only its owner may have any right to it.
-            password: the one that it was saved under.
-            parameters: what the key must be for; by default, whatever it is for.
+            password: the password under which it was saved.
+            parameters: the parameters that the key must be for; by default any.
 
         Raises:
             KeyFileError: if the password is wrong, others may read the file, its bytes are truncated, damaged, foreign
@@ -112,7 +112,7 @@ class SecretKey:
         return SecretKey(stored, context, secret, name)
 
     def evaluation_keys(self, interface: Interface) -> EvaluationKeys:
-        """New keys with which a server can evaluate one circuit on what this key encrypts.
+        """Return new keys with which a session can evaluate one circuit on ciphertexts of this secret key.
 
         Raises:
             ParameterError: if the circuit has other parameters than the key.
@@ -128,11 +128,11 @@ class SecretKey:
         return EvaluationKeys(interface.digest, relinearisation, galois)
 
     def encryptor(self) -> Any:
-        """SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
+        """Return SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
         return sealapi.Encryptor(self.context, self._secret)
 
     def decryptor(self) -> Any:
-        """SEAL's decryptor with this key. It holds the secret: keep it where the key is."""
+        """Return SEAL's decryptor with this key. It holds the secret: keep it where the key is."""
         return sealapi.Decryptor(self.context, self._secret)
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class SecretKey:
 
 @dataclass(frozen=True, repr=False)
 class EvaluationKeys:
-    """What a server needs in order to evaluate one circuit for one client, and nothing secret.
+    """The keys that a session needs in order to evaluate one circuit for one client; they hold nothing secret.
 
     Attributes:
         circuit: the digest of the circuit's interface, which covers the parameters.
@@ -171,19 +171,19 @@ class EvaluationKeys:
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the keys as they travel, in hexadecimal digits: it names them in requests and answers."""
+        """SHA-256 of `to_bytes` in hexadecimal digits; requests and answers name the keys by it."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """The keys as they travel; `from_bytes` is the inverse."""
+        """Return the keys as they travel; `from_bytes` is the inverse."""
         return seal_message(Kind.EVALUATION_KEYS, {"circuit": self.circuit}, [self.relinearisation, self.galois])
 
     @staticmethod
     def from_bytes(data: bytes) -> EvaluationKeys:
-        """Read what `to_bytes` wrote. The keys themselves are checked by the engine that is to use them.
+        """Read what `to_bytes` wrote. The engine that binds the keys checks SEAL's serialisations.
 
         Raises:
-            MessageError: if the bytes are truncated, damaged or foreign, or have other parts than keys have.
+            MessageError: if the bytes are truncated, damaged or foreign, or have other fields or parts than keys.
         """
         fields, parts = open_message(Kind.EVALUATION_KEYS, data)
         if len(parts) != 2:
@@ -208,7 +208,7 @@ class EvaluationKeys:
         """Write `to_bytes` to a file, whole or not at all.
 
         Raises:
-            OSError: if the file cannot be written; what stood there before still does.
+            OSError: if the file cannot be written; a file that was there stays as it was.
         """
         write_atomically(Path(path), self.to_bytes())
 
@@ -217,7 +217,7 @@ class EvaluationKeys:
         """Read what `save` wrote.
 
         Raises:
-            MessageError: as `from_bytes`.
+            MessageError: if the file is truncated, damaged or foreign.
             OSError: if there is no file or it cannot be read.
         """
         return EvaluationKeys.from_bytes(Path(path).read_bytes())

@@ -1,4 +1,4 @@
-"""A circuit prepared for evaluation, once for all clients: what a server holds."""
+"""A circuit that has been prepared for evaluation, once for all clients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PreparedCircuit:
     """A circuit whose weights have been encoded. It holds no key; any number of clients share it.
 
     Attributes:
-        circuit: what was prepared.
+        circuit: the circuit that was prepared.
         engine: the name of the engine that evaluates it.
     """
 
@@ -37,15 +37,16 @@ class PreparedCircuit:
         self.circuit, self.engine = prepared.circuit, prepared.name
 
     def session(self, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> Session:
-        """Bind one client's keys.
+        """Return a session with one client's keys.
 
         Args:
-            evaluation_keys: those of `Client.evaluation_keys`, or their bytes.
-            threads: that one evaluation uses; by default all that this process may use.
+            evaluation_keys: the keys of `Client.evaluation_keys`, or their bytes.
+            threads: the number of threads that one evaluation uses, from 1 to 1024; by default one for each processor
+                that this process may use.
 
         Raises:
             MessageError: if the keys are damaged, foreign, or made for another circuit.
-            ValueError: if there is no thread.
+            ValueError: if `threads` is out of range.
         """
         keys = EvaluationKeys.from_bytes(evaluation_keys) if isinstance(evaluation_keys, bytes) else evaluation_keys
         keys.require(self.circuit.interface)
@@ -59,7 +60,9 @@ class PreparedCircuit:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.
 
         Raises:
-            OSError: if it cannot be written.
+            StoredError: if the machine is big-endian.
+            ValueError: if the circuit is too large for a file.
+            OSError: if the file cannot be written.
         """
         content, arrays = store.to_stored(self.circuit)
         encoded = {f"encoded.{name}": array for name, array in self._prepared.arrays().items()}
@@ -67,15 +70,15 @@ class PreparedCircuit:
 
     @staticmethod
     def load(path: str | os.PathLike[str], circuit: Circuit | None = None) -> PreparedCircuit:
-        """Read what `save` wrote; nothing is compiled or encoded.
+        """Read what `save` wrote. The engine `"rns"` uses the stored weights as they are; `"seal"` encodes them anew.
 
         Args:
             path: the file.
-            circuit: the circuit that the caller expects; None for whatever the file holds.
+            circuit: the circuit that the file must hold; by default any.
 
         Raises:
             StoredError: if the file is damaged, foreign, of another version or engine, or holds another circuit.
-            OSError: if it cannot be read.
+            OSError: if the file cannot be read.
         """
         content, arrays = stored.read(path, KIND)
         found = store.from_stored(content, arrays)
@@ -96,11 +99,11 @@ def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None 
 
     Args:
         circuit: a compiled network.
-        engine: `"rns"`, the fast one, or `"seal"`, the reference; or an engine of one's own.
-        threads: that encoding uses; by default all that this process may use.
+        engine: `"rns"`, the fast engine; `"seal"`, the reference; or another object with the interface of `Engine`.
+        threads: the number of threads that encode; by default one for each processor that this process may use.
 
     Raises:
-        ValueError: if there is no such engine, or it cannot evaluate the circuit.
+        ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
     if isinstance(engine, str):
         if engine not in ENGINES:

@@ -1,4 +1,4 @@
-"""The server's side of one client: it evaluates requests under that client's keys."""
+"""The session, which evaluates one client's requests under that client's keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Session:
 
     Attributes:
         interface: the circuit's public part.
-        evaluator: what evaluates; it states its engine's name and its threads.
+        evaluator: the engine's evaluator, which states its engine's name and its number of threads.
     """
 
     def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator) -> None:
@@ -22,10 +22,14 @@ class Session:
         self._key_id = key_id
 
     def evaluate(self, request: bytes) -> bytes:
-        """Answer one request.
+        """Answer one request of `Client.encrypt`.
+
+        Returns:
+            An answer for `Client.decrypt`.
 
         Raises:
-            MessageError: if the request is damaged, foreign, or made for another circuit or key.
+            MessageError: if the request is damaged, foreign, made for another circuit or key, or holds other than fresh
+                ciphertexts.
         """
         fields, parts = open_message(Kind.REQUEST, request)
         require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")

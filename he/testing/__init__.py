@@ -1,6 +1,6 @@
-"""Strategies and checks to test engines, circuits and messages of one's own; they need the extra `testing`.
+"""Strategies and checks with which users test their engines, circuits and messages; they need the extra `testing`.
 
-`he.testing.strategies` draws random networks, parameters and damaged messages; `he.testing.checks` holds properties:
+`he.testing.strategies` draws random networks, parameters and damaged messages. `he.testing.checks` checks properties:
 
     @given(table_networks(tables=1))
     def test_my_engine(network):

@@ -1,4 +1,4 @@
-"""Ready checks of circuits, engines and messages: each returns if a property holds, and else raises AssertionError."""
+"""Checks of circuits, engines and messages; each raises AssertionError unless its property holds."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ Network = IntNetwork | Graph
 def encrypted_equals_plain(
     circuit: Circuit, network: Network, images: np.ndarray, engine: str | Engine = "rns"
 ) -> None:
-    """Hold that decrypted logits are the plain network's: equal for BFV, within the circuit's bound for CKKS.
+    """Check that decrypted logits are the plain network's: equal for BFV, within the circuit's bound for CKKS.
 
-    For BFV the noise budget that is left must be at least what the compiler promised.
+    For BFV the noise budget that is left must also be at least what the compiler promised, but for SEAL's rounding.
 
     Args:
-        circuit: what the network was compiled to.
+        circuit: the compiled network.
         network: the network.
-        images: as the circuit takes them, at most as many as one evaluation serves.
-        engine: the name of a shipped engine, or an engine of one's own.
+        images: images as the circuit takes them, at most as many as one evaluation serves.
+        engine: the name of a shipped engine, or an engine object.
 
     Raises:
-        AssertionError: a logit is off, or there is less budget than promised.
+        AssertionError: if a logit is wrong, or there is less budget than promised.
     """
     client, session = connect(prepare(circuit, engine))
     answer = session.evaluate(client.encrypt(images))
@@ -48,15 +48,15 @@ def encrypted_equals_plain(
 
 
 def simulation_equals_plain(circuit: Circuit, network: Network, images: np.ndarray) -> None:
-    """Hold that a circuit computes the network, before anything is encrypted: equal for BFV, to float64 for CKKS.
+    """Check that a circuit computes the network's logits in the clear: equal for BFV, to within 1e-6 for CKKS.
 
     Args:
-        circuit: what the network was compiled to.
+        circuit: the compiled network.
         network: the network.
-        images: as the circuit takes them, any number.
+        images: images as the circuit takes them, any number.
 
     Raises:
-        AssertionError: a logit is off.
+        AssertionError: if a logit is wrong.
     """
     found, plain = simulate(circuit, images), network.logits(images)
     if circuit.parameters.scheme.exact:
@@ -66,15 +66,18 @@ def simulation_equals_plain(circuit: Circuit, network: Network, images: np.ndarr
 
 
 def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network) -> None:
-    """Hold what every engine promises: right answers, the same whoever asks first, and refusals of foreign requests.
+    """Check what every engine promises.
+
+    Answers must be right, for two clients of one prepared circuit in any order; the same request must have the same
+    answer; and empty inputs, in any number, must be refused with a ValueError.
 
     Args:
-        engine: an engine of one's own.
-        circuit: what the network was compiled to.
+        engine: the engine.
+        circuit: the compiled network.
         network: the network.
 
     Raises:
-        AssertionError: a promise is not kept.
+        AssertionError: if a promise is not kept.
     """
     images = inputs(network, circuit.interface.images)
     encrypted_equals_plain(circuit, network, images, engine)
@@ -96,14 +99,14 @@ def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network
 
 
 def survives_storage(circuit: Circuit, folder: str | os.PathLike[str]) -> None:
-    """Hold that a circuit comes back from a file as it was.
+    """Check that a circuit comes back from a file as it was.
 
     Args:
         circuit: any compiled network.
         folder: an existing folder for the file, such as pytest's ``tmp_path``.
 
     Raises:
-        AssertionError: what was read is another circuit.
+        AssertionError: if the circuit that is read is another one.
     """
     path = Path(folder) / "circuit.he"
     save(circuit, path)
@@ -113,14 +116,14 @@ def survives_storage(circuit: Circuit, folder: str | os.PathLike[str]) -> None:
 
 
 def damage_is_refused(read: Callable[[bytes], object], damaged: bytes) -> None:
-    """Hold that a reader refuses bytes with a ValueError, and with nothing else.
+    """Check that a reader refuses bytes with a ValueError, and with no other error.
 
     Args:
-        read: takes the bytes.
-        damaged: for example of `he.testing.damaged`.
+        read: the reader, which takes bytes.
+        damaged: bytes that are not intact, for example from `he.testing.damaged`.
 
     Raises:
-        AssertionError: the reader accepts them, or fails in another way.
+        AssertionError: if the reader accepts them, or raises another error.
     """
     try:
         result = read(damaged)

@@ -1,4 +1,4 @@
-"""Networks that can be encrypted within a test: a few fixed ones, and hypothesis strategies for random ones."""
+"""Networks that are small enough to be encrypted within a test: two fixed ones, and hypothesis strategies."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +36,7 @@ from intnn.layers.intervals import propagate
 
 
 def table_network(points: int = 9, hidden: int = 6) -> IntNetwork:
-    """Dense, table, dense: 5 inputs in [0, 1], 3 logits."""
+    """Return a network of a dense layer, a table and a dense layer, with 5 inputs in [0, 1] and 3 logits."""
     rng, half = np.random.default_rng(7), points // 2
     weight = np.zeros((hidden, 5), np.int64)
     for row in weight:  # weights of L1 norm at most `half`
@@ -47,7 +47,7 @@ def table_network(points: int = 9, hidden: int = 6) -> IntNetwork:
 
 
 def square_graph() -> Graph:
-    """Convolution, square, dense: images of 4 x 4, 3 logits."""
+    """Return a graph of a convolution, a square and a dense layer, with images of 4 x 4 and 3 logits."""
     rng = np.random.default_rng(7)
     conv = Conv2d(rng.normal(size=(2, 1, 2, 2)), rng.normal(size=2), stride=2)
     last = Dense(rng.normal(size=(3, 8)) / 4, rng.normal(size=3))
@@ -55,7 +55,7 @@ def square_graph() -> Graph:
 
 
 def inputs(network: IntNetwork | Graph, batch: int, seed: int = 0) -> np.ndarray:
-    """Random inputs [batch, *input_shape]: from all of the domain for integers, from [0, 1] for floats."""
+    """Return random inputs [batch, *input_shape]: integers from the whole domain, or floats from [0, 1]."""
     rng = np.random.default_rng(seed)
     if isinstance(network, Graph):
         return rng.random((batch, *network.input_shape))
@@ -64,7 +64,7 @@ def inputs(network: IntNetwork | Graph, batch: int, seed: int = 0) -> np.ndarray
 
 
 def extremes(network: IntNetwork, batch: int, seed: int = 0) -> np.ndarray:
-    """Inputs of nothing but ends of the domain: first all low, last all high, between them any."""
+    """Return inputs [batch, *input_shape] of the domain's ends: the first all low, the last all high, others mixed."""
     domain = network.input_domain
     x = np.random.default_rng(seed).choice([domain.lo, domain.hi], (batch, *network.input_shape))
     x[0], x[-1] = domain.lo, domain.hi
@@ -72,11 +72,11 @@ def extremes(network: IntNetwork, batch: int, seed: int = 0) -> np.ndarray:
 
 
 def compiled(network: IntNetwork | Graph, **options: Any) -> Circuit:
-    """A random network's circuit; the example is rejected if the compiler refuses it because it ignores its input.
+    """Return the circuit of a random network, or reject the example if the network ignores its input.
 
     Args:
-        network: of a strategy.
-        options: of `compile_exact` or `compile_approximate`.
+        network: a network that a strategy drew.
+        options: options of `compile_exact` or `compile_approximate`.
 
     Raises:
         ParameterError: if the compiler refuses the network for another reason.
@@ -93,10 +93,15 @@ def compiled(network: IntNetwork | Graph, **options: Any) -> Circuit:
 
 @st.composite
 def table_networks(draw: Any, tables: int, max_points: int = 33) -> IntNetwork:
-    """Integer networks with so many table layers.
+    """Draw integer networks with so many table layers.
 
-    Convolutions with strides and padding, pooling, flattening, dense layers, neighbouring linear layers; now and then a
-    table comes first, or last, or straight after another.
+    Linear layers are dense, convolutions with strides and padding, pooling or flattening, and several may follow each
+    other. Sometimes a table comes first, last, or directly after another.
+
+    Args:
+        draw: hypothesis's own argument.
+        tables: the number of table layers.
+        max_points: the most points of a table.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     lo = draw(st.integers(-3, 1))
@@ -124,7 +129,7 @@ def table_networks(draw: Any, tables: int, max_points: int = 33) -> IntNetwork:
 
 
 def _linear(draw: Any, rng: np.random.Generator, x: Interval, points: int) -> Dense | Conv2d:
-    """A layer whose outputs span at most `points` integers, or what a single weight of one makes of its inputs."""
+    """Draw a layer whose outputs span at most `points` integers, or a layer with a single weight of 1 or -1."""
     weight_shape, layer = _shape(draw, x.lo.shape)
     weight, bias = rng.integers(-4, 5, weight_shape), rng.integers(-2, 3, weight_shape[0])
     while propagate(layer(weight, bias), x)[0].hull.size > points and np.abs(weight).sum() > 1:
@@ -158,7 +163,13 @@ def _lut(draw: Any, rng: np.random.Generator, hull: IntDomain, max_points: int) 
 
 @st.composite
 def polynomial_graphs(draw: Any, max_degree: int = 4, max_activations: int = 2) -> Graph:
-    """Float graphs with square and polynomial activations, and values of the order of one, worst cases included."""
+    """Draw float graphs with square and polynomial activations whose values, worst cases included, are about 1.
+
+    Args:
+        draw: hypothesis's own argument.
+        max_degree: the highest degree of a polynomial.
+        max_activations: the most activations.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = first = draw(st.sampled_from([(1,), (6,), (1, 5, 5), (2, 4, 3)]))
     nodes: list[Node] = []
@@ -184,11 +195,11 @@ def polynomial_graphs(draw: Any, max_degree: int = 4, max_activations: int = 2) 
 
 @st.composite
 def parameter_sets(draw: Any, max_primes: int = 4) -> Parameters:
-    """Parameter sets of either scheme on small rings, marked as insecure where they are.
+    """Draw parameter sets of either scheme on rings of degree 1024 to 4096, marked as insecure where they are.
 
     Args:
-        draw: hypothesis's own.
-        max_primes: of the data; the special prime comes on top.
+        draw: hypothesis's own argument.
+        max_primes: the most data primes; the special prime is one more.
     """
     N = draw(st.sampled_from([1024, 2048, 4096]))
     sizes = draw(st.lists(st.integers(30, 50), min_size=1, max_size=max_primes))
@@ -201,7 +212,12 @@ def parameter_sets(draw: Any, max_primes: int = 4) -> Parameters:
 
 @st.composite
 def damaged(draw: Any, data: bytes) -> bytes:
-    """The bytes with something wrong: cut off at the end, with a bit changed, or with a piece repeated."""
+    """Draw damaged bytes: cut off at the end, with one bit changed, or with a piece repeated.
+
+    Args:
+        draw: hypothesis's own argument.
+        data: the intact bytes, at least one.
+    """
     at = draw(st.integers(0, len(data) - 1))
     match draw(st.sampled_from(["truncated", "flipped", "repeated"])):
         case "truncated":

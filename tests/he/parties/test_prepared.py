@@ -175,7 +175,9 @@ def test_another_circuit_is_refused(file, tmp_path):
 def test_another_kind_of_processor_is_refused(monkeypatch, file, tmp_path):
     (tmp_path / "prepared.he").write_bytes(file)
     monkeypatch.setattr(stored.sys, "byteorder", "big")
-    with pytest.raises(StoredError, match="little-endian processors only; compile it here"):
+    with pytest.raises(
+        StoredError, match="must be little-endian to use stored circuits, got big-endian; compile it here"
+    ):
         PreparedCircuit.load(tmp_path / "prepared.he")
 
 
