@@ -79,7 +79,7 @@ class InputSpec:
         floats = reals(values, self.name)
         if not scheme.exact:
             return floats
-        with np.errstate(over="ignore"):  # infinity saturates as well
+        with np.errstate(over="ignore"):  # a product that overflows to infinity saturates as well
             return round_half_up(np.clip(floats * self.scale, self.low, self.high))
 
     def check(self, values: np.ndarray, scheme: Scheme) -> np.ndarray:
@@ -104,7 +104,7 @@ class InputSpec:
             )
         if not 1 <= len(values) <= most:
             raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")
-        if not np.all((values >= self.low) & (values <= self.high)):  # false for nan
+        if not np.all((values >= self.low) & (values <= self.high)):  # comparisons with NaN are false
             raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN")
         return values.reshape(len(values), -1)
 
@@ -241,7 +241,7 @@ class Interface:
         """Return the interface that `to_dict` wrote.
 
         Raises:
-            ValueError: if a field is missing or malformed; the message names it.
+            ValueError: if a field is missing or malformed; the message names a missing one.
         """
         try:
             packing = Packing(*fields["packing"])

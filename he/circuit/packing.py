@@ -106,7 +106,9 @@ class InputLayout:
     def __post_init__(self) -> None:
         well_formed = self.gather.ndim == 2 and self.gather.size and self.gather.dtype == np.int64
         if not well_formed or self.gather.min() < -1 or self.gather.max() >= self.features:
-            raise ValueError(f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}")
+            raise ValueError(
+                f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}, got {self.gather}"
+            )
         self.packing.require_width(self.width)
         self.gather.setflags(write=False)
 

@@ -10,8 +10,8 @@ from he.ring.params import (
     Parameters,
 )
 
-MAX_PRIMES = 16  # of the data: as many of 50 bits as 128-bit security admits; 2^-800 is still a float64
-MAX_CHAIN_BITS = 50  # of one prime: its residues multiply exactly in float64 pairs and in 52-bit multipliers
+MAX_PRIMES = 16  # the most data primes; 128-bit security admits as many of 50 bits, and 2^-800 is still a float64
+MAX_CHAIN_BITS = 50  # the most bits of a prime, whose residues float64 pairs and 52-bit multipliers multiply exactly
 
 
 @dataclass(frozen=True, eq=False)

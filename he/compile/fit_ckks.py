@@ -22,14 +22,14 @@ from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 
-SCALE_BITS = range(20, 51)  # products of errors matter below these; float64 holds no more above
-PROBE_BITS = 40  # of scales that cause little error, when the error of one other scale is measured
-COARSE_BITS = 24  # of the one scale whose error is measured
-LEAST_ERROR = 2.0**-100  # counts for a scale that causes no error
-PROBE_PRIMES = 4  # of the largest size stay while errors are measured, to hold values of unknown size
+SCALE_BITS = range(20, 51)  # smaller scales have errors whose products matter; larger ones exceed float64
+PROBE_BITS = 40  # the bits of all other scales while the error of one scale is measured
+COARSE_BITS = 24  # the bits of the scale whose error is measured
+LEAST_ERROR = 2.0**-100  # the error that a scale without influence is taken to cause
+PROBE_PRIMES = 4  # so many primes of the largest size hold values of unknown size while errors are measured
 STEP = 0.25  # bits by which the search makes all scales finer
 FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the chain gets no longer
-SMALLEST_CAP = 28  # bits: the search never limits primes to fewer, for the chain would be too long
+SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes are too long
 ROOM_BITS = 1  # bits between the largest value and half of the modulus
 ROOM_SLACK = 0.1  # bits of that room that may be missing, for primes are not quite powers of two
 SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
@@ -114,7 +114,7 @@ class _Search:
         self._plain, products = depths(program)
         probes = [PROBE_BITS] * (2 + self._plain + products)
         fine, room = self._probed(probes)
-        self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # bits of the largest value
+        self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # log2 of the largest value
         coarse = [self._probed([*probes[:i], COARSE_BITS, *probes[i + 1 :]])[0] for i in range(len(probes))]
         # These are log2 of the errors that scales of one would cause.
         self._errors = np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS
@@ -163,7 +163,7 @@ class _Search:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
-        if not (error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK):  # NaN is neither
+        if not (error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK):  # a comparison with NaN is false
             return None
         return Fit(
             program=placed,
@@ -188,7 +188,7 @@ class _Search:
         algebra = CkksErrorAlgebra(parameters, placed, *self._range)
         try:
             return max(run(placed, algebra), key=lambda value: value.bound), algebra.headroom
-        except ValueError as error:  # log2 of a value that is zero
+        except ValueError as error:  # a value is zero, which has no log2
             raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:

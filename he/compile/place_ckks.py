@@ -59,6 +59,8 @@ class Precision:
 
 @dataclass(frozen=True)
 class _Value:
+    """A value of the program that is being placed: its new number, its scale, and the products before it."""
+
     number: int
     dropped: int
     scale: float

@@ -152,7 +152,7 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
         )
     table = {x % modulus: y % modulus for x, y in zip(points, values, strict=True)}
     if len(table) != len(points):
-        raise ValueError(f"`points` must be distinct modulo {modulus}: the table has {len(points)} points")
+        raise ValueError(f"`points` must be distinct modulo {modulus}, got {len(table)} distinct ones of {len(points)}")
     candidates = [_candidate(list(table), list(table.values()), modulus, "none", 0)]
     mirrored = {x: table.get(-x % modulus) for x in table}
     if all(mirrored[x] == y for x, y in table.items()):

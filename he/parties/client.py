@@ -69,7 +69,9 @@ class Client:
         self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
 
     def __reduce__(self) -> Any:
-        raise TypeError("a Client holds a secret key and cannot be pickled or copied")
+        raise TypeError(
+            "a Client holds a secret key and cannot be pickled or copied; store its key with `SecretKey.save`"
+        )
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
@@ -154,7 +156,10 @@ class Client:
         images = fields.get("images")
         expected = self.interface.output.ciphertexts
         if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
-            raise MessageError(f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images")
+            raise MessageError(
+                f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images, "
+                f"got {len(parts)} for {images}"
+            )
         return [self._result(part) for part in parts], images
 
     def _result(self, part: bytes) -> Any:

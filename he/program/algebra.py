@@ -138,4 +138,4 @@ def _apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
             return algebra.switch_modulus(args[0])
         case Rescale():
             return algebra.rescale(args[0])
-    raise TypeError(f"{operation} is no operation that an algebra gives one value")
+    raise TypeError(f"`operation` must be one of `he.program.operations`, got {operation}")

@@ -75,7 +75,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def matrix(self, values: Sequence[BfvNoise], matrix: Matrix) -> list[BfvNoise]:
         residues = matrix.weights % self._t
-        noises = np.minimum([v.bound for v in values], 2.0**900)  # where it is infinite, zero times it is zero
+        noises = np.minimum([v.bound for v in values], 2.0**900)  # finite, so that zero times a bound is zero
         bounds = np.minimum(residues, self._t - residues) @ noises
         added = self._plain_addition(values[0].level)
         return [replace(values[0], bound=bound + added) for bound in bounds.tolist()]

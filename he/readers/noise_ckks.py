@@ -123,7 +123,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         positive, negative = np.maximum(matrix.weights, 0), np.minimum(matrix.weights, 0)
         constants = matrix.constants[:, None]
         low, high = positive @ lows + negative @ highs + constants, positive @ highs + negative @ lows + constants
-        rounding = self._longer**2 / (12 * matrix.scale**2)  # of a weight, to an integer
+        rounding = self._longer**2 / (12 * matrix.scale**2)  # the variance of rounding a weight to an integer
         independent = rounding * float(np.sum(np.maximum(-lows, highs) ** 2))
         errors = matrix.weights * together.T
         covariance = errors @ errors.T + independent * np.eye(len(errors))

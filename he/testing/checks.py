@@ -139,6 +139,6 @@ def _require_within(found: np.ndarray, plain: np.ndarray, circuit: Circuit, what
         raise AssertionError(f"{what}: logits must have shape {plain.shape}, got {found.shape}")
     allowed = 0 if circuit.parameters.scheme.exact else circuit.output_bound
     off = np.abs(found - plain)
-    if not (off <= allowed).all():  # false for NaN
+    if not (off <= allowed).all():  # comparisons with NaN are false
         at = tuple(map(int, np.argwhere(~(off <= allowed))[0]))
         raise AssertionError(f"{what}: logit {at} must be {plain[at]} within {allowed}, got {found[at]}")

@@ -39,7 +39,7 @@ def table_network(points: int = 9, hidden: int = 6) -> IntNetwork:
     """Return a network of a dense layer, a table and a dense layer, with 5 inputs in [0, 1] and 3 logits."""
     rng, half = np.random.default_rng(7), points // 2
     weight = np.zeros((hidden, 5), np.int64)
-    for row in weight:  # weights of L1 norm at most `half`
+    for row in weight:  # every row of weights has an L1 norm of at most `half`
         np.add.at(row, rng.integers(0, 5, half), rng.choice([-1, 1], half))
     lut = Lut.from_callable(lambda x: min(max(x, 0), 3) + x % 2, IntDomain(-half, points - 1 - half))
     last = Dense(rng.integers(-3, 4, (3, hidden)), rng.integers(-5, 6, 3))

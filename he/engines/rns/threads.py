@@ -138,6 +138,8 @@ def run_on(
 
 
 class _Run(Generic[V]):
+    """One evaluation of a program: the values that exist, and the operations that are ready."""
+
     def __init__(self, workers: Workers, program: Program, algebra: Algebra[V], made: Callable[[int, V], None]) -> None:
         self._workers, self._program, self._algebra, self._made = workers, program, algebra, made
         self._values: dict[int, V] = {}

@@ -87,5 +87,6 @@ def _operands(program: Program) -> tuple[list[Plain], list[Plain], list[Matrix]]
 def _array(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     array = arrays.get(name)
     if array is None or array.shape != shape or array.dtype != dtype:
-        raise ValueError(f"`{name}` must be {np.dtype(dtype)} {shape} for this circuit; prepare it anew")
+        found = "none" if array is None else f"{array.dtype} {array.shape}"
+        raise ValueError(f"`{name}` must be {np.dtype(dtype)} {shape} for this circuit, got {found}; prepare it anew")
     return array

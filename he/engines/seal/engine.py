@@ -225,6 +225,8 @@ class _SealAlgebra(Algebra[_Maybe]):
 
 
 class _BfvAlgebra(_SealAlgebra):
+    """The operations of BFV."""
+
     def _encode(self, plain: Plain) -> Any:
         encoder, plaintext = sealapi.BatchEncoder(self._context), sealapi.Plaintext()
         encoder.encode(self._circuit.program.plaintexts[plain.index].tolist(), plaintext)
@@ -291,6 +293,8 @@ def _constant(number: int) -> Any:
 
 
 class _CkksAlgebra(_SealAlgebra):
+    """The operations of CKKS."""
+
     def _encode(self, plain: Plain) -> Any:
         values = self._circuit.program.plaintexts[plain.index].tolist()
         return self._encoded(values, plain.level, plain.scale)
