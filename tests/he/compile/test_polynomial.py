@@ -147,8 +147,8 @@ def test_interpolation_is_exact_and_of_degree_below_the_number_of_points(data, m
     [
         ([], [], "at least one, got 0, 0"),
         ([1, 2], [1], "equally many and at least one, got 2, 1"),
-        ([1, 98], [1, 2], "distinct modulo 97: the table has 2 points"),
-        (range(98), range(98), "distinct modulo 97: the table has 98 points"),
+        ([1, 98], [1, 2], "distinct modulo 97, got 1 distinct ones of 2"),
+        (range(98), range(98), "distinct modulo 97, got 97 distinct ones of 98"),
     ],
 )
 def test_what_is_no_table_is_refused(points, values, message):
