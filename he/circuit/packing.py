@@ -162,7 +162,7 @@ class OutputLayout:
     Attributes:
         packing: the division of the slots.
         width: the number of units in a period, a power of two.
-        outputs: the number of logits, at least 1; units after these hold nothing.
+        outputs: the number of logits, at least 1; clients ignore the units after these.
 
     Raises:
         ValueError: if `width` does not fit the packing, or there is no logit.

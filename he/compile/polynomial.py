@@ -169,7 +169,10 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
 
 
 def interpolate(points: Sequence[int], values: Sequence[int], modulus: int) -> list[int]:
-    """Return the ascending coefficients of the polynomial of degree below D through D points over Z_t, by Newton."""
+    """Return the ascending coefficients of the polynomial of degree below D through D points over Z_t.
+
+    They are computed by Newton's divided differences.
+    """
     t, differences = modulus, list(values)
     for order in range(1, len(points)):
         for i in range(len(points) - 1, order - 1, -1):

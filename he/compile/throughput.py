@@ -2,9 +2,9 @@
 
 Every feature of every layer is a ciphertext of its own, whose slots are the images of a batch (Gilad-Bachrach et al.,
 *CryptoNets*, ICML 2016). No slot ever meets another, so there are no rotations; a linear layer is a matrix product over
-residues. Where a CKKS network's activations are squares, the real and the imaginary part of a slot carry
-different images (Boemer et al., *nGraph-HE2*, WAHC 2019, section 4.2, leave that to networks without activations: the
-square of either part takes a conjugation).
+residues. Where all activations of a CKKS network are squares, the real and the imaginary part of a slot carry different
+images. Boemer et al., *nGraph-HE2*, WAHC 2019, section 4.2, leave that to networks without activations, because the
+square of either part takes a conjugation.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
 
 
 def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> Packing:
-    """Return the packing whose slots are all lanes; squares as the only activations allow both parts of CKKS slots."""
+    """Return the packing whose slots are all lanes; if all activations are squares, both parts of CKKS slots are."""
     if scheme.exact:
         return Packing(2, N // 2, N // 2, split_rows=True)
     activations = [activation for layer in network for activation in layer.activations]

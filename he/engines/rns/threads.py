@@ -59,7 +59,7 @@ class Workers:
         """Do all of these tasks in any order and return once they are done.
 
         Raises:
-            BaseException: the exception of the first task that failed, after all others are done.
+            BaseException: the exception of the first task that failed; with several threads, once all others are done.
         """
         if self.threads == 1 or len(parts) == 1:
             for part in parts:
