@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from he.program.program import Program
-from he.ring.params import (
-    Parameters,
-)
+from he.ring.params import Parameters
 
 MAX_PRIMES = 16  # the most data primes; 128-bit security admits as many of 50 bits, and 2^-800 is still a float64
 MAX_CHAIN_BITS = 50  # the most bits of a prime, whose residues float64 pairs and 52-bit multipliers multiply exactly

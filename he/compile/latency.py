@@ -25,6 +25,8 @@ from intnn import Activation
 Encode = Callable[[np.ndarray], np.ndarray]
 Activate = Callable[[Recorder, int, Stage], int]
 
+MAX_REQUEST_CIPHERTEXTS = 256  # the most for a number of images that the compiler chooses: some 200 MB
+
 RADICES = (2, 4)
 
 POLYNOMIALS = frozenset({"square", "polynomial"})
@@ -206,9 +208,6 @@ def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
         powers.append(recorder.relinearise(product))
     constant, *rest = stage.coefficients
     return recorder.scalar_dot(powers[: len(rest)], rest, constant)
-
-
-MAX_REQUEST_CIPHERTEXTS = 256  # the most for a number of images that the compiler chooses: some 200 MB
 
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:

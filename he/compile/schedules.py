@@ -8,7 +8,6 @@ from he.compile.fit import Fit
 from he.compile.latency import Lowered, Schedule, schedules
 from he.compile.rotations import affordable
 from he.compile.stages import Stage
-from he.program.operations import Multiply
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost, key_bytes
 
@@ -66,6 +65,5 @@ def cheapest(
 
 def _keys(program: Program, fitted: Fit, max_key_bytes: int) -> int:
     """Return how many rotation steps may have a key beside the keys of the row swap and of relinearisation."""
-    multiplies = any(isinstance(operation, Multiply) for operation in program.operations)
     each = key_bytes(fitted.parameters, fitted.parameters.levels)
-    return max_key_bytes // each - program.swaps_rows - multiplies
+    return max_key_bytes // each - program.swaps_rows - program.multiplies

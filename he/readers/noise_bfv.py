@@ -16,7 +16,7 @@ import numpy as np
 
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
-from he.readers.variance import ERROR_VARIANCE, TAIL, _norm, digit_power, key_switch_variance, rounding_variance
+from he.readers.variance import ERROR_VARIANCE, TAIL, digit_power, key_switch_variance, norm_bound, rounding_variance
 from he.ring.params import Parameters
 
 
@@ -53,8 +53,8 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         assert parameters.plain_modulus is not None
         self._t = parameters.plain_modulus
         # The coefficients of a packed plaintext are taken as uniform modulo t.
-        self._plain_norm = _norm(N, self._t**2 / 12)
-        self._product_norm = self._t * _norm(N, rounding_variance(N))
+        self._plain_norm = norm_bound(N, self._t**2 / 12)
+        self._product_norm = self._t * norm_bound(N, rounding_variance(N))
         self._digit_power = float(digit_power(N).max())
 
     def _relative(self, level: int) -> float:
@@ -63,7 +63,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def input(self, index: int) -> BfvNoise:
         N, level = self._parameters.poly_modulus_degree, self._parameters.levels
-        fresh = _norm(N, ERROR_VARIANCE) + _norm(N, 1 / 12)
+        fresh = norm_bound(N, ERROR_VARIANCE) + norm_bound(N, 1 / 12)
         return BfvNoise(level, self._relative(level) * fresh)
 
     def plain_dot(self, values: Sequence[BfvNoise], plains: Sequence[Plain]) -> BfvNoise:
@@ -113,10 +113,10 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def _rounding(self, level: int, size: int) -> float:
         N = self._parameters.poly_modulus_degree
-        return self._relative(level) * _norm(N, rounding_variance(N, size))
+        return self._relative(level) * norm_bound(N, rounding_variance(N, size))
 
     def _plain_addition(self, level: int) -> float:
-        return self._relative(level) * _norm(self._parameters.poly_modulus_degree, 1 / 12)
+        return self._relative(level) * norm_bound(self._parameters.poly_modulus_degree, 1 / 12)
 
     def _centred(self, scalar: Scalar) -> int:
         residue = int(scalar.value) % self._t

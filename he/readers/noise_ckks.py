@@ -19,7 +19,7 @@ from he.program.program import Program
 from he.readers.variance import (
     ERROR_VARIANCE,
     PRODUCT_TAIL,
-    _deviation,
+    deviation_at_root,
     digit_power,
     key_switch_variance,
     rounding_variance,
@@ -82,7 +82,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._parameters, self._program, N = parameters, program, parameters.poly_modulus_degree
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
         # Deviations that rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers causes.
-        self._encoding, self._rounding = _deviation(N, 1 / 12), _deviation(N, rounding_variance(N))
+        self._encoding, self._rounding = deviation_at_root(N, 1 / 12), deviation_at_root(N, rounding_variance(N))
         self._slots, self._digit_power = parameters.slots, digit_power(N)
         if program.slots == 1:  # all slots are alike but for key switching: look at the one where it is worst
             self._slots, self._digit_power = 1, self._digit_power.max(keepdims=True)
@@ -94,7 +94,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         p = self._parameters
         assert p.scale_bits is not None
         scale = 2.0**p.scale_bits
-        fresh = math.hypot(_deviation(p.poly_modulus_degree, ERROR_VARIANCE), self._encoding) / scale
+        fresh = math.hypot(deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE), self._encoding) / scale
         low, high = np.full(self._slots, self._low), np.full(self._slots, self._high)
         return self._seen(CkksError(p.levels, scale, low, high, np.full((2, self._slots), fresh)))
 

@@ -13,27 +13,22 @@ import math
 import numpy as np
 
 from he.ring.params import Parameters
+from he.ring.slots import exponents
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
-
-
 SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}
-
-
 TAIL = 6.0  # a polynomial's value at a root stays within so many standard deviations; erfc(6) < 2^-55
-
-
 PRODUCT_TAIL = 14.0  # so does the real part of a product of two polynomials within these; exp(-2 * 14) < 2^-40
 
 
-def _deviation(N: int, variance: float) -> float:
+def deviation_at_root(N: int, variance: float) -> float:
     """Return the standard deviation, at a root, of a polynomial with N independent coefficients of that variance."""
     return math.sqrt(N * variance)
 
 
-def _norm(N: int, variance: float) -> float:
+def norm_bound(N: int, variance: float) -> float:
     """Return a bound on the canonical norm of a polynomial with N independent coefficients of that variance."""
-    return TAIL * _deviation(N, variance)
+    return TAIL * deviation_at_root(N, variance)
 
 
 def rounding_variance(N: int, size: int = 2) -> float:
@@ -53,10 +48,7 @@ def digit_power(N: int) -> np.ndarray:
     Returns:
         float64 [N / 2].
     """
-    exponents = [1]
-    for _ in range(N // 2 - 1):
-        exponents.append(exponents[-1] * 3 % (2 * N))
-    return N / 12 + 1 / (2 * np.sin(np.pi / (2 * N) * np.array(exponents))) ** 2
+    return N / 12 + 1 / (2 * np.sin(np.pi / (2 * N) * exponents(N)[: N // 2])) ** 2
 
 
 def key_switch_variance(parameters: Parameters, level: int) -> float:
