@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-#: A command whose only job waits for an interrupt, tidies up for a while, and counts how often that was cut short.
+#: A command whose only job waits for an interrupt, tidies up for a while, and says so when that was not cut short.
 PROGRAM = """
 import atexit, sys, time
 from tests.bench.harness import test_command as case
@@ -18,8 +18,8 @@ from bench.harness.command import application
 from bench.harness.interrupts import counted_once
 
 def measure(job, report):
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     finally:
         time.sleep(0.2)
