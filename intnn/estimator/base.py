@@ -100,9 +100,9 @@ def targets(y: ArrayLike | None, examples: int) -> Array:
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel()):
         labels = labels.astype(str)
     if labels.shape != (examples,):
-        raise ValueError(f"`y` must have shape ({examples},), one label for each example of `X`, got {labels.shape}")
+        raise ValueError(f"`y` must hold {examples} labels, one for each example of `X`, got shape {labels.shape}")
     if labels.dtype.kind not in "iubU":
         raise ValueError(
-            f"`y` must hold integers or strings, got {labels.dtype}. Unknown label type: continuous or mixed"
+            f"`y` must hold {examples} integers or strings, got {labels.dtype}. Unknown label type: continuous or mixed"
         )
     return labels

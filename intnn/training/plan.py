@@ -225,7 +225,7 @@ def plan(
         weight_bits: The bits of a weight, its sign included, from 2 (ternary) to 8.
 
     Raises:
-        TypeError: ``layers`` or ``input_shape`` is no sequence, a layer is of another type, or a size is not an integer.
+        TypeError: ``layers`` or ``input_shape`` is no sequence, a layer is of another type, or a size is no integer.
         ValueError: A size is out of range, a layer does not fit, or sums could overflow; the message names the layer.
     """
     _require_sequence(layers, "layers", "hidden layers such as (64, 32)")

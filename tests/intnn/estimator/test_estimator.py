@@ -101,8 +101,8 @@ def test_a_line_is_printed_for_every_epoch(capsys):
         ([[0.5], [1.0]], None, "y is None"),
         ([[0.5], [1.0]], [0.5, 1.5], "Unknown label type"),
         ([[0.5], [1.0]], [1, 1], "only 1 class"),
-        ([[0.5], [1.0]], [1], r"`y` must have shape \(2,\), one label for each example of `X`, got \(1,\)$"),
-        ([[0.5], [1.0]], [[0, 1], [1, 0]], r"`y` must have shape \(2,\), one label .*, got \(2, 2\)$"),
+        ([[0.5], [1.0]], [1], r"`y` must hold 2 labels, one for each example of `X`, got shape \(1,\)$"),
+        ([[0.5], [1.0]], [[0, 1], [1, 0]], r"`y` must hold 2 labels, .*, got shape \(2, 2\)$"),
     ],
 )
 def test_floats_that_cannot_be_learned_from_are_refused(X, y, message):
