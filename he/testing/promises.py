@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +60,14 @@ def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network
         _require_right_answers(asked, circuit, network, who)
     client, session, _, request = asked[0]
     _, parts = open_message(Kind.REQUEST, request)
-    _require_storage(engine, prepared, client.evaluation_keys, parts, session.evaluator)
+    arrays = _require_storage(engine, prepared, client.evaluation_keys, parts, session.evaluator)
     for what, wrong in _wrong_inputs(parts, circuit.parameters).items():
-        require_refused(lambda wrong=wrong: session.evaluator.evaluate(wrong), f"{who}: {what}")
+        require_refused(partial(session.evaluator.evaluate, wrong), f"{who}: {what}")
     for what, keys in _wrong_keys(client.evaluation_keys).items():
-        require_refused(lambda keys=keys: prepared.bind(*keys), f"{who}: {what}")
+        require_refused(partial(prepared.bind, *keys), f"{who}: {what}")
     for what, other in _wrong_circuits(circuit).items():
-        require_refused(lambda other=other: engine.prepare(other), f"{who}: {what}")
-        require_refused(lambda other=other: engine.restore(other, prepared.arrays()), f"{who}: {what}, restored")
+        require_refused(partial(engine.prepare, other), f"{who}: {what}")
+        require_refused(partial(engine.restore, other, arrays), f"{who}: {what}, restored")
     with _no_error(f"{who}: what was refused must change no answer"):
         _require_right_answers(asked[:1], circuit, network, who)
 
@@ -96,8 +97,8 @@ def _require_right_answers(asked: Asked, circuit: Circuit, network: Network, who
 
 def _require_storage(
     engine: Engine, prepared: Prepared, keys: EvaluationKeys, parts: list[bytes], evaluator: Evaluator
-) -> None:
-    """Check that stored arrays give the same answer, and that no other arrays are accepted where there are any."""
+) -> dict[str, np.ndarray]:
+    """Check that stored arrays, which are returned, give the same answer, and that no others are accepted."""
     what = f"engine {engine.name}: the prepared circuit must be stored and restored"
     circuit = prepared.circuit
     with _no_error(what), tempfile.TemporaryDirectory() as folder:
@@ -107,7 +108,8 @@ def _require_storage(
         if restored.evaluate(parts) != evaluator.evaluate(parts):
             raise AssertionError(f"{what}, and give the same answers")
     for wrong, others in _wrong_arrays(arrays).items():
-        require_refused(lambda others=others: engine.restore(circuit, others), f"engine {engine.name}: {wrong}")
+        require_refused(partial(engine.restore, circuit, others), f"engine {engine.name}: {wrong}")
+    return arrays
 
 
 def _arguments(keys: EvaluationKeys) -> tuple[bytes | None, bytes | None]:
