@@ -15,7 +15,6 @@ from bench.harness.timing import timed
 from bench.report.accuracy import AccuracyRow, show
 from intnn import IntClassifier
 from intnn.training.schedule import Epoch
-from intnn.values.arrays import integer
 from plaintext_models.data import datasets
 from plaintext_models.data.datasets import Dataset
 
@@ -48,13 +47,12 @@ def jobs(options: AccuracyOptions) -> tuple[AccuracyJob, ...]:
     """One job for each experiment.
 
     Raises:
-        ValueError: There is no data, or `epochs` is out of range.
+        ValueError: There is no data.
     """
-    epochs = None if options.epochs is None else integer(options.epochs, "epochs", 1)
     for name in options.network:
         datasets.load(EXPERIMENTS[name].dataset, options.data)
     seeds = tuple(range(options.seeds))
-    return tuple(AccuracyJob(name, options.data, seeds, epochs) for name in options.network)
+    return tuple(AccuracyJob(name, options.data, seeds, options.epochs) for name in options.network)
 
 
 def measure(job: AccuracyJob, report: Reporter) -> Iterator[AccuracyRow]:

@@ -7,6 +7,16 @@ from plaintext_models.zoo import shipped
 from plaintext_models.zoo.registry import RECIPES, of_kind
 
 
+def shipped_networks() -> tuple[str, ...]:
+    """The networks that come with the package."""
+    return shipped.names()
+
+
+def exact_networks() -> tuple[str, ...]:
+    """Those of integers, which are evaluated exactly under encryption."""
+    return tuple(name for name in shipped.names() if shipped.record(name).kind == "IntNetwork")
+
+
 def shipped_datasets() -> tuple[str, ...]:
     """The data sets that have shipped networks."""
     return tuple(sorted({shipped.record(name).dataset for name in shipped.names()}))

@@ -10,10 +10,12 @@ from bench.cases import names
 from bench.cases.experiments import EXPERIMENTS
 from bench.cases.scripts import groups
 from bench.harness.case import Option, Options
+from bench.harness.machine import MAX_THREADS
 from bench.harness.workloads import WORKLOADS, trained_networks
 from bench.tables.networks import NETWORKS
 
 ALL_PATHS = "all"
+MAX_SEED = 2**32 - 1  # every library that is compared takes seeds up to here, some none beyond
 TURNS = 25  # of ours and of each peer, by default
 
 Dataset = Annotated[str, Option("Images and networks to use.", choices=names.shipped_datasets)]
@@ -48,7 +50,7 @@ class TableOptions(Options):
     path: Annotated[str, Option("exact: BFV with tables. ckks: square activations.", choices=paths)] = ALL_PATHS
     json: Json = None
     plot: Annotated[Path | None, Option("Draw the rows to this file: .png, .svg or .pdf.", writes="picture")] = None
-    seed: Annotated[int, Option("For the choice of images.")] = 0
+    seed: Annotated[int, Option("For the choice of images.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,12 @@ class KernelOptions(Options):
 
     work: Annotated[tuple[str, ...], Option("Networks to time; by default all.", choices=workloads)] = ()
     batch: Annotated[tuple[int, ...], Option("Inputs of a call, one or several.", least=1)] = (1, 64, 1024)
-    threads: Annotated[tuple[int, ...], Option("Threads, one or several; by default 1 and all.", least=1)] = ()
+    threads: Annotated[
+        tuple[int, ...], Option("Threads, one or several; by default 1 and all.", least=1, most=MAX_THREADS)
+    ] = ()
     rounds: Rounds = TURNS
     json: Json = None
-    seed: Annotated[int, Option("For parameters and inputs.")] = 0
+    seed: Annotated[int, Option("For parameters and inputs.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,12 @@ class TrainingOptions(Options):
 
     work: Annotated[tuple[str, ...], Option("Networks to time; by default all.", choices=trained_networks)] = ()
     batch: Annotated[tuple[int, ...], Option("Examples of a step, one or several.", least=1)] = (64,)
-    threads: Annotated[tuple[int, ...], Option("Threads of the others; by default 1 and all.", least=1)] = ()
+    threads: Annotated[
+        tuple[int, ...], Option("Threads of the others; by default 1 and all.", least=1, most=MAX_THREADS)
+    ] = ()
     rounds: Rounds = TURNS
     json: Json = None
-    seed: Annotated[int, Option("For parameters and examples.")] = 0
+    seed: Annotated[int, Option("For parameters and examples.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class AccuracyOptions(Options):
     network: Annotated[tuple[str, ...], Option("One or several.", choices=experiments)] = ("digits-mlp",)
     data: Annotated[Path | None, Option("Folder with MNIST or CIFAR-10 (or the variable INTNN_DATA).")] = None
     seeds: Annotated[int, Option("How many runs, from seeds 0, 1, ...", least=1)] = 5
-    epochs: Annotated[int | None, Option("Instead of the experiment's own.")] = None
+    epochs: Annotated[int | None, Option("Instead of the experiment's own.", least=1)] = None
     json: Json = None
 
 
@@ -90,11 +96,15 @@ class AccuracyOptions(Options):
 class HeOptions(Options):
     """What `he` measures; no thread count stands for one thread, for two, and for all."""
 
-    network: Annotated[tuple[str, ...], Option("Shipped networks; by default all of the data set.")] = ()
+    network: Annotated[
+        tuple[str, ...], Option("One or several; by default all of the data set.", choices=names.shipped_networks)
+    ] = ()
     dataset: Dataset = "digits"
     data: Data = None
     images: Annotated[int, Option("Images that are evaluated one by one.", least=1)] = 8
-    threads: Annotated[tuple[int, ...], Option("Threads of the fast engine; by default 1, 2 and all.", least=1)] = ()
+    threads: Annotated[
+        tuple[int, ...], Option("Threads of the fast engine; by default 1, 2 and all.", least=1, most=MAX_THREADS)
+    ] = ()
     max_error: Annotated[float, Option("Bound on the error of a logit of CKKS networks.")] = 0.2
     operations: Annotated[bool, Option("Whether to time single operations as well.")] = True
     json: Json = None
@@ -113,7 +123,7 @@ class AttackOptions(Options):
     radius: Annotated[float, Option("Of the Linf balls.")] = 0.3
     cache: Cache = None
     json: Json = None
-    seed: Annotated[int, Option("For the network and random starts.")] = 0
+    seed: Annotated[int, Option("For the network and random starts.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)
@@ -129,20 +139,20 @@ class RobustnessOptions(Options):
     cache: Cache = None
     json: Json = None
     plot_dir: Annotated[Path | None, Option("Draw pictures into this folder.", writes="pictures")] = None
-    seed: Annotated[int, Option("For training and attacks.")] = 0
+    seed: Annotated[int, Option("For training and attacks.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)
 class SecrecyOptions(Options):
     """What `secrecy` measures."""
 
-    model: Annotated[str, Option("A shipped network of integers.")] = "digits-table-mlp"
+    model: Annotated[str, Option("A shipped network of integers.", choices=names.exact_networks)] = "digits-table-mlp"
     data: Data = None
     images: Annotated[int, Option("Test images, the first ones.")] = 32
     radius: Annotated[tuple[float, ...], Option("Of Linf balls.")] = (0.1, 0.2, 0.3)
     steps: Annotated[int, Option("Queries of the query attack, for an image.", least=1)] = 200
     json: Json = None
-    seed: Annotated[int, Option("Of attacks, and of the attacker's own network.")] = 0
+    seed: Annotated[int, Option("Of attacks, and of the attacker's own network.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,8 @@ def jobs(options: SecrecyOptions) -> tuple[SecrecyJob, ...]:
     """One job.
 
     Raises:
-        ValueError: The network is not evaluated exactly or its data is missing, or a number is out of range.
+        ValueError: The data is missing, or a number is out of range.
     """
-    if not isinstance(shipped.load(options.model), IntNetwork):
-        raise ValueError(f"`--model` must be a network of integers, got {options.model}")
     available = len(datasets.load(shipped.record(options.model).dataset, options.data).test_images)
     if not 1 <= options.images <= available:
         raise ValueError(f"`--images` must lie in [1, {available}], got {options.images}")

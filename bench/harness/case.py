@@ -23,6 +23,7 @@ class Option:
         choices: Gives the names that the value, or each of several values, must be one of, from the registry that
             holds them; `--help` lists them. None where any value is allowed, or only the case's module can tell.
         least: The smallest number allowed.
+        most: The largest number allowed.
         flag: The spelling of a switch, if it is not the field's name: `--slow`, or `--card/--quick`.
         writes: What is written to the path that the option names; None for every other option.
     """
@@ -30,6 +31,7 @@ class Option:
     help: str
     choices: Callable[[], Collection[str]] | None = None
     least: float | None = None
+    most: float | None = None
     flag: str | None = None
     writes: Writes | None = None
 
@@ -60,7 +62,7 @@ class Field:
         return f"--{self.name.replace('_', '-')}"
 
     def check(self, value: Any) -> None:
-        """Refuse a value that is none of the choices, or too small.
+        """Refuse a value that is none of the choices, too small, or too large.
 
         Raises:
             ValueError: The value is refused; the message names the option and what it must be.
@@ -71,7 +73,24 @@ class Field:
             if self.option.choices is not None and one not in (names := self.option.choices()):
                 raise ValueError(f"`{self.spelling}` must be one of {', '.join(names)}, got {one!r}")
             if self.option.least is not None and not one >= self.option.least:
-                raise ValueError(f"`{self.spelling}` must be at least {self.option.least:g}, got {one}")
+                raise ValueError(f"`{self.spelling}` must be at least {self.option.least}, got {one}")
+            if self.option.most is not None and not one <= self.option.most:
+                raise ValueError(f"`{self.spelling}` must be at most {self.option.most}, got {one}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Something that a command was asked to write.
+
+    Attributes:
+        option: The option that names the path, as it is written on the command line.
+        writes: What is written there.
+        path: The file, or the folder of pictures.
+    """
+
+    option: str
+    writes: Writes
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -102,12 +121,12 @@ class Options:
             found.append(Field(field.name, kind, several, optional, field.default, option))
         return tuple(found)
 
-    def outputs(self) -> Iterator[tuple[Writes, Path]]:
+    def outputs(self) -> Iterator[Output]:
         """What is to be written, and where."""
         for field in self.declared():
             path = getattr(self, field.name)
             if field.option.writes is not None and path is not None:
-                yield field.option.writes, path
+                yield Output(field.spelling, field.option.writes, path)
 
 
 class Reporter(Protocol):

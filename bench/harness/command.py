@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from bench.harness.case import Case, Field
 from bench.harness.machine import available_threads, installed_version, machine
-from bench.harness.output import add_lines, prepare, write_rows
+from bench.harness.output import add_lines, check, try_out, write_rows
 from bench.harness.rows import Envelope
 from intnn.storage.document import write_atomically
 
@@ -44,12 +45,15 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
         typer.Exit: With code 2 when something cannot be measured, and 130 when the user interrupts.
     """
     console, errors = Console(), Console(stderr=True)
-    with _reported(errors):
+    written: list[Path] = []
+    with _reported(errors, written):
         date = datetime.now(UTC).isoformat(timespec="seconds")
         options = case.options(**values)
         outputs = list(options.outputs())
-        for writes, path in outputs:
-            prepare(writes, path)
+        for output in outputs:
+            check(output)
+        for output in outputs:
+            try_out(output)
         implementation = case.implementation()
         jobs = implementation.jobs(options)
         rows: list[Any] = []
@@ -72,20 +76,25 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
             "threads": available_threads(),
         }
         envelopes = [Envelope(**about, row=asdict(row)) for row in rows]
-        for writes, path in outputs:
-            match writes:
+        for output in outputs:
+            path = output.path
+            match output.writes:
                 case "rows":
                     write_rows(path, envelopes)
+                    written.append(path)
                     console.print(f"Rows written to {path}")
                 case "lines":
                     add_lines(path, envelopes)
+                    written.append(path)
                     console.print(f"Rows added to {path}")
                 case "picture":
                     implementation.draw(path, rows)
+                    written.append(path)
                     console.print(f"Picture written to {path}")
                 case "pictures":
                     for name, content in pictures.items():
                         write_atomically(path / name, content)
+                        written.append(path / name)
                         console.print(f"Picture written to {path / name}")
 
 
@@ -113,15 +122,16 @@ class _Shown:
 
 
 @contextmanager
-def _reported(errors: Console) -> Iterator[None]:
-    """What goes wrong becomes one line for the user and an exit code."""
+def _reported(errors: Console, written: Sequence[Path]) -> Iterator[None]:
+    """What goes wrong becomes one line for the user, with what had been written before, and an exit code."""
     try:
         yield
     except (ImportError, ValueError, OSError) as error:
         errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
-        errors.print("interrupted; nothing was written")
+        before = "only " + ", ".join(map(str, written)) if written else "nothing"
+        errors.print(f"interrupted; {escape(before)} was written", highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
 
 

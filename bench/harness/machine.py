@@ -12,6 +12,11 @@ from typing import Any
 PACKAGES = ("numpy", "numba", "tenseal", "torch", "onnxruntime", "foolbox", "pyautoattack")
 
 
+#: The most threads that an evaluation accepts, encrypted or not. `intnn` and `he` define it too, but importing either
+#: loads Numba, and options are read without it.
+MAX_THREADS = 1024
+
+
 def machine() -> dict[str, Any]:
     """The processor, its cores, and the versions of Python and of the packages that were installed."""
     return {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.harness.case import Writes
+from bench.harness.case import Output, Writes
 from bench.harness.rows import Envelope, read
 from intnn.storage.document import write_atomically
 
@@ -18,30 +18,50 @@ SUFFIXES: dict[Writes, tuple[str, ...]] = {
     "lines": (".jsonl",),
     "picture": (".png", ".svg", ".pdf"),
 }
+_NO_FOLDER = (FileExistsError, NotADirectoryError)
 
 
-def prepare(writes: Writes, path: Path) -> None:
-    """Make sure, before anything is measured, that `path` can be written when it is over.
+def check(output: Output) -> None:
+    """Refuse a path that is not what its option writes to. Nothing is changed on the disk.
 
     Raises:
         ValueError: The suffix is not one of its kind of output, a file was expected and a folder is there or the other
             way round, or the record that lines are added to is none.
-        OSError: Its folder can neither be found nor made, or not be written to.
+        OSError: It cannot be looked at.
     """
-    if writes == "pictures":
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"pictures are written to a folder, got the file {path}")
-        folder = path
-    else:
-        if path.suffix not in SUFFIXES[writes] or path.is_dir():
-            what = {"rows": "results", "lines": "records", "picture": "results"}[writes]
-            raise ValueError(f"{what} are written to {_listed(writes)} files, got {path}")
-        folder = path.parent
-        if writes == "lines" and path.exists():
+    path = output.path
+    with _explained(output):
+        if output.writes == "pictures":
+            if path.exists() and not path.is_dir():
+                raise ValueError(f"`{output.option}` must name a folder, got the file {path}")
+            return
+        *others, last = SUFFIXES[output.writes]
+        file = f"{', '.join(others)} or {last}" if others else last
+        if path.is_dir():
+            raise ValueError(f"`{output.option}` must name a {file} file, got the folder {path}")
+        if path.suffix not in SUFFIXES[output.writes]:
+            raise ValueError(f"`{output.option}` must name a {file} file, got {path}")
+        if output.writes == "lines" and path.exists():
             read(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written to; name another folder")
+
+
+def try_out(output: Output) -> None:
+    """Write a file beside the one that is to be written, as that one will be, and remove it.
+
+    Permissions do not tell enough: whether a folder takes a file is known when it has taken one. Folders that are
+    missing are made. A file that is there already stays as it is.
+
+    Raises:
+        OSError: The folder can neither be found nor made, or takes no file.
+    """
+    folder, name = (output.path, "picture") if output.writes == "pictures" else (output.path.parent, output.path.name)
+    trial = folder / f".{name}.trial"
+    with _explained(output):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_atomically(trial, b"")
+        finally:
+            trial.unlink(missing_ok=True)
 
 
 def write_rows(path: Path, envelopes: Sequence[Envelope]) -> None:
@@ -57,7 +77,13 @@ def add_lines(path: Path, envelopes: Sequence[Envelope]) -> None:
     write_atomically(path, (known + "".join(lines)).encode())
 
 
-def _listed(writes: Writes) -> str:
-    # Rows and pictures are named together: whoever mixes them up sees both.
-    suffixes = SUFFIXES["rows"] + SUFFIXES["picture"] if writes in ("rows", "picture") else SUFFIXES[writes]
-    return suffixes[0] if len(suffixes) == 1 else f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+@contextmanager
+def _explained(output: Output) -> Iterator[None]:
+    """What the system refuses becomes one line that names the option and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = "a file is where a folder should be" if isinstance(error, _NO_FOLDER) else error.strerror or str(error)
+        raise OSError(
+            f"`{output.option}` cannot be written to {output.path}: {reason}; name a place that can be written to"
+        ) from error

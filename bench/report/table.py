@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.harness.machine import available_threads, machine
 from bench.report.units import duration, size
 from bench.tables.anchors import anchors
 from bench.tables.rows import TITLES, Row
 from intnn.storage.document import write_atomically
 
+WIDTH = 80  # of a line for people
+
 
 def show(console: Console, rows: Sequence[Row]) -> None:
     """Print measured rows, each kind followed by the published figures for it, within 80 columns."""
     console.print("[bold]Table 3.1, measured here[/bold]")
+    console.print(_measured_on(machine(), available_threads()), style="dim", highlight=False, markup=False)
     for kind, title in TITLES.items():
         first = kind == next(iter(TITLES))
         table = Table(box=None, show_header=first, padding=(0, 1, 0, 0), pad_edge=False)
@@ -81,6 +86,13 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix.lstrip("."), dpi=150)
     write_atomically(path, picture.getvalue())
+
+
+def _measured_on(about: Mapping[str, Any], threads: int) -> str:
+    """What the figures were measured on, in one line; the name of a processor is cut where it is too long."""
+    counted = f", {threads} threads" if threads > 1 else ", 1 thread"
+    name, room = about["processor"], WIDTH - len("on " + counted)
+    return f"on {name if len(name) <= room else name[: room - 3] + '...'}{counted}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from he.circuit.interface import Interface
@@ -20,12 +21,30 @@ class Circuit:
         output_bound: for BFV, a lower bound on the noise budget that the result has left, in bits; for CKKS, an upper
             bound on the error of a logit.
         reasons: one line for each table's polynomial and for each ring that the compiler refused, with the numbers.
+
+    Raises:
+        ValueError: if the interface does not describe the program, or the bound is no number.
     """
 
     interface: Interface
     program: Program
     output_bound: float
     reasons: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        interface, program = self.interface, self.program
+        sources = tuple(spec.source for spec in interface.inputs for _ in range(spec.layout.ciphertexts))
+        needs = tuple(sorted(program.rotation_steps)), program.swaps_rows, program.multiplies
+        for name, stated, found in (
+            ("inputs", sources, program.inputs),
+            ("outputs", interface.output.ciphertexts, len(program.outputs)),
+            ("slots", interface.packing.slots if program.plaintexts else program.slots, program.slots),
+            ("keys", (interface.rotation_steps, interface.swaps_rows, interface.multiplies), needs),
+        ):
+            if stated != found:
+                raise ValueError(f"the interface must describe the program: its {name} are {found}, got {stated}")
+        if not math.isfinite(self.output_bound):
+            raise ValueError(f"`output_bound` must be finite, got {self.output_bound}")
 
     @property
     def parameters(self) -> Parameters:

@@ -34,7 +34,8 @@ class InputSpec:
         source: its owner, and whether it is encrypted.
         shape: the shape of one image, without the batch axis.
         low, high: the closed range of the numbers that may be encrypted; integers for BFV.
-        scale: the factor by which a float is multiplied before it is rounded to an integer; 1 for CKKS.
+        scale: the factor by which a float is multiplied before it is rounded to an integer; 1 for CKKS. None where the
+            network's integers come from a scaling of its own, which only the model's owner knows.
         layout: the places of the numbers in the slots.
 
     Raises:
@@ -46,18 +47,20 @@ class InputSpec:
     shape: tuple[int, ...]
     low: float
     high: float
-    scale: float
+    scale: float | None
     layout: InputLayout
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name.isidentifier()):
             raise ValueError(f"an input's `name` must be an identifier, got {self.name!r}")
+        if not all(type(side) is int and side > 0 for side in self.shape):
+            raise ValueError(f"`shape` must be positive integers, got {self.shape}")
         if math.prod(self.shape) != self.layout.features:
             raise ValueError(f"`shape` must have {self.layout.features} elements, got {self.shape}")
-        if not -math.inf < self.low <= self.high < math.inf:
+        if not (is_finite(self.low) and is_finite(self.high) and self.low <= self.high):
             raise ValueError(f"`low` and `high` must be finite and in order, got [{self.low}, {self.high}]")
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"`scale` must be positive and finite, got {self.scale}")
+        if self.scale is not None and not (is_finite(self.scale) and self.scale > 0):
+            raise ValueError(f"`scale` must be positive and finite, or None, got {self.scale}")
 
     def prepare(self, values: ArrayLike, scheme: Scheme) -> np.ndarray:
         """Convert floats, in the units that the float network was trained on, to what the circuit takes.
@@ -75,12 +78,25 @@ class InputSpec:
         Raises:
             TypeError: if `values` does not hold floats.
             ValueError: on NaN or infinity.
+            InputError: on a wrong shape, or if the network scales its inputs in a way of its own.
         """
         floats = reals(values, self.name)
+        self._require_shape(floats)
+        if self.scale is None:
+            raise InputError(
+                f"`{self.name}` must be scaled by the model's own scaling, whose integers `encrypt` takes; for an "
+                "IntClassifier, that is `scaling_`"
+            )
         if not scheme.exact:
             return floats
         with np.errstate(over="ignore"):  # a product that overflows to infinity saturates as well
             return round_half_up(np.clip(floats * self.scale, self.low, self.high))
+
+    def _require_shape(self, values: np.ndarray) -> None:
+        if values.shape[1:] != self.shape or values.ndim != len(self.shape) + 1:
+            raise InputError(
+                f"`{self.name}` must have shape [batch, {', '.join(map(str, self.shape))}], got {values.shape}"
+            )
 
     def check(self, values: np.ndarray, scheme: Scheme) -> np.ndarray:
         """Return the values, flattened to [batch, features], if they are what the circuit takes.
@@ -98,10 +114,7 @@ class InputSpec:
                 f"`{self.name}` must be of {'an integer' if scheme.exact else 'a float'} dtype, got {values.dtype}"
                 + ("; use Client.prepare for floats" if scheme.exact else "")
             )
-        if values.shape[1:] != self.shape or values.ndim != len(self.shape) + 1:
-            raise InputError(
-                f"`{self.name}` must have shape [batch, {', '.join(map(str, self.shape))}], got {values.shape}"
-            )
+        self._require_shape(values)
         if not 1 <= len(values) <= most:
             raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")
         if not np.all((values >= self.low) & (values <= self.high)):  # comparisons with NaN are false
@@ -132,12 +145,19 @@ class InputSpec:
         return InputSpec(
             name=fields["name"],
             source=Source(fields["owner"], fields["kind"]),
-            shape=tuple(fields["shape"]),
+            shape=_listed(fields["shape"]),
             low=low,
             high=high,
             scale=fields["scale"],
             layout=InputLayout(packing, fields["features"], np.array(fields["gather"])),
         )
+
+
+#: The fields of an interface as it is written.
+FIELDS = frozenset(
+    {"parameters", "packing", "inputs", "output", "tolerance", "output_scale"}
+    | {"rotation_steps", "swaps_rows", "multiplies"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +201,20 @@ class Interface:
         if any(spec.layout.packing != packing for spec in self.inputs):
             found = [spec.layout.packing for spec in self.inputs]
             raise ValueError(f"`inputs` must have the packing of the output, {packing}, got {found}")
-        if not all(isinstance(step, int) and 0 < step < packing.row_length for step in self.rotation_steps):
+        if parameters.scheme.exact:
+            half = parameters.t // 2
+            for spec in self.inputs:
+                ends = spec.low, spec.high
+                if not all(type(end) is int and -half <= end <= half for end in ends):
+                    raise ValueError(f"`{spec.name}` must have a range of integers within +-{half}, got {ends}")
+        if not all(type(step) is int and 0 < step < packing.row_length for step in self.rotation_steps):
             raise ValueError(f"`rotation_steps` must lie in [1, {packing.row_length - 1}], got {self.rotation_steps}")
+        if list(self.rotation_steps) != sorted(set(self.rotation_steps)):
+            raise ValueError(f"`rotation_steps` must be different and in order, got {self.rotation_steps}")
         if not (isinstance(self.swaps_rows, bool) and isinstance(self.multiplies, bool)):
             raise ValueError(f"`swaps_rows`, `multiplies` must be booleans, got {self.swaps_rows}, {self.multiplies}")
-        if not (0 <= self.tolerance < math.inf and 0 < self.output_scale < math.inf):
+        numbers = is_finite(self.tolerance) and is_finite(self.output_scale)
+        if not (numbers and self.tolerance >= 0 and self.output_scale > 0):
             raise ValueError(
                 f"`tolerance` must be finite and `output_scale` positive, got {self.tolerance}, {self.output_scale}"
             )
@@ -244,12 +273,15 @@ class Interface:
             ValueError: if a field is missing or malformed; the message names a missing one.
         """
         try:
+            unknown = sorted(fields.keys() - FIELDS)
+            if unknown:
+                raise ValueError(f"an interface must have the fields {sorted(FIELDS)} alone, got {unknown} as well")
             packing = Packing(*fields["packing"])
             return Interface(
                 parameters=Parameters.from_dict(fields["parameters"]),
                 inputs=tuple(InputSpec.from_dict(spec, packing) for spec in fields["inputs"]),
                 output=OutputLayout(packing, *fields["output"]),
-                rotation_steps=tuple(fields["rotation_steps"]),
+                rotation_steps=_listed(fields["rotation_steps"]),
                 swaps_rows=fields["swaps_rows"],
                 multiplies=fields["multiplies"],
                 tolerance=fields["tolerance"],
@@ -259,3 +291,14 @@ class Interface:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
         except TypeError as error:
             raise ValueError(f"an interface has a malformed field: {error}") from error
+
+
+def is_finite(number: object) -> bool:
+    """Return whether this is a number that a float64 holds, and no boolean."""
+    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 2.0**1023
+
+
+def _listed(values: object) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"a list is due, got {values!r}")
+    return tuple(values)

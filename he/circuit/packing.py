@@ -40,6 +40,9 @@ class Packing:
     guards: int = 0
 
     def __post_init__(self) -> None:
+        numbers = self.rows, self.row_length, self.lanes, self.guards
+        if any(type(number) is not int for number in numbers) or type(self.split_rows) is not bool:
+            raise ValueError(f"a packing must have integers and one boolean, got {numbers}, {self.split_rows}")
         if not _is_power_of_two(self.row_length):
             raise ValueError(f"`row_length` must be a power of two, got {self.row_length}")
         if not _is_power_of_two(self.lanes) or self.lanes > self.row_length:
@@ -65,7 +68,7 @@ class Packing:
         Raises:
             ValueError: if it does not.
         """
-        if not _is_power_of_two(width) or width * self.lanes > self.row_length:
+        if type(width) is not int or not _is_power_of_two(width) or width * self.lanes > self.row_length:
             raise ValueError(f"`width` must be a power of two of at most {self.row_length // self.lanes}, got {width}")
 
     def copies(self, width: int) -> int:
@@ -104,6 +107,8 @@ class InputLayout:
     gather: np.ndarray
 
     def __post_init__(self) -> None:
+        if type(self.features) is not int or self.features < 1:
+            raise ValueError(f"`features` must be a positive integer, got {self.features!r}")
         well_formed = self.gather.ndim == 2 and self.gather.size and self.gather.dtype == np.int64
         if not well_formed or self.gather.min() < -1 or self.gather.max() >= self.features:
             raise ValueError(
@@ -173,9 +178,9 @@ class OutputLayout:
     outputs: int
 
     def __post_init__(self) -> None:
+        if type(self.outputs) is not int or self.outputs < 1:
+            raise ValueError(f"`outputs` must be a positive integer, got {self.outputs!r}")
         self.packing.require_width(self.width)
-        if self.outputs < 1:
-            raise ValueError(f"`outputs` must be at least 1, got {self.outputs}")
 
     @property
     def ciphertexts(self) -> int:

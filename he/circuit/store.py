@@ -73,5 +73,5 @@ def from_stored(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
             float(content["output_bound"]),
             tuple(map(str, content["reasons"])),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise stored.StoredError(f"the stored circuit is malformed: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from he.circuit.interface import InputSpec
+from he.circuit.interface import InputSpec, is_finite
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import POLYNOMIALS, activate_polynomial
 from he.compile.search import Lowering
@@ -26,11 +26,14 @@ def approximate_lowering(
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
-    low, high = map(float, input_range)
+    try:
+        low, high = map(float, input_range)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range!r}") from error
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
-    if not max_error > 0:
-        raise ValueError(f"`max_error` must be positive, got {max_error}")
+    if not (is_finite(max_error) and max_error > 0):
+        raise ValueError(f"`max_error` must be a positive number, got {max_error!r}")
     stages = to_stages(graph.input_shape, graph.nodes)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):

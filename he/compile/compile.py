@@ -8,6 +8,7 @@ from he.compile.exact import exact_lowering
 from he.compile.search import PackingName, search
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntNetwork
+from intnn.values.arrays import integer
 
 
 def compile_exact(
@@ -30,7 +31,12 @@ def compile_exact(
         TypeError: if a layer has no encrypted evaluation.
         ValueError: if `images` is not positive, or `packing` is another string.
     """
-    _require_options(images, packing, security)
+    if not isinstance(network, IntNetwork):
+        raise TypeError(
+            f"`network` must be an IntNetwork, got {type(network).__name__}; quantise a Graph first, or compile it "
+            "with compile_approximate"
+        )
+    images = _require_options(images, packing, security)
     return search(exact_lowering(network, security), images, packing, security)
 
 
@@ -60,14 +66,21 @@ def compile_approximate(
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
-    _require_options(images, packing, security)
+    if not isinstance(graph, Graph):
+        raise TypeError(
+            f"`graph` must be a Graph, got {type(graph).__name__}; an IntNetwork is compiled with compile_exact"
+        )
+    images = _require_options(images, packing, security)
     return search(approximate_lowering(graph, input_range, max_error, security), images, packing, security)
 
 
-def _require_options(images: int | None, packing: PackingName, security: Security) -> None:
+def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:
+    """Check what both entrances take, and return `images` as a plain integer."""
     if packing not in ("latency", "throughput"):
         raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')
     if security not in ("128", "insecure"):
         raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
-    if images is not None and images < 1:
-        raise ValueError(f"`images` must be at least 1, or None, got {images}")
+    try:
+        return None if images is None else integer(images, "images", 1)
+    except ValueError as error:
+        raise ValueError(f"`images` must be at least 1, or None, got {images}") from error

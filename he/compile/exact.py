@@ -33,6 +33,8 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
     stages = _exact_stages(network)
     tables = {id(s): polynomial_of(s) for s in stages if isinstance(s, LutActivation)}
     domain = network.input_domain
+    # What `IntClassifier` has scaled feature by feature is no multiple of anything.
+    scale = None if network.metadata.get("scaling") else float(network.input_scale)
 
     def activate(recorder: Recorder, value: int, stage: Stage) -> int:
         return tables[id(stage)].evaluate(recorder, value)
@@ -44,9 +46,7 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         activate=activate,
         modulus=PLAIN_MODULUS,
         fit=partial(fit_bfv, security=security),
-        images=partial(
-            InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, float(network.input_scale)
-        ),
+        images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         reasons=tuple(_describe(tables[id(s)], s.lut.domain.size) for s in stages if isinstance(s, LutActivation)),
     )
 

@@ -43,8 +43,11 @@ def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
     Raises:
         MessageError: if the bytes are truncated, damaged, foreign, or of another kind.
+        TypeError: if `data` is no bytes.
     """
     expected = kind.name.lower().replace("_", " ")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a message with {expected} must be bytes, got {type(data).__name__}")
     data = bytes(data)
     start = len(_MAGIC) + 1
     if data[: len(_MAGIC)] != _MAGIC:

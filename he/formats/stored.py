@@ -25,6 +25,7 @@ MAGIC = b"HECIRC"
 VERSION = 1
 ALIGNMENT = 64
 MAX_HEADER_BYTES = 1 << 28
+MAX_FILE_BYTES = 1 << 33
 TYPES = ("uint8", "int32", "int64", "uint64", "float64")
 _PREFIX = struct.Struct("<6s2xIQ")
 _DIGEST_BYTES = 32
@@ -83,12 +84,15 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         size = os.fstat(file.fileno()).st_size
         if size < _PREFIX.size + _DIGEST_BYTES:
             raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
+        if file.read(len(MAGIC)) != MAGIC:
+            raise StoredError(f"{path} is no circuit that this toolkit has stored")
+        if size > MAX_FILE_BYTES:
+            raise StoredError(f"{path} must have at most {MAX_FILE_BYTES} bytes, got {size}")
+        file.seek(0)
         data = _aligned(size)
         if file.readinto(data) != size:
             raise StoredError(f"{path} became shorter while it was read; read it again")
-    magic, version, length = _PREFIX.unpack_from(data)
-    if magic != MAGIC:
-        raise StoredError(f"{path} is no circuit that this toolkit has stored")
+    _, version, length = _PREFIX.unpack_from(data)
     if version != VERSION:
         raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: store it again")
     if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != bytes(data[-_DIGEST_BYTES:]):
@@ -100,7 +104,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         header = json.loads(bytes(data[_PREFIX.size : start]))
         if header["kind"] != kind:
             raise StoredError(f"{path} holds a {header['kind']}, not a {kind}")
-        arrays = {name: _array(data, start, end, *entry) for name, *entry in header["arrays"]}
+        arrays = {name: _array(data, start, end, name, *entry) for name, *entry in header["arrays"]}
         content = header["content"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, StoredError):
@@ -118,10 +122,10 @@ def _aligned(size: int) -> memoryview:
     return memory[start : start + size].data
 
 
-def _array(data: memoryview, start: int, end: int, dtype: str, shape: list[int], place: int) -> np.ndarray:
-    sizes = isinstance(shape, list) and all(type(side) is int and side >= 0 for side in shape)
+def _array(data: memoryview, start: int, end: int, name: str, dtype: str, shape: list[int], place: int) -> np.ndarray:
+    sizes = isinstance(name, str) and isinstance(shape, list) and all(type(side) is int and side >= 0 for side in shape)
     if dtype not in TYPES or not sizes or type(place) is not int or place < 0:
-        raise ValueError(f"an array must have a type, a shape and a place, got {dtype!r}, {shape!r}, {place!r}")
+        raise ValueError(f"an array must have a name, a type, a shape and a place, got {dtype!r}, {shape!r}, {place!r}")
     count = math.prod(shape)
     if start + place + count * np.dtype(dtype).itemsize > end:
         raise ValueError(f"an array must lie within the file, got {shape} at {place}")

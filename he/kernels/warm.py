@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
-from itertools import count
+from itertools import count, groupby
 
 from numba.core import event
 
@@ -26,6 +26,8 @@ def warm(processes: int) -> None:
     start, number, fresh = time.perf_counter(), count(1), 0
     first = _called(_FIRST)
     names = [name for name in _calls() if name != _FIRST]
+    # One process for each function: two that add to its entry on the disk at once lose what one of them has added.
+    functions = [[*group] for _, group in groupby(sorted(names), key=lambda name: name.split(",")[0])]
 
     def say(name: str, seconds: float | None) -> None:
         nonlocal fresh
@@ -35,8 +37,9 @@ def warm(processes: int) -> None:
 
     say(*first)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _quiet) as pool:
-        for done in as_completed([pool.submit(_called, name) for name in names]):
-            say(*done.result())
+        for done in as_completed([pool.submit(_all_called, function) for function in functions]):
+            for name, seconds in done.result():
+                say(name, seconds)
     seconds = time.perf_counter() - start
     print(f"{fresh} of {len(names) + 1} kernels compiled in {seconds:.1f} s; the others were ready", file=sys.stderr)
 
@@ -48,6 +51,10 @@ def _called(name: str) -> tuple[str, float | None]:
     with event.install_recorder("numba:compile") as compilations:
         _calls()[name]()
     return name, time.perf_counter() - start if compilations.buffer else None
+
+
+def _all_called(names: list[str]) -> list[tuple[str, float | None]]:
+    return [_called(name) for name in names]
 
 
 @cache

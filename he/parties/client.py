@@ -10,7 +10,6 @@ import tenseal.sealapi as sealapi
 from numpy.typing import ArrayLike
 
 from he.circuit.interface import Interface
-from he.circuit.packing import PackingError
 from he.formats import compact
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
 from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
@@ -52,6 +51,15 @@ class Client:
     ) -> None:
         self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._parameters = self.interface.parameters
+        if security not in ("128", "insecure"):
+            raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
+        if [spec.source.kind for spec in self.interface.client_inputs] != ["ciphertext"]:
+            raise MessageError(
+                "the interface must ask the data owner for one encrypted input, got "
+                f"{[(spec.name, spec.source.kind) for spec in self.interface.client_inputs]}; this client has no other"
+            )
+        if evaluation_keys is not None and secret_key is None:
+            raise ParameterError("`secret_key` must be given with `evaluation_keys`: the one that they were made from")
         if security != "insecure" and self._parameters.security != "128":
             raise ParameterError(
                 'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
@@ -133,7 +141,9 @@ class Client:
         try:
             slots = np.stack([self._decrypted(ciphertext) for ciphertext in ciphertexts])
             return self.interface.output.unpack(slots, images, self.interface.tolerance)
-        except PackingError as error:
+        except DecryptionError:
+            raise
+        except ValueError as error:  # copies that disagree, or what SEAL's decoder refuses
             raise DecryptionError(str(error)) from error
 
     def noise_budget(self, response: bytes) -> int:

@@ -26,6 +26,7 @@ from intnn.storage.document import write_atomically
 
 _ID_BYTES = 16
 #: The most bytes of a key file: SEAL takes at most 64 primes, and the header is short.
+_MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
 _FILE_LIMIT = 8 * 64 * max(MAX_MODULUS_BITS_128) + (1 << 16)
 
 
@@ -220,6 +221,8 @@ class EvaluationKeys:
             MessageError: if the file is truncated, damaged or foreign.
             OSError: if there is no file or it cannot be read.
         """
+        if Path(path).stat().st_size > _MOST_KEY_BYTES:
+            raise MessageError(f"evaluation keys must have at most {_MOST_KEY_BYTES} bytes, got another file")
         return EvaluationKeys.from_bytes(Path(path).read_bytes())
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NoReturn
 
 from he.circuit import store
 from he.circuit.circuit import Circuit
@@ -48,13 +49,18 @@ class PreparedCircuit:
             MessageError: if the keys are damaged, foreign, or made for another circuit.
             ValueError: if `threads` is out of range.
         """
-        keys = EvaluationKeys.from_bytes(evaluation_keys) if isinstance(evaluation_keys, bytes) else evaluation_keys
+        keys = evaluation_keys
+        if not isinstance(keys, EvaluationKeys):
+            keys = EvaluationKeys.from_bytes(keys)
         keys.require(self.circuit.interface)
         try:
             evaluator = self._prepared.bind(keys.relinearisation or None, keys.galois or None, threads)
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
         return Session(self.circuit.interface, keys.id, evaluator)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a PreparedCircuit cannot be pickled or copied; store it with `save`")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.
@@ -69,12 +75,15 @@ class PreparedCircuit:
         stored.write(path, KIND, {**content, "engine": self.engine}, {**arrays, **encoded})
 
     @staticmethod
-    def load(path: str | os.PathLike[str], circuit: Circuit | None = None) -> PreparedCircuit:
+    def load(
+        path: str | os.PathLike[str], circuit: Circuit | None = None, engine: Engine | None = None
+    ) -> PreparedCircuit:
         """Read what `save` wrote. The engine `"rns"` uses the stored weights as they are; `"seal"` encodes them anew.
 
         Args:
             path: the file.
             circuit: the circuit that the file must hold; by default any.
+            engine: the engine that the file was prepared for, if it is none of those that come with the toolkit.
 
         Raises:
             StoredError: if the file is damaged, foreign, of another version or engine, or holds another circuit.
@@ -85,11 +94,12 @@ class PreparedCircuit:
         if circuit is not None and store.digest(circuit) != store.digest(found):
             raise StoredError(f"{path} holds another circuit than the one given; prepare that one with `he.prepare`")
         name = str(content.get("engine"))
-        if name not in ENGINES:
-            raise StoredError(f"{path} must be of an engine among {', '.join(ENGINES)}, got {name!r}; prepare it anew")
+        known = ENGINES if engine is None else {engine.name: engine}
+        if name not in known:
+            raise StoredError(f"{path} must be of an engine among {', '.join(known)}, got {name!r}; prepare it anew")
         encoded = {n.removeprefix("encoded."): array for n, array in arrays.items() if n.startswith("encoded.")}
         try:
-            return PreparedCircuit(ENGINES[name].restore(found, encoded))
+            return PreparedCircuit(known[name].restore(found, encoded))
         except ValueError as error:
             raise StoredError(f"{path} does not hold the encoded weights of its circuit: {error}") from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from he.circuit.interface import Interface
 from he.engines.engine import Evaluator
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
@@ -20,6 +22,9 @@ class Session:
     def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator) -> None:
         self.interface, self.evaluator = interface, evaluator
         self._key_id = key_id
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Session cannot be pickled or copied; bind the keys again with `PreparedCircuit.session`")
 
     def evaluate(self, request: bytes) -> bytes:
         """Answer one request of `Client.encrypt`.

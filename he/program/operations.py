@@ -105,7 +105,7 @@ class Matrix:
     constant_scale: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.weights.shape != (len(self.constants), len(self.args)):
+        if self.constants.ndim != 1 or self.weights.shape != (len(self.constants), len(self.args)):
             raise ValueError(f"`weights` must be [{len(self.constants)}, {len(self.args)}], got {self.weights.shape}")
         self.weights.setflags(write=False)
         self.constants.setflags(write=False)
@@ -229,6 +229,47 @@ def arguments(operation: Operation) -> tuple[int, ...]:
 def results(operation: Operation) -> int:
     """Return how many values an operation defines: one for every row of a matrix, and one otherwise."""
     return len(operation.constants) if isinstance(operation, Matrix) else 1
+
+
+def require_well_formed(operation: Operation) -> None:
+    """Check that an operation has as many operands as it takes, and that these are numbers of the right kind.
+
+    Raises:
+        ValueError: if it has not, naming the operation.
+    """
+    match operation:
+        case Input(index):
+            sound = type(index) is int
+        case PlainDot(args, operands):
+            sound = len(args) == len(operands) > 0
+        case ScalarDot(args, scalars, constant):
+            sound = len(args) == len(scalars) > 0 and all(map(_is_scalar, (*scalars, constant)))
+        case Matrix(args):
+            sound = len(args) > 0 and type(operation.level) is int
+            sound = sound and _is_number(operation.scale) and _is_number(operation.constant_scale)
+        case Add(args):
+            sound = len(args) > 0
+        case Multiply(args) | SquareParts(args):
+            sound = len(args) == 2
+        case Rotate(args, step):
+            sound = len(args) == 1 and type(step) is int
+        case _:
+            sound = len(arguments(operation)) == 1
+    sound = sound and all(type(a) is int for a in arguments(operation)) and all(map(_is_plain, plains(operation)))
+    if not sound:
+        raise ValueError(f"an operation must have as many operands as it takes, of the right kind, got {operation}")
+
+
+def _is_plain(plain: Plain) -> bool:
+    return type(plain.index) is int and type(plain.level) is int and _is_number(plain.scale)
+
+
+def _is_scalar(scalar: Scalar) -> bool:
+    return _is_number(scalar.value) and type(scalar.level) is int and _is_number(scalar.scale)
+
+
+def _is_number(number: object) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool)
 
 
 def plains(operation: Operation) -> tuple[Plain, ...]:

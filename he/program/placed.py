@@ -17,6 +17,8 @@ from he.program.operations import (
 from he.program.program import Program
 from he.ring.params import Parameters
 
+_LARGEST = 2.0**1000  # above all scales; integers beyond floats are above it as well
+
 
 def require_placed(program: Program, parameters: Parameters) -> None:
     """Refuse a program whose operands are not placed for these parameters; every engine calls this first.
@@ -47,8 +49,8 @@ def require_placed(program: Program, parameters: Parameters) -> None:
                 scales = [operation.scale, operation.constant_scale]
             else:
                 scales = [plain.scale for plain in plains(operation)]
-            if min(scales) <= 0:
-                raise _unplaced(position, "has an operand without a scale")
+            if not all(0 < scale < _LARGEST for scale in scales):
+                raise _unplaced(position, f"has an operand without a scale, or with one that no float holds: {scales}")
         if isinstance(operation, SwitchModulus | Rescale):
             level -= 1
         if level < 1:

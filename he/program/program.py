@@ -29,6 +29,7 @@ from he.program.operations import (
     SwapRows,
     arguments,
     plains,
+    require_well_formed,
     results,
 )
 
@@ -57,6 +58,7 @@ class Program:
 
     def __post_init__(self) -> None:
         for position, (operation, first) in enumerate(zip(self.operations, self.first_values, strict=False)):
+            require_well_formed(operation)
             if not all(0 <= a < first for a in arguments(operation)):
                 raise ValueError(f"operation {position} must read earlier values only, got {operation}")
             if isinstance(operation, Input) and not 0 <= operation.index < len(self.inputs):
@@ -65,7 +67,10 @@ class Program:
                 raise ValueError(
                     f"operation {position} must use one of {len(self.plaintexts)} plaintexts, got {operation}"
                 )
-        if not self.outputs or not all(0 <= output < self.first_values[-1] for output in self.outputs):
+        if type(self.slots) is not int or self.slots < 1:
+            raise ValueError(f"`slots` must be a positive integer, got {self.slots!r}")
+        values = range(self.first_values[-1])
+        if not self.outputs or not all(type(output) is int and output in values for output in self.outputs):
             raise ValueError(f"`outputs` must be some of {self.first_values[-1]} values, got {self.outputs}")
         for plaintext in self.plaintexts:
             if plaintext.shape != (self.slots,):

@@ -44,7 +44,9 @@ def from_document(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
     """
     try:
         operations = tuple(_read(position, entry, arrays) for position, entry in enumerate(content["operations"]))
-        plaintexts = arrays.get("plaintexts", np.empty((0, 0)))
+        plaintexts = arrays.get("plaintexts", np.empty((0, content["slots"])))
+        if plaintexts.ndim != 2 or plaintexts.shape[1] != content["slots"] or not np.isfinite(plaintexts).all():
+            raise ValueError(f"plaintexts must be finite and [count, {content['slots']}], got {plaintexts.shape}")
         if plaintexts.dtype == STORED_INTEGERS:
             plaintexts = plaintexts.astype(np.int64)
         return Program(
@@ -54,7 +56,7 @@ def from_document(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
             plaintexts=tuple(plaintexts),
             outputs=tuple(content["outputs"]),
         )
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(f"the program is malformed: {error!r}") from error
 
 

@@ -128,7 +128,8 @@ class IntClassifier(Estimator):
         self.classes_ = classes
         self.n_features_in_ = x[0].size
         self.scaling_ = scaling
-        self.network_: IntNetwork = to_network(layout, state)
+        # Integers come from floats by `scaling_` alone: no one factor does it, and whoever has the network must know.
+        self.network_: IntNetwork = to_network(layout, state, metadata={"scaling": self.scaling} if scaling else None)
         return self
 
     def decision_function(self, X: ArrayLike) -> IntArray:

@@ -118,7 +118,15 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` by ``data``, or leave everything as it was."""
+    """Replace the file at ``path`` by ``data``, or leave everything as it was.
+
+    Raises:
+        OSError: The file cannot be written. The message says so if its folder does not exist, or it is a folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} must be a folder that exists, to write {path.name}; make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
     try:
         with temporary.open("xb") as file:

@@ -1,5 +1,8 @@
 """A trained network as an `IntNetwork`, whose layers are the forward pass of the training step."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
@@ -11,8 +14,10 @@ from intnn.training.tables import DOMAIN
 from intnn.values.domain import IntDomain
 
 
-def to_network(plan: Plan, state: list[Variables], name: str = "") -> IntNetwork:
-    """The network whose logits are the training step's, bit for bit."""
+def to_network(
+    plan: Plan, state: list[Variables], name: str = "", metadata: Mapping[str, Any] | None = None
+) -> IntNetwork:
+    """The network whose logits are the training step's, bit for bit; ``name`` and ``metadata`` are the network's."""
     layers: list[Node] = []
     flat = len(plan.input_shape) == 1
     for block, variables in zip(plan.blocks, state, strict=True):
@@ -31,7 +36,7 @@ def to_network(plan: Plan, state: list[Variables], name: str = "") -> IntNetwork
             layers.append(LutActivation(block.activation.values))
             if block.pool > 1:
                 layers += [SumPool2d(block.pool), _rescale(block.pool_shift, block.activation.codomain)]
-    return IntNetwork(plan.input_shape, plan.inputs, tuple(layers), name=name)
+    return IntNetwork(plan.input_shape, plan.inputs, tuple(layers), name=name, metadata=metadata or {})
 
 
 def _covers(block: Block) -> bool:

@@ -48,12 +48,13 @@ class RnsEngine:
                 placed, or `threads` is out of range.
         """
         encoder = _encoder(circuit)
-        return RnsPrepared(circuit, encoder, Weights.encoded(circuit.program, encoder, thread_count(threads)))
+        weights = Weights.encoded(circuit.program, encoder, thread_count(threads))
+        return RnsPrepared(self.name, circuit, encoder, weights)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> RnsPrepared:
         """See `Engine.restore`."""
         encoder = _encoder(circuit)
-        return RnsPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays))
+        return RnsPrepared(self.name, circuit, encoder, Weights.restored(circuit.program, encoder, arrays))
 
 
 def _encoder(circuit: Circuit) -> Encoder:
@@ -76,9 +77,8 @@ def _encoder(circuit: Circuit) -> Encoder:
 class RnsPrepared:
     """A circuit with its encoded plaintexts, for any number of clients."""
 
-    name = RnsEngine.name
-
-    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
+    def __init__(self, name: str, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
+        self.name = name
         self.circuit, self.encoder, self.weights = circuit, encoder, weights
 
     @cached_property
@@ -114,10 +114,8 @@ class RnsPrepared:
 class RnsEvaluator:
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
 
-    name = RnsEngine.name
-
     def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:
-        self.threads = threads
+        self.name, self.threads = prepared.name, threads
         self._prepared, self._keys, self._circuit = prepared, keys, prepared.circuit
         self._buffers = Buffers()
         operations = self._circuit.program.operations

@@ -62,7 +62,7 @@ def test_labels_of_the_test_part_do_not_reach_the_model():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--seeds", "0"], "`--seeds` must be at least 1"),
-    (["--epochs", "0"], "`epochs` must lie in"),
+    (["--epochs", "0"], "`--epochs` must be at least 1, got 0"),
     (["--network", "cifar10-cnn", "--data", "/nowhere"], "does not hold CIFAR-10"),
 ])  # fmt: skip
 def test_bad_options_are_refused_with_a_reason(arguments, message):

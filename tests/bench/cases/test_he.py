@@ -50,9 +50,10 @@ def test_rows_are_complete_and_consistent(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--network", "no-such"], "no-such"),
+        (["--network", "no-such"], "`--network` must be one of digits-square-cnn, digits-table-cnn"),
         (["--images", "0"], "must be at least 1"),
         (["--threads", "0"], "must be at least 1"),
+        (["--threads", "99999"], "`--threads` must be at most 1024, got 99999"),
         (["--max-error", "0"], "`--max-error` must be positive"),
     ],
 )

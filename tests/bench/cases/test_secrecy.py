@@ -36,8 +36,8 @@ def test_answers_alone_are_enough_to_break_what_noise_does_not(tmp_path):
     ("arguments", "message"),
     [
         (("--images", 0), "`--images` must lie in [1, 360], got 0"),
-        (("--model", "digits-square-cnn"), "`--model` must be a network of integers"),
-        (("--model", "digits-transformer"), "digits-transformer"),
+        (("--model", "digits-square-cnn"), "`--model` must be one of digits-table-cnn, digits-table-mlp"),
+        (("--model", "digits-transformer"), "`--model` must be one of digits-table-cnn, digits-table-mlp"),
         (("--radius", -1, "--images", 1), "`radius` must be"),
     ],
 )

@@ -111,8 +111,9 @@ def test_picture_is_a_png(run: tuple[str, list[dict], Path]) -> None:
         (["--images", "0"], "`--images` must lie in [1, 360]"),
         (["--images", "361"], "`--images` must lie in [1, 360]"),
         (["--dataset", "mnist", "--data", "{folder}"], "does not hold MNIST"),
-        (["--plot", "{folder}/t.xyz"], "results are written to .json, .png, .svg or .pdf files"),
-        (["--plot", "{folder}"], "results are written to .json, .png, .svg or .pdf files"),
+        (["--seed", "-1"], "`--seed` must be at least 0, got -1"),
+        (["--plot", "{folder}/t.json"], "`--plot` must name a .png, .svg or .pdf file, got"),
+        (["--plot", "{folder}"], "`--plot` must name a .png, .svg or .pdf file, got the folder"),
         (["--plot", "/proc/nowhere/t.png"], "No such file or directory"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Annotated
 import pytest
 from typer.testing import CliRunner
 
+from bench.harness import command
 from bench.harness.case import Case, Option, Options
 from bench.harness.command import application
 from bench.harness.rows import read
@@ -23,7 +24,7 @@ class Asked(Options):
     loud: Annotated[bool, Option("Whether to say so.", flag="--loud")] = False
     json: Annotated[Path | None, Option("Rows.", writes="rows")] = None
     pictures: Annotated[Path | None, Option("Pictures.", writes="pictures")] = None
-    seed: Annotated[int, Option("Seed.")] = 7
+    seed: Annotated[int, Option("Seed.", least=0, most=9)] = 7
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def test_rows_and_pictures_are_written_when_all_is_measured(module, tmp_path):
     [
         (("--counts", 2, "--counts", 0), "`--counts` must be at least 1, got 0"),
         (("--kind", "even"), "`--kind` must be one of plain, odd, got 'even'"),
-        (("--json", "r.txt"), "results are written to .json, .png, .svg or .pdf files, got r.txt"),
+        (("--seed", -1), "`--seed` must be at least 0, got -1"),
+        (("--seed", 10), "`--seed` must be at most 9, got 10"),
+        (("--json", "r.png"), "`--json` must name a .json file, got r.png"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line_and_code_2(module, arguments, message):
@@ -103,6 +106,24 @@ def test_nothing_is_written_when_a_job_fails(module, tmp_path, error, code):
     assert (tmp_path / "r.json").read_text() == "what was there"
     assert list((tmp_path / "p").iterdir()) == []
     assert ("interrupted; nothing was written" if code == 130 else "error: no [figure]") in result.stderr
+
+
+def test_no_output_is_tried_before_all_are_checked(module, tmp_path):
+    (tmp_path / "p").write_text("a file")
+    result = invoke("--json", tmp_path / "new" / "r.json", "--pictures", tmp_path / "p")
+    assert result.stderr.splitlines() == [f"error: `--pictures` must name a folder, got the file {tmp_path / 'p'}"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_interrupt_between_two_outputs_says_what_was_written(module, tmp_path, monkeypatch):
+    def interrupt(path, content):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "write_atomically", interrupt)
+    result = invoke("--json", tmp_path / "r.json", "--pictures", tmp_path / "p")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == f"interrupted; only {tmp_path / 'r.json'} was written"
+    assert len(read(tmp_path / "r.json")) == 1
 
 
 def test_a_missing_library_names_the_extras():

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.harness.output import add_lines, prepare, write_rows
+from bench.harness.case import Output
+from bench.harness.output import add_lines, check, write_rows
 from bench.harness.rows import Envelope, read
 
 ENVELOPE = Envelope("table", 1, "0.1.0", 3, "2026-01-01T00:00:00+00:00", {"cores": 2}, 2, {"row": "inference"})
@@ -69,19 +70,4 @@ def test_a_damaged_line_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"rows.jsonl, line 2 must be an envelope"):
         read(path)
     with pytest.raises(ValueError, match="line 2"):
-        prepare("lines", path)
-
-
-@pytest.mark.parametrize(
-    ("writes", "name", "message"),
-    [
-        ("rows", "rows.txt", "results are written to .json, .png, .svg or .pdf files"),
-        ("picture", "rows.json", "results are written to .json, .png, .svg or .pdf files"),
-        ("lines", "gpu.json", "records are written to .jsonl files"),
-        ("pictures", "taken", "pictures are written to a folder"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, writes, name, message):
-    (tmp_path / "taken").write_text("a file")
-    with pytest.raises(ValueError, match=message):
-        prepare(writes, tmp_path / name)
+        check(Output("--record", "lines", path))

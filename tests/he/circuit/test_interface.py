@@ -1,13 +1,16 @@
 """A client prepares its own images as the plain network would."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he import Client, InputError, Interface, compile_exact
+from he import Client, InputError, Interface, MessageError, ParameterError, compile_approximate, compile_exact, prepare
+from he.program.operations import Source
 from he.testing import compiled, square_graph
-from intnn import Dense, IntDomain, IntNetwork
+from intnn import Dense, IntClassifier, IntDomain, IntNetwork
 
 
 def network(low: int, high: int, scale: float) -> IntNetwork:
@@ -57,3 +60,75 @@ def test_an_interface_survives_json():
         again = Interface.from_dict(circuit.interface.to_dict())
         assert again.digest == circuit.interface.digest
         assert again.to_dict() == circuit.interface.to_dict()
+
+
+def test_floats_that_a_model_scales_in_its_own_way_are_refused():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 4)) * [1, 10, 100, 1000], np.arange(90) % 3
+    model = IntClassifier((4,), epochs=2, input_domain=(0, 3), weight_bits=2, scaling="minmax").fit(x, y)
+    circuit = compile_exact(model.network_, security="insecure")
+    client = Client(circuit.interface, security="insecure")
+    assert Interface.from_dict(circuit.interface.to_dict()).inputs[0].scale is None
+    with pytest.raises(InputError, match="for an IntClassifier, that is `scaling_`"):
+        client.prepare(x[:1])
+    client.encrypt(model.scaling_(x[:1]))
+
+
+def test_one_image_without_a_batch_is_refused_when_it_is_prepared():
+    client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, security="insecure")
+    with pytest.raises(InputError, match=r"must have shape \[batch, 3\], got \(3,\)"):
+        client.prepare(np.ones(3))
+
+
+def test_this_client_sends_one_encrypted_input():
+    circuit = compile_exact(network(0, 3, 2.0), security="insecure")
+    (spec,) = circuit.interface.inputs
+    for inputs in ((spec, replace(spec, name="others")), (replace(spec, source=Source("data", "plaintext")),)):
+        with pytest.raises(MessageError, match="must ask the data owner for one encrypted input"):
+            Client(replace(circuit.interface, inputs=inputs), security="insecure")
+
+
+@pytest.mark.parametrize("security", ["256", None, 128])
+def test_a_client_insists_on_a_security_that_exists(security):
+    with pytest.raises(ParameterError, match='`security` must be "128" or "insecure"'):
+        Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, security=security)
+
+
+def test_evaluation_keys_come_with_the_secret_key_that_made_them():
+    interface = compile_exact(network(0, 3, 2.0), security="insecure").interface
+    keys = Client(interface, security="insecure").evaluation_keys
+    with pytest.raises(ParameterError, match="`secret_key` must be given with `evaluation_keys`"):
+        Client(interface, evaluation_keys=keys, security="insecure")
+
+
+def test_a_circuit_is_described_by_its_interface():
+    circuit = compile_exact(network(0, 3, 2.0), security="insecure")
+    other = compiled(square_graph(), security="insecure")
+    with pytest.raises(ValueError, match="the interface must describe the program: its"):
+        replace(circuit, program=other.program)
+    with pytest.raises(ValueError, match="`output_bound` must be finite"):
+        replace(circuit, output_bound=float("nan"))
+
+
+@pytest.mark.parametrize("images", [0, -1, 2.0, "2", True])
+def test_numbers_of_images_are_positive_integers(images):
+    with pytest.raises((TypeError, ValueError), match="`images` must"):
+        compile_exact(network(0, 3, 2.0), images=images, security="insecure")
+    assert compile_exact(network(0, 3, 2.0), images=np.int64(2), security="insecure").interface.images == 2
+
+
+def test_the_other_entrance_is_named():
+    with pytest.raises(TypeError, match="must be an IntNetwork, got Graph; quantise a Graph first"):
+        compile_exact(square_graph())
+    with pytest.raises(TypeError, match=r"must be a Graph, got IntNetwork; .* compile_exact"):
+        compile_approximate(network(0, 3, 2.0))
+    with pytest.raises(TypeError, match="must be a compiled network, got IntNetwork; use compile_exact first"):
+        prepare(network(0, 3, 2.0))
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_error": float("inf")}, {"max_error": "a"}, {"input_range": 3}, {"input_range": (0, 1, 2)}]
+)
+def test_options_of_the_approximate_path_are_numbers(options):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        compile_approximate(square_graph(), **options)

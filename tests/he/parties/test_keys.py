@@ -280,4 +280,4 @@ def test_a_client_goes_on_with_the_keys_that_a_server_has(tmp_path):
     x = inputs(table_network(), 4)
     assert np.array_equal(again.decrypt(session.evaluate(again.encrypt(x))), table_network().logits(x))
     with pytest.raises(MessageError, match="made for another circuit"):
-        Client(CIRCUITS["ckks"].interface, evaluation_keys=keys, security="insecure")
+        Client(CIRCUITS["ckks"].interface, KEYS["ckks"], keys, security="insecure")

@@ -1,8 +1,10 @@
 """Circuits are prepared once: many clients share them, and they are stored and loaded without a change of any bit."""
 
+import copy
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,7 @@ from he import (
     simulate,
 )
 from he.circuit import store
+from he.engines.rns.engine import RnsEngine
 from he.formats import stored
 from he.parties.prepared import KIND
 from he.testing import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
@@ -112,14 +115,19 @@ def sealed(data: bytes) -> bytes:
     return data[:-32] + hashlib.sha256(data[:-32]).digest()
 
 
+def operation(header, position):
+    """One operation of a header's program."""
+    return header["content"]["program"]["operations"][position]
+
+
 def changed_header(data: bytes, change) -> bytes:
-    """With another header, of the same length."""
+    """With another header."""
     length = int.from_bytes(data[12:20], "little")
     header = json.loads(data[20 : 20 + length])
     change(header)
     text = json.dumps(header, separators=(",", ":")).encode()
-    assert len(text) <= length
-    return sealed(data[:20] + text.ljust(length) + data[20 + length :])
+    length_now = -(-(20 + len(text)) // 64) * 64 - 20
+    return sealed(data[:12] + length_now.to_bytes(8, "little") + text.ljust(length_now) + data[20 + length :])
 
 
 @settings(max_examples=60)
@@ -147,10 +155,25 @@ def test_damage_is_found(file, tmp_path_factory, data):
         (lambda h: h["content"]["program"].update(outputs=[]), "`outputs` must be some of"),
         (lambda h: h["content"]["program"]["operations"].__setitem__(0, ["Erase", [0]]), "got 'Erase'"),
         (lambda h: h["content"]["program"]["operations"].__setitem__(1, ["Add", [7]]), "must read earlier values only"),
+        (lambda h: operation(h, 0).__setitem__(1, 0.5), "as many operands as it takes"),
+        (lambda h: operation(h, 1).__setitem__(1, []), "as many operands as it takes"),
+        (lambda h: operation(h, 1).__setitem__(1, [0, 0]), "as many operands as it takes"),
+        (lambda h: operation(h, 1).__setitem__(1, [0.0]), "as many operands as it takes"),
+        (lambda h: operation(h, 1)[2][0].__setitem__(1, [1]), "as many operands as it takes"),
+        (lambda h: h["content"]["program"].update(outputs=[1.0]), "`outputs` must be some of"),
+        (lambda h: h["content"]["program"].update(slots=0), "malformed|must be finite and"),
+        (lambda h: h["content"]["interface"].update(rotation_steps=[1]), "its keys are"),
+        (lambda h: h["content"]["interface"].update(rotation_steps=""), "malformed field"),
+        (lambda h: h["content"]["interface"].update(multiplies=False), "its keys are"),
+        (lambda h: h["content"]["interface"].update(output=[4, 9]), "its outputs are 1, got 3"),
+        (lambda h: h["content"].update(output_bound=float("nan")), "`output_bound` must be finite"),
+        (lambda h: h["content"].update(output_bound=10**400), "malformed"),
+        (lambda h: h["arrays"][0].__setitem__(2, [1 << 40, 0]), "must be finite and"),
+        (lambda h: h["arrays"][0].__setitem__(0, 7), "must have a name"),
         (lambda h: h["arrays"].pop(), "prepare it anew"),
         (lambda h: h["arrays"][1].__setitem__(2, [1 << 40]), "must lie within the file"),
-        (lambda h: h["arrays"][1].__setitem__(2, [-1]), "must have a type, a shape and a place"),
-        (lambda h: h["arrays"][1].__setitem__(1, "object"), "must have a type, a shape and a place"),
+        (lambda h: h["arrays"][1].__setitem__(2, [-1]), "must have a name, a type, a shape and a place"),
+        (lambda h: h["arrays"][1].__setitem__(1, "object"), "must have a name, a type, a shape and a place"),
         (lambda h: h.pop("arrays"), "malformed"),
     ],
 )
@@ -225,6 +248,57 @@ with patch.object(Weights, "encoded", None), patch.object(compile, "search", Non
     PreparedCircuit.load(sys.argv[1])
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "prepared.he")], cwd=ROOT, check=True)
+
+
+def test_a_file_is_looked_at_before_it_is_read(tmp_path):
+    """A file of four terabytes, of which nothing is on the disk."""
+    for name, start in (("foreign", b"zeros"), ("announced", stored.MAGIC)):
+        with (tmp_path / name).open("wb") as large:
+            large.write(start)
+            large.truncate(1 << 42)
+        with pytest.raises(StoredError, match=r"no circuit that|must have at most"):
+            load_circuit(tmp_path / name)
+
+
+def test_where_a_file_cannot_go_is_said(tmp_path):
+    circuit = circuit_of("bfv-latency")[1]
+    with pytest.raises(FileNotFoundError, match=r"missing must be a folder that exists, to write circuit\.he"):
+        save_circuit(circuit, tmp_path / "missing" / "circuit.he")
+    with pytest.raises(IsADirectoryError, match="must be a file, and it is a folder"):
+        save_circuit(circuit, tmp_path)
+
+
+def test_prepared_circuits_and_sessions_say_how_they_are_kept():
+    prepared = prepare(circuit_of("bfv-latency")[1])
+    _, session = connect(prepared)
+    for thing, remedy in ((prepared, "store it with `save`"), (session, r"bind the keys again")):
+        for keep in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=remedy):
+                keep(thing)
+
+
+class Mine(RnsEngine):
+    """An engine of one's own."""
+
+    name = "mine"
+
+
+def test_an_engine_of_ones_own_is_stored_under_its_name(tmp_path):
+    prepared = prepare(circuit_of("bfv-latency")[1], Mine())
+    assert prepared.engine == connect(prepared)[1].evaluator.name == "mine"
+    prepared.save(tmp_path / "prepared.he")
+    with pytest.raises(StoredError, match="an engine among rns, seal, got 'mine'"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+    assert PreparedCircuit.load(tmp_path / "prepared.he", engine=Mine()).engine == "mine"
+
+
+def test_evaluation_keys_come_as_any_bytes():
+    circuit = circuit_of("bfv-latency")[1]
+    client, prepared = Client(circuit.interface, security="insecure"), prepare(circuit)
+    for kind in (bytes, bytearray, memoryview):
+        assert prepared.session(kind(client.evaluation_keys.to_bytes()))
+    with pytest.raises(TypeError, match="must be bytes, got Client"):
+        prepared.session(client)
 
 
 def test_the_kind_says_what_it_is():

@@ -77,7 +77,7 @@ def test_inputs_in_the_clear_are_refused():
     program = replace(circuit.program, inputs=(clear,) * count)
     with pytest.raises(ValueError, match="evaluates encrypted inputs only"):
         prepare(replace(circuit, interface=interface, program=program))
-    with pytest.raises(ValueError, match="the interface must describe the program's"):
+    with pytest.raises(ValueError, match="the interface must describe the program: its inputs are"):
         prepare(replace(circuit, interface=interface))
 
 
