@@ -26,7 +26,7 @@ class Wrapped:
         return self.wrapped(RnsEngine().restore(circuit, arrays))
 
     def wrapped(self, prepared):
-        bind, arrays = prepared.bind, prepared.arrays
+        bind, arrays, prepared.name = prepared.bind, prepared.arrays, self.name
         prepared.bind = lambda *keys: self.bound(bind, keys)
         prepared.arrays = lambda: self.stored(arrays())
         return prepared
@@ -201,6 +201,16 @@ class Indifferent(Wrapped):
         return self.prepare(circuit)
 
 
+class Illegible(Wrapped):
+    """Stores arrays of a type that files do not hold, and does not need them."""
+
+    def stored(self, arrays):
+        return {"weights": np.array([None])}
+
+    def restore(self, circuit, arrays):
+        return self.prepare(circuit)
+
+
 class Rubbish(Wrapped):
     """Stores what are no arrays, and does not need them."""
 
@@ -232,6 +242,7 @@ class Rubbish(Wrapped):
         (Crumbling(), r"must be stored and restored, got RuntimeError\('lost'\)"),
         (Confused(), "must be stored and restored, and give the same answers"),
         (Indifferent(), "no stored arrays must be refused, got"),
+        (Illegible(), "must be stored and restored, got StoredError"),
         (Rubbish(), "must be stored and restored, got AttributeError"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Wrapped) else None,
@@ -241,7 +252,20 @@ def test_faulty_engines_are_found_out(engine, message):
         engine_keeps_its_promises(engine, CIRCUIT, NETWORK)
 
 
-@pytest.mark.parametrize("wrong", ["in the clear", "other inputs", "more primes than there are", "not been placed"])
+class Nameless(Wrapped):
+    """Stores its circuits under the name of another engine."""
+
+    def wrapped(self, prepared):
+        prepared.name = "rns"
+        return prepared
+
+
+def test_an_engine_that_stores_under_another_name_is_found_out():
+    with pytest.raises(AssertionError, match="must be stored and restored, got StoredError"):
+        engine_keeps_its_promises(Nameless(), CIRCUIT, NETWORK)
+
+
+@pytest.mark.parametrize("wrong", ["in the clear", "more primes than there are", "not been placed"])
 @pytest.mark.parametrize(
     ("network", "circuit"), [(NETWORK, CIRCUIT), (GRAPH, APPROXIMATE)], ids=["exact", "approximate"]
 )
