@@ -43,7 +43,11 @@ class Wrapped:
         return arrays
 
 
-@pytest.mark.parametrize("engine", [RnsEngine(), SealEngine(), Wrapped()], ids=lambda engine: engine.name)
+class Derived(SealEngine):
+    name = "derived"
+
+
+@pytest.mark.parametrize("engine", [RnsEngine(), SealEngine(), Wrapped(), Derived()], ids=lambda engine: engine.name)
 @pytest.mark.parametrize(
     ("network", "circuit"), [(NETWORK, CIRCUIT), (GRAPH, APPROXIMATE)], ids=["exact", "approximate"]
 )
