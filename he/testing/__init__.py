@@ -1,6 +1,7 @@
 """Strategies and checks with which users test their engines, circuits and messages; they need the extra `testing`.
 
-`he.testing.strategies` draws random networks, parameters and damaged messages. `he.testing.checks` checks properties:
+`he.testing.strategies` draws random networks, parameters and damaged messages. `he.testing.checks` checks properties
+of circuits and messages, and `he.testing.promises` what every engine promises:
 
     @given(table_networks(tables=1))
     def test_my_engine(network):
@@ -11,10 +12,10 @@
 from he.testing.checks import (
     damage_is_refused,
     encrypted_equals_plain,
-    engine_keeps_its_promises,
     simulation_equals_plain,
     survives_storage,
 )
+from he.testing.promises import engine_keeps_its_promises
 from he.testing.strategies import (
     compiled,
     damaged,

@@ -99,9 +99,10 @@ def targets(y: ArrayLike | None, examples: int) -> Array:
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel()):
         labels = labels.astype(str)
-    if labels.shape != (examples,) or labels.dtype.kind not in "iubU":
+    if labels.shape != (examples,):
+        raise ValueError(f"`y` must hold {examples} labels, one for each example of `X`, got shape {labels.shape}")
+    if labels.dtype.kind not in "iubU":
         raise ValueError(
-            f"`y` must hold {examples} integers or strings, one for each example, got {labels.dtype} {labels.shape}. "
-            "Unknown label type: continuous or mixed"
+            f"`y` must hold {examples} integers or strings, got {labels.dtype}. Unknown label type: continuous or mixed"
         )
     return labels

@@ -101,7 +101,7 @@ class IntClassifier(Estimator):
             y: The labels [n], integers or strings, of at least two classes.
 
         Raises:
-            TypeError: ``X`` does not hold integers where they are due.
+            TypeError: ``X`` does not hold integers where they are due, or a parameter is of another type.
             ValueError: The shape is wrong, there are no examples or only one class, a value lies outside the domain,
                 or a parameter is bad.
             FormatError: The checkpoint is corrupt or belongs to another run; it is kept.
@@ -115,7 +115,7 @@ class IntClassifier(Estimator):
         classes, indices = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"`y` must hold at least two classes, got only 1 class: {classes[0]!r}")
-        layout = plan(tuple(self.layers), x.shape[1:], domain, len(classes), self.weight_bits)
+        layout = plan(self.layers, x.shape[1:], domain, len(classes), self.weight_bits)
         state = train(
             layout,
             _channels_last(x),
@@ -161,7 +161,13 @@ class IntClassifier(Estimator):
         )
 
     def _domain(self) -> IntDomain:
-        return self.input_domain if isinstance(self.input_domain, IntDomain) else IntDomain(*self.input_domain)
+        if isinstance(self.input_domain, IntDomain):
+            return self.input_domain
+        if not np.iterable(self.input_domain) or len(self.input_domain) != 2:
+            raise TypeError(
+                f"`input_domain` must be an IntDomain or a pair such as (0, 255), got {self.input_domain!r}"
+            )
+        return IntDomain(*self.input_domain)
 
     def _inputs(self, X: ArrayLike, scaling: Scaling | None) -> IntArray:
         """The inputs as integers of the domain, [n, ...]."""

@@ -129,6 +129,8 @@ def chain_shapes(input_shape: Shape, nodes: Iterable[Node], name: str) -> tuple[
 
 def checked_shape(shape: Any, name: str) -> Shape:
     """A shape as a tuple of positive ints, of at most `MAX_ELEMENTS` elements."""
+    if not np.iterable(shape):
+        raise TypeError(f"`{name}` must be a tuple of sides such as (64,) or (1, 8, 8), got {shape!r}")
     checked = tuple(integer(side, name, 1, MAX_ELEMENTS) for side in shape)
     if not checked or math.prod(checked) > MAX_ELEMENTS:
         raise ValueError(f"`{name}` must have between 1 and {MAX_ELEMENTS} elements, got {shape}")

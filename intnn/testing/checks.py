@@ -18,7 +18,7 @@ from intnn.ops import BACKENDS, Operations, numpy_, reference
 from intnn.ops import backend as operations_of
 from intnn.quantisation.calibrate import calibrate
 from intnn.quantisation.quantise import QuantConfig, quantise
-from intnn.values.arrays import INT64, Array, IntArray
+from intnn.values.arrays import INT64, Array, IntArray, batched, frozen
 from intnn.values.domain import IntDomain
 
 Backend = str | Operations
@@ -27,59 +27,73 @@ Backend = str | Operations
 def backends_agree(network: IntNetwork, x: ArrayLike, backends: Sequence[Backend] = tuple(BACKENDS)) -> None:
     """Hold that backends give the bits of plain Python integers, behind every layer and as the network's logits.
 
+    Every operation is given an array of its own that it may not write to.
+
     Args:
         network: Any integer network.
-        x: Integers [batch, *input_shape] of its input domain.
-        backends: Names, or anything that has the six operations of `intnn.ops.Operations`. All shipped ones by default.
+        x: Integers [batch, *input_shape] of its input domain, at least one row.
+        backends: At least one name, or anything that has the six operations of `intnn.ops.Operations`. All shipped
+            ones by default.
 
     Raises:
-        AssertionError: A backend gives another value, shape or number of rows.
+        AssertionError: A backend gives another value, shape or number of rows, fails, or writes to its input.
+        ValueError: There is no row or no backend.
     """
-    batch = network.input_domain.require(x, "x")
+    batch = batched(network.input_domain.require(x, "x"), network.input_shape, "x")
     expected = [batch]
     for layer in network.layers:
         expected.append(layer.apply(expected[-1], reference))
-    for backend in backends:
-        name = _name(backend)
-        ops = operations_of(backend) if isinstance(backend, str) else backend
+    for name, ops in _operations(backends):
         for i, (layer, bound) in enumerate(zip(network.layers, network.bounds, strict=True)):
             values = expected[i]
             if not isinstance(layer, LutActivation | Requantise):  # these read int64, whatever their bound
-                values = values.astype(ops.arithmetic(bound), copy=False)
-            _require_equal(layer.apply(values, ops), expected[i + 1], f"backend {name}, layer {i}, {layer}")
+                values = values.astype(ops.arithmetic(bound))
+            where = f"backend {name}, layer {i}, {layer}"
+            _require_equal(_evaluated(layer, values, ops, where), expected[i + 1], where)
+    for backend in backends:
         if isinstance(backend, str):
             logits = expected[-1].reshape(len(batch), -1)
-            _require_equal(network.logits(batch, backend), logits, f"backend {name}, logits")
+            _require_equal(network.logits(batch, backend), logits, f"backend {backend}, logits")
 
 
 def layer_keeps_its_promises(layer: Node, x: Array, backends: Sequence[Backend] = tuple(BACKENDS)) -> None:
     """Hold what every layer promises to the network that it stands in.
 
-    Its output has the shape that ``output_shape`` states; every row of a batch is evaluated by itself; the input stays
-    as it is; and all backends give the same bits. A layer of floats is checked with ``backends=["numpy"]``.
+    Its output has the shape that ``output_shape`` states; integers become integers and floats floats; every row is
+    evaluated by itself, beside whatever others; the input stays as it is, and may be read-only; and all backends give
+    the same bits of the same dtype. A layer of floats is checked with ``backends=["numpy"]``.
 
     Args:
         layer: Any `intnn.Node`, a class of one's own included.
-        x: A batch [batch, *shape] of at least one row, in the dtype that the layer reads.
-        backends: Names, or anything that has the six operations of `intnn.ops.Operations`.
+        x: A batch [batch, *shape] of at least one row, in the dtype that the layer reads. Besides, the layer meets
+            rows of the same elements in the opposite order.
+        backends: At least one name, or anything that has the six operations of `intnn.ops.Operations`.
 
     Raises:
-        AssertionError: A promise is not kept.
+        AssertionError: A promise is not kept, or the layer fails.
+        ValueError: There is no row or no backend.
     """
-    kept = x.copy()
-    shape = layer.output_shape(x.shape[1:])
-    results = {}
-    for backend in backends:
-        name, ops = _name(backend), operations_of(backend) if isinstance(backend, str) else backend
-        y = results[name] = np.asarray(layer.apply(x, ops))
-        if y.shape != (len(x), *shape):
-            raise AssertionError(f"{layer} must give {(len(x), *shape)} as it states, got {y.shape} on backend {name}")
-        _require_equal(x, kept, f"the input of {layer} on backend {name}")
+    batched(x, x.shape[1:], "x")
+    mirrored = x.reshape(len(x), -1)[:, ::-1].reshape(x.shape)
+    stated = layer.output_shape(x.shape[1:])
+    results: dict[str, Array] = {}
+    for name, ops in _operations(backends):
+        where = f"{layer} on backend {name}"
+        y = results[name] = _evaluated(layer, x, ops, where)
+        if y.shape != (len(x), *stated):
+            raise AssertionError(f"{layer} must give {(len(x), *stated)} as it states, got {y.shape} on backend {name}")
+        if _kind(y) != _kind(x):
+            raise AssertionError(f"{where}: must make {_kind(x)} of {_kind(x)}, got {y.dtype} from {x.dtype}")
         for i in range(len(x)):
-            _require_equal(layer.apply(x[i : i + 1], ops)[0], y[i], f"{layer} on backend {name}, row {i} by itself")
+            _require_equal(_evaluated(layer, x[i : i + 1], ops, where)[0], y[i], f"{where}, row {i} by itself")
+        beside = _evaluated(layer, np.concatenate([mirrored, x]), ops, where)[len(x) :]
+        _require_equal(beside, y, f"{where}, beside other rows")
     first, *others = results
     for name in others:
-        _require_equal(results[name], results[first], f"{layer} on backend {name}, which must agree with {first}")
+        where = f"{layer} on backend {name}, which must agree with {first}"
+        _require_equal(results[name], results[first], where)
+        if results[name].dtype != results[first].dtype:
+            raise AssertionError(f"{where}: must be {results[first].dtype}, got {results[name].dtype}")
 
 
 def nothing_overflows(network: IntNetwork, x: ArrayLike) -> None:
@@ -172,6 +186,37 @@ def twin_keeps_its_ranges(graph: Graph, samples: ArrayLike, config: QuantConfig 
     return network
 
 
+def _operations(backends: Sequence[Backend]) -> list[tuple[str, Operations]]:
+    """The name and the operations of every backend.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not backends:
+        raise ValueError('`backends` must hold at least one backend such as "numpy", got none')
+    return [
+        (backend, operations_of(backend))
+        if isinstance(backend, str)
+        else (getattr(backend, "__name__", type(backend).__name__), backend)
+        for backend in backends
+    ]
+
+
+def _evaluated(layer: Node, x: Array, ops: Operations, where: str) -> Array:
+    """A layer on a copy of ``x`` that is read-only; an AssertionError if it fails or changes the copy all the same."""
+    copy = frozen(x)
+    try:
+        y = np.asarray(layer.apply(copy, ops))
+    except Exception as error:
+        raise AssertionError(f"{where}: must evaluate a batch and leave it as it is, got {error!r}") from error
+    _require_equal(copy, x, f"the input of {where}")
+    return y
+
+
+def _kind(values: Array) -> str:
+    return {"i": "integers", "u": "integers", "f": "floats"}.get(values.dtype.kind, f"values of {values.dtype}")
+
+
 def _exactly(layer: Node, values: Array) -> Array:
     """A layer on an array of Python integers."""
     if isinstance(layer, LutActivation):
@@ -228,7 +273,3 @@ def _require_equal(actual: Any, expected: Array, what: str) -> None:
     if len(different):
         at = tuple(map(int, different[0]))
         raise AssertionError(f"{what}: must be {expected[at]} at {at}, got {values[at]}")
-
-
-def _name(backend: Backend) -> str:
-    return backend if isinstance(backend, str) else getattr(backend, "__name__", type(backend).__name__)

@@ -32,13 +32,18 @@ from intnn.values.domain import IntDomain, Interval
 from intnn.values.lut import Lut
 
 LARGEST_BIAS = 3
-LARGEST_WEIGHT = 5
+LARGEST_WEIGHTS = (5, 127, 1 << 13, 1 << 26, 1 << 40)  # sums fit int16, int32, float32, float64, or only int64
+LARGEST_MULTIPLIER = 1 << 20
 LARGEST_LABEL = 3  # characters of a name
 
 
 def int_arrays(shape: Shape, lo: int, hi: int) -> st.SearchStrategy[IntArray]:
-    """Arrays of a shape, int64, with every element in [lo, hi]."""
-    return hnp.arrays(np.int64, shape, elements=st.integers(lo, hi))
+    """Arrays of a shape, int64, with every element in [lo, hi]: mostly one value, or all values alike."""
+
+    def uniform(seed: int) -> IntArray:
+        return np.random.default_rng(seed).integers(lo, hi, shape, endpoint=True)
+
+    return hnp.arrays(np.int64, shape, elements=st.integers(lo, hi)) | st.integers(0, 2**32 - 1).map(uniform)
 
 
 def float_arrays(shape: Shape, magnitude: float = 4.0) -> st.SearchStrategy[FloatArray]:
@@ -90,7 +95,7 @@ def nodes(draw: Any, x: Interval, value_bound: int = 32767, max_table_size: int 
         max_table_size: No table has more points; where ``x`` has more values, no table is drawn.
     """
     shape, hull = x.lo.shape, x.hull
-    kinds: list[st.SearchStrategy[Node]] = [_requantises(len(x.lo))]
+    kinds: list[st.SearchStrategy[Node]] = [_requantises(x, 1 << 60, 128)]
     if len(shape) in (1, 3):
         kinds.append(_weighted(x, value_bound))
     if len(shape) == 3:
@@ -107,26 +112,31 @@ def int_networks(
     max_table_size: int = 33,
     max_layers: int = 3,
     dense_only: bool = False,
-    value_bound: int = 32767,
+    value_bound: int = 1 << 60,
     min_tables: int = 0,
+    rescale: bool = True,
 ) -> IntNetwork:
-    """Integer networks of a few neurons, without rescaling.
+    """Integer networks of a few neurons, with layers of every kind and sums of every size.
+
+    Networks that shall be encrypted have ``value_bound=32767, rescale=False``.
 
     Args:
         draw: What hypothesis hands in.
         max_table_size: No table's domain has more points; at least 3.
         max_layers: At most so many weighted layers (dense or convolution), with at most one table behind each but the
-            last. ``min_tables=1, max_layers=2`` gives linear, table, linear.
-        dense_only: Whether convolutions, pooling and flattening are left out; the input is then a vector.
+            last. ``min_tables=1, max_layers=2, dense_only=True`` gives linear, table, linear.
+        dense_only: Whether there are dense layers and tables alone; the input is then a vector.
         value_bound: No value and no partial sum is larger in magnitude; at least 16.
         min_tables: At least so many tables; less than ``max_layers``.
+        rescale: Whether there are rescalings, before tables and elsewhere.
     """
-    is_image = not dense_only and draw(st.booleans())
-    shape: Shape = draw(st.tuples(*(st.integers(1, n) for n in ((2, 5, 5) if is_image else (6,)))))
+    is_image = not dense_only and draw(st.sampled_from([False, True, True, True]))
+    shape: Shape = draw(st.tuples(*(st.sampled_from(range(n, 0, -1)) for n in ((2, 5, 5) if is_image else (6,)))))
     lo = draw(st.integers(-3, 1))
-    domain = draw(st.sampled_from([IntDomain(lo, lo + draw(st.integers(0, 4))), IntDomain.ring(5)]))
+    domain = draw(st.sampled_from([IntDomain(lo, lo + draw(st.sampled_from([4, 3, 2, 1, 0]))), IntDomain.ring(5)]))
     count = draw(st.integers(min_tables + 1, max_layers))
     tables = [i < count - 1 and (i < min_tables or draw(st.booleans())) for i in range(count)]
+    rescalings = [rescale and not dense_only and draw(st.booleans()) for _ in range(count)]
     layers: list[Node] = []
     x = Interval.full(domain, shape)
 
@@ -136,16 +146,20 @@ def int_networks(
         x, _ = propagate(node, x)
 
     for i in range(count):
-        # A table ahead wants small sums in all layers before it, else the last of them has nothing but zero weights.
-        limit = (max_table_size - 1) // 2 if tables[i] else 16 if any(tables[i:]) else value_bound
-        if len(x.lo.shape) == 3 and (i == count - 1 or draw(st.booleans())):
+        # A table ahead wants small sums in all layers before it, unless a rescaling stands between.
+        room = (max_table_size - 1) // 2 if tables[i] else 16 if any(tables[i:]) else value_bound
+        limit = max(value_bound // 256, 16) if rescalings[i] else room
+        if len(x.lo.shape) == 3 and draw(st.sampled_from([False, False, False, True])):
             append(Flatten())
-        append(draw(_weighted(x, limit)))
-        if len(x.lo.shape) == 3 and draw(st.booleans()):
-            side = draw(st.integers(1, min(2, *x.lo.shape[1:])))
-            pool = SumPool2d(side, draw(st.integers(1, 2)))
-            if propagate(pool, x)[1] <= limit:
-                append(pool)
+        size = draw(st.sampled_from([0, 1, 2, 2])) if len(x.lo.shape) == 3 else 0
+        area = max(size, 1) ** 2
+        if limit // area < x.hull.magnitude:  # pooling would leave nothing but zero weights
+            size, area = 0, 1
+        append(draw(_weighted(x, limit // area)))
+        if size and min(x.lo.shape[1:]) >= size:
+            append(SumPool2d(size, draw(st.integers(1, 2))))
+        if rescalings[i]:
+            append(draw(_requantises(x, value_bound, min(room, 128))))
         if tables[i]:
             append(LutActivation(draw(luts(x.hull, max_table_size))))
     scale, name = draw(st.floats(0.125, 8.0)), draw(st.text(max_size=LARGEST_LABEL))
@@ -203,27 +217,42 @@ def activations() -> st.SearchStrategy[Activation]:
 
 @st.composite
 def _weighted(draw: Any, x: Interval, limit: int) -> Dense | Conv2d:
-    """A layer on inputs in ``x`` whose sums of absolute terms are at most ``limit``."""
+    """A layer on inputs in ``x`` whose sums of absolute terms are at most ``limit``.
+
+    In every row, weights in a random order are kept while the limit lasts; what is left of it cuts the next one.
+    """
     shape, out = x.lo.shape, draw(st.integers(1, 4))
+    largest = draw(st.sampled_from(LARGEST_WEIGHTS))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    sides = [draw(st.integers(1, min(3, side))) for side in shape[1:]]
+    rows = rng.integers(-largest, largest + 1, (out, shape[0] * int(np.prod(sides)))).astype(object)
+    allowed = limit // max(x.hull.magnitude, 1)  # the largest sum of a row's magnitudes
+    for row in rows:
+        left = allowed
+        for i in rng.permutation(len(row)):
+            kept = min(abs(row[i]), left)
+            row[i] = kept if row[i] > 0 else -kept
+            left -= kept
+    spare = min(LARGEST_BIAS, limit - int(np.abs(rows).sum(axis=1).max()) * x.hull.magnitude)
+    weight, bias = rows.astype(np.int64), rng.integers(-spare, spare + 1, out)
     if len(shape) == 3:
-        sides = [draw(st.integers(1, min(3, side))) for side in shape[1:]]
-        weight = draw(int_arrays((out, shape[0], *sides), -LARGEST_WEIGHT, LARGEST_WEIGHT))
-    else:
-        weight = draw(int_arrays((out, *shape), -LARGEST_WEIGHT, LARGEST_WEIGHT))
-    bias = draw(int_arrays((out,), -LARGEST_BIAS, LARGEST_BIAS))
-    rows = weight.reshape(out, -1)
-    worst = np.abs(rows).sum(axis=1) * x.hull.magnitude + np.abs(bias)
-    shrink = np.maximum(worst, limit)[:, None]  # toward zero, so that the sum keeps to the limit
-    rows = np.sign(rows) * (np.abs(rows) * limit // shrink)
-    bias = np.sign(bias) * (np.abs(bias) * limit // shrink[:, 0])
-    if len(shape) == 3:
-        return Conv2d(rows.reshape(weight.shape), bias, draw(st.integers(1, 2)), draw(st.integers(0, 2)))
-    return Dense(rows, bias)
+        weight = weight.reshape(out, shape[0], *sides)
+        return Conv2d(weight, bias, draw(st.integers(1, 2)), draw(st.integers(0, 2)))
+    return Dense(weight, bias)
 
 
 @st.composite
-def _requantises(draw: Any, channels: int) -> Requantise:
-    """A rescaling with one multiplier, or one for each channel."""
-    multiplier = draw(int_arrays((draw(st.sampled_from([1, channels])),), -64, 64))
-    lo = draw(st.integers(-128, 0))
-    return Requantise(multiplier, draw(st.integers(0, 8)), IntDomain(lo, draw(st.integers(lo, 255))))
+def _requantises(draw: Any, x: Interval, limit: int, room: int) -> Requantise:
+    """A rescaling with one multiplier, or one for each channel.
+
+    No product and no half of the divisor is larger than ``limit``, together with ``x``, and no result than ``room``.
+    Most results differ from each other; some saturate.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    largest = min(draw(st.sampled_from([64, LARGEST_MULTIPLIER])), limit // 2 // max(x.hull.magnitude, 1))
+    multiplier = rng.integers(-largest, largest + 1, draw(st.sampled_from([1, len(x.lo)])))
+    bits = min((largest * x.hull.magnitude).bit_length(), limit.bit_length() - 1)
+    finest = max(0, bits - room.bit_length() - 1)
+    shift = draw(st.integers(finest, min(bits, finest + 3)))
+    lo = draw(st.sampled_from([-room, -room // 2, 0]))
+    return Requantise(multiplier, shift, IntDomain(lo, draw(st.sampled_from([room, room // 2, 0]))))

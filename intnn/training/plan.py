@@ -7,6 +7,7 @@ Arithmetic", IEEE TPDS 2022).
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -208,7 +209,7 @@ class Plan:
 
 
 def plan(
-    layers: tuple[int | Hidden | Convolution, ...],
+    layers: Sequence[int | Hidden | Convolution],
     input_shape: Shape,
     inputs: IntDomain,
     classes: int,
@@ -224,9 +225,11 @@ def plan(
         weight_bits: The bits of a weight, its sign included, from 2 (ternary) to 8.
 
     Raises:
-        TypeError: A layer is of another type, or a size is not an integer.
+        TypeError: ``layers`` or ``input_shape`` is no sequence, a layer is of another type, or a size is no integer.
         ValueError: A size is out of range, a layer does not fit, or sums could overflow; the message names the layer.
     """
+    _require_sequence(layers, "layers", "hidden layers such as (64, 32)")
+    _require_sequence(input_shape, "input_shape", "sides such as (64,) or (1, 8, 8)")
     integer(classes, "classes", low=2)
     bits = integer(weight_bits, "weight_bits", 2, 8)
     if not any(byte.issuperset(inputs) for byte in BYTES):
@@ -249,6 +252,11 @@ def plan(
         if block.activation is not None:
             inputs = block.activation.codomain
     return Plan(shape, tuple(blocks))
+
+
+def _require_sequence(value: object, name: str, what: str) -> None:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"`{name}` must be a sequence of {what}, got {value!r}")
 
 
 def _block(

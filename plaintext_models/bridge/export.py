@@ -30,7 +30,7 @@ def to_graph(module: nn.Module, input_shape: Shape, name: str = "", **metadata: 
         **metadata: Stored with it.
 
     Raises:
-        TypeError: A layer is none of these.
+        TypeError: A layer is none of these, or ``input_shape`` is no tuple of integers.
         ValueError: A layer uses what a graph cannot say: groups, dilation, uneven strides, ...
     """
     nodes = [node for layer in _chain(module) for node in _float_nodes(layer)]

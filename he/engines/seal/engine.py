@@ -29,7 +29,7 @@ class SealEngine:
     def prepare(self, circuit: Circuit, threads: int | None = None) -> SealPrepared:
         """Encode the circuit's plaintexts on one thread; see `Engine.prepare`."""
         require_evaluable(circuit)
-        return SealPrepared(circuit)
+        return SealPrepared(self.name, circuit)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> SealPrepared:
         """Encode the circuit's plaintexts anew; `arrays` is ignored."""
@@ -39,10 +39,8 @@ class SealEngine:
 class SealPrepared:
     """A circuit with its plaintexts as SEAL encodes them."""
 
-    name = SealEngine.name
-
-    def __init__(self, circuit: Circuit) -> None:
-        self.circuit = circuit
+    def __init__(self, name: str, circuit: Circuit) -> None:
+        self.name, self.circuit = name, circuit
         self.context = create_context(circuit.parameters)
         self.level_ids = level_ids(self.context, circuit.parameters)
         algebra = {Scheme.BFV: _BfvAlgebra, Scheme.CKKS: _CkksAlgebra}[circuit.parameters.scheme]
@@ -66,10 +64,10 @@ class SealPrepared:
 class SealEvaluator:
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
 
-    name = SealEngine.name
     threads = 1
 
     def __init__(self, prepared: SealPrepared, algebra: _SealAlgebra) -> None:
+        self.name = prepared.name
         self._prepared, self._algebra, self._circuit = prepared, algebra, prepared.circuit
 
     def algebra(self, inputs: Sequence[Any] = ()) -> _SealAlgebra:

@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import Parameters, compile_approximate, compile_exact
-from he.engines.rns.engine import RnsEngine
 from he.formats.messages import Kind, open_message, seal_message
 from he.testing import (
     damage_is_refused,
     damaged,
     encrypted_equals_plain,
-    engine_keeps_its_promises,
     extremes,
     inputs,
     parameter_sets,
@@ -35,7 +33,6 @@ def test_what_is_sound_passes(network, circuit, tmp_path):
     encrypted_equals_plain(circuit, network, x)
     encrypted_equals_plain(circuit, network, x, "seal")
     simulation_equals_plain(circuit, network, x)
-    engine_keeps_its_promises(RnsEngine(), circuit, network)
     survives_storage(circuit, tmp_path)
 
 
@@ -54,59 +51,6 @@ def test_a_promise_of_too_much_budget_is_found_out():
     network, circuit = EXACT
     with pytest.raises(AssertionError, match=r"at least 1000\.0 bits of budget must be left"):
         encrypted_equals_plain(replace(circuit, output_bound=1000.0), network, inputs(network, 1))
-
-
-class Wrapped:
-    """An engine around the fast one."""
-
-    name = "wrapped"
-
-    def __init__(self, evaluate):
-        self._evaluate = evaluate
-
-    def prepare(self, circuit, threads=None):
-        prepared = RnsEngine().prepare(circuit, threads)
-        bind = prepared.bind
-
-        def wrapped(*keys):
-            evaluator = bind(*keys)
-            evaluator.evaluate = self._evaluate(evaluator.evaluate)
-            return evaluator
-
-        prepared.bind = wrapped
-        return prepared
-
-
-def trusting(evaluate):
-    """Takes everything for an input."""
-    return lambda inputs: evaluate(inputs) if all(inputs) and inputs else [b""]
-
-
-def restless(evaluate):
-    """Answers the same question in two ways."""
-    count = []
-
-    def answer(inputs):
-        count.append(0)
-        part, *rest = evaluate(inputs)
-        return [part + b"\0" * (len(count) % 2), *rest]
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [(trusting, "must refuse 0 empty inputs"), (restless, "same request with the same bytes|damaged|bytes")],
-)
-def test_faulty_engines_are_found_out(fault, message):
-    network, circuit = EXACT
-    with pytest.raises((AssertionError, ValueError), match=message):
-        engine_keeps_its_promises(Wrapped(fault), circuit, network)
-
-
-def test_a_sound_engine_of_ones_own_passes():
-    network, circuit = EXACT
-    engine_keeps_its_promises(Wrapped(lambda evaluate: evaluate), circuit, network)
 
 
 @settings(max_examples=50)

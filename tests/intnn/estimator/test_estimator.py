@@ -101,11 +101,26 @@ def test_a_line_is_printed_for_every_epoch(capsys):
         ([[0.5], [1.0]], None, "y is None"),
         ([[0.5], [1.0]], [0.5, 1.5], "Unknown label type"),
         ([[0.5], [1.0]], [1, 1], "only 1 class"),
+        ([[0.5], [1.0]], [1], r"`y` must hold 2 labels, one for each example of `X`, got shape \(1,\)$"),
+        ([[0.5], [1.0]], [[0, 1], [1, 0]], r"`y` must hold 2 labels, .*, got shape \(2, 2\)$"),
     ],
 )
 def test_floats_that_cannot_be_learned_from_are_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
         IntClassifier(scaling="minmax").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layers": 16}, r"`layers` must be a sequence of hidden layers such as \(64, 32\), got 16"),
+        ({"input_domain": 255}, r"`input_domain` must be an IntDomain or a pair such as \(0, 255\), got 255"),
+        ({"input_domain": (0, 1, 2)}, r"`input_domain` must be an IntDomain or a pair .*, got \(0, 1, 2\)"),
+    ],
+)
+def test_a_number_in_place_of_a_sequence_is_named(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        IntClassifier(**arguments).fit([[0], [1]], [0, 1])
 
 
 def test_an_unknown_scaling_is_refused():

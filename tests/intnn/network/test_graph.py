@@ -52,6 +52,7 @@ def test_bad_input(x, error, message):
         (((3,), ()), ValueError, "`nodes` must hold at least one node"),
         (((), (Flatten(),)), ValueError, "`input_shape` must have between 1 and"),
         (((0,), (Flatten(),)), ValueError, "`input_shape` must lie in"),
+        ((64, (Flatten(),)), TypeError, r"`input_shape` must be a tuple of sides such as \(64,\) or .*, got 64"),
         (((MAX_ELEMENTS, 2), (Flatten(),)), ValueError, "`input_shape` must have between 1 and"),
         (((2.0,), (Flatten(),)), TypeError, "`input_shape` must be an integer, got 2.0"),
         (((3,), (DENSE, Dense(np.ones((1, 4)), np.zeros(1)))), ValueError, r"`nodes\[1\]`: Dense\(4 -> 1\) must have"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intnn import Dense, FormatError, Graph, IntDomain, IntNetwork, Lut, LutActivation
+from intnn import Dense, FormatError, Graph, IntDomain, IntNetwork, Lut, LutActivation, Requantise
 from intnn.storage import document as storage
 from intnn.testing import float_graphs, int_networks, save_and_load
 
@@ -59,11 +59,13 @@ def test_what_was_saved_comes_back(value, suffix, folder):
     nodes = lambda v: v.nodes if isinstance(v, Graph) else v.layers  # noqa: E731
     for ours, theirs in zip(nodes(back), nodes(value), strict=True):
         assert type(ours) is type(theirs)
-        for name in ("weight", "bias"):
+        for name in ("weight", "bias", "multiplier"):
             if hasattr(ours, name):
                 assert np.array_equal(getattr(ours, name), getattr(theirs, name))
                 assert getattr(ours, name).dtype == getattr(theirs, name).dtype
-        if not hasattr(ours, "weight"):
+        if isinstance(ours, Requantise):
+            assert (ours.shift, ours.domain) == (theirs.shift, theirs.domain)
+        elif not hasattr(ours, "weight"):
             assert ours == theirs
     if isinstance(value, IntNetwork):
         assert (back.input_domain, back.input_scale) == (value.input_domain, value.input_scale)

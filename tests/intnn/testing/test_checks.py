@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from intnn import (
@@ -104,6 +104,68 @@ def test_a_broken_backend_is_found(operations, message):
         backends_agree(NETWORK, X, [backend(**operations)])
 
 
+def narrow(operation, dtype):
+    """An operation whose sums are of a type that is too small for them."""
+    return lambda x, w, b, *geometry: operation(x, w, b, *geometry).astype(np.int64).astype(dtype).astype(x.dtype)
+
+
+RANDOM_FAULTS = {
+    "dense wraps": {"dense": narrow(numpy_.dense, np.int16)},
+    "conv2d wraps": {"conv2d": narrow(numpy_.conv2d, np.int16)},
+    "conv2d on float32": {
+        "conv2d": lambda x, w, b, s, p: numpy_.conv2d(x.astype(np.float32), w, b, s, p).astype(x.dtype)
+    },
+    "conv2d pads on one side": {
+        "conv2d": lambda x, w, b, s, p: numpy_.conv2d(np.pad(x, ((0, 0), (0, 0), (0, 2 * p), (0, 2 * p))), w, b, s, 0)
+    },
+    "conv2d transposes": {"conv2d": lambda x, w, b, s, p: numpy_.conv2d(x, w[:, :, ::-1], b, s, p)},
+    "sum_pool2d leaves the last out": {
+        "sum_pool2d": lambda x, size, step: (
+            numpy_.sum_pool2d(x, size, step) - x[:, :, size - 1 :: step, size - 1 :: step] * (size > 1)
+        )
+    },
+    "requantise adds one": {"requantise": lambda x, m, shift, lo, hi: numpy_.requantise(x, m, shift, lo, hi) + 1},
+    "requantise rounds down": {
+        "requantise": lambda x, m, shift, lo, hi: np.clip((x * m.reshape(-1, *[1] * (x.ndim - 2))) >> shift, lo, hi)
+    },
+    "requantise saturates late": {"requantise": lambda x, m, shift, lo, hi: numpy_.requantise(x, m, shift, lo, hi + 1)},
+    "lookup of the one below": {"lookup": lambda x, table, lo: table[x - lo - 1]},
+}
+
+
+@pytest.mark.parametrize("fault", RANDOM_FAULTS)
+def test_random_networks_find_faults(fault):
+    @settings(max_examples=300, phases=[Phase.generate], database=None)
+    @given(st.data())
+    def check(data):
+        network = data.draw(int_networks())
+        backends_agree(network, data.draw(int_inputs(network)), [backend(**RANDOM_FAULTS[fault])])
+
+    with pytest.raises(AssertionError, match="backend broken, layer"):
+        check()
+
+
+def spoils(x, w, b):
+    y = numpy_.dense(x, w, b)
+    x.setflags(write=True)
+    x[:] = 0
+    return y
+
+
+def overwrites(x, w, b):
+    x *= 1
+    return numpy_.dense(x, w, b)
+
+
+def test_a_backend_that_spoils_its_input_is_found_and_no_other():
+    x = X.copy()
+    with pytest.raises(AssertionError, match=r"the input of backend broken, layer 5, .*: must be"):
+        backends_agree(NETWORK, x, [backend(dense=spoils), "numpy"])
+    with pytest.raises(AssertionError, match=r"backend broken, layer 5, .*: must .* leave it as it is, got ValueError"):
+        backends_agree(NETWORK, x, ["numpy", backend(dense=overwrites)])
+    assert np.array_equal(x, X)
+
+
 def test_a_network_that_promises_too_small_sums_is_found():
     """numpy then computes in float32, where 2**24 + 1 has no number."""
     large = IntNetwork((2,), IntDomain(0, 1), (Dense(np.array([[1 << 24, 1]]), np.zeros(1, int)),))
@@ -163,6 +225,40 @@ class WritesItsInput(Layer):
         return x
 
 
+class WritesWhatWasThere(Layer):
+    def apply(self, x, ops):
+        x *= 1
+        return 2 * x
+
+
+class WritesInSpiteOfALock(Layer):
+    def apply(self, x, ops):
+        y = 2 * x
+        x.setflags(write=True)
+        x[:] = 0
+        return y
+
+
+class CountsRows(Layer):
+    def apply(self, x, ops):
+        return x * len(x)
+
+
+class ReturnsFloats(Layer):
+    def apply(self, x, ops):
+        return x * 2.0
+
+
+class HasADtypeForEveryBackend(Layer):
+    def apply(self, x, ops):
+        return (2 * x).astype(np.int32 if ops is numpy_ else np.int64)
+
+
+class Fails(Layer):
+    def apply(self, x, ops):
+        raise KeyError("missing")
+
+
 class DependsOnTheBackend(Layer):
     def apply(self, x, ops):
         return x + (ops is numpy_)
@@ -190,13 +286,34 @@ def test_random_layers_keep_their_promises(data):
     [
         (WrongShape(), r"must give \(5, 1, 4, 4, 1\) as it states, got \(5, 1, 4, 4\)"),
         (MixesRows(), "row 0 by itself: must be"),
-        (WritesItsInput(), "the input of .* on backend reference: must be"),
+        (WritesItsInput(), "on backend reference: must evaluate a batch and leave it as it is, got ValueError"),
+        (WritesWhatWasThere(), "on backend reference: must evaluate a batch and leave it as it is, got ValueError"),
+        (WritesInSpiteOfALock(), "the input of .* on backend reference: must be"),
         (DependsOnTheBackend(), "on backend numpy, which must agree with reference: must be"),
+        (HasADtypeForEveryBackend(), "on backend numpy, which must agree with reference: must be int64, got int32"),
+        (ReturnsFloats(), "on backend reference: must make integers of integers, got float64 from int64"),
+        (Fails(), r"on backend reference: must evaluate a batch .*, got KeyError\('missing'\)"),
     ],
 )
 def test_a_layer_that_breaks_a_promise_is_found(layer, message):
     with pytest.raises(AssertionError, match=message):
         layer_keeps_its_promises(layer, X.copy())
+
+
+@pytest.mark.parametrize("layer", [MixesRows(), CountsRows()])
+def test_a_row_alone_is_tried_beside_others(layer):
+    with pytest.raises(AssertionError, match="on backend reference, beside other rows: must be"):
+        layer_keeps_its_promises(layer, X[:1].copy())
+
+
+def test_nothing_to_check_is_refused():
+    with pytest.raises(ValueError, match="`x` must hold at least one row, got an empty batch"):
+        layer_keeps_its_promises(Layer(), X[:0])
+    with pytest.raises(ValueError, match="`x` must hold at least one row, got an empty batch"):
+        backends_agree(NETWORK, X[:0])
+    for check, subject in ((layer_keeps_its_promises, Layer()), (backends_agree, NETWORK)):
+        with pytest.raises(ValueError, match="`backends` must hold at least one backend"):
+            check(subject, X, [])
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,7 +1,9 @@
 """The strategies draw what they say, and all kinds of it."""
 
+from collections import Counter
+
 import numpy as np
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from intnn import Conv2d, Dense, Flatten, IntDomain, Interval, LutActivation, Requantise, SumPool2d
@@ -53,6 +55,29 @@ def test_networks_keep_to_what_was_asked_for(network):
     assert [type(layer) for layer in network.layers] == [Dense, LutActivation, Dense]
     assert tables[0].domain.size <= 9
     assert network.accumulator_bound <= 100
+
+
+@settings(max_examples=30)
+@given(int_networks(value_bound=32767, rescale=False))
+def test_networks_that_shall_be_encrypted_are_small_and_rescale_nothing(network):
+    assert not any(isinstance(layer, Requantise) for layer in network.layers)
+    assert network.accumulator_bound <= 32767
+
+
+def test_networks_have_layers_of_every_kind_and_sums_of_every_size():
+    seen = Counter()
+
+    @settings(max_examples=300, phases=[Phase.generate], database=None)
+    @given(int_networks())
+    def draw(network):
+        assert network.accumulator_bound <= 1 << 60
+        kinds = {type(layer) for layer in network.layers}
+        sizes = {size for size in (15, 24, 53) if network.accumulator_bound >= 1 << size}
+        seen.update(kinds | sizes)
+
+    draw()
+    for kind in (Dense, Conv2d, SumPool2d, Requantise, LutActivation, 15, 24, 53):
+        assert seen[kind] >= 15, (kind, seen)  # seen: 30 and more
 
 
 @settings(max_examples=30)

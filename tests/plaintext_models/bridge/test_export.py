@@ -56,6 +56,11 @@ def test_graph_equals_torch(network, seed):
     np.testing.assert_allclose(graph.forward(x.numpy()), single, rtol=1e-4, atol=1e-4 * (1 + np.abs(double).max()))
 
 
+def test_a_number_in_place_of_a_shape_is_named():
+    with pytest.raises(TypeError, match=r"`input_shape` must be a tuple of sides such as \(64,\) or .*, got 64"):
+        to_graph(nn.Linear(64, 2), 64)
+
+
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_architectures_export(name):
     torch.manual_seed(0)
