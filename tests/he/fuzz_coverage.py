@@ -10,8 +10,7 @@ from pathlib import Path
 
 import atheris
 
-from he.formats import compact
-from he.formats import seal_bytes as residues
+from he.formats import compact, seal_bytes
 from tests.he.fuzz_residues import Subject
 
 LONGEST = 60_000  # bytes: no valid object of these parameters is longer
@@ -20,7 +19,7 @@ KEYS = b"K"  # the first byte of an input says what the rest is read as
 
 def main(arguments: list[str]) -> None:
     """Hand over to libFuzzer, with the valid objects to begin from."""
-    for module in (compact, residues):
+    for module in (compact, seal_bytes):
         for function in vars(module).values():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 atheris.instrument_func(function)  # in place
