@@ -1,15 +1,6 @@
 """Compiled networks give the same bits on processors older than this one."""
 
-import os
-import platform
-import subprocess
-import sys
-
-import llvmlite.binding as llvm
-import pytest
-
-from intnn.machine.simd_avx2 import AVX2
-from intnn.machine.simd_generic import GENERIC
+from tests.older_processors import output_on, with_older_processors
 
 CHECK = """
 import numpy as np
@@ -34,19 +25,6 @@ print("equal")
 """
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="stands for processors of this family")
-@pytest.mark.parametrize(
-    ("isa", "features"), [(AVX2, "+sse4.2,+avx,+avx2"), (GENERIC, "+sse2")], ids=["AVX2", "portable"]
-)
+@with_older_processors
 def test_older_processors_give_the_same_bits(isa, features, tmp_path):
-    if not isa.features <= {name for name, present in llvm.get_host_cpu_features().items() if present}:
-        pytest.skip(f"the processor has no {isa.name}")
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "x86-64",
-        "NUMBA_CPU_FEATURES": features,
-        "NUMBA_CACHE_DIR": str(tmp_path),
-    }
-    command = [sys.executable, "-c", CHECK.format(name=isa.name)]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert result.stdout.strip() == "equal", result.stderr
+    assert output_on(isa, features, CHECK.format(name=isa.name), tmp_path).strip() == "equal"

@@ -1,16 +1,8 @@
 """The compiled step on other processors than this one, and what is in its code."""
 
-import os
-import platform
 import re
-import subprocess
-import sys
 
-import llvmlite.binding as llvm
-import pytest
-
-from intnn.machine.simd_avx2 import AVX2
-from intnn.machine.simd_generic import GENERIC
+from tests.older_processors import output_on, with_older_processors
 
 CHECK = """
 import numpy as np
@@ -39,23 +31,10 @@ print(*training_step.step.inspect_llvm().values())
 """
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="stands for processors of this family")
-@pytest.mark.parametrize(
-    ("isa", "features"), [(AVX2, "+sse4.2,+avx,+avx2"), (GENERIC, "+sse2")], ids=["AVX2", "portable"]
-)
+@with_older_processors
 def test_older_processors_train_to_the_same_bits_without_a_float(isa, features, tmp_path):
-    if not isa.features <= {name for name, present in llvm.get_host_cpu_features().items() if present}:
-        pytest.skip(f"the processor has no {isa.name}")
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "x86-64",
-        "NUMBA_CPU_FEATURES": features,
-        "NUMBA_CACHE_DIR": str(tmp_path),
-    }
-    command = [sys.executable, "-c", CHECK.format(name=isa.name)]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    verdict, _, code = result.stdout.partition("\n")
-    assert verdict == "equal", result.stderr
+    verdict, _, code = output_on(isa, features, CHECK.format(name=isa.name), tmp_path).partition("\n")
+    assert verdict == "equal"
     assert "add" in code
     floats = re.findall(r"\b(?:f(?:add|sub|mul|div)|[su]itofp|fpto[su]i|double|float)\b.*", code)
     assert not floats, floats[:3]
