@@ -80,7 +80,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     axes.margins(x=0.12)
     axes.set_xlabel("seconds per image (logarithmic)")
     security = min((r.security_bits for r in measured if r.security_bits is not None), default=0)
-    axes.set_title(f"Inference on encrypted images, {security}-bit security", loc="left")
+    axes.set_title(f"Inference on encrypted images; measured here at {security}-bit security", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     picture = io.BytesIO()
