@@ -17,7 +17,7 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
-from intnn.values.arrays import reals
+from intnn.values.arrays import array, reals
 from intnn.values.rounding import round_half_up
 
 
@@ -78,10 +78,12 @@ class InputSpec:
         Raises:
             TypeError: if `values` does not hold floats.
             ValueError: on NaN or infinity.
-            InputError: on a wrong shape, or if the network scales its inputs in a way of its own.
+            InputError: on a wrong shape, an empty batch, or if the network scales its inputs in a way of its own.
         """
-        floats = reals(values, self.name)
+        floats = reals(self._array(values), self.name)
         self._require_shape(floats)
+        if not len(floats):
+            raise InputError(f"`{self.name}` must hold 1 image a batch or more, got 0")
         if self.scale is None:
             raise InputError(
                 f"`{self.name}` must be scaled by the model's own scaling, whose integers `encrypt` takes; for an "
@@ -91,6 +93,12 @@ class InputSpec:
             return floats
         with np.errstate(over="ignore"):  # a product that overflows to infinity saturates as well
             return round_half_up(np.clip(floats * self.scale, self.low, self.high))
+
+    def _array(self, values: ArrayLike) -> np.ndarray:
+        try:
+            return array(values, self.name)
+        except ValueError as error:
+            raise InputError(str(error)) from None
 
     def _require_shape(self, values: np.ndarray) -> None:
         if values.shape[1:] != self.shape or values.ndim != len(self.shape) + 1:
@@ -108,7 +116,7 @@ class InputSpec:
         Raises:
             InputError: if dtype, shape, batch size or range are wrong, or a value is NaN.
         """
-        values, most = np.asarray(values), self.layout.packing.images
+        values, most = self._array(values), self.layout.packing.images
         if not np.issubdtype(values.dtype, np.integer if scheme.exact else np.floating):
             raise InputError(
                 f"`{self.name}` must be of {'an integer' if scheme.exact else 'a float'} dtype, got {values.dtype}"

@@ -31,19 +31,31 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
     return result
 
 
+def array(values: ArrayLike, name: str) -> Array:
+    """Return ``values`` as an array of whatever dtype they have, without a copy where they are one already.
+
+    Raises:
+        ValueError: They are nested lists of unequal lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must be an array, with rows of equal lengths: {error}") from None
+
+
 def integers(values: ArrayLike, name: str) -> IntArray:
     """Return ``values`` as an int64 array, without a copy where it is one already.
 
     Raises:
         TypeError: The dtype is not an integer one; floats and bools are never converted silently.
-        ValueError: A value does not fit int64.
+        ValueError: A value does not fit int64, or rows have unequal lengths.
     """
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"`{name}` must hold integers, got dtype {array.dtype}; round or cast it first")
-    if array.dtype == np.uint64 and array.size and array.max() > INT64.max:
-        raise ValueError(f"`{name}` must fit int64, got {array.max()}")
-    return array.astype(np.int64, copy=False)
+    checked = array(values, name)
+    if checked.dtype.kind not in "iu":
+        raise TypeError(f"`{name}` must hold integers, got dtype {checked.dtype}; round or cast it first")
+    if checked.dtype == np.uint64 and checked.size and checked.max() > INT64.max:
+        raise ValueError(f"`{name}` must fit int64, got {checked.max()}")
+    return checked.astype(np.int64, copy=False)
 
 
 def reals(values: ArrayLike, name: str) -> FloatArray:
@@ -51,15 +63,15 @@ def reals(values: ArrayLike, name: str) -> FloatArray:
 
     Raises:
         TypeError: The dtype is not a floating-point one.
-        ValueError: A value is NaN or infinite.
+        ValueError: A value is NaN or infinite, or rows have unequal lengths.
     """
-    array = np.asarray(values)
-    if array.dtype.kind != "f":
-        raise TypeError(f"`{name}` must hold floats, got dtype {array.dtype}; cast and scale it first")
-    array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
+    checked = array(values, name)
+    if checked.dtype.kind != "f":
+        raise TypeError(f"`{name}` must hold floats, got dtype {checked.dtype}; cast and scale it first")
+    checked = checked.astype(np.float64, copy=False)
+    if not np.isfinite(checked).all():
         raise ValueError(f"`{name}` must be finite, got NaN or infinity; clean the data first")
-    return array
+    return checked
 
 
 def frozen(array: Array) -> Array:

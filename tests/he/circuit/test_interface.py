@@ -80,6 +80,18 @@ def test_one_image_without_a_batch_is_refused_when_it_is_prepared():
         client.prepare(np.ones(3))
 
 
+@pytest.mark.parametrize(
+    ("values", "said"), [(np.zeros((0, 3)), "a batch.*, got 0"), ([[1.0], [1.0, 2.0]], "equal lengths")]
+)
+def test_empty_batches_and_ragged_rows_are_refused_at_either_door(values, said):
+    client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, security="insecure")
+    with pytest.raises(InputError, match=said):
+        client.prepare(values)
+    integers = values.astype(int) if isinstance(values, np.ndarray) else [list(map(int, row)) for row in values]
+    with pytest.raises(InputError, match=said):
+        client.encrypt(integers)
+
+
 def test_this_client_sends_one_encrypted_input():
     circuit = compile_exact(network(0, 3, 2.0), security="insecure")
     (spec,) = circuit.interface.inputs
