@@ -15,6 +15,7 @@ from intnn.ops import Operations
 from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
+from intnn.values.value_object import ValueObject
 
 Shape = tuple[int, ...]
 
@@ -35,7 +36,7 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dense:
+class Dense(ValueObject):
     """A dense layer, y = W x + b.
 
     Attributes:
@@ -70,7 +71,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conv2d:
+class Conv2d(ValueObject):
     """A cross-correlation with zero padding, like torch's Conv2d.
 
     Attributes:
@@ -114,7 +115,7 @@ class Conv2d:
 
 
 @dataclass(frozen=True)
-class SumPool2d:
+class SumPool2d(ValueObject):
     """The sum of every ``size`` x ``size`` window: average pooling without the division.
 
     Attributes:
@@ -148,7 +149,7 @@ class SumPool2d:
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(ValueObject):
     """All axes made one, in C order, like torch's Flatten."""
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -161,7 +162,7 @@ class Flatten:
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(ValueObject):
     """An elementwise float function, by name; quantisation turns it into a table.
 
     Attributes:
@@ -195,7 +196,7 @@ class Activation:
 
 
 @dataclass(frozen=True, eq=False)
-class Requantise:
+class Requantise(ValueObject):
     """y = saturate(floor((x multiplier + 2**(shift - 1)) / 2**shift)): a wide accumulator on a narrow scale.
 
     The quotient is rounded to the nearest integer, halves up; a ``shift`` of 0 only multiplies. Only integer networks
@@ -244,7 +245,7 @@ class Requantise:
 
 
 @dataclass(frozen=True)
-class LutActivation:
+class LutActivation(ValueObject):
     """One lookup table for every element of its input; only integer networks have it."""
 
     lut: Lut

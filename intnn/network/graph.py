@@ -15,6 +15,7 @@ from intnn.layers.serialise import from_document, to_document
 from intnn.ops import numpy_
 from intnn.storage.document import Document, read, write
 from intnn.values.arrays import FloatArray, IntArray, batched, integer, reals
+from intnn.values.value_object import ValueObject
 
 __all__ = ["Graph", "Node", "Shape"]
 
@@ -23,7 +24,7 @@ MAX_ELEMENTS = 1 << 24  # elements of one input or of one layer's output
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(ValueObject):
     """A chain of nodes over float64 parameters.
 
     Attributes:

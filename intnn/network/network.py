@@ -19,13 +19,14 @@ from intnn.storage.document import Document, read, write
 from intnn.values.arrays import IntArray, batched, integer, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
+from intnn.values.value_object import ValueObject
 
 if TYPE_CHECKING:
     from intnn.compiled import CompiledNetwork
 
 
 @dataclass(frozen=True, eq=False)
-class IntNetwork:
+class IntNetwork(ValueObject):
     """A chain of integer layers with the worst case of every value, for every input of the domain.
 
     Attributes:

@@ -7,12 +7,13 @@ from numpy.typing import ArrayLike
 
 from intnn.network.graph import Graph, evaluate
 from intnn.values.arrays import FloatArray, batched, reals
+from intnn.values.value_object import ValueObject
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Ranges:
+class Ranges(ValueObject):
     """The smallest and the largest value that calibration saw, at the input and behind every node.
 
     Attributes:

@@ -16,10 +16,11 @@ from intnn.quantisation.calibrate import Range, Ranges
 from intnn.values.arrays import integer
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import divide_toward_zero
+from intnn.values.value_object import ValueObject
 
 
 @dataclass(frozen=True)
-class QuantConfig:
+class QuantConfig(ValueObject):
     """How many integers each kind of value gets.
 
     Attributes:

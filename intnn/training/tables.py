@@ -13,6 +13,7 @@ from types import MappingProxyType
 from intnn.values.arrays import IntArray, frozen, integers
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
+from intnn.values.value_object import ValueObject
 
 ACTIVATION_EXPONENT = 5  # activations and pre-activations are multiples of 2**-5
 SLOPE_EXPONENT = 6  # slopes are multiples of 2**-6
@@ -27,7 +28,7 @@ _DECIMAL = Context(prec=30)
 
 
 @dataclass(frozen=True)
-class TableActivation:
+class TableActivation(ValueObject):
     """An activation and its derivative, given by their values.
 
     Attributes:

@@ -75,10 +75,11 @@ def reals(values: ArrayLike, name: str) -> FloatArray:
 
 
 def frozen(array: Array) -> Array:
-    """Return a read-only, C-contiguous copy of ``array``."""
-    copy = np.array(array, order="C", copy=True)
-    copy.setflags(write=False)
-    return copy
+    """Return a C-contiguous copy of ``array`` that is read-only and stays so: it lies in the memory of a `bytes`.
+
+    An array that owns its memory could be made writeable again by `setflags`.
+    """
+    return np.ndarray(array.shape, array.dtype, array.tobytes())
 
 
 def batched(array: Array, shape: tuple[int, ...], name: str) -> Array:

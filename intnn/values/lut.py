@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike
 
 from intnn.values.arrays import IntArray, frozen, integer, integers
 from intnn.values.domain import IntDomain
+from intnn.values.value_object import ValueObject
 
 MAX_POINTS = 1 << 24  # a table of 128 MiB; far above what a circuit can evaluate
 
 
 @dataclass(frozen=True, eq=False)
-class Lut:
+class Lut(ValueObject):
     """A total function from an `IntDomain` to the integers, given by its values.
 
     Attributes:
