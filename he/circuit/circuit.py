@@ -9,10 +9,12 @@ from he.circuit.interface import Interface
 from he.program.program import Program
 from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
 from he.ring.params import Parameters
+from intnn.values.arguments import instance
+from intnn.values.value_object import ValueObject
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(ValueObject):
     """A network compiled for one scheme, parameter set and batch size. It holds the weights.
 
     Attributes:
@@ -98,6 +100,15 @@ class Circuit:
             bound,
         ]
         return "\n".join(lines)
+
+
+def require_circuit(circuit: object) -> Circuit:
+    """Return a circuit, if it is one.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    return instance(circuit, Circuit, "circuit", "compile a network with compile_exact or compile_approximate first")
 
 
 def _megabytes(count: int) -> str:

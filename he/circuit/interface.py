@@ -17,8 +17,10 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
+from intnn.values.arguments import instance
 from intnn.values.arrays import array, reals
 from intnn.values.rounding import round_half_up
+from intnn.values.value_object import ValueObject
 
 
 class InputError(ValueError):
@@ -26,7 +28,7 @@ class InputError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class InputSpec:
+class InputSpec(ValueObject):
     """One input of a circuit: its origin, its range of values, and its layout in the slots.
 
     Attributes:
@@ -97,7 +99,7 @@ class InputSpec:
     def _array(self, values: ArrayLike) -> np.ndarray:
         try:
             return array(values, self.name)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(str(error)) from None
 
     def _require_shape(self, values: np.ndarray) -> None:
@@ -107,11 +109,14 @@ class InputSpec:
             )
 
     def check(self, values: np.ndarray, scheme: Scheme) -> np.ndarray:
-        """Return the values, flattened to [batch, features], if they are what the circuit takes.
+        """Return the values in the scheme's dtype, flattened to [batch, features], if they are what the circuit takes.
 
         Args:
-            values: [batch, *shape], integers for BFV and floats for CKKS.
+            values: [batch, *shape], integers of any size for BFV and floats of any precision for CKKS.
             scheme: the circuit's scheme.
+
+        Returns:
+            int64 for BFV, float64 for CKKS.
 
         Raises:
             InputError: if dtype, shape, batch size or range are wrong, or a value is NaN.
@@ -125,9 +130,21 @@ class InputSpec:
         self._require_shape(values)
         if not 1 <= len(values) <= most:
             raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")
+        if not scheme.exact:
+            values = values.astype(scheme.dtype)  # first: narrow floats would be compared with a range as narrow
         if not np.all((values >= self.low) & (values <= self.high)):  # comparisons with NaN are false
             raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN")
-        return values.reshape(len(values), -1)
+        return values.astype(scheme.dtype).reshape(len(values), -1)
+
+    def batches(self, values: ArrayLike) -> list[np.ndarray]:
+        """Cut any number of images [n, *shape] into batches, of which all but the last are full; one if n is 0.
+
+        Raises:
+            InputError: if the shape is wrong.
+        """
+        images, step = self._array(values), self.layout.packing.images
+        self._require_shape(images)
+        return [images[start : start + step] for start in range(0, max(len(images), 1), step)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields but for the packing as JSON types; `InputSpec.from_dict` is the inverse."""
@@ -139,7 +156,7 @@ class InputSpec:
             "range": [self.low, self.high],
             "scale": self.scale,
             "features": self.layout.features,
-            "gather": self.layout.gather.tolist(),
+            "gather": self.layout.listed(),
         }
 
     @staticmethod
@@ -157,7 +174,7 @@ class InputSpec:
             low=low,
             high=high,
             scale=fields["scale"],
-            layout=InputLayout(packing, fields["features"], np.array(fields["gather"])),
+            layout=InputLayout.from_listed(packing, fields["features"], _listed(fields["gather"])),
         )
 
 
@@ -169,7 +186,7 @@ FIELDS = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
-class Interface:
+class Interface(ValueObject):
     """The public part of a circuit, which a client needs in order to use it. It holds no weight.
 
     Attributes:
@@ -299,6 +316,15 @@ class Interface:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
         except TypeError as error:
             raise ValueError(f"an interface has a malformed field: {error}") from error
+
+
+def require_interface(interface: object) -> Interface:
+    """Return an interface, if it is one.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    return instance(interface, Interface, "interface", "give `circuit.interface` or `client.interface`")
 
 
 def is_finite(number: object) -> bool:

@@ -7,9 +7,15 @@ periodically, so that a rotation within the row is a cyclic rotation of the vect
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from intnn.values.arrays import IntArray, frozen
+from intnn.values.value_object import ValueObject
+
+MAX_TAPS = 1 << 25  # of all units together: 256 MiB, some eight times what a network that can be encrypted needs
 
 
 class PackingError(ValueError):
@@ -17,7 +23,7 @@ class PackingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Packing:
+class Packing(ValueObject):
     """The shape of the slots: `rows` x `row_length`, with `lanes` images side by side in a row.
 
     Attributes:
@@ -85,7 +91,7 @@ class Packing:
 
 
 @dataclass(frozen=True, eq=False)
-class InputLayout:
+class InputLayout(ValueObject):
     """The places where a client puts its images: each unit of the first layer finds its own inputs in its own slots.
 
     Input k of unit j is a *tap*: one pixel under the kernel of a convolution, or any one pixel for a dense layer. It
@@ -95,27 +101,62 @@ class InputLayout:
     Attributes:
         packing: the division of the slots.
         features: the length of a flattened image.
-        gather: int64 [width, taps], indices into the flattened image; -1 where a unit has fewer taps. It is made
-            read-only.
+        gather: int64 [width, taps], indices into the flattened image; -1 where a unit has fewer taps. The layout keeps
+            a read-only copy.
 
     Raises:
-        ValueError: if `gather` has another type or shape, an index is out of range, or the packing is too narrow.
+        ValueError: if `gather` has another type or shape or more than `MAX_TAPS` entries, an index is out of range, or
+            the packing is too narrow.
     """
 
     packing: Packing
     features: int
-    gather: np.ndarray
+    gather: IntArray
 
     def __post_init__(self) -> None:
         if type(self.features) is not int or self.features < 1:
             raise ValueError(f"`features` must be a positive integer, got {self.features!r}")
-        well_formed = self.gather.ndim == 2 and self.gather.size and self.gather.dtype == np.int64
-        if not well_formed or self.gather.min() < -1 or self.gather.max() >= self.features:
+        gather = np.asarray(self.gather)
+        well_formed = gather.ndim == 2 and gather.size and gather.dtype == np.int64
+        if not well_formed or gather.min() < -1 or gather.max() >= self.features:
             raise ValueError(
-                f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}, got {self.gather}"
+                f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}, got {gather}"
             )
-        self.packing.require_width(self.width)
-        self.gather.setflags(write=False)
+        _require_taps(*gather.shape)
+        self.packing.require_width(len(gather))
+        object.__setattr__(self, "gather", frozen(gather))
+
+    @staticmethod
+    def from_listed(packing: Packing, features: int, entries: Sequence[object]) -> InputLayout:
+        """Return the layout whose `listed` returned these entries. Nothing above `MAX_TAPS` is allocated.
+
+        Raises:
+            ValueError: if the entries are no rows of equal lengths and numbers of earlier units, or as the constructor.
+        """
+        rows: list[object] = []
+        row_of: list[int] = []
+        for unit, entry in enumerate(entries):
+            if isinstance(entry, list):
+                row_of.append(len(rows))
+                rows.append(entry)
+            elif type(entry) is int and 0 <= entry < unit:
+                row_of.append(row_of[entry])
+            else:
+                raise ValueError(f"`gather` must hold rows, or numbers of units before unit {unit}, got {entry!r:.80}")
+        distinct = np.array(rows)
+        if distinct.ndim != 2:
+            raise ValueError(f"`gather` must hold rows of indices, got an array of shape {distinct.shape}")
+        _require_taps(len(row_of), distinct.shape[1])
+        return InputLayout(packing, features, distinct[row_of])
+
+    def listed(self) -> list[list[int] | int]:
+        """Return `gather` as JSON types: for every unit its row, or the number of the first unit with the same row.
+
+        All units of a dense layer have one row, and so have those of a convolution that look at the same pixels.
+        """
+        first_with: dict[bytes, int] = {}
+        first = [first_with.setdefault(row.tobytes(), unit) for unit, row in enumerate(self.gather)]
+        return [self.gather[unit].tolist() if same == unit else same for unit, same in enumerate(first)]
 
     @property
     def width(self) -> int:
@@ -159,7 +200,7 @@ class InputLayout:
 
 
 @dataclass(frozen=True)
-class OutputLayout:
+class OutputLayout(ValueObject):
     """The places where a client finds the logits.
 
     Logit j is unit j of every period of the first ciphertext; the units of the next ciphertexts follow.
@@ -207,6 +248,13 @@ class OutputLayout:
             )
         logits = view[:, :, 0, :, :lanes]  # [ciphertext, row, unit, lane]
         return np.moveaxis(logits, (1, 3), (0, 1)).reshape(-1, len(view) * self.width)[:images, : self.outputs]
+
+
+def _require_taps(width: int, taps: int) -> None:
+    if width * taps > MAX_TAPS:
+        raise ValueError(
+            f"`gather` must have at most {MAX_TAPS} entries, got {width} x {taps}: the first layer is too large"
+        )
 
 
 def _is_power_of_two(number: int) -> bool:

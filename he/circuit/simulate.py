@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from he.circuit.circuit import Circuit
+from he.circuit.circuit import Circuit, require_circuit
 from he.program.algebra import run
 from he.readers.clear import ClearAlgebra
 
@@ -24,17 +24,17 @@ def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
 
     Raises:
         InputError: if the images are not what the circuit takes.
+        TypeError: if `circuit` is no circuit.
     """
-    interface, scheme, batches = circuit.interface, circuit.parameters.scheme, []
+    interface, scheme, results = require_circuit(circuit).interface, circuit.parameters.scheme, []
     (spec,) = interface.inputs
-    for start in range(0, max(len(images), 1), interface.images):
-        batch = spec.check(images[start : start + interface.images], scheme)
-        packed = spec.layout.pack(batch.astype(scheme.dtype))
+    for batch in [spec.check(batch, scheme) for batch in spec.batches(images)]:
+        packed = spec.layout.pack(batch)
         algebra = ClearAlgebra(
             circuit.parameters.plain_modulus, packed, circuit.program.plaintexts, circuit.parameters.rows
         )
         slots = np.array(run(circuit.program, algebra))
         # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
         tolerance = 0.0 if scheme.exact else 1e-9 * (1 + float(np.abs(slots).max()))
-        batches.append(interface.output.unpack(slots, len(batch), tolerance))
-    return np.concatenate(batches)
+        results.append(interface.output.unpack(slots, len(batch), tolerance))
+    return np.concatenate(results)

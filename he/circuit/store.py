@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from he.circuit.circuit import Circuit
+from he.circuit.circuit import Circuit, require_circuit
 from he.circuit.interface import Interface
 from he.formats import stored
 from he.program.serialise import from_document, to_document
@@ -22,8 +22,8 @@ def save(circuit: Circuit, path: str | os.PathLike[str]) -> None:
     """Write a circuit to a file, whole or not at all. The file holds the weights, so it is the model owner's.
 
     Raises:
-        StoredError: if the machine is big-endian.
-        ValueError: if the circuit is too large for a file.
+        StoredError: if the circuit is too large for a file, or the machine is big-endian.
+        TypeError: if `circuit` is no circuit, or `path` no path.
         OSError: if the file cannot be written.
     """
     stored.write(path, KIND, *to_stored(circuit))
@@ -50,7 +50,7 @@ def digest(circuit: Circuit) -> str:
 
 def to_stored(circuit: Circuit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what a file holds of a circuit: JSON types, and arrays by name."""
-    program, arrays = to_document(circuit.program)
+    program, arrays = to_document(require_circuit(circuit).program)
     content = {
         "interface": circuit.interface.to_dict(),
         "program": program,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from he.circuit.circuit import Circuit
+from he.circuit.circuit import Circuit, require_circuit
 from he.formats.seal_bridge import SealDataError
 from he.program.placed import require_placed
 from intnn.values.arrays import integer
@@ -67,6 +67,7 @@ class Prepared(Protocol):
         """Return the encoded plaintexts by name, for `Engine.restore`; empty if the engine encodes them anew."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """An implementation of a circuit's operations on ciphertexts.
 
@@ -98,8 +99,7 @@ def require_evaluable(circuit: Circuit) -> None:
         TypeError: if it is no circuit.
         ValueError: if the program is not placed, or an input is a plaintext.
     """
-    if not isinstance(circuit, Circuit):
-        raise TypeError(f"`circuit` must be a compiled network, got {type(circuit).__name__}; use compile_exact first")
+    require_circuit(circuit)
     require_placed(circuit.program, circuit.parameters)
     if any(source.kind != "ciphertext" for source in circuit.program.inputs):
         raise ValueError("the engine evaluates encrypted inputs only; compile plaintext inputs into the program")

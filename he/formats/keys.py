@@ -24,6 +24,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from intnn.storage.document import require_place
+from intnn.values.value_object import Unstorable
+
 _MAGIC, _VERSION = b"HEKEY", 1
 _START = len(_MAGIC) + 5
 _HEADER_LIMIT = 4096
@@ -58,7 +61,7 @@ class Cost:
 
 
 @dataclass(frozen=True, repr=False)
-class Protected:
+class Protected(Unstorable, instead="store it under a password with `protect`"):
     """A secret with what may be known of it.
 
     Attributes:
@@ -74,13 +77,13 @@ def protect(content: Protected, password: str, cost: Cost) -> bytes:
     """A secret as the bytes of a file.
 
     Raises:
-        KeyFileError: if the password is empty.
-        TypeError: if it is no string.
+        KeyFileError: if the password is empty or no text that UTF-8 can hold, or the fields are too many for a header.
+        TypeError: if the password is no string.
     """
     salt, nonce = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_NONCE_BYTES)
     fields = {"fields": content.fields, "scrypt": asdict(cost), "salt": salt.hex(), "nonce": nonce.hex()}
     header = json.dumps(fields, sort_keys=True).encode()
-    assert len(header) <= _HEADER_LIMIT
+    _require_header(len(header))
     head = _MAGIC + bytes([_VERSION]) + len(header).to_bytes(4, "big") + header
     body = head + AESGCM(_derived(password, salt, cost)).encrypt(nonce, content.secret, head)
     return body + hashlib.sha256(body).digest()
@@ -103,8 +106,9 @@ def reveal(data: bytes, password: str) -> Protected:
             "toolkit that wrote it"
         )
     end = _START + int.from_bytes(data[_START - 4 : _START], "big")
-    if end > min(len(data) - _TAG_BYTES - _DIGEST_BYTES, _START + _HEADER_LIMIT):
-        raise KeyFileError("the key file was altered: its header is longer than a header can be")
+    _require_header(end - _START)
+    if end > len(data) - _TAG_BYTES - _DIGEST_BYTES:
+        raise KeyFileError("the key file was altered: its header is longer than the file")
     try:
         header = json.loads(data[_START:end])
         fields, cost = header["fields"], Cost(**header["scrypt"])
@@ -125,8 +129,9 @@ def write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all. What stood there before is replaced.
 
     Raises:
-        OSError: if the folder cannot be written.
+        OSError: if the folder does not exist or cannot be written, or the path is one.
     """
+    require_place(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(draft, flags, 0o600)  # private from its first moment on: a umask only takes rights away
@@ -169,8 +174,22 @@ def _derived(password: str, salt: bytes, cost: Cost) -> bytes:
         raise TypeError(f"`password` must be a string, got {type(password).__name__}")
     if not password or "\0" in password:  # to HMAC, and so to scrypt, zeros at the end of a key are none
         raise KeyFileError("`password` must not be empty and hold no NUL: a secret key is stored under a password only")
-    raw = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+    try:
+        raw = unicodedata.normalize("NFC", password).encode()
+    except UnicodeEncodeError as error:
+        raise KeyFileError(
+            "`password` must be text, and this one holds half a character (a lone surrogate), as bytes do that were "
+            "decoded in another encoding; type it again"
+        ) from error
     return Scrypt(salt=salt, length=32, n=1 << cost.log2_n, r=8, p=cost.p).derive(raw)
+
+
+def _require_header(length: int) -> None:
+    """Check the length of a header, written or read."""
+    if length > _HEADER_LIMIT:
+        raise KeyFileError(
+            f"the header of a key file must have at most {_HEADER_LIMIT} bytes, got {length}: it was altered"
+        )
 
 
 def _digest(data: bytes) -> bytes:

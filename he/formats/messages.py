@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 _MAGIC = b"HEINF1"
-_HEADER_LIMIT = 1 << 26  # an interface with a gather table of millions of entries still fits
+MAX_HEADER_BYTES = 1 << 26  # an interface with a gather table of millions of entries still fits
 _DIGEST_BYTES = 32
 
 
@@ -28,12 +28,17 @@ class Kind(Enum):
 
 
 class MessageError(ValueError):
-    """Bytes are no intact message of the expected kind, or the message is for another circuit or key."""
+    """Bytes are no intact message of the expected kind, or for another circuit or key; or a message is too large."""
 
 
 def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
-    """Return one message as bytes."""
+    """Return one message as bytes.
+
+    Raises:
+        MessageError: if the header would be longer than `open_message` reads.
+    """
     header = json.dumps({**fields, "parts": [len(part) for part in parts]}, sort_keys=True).encode()
+    _require_header(kind, len(header))
     body = b"".join([_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts])
     return body + hashlib.sha256(body).digest()
 
@@ -45,7 +50,7 @@ def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         MessageError: if the bytes are truncated, damaged, foreign, or of another kind.
         TypeError: if `data` is no bytes.
     """
-    expected = kind.name.lower().replace("_", " ")
+    expected = _named(kind)
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"a message with {expected} must be bytes, got {type(data).__name__}")
     data = bytes(data)
@@ -60,12 +65,13 @@ def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         raise MessageError(f"expected a message with {expected}, got one of another kind")
     length = int.from_bytes(data[start : start + 4], "big")
     body = data[start + 4 : -_DIGEST_BYTES]
-    if length > min(len(body), _HEADER_LIMIT):
+    _require_header(kind, length)
+    if length > len(body):
         raise MessageError(f"the header of the message with {expected} is longer than the message")
     try:
         fields = json.loads(body[:length])
         lengths = fields.pop("parts")
-        sound = all(isinstance(n, int) and n >= 0 for n in lengths) and sum(lengths) == len(body) - length
+        sound = all(type(n) is int and n >= 0 for n in lengths) and sum(lengths) == len(body) - length
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MessageError(f"the header of the message with {expected} is malformed: {error}") from error
     if not sound:
@@ -91,3 +97,16 @@ def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -
     """
     if fields.get(name) != expected:
         raise MessageError(f"the message was made for another {what}")
+
+
+def _require_header(kind: Kind, length: int) -> None:
+    """Check the length of a header, written or read."""
+    if length > MAX_HEADER_BYTES:
+        raise MessageError(
+            f"the header of a message with {_named(kind)} must have at most {MAX_HEADER_BYTES} bytes, got {length}: "
+            "the circuit is too large to be described, or the message was forged"
+        )
+
+
+def _named(kind: Kind) -> str:
+    return kind.name.lower().replace("_", " ")

@@ -146,7 +146,20 @@ def read_secret(data: bytes, parameters: Parameters, key_id: Any) -> np.ndarray:
     require(sound, f"the secret key must hold {count} residues at scale 1, got {held} at {scale}")
     residues = np.frombuffer(body, "<u8", count, start + 8).reshape(-1, parameters.poly_modulus_degree)
     _require_residues(residues, parameters.primes)
+    _require_secret(residues, parameters.primes)
     return residues.astype(np.uint64)
+
+
+def _require_secret(residues: np.ndarray, primes: tuple[int, ...]) -> None:
+    """Check the number of coefficients that are not 0, which is the sum of their squares: -1, 0 and 1 are as likely.
+
+    The sum of f(w) f(1 / w) over all N roots w is N times the sum of the squares of f's coefficients. In SEAL's order
+    1 / w is as far from the end as w is from the beginning.
+    """
+    N = residues.shape[1]
+    counts = {int(row @ row[::-1]) * pow(N, -1, p) % p for row, p in zip(residues.astype(object), primes, strict=True)}
+    usual = len(counts) == 1 and 3 * N <= 6 * min(counts) <= 5 * N  # 2 N / 3, and 11 deviations or more on either side
+    require(usual, "it must be a secret, of coefficients -1, 0 and 1, the same modulo every prime")
 
 
 def write_secret(residues: np.ndarray, key_id: Any) -> bytes:

@@ -14,12 +14,12 @@ import os
 import struct
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from intnn.storage.document import write_atomically
+from intnn.values.arguments import file_path
 
 MAGIC = b"HECIRC"
 VERSION = 1
@@ -32,7 +32,7 @@ _DIGEST_BYTES = 32
 
 
 class StoredError(ValueError):
-    """A stored file is damaged, foreign, or of another version, circuit or engine, or the machine cannot use it."""
+    """A stored file is damaged, foreign, too large, of another version, circuit or engine, or not for this machine."""
 
 
 def write(
@@ -47,29 +47,31 @@ def write(
         arrays: arrays of the types in `TYPES`, by name.
 
     Raises:
-        StoredError: if the machine is big-endian.
-        ValueError: if the header is too long.
+        StoredError: if the machine is big-endian, or `read` would refuse the file: it is too large, or an array is of
+            another type.
         OSError: if the file cannot be written; a file that was there stays as it was.
     """
     _require_little_endian()
     places, at = [], 0
-    for array in arrays.values():
+    for name, array in arrays.items():
+        if array.dtype.name not in TYPES:
+            raise StoredError(f"array `{name}` must be of a type among {', '.join(TYPES)}, got {array.dtype}")
         places.append(at)
         at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
     table = [[name, a.dtype.name, a.shape, at] for (name, a), at in zip(arrays.items(), places, strict=True)]
     header = json.dumps({"kind": kind, "content": dict(content), "arrays": table}, separators=(",", ":")).encode()
     header += b" " * (-(_PREFIX.size + len(header)) % ALIGNMENT)
-    if len(header) > MAX_HEADER_BYTES:
-        raise ValueError(
-            f"the header must have at most {MAX_HEADER_BYTES} bytes, got {len(header)}: the circuit is too large"
-        )
-    data = bytearray(_PREFIX.size + len(header) + at)
+    size = _PREFIX.size + len(header) + at
+    _require_sizes(path, len(header), size + _DIGEST_BYTES)
+    data = bytearray(size)
     _PREFIX.pack_into(data, 0, MAGIC, VERSION, len(header))
     data[_PREFIX.size : _PREFIX.size + len(header)] = header
     start = _PREFIX.size + len(header)
     for place, array in zip(places, arrays.values(), strict=True):
-        data[start + place : start + place + array.nbytes] = np.ascontiguousarray(array).tobytes()
-    write_atomically(Path(path), bytes(data) + hashlib.sha256(data).digest())
+        data[start + place : start + place + array.nbytes] = array.astype(
+            array.dtype.newbyteorder("<"), copy=False
+        ).tobytes()
+    write_atomically(file_path(path), bytes(data) + hashlib.sha256(data).digest())
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -80,25 +82,26 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         OSError: if the file cannot be read.
     """
     _require_little_endian()
-    with Path(path).open("rb") as file:
+    with file_path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size < _PREFIX.size + _DIGEST_BYTES:
             raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
         if file.read(len(MAGIC)) != MAGIC:
             raise StoredError(f"{path} is no circuit that this toolkit has stored")
-        if size > MAX_FILE_BYTES:
-            raise StoredError(f"{path} must have at most {MAX_FILE_BYTES} bytes, got {size}")
+        _require_sizes(path, 0, size)
         file.seek(0)
         data = _aligned(size)
         if file.readinto(data) != size:
             raise StoredError(f"{path} became shorter while it was read; read it again")
+    data = data.toreadonly()  # and so are the arrays, which lie in it
     _, version, length = _PREFIX.unpack_from(data)
     if version != VERSION:
         raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: store it again")
     if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != bytes(data[-_DIGEST_BYTES:]):
         raise StoredError(f"{path} is damaged or truncated: its digest does not match; store it again")
     start, end = _PREFIX.size + length, len(data) - _DIGEST_BYTES
-    if length > MAX_HEADER_BYTES or start > end:
+    _require_sizes(path, length, size)
+    if start > end:
         raise StoredError(f"the header of {path} is longer than the file")
     try:
         header = json.loads(bytes(data[_PREFIX.size : start]))
@@ -129,9 +132,16 @@ def _array(data: memoryview, start: int, end: int, name: str, dtype: str, shape:
     count = math.prod(shape)
     if start + place + count * np.dtype(dtype).itemsize > end:
         raise ValueError(f"an array must lie within the file, got {shape} at {place}")
-    array = np.frombuffer(data, dtype, count, start + place).reshape(shape)
-    array.setflags(write=False)
-    return array
+    return np.frombuffer(data, dtype, count, start + place).reshape(shape)
+
+
+def _require_sizes(path: str | os.PathLike[str], header: int, whole: int) -> None:
+    """Check the bytes of a file, written or read."""
+    for what, size, most in ((f"the header of {path}", header, MAX_HEADER_BYTES), (path, whole, MAX_FILE_BYTES)):
+        if size > most:
+            raise StoredError(
+                f"{what} must have at most {most} bytes, got {size}: the circuit is too large to be stored"
+            )
 
 
 def _require_little_endian() -> None:

@@ -9,50 +9,53 @@ import numpy as np
 import tenseal.sealapi as sealapi
 from numpy.typing import ArrayLike
 
-from he.circuit.interface import Interface
+from he.circuit.interface import Interface, require_interface
 from he.formats import compact
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
 from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.ring.params import ParameterError, Security
+from he.ring.params import ParameterError, Security, require_security
 from he.ring.slots import imaginary_units
+from intnn.values.arguments import instance
+from intnn.values.value_object import Unstorable
 
 
 class DecryptionError(ValueError):
     """The decryption of a ciphertext could be wrong, so none of it is returned."""
 
 
-class Client:
+class Client(Unstorable, instead="they hold a secret key: store that with `SecretKey.save`"):
     """Encrypts images and decrypts logits. It holds the secret key, and no message that it makes contains that key.
 
     Args:
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
         secret_key: a key for the interface's parameters, such as a stored one; by default a new one is generated.
-        evaluation_keys: keys made before from this secret key for this circuit, which a session may have already; by
-            default new ones are generated.
+        evaluation_keys: keys made before from this secret key for this circuit, or their bytes, which a session may
+            have already; by default new ones are generated.
         security: the least security that the client accepts: `"128"`, or `"insecure"` for tests.
 
     Attributes:
         interface: the circuit's public part.
 
     Raises:
-        MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit.
+        MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit or from
+            another secret key.
         ParameterError: if the interface's parameters are less secure or SEAL refuses them, or the secret key is for
             other parameters.
+        TypeError: if an argument has another type.
     """
 
     def __init__(
         self,
         interface: Interface | bytes,
         secret_key: SecretKey | None = None,
-        evaluation_keys: EvaluationKeys | None = None,
+        evaluation_keys: EvaluationKeys | bytes | None = None,
         *,
         security: Security = "128",
     ) -> None:
         self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._parameters = self.interface.parameters
-        if security not in ("128", "insecure"):
-            raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
+        require_security(security)
         if [spec.source.kind for spec in self.interface.client_inputs] != ["ciphertext"]:
             raise MessageError(
                 "the interface must ask the data owner for one encrypted input, got "
@@ -66,20 +69,19 @@ class Client:
                 "this is a test"
             )
         self._exact = self._parameters.scheme.exact
-        self._secret_key = secret_key or SecretKey.generate(self._parameters)
+        if secret_key is None:
+            secret_key = SecretKey.generate(self._parameters)
+        self._secret_key = instance(secret_key, SecretKey, "secret_key", "read a stored one with `SecretKey.load`")
         if evaluation_keys is None:
-            evaluation_keys = self._secret_key.evaluation_keys(self.interface)
-        evaluation_keys.require(self.interface)
-        self._keys = evaluation_keys
+            self._keys = self._secret_key.evaluation_keys(self.interface)
+        else:
+            self._keys = EvaluationKeys.of(evaluation_keys)
+            self._keys.require(self.interface)
+            self._secret_key.require_own(self._keys)
         self._context = self._secret_key.context
         self._ids = level_ids(self._context, self._parameters)
         self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()
         self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "a Client holds a secret key and cannot be pickled or copied; store its key with `SecretKey.save`"
-        )
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
@@ -165,7 +167,7 @@ class Client:
         require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
         images = fields.get("images")
         expected = self.interface.output.ciphertexts
-        if len(parts) != expected or not isinstance(images, int) or not 1 <= images <= self.interface.images:
+        if len(parts) != expected or type(images) is not int or not 1 <= images <= self.interface.images:
             raise MessageError(
                 f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images, "
                 f"got {len(parts)} for {images}"
@@ -219,8 +221,13 @@ class Client:
 
 
 def interface_bytes(interface: Interface) -> bytes:
-    """Return a circuit's interface as the bytes from which a `Client` is made."""
-    return seal_message(Kind.INTERFACE, interface.to_dict())
+    """Return a circuit's interface as the bytes from which a `Client` is made.
+
+    Raises:
+        MessageError: if it is too large for a message.
+        TypeError: if it is no interface.
+    """
+    return seal_message(Kind.INTERFACE, require_interface(interface).to_dict())
 
 
 def _read_interface(data: bytes) -> Interface:

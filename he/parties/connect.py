@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from he.circuit.circuit import Circuit
+from he.engines.engine import thread_count
 from he.parties.client import Client, interface_bytes
 from he.parties.prepared import PreparedCircuit, prepare
 from he.parties.session import Session
@@ -24,8 +25,10 @@ def connect(
         The client, which accepts the circuit's own security, and the session that holds its evaluation keys.
 
     Raises:
+        TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
+    thread_count(threads)
     prepared = circuit if isinstance(circuit, PreparedCircuit) else prepare(circuit, engine, threads)
     interface = prepared.circuit.interface
     client = Client(interface_bytes(interface), security=interface.parameters.security)
@@ -46,6 +49,8 @@ def run_encrypted(circuit: Circuit | PreparedCircuit, images: np.ndarray) -> np.
         InputError: if the images are not what the circuit takes.
     """
     client, session = connect(circuit)
-    step = client.interface.images
-    batches = [images[start : start + step] for start in range(0, max(len(images), 1), step)]
+    (spec,) = client.interface.client_inputs
+    batches = spec.batches(images)
+    for batch in batches:  # all of them, before the first is encrypted
+        spec.check(batch, client.interface.parameters.scheme)
     return np.concatenate([client.decrypt(session.evaluate(client.encrypt(batch))) for batch in batches])

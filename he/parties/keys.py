@@ -10,27 +10,29 @@ import os
 import secrets
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
 
-from he.circuit.interface import Interface
+from he.circuit.interface import Interface, require_interface
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 from he.formats.messages import Kind, MessageError, open_message, seal_message
-from he.formats.seal_bridge import create_context, from_bytes, to_bytes
-from he.formats.seal_bytes import read_secret, write_secret
+from he.formats.seal_bridge import SealDataError, create_context, expanded, from_bytes, to_bytes
+from he.formats.seal_bytes import read_keys, read_secret, write_secret
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters
 from intnn.storage.document import write_atomically
+from intnn.values.arguments import file_path, instance
+from intnn.values.value_object import Unstorable, ValueObject
 
 _ID_BYTES = 16
-#: The most bytes of a key file: SEAL takes at most 64 primes, and the header is short.
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
+_LARGEST_ERROR = 21  # of a coefficient that SEAL draws: the ones among 21 bits less those among 21 others
+#: The most bytes of a key file: SEAL takes at most 64 primes, and the header is short.
 _FILE_LIMIT = 8 * 64 * max(MAX_MODULUS_BITS_128) + (1 << 16)
 
 
-class SecretKey:
+class SecretKey(Unstorable, instead="store it under a password with `save`"):
     """The secret key of one parameter set: it encrypts, decrypts, and makes evaluation keys for any number of circuits.
 
     SEAL holds the secret in memory that it wipes when the object is freed. A key is never printed, copied or pickled,
@@ -54,8 +56,9 @@ class SecretKey:
 
         Raises:
             ParameterError: if SEAL refuses the parameters.
+            TypeError: if they are none.
         """
-        context = create_context(parameters)
+        context = create_context(_require_parameters(parameters))
         secret = sealapi.KeyGenerator(context).secret_key()
         return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
 
@@ -71,13 +74,18 @@ class SecretKey:
             cost: the cost of a guess; by default 128 MiB and about a quarter of a second.
 
         Raises:
-            KeyFileError: if the password is empty.
+            KeyFileError: if the password is empty, or no text that UTF-8 can hold.
+            TypeError: if an argument has another type.
             OSError: if the file cannot be written; a file that was there stays as it was.
         """
+        cost = (
+            Cost() if cost is None else instance(cost, Cost, "cost", "give a Cost(log2_n, p), or None for the default")
+        )
+        place = file_path(path)
         residues = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
         fields = {"parameters": self.parameters.to_dict(), "id": self.id}
         content = Protected(fields, residues.astype("<u8").tobytes())
-        write_private(Path(path), protect(content, password, cost or Cost()))
+        write_private(place, protect(content, password, cost))
 
     @staticmethod
     def load(path: str | os.PathLike[str], password: str, parameters: Parameters | None = None) -> SecretKey:
@@ -91,9 +99,12 @@ class SecretKey:
         Raises:
             KeyFileError: if the password is wrong, others may read the file, its bytes are truncated, damaged, foreign
                 or of another version, or the key is for other parameters.
+            TypeError: if an argument has another type.
             OSError: if there is no file or it cannot be read.
         """
-        content = reveal(read_private(Path(path), _FILE_LIMIT), password)
+        if parameters is not None:
+            _require_parameters(parameters)
+        content = reveal(read_private(file_path(path), _FILE_LIMIT), password)
         try:
             stored, name = Parameters.from_dict(content.fields["parameters"]), str(content.fields["id"])
             shape = len(stored.primes), stored.poly_modulus_degree
@@ -117,7 +128,9 @@ class SecretKey:
 
         Raises:
             ParameterError: if the circuit has other parameters than the key.
+            TypeError: if `interface` is no interface.
         """
+        require_interface(interface)
         if interface.parameters != self.parameters:
             raise ParameterError(
                 f"the secret key must be for the circuit's parameters ({interface.parameters}), got one for "
@@ -127,6 +140,33 @@ class SecretKey:
         relinearisation = to_bytes(generator.create_relin_keys()) if interface.multiplies else b""
         galois = to_bytes(generator.create_galois_keys(elements)) if elements else b""
         return EvaluationKeys(interface.digest, relinearisation, galois)
+
+    def require_own(self, keys: EvaluationKeys) -> None:
+        """Check that evaluation keys were made from this secret.
+
+        A key hides what it switches from modulo the first prime in its first digit. Modulo the special prime, the same
+        digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. Looked at
+        is the constant one: 1 / N of the sum of all values in transformed form.
+
+        Raises:
+            MessageError: if they were made from another, or are no keys of these parameters.
+        """
+        key_id, N, p = self.context.key_parms_id(), self.parameters.poly_modulus_degree, self.parameters.primes[-1]
+        try:
+            relin = expanded("RelinKeys", self.context, keys.relinearisation) if keys.relinearisation else b""
+            galois = expanded("GaloisKeys", self.context, keys.galois) if keys.galois else b""
+            read = [read_keys(data, self.parameters, key_id) for data in (relin, galois) if data]
+        except SealDataError as error:
+            raise MessageError(f"the evaluation keys are unusable: {error}") from error
+        secret = read_secret(to_bytes(self._secret), self.parameters, key_id)[-1].astype(object)
+        for key in (key for by_index in read for key in by_index.values()):
+            b, a = key[0, :, -1].astype(object)
+            error = int((b + a * secret).sum()) * pow(N, -1, p) % p
+            if _LARGEST_ERROR < error < p - _LARGEST_ERROR:
+                raise MessageError(
+                    "the evaluation keys were made from another secret key; load the one that they were made from, or "
+                    "leave `evaluation_keys` out for new ones"
+                )
 
     def encryptor(self) -> Any:
         """Return SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
@@ -139,14 +179,9 @@ class SecretKey:
     def __repr__(self) -> str:
         return f"SecretKey({self.parameters}; id {self.id[:8]})"
 
-    def _refuse(self, *_: object) -> NoReturn:
-        raise TypeError("a SecretKey cannot be pickled or copied; store it under a password with `save`")
-
-    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = _refuse
-
 
 @dataclass(frozen=True, repr=False)
-class EvaluationKeys:
+class EvaluationKeys(ValueObject):
     """The keys that a session needs in order to evaluate one circuit for one client; they hold nothing secret.
 
     Attributes:
@@ -193,12 +228,24 @@ class EvaluationKeys:
             raise MessageError(f"evaluation keys must name their circuit and nothing else, got {sorted(fields)}")
         return EvaluationKeys(fields["circuit"], *parts)
 
+    @staticmethod
+    def of(keys: EvaluationKeys | bytes) -> EvaluationKeys:
+        """Return keys that are given as such or as bytes.
+
+        Raises:
+            MessageError: as `from_bytes`.
+            TypeError: if they are neither.
+        """
+        return keys if isinstance(keys, EvaluationKeys) else EvaluationKeys.from_bytes(keys)
+
     def require(self, interface: Interface) -> None:
         """Check that the keys were made for a circuit.
 
         Raises:
             MessageError: if they were not.
+            TypeError: if `interface` is no interface.
         """
+        require_interface(interface)
         if self.circuit != interface.digest:
             raise MessageError(
                 "the evaluation keys were made for another circuit or parameter set; make some with "
@@ -209,22 +256,36 @@ class EvaluationKeys:
         """Write `to_bytes` to a file, whole or not at all.
 
         Raises:
+            MessageError: if they are too many for a file.
             OSError: if the file cannot be written; a file that was there stays as it was.
         """
-        write_atomically(Path(path), self.to_bytes())
+        data = self.to_bytes()
+        _require_key_bytes(len(data))
+        write_atomically(file_path(path), data)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> EvaluationKeys:
         """Read what `save` wrote.
 
         Raises:
-            MessageError: if the file is truncated, damaged or foreign.
+            MessageError: if the file is truncated, damaged, foreign or too large.
             OSError: if there is no file or it cannot be read.
         """
-        if Path(path).stat().st_size > _MOST_KEY_BYTES:
-            raise MessageError(f"evaluation keys must have at most {_MOST_KEY_BYTES} bytes, got another file")
-        return EvaluationKeys.from_bytes(Path(path).read_bytes())
+        with file_path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            _require_key_bytes(size)
+            return EvaluationKeys.from_bytes(file.read(size))  # what has grown since is cut off, and so refused
 
     def __repr__(self) -> str:
         size = len(self.relinearisation) + len(self.galois)
         return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {size:,} bytes)"
+
+
+def _require_parameters(parameters: object) -> Parameters:
+    return instance(parameters, Parameters, "parameters", "give those of an interface, `interface.parameters`")
+
+
+def _require_key_bytes(size: int) -> None:
+    """Check the bytes of evaluation keys, written or read."""
+    if size > _MOST_KEY_BYTES:
+        raise MessageError(f"a file of evaluation keys must have at most {_MOST_KEY_BYTES} bytes, got {size}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NoReturn
 
 from he.circuit import store
 from he.circuit.circuit import Circuit
@@ -18,6 +17,8 @@ from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.keys import EvaluationKeys
 from he.parties.session import Session
+from intnn.values.arguments import instance
+from intnn.values.value_object import Unstorable
 
 KIND = "prepared circuit"
 
@@ -25,7 +26,7 @@ KIND = "prepared circuit"
 ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (RnsEngine(), SealEngine())})
 
 
-class PreparedCircuit:
+class PreparedCircuit(Unstorable, instead="store it with `save`"):
     """A circuit whose weights have been encoded. It holds no key; any number of clients share it.
 
     Attributes:
@@ -47,11 +48,10 @@ class PreparedCircuit:
 
         Raises:
             MessageError: if the keys are damaged, foreign, or made for another circuit.
+            TypeError: if an argument has another type.
             ValueError: if `threads` is out of range.
         """
-        keys = evaluation_keys
-        if not isinstance(keys, EvaluationKeys):
-            keys = EvaluationKeys.from_bytes(keys)
+        keys = EvaluationKeys.of(evaluation_keys)
         keys.require(self.circuit.interface)
         try:
             evaluator = self._prepared.bind(keys.relinearisation or None, keys.galois or None, threads)
@@ -59,15 +59,11 @@ class PreparedCircuit:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
         return Session(self.circuit.interface, keys.id, evaluator)
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a PreparedCircuit cannot be pickled or copied; store it with `save`")
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.
 
         Raises:
-            StoredError: if the machine is big-endian.
-            ValueError: if the circuit is too large for a file.
+            StoredError: if the circuit is too large for a file, or the machine is big-endian.
             OSError: if the file cannot be written.
         """
         content, arrays = store.to_stored(self.circuit)
@@ -76,22 +72,28 @@ class PreparedCircuit:
 
     @staticmethod
     def load(
-        path: str | os.PathLike[str], circuit: Circuit | None = None, engine: Engine | None = None
+        path: str | os.PathLike[str], circuit: Circuit | None = None, engine: str | Engine | None = None
     ) -> PreparedCircuit:
         """Read what `save` wrote. The engine `"rns"` uses the stored weights as they are; `"seal"` encodes them anew.
 
         Args:
             path: the file.
             circuit: the circuit that the file must hold; by default any.
-            engine: the engine that the file was prepared for, if it is none of those that come with the toolkit.
+            engine: the engine that the file must have been prepared for, or its name; by default any of those that
+                come with the toolkit.
 
         Raises:
             StoredError: if the file is damaged, foreign, of another version or engine, or holds another circuit.
+            TypeError: if an argument has another type.
+            ValueError: if there is no engine of this name.
             OSError: if the file cannot be read.
         """
+        if engine is not None:
+            engine = _engine(engine)
+        expected = None if circuit is None else store.digest(circuit)
         content, arrays = stored.read(path, KIND)
         found = store.from_stored(content, arrays)
-        if circuit is not None and store.digest(circuit) != store.digest(found):
+        if expected not in (None, store.digest(found)):
             raise StoredError(f"{path} holds another circuit than the one given; prepare that one with `he.prepare`")
         name = str(content.get("engine"))
         known = ENGINES if engine is None else {engine.name: engine}
@@ -113,10 +115,19 @@ def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None 
         threads: the number of threads that encode; by default one for each processor that this process may use.
 
     Raises:
+        TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
+    return PreparedCircuit(_engine(engine).prepare(circuit, threads))
+
+
+def _engine(engine: str | Engine) -> Engine:
+    """Return an engine that is given by its name or as an object."""
+    names = ", ".join(map(repr, ENGINES))
     if isinstance(engine, str):
         if engine not in ENGINES:
-            raise ValueError(f"`engine` must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
-        engine = ENGINES[engine]
-    return PreparedCircuit(engine.prepare(circuit, threads))
+            raise ValueError(f"`engine` must be one of {names}, got {engine!r}")
+        return ENGINES[engine]
+    if isinstance(engine, type):
+        raise TypeError(f"`engine` must be an object, got the class {engine.__name__}; call it")
+    return instance(engine, Engine, "engine", f"give one of the names {names}, or an object with its methods")  # type: ignore[type-abstract]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from he.circuit.interface import Interface
 from he.engines.engine import Evaluator
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
+from intnn.values.value_object import Unstorable
 
 
-class Session:
+class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's evaluation keys, made by `PreparedCircuit.session`.
 
     It holds weights and evaluation keys, and has no place for a secret key. Requests may come in any order.
@@ -22,9 +21,6 @@ class Session:
     def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator) -> None:
         self.interface, self.evaluator = interface, evaluator
         self._key_id = key_id
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Session cannot be pickled or copied; bind the keys again with `PreparedCircuit.session`")
 
     def evaluate(self, request: bytes) -> bytes:
         """Answer one request of `Client.encrypt`.
@@ -40,10 +36,10 @@ class Session:
         require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
         images = fields.get("images")
-        if not isinstance(images, int) or not 1 <= images <= self.interface.images:
+        if type(images) is not int or not 1 <= images <= self.interface.images:
             raise MessageError(f"a request must be for 1 to {self.interface.images} images, got {images}")
         try:
             results = self.evaluator.evaluate(parts)
         except ValueError as error:
             raise MessageError(f"the request cannot be evaluated: {error}") from error
-        return seal_message(Kind.RESPONSE, {**fields}, results)
+        return seal_message(Kind.RESPONSE, {name: fields[name] for name in ("circuit", "key", "images")}, results)

@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from he.ring.primes import is_prime, ntt_primes
 from he.ring.scheme import Scheme
+from intnn.values.value_object import ValueObject
 
 Security = Literal["128", "insecure"]
 
@@ -32,8 +35,18 @@ class ParameterError(ValueError):
     """Parameters are malformed or insecure, or no supported parameter set fits a network."""
 
 
+def require_security(security: object) -> None:
+    """Check that a security has one of its two names.
+
+    Raises:
+        ParameterError: if it has not.
+    """
+    if not isinstance(security, str) or security not in ("128", "insecure"):
+        raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
+
+
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(ValueObject):
     """One parameter set of a scheme over Z_q[X]/(X^N + 1).
 
     Attributes:
@@ -59,15 +72,16 @@ class Parameters:
     security: Security = "128"
 
     def __post_init__(self) -> None:
-        N, bits = self.poly_modulus_degree, self.coeff_modulus_bits
         try:
             object.__setattr__(self, "scheme", Scheme(self.scheme))
         except ValueError as error:
             raise ParameterError(f'`scheme` must be "bfv" or "ckks", got {self.scheme!r}') from error
-        if self.security not in ("128", "insecure"):
-            raise ParameterError(f'`security` must be "128" or "insecure", got {self.security!r}')
+        require_security(self.security)
+        for name in ("poly_modulus_degree", "coeff_modulus_bits", "plain_modulus", "scale_bits"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        N, bits = self.poly_modulus_degree, self.coeff_modulus_bits
         if not isinstance(N, int) or N not in MAX_MODULUS_BITS_128:
-            raise ParameterError(f"`poly_modulus_degree` must be one of {sorted(MAX_MODULUS_BITS_128)}, got {N}")
+            raise ParameterError(f"`poly_modulus_degree` must be one of {sorted(MAX_MODULUS_BITS_128)}, got {N!r}")
         sizes = isinstance(bits, tuple) and all(isinstance(b, int) for b in bits)
         if not sizes or len(bits) < 2 or min(bits) < MIN_PRIME_BITS or max(bits) > MAX_PRIME_BITS:
             raise ParameterError(
@@ -85,12 +99,12 @@ class Parameters:
         t, scale = self.plain_modulus, self.scale_bits
         if self.scheme.exact:
             if not isinstance(t, int) or t % (2 * N) != 1 or not is_prime(t):
-                raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t}")
+                raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t!r}")
             if scale is not None:
                 raise ParameterError(f"`scale_bits` must be None for BFV, got {scale}")
         else:
             if not isinstance(scale, int) or not 10 <= scale <= MAX_PRIME_BITS:
-                raise ParameterError(f"`scale_bits` must lie in [10, {MAX_PRIME_BITS}] for CKKS, got {scale}")
+                raise ParameterError(f"`scale_bits` must lie in [10, {MAX_PRIME_BITS}] for CKKS, got {scale!r}")
             if t is not None:
                 raise ParameterError(f"`plain_modulus` must be None for CKKS, got {t}")
         try:
@@ -183,3 +197,10 @@ class Parameters:
         extra = f"t = {self.plain_modulus}" if self.scheme.exact else f"scale 2^{self.scale_bits}"
         security = "128-bit security" if self.security == "128" else "insecure"
         return f"{self.scheme.upper()}, N={self.poly_modulus_degree}, log q = {chain}, {extra}, {security}"
+
+
+def _plain(value: Any) -> Any:
+    """Return integers, also in lists and arrays, as Python's own in tuples; anything else as it is, to be refused."""
+    if isinstance(value, tuple | list | np.ndarray) and np.ndim(value) == 1:
+        return tuple(map(_plain, value))
+    return int(value) if isinstance(value, np.integer) else value

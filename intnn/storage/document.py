@@ -123,10 +123,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: The file cannot be written. The message says so if its folder does not exist, or it is a folder.
     """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} must be a folder that exists, to write {path.name}; make it first")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
+    require_place(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
     try:
         with temporary.open("xb") as file:
@@ -137,6 +134,18 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def require_place(path: Path) -> None:
+    """Check that a file may stand at ``path``.
+
+    Raises:
+        OSError: Its folder does not exist, or it is a folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} must be a folder that exists, to write {path.name}; make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
 
 
 def _suffix(path: Path) -> str:

@@ -35,12 +35,16 @@ def array(values: ArrayLike, name: str) -> Array:
     """Return ``values`` as an array of whatever dtype they have, without a copy where they are one already.
 
     Raises:
+        TypeError: They are of a type that numpy cannot convert, such as a tensor with a gradient.
         ValueError: They are nested lists of unequal lengths.
     """
     try:
         return np.asarray(values)
     except ValueError as error:
         raise ValueError(f"`{name}` must be an array, with rows of equal lengths: {error}") from None
+    except (TypeError, RuntimeError) as error:  # what torch raises
+        kind = type(values).__name__
+        raise TypeError(f"`{name}` must be an array, or what numpy can make one of, got {kind}: {error}") from None
 
 
 def integers(values: ArrayLike, name: str) -> IntArray:

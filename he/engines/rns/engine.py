@@ -30,6 +30,7 @@ from he.formats.seal_bytes import CiphertextArray, read_keys
 from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
+from intnn.values.value_object import Unstorable
 
 MAX_LEVELS = 24  # kernels reduce a sum of so many products, and two more, in one step
 _AUTOMORPHISMS = Rotate | SwapRows | Conjugate
@@ -74,7 +75,7 @@ def _encoder(circuit: Circuit) -> Encoder:
     return Encoder.of(parameters)
 
 
-class RnsPrepared:
+class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
     """A circuit with its encoded plaintexts, for any number of clients."""
 
     def __init__(self, name: str, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
@@ -95,6 +96,7 @@ class RnsPrepared:
         self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
     ) -> RnsEvaluator:
         """See `Prepared.bind`."""
+        threads = thread_count(threads)
         parameters, key_id = self.circuit.parameters, self.context.key_parms_id()
         relin: dict[int, np.ndarray] = {}
         galois: dict[int, np.ndarray] = {}
@@ -104,14 +106,14 @@ class RnsPrepared:
             galois = read_keys(expanded("GaloisKeys", self.context, galois_keys), parameters, key_id)
         by_element = {2 * index + 1: key for index, key in galois.items()}
         require_keys(self.circuit, 0 in relin, set(by_element))
-        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, relin.get(0), by_element), thread_count(threads))
+        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, relin.get(0), by_element), threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
         return self.weights.arrays(self.circuit.program)
 
 
-class RnsEvaluator:
+class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
 
     def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:

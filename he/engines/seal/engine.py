@@ -11,7 +11,7 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import require_evaluable, require_keys
+from he.engines.engine import require_evaluable, require_keys, thread_count
 from he.formats import compact
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import LevelIds
@@ -19,6 +19,7 @@ from he.program.algebra import Algebra, run
 from he.program.operations import Plain, Scalar
 from he.ring.scheme import Scheme
 from he.ring.slots import imaginary_units
+from intnn.values.value_object import Unstorable
 
 
 class SealEngine:
@@ -29,6 +30,7 @@ class SealEngine:
     def prepare(self, circuit: Circuit, threads: int | None = None) -> SealPrepared:
         """Encode the circuit's plaintexts on one thread; see `Engine.prepare`."""
         require_evaluable(circuit)
+        thread_count(threads)
         return SealPrepared(self.name, circuit)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> SealPrepared:
@@ -36,7 +38,7 @@ class SealEngine:
         return self.prepare(circuit)
 
 
-class SealPrepared:
+class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"):
     """A circuit with its plaintexts as SEAL encodes them."""
 
     def __init__(self, name: str, circuit: Circuit) -> None:
@@ -50,6 +52,7 @@ class SealPrepared:
         self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
     ) -> SealEvaluator:
         """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`."""
+        thread_count(threads)
         relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self.context, relinearisation_key)
         galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self.context, galois_keys)
         elements = {g for g in self.circuit.interface.galois_elements if galois and galois.has_key(g)}
@@ -61,7 +64,7 @@ class SealPrepared:
         return {}
 
 
-class SealEvaluator:
+class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
 
     threads = 1

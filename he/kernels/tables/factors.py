@@ -8,11 +8,12 @@ from math import prod
 import numpy as np
 
 from intnn.machine.jit import compiled
+from intnn.values.value_object import Unstorable
 
 SPARE = 64  # bytes behind a row, for its last words to be read as a vector
 
 
-class Factors:
+class Factors(Unstorable, instead="pack the polynomials again"):
     """Transformed polynomials times 2**52, row by row: what a product with them takes is mostly reading them.
 
     A row's words have as many bytes as its prime.

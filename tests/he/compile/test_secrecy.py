@@ -190,7 +190,7 @@ def test_a_server_holds_nothing_that_could_hold_a_secret_key(party) -> None:
 
 
 def test_a_client_cannot_be_sent_to_another_process(exact) -> None:
-    with pytest.raises(TypeError, match="holds a secret key"):
+    with pytest.raises(TypeError, match="they hold a secret key"):
         multiprocessing.get_context("spawn").reducer.ForkingPickler.dumps(exact.client)
 
 

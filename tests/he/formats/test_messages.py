@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from he.formats import messages
 from he.formats.messages import Kind, MessageError, open_message, seal_message
 
 kinds = st.sampled_from(list(Kind))
@@ -97,7 +98,13 @@ def test_a_malformed_header_is_refused_although_its_digest_is_right(header, mess
         open_message(Kind.REQUEST, forged(header, b"abc"))
 
 
-@pytest.mark.parametrize("length", [15, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("length", [15, messages.MAX_HEADER_BYTES])
 def test_a_header_longer_than_the_message_is_refused(length):
     with pytest.raises(MessageError, match="the header of the message with request is longer than the message"):
+        open_message(Kind.REQUEST, forged(b'{"parts": []}', length=length))
+
+
+@pytest.mark.parametrize("length", [messages.MAX_HEADER_BYTES + 1, 2**32 - 1])
+def test_a_header_longer_than_any_is_refused(length):
+    with pytest.raises(MessageError, match=f"must have at most {messages.MAX_HEADER_BYTES} bytes, got {length}"):
         open_message(Kind.REQUEST, forged(b'{"parts": []}', length=length))

@@ -58,7 +58,7 @@ def test_two_encryptions_of_the_same_images_differ(party):
 
 def test_a_client_cannot_be_pickled_or_copied(party):
     for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError, match="a Client holds a secret key and cannot be pickled or copied"):
+        with pytest.raises(TypeError, match="Client objects cannot be pickled or copied; they hold a secret key"):
             attempt(party.client)
 
 

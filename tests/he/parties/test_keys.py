@@ -174,7 +174,7 @@ def test_a_secret_is_never_printed_pickled_or_copied(scheme):
     key = KEYS[scheme]
     assert repr(key) == str(key) == f"SecretKey({key.parameters}; id {key.id[:8]})"
     for call in (pickle.dumps, copy.copy, copy.deepcopy, lambda k: k.__reduce__(), lambda k: k.__reduce_ex__(4)):
-        with pytest.raises(TypeError, match="a SecretKey cannot be pickled or copied; store it under a password"):
+        with pytest.raises(TypeError, match="SecretKey objects cannot be pickled or copied; store it under a password"):
             call(key)
     with pytest.raises(TypeError):
         vars(key)
