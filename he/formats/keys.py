@@ -30,6 +30,7 @@ from intnn.values.value_object import Unstorable
 _MAGIC, _VERSION = b"HEKEY", 1
 _START = len(_MAGIC) + 5
 _HEADER_LIMIT = 4096
+MAX_FILE_BYTES = 1 << 24  # secure chains have at most 44 primes: 11.5 MB in the largest ring
 _SALT_BYTES, _NONCE_BYTES, _TAG_BYTES, _DIGEST_BYTES = 16, 12, 16, 32
 _MIN_LOG2_N, _MAX_LOG2_N, _MAX_P = 14, 18, 4
 
@@ -129,9 +130,11 @@ def write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all. What stood there before is replaced.
 
     Raises:
+        KeyFileError: if there are more than `MAX_FILE_BYTES`.
         OSError: if the folder does not exist or cannot be written, or the path is one.
     """
     require_place(path)
+    _require_size(path, len(data))
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(draft, flags, 0o600)  # private from its first moment on: a umask only takes rights away
@@ -148,12 +151,12 @@ def write_private(path: Path, data: bytes) -> None:
         raise
 
 
-def read_private(path: Path, limit: int) -> bytes:
+def read_private(path: Path) -> bytes:
     """A file that only its owner may read.
 
     Raises:
         KeyFileError: if others may read or write it (where the system knows such rights), it is no file, or it has more
-            than ``limit`` bytes.
+            than `MAX_FILE_BYTES`.
         OSError: if there is none or it cannot be read.
     """
     with path.open("rb") as file:
@@ -163,9 +166,8 @@ def read_private(path: Path, limit: int) -> bytes:
         mode = stat.S_IMODE(status.st_mode)
         if os.name == "posix" and mode & 0o077:
             raise KeyFileError(f"others may use {path} (mode {mode:04o}); take that right away: chmod 600 {path}")
-        if status.st_size > limit:
-            raise KeyFileError(f"a key file must have at most {limit} bytes, and {path} has {status.st_size}")
-        return file.read(limit)
+        _require_size(path, status.st_size)
+        return file.read(status.st_size)
 
 
 def _derived(password: str, salt: bytes, cost: Cost) -> bytes:
@@ -176,12 +178,18 @@ def _derived(password: str, salt: bytes, cost: Cost) -> bytes:
         raise KeyFileError("`password` must not be empty and hold no NUL: a secret key is stored under a password only")
     try:
         raw = unicodedata.normalize("NFC", password).encode()
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError:
         raise KeyFileError(
             "`password` must be text, and this one holds half a character (a lone surrogate), as bytes do that were "
             "decoded in another encoding; type it again"
-        ) from error
+        ) from None  # whose message quotes the password
     return Scrypt(salt=salt, length=32, n=1 << cost.log2_n, r=8, p=cost.p).derive(raw)
+
+
+def _require_size(path: Path, size: int) -> None:
+    """Check the bytes of a file, written or read."""
+    if size > MAX_FILE_BYTES:
+        raise KeyFileError(f"a key file must have at most {MAX_FILE_BYTES} bytes, and {path} has {size}")
 
 
 def _require_header(length: int) -> None:

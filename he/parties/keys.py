@@ -20,7 +20,7 @@ from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private
 from he.formats.messages import Kind, MessageError, open_message, seal_message
 from he.formats.seal_bridge import SealDataError, create_context, expanded, from_bytes, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
-from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters
+from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import write_atomically
 from intnn.values.arguments import file_path, instance
 from intnn.values.value_object import Unstorable, ValueObject
@@ -28,8 +28,6 @@ from intnn.values.value_object import Unstorable, ValueObject
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
 _LARGEST_ERROR = 21  # of a coefficient that SEAL draws: the ones among 21 bits less those among 21 others
-#: The most bytes of a key file: SEAL takes at most 64 primes, and the header is short.
-_FILE_LIMIT = 8 * 64 * max(MAX_MODULUS_BITS_128) + (1 << 16)
 
 
 class SecretKey(Unstorable, instead="store it under a password with `save`"):
@@ -74,7 +72,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             cost: the cost of a guess; by default 128 MiB and about a quarter of a second.
 
         Raises:
-            KeyFileError: if the password is empty, or no text that UTF-8 can hold.
+            KeyFileError: if the password is empty or no text that UTF-8 can hold, or the key is too large for a file.
             TypeError: if an argument has another type.
             OSError: if the file cannot be written; a file that was there stays as it was.
         """
@@ -104,7 +102,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """
         if parameters is not None:
             _require_parameters(parameters)
-        content = reveal(read_private(file_path(path), _FILE_LIMIT), password)
+        content = reveal(read_private(file_path(path)), password)
         try:
             stored, name = Parameters.from_dict(content.fields["parameters"]), str(content.fields["id"])
             shape = len(stored.primes), stored.poly_modulus_degree
@@ -161,8 +159,8 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         secret = read_secret(to_bytes(self._secret), self.parameters, key_id)[-1].astype(object)
         for key in (key for by_index in read for key in by_index.values()):
             b, a = key[0, :, -1].astype(object)
-            error = int((b + a * secret).sum()) * pow(N, -1, p) % p
-            if _LARGEST_ERROR < error < p - _LARGEST_ERROR:
+            constant = int((b + a * secret).sum()) * pow(N, -1, p) % p
+            if _LARGEST_ERROR < constant < p - _LARGEST_ERROR:
                 raise MessageError(
                     "the evaluation keys were made from another secret key; load the one that they were made from, or "
                     "leave `evaluation_keys` out for new ones"

@@ -1,8 +1,10 @@
 """A secret's file: what is stored comes back under its password, and nothing else comes back at all."""
 
+import copy
 import hashlib
 import json
 import os
+import pickle
 import stat
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from he.formats import keys
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 
 CHEAP = Cost(14)
@@ -32,7 +35,8 @@ def with_header(**changes: object) -> bytes:
 
 
 @given(
-    secret=st.binary(max_size=200), password=st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=20)
+    secret=st.binary(max_size=200),
+    password=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20),
 )
 def test_what_is_protected_is_revealed(secret, password):
     content = Protected({"a": 1}, secret)
@@ -63,6 +67,19 @@ def test_an_empty_password_is_refused():
         protect(CONTENT, "correct horse\0", CHEAP)
     with pytest.raises(TypeError, match="`password` must be a string, got bytes"):
         protect(CONTENT, b"x", CHEAP)
+
+
+@given(st.text(), st.characters(categories=["Cs"]), st.text())
+def test_a_password_is_text_that_can_be_written(before, half, after):
+    for call in (lambda p: protect(CONTENT, p, CHEAP), lambda p: reveal(STORED, p)):
+        with pytest.raises(KeyFileError, match=r"`password` must (be text, and this one holds half|not .* no NUL)"):
+            call(before + half + after)
+
+
+def test_a_secret_is_stored_by_nothing_else():
+    for keep in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="store it under a password with `protect`"):
+            keep(CONTENT)
 
 
 @given(place=st.integers(0, len(STORED) - 1), change=st.integers(1, 255))
@@ -146,7 +163,7 @@ def test_files_are_private_under_any_umask(tmp_path, umask):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
-    assert read_private(tmp_path / "key", 10) == b"two"
+    assert read_private(tmp_path / "key") == b"two"
     assert [p.name for p in tmp_path.iterdir()] == ["key"]
 
 
@@ -179,7 +196,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         write_private(tmp_path / "key", b"two")
     assert [p.name for p in tmp_path.iterdir()] == ["key"]
-    assert read_private(tmp_path / "key", 10) == b"one"
+    assert read_private(tmp_path / "key") == b"one"
 
 
 @posix
@@ -188,18 +205,23 @@ def test_a_file_that_others_may_read_is_refused(tmp_path, mode):
     write_private(tmp_path / "key", b"one")
     (tmp_path / "key").chmod(mode)
     with pytest.raises(KeyFileError, match=rf"others may use .*key \(mode {mode:04o}\).*: chmod 600 .*key"):
-        read_private(tmp_path / "key", 10)
+        read_private(tmp_path / "key")
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path):
-    write_private(tmp_path / "key", b"12345678901")
-    with pytest.raises(KeyFileError, match=r"must have at most 10 bytes, and .* has 11"):
-        read_private(tmp_path / "key", 10)
+def test_a_file_that_is_too_large_is_neither_written_nor_read(tmp_path, monkeypatch):
+    data = b"12345678901"
+    monkeypatch.setattr(keys, "MAX_FILE_BYTES", 11)
+    write_private(tmp_path / "key", data)
+    assert read_private(tmp_path / "key") == data
+    monkeypatch.setattr(keys, "MAX_FILE_BYTES", 10)
+    for call in (lambda: write_private(tmp_path / "key", data), lambda: read_private(tmp_path / "key")):
+        with pytest.raises(KeyFileError, match=r"must have at most 10 bytes, and .* has 11"):
+            call()
     with pytest.raises(OSError, match="No such file"):
-        read_private(tmp_path / "none", 10)
+        read_private(tmp_path / "none")
 
 
 @posix
 def test_what_is_no_file_is_refused():
     with pytest.raises(KeyFileError, match="regular file"):
-        read_private(Path("/dev/null"), 10)
+        read_private(Path("/dev/null"))

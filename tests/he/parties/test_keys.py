@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from he.formats.messages import Kind, open_message, seal_message
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.testing import inputs, square_graph, table_network
+from he.testing import inputs, parameter_sets, square_graph, table_network
+from intnn import Dense, IntDomain, IntNetwork
 
 CHEAP = Cost(14)
 CIRCUITS = {
@@ -144,7 +146,7 @@ def test_damage_of_any_byte_is_found(tmp_path_factory, place, change, cut):
 
 
 def content_of(path) -> Protected:
-    return reveal(read_private(path, 1 << 24), "password")
+    return reveal(read_private(path), "password")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,11 @@ def content_of(path) -> Protected:
         lambda c: Protected(c.fields, c.secret[:-1]),
         lambda c: Protected(c.fields, b"\xff" * len(c.secret)),
         lambda c: Protected(c.fields, b""),
+        lambda c: Protected(c.fields, bytes(len(c.secret))),  # the secret 0, under which nothing is hidden
+        lambda c: Protected(c.fields, (1).to_bytes(8, "little") * (len(c.secret) // 8)),  # the secret 1
+        lambda c: Protected(c.fields, c.secret[: len(c.secret) // 2] + bytes(len(c.secret) // 2)),
+        lambda c: Protected(c.fields, c.secret[:16] + c.secret[8:16] + c.secret[24:]),
+        lambda c: Protected(c.fields, c.secret[8:] + c.secret[:8]),
     ],
 )
 def test_a_file_of_one_who_knows_the_password_is_checked_as_well(stored, altered):
@@ -281,3 +288,38 @@ def test_a_client_goes_on_with_the_keys_that_a_server_has(tmp_path):
     assert np.array_equal(again.decrypt(session.evaluate(again.encrypt(x))), table_network().logits(x))
     with pytest.raises(MessageError, match="made for another circuit"):
         Client(CIRCUITS["ckks"].interface, KEYS["ckks"], keys, security="insecure")
+
+
+@schemes
+def test_evaluation_keys_of_another_secret_key_are_refused_at_once(scheme):
+    interface, key = CIRCUITS[scheme].interface, KEYS[scheme]
+    own, others = key.evaluation_keys(interface), SecretKey.generate(key.parameters).evaluation_keys(interface)
+    for keys in (own, own.to_bytes(), bytearray(own.to_bytes())):
+        assert Client(interface, key, keys, security="insecure").evaluation_keys == own
+    for part in ("relinearisation", "galois"):
+        for foreign in (others, replace(own, **{part: getattr(others, part)})):
+            if getattr(foreign, part):
+                with pytest.raises(MessageError, match="were made from another secret key; load the one that they"):
+                    Client(interface, key, foreign, security="insecure")
+    with pytest.raises(MessageError, match="the evaluation keys are unusable"):
+        Client(interface, key, replace(own, galois=own.galois[:-1]), security="insecure")
+
+
+def test_a_circuit_without_keys_has_none_to_compare():
+    network = IntNetwork((3,), IntDomain(0, 1), (Dense([[1, 2, 3]], [0]),))
+    interface = compile_exact(network, packing="throughput", security="insecure").interface
+    assert not interface.multiplies
+    assert not interface.galois_elements
+    key = SecretKey.generate(interface.parameters)
+    assert Client(interface, key, key.evaluation_keys(interface), security="insecure").secret_key is key
+
+
+@settings(max_examples=10)
+@given(parameters=parameter_sets())
+def test_a_secret_of_any_parameters_is_one(parameters):
+    key = SecretKey.generate(parameters)
+    key_id = key.context.key_parms_id()
+    residues = read_secret(to_bytes(key._secret), parameters, key_id)
+    for forged in (residues * 0, residues * 0 + 1, residues[:, ::-1] // 2, residues[::-1] % 1000):
+        with pytest.raises(SealDataError, match="must be a secret, of coefficients -1, 0 and 1"):
+            read_secret(write_secret(forged, key_id), parameters, key_id)

@@ -1,0 +1,122 @@
+"""Whoever writes something checks what its reader will check, by the same numbers."""
+
+import os
+
+import numpy as np
+import pytest
+
+from he import (
+    EvaluationKeys,
+    KeyFileError,
+    MessageError,
+    PreparedCircuit,
+    StoredError,
+    interface_bytes,
+    load_circuit,
+    prepare,
+    save_circuit,
+)
+from he.formats import keys as key_files
+from he.formats import messages, stored
+from he.formats.keys import Cost, Protected, protect, reveal
+from he.formats.messages import Kind, open_message, seal_message
+from he.parties import keys
+
+CHEAP = Cost(14)
+
+
+def header_length(message):
+    return int.from_bytes(message[7:11], "big")
+
+
+def test_an_interface_at_the_limit_is_written_and_read_and_above_it_neither(exact, monkeypatch):
+    interface = exact.circuit.interface
+    message = interface_bytes(interface)
+    monkeypatch.setattr(messages, "MAX_HEADER_BYTES", header_length(message))
+    assert open_message(Kind.INTERFACE, interface_bytes(interface))[0]["inputs"] == interface.to_dict()["inputs"]
+    monkeypatch.setattr(messages, "MAX_HEADER_BYTES", header_length(message) - 1)
+    said = rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}: the"
+    for call in (lambda: interface_bytes(interface), lambda: open_message(Kind.INTERFACE, message)):
+        with pytest.raises(MessageError, match=said):
+            call()
+
+
+def test_requests_of_many_parts_are_limited_as_well(monkeypatch):
+    message = seal_message(Kind.REQUEST, {}, [b"x"] * 1000)
+    assert open_message(Kind.REQUEST, message)[1] == [b"x"] * 1000
+    monkeypatch.setattr(messages, "MAX_HEADER_BYTES", 1000)
+    for call in (lambda: seal_message(Kind.REQUEST, {}, [b"x"] * 1000), lambda: open_message(Kind.REQUEST, message)):
+        with pytest.raises(MessageError, match="with request must have at most 1000 bytes"):
+            call()
+
+
+@pytest.mark.parametrize("limit", ["MAX_FILE_BYTES", "MAX_HEADER_BYTES"])
+def test_a_circuit_at_the_limit_is_stored_and_above_it_not(exact, tmp_path, monkeypatch, limit):
+    path, prepared = tmp_path / "circuit.he", prepare(exact.circuit)
+    for save, load in ((prepared.save, PreparedCircuit.load), (lambda p: save_circuit(exact.circuit, p), load_circuit)):
+        save(path)
+        data = path.read_bytes()
+        size = len(data) if limit == "MAX_FILE_BYTES" else int.from_bytes(data[12:20], "little")
+        with monkeypatch.context() as patch:
+            patch.setattr(stored, limit, size)
+            save(path)
+            load(path)
+            patch.setattr(stored, limit, size - 1)
+            for call in (save, load):
+                with pytest.raises(
+                    StoredError, match=rf"circuit\.he must have at most {size - 1} bytes, got {size}: the"
+                ):
+                    call(path)
+        assert path.read_bytes() == data
+
+
+def test_only_types_that_are_read_are_written(tmp_path):
+    path = tmp_path / "file"
+    for dtype in (np.float32, np.complex128, bool, object, "<U3", "<M8[s]"):
+        with pytest.raises(StoredError, match="array `a` must be of a type among uint8, int32, "):
+            stored.write(path, "kind", {}, {"a": np.zeros(3, dtype)})
+    assert not path.exists()
+
+
+def test_arrays_of_any_order_of_bytes_and_elements_come_back(tmp_path):
+    table = np.arange(6).reshape(2, 3)
+    arrays = {"big": table.astype(">i8"), "fortran": np.asfortranarray(table), "every other": np.arange(12)[::2]}
+    arrays |= {"nothing": table[:0], "number": np.array(7)}
+    stored.write(tmp_path / "file", "kind", {}, arrays)
+    _, read = stored.read(tmp_path / "file", "kind")
+    for name, array in arrays.items():
+        assert read[name].dtype == array.dtype.newbyteorder("=")
+        assert np.array_equal(read[name], array), name
+        assert read[name].shape == array.shape
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            read[name].setflags(write=True)
+
+
+def test_evaluation_keys_at_the_limit_are_saved_and_above_it_not(tmp_path, monkeypatch):
+    evaluation, path = EvaluationKeys("circuit", b"relinearisation", b"galois"), tmp_path / "keys"
+    size = len(evaluation.to_bytes())
+    monkeypatch.setattr(keys, "_MOST_KEY_BYTES", size)
+    evaluation.save(path)
+    assert EvaluationKeys.load(path) == evaluation
+    monkeypatch.setattr(keys, "_MOST_KEY_BYTES", size - 1)
+    for call in (evaluation.save, EvaluationKeys.load):
+        with pytest.raises(MessageError, match=f"must have at most {size - 1} bytes, got {size}"):
+            call(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file without an end")
+def test_no_more_is_read_than_was_looked_at():
+    with pytest.raises(MessageError, match="no message of this toolkit"):
+        EvaluationKeys.load("/dev/zero")
+
+
+def test_a_header_of_a_key_file_is_limited_for_both(monkeypatch):
+    content = Protected({"name": "x"}, b"secret")
+    data = protect(content, "password", CHEAP)
+    length = int.from_bytes(data[6:10], "big")
+    monkeypatch.setattr(key_files, "_HEADER_LIMIT", length)
+    assert reveal(protect(content, "password", CHEAP), "password") == content
+    monkeypatch.setattr(key_files, "_HEADER_LIMIT", length - 1)
+    for call in (lambda: protect(content, "password", CHEAP), lambda: reveal(data, "password")):
+        with pytest.raises(KeyFileError, match=f"must have at most {length - 1} bytes, got {length}"):
+            call()
