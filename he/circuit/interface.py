@@ -111,6 +111,8 @@ class InputSpec(ValueObject):
     def check(self, values: np.ndarray, scheme: Scheme) -> np.ndarray:
         """Return the values in the scheme's dtype, flattened to [batch, features], if they are what the circuit takes.
 
+        An end of the range that a narrower float rounds outwards counts as that end.
+
         Args:
             values: [batch, *shape], integers of any size for BFV and floats of any precision for CKKS.
             scheme: the circuit's scheme.
@@ -130,11 +132,15 @@ class InputSpec(ValueObject):
         self._require_shape(values)
         if not 1 <= len(values) <= most:
             raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")
-        if not scheme.exact:
-            values = values.astype(scheme.dtype)  # first: narrow floats would be compared with a range as narrow
-        if not np.all((values >= self.low) & (values <= self.high)):  # comparisons with NaN are false
+        if scheme.exact:
+            taken, inside = values, (values >= self.low) & (values <= self.high)
+        else:
+            with np.errstate(over="ignore"):  # a value may be beyond float64, and an end beyond a narrow type
+                taken = np.clip(values.astype(scheme.dtype), self.low, self.high)
+                inside = np.isfinite(values) & (taken.astype(values.dtype) == values)
+        if not inside.all():  # comparisons with NaN are false
             raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN")
-        return values.astype(scheme.dtype).reshape(len(values), -1)
+        return taken.astype(scheme.dtype).reshape(len(values), -1)
 
     def batches(self, values: ArrayLike) -> list[np.ndarray]:
         """Cut any number of images [n, *shape] into batches, of which all but the last are full; one if n is 0.

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from intnn.storage.document import require_place
-from intnn.values.value_object import Unstorable
+from intnn.values.value_object import Unstorable, ValueObject
 
 _MAGIC, _VERSION = b"HEKEY", 1
 _START = len(_MAGIC) + 5
@@ -40,7 +40,7 @@ class KeyFileError(ValueError):
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(ValueObject):
     """What every guess of a password costs: 1024 * 2**log2_n bytes of memory, for time in proportion to 2**log2_n * p.
 
     Attributes:
