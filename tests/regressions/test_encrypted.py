@@ -1,0 +1,188 @@
+"""Encrypted inference: inputs that were answered wrongly, or refused in foreign words, with what is right."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from he import (
+    Client,
+    EvaluationKeys,
+    InputError,
+    Interface,
+    KeyFileError,
+    MessageError,
+    PreparedCircuit,
+    SecretKey,
+    StoredError,
+    compile_approximate,
+    compile_exact,
+    connect,
+    interface_bytes,
+    prepare,
+    run_encrypted,
+    simulate,
+)
+from he.circuit.interface import InputSpec
+from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.formats import stored
+from he.formats.keys import Cost, Protected, protect, write_private
+from he.formats.messages import Kind, open_message, seal_message
+from he.program.operations import Source
+from he.ring.params import Parameters
+from he.testing import inputs, square_graph, table_network
+
+NETWORK = table_network()
+CIRCUIT = compile_exact(NETWORK, images=4, security="insecure")
+
+
+# ------------------------------------------------------------------------------ a writer that outgrows its reader
+
+
+def test_the_interface_of_a_dense_layer_of_4096_by_3072_is_read_back():
+    """It was 71 MB of JSON, and then refused as "longer than the message"; all rows of its table are one."""
+    packing = Packing(2, 16384, 4)
+    layout = InputLayout(packing, 3072, np.tile(np.arange(3072), (4096, 1)))
+    interface = Interface(
+        Parameters("bfv", 32768, (45,) * 10 + (50,), 65537),
+        (InputSpec("images", Source(), (3, 32, 32), 0, 255, 1.0, layout),),
+        OutputLayout(packing, 16, 10),
+        (1, 2, 4),
+        True,
+        True,
+        0.0,
+        1.0,
+    )
+    data = interface_bytes(interface)
+    assert len(data) < 50_000
+    read = Interface.from_dict(open_message(Kind.INTERFACE, data)[0])
+    assert read.digest == interface.digest
+    assert np.array_equal(read.inputs[0].layout.gather, layout.gather)
+
+
+def test_a_file_that_could_not_be_read_is_not_written(monkeypatch, tmp_path):
+    prepared = prepare(CIRCUIT)
+    monkeypatch.setattr(stored, "MAX_FILE_BYTES", 1000)
+    with pytest.raises(StoredError, match="must have at most 1000 bytes, got"):
+        prepared.save(tmp_path / "prepared.he")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_are_stored_as_the_numbers_that_they_are(tmp_path):
+    """Those of the other order of bytes came back as other numbers."""
+    numbers = np.array([1, 2, 3], ">i8")
+    stored.write(tmp_path / "file", "kind", {}, {"numbers": numbers})
+    assert stored.read(tmp_path / "file", "kind")[1]["numbers"].tolist() == [1, 2, 3]
+
+
+# --------------------------------------------------------------- a stored object carries what only one process may run
+
+
+@pytest.mark.parametrize("again", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_the_layout_of_a_copied_interface_cannot_be_changed(again):
+    interface = again(CIRCUIT.interface)
+    gather = interface.inputs[0].layout.gather
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        gather.setflags(write=True)
+    assert "digest" not in vars(again(interface))
+    assert interface.digest == CIRCUIT.interface.digest
+
+
+def test_a_circuit_that_was_unpickled_answers_as_before():
+    circuit, x = pickle.loads(pickle.dumps(CIRCUIT)), inputs(NETWORK, 3)
+    assert np.array_equal(simulate(circuit, x), NETWORK.logits(x))
+    assert np.array_equal(run_encrypted(circuit, x), NETWORK.logits(x))
+
+
+def test_what_an_engine_has_encoded_is_stored_by_save_alone():
+    """Pickled, addresses of this process went along, and the reference engine failed in its library's words."""
+    for engine in ("rns", "seal"):
+        _, session = connect(prepare(CIRCUIT, engine))
+        for thing in (session.evaluator, session.evaluator._prepared):
+            with pytest.raises(TypeError, match="objects cannot be pickled or copied; "):
+                pickle.dumps(thing)
+
+
+# -------------------------------------------------------------------------------- a check made once, of what may change
+
+
+def test_keys_of_another_secret_key_are_refused_before_anything_is_asked(tmp_path):
+    """They were noticed when the first answer was decrypted."""
+    mine, others = (Client(CIRCUIT.interface, security="insecure") for _ in range(2))
+    with pytest.raises(MessageError, match="made from another secret key"):
+        Client(CIRCUIT.interface, mine.secret_key, others.evaluation_keys, security="insecure")
+    again = Client(CIRCUIT.interface, mine.secret_key, mine.evaluation_keys, security="insecure")
+    assert again.evaluation_keys.id == mine.evaluation_keys.id
+
+
+def test_the_secret_zero_is_no_secret(tmp_path):
+    key = SecretKey.generate(CIRCUIT.parameters)
+    zeros = bytes(8 * CIRCUIT.parameters.poly_modulus_degree * len(CIRCUIT.parameters.primes))
+    fields = {"parameters": CIRCUIT.parameters.to_dict(), "id": key.id}
+    write_private(tmp_path / "key", protect(Protected(fields, zeros), "password", Cost(14)))
+    with pytest.raises(KeyFileError, match="must be a secret, of coefficients -1, 0 and 1"):
+        SecretKey.load(tmp_path / "key", "password")
+
+
+def test_half_a_character_is_no_password(tmp_path):
+    with pytest.raises(KeyFileError, match="`password` must be text"):
+        SecretKey.generate(CIRCUIT.parameters).save(tmp_path / "key", "caf\udce9", Cost(14))
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ two dtypes that meet
+
+
+def test_narrow_floats_do_not_leave_the_range_of_the_inputs():
+    """0.3 is 0.30005 as a float16: the bound on the error was proved for no such image."""
+    circuit = compile_approximate(square_graph(), input_range=(0.0, 0.3), security="insecure")
+    (spec,) = circuit.interface.inputs
+    checked = spec.check(np.full((1, 1, 4, 4), 0.3, np.float16), circuit.parameters.scheme)
+    assert checked.dtype == np.float64
+    assert checked.max() == 0.3
+
+
+# ------------------------------------------------------------------------------------- arguments of the next type over
+
+
+@pytest.mark.parametrize(
+    "images", [None, np.int64(1), torch.zeros(1, 5, requires_grad=True), torch.zeros(1, 5, dtype=torch.bfloat16)]
+)
+def test_what_is_no_batch_is_refused_in_words(images):
+    client = Client(CIRCUIT.interface, security="insecure")
+    for take in (client.encrypt, lambda x: simulate(CIRCUIT, x), lambda x: run_encrypted(CIRCUIT, x)):
+        with pytest.raises(InputError, match="`images` must"):
+            take(images)
+
+
+def test_numbers_of_images_are_integers():
+    assert compile_exact(NETWORK, images=np.int64(3), security="insecure").interface.images == 4
+    for images in (2.0, True):
+        with pytest.raises(TypeError, match="`images` must be an integer"):
+            compile_exact(NETWORK, images=images, security="insecure")
+
+
+def test_one_image_is_not_true():
+    client, session = connect(CIRCUIT)
+    fields, parts = open_message(Kind.REQUEST, client.encrypt(inputs(NETWORK, 1)))
+    with pytest.raises(MessageError, match="must be for 1 to 4 images, got True"):
+        session.evaluate(seal_message(Kind.REQUEST, {**fields, "images": True}, parts))
+
+
+def test_neither_an_empty_secret_key_nor_a_name_of_an_engine_is_taken_for_none(tmp_path):
+    """A new key was made for `b""`."""
+    with pytest.raises(TypeError, match="`secret_key` must be of type SecretKey, got bytes"):
+        Client(CIRCUIT.interface, b"", security="insecure")
+    prepare(CIRCUIT).save(tmp_path / "prepared.he")
+    assert PreparedCircuit.load(tmp_path / "prepared.he", engine="rns").engine == "rns"
+
+
+def test_evaluation_keys_are_taken_as_bytes_by_both_parties():
+    client = Client(CIRCUIT.interface, security="insecure")
+    data = client.evaluation_keys.to_bytes()
+    assert Client(CIRCUIT.interface, client.secret_key, data, security="insecure").evaluation_keys.to_bytes() == data
+    assert prepare(CIRCUIT).session(data).interface is CIRCUIT.interface
+    with pytest.raises(TypeError, match="`path` must be a string or a Path, got bytes"):
+        EvaluationKeys.load(data)
