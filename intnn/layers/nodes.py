@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from intnn.ops import Operations
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
+from intnn.values.arrays import Array, FloatArray, IntArray, array, frozen, integer, integers, reals
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
 from intnn.values.value_object import ValueObject
@@ -276,7 +276,7 @@ _LARGEST_WINDOW = 1 << 16  # keeps shapes and index arithmetic far from overflow
 
 def _store_parameters(layer: Dense | Conv2d, axes: str) -> None:
     """Freeze ``weight`` and ``bias`` as int64 or float64, or say what is wrong with them."""
-    weight, bias = np.asarray(layer.weight), np.asarray(layer.bias)
+    weight, bias = array(layer.weight, "weight"), array(layer.bias, "bias")
     convert = reals if weight.dtype.kind == "f" else integers
     weight, bias = convert(weight, "weight"), convert(bias, "bias")
     if weight.ndim != axes.count(",") + 1 or not weight.size:

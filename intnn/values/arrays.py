@@ -1,5 +1,7 @@
 """Checked, read-only arrays, of which every value object of the package is made."""
 
+import math
+import numbers
 import operator
 from typing import Any
 
@@ -29,6 +31,22 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
     if not low <= result <= high:
         raise ValueError(f"`{name}` must lie in [{low}, {high}], got {result}")
     return result
+
+
+def real(value: Any, name: str) -> float:
+    """Return ``value`` as a Python float, NaN or infinite where it is, or beyond all floats; an array may have no axes.
+
+    Raises:
+        TypeError: ``value`` is not a real number; neither bools nor strings count as one.
+    """
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a float, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def array(values: ArrayLike, name: str) -> Array:

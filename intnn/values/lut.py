@@ -32,8 +32,6 @@ class Lut(ValueObject):
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.domain, IntDomain):
-            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
         if not isinstance(self.name, str):
             raise TypeError(f"`name` must be a string, got {self.name!r}")
         _require_tabulable(self.domain)
@@ -113,5 +111,7 @@ class Lut(ValueObject):
 
 
 def _require_tabulable(domain: IntDomain) -> None:
+    if not isinstance(domain, IntDomain):
+        raise TypeError(f"`domain` must be an IntDomain, got {type(domain).__name__}")
     if domain.size > MAX_POINTS:
         raise ValueError(f"`domain` must have at most {MAX_POINTS} points to be tabulated, got {domain.size}")

@@ -58,8 +58,10 @@ def straight_through(network: IntNetwork) -> nn.Module:
         holds every logit the network can give and the images are no wider, as float64 elsewhere.
 
     Raises:
-        ValueError: A sum can be larger than what float64 can hold exactly, 2**53.
+        ValueError: A sum can be larger than what float64 can hold exactly, 2**53; or the network has no one scale for
+            its input.
     """
+    network.require_one_scale()
     largest = network.input_domain.magnitude
     for layer, values, bound in zip(network.layers, network.ranges, network.bounds, strict=True):
         # a rescaling multiplies in int64, where its products are proven to fit
