@@ -90,7 +90,7 @@ def write(document: Document, path: str | os.PathLike[str]) -> None:
         OSError: The file cannot be written; one that was there before is untouched.
     """
     path = Path(path)
-    if _suffix(path) == ".json":
+    if checked_suffix(path) == ".json":
         data = {name: array.ravel().tolist() for name, array in document.arrays.items()}
         encoded = json.dumps({**document.header(), "data": data}, indent=None, allow_nan=False).encode()
     else:
@@ -106,7 +106,7 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
         OSError: It cannot be read at all.
     """
     path = Path(path)
-    suffix = _suffix(path)
+    suffix = checked_suffix(path)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise FormatError("file", f"must have at most {MAX_FILE_BYTES} bytes, got {path.stat().st_size}")
     encoded = path.read_bytes()
@@ -139,7 +139,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def _suffix(path: Path) -> str:
+def checked_suffix(path: Path) -> str:
+    """The suffix of a file's name, .npz or .json; a ValueError for any other."""
     if path.suffix not in (".npz", ".json"):
         raise ValueError(f"`path` must end in .npz or .json, got {path.name!r}")
     return path.suffix
