@@ -46,7 +46,7 @@ def real(value: Any, name: str) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def array(values: ArrayLike, name: str) -> Array:

@@ -95,8 +95,10 @@ def integer_oracle(network: IntNetwork) -> Target:
     """A black box: images in [0, 1] to the logits of the integer network itself, as `straight_through` gives them.
 
     Raises:
-        ValueError: A logit can be larger than what float64 can hold exactly, 2**53.
+        ValueError: A logit can be larger than what float64 can hold exactly, 2**53; or the network has no one scale for
+            its input.
     """
+    network.require_one_scale()
     largest = network.ranges[-1].magnitude
     if largest > FLOAT64:
         raise ValueError(f"`network` must not have logits beyond 2**53 to be exact in float64, got {largest}")
