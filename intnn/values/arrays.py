@@ -41,7 +41,8 @@ def real(value: Any, name: str) -> float:
     """
     if isinstance(value, np.ndarray) and not value.ndim:
         value = value[()]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number:
         raise TypeError(f"`{name}` must be a float, got {value!r}")
     try:
         return float(value)
