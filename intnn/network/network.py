@@ -16,7 +16,7 @@ from intnn.layers.nodes import LutActivation, Node, Requantise, Shape
 from intnn.layers.serialise import from_document, to_document
 from intnn.network.graph import BATCH, chain_shapes, checked_metadata, checked_nodes, checked_shape
 from intnn.storage.document import Document, read, write
-from intnn.values.arrays import IntArray, batched, integer, real, reals
+from intnn.values.arrays import IntArray, batched, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
@@ -57,8 +57,7 @@ class IntNetwork(ValueObject):
     bounds: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.input_domain, IntDomain):
-            raise TypeError(f"`input_domain` must be an IntDomain, got {type(self.input_domain).__name__}")
+        instance(self.input_domain, IntDomain, "input_domain")
         scale = real(self.input_scale, "input_scale")
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"`input_scale` must be positive and finite, got {scale}")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intnn.network.graph import Graph, evaluate
-from intnn.values.arrays import FloatArray, batched, real, reals
+from intnn.values.arrays import FloatArray, batched, instance, real, reals
 from intnn.values.value_object import ValueObject
 
 Range = tuple[float, float]
@@ -68,8 +68,7 @@ def calibrate(graph: Graph, samples: ArrayLike, percentile: float = 100.0) -> Ra
         ValueError: The shape is wrong, there are no samples, a value is NaN or infinite, or the percentile is out of
             range.
     """
-    if not isinstance(graph, Graph):
-        raise TypeError(f"`graph` must be a Graph, got {type(graph).__name__}")
+    instance(graph, Graph, "graph")
     percentile = real(percentile, "percentile")
     if not 50.0 < percentile <= 100.0:
         raise ValueError(f"`percentile` must lie in (50, 100], got {percentile}")

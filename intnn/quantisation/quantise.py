@@ -13,7 +13,7 @@ from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
 from intnn.quantisation.bounded import HUGE, TINY, Budget, round_layer
 from intnn.quantisation.calibrate import Range, Ranges
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import divide_toward_zero
 from intnn.values.value_object import ValueObject
@@ -74,10 +74,8 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
             and that are more than ``table_points``, or a magnitude is above 1e30.
     """
     config = QuantConfig() if config is None else config
-    for name, value, kind in (("graph", graph, Graph), ("ranges", ranges, Ranges), ("config", config, QuantConfig)):
-        if not isinstance(value, kind):
-            raise TypeError(f"`{name}` must be a {kind.__name__}, got {type(value).__name__}")
-    ranges.require_graph(graph)
+    instance(config, QuantConfig, "config")
+    instance(ranges, Ranges, "ranges").require_graph(instance(graph, Graph, "graph"))
     table_domain = IntDomain.symmetric(config.table_points)
     logit_domain = IntDomain(-config.logit_bound, config.logit_bound)
     input_domain, input_scale = _grid(ranges.input, config.input_bits)

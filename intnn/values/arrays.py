@@ -3,7 +3,7 @@
 import math
 import numbers
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,17 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Array = NDArray[Any]
 
+T = TypeVar("T")
+
 INT64 = np.iinfo(np.int64)
+
+
+def instance(value: Any, kind: type[T], name: str) -> T:
+    """Return ``value`` if it is a ``kind``; a TypeError names it if it is not."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise TypeError(f"`{name}` must be {article} {kind.__name__}, got {type(value).__name__}")
+    return value
 
 
 def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(INT64.max)) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, frozen, integer, integers
+from intnn.values.arrays import IntArray, frozen, instance, integer, integers
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
 
@@ -111,7 +111,5 @@ class Lut(ValueObject):
 
 
 def _require_tabulable(domain: IntDomain) -> None:
-    if not isinstance(domain, IntDomain):
-        raise TypeError(f"`domain` must be an IntDomain, got {type(domain).__name__}")
-    if domain.size > MAX_POINTS:
+    if instance(domain, IntDomain, "domain").size > MAX_POINTS:
         raise ValueError(f"`domain` must have at most {MAX_POINTS} points to be tabulated, got {domain.size}")

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ print((model.network_.logits(x, "numba") == logits).all(), model.score(x, labels
 """
 
 
-@with_older_processors
+@partial(with_older_processors, names=["AVX2"])
 def test_a_pickled_classifier_answers_on_another_processor_as_it_did_here(isa, features, tmp_path):
     X, y, held_out, truth = digits()
     model = IntClassifier((24,), epochs=2).fit(X, y)
