@@ -9,7 +9,7 @@ from he.circuit.interface import Interface
 from he.program.program import Program
 from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
 from he.ring.params import Parameters
-from intnn.values.arguments import instance
+from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
 
 

@@ -17,8 +17,7 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
-from intnn.values.arguments import instance
-from intnn.values.arrays import array, reals
+from intnn.values.arrays import array, instance, reals
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
 

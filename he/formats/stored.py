@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from intnn.storage.document import write_atomically
-from intnn.values.arguments import file_path
+from intnn.storage.document import file_path, write_atomically
 
 MAGIC = b"HECIRC"
 VERSION = 1

@@ -16,7 +16,7 @@ from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_byte
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.ring.params import ParameterError, Security, require_security
 from he.ring.slots import imaginary_units
-from intnn.values.arguments import instance
+from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
 

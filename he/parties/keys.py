@@ -21,8 +21,8 @@ from he.formats.messages import Kind, MessageError, open_message, seal_message
 from he.formats.seal_bridge import SealDataError, create_context, expanded, from_bytes, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
 from he.ring.params import ParameterError, Parameters
-from intnn.storage.document import write_atomically
-from intnn.values.arguments import file_path, instance
+from intnn.storage.document import file_path, write_atomically
+from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable, ValueObject
 
 _ID_BYTES = 16

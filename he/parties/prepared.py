@@ -17,7 +17,7 @@ from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.keys import EvaluationKeys
 from he.parties.session import Session
-from intnn.values.arguments import instance
+from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
 KIND = "prepared circuit"

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from intnn.ops import Operations
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
+from intnn.values.arrays import Array, FloatArray, IntArray, array, frozen, instance, integer, integers, real, reals
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
 from intnn.values.value_object import ValueObject
@@ -179,10 +179,12 @@ class Activation(ValueObject):
     def __post_init__(self) -> None:
         if self.name not in (*_FUNCTIONS, "polynomial"):
             raise ValueError(f"`name` must be one of {', '.join(_FUNCTIONS)}, polynomial, got {self.name!r}")
-        if (self.name == "polynomial") != bool(self.coefficients):
+        if not np.iterable(self.coefficients):
+            raise TypeError(f"`coefficients` must be a sequence of floats, got {self.coefficients!r}")
+        coefficients = reals([real(c, "coefficients") for c in self.coefficients], "coefficients")
+        if (self.name == "polynomial") != bool(len(coefficients)):
             raise ValueError(f"`coefficients` must be given for a polynomial and only there, got {self.coefficients}")
-        coefficients = reals([float(c) for c in self.coefficients], "coefficients").tolist()
-        object.__setattr__(self, "coefficients", tuple(coefficients))
+        object.__setattr__(self, "coefficients", tuple(coefficients.tolist()))
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the input."""
@@ -221,9 +223,7 @@ class Requantise(ValueObject):
         multiplier = integers(self.multiplier, "multiplier")
         if multiplier.ndim > 1 or not multiplier.size:
             raise ValueError(f"`multiplier` must be one integer or have shape (channels,), got {multiplier.shape}")
-        if not isinstance(self.domain, IntDomain):
-            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
-        if self.domain.modulus is not None:
+        if instance(self.domain, IntDomain, "domain").modulus is not None:
             raise ValueError(f"`domain` must be an interval, where values saturate, got {self.domain}")
         object.__setattr__(self, "multiplier", frozen(multiplier.reshape(-1)))
         object.__setattr__(self, "shift", integer(self.shift, "shift", 0, _LARGEST_SHIFT))
@@ -251,8 +251,7 @@ class LutActivation(ValueObject):
     lut: Lut
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lut, Lut):
-            raise TypeError(f"`lut` must be a Lut, got {type(self.lut).__name__}")
+        instance(self.lut, Lut, "lut")
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the input."""
@@ -276,7 +275,7 @@ _LARGEST_WINDOW = 1 << 16  # keeps shapes and index arithmetic far from overflow
 
 def _store_parameters(layer: Dense | Conv2d, axes: str) -> None:
     """Freeze ``weight`` and ``bias`` as int64 or float64, or say what is wrong with them."""
-    weight, bias = np.asarray(layer.weight), np.asarray(layer.bias)
+    weight, bias = array(layer.weight, "weight"), array(layer.bias, "bias")
     convert = reals if weight.dtype.kind == "f" else integers
     weight, bias = convert(weight, "weight"), convert(bias, "bias")
     if weight.ndim != axes.count(",") + 1 or not weight.size:

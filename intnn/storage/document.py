@@ -89,8 +89,8 @@ def write(document: Document, path: str | os.PathLike[str]) -> None:
         ValueError: The suffix is neither .npz nor .json.
         OSError: The file cannot be written; one that was there before is untouched.
     """
-    path = Path(path)
-    if _suffix(path) == ".json":
+    path = file_path(path)
+    if checked_suffix(path) == ".json":
         data = {name: array.ravel().tolist() for name, array in document.arrays.items()}
         encoded = json.dumps({**document.header(), "data": data}, indent=None, allow_nan=False).encode()
     else:
@@ -105,8 +105,8 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
         FormatError: The file is corrupt, foreign, of another kind or version, or larger than the limits.
         OSError: It cannot be read at all.
     """
-    path = Path(path)
-    suffix = _suffix(path)
+    path = file_path(path)
+    suffix = checked_suffix(path)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise FormatError("file", f"must have at most {MAX_FILE_BYTES} bytes, got {path.stat().st_size}")
     encoded = path.read_bytes()
@@ -115,6 +115,17 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
     if document.fingerprint != header.get("sha256"):
         raise FormatError("sha256", "must be that of the file's content, got another; the file is corrupt")
     return document
+
+
+def file_path(path: Any) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        TypeError: It is neither a string nor a Path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"`path` must be a string or a Path, got {type(path).__name__}; give the name of a file")
+    return Path(path)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -148,7 +159,8 @@ def require_place(path: Path) -> None:
         raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
 
 
-def _suffix(path: Path) -> str:
+def checked_suffix(path: Path) -> str:
+    """The suffix of a file's name, .npz or .json; a ValueError for any other."""
     if path.suffix not in (".npz", ".json"):
         raise ValueError(f"`path` must end in .npz or .json, got {path.name!r}")
     return path.suffix

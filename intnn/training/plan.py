@@ -256,7 +256,7 @@ def plan(
 
 
 def _require_sequence(value: object, name: str, what: str) -> None:
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or isinstance(value, str):
         raise TypeError(f"`{name}` must be a sequence of {what}, got {value!r}")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from types import MappingProxyType
 
-from intnn.values.arrays import IntArray, frozen, integers
+from intnn.values.arrays import IntArray, frozen, instance, integers
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
 from intnn.values.value_object import ValueObject
@@ -45,9 +45,7 @@ class TableActivation(ValueObject):
 
     def __post_init__(self) -> None:
         for name, lut in (("values", self.values), ("slopes", self.slopes)):
-            if not isinstance(lut, Lut):
-                raise TypeError(f"`{name}` must be a Lut, got {type(lut).__name__}")
-            if lut.domain != DOMAIN:
+            if instance(lut, Lut, name).domain != DOMAIN:
                 raise ValueError(f"`{name}` must be a table on {DOMAIN}, got one on {lut.domain}")
         if not any(byte.issuperset(self.values.range) for byte in BYTES):
             raise ValueError(f"`values` must lie in [0, 255] or [-128, 127], got {self.values.range}")

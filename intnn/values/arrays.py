@@ -1,7 +1,9 @@
 """Checked, read-only arrays, of which every value object of the package is made."""
 
+import math
+import numbers
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +12,19 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Array = NDArray[Any]
 
+T = TypeVar("T")
+
 INT64 = np.iinfo(np.int64)
+
+
+def instance(value: Any, kind: type[T], name: str, remedy: str = "") -> T:
+    """Return ``value`` if it is a ``kind``; a TypeError names it if it is not, and the remedy if there is one."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise TypeError(
+            f"`{name}` must be {article} {kind.__name__}, got {type(value).__name__}{remedy and f'; {remedy}'}"
+        )
+    return value
 
 
 def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(INT64.max)) -> int:
@@ -29,6 +43,23 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
     if not low <= result <= high:
         raise ValueError(f"`{name}` must lie in [{low}, {high}], got {result}")
     return result
+
+
+def real(value: Any, name: str) -> float:
+    """Return ``value`` as a Python float, NaN or infinite where it is, or beyond all floats; an array may have no axes.
+
+    Raises:
+        TypeError: ``value`` is not a real number; neither bools nor strings count as one.
+    """
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number:
+        raise TypeError(f"`{name}` must be a float, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def array(values: ArrayLike, name: str) -> Array:

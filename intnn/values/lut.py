@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, frozen, integer, integers
+from intnn.values.arrays import IntArray, frozen, instance, integer, integers
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
 
@@ -32,8 +32,6 @@ class Lut(ValueObject):
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.domain, IntDomain):
-            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
         if not isinstance(self.name, str):
             raise TypeError(f"`name` must be a string, got {self.name!r}")
         _require_tabulable(self.domain)
@@ -113,5 +111,5 @@ class Lut(ValueObject):
 
 
 def _require_tabulable(domain: IntDomain) -> None:
-    if domain.size > MAX_POINTS:
+    if instance(domain, IntDomain, "domain").size > MAX_POINTS:
         raise ValueError(f"`domain` must have at most {MAX_POINTS} points to be tabulated, got {domain.size}")

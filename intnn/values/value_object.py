@@ -13,9 +13,15 @@ class ValueObject:
 
     __slots__ = ()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        taken = (field.name for field in fields(self) if field.init)  # type: ignore[arg-type]  # subclasses are dataclasses
-        return _made_anew, (type(self), {name: getattr(self, name) for name in taken})
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._arguments()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Run the constructor; other entries, which pickles of earlier versions hold, do not count."""
+        self.__init__(**{name: state[name] for name in self._arguments() if name in state})  # type: ignore[misc]
+
+    def _arguments(self) -> list[str]:
+        return [field.name for field in fields(self) if field.init]  # type: ignore[arg-type]  # it is a dataclass
 
 
 class Unstorable:
@@ -33,7 +39,3 @@ class Unstorable:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} objects cannot be pickled or copied; {self._instead}")
-
-
-def _made_anew(kind: type, arguments: dict[str, Any]) -> Any:
-    return kind(**arguments)

@@ -173,7 +173,7 @@ def test_one_image_is_not_true():
 
 def test_neither_an_empty_secret_key_nor_a_name_of_an_engine_is_taken_for_none(tmp_path):
     """A new key was made for `b""`."""
-    with pytest.raises(TypeError, match="`secret_key` must be of type SecretKey, got bytes"):
+    with pytest.raises(TypeError, match="`secret_key` must be a SecretKey, got bytes"):
         Client(CIRCUIT.interface, b"", security="insecure")
     prepare(CIRCUIT).save(tmp_path / "prepared.he")
     assert PreparedCircuit.load(tmp_path / "prepared.he", engine="rns").engine == "rns"

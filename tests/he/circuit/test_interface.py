@@ -134,9 +134,7 @@ def test_the_other_entrance_is_named():
         compile_exact(square_graph())
     with pytest.raises(TypeError, match=r"must be a Graph, got IntNetwork; .* compile_exact"):
         compile_approximate(network(0, 3, 2.0))
-    with pytest.raises(
-        TypeError, match="must be of type Circuit, got IntNetwork; compile a network with compile_exact"
-    ):
+    with pytest.raises(TypeError, match="must be a Circuit, got IntNetwork; compile a network with compile_exact"):
         prepare(network(0, 3, 2.0))
 
 

@@ -139,3 +139,13 @@ def test_a_compiled_network_is_packed_anew(again):
     compiled = again(network.compiled)
     assert compiled.instructions.words.ctypes.data % 64 == 0
     assert np.array_equal(compiled.logits(x), network.logits(x))
+
+
+def test_a_pickle_of_an_earlier_version_is_proved_as_well():
+    network = byte_network()
+    again = IntNetwork.__new__(IntNetwork)
+    # Such pickles hold every attribute, as it was on the processor that wrote them.
+    again.__setstate__({**vars(network), "bounds": (0,), "compiled": "code for another processor"})
+    assert again.bounds == network.bounds
+    assert again.compiled is not None
+    assert np.array_equal(again.logits([[1, 2, 3, 4]], "numba"), network.logits([[1, 2, 3, 4]]))
