@@ -113,6 +113,18 @@ def test_evaluation_keys_come_with_the_secret_key_that_made_them():
         Client(interface, evaluation_keys=keys, security="insecure")
 
 
+def test_inputs_have_names_of_their_own_and_the_packing_of_the_output():
+    interface = compile_exact(network(0, 3, 2.0), security="insecure").interface
+    (spec,) = interface.inputs
+    with pytest.raises(ValueError, match="`inputs` must have different names, got"):
+        replace(interface, inputs=(spec, spec))
+    with pytest.raises(ValueError, match="`inputs` must have one of the data owner's, got"):
+        replace(interface, inputs=(replace(spec, source=Source("model")),))
+    narrow = replace(interface.packing, lanes=1)
+    with pytest.raises(ValueError, match="`inputs` must have the packing of the output"):
+        replace(interface, output=replace(interface.output, packing=narrow), inputs=(spec,))
+
+
 def test_a_circuit_is_described_by_its_interface():
     circuit = compile_exact(network(0, 3, 2.0), security="insecure")
     other = compiled(square_graph(), security="insecure")

@@ -96,3 +96,24 @@ def test_lanes_must_be_a_power_of_two_within_the_row(lanes):
 def test_a_gather_outside_the_image_is_refused(gather):
     with pytest.raises(ValueError, match=r"`gather` must be int64 \[width, taps\] with indices from -1 to 3"):
         InputLayout(Packing(1, 8), 4, np.array(gather))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ((2, 6, 1), "`row_length` must be a power of two, got 6"),
+        ((2, 0, 1), "`row_length` must be a power of two, got 0"),
+        ((2, 8, 3), "`lanes` must be a power of two from 1 to 8, got 3"),
+        ((2, 8, 16), "`lanes` must be a power of two from 1 to 8, got 16"),
+        ((3, 8, 1), "`rows` must be 1 or 2, and 2 to be split, got 3"),
+        ((1, 8, 1, True), "`rows` must be 1 or 2, and 2 to be split, got 1, True"),
+        ((2, 8, 4, False, 3), "`guards` must be from 0 to half of 4 lanes, got 3"),
+        ((2, 8, 4, False, -1), "`guards` must be from 0 to half of 4 lanes, got -1"),
+        ((2.0, 8, 1), "a packing must have integers and one boolean"),
+        ((2, True, 1), "a packing must have integers and one boolean"),
+        ((2, 8, 1, 0), "a packing must have integers and one boolean"),
+    ],
+)
+def test_packings_that_are_none_are_refused(fields, said):
+    with pytest.raises(ValueError, match=said):
+        Packing(*fields)

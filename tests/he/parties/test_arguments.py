@@ -296,6 +296,13 @@ def test_numbers_of_numpy_are_numbers_of_a_parameter_set(parameters, integer, se
     assert {type(bits) for bits in again.coeff_modulus_bits} | {type(again.poly_modulus_degree)} == {int}
 
 
+def test_a_parameter_set_knows_what_it_has_not():
+    with pytest.raises(TypeError, match="CKKS has no plaintext modulus"):
+        _ = Parameters("ckks", 4096, (30, 40), scale_bits=20).t
+    with pytest.raises(ParameterError, match="must leave enough primes, got .*: there are only 0 primes of 20 bits"):
+        Parameters("ckks", 32768, (20, 50), scale_bits=20)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

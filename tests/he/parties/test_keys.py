@@ -265,6 +265,8 @@ def test_damaged_or_foreign_evaluation_keys_are_refused(tmp_path):
 
 
 def test_evaluation_keys_have_no_place_for_a_secret_key():
+    with pytest.raises(TypeError, match="`circuit` must be a string, got bytes"):
+        EvaluationKeys(b"circuit", b"", b"")
     with pytest.raises(TypeError, match="`galois` must be bytes, got SecretKey"):
         EvaluationKeys("circuit", b"", KEYS["bfv"])
     with pytest.raises(AttributeError):

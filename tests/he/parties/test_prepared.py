@@ -189,6 +189,29 @@ def test_another_version_is_refused_by_its_number(file, tmp_path):
         PreparedCircuit.load(tmp_path / "prepared.he")
 
 
+def test_a_header_that_leaves_the_file_is_refused(file, tmp_path):
+    (tmp_path / "prepared.he").write_bytes(sealed(file[:12] + len(file).to_bytes(8, "little") + file[20:]))
+    with pytest.raises(StoredError, match=r"the header of .* is longer than the file"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
+def test_content_that_is_no_object_is_refused(file, tmp_path):
+    (tmp_path / "prepared.he").write_bytes(changed_header(file, lambda header: header.update(content=[1])))
+    with pytest.raises(StoredError, match="its content is no object"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(file, tmp_path, monkeypatch):
+    (tmp_path / "prepared.he").write_bytes(file)
+
+    class Longer:
+        st_size = len(file) + 1
+
+    monkeypatch.setattr(stored.os, "fstat", lambda _: Longer)
+    with pytest.raises(StoredError, match="became shorter while it was read; read it again"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
 def test_another_circuit_is_refused(file, tmp_path):
     (tmp_path / "prepared.he").write_bytes(file)
     with pytest.raises(StoredError, match="holds another circuit than the one given"):

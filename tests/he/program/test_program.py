@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he.program.algebra import run
+from he.program.algebra import apply, run
 from he.program.operations import Add, AddPlain, Input, Multiply, Plain, PlainDot, Rotate, Source, arguments
 from he.program.program import Program
 from he.program.recorder import Recorder
@@ -103,3 +103,14 @@ def test_the_recorder_writes_down_what_happens():
     )
     with pytest.raises(ValueError, match="read-only"):
         program.plaintexts[0][0] = 1
+
+
+@pytest.mark.parametrize("slots", [0, -1, 8.0, True, None])
+def test_slots_are_counted(slots):
+    with pytest.raises(ValueError, match=r"`slots` must be a positive integer|as many operands"):
+        Program(slots, (Source(),), (Input(0),), (), (0,))
+
+
+def test_what_is_no_operation_is_refused():
+    with pytest.raises(TypeError, match=r"`operation` must be one of `he\.program\.operations`, got 3"):
+        apply(Watcher(), 3, [])
