@@ -120,7 +120,7 @@ def test_inputs_have_names_of_their_own_and_the_packing_of_the_output():
         replace(interface, inputs=(spec, spec))
     with pytest.raises(ValueError, match="`inputs` must have one of the data owner's, got"):
         replace(interface, inputs=(replace(spec, source=Source("model")),))
-    narrow = replace(interface.packing, lanes=1)
+    narrow = replace(interface.packing, lanes=interface.packing.lanes * 2)
     with pytest.raises(ValueError, match="`inputs` must have the packing of the output"):
         replace(interface, output=replace(interface.output, packing=narrow), inputs=(spec,))
 

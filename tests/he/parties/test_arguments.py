@@ -299,8 +299,8 @@ def test_numbers_of_numpy_are_numbers_of_a_parameter_set(parameters, integer, se
 def test_a_parameter_set_knows_what_it_has_not():
     with pytest.raises(TypeError, match="CKKS has no plaintext modulus"):
         _ = Parameters("ckks", 4096, (30, 40), scale_bits=20).t
-    with pytest.raises(ParameterError, match="must leave enough primes, got .*: there are only 0 primes of 20 bits"):
-        Parameters("ckks", 32768, (20, 50), scale_bits=20)
+    with pytest.raises(ParameterError, match=r"must leave enough primes, got .*: there are only \d primes of 20 bits"):
+        Parameters("ckks", 32768, (20,) * 20 + (50,), scale_bits=20)
 
 
 @pytest.mark.parametrize(
