@@ -103,11 +103,10 @@ def targets(y: ArrayLike | None, examples: int, like: Array | None = None, name:
             stacklevel=3,
         )
         labels = labels[:, 0]
-    kinds = {type(label) for label in labels.ravel().tolist()} if labels.dtype.kind == "O" else set()
-    if kinds == {str}:
-        labels = labels.astype(str)
-    whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and bool((labels == np.rint(labels)).all())
-    if kinds == {int} or labels.dtype == np.uint64 or whole:
+    if labels.dtype.kind in "OT" and _all_are(str, labels):  # of objects, or strings of any length
+        labels = np.array(labels.tolist(), str)
+    is_whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and bool((labels == np.rint(labels)).all())
+    if is_whole or labels.dtype == np.uint64 or (labels.dtype.kind == "O" and _all_are((int, np.integer), labels)):
         labels = _integers(labels, name)
     if labels.shape != (examples,):
         raise ValueError(f"`{name}` must hold {examples} labels, one for each example of `X`, got shape {labels.shape}")
@@ -121,6 +120,10 @@ def targets(y: ArrayLike | None, examples: int, like: Array | None = None, name:
             f"`{name}` must hold {_KINDS[like.dtype.kind]}, like the classes, got {_KINDS[labels.dtype.kind]}"
         )
     return labels
+
+
+def _all_are(kind: type | tuple[type, ...], labels: Array) -> bool:
+    return all(isinstance(label, kind) and not isinstance(label, bool) for label in labels.ravel().tolist())
 
 
 def _integers(labels: Array, name: str) -> IntArray:

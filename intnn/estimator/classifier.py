@@ -19,7 +19,7 @@ from intnn.training.plan import Convolution, Hidden, Plan, plan
 from intnn.training.run import Progress, train, train_on
 from intnn.training.schedule import Epoch, Schedule
 from intnn.training.step import Descent, initialise
-from intnn.values.arrays import Array, FloatArray, IntArray, batched, integer, integers, real
+from intnn.values.arrays import Array, FloatArray, IntArray, array, batched, integer, integers, real
 from intnn.values.domain import IntDomain
 
 SLOWEST = 2.0**-30  # what a learning rate's fraction can tell from zero
@@ -258,7 +258,10 @@ class IntClassifier(Estimator):
             if not is_begun:
                 raise ValueError("`classes` must be given in the first call of `partial_fit`: all labels there will be")
             return self.classes_
-        given = _distinct(targets(classes, np.size(classes), name="classes"), "classes")
+        labels = array(classes, "classes")
+        if labels.ndim != 1:
+            raise ValueError(f"`classes` must be a sequence of labels, got {classes!r}")
+        given = _distinct(targets(labels, len(labels), name="classes"), "classes")
         if is_begun and not np.array_equal(given, self.classes_):
             raise ValueError(f"`classes` must stay as they were, {self.classes_}, got {given}")
         return given
@@ -353,5 +356,5 @@ def _distinct(labels: Array, name: str = "y") -> Array:
     """The labels that there are, ascending."""
     classes = np.unique(labels)
     if len(classes) < 2:
-        raise ValueError(f"`{name}` must hold at least two classes, got only 1 class: {classes[0]!r}")
+        raise ValueError(f"`{name}` must hold at least two classes, got only {len(classes)} class: {classes.tolist()}")
     return classes

@@ -89,8 +89,8 @@ class KeptFunction(caching.FunctionCache):
                 Path(file._cache_path).mkdir(parents=True, exist_ok=True)
                 file.save(key, data)
                 return
-            except OSError as error:
-                problems.append(str(error))
+            except Exception as error:  # a disk's, or that of a damaged file that may not be removed
+                problems.append(repr(error))
                 _forget(file)  # its index may name data that was not written
         _say_not_kept(problems[0])
 

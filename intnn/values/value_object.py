@@ -18,6 +18,7 @@ class ValueObject:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Run the constructor; other entries, which pickles of earlier versions hold, do not count."""
+        vars(self).clear()
         self.__init__(**{name: state[name] for name in self._arguments() if name in state})  # type: ignore[misc]
 
     def _arguments(self) -> list[str]:

@@ -1,15 +1,16 @@
 """An export is compared with its module on random inputs before anybody gets it."""
 
-import copy
+import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from intnn.layers.nodes import Activation, Conv2d, Dense, Node
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
-from intnn.values.arrays import Array
 from plaintext_models.training.qat.table_network import TableNetwork
 
 ROWS = 2  # of random inputs at every scale
@@ -22,16 +23,18 @@ TOLERANCE = 1e-9
 def require_equal_floats(module: nn.Module, graph: Graph) -> None:
     """Compare a module in evaluation mode, as if its parameters were float64, with its graph.
 
-    The module is copied: its mode, its type and torch's generators stay as they are.
+    Its mode, its parameters and torch's generators stay as they are.
 
     Raises:
         ValueError: An output differs by more than `TOLERANCE` of the sum of absolute terms that it is made of.
     """
     rng = np.random.default_rng(0)
     x = np.concatenate([scale * rng.normal(size=(ROWS, *graph.input_shape)) for scale in SCALES])
+    parameters = {name: value.detach().cpu().double() for name, value in module.named_parameters()}
+    with _evaluating(module):
+        theirs = functional_call(module, parameters, torch.from_numpy(x)).numpy()
     with np.errstate(over="ignore", invalid="ignore"):
-        ours, theirs = graph.forward(x), _outputs(copy.deepcopy(module).double(), x)
-        allowed = TOLERANCE * _sizes(graph).forward(np.abs(x))
+        ours, allowed = graph.forward(x), TOLERANCE * _sizes(graph).forward(np.abs(x))
         _require(ours.shape == theirs.shape and not (np.abs(ours - theirs) > allowed).any())
 
 
@@ -42,14 +45,22 @@ def require_equal_integers(module: TableNetwork, network: IntNetwork) -> None:
         ValueError: A logit differs.
     """
     images = np.random.default_rng(0).uniform(-0.2, 1.2, (ROWS * len(SCALES), *network.input_shape)).astype(np.float32)
-    integers = copy.deepcopy(module)
-    integers.forward = integers.integers  # type: ignore[method-assign]  # of the copy
-    _require(np.array_equal(_outputs(integers, images), network.logits(network.quantise_input(images))))
+    with _evaluating(module):
+        theirs = module.integers(torch.from_numpy(images).to(module.log_temperature.device)).cpu().numpy()
+    _require(np.array_equal(network.logits(network.quantise_input(images)), theirs))
 
 
-def _outputs(module: nn.Module, x: Array) -> Array:
-    with torch.no_grad():
-        return module.cpu().eval()(torch.from_numpy(x)).numpy()
+@contextlib.contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every layer has the mode that it had."""
+    modes = [(layer, layer.training) for layer in module.modules()]
+    try:
+        module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
 
 
 def _sizes(graph: Graph) -> Graph:

@@ -62,5 +62,5 @@ def _require_values(parameter: Tensor, name: str) -> None:
     if parameter.is_meta or parameter.layout != torch.strided or not parameter.is_floating_point():
         kind = "no values, on the meta device" if parameter.is_meta else f"{parameter.layout} {parameter.dtype}"
         raise ValueError(f"`module` must have parameters of dense floats, got {name} with {kind}")
-    if not torch.isfinite(parameter).all():
+    if not torch.isfinite(parameter.detach()).all():
         raise ValueError(f"`module` must have finite parameters, got NaN or infinity in {name}; train it again")

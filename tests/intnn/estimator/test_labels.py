@@ -54,6 +54,13 @@ def test_equal_labels_score_alike_however_they_are_written(labels, spelling):
         assert model.score(X, SPELLINGS[spelling](y)) == np.mean(model.predict(X) == y)
 
 
+@pytest.mark.parametrize("kind", [object, np.dtypes.StringDType(), "U30"])
+def test_strings_are_strings_in_any_array(kind):
+    model, y = FITTED["strings"], KINDS["strings"]
+    assert fitted(y.astype(kind)).classes_.tolist() == ["ant", "bee", "cat"]
+    assert model.score(X, y.astype(kind)) == model.score(X, y) == model.score(X, np.array([*y], object))
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -69,6 +76,7 @@ def test_equal_labels_score_alike_however_they_are_written(labels, spelling):
         (np.array([0, 1, None, 0, 1, 2], object), "Unknown label type"),
         (np.array([0, "a", 1, 0, 1, 2], object), "Unknown label type"),
         (np.array([b"a"] * 6), "Unknown label type"),
+        (np.array([True, False, 1] * 2, object), "Unknown label type"),
         (np.full(6, 2**63, np.uint64), f"must hold labels that fit int64, got {2**63}"),
         (np.full(6, 1e300), "must hold labels that fit int64, got 1000"),
         ([2**64] * 6, f"must hold labels that fit int64, got {2**64}"),

@@ -230,6 +230,13 @@ def test_the_first_call_needs_all_classes():
     X, y = blobs()
     with pytest.raises(ValueError, match="`classes` must be given in the first call"):
         small().partial_fit(X, y)
-    for classes, message in (([1], "at least two classes"), ([0.5, 1], "`classes` must hold 2 integers")):
+    for classes, message in (
+        ([1], r"`classes` must hold at least two classes, got only 1 class: \[1\]"),
+        ([], "`classes` must hold at least two classes, got only 0"),
+        ([0.5, 1], "`classes` must hold 2 integers"),
+        (3, "`classes` must be a sequence of labels, got 3"),
+        ("ab", "`classes` must be a sequence of labels, got 'ab'"),
+        ([[0, 1, 2]], "`classes` must be a sequence of labels"),
+    ):
         with pytest.raises(ValueError, match=message):
             small().partial_fit(X, y, classes=classes)

@@ -76,6 +76,11 @@ def test_a_user_without_a_home_runs_what_another_installed(folder):
     (beside := folder / "__pycache__").chmod(0o555)
     assert list(beside.glob("*.nbi"))
     assert run(folder, bound=True, HOME=str(folder / "home")) == (0, "")  # what may only be read is used
+    for path in beside.glob("*.nbi"):
+        path.write_bytes(path.read_bytes()[:-9])
+    folder.chmod(0o555)
+    compiled, said = run(folder, bound=True, HOME=str(folder / "home"))  # and what is damaged besides is not
+    assert (compiled, said.count("cannot be kept")) == (2, 1)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: bytes(len(b))])

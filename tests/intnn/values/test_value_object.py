@@ -22,7 +22,12 @@ from intnn.values.domain import IntDomain, Interval
 from intnn.values.value_object import Unstorable, ValueObject
 
 ROOT = Path(__file__).parents[3]
-WAYS = {"pickle": lambda x: pickle.loads(pickle.dumps(x)), "copy": copy.copy, "deepcopy": copy.deepcopy}
+WAYS = {
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+    "old pickle": lambda x: pickle.loads(pickle.dumps(x, 0)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
 ways = pytest.mark.parametrize("again", WAYS.values(), ids=WAYS)
 
 
@@ -139,6 +144,13 @@ def test_a_compiled_network_is_packed_anew(again):
     compiled = again(network.compiled)
     assert compiled.instructions.words.ctypes.data % 64 == 0
     assert np.array_equal(compiled.logits(x), network.logits(x))
+
+
+def test_a_state_that_is_set_leaves_nothing_of_the_one_before():
+    network, other = byte_network(), IntNetwork((1,), IntDomain(0, 1), (Dense([[5]], [6]),))
+    assert network.compiled is not None
+    network.__setstate__(other.__getstate__())
+    assert network.logits([[1]], "numba").tolist() == [[11]]
 
 
 def test_a_pickle_of_an_earlier_version_is_proved_as_well():

@@ -148,6 +148,14 @@ def test_comparison_finds_a_small_change_of_any_weight_and_no_other(activation, 
         agreement.require_equal_floats(changed, graph)
 
 
+def test_a_module_that_keeps_what_it_computed_is_exported():
+    module = network()
+    module[0].seen = module(torch.ones(1, 4))  # torch would not copy it
+    with torch.inference_mode():
+        other = network()
+    assert to_graph(module, (4,)).fingerprint == to_graph(other, (4,)).fingerprint
+
+
 def test_a_layer_may_come_twice():
     square, relu = nn.Linear(4, 4), nn.ReLU()
     graph = to_graph(network(square, relu, square, relu, square), (4,))
