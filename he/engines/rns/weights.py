@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from he.engines.rns.encoder import Encoder
-from he.kernels.tables.factors import Factors
+from he.kernels.tables.factors import SPARE, Factors
+from he.kernels.tables.roots import WORD
 from he.program.operations import Matrix, Plain
 from he.program.program import Program
+
+#: How words are laid out, on any processor: the bits of their factor, and the bytes behind a row. Shapes say the rest.
+_LAYOUT = np.array([WORD, SPARE])
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class Weights:
             **{f"factor.{i}": self.factors[plain].memory for i, plain in enumerate(factors)},
             **{f"addend.{i}": self.addends[plain] for i, plain in enumerate(addends)},
             **{f"matrix.{i}": self.matrices[matrix] for i, matrix in enumerate(matrices)},
+            "layout": _LAYOUT,
         }
 
     @staticmethod
@@ -57,8 +62,11 @@ class Weights:
         """Return the weights that `arrays` returned; nothing is copied.
 
         Raises:
-            ValueError: if an array is missing, or is not of the program's shape.
+            ValueError: if an array is missing or not of the program's shape, or words are laid out in another way.
         """
+        layout = _array(arrays, "layout", _LAYOUT.shape, np.int64)
+        if not np.array_equal(layout, _LAYOUT):
+            raise ValueError(f"`layout` must be {_LAYOUT.tolist()}, got {layout.tolist()}; prepare the circuit anew")
         operands, N = _operands(program), encoder.parameters.poly_modulus_degree
         factors: dict[Plain, Factors] = {}
         addends: dict[Plain, np.ndarray] = {}

@@ -27,10 +27,12 @@ from he import (
     simulate,
 )
 from he.circuit import store
+from he.engines.rns import weights
 from he.engines.rns.engine import RnsEngine
 from he.formats import stored
 from he.parties.prepared import KIND
 from he.testing import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
+from tests.older_processors import output_on, with_older_processors
 
 ROOT = Path(__file__).parents[3]
 
@@ -216,6 +218,45 @@ def test_another_circuit_is_refused(file, tmp_path):
     (tmp_path / "prepared.he").write_bytes(file)
     with pytest.raises(StoredError, match="holds another circuit than the one given"):
         PreparedCircuit.load(tmp_path / "prepared.he", circuit_of("ckks-latency")[1])
+
+
+def test_words_that_are_laid_out_in_another_way_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_LAYOUT", weights._LAYOUT + 1)
+    prepare(circuit_of("bfv-latency")[1]).save(tmp_path / "prepared.he")
+    monkeypatch.undo()
+    with pytest.raises(StoredError, match=r"`layout` must be \[52, 64\], got \[53, 65\]; prepare the circuit anew"):
+        PreparedCircuit.load(tmp_path / "prepared.he")
+
+
+EVALUATED = """
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from he import PreparedCircuit, prepare
+
+folder = Path(sys.argv[1])
+loaded = PreparedCircuit.load(folder / "prepared.he")
+prepare(loaded.circuit).save(folder / "again.he")
+keys, request = ((folder / name).read_bytes() for name in ("keys", "request"))
+for data in ((folder / "again.he").read_bytes(), loaded.session(keys).evaluate(request)):
+    print(sha256(data).hexdigest())
+"""
+
+
+@pytest.mark.slow  # a minute of compilation each
+@with_older_processors
+def test_a_prepared_circuit_is_the_same_on_any_processor(isa, features, tmp_path):
+    circuit = circuit_of("ckks-latency")[1]
+    prepared, client = prepare(circuit), Client(circuit.interface, security="insecure")
+    request, keys = client.encrypt(inputs(square_graph(), 3)), client.evaluation_keys
+    prepared.save(tmp_path / "prepared.he")
+    (tmp_path / "request").write_bytes(request)
+    keys.save(tmp_path / "keys")
+    program = EVALUATED.replace("sys.argv[1]", repr(str(tmp_path)))
+    said = output_on(isa, features, program, tmp_path / "kernels").split()
+    here = (tmp_path / "prepared.he").read_bytes(), prepared.session(keys).evaluate(request)
+    assert said == [hashlib.sha256(data).hexdigest() for data in here]
 
 
 def test_another_kind_of_processor_is_refused(monkeypatch, file, tmp_path):

@@ -195,7 +195,8 @@ class Confused(Wrapped):
     """Restores weights that are not those of the circuit."""
 
     def restore(self, circuit, arrays):
-        return super().restore(circuit, {name: np.zeros_like(array) for name, array in arrays.items()})
+        zeros = {name: np.zeros_like(array) for name, array in arrays.items()}
+        return super().restore(circuit, {**zeros, "layout": arrays["layout"]})
 
 
 class Indifferent(Wrapped):
