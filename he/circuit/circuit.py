@@ -34,6 +34,7 @@ class Circuit(ValueObject):
     reasons: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "reasons", tuple(self.reasons))
         interface, program = self.interface, self.program
         sources = tuple(spec.source for spec in interface.inputs for _ in range(spec.layout.ciphertexts))
         needs = tuple(sorted(program.rotation_steps)), program.swaps_rows, program.multiplies

@@ -54,6 +54,7 @@ class InputSpec(ValueObject):
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name.isidentifier()):
             raise ValueError(f"an input's `name` must be an identifier, got {self.name!r}")
+        object.__setattr__(self, "shape", tuple(self.shape))
         if not all(type(side) is int and side > 0 for side in self.shape):
             raise ValueError(f"`shape` must be positive integers, got {self.shape}")
         if math.prod(self.shape) != self.layout.features:
@@ -219,6 +220,8 @@ class Interface(ValueObject):
     output_scale: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "rotation_steps", tuple(self.rotation_steps))
         parameters = self.parameters
         if not any(spec.source.owner == "data" for spec in self.inputs):
             raise ValueError(f"`inputs` must have one of the data owner's, got {[s.name for s in self.inputs]}")

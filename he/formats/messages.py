@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 _MAGIC = b"HEINF1"
-MAX_HEADER_BYTES = 1 << 26  # an interface with a gather table of millions of entries still fits
+MAX_HEADER_BYTES = 1 << 25  # twice the interface of a convolution of 11 x 11 over colour images of 96 x 96
 _DIGEST_BYTES = 32
 
 

@@ -15,6 +15,7 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
 from he.parties.client import interface_bytes
 from he.program.operations import Source
+from he.ring.params import Parameters
 from he.testing import compiled, parameter_sets, polynomial_graphs, table_networks
 
 ROWS = Packing(2, 64, 2, split_rows=True)
@@ -77,6 +78,25 @@ def test_distinct_rows_are_written_once(interface):
     assert len(layout.listed()) == layout.width
     as_before = json.dumps(layout.gather.tolist())
     assert len(json.dumps(layout.listed())) <= len(as_before) or layout.gather.shape[1] == 1
+
+
+@given(interfaces())
+def test_rows_that_are_written_out_are_read_as_well(interface):
+    fields = interface.to_dict()
+    fields["inputs"][0]["gather"] = interface.inputs[0].layout.gather.tolist()
+    assert_same(interface, Interface.from_dict(fields))
+
+
+def test_what_is_given_as_lists_is_kept_as_tuples():
+    layout = InputLayout(Packing(2, 512), 6, np.zeros((4, 2), np.int64))
+    steps, shape = [1, 2], [2, 3]
+    spec = InputSpec("images", Source(), shape, 0, 1, 1.0, layout)
+    parameters = Parameters("bfv", 1024, (30, 40), 65537, security="insecure")
+    interface = Interface(parameters, [spec], OutputLayout(Packing(2, 512), 4, 3), steps, False, False, 0.0, 1.0)
+    steps.append(0)
+    shape.append(0)
+    assert (interface.inputs, interface.rotation_steps, spec.shape) == ((spec,), (1, 2), (2, 3))
+    assert spec.check(np.ones((1, 2, 3), int), parameters.scheme).shape == (1, 6)
 
 
 def test_different_rows_are_written_as_they_are():
