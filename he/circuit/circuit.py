@@ -9,7 +9,7 @@ from he.circuit.interface import Interface
 from he.program.program import Program
 from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
 from he.ring.params import Parameters
-from intnn.values.arrays import instance
+from intnn.values.arrays import instance, real
 from intnn.values.value_object import ValueObject
 
 
@@ -25,7 +25,8 @@ class Circuit(ValueObject):
         reasons: one line for each table's polynomial and for each ring that the compiler refused, with the numbers.
 
     Raises:
-        ValueError: if the interface does not describe the program, or the bound is no number.
+        TypeError: if the bound is no number.
+        ValueError: if the interface does not describe the program, or the bound is not finite.
     """
 
     interface: Interface
@@ -34,6 +35,7 @@ class Circuit(ValueObject):
     reasons: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "output_bound", real(self.output_bound, "output_bound"))
         object.__setattr__(self, "reasons", tuple(self.reasons))
         interface, program = self.interface, self.program
         sources = tuple(spec.source for spec in interface.inputs for _ in range(spec.layout.ciphertexts))

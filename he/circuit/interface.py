@@ -125,10 +125,9 @@ class InputSpec(ValueObject):
         """
         values, most = self._array(values), self.layout.packing.images
         if not np.issubdtype(values.dtype, np.integer if scheme.exact else np.floating):
-            raise InputError(
-                f"`{self.name}` must be of {'an integer' if scheme.exact else 'a float'} dtype, got {values.dtype}"
-                + ("; use Client.prepare for floats" if scheme.exact else "")
-            )
+            due = "an integer" if scheme.exact else "a float"
+            remedy = "use Client.prepare for floats" if values.dtype.kind == "f" else "cast it first"
+            raise InputError(f"`{self.name}` must be of {due} dtype, got {values.dtype}; {remedy}")
         self._require_shape(values)
         if not 1 <= len(values) <= most:
             raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")

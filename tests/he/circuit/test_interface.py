@@ -130,8 +130,14 @@ def test_a_circuit_is_described_by_its_interface():
     other = compiled(square_graph(), security="insecure")
     with pytest.raises(ValueError, match="the interface must describe the program: its"):
         replace(circuit, program=other.program)
-    with pytest.raises(ValueError, match="`output_bound` must be finite"):
-        replace(circuit, output_bound=float("nan"))
+    for bound in (float("nan"), np.float32("inf"), 10**400):
+        with pytest.raises(ValueError, match="`output_bound` must be finite"):
+            replace(circuit, output_bound=bound)
+    for bound in (None, "1", True, [1.0]):
+        with pytest.raises(TypeError, match="`output_bound` must be a float"):
+            replace(circuit, output_bound=bound)
+    for bound in (np.float32(2), np.int8(2), np.array(2.0)):
+        assert (replace(circuit, output_bound=bound).output_bound, type(circuit.output_bound)) == (2.0, float)
 
 
 @pytest.mark.parametrize("images", [0, -1, 2.0, "2", True])

@@ -162,6 +162,14 @@ def test_the_arrays_of_a_program_stay_read_only(again):
 
 
 @compiler
+def test_a_program_has_no_plaintext_that_a_file_may_not_have():
+    program = compiled(NETWORKS["ckks"], security="insecure").program
+    wrong = np.full(program.slots, np.nan)
+    with pytest.raises(ValueError, match="must be finite"):
+        dataclasses.replace(program, plaintexts=(wrong, *program.plaintexts[1:]))
+
+
+@compiler
 @ways
 def test_what_was_computed_of_a_program_does_not_go_along(again):
     program = compiled(NETWORKS["bfv"], security="insecure").program
