@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from intnn.values.arrays import IntArray, frozen
+from intnn.values.arrays import IntArray, array, frozen
 from intnn.values.value_object import ValueObject
 
-MAX_TAPS = 1 << 25  # of all units together: 256 MiB, some eight times what a network that can be encrypted needs
+MAX_TAPS = 1 << 25  # of all units together: 256 MiB, and a request of 1024 ciphertexts in the largest ring
 
 
 class PackingError(ValueError):
@@ -133,7 +134,7 @@ class InputLayout(ValueObject):
         Raises:
             ValueError: if the entries are no rows of equal lengths and numbers of earlier units, or as the constructor.
         """
-        rows: list[object] = []
+        rows: list[Any] = []
         row_of: list[int] = []
         for unit, entry in enumerate(entries):
             if isinstance(entry, list):
@@ -143,7 +144,7 @@ class InputLayout(ValueObject):
                 row_of.append(row_of[entry])
             else:
                 raise ValueError(f"`gather` must hold rows, or numbers of units before unit {unit}, got {entry!r:.80}")
-        distinct = np.array(rows)
+        distinct = array(rows, "gather")
         if distinct.ndim != 2:
             raise ValueError(f"`gather` must hold rows of indices, got an array of shape {distinct.shape}")
         _require_taps(len(row_of), distinct.shape[1])

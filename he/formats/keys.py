@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from he.formats.limits import require_at_most
 from intnn.storage.document import require_place
 from intnn.values.value_object import Unstorable, ValueObject
 
@@ -187,17 +188,13 @@ def _derived(password: str, salt: bytes, cost: Cost) -> bytes:
 
 
 def _require_size(path: Path, size: int) -> None:
-    """Check the bytes of a file, written or read."""
-    if size > MAX_FILE_BYTES:
-        raise KeyFileError(f"a key file must have at most {MAX_FILE_BYTES} bytes, and {path} has {size}")
+    require_at_most(MAX_FILE_BYTES, size, f"the key file {path}", KeyFileError, "no secure chain of primes is as long")
 
 
 def _require_header(length: int) -> None:
-    """Check the length of a header, written or read."""
-    if length > _HEADER_LIMIT:
-        raise KeyFileError(
-            f"the header of a key file must have at most {_HEADER_LIMIT} bytes, got {length}: it was altered"
-        )
+    require_at_most(
+        _HEADER_LIMIT, length, "the header of a key file", KeyFileError, "it was altered, or names too much"
+    )
 
 
 def _digest(data: bytes) -> bytes:

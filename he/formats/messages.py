@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+from he.formats.limits import require_at_most
+
 _MAGIC = b"HEINF1"
 MAX_HEADER_BYTES = 1 << 25  # twice the interface of a convolution of 11 x 11 over colour images of 96 x 96
 _DIGEST_BYTES = 32
@@ -100,12 +102,8 @@ def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -
 
 
 def _require_header(kind: Kind, length: int) -> None:
-    """Check the length of a header, written or read."""
-    if length > MAX_HEADER_BYTES:
-        raise MessageError(
-            f"the header of a message with {_named(kind)} must have at most {MAX_HEADER_BYTES} bytes, got {length}: "
-            "the circuit is too large to be described, or the message was forged"
-        )
+    what, remedy = f"the header of a message with {_named(kind)}", "compile a network with a smaller first layer"
+    require_at_most(MAX_HEADER_BYTES, length, what, MessageError, remedy)
 
 
 def _named(kind: Kind) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from he.formats.limits import require_at_most
 from intnn.storage.document import file_path, write_atomically
 
 MAGIC = b"HECIRC"
@@ -67,9 +68,8 @@ def write(
     data[_PREFIX.size : _PREFIX.size + len(header)] = header
     start = _PREFIX.size + len(header)
     for place, array in zip(places, arrays.values(), strict=True):
-        data[start + place : start + place + array.nbytes] = array.astype(
-            array.dtype.newbyteorder("<"), copy=False
-        ).tobytes()
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        data[start + place : start + place + array.nbytes] = little.tobytes()
     write_atomically(file_path(path), bytes(data) + hashlib.sha256(data).digest())
 
 
@@ -135,12 +135,8 @@ def _array(data: memoryview, start: int, end: int, name: str, dtype: str, shape:
 
 
 def _require_sizes(path: str | os.PathLike[str], header: int, whole: int) -> None:
-    """Check the bytes of a file, written or read."""
-    for what, size, most in ((f"the header of {path}", header, MAX_HEADER_BYTES), (path, whole, MAX_FILE_BYTES)):
-        if size > most:
-            raise StoredError(
-                f"{what} must have at most {most} bytes, got {size}: the circuit is too large to be stored"
-            )
+    for what, size, most in ((f"the header of {path}", header, MAX_HEADER_BYTES), (f"{path}", whole, MAX_FILE_BYTES)):
+        require_at_most(most, size, what, StoredError, "compile a smaller network, or for fewer images")
 
 
 def _require_little_endian() -> None:

@@ -17,6 +17,7 @@ import tenseal.sealapi as sealapi
 
 from he.circuit.interface import Interface, require_interface
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
+from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, open_message, seal_message
 from he.formats.seal_bridge import SealDataError, create_context, expanded, from_bytes, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
@@ -76,9 +77,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             TypeError: if an argument has another type.
             OSError: if the file cannot be written; a file that was there stays as it was.
         """
-        cost = (
-            Cost() if cost is None else instance(cost, Cost, "cost", "give a Cost(log2_n, p), or None for the default")
-        )
+        cost = instance(Cost() if cost is None else cost, Cost, "cost", "give a Cost(log2_n, p), or None")
         place = file_path(path)
         residues = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
         fields = {"parameters": self.parameters.to_dict(), "id": self.id}
@@ -284,6 +283,5 @@ def _require_parameters(parameters: object) -> Parameters:
 
 
 def _require_key_bytes(size: int) -> None:
-    """Check the bytes of evaluation keys, written or read."""
-    if size > _MOST_KEY_BYTES:
-        raise MessageError(f"a file of evaluation keys must have at most {_MOST_KEY_BYTES} bytes, got {size}")
+    what, remedy = "a file of evaluation keys", "choose a file that `EvaluationKeys.save` wrote"
+    require_at_most(_MOST_KEY_BYTES, size, what, MessageError, remedy)

@@ -93,7 +93,7 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         expected = None if circuit is None else store.digest(circuit)
         content, arrays = stored.read(path, KIND)
         found = store.from_stored(content, arrays)
-        if expected not in (None, store.digest(found)):
+        if expected is not None and expected != store.digest(found):
             raise StoredError(f"{path} holds another circuit than the one given; prepare that one with `he.prepare`")
         name = str(content.get("engine"))
         known = ENGINES if engine is None else {engine.name: engine}

@@ -113,7 +113,7 @@ def test_different_rows_are_written_as_they_are():
 )
 def test_entries_that_are_no_rows_are_refused(entries):
     assert InputLayout.from_listed(ROWS, 9, [[0, 8], 0]).gather.tolist() == [[0, 8], [0, 8]]
-    with pytest.raises(ValueError, match=r"`(gather|width)`|inhomogeneous"):
+    with pytest.raises(ValueError, match=r"`(gather|width)` must"):
         InputLayout.from_listed(ROWS, 9, entries)
 
 

@@ -215,7 +215,7 @@ def test_a_file_that_is_too_large_is_neither_written_nor_read(tmp_path, monkeypa
     assert read_private(tmp_path / "key") == data
     monkeypatch.setattr(keys, "MAX_FILE_BYTES", 10)
     for call in (lambda: write_private(tmp_path / "key", data), lambda: read_private(tmp_path / "key")):
-        with pytest.raises(KeyFileError, match=r"must have at most 10 bytes, and .* has 11"):
+        with pytest.raises(KeyFileError, match=r"the key file .*key must have at most 10 bytes, got 11"):
             call()
     with pytest.raises(OSError, match="No such file"):
         read_private(tmp_path / "none")

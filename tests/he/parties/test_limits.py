@@ -35,7 +35,9 @@ def test_an_interface_at_the_limit_is_written_and_read_and_above_it_neither(exac
     monkeypatch.setattr(messages, "MAX_HEADER_BYTES", header_length(message))
     assert open_message(Kind.INTERFACE, interface_bytes(interface))[0]["inputs"] == interface.to_dict()["inputs"]
     monkeypatch.setattr(messages, "MAX_HEADER_BYTES", header_length(message) - 1)
-    said = rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}: the"
+    said = (
+        rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}; compile"
+    )
     for call in (lambda: interface_bytes(interface), lambda: open_message(Kind.INTERFACE, message)):
         with pytest.raises(MessageError, match=said):
             call()
@@ -64,7 +66,7 @@ def test_a_circuit_at_the_limit_is_stored_and_above_it_not(exact, tmp_path, monk
             patch.setattr(stored, limit, size - 1)
             for call in (save, load):
                 with pytest.raises(
-                    StoredError, match=rf"circuit\.he must have at most {size - 1} bytes, got {size}: the"
+                    StoredError, match=rf"circuit\.he must have at most {size - 1} bytes, got {size}; compile"
                 ):
                     call(path)
         assert path.read_bytes() == data
