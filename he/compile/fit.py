@@ -34,3 +34,16 @@ class Fit:
     output_scale: float
     place: Callable[[Program], Program]
     again: Callable[[Program], Fit | None]
+
+
+def least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:
+    """Return the least accepted number in [low, high], None if there is none; all numbers above it are accepted too.
+
+    The search begins at the guess and is short if the guess is near.
+    """
+    guess = min(max(guess, low), high)
+    if accepted(guess):
+        while guess > low and accepted(guess - 1):
+            guess -= 1
+        return guess
+    return next((number for number in range(guess + 1, high + 1) if accepted(number)), None)

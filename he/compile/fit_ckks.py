@@ -8,14 +8,17 @@ errors the modulus is shortest if each scale causes the same error. So one numbe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit
+from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
 from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, place, rescalings
 from he.program.algebra import run
+from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
@@ -61,7 +64,7 @@ class _Candidate:
 
 
 def fit_ckks(
-    program: Program,
+    folded: Fold,
     N: int,
     input_range: tuple[float, float],
     max_error: float,
@@ -71,7 +74,7 @@ def fit_ckks(
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
 
     Args:
-        program: a program that has not been placed.
+        folded: a program that has not been placed, and its folded form, by which the scales are found.
         N: the ring degree.
         input_range: the least and the greatest value of an input.
         max_error: the largest bound on the error of a logit.
@@ -85,7 +88,7 @@ def fit_ckks(
     refusals: list[str] = []
     candidates: list[tuple[float, float, _Candidate, _Search]] = []
     for early in (True, False):
-        search = _Search(program, N, input_range, early)
+        search = _Search(folded, N, input_range, early)
         spare = search.least(max_error)
         if spare is None:
             refusals.append(f"no scales leave an error bound of {max_error}")
@@ -109,9 +112,9 @@ def fit_ckks(
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(self, program: Program, N: int, input_range: tuple[float, float], early: bool) -> None:
-        self._program, self._N, self._range, self._early = program, N, input_range, early
-        self._plain, products = depths(program)
+    def __init__(self, folded: Fold, N: int, input_range: tuple[float, float], early: bool) -> None:
+        self._folded, self._N, self._range, self._early = folded, N, input_range, early
+        self._plain, products = depths(folded.folded)
         probes = [PROBE_BITS] * (2 + self._plain + products)
         fine, room = self._probed(probes)
         self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # log2 of the largest value
@@ -121,18 +124,30 @@ class _Search:
 
     def least(self, max_error: float) -> float | None:
         """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
-        spare = -math.log2(max_error)
-        while self._in_range(spare):
-            with suppress(ParameterError):  # there are too few primes of a size
-                if self._probed(self._bits(spare))[0] <= max_error:
-                    return spare
-            spare += STEP
-        return None
+        lowest = -math.log2(max_error)
+
+        def spare(steps: int) -> float:
+            return lowest + STEP * steps
+
+        @cache
+        def bound(steps: int) -> float:
+            try:
+                return self._probed(self._bits(spare(steps)))[0]
+            except ParameterError:  # there are too few primes of a size
+                return math.inf
+
+        if not self._in_range(lowest):
+            return None
+        # The bound halves with every bit: the first one tells about where it meets the limit.
+        excess, most = bound(0), math.floor((SCALE_BITS[-1] - float(np.max(self._errors)) - lowest) / STEP)
+        guess = math.ceil(math.log2(excess / max_error) / STEP) if 0 < excess < math.inf else 0
+        steps = least(lambda steps: bound(steps) <= max_error, guess, 0, most)
+        return None if steps is None else spare(steps)
 
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
-        drops, output_bits = rescalings(self._program, precision, largest)
+        drops, output_bits = rescalings(self._folded.folded, precision, largest)
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude) + ROOM_BITS, SCALE_ROOM_BITS))
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
@@ -146,7 +161,8 @@ class _Search:
             ParameterError: if there are too few primes of a size.
         """
         parameters = self._parameters(chain, "insecure")
-        return cost(place(self._program, chain.precision, parameters, len(chain.stay)), parameters, prices).total
+        placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
+        return cost(placed, parameters, prices, self._folded.weights(placed)).total
 
     def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""
@@ -155,15 +171,26 @@ class _Search:
                 finer = self.chain(spare + more, largest, limit) if self._in_range(spare + more) else None
                 if finer and finer.length == chain.length and finer.bits <= limit:
                     with suppress(ParameterError):  # there are too few primes of a size
-                        if fit := self._fit(self._program, finer, max_error, security):
+                        if self._accepts(finer, max_error) and (
+                            fit := self._fit(self._folded.program, finer, max_error, security)
+                        ):
                             return fit
         return None
+
+    def _accepts(self, chain: _Candidate, max_error: float) -> bool:
+        """Return whether the folded program is within the bound and the modulus; a program that folds is far longer."""
+        if self._folded.is_trivial:
+            return True
+        parameters = self._parameters(chain, "insecure")
+        placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
+        return _is_within(*self._error(placed, parameters), max_error)
 
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
-        error, room = self._error(placed, parameters)
-        if not (error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK):  # a comparison with NaN is false
+        algebra = CkksErrorAlgebra(parameters, placed, *self._range)
+        error, room = _worst(run(placed, algebra)), algebra.headroom
+        if not _is_within(error, room, max_error):
             return None
         return Fit(
             program=placed,
@@ -178,18 +205,16 @@ class _Search:
     def _probed(self, bits: list[int]) -> tuple[float, float]:
         """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
         precision = self._precision(bits)
-        drops, _ = rescalings(self._program, precision, MAX_CHAIN_BITS)
+        drops, _ = rescalings(self._folded.folded, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
-        error, room = self._error(place(self._program, precision, parameters, PROBE_PRIMES), parameters)
+        error, room = self._error(place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters)
         return error.bound, room
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
+        """Return the error of the worst output of the folded program, and the room in the modulus."""
         algebra = CkksErrorAlgebra(parameters, placed, *self._range)
-        try:
-            return max(run(placed, algebra), key=lambda value: value.bound), algebra.headroom
-        except ValueError as error:  # a value is zero, which has no log2
-            raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
+        return _worst(self._folded.read(placed, algebra)), algebra.headroom
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -207,3 +232,11 @@ class _Search:
             missing = LEAST_DROP_BITS - (fresh + weights[0] - values[0])
             fresh += missing if 0 < missing <= LEAST_DROP_BITS // 2 else 0
         return Precision(fresh, weights, values, self._early)
+
+
+def _worst(outputs: Sequence[CkksError]) -> CkksError:
+    return max(outputs, key=lambda value: value.bound)
+
+
+def _is_within(error: CkksError, room: float, max_error: float) -> bool:
+    return error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK  # a comparison with NaN is false

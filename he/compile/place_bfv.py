@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from he.program.algebra import apply
+from he.program.fold import Fold
 from he.program.operations import AddPlain, Matrix, Operation, PlainDot, arguments, placed
 from he.program.program import Program
 from he.program.recorder import Recorder
@@ -20,10 +23,17 @@ from he.ring.params import Parameters
 FREE_SWITCH = 2 ** (1 / 16)
 
 
-def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoise]:
+def place_bfv(
+    program: Program, parameters: Parameters, folded: Fold | None = None
+) -> tuple[Program, BfvNoise]:
     """Return the program with modulus switches and levels, and the noise of its noisiest output.
 
     The caller must look at the bound: it may leave no budget for decryption.
+
+    Args:
+        program: a program that has not been placed.
+        parameters: a BFV set.
+        folded: the fold whose folded form `program` is; its groups of values are placed together.
     """
     noise = BfvNoiseAlgebra(parameters)
     recorder = Recorder(program.plaintexts, program.inputs)
@@ -39,20 +49,21 @@ def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoi
         return lowered[number, level]
 
     def drop(number: int, value: BfvNoise) -> tuple[int, BfvNoise]:
-        while value.level > 1 and noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound:
+        while value.level > 1 and np.all(noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound):
             number, value = recorder.switch_modulus(number), noise.switch_modulus(value)
         return number, value
 
-    for operation in program.operations:
+    for position, operation in enumerate(program.operations):
         operands = [known[a] for a in arguments(operation)]
         level = min((value.level for _, value in operands), default=parameters.levels)
         operands = [lower(number, value, level) for number, value in operands]
         operation = _place_bfv_operands(operation, level)
         numbers = apply(recorder, operation, [number for number, _ in operands])
-        values = apply(noise, operation, [value for _, value in operands])
+        read = [value for _, value in operands]
+        values = [folded.apply(position, noise, operation, read)] if folded else apply(noise, operation, read)
         known += [drop(number, value) for number, value in zip(numbers, values, strict=True)]
     outputs = [known[output] for output in program.outputs]
-    worst = max((value for _, value in outputs), key=lambda value: value.bound)
+    worst = max((value for _, value in outputs), key=lambda value: value.largest)
     return recorder.program(program.slots, [number for number, _ in outputs]), worst
 
 

@@ -105,8 +105,18 @@ class Cost:
         return sum(self.units.values())
 
 
-def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) -> Cost:
-    """Return the cost of a placed program on an engine with these prices."""
+def cost(
+    program: Program, parameters: Parameters, prices: Prices = HOISTING, weights: Sequence[int] | None = None
+) -> Cost:
+    """Return the cost of a placed program on an engine with these prices.
+
+    Args:
+        program: a program that has been placed.
+        parameters: the parameters for which it was placed.
+        prices: the prices of the engine.
+        weights: for every operation, for how much work of its kind it stands (`he.program.fold`); 1 by default. Keys,
+            rotations and bytes are those of the program itself.
+    """
     counter = _WorkAlgebra(parameters, prices.hoists)
     values: list[_Counted] = []
     work: dict[str, Work] = {}
@@ -118,9 +128,12 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
         made = range(first, len(values))
         counter.mod_down(*(values[a] for a in made if a in outputs))
         name = type(operation).__name__
-        done = Work(counter.work.transforms - before.transforms, counter.work.products - before.products)
+        times = weights[position] if weights else 1
+        done = Work(
+            times * (counter.work.transforms - before.transforms), times * (counter.work.products - before.products)
+        )
         work[name] = work.get(name, Work()) + done
-        loaded += 2 * values[-1].level if name == "Input" else 0
+        loaded += 2 * times * values[-1].level if name == "Input" else 0
         waiting += sum(values[a].size * values[a].level for a in made)
         most = max(most, waiting)
         for a in {*arguments(operation), *made}:

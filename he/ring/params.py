@@ -11,6 +11,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
 
 from he.ring.primes import is_prime, ntt_primes
@@ -115,7 +116,11 @@ class Parameters:
 
     def log2_modulus(self, level: int) -> float:
         """Return log2 of the data modulus at `level`."""
-        return sum(math.log2(p) for p in self.primes[:level])
+        return self._log2_moduli[level]
+
+    @cached_property
+    def _log2_moduli(self) -> tuple[float, ...]:
+        return tuple(accumulate((math.log2(p) for p in self.primes), initial=0.0))
 
     @property
     def rows(self) -> int:

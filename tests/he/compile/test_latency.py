@@ -15,8 +15,10 @@ from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules
 from he.compile.rotations import affordable, compose
 from he.compile.schedules import cheapest
-from he.compile.stages import LinearMap, to_stages
+from he.compile.linear import LinearMap
+from he.compile.stages import to_stages
 from he.program.algebra import run
+from he.program.fold import fold
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
 from he.readers.cost import cost
@@ -83,7 +85,7 @@ def test_steps_are_composed_by_the_shortest_way():
         compose(program, {2, 4}, N // 2)
 
 
-FIT = partial(fit_ckks, N=N, input_range=(0.0, 1.0), max_error=1.0, security="insecure")
+FIT = lambda program: fit_ckks(fold(program), N=N, input_range=(0.0, 1.0), max_error=1.0, security="insecure")
 
 
 @settings(max_examples=10)
@@ -114,7 +116,7 @@ def test_keys_are_given_up_until_they_fit():
 def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
     _, write = lowering(graph)
     try:
-        fitted = fit_ckks(write().program, N, (0.0, 1.0), max_error, "insecure")
+        fitted = fit_ckks(fold(write().program), N, (0.0, 1.0), max_error, "insecure")
     except ParameterError as refusal:
         if "vanish" in str(refusal) or "no scales" in str(refusal):
             reject()
@@ -134,7 +136,7 @@ def test_bfv_primes_suit_the_kernels():
     x = recorder.input(0)
     for _ in range(3):
         x = recorder.relinearise(recorder.multiply(x, x))
-    fitted = fit_bfv(recorder.program(8192, [x]), 8192, "128")
+    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, "128")
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     assert fitted.bound >= 1
     assert fitted.again(recorder.program(8192, [x])).bound == fitted.bound
