@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from he.program.program import Program
 from he.ring.params import Parameters
 
 MAX_PRIMES = 16  # the most data primes; 128-bit security admits as many of 50 bits, and 2^-800 is still a float64
 MAX_CHAIN_BITS = 50  # the most bits of a prime, whose residues float64 pairs and 52-bit multipliers multiply exactly
+
+
+class State(Protocol):
+    """What placing a program knows of a value: its level, and its noise or its scale."""
+
+    @property
+    def level(self) -> int:
+        """The number of data primes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +32,9 @@ class Fit:
             of a logit.
         tolerance: the largest difference between copies of a logit that a client is to accept; 0 for BFV.
         output_scale: the scale of the result; 1 for BFV.
-        place: places another program of the same depth for the same parameters, without a look at its bound.
+        place: places another program of the same depth for the same parameters, without a look at its bound; or a part
+            of a program, whose inputs are in the given state.
+        states: returns the state of every value of another program that has not been placed.
         again: fits another program to the same parameters; None if its bound is not accepted.
     """
 
@@ -32,7 +43,8 @@ class Fit:
     bound: float
     tolerance: float
     output_scale: float
-    place: Callable[[Program], Program]
+    place: Callable[..., Program]
+    states: Callable[[Program], Sequence[State]]
     again: Callable[[Program], Fit | None]
 
 

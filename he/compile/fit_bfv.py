@@ -6,7 +6,7 @@ import math
 from functools import cache
 
 from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compile.place_bfv import place_bfv
+from he.compile.place_bfv import budget_bits, place_bfv
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.noise_bfv import BfvNoiseAlgebra
@@ -43,19 +43,22 @@ def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
 
     @cache
     def accepted(count: int, bits: int) -> bool:
-        return place_bfv(folded.folded, parameters(count, bits), groups)[1].budget_bits >= LEAST_BUDGET_BITS
+        _, values = place_bfv(folded.folded, parameters(count, bits), groups)
+        return budget_bits(folded.folded, values) >= LEAST_BUDGET_BITS
 
     def placed(program: Program, chosen: Parameters) -> Fit | None:
-        result, noise = place_bfv(program, chosen)
-        if noise.budget_bits < LEAST_BUDGET_BITS:
+        result, values = place_bfv(program, chosen)
+        left = budget_bits(program, values)
+        if left < LEAST_BUDGET_BITS:
             return None
         return Fit(
             program=result,
             parameters=chosen,
-            bound=noise.budget_bits,
+            bound=left,
             tolerance=0.0,
             output_scale=1.0,
-            place=lambda another: place_bfv(another, chosen)[0],
+            place=lambda another, begin=None: place_bfv(another, chosen, begin=begin)[0],
+            states=lambda another: place_bfv(another, chosen)[1],
             again=lambda another: placed(another, chosen),
         )
 

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, place, rescalings
+from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, place, rescalings, states
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
@@ -198,7 +198,8 @@ class _Search:
             bound=error.bound,
             tolerance=2 * error.bound,
             output_scale=error.scale,
-            place=lambda other: place(other, chain.precision, parameters, stay),
+            place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
+            states=lambda other: states(other, chain.precision, parameters, stay),
             again=lambda other: self._fit(other, chain, max_error, security),
         )
 

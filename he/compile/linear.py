@@ -125,7 +125,7 @@ def linear_map(node: Node, shape: Shape) -> LinearMap:
         case SumPool2d():
             channels, height, width = shape
             _, rows, columns = node.output_shape(shape)
-            window = _windows((1, height, width), (node.size, node.size), node.stride, 0, channels)
+            window = _windows((1, height, width), (node.size, node.size), node.step, 0, channels)
             places = height * width * np.arange(channels)[:, None, None] + window
             return _taps(shape, places, np.ones((1, 1, 1)), np.zeros(channels * rows * columns))
         case Flatten():

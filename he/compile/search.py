@@ -13,7 +13,7 @@ from he.circuit.circuit import Circuit
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
-from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower
+from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
 from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
@@ -85,7 +85,8 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
         record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate)
-        return cheapest(lowering.stages, record, lambda program: lowering.fit(fold(program), N))
+        parts = sketches(lowering.stages, packing, lowering.encode)
+        return cheapest(lowering.stages, record, parts, lambda program: lowering.fit(fold(program), N))
 
     return write
 

@@ -12,7 +12,7 @@ from he import ParameterError
 from he.compile.fit import MAX_CHAIN_BITS
 from he.compile.fit_bfv import fit_bfv
 from he.compile.fit_ckks import fit_ckks
-from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules
+from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches
 from he.compile.rotations import affordable, compose
 from he.compile.schedules import cheapest
 from he.compile.linear import LinearMap
@@ -39,7 +39,8 @@ def lowering(graph, images=1):
         packing = choose_packing(Scheme.CKKS, N, images, stages)
     except ParameterError:  # too wide for so small a ring
         reject()
-    return stages, partial(lower, stages, packing, lambda weights: weights, activate_polynomial)
+    write = partial(lower, stages, packing, lambda weights: weights, activate_polynomial)
+    return stages, write, sketches(stages, packing, lambda weights: weights)
 
 
 def logits(lowered, program, x):
@@ -52,7 +53,7 @@ def logits(lowered, program, x):
 @settings(max_examples=25)
 @given(polynomial_graphs(), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
 def test_every_schedule_computes_the_network(graph, images, seed):
-    stages, write = lowering(graph, images)
+    stages, write, parts = lowering(graph, images)
     x = inputs(graph, images)
     every = list(product(*schedules(stages)))
     rng = np.random.default_rng(seed)
@@ -65,9 +66,9 @@ def test_every_schedule_computes_the_network(graph, images, seed):
 @settings(max_examples=25)
 @given(polynomial_graphs(), st.integers(0, 12))
 def test_fewer_keys_compute_the_same(graph, keys):
-    stages, write = lowering(graph)
+    stages, write, parts = lowering(graph)
     lowered = write([options[-1] for options in schedules(stages)])
-    fewer = affordable(lowered.program, keys, N // 2, lambda program: program.counts["Rotate"])
+    fewer = affordable(lowered.program, keys, N // 2, lambda value, made, split: made)
     assert fewer.rotation_steps <= lowered.program.rotation_steps
     x = inputs(graph, 1)
     assert logits(lowered, fewer, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
@@ -91,9 +92,9 @@ FIT = lambda program: fit_ckks(fold(program), N=N, input_range=(0.0, 1.0), max_e
 @settings(max_examples=10)
 @given(polynomial_graphs(max_activations=1))
 def test_the_cheapest_schedule_is_chosen(graph):
-    stages, write = lowering(graph)
+    stages, write, parts = lowering(graph)
     try:
-        _, fitted = cheapest(stages, write, FIT)
+        _, fitted = cheapest(stages, write, parts, FIT)
     except ParameterError:
         reject()
     every = [fitted.place(write(choice).program) for choice in product(*schedules(stages))]
@@ -101,10 +102,10 @@ def test_the_cheapest_schedule_is_chosen(graph):
 
 
 def test_keys_are_given_up_until_they_fit():
-    stages, write = lowering(square_graph())
-    _, free = cheapest(stages, write, FIT)
+    stages, write, parts = lowering(square_graph())
+    _, free = cheapest(stages, write, parts, FIT)
     full = cost(free.program, free.parameters)
-    _, fitted = cheapest(stages, write, FIT, max_key_bytes=full.key_bytes // 2)
+    _, fitted = cheapest(stages, write, parts, FIT, max_key_bytes=full.key_bytes // 2)
     half = cost(fitted.program, fitted.parameters)
     assert half.key_bytes <= full.key_bytes // 2
     assert len(half.keys) < len(full.keys)
@@ -114,7 +115,7 @@ def test_keys_are_given_up_until_they_fit():
 @settings(max_examples=15)
 @given(polynomial_graphs(), st.sampled_from([1.0, 1e-2, 1e-4]))
 def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
-    _, write = lowering(graph)
+    _, write, _ = lowering(graph)
     try:
         fitted = fit_ckks(fold(write().program), N, (0.0, 1.0), max_error, "insecure")
     except ParameterError as refusal:
