@@ -70,9 +70,9 @@ def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
     count = least(lambda count: accepted(count, MAX_CHAIN_BITS), guess, 1, MAX_PRIMES)
     if count is None:
         raise ParameterError(f"the noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
-    bits = least(lambda bits: accepted(count, bits), math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS)
-    assert bits is not None  # the largest are enough
-    for bits in range(bits, MAX_CHAIN_BITS + 1):
+    fewest = least(lambda bits: accepted(count, bits), math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS)
+    assert fewest is not None  # the largest are enough
+    for bits in range(fewest, MAX_CHAIN_BITS + 1):
         chosen = parameters(count, bits)
         if chosen.security != security:
             needed, limit = sum(chosen.coeff_modulus_bits), MAX_MODULUS_BITS_128[N]

@@ -21,6 +21,7 @@ from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
+from he.readers.dependence import DependenceAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
@@ -35,6 +36,9 @@ FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the c
 SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes are too long
 ROOM_BITS = 1  # bits between the largest value and half of the modulus
 ROOM_SLACK = 0.1  # bits of that room that may be missing, for primes are not quite powers of two
+DECIMALS = 6  # of the logarithms of errors and sizes that decide about a circuit
+BOUND_BITS = 10  # significant bits of a circuit's bound, which is hashed and must be the same on every machine
+VANISHES = "the weights that lead to an output round to zero at every scale: multiply them, or leave the output out"
 SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
 
 
@@ -91,7 +95,7 @@ def fit_ckks(
         search = _Search(folded, N, input_range, early)
         spare = search.least(max_error)
         if spare is None:
-            refusals.append(f"no scales leave an error bound of {max_error}")
+            refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
             continue
         chains = [search.chain(spare, largest, limit) for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1)]
         if min(chain.bits for chain in chains) > limit:
@@ -114,13 +118,15 @@ class _Search:
 
     def __init__(self, folded: Fold, N: int, input_range: tuple[float, float], early: bool) -> None:
         self._folded, self._N, self._range, self._early = folded, N, input_range, early
+        self.vanishes = False  # whether the last scales tried left an output without its input
         self._plain, products = depths(folded.folded)
         probes = [PROBE_BITS] * (2 + self._plain + products)
         fine, room = self._probed(probes)
-        self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # log2 of the largest value
+        # log2 of the largest value. What decides about a circuit is rounded: the last bits of a float are a machine's.
+        self._magnitude = round(PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room, DECIMALS)
         coarse = [self._probed([*probes[:i], COARSE_BITS, *probes[i + 1 :]])[0] for i in range(len(probes))]
         # These are log2 of the errors that scales of one would cause.
-        self._errors = np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS
+        self._errors = np.round(np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS, DECIMALS)
 
     def least(self, max_error: float) -> float | None:
         """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
@@ -136,12 +142,17 @@ class _Search:
             except ParameterError:  # there are too few primes of a size
                 return math.inf
 
+        def accepted(steps: int) -> bool:
+            within = bound(steps) <= max_error
+            self.vanishes = within and not self._holds(self._placed_probe(self._bits(spare(steps)))[0])
+            return within and not self.vanishes
+
         if not self._in_range(lowest):
             return None
         # The bound halves with every bit: the first one tells about where it meets the limit.
         excess, most = bound(0), math.floor((SCALE_BITS[-1] - float(np.max(self._errors)) - lowest) / STEP)
         guess = math.ceil(math.log2(excess / max_error) / STEP) if 0 < excess < math.inf else 0
-        steps = least(lambda steps: bound(steps) <= max_error, guess, 0, most)
+        steps = least(accepted, guess, 0, most)
         return None if steps is None else spare(steps)
 
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
@@ -183,20 +194,26 @@ class _Search:
             return True
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return _is_within(*self._error(placed, parameters), max_error)
+        return _is_within(*self._error(placed, parameters), max_error) and self._holds(placed)
+
+    def _holds(self, placed: Program) -> bool:
+        """Return whether all outputs of the folded program depend on an input, at the scales of its operands."""
+        return all(output.found.all() for output in self._folded.read(placed, DependenceAlgebra(placed)))
 
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         algebra = CkksErrorAlgebra(parameters, placed, *self._range)
         error, room = _worst(run(placed, algebra)), algebra.headroom
-        if not _is_within(error, room, max_error):
+        kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
+        if not (_is_within(error, room, max_error) and kept):
             return None
+        bound = min(_coarser(error.bound), max_error)
         return Fit(
             program=placed,
             parameters=parameters,
-            bound=error.bound,
-            tolerance=2 * error.bound,
+            bound=bound,
+            tolerance=2 * bound,
             output_scale=error.scale,
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
@@ -205,12 +222,16 @@ class _Search:
 
     def _probed(self, bits: list[int]) -> tuple[float, float]:
         """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
+        placed, parameters = self._placed_probe(bits)
+        error, room = self._error(placed, parameters)
+        return error.bound, room
+
+    def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
         precision = self._precision(bits)
         drops, _ = rescalings(self._folded.folded, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
-        error, room = self._error(place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters)
-        return error.bound, room
+        return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         """Return the error of the worst output of the folded program, and the room in the modulus."""
@@ -241,3 +262,9 @@ def _worst(outputs: Sequence[CkksError]) -> CkksError:
 
 def _is_within(error: CkksError, room: float, max_error: float) -> bool:
     return error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK  # a comparison with NaN is false
+
+
+def _coarser(bound: float) -> float:
+    """Return the least number with `BOUND_BITS` significant bits that is not below the bound."""
+    mantissa, exponent = math.frexp(bound)
+    return math.ldexp(math.ceil(mantissa * 2**BOUND_BITS), exponent - BOUND_BITS)

@@ -124,10 +124,10 @@ def linear_map(node: Node, shape: Shape) -> LinearMap:
             return _taps(shape, np.broadcast_to(places, (maps, *places.shape)), weights, bias)
         case SumPool2d():
             channels, height, width = shape
-            _, rows, columns = node.output_shape(shape)
+            _, down, across = node.output_shape(shape)
             window = _windows((1, height, width), (node.size, node.size), node.step, 0, channels)
             places = height * width * np.arange(channels)[:, None, None] + window
-            return _taps(shape, places, np.ones((1, 1, 1)), np.zeros(channels * rows * columns))
+            return _taps(shape, places, np.ones((1, 1, 1)), np.zeros(channels * down * across))
         case Flatten():
             return LinearMap.identity(int(np.prod(shape)))
     raise TypeError(f"a linear layer is due, got {node}")

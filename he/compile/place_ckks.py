@@ -142,9 +142,7 @@ class _Walk(NamedTuple):
     outputs: list[Scaled]
 
 
-def _placed(
-    program: Program, precision: Precision, parameters: Parameters, stay: int, begin: Scaled | None
-) -> _Walk:
+def _placed(program: Program, precision: Precision, parameters: Parameters, stay: int, begin: Scaled | None) -> _Walk:
     def drop(dropped: int, _: int) -> tuple[int, float]:
         if dropped >= parameters.levels - stay:
             raise ParameterError(f"the program is deeper than the {parameters.levels} data primes of {parameters}")

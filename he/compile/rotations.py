@@ -43,9 +43,7 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
     return recorder.program(program.slots, [known[output] for output in program.outputs])
 
 
-def affordable(
-    program: Program, keys: int, row_length: int, price: Callable[[int, int, int], float]
-) -> Program:
+def affordable(program: Program, keys: int, row_length: int, price: Callable[[int, int, int], float]) -> Program:
     """Return the program with at most `keys` distinct rotation steps.
 
     Steps are given up one by one, and each time the one whose loss costs the least. The result has more steps than

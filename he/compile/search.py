@@ -18,6 +18,7 @@ from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
+from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
@@ -77,8 +78,19 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
+        if packing == "throughput":
+            _require_no_constant(fit.program, lowering.modulus)
         return Circuit(_interface(lowering, lowered, fit), fit.program, fit.bound, (*lowering.reasons, *refusals))
-    raise ParameterError("the network fits no parameter set; " + "; ".join(refusals))
+    raise ParameterError("; ".join(["the network fits no parameter set", *lowering.reasons, *refusals]))
+
+
+def _require_no_constant(program: Program, modulus: int | None) -> None:
+    constant = constant_outputs(program, modulus)
+    if constant.any():
+        raise ParameterError(
+            f"logit {int(np.argmax(constant))} is the same for every input: its terms cancel, or its weights round to "
+            "zero beside the others'; leave it out"
+        )
 
 
 def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
@@ -98,15 +110,13 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
         packing = feature_packing(lowering.scheme, N, network)
         if packing.images < (images or 1):
             raise ParameterError(f"there are slots for {packing.images} images, fewer than {images}")
-        lowered = first._replace(input=replace(first.input, packing=packing), output=replace(first.output, packing=packing))
+        places = replace(first.input, packing=packing), replace(first.output, packing=packing)
+        lowered = first._replace(input=places[0], output=places[1])
         return lowered, lowering.fit(folded, N)
 
     # The program is the same in every ring, whose slots it does not name.
     smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
     first = lower_features(network, smallest, lowering.activate)
-    constant = constant_outputs(first.program, lowering.modulus)
-    if constant.any():
-        raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     folded = fold(first.program)
     return write
 

@@ -84,9 +84,11 @@ class Fold:
         values: list[M] = []
         for number, operation in self._numbered(placed):
             operands = [values[a] for a in arguments(operation)]
-            values += apply(algebra, operation, operands) if number is None else [
-                self.apply(number, algebra, operation, operands)
-            ]
+            values += (
+                apply(algebra, operation, operands)
+                if number is None
+                else [self.apply(number, algebra, operation, operands)]
+            )
         return [values[output] for output in placed.outputs]
 
     def apply(self, number: int, algebra: GroupAlgebra[M], operation: Operation, operands: Sequence[M]) -> M:
@@ -96,15 +98,19 @@ class Fold:
         step = self._steps[number]
         if isinstance(operation, Matrix):
             read, join = type(operands[0]).join(operands), type(operands[0]).join
-            scales = {"level": operation.level, "scale": operation.scale, "constant_scale": operation.constant_scale}
-            return join([algebra.rows(read.take(at), replace(matrix, **scales)) for matrix, at in step.matrices])
+            parts = []
+            for matrix, at in step.matrices:
+                level, scale, constant_scale = operation.level, operation.scale, operation.constant_scale
+                placed = replace(matrix, level=level, scale=scale, constant_scale=constant_scale)
+                parts.append(algebra.rows(read.take(at), placed))
+            return join(parts)
         if isinstance(operation, Input):
             return algebra.input(operation.index).take(np.zeros(step.members, np.int64))
         taken: dict[tuple[int, int], M] = {}  # one object for one value, for squares are not any products
-        for a, operand, at in zip(arguments(operation), operands, step.places, strict=True):
-            if (a, id(at)) not in taken:
-                taken[a, id(at)] = operand if at is None else operand.take(at)
-        read_by = [taken[a, id(at)] for a, at in zip(arguments(operation), step.places, strict=True)]
+        for a, operand, places in zip(arguments(operation), operands, step.places, strict=True):
+            if (a, id(places)) not in taken:
+                taken[a, id(places)] = operand if places is None else operand.take(places)
+        read_by = [taken[a, id(places)] for a, places in zip(arguments(operation), step.places, strict=True)]
         return apply(algebra, operation, read_by)[0]
 
     def weights(self, placed: Program) -> list[int]:
@@ -143,7 +149,7 @@ def fold(program: Program) -> Fold:
         return Fold(program, program, None)
     groups: dict[tuple[Any, ...], int] = {}
     operations: list[Operation] = []  # the first of every group, which reads groups
-    reads: list[list[list[int]]] = []  # for every group and operand, the members read; for matrices, all that each reads
+    reads: list[list[list[int]]] = []  # for every group and operand, the members read; all, for matrices
     matrices: list[list[Matrix]] = []
     sizes: list[int] = []
     home: list[tuple[int, int]] = []  # the group of every value, and its place there
@@ -195,7 +201,7 @@ def _stand_in(operation: Operation, groups: tuple[int, ...]) -> Operation:
     if isinstance(operation, Matrix):
         kind = operation.weights.dtype
         return replace(operation, args=groups, weights=np.zeros((1, len(groups)), kind), constants=np.zeros(1, kind))
-    return replace(operation, args=groups)
+    return replace(operation, args=groups)  # type: ignore[arg-type]  # as many as before
 
 
 def _shared(groups: tuple[int, ...], reads: list[list[int]], sizes: list[int]) -> tuple[np.ndarray | None, ...]:

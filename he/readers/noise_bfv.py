@@ -72,11 +72,11 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         power, levels = float(digit_power(N).max()), range(parameters.levels + 1)
         digits = [TAIL * math.sqrt(key_switch_variance(parameters, level) * power) for level in levels]
         self._relative = relative
-        self._roundings = {
-            size: [r * norm_bound(N, rounding_variance(N, size)) for r in relative] for size in (2, 3)
-        }
+        self._roundings = {size: [r * norm_bound(N, rounding_variance(N, size)) for r in relative] for size in (2, 3)}
         self._plain_additions = [r * norm_bound(N, 1 / 12) for r in relative]
-        self._key_switches = [r * d + rounding for r, d, rounding in zip(relative, digits, self._roundings[2], strict=True)]
+        self._key_switches = [
+            r * d + rounding for r, d, rounding in zip(relative, digits, self._roundings[2], strict=True)
+        ]
 
     def input(self, index: int) -> BfvNoise:
         N, level = self._parameters.poly_modulus_degree, self._parameters.levels

@@ -36,9 +36,9 @@ class CkksError:
         scale: the scale of the ciphertext.
         low, high: float64 [slots], the interval in which each slot lies; [members] for a group of values that are each
             alike in all slots (`he.program.fold`).
-        deviation: float64 [1 or 2, slots]. The first row is the standard deviation of the value's own error. The second, d,
-            bounds it together with the errors of the layer's other features: a sum of features w_i x_i has an error of
-            variance at most the sum of (w_i d_i)^2. There is none where features are packed into slots.
+        deviation: float64 [1 or 2, slots]. The first row is the standard deviation of the value's own error. The
+            second, d, bounds it together with the errors of the layer's other features: a sum of features w_i x_i has
+            an error of variance at most the sum of (w_i d_i)^2. There is none where features are packed into slots.
     """
 
     level: int
@@ -218,5 +218,8 @@ def _largest_correlation(covariance: np.ndarray) -> float:
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a b^T. The bound of a circuit is hashed, so its sums are not left to a BLAS, which adds in its own order."""
+    """Return a b^T without a BLAS, which adds in an order of its own.
+
+    The bound of a circuit is hashed, and must be the same on every machine.
+    """
     return (a[:, None, :] * b[None, :, :]).sum(axis=2)

@@ -237,6 +237,8 @@ def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
     assert deeper.parameters.poly_modulus_degree == 16384
     assert "N=8192 refused: an error bound of 0.2 takes 244 bits of modulus, more than 218" in deeper.explain()
     with pytest.raises(ParameterError, match="values vanish before the end of the network"):
+        compile_approximate(graph(20), max_error=0.2)
+    with pytest.raises(ParameterError, match=r"a 64th of the widest logit's interval; .* no scales leave an error"):
         compile_approximate(graph(20))
 
 

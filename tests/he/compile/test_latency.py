@@ -13,9 +13,9 @@ from he.compile.fit import MAX_CHAIN_BITS
 from he.compile.fit_bfv import fit_bfv
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches
+from he.compile.linear import LinearMap
 from he.compile.rotations import affordable, compose
 from he.compile.schedules import cheapest
-from he.compile.linear import LinearMap
 from he.compile.stages import to_stages
 from he.program.algebra import run
 from he.program.fold import fold
@@ -53,7 +53,7 @@ def logits(lowered, program, x):
 @settings(max_examples=25)
 @given(polynomial_graphs(), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
 def test_every_schedule_computes_the_network(graph, images, seed):
-    stages, write, parts = lowering(graph, images)
+    stages, write, _ = lowering(graph, images)
     x = inputs(graph, images)
     every = list(product(*schedules(stages)))
     rng = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def test_every_schedule_computes_the_network(graph, images, seed):
 @settings(max_examples=25)
 @given(polynomial_graphs(), st.integers(0, 12))
 def test_fewer_keys_compute_the_same(graph, keys):
-    stages, write, parts = lowering(graph)
+    stages, write, _ = lowering(graph)
     lowered = write([options[-1] for options in schedules(stages)])
     fewer = affordable(lowered.program, keys, N // 2, lambda value, made, split: made)
     assert fewer.rotation_steps <= lowered.program.rotation_steps
@@ -86,7 +86,8 @@ def test_steps_are_composed_by_the_shortest_way():
         compose(program, {2, 4}, N // 2)
 
 
-FIT = lambda program: fit_ckks(fold(program), N=N, input_range=(0.0, 1.0), max_error=1.0, security="insecure")
+def fit(program, max_error=1.0):
+    return fit_ckks(fold(program), N, (0.0, 1.0), max_error, "insecure")
 
 
 @settings(max_examples=10)
@@ -94,7 +95,7 @@ FIT = lambda program: fit_ckks(fold(program), N=N, input_range=(0.0, 1.0), max_e
 def test_the_cheapest_schedule_is_chosen(graph):
     stages, write, parts = lowering(graph)
     try:
-        _, fitted = cheapest(stages, write, parts, FIT)
+        _, fitted = cheapest(stages, write, parts, fit)
     except ParameterError:
         reject()
     every = [fitted.place(write(choice).program) for choice in product(*schedules(stages))]
@@ -103,9 +104,9 @@ def test_the_cheapest_schedule_is_chosen(graph):
 
 def test_keys_are_given_up_until_they_fit():
     stages, write, parts = lowering(square_graph())
-    _, free = cheapest(stages, write, parts, FIT)
+    _, free = cheapest(stages, write, parts, fit)
     full = cost(free.program, free.parameters)
-    _, fitted = cheapest(stages, write, parts, FIT, max_key_bytes=full.key_bytes // 2)
+    _, fitted = cheapest(stages, write, parts, fit, max_key_bytes=full.key_bytes // 2)
     half = cost(fitted.program, fitted.parameters)
     assert half.key_bytes <= full.key_bytes // 2
     assert len(half.keys) < len(full.keys)
@@ -117,7 +118,7 @@ def test_keys_are_given_up_until_they_fit():
 def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
     _, write, _ = lowering(graph)
     try:
-        fitted = fit_ckks(fold(write().program), N, (0.0, 1.0), max_error, "insecure")
+        fitted = fit(write().program, max_error)
     except ParameterError as refusal:
         if "vanish" in str(refusal) or "no scales" in str(refusal):
             reject()
@@ -125,7 +126,7 @@ def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     algebra = CkksErrorAlgebra(fitted.parameters, fitted.program, 0.0, 1.0)
     (result,) = run(fitted.program, algebra)
-    assert result.bound == fitted.bound <= max_error
+    assert result.bound <= fitted.bound <= min(max_error, result.bound * (1 + 2**-9))  # rounded up
     assert result.scale == fitted.output_scale
     assert algebra.headroom >= 0.5
     # SEAL encodes nothing at a scale that is as long as the modulus, however small the values.
