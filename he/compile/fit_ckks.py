@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, place, rescalings, states
+from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
@@ -89,6 +89,9 @@ def fit_ckks(
         ParameterError: if there is none, with the bits that it would take.
     """
     limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
+    shortest = _shortest_modulus(folded.folded)
+    if shortest > limit:
+        raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     candidates: list[tuple[float, float, _Candidate, _Search]] = []
     for early in (True, False):
@@ -262,6 +265,15 @@ def _worst(outputs: Sequence[CkksError]) -> CkksError:
 
 def _is_within(error: CkksError, room: float, max_error: float) -> bool:
     return error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK  # a comparison with NaN is false
+
+
+def _shortest_modulus(program: Program) -> int:
+    """Return the bits that any modulus for a program has: no product makes a scale longer by less than the shortest one.
+
+    What a scale has grown by is either dropped on the way, prime by prime, or left at the end.
+    """
+    growths = 1 + longest_path(program)
+    return SCALE_BITS[0] * growths + SCALE_ROOM_BITS + LEAST_DROP_BITS  # and the special prime
 
 
 def _coarser(bound: float) -> float:

@@ -94,6 +94,15 @@ def depths(program: Program) -> tuple[int, int]:
     return max(plain for plain, _ in deepest), max(products for _, products in deepest)
 
 
+def longest_path(program: Program) -> int:
+    """Return the most products, plain and of ciphertexts, on a path to an output."""
+    found: list[int] = []
+    for operation in program.operations:
+        before = max((found[a] for a in arguments(operation)), default=0)
+        found += [before + isinstance(operation, _PLAIN | _PRODUCTS)] * results(operation)
+    return max(found[output] for output in program.outputs)
+
+
 def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tuple[int, ...], int]:
     """Return the bits of the primes that the program drops, in that order, and those of the output's scale.
 
