@@ -51,11 +51,21 @@ class Fit:
 def least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:
     """Return the least accepted number in [low, high], None if there is none; all numbers above it are accepted too.
 
-    The search begins at the guess and is short if the guess is near.
+    The search begins at the guess, goes away from it in steps that double, and is short if the guess is near.
     """
     guess = min(max(guess, low), high)
+    refused, taken, step = low - 1, high + 1, 1  # the least accepted number lies above the one, and up to the other
     if accepted(guess):
-        while guess > low and accepted(guess - 1):
-            guess -= 1
-        return guess
-    return next((number for number in range(guess + 1, high + 1) if accepted(number)), None)
+        taken = guess
+        while taken - step > refused and accepted(taken - step):
+            taken, step = taken - step, 2 * step
+        refused = max(refused, taken - step)
+    else:
+        refused = guess
+        while refused < high and not accepted(min(refused + step, high)):
+            refused, step = min(refused + step, high), 2 * step
+        taken = min(refused + step, taken)
+    while taken - refused > 1:
+        middle = (taken + refused) // 2
+        taken, refused = (middle, refused) if accepted(middle) else (taken, middle)
+    return taken if taken <= high else None

@@ -268,7 +268,7 @@ def _is_within(error: CkksError, room: float, max_error: float) -> bool:
 
 
 def _shortest_modulus(program: Program) -> int:
-    """Return the bits that any modulus for a program has: no product makes a scale longer by less than the shortest one.
+    """Return the bits that any modulus for a program has: every product makes a scale longer, by the shortest at least.
 
     What a scale has grown by is either dropped on the way, prime by prime, or left at the end.
     """

@@ -100,6 +100,17 @@ def test_the_price_of_a_random_table(points, products, depth):
     assert (plan.symmetry, plan.products, plan.depth) == ("none", products, depth)
 
 
+def test_a_table_of_nearly_all_residues_is_exact():
+    rng = np.random.default_rng(0)
+    points = np.arange(PLAIN_MODULUS - 2) - PLAIN_MODULUS // 2
+    values = rng.integers(0, PLAIN_MODULUS, len(points))
+    plan = table_polynomial(points.tolist(), values.tolist(), PLAIN_MODULUS)
+    some = rng.choice(len(points), 200, replace=False)
+    result, meter = evaluate(plan, points[some])
+    assert np.array_equal(result.residues, values[some])
+    assert meter.products == plan.products < 400
+
+
 @pytest.mark.parametrize(
     ("symmetry", "products", "depth"),
     [("even", 18, 8), ("odd", 19, 9)],
