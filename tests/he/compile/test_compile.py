@@ -235,12 +235,19 @@ def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
     assert compile_approximate(graph(2), max_error=0.2).parameters.poly_modulus_degree == 8192
     deeper = compile_approximate(graph(4), max_error=0.2)
     assert deeper.parameters.poly_modulus_degree == 16384
-    assert "N=8192 refused: an error bound of 0.2 takes 244 bits of modulus, more than 218" in deeper.explain()
-    with pytest.raises(ParameterError, match="values vanish before the end of the network"):
+    assert "N=8192 refused: its depth alone takes 224 bits of modulus, more than 218" in deeper.explain()
+    with pytest.raises(ParameterError, match="N=32768 refused: its depth alone takes .* bits of modulus, more than 881"):
         compile_approximate(graph(20), max_error=0.2)
     # Each square of values below one makes them smaller: the logits of four lie within 3e-8 of each other.
     with pytest.raises(ParameterError, match=r"a 64th of the widest logit's interval; .* no scales leave an error"):
         compile_approximate(graph(4))
+
+
+def test_a_smaller_error_takes_a_larger_ring():
+    finer = compile_approximate(square_graph(), max_error=1e-9)
+    assert finer.parameters.poly_modulus_degree == 16384
+    assert "N=8192 refused: an error bound of 1e-09 takes 230 bits of modulus, more than 218" in finer.explain()
+    assert finer.output_bound <= 1e-9
 
 
 def test_values_that_would_not_fit_the_modulus_are_refused():
