@@ -20,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if "processes" in options and options.processes < 1:
         parser.error(f"--processes must be at least 1, got {options.processes}")
-    options.run(options)
+    try:
+        options.run(options)
+    except PermissionError as error:
+        parser.error(str(error))
     return 0
 
 

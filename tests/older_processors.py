@@ -12,13 +12,14 @@ import pytest
 from intnn.machine.simd_avx2 import AVX2
 from intnn.machine.simd_generic import GENERIC
 
+CASES = {"AVX2": (AVX2, "+sse4.2,+avx,+avx2"), "portable": (GENERIC, "+sse2")}
 
-def with_older_processors(test):
+
+def with_older_processors(test, names=("AVX2", "portable")):
     """Mark a test of ``isa``, the instructions that such a processor runs on, and ``features``, what it has."""
     family = platform.machine() in ("x86_64", "AMD64")
     skip = pytest.mark.skipif(not family, reason="stands for processors of this family")
-    cases = [(AVX2, "+sse4.2,+avx,+avx2"), (GENERIC, "+sse2")]
-    return skip(pytest.mark.parametrize(("isa", "features"), cases, ids=["AVX2", "portable"])(test))
+    return skip(pytest.mark.parametrize(("isa", "features"), [CASES[name] for name in names], ids=names)(test))
 
 
 def output_on(isa, features: str, program: str, cache: Path) -> str:

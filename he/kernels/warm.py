@@ -10,10 +10,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from itertools import count, groupby
+from pathlib import Path
 
 from numba.core import event
 
 from he.kernels.every import calls
+from intnn.machine.kept import writeable_folder
 
 _FIRST = "forward"  # it brings what the other kernels share, the transforms
 
@@ -21,8 +23,16 @@ _FIRST = "forward"  # it brings what the other kernels share, the transforms
 def warm(processes: int) -> None:
     """Compile what is not on the disk yet, in several processes; say what is done on the standard error output.
 
-    Kernels are kept where Numba keeps them: beside their files, or in the folder that `NUMBA_CACHE_DIR` names.
+    Kernels are kept beside their files, in the user's cache, or in the folder that `NUMBA_CACHE_DIR` names.
+
+    Raises:
+        PermissionError: They can be kept nowhere.
     """
+    if writeable_folder(Path(__file__)) is None:
+        raise PermissionError(
+            "kernels must be kept in a folder that may be written to, and there is none: "
+            "name one in the variable NUMBA_CACHE_DIR"
+        )
     start, number, fresh = time.perf_counter(), count(1), 0
     first = _called(_FIRST)
     names = [name for name in _calls() if name != _FIRST]

@@ -19,6 +19,7 @@ from intnn.layers.nodes import Node, Shape
 from intnn.machine.host import instruction_set
 from intnn.values.arrays import Array, batched, integer
 from intnn.values.domain import IntDomain, Interval
+from intnn.values.value_object import Unstorable, ValueObject
 
 PRODUCTS_PER_CHUNK = 1 << 25  # about 0.15 ms on a fast core: far more than it costs to hand a chunk to a thread
 CHUNKS_PER_THREAD = 4  # so that a thread that was held up does not hold up all
@@ -26,10 +27,11 @@ MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class CompiledNetwork:
+class CompiledNetwork(ValueObject):
     """An integer network with its layers fused and its weights packed, for the instruction set of this processor.
 
     Activations are bytes, weights are sums of signed bytes, and sums are int32: the network has proved that they fit.
+    A copy, and what comes back from a file of `pickle`, is packed anew for the processor that it is on.
     The bits are those of `IntNetwork.logits`, for every batch size and number of threads.
 
     Attributes:
@@ -171,7 +173,7 @@ class CompiledNetwork:
                 other.result()
 
 
-class _Bound(partial[None]):
+class _Bound(Unstorable, partial[None], instead="bind the CompiledNetwork again"):
     """A compiled function with its arguments, called without Numba's look at their types; it keeps their memory."""
 
     kept: tuple[Any, ...]

@@ -19,13 +19,14 @@ from intnn.layers.nodes import Conv2d, Node, Shape
 from intnn.machine.simd import InstructionSet
 from intnn.values.arrays import Array, IntArray
 from intnn.values.domain import IntDomain, Interval
+from intnn.values.value_object import Unstorable
 
 BLOCK_BYTES = 1 << 17  # bytes of activations that are alive at a time: they stay in the second-level cache
 MAX_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Instructions:
+class Instructions(Unstorable, instead="store the IntNetwork, which is compiled again where it runs"):
     """What `intnn.compiled.run.run` evaluates.
 
     Attributes:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import Array, FloatArray
+from intnn.values.arrays import INT64, Array, FloatArray, IntArray, array
+
+_KINDS = {"i": "integers", "u": "integers", "b": "booleans", "U": "strings"}  # of labels, by numpy's letters
 
 
 class Estimator:
@@ -78,15 +80,21 @@ def features(X: ArrayLike) -> FloatArray:
     return x
 
 
-def targets(y: ArrayLike | None, examples: int) -> Array:
+def targets(y: ArrayLike | None, examples: int, like: Array | None = None, name: str = "y") -> Array:
     """The labels [examples], as integers, booleans or strings.
 
+    Args:
+        y: Labels, or a column of them; floats count if they are whole.
+        examples: How many there must be.
+        like: Labels of the only kind that is allowed, if any.
+        name: What messages call ``y``.
+
     Raises:
-        ValueError: ``y`` is missing, has another shape, or holds numbers that are no classes.
+        ValueError: ``y`` is missing, has another shape or kind, or holds what is no class, as are numbers beyond int64.
     """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None")
-    labels = np.asarray(y)
+    labels = array(y, name)
     if labels.ndim == 2 and labels.shape[1] == 1:
         module = sys.modules.get("sklearn.exceptions")
         warnings.warn(
@@ -95,14 +103,54 @@ def targets(y: ArrayLike | None, examples: int) -> Array:
             stacklevel=3,
         )
         labels = labels[:, 0]
-    if labels.dtype.kind == "f" and labels.size and np.isfinite(labels).all() and np.all(labels == np.rint(labels)):
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel()):
-        labels = labels.astype(str)
+    if labels.dtype.kind in "OT" and _all_are(str, labels):  # of objects, or strings of any length
+        labels = np.array(labels.tolist(), str)
+    is_whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and bool((labels == np.rint(labels)).all())
+    if is_whole or labels.dtype == np.uint64 or (labels.dtype.kind == "O" and _all_are((int, np.integer), labels)):
+        labels = _integers(labels, name)
     if labels.shape != (examples,):
-        raise ValueError(f"`y` must hold {examples} labels, one for each example of `X`, got shape {labels.shape}")
+        raise ValueError(f"`{name}` must hold {examples} labels, one for each example of `X`, got shape {labels.shape}")
     if labels.dtype.kind not in "iubU":
         raise ValueError(
-            f"`y` must hold {examples} integers or strings, got {labels.dtype}. Unknown label type: continuous or mixed"
+            f"`{name}` must hold {examples} integers or strings, got {labels.dtype}. "
+            "Unknown label type: continuous or mixed"
+        )
+    if like is not None and _KINDS[labels.dtype.kind] != _KINDS[like.dtype.kind]:
+        raise ValueError(
+            f"`{name}` must hold {_KINDS[like.dtype.kind]}, like the classes, got {_KINDS[labels.dtype.kind]}"
         )
     return labels
+
+
+def _all_are(kind: type | tuple[type, ...], labels: Array) -> bool:
+    return all(isinstance(label, kind) and not isinstance(label, bool) for label in labels.ravel().tolist())
+
+
+def _integers(labels: Array, name: str) -> IntArray:
+    values = [int(label) for label in labels.ravel().tolist()]
+    outside = [value for value in values if not INT64.min <= value <= INT64.max]
+    if outside:
+        raise ValueError(f"`{name}` must hold labels that fit int64, got {outside[0]}")
+    return np.array(values, np.int64).reshape(labels.shape)
+
+
+def weights(sample_weight: ArrayLike | None, examples: int) -> FloatArray | None:
+    """The weights [examples] of examples as float64, or None where all weigh the same.
+
+    Raises:
+        ValueError: There are not as many, one is negative, NaN or infinite, or all are zero.
+    """
+    if sample_weight is None:
+        return None
+    given = array(sample_weight, "sample_weight")
+    if given.dtype.kind not in "iuf" or given.shape != (examples,):
+        raise ValueError(
+            f"`sample_weight` must hold {examples} numbers, one for each example of `X`, "
+            f"got {given.dtype} of shape {given.shape}"
+        )
+    result = given.astype(np.float64)
+    if not (np.isfinite(result).all() and (result >= 0).all()):
+        raise ValueError("`sample_weight` must be finite and not negative")
+    if not result.any():
+        raise ValueError("`sample_weight` must not be zero for every example: no weight but zero, and nothing to learn")
+    return result

@@ -4,24 +4,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.values.arrays import FloatArray, IntArray
+from intnn.values.arrays import FloatArray, IntArray, frozen, reals
 from intnn.values.domain import IntDomain
 from intnn.values.rounding import round_half_up
+from intnn.values.value_object import ValueObject
 
 
 @dataclass(frozen=True, eq=False)
-class Scaling:
+class Scaling(ValueObject):
     """A linear map from floats to a domain, rounded and saturated.
 
     Attributes:
         domain: The domain of the results.
         least: The float that becomes ``domain.lo``; float64 [features] or, for images, one number.
         step: The float units of one integer, in the same shape; 1 where the training data has one value only.
+
+    Both arrays are read-only.
     """
 
     domain: IntDomain
     least: FloatArray
     step: FloatArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "least", frozen(reals(self.least, "least")))
+        object.__setattr__(self, "step", frozen(reals(self.step, "step")))
 
     @classmethod
     def of(cls, x: FloatArray, domain: IntDomain) -> "Scaling":

@@ -12,9 +12,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from intnn.ops import Operations
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer, integers, reals
+from intnn.values.arrays import Array, FloatArray, IntArray, array, frozen, instance, integer, integers, real, reals
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
+from intnn.values.value_object import ValueObject
 
 Shape = tuple[int, ...]
 
@@ -35,7 +36,7 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dense:
+class Dense(ValueObject):
     """A dense layer, y = W x + b.
 
     Attributes:
@@ -70,7 +71,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conv2d:
+class Conv2d(ValueObject):
     """A cross-correlation with zero padding, like torch's Conv2d.
 
     Attributes:
@@ -114,7 +115,7 @@ class Conv2d:
 
 
 @dataclass(frozen=True)
-class SumPool2d:
+class SumPool2d(ValueObject):
     """The sum of every ``size`` x ``size`` window: average pooling without the division.
 
     Attributes:
@@ -148,7 +149,7 @@ class SumPool2d:
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(ValueObject):
     """All axes made one, in C order, like torch's Flatten."""
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -161,7 +162,7 @@ class Flatten:
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(ValueObject):
     """An elementwise float function, by name; quantisation turns it into a table.
 
     Attributes:
@@ -178,10 +179,12 @@ class Activation:
     def __post_init__(self) -> None:
         if self.name not in (*_FUNCTIONS, "polynomial"):
             raise ValueError(f"`name` must be one of {', '.join(_FUNCTIONS)}, polynomial, got {self.name!r}")
-        if (self.name == "polynomial") != bool(self.coefficients):
+        if not np.iterable(self.coefficients):
+            raise TypeError(f"`coefficients` must be a sequence of floats, got {self.coefficients!r}")
+        coefficients = reals([real(c, "coefficients") for c in self.coefficients], "coefficients")
+        if (self.name == "polynomial") != bool(len(coefficients)):
             raise ValueError(f"`coefficients` must be given for a polynomial and only there, got {self.coefficients}")
-        coefficients = reals([float(c) for c in self.coefficients], "coefficients").tolist()
-        object.__setattr__(self, "coefficients", tuple(coefficients))
+        object.__setattr__(self, "coefficients", tuple(coefficients.tolist()))
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the input."""
@@ -195,7 +198,7 @@ class Activation:
 
 
 @dataclass(frozen=True, eq=False)
-class Requantise:
+class Requantise(ValueObject):
     """y = saturate(floor((x multiplier + 2**(shift - 1)) / 2**shift)): a wide accumulator on a narrow scale.
 
     The quotient is rounded to the nearest integer, halves up; a ``shift`` of 0 only multiplies. Only integer networks
@@ -220,9 +223,7 @@ class Requantise:
         multiplier = integers(self.multiplier, "multiplier")
         if multiplier.ndim > 1 or not multiplier.size:
             raise ValueError(f"`multiplier` must be one integer or have shape (channels,), got {multiplier.shape}")
-        if not isinstance(self.domain, IntDomain):
-            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
-        if self.domain.modulus is not None:
+        if instance(self.domain, IntDomain, "domain").modulus is not None:
             raise ValueError(f"`domain` must be an interval, where values saturate, got {self.domain}")
         object.__setattr__(self, "multiplier", frozen(multiplier.reshape(-1)))
         object.__setattr__(self, "shift", integer(self.shift, "shift", 0, _LARGEST_SHIFT))
@@ -244,14 +245,13 @@ class Requantise:
 
 
 @dataclass(frozen=True)
-class LutActivation:
+class LutActivation(ValueObject):
     """One lookup table for every element of its input; only integer networks have it."""
 
     lut: Lut
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lut, Lut):
-            raise TypeError(f"`lut` must be a Lut, got {type(self.lut).__name__}")
+        instance(self.lut, Lut, "lut")
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the input."""
@@ -275,7 +275,7 @@ _LARGEST_WINDOW = 1 << 16  # keeps shapes and index arithmetic far from overflow
 
 def _store_parameters(layer: Dense | Conv2d, axes: str) -> None:
     """Freeze ``weight`` and ``bias`` as int64 or float64, or say what is wrong with them."""
-    weight, bias = np.asarray(layer.weight), np.asarray(layer.bias)
+    weight, bias = array(layer.weight, "weight"), array(layer.bias, "bias")
     convert = reals if weight.dtype.kind == "f" else integers
     weight, bias = convert(weight, "weight"), convert(bias, "bias")
     if weight.ndim != axes.count(",") + 1 or not weight.size:

@@ -1,10 +1,4 @@
-"""Functions compiled by Numba and kept on disk for as long as nothing that decides their instructions changes.
-
-Numba looks at a function's own file before it takes the function from its cache. What the function calls, and what
-emits its instructions, may stand in other files (https://github.com/numba/numba/issues/1833): a kernel of yesterday
-would compute with today's tables. Here the cache looks at all files that the function's file imports, directly or not;
-`intnn.machine.sources` finds them.
-"""
+"""Functions compiled by Numba, and kept on disk by `intnn.machine.kept`."""
 
 import logging
 from collections.abc import Callable
@@ -16,14 +10,14 @@ from numba import types
 from numba.core import config, event
 from numba.core.compiler_lock import global_compiler_lock
 
-from intnn.machine.sources import digest
+from intnn.machine.kept import KeptFunction, writeable_folder
 
 _wanted: list[Callable[[], None]] = []  # what modules have asked for, and no kernel has needed yet
 _NOTES = {"he": "; `python -m he warm` does it beforehand"}
 
 
 def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
-    """`numba.njit` with a cache on disk that is renewed when a file changes on which the function depends.
+    """`numba.njit` with a cache on disk, which is renewed when a file changes on which the function depends.
 
     Such a function may take the address of an array only if its caller holds the array: Numba frees an array of the
     function's own after its last mention, which may be where its address is taken.
@@ -32,9 +26,9 @@ def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
         function: A function of numbers and arrays.
         nogil: Whether other threads may run meanwhile.
     """
-    result = numba.njit(cache=True, nogil=nogil, no_cfunc_wrapper=True)(function)
+    result = numba.njit(nogil=nogil, no_cfunc_wrapper=True)(function)
     if not config.DISABLE_JIT:
-        renewed(result, Path(function.__code__.co_filename))
+        result._cache = KeptFunction(function)
         compile_or_load = result.compile
 
         def after_others(arguments: Any) -> Any:
@@ -57,12 +51,6 @@ def before_any_kernel(ready: Callable[[], None]) -> None:
     _wanted.append(ready)
 
 
-def renewed(function: Any, path: Path) -> None:
-    """Let Numba's cache of a function from this file look at all files on which it depends."""
-    index = function._cache._cache_file  # not public, and pinned; there is a test that it still works
-    index._source_stamp = index._source_stamp, digest(path)
-
-
 class _Announcement(event.Listener):
     """A line in the log, once for a package, that its kernels are being compiled: it takes a while."""
 
@@ -77,8 +65,9 @@ class _Announcement(event.Listener):
         )  # this room's own are a moment's work
         if ours and package not in self._said:
             self._said.add(package)
-            note = _NOTES.get(package, "")
-            logging.getLogger(package).warning("compiling kernels for this processor, once for all runs%s", note)
+            path = Path(event.data["dispatcher"].py_func.__code__.co_filename)
+            note = ", once for all runs" + _NOTES.get(package, "") if writeable_folder(path) else ""
+            logging.getLogger(package).warning("compiling kernels for this processor%s", note)
 
     def on_end(self, event: Any) -> None:
         """Do nothing: only the start is announced."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -18,7 +17,8 @@ from numba import types
 from numba.core.ccallback import CFunc
 
 from intnn.machine.emit import emitted
-from intnn.machine.jit import before_any_kernel, renewed
+from intnn.machine.jit import before_any_kernel
+from intnn.machine.kept import KeptFunction
 from intnn.machine.simd import I64, Builder, Value
 
 
@@ -35,9 +35,8 @@ def shared(function: Callable[..., None]) -> Any:
 
     def ready() -> None:
         options = {"nopython": True, "nogil": True}
-        result = CFunc(function, (numbers, types.void), locals={}, options=options)
-        result.enable_caching()
-        renewed(result, Path(function.__code__.co_filename))
+        result: Any = CFunc(function, (numbers, types.void), locals={}, options=options)
+        result._cache = KeptFunction(function)
         result.compile()
         llvmlite.binding.add_symbol(symbol, result.address)
         kept.append(result)

@@ -15,6 +15,7 @@ from intnn.layers.serialise import from_document, to_document
 from intnn.ops import numpy_
 from intnn.storage.document import Document, read, write
 from intnn.values.arrays import FloatArray, IntArray, batched, integer, reals
+from intnn.values.value_object import ValueObject
 
 __all__ = ["Graph", "Node", "Shape"]
 
@@ -23,7 +24,7 @@ MAX_ELEMENTS = 1 << 24  # elements of one input or of one layer's output
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(ValueObject):
     """A chain of nodes over float64 parameters.
 
     Attributes:
@@ -46,7 +47,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_shape", checked_shape(self.input_shape, "input_shape"))
-        object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "nodes", checked_nodes(self.nodes, "nodes"))
         object.__setattr__(self, "metadata", checked_metadata(self.name, self.metadata))
         for i, node in enumerate(self.nodes):
             if isinstance(node, LutActivation):
@@ -116,8 +117,6 @@ def chain_shapes(input_shape: Shape, nodes: Iterable[Node], name: str) -> tuple[
     """The output shapes of a chain of nodes; a ValueError or TypeError names the first node that does not fit."""
     shapes = [input_shape]
     for i, node in enumerate(nodes):
-        if not isinstance(node, Node):
-            raise TypeError(f"`{name}[{i}]` must be a node of intnn.layers.nodes, got {type(node).__name__}")
         try:
             shapes.append(checked_shape(node.output_shape(shapes[-1]), "output shape"))
         except ValueError as error:
@@ -125,6 +124,17 @@ def chain_shapes(input_shape: Shape, nodes: Iterable[Node], name: str) -> tuple[
     if len(shapes) == 1:
         raise ValueError(f"`{name}` must hold at least one node")
     return tuple(shapes[1:])
+
+
+def checked_nodes(nodes: Any, name: str) -> tuple[Node, ...]:
+    """A chain as a tuple of nodes; a TypeError names what is none."""
+    if not np.iterable(nodes):
+        raise TypeError(f"`{name}` must be a sequence of nodes, got {nodes!r}")
+    checked = tuple(nodes)
+    for i, node in enumerate(checked):
+        if isinstance(node, type) or not isinstance(node, Node):
+            raise TypeError(f"`{name}[{i}]` must be a node of intnn.layers.nodes, got {type(node).__name__}")
+    return checked
 
 
 def checked_shape(shape: Any, name: str) -> Shape:

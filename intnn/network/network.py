@@ -14,18 +14,19 @@ from intnn import ops
 from intnn.layers.intervals import propagate
 from intnn.layers.nodes import LutActivation, Node, Requantise, Shape
 from intnn.layers.serialise import from_document, to_document
-from intnn.network.graph import BATCH, chain_shapes, checked_metadata, checked_shape
+from intnn.network.graph import BATCH, chain_shapes, checked_metadata, checked_nodes, checked_shape
 from intnn.storage.document import Document, read, write
-from intnn.values.arrays import IntArray, batched, integer, reals
+from intnn.values.arrays import IntArray, batched, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
+from intnn.values.value_object import ValueObject
 
 if TYPE_CHECKING:
     from intnn.compiled import CompiledNetwork
 
 
 @dataclass(frozen=True, eq=False)
-class IntNetwork:
+class IntNetwork(ValueObject):
     """A chain of integer layers with the worst case of every value, for every input of the domain.
 
     Attributes:
@@ -56,15 +57,12 @@ class IntNetwork:
     bounds: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.input_domain, IntDomain):
-            raise TypeError(f"`input_domain` must be an IntDomain, got {type(self.input_domain).__name__}")
-        if isinstance(self.input_scale, bool) or not isinstance(self.input_scale, (int, float)):
-            raise TypeError(f"`input_scale` must be a float, got {self.input_scale!r}")
-        scale = float(self.input_scale)
+        instance(self.input_domain, IntDomain, "input_domain")
+        scale = real(self.input_scale, "input_scale")
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"`input_scale` must be positive and finite, got {scale}")
         shape = checked_shape(self.input_shape, "input_shape")
-        layers = tuple(self.layers)
+        layers = checked_nodes(self.layers, "layers")
         shapes = chain_shapes(shape, layers, "layers")
         intervals, bounds = _analyse(Interval.full(self.input_domain, shape), layers)
         for name, value in {
@@ -151,8 +149,10 @@ class IntNetwork:
 
         Raises:
             TypeError: ``images`` does not hold floats. Raw bytes, for one, must be scaled first.
-            ValueError: The shape is wrong, the batch empty, or a value NaN or infinite.
+            ValueError: The shape is wrong, the batch empty, a value NaN or infinite, or the network has no one scale
+                for its input (see `require_one_scale`).
         """
+        self.require_one_scale()
         x = batched(reals(images, "images"), self.input_shape, "images")
         with np.errstate(over="ignore"):  # infinity saturates as well
             scaled = x * self.input_scale
@@ -160,6 +160,18 @@ class IntNetwork:
             scaled, self.input_domain.lo, self.input_domain.hi
         )  # before rounding: huge floats have no int64
         return self.input_domain.saturate(round_half_up(inside))
+
+    def require_one_scale(self) -> None:
+        """Refuse a network that an `IntClassifier` trained with a scaling of its own, which `input_scale` is not.
+
+        Raises:
+            ValueError: It is one.
+        """
+        if self.metadata.get("scaling") is not None:
+            raise ValueError(
+                "the network must have one scale for its input, but an IntClassifier has scaled floats feature by "
+                "feature; make integers of them by the classifier's `scaling_`"
+            )
 
     @property
     def fingerprint(self) -> str:

@@ -43,6 +43,6 @@ def backend(name: str) -> Operations:
     Raises:
         ValueError: There is no such backend.
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise ValueError(f"`backend` must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}")
     return cast(Operations, importlib.import_module(f"intnn.ops.{BACKENDS[name]}"))

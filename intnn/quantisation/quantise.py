@@ -13,13 +13,14 @@ from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
 from intnn.quantisation.bounded import HUGE, TINY, Budget, round_layer
 from intnn.quantisation.calibrate import Range, Ranges
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import divide_toward_zero
+from intnn.values.value_object import ValueObject
 
 
 @dataclass(frozen=True)
-class QuantConfig:
+class QuantConfig(ValueObject):
     """How many integers each kind of value gets.
 
     Attributes:
@@ -42,11 +43,14 @@ class QuantConfig:
     logit_bound: int = 32767
 
     def __post_init__(self) -> None:
-        integer(self.input_bits, "input_bits", 1, 16)
-        integer(self.activation_bits, "activation_bits", 1, 16)
-        integer(self.weight_bits, "weight_bits", 2, 16)
-        integer(self.table_points, "table_points", 3, 65537)
-        integer(self.logit_bound, "logit_bound", 1, (1 << 31) - 1)
+        for name, low, high in (
+            ("input_bits", 1, 16),
+            ("activation_bits", 1, 16),
+            ("weight_bits", 2, 16),
+            ("table_points", 3, 65537),
+            ("logit_bound", 1, (1 << 31) - 1),
+        ):
+            object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
 
 
 def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) -> IntNetwork:
@@ -65,12 +69,13 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
         logits.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: ``ranges`` belongs to another network, or an activation reads values that no weighted layer scales
             and that are more than ``table_points``, or a magnitude is above 1e30.
     """
-    config = config or QuantConfig()
-    if len(ranges.nodes) != len(graph.nodes):
-        raise ValueError(f"`ranges` must have {len(graph.nodes)} nodes like `graph`, got {len(ranges.nodes)}")
+    config = QuantConfig() if config is None else config
+    instance(config, QuantConfig, "config")
+    instance(ranges, Ranges, "ranges").require_graph(instance(graph, Graph, "graph"))
     table_domain = IntDomain.symmetric(config.table_points)
     logit_domain = IntDomain(-config.logit_bound, config.logit_bound)
     input_domain, input_scale = _grid(ranges.input, config.input_bits)

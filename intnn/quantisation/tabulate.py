@@ -5,7 +5,7 @@ from dataclasses import replace
 from intnn.layers.nodes import LutActivation, Node, Requantise
 from intnn.network.network import IntNetwork
 from intnn.ops import backend
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
 
@@ -23,9 +23,11 @@ def tabulate(network: IntNetwork, largest: int = LARGEST_TABLE) -> IntNetwork:
         largest: The most points that a table may have, at least 1.
 
     Raises:
+        TypeError: ``network`` is no `IntNetwork`.
         ValueError: A table would have more points, or a rescaling has a multiplier per channel; the message names the
             layer.
     """
+    instance(network, IntNetwork, "network")
     integer(largest, "largest", 1)
     layers: list[Node] = []
     run: list[Requantise | LutActivation] = []

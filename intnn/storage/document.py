@@ -87,14 +87,18 @@ def write(document: Document, path: str | os.PathLike[str]) -> None:
 
     Raises:
         ValueError: The suffix is neither .npz nor .json.
+        FormatError: The document is larger than what `read` takes.
         OSError: The file cannot be written; one that was there before is untouched.
     """
     path = Path(path)
-    if _suffix(path) == ".json":
+    suffix = checked_suffix(path)
+    _announced(document.header())  # before anything is encoded
+    if suffix == ".json":
         data = {name: array.ravel().tolist() for name, array in document.arrays.items()}
         encoded = json.dumps({**document.header(), "data": data}, indent=None, allow_nan=False).encode()
     else:
         encoded = _archive(document)
+    _require_at_most(MAX_FILE_BYTES, len(encoded), "file")
     write_atomically(path, encoded)
 
 
@@ -106,9 +110,8 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
         OSError: It cannot be read at all.
     """
     path = Path(path)
-    suffix = _suffix(path)
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise FormatError("file", f"must have at most {MAX_FILE_BYTES} bytes, got {path.stat().st_size}")
+    suffix = checked_suffix(path)
+    _require_at_most(MAX_FILE_BYTES, path.stat().st_size, "file")
     encoded = path.read_bytes()
     header, arrays = _read_json(encoded, kind) if suffix == ".json" else _read_archive(encoded, kind)
     document = Document(kind, header["content"], arrays)
@@ -139,10 +142,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def _suffix(path: Path) -> str:
+def checked_suffix(path: Path) -> str:
+    """The suffix of a file's name, .npz or .json; a ValueError for any other."""
     if path.suffix not in (".npz", ".json"):
         raise ValueError(f"`path` must end in .npz or .json, got {path.name!r}")
     return path.suffix
+
+
+def _require_at_most(limit: int, size: int, field: str) -> None:
+    """Refuse what is too large, when it is written as when it is read."""
+    if size > limit:
+        raise FormatError(field, f"must have at most {limit} bytes, got {size}")
 
 
 def _compact(value: Any) -> bytes:
@@ -160,7 +170,10 @@ def _archive(document: Document) -> bytes:
         for name, array in members.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # a constant date: the bytes depend on the content alone
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, _npy_prefix(array.dtype, array.shape) + _raw(array))
+            data = _npy_prefix(array.dtype, array.shape) + _raw(array)
+            if name == HEADER:
+                _require_at_most(MAX_HEADER_BYTES, len(data), HEADER)
+            archive.writestr(entry, data)
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ from intnn.ops import BACKENDS, Operations, numpy_, reference
 from intnn.ops import backend as operations_of
 from intnn.quantisation.calibrate import calibrate
 from intnn.quantisation.quantise import QuantConfig, quantise
-from intnn.values.arrays import INT64, Array, IntArray, batched, frozen
+from intnn.values.arrays import INT64, Array, IntArray, batched
 from intnn.values.domain import IntDomain
 
 Backend = str | Operations
@@ -204,7 +204,8 @@ def _operations(backends: Sequence[Backend]) -> list[tuple[str, Operations]]:
 
 def _evaluated(layer: Node, x: Array, ops: Operations, where: str) -> Array:
     """A layer on a copy of ``x`` that is read-only; an AssertionError if it fails or changes the copy all the same."""
-    copy = frozen(x)
+    copy = x.copy()
+    copy.setflags(write=False)  # a layer that lifts the lock is found below
     try:
         y = np.asarray(layer.apply(copy, ops))
     except Exception as error:

@@ -25,6 +25,8 @@ def identity(plan: Plan, examples: Examples, schedule: Schedule) -> dict[str, st
     data = hashlib.sha256(repr((examples.inputs.shape, examples.labels.shape)).encode())
     data.update(examples.inputs.tobytes())
     data.update(examples.labels.astype("<i8").tobytes())
+    if examples.repeats is not None:
+        data.update(examples.repeats.astype("<i8").tobytes())
     return {
         "network": hashlib.sha256(repr(plan).encode() + _tables(plan)).hexdigest(),
         "schedule": hashlib.sha256(repr(schedule).encode()).hexdigest(),

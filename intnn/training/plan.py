@@ -22,12 +22,13 @@ from intnn.training.tables import (
 )
 from intnn.values.arrays import integer
 from intnn.values.domain import IntDomain
+from intnn.values.value_object import ValueObject
 
 INT31 = 1 << 31
 
 
 @dataclass(frozen=True)
-class Hidden:
+class Hidden(ValueObject):
     """A dense layer with an activation.
 
     Attributes:
@@ -40,7 +41,7 @@ class Hidden:
 
 
 @dataclass(frozen=True)
-class Convolution:
+class Convolution(ValueObject):
     """A convolution with an activation, and average pooling after it.
 
     Attributes:
@@ -61,7 +62,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(ValueObject):
     """One linear map and, in all but the last block, an activation and pooling.
 
     A dense layer is a convolution whose kernel covers the whole image. Images have their channels last here.
@@ -186,7 +187,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(ValueObject):
     """A chain of blocks that fit each other.
 
     Attributes:
@@ -255,7 +256,7 @@ def plan(
 
 
 def _require_sequence(value: object, name: str, what: str) -> None:
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or isinstance(value, str):
         raise TypeError(f"`{name}` must be a sequence of {what}, got {value!r}")
 
 

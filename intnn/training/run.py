@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from intnn.storage.document import checked_suffix
 from intnn.training import checkpoint, generator
 from intnn.training.examples import Examples
 from intnn.training.ops import numpy_, reference
@@ -12,6 +15,24 @@ from intnn.training.plan import Plan
 from intnn.training.schedule import Epoch, Schedule, rate_at
 from intnn.training.step import ArrayStep, Rate, Variables, initialise
 from intnn.values.arrays import Array, IntArray
+from intnn.values.domain import IntDomain
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far training has come.
+
+    Attributes:
+        plan: The network.
+        state: The variables of every block.
+        epochs: The passes over examples that are behind it.
+        steps: The steps that are behind it.
+    """
+
+    plan: Plan
+    state: list[Variables]
+    epochs: int = 0
+    steps: int = 0
 
 
 class Step(Protocol):
@@ -37,8 +58,11 @@ def train(
     path: str | os.PathLike[str] | None = None,
     callback: Callable[[Epoch], None] | None = None,
     backend: str = "numba",
+    repeats: IntArray | None = None,
 ) -> list[Variables]:
     """Train from the schedule's seed, or go on from a checkpoint.
+
+    Where one batch holds all examples, their order in ``x`` makes no difference.
 
     Args:
         plan: The network.
@@ -49,35 +73,83 @@ def train(
             and ends with the bits that an undisturbed run would have ended with.
         callback: A function that is called with the report of every epoch.
         backend: "reference", "numpy" or "numba"; all give the same bits.
+        repeats: How often an epoch shows every example, see `repeats_of`; once each by default.
 
     Returns:
         The variables of every block.
 
     Raises:
         FormatError: The checkpoint is corrupt, or belongs to another network, schedule or data set. It is not changed.
-        ValueError: There is no such backend.
+        TypeError: Labels are no integers.
+        ValueError: There is no such backend, a label is no class, or the checkpoint's name has another suffix.
     """
-    examples = Examples.of(x, labels, plan.inputs)
+    if path is not None:
+        checked_suffix(Path(path))  # now, and not after the first epoch
+    examples = _examples(plan, x, labels, schedule, repeats)
     identity = checkpoint.identity(plan, examples, schedule)
     state, done = initialise(plan, schedule.seed), 0
     if path is not None and Path(path).exists():
         state, done = checkpoint.load(path, plan, identity)
     stepper = step_on(backend, plan, state, schedule)
-    size = schedule.batch_size
-    steps = len(x) // size
+    steps = examples.shown // schedule.batch_size
+    rate = partial(rate_at, schedule, total=schedule.epochs * steps)
     for epoch in range(done, schedule.epochs):
-        correct = 0
-        for number, batch in enumerate(examples.batches(size, schedule.seed, epoch), epoch * steps):
-            stream = generator.key(schedule.seed, generator.CHANGES, number)
-            examples.write(batch, schedule.changes, stream, stepper.inputs)
-            rate = rate_at(schedule, number, schedule.epochs * steps)
-            logits = stepper.step(labels[batch], rate, (schedule.seed, number))
-            correct += int((logits.argmax(axis=1) == labels[batch]).sum())
+        report = _epoch(stepper, examples, schedule, epoch, epoch * steps, rate)
         if path is not None:
             checkpoint.save(path, stepper.state(), epoch + 1, identity)
         if callback is not None:
-            callback(Epoch(epoch + 1, correct, steps * size))
+            callback(report)
     return stepper.state()
+
+
+def train_on(
+    progress: Progress,
+    x: IntArray,
+    labels: IntArray,
+    schedule: Schedule,
+    callback: Callable[[Epoch], None] | None = None,
+    backend: str = "numba",
+    repeats: IntArray | None = None,
+) -> Progress:
+    """Train one epoch more, on other examples if need be, at the rate with which the schedule begins.
+
+    Velocities are kept, and streams of random numbers go on. The arguments are those of `train`, and so are the errors;
+    the schedule's number of epochs makes no difference.
+
+    Returns:
+        How far training has come; ``progress`` stays as it is.
+    """
+    examples = _examples(progress.plan, x, labels, schedule, repeats)
+    stepper = step_on(backend, progress.plan, progress.state, schedule)
+    rate = rate_at(schedule, 0, 1)
+    report = _epoch(stepper, examples, schedule, progress.epochs, progress.steps, lambda _number: rate)
+    if callback is not None:
+        callback(report)
+    steps = progress.steps + examples.shown // schedule.batch_size
+    return Progress(progress.plan, stepper.state(), progress.epochs + 1, steps)
+
+
+def _examples(plan: Plan, x: IntArray, labels: IntArray, schedule: Schedule, repeats: IntArray | None) -> Examples:
+    classes = IntDomain(0, plan.classes - 1).require(labels, "labels")
+    if classes.shape != (len(x),):
+        raise ValueError(f"`labels` must have shape ({len(x)},), one for each example, got {classes.shape}")
+    examples = Examples.of(x, classes, plan.inputs, repeats)
+    return examples.sorted() if examples.shown == schedule.batch_size else examples
+
+
+def _epoch(
+    stepper: Step, examples: Examples, schedule: Schedule, epoch: int, first: int, rate: Callable[[int], Rate]
+) -> Epoch:
+    """Make the steps of an epoch, which are numbered from ``first`` on."""
+    correct = seen = 0
+    for number, batch in enumerate(examples.batches(schedule.batch_size, schedule.seed, epoch), first):
+        stream = generator.key(schedule.seed, generator.CHANGES, number)
+        examples.write(batch, schedule.changes, stream, stepper.inputs)
+        labels = examples.labels[batch]
+        logits = stepper.step(labels, rate(number), (schedule.seed, number))
+        correct += int((logits.argmax(axis=1) == labels).sum())
+        seen += len(batch)
+    return Epoch(epoch + 1, correct, seen)
 
 
 def step_on(backend: str, plan: Plan, state: list[Variables], schedule: Schedule) -> Step:

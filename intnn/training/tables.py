@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from types import MappingProxyType
 
-from intnn.values.arrays import IntArray, frozen, integers
+from intnn.values.arrays import IntArray, frozen, instance, integers
 from intnn.values.domain import IntDomain
 from intnn.values.lut import Lut
+from intnn.values.value_object import ValueObject
 
 ACTIVATION_EXPONENT = 5  # activations and pre-activations are multiples of 2**-5
 SLOPE_EXPONENT = 6  # slopes are multiples of 2**-6
@@ -27,7 +28,7 @@ _DECIMAL = Context(prec=30)
 
 
 @dataclass(frozen=True)
-class TableActivation:
+class TableActivation(ValueObject):
     """An activation and its derivative, given by their values.
 
     Attributes:
@@ -44,9 +45,7 @@ class TableActivation:
 
     def __post_init__(self) -> None:
         for name, lut in (("values", self.values), ("slopes", self.slopes)):
-            if not isinstance(lut, Lut):
-                raise TypeError(f"`{name}` must be a Lut, got {type(lut).__name__}")
-            if lut.domain != DOMAIN:
+            if instance(lut, Lut, name).domain != DOMAIN:
                 raise ValueError(f"`{name}` must be a table on {DOMAIN}, got one on {lut.domain}")
         if not any(byte.issuperset(self.values.range) for byte in BYTES):
             raise ValueError(f"`values` must lie in [0, 255] or [-128, 127], got {self.values.range}")

@@ -1,7 +1,9 @@
 """Checked, read-only arrays, of which every value object of the package is made."""
 
+import math
+import numbers
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +12,17 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Array = NDArray[Any]
 
+T = TypeVar("T")
+
 INT64 = np.iinfo(np.int64)
+
+
+def instance(value: Any, kind: type[T], name: str) -> T:
+    """Return ``value`` if it is a ``kind``; a TypeError names it if it is not."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise TypeError(f"`{name}` must be {article} {kind.__name__}, got {type(value).__name__}")
+    return value
 
 
 def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(INT64.max)) -> int:
@@ -29,6 +41,23 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
     if not low <= result <= high:
         raise ValueError(f"`{name}` must lie in [{low}, {high}], got {result}")
     return result
+
+
+def real(value: Any, name: str) -> float:
+    """Return ``value`` as a Python float, NaN or infinite where it is, or beyond all floats; an array may have no axes.
+
+    Raises:
+        TypeError: ``value`` is not a real number; neither bools nor strings count as one.
+    """
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number:
+        raise TypeError(f"`{name}` must be a float, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def array(values: ArrayLike, name: str) -> Array:
@@ -75,10 +104,11 @@ def reals(values: ArrayLike, name: str) -> FloatArray:
 
 
 def frozen(array: Array) -> Array:
-    """Return a read-only, C-contiguous copy of ``array``."""
-    copy = np.array(array, order="C", copy=True)
-    copy.setflags(write=False)
-    return copy
+    """Return a C-contiguous copy of ``array`` that is read-only and stays so: it lies in the memory of a `bytes`.
+
+    An array that owns its memory could be made writeable again by `setflags`.
+    """
+    return np.ndarray(array.shape, array.dtype, array.tobytes())
 
 
 def batched(array: Array, shape: tuple[int, ...], name: str) -> Array:

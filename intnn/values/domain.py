@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intnn.values.arrays import IntArray, frozen, integer, integers
+from intnn.values.value_object import ValueObject
 
 
 @dataclass(frozen=True)
-class IntDomain:
+class IntDomain(ValueObject):
     """The integers from ``lo`` to ``hi``, both inclusive; with a ``modulus`` t, the whole ring Z_t in centred form.
 
     Attributes:
@@ -119,7 +120,7 @@ class IntDomain:
 
 
 @dataclass(frozen=True, eq=False)
-class Interval:
+class Interval(ValueObject):
     """The worst-case range of every element of an array: lo <= x <= hi.
 
     Attributes:

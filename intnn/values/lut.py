@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, frozen, integer, integers
+from intnn.values.arrays import IntArray, frozen, instance, integer, integers
 from intnn.values.domain import IntDomain
+from intnn.values.value_object import ValueObject
 
 MAX_POINTS = 1 << 24  # a table of 128 MiB; far above what a circuit can evaluate
 
 
 @dataclass(frozen=True, eq=False)
-class Lut:
+class Lut(ValueObject):
     """A total function from an `IntDomain` to the integers, given by its values.
 
     Attributes:
@@ -31,8 +32,6 @@ class Lut:
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.domain, IntDomain):
-            raise TypeError(f"`domain` must be an IntDomain, got {type(self.domain).__name__}")
         if not isinstance(self.name, str):
             raise TypeError(f"`name` must be a string, got {self.name!r}")
         _require_tabulable(self.domain)
@@ -112,5 +111,5 @@ class Lut:
 
 
 def _require_tabulable(domain: IntDomain) -> None:
-    if domain.size > MAX_POINTS:
+    if instance(domain, IntDomain, "domain").size > MAX_POINTS:
         raise ValueError(f"`domain` must have at most {MAX_POINTS} points to be tabulated, got {domain.size}")

@@ -1,6 +1,7 @@
 """From torch to the networks that every package speaks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,31 +11,39 @@ from torch import Tensor, nn
 from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
+from plaintext_models.bridge.agreement import require_equal_floats, require_equal_integers
+from plaintext_models.bridge.plain import plain_layers, require_plain
 from plaintext_models.nets.layers import ACTIVATIONS
 from plaintext_models.nets.layers import SumPool2d as TorchSumPool2d
 from plaintext_models.training.qat.bounded import BoundedConv2d, BoundedLinear
+from plaintext_models.training.qat.quantiser import InputQuantiser
 from plaintext_models.training.qat.table import TableActivation
 from plaintext_models.training.qat.table_network import TableNetwork
-
-_ACTIVATION_NAMES = {cls: name for name, cls in ACTIVATIONS.items()}
 
 
 def to_graph(module: nn.Module, input_shape: Shape, name: str = "", **metadata: Any) -> Graph:
     """Export a chain of float layers as it is in evaluation mode; parameters become float64, which is exact.
 
+    A subclass may compute anything, and so may a hook: layers are of these very classes. Before the graph is returned,
+    it is compared with the module on random inputs.
+
     Args:
         module: ``nn.Sequential``, nested at will, of Linear, Conv2d, Flatten, ReLU, Tanh, Sigmoid, Dropout, Identity,
-            and the layers of `plaintext_models.nets.layers`.
+            and the layers of `plaintext_models.nets.layers`. It stays as it is.
         input_shape: The shape of one input, without the batch axis.
         name: The name of the graph.
         **metadata: Stored with it.
 
     Raises:
         TypeError: A layer is none of these, or ``input_shape`` is no tuple of integers.
-        ValueError: A layer uses what a graph cannot say: groups, dilation, uneven strides, ...
+        ValueError: A layer uses what a graph cannot say (groups, dilation, uneven strides, ...); hooks, a `forward` of
+            its own or recomputed parameters decide what it computes; a parameter is not finite; or the module computes
+            something else than its layers do.
     """
-    nodes = [node for layer in _chain(module) for node in _float_nodes(layer)]
-    return Graph(input_shape, tuple(nodes), name, metadata)
+    nodes = tuple(_node(layer, _FLOAT_NODES, "exportable") for layer in plain_layers(module))
+    graph = Graph(input_shape, nodes, name, metadata)
+    require_equal_floats(module, graph)
+    return graph
 
 
 def to_network(module: TableNetwork, name: str = "", **metadata: Any) -> IntNetwork:
@@ -46,52 +55,38 @@ def to_network(module: TableNetwork, name: str = "", **metadata: Any) -> IntNetw
         **metadata: Stored with it.
 
     Raises:
-        TypeError: A layer is not one that `TableNetwork` lists.
+        TypeError: ``module`` is no `TableNetwork`, or a layer is not one that it lists.
+        ValueError: Hooks, a `forward` of its own or recomputed parameters decide what a layer computes; a parameter is
+            not finite; or the module computes something else than its layers do.
     """
-    layers = tuple(_integer_node(layer) for layer in _chain(module.layers))
+    if type(module) is not TableNetwork or type(module.quantiser) is not InputQuantiser:
+        raise TypeError(f"`module` must be a TableNetwork with an InputQuantiser, and no subclass, got {module!r}")
+    require_plain(module, "module")
+    require_plain(module.quantiser, "module.quantiser")
+    layers = tuple(_node(layer, _INTEGER_NODES, "integer") for layer in plain_layers(module.layers))
     quantiser = module.quantiser
-    return IntNetwork(module.input_shape, quantiser.domain, layers, quantiser.scale, name, metadata)
+    network = IntNetwork(module.input_shape, quantiser.domain, layers, quantiser.scale, name, metadata)
+    require_equal_integers(module, network)
+    return network
 
 
-def _chain(module: nn.Module) -> Iterator[nn.Module]:
-    """Leaves in order, without those that do nothing in evaluation mode."""
-    if isinstance(module, nn.Sequential):
-        for child in module:
-            yield from _chain(child)
-    elif not isinstance(module, (nn.Dropout, nn.Identity)):
-        yield module
+def _node(layer: nn.Module, makers: Mapping[type[nn.Module], Callable[[Any], Node]], kind: str) -> Node:
+    if type(layer) not in makers:
+        raise TypeError(f"`module` must be made of {kind} layers, got {layer}; subclasses of these do not count")
+    return makers[type(layer)](layer)
 
 
-def _float_nodes(layer: nn.Module) -> Iterator[Node]:
-    match layer:
-        case nn.Linear():
-            yield Dense(_floats(layer.weight), _bias(layer, layer.out_features))
-        case nn.Conv2d():
-            stride, padding = _uniform_geometry(layer)
-            yield Conv2d(_floats(layer.weight), _bias(layer, layer.out_channels), stride, padding)
-        case TorchSumPool2d():
-            yield SumPool2d(layer.size, layer.stride)
-        case nn.Flatten():
-            yield _flatten(layer)
-        case _ if type(layer) in _ACTIVATION_NAMES:
-            yield Activation(_ACTIVATION_NAMES[type(layer)])
-        case _:
-            raise TypeError(f"`module` must be made of exportable layers, got {layer}")
+def _dense(layer: nn.Linear) -> Dense:
+    return Dense(_floats(layer.weight), _bias(layer, layer.out_features))
 
 
-def _integer_node(layer: nn.Module) -> Node:
-    match layer:
-        case BoundedLinear():
-            weight, bias = map(_integers, layer.integers())
-            return Dense(weight, bias)
-        case BoundedConv2d():
-            weight, bias = map(_integers, layer.integers())
-            return Conv2d(weight, bias, layer.stride, layer.padding)
-        case TableActivation():
-            return LutActivation(layer.lut())
-        case nn.Flatten():
-            return _flatten(layer)
-    raise TypeError(f"`module` must be made of integer layers, got {layer}")
+def _convolution(layer: nn.Conv2d) -> Conv2d:
+    stride, padding = _uniform_geometry(layer)
+    return Conv2d(_floats(layer.weight), _bias(layer, layer.out_channels), stride, padding)
+
+
+def _activation(name: str, _layer: nn.Module) -> Activation:
+    return Activation(name)
 
 
 def _flatten(layer: nn.Flatten) -> Flatten:
@@ -120,3 +115,29 @@ def _floats(parameter: Tensor) -> NDArray[Any]:
 
 def _integers(parameter: Tensor) -> NDArray[Any]:
     return parameter.detach().cpu().long().numpy()
+
+
+def _integer_dense(layer: BoundedLinear) -> Dense:
+    weight, bias = map(_integers, layer.integers())
+    return Dense(weight, bias)
+
+
+def _integer_convolution(layer: BoundedConv2d) -> Conv2d:
+    weight, bias = map(_integers, layer.integers())
+    return Conv2d(weight, bias, layer.stride, layer.padding)
+
+
+# By the very class of a layer: a subclass may compute anything.
+_FLOAT_NODES: Mapping[type[nn.Module], Callable[[Any], Node]] = {
+    nn.Linear: _dense,
+    nn.Conv2d: _convolution,
+    nn.Flatten: _flatten,
+    TorchSumPool2d: lambda layer: SumPool2d(layer.size, layer.stride),
+    **{kind: partial(_activation, name) for name, kind in ACTIVATIONS.items()},
+}
+_INTEGER_NODES: Mapping[type[nn.Module], Callable[[Any], Node]] = {
+    BoundedLinear: _integer_dense,
+    BoundedConv2d: _integer_convolution,
+    TableActivation: lambda layer: LutActivation(layer.lut()),
+    nn.Flatten: _flatten,
+}

@@ -19,6 +19,7 @@ from torch.nn.utils import skip_init
 from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
+from intnn.values.arrays import instance
 from intnn.values.lut import Lut
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.nets.layers import ACTIVATIONS
@@ -37,11 +38,12 @@ def float_twin(graph: Graph) -> nn.Module:
         `graph.logits(images)`, computed in float64 and returned in the images' own type, float32 at least.
 
     Raises:
-        TypeError: The graph rescales integers.
+        TypeError: ``graph`` is no `Graph`, or it rescales integers.
     """
+    instance(graph, Graph, "graph")
     if any(isinstance(node, Requantise) for node in graph.nodes):
         raise TypeError("`graph` must be made of float nodes, got one that rescales integers")
-    return _Chain(graph.input_shape, [_module(node) for node in graph.nodes], narrow=True)
+    return Chain(graph.input_shape, [_module(node) for node in graph.nodes], narrow=True)
 
 
 def straight_through(network: IntNetwork) -> nn.Module:
@@ -58,8 +60,11 @@ def straight_through(network: IntNetwork) -> nn.Module:
         holds every logit the network can give and the images are no wider, as float64 elsewhere.
 
     Raises:
-        ValueError: A sum can be larger than what float64 can hold exactly, 2**53.
+        TypeError: ``network`` is no `IntNetwork`.
+        ValueError: A sum can be larger than what float64 can hold exactly, 2**53; or the network has no one scale for
+            its input.
     """
+    instance(network, IntNetwork, "network").require_one_scale()
     largest = network.input_domain.magnitude
     for layer, values, bound in zip(network.layers, network.ranges, network.bounds, strict=True):
         # a rescaling multiplies in int64, where its products are proven to fit
@@ -67,7 +72,7 @@ def straight_through(network: IntNetwork) -> nn.Module:
     if largest > FLOAT64:
         raise ValueError(f"`network` must not have sums beyond 2**53 to be exact in float64, got {largest}")
     modules = [_Quantiser(network), *map(_module, network.layers)]
-    return _Chain(network.input_shape, modules, narrow=network.ranges[-1].magnitude <= FLOAT32)
+    return Chain(network.input_shape, modules, narrow=network.ranges[-1].magnitude <= FLOAT32)
 
 
 def integer_target(network: IntNetwork) -> Target:
@@ -81,6 +86,7 @@ def integer_target(network: IntNetwork) -> Target:
         network: A network for images in [0, 1].
 
     Raises:
+        TypeError: ``network`` is no `IntNetwork`.
         ValueError: Where `straight_through` raises it.
     """
     module, last = straight_through(network), network.intervals[-1]
@@ -93,8 +99,11 @@ def integer_oracle(network: IntNetwork) -> Target:
     """A black box: images in [0, 1] to the logits of the integer network itself, as `straight_through` gives them.
 
     Raises:
-        ValueError: A logit can be larger than what float64 can hold exactly, 2**53.
+        TypeError: ``network`` is no `IntNetwork`.
+        ValueError: A logit can be larger than what float64 can hold exactly, 2**53; or the network has no one scale for
+            its input.
     """
+    instance(network, IntNetwork, "network").require_one_scale()
     largest = network.ranges[-1].magnitude
     if largest > FLOAT64:
         raise ValueError(f"`network` must not have logits beyond 2**53 to be exact in float64, got {largest}")
@@ -106,7 +115,7 @@ def integer_oracle(network: IntNetwork) -> Target:
     return Target.oracle(answers)
 
 
-class _Chain(nn.Sequential):
+class Chain(nn.Sequential):
     """Modules on float64, one after another.
 
     Args:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from intnn.values.value_object import ValueObject
 from plaintext_models.data import cifar, idx
 from plaintext_models.data.errors import DatasetError
 
@@ -31,7 +32,7 @@ MNIST_SHA256 = MappingProxyType(
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ValueObject):
     """Labelled images, split once and for all into a training and a held-out test part.
 
     Attributes:

@@ -1,6 +1,6 @@
 """The layers that torch lacks, and activations by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
@@ -32,7 +32,7 @@ class SumPool2d(nn.Module):
         return nn.functional.avg_pool2d(x, self.size, self.stride, divisor_override=1)
 
 
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+ACTIVATIONS: Mapping[str, type[nn.Module]] = MappingProxyType(
     {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "square": Square}
 )
 

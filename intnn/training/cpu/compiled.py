@@ -13,13 +13,14 @@ from intnn.training.plan import Block, Plan
 from intnn.training.step import Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
+from intnn.values.value_object import Unstorable
 
 CACHED_SUMS = 1 << 15  # how many int32 sums are held at once: 128 KiB
 PAGE = 4096
 SLACK = 256  # bytes behind every array, which whole vectors may touch
 
 
-class CompiledStep:
+class CompiledStep(Unstorable, instead="store its `state`"):
     """Steps of one plan on batches of one size, bit-equal to `intnn.training.step.step`.
 
     Args:

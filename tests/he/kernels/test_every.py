@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba.core import config
 
 from he.__main__ import main
 from he.kernels.every import calls
@@ -70,3 +71,11 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
         with pytest.raises(SystemExit, match="2"):
             main(arguments)
     assert "--processes must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_the_command_refuses_to_compile_what_it_cannot_keep(capsys, monkeypatch, tmp_path):
+    tmp_path.joinpath("file").touch()
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "file" / "below"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["warm"])
+    assert "there is none: name one in the variable NUMBA_CACHE_DIR" in capsys.readouterr().err

@@ -185,3 +185,45 @@ def test_parameters_are_stored_as_given_and_can_be_changed():
     assert set(IntClassifier().get_params()) == set(classifier.fit(*blobs()).get_params())
     with pytest.raises(ValueError, match="`depth` must be one of"):
         classifier.set_params(depth=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"layers": 64}, TypeError, r"`layers` must be a sequence of hidden layers such as \(64, 32\), got 64"),
+        ({"layers": "64"}, TypeError, r"`layers` must be a sequence .*, got '64'"),
+        ({"layers": (64.0,)}, TypeError, r"`layers\[0\]`: `units` must be an integer, got 64.0"),
+        ({"learning_rate": np.nan}, ValueError, r"`learning_rate` must lie in \[2\*\*-30, 1\], got nan"),
+        ({"learning_rate": np.inf}, ValueError, "`learning_rate` must lie in .*, got inf"),
+        ({"learning_rate": 1e-12}, ValueError, "`learning_rate` must lie in .*, got 1e-12"),
+        ({"learning_rate": "fast"}, TypeError, "`learning_rate` must be a float, got 'fast'"),
+        ({"learning_rate": True}, TypeError, "`learning_rate` must be a float, got True"),
+        ({"learning_rate": None}, TypeError, "`learning_rate` must be a float, got None"),
+        ({"epochs": 2.0}, TypeError, "`epochs` must be an integer, got 2.0"),
+        ({"mirrored": "no"}, TypeError, "`mirrored` must be True or False, got 'no'"),
+        ({"callback": 3}, TypeError, "`callback` must be a function of an Epoch or None, got 3"),
+        ({"checkpoint": "run.txt"}, ValueError, "must end in .npz or .json, got 'run.txt'"),
+        ({"backend": None}, ValueError, "`backend` must be .*, got None"),
+        ({"random_state": None}, TypeError, "`random_state` must be an integer, got None"),
+    ],
+)
+def test_arguments_of_the_next_type_over_are_named_before_anything_is_trained(options, error, message):
+    seen = []
+    with pytest.raises(error, match=message):
+        small(**{"callback": seen.append, **options}).fit(*blobs())
+    assert not seen
+
+
+def test_numbers_of_numpy_are_numbers():
+    X, y = blobs()
+    options = {"layers": np.array([8]), "epochs": np.int64(4), "learning_rate": np.float64(0.05)}
+    assert bits(small(**options).fit(X.tolist(), y.tolist())) == bits(small().fit(X, y))
+    assert bits(small(learning_rate=np.array(0.25)).fit(X, y)) == bits(small(learning_rate=Fraction(1, 4)).fit(X, y))
+
+
+def test_a_network_of_scaled_floats_rounds_no_raw_ones():
+    X, y = blobs()
+    network = small(scaling="minmax").fit(X / 255, y).network_
+    with pytest.raises(ValueError, match="make integers of them by the classifier's `scaling_`"):
+        network.quantise_input(X / 255)
+    assert small().fit(X, y).network_.quantise_input(X / 1.0).shape == X.shape

@@ -25,7 +25,7 @@ def test_scikit_learns_own_checks_pass():
     outcomes = {result["check_name"]: result["status"] for result in results}
     assert len(outcomes) > 40
     # What is skipped needs pandas, or an array library that is asked for by a variable.
-    allowed = {"check_array_api_input", "check_classifier_data_not_an_array"}
+    allowed = {"check_array_api_input", "check_classifier_data_not_an_array", "check_sample_weights_pandas_series"}
     assert {name for name, status in outcomes.items() if status != "passed"} <= allowed
     assert "failed" not in outcomes.values()
 

@@ -124,3 +124,14 @@ def test_parameters_are_stored_in_one_of_two_types(dtype):
     node = Dense(W.astype(dtype), B.astype(dtype))
     assert node.weight.dtype == node.bias.dtype == (np.float64 if dtype is np.float32 else np.int64)
     assert isinstance(node, Node)
+
+
+@pytest.mark.parametrize("coefficients", [[1, 2.0], np.array([1.0, 2.0]), (np.float32(1), np.int64(2))])
+def test_coefficients_may_be_any_numbers(coefficients):
+    assert Activation("polynomial", coefficients) == Activation("polynomial", (1.0, 2.0))
+
+
+@pytest.mark.parametrize("coefficients", [3.0, None, ("a",), (True,), (1j,)])
+def test_what_are_no_coefficients_is_named(coefficients):
+    with pytest.raises(TypeError, match="`coefficients` must be"):
+        Activation("polynomial", coefficients)

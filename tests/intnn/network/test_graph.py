@@ -57,6 +57,9 @@ def test_bad_input(x, error, message):
         (((2.0,), (Flatten(),)), TypeError, "`input_shape` must be an integer, got 2.0"),
         (((3,), (DENSE, Dense(np.ones((1, 4)), np.zeros(1)))), ValueError, r"`nodes\[1\]`: Dense\(4 -> 1\) must have"),
         (((3,), (np.eye(3),)), TypeError, r"`nodes\[0\]` must be a node of intnn.layers.nodes, got ndarray"),
+        (((3,), (Dense,)), TypeError, r"`nodes\[0\]` must be a node of intnn.layers.nodes, got type"),
+        (((3,), DENSE), TypeError, r"`nodes` must be a sequence of nodes, got Dense\(3"),
+        (((3,), None), TypeError, "`nodes` must be a sequence of nodes, got None"),
         (((3,), (Dense(np.eye(3, dtype=int), np.zeros(3, int)),)), TypeError, r"`nodes\[0\]` must have float param"),
         (((3,), (LutActivation(Lut(IntDomain(0, 0), np.zeros(1, int))),)), TypeError, "belong to an IntNetwork"),
         (((3,), (DENSE,), b"name"), TypeError, "`name` must be a string"),
@@ -80,3 +83,8 @@ def test_metadata_is_what_a_file_would_give_back():
     graph = Graph((1, 4, 4), (SumPool2d(2), Activation("relu")), metadata=metadata)
     metadata["seed"] = 4
     assert graph.metadata == {"seed": 3, "shape": [1, 2]}
+
+
+def test_shapes_and_layers_may_be_lists_and_numbers_of_numpy():
+    graph = Graph([np.int64(3)], [Dense(np.eye(3).tolist(), [0.0, 0.0, 0.0])])
+    assert graph.fingerprint == Graph((3,), (Dense(np.eye(3), np.zeros(3)),)).fingerprint

@@ -132,6 +132,11 @@ def test_a_table_that_just_contains_its_input_is_accepted():
         ({"input_scale": 0.0}, ValueError, "`input_scale` must be positive and finite, got 0.0"),
         ({"input_scale": float("inf")}, ValueError, "`input_scale` must be positive and finite"),
         ({"input_scale": "1"}, TypeError, "`input_scale` must be a float"),
+        ({"input_scale": True}, TypeError, "`input_scale` must be a float"),
+        ({"input_scale": np.array([1.0])}, TypeError, "`input_scale` must be a float"),
+        ({"input_scale": 10**400}, ValueError, "`input_scale` must be positive and finite, got inf"),
+        ({"layers": Flatten()}, TypeError, "`layers` must be a sequence of nodes, got Flatten"),
+        ({"layers": (Flatten,)}, TypeError, r"`layers\[0\]` must be a node of intnn.layers.nodes, got type"),
         ({"input_domain": (0, 1)}, TypeError, "`input_domain` must be an IntDomain, got tuple"),
         ({"metadata": [1]}, ValueError, "`metadata` must be representable as JSON"),
     ],
@@ -139,3 +144,10 @@ def test_a_table_that_just_contains_its_input_is_accepted():
 def test_bad_fields(fields, error, message):
     with pytest.raises(error, match=message):
         IntNetwork(**{"input_shape": (2,), "input_domain": BITS, "layers": (Flatten(),), **fields})
+
+
+@pytest.mark.parametrize("scale", [2, np.float32(2), np.int64(2), np.array(2.0)])
+def test_a_scale_may_be_any_number(scale):
+    network = IntNetwork((2,), BITS, (Flatten(),), input_scale=scale)
+    assert type(network.input_scale) is float
+    assert network.fingerprint == IntNetwork((2,), BITS, (Flatten(),), input_scale=2.0).fingerprint

@@ -39,6 +39,9 @@ def test_percentiles_leave_the_tails_out():
         (np.zeros((2, 1)), 50.0, ValueError, r"`percentile` must lie in \(50, 100\], got 50.0"),
         (np.zeros((2, 1)), 100.1, ValueError, "`percentile` must lie in"),
         (np.zeros((2, 1)), np.nan, ValueError, "`percentile` must lie in"),
+        (np.zeros((2, 1)), "99", TypeError, "`percentile` must be a float, got '99'"),
+        (np.zeros((2, 1)), None, TypeError, "`percentile` must be a float, got None"),
+        ([[1.0], [1.0, 2.0]], 100.0, ValueError, "`samples` must be an array, with rows of equal lengths"),
     ],
 )
 def test_bad_samples(samples, percentile, error, message):
@@ -50,3 +53,35 @@ def test_bad_samples(samples, percentile, error, message):
 def test_what_is_no_range(pair):
     with pytest.raises(ValueError, match="`Ranges` must hold finite pairs low <= high"):
         Ranges((0.0, 1.0), (pair,))
+
+
+@pytest.mark.parametrize("percentile", [99, np.float32(99), np.array(99.0)])
+def test_a_percentile_may_be_any_number(percentile):
+    x = np.linspace(0.0, 1.0, 101)[:, None]
+    assert calibrate(GRAPH, x, percentile) == calibrate(GRAPH, x.tolist(), 99.0)
+
+
+@pytest.mark.parametrize("graph", [None, GRAPH.nodes, "graph"])
+def test_what_is_no_graph_is_named(graph):
+    with pytest.raises(TypeError, match="`graph` must be a Graph, got"):
+        calibrate(graph, np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0, ()), r"`input` must be a pair \(low, high\), got 0.0"),
+        (((0.0, 1.0), 3), r"`nodes` must be a sequence of pairs \(low, high\), got 3"),
+        (((0.0, 1.0), (1.0, 2.0)), r"`nodes\[0\]` must be a pair \(low, high\), got 1.0"),
+        (((0.0, 1.0), ((0.0, 1.0, 2.0),)), r"`nodes\[0\]` must be a pair"),
+        (((0.0, "1"), ()), "`input` must be a float, got '1'"),
+        (((0.0, 1.0), (), "digits"), "`graph` must be a Graph or None, got str"),
+    ],
+)
+def test_what_are_no_ranges_is_named(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Ranges(*arguments)
+
+
+def test_ranges_may_be_lists_and_arrays():
+    assert Ranges([0, 1], np.array([[0.0, 2.0]])) == Ranges((0.0, 1.0), ((0.0, 2.0),))

@@ -1,3 +1,7 @@
+import copy
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -105,10 +109,48 @@ def test_magnitudes_too_large_to_scale_are_refused():
         quantise(graph, Ranges((0.0, 1.0), ((0.0, 1.0),)))
 
 
-def test_ranges_of_another_graph_are_refused():
+def test_ranges_of_another_graph_with_fewer_nodes_are_refused():
     graph = Graph((2,), (Flatten(),))
     with pytest.raises(ValueError, match="`ranges` must have 1 nodes like `graph`, got 0"):
         quantise(graph, Ranges((0.0, 1.0), ()))
+
+
+@given(float_graphs(), float_graphs(), st.data())
+def test_ranges_are_taken_by_the_network_that_they_are_of_and_by_no_other(graph, other, data):
+    ranges = calibrate(graph, data.draw(float_inputs(graph)))
+    same = Graph(graph.input_shape, graph.nodes, "another name", {"origin": "elsewhere"})
+    for known in (ranges, copy.deepcopy(ranges), pickle.loads(pickle.dumps(ranges))):
+        for taken in (graph, same, copy.deepcopy(graph)):
+            known.require_graph(taken)
+        if replace(other, name="", metadata={}).fingerprint != replace(graph, name="", metadata={}).fingerprint:
+            with pytest.raises(ValueError, match="`ranges` must"):
+                quantise(other, known)
+
+
+def test_ranges_of_another_graph_with_as_many_nodes_are_refused():
+    small, large = (Graph((2,), (Dense(np.eye(2) * size, np.zeros(2)),)) for size in (1.0, 100.0))
+    x = np.ones((3, 2))
+    with pytest.raises(ValueError, match="`ranges` must be those of `graph`, got another network's; calibrate"):
+        quantise(large, calibrate(small, x))
+    by_hand = Ranges(calibrate(small, x).input, calibrate(small, x).nodes)
+    assert quantise(large, by_hand).fingerprint == quantise(large, calibrate(large, x)).fingerprint
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_what_is_of_another_type_is_named(position):
+    graph = Graph((2,), (Dense(np.eye(2), np.zeros(2)),))
+    arguments = [graph, calibrate(graph, np.ones((3, 2))), QuantConfig()]
+    network = quantise(*arguments)
+    for other in (network, graph, arguments[1], arguments[2], 4, "x", {}):
+        if type(other) is type(arguments[position]):
+            continue
+        with pytest.raises(TypeError, match=f"`{('graph', 'ranges', 'config')[position]}` must be a "):
+            quantise(*[*arguments[:position], other, *arguments[position + 1 :]])
+
+
+def test_bits_may_be_integers_of_numpy():
+    assert QuantConfig(input_bits=np.int8(3)) == QuantConfig(input_bits=3)
+    assert type(QuantConfig(input_bits=np.int8(3)).input_bits) is int
 
 
 @pytest.mark.parametrize(

@@ -299,3 +299,23 @@ def test_fingerprints_tell_networks_apart(a, b):
     described = [storage.Document.header(v._document())["content"] for v in (a, b)]
     arrays = [{k: v.tolist() for k, v in network._document().arrays.items()} for network in (a, b)]
     assert same == (described[0] == described[1] and arrays[0] == arrays[1])
+
+
+@SUFFIXES
+@pytest.mark.parametrize("limit", ["MAX_ARRAY_BYTES", "MAX_FILE_BYTES", "MAX_HEADER_BYTES"])
+def test_nothing_is_written_that_would_not_be_read(limit, suffix, tmp_path, monkeypatch):
+    """At every size, writer and reader agree: what the one takes the other takes."""
+    network = IntNetwork((2,), IntDomain(0, 1), NETWORK.layers, metadata={"note": "n" * 500})
+    outcomes = set()
+    for size in (0, 100, 200, 400, 800, 1600, 3200, 6400):
+        monkeypatch.setattr(storage, limit, size)
+        path = tmp_path / f"{size}{suffix}"
+        try:
+            network.save(path)
+        except FormatError:
+            outcomes.add("refused")
+            assert not path.exists()
+        else:
+            assert IntNetwork.load(path).fingerprint == network.fingerprint
+            outcomes.add("written")
+    assert outcomes == ({"written"} if (limit, suffix) == ("MAX_HEADER_BYTES", ".json") else {"refused", "written"})

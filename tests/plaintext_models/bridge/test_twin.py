@@ -185,3 +185,22 @@ def test_refuses():
     rescaling = Graph((2,), (Requantise(np.array(1), 0, IntDomain(0, 1)),))
     with pytest.raises(TypeError, match="`graph` must be made of float nodes, got one that rescales integers"):
         float_twin(rescaling)
+
+
+def test_a_network_of_scaled_floats_has_no_twin_that_rounds_raw_ones():
+    layers = (Dense(np.eye(2, dtype=int), np.zeros(2, int)),)
+    network = IntNetwork((2,), IntDomain(0, 255), layers, metadata={"scaling": "minmax"})
+    with pytest.raises(ValueError, match="the network must have one scale for its input"):
+        straight_through(network)
+    with pytest.raises(ValueError, match="the network must have one scale for its input"):
+        integer_oracle(network)
+
+
+def test_the_network_of_the_other_kind_is_named():
+    graph = Graph((2,), (Dense(np.eye(2), np.zeros(2)),))
+    network = IntNetwork((2,), IntDomain(0, 1), (Dense(np.eye(2, dtype=int), np.zeros(2, int)),))
+    with pytest.raises(TypeError, match="`graph` must be a Graph, got IntNetwork"):
+        float_twin(network)
+    for twin in (straight_through, integer_target, integer_oracle):
+        with pytest.raises(TypeError, match="`network` must be an IntNetwork, got Graph"):
+            twin(graph)

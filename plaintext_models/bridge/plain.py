@@ -1,0 +1,68 @@
+"""What may be exported: modules that compute what the classes of their layers say, and nothing else."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+from torch.nn.utils import parametrize
+
+from plaintext_models.bridge.twin import Chain
+
+_REMEDY = (
+    "make it part of the weights first, by remove_weight_norm, remove_spectral_norm, remove_parametrizations or "
+    "prune.remove of torch.nn.utils"
+)
+
+
+def plain_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """The layers of a chain in order, those within chains as well, but for those that do nothing.
+
+    Raises:
+        TypeError: ``module`` is none, or a layer is parametrised.
+        ValueError: Something besides a layer's class decides what it computes: hooks, a `forward` of its own or
+            recomputed parameters; or a parameter is not finite, or has no values.
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"`module` must be a torch module, got {type(module).__name__}")
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        raise ValueError("`module` must be exported without hooks on all modules; remove them first")
+    yield from _walk(module, "module")
+
+
+def _walk(module: nn.Module, name: str) -> Iterator[nn.Module]:
+    require_plain(module, name)
+    if isinstance(module, nn.Sequential) and type(module) in (nn.Sequential, Chain):
+        for number, child in enumerate(module):  # a layer may come twice
+            yield from _walk(child, f"{name}.{number}")
+    elif type(module) not in (nn.Dropout, nn.Identity):
+        yield module
+
+
+def require_plain(layer: nn.Module, name: str) -> None:
+    """Refuse a module, in its own name, where something besides its class decides what it computes.
+
+    Raises:
+        TypeError: It is parametrised.
+        ValueError: It has hooks, a `forward` of its own, or parameters that are recomputed or no finite floats.
+    """
+    if parametrize.is_parametrized(layer):
+        raise TypeError(f"`module` must hold its weights themselves, got parametrizations on {name}; {_REMEDY}")
+    recomputed = [key for key in ("weight", "bias") if hasattr(layer, key) and key not in layer._parameters]
+    if recomputed:
+        raise ValueError(f"`module` must hold its weights themselves, got {name}.{recomputed[0]} recomputed; {_REMEDY}")
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        raise ValueError(f"`module` must have no forward hooks, got one on {name}; remove it, or {_REMEDY}")
+    if "forward" in vars(layer):
+        raise ValueError(f"`module` must have the `forward` of its classes, got another one on {name}")
+    for key, parameter in layer.named_parameters(name, recurse=False):
+        _require_values(parameter, key)
+
+
+def _require_values(parameter: Tensor, name: str) -> None:
+    """Refuse what has no float64 of its own, or is no finite number."""
+    if parameter.is_meta or parameter.layout != torch.strided or not parameter.is_floating_point():
+        kind = "no values, on the meta device" if parameter.is_meta else f"{parameter.layout} {parameter.dtype}"
+        raise ValueError(f"`module` must have parameters of dense floats, got {name} with {kind}")
+    if not torch.isfinite(parameter.detach()).all():
+        raise ValueError(f"`module` must have finite parameters, got NaN or infinity in {name}; train it again")
