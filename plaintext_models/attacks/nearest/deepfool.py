@@ -8,20 +8,24 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
-from plaintext_models.attacks.core.ball import Norm, require_norm
+from plaintext_models.attacks.core.ball import Ball, Norm, require_norm
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
-from plaintext_models.attacks.core.losses import margin, others
+from plaintext_models.attacks.core.losses import logit, margin, others
 from plaintext_models.attacks.core.norms import TINY, lengths, steepest
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 
 LEAST = 1e-4  # of the range, what a step adds to the distance: a point on the boundary itself must leave it
-SLACK = 1e-5  # of the largest logit: float32 forwards in batches of other sizes differ by less
+SLACK = 1e-5  # of the logits that matter: float32 forwards in batches of other sizes differ by less
+ULPS = 4  # of the two logits that meet, in units of the last place: what their own rounding hides
 DUAL: dict[str, Norm] = {"l2": "l2", "linf": "l1"}
 
 
 ANEW, NEAR = 4, 3  # steps after which all boundaries are looked at again, and how many are looked at between
 
 
+@entrance
 def deepfool(
     target: Target,
     images: Tensor,
@@ -55,12 +59,10 @@ def deepfool(
     require_norm(norm, ("l2", "linf"))
     integer(steps, "steps", 1)
     integer(candidates, "candidates", 2)
-    if not overshoot >= 0:
-        raise ValueError(f"`overshoot` must not be negative, got {overshoot}")
-    if not target.differentiable:
-        raise TypeError("DeepFool needs gradients, and this target answers queries only")
+    number(overshoot, "overshoot", least=0)
+    target.require_gradients()
     active, queries, iterations = start(target, images, goal)
-    low, high = target.bounds
+    limits, least = target.limits(images), LEAST * target.width
     found, rows = images.clone(), active.nonzero().squeeze(1)
     moved, total = images[rows], torch.zeros_like(images[rows])
     near: Tensor | None = None
@@ -70,24 +72,36 @@ def deepfool(
         distance, slope, near = _nearest(
             target, moved, goal[rows], norm, candidates, None if step % ANEW == 0 else near
         )
-        length = spread(distance + LEAST * (high - low), total).to(total.dtype)  # logits may be finer than images
+        length = spread(distance + least, total).to(total.dtype)  # logits may be finer than images
         total = total + length * steepest(slope, norm)
-        moved = (images[rows] + (1 + overshoot) * total).clamp(low, high)
+        moved = (images[rows] + (1 + overshoot) * total).clamp(*limits)
         with torch.no_grad():
             over = beyond(goal[rows], target.logits(moved)) > 0
         queries[rows] += 2
         iterations[rows] += 1
         found[rows[over]] = moved[over]
         rows, moved, total, near = (values[~over] for values in (rows, moved, total, near))
-    return conclude(target, images, found, goal, queries, iterations)
+    return conclude(target, images, found, goal, queries, iterations, box_around(target))
 
 
 def beyond(goal: Goal, logits: Tensor) -> Tensor:
     """How far beyond the boundary, in units of the logits, less a slack that lets it stand any other forward: [batch].
 
-    What is nearest to an image lies so near to the boundary that rounding could take it back.
+    What is nearest to an image lies so near to the boundary that rounding could take it back. The two logits that meet
+    there tell how large roundings are, and the spread of the three largest, as in `losses.dlr`, where a constant was
+    added to all; a class far below, masked, says nothing of it.
     """
-    return goal.sign * margin(logits, goal.classes) - SLACK * logits.detach().abs().amax(1)
+    known = logits.detach()
+    size = torch.maximum(logit(known, goal.classes).abs(), others(known, goal.classes).amax(1).abs())
+    largest = known.topk(min(3, known.shape[1]), 1).values
+    spread_of_three = largest[:, 0] - largest[:, -1] if largest.shape[1] == 3 else size
+    slack = SLACK * torch.minimum(size, spread_of_three) + ULPS * torch.finfo(known.dtype).eps * size
+    return goal.sign * margin(logits, goal.classes) - slack
+
+
+def box_around(target: Target) -> Ball:
+    """A ball that holds every image within the bounds: where the nearest images may be, however far."""
+    return Ball("linf", target.width)
 
 
 def _nearest(
@@ -104,8 +118,7 @@ def _nearest(
         Its distance [batch], the gradient [batch, *shape] of the logits' difference there, and the classes of the
         nearest boundaries [batch, NEAR] or fewer.
     """
-    leaf = images.detach().requires_grad_()
-    logits = target.logits(leaf)
+    leaf, logits = target.traced(images)
     rivals = others(logits, goal.classes)
     if goal.targets is not None:
         near = rivals.argmax(1, keepdim=True)
