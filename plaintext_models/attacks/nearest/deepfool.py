@@ -18,7 +18,7 @@ from plaintext_models.attacks.core.target import Target
 
 LEAST = 1e-4  # of the range, what a step adds to the distance: a point on the boundary itself must leave it
 SLACK = 1e-5  # of the logits that matter: float32 forwards in batches of other sizes differ by less
-ULPS = 4  # of the two logits that meet, in units of the last place: what their own rounding hides
+ULPS = 16  # of the two logits that meet, in units of the last place: what their own roundings hide
 DUAL: dict[str, Norm] = {"l2": "l2", "linf": "l1"}
 
 
@@ -87,16 +87,21 @@ def deepfool(
 def beyond(goal: Goal, logits: Tensor) -> Tensor:
     """How far beyond the boundary, in units of the logits, less a slack that lets it stand any other forward: [batch].
 
-    What is nearest to an image lies so near to the boundary that rounding could take it back. The two logits that meet
-    there tell how large roundings are, and the spread of the three largest, as in `losses.dlr`, where a constant was
-    added to all; a class far below, masked, says nothing of it.
+    What is nearest to an image lies so near to the boundary that rounding could take it back.
+    """
+    return goal.sign * margin(logits, goal.classes) - slack(goal, logits)
+
+
+def slack(goal: Goal, logits: Tensor) -> Tensor:
+    """What roundings may change of the margin, [batch], as far as the logits tell.
+
+    It is measured by the two that meet at the boundary, since a class far below, masked, says nothing of it; and of
+    these not by a constant that was added to all, but by the spread of the three largest, as in `losses.dlr`.
     """
     known = logits.detach()
     size = torch.maximum(logit(known, goal.classes).abs(), others(known, goal.classes).amax(1).abs())
     largest = known.topk(min(3, known.shape[1]), 1).values
-    spread_of_three = largest[:, 0] - largest[:, -1] if largest.shape[1] == 3 else size
-    slack = SLACK * torch.minimum(size, spread_of_three) + ULPS * torch.finfo(known.dtype).eps * size
-    return goal.sign * margin(logits, goal.classes) - slack
+    return SLACK * torch.minimum(size, largest[:, 0] - largest[:, -1]) + ULPS * torch.finfo(known.dtype).eps * size
 
 
 def box_around(target: Target) -> Ball:
@@ -125,11 +130,11 @@ def _nearest(
     elif near is None:
         near = rivals.topk(min(candidates, logits.shape[1]) - 1, 1).indices
     differences = goal.sign * (logits.gather(1, near) - logits.gather(1, goal.classes[:, None]))
-    distances = torch.empty_like(differences).detach()
+    distances, least = torch.empty_like(differences).detach(), slack(goal, logits)
     nearest, slope = torch.full_like(distances[:, 0], torch.finfo(distances.dtype).max), torch.zeros_like(images)
     for rank, difference in enumerate(differences.unbind(1)):
         (gradient,) = torch.autograd.grad(difference.sum(), leaf, retain_graph=True)
-        distances[:, rank] = difference.detach().abs() / lengths(gradient, DUAL[norm]).clamp_min(TINY)
+        distances[:, rank] = (difference.detach().abs() + least) / lengths(gradient, DUAL[norm]).clamp_min(TINY)
         nearer = distances[:, rank] < nearest
         nearest = torch.where(nearer, distances[:, rank], nearest)
         slope = torch.where(spread(nearer, slope), gradient, slope)
