@@ -9,7 +9,7 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, examine, spread, start
 from plaintext_models.attacks.core.grid import Limits
 from plaintext_models.attacks.core.losses import LOSSES, Loss, others, targeted_dlr
 from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
@@ -109,8 +109,9 @@ def climb(
         climbed = _objective(loss, aims[0])
 
         def checked(logits: Tensor) -> Tensor:
-            for classes in (goal.labels, aims[0].classes):
-                require_classes(require_rows(logits, images), classes, "labels")
+            for name, classes in vars(aims[0]).items():
+                if classes is not None:
+                    require_classes(require_rows(logits, images), classes, name)
             return climbed(logits)
 
         first = target.gradient(images, checked)
@@ -173,5 +174,5 @@ def wrong_classes(target: Target, images: Tensor, goal: Goal) -> Tensor:
     if goal.targets is not None:
         raise ValueError("`goal` must have no targets: this attack chooses them itself")
     labels = goal.labels
-    logits = target.check(images, labels)
+    logits = examine(target, images, labels)
     return others(logits, labels).argsort(dim=1, descending=True, stable=True)[:, :-1]

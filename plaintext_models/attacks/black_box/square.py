@@ -127,7 +127,7 @@ def _pattern(count: int, side: int, generator: torch.Generator) -> Tensor:
         torch.cat([_bump(side, half), -_bump(side, side - half)], 1) if half else torch.ones(1, 1, dtype=torch.float32)
     )
     both = (both / torch.linalg.vector_norm(both)).to(generator.device)
-    lying = torch.rand(count, 1, 1, generator=generator, device=generator.device) < 0.5
+    lying = torch.rand(count, 1, 1, generator=generator, device=generator.device, dtype=torch.float32) < 0.5
     return torch.where(lying, both.T, both).reshape(count, 1, -1)
 
 

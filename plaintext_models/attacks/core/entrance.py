@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,7 +62,7 @@ def tensor(values: Any, name: str) -> Tensor:
         values = values.detach()
         return values.clone() if values.is_inference() else values
     try:
-        return torch.as_tensor(values if isinstance(values, np.ndarray) else np.asarray(values))
+        return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"`{name}` must be a tensor [batch, *shape], got {type(values).__name__}: {error}") from error
 
@@ -78,7 +77,7 @@ def _admitted(name: str, value: Any) -> Any:
         return value if value is None else _kind(value, name, Ball, 'make one, as in Ball("linf", 0.3)')
     if name == "images":
         return tensor(value, name)
-    if name in ("labels", "classes") and not isinstance(value, int):
+    if name == "labels":
         return class_labels(value, name)
     return value
 
@@ -90,8 +89,11 @@ def _kind(value: Any, name: str, kind: type, remedy: str) -> Any:
 
 
 def _require_alike(given: dict[str, Any]) -> None:
-    """Bring labels to where the images are, and see that there are as many radii."""
+    """Look at the images, bring labels to where they are, and see that there are as many radii."""
     images = given["images"]
+    for name in TARGETS:
+        if name in given:
+            given[name].require(images, torch.zeros(len(images), dtype=torch.int64))
     if isinstance(ball := given.get("ball"), Ball):
         ball.radii(images)
     if isinstance(labels := given.get("labels"), Tensor):

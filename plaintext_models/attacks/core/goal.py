@@ -121,8 +121,20 @@ def conclude(
     )
 
 
+def examine(target: Target, images: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
+    """Check a target, and warn, once an attack, of a differentiable one whose logits look like probabilities."""
+    is_new = target.is_new()
+    logits = target.check(images, labels, logits)
+    if is_new and target.differentiable and are_probabilities(logits):
+        warnings.warn(
+            "the model's logits look like probabilities: a softmax flattens slopes that attacks follow; leave it out",
+            stacklevel=2,
+        )
+    return logits
+
+
 def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Check the input of an attack; warn of a differentiable target whose logits look like probabilities.
+    """Check the input of an attack.
 
     Args:
         target: The model.
@@ -137,13 +149,7 @@ def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = No
         TypeError: Where `Target.check` raises it.
         ValueError: Where `Target.check` raises it; or a target outside the classes.
     """
-    is_new = target.is_new()
-    logits = target.check(images, goal.labels, logits)
-    if is_new and target.differentiable and are_probabilities(logits):
-        warnings.warn(
-            "the model's logits look like probabilities: a softmax flattens slopes that attacks follow; leave it out",
-            stacklevel=2,
-        )
+    logits = examine(target, images, goal.labels, logits)
     if goal.targets is not None:
         require_classes(logits.shape[1], goal.targets, "targets")
     counts = torch.zeros(len(images), dtype=torch.int64, device=images.device)

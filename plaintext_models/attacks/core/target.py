@@ -299,7 +299,7 @@ def class_labels(labels: Any, name: str) -> Tensor:
         raise TypeError(f"`{name}` must be integers, got {labels.dtype}")
     result = labels.to(torch.int64)
     if labels.dtype == torch.uint64 and bool((result < 0).any()):
-        raise ValueError(f"`{name}` must fit int64, got {labels.max().item()}")
+        raise ValueError(f"`{name}` must fit int64, got values from 2**63 on")
     return result
 
 

@@ -179,7 +179,7 @@ class _Search:
         gradient, _ = self._target.gradient(self._clean[rows] + best, partial(beyond, self._goal[rows]))
         self.queries[rows] += 1
         moved = (best != 0).flatten(1)
-        self._share[rows] = share = self._share[rows] * torch.where(better, 1.0, 0.5)
+        self._share[rows] = share = torch.where(better, self._share[rows], self._share[rows] / 2)
         count = moved.sum(1)
         dropped = (share * count).to(count.dtype).clamp_min(1)
         salience = torch.where(moved, (gradient * best).flatten(1).abs(), -1)

@@ -75,7 +75,7 @@ def ddn(
                 gradient[flat].shape, generator=drawn, device=images.device, dtype=torch.float32
             ).to(clean)
         size = width * (LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * step / steps)) / 2)
-        radii = radii * torch.where(over, 1 - gamma, 1 + gamma)
+        radii = torch.where(over, radii * (1 - gamma), radii * (1 + gamma))
         delta = moved - clean + goal.sign * size * steepest(gradient, "l2")
         delta = delta * spread(radii / lengths(delta, "l2").clamp_min(TINY), delta)
         moved = (clean + delta).clamp(*limits)

@@ -14,7 +14,7 @@ from plaintext_models.attacks.core.goal import spread
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import steepest
 from plaintext_models.attacks.core.numbers import number
-from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.target import Target, class_labels
 from plaintext_models.determinism import generator
 
 STRENGTH = 15  # of the polynomial mutation; the greater, the nearer do children stay
@@ -73,6 +73,7 @@ def evolved(
     integer(population, "population", 1)
     integer(generations, "generations", 0)
     number(rate, "rate", above=0, most=1)
+    classes = class_labels(classes, "classes")
     champions, drawn = _noise(target, classes, shape, confidence, seed)
     low, high = target.limits(champions)
     with torch.no_grad():
@@ -126,6 +127,7 @@ def ascended(
     integer(steps, "steps", 0)
     number(step, "step", above=0)
     number(decay, "decay", least=0, below=1)
+    classes = class_labels(classes, "classes")
     now, _ = _noise(target, classes, shape, confidence, seed)
     low, high = target.limits(now)
     rows, queries, count = torch.arange(len(classes), device=classes.device), 0, 0
