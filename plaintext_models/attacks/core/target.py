@@ -117,6 +117,10 @@ class Target:
 
         def one_hot(images: Tensor) -> Tensor:
             labels = class_labels(answers(images), "answers")
+            if labels.shape != images.shape[:1]:
+                raise ValueError(
+                    f"`answers` must be a class an image, got {tuple(labels.shape)} for {len(images)} images"
+                )
             require_classes(classes, labels, "answers")
             return functional.one_hot(labels, classes).float()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Norm, require_norm
 from plaintext_models.attacks.core.entrance import entrance, tensor
-from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, examine, start
 from plaintext_models.attacks.core.norms import TINY, lengths, spread, steepest
 from plaintext_models.attacks.core.search import CANDIDATES
 from plaintext_models.attacks.core.target import Target
@@ -51,7 +51,8 @@ def hop_skip_jump(
         steps: How many steps are taken, from 0; with none, the first point of the boundary is the result.
         draws: Moves that the first step tries, from 2.
         tries: Random images, at most, that are asked about where no other start is known, from 0.
-        starts: More images [n, *shape] to begin from, such as some of the wanted classes.
+        starts: More images [n, *shape] to begin from, such as some of the wanted classes. They are asked about once,
+            for all images together, which is not counted.
         seed: The seed of starts and moves.
 
     Raises:
@@ -62,11 +63,17 @@ def hop_skip_jump(
     integer(steps, "steps", 0)
     integer(draws, "draws", 2)
     integer(tries, "tries", 0)
-    active, queries, iterations = start(target, images, goal)
+    decided = examine(target, images, goal.labels)
+    active, queries, iterations = start(target, images, goal, decided)
     walk = _Walk(target, images, goal, norm, queries, generator(seed, images.device))
     rows, found = active.nonzero().squeeze(1), images.clone()
+    known = images
+    if starts is not None:
+        given = _shaped(starts, images)
+        with torch.no_grad():
+            known, decided = torch.cat([images, given]), torch.cat([decided, target.logits(given)])
     if len(rows):
-        rows = walk.begin(rows, images if starts is None else torch.cat([images, _shaped(starts, images)]), tries)
+        rows = walk.begin(rows, known, decided, tries)
     for step in range(1, steps + 1 if len(rows) else 1):
         for part in rows.split(max(1, CANDIDATES // (draws * math.ceil(math.sqrt(step))))):
             walk.step(part, step, int(draws * math.sqrt(step)))
@@ -92,10 +99,12 @@ class _Walk:
         # the paper's θ: of the distance, how near bisection goes to the boundary
         self._near = max(LEAST, elements**-1.5 if norm == "l2" else elements**-2.0)
 
-    def begin(self, rows: Tensor, known: Tensor, tries: int) -> Tensor:
-        """Find a point of the boundary for every image; those [found] for which there is one."""
-        with torch.no_grad():
-            decided = self._target.logits(known)
+    def begin(self, rows: Tensor, known: Tensor, decided: Tensor, tries: int) -> Tensor:
+        """Find a point of the boundary for every image, beginning at known ones whose logits tell how they are decided.
+
+        Returns:
+            The images [found] for which there is one.
+        """
         near = torch.full((len(self._clean),), torch.inf, dtype=self._clean.dtype, device=rows.device)
         for number in range(len(known)):
             reached = self._goal[rows].reached(decided[number].expand(len(rows), -1))

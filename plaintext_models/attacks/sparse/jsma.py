@@ -54,7 +54,7 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
             pairs, found = _pairs(target, moved, aims, theta)
             search.queries[rows] += 2
             moved = moved.flatten(1).scatter_add(1, pairs, torch.full_like(pairs, theta, dtype=moved.dtype))
-            moved = moved.clamp(*target.limits(images)).reshape(-1, *images.shape[1:])[found]
+            moved = moved.reshape(-1, *images.shape[1:]).clamp(*target.limits(images))[found]
             rows, aims = rows[found], aims[found]  # an image without such a pair is given up
             if not len(rows):
                 break
