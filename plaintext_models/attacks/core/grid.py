@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 #: The least and the greatest values of elements: two numbers, or two tensors that spread over images.
@@ -38,7 +39,8 @@ def roundings(images: Tensor, moved: Tensor, limits: Limits, levels: int) -> Ite
     size, sign, slack = step.abs(), step.sign(), ROUNDING * (levels - 1)
     for whole in ((size + slack).floor(), (size + 0.5).floor(), (size - slack).ceil()):
         places = (start + sign * whole).clamp(0, levels - 1)
-        yield (low + places * (high - low) / (levels - 1)).to(images.dtype).clamp(low, high)
+        rounded = (low + places * (high - low) / (levels - 1)).to(images.dtype).clamp(low, high)
+        yield torch.where(places == start, images, rounded)  # to the last bit, for who counts what has moved
 
 
 def _places(images: Tensor, limits: Limits, levels: int) -> Tensor:
