@@ -1,6 +1,7 @@
 """Inputs on which attacks, the card or the referee were once wrong, with their right values."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.bridge.twin import integer_target
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
-from plaintext_models.evaluation.card import QUICK
+from plaintext_models.evaluation.card import QUICK, Effort
 from plaintext_models.evaluation.judge import judge
 from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.nets.mlp import mlp
@@ -80,8 +81,9 @@ def masked(net, value=-1e9, count=1):
 def test_the_slack_is_of_the_logits_that_meet(net, images, attack, changed):
     # found were 0 of 20 beside a logit of -1e9, and three times as far beside a constant of 1e6
     images, model = images[:3], changed(net)
-    result = attack(attack.target(model), images, Goal(model(images).argmax(1)))
-    plain = attack(attack.target(net), images, Goal(net(images).argmax(1)))
+    more = {"searches": 6} if attack.name == "lbfgs" else {}
+    result = attack(attack.target(model), images, Goal(model(images).argmax(1)), **more)
+    plain = attack(attack.target(net), images, Goal(net(images).argmax(1)), **more)
     assert result.success.all()
     # a small scale makes the cross-entropy flat and a large constant makes logits coarse: paths differ, not by much
     ratio = lengths(result.x_adv - images, attack.norm) / lengths(plain.x_adv - images, attack.norm)
@@ -268,3 +270,32 @@ def test_a_card_refuses_by_name(net, images, labels, arguments, error, message):
         evaluate(**given)
     with pytest.raises(ValueError, match="at least one image"):
         evaluate(Target(net), images[:0], labels[:0], Ball("linf", 0.1))
+
+
+def test_a_model_out_of_memory_says_so(net, images, labels):
+    def large(x):
+        raise torch.OutOfMemoryError("too large")
+
+    with pytest.raises(torch.OutOfMemoryError, match="too large"):
+        pgd(Target(large), images, Goal(labels), Ball("linf", 0.1))
+    with pytest.raises(TypeError, match="`model` must be a module or a function of images, got str"):
+        Target("model")
+    with pytest.raises(TypeError, match="`model` must be a module or a function of images, got Target"):
+        Target(Target(net))
+
+
+def test_scores_and_claims_are_one_an_image(net, images, labels):
+    goal, ball = Goal(labels), Ball("linf", 0.1)
+    with pytest.raises(ValueError, match=r"`detector` must give a score an image, got \(20, 10\) for 20"):
+        evaluate(Target(net), images, labels, ball, detector=net, effort=QUICK)
+    result = pgd(Target(net), images, goal, ball)
+    verdict = judge(Target(net), images, goal, replace(result, success=result.success[:, None]), ball)
+    assert "it claims (20, 1) successes of 20 images" in verdict.complaints
+
+
+def test_efforts_are_whole_numbers():
+    assert Effort(steps=np.int64(3)) == Effort(steps=3)
+    with pytest.raises(TypeError, match=r"`steps` must be an integer, got 2\.0"):
+        Effort(steps=2.0)
+    with pytest.raises(ValueError, match="`nearest_steps` must lie in"):
+        Effort(nearest_steps=1)

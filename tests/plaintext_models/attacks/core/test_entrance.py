@@ -279,6 +279,12 @@ def test_labels_live_where_images_do(problem):
     _, images, labels = problem
     assert both(images.to("meta"), labels) == (torch.device("meta"),) * 2
 
+    @entrance
+    def goals(images, goal):
+        return images.device, goal.labels.device
+
+    assert goals(images.to("meta"), Goal(labels)) == (torch.device("meta"),) * 2
+
 
 def test_batches_take_their_radii(problem):
     net, images, labels = problem
