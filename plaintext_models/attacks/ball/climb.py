@@ -89,7 +89,7 @@ def climb(
         aims: Whose loss is climbed: a run each.
         random_start: Whether the first run starts at random; the others always do.
         leave: Whether an image leaves as soon as it reaches the goal, or when a run is over: what is to fool other
-            models as well gains by going on.
+            models as well gains by going on. Images of few levels always go on, since they are rounded in the end.
         draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic.
         seed: The seed of the random starts.
 
@@ -103,6 +103,7 @@ def climb(
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(f"`loss` must be a function or one of {', '.join(LOSSES)}, got {loss!r}")
     target.require_gradients()
+    stops = leave and target.levels is None  # just beyond the boundary, the nearest level may lie before it
     first = None  # gradient and logits of the clean images, whose forward the check needs as well
     if ball.largest and not random_start and draws == 1:
         target.require(images, goal.labels)
@@ -130,7 +131,7 @@ def climb(
             else:
                 gradient, logits = target.gradient(moved, aimed, draws)
                 queries[rows] += draws
-            over = goals.reached(logits) & leave
+            over = goals.reached(logits) & stops
             if over.any():
                 found[rows[over]], active[rows[over]], left = moved[over], False, ~over
                 rows, moved, gradient, logits = (values[left] for values in (rows, moved, gradient, logits))
