@@ -114,6 +114,22 @@ def test_the_ball_of_a_small_channel_beside_a_large_one(images):
     assert not verdict.inside.any()
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_steps_are_of_the_narrowest_channel(norm):
+    # a step adds 1e-4 of a range, and must not take it from a channel a million times as wide
+    clean = torch.full((3, 2, 4, 4), 0.5) * torch.tensor([1.0, 1e6]).reshape(2, 1, 1)
+    weights = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+
+    def model(x):
+        return (x - torch.tensor([0.45, 0.0]).reshape(2, 1, 1)).mean((2, 3)) @ weights.T
+
+    target = Target(model, bounds=((0.0, 0.0), (1.0, 1e6)))
+    result = deepfool(target, clean, Goal(torch.zeros(3, dtype=torch.int64)), norm)
+    assert result.success.all()
+    exact = 0.05 * (4 if norm == "l2" else 1)
+    assert (lengths(result.x_adv - clean, norm) < 1.05 * exact).all()
+
+
 def test_training_mode_after_wrapping(net, images, labels):
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)).eval()
     target, mean = Target(model), model[1].running_mean.clone()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -140,8 +141,16 @@ class Target:
     @property
     def width(self) -> float:
         """The width of the range of an element; of the channel with the widest, where they differ."""
-        low, high = (np.asarray(ends) for ends in self.bounds)
-        return float((high - low).max())
+        return float(self._widths().max())
+
+    @property
+    def narrowest(self) -> float:
+        """The width of the range of the channel with the narrowest."""
+        return float(self._widths().min())
+
+    def _widths(self) -> NDArray[np.float64]:
+        low, high = (np.array(ends, np.float64) for ends in self.bounds)
+        return high - low
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits [batch, classes], differentiable by `images` where the target is.

@@ -93,7 +93,7 @@ def linear_model(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Te
     """
     gradient, logits = target.gradient(images, partial(beyond, goal))
     slope = lengths(gradient, "l2").clamp_min(TINY)
-    distance = (-beyond(goal, logits).to(slope) / slope).clamp_min(LEAST * target.width)
+    distance = (-beyond(goal, logits).to(slope) / slope).clamp_min(LEAST * target.narrowest)
     return distance, 2 * distance / slope
 
 

@@ -62,7 +62,7 @@ def deepfool(
     number(overshoot, "overshoot", least=0)
     target.require_gradients()
     active, queries, iterations = start(target, images, goal)
-    limits, least = target.limits(images), LEAST * target.width
+    limits, least = target.limits(images), LEAST * target.narrowest
     found, rows = images.clone(), active.nonzero().squeeze(1)
     moved, total = images[rows], torch.zeros_like(images[rows])
     near: Tensor | None = None
