@@ -73,8 +73,6 @@ def evaluate(
     ball.require_one_radius()
     integer(seed, "seed")
     for model in (*transfer_from, *([] if randomness_off is None else [randomness_off])):
-        if not isinstance(model, Target):
-            raise TypeError(f"`transfer_from` and `randomness_off` must be Targets, got {type(model).__name__}")
         require_alike(target, model)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)

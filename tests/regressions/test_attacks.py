@@ -277,7 +277,7 @@ def test_a_radius_that_is_none(radius, error):
         ({"ball": Ball("l0", 1)}, ValueError, "`norm` must be one of l1, l2, linf, got 'l0'"),
         ({"radii": [math.nan]}, ValueError, "`radius` must be a number from 0, got nan"),
         ({"seed": 0.5}, TypeError, "`seed` must be an integer, got 0.5"),
-        ({"transfer_from": [nn.Identity()]}, TypeError, "must be Targets, got Identity"),
+        ({"transfer_from": [nn.Identity()]}, TypeError, "all models must be Targets, got Identity; wrap it"),
     ],
 )
 def test_a_card_refuses_by_name(net, images, labels, arguments, error, message):

@@ -149,7 +149,9 @@ def _answers(model: Target, images: Tensor, goal: Goal) -> Tensor:
 
 def require_alike(first: Target, *rest: Target) -> None:
     """Raise ValueError for models that do not take the same images."""
-    for model in rest:
+    for model in (first, *rest):
+        if not isinstance(model, Target):
+            raise TypeError(f"all models must be Targets, got {type(model).__name__}; wrap it: Target(model)")
         for name in ("bounds", "levels"):
             one, other = getattr(first, name), getattr(model, name)
             if one != other:

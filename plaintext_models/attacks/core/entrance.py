@@ -43,7 +43,8 @@ def entrance(function: Callable[P, R]) -> Callable[P, R]:
             stack.enter_context(torch.enable_grad())
             stack.enter_context(fresh_look())
             for name, value in given.items():
-                given[name] = _admitted(name, plain(value))
+                if value is not signature.parameters[name].default:
+                    given[name] = _admitted(name, plain(value))
             if isinstance(given.get("images"), Tensor):
                 _require_alike(given)
             return function(*bound.args, **bound.kwargs)
@@ -74,8 +75,8 @@ def _admitted(name: str, value: Any) -> Any:
     if name == "goal":
         return _kind(value, name, Goal, "wrap the labels: Goal(labels)")
     if name == "ball":
-        return value if value is None else _kind(value, name, Ball, 'make one, as in Ball("linf", 0.3)')
-    if name == "images":
+        return _kind(value, name, Ball, 'make one, as in Ball("linf", 0.3)')
+    if name in ("images", "members"):
         return tensor(value, name)
     if name == "labels":
         return class_labels(value, name)

@@ -205,7 +205,10 @@ class Target:
         total, mean = torch.zeros_like(images, requires_grad=False), None
         for _ in range(draws):
             leaf, logits = self.traced(images)
-            (gradient,) = torch.autograd.grad(loss(logits).sum(), leaf)
+            values = loss(logits)
+            if values.shape != logits.shape[:1]:
+                raise ValueError(f"`loss` must give one number an image, got {tuple(values.shape)} of {len(logits)}")
+            (gradient,) = torch.autograd.grad(values.sum(), leaf)
             total += gradient
             mean = logits.detach() if mean is None else mean + logits.detach()
         assert mean is not None

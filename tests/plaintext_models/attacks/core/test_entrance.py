@@ -9,12 +9,17 @@ import pytest
 import torch
 from torch import nn
 
+from plaintext_models.attacks.black_box.discrimination import discriminate
+from plaintext_models.attacks.black_box.substitute import substitute
+from plaintext_models.attacks.black_box.transfer import transfer_matrix
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.batches import in_batches
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.families import NEAREST, WITHIN
+from plaintext_models.attacks.population.rubbish import ascended, evolved
+from plaintext_models.attacks.population.upset import upset
 from tests.plaintext_models.attacks.every import EVERY, RADII, Every
 from tests.plaintext_models.attacks.soundness import require_sound
 
@@ -300,3 +305,39 @@ def test_batches_take_their_radii(problem):
 
 def test_families_are_covered():
     assert {attack.name for attack in EVERY} == set(WITHIN) | set(NEAREST)
+
+
+def test_other_arguments_are_refused_by_name(problem):
+    net, images, labels = problem
+    target, goal, ball = Target(net), Goal(labels), Ball("linf", 0.1)
+    pgd = WITHIN["pgd"].run
+    for loss in (lambda logits, _: logits.sum(), lambda logits, _: logits):
+        with pytest.raises(ValueError, match="`loss` must give one number an image, got"):
+            pgd(target, images, goal, ball, loss=loss)
+    with pytest.raises(TypeError, match="`ball` must be a Ball, got NoneType"):
+        pgd(target, images, goal, None)
+    with pytest.raises(ValueError, match="`norm` must be one of l2, got Ball"):
+        NEAREST["ddn"].run(target, images, goal, ball)
+    with pytest.raises(TypeError, match="all models must be Targets, got Sequential; wrap it"):
+        transfer_matrix({"a": net}, images, goal, partial(pgd, ball=ball))
+    members = [True, False, True, False]
+    assert torch.equal(
+        discriminate(target, images, labels.numpy(), members).scores,
+        discriminate(target, images, labels, torch.tensor(members)).scores,
+    )
+    with pytest.raises(TypeError, match="`members` must be bools, got"):
+        discriminate(target, images, labels, [1, 0, 1, 0])
+
+
+def test_trained_things_keep_to_the_images(problem):
+    net, images, _ = problem
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            made = substitute(Target.oracle(net), images, lambda: copy.deepcopy(net), rounds=2, epochs=1)
+            moves = upset(Target(net), images, Ball("linf", 0.1), epochs=1).perturbations
+            assert evolved(Target(net), [0, 1], (1, 8, 8), generations=2).images.shape == (2, 1, 8, 8)
+            assert ascended(Target(net), np.array([0, 1]), (1, 8, 8), steps=2).images.dtype == torch.float32
+        assert made.target.logits(images).dtype == moves.dtype == torch.float32
+    for name, value in (("learning_rate", float("nan")), ("learning_rate", float("inf")), ("step", float("inf"))):
+        with pytest.raises(ValueError, match=f"`{name}` must be a number"):
+            substitute(Target.oracle(net), images, lambda: net, **{name: value})
