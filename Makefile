@@ -43,8 +43,9 @@ secrecy: $(VENV)/attacks.stamp  ## what hiding a network stops: attacks through 
 gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
 	$(BIN)/python -m bench gpu $(ARGS)
 
-test: lint  ## lint, type-check, and run the tests
-	$(PYTEST) -n 2 $(ARGS)
+# Coverage is that of all tests: of some of them, it says nothing.
+test: lint  ## lint, type-check, and run the tests; all of them must enter nearly every branch of the measured rooms
+	$(PYTEST) -n 2 $(if $(ARGS),$(ARGS),--cov)
 
 lint: $(VENV)/test.stamp  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -68,7 +69,7 @@ train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTN
 		$(BIN)/python -m plaintext_models.zoo.publish $$name --out plaintext_models/zoo/networks $(ARGS) || exit 1; done
 
 clean:  ## remove the environment and all results
-	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) results .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

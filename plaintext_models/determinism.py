@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import torch
 
+from intnn.values.arrays import integer
+
 THREADS = 1  # sums depend on how threads divide them; networks this small gain little from more
 
 
@@ -21,3 +23,13 @@ def deterministic(seed: int) -> Iterator[None]:
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(strict)
+
+
+def generator(seed: int, device: torch.device) -> torch.Generator:
+    """A seeded generator of random numbers: torch's own, which is the caller's, is left alone.
+
+    Raises:
+        TypeError: `seed` is not an integer.
+        ValueError: `seed` is outside int64.
+    """
+    return torch.Generator(device).manual_seed(integer(seed, "seed"))

@@ -145,7 +145,7 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
             clean,
             labels,
             ball,
-            radii=default_radii(ball.radius),
+            radii=default_radii(ball.require_one_radius()),
             seed=seed,
             transfer_from=sources,
             report=report,

@@ -86,6 +86,42 @@ circuit = prepared.circuit
 """
 
 
+#: Networks that are large for their kind, by what they are: the statements that make them.
+LARGE = {
+    "a table of 8,000 points": """
+lut = Lut.from_callable(lambda x: max(x, 0) // 64, IntDomain(-4000, 3999))
+first = Dense(np.full((2, 4), 7), np.zeros(2, np.int64))
+last = Dense(np.ones((2, 2), np.int64), np.zeros(2, np.int64))
+network = IntNetwork((4,), IntDomain(0, 15), (first, LutActivation(lut), last))
+""",
+    "seven dense layers of 64 units": """
+rng, nodes = np.random.default_rng(0), []
+for _ in range(7):
+    weight = np.eye(64) / 2 + rng.dirichlet(np.ones(64), 64) / 2
+    nodes += [Dense(weight, np.zeros(64)), Activation("square")]
+network = Graph((64,), tuple(nodes[:-1]))
+""",
+    "images of 3 x 96 x 96": """
+rng = np.random.default_rng(0)
+conv = Conv2d(rng.normal(size=(4, 3, 5, 5)) / 10, np.zeros(4), stride=2)
+last = Dense(rng.normal(size=(10, 4 * 46 * 46)) / 20, np.zeros(10))
+network = Graph((3, 96, 96), (conv, Activation("square"), Flatten(), last))
+""",
+    "images of 3 x 224 x 224": """
+rng = np.random.default_rng(0)
+conv = Conv2d(rng.normal(size=(4, 3, 8, 8)) / 10, np.zeros(4), stride=8)
+last = Dense(rng.normal(size=(10, 4 * 28 * 28)) / 20, np.zeros(10))
+network = Graph((3, 224, 224), (conv, Activation("square"), Flatten(), last))
+""",
+}
+LARGE_SETUP = """
+import numpy as np
+from he import compile_approximate, compile_exact
+from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
+"""
+COMPILE_LIMIT = 5.0  # seconds that compiling any of these should take at most
+
+
 def groups() -> tuple[str, ...]:
     """The kinds of things that are timed."""
     return get_args(Group)
@@ -107,7 +143,8 @@ def scripts() -> tuple[Script, ...]:
         _answer("digits-table-mlp", fresh=True),
     ]
     compilations = [_compile(name, packing) for name in shipped.names() for packing in ("latency", "throughput")]
-    return *imports, *loads, *answers, *compilations
+    large = [_compile_large(what, made) for what, made in LARGE.items()]
+    return *imports, *loads, *answers, *compilations, *large
 
 
 def _load(name: str) -> Script:
@@ -132,7 +169,12 @@ def _answer(name: str, stored: bool = False, fresh: bool = False) -> Script:
 
 def _compile(name: str, packing: str) -> Script:
     timed, setup = COMPILE.format(packing=packing), LOAD.format(name=name)
-    return Script("compile", f"compile {name}, {packing}", timed, setup, once=True)
+    return Script("compile", f"compile {name}, {packing}", timed, setup, limit=COMPILE_LIMIT, once=True)
+
+
+def _compile_large(what: str, made: str) -> Script:
+    timed = COMPILE.format(packing="latency")
+    return Script("compile", f"compile {what}", timed, LARGE_SETUP + made, limit=COMPILE_LIMIT, once=True)
 
 
 def _stored(name: str) -> str:

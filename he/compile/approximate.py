@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
+
+import numpy as np
 
 from he.circuit.interface import InputSpec, is_finite
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import POLYNOMIALS, activate_polynomial
+from he.compile.linear import LinearMap
 from he.compile.search import Lowering
-from he.compile.stages import require_no_constant, to_stages
+from he.compile.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.ring.params import Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
 
+DEFAULT_ERROR = 0.2  # the largest error of a logit, where nothing else is asked for
+LEAST_STEPS = 64  # by default, the widest logit's range is at least so many times its error
+
 
 def approximate_lowering(
-    graph: Graph, input_range: tuple[float, float], max_error: float, security: Security
+    graph: Graph, input_range: tuple[float, float], max_error: float | None, security: Security
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 
@@ -32,13 +39,21 @@ def approximate_lowering(
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range!r}") from error
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
-    if not (is_finite(max_error) and max_error > 0):
+    if max_error is not None and not (is_finite(max_error) and max_error > 0):
         raise ValueError(f"`max_error` must be a positive number, got {max_error!r}")
     stages = to_stages(graph.input_shape, graph.nodes)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
+    reasons: tuple[str, ...] = ()
+    if max_error is None:
+        max_error = DEFAULT_ERROR
+        with np.errstate(over="ignore", invalid="ignore"):  # a comparison with NaN is false
+            finer = _span(stages, low, high) / LEAST_STEPS
+        if finer < max_error:
+            max_error = finer
+            reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of the widest logit's interval",)
     return Lowering(
         scheme=Scheme.CKKS,
         stages=stages,
@@ -47,4 +62,31 @@ def approximate_lowering(
         modulus=None,
         fit=partial(fit_ckks, input_range=(low, high), max_error=max_error, security=security),
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
+        reasons=reasons,
     )
+
+
+def _span(stages: Sequence[Stage], low: float, high: float) -> float:
+    """Return the width of the interval in which the widest logit lies."""
+    ends = np.array([[low], [high]])
+    for stage in stages:
+        if isinstance(stage, LinearMap):
+            ends = np.broadcast_to(ends, (2, stage.inputs))[:, stage.columns] * stage.weights
+            ends = np.sort(ends, axis=0)
+            ends = np.stack([np.bincount(stage.rows, end, minlength=stage.outputs) for end in ends]) + stage.bias
+        else:
+            assert isinstance(stage, Activation)
+            ends = _activated(stage, ends)
+    return float(np.max(ends[1] - ends[0]))
+
+
+def _activated(stage: Activation, ends: np.ndarray) -> np.ndarray:
+    """Return intervals [2, units] that hold a polynomial's values on intervals [2, units]."""
+    coefficients = (0.0, 0.0, 1.0) if stage.name == "square" else stage.coefficients
+    total = np.full_like(ends, coefficients[0])
+    for exponent, coefficient in enumerate(coefficients[1:], 1):
+        power = np.sort(ends**exponent, axis=0)
+        if exponent % 2 == 0:
+            power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
+        total += np.sort(coefficient * power, axis=0)
+    return total

@@ -45,7 +45,7 @@ def compile_approximate(
     *,
     images: int | None = 1,
     input_range: tuple[float, float] = (0.0, 1.0),
-    max_error: float = 0.2,
+    max_error: float | None = None,
     packing: PackingName = "latency",
     security: Security = "128",
 ) -> Circuit:
@@ -55,7 +55,8 @@ def compile_approximate(
         graph: a float network whose activations are `square` or `polynomial`.
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
-        max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause.
+        max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default
+            it is 0.2, or a 64th of the interval in which the widest logit may lie if that is less.
         packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
             the complex slots.
         security: `"128"`, or `"insecure"` for tests.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 
-from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit
-from he.compile.place_bfv import place_bfv
-from he.program.algebra import run
+from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
+from he.compile.place_bfv import budget_bits, place_bfv
+from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.ring.params import (
@@ -21,66 +20,64 @@ from he.ring.params import (
 )
 from he.ring.scheme import Scheme
 
+LEAST_BUDGET_BITS = 1  # of the noise budget that must be left at the end, by the bound
 
-def fit_bfv(program: Program, N: int, security: Security) -> Fit:
+
+def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
     Args:
-        program: a program that has not been placed.
+        folded: a program that has not been placed, and its folded form, by which the primes are found.
         N: the ring degree.
         security: `"128"`, or `"insecure"` for tests.
 
     Raises:
         ParameterError: if the modulus that the noise needs is too large.
     """
+    groups = None if folded.is_trivial else folded
 
-    @cache
-    def attempt(count: int, bits: int) -> Fit:
+    def parameters(count: int, bits: int) -> Parameters:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
         secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
-        return placed(
-            program, Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
-        )
+        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
 
-    def placed(other: Program, parameters: Parameters) -> Fit:
-        result, noise = place_bfv(other, parameters)
+    @cache
+    def accepted(count: int, bits: int) -> bool:
+        _, values = place_bfv(folded.folded, parameters(count, bits), groups)
+        return budget_bits(folded.folded, values) >= LEAST_BUDGET_BITS
+
+    def placed(program: Program, chosen: Parameters) -> Fit | None:
+        result, values = place_bfv(program, chosen)
+        left = budget_bits(program, values)
+        if left < LEAST_BUDGET_BITS:
+            return None
         return Fit(
             program=result,
-            parameters=parameters,
-            bound=noise.budget_bits,
+            parameters=chosen,
+            bound=left,
             tolerance=0.0,
             output_scale=1.0,
-            place=lambda another: place_bfv(another, parameters)[0],
-            again=lambda another: fit if (fit := placed(another, parameters)).bound >= 1 else None,
+            place=lambda another, begin=None: place_bfv(another, chosen, begin=begin)[0],
+            states=lambda another: place_bfv(another, chosen)[1],
+            again=lambda another: placed(another, chosen),
         )
 
     # The bits that the noise takes of far too many primes show about how many primes there have to be.
     plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
-    noisiest = max(run(program, BfvNoiseAlgebra(plenty)), key=lambda value: value.bound)
+    noisiest = max(folded.read(folded.folded, BfvNoiseAlgebra(plenty)), key=lambda value: value.largest)
     taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits
     guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
-    count = _least(lambda count: attempt(count, MAX_CHAIN_BITS).bound >= 1, guess, 1, MAX_PRIMES)
+    count = least(lambda count: accepted(count, MAX_CHAIN_BITS), guess, 1, MAX_PRIMES)
     if count is None:
         raise ParameterError(f"the noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
-    bits = _least(
-        lambda bits: attempt(count, bits).bound >= 1, math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS
-    )
-    assert bits is not None  # the largest are enough
-    fit = attempt(count, bits)
-    if fit.parameters.security != security:
-        needed, limit = sum(fit.parameters.coeff_modulus_bits), MAX_MODULUS_BITS_128[N]
-        raise ParameterError(f"the noise needs {needed} bits of modulus, and 128-bit security allows {limit}")
-    return fit
-
-
-def _least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:
-    """Return the least accepted number in [low, high], None if there is none; all numbers above it are accepted too.
-
-    The search begins at the guess and is short if the guess is near.
-    """
-    guess = min(max(guess, low), high)
-    if accepted(guess):
-        while guess > low and accepted(guess - 1):
-            guess -= 1
-        return guess
-    return next((number for number in range(guess + 1, high + 1) if accepted(number)), None)
+    fewest = least(lambda bits: accepted(count, bits), math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS)
+    assert fewest is not None  # the largest are enough
+    for bits in range(fewest, MAX_CHAIN_BITS + 1):
+        chosen = parameters(count, bits)
+        if chosen.security != security:
+            needed, limit = sum(chosen.coeff_modulus_bits), MAX_MODULUS_BITS_128[N]
+            raise ParameterError(f"the noise needs {needed} bits of modulus, and 128-bit security allows {limit}")
+        # Values of a group are lowered together in the folded program, and one by one here: the bounds may differ.
+        if fit := placed(folded.program, chosen):
+            return fit
+    raise ParameterError(f"the noise needs more than {count * MAX_CHAIN_BITS} bits of modulus")

@@ -8,16 +8,20 @@ errors the modulus is shortest if each scale causes the same error. So one numbe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit
-from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, place, rescalings
+from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
+from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
 from he.program.algebra import run
+from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
+from he.readers.dependence import DependenceAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
@@ -32,6 +36,9 @@ FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the c
 SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes are too long
 ROOM_BITS = 1  # bits between the largest value and half of the modulus
 ROOM_SLACK = 0.1  # bits of that room that may be missing, for primes are not quite powers of two
+DECIMALS = 6  # of the logarithms of errors and sizes that decide about a circuit
+BOUND_BITS = 10  # significant bits of a circuit's bound, which is hashed and must be the same on every machine
+VANISHES = "the weights that lead to an output round to zero at every scale: multiply them, or leave the output out"
 SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
 
 
@@ -61,7 +68,7 @@ class _Candidate:
 
 
 def fit_ckks(
-    program: Program,
+    folded: Fold,
     N: int,
     input_range: tuple[float, float],
     max_error: float,
@@ -71,7 +78,7 @@ def fit_ckks(
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
 
     Args:
-        program: a program that has not been placed.
+        folded: a program that has not been placed, and its folded form, by which the scales are found.
         N: the ring degree.
         input_range: the least and the greatest value of an input.
         max_error: the largest bound on the error of a logit.
@@ -82,13 +89,16 @@ def fit_ckks(
         ParameterError: if there is none, with the bits that it would take.
     """
     limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
+    shortest = _shortest_modulus(folded.folded)
+    if shortest > limit:
+        raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     candidates: list[tuple[float, float, _Candidate, _Search]] = []
     for early in (True, False):
-        search = _Search(program, N, input_range, early)
+        search = _Search(folded, N, input_range, early)
         spare = search.least(max_error)
         if spare is None:
-            refusals.append(f"no scales leave an error bound of {max_error}")
+            refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
             continue
         chains = [search.chain(spare, largest, limit) for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1)]
         if min(chain.bits for chain in chains) > limit:
@@ -109,30 +119,49 @@ def fit_ckks(
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(self, program: Program, N: int, input_range: tuple[float, float], early: bool) -> None:
-        self._program, self._N, self._range, self._early = program, N, input_range, early
-        self._plain, products = depths(program)
+    def __init__(self, folded: Fold, N: int, input_range: tuple[float, float], early: bool) -> None:
+        self._folded, self._N, self._range, self._early = folded, N, input_range, early
+        self.vanishes = False  # whether the last scales tried left an output without its input
+        self._plain, products = depths(folded.folded)
         probes = [PROBE_BITS] * (2 + self._plain + products)
         fine, room = self._probed(probes)
-        self._magnitude = PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room  # log2 of the largest value
+        # log2 of the largest value. What decides about a circuit is rounded: the last bits of a float are a machine's.
+        self._magnitude = round(PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room, DECIMALS)
         coarse = [self._probed([*probes[:i], COARSE_BITS, *probes[i + 1 :]])[0] for i in range(len(probes))]
         # These are log2 of the errors that scales of one would cause.
-        self._errors = np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS
+        self._errors = np.round(np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS, DECIMALS)
 
     def least(self, max_error: float) -> float | None:
         """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
-        spare = -math.log2(max_error)
-        while self._in_range(spare):
-            with suppress(ParameterError):  # there are too few primes of a size
-                if self._probed(self._bits(spare))[0] <= max_error:
-                    return spare
-            spare += STEP
-        return None
+        lowest = -math.log2(max_error)
+
+        def spare(steps: int) -> float:
+            return lowest + STEP * steps
+
+        @cache
+        def bound(steps: int) -> float:
+            try:
+                return self._probed(self._bits(spare(steps)))[0]
+            except ParameterError:  # there are too few primes of a size
+                return math.inf
+
+        def accepted(steps: int) -> bool:
+            within = bound(steps) <= max_error
+            self.vanishes = within and not self._holds(self._placed_probe(self._bits(spare(steps)))[0])
+            return within and not self.vanishes
+
+        if not self._in_range(lowest):
+            return None
+        # The bound halves with every bit: the first one tells about where it meets the limit.
+        excess, most = bound(0), math.floor((SCALE_BITS[-1] - float(np.max(self._errors)) - lowest) / STEP)
+        guess = math.ceil(math.log2(excess / max_error) / STEP) if 0 < excess < math.inf else 0
+        steps = least(accepted, guess, 0, most)
+        return None if steps is None else spare(steps)
 
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
-        drops, output_bits = rescalings(self._program, precision, largest)
+        drops, output_bits = rescalings(self._folded.folded, precision, largest)
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude) + ROOM_BITS, SCALE_ROOM_BITS))
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
@@ -146,7 +175,8 @@ class _Search:
             ParameterError: if there are too few primes of a size.
         """
         parameters = self._parameters(chain, "insecure")
-        return cost(place(self._program, chain.precision, parameters, len(chain.stay)), parameters, prices).total
+        placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
+        return cost(placed, parameters, prices, self._folded.weights(placed)).total
 
     def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""
@@ -155,41 +185,61 @@ class _Search:
                 finer = self.chain(spare + more, largest, limit) if self._in_range(spare + more) else None
                 if finer and finer.length == chain.length and finer.bits <= limit:
                     with suppress(ParameterError):  # there are too few primes of a size
-                        if fit := self._fit(self._program, finer, max_error, security):
+                        if self._accepts(finer, max_error) and (
+                            fit := self._fit(self._folded.program, finer, max_error, security)
+                        ):
                             return fit
         return None
+
+    def _accepts(self, chain: _Candidate, max_error: float) -> bool:
+        """Return whether the folded program is within the bound and the modulus; a program that folds is far longer."""
+        if self._folded.is_trivial:
+            return True
+        parameters = self._parameters(chain, "insecure")
+        placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
+        return _is_within(*self._error(placed, parameters), max_error) and self._holds(placed)
+
+    def _holds(self, placed: Program) -> bool:
+        """Return whether all outputs of the folded program depend on an input, at the scales of its operands."""
+        return all(output.found.all() for output in self._folded.read(placed, DependenceAlgebra(placed)))
 
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
-        error, room = self._error(placed, parameters)
-        if not (error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK):  # a comparison with NaN is false
+        algebra = CkksErrorAlgebra(parameters, placed, *self._range)
+        error, room = _worst(run(placed, algebra)), algebra.headroom
+        kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
+        if not (_is_within(error, room, max_error) and kept):
             return None
+        bound = min(_coarser(error.bound), max_error)
         return Fit(
             program=placed,
             parameters=parameters,
-            bound=error.bound,
-            tolerance=2 * error.bound,
+            bound=bound,
+            tolerance=2 * bound,
             output_scale=error.scale,
-            place=lambda other: place(other, chain.precision, parameters, stay),
+            place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
+            states=lambda other: states(other, chain.precision, parameters, stay),
             again=lambda other: self._fit(other, chain, max_error, security),
         )
 
     def _probed(self, bits: list[int]) -> tuple[float, float]:
         """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
-        precision = self._precision(bits)
-        drops, _ = rescalings(self._program, precision, MAX_CHAIN_BITS)
-        chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
-        parameters = self._parameters(chain, "insecure")
-        error, room = self._error(place(self._program, precision, parameters, PROBE_PRIMES), parameters)
+        placed, parameters = self._placed_probe(bits)
+        error, room = self._error(placed, parameters)
         return error.bound, room
 
+    def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
+        precision = self._precision(bits)
+        drops, _ = rescalings(self._folded.folded, precision, MAX_CHAIN_BITS)
+        chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
+        parameters = self._parameters(chain, "insecure")
+        return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
+
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
+        """Return the error of the worst output of the folded program, and the room in the modulus."""
         algebra = CkksErrorAlgebra(parameters, placed, *self._range)
-        try:
-            return max(run(placed, algebra), key=lambda value: value.bound), algebra.headroom
-        except ValueError as error:  # a value is zero, which has no log2
-            raise ParameterError("values vanish before the end of the network, by the smallest of float64") from error
+        return _worst(self._folded.read(placed, algebra)), algebra.headroom
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -207,3 +257,26 @@ class _Search:
             missing = LEAST_DROP_BITS - (fresh + weights[0] - values[0])
             fresh += missing if 0 < missing <= LEAST_DROP_BITS // 2 else 0
         return Precision(fresh, weights, values, self._early)
+
+
+def _worst(outputs: Sequence[CkksError]) -> CkksError:
+    return max(outputs, key=lambda value: value.bound)
+
+
+def _is_within(error: CkksError, room: float, max_error: float) -> bool:
+    return error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK  # a comparison with NaN is false
+
+
+def _shortest_modulus(program: Program) -> int:
+    """Return the bits that any modulus for a program has: every product makes a scale longer, by the shortest at least.
+
+    What a scale has grown by is either dropped on the way, prime by prime, or left at the end.
+    """
+    growths = 1 + longest_path(program)
+    return SCALE_BITS[0] * growths + SCALE_ROOM_BITS + LEAST_DROP_BITS  # and the special prime
+
+
+def _coarser(bound: float) -> float:
+    """Return the least number with `BOUND_BITS` significant bits that is not below the bound."""
+    mantissa, exponent = math.frexp(bound)
+    return math.ldexp(math.ceil(mantissa * 2**BOUND_BITS), exponent - BOUND_BITS)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from he.circuit.packing import InputLayout, OutputLayout, Packing
-from he.compile.stages import LinearMap, Stage
+from he.compile.linear import LinearMap
+from he.compile.stages import Stage
+from he.program.operations import Plain
 from he.program.program import Program
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
@@ -33,11 +36,19 @@ POLYNOMIALS = frozenset({"square", "polynomial"})
 
 
 class Lowered(NamedTuple):
-    """A program that has not been placed, and the layouts of its input and its output."""
+    """A program that has not been placed, and the layouts of its input and its output.
+
+    Attributes:
+        program: the program.
+        input: the layout of its input.
+        output: the layout of its output.
+        entries: the numbers of the values that linear layers after the first read, one for each layer.
+    """
 
     program: Program
     input: InputLayout
     output: OutputLayout
+    entries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,25 +107,55 @@ def lower(
     recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
     first = stages[0]
     assert isinstance(first, LinearMap)
-    layout = InputLayout(packing, first.weight.shape[1], gather(first))
+    layout = InputLayout(packing, first.inputs, gather(first))
     value = _first_layer(recorder, first, layout, at_first, encode)
-    width, outputs = layout.width, len(first.bias)
+    width, outputs, entries = layout.width, first.outputs, []
     for stage in stages[1:]:
         if isinstance(stage, LinearMap):
+            entries.append(value)
             value = _next_layer(recorder, value, width, stage, packing, later.pop(0), encode)
-            width, outputs = width_of(stage), len(stage.bias)
+            width, outputs = width_of(stage), stage.outputs
         else:
             value = activate(recorder, value, stage)
-    return Lowered(recorder.program(packing.slots, [value]), layout, OutputLayout(packing, width, outputs))
+    program = recorder.program(packing.slots, [value])
+    return Lowered(program, layout, OutputLayout(packing, width, outputs), tuple(entries))
+
+
+def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[Callable[[Schedule], Program]]:
+    """Return, for every linear layer, what records the layer alone by a schedule; its plaintexts are left out.
+
+    Such a program shows what a schedule costs. A later layer's only input is the value that the layer reads.
+    """
+    first, *later = [stage for stage in stages if isinstance(stage, LinearMap)]
+    layout = InputLayout(packing, first.inputs, gather(first))
+
+    def sketch_first(schedule: Schedule) -> Program:
+        recorder = _Sketch(packing.slots)
+        return recorder.program(packing.slots, [_first_layer(recorder, first, layout, schedule, encode)])
+
+    def sketch_next(width: int, linear: LinearMap, schedule: Schedule) -> Program:
+        recorder = _Sketch(packing.slots)
+        value = _next_layer(recorder, recorder.input(0), width, linear, packing, schedule, encode)
+        return recorder.program(packing.slots, [value])
+
+    widths = [layout.width, *map(width_of, later)]
+    return [sketch_first, *(partial(sketch_next, width, linear) for width, linear in zip(widths, later, strict=False))]
+
+
+class _Sketch(Recorder):
+    """Records operations; every plaintext is the same."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__([np.zeros(slots)])
+
+    def plaintext(self, slots: np.ndarray) -> Plain:  # noqa: ARG002 - it is left out
+        return Plain(0)
 
 
 def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
     packing = layout.packing
-    rows = np.arange(len(linear.bias))[:, None]
     weights = np.zeros(layout.gather.shape)
-    weights[: len(linear.bias)] = np.where(
-        layout.gather[: len(rows)] >= 0, linear.weight[rows, layout.gather[: len(rows)]], 0
-    )
+    weights[_taps(linear)] = linear.weights
     by_tap = layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
     operands = [recorder.plaintext(np.repeat(w, packing.lanes)) for w in by_tap]
     value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
@@ -133,28 +174,36 @@ def _next_layer(
     schedule: Schedule,
     encode: Encode,
 ) -> int:
-    """Record `linear` on a vector that is periodic in `width` units; the result is periodic in its own width."""
-    outputs, inputs = linear.weight.shape
+    """Record `linear` on a vector that is periodic in `width` units; the result is periodic in its own width.
+
+    Diagonal d of the matrix, which has a period of `width` columns and of `out_width` rows, meets the input rotated by
+    d: at unit u it has the term of row u and column u + d.
+    """
     out_width = width_of(linear)
-    weight, support = np.zeros((out_width, width)), np.zeros((out_width, width), dtype=bool)
-    weight[:outputs, :inputs], support[:outputs, :inputs] = linear.weight, linear.support
-    unit = np.arange(max(width, out_width))
-    diagonals = min(width, out_width)
+    units, diagonals = max(width, out_width), min(width, out_width)
+    diagonal = (linear.columns - linear.rows) % diagonals
+    unit = (linear.columns - diagonal) % width if width >= out_width else linear.rows
+    order = np.argsort(diagonal, kind="stable")
+    present, begins = np.unique(diagonal[order], return_index=True)
+    terms = dict(zip(present.tolist(), np.split(order, begins[1:]), strict=True))
     baby = min(schedule.baby, diagonals)
     rotated = {0: value}
     giants: list[int] = []
     for giant in range(0, diagonals, baby):
-        terms: list[tuple[int, np.ndarray]] = []
+        values, operands = [], []
         for step in range(min(baby, diagonals - giant)):
-            place = unit % out_width, (unit + giant + step) % width
-            if support[place].any():
-                if step not in rotated:
-                    rotated[step] = recorder.rotate(value, step * packing.lanes)
-                # The giant rotation comes after the product, so the diagonal is rotated back before it.
-                terms.append((rotated[step], np.roll(encode(weight[place]), giant)))
-        if terms:
-            operands = [recorder.plaintext(packing.spread(diagonal)) for _, diagonal in terms]
-            inner = recorder.plain_dot([v for v, _ in terms], operands)
+            if giant + step not in terms:
+                continue
+            if step not in rotated:
+                rotated[step] = recorder.rotate(value, step * packing.lanes)
+            at = terms[giant + step]
+            weights = np.zeros(units)
+            weights[unit[at]] = linear.weights[at]
+            values.append(rotated[step])
+            # The giant rotation comes after the product, so the diagonal is rotated back before it.
+            operands.append(recorder.plaintext(packing.spread(np.roll(encode(weights), giant))))
+        if values:
+            inner = recorder.plain_dot(values, operands)
             giants.append(recorder.rotate(inner, giant * packing.lanes))
     result = recorder.add(giants)
     result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
@@ -178,17 +227,20 @@ def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packin
 
 def gather(linear: LinearMap) -> np.ndarray:
     """Return the inputs that the architecture connects with each unit: int64 [width, taps], -1 for absent taps."""
-    taps = max(1, int(linear.support.sum(axis=1).max()))
+    taps = max(1, int(np.diff(linear.starts).max()))
     gather = np.full((width_of(linear), taps), -1, dtype=np.int64)
-    for unit, connected in enumerate(linear.support):
-        inputs = np.flatnonzero(connected)
-        gather[unit, : len(inputs)] = inputs
+    gather[_taps(linear)] = linear.columns
     return gather
+
+
+def _taps(linear: LinearMap) -> tuple[np.ndarray, np.ndarray]:
+    """Return the unit of every term, and the number of the term among those of its unit."""
+    return linear.rows, np.arange(len(linear.columns)) - linear.starts[linear.rows]
 
 
 def width_of(linear: LinearMap) -> int:
     """Return the width of a period that holds the map's outputs: their number, rounded up to a power of two."""
-    return power_of_two(len(linear.bias))
+    return power_of_two(linear.outputs)
 
 
 def power_of_two(least: int) -> int:

@@ -7,10 +7,14 @@ be encoded. `he.compile.place_ckks` does the same for CKKS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from he.program.algebra import apply
-from he.program.operations import AddPlain, Matrix, Operation, PlainDot, arguments, placed
+from he.program.fold import Fold
+from he.program.operations import AddPlain, Input, Matrix, Operation, PlainDot, arguments, placed
 from he.program.program import Program
 from he.program.recorder import Recorder
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
@@ -20,10 +24,21 @@ from he.ring.params import Parameters
 FREE_SWITCH = 2 ** (1 / 16)
 
 
-def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoise]:
-    """Return the program with modulus switches and levels, and the noise of its noisiest output.
+def place_bfv(
+    program: Program, parameters: Parameters, folded: Fold | None = None, begin: BfvNoise | None = None
+) -> tuple[Program, list[BfvNoise]]:
+    """Return the program with modulus switches and levels, and the noise of each of its values.
 
-    The caller must look at the bound: it may leave no budget for decryption.
+    The caller must look at the noise: it may leave no budget for decryption.
+
+    Args:
+        program: a program that has not been placed.
+        parameters: a BFV set.
+        folded: the fold whose folded form `program` is; its groups of values are placed together.
+        begin: the noise of the inputs of a part of a program; that of fresh ciphertexts by default.
+
+    Returns:
+        The placed program, and the noise of every value of `program`.
     """
     noise = BfvNoiseAlgebra(parameters)
     recorder = Recorder(program.plaintexts, program.inputs)
@@ -39,21 +54,29 @@ def place_bfv(program: Program, parameters: Parameters) -> tuple[Program, BfvNoi
         return lowered[number, level]
 
     def drop(number: int, value: BfvNoise) -> tuple[int, BfvNoise]:
-        while value.level > 1 and noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound:
+        while value.level > 1 and np.all(noise.switch_modulus(value).bound <= FREE_SWITCH * value.bound):
             number, value = recorder.switch_modulus(number), noise.switch_modulus(value)
         return number, value
 
-    for operation in program.operations:
+    for position, operation in enumerate(program.operations):
         operands = [known[a] for a in arguments(operation)]
         level = min((value.level for _, value in operands), default=parameters.levels)
         operands = [lower(number, value, level) for number, value in operands]
         operation = _place_bfv_operands(operation, level)
         numbers = apply(recorder, operation, [number for number, _ in operands])
-        values = apply(noise, operation, [value for _, value in operands])
+        read = [value for _, value in operands]
+        if begin and isinstance(operation, Input):
+            values: Sequence[BfvNoise] = [begin]
+        else:
+            values = [folded.apply(position, noise, operation, read)] if folded else apply(noise, operation, read)
         known += [drop(number, value) for number, value in zip(numbers, values, strict=True)]
-    outputs = [known[output] for output in program.outputs]
-    worst = max((value for _, value in outputs), key=lambda value: value.bound)
-    return recorder.program(program.slots, [number for number, _ in outputs]), worst
+    placed_program = recorder.program(program.slots, [known[output][0] for output in program.outputs])
+    return placed_program, [value for _, value in known]
+
+
+def budget_bits(program: Program, values: Sequence[BfvNoise]) -> float:
+    """Return the noise budget of the noisiest output, given the noise of every value."""
+    return min(values[output].budget_bits for output in program.outputs)
 
 
 def _place_bfv_operands(operation: Operation, level: int) -> Operation:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from he.program.algebra import apply
 from he.program.operations import (
@@ -58,13 +59,22 @@ class Precision:
 
 
 @dataclass(frozen=True)
-class _Value:
-    """A value of the program that is being placed: its new number, its scale, and the products before it."""
+class Scaled:
+    """A value of the program that is being placed.
+
+    Attributes:
+        number: its new number.
+        level: its number of data primes; where these are not known yet, how many fewer than a fresh ciphertext has.
+        scale: its scale.
+        bits: log2 of the scale if primes were powers of two; all walks decide by it, so they decide alike.
+        plain: the most plain products before it.
+        products: the most products of ciphertexts before it.
+    """
 
     number: int
-    dropped: int
+    level: int
     scale: float
-    bits: int  # log2 of the scale if primes were powers of two; all walks decide by it, so they decide alike
+    bits: int
     plain: int
     products: int
 
@@ -84,6 +94,15 @@ def depths(program: Program) -> tuple[int, int]:
     return max(plain for plain, _ in deepest), max(products for _, products in deepest)
 
 
+def longest_path(program: Program) -> int:
+    """Return the most products, plain and of ciphertexts, on a path to an output."""
+    found: list[int] = []
+    for operation in program.operations:
+        before = max((found[a] for a in arguments(operation)), default=0)
+        found += [before + isinstance(operation, _PLAIN | _PRODUCTS)] * results(operation)
+    return max(found[output] for output in program.outputs)
+
+
 def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tuple[int, ...], int]:
     """Return the bits of the primes that the program drops, in that order, and those of the output's scale.
 
@@ -96,11 +115,13 @@ def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tu
             sizes.append(max(LEAST_DROP_BITS, excess // math.ceil(excess / largest)))
         return sizes[dropped], 2.0 ** sizes[dropped]
 
-    output = _walk(program, precision, drop)[1]
-    return tuple(sizes), output
+    walk = _walk(program, precision, drop)
+    return tuple(sizes), walk.outputs[0].bits
 
 
-def place(program: Program, precision: Precision, parameters: Parameters, stay: int = 1) -> Program:
+def place(
+    program: Program, precision: Precision, parameters: Parameters, stay: int = 1, begin: Scaled | None = None
+) -> Program:
     """Return the program with rescalings, and with the level and the scale of every operand.
 
     Args:
@@ -108,36 +129,62 @@ def place(program: Program, precision: Precision, parameters: Parameters, stay: 
         precision: the scales; `input_bits` must be the parameters' `scale_bits`.
         parameters: a CKKS set with the primes that stay, those of `rescalings` in reverse order, and the special one.
         stay: the number of primes that are never dropped; outputs are lowered to them.
+        begin: the state of the inputs of a part of a program; that of fresh ciphertexts by default.
 
     Raises:
         ParameterError: if the chain has too few primes.
         ValueError: if values of different scales are added or meet in a matrix, or outputs differ in scale.
     """
+    return _placed(program, precision, parameters, stay, begin).program
 
+
+def states(program: Program, precision: Precision, parameters: Parameters, stay: int = 1) -> list[Scaled]:
+    """Return the level and the scale at which each value of the program is defined; see `place`."""
+    return _placed(program, precision, parameters, stay, None).made
+
+
+class _Walk(NamedTuple):
+    """A placed program, the state in which each value was defined, and the states of the outputs."""
+
+    program: Program
+    made: list[Scaled]
+    outputs: list[Scaled]
+
+
+def _placed(program: Program, precision: Precision, parameters: Parameters, stay: int, begin: Scaled | None) -> _Walk:
     def drop(dropped: int, _: int) -> tuple[int, float]:
         if dropped >= parameters.levels - stay:
             raise ParameterError(f"the program is deeper than the {parameters.levels} data primes of {parameters}")
         index = parameters.levels - 1 - dropped
         return parameters.coeff_modulus_bits[index], float(parameters.primes[index])
 
-    return _walk(program, precision, drop, parameters.levels, stay)[0]
+    return _walk(program, precision, drop, parameters.levels, stay, begin)
 
 
-def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, stay: int = 0) -> tuple[Program, int]:
-    """Return the program with rescalings, and the bits of its output's scale."""
+def _walk(
+    program: Program,
+    precision: Precision,
+    drop: Drop,
+    levels: int = 0,
+    stay: int | None = None,
+    begin: Scaled | None = None,
+) -> _Walk:
+    """Place a program; levels count from that of a fresh ciphertext, and outputs are lowered to `stay`."""
     recorder = Recorder(program.plaintexts, program.inputs)
-    known: list[_Value] = []
+    fresh = begin or Scaled(0, levels, 2.0**precision.input_bits, precision.input_bits, 0, 0)
+    known: list[Scaled] = []
+    made: list[Scaled] = []
 
-    def lower(value: _Value, dropped: int) -> _Value:
-        while value.dropped < dropped:
-            value = replace(value, number=recorder.switch_modulus(value.number), dropped=value.dropped + 1)
+    def lower(value: Scaled, level: int) -> Scaled:
+        while value.level > level:
+            value = replace(value, number=recorder.switch_modulus(value.number), level=value.level - 1)
         return value
 
-    def rescaled(value: _Value) -> _Value:
+    def rescaled(value: Scaled) -> Scaled:
         while (excess := value.bits - precision.value_bits[value.products]) >= LEAST_DROP_BITS:
-            bits, prime = drop(value.dropped, excess)
-            number, dropped = recorder.rescale(value.number), value.dropped + 1
-            value = replace(value, number=number, dropped=dropped, scale=value.scale / prime, bits=value.bits - bits)
+            bits, prime = drop(levels - value.level, excess)
+            number, level = recorder.rescale(value.number), value.level - 1
+            value = replace(value, number=number, level=level, scale=value.scale / prime, bits=value.bits - bits)
         return value
 
     for operation in program.operations:
@@ -145,13 +192,11 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
             for a in arguments(operation):
                 known[a] = rescaled(known[a])
         operands = [known[a] for a in arguments(operation)]
-        dropped = max((v.dropped for v in operands), default=0)
-        operands = [lower(v, dropped) for v in operands]
-        level = levels - dropped
-        scale = max((v.scale for v in operands), default=2.0**precision.input_bits)
-        bits = max((v.bits for v in operands), default=precision.input_bits)
-        plain = max((v.plain for v in operands), default=0)
-        products = max((v.products for v in operands), default=0)
+        states = operands or [fresh]
+        level = min(v.level for v in states)
+        operands = [lower(v, level) for v in operands]
+        scale, bits = max(v.scale for v in states), max(v.bits for v in states)
+        plain, products = max(v.plain for v in states), max(v.products for v in states)
         if isinstance(operation, _PLAIN):
             weight = 2.0 ** precision.weight_bits[plain]
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
@@ -176,9 +221,11 @@ def _walk(program: Program, precision: Precision, drop: Drop, levels: int = 0, s
             case Add() if any(v.scale != scale for v in operands):
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         for number in apply(recorder, operation, [v.number for v in operands]):
-            value = _Value(number, dropped, scale, bits, plain, products)
-            known.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
-    outputs = [lower(rescaled(known[output]), levels - stay) for output in program.outputs]
-    if any((v.dropped, v.scale) != (outputs[0].dropped, outputs[0].scale) for v in outputs):
+            made.append(Scaled(number, level, scale, bits, plain, products))
+            known.append(rescaled(made[-1]) if precision.early and isinstance(operation, _PLAIN) else made[-1])
+    outputs = [rescaled(known[output]) for output in program.outputs]
+    lowest = min(v.level for v in outputs) if stay is None else stay
+    outputs = [lower(v, lowest) for v in outputs]
+    if any((v.level, v.scale) != (outputs[0].level, outputs[0].scale) for v in outputs):
         raise ValueError(f"outputs must share a scale, got {[v.scale for v in outputs]}")
-    return recorder.program(program.slots, [v.number for v in outputs]), outputs[0].bits
+    return _Walk(recorder.program(program.slots, [v.number for v in outputs]), made, outputs)

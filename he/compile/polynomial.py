@@ -16,6 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+import numpy as np
+
+from he.compile import modular
+
 V = TypeVar("V")
 
 
@@ -168,73 +172,43 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
     return min(candidates, key=lambda candidate: _cost(candidate.products, candidate.depth))
 
 
-def interpolate(points: Sequence[int], values: Sequence[int], modulus: int) -> list[int]:
-    """Return the ascending coefficients of the polynomial of degree below D through D points over Z_t.
-
-    They are computed by Newton's divided differences.
-    """
-    t, differences = modulus, list(values)
-    for order in range(1, len(points)):
-        for i in range(len(points) - 1, order - 1, -1):
-            inverse = pow(points[i] - points[i - order], -1, t)
-            differences[i] = (differences[i] - differences[i - 1]) * inverse % t
-    coefficients = [differences[-1]]
-    for x, d in zip(reversed(points[:-1]), reversed(differences[:-1]), strict=True):
-        coefficients = _times_linear(coefficients, x, t)
-        coefficients[0] = (coefficients[0] + d) % t
-    return coefficients
-
-
 def _candidate(points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int) -> TablePolynomial:
-    coefficients = interpolate(points, values, t)
-    while len(coefficients) > 2 and coefficients[-1] == 0:
-        coefficients.pop()
-    k, m = _shape(len(points), len(coefficients) - 1)
+    zero = modular.vanishing(np.array(points), t)
+    through = modular.interpolate(np.array(points), np.array(values), zero, t)
+    degree = max(1, int(np.max(np.flatnonzero(through), initial=0)))
+    k, m = _shape(len(points), degree)
     if m == 1:
-        return TablePolynomial(t, symmetry, constant, k, Leaf(tuple(coefficients)))
+        coefficients = np.zeros(degree + 1, np.int64)
+        coefficients[: len(through)] = through[: degree + 1]
+        return TablePolynomial(t, symmetry, constant, k, _leaf(coefficients))
     # Monic of degree d = k(2^m - 1): add x^(d - D) * prod(x - point), which is 0 wherever the table is defined.
-    vanishing = [1]
-    for x in points:
-        vanishing = _times_linear(vanishing, x, t)
     padding = k * (2**m - 1) - len(points)
-    monic = [0] * padding + vanishing
-    for i, c in enumerate(coefficients):
-        monic[i] = (monic[i] + c) % t
+    monic = np.concatenate([np.zeros(padding, np.int64), zero])
+    monic[: len(through)] = (monic[: len(through)] + through) % t
     return TablePolynomial(t, symmetry, constant, k, _cut(monic, k, m, t))
 
 
-def _cut(p: list[int], k: int, m: int, t: int) -> Leaf | Branch:
+def _cut(p: np.ndarray, k: int, m: int, t: int) -> Leaf | Branch:
     """Return the tree of a monic p of degree k(2^m - 1), by Paterson and Stockmeyer's recursion."""
     if m == 1:
-        return Leaf(tuple(p))
+        return _leaf(p)
     split = k * 2 ** (m - 1)
-    quotient, remainder = p[split:], p[:split]
+    quotient, remainder = p[split:], p[:split].copy()
     # p = x^split * q + r; then r - x^(deg q) = cofactor * q + s makes p = (x^split + cofactor) * q + (s + x^(deg q)).
     degree = len(quotient) - 1
     remainder[degree] = (remainder[degree] - 1) % t
-    cofactor, s = _divide_by_monic(remainder, quotient, t)
-    return Branch(m - 1, Leaf(tuple(cofactor)), _cut(quotient, k, m - 1, t), _cut([*s, 1], k, m - 1, t))
+    cofactor, s = modular.divide(remainder, quotient, t)
+    return Branch(m - 1, _leaf(cofactor), _cut(quotient, k, m - 1, t), _cut(np.append(s, 1), k, m - 1, t))
 
 
-def _divide_by_monic(p: list[int], divisor: list[int], t: int) -> tuple[list[int], list[int]]:
-    remainder, degree = list(p), len(divisor) - 1
-    quotient = [0] * (len(p) - degree)
-    for i in range(len(quotient) - 1, -1, -1):
-        quotient[i] = factor = remainder[i + degree]
-        for j, c in enumerate(divisor):
-            remainder[i + j] = (remainder[i + j] - factor * c) % t
-    return quotient, remainder[:degree]
-
-
-def _times_linear(p: list[int], root: int, t: int) -> list[int]:
-    return [(low - root * c) % t for low, c in zip([0, *p], [*p, 0], strict=True)]
+def _leaf(coefficients: np.ndarray) -> Leaf:
+    return Leaf(tuple(coefficients.tolist()))
 
 
 def _shape(points: int, degree: int) -> tuple[int, int]:
     """Return the baby steps k and the tree height m that evaluate a table of these points and degree most cheaply."""
-    plain = (max(degree, 1), 1)
-    monic = ((k, m) for m in range(2, 14) for k in range(1, points + 1) if k * (2**m - 1) >= points)
-    return min([plain, *monic], key=lambda shape: _cost(_products(*shape), _depth(*shape)))
+    monic = ((-(-points // (2**m - 1)), m) for m in range(2, 14))
+    return min([(degree, 1), *monic], key=lambda shape: _cost(_products(*shape), _depth(*shape)))
 
 
 def _products(k: int, m: int) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
-import numpy as np
+from collections.abc import Callable, Iterable, Mapping
 
 from he.program.algebra import apply
 from he.program.operations import Rotate, arguments
@@ -22,7 +20,7 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
     Raises:
         ValueError: if the steps do not reach a rotation of the program.
     """
-    route = _routes(sorted(steps), row_length, program.rotation_steps)
+    route = _routes(steps, row_length, program.rotation_steps)
     missing = sorted(program.rotation_steps - route.keys())
     if missing:
         raise ValueError(f"`steps` must reach every rotation of the program, got none that reach {missing}")
@@ -45,7 +43,7 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
     return recorder.program(program.slots, [known[output] for output in program.outputs])
 
 
-def affordable(program: Program, keys: int, row_length: int, price: Callable[[Program], float]) -> Program:
+def affordable(program: Program, keys: int, row_length: int, price: Callable[[int, int, int], float]) -> Program:
     """Return the program with at most `keys` distinct rotation steps.
 
     Steps are given up one by one, and each time the one whose loss costs the least. The result has more steps than
@@ -55,44 +53,67 @@ def affordable(program: Program, keys: int, row_length: int, price: Callable[[Pr
         program: a program that has not been placed.
         keys: the number of steps that may have a key.
         row_length: the number of slots in a row.
-        price: the cost of a program.
+        price: the cost of rotating a value, by its number: of so many rotations, of which so many are rotated further.
     """
-    steps, best = set(program.rotation_steps), program
+    rotated: dict[int, set[int]] = {}
+    for operation in program.operations:
+        if isinstance(operation, Rotate):
+            rotated.setdefault(operation.args[0], set()).add(operation.step)
+    steps = set(program.rotation_steps)
+
+    def total(remaining: set[int]) -> float | None:
+        """Return the cost of all rotations by these steps; None if they do not reach one of them."""
+        route = _routes(remaining, row_length, program.rotation_steps)
+        if not program.rotation_steps <= route.keys():
+            return None
+        return sum(price(value, *_tree(targets, route, row_length)) for value, targets in rotated.items())
+
     while len(steps) > keys:
-        options = [(step, _without(program, steps - {step}, row_length)) for step in sorted(steps)]
-        priced = [(price(option), step, option) for step, option in options if option is not None]
+        options = [(total(steps - {step}), step) for step in sorted(steps)]
+        priced = [(cost, step) for cost, step in options if cost is not None]
         if not priced:
             break
-        _, step, best = min(priced, key=lambda entry: entry[:2])
-        steps.remove(step)
-    return best
+        steps.remove(min(priced)[1])
+    return compose(program, steps, row_length) if steps < program.rotation_steps else program
 
 
-def _without(program: Program, steps: set[int], row_length: int) -> Program | None:
-    try:
-        return compose(program, steps, row_length)
-    except ValueError:
-        return None
+def _tree(targets: Iterable[int], route: Mapping[int, int], row_length: int) -> tuple[int, int]:
+    """Return how many rotations reach the targets by these routes, and how many of them are rotated further."""
+    made, split = set(), set()
+    for place in targets:
+        while place and place not in made:
+            made.add(place)
+            place = (place - route[place]) % row_length
+            split.add(place)
+    return len(made), len(split - {0})
 
 
-def _routes(steps: list[int], row_length: int, needed: frozenset[int]) -> dict[int, int]:
-    """Return the last step of a shortest way to each rotation that the breadth-first search meets.
+def _routes(steps: Iterable[int], row_length: int, needed: Iterable[int]) -> dict[int, int]:
+    """Return the last step of a shortest way to each needed rotation, and to all on these ways.
 
-    The search ends once all needed rotations are reached; those that take more than `MOST_STEPS` are left out.
+    Sets of rotations are the bits of integers: all are turned by a step at once. Rotations that would take more than
+    `MOST_STEPS` are left out.
     """
-    last = np.zeros(row_length, np.int64)
-    reached = np.zeros(row_length, bool)
-    reached[0] = True
-    frontier = reached.copy()
-    places = np.array(sorted(needed), np.int64)
+    every, ordered = (1 << row_length) - 1, sorted(steps)
+    reached = frontier = 1
+    wanted = sum(1 << place for place in set(needed))
+    found: list[tuple[int, int]] = []  # a step, and what it was the first to reach
     for _ in range(MOST_STEPS):
-        if reached[places].all() or not frontier.any():
+        if not wanted & ~reached or not frontier:
             break
-        following = np.zeros_like(frontier)
-        for step in steps:
-            fresh = np.roll(frontier, step) & ~reached
-            last[fresh] = step
-            reached |= fresh
-            following |= fresh
+        following = 0
+        for step in ordered:
+            turned = ((frontier << step) | (frontier >> (row_length - step))) & every
+            if fresh := turned & ~reached:
+                found.append((step, fresh))
+                reached |= fresh
+                following |= fresh
         frontier = following
-    return {int(place): int(last[place]) for place in np.flatnonzero(last)}
+    route: dict[int, int] = {}
+    ahead = [place for place in set(needed) if reached >> place & 1]
+    while ahead:
+        place = ahead.pop()
+        if place and place not in route:
+            route[place] = next(step for step, fresh in found if fresh >> place & 1)
+            ahead.append((place - route[place]) % row_length)
+    return route

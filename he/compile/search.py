@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -13,10 +13,11 @@ from he.circuit.circuit import Circuit
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
-from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower
+from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
 from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
+from he.program.fold import Fold, fold
 from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.ring.params import ParameterError, Security
@@ -51,7 +52,7 @@ class Lowering:
     encode: Encode
     activate: Activate
     modulus: int | None
-    fit: Callable[[Program, int], Fit]
+    fit: Callable[[Fold, int], Fit]
     images: Callable[[InputLayout], InputSpec]
     reasons: tuple[str, ...] = ()
 
@@ -77,15 +78,27 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
+        if packing == "throughput":
+            _require_no_constant(fit.program, lowering.modulus)
         return Circuit(_interface(lowering, lowered, fit), fit.program, fit.bound, (*lowering.reasons, *refusals))
-    raise ParameterError("the network fits no parameter set; " + "; ".join(refusals))
+    raise ParameterError("; ".join(["the network fits no parameter set", *lowering.reasons, *refusals]))
+
+
+def _require_no_constant(program: Program, modulus: int | None) -> None:
+    constant = constant_outputs(program, modulus)
+    if constant.any():
+        raise ParameterError(
+            f"logit {int(np.argmax(constant))} is the same for every input: its terms cancel, or its weights round to "
+            "zero beside the others'; leave it out"
+        )
 
 
 def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
         record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate)
-        return cheapest(lowering.stages, record, lambda program: lowering.fit(program, N))
+        parts = sketches(lowering.stages, packing, lowering.encode)
+        return cheapest(lowering.stages, record, parts, lambda program: lowering.fit(fold(program), N))
 
     return write
 
@@ -93,22 +106,18 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     network = feature_layers(lowering.stages, lowering.encode)
 
-    def record(N: int) -> Lowered:
+    def write(N: int) -> tuple[Lowered, Fit]:
         packing = feature_packing(lowering.scheme, N, network)
         if packing.images < (images or 1):
             raise ParameterError(f"there are slots for {packing.images} images, fewer than {images}")
-        return lower_features(network, packing, lowering.encode, lowering.activate)
+        places = replace(first.input, packing=packing), replace(first.output, packing=packing)
+        lowered = first._replace(input=places[0], output=places[1])
+        return lowered, lowering.fit(folded, N)
 
-    def write(N: int) -> tuple[Lowered, Fit]:
-        lowered = record(N)
-        return lowered, lowering.fit(lowered.program, N)
-
-    # The program is the same in every ring, so the smallest shows whether an output depends on the input.
+    # The program is the same in every ring, whose slots it does not name.
     smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
-    program = lower_features(network, smallest, lowering.encode, lowering.activate).program
-    constant = constant_outputs(program, lowering.modulus)
-    if constant.any():
-        raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
+    first = lower_features(network, smallest, lowering.activate)
+    folded = fold(first.program)
     return write
 
 

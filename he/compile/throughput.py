@@ -17,7 +17,8 @@ import numpy as np
 
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compile.latency import Activate, Encode, Lowered
-from he.compile.stages import LinearMap, Stage
+from he.compile.linear import LinearMap
+from he.compile.stages import Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
@@ -34,14 +35,12 @@ class FeatureLayer(NamedTuple):
     """A linear map with the activations of its units.
 
     Attributes:
-        linear: the linear map.
+        linear: the linear map, its weights and biases encoded.
         activations: the activations that are applied to each unit, in order.
-        varies: bool [units], true where a unit depends on the input; only these units are computed.
     """
 
     linear: LinearMap
     activations: list[Activation | LutActivation]
-    varies: np.ndarray
 
 
 def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
@@ -57,27 +56,29 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     result: list[FeatureLayer] = []
     for stage in stages:
         if isinstance(stage, LinearMap):
-            result.append(FeatureLayer(stage, [], np.any(encode(stage.weight) * stage.support, axis=1)))
+            result.append(FeatureLayer(replace(stage, weights=encode(stage.weights), bias=encode(stage.bias)), []))
         else:
             result[-1].activations.append(stage)
-    for i, (linear, activations, varies) in enumerate(result):
-        constant = ~varies
+    for i, (linear, activations) in enumerate(result):
+        constant = ~_varies(linear)
         if i + 1 < len(result):
-            values = encode(linear.bias[constant])[None]
+            values = linear.bias[constant][None]
             for stage in activations:
                 values = stage.apply(values, backend("numpy"))
+            known = np.zeros(linear.outputs)
+            known[constant] = values[0]
             following = result[i + 1].linear
-            result[i + 1] = result[i + 1]._replace(
-                linear=replace(
-                    following,
-                    bias=following.bias + encode(following.weight[:, constant]) @ values[0],
-                    support=following.support & varies,
-                ),
-                varies=np.any(encode(following.weight) * following.support * varies, axis=1),
-            )
+            bias = encode(following.bias + following.times(known))
+            rest = following.where(~constant[following.columns])
+            result[i + 1] = result[i + 1]._replace(linear=replace(rest, bias=bias))
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
+
+
+def _varies(linear: LinearMap) -> np.ndarray:
+    """Return which outputs depend on an input: bool [outputs]."""
+    return np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) > 0
 
 
 def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> Packing:
@@ -89,13 +90,12 @@ def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> 
     return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
 
 
-def lower_features(network: Sequence[FeatureLayer], packing: Packing, encode: Encode, activate: Activate) -> Lowered:
+def lower_features(network: Sequence[FeatureLayer], packing: Packing, activate: Activate) -> Lowered:
     """Record the layers; each block of units is activated before the next is computed, so that few values wait.
 
     Args:
         network: the result of `feature_layers`.
         packing: the result of `feature_packing`.
-        encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation of one unit.
 
     Returns:
@@ -103,41 +103,39 @@ def lower_features(network: Sequence[FeatureLayer], packing: Packing, encode: En
     """
     recorder = Recorder()
     first, last = network[0].linear, network[-1].linear
-    read = np.flatnonzero(first.support.any(axis=0))
+    read = np.unique(first.columns)
     values = {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}
     if packing.split_rows and packing.guards:
         activate = _square_parts
     for layer in network:
-        values = _apply(recorder, values, layer, encode, activate)
-    outputs = [values[unit] for unit in range(len(last.bias))]
-    layout = InputLayout(packing, first.weight.shape[1], read[None, :].astype(np.int64))
-    return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, len(last.bias)))
+        values = _apply(recorder, values, layer, activate)
+    outputs = [values[unit] for unit in range(last.outputs)]
+    layout = InputLayout(packing, first.inputs, read[None, :])
+    return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
 
 
-def _apply(
-    recorder: Recorder, values: dict[int, int], layer: FeatureLayer, encode: Encode, activate: Activate
-) -> dict[int, int]:
+def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
     """Record the units of a layer that vary, block by block, each with its activations."""
-    result = {}
-    weights, biases = encode(layer.linear.weight), encode(layer.linear.bias)
-    for units, inputs in _blocks(layer.linear.support & layer.varies[:, None]):
+    result, linear = {}, layer.linear
+    for units, inputs in _blocks(linear):
         known = [values[i] for i in inputs.tolist()]
-        block = recorder.matrix(known, Matrix((0,) * len(known), weights[np.ix_(units, inputs)], biases[units]))
-        for unit, value in zip(units.tolist(), block, strict=True):
+        weights = np.stack([linear.weights[linear.row(unit)] for unit in units])
+        block = recorder.matrix(known, Matrix((0,) * len(known), weights, linear.bias[units]))
+        for unit, value in zip(units, block, strict=True):
             result[unit] = value
             for stage in layer.activations:
                 result[unit] = activate(recorder, result[unit], stage)
     return result
 
 
-def _blocks(support: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield blocks of units that read the same inputs, with these inputs; units that read none are left out."""
-    _, kinds = np.unique(support, axis=0, return_inverse=True)
-    by_first_use = sorted(np.unique(kinds), key=lambda kind: int(np.argmax(kinds == kind)))
-    for kind in by_first_use:
-        units = np.flatnonzero(kinds == kind)
-        inputs = np.flatnonzero(support[units[0]])
-        for start in range(0, len(units) if len(inputs) else 0, ROWS):
+def _blocks(linear: LinearMap) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield blocks of units that read the same inputs, with these inputs; units that do not vary are left out."""
+    alike: dict[bytes, list[int]] = {}
+    for unit in np.flatnonzero(_varies(linear)).tolist():
+        alike.setdefault(linear.columns[linear.row(unit)].tobytes(), []).append(unit)
+    for units in alike.values():
+        inputs = linear.columns[linear.row(units[0])]
+        for start in range(0, len(units), ROWS):
             yield units[start : start + ROWS], inputs
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from he.program.algebra import Algebra, run
 from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
+from he.ring.params import PLAIN_MODULUS
 
 
 class ClearAlgebra(Algebra[np.ndarray]):
@@ -54,7 +56,7 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return self._reduced(a * b)
 
     def square_parts(self, a: np.ndarray, conjugate: np.ndarray) -> np.ndarray:
-        return a * a
+        return self._reduced(a * a)
 
     def relinearise(self, a: np.ndarray) -> np.ndarray:
         return a
@@ -83,21 +85,36 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return (values + half) % self._modulus - half
 
 
-def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
-    """Return which outputs are the same for every input, such as f(x) - f(x).
+class _EncodedAlgebra(ClearAlgebra):
+    """Computes modulo t with the factors of a placed CKKS program, rounded as they are encoded."""
 
-    The outputs are compared on 64 random inputs from Z_t, or from [0, 1]. A polynomial over Z_t that is not constant is
-    taken for constant with a chance of at most (degree / t)^63.
+    def matrix(self, values: Sequence[np.ndarray], matrix: Matrix) -> Sequence[np.ndarray]:
+        weights = _rounded(matrix.weights, matrix.scale)
+        return super().matrix(values, replace(matrix, weights=weights, constants=np.zeros(len(weights), np.int64)))
+
+    def scalar_dot(self, values: Sequence[np.ndarray], scalars: Sequence[Scalar], constant: Scalar) -> np.ndarray:
+        factors = [Scalar(int(_rounded(np.array(s.value), s.scale))) for s in scalars]
+        return super().scalar_dot(values, factors, Scalar(0))
+
+
+def _rounded(values: np.ndarray, scale: float) -> np.ndarray:
+    return np.fmod(np.rint(values * scale), PLAIN_MODULUS).astype(np.int64)
+
+
+def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
+    """Return which outputs are the same for every input: their terms cancel, or their factors are encoded as zero.
+
+    The ciphertext of such an output is legible without a key. Outputs are compared on 64 random inputs modulo a prime
+    t of 17 bits; a polynomial over Z_t that is not constant is taken for constant with a chance of at most
+    (degree / t)^63.
 
     Args:
-        program: a program without plaintexts and rotations, in which no slot meets another.
+        program: a placed program without plaintexts and rotations, in which no slot meets another.
         modulus: t for BFV; None for CKKS.
 
     Returns:
         bool [outputs].
     """
-    rng, shape = np.random.default_rng(0), (len(program.inputs), 64)
-    inputs = rng.random(shape) if modulus is None else rng.integers(0, modulus, shape)
-    outputs = np.array(run(program, ClearAlgebra(modulus, inputs)))
-    # Equal terms cancel in float64 but for a few roundings.
-    return np.ptp(outputs, axis=1) <= (0 if modulus else 2.0**-40 * np.abs(outputs).max())
+    inputs = np.random.default_rng(0).integers(0, PLAIN_MODULUS, (len(program.inputs), 64))
+    algebra = ClearAlgebra(modulus, inputs) if modulus else _EncodedAlgebra(PLAIN_MODULUS, inputs)
+    return np.ptp(np.array(run(program, algebra)), axis=1) == 0

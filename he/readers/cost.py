@@ -105,9 +105,24 @@ class Cost:
         return sum(self.units.values())
 
 
-def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) -> Cost:
-    """Return the cost of a placed program on an engine with these prices."""
-    counter = _WorkAlgebra(parameters, prices.hoists)
+def cost(
+    program: Program,
+    parameters: Parameters,
+    prices: Prices = HOISTING,
+    weights: Sequence[int] | None = None,
+    level: int | None = None,
+) -> Cost:
+    """Return the cost of a placed program on an engine with these prices.
+
+    Args:
+        program: a program that has been placed.
+        parameters: the parameters for which it was placed.
+        prices: the prices of the engine.
+        weights: for every operation, for how much work of its kind it stands (`he.program.fold`); 1 by default. Keys,
+            rotations and bytes are those of the program itself.
+        level: the level of the inputs of a part of a program; that of fresh ciphertexts by default.
+    """
+    counter = _WorkAlgebra(parameters, prices.hoists, level)
     values: list[_Counted] = []
     work: dict[str, Work] = {}
     loaded = waiting = most = 0
@@ -118,21 +133,19 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
         made = range(first, len(values))
         counter.mod_down(*(values[a] for a in made if a in outputs))
         name = type(operation).__name__
-        done = Work(counter.work.transforms - before.transforms, counter.work.products - before.products)
+        times = weights[position] if weights else 1
+        done = Work(
+            times * (counter.work.transforms - before.transforms), times * (counter.work.products - before.products)
+        )
         work[name] = work.get(name, Work()) + done
-        loaded += 2 * values[-1].level if name == "Input" else 0
+        loaded += 2 * times * values[-1].level if name == "Input" else 0
         waiting += sum(values[a].size * values[a].level for a in made)
         most = max(most, waiting)
         for a in {*arguments(operation), *made}:
             if program.last_use[a] <= position:
                 waiting -= values[a].size * values[a].level
-    longer = parameters.poly_modulus_degree / REFERENCE_RING
-    deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
-    units = {
-        name: longer * (deeper * prices.transform * done.transforms + prices.product * done.products)
-        for name, done in work.items()
-    }
-    units["Input"] = longer * prices.load * loaded
+    units = {name: _units(done, parameters, prices) for name, done in work.items()}
+    units["Input"] = parameters.poly_modulus_degree / REFERENCE_RING * prices.load * loaded
     rotations = [times for times in counter.rotated.values() if times > 1]
     return Cost(
         work=work,
@@ -145,6 +158,28 @@ def cost(program: Program, parameters: Parameters, prices: Prices = HOISTING) ->
         needed_key_bytes=sum(key_bytes(parameters, level) for level in counter.keys.values()),
         value_bytes=8 * parameters.poly_modulus_degree * most,
     )
+
+
+def rotation_costs(parameters: Parameters, level: int, prices: Prices = HOISTING) -> tuple[float, float]:
+    """Return what one more rotation of a value costs, and what it costs to rotate a rotated value further."""
+    counter = _WorkAlgebra(parameters, prices.hoists, level)
+    value = counter.input(0)
+    done = [counter.work]
+    first = counter.rotate(value, 1)
+    for rotated in (value, first):
+        done.append(counter.work)
+        counter.rotate(rotated, 2)
+    _, before, between = done
+    switch = Work(between.transforms - before.transforms, between.products - before.products)
+    further = Work(counter.work.transforms - between.transforms, counter.work.products - between.products)
+    one = _units(switch, parameters, prices)
+    return one, _units(further, parameters, prices) - one
+
+
+def _units(work: Work, parameters: Parameters, prices: Prices) -> float:
+    longer = parameters.poly_modulus_degree / REFERENCE_RING
+    deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
+    return longer * (deeper * prices.transform * work.transforms + prices.product * work.products)
 
 
 @dataclass(frozen=True)
@@ -163,6 +198,7 @@ class _WorkAlgebra(Algebra[_Counted]):
     Args:
         parameters: the parameters for which the program was placed.
         hoists: whether rotations of one value share its digits.
+        level: the level of inputs; that of fresh ciphertexts by default.
 
     Attributes:
         work: the steps of all operations read so far.
@@ -170,7 +206,8 @@ class _WorkAlgebra(Algebra[_Counted]):
         keys: the highest level at which each key was used, by its Galois element; 1 stands for relinearisation.
     """
 
-    def __init__(self, parameters: Parameters, hoists: bool = True) -> None:
+    def __init__(self, parameters: Parameters, hoists: bool = True, level: int | None = None) -> None:
+        self._level = parameters.levels if level is None else level
         self._parameters, self._exact, self._hoists = parameters, parameters.scheme.exact, hoists
         self._identities = 0
         self._transformed: set[int] = set()
@@ -180,7 +217,7 @@ class _WorkAlgebra(Algebra[_Counted]):
         self.keys: dict[int, int] = {}
 
     def input(self, index: int) -> _Counted:
-        return self._value(self._parameters.levels)
+        return self._value(self._level)
 
     def plain_dot(self, values: Sequence[_Counted], plains: Sequence[Plain]) -> _Counted:
         level, extended = values[0].level, self._lazy(values)

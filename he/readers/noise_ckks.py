@@ -24,7 +24,7 @@ from he.readers.variance import (
     key_switch_variance,
     rounding_variance,
 )
-from he.ring.params import Parameters
+from he.ring.params import ParameterError, Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,11 @@ class CkksError:
     Attributes:
         level: the number of data primes.
         scale: the scale of the ciphertext.
-        low, high: float64 [slots], the interval in which each slot lies.
-        deviation: float64 [2, slots]. The first row is the standard deviation of the value's own error. The second, d,
-            bounds it together with the errors of the layer's other features: a sum of features w_i x_i has an error of
-            variance at most the sum of (w_i d_i)^2.
+        low, high: float64 [slots], the interval in which each slot lies; [members] for a group of values that are each
+            alike in all slots (`he.program.fold`).
+        deviation: float64 [1 or 2, slots]. The first row is the standard deviation of the value's own error. The
+            second, d, bounds it together with the errors of the layer's other features: a sum of features w_i x_i has
+            an error of variance at most the sum of (w_i d_i)^2. There is none where features are packed into slots.
     """
 
     level: int
@@ -55,6 +56,19 @@ class CkksError:
     def bound(self) -> float:
         """A bound that no slot's error exceeds, except with probability exp(-28) < 2^-40 for each slot."""
         return PRODUCT_TAIL * float(np.max(self.deviation[0]))
+
+    @property
+    def span(self) -> float:
+        """The width of the widest slot's interval."""
+        return float(np.max(self.high - self.low))
+
+    def take(self, places: np.ndarray) -> CkksError:
+        return replace(self, low=self.low[places], high=self.high[places], deviation=self.deviation[:, places])
+
+    @classmethod
+    def join(cls, values: Sequence[CkksError]) -> CkksError:
+        low, high = (np.concatenate([getattr(v, end) for v in values]) for end in ("low", "high"))
+        return replace(values[0], low=low, high=high, deviation=np.concatenate([v.deviation for v in values], axis=1))
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
@@ -83,9 +97,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
         # Deviations that rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers causes.
         self._encoding, self._rounding = deviation_at_root(N, 1 / 12), deviation_at_root(N, rounding_variance(N))
-        self._slots, self._digit_power = parameters.slots, digit_power(N)
+        self._slots, self._digit_power, self._rows = parameters.slots, digit_power(N), 1
         if program.slots == 1:  # all slots are alike but for key switching: look at the one where it is worst
-            self._slots, self._digit_power = 1, self._digit_power.max(keepdims=True)
+            self._slots, self._digit_power, self._rows = 1, self._digit_power.max(keepdims=True), 2
         # A complex slot with values in both parts is longer than either part.
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
         self.headroom = math.inf
@@ -96,10 +110,10 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         scale = 2.0**p.scale_bits
         fresh = math.hypot(deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE), self._encoding) / scale
         low, high = np.full(self._slots, self._low), np.full(self._slots, self._high)
-        return self._seen(CkksError(p.levels, scale, low, high, np.full((2, self._slots), fresh)))
+        return self._seen(CkksError(p.levels, scale, low, high, np.full((self._rows, self._slots), fresh)))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        low, high, variance = np.zeros(self._slots), np.zeros(self._slots), np.zeros((2, self._slots))
+        low, high, variance = np.zeros(self._slots), np.zeros(self._slots), np.zeros((self._rows, self._slots))
         for v, p in zip(values, plains, strict=True):
             weight = self._program.plaintexts[p.index]
             ends = weight * v.low, weight * v.high
@@ -117,23 +131,21 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, low, high, deviation))
 
     def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
+        rows = self.rows(CkksError.join(values), matrix)
+        return [rows.take(np.array([row])) for row in range(len(rows.low))]
+
+    def rows(self, value: CkksError, matrix: Matrix) -> CkksError:
         assert self._slots == 1
-        lows, highs = np.array([v.low for v in values]), np.array([v.high for v in values])
-        together = np.array([v.deviation[1] for v in values])
         positive, negative = np.maximum(matrix.weights, 0), np.minimum(matrix.weights, 0)
-        constants = matrix.constants[:, None]
-        low, high = positive @ lows + negative @ highs + constants, positive @ highs + negative @ lows + constants
+        low = (positive * value.low + negative * value.high).sum(axis=1) + matrix.constants
+        high = (positive * value.high + negative * value.low).sum(axis=1) + matrix.constants
         rounding = self._longer**2 / (12 * matrix.scale**2)  # the variance of rounding a weight to an integer
-        independent = rounding * float(np.sum(np.maximum(-lows, highs) ** 2))
-        errors = matrix.weights * together.T
-        covariance = errors @ errors.T + independent * np.eye(len(errors))
-        variance = np.diag(covariance)[:, None]
-        deviations = np.sqrt(np.stack([variance, _largest_correlation(covariance) * variance], axis=1))
-        scale = values[0].scale * matrix.scale
-        return [
-            self._seen(CkksError(values[0].level, scale, least, most, deviation))
-            for least, most, deviation in zip(low, high, deviations, strict=True)
-        ]
+        independent = rounding * float(np.sum(value.magnitude**2))
+        errors = matrix.weights * value.deviation[1]
+        covariance = _products(errors, errors) + independent * np.eye(len(errors))
+        variance = np.diag(covariance)
+        deviation = np.sqrt(np.stack([variance, _largest_correlation(covariance) * variance]))
+        return self._seen(CkksError(value.level, value.scale * matrix.scale, low, high, deviation))
 
     def add_plain(self, a: CkksError, plain: Plain) -> CkksError:
         offset = self._program.plaintexts[plain.index]
@@ -185,6 +197,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def _seen(self, value: CkksError) -> CkksError:
         largest = float(np.max(self._longer * value.magnitude + PRODUCT_TAIL * value.deviation[0])) * value.scale
+        if not largest:
+            raise ParameterError("values vanish before the end of the network, by the smallest of float64")
         room = self._parameters.log2_modulus(value.level) - 1 - math.log2(largest)
         self.headroom = min(self.headroom, room)
         return value
@@ -199,5 +213,13 @@ def _largest_correlation(covariance: np.ndarray) -> float:
     deviations = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
     power = covariance / deviations / deviations[:, None]
     for _ in range(3):
-        power = power @ power
+        power = _products(power, power)  # it is symmetric
     return float(np.sum(power**2) ** (1 / 16))
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a b^T without a BLAS, which adds in an order of its own.
+
+    The bound of a circuit is hashed, and must be the same on every machine.
+    """
+    return (a[:, None, :] * b[None, :, :]).sum(axis=2)

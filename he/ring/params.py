@@ -11,6 +11,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -129,7 +130,11 @@ class Parameters(ValueObject):
 
     def log2_modulus(self, level: int) -> float:
         """Return log2 of the data modulus at `level`."""
-        return sum(math.log2(p) for p in self.primes[:level])
+        return self._log2_moduli[level]
+
+    @cached_property
+    def _log2_moduli(self) -> tuple[float, ...]:
+        return tuple(accumulate((math.log2(p) for p in self.primes), initial=0.0))
 
     @property
     def rows(self) -> int:

@@ -20,6 +20,17 @@ def exponents(N: int) -> np.ndarray:
     return np.array(powers + [2 * N - power for power in powers])
 
 
+def polynomial(slots: np.ndarray) -> np.ndarray:
+    """Return the coefficients, float64 [N], of the real polynomial that has these real slots, float64 [N / 2]."""
+    N = 2 * len(slots)
+    values = np.empty(N)
+    places = (exponents(N) - 1) // 2
+    values[places[: N // 2]] = slots
+    values[places[N // 2 :]] = slots  # the second row holds conjugates, and slots are real
+    twist = np.exp(-1j * np.pi * np.arange(N) / N)
+    return (twist * np.fft.fft(values)).real / N
+
+
 @cache
 def imaginary_units(N: int) -> np.ndarray:
     """Return the value of X**(N / 2) in every slot, which is i and -i in turns: complex128 [N / 2].

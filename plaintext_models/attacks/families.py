@@ -29,6 +29,7 @@ from plaintext_models.attacks.core.ball import NORMS, Measure
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
 from plaintext_models.attacks.nearest.ddn import ddn
 from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.attacks.nearest.hop_skip_jump import hop_skip_jump
 from plaintext_models.attacks.nearest.lbfgs import lbfgs
 from plaintext_models.attacks.population.universal import one_for_all
 from plaintext_models.attacks.sparse.few_pixel import few_pixel
@@ -81,5 +82,6 @@ NEAREST: Mapping[str, Member[Nearest]] = MappingProxyType(
         "ddn": Member[Nearest](ddn, ("l2",)),
         "carlini-wagner": Member[Nearest](carlini_wagner, ("l0", "l2", "linf")),
         "lbfgs": Member[Nearest](lbfgs, ("l2",)),
+        "hop-skip-jump": Member[Nearest](hop_skip_jump, ("l2", "linf"), gradients=False),
     }
 )

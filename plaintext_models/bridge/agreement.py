@@ -35,6 +35,7 @@ def require_equal_floats(module: nn.Module, graph: Graph) -> None:
         theirs = functional_call(module, parameters, torch.from_numpy(x)).numpy()
     with np.errstate(over="ignore", invalid="ignore"):
         ours, allowed = graph.forward(x), TOLERANCE * _sizes(graph).forward(np.abs(x))
+        ours, theirs, allowed = (y.reshape(len(x), -1) for y in (ours, theirs, allowed))  # as a twin gives them
         _require(ours.shape == theirs.shape and not (np.abs(ours - theirs) > allowed).any())
 
 

@@ -72,7 +72,7 @@ def to_network(module: TableNetwork, name: str = "", **metadata: Any) -> IntNetw
 
 def _node(layer: nn.Module, makers: Mapping[type[nn.Module], Callable[[Any], Node]], kind: str) -> Node:
     if type(layer) not in makers:
-        raise TypeError(f"`module` must be made of {kind} layers, and not of subclasses of them, got {layer}")
+        raise TypeError(f"`module` must be made of {kind} layers, got {layer}; subclasses of these do not count")
     return makers[type(layer)](layer)
 
 

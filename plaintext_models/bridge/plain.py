@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize
 
+from plaintext_models.bridge.twin import Chain
+
 _REMEDY = (
     "make it part of the weights first, by remove_weight_norm, remove_spectral_norm, remove_parametrizations or "
     "prune.remove of torch.nn.utils"
@@ -14,7 +16,7 @@ _REMEDY = (
 
 
 def plain_layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of a chain in order, down through every ``nn.Sequential``, but for those that do nothing.
+    """The layers of a chain in order, those within chains as well, but for those that do nothing.
 
     Raises:
         TypeError: ``module`` is none, or a layer is parametrised.
@@ -30,7 +32,7 @@ def plain_layers(module: nn.Module) -> Iterator[nn.Module]:
 
 def _walk(module: nn.Module, name: str) -> Iterator[nn.Module]:
     require_plain(module, name)
-    if type(module) is nn.Sequential:
+    if isinstance(module, nn.Sequential) and type(module) in (nn.Sequential, Chain):
         for number, child in enumerate(module):  # a layer may come twice
             yield from _walk(child, f"{name}.{number}")
     elif type(module) not in (nn.Dropout, nn.Identity):

@@ -43,7 +43,7 @@ def float_twin(graph: Graph) -> nn.Module:
     instance(graph, Graph, "graph")
     if any(isinstance(node, Requantise) for node in graph.nodes):
         raise TypeError("`graph` must be made of float nodes, got one that rescales integers")
-    return _Chain(graph.input_shape, [_module(node) for node in graph.nodes], narrow=True)
+    return Chain(graph.input_shape, [_module(node) for node in graph.nodes], narrow=True)
 
 
 def straight_through(network: IntNetwork) -> nn.Module:
@@ -72,7 +72,7 @@ def straight_through(network: IntNetwork) -> nn.Module:
     if largest > FLOAT64:
         raise ValueError(f"`network` must not have sums beyond 2**53 to be exact in float64, got {largest}")
     modules = [_Quantiser(network), *map(_module, network.layers)]
-    return _Chain(network.input_shape, modules, narrow=network.ranges[-1].magnitude <= FLOAT32)
+    return Chain(network.input_shape, modules, narrow=network.ranges[-1].magnitude <= FLOAT32)
 
 
 def integer_target(network: IntNetwork) -> Target:
@@ -115,7 +115,7 @@ def integer_oracle(network: IntNetwork) -> Target:
     return Target.oracle(answers)
 
 
-class _Chain(nn.Sequential):
+class Chain(nn.Sequential):
     """Modules on float64, one after another.
 
     Args:

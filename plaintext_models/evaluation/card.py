@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Norm
 from plaintext_models.evaluation.flags import Finding
 from plaintext_models.evaluation.judge import Share
@@ -24,6 +25,10 @@ class Effort:
         queries: The queries of the Square attack for an image.
         nearest_steps: The steps of DDN; DeepFool takes half as many, of two forwards each.
         draws: The forwards that a stochastic target is averaged over, and that vote about it.
+
+    Raises:
+        TypeError: A number is not an integer.
+        ValueError: One is below 1, or the steps of DDN below 2.
     """
 
     steps: int = 40
@@ -34,6 +39,10 @@ class Effort:
     queries: int = 5000
     nearest_steps: int = 100
     draws: int = 30
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, integer(value, name, 2 if name == "nearest_steps" else 1))
 
 
 FULL = Effort()

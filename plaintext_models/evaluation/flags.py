@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from plaintext_models.attacks.core.norms import TINY, lengths
+from plaintext_models.attacks.core.target import are_probabilities
 
 FEW = 0.01  # of the points, which chance may explain
 LEAST = 3  # points; one or two of a hundred are no sign
@@ -48,6 +49,15 @@ def transfer_beats_direct(transferred: Tensor, direct: Tensor) -> Finding | None
 def accuracy_stays(standing: Tensor) -> Finding | None:
     """Images [batch] that stand attacks without any limit but the bounds, where every image can become any other."""
     return _many("accuracy does not fall to 0", standing, "stand attacks that may move everywhere within the bounds")
+
+
+def probabilities(logits: Tensor) -> Finding | None:
+    """Logits [batch, classes] that look like probabilities: a softmax flattens the slopes that attacks follow."""
+    if not are_probabilities(logits):
+        return None
+    return Finding(
+        "answers are probabilities", f"all {len(logits)} answers are from 0 and sum to 1; leave out the softmax"
+    )
 
 
 def zero_gradients(gradients: Tensor) -> Finding | None:

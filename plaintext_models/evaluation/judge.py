@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import MEASURES, Ball, Measure
+from plaintext_models.attacks.core.entrance import entrance, tensor
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
-from plaintext_models.attacks.core.norms import lengths
+from plaintext_models.attacks.core.grid import off_grid
+from plaintext_models.attacks.core.norms import inside, lengths
 from plaintext_models.attacks.core.target import Target
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie between -Z and Z
 PART = 17  # images of a forward in the second look; no divisor of usual batches, so that kernels take other paths
-SLACK = 1e-5  # of the radius: float32 projections sum squares and divide by lengths
-ROUNDING = 2.0**-22  # of the largest value, an element: x + step in float32 is off by 2**-24 of it, a few times over
 
 Detector = Callable[[Tensor], Tensor]
 
@@ -94,9 +95,18 @@ def guarded(target: Target, detector: Detector) -> Target:
 
     def both(images: Tensor) -> Tensor:
         logits = target.logits(images)
-        return torch.cat([logits, detector(images).reshape(-1, 1).to(logits.dtype)], 1)
+        scores = detector(images)
+        if scores.numel() != len(images):
+            raise ValueError(f"`detector` must give a score an image, got {tuple(scores.shape)} for {len(images)}")
+        return torch.cat([logits, scores.reshape(-1, 1).to(logits.dtype)], 1)
 
-    return Target(both, bounds=target.bounds, stochastic=target.stochastic, differentiable=target.differentiable)
+    return Target(
+        both,
+        bounds=target.bounds,
+        levels=target.levels,
+        stochastic=target.stochastic,
+        differentiable=target.differentiable,
+    )
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,7 @@ class Verdict:
         finite: [batch], whether all elements are numbers.
         bounded: [batch], whether they are within the bounds.
         inside: [batch], whether the image is within the ball; true where there is no ball.
+        gridded: [batch], whether it is on the grid of the target's levels; true where it has none.
         reached: [batch], whether the goal is reached, in forwards of all images and of a few; false of what is not
             admissible.
         clean: [batch], whether the clean image reaches it.
@@ -117,6 +128,7 @@ class Verdict:
     finite: Tensor
     bounded: Tensor
     inside: Tensor
+    gridded: Tensor
     reached: Tensor
     clean: Tensor
     distances: Mapping[Measure, Tensor]
@@ -125,7 +137,7 @@ class Verdict:
     @property
     def admissible(self) -> Tensor:
         """Which images [batch] an attack may give back."""
-        return self.finite & self.bounded & self.inside
+        return self.finite & self.bounded & self.inside & self.gridded
 
     @property
     def broken(self) -> Tensor:
@@ -138,6 +150,7 @@ class Verdict:
         return Share(int((~self.broken).sum()), len(self.broken))
 
 
+@entrance
 def judge(
     target: Target,
     images: Tensor,
@@ -149,8 +162,9 @@ def judge(
 ) -> Verdict:
     """Look at adversarial images afresh.
 
-    Admissible is what has the shape and type of the images, is finite, within the bounds exactly, and within the ball
-    up to 1e-5 of the radius and, an element, 2**-22 of the largest value: what float32 makes of a point on the surface.
+    Admissible is what has the shape and type of the images, is finite, within the bounds exactly, on the grid where the
+    target has levels, and within the ball up to 1e-5 of the radius and 2**-22 of an element's value: what float32 makes
+    of a point on the surface.
     The goal must be reached in two forwards, one of all images and one of 17 at a time; of a stochastic target, in the
     majority vote over forwards that are taken by turns in both ways.
 
@@ -166,38 +180,35 @@ def judge(
         TypeError: Where `Target.check` raises it.
         ValueError: `draws` is below 1; or where `Target.check` raises it.
     """
-    if draws < 1:
-        raise ValueError(f"`draws` must be at least 1, got {draws}")
+    integer(draws, "draws", 1)
     target.check(images, goal.labels)
     claimed = x_adv.success if isinstance(x_adv, AttackResult) else None
-    given = (x_adv.x_adv if isinstance(x_adv, AttackResult) else x_adv).detach()
+    given = tensor(x_adv.x_adv if isinstance(x_adv, AttackResult) else x_adv, "x_adv")
     complaints = []
     none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     clean, _ = _votes(target, images, goal, draws)
     if given.shape != images.shape or given.dtype != images.dtype:
         what = f"{given.dtype} {tuple(given.shape)} in place of {images.dtype} {tuple(images.shape)}"
         nowhere = torch.full((len(images),), math.nan, device=images.device)
-        return Verdict(none, none, none, none, clean, dict.fromkeys(MEASURES, nowhere), (f"it returned {what}",))
-    low, high = target.bounds
+        return Verdict(none, none, none, none, none, clean, dict.fromkeys(MEASURES, nowhere), (f"it returned {what}",))
+    low, high = limits = target.limits(images)
     finite = given.isfinite().flatten(1).all(1)
     bounded = ((given >= low) & (given <= high)).flatten(1).all(1)
     # in float64, so that summing adds no error to what the attack's own arithmetic made
-    change = torch.where(spread(finite, given), given, images).double() - images.double()
+    compared = torch.where(spread(finite, given), given, images)
+    change = compared.double() - images.double()
     distances = {name: lengths(change, name) for name in MEASURES}
     distances = {name: torch.where(finite, values, math.nan) for name, values in distances.items()}
-    inside = finite.clone()
-    if ball is not None:
-        elements = images[0].numel()
-        count = {"l0": 0, "l1": elements, "l2": math.sqrt(elements), "linf": 1}[ball.norm]
-        allowed = ball.radius * (1 + SLACK) + ROUNDING * count * max(abs(low), abs(high))
-        inside &= distances[ball.norm] <= allowed
-    admissible = finite & bounded & inside
+    within = finite if ball is None else finite & inside(ball, images, compared)
+    gridded = finite if target.levels is None else finite & ~off_grid(compared, limits, target.levels)
+    admissible = finite & bounded & within & gridded
     reached, wavering = _votes(target, torch.where(spread(admissible, given), given, images), goal, draws)
     reached &= admissible
     for wrong, what in (
         (~finite, "are not finite"),
         (finite & ~bounded, "leave the bounds"),
-        (finite & ~inside, "leave the ball"),
+        (finite & ~within, "leave the ball"),
+        (finite & bounded & ~gridded, "leave the grid"),
         (admissible & wavering, "reach the goal in some batches and not in others"),
     ):
         if wrong.any():
@@ -209,7 +220,7 @@ def judge(
             complaints.append(f"it claims {tuple(claimed.shape)} successes of {len(images)} images")
         elif (false := claimed.bool() & ~reached).any():
             complaints.append(f"{_these(false)} are claimed to reach the goal, and do not")
-    return Verdict(finite, bounded, inside, reached, clean, distances, tuple(complaints))
+    return Verdict(finite, bounded, within, gridded, reached, clean, distances, tuple(complaints))
 
 
 def _votes(target: Target, images: Tensor, goal: Goal, draws: int) -> tuple[Tensor, Tensor]:

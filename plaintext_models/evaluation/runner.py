@@ -10,7 +10,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from intnn.values.arrays import integer
+from plaintext_models.attacks.black_box.transfer import require_alike
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, spread
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import within_norm
@@ -26,6 +29,7 @@ PART = 1 << 16  # elements of the images that are attacked at once: what a convo
 Report = Callable[[str], None]
 
 
+@entrance
 def evaluate(
     target: Target,
     images: Tensor,
@@ -61,36 +65,38 @@ def evaluate(
 
     Raises:
         TypeError: Where `Target.check` raises it.
-        ValueError: A radius or norm is out of range, models' bounds differ; or where `Target.check` raises it.
+        ValueError: A radius or norm is out of range, models' bounds or levels differ, or there is more than one radius;
+            or where `Target.check` raises it.
     """
     started = time.perf_counter()
     within_norm(ball)
-    for radius in radii:
-        Ball(ball.norm, radius)
+    ball.require_one_radius()
+    integer(seed, "seed")
     for model in (*transfer_from, *([] if randomness_off is None else [randomness_off])):
-        if model.bounds != target.bounds:
-            raise ValueError(f"all models must have the same bounds, got {target.bounds} and {model.bounds}")
+        require_alike(target, model)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
-        classes = target.check(images, labels).shape[1]
+        logits = target.check(images, labels)
         problem = Problem(
             target,
             images,
             labels,
             ball,
-            tuple(radii),
+            tuple(Ball(ball.norm, radius).require_one_radius() for radius in radii),
             effort,
             tuple(transfer_from),
             randomness_off,
             detector,
-            classes,
+            logits.shape[1],
         )
-        run = _Run(problem, seed, report or (lambda _: None))
+        run = _Run(problem, logits, seed, report or (lambda _: None))
         for item in trials(problem):
             if isinstance(item, Omission):
                 run.left_out.append(item.reason)
             else:
                 run.take(item)
+        if not target.stochastic:
+            target.require_same(images, logits)
         return run.card(started)
 
 
@@ -106,9 +112,9 @@ class _Run:
         before: [n], which images were broken before the trial by queries alone.
     """
 
-    def __init__(self, problem: Problem, seed: int, report: Report) -> None:
+    def __init__(self, problem: Problem, logits: Tensor, seed: int, report: Report) -> None:
         images = problem.images
-        self._problem, self._seed, self._report = problem, seed, report
+        self._problem, self._logits, self._seed, self._report = problem, logits, seed, report
         self._part = max(1, PART // images[0].numel())
         self.nearest = torch.full((len(images),), math.inf, dtype=torch.float64, device=images.device)
         self.adversarial = images.clone()
@@ -130,7 +136,7 @@ class _Run:
             return
         self._report(trial.name)
         if trial.role == "queries":
-            self.before = self.nearest <= problem.ball.radius
+            self.before = self.nearest <= problem.radius
         if not len(places):
             self.left_out.append(f"{trial.name}: no image is left")
             return
@@ -149,7 +155,7 @@ class _Run:
         limit = math.inf if trial.radius is None else trial.radius
         distance = torch.where(verdict.reached, verdict.distances[problem.ball.norm].clamp_max(limit), math.inf)
         distance = torch.where(verdict.clean, 0.0, distance)
-        taken = (distance < self.nearest[places]) & (distance <= problem.ball.radius)
+        taken = (distance < self.nearest[places]) & (distance <= problem.radius)
         best = torch.where(spread(verdict.clean, images), images, found.x_adv)
         self.adversarial[places[taken]] = best[taken]
         self.nearest[places] = torch.minimum(self.nearest[places], distance)
@@ -162,7 +168,7 @@ class _Run:
                 trial.kind,
                 trial.radius,
                 verdict.robust,
-                self.share(problem.ball.radius),
+                self.share(problem.radius),
                 int(found.queries.sum()),
                 seconds,
                 self._seed,
@@ -188,17 +194,18 @@ class _Run:
                 flags.one_step_beats_many(one, many),
                 flags.black_box_beats_white_box(self.broken["queries"], self.before),
                 flags.transfer_beats_direct(self.broken["other models"], many),
-                flags.accuracy_stays(self.nearest > problem.box.radius),
+                flags.accuracy_stays(self.nearest > problem.box.require_one_radius()),
                 flags.zero_gradients(self._gradients()),
+                flags.probabilities(self._logits),
             )
         else:
             self.left_out.append("red flags: without gradients there is nothing to compare with")
         return Card(
             within_norm(problem.ball),
-            problem.ball.radius,
+            problem.radius,
             self._seed,
             self.entries[0].worst,
-            self.share(problem.ball.radius),
+            self.share(problem.radius),
             tuple(self.entries),
             tuple(Point(radius, self.share(radius)) for radius in curve_radii(problem)),
             self.nearest,

@@ -6,7 +6,6 @@ What to evaluate, and in which order to believe it: Carlini et al., "On evaluati
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,6 +21,7 @@ from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import LOSSES, Loss, cross_entropy, margin
+from plaintext_models.attacks.core.norms import lengths, within_norm
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.families import NEAREST, WITHIN
 from plaintext_models.attacks.nearest.ddn import ddn
@@ -81,11 +81,16 @@ class Problem:
         return self.effort.draws if self.target.stochastic else 1
 
     @property
+    def radius(self) -> float:
+        """The radius of the ball, one for all images."""
+        return self.ball.require_one_radius()
+
+    @property
     def box(self) -> Ball:
         """A ball that holds the box of the bounds wherever its centre is."""
-        low, high = self.target.bounds
-        size = self.images[0].numel()
-        return Ball(self.ball.norm, (high - low) * {"linf": 1.0, "l2": math.sqrt(size), "l1": size}[self.ball.norm])
+        low, high = (torch.as_tensor(end).double() for end in self.target.limits(self.images))
+        reach = lengths((high - low).expand(1, *self.images.shape[1:]), within_norm(self.ball))
+        return Ball(self.ball.norm, reach.item())
 
     @property
     def can_query(self) -> bool:
@@ -165,7 +170,7 @@ def _compared(problem: Problem) -> Iterator[Item]:
     if not problem.target.differentiable:
         yield Omission("attacks by gradients: the model answers queries only")
         return
-    radius, steps = problem.ball.radius, problem.effort.steps
+    radius, steps = problem.radius, problem.effort.steps
     single = _pgd(problem, problem.ball, steps=1, step_size=radius, random_start=False)
     yield Trial("FGSM", "one step", radius, single, everything, role="one step")
     many = _pgd(problem, problem.ball, steps=steps)
@@ -177,7 +182,7 @@ def _transferred(problem: Problem) -> Iterator[Item]:
     for number, source in enumerate(problem.transfer_from, 1):
         run = _ascent(problem, source, cross_entropy)
         name = f"transfer from model {number}"
-        yield Trial(name, "transfer", problem.ball.radius, run, everything, role="other models")
+        yield Trial(name, "transfer", problem.radius, run, everything, role="other models")
 
 
 def _randomness_off(problem: Problem) -> Iterator[Item]:
@@ -187,7 +192,7 @@ def _randomness_off(problem: Problem) -> Iterator[Item]:
     for loss in ("cross-entropy", "margin"):
         run = _ascent(problem, problem.randomness_off, LOSSES[loss])
         name = f"randomness off, {loss}"
-        yield Trial(name, "randomness off", problem.ball.radius, run, _left(problem), role="many steps")
+        yield Trial(name, "randomness off", problem.radius, run, _left(problem), role="many steps")
 
 
 def _nearest(problem: Problem) -> Iterator[Item]:
@@ -229,7 +234,7 @@ def _joint(problem: Problem) -> Iterator[Item]:
             )
 
         name = f"joint PGD, weight {weight:g}"
-        yield Trial(name, "joint", problem.ball.radius, run, _left(problem), role="many steps")
+        yield Trial(name, "joint", problem.radius, run, _left(problem), role="many steps")
 
 
 def _strongest(problem: Problem) -> Iterator[Item]:
@@ -243,7 +248,7 @@ def _strongest(problem: Problem) -> Iterator[Item]:
             goal, steps = Goal(labels), effort.auto_steps
             return apgd(target, images, goal, ball, steps=steps, loss=loss, seed=seed, draws=problem.draws)
 
-        return Trial(f"APGD, {loss}", "white box", ball.radius, run, _left(problem))
+        return Trial(f"APGD, {loss}", "white box", problem.radius, run, _left(problem))
 
     def targeted(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
         steps, classes = effort.auto_steps, effort.classes
@@ -258,13 +263,13 @@ def _strongest(problem: Problem) -> Iterator[Item]:
         return
     yield auto("cross-entropy")
     if problem.classes > 3:
-        yield Trial("APGD, targeted DLR", "white box", ball.radius, targeted, _left(problem))
+        yield Trial("APGD, targeted DLR", "white box", problem.radius, targeted, _left(problem))
     else:
         yield Omission("targeted DLR: it needs 4 classes")
     for loss in ("margin", "cross-entropy"):
         steps, restarts = effort.long_steps, effort.restarts
         long = _pgd(problem, ball, steps=steps, restarts=restarts, loss=loss)
-        yield Trial(f"PGD-{steps} x {restarts}, {loss}", "white box", ball.radius, long, _left(problem))
+        yield Trial(f"PGD-{steps} x {restarts}, {loss}", "white box", problem.radius, long, _left(problem))
 
 
 def _queries(problem: Problem) -> Iterator[Item]:
@@ -274,22 +279,22 @@ def _queries(problem: Problem) -> Iterator[Item]:
         return
     steps = problem.effort.queries
     run = _square(problem, problem.ball, steps)
-    yield Trial(f"Square-{steps}", "black box", problem.ball.radius, run, _left(problem), role="queries")
+    yield Trial(f"Square-{steps}", "black box", problem.radius, run, _left(problem), role="queries")
 
 
 def _curve(problem: Problem) -> Iterator[Item]:
     """Fill in the radii between which it is not known where images break."""
     if not problem.target.differentiable and not problem.can_query:
         return
-    steps, queries, box = problem.effort.steps, problem.effort.queries // 5, problem.box.radius
+    steps, queries, reach = problem.effort.steps, problem.effort.queries // 5, problem.box.require_one_radius()
     for radius in curve_radii(problem):
-        if radius in (0, problem.ball.radius) or (problem.ball.norm == "l2" and radius < box):
+        if radius in (0, problem.radius) or (problem.ball.norm == "l2" and radius < reach):
             continue  # it is known: DDN is better than PGD
         if problem.target.differentiable:
             name, run = f"PGD-{steps}", _pgd(problem, problem.within(radius), steps=steps)
         else:
             name, run = f"Square-{queries}", _square(problem, problem.within(radius), queries)
-        rows = partial(undecided, radius=problem.ball.radius, other=radius)
+        rows = partial(undecided, radius=problem.radius, other=radius)
         yield Trial(f"{name} within {radius:g}", "curve", radius, run, rows, quiet=True)
 
 
@@ -308,11 +313,11 @@ SECTIONS: Sequence[Callable[[Problem], Iterator[Item]]] = (
 
 def curve_radii(problem: Problem) -> list[float]:
     """The radii of the curve, growing from 0 to that of the box."""
-    return sorted({0.0, *map(float, problem.radii), problem.ball.radius, problem.box.radius})
+    return sorted({0.0, *map(float, problem.radii), problem.radius, problem.box.require_one_radius()})
 
 
 def _left(problem: Problem) -> Rows:
-    return partial(standing, radius=problem.ball.radius)
+    return partial(standing, radius=problem.radius)
 
 
 def _pgd(problem: Problem, ball: Ball, **options: Any) -> Run:

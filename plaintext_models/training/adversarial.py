@@ -8,6 +8,7 @@ from intnn.values.arrays import integer
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.training.loop import Batch, BatchHook
 
@@ -28,8 +29,8 @@ def attacked(module: nn.Module, ball: Ball, *, steps: int, ramp: float = 0.5) ->
         ValueError: A number is out of range.
     """
     integer(steps, "steps", 1)
-    if not 0 <= ramp <= 1:
-        raise ValueError(f"`ramp` must be from 0 to 1, got {ramp}")
+    number(ramp, "ramp", least=0, most=1)
+    radius = ball.require_one_radius()
 
     def moved(batch: Batch) -> Tensor:
         share = min(1.0, batch.step / (ramp * batch.steps)) if ramp else 1.0
@@ -40,7 +41,7 @@ def attacked(module: nn.Module, ball: Ball, *, steps: int, ramp: float = 0.5) ->
                 Target(module),
                 batch.images,
                 Goal(batch.labels),
-                Ball(ball.norm, ball.radius * share),
+                Ball(ball.norm, radius * share),
                 steps=steps,
                 generator=batch.generator,
             )

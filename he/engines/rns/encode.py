@@ -10,7 +10,7 @@ import numpy as np
 
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
-from he.ring.slots import bit_reversal, exponents
+from he.ring.slots import bit_reversal, exponents, polynomial
 
 
 def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
@@ -29,13 +29,7 @@ def encode_approximate(slots: np.ndarray, scale: float) -> np.ndarray:
     Returns:
         [N]: int64 if all are below 2**62, and Python's integers otherwise.
     """
-    N = 2 * len(slots)
-    values = np.empty(N)
-    places = (exponents(N) - 1) // 2
-    values[places[: N // 2]] = slots
-    values[places[N // 2 :]] = slots  # the second row holds conjugates, and slots are real
-    twist = np.exp(-1j * np.pi * np.arange(N) / N)
-    coefficients = np.rint((twist * np.fft.fft(values)).real / N * scale)
+    coefficients = np.rint(polynomial(slots) * scale)
     if np.abs(coefficients).max() < 2.0**62:
         return coefficients.astype(np.int64)
     return np.array([int(c) for c in coefficients.tolist()], object)

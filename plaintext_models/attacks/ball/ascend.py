@@ -5,13 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.grid import roundings
 from plaintext_models.attacks.core.losses import Loss, cross_entropy
-from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
+from plaintext_models.attacks.core.norms import project, random_point, spread, steepest, within_norm
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def ascend(
     target: Target,
     images: Tensor,
@@ -39,10 +43,10 @@ def ascend(
     Returns:
         Images [batch, *shape], within bounds and ball.
     """
-    norm = within_norm(ball)
-    moved = random_point(images, norm, ball.radius, target.bounds, generator)
+    norm, radii, limits = within_norm(ball), ball.radii(images), target.limits(images)
+    size = spread((2.5 * radii / integer(steps, "steps", 1)).to(images.dtype), images)
+    moved = random_point(images, norm, radii, limits, generator)
     for _ in range(steps):
         gradient, _ = target.gradient(moved, lambda logits: goal.sign * loss(logits, goal.classes))
-        step = 2.5 * ball.radius / steps * steepest(gradient, norm)
-        moved = project(images, moved + step, norm, ball.radius, target.bounds)
-    return moved
+        moved = project(images, moved + size * steepest(gradient, norm), norm, radii, limits)
+    return moved if target.levels is None else next(roundings(images, moved, limits, target.levels))

@@ -10,7 +10,9 @@ from torch import Tensor
 from intnn.values.arrays import integer
 from plaintext_models.attacks.ball.climb import Step, climb, wrong_classes
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
+from plaintext_models.attacks.core.grid import Limits
 from plaintext_models.attacks.core.losses import Loss
 from plaintext_models.attacks.core.target import Target
 
@@ -21,10 +23,10 @@ RISING = 0.75  # of the steps between two checkpoints, the part that has to rais
 class Auto(Step):
     """Algorithm 1 of the paper, its steps beginning at twice the radius."""
 
-    def __init__(self, clean: Tensor, *, ball: Ball, bounds: tuple[float, float], checkpoints: list[int]) -> None:
-        super().__init__(clean, ball=ball, bounds=bounds)
+    def __init__(self, clean: Tensor, *, ball: Ball, limits: Limits, checkpoints: list[int]) -> None:
+        super().__init__(clean, ball=ball, limits=limits)
         self.checkpoints, self.taken = checkpoints, 0
-        self.sizes = torch.full_like(clean.flatten(1)[:, 0], 2 * ball.radius)
+        self.sizes = (2 * ball.radii(clean)).to(clean.dtype)
         self.best = self.before = self.slope = clean  # the best point, the last point, the gradient at the best
         self.most = self.last = self.checked = torch.full_like(self.sizes, -torch.inf)  # the loss at best, last, check
         self.rises = torch.zeros_like(self.sizes)
@@ -65,6 +67,7 @@ def checkpoints(steps: int) -> list[int]:
     return sorted({-(-percent * steps // 100) for percent in percents})
 
 
+@entrance
 def apgd(
     target: Target,
     images: Tensor,
@@ -111,6 +114,7 @@ def apgd(
     )
 
 
+@entrance
 def apgd_targeted(
     target: Target,
     images: Tensor,

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, examine, spread, start
+from plaintext_models.attacks.core.grid import Limits
 from plaintext_models.attacks.core.losses import LOSSES, Loss, others, targeted_dlr
 from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
-from plaintext_models.attacks.core.target import Target, require_classes
+from plaintext_models.attacks.core.target import Target, require_classes, require_rows
+from plaintext_models.determinism import generator
 
 NO_ROOM = 0.01  # of the range: nearer to its bound than this, an element is left where it is by sparse steps
 
@@ -23,25 +25,30 @@ class Step:
     Every attribute that is a tensor has a row for each image that is still attacked.
     """
 
-    def __init__(self, clean: Tensor, *, ball: Ball, bounds: tuple[float, float], size: float = 0) -> None:
-        self.clean, self.norm, self.radius, self.bounds, self.size = clean, within_norm(ball), ball.radius, bounds, size
+    def __init__(
+        self, clean: Tensor, *, ball: Ball, limits: Limits, size: float | None = None, share: float = 0
+    ) -> None:
+        """Begin at clean images [batch, *shape]; steps have the same size, or else a share of the radius."""
+        self.clean, self.norm, self.limits = clean, within_norm(ball), limits
+        self.radius = ball.radii(clean)
+        self.size = (share * self.radius if size is None else torch.full_like(self.radius, size)).to(clean.dtype)
 
     def __call__(self, moved: Tensor, gradient: Tensor, values: Tensor) -> Tensor:  # noqa: ARG002 - for other rules
         """The next points [batch, *shape], given the loss' gradient [batch, *shape] and values [batch] at the last."""
-        return self.along(moved, gradient, self.size)
+        return self.along(moved, gradient, spread(self.size, moved))
 
-    def along(self, moved: Tensor, gradient: Tensor, size: float | Tensor) -> Tensor:
+    def along(self, moved: Tensor, gradient: Tensor, size: Tensor) -> Tensor:
         """The points after a step of this size."""
         if self.norm == "l1":
             # few elements share the step: it would be lost on those that are at their bounds
-            low, high = self.bounds
+            low, high = self.limits
             room = torch.where(gradient > 0, high - moved, moved - low)
             gradient = gradient.masked_fill(room <= NO_ROOM * (high - low), 0)
         return self.back(moved + size * steepest(gradient, self.norm))
 
     def back(self, moved: Tensor) -> Tensor:
         """The nearest points in ball and box."""
-        return project(self.clean, moved, self.norm, self.radius, self.bounds)
+        return project(self.clean, moved, self.norm, self.radius, self.limits)
 
     def keep(self, left: Tensor) -> None:
         """Forget all images but those `left`, [batch]."""
@@ -75,14 +82,14 @@ def climb(
         target: The model, differentiable.
         images: [batch, *shape], within its bounds.
         goal: What counts as success, for every image.
-        rule: Makes the step rule from clean images, `ball` and `bounds`.
+        rule: Makes the step rule from clean images, `ball` and `limits`.
         ball: The ball around every image; its norm is "l1", "l2" or "linf".
         steps: How many steps every run takes, from 1.
         loss: A name from `losses.LOSSES`, or a function of logits [batch, classes] and classes [batch].
         aims: Whose loss is climbed: a run each.
         random_start: Whether the first run starts at random; the others always do.
         leave: Whether an image leaves as soon as it reaches the goal, or when a run is over: what is to fool other
-            models as well gains by going on.
+            models as well gains by going on. Images of few levels always go on, since they are rounded in the end.
         draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic.
         seed: The seed of the random starts.
 
@@ -90,40 +97,41 @@ def climb(
         TypeError: The target has no gradients; or where `start` raises it.
         ValueError: A number is out of range, another norm or loss, too few classes for it; or where `start` raises it.
     """
-    norm, radius = within_norm(ball), ball.radius
+    norm, radii, limits = within_norm(ball), ball.radii(images), target.limits(images)
     integer(steps, "steps", 1)
     integer(draws, "draws", 1)
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(f"`loss` must be a function or one of {', '.join(LOSSES)}, got {loss!r}")
-    if not target.differentiable:
-        raise TypeError("this attack needs gradients, and this target answers queries only")
+    target.require_gradients()
+    stops = leave and target.levels is None  # just beyond the boundary, the nearest level may lie before it
     first = None  # gradient and logits of the clean images, whose forward the check needs as well
-    if radius and not random_start and draws == 1:
+    if ball.largest and not random_start and draws == 1:
         target.require(images, goal.labels)
         climbed = _objective(loss, aims[0])
 
         def checked(logits: Tensor) -> Tensor:
-            for classes in (goal.labels, aims[0].classes):
-                require_classes(logits, images, classes)
+            for name, classes in vars(aims[0]).items():
+                if classes is not None:
+                    require_classes(require_rows(logits, images), classes, name)
             return climbed(logits)
 
         first = target.gradient(images, checked)
     active, queries, iterations = start(target, images, goal, None if first is None else first[1])
-    generator, found = torch.Generator(images.device).manual_seed(seed), images.clone()
-    for run, aim in enumerate(aims if radius else ()):
+    drawn, found = generator(seed, images.device), images.clone()
+    for run, aim in enumerate(aims if ball.largest else ()):
         rows = active.nonzero().squeeze(1)
         if not len(rows):
             break
-        begin = random_point(images, norm, radius, target.bounds, generator) if run or random_start else images
+        begin = random_point(images, norm, radii, limits, drawn) if run or random_start else images
         moved, goals, aimed = begin[rows], goal[rows], _objective(loss, aim[rows])
-        next_step = rule(images[rows], ball=ball, bounds=target.bounds)
+        next_step = rule(images[rows], ball=ball[rows], limits=limits)
         for step in range(steps):
             if first is not None and not run and not step:
                 gradient, logits = (values[rows] for values in first)
             else:
                 gradient, logits = target.gradient(moved, aimed, draws)
                 queries[rows] += draws
-            over = goals.reached(logits) & leave
+            over = goals.reached(logits) & stops
             if over.any():
                 found[rows[over]], active[rows[over]], left = moved[over], False, ~over
                 rows, moved, gradient, logits = (values[left] for values in (rows, moved, gradient, logits))
@@ -139,7 +147,7 @@ def climb(
                 logits = torch.stack([target.logits(moved) for _ in range(draws)]).mean(0)
             queries[rows] += draws
             active[rows] = ~goals.reached(logits)
-    return conclude(target, images, found, goal, queries, iterations)
+    return conclude(target, images, found, goal, queries, iterations, ball)
 
 
 def _objective(loss: str | Loss, aim: Goal) -> Callable[[Tensor], Tensor]:
@@ -162,12 +170,10 @@ def wrong_classes(target: Target, images: Tensor, goal: Goal) -> Tensor:
 
     Raises:
         TypeError: Where `Target.check` raises it.
-        ValueError: Where `Target.check` raises it; or there is one class only, or the goal has targets already.
+        ValueError: Where `Target.check` raises it; or the goal has targets already.
     """
     if goal.targets is not None:
         raise ValueError("`goal` must have no targets: this attack chooses them itself")
     labels = goal.labels
-    logits = target.check(images, labels)
-    if logits.shape[1] < 2:
-        raise ValueError("a wrong class needs 2 classes, got 1")
+    logits = examine(target, images, labels)
     return others(logits, labels).argsort(dim=1, descending=True, stable=True)[:, :-1]

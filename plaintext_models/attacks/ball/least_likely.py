@@ -5,12 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from plaintext_models.attacks.ball.climb import wrong_classes
-from plaintext_models.attacks.ball.pgd import bim
+from plaintext_models.attacks.ball.pgd import bim, fgsm
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def ilcm(
     target: Target,
     images: Tensor,
@@ -35,12 +37,16 @@ def ilcm(
 
     Raises:
         TypeError: Where `climb` raises it.
-        ValueError: Where `climb` raises it; or there is one class only.
+        ValueError: Where `climb` raises it.
     """
-    least = Goal(goal.labels, wrong_classes(target, images, goal)[:, -1])
-    return bim(target, images, least, ball, steps=steps, step_size=step_size)
+    return bim(target, images, _least_likely(target, images, goal), ball, steps=steps, step_size=step_size)
 
 
+@entrance
 def one_step_least_likely(target: Target, images: Tensor, goal: Goal, ball: Ball) -> AttackResult:
     """FGSM towards the class that the model holds least likely (Kurakin et al., arXiv:1611.01236); see `ilcm`."""
-    return ilcm(target, images, goal, ball, steps=1, step_size=ball.radius)
+    return fgsm(target, images, _least_likely(target, images, goal), ball)
+
+
+def _least_likely(target: Target, images: Tensor, goal: Goal) -> Goal:
+    return Goal(goal.labels, wrong_classes(target, images, goal)[:, -1])

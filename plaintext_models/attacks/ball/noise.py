@@ -6,12 +6,14 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.norms import random_point, within_norm
 from plaintext_models.attacks.core.search import Search
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def random_noise(
     target: Target, images: Tensor, goal: Goal, ball: Ball, *, draws: int = 100, seed: int = 0
 ) -> AttackResult:
@@ -29,13 +31,13 @@ def random_noise(
         TypeError: Where `start` raises it.
         ValueError: A number is out of range; or where `start` raises it.
     """
-    norm = within_norm(ball)
+    norm, radii, limits = within_norm(ball), ball.radii(images), target.limits(images)
     integer(draws, "draws", 1)
     search = Search(target, images, goal, seed)
     for _ in range(draws):
         rows = search.rows
         if not len(rows):
             break
-        search.ask(rows, random_point(images[rows], norm, ball.radius, target.bounds, search.generator))
+        search.ask(rows, random_point(images[rows], norm, radii[rows], limits, search.generator))
         search.iterations[rows] += 1
-    return search.conclude()
+    return search.conclude(ball)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 from torch import Tensor
@@ -10,11 +9,14 @@ from torch import Tensor
 from intnn.values.arrays import integer
 from plaintext_models.attacks.ball.climb import Step, climb
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import Loss
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def fgsm(target: Target, images: Tensor, goal: Goal, ball: Ball) -> AttackResult:
     """One step, from the image to the surface of the ball, up the cross-entropy (Goodfellow et al., arXiv:1412.6572).
 
@@ -29,9 +31,20 @@ def fgsm(target: Target, images: Tensor, goal: Goal, ball: Ball) -> AttackResult
         TypeError: Where `climb` raises it.
         ValueError: Where `climb` raises it.
     """
-    return bim(target, images, goal, ball, steps=1, step_size=ball.radius)
+    return climb(
+        target,
+        images,
+        goal,
+        partial(Step, share=1),
+        ball=ball,
+        steps=1,
+        loss="cross-entropy",
+        aims=[goal],
+        random_start=False,
+    )
 
 
+@entrance
 def bim(
     target: Target,
     images: Tensor,
@@ -48,6 +61,7 @@ def bim(
     return pgd(target, images, goal, ball, steps=steps, step_size=step_size, random_start=False)
 
 
+@entrance
 def pgd(
     target: Target,
     images: Tensor,
@@ -89,15 +103,13 @@ def pgd(
         TypeError: Where `climb` raises it.
         ValueError: Where `climb` raises it.
     """
-    if step_size is None:
-        step_size = 2.5 * ball.radius / integer(steps, "steps", 1)
-    elif not 0 <= step_size < math.inf:
-        raise ValueError(f"`step_size` must be a number from 0, got {step_size}")
+    share = 2.5 / integer(steps, "steps", 1)
+    size = None if step_size is None else number(step_size, "step_size", least=0)
     return climb(
         target,
         images,
         goal,
-        partial(Step, size=step_size),
+        partial(Step, size=size, share=share),
         ball=ball,
         steps=steps,
         loss=loss,

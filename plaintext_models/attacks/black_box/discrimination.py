@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from plaintext_models.attacks.black_box.substitute import substitute
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.losses import Loss, cross_entropy, margin
 from plaintext_models.attacks.core.target import Target
 
@@ -83,6 +84,7 @@ class Discrimination:
         return hits, alarms
 
 
+@entrance
 def discriminate(
     target: Target, images: Tensor, labels: Tensor, members: Tensor, *, score: str = "loss"
 ) -> Discrimination:
@@ -110,6 +112,7 @@ def discriminate(
     return Discrimination(SCORES[score](target.check(images, labels), labels), members, len(images))
 
 
+@entrance
 def discriminate_by_substitute(
     victim: Target,
     images: Tensor,

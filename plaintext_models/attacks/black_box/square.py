@@ -9,9 +9,11 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import cross_entropy, margin
-from plaintext_models.attacks.core.norms import TINY, project, within_norm
+from plaintext_models.attacks.core.norms import TINY, project, spread, within_norm
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.search import Search, pixels_of
 from plaintext_models.attacks.core.target import Target
 
@@ -19,6 +21,7 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of the squares' a
 TILE = 5  # side of the patterns that an L2 attack starts from, where the image has room for them
 
 
+@entrance
 def square(
     target: Target,
     images: Tensor,
@@ -49,38 +52,39 @@ def square(
         ValueError: A number is out of range, another norm, or images that have no pixels; or where `start` raises it.
     """
     _, height, width = pixels_of(images)
-    norm, radius = within_norm(ball, ("linf", "l2")), ball.radius
+    norm, limits = within_norm(ball, ("linf", "l2")), target.limits(images)
     integer(steps, "steps", 0)
-    if not 0 < area <= 1:
-        raise ValueError(f"`area` must be above 0, up to 1, got {area}")
+    number(area, "area", above=0, most=1)
     search = Search(target, images, goal, seed)
     loss = margin if goal.targets is None else cross_entropy
     begin, change = (_stripes, _set) if norm == "linf" else (_tiles, _shift)
     rows = search.rows
     if not len(rows):
-        return search.conclude()
-    moves = begin(images[rows], radius, search.generator)
-    now = project(images[rows], images[rows] + moves, norm, radius, target.bounds)
+        return search.conclude(ball)
+    radii = ball.radii(images).to(images.dtype)
+    moves = begin(images[rows], spread(radii[rows], images), search.generator)
+    now = project(images[rows], images[rows] + moves, norm, radii[rows], limits)
     scores = search.ask(rows, now, loss)
     for step in range(steps):
         left = search.active[rows]
         rows, now, scores = rows[left], now[left], scores[left]
         if not len(rows):
             break
-        clean = images[rows]
+        clean, radius = images[rows], spread(radii[rows], images)
         share = area / 2 ** sum(step / steps * 10_000 > after for after in HALVINGS)
         side = min(max(round(math.sqrt(share * height * width)), 1 if norm == "linf" else 3), height, width)
-        tried = project(clean, clean + change(now - clean, side, radius, search.generator), norm, radius, target.bounds)
+        moved = clean + change(now - clean, side, radius, search.generator)
+        tried = project(clean, moved, norm, radii[rows], limits)
         fresh = search.ask(rows, tried, loss)
         search.iterations[rows] += 1
         better = fresh > scores
         scores = torch.where(better, fresh, scores)
         now = torch.where(better[:, None, None, None], tried, now)
-    return search.conclude()
+    return search.conclude(ball)
 
 
 def _signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randint(0, 2, shape, generator=generator, device=generator.device) * 2.0 - 1
+    return torch.randint(0, 2, shape, generator=generator, device=generator.device).float() * 2 - 1
 
 
 def _windows(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
@@ -94,17 +98,17 @@ def _windows(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     return ((top + along[:, None]) * width + left + along).flatten(1)
 
 
-def _stripes(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+def _stripes(images: Tensor, radius: Tensor, generator: torch.Generator) -> Tensor:
     batch, channels, _, width = images.shape
-    return radius * _signs((batch, channels, 1, width), generator).expand_as(images)
+    return radius * _signs((batch, channels, 1, width), generator).to(images.dtype).expand_as(images)
 
 
-def _set(moves: Tensor, side: int, radius: float, generator: torch.Generator) -> Tensor:
+def _set(moves: Tensor, side: int, radius: Tensor, generator: torch.Generator) -> Tensor:
     """A window at one corner of the Linf ball, a sign a channel."""
     batch, channels = moves.shape[:2]
     places = _windows(moves, side, generator)[:, None].expand(-1, channels, -1)
-    signs = _signs((batch, channels, 1), generator).expand_as(places)
-    return moves.flatten(2).scatter(2, places, radius * signs.to(moves.dtype)).reshape(moves.shape)
+    signs = _signs((batch, channels, 1), generator).expand_as(places).to(moves.dtype)
+    return moves.flatten(2).scatter(2, places, radius.flatten(2) * signs).reshape(moves.shape)
 
 
 def _bump(height: int, width: int) -> Tensor:
@@ -112,20 +116,22 @@ def _bump(height: int, width: int) -> Tensor:
     half = height // 2
     row, column = torch.arange(height)[:, None], torch.arange(width)
     rings = half - torch.maximum((row - half).abs(), (column - width // 2).abs())
-    terms = 1.0 / torch.arange(half + 1, 0, -1).square()
-    return torch.cat([torch.zeros(1), terms.cumsum(0)])[(rings + 1).clamp_min(0)]
+    terms = 1 / torch.arange(half + 1, 0, -1, dtype=torch.float32).square()
+    return torch.cat([terms.new_zeros(1), terms.cumsum(0)])[(rings + 1).clamp_min(0)]
 
 
 def _pattern(count: int, side: int, generator: torch.Generator) -> Tensor:
     """A hill beside a valley, of length 1, upright or lying: [count, 1, side²]."""
     half = side // 2
-    both = torch.cat([_bump(side, half), -_bump(side, side - half)], 1) if half else torch.ones(1, 1)
+    both = (
+        torch.cat([_bump(side, half), -_bump(side, side - half)], 1) if half else torch.ones(1, 1, dtype=torch.float32)
+    )
     both = (both / torch.linalg.vector_norm(both)).to(generator.device)
-    lying = torch.rand(count, 1, 1, generator=generator, device=generator.device) < 0.5
+    lying = torch.rand(count, 1, 1, generator=generator, device=generator.device, dtype=torch.float32) < 0.5
     return torch.where(lying, both.T, both).reshape(count, 1, -1)
 
 
-def _tiles(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+def _tiles(images: Tensor, radius: Tensor, generator: torch.Generator) -> Tensor:
     """Patterns side by side, a sign a channel, together as long as the radius."""
     batch, channels, height, width = images.shape
     side = min(TILE, height, width)
@@ -137,12 +143,12 @@ def _tiles(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:
     return radius * moves / torch.linalg.vector_norm(moves.flatten(1), dim=1)[:, None, None, None]
 
 
-def _shift(moves: Tensor, side: int, radius: float, generator: torch.Generator) -> Tensor:
+def _shift(moves: Tensor, side: int, radius: Tensor, generator: torch.Generator) -> Tensor:
     """One window emptied, its length and the unused radius added to another (the paper's Algorithm 3)."""
     batch, channels = moves.shape[:2]
     flat = moves.flatten(2)
     into, out = (_windows(moves, side, generator)[:, None].expand(-1, channels, -1) for _ in range(2))
-    unused = (radius**2 - flat.square().sum((1, 2))).clamp_min(0)
+    unused = (radius.flatten().square() - flat.square().sum((1, 2))).clamp_min(0)
     emptied = flat.scatter(2, out, 0).scatter(2, into, 0)
     available = (flat.square() - emptied.square()).sum(2) + unused[:, None] / channels
     held = flat.gather(2, into)

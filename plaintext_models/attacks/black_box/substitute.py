@@ -13,8 +13,10 @@ from torch.nn import functional
 from intnn.values.arrays import integer
 from plaintext_models.attacks.black_box.transfer import transferred
 from plaintext_models.attacks.core.attack import Attack
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import logit
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import deterministic
 
@@ -35,11 +37,13 @@ class Substitute:
     queries: int
     agreement: tuple[float, ...]
 
+    @entrance
     def attack(self, images: Tensor, goal: Goal, attack: Attack) -> AttackResult:
         """Attack the substitute, and judge what is found on the oracle; see `transferred`."""
         return transferred(self.target, self.oracle, images, goal, attack)
 
 
+@entrance
 def substitute(
     oracle: Target,
     images: Tensor,
@@ -78,18 +82,19 @@ def substitute(
     """
     for name, value in (("rounds", rounds), ("epochs", epochs), ("batch_size", batch_size)):
         integer(value, name, 1)
-    if not step >= 0 or not learning_rate > 0:
-        raise ValueError(f"`step` must not be negative and `learning_rate` positive, got {step} and {learning_rate}")
+    number(step, "step", least=0)
+    number(learning_rate, "learning_rate", above=0)
+    integer(seed, "seed")
     if limit is not None:
         integer(limit, "limit", len(images))
     oracle.check(images, torch.zeros(len(images), dtype=torch.int64, device=images.device))
     answers = _answers(oracle, images, probabilities)
     agreement = []
     with deterministic(seed):
-        module = factory().to(images.device)
+        module = factory().to(images)
         for last in range(rounds - 1, -1, -1):
             _learn(module, images, answers, epochs, batch_size, learning_rate)
-            model, classes = Target(module, bounds=oracle.bounds), answers.argmax(1)
+            model, classes = Target(module, bounds=oracle.bounds, levels=oracle.levels), answers.argmax(1)
             with torch.no_grad():
                 agreement.append(float((model.logits(images).argmax(1) == classes).double().mean()))
             room = len(images) if limit is None else min(len(images), limit - len(images))
@@ -97,7 +102,7 @@ def substitute(
                 continue
             gradient, _ = model.gradient(images, partial(logit, classes=classes))
             kept = torch.randperm(len(images))[:room].to(images.device)
-            fresh = (images + step * gradient.sign())[kept].clamp(*oracle.bounds)
+            fresh = (images + step * gradient.sign())[kept].clamp(*oracle.limits(images))
             images, answers = torch.cat([images, fresh]), torch.cat([answers, _answers(oracle, fresh, probabilities)])
     return Substitute(model, oracle, len(images), tuple(agreement))
 
@@ -106,7 +111,11 @@ def _answers(oracle: Target, images: Tensor, probabilities: bool) -> Tensor:
     """What the oracle says, as a distribution over classes [batch, classes]."""
     with torch.no_grad():
         logits = oracle.logits(images)
-    return logits.softmax(1) if probabilities else functional.one_hot(logits.argmax(1), logits.shape[1]).float()
+    return (
+        logits.softmax(1).to(images.dtype)
+        if probabilities
+        else functional.one_hot(logits.argmax(1), logits.shape[1]).to(images.dtype)
+    )
 
 
 def _learn(

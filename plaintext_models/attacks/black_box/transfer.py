@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from plaintext_models.attacks.core.attack import Attack
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, attack: Attack) -> AttackResult:
     """Attack one model, and judge what is found, or the clean image where that failed, on another.
 
@@ -23,7 +25,7 @@ def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, atta
     Raises:
         ValueError: The models' bounds differ; or where `start` raises it.
     """
-    _require_alike(source, victim)
+    require_alike(source, victim)
     active, queries, iterations = start(victim, images, goal)
     found = images.clone()
     if active.any():
@@ -49,6 +51,7 @@ class TransferMatrix:
     counts: Tensor
 
 
+@entrance
 def transfer_matrix(
     sources: Mapping[str, Target],
     images: Tensor,
@@ -74,7 +77,7 @@ def transfer_matrix(
     judged = sources if victims is None else victims
     if not sources or not judged:
         raise ValueError(f"`sources` and `victims` must name a model each, got {tuple(sources)} and {tuple(judged)}")
-    _require_alike(*sources.values(), *judged.values())
+    require_alike(*sources.values(), *judged.values())
     rates, counts = [], []
     rights = [_answers(model, images, goal) == goal.labels for model in judged.values()]
     for source in sources.values():
@@ -109,6 +112,7 @@ class CrossTest:
     count: int
 
 
+@entrance
 def cross_test(model_a: Target, model_b: Target, images: Tensor, goal: Goal, attack: Attack) -> CrossTest:
     """Attack two models, say a float one and its integer version, and try both on what was found on either.
 
@@ -143,7 +147,12 @@ def _answers(model: Target, images: Tensor, goal: Goal) -> Tensor:
     return model.check(images, goal.labels).argmax(1)
 
 
-def _require_alike(first: Target, *rest: Target) -> None:
-    for model in rest:
-        if model.bounds != first.bounds:
-            raise ValueError(f"all models must have the same bounds, got {first.bounds} and {model.bounds}")
+def require_alike(first: Target, *rest: Target) -> None:
+    """Raise ValueError for models that do not take the same images."""
+    for model in (first, *rest):
+        if not isinstance(model, Target):
+            raise TypeError(f"all models must be Targets, got {type(model).__name__}; wrap it: Target(model)")
+        for name in ("bounds", "levels"):
+            one, other = getattr(first, name), getattr(model, name)
+            if one != other:
+                raise ValueError(f"all models must have the same {name}, got {one} and {other}")

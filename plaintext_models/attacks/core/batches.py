@@ -10,10 +10,13 @@ from rich.progress import track
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def in_batches(
     attack: Callable[..., AttackResult],
     target: Target,
@@ -35,7 +38,7 @@ def in_batches(
         goal: What is to be reached, for every image.
         batch_size: Images at a time, from 1.
         progress: Whether to show a bar.
-        options: The attack's own arguments.
+        options: The attack's own arguments; of a ball with a radius for each image, every batch gets its own.
 
     Raises:
         TypeError: see the attack.
@@ -45,9 +48,14 @@ def in_batches(
     batches = torch.arange(len(images)).split(batch_size)
     name = getattr(attack, "__name__", "attack")
     results = [
-        attack(target, images[rows], goal[rows], **options)
+        attack(target, images[rows], goal[rows], **{name: _part(value, rows) for name, value in options.items()})
         for rows in track(batches, name, disable=not progress, transient=True)
     ]
     return AttackResult(
         *(torch.cat([getattr(r, part) for r in results]) for part in ("x_adv", "success", "queries", "iterations"))
     )
+
+
+def _part(option: Any, rows: Tensor) -> Any:
+    """What an argument of an attack is for some of the images."""
+    return option[rows] if isinstance(option, Ball) else option

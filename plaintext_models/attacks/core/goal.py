@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.grid import roundings
+from plaintext_models.attacks.core.norms import inside, spread
+from plaintext_models.attacks.core.target import Target, are_probabilities, class_labels, require_classes
 
 
 @dataclass(frozen=True)
@@ -15,16 +19,24 @@ class Goal:
     """Any class but the label, or, with `targets`, one class an image.
 
     Attributes:
-        labels: The true classes, integers [batch].
+        labels: The true classes [batch]: a tensor, array or sequence of integers of any type, kept as int64.
         targets: The classes to be reached, [batch], none of them the label; None if any wrong class will do.
+
+    Raises:
+        TypeError: Labels or targets are not integers.
+        ValueError: They are not [batch], or not as many; or a target is its label.
     """
 
     labels: Tensor
     targets: Tensor | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", class_labels(self.labels, "labels"))
+        if self.labels.ndim != 1:
+            raise ValueError(f"`labels` must be [batch], got {tuple(self.labels.shape)}")
         if self.targets is None:
             return
+        object.__setattr__(self, "targets", class_labels(self.targets, "targets").to(self.labels.device))
         if self.targets.shape != self.labels.shape:
             raise ValueError(f"`targets` must have a class an image, got {tuple(self.targets.shape)}")
         if bool((self.targets == self.labels).any()):
@@ -70,9 +82,18 @@ class AttackResult:
 
 
 def conclude(
-    target: Target, images: Tensor, found: Tensor, goal: Goal, queries: Tensor, iterations: Tensor
+    target: Target,
+    images: Tensor,
+    found: Tensor,
+    goal: Goal,
+    queries: Tensor,
+    iterations: Tensor,
+    ball: Ball | None = None,
 ) -> AttackResult:
     """The result of an attack that holds `found` to be adversarial: what does not stand a fresh forward is a failure.
+
+    Where the target has levels, what was found is brought to the nearest of three roundings that stands, each in the
+    ball; see `grid.roundings`.
 
     Args:
         target: The model.
@@ -81,13 +102,35 @@ def conclude(
         goal: What the attack was to reach.
         queries: See `AttackResult`.
         iterations: See `AttackResult`.
+        ball: The ball in which roundings may move; None for towards the clean image alone.
     """
-    x_adv = found.detach().clamp(*target.bounds)
+    limits = target.limits(images)
+    x_adv = found.detach().clamp(*limits)
     with torch.no_grad():
-        success = goal.reached(target.logits(x_adv))
+        if target.levels is None:
+            success = goal.reached(target.logits(x_adv))
+        else:
+            towards, *farther = roundings(images, x_adv, limits, target.levels)
+            x_adv, success = towards, goal.reached(target.logits(towards))
+            for rounded in farther:
+                if ball is not None:
+                    better = ~success & inside(ball, images, rounded) & goal.reached(target.logits(rounded))
+                    x_adv, success = torch.where(spread(better, images), rounded, x_adv), success | better
     return AttackResult(
         torch.where(spread(success, x_adv), x_adv, images), success, queries.clone(), iterations.clone()
     )
+
+
+def examine(target: Target, images: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
+    """Check a target, and warn, once an attack, of a differentiable one whose logits look like probabilities."""
+    is_new = target.is_new()
+    logits = target.check(images, labels, logits)
+    if is_new and target.differentiable and are_probabilities(logits):
+        warnings.warn(
+            "the model's logits look like probabilities: a softmax flattens slopes that attacks follow; leave it out",
+            stacklevel=2,
+        )
+    return logits
 
 
 def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,14 +149,8 @@ def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = No
         TypeError: Where `Target.check` raises it.
         ValueError: Where `Target.check` raises it; or a target outside the classes.
     """
-    logits = target.check(images, goal.labels, logits)
+    logits = examine(target, images, goal.labels, logits)
     if goal.targets is not None:
-        for extreme in (goal.targets.amin(), goal.targets.amax()):
-            target.check(images[:1], extreme.reshape(1), logits[:1])
+        require_classes(logits.shape[1], goal.targets, "targets")
     counts = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     return ~goal.reached(logits), counts, counts.clone()
-
-
-def spread(values: Tensor, images: Tensor) -> Tensor:
-    """One value an image, shaped to be combined with the images: [batch] as [batch, 1, ...]."""
-    return values.reshape(-1, *(1,) * (images.ndim - 1))

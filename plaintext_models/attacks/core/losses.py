@@ -44,7 +44,7 @@ def targeted_dlr(logits: Tensor, classes: Tensor, targets: Tensor) -> Tensor:
 
 def others(logits: Tensor, classes: Tensor) -> Tensor:
     """The logits with those of the classes themselves at minus infinity."""
-    return logits.scatter(1, classes[:, None], torch.finfo(logits.dtype).min)
+    return logits.scatter(1, classes[:, None], -torch.inf)
 
 
 LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "dlr": dlr}

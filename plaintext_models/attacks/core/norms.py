@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from plaintext_models.attacks.core.ball import NORMS, Ball, Measure, Norm, require_norm
-from plaintext_models.attacks.core.goal import spread
+from plaintext_models.attacks.core.grid import Limits
 
 TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
+SLACK = 1e-5  # of the radius: float32 projections sum squares and divide by lengths
+ROUNDING = 2.0**-22  # of an element's value: x + step in float32 is off by 2**-24 of it, a few times over
+
+
+def spread(values: Tensor, images: Tensor) -> Tensor:
+    """One value an image, shaped to be combined with the images: [batch] as [batch, 1, ...]."""
+    return values.reshape(-1, *(1,) * (images.ndim - 1))
 
 
 def within_norm(ball: Ball, norms: tuple[Norm, ...] = NORMS) -> Norm:
@@ -27,7 +34,19 @@ def lengths(perturbations: Tensor, norm: Measure) -> Tensor:
     return torch.linalg.vector_norm(flat, {"l1": 1.0, "l2": 2.0, "linf": float("inf")}[norm], dim=1)
 
 
-def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, bounds: tuple[float, float]) -> Tensor:
+def inside(ball: Ball, images: Tensor, moved: Tensor) -> Tensor:
+    """Which images [batch] lie in the ball around the clean ones, up to what float32 makes of a point on its surface.
+
+    Forgiven are 1e-5 of the radius and 2**-22 of an element's own value: a tolerance taken from the largest value of
+    all would let small elements go anywhere.
+    """
+    change = (moved.double() - images.double()).abs()
+    if ball.norm != "l0":
+        change = (change - ROUNDING * torch.maximum(images.abs(), moved.abs()).double()).clamp_min(0)
+    return lengths(change, ball.norm) <= ball.radii(images) * (1 + SLACK)
+
+
+def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, limits: Limits) -> Tensor:
     """The point nearest to `moved` (Euclidean) in the ball around `images` and in the box of the bounds, at once.
 
     Clipping to the box after projecting onto the ball is not the projection onto both: for L1 it leaves most of the
@@ -40,16 +59,16 @@ def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, b
         moved: Points [batch, *shape].
         norm: The norm of the ball.
         radius: The radius of the ball, not negative; one for all, or [batch].
-        bounds: The least and the greatest value of an element.
+        limits: The least and the greatest value of an element, as `Target.limits` gives them.
     """
-    low, high = bounds
+    low, high = limits
     radii = torch.as_tensor(radius, dtype=images.dtype, device=images.device).expand(len(images))
     step = moved - images
     if norm == "linf":
         limit = spread(radii, images)
         return (images + step.clamp(-limit, limit)).clamp(low, high)
     sign, size = step.sign().flatten(1), step.abs().flatten(1)
-    room = torch.where(sign > 0, high - images.flatten(1), images.flatten(1) - low).clamp_min(0)
+    room = torch.where(step > 0, high - images, images - low).flatten(1).clamp_min(0)
     kept = _l1(size, room, radii) if norm == "l1" else _l2(size, room, radii)
     return (images + (sign * kept).reshape(images.shape)).clamp(low, high)
 
@@ -69,7 +88,9 @@ def _l1(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
     level = torch.where(
         incline > 0, points.gather(1, last) - rest / incline.clamp_min(1), torch.zeros_like(rest)
     ).clamp_min(0)
-    return torch.minimum((size - level).clamp_min(0), room)
+    kept = torch.minimum((size - level).clamp_min(0), room)
+    # the difference of two large sizes is as rough as they are
+    return kept * (radii / kept.sum(1).clamp_min(TINY)).clamp_max(1)[:, None]
 
 
 def _l2(size: Tensor, room: Tensor, radii: Tensor) -> Tensor:
@@ -107,24 +128,30 @@ def steepest(gradients: Tensor, norm: Norm, sparsity: float = 0.99) -> Tensor:
 
 
 def random_point(
-    images: Tensor, norm: Norm, radius: float, bounds: tuple[float, float], generator: torch.Generator
+    images: Tensor,
+    norm: Norm,
+    radius: float | Tensor,
+    limits: Limits,
+    generator: torch.Generator,
 ) -> Tensor:
     """A random point of the ball, projected into the box.
 
     Uniform in the cube for Linf; for L2 and L1 a uniform direction (Gaussian, or Laplace) at a radius that makes the
-    point uniform in the ball.
+    point uniform in the ball. The draws are float32, whatever the images are and torch's default is.
     """
     shape = (len(images), images[0].numel())
-    uniform = torch.rand(shape, generator=generator, device=images.device)
+    drawn: dict[str, Any] = {"generator": generator, "device": images.device, "dtype": torch.float32}
+    size = torch.as_tensor(radius, dtype=torch.float32, device=images.device).reshape(-1, 1)
+    uniform = torch.rand(shape, **drawn)
     if norm == "linf":
-        step = radius * (2 * uniform - 1)
+        step = size * (2 * uniform - 1)
     else:
-        outward = torch.rand((shape[0], 1), generator=generator, device=images.device) ** (1 / shape[1])
+        outward = torch.rand((shape[0], 1), **drawn) ** (1 / shape[1])
         if norm == "l2":
-            direction = torch.randn(shape, generator=generator, device=images.device)
-            step = radius * outward * direction / lengths(direction, "l2").clamp_min(TINY)[:, None]
+            direction = torch.randn(shape, **drawn)
+            step = size * outward * direction / lengths(direction, "l2").clamp_min(TINY)[:, None]
         else:
             exponential = -torch.log(uniform.clamp_min(TINY))
             signs = torch.randint(0, 2, shape, generator=generator, device=images.device) * 2 - 1
-            step = radius * outward * signs * exponential / exponential.sum(1, keepdim=True)
-    return project(images, images + step.to(images.dtype).reshape(images.shape), norm, radius, bounds)
+            step = size * outward * signs * exponential / exponential.sum(1, keepdim=True)
+    return project(images, images + step.to(images.dtype).reshape(images.shape), norm, radius, limits)

@@ -9,6 +9,7 @@ from plaintext_models.attacks.core.ball import Ball, require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import Loss, margin
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.determinism import generator
 
 CANDIDATES = 8192  # held in memory at once
 
@@ -29,7 +30,7 @@ class Search:
         self._target, self._images, self._goal = target, images, goal
         self.active, self.queries, self.iterations = start(target, images, goal)
         self.found = images.clone()
-        self.generator = torch.Generator(images.device).manual_seed(seed)
+        self.generator = generator(seed, images.device)
 
     @property
     def rows(self) -> Tensor:
@@ -62,9 +63,9 @@ class Search:
         self.active &= ~done
         return goal.sign * loss(logits, goal.classes)
 
-    def conclude(self) -> AttackResult:
-        """Put what was found to the proof."""
-        return conclude(self._target, self._images, self.found, self._goal, self.queries, self.iterations)
+    def conclude(self, ball: Ball | None = None) -> AttackResult:
+        """Put what was found to the proof; see `goal.conclude`."""
+        return conclude(self._target, self._images, self.found, self._goal, self.queries, self.iterations, ball)
 
 
 def pixels_of(images: Tensor) -> tuple[int, int, int]:
@@ -75,12 +76,14 @@ def pixels_of(images: Tensor) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def pixels_within(ball: Ball, images: Tensor) -> int:
-    """How many whole pixels, all channels of each, an "l0" ball around images has room for; may be more than there are.
+def pixels_within(ball: Ball, images: Tensor) -> Tensor:
+    """How many whole pixels of every image, [batch], an "l0" ball has room for, all channels of each.
+
+    There may be more of them than the image has.
 
     Raises:
         ValueError: The ball has another norm, or the images have no pixels.
     """
     channels, _, _ = pixels_of(images)
     require_norm(ball.norm, ("l0",))
-    return int(ball.radius) // channels
+    return ball.radii(images).long() // channels

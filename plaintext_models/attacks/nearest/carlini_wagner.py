@@ -11,11 +11,13 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Measure, require_norm
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import others
 from plaintext_models.attacks.core.norms import TINY, lengths
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
-from plaintext_models.attacks.nearest.deepfool import LEAST, beyond
+from plaintext_models.attacks.nearest.deepfool import LEAST, beyond, box_around
 
 FACTOR = 4.0  # between constants, until one is known that is too small and one that is large enough
 NARROW = 1.1  # between two such constants: the search is over
@@ -30,6 +32,7 @@ GAIN = 1e-3  # a lower objective that counts, as a fraction
 MOMENT, SQUARES = 0.9, 0.99  # the averages of Adam
 
 
+@entrance
 def carlini_wagner(
     target: Target,
     images: Tensor,
@@ -68,8 +71,8 @@ def carlini_wagner(
     require_norm(norm, ("l2", "l0", "linf"))
     integer(rounds, "rounds", 1)
     integer(steps, "steps", 1)
-    if not 0 < rate < math.inf or not 0 <= confidence < math.inf:
-        raise ValueError(f"`rate` must be positive and `confidence` not negative, got {rate} and {confidence}")
+    number(rate, "rate", above=0)
+    number(confidence, "confidence", least=0)
     active, queries, iterations = start(target, images, goal)
     found = images.clone()
     if active.any():
@@ -80,7 +83,7 @@ def carlini_wagner(
             search.round(steps, rate)
         found[active] += search.best
         queries[active], iterations[active] = search.queries, search.iterations
-    return conclude(target, images, found, goal, queries, iterations)
+    return conclude(target, images, found, goal, queries, iterations, box_around(target))
 
 
 def linear_model(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
@@ -90,8 +93,7 @@ def linear_model(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Te
     """
     gradient, logits = target.gradient(images, partial(beyond, goal))
     slope = lengths(gradient, "l2").clamp_min(TINY)
-    low, high = target.bounds
-    distance = (-beyond(goal, logits) / slope).clamp_min(LEAST * (high - low))
+    distance = (-beyond(goal, logits).to(slope) / slope).clamp_min(LEAST * target.narrowest)
     return distance, 2 * distance / slope
 
 
@@ -129,14 +131,14 @@ class _Search:
 
     def __init__(self, target: Target, clean: Tensor, goal: Goal, norm: Measure, confidence: float) -> None:
         self._target, self._clean, self._goal, self._norm, self._confidence = target, clean, goal, norm, confidence
-        low, high = target.bounds
+        width = target.width
         distance, constants = linear_model(target, clean, goal)
         # more than enough: what is reached from beyond is the nearer; and for L0 the length hardly matters
         self._bracket = Bracket(FACTOR * constants * (HEAVY if norm == "l0" else 1))
         self.best, self._start = torch.zeros_like(clean), torch.zeros_like(clean)
         self._size = torch.full_like(self._bracket.constants, torch.inf)  # of `best`
-        self._limit = torch.full_like(self._size, high - low)  # τ
-        self._stride = (STRIDES * distance / math.sqrt(clean[0].numel())).clamp_max(high - low)
+        self._limit = torch.full_like(self._size, width)  # τ
+        self._stride = (STRIDES * distance / math.sqrt(clean[0].numel())).clamp_max(width)
         self._hard = torch.zeros_like(self._size, dtype=torch.bool)  # whether it is at its last round
         self._allowed = torch.ones_like(clean, dtype=torch.bool)
         self._share = torch.full_like(self._size, DROPPED)
@@ -149,7 +151,7 @@ class _Search:
         rows, before = self.open.nonzero().squeeze(1), self._size.clone()
         reached = self._descend(rows, steps, rate)
         better = (self._size < before)[rows]
-        farther = (FACTOR * self._stride).clamp_max(self._target.bounds[1] - self._target.bounds[0])
+        farther = (FACTOR * self._stride).clamp_max(self._target.width)
         self._stride = torch.where(self._size.isinf(), farther, self._stride)
         if self._norm == "l2":
             done = ~self._bracket.split(rows, reached)
@@ -177,7 +179,7 @@ class _Search:
         gradient, _ = self._target.gradient(self._clean[rows] + best, partial(beyond, self._goal[rows]))
         self.queries[rows] += 1
         moved = (best != 0).flatten(1)
-        self._share[rows] = share = self._share[rows] * torch.where(better, 1.0, 0.5)
+        self._share[rows] = share = torch.where(better, self._share[rows], self._share[rows] / 2)
         count = moved.sum(1)
         dropped = (share * count).to(count.dtype).clamp_min(1)
         salience = torch.where(moved, (gradient * best).flatten(1).abs(), -1)
@@ -189,7 +191,7 @@ class _Search:
 
     def _descend(self, rows: Tensor, steps: int, rate: float) -> Tensor:
         """Minimise by Adam; which images [rows] reached the goal at any step."""
-        low, high = self._target.bounds
+        low, high = self._target.limits(self._clean)
         reached = torch.zeros_like(rows, dtype=torch.bool)
         at = torch.arange(len(rows), device=rows.device)  # of the images still in this round, their places in `rows`
         delta = self._start[rows]
@@ -213,7 +215,7 @@ class _Search:
                 punished, slope = excess.abs().flatten(1).sum(1), excess.sign()
             else:
                 punished, slope = delta.square().flatten(1).sum(1), 2 * delta
-            objective = punished + constants * loss(logits)
+            objective = punished + constants * loss(logits).to(punished)
             slope = slope + spread(constants, delta) * gradient
             mean = mean.lerp(slope, 1 - MOMENT)
             square = square.lerp(slope.square(), 1 - SQUARES)

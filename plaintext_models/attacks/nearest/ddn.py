@@ -11,15 +11,19 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import require_norm
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import TINY, lengths, steepest
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
-from plaintext_models.attacks.nearest.deepfool import beyond
+from plaintext_models.attacks.nearest.deepfool import beyond, box_around
+from plaintext_models.determinism import generator
 
 LAST_STEP = 0.01  # of the range, where the steps' cosine schedule ends
 
 
+@entrance
 def ddn(
     target: Target,
     images: Tensor,
@@ -53,14 +57,13 @@ def ddn(
     """
     require_norm(norm, ("l2",))
     integer(steps, "steps", 2)
-    if not 0 < radius < math.inf or not 0 < gamma < 1:
-        raise ValueError(f"`radius` must be positive and `gamma` from 0 to 1, got {radius} and {gamma}")
+    number(radius, "radius", above=0)
+    number(gamma, "gamma", above=0, below=1)
     active, queries, iterations = start(target, images, goal)
-    generator = torch.Generator(images.device).manual_seed(seed)
-    low, high = target.bounds
+    drawn, limits, width = generator(seed, images.device), target.limits(images), target.width
     clean, goals, found = images[active], goal[active], images.clone()
     nearest, best = torch.full((len(clean),), torch.inf, dtype=images.dtype, device=images.device), clean
-    moved, radii = clean, torch.full_like(nearest, radius * (high - low))
+    moved, radii = clean, torch.full_like(nearest, radius * width)
     for step in range(steps if len(clean) else 0):
         gradient, logits = target.gradient(moved, partial(cross_entropy, classes=goals.classes))
         distance, over = lengths(moved - clean, "l2"), beyond(goals, logits) > 0
@@ -68,13 +71,15 @@ def ddn(
         nearest, best = torch.where(nearer, distance, nearest), torch.where(spread(nearer, clean), moved, best)
         flat = ~gradient.flatten(1).any(1)
         if flat.any():
-            gradient[flat] = torch.randn(gradient[flat].shape, generator=generator, device=images.device).to(clean)
-        size = (high - low) * (LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * step / steps)) / 2)
-        radii = radii * torch.where(over, 1 - gamma, 1 + gamma)
+            gradient[flat] = torch.randn(
+                gradient[flat].shape, generator=drawn, device=images.device, dtype=torch.float32
+            ).to(clean)
+        size = width * (LAST_STEP + (1 - LAST_STEP) * (1 + math.cos(math.pi * step / steps)) / 2)
+        radii = torch.where(over, radii * (1 - gamma), radii * (1 + gamma))
         delta = moved - clean + goal.sign * size * steepest(gradient, "l2")
         delta = delta * spread(radii / lengths(delta, "l2").clamp_min(TINY), delta)
-        moved = (clean + delta).clamp(low, high)
+        moved = (clean + delta).clamp(*limits)
     found[active] = best
     queries[active] += steps
     iterations[active] += steps
-    return conclude(target, images, found, goal, queries, iterations)
+    return conclude(target, images, found, goal, queries, iterations, box_around(target))

@@ -12,13 +12,15 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import require_norm
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import others
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.carlini_wagner import FACTOR, Bracket, linear_model
-from plaintext_models.attacks.nearest.deepfool import beyond
+from plaintext_models.attacks.nearest.deepfool import beyond, box_around
 
 
+@entrance
 def lbfgs(
     target: Target,
     images: Tensor,
@@ -55,8 +57,8 @@ def lbfgs(
     integer(steps, "steps", 1)
     integer(memory, "memory", 1)
     active, queries, iterations = start(target, images, goal)
-    low, high = target.bounds
-    found = images.clone()
+    found, ends = images.clone(), [torch.as_tensor(end).to(images) for end in target.limits(images)]
+    box = list(zip(*(end.expand(images.shape[1:]).flatten().tolist() for end in ends), strict=True))
     for row in active.nonzero():
         bracket, problem = (
             Bracket(FACTOR * linear_model(target, images[row], goal[row])[1]),
@@ -70,7 +72,7 @@ def lbfgs(
                 problem.clean,
                 jac=True,
                 method="L-BFGS-B",
-                bounds=[(low, high)] * problem.clean.size,
+                bounds=box,
                 options={"maxiter": steps, "maxcor": memory},
             )
             queries[row] += result.nfev
@@ -79,7 +81,7 @@ def lbfgs(
             if not bracket.split(first, torch.full_like(first, problem.reached, dtype=torch.bool)).item():
                 break
         found[row] = problem.best
-    return conclude(target, images, found, goal, queries, iterations)
+    return conclude(target, images, found, goal, queries, iterations, box_around(target))
 
 
 class _Problem:

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import spread
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import steepest
-from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.numbers import number
+from plaintext_models.attacks.core.target import Target, class_labels
+from plaintext_models.determinism import generator
 
 STRENGTH = 15  # of the polynomial mutation; the greater, the nearer do children stay
 HALVING = 1000  # generations after which elements mutate half as often
@@ -37,6 +40,7 @@ class Rubbish:
     iterations: int
 
 
+@entrance
 def evolved(
     target: Target,
     classes: Tensor,
@@ -68,16 +72,18 @@ def evolved(
     """
     integer(population, "population", 1)
     integer(generations, "generations", 0)
-    if not 0 < rate <= 1:
-        raise ValueError(f"`rate` must be above 0, up to 1, got {rate}")
-    champions, generator = _noise(target, classes, shape, confidence, seed)
-    low, high = target.bounds
+    number(rate, "rate", above=0, most=1)
+    classes = class_labels(classes, "classes")
+    champions, drawn = _noise(target, classes, shape, confidence, seed)
+    low, high = target.limits(champions)
     with torch.no_grad():
         best = _sureness(target.logits(champions), classes)
     generation = 0
     while generation < generations and not bool((best.exp() >= confidence).all()):
-        parents = champions[torch.randint(len(champions), (population,), generator=generator, device=classes.device)]
-        chance, draw = (torch.rand(parents.shape, generator=generator, device=classes.device) for _ in range(2))
+        parents = champions[torch.randint(len(champions), (population,), generator=drawn, device=classes.device)]
+        chance, draw = (
+            torch.rand(parents.shape, generator=drawn, device=classes.device, dtype=torch.float32) for _ in range(2)
+        )
         tail = (2 * torch.minimum(draw, 1 - draw)) ** (1 / (STRENGTH + 1))
         change = (high - low) * torch.where(draw < 0.5, tail - 1, 1 - tail)
         mutates = chance < rate / 2 ** (generation // HALVING)
@@ -90,6 +96,7 @@ def evolved(
     return _judged(target, champions, classes, confidence, len(classes) + population * generation, generation)
 
 
+@entrance
 def ascended(
     target: Target,
     classes: Tensor,
@@ -118,10 +125,11 @@ def ascended(
         ValueError: A number is out of range; or where `Target.check` raises it.
     """
     integer(steps, "steps", 0)
-    if not step > 0 or not 0 <= decay < 1:
-        raise ValueError(f"`step` must be positive and `decay` from 0, below 1, got {step} and {decay}")
+    number(step, "step", above=0)
+    number(decay, "decay", least=0, below=1)
+    classes = class_labels(classes, "classes")
     now, _ = _noise(target, classes, shape, confidence, seed)
-    low, high = target.bounds
+    low, high = target.limits(now)
     rows, queries, count = torch.arange(len(classes), device=classes.device), 0, 0
     while count < steps and len(rows):
         wanted = functools.partial(_sureness, classes=classes[rows])
@@ -143,13 +151,13 @@ def _noise(
     target: Target, classes: Tensor, shape: tuple[int, ...], confidence: float, seed: int
 ) -> tuple[Tensor, torch.Generator]:
     """Uniform images [wanted, *shape] to start from, checked with everything else, and the generator."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"`confidence` must be above 0, below 1, got {confidence}")
-    generator = torch.Generator(classes.device).manual_seed(seed)
-    low, high = target.bounds
-    noise = low + (high - low) * torch.rand(len(classes), *shape, generator=generator, device=classes.device)
+    number(confidence, "confidence", above=0, below=1)
+    drawn = generator(seed, classes.device)
+    uniform = torch.rand(len(classes), *shape, generator=drawn, device=classes.device, dtype=torch.float32)
+    low, high = target.limits(uniform)
+    noise = low + (high - low) * uniform
     target.check(noise, classes)
-    return noise, generator
+    return noise, drawn
 
 
 def _judged(

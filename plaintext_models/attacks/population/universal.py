@@ -10,10 +10,13 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
+from plaintext_models.attacks.core.entrance import entrance
+from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import margin
 from plaintext_models.attacks.core.norms import project, steepest, within_norm
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.determinism import generator
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class UniversalResult:
     perturbation: Tensor
     fooling_rate: float
 
+    @entrance
     def apply(self, target: Target, images: Tensor, goal: Goal) -> AttackResult:
         """Add the perturbation to images, those it was made on or any others, of this model or any other.
 
@@ -40,20 +44,19 @@ class UniversalResult:
         Raises:
             ValueError: Where `start` raises it.
         """
-        active, queries, iterations = start(target, images, goal)
-        found = images.clone()
-        found[active] = (images[active] + self.perturbation).clamp(*target.bounds)
-        return conclude(target, images, found, goal, queries, iterations)
+        return _added(target, images, goal, self.perturbation)
 
 
+@entrance
 def fooling_rate(target: Target, images: Tensor, goal: Goal, perturbation: Tensor) -> float:
     """Of the images that do not reach the goal, how many do with the perturbation; NaN if there is none."""
     active, _, _ = start(target, images, goal)
     with torch.no_grad():
-        reached = goal.reached(target.logits((images + perturbation).clamp(*target.bounds)))
+        reached = goal.reached(target.logits((images + perturbation).clamp(*target.limits(images))))
     return float(reached[active].double().mean())
 
 
+@entrance
 def universal(
     target: Target,
     images: Tensor,
@@ -87,20 +90,20 @@ def universal(
         TypeError: The target has no gradients; or where `start` raises it.
         ValueError: A number is out of range; or where `start` raises it.
     """
-    norm, radius = within_norm(ball), ball.radius
+    norm, radius = within_norm(ball), ball.require_one_radius()
     integer(epochs, "epochs", 1)
     integer(batch_size, "batch_size", 1)
-    if not step > 0 or not enough > 0:
-        raise ValueError(f"`step` and `enough` must be positive, got {step} and {enough}")
+    number(step, "step", above=0)
+    number(enough, "enough", above=0)
     active, _, _ = start(target, images, goal)
-    low, high = target.bounds
-    generator = torch.Generator(images.device).manual_seed(seed)
+    low, high = target.limits(images)
+    drawn = generator(seed, images.device)
     rows = active.nonzero().squeeze(1)
     best = now = torch.zeros_like(images[:1])
     best_rate = float("nan")
     for epoch in range(epochs if len(rows) else 0):
         length = step * radius * (1 - epoch / epochs)
-        order = rows[torch.randperm(len(rows), generator=generator, device=images.device)]
+        order = rows[torch.randperm(len(rows), generator=drawn, device=images.device)]
         for batch in order.split(batch_size):
             moved = images[batch] + now
             gradient, _ = target.gradient(moved.clamp(low, high), partial(_gain, goal=goal[batch], enough=enough))
@@ -114,12 +117,23 @@ def universal(
     return UniversalResult(best[0], best_rate)
 
 
+@entrance
 def one_for_all(target: Target, images: Tensor, goal: Goal, ball: Ball, *, seed: int = 0) -> AttackResult:
     """`universal` as an attack within a ball: the perturbation is made on these images, and added to them.
 
-    Its queries are those of a single forward an image; what finding the perturbation took is not counted.
+    It is made for the largest radius, and shorter in proportion for images of a smaller one. Its queries are those of a
+    single forward an image; what finding the perturbation took is not counted.
     """
-    return universal(target, images, goal, ball, seed=seed).apply(target, images, goal)
+    made = universal(target, images, goal, Ball(ball.norm, ball.largest), seed=seed).perturbation
+    share = ball.radii(images) / ball.largest if ball.largest else torch.ones(len(images), device=images.device)
+    return _added(target, images, goal, spread(share.to(images.dtype), images) * made)
+
+
+def _added(target: Target, images: Tensor, goal: Goal, moves: Tensor) -> AttackResult:
+    """What comes of adding moves, [*shape] or [batch, *shape], to the images that have to be attacked."""
+    active, queries, iterations = start(target, images, goal)
+    moved = (images + moves.to(images)).clamp(*target.limits(images))
+    return conclude(target, images, torch.where(spread(active, images), moved, images), goal, queries, iterations)
 
 
 def _gain(logits: Tensor, goal: Goal, enough: float) -> Tensor:

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import within_norm
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.search import Search
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import deterministic
@@ -30,6 +32,7 @@ class Upset:
     generator: nn.Module
     perturbations: Tensor
 
+    @entrance
     def attack(self, target: Target, images: Tensor, goal: Goal) -> AttackResult:
         """Add to images the perturbation of their target, or, where any wrong class will do, try one after the other.
 
@@ -47,12 +50,13 @@ class Upset:
             rows = search.rows
             if not len(rows):
                 break
-            moves = self.perturbations[(goal.classes[rows] + turn) % classes]
-            search.ask(rows, (images[rows] + moves).clamp(*target.bounds))
+            moves = self.perturbations[(goal.classes[rows] + turn) % classes].to(images)
+            search.ask(rows, (images[rows] + moves).clamp(*target.limits(images)))
             search.iterations[rows] += 1
         return search.conclude()
 
 
+@entrance
 def upset(
     target: Target,
     images: Tensor,
@@ -86,23 +90,25 @@ def upset(
         ValueError: A number is out of range; or where `Target.check` raises it.
     """
     within_norm(ball, ("linf",))
-    radius = ball.radius
+    radius = ball.require_one_radius()
     for name, value in (("hidden", hidden), ("epochs", epochs), ("batch_size", batch_size)):
         integer(value, name, 1)
-    if not weight >= 0 or not learning_rate > 0:
-        raise ValueError(f"`weight` must not be negative and `learning_rate` positive, got {weight}, {learning_rate}")
+    number(weight, "weight", least=0)
+    number(learning_rate, "learning_rate", above=0)
+    integer(seed, "seed")
+    target.require_gradients()
     device, shape = images.device, images.shape[1:]
     classes = target.check(images, torch.zeros(len(images), dtype=torch.int64, device=device)).shape[1]
-    codes = torch.eye(classes, device=device)
+    codes = torch.eye(classes, device=device, dtype=images.dtype)
     with deterministic(seed):
         generator = nn.Sequential(
             nn.Linear(classes, hidden), nn.ReLU(), nn.Linear(hidden, shape.numel()), nn.Tanh()
-        ).to(device)
+        ).to(images)
         optimiser = torch.optim.Adam(generator.parameters(), learning_rate)
         for _ in range(epochs):
             for batch in torch.randperm(len(images)).to(device).split(batch_size):
                 clean, wanted = images[batch], torch.randint(classes, batch.shape).to(device)
-                moved = (clean + radius * generator(codes[wanted]).reshape(clean.shape)).clamp(*target.bounds)
+                moved = (clean + radius * generator(codes[wanted]).reshape(clean.shape)).clamp(*target.limits(images))
                 # the target's gradient by the images, handed on to the generator: its weights stay out of the graph
                 gradient, _ = target.gradient(moved, partial(cross_entropy, classes=wanted))
                 fidelity = weight * (moved - clean).square().sum()

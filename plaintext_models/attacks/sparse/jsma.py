@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from plaintext_models.attacks.core.ball import Ball, require_norm
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import logit, others
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.search import Search
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float = 1.0) -> AttackResult:
     """Move the pair of elements that together raise the wanted class's logit and lower the sum of the others most.
 
@@ -33,10 +35,10 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
         TypeError: The target has no gradients; or where `start` raises it.
         ValueError: A number is out of range; or where `start` raises it.
     """
-    if not math.isfinite(theta) or theta == 0:
+    if not number(theta, "theta"):
         raise ValueError(f"`theta` must be a number other than 0, got {theta}")
     require_norm(ball.norm, ("l0",))
-    elements = images[0].numel()
+    elements, most = images[0].numel(), (ball.radii(images) / 2).long()  # pairs
     search = Search(target, images, goal)
     for rows in search.groups(elements):  # its pairs may take as much memory as so many images
         moved, aims = images[rows], goal.classes[rows]
@@ -44,11 +46,15 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
             with torch.no_grad():
                 aims = others(target.logits(moved), aims).argmax(1)
             search.queries[rows] += 1
-        for _ in range(int(ball.radius / 2)):
+        for step in range(int(most[rows].max())):
+            left = most[rows] > step
+            rows, moved, aims = rows[left], moved[left], aims[left]
+            if not len(rows):
+                break
             pairs, found = _pairs(target, moved, aims, theta)
             search.queries[rows] += 2
             moved = moved.flatten(1).scatter_add(1, pairs, torch.full_like(pairs, theta, dtype=moved.dtype))
-            moved = moved.clamp(*target.bounds).reshape(-1, *images.shape[1:])[found]
+            moved = moved.reshape(-1, *images.shape[1:]).clamp(*target.limits(images))[found]
             rows, aims = rows[found], aims[found]  # an image without such a pair is given up
             if not len(rows):
                 break
@@ -56,14 +62,12 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
             search.iterations[rows] += 1
             left = search.active[rows]
             rows, moved, aims = rows[left], moved[left], aims[left]
-            if not len(rows):
-                break
-    return search.conclude()
+    return search.conclude(ball)
 
 
 def _pairs(target: Target, images: Tensor, wanted: Tensor, theta: float) -> tuple[Tensor, Tensor]:
     """The most salient pair [batch, 2] of every image, and whether there is one [batch]."""
-    low, high = target.bounds
+    low, high = target.limits(images)
     rise, _ = target.gradient(images, partial(logit, classes=wanted))
     rest, _ = target.gradient(images, lambda logits: logits.sum(1) - logit(logits, wanted))
     free = (images < high if theta > 0 else images > low).flatten(1)

@@ -8,11 +8,15 @@ from torch.nn import functional
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
+from plaintext_models.attacks.core.grid import Limits
+from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.search import Search, pixels_of, pixels_within
 from plaintext_models.attacks.core.target import Target
 
 
+@entrance
 def local_search(
     target: Target,
     images: Tensor,
@@ -49,12 +53,11 @@ def local_search(
         ValueError: A number is out of range, or images that have no pixels; or where `start` raises it.
     """
     channels, height, width = pixels_of(images)
-    for name, value, most in (("factor", factor, 2), ("fraction", fraction, 1)):
-        if not 0 <= value <= most:
-            raise ValueError(f"`{name}` must be from 0 to {most}, got {value}")
+    number(factor, "factor", least=0, most=2)
+    number(fraction, "fraction", least=0, most=1)
     integer(chosen, "chosen", 1)
     integer(distance, "distance", 1)
-    rounds = pixels_within(ball, images) // chosen
+    rounds, limits = pixels_within(ball, images) // chosen, target.limits(images.flatten(2))
     places = height * width
     first = max(1, round(fraction * places))
     search = Search(target, images, goal, seed)
@@ -62,19 +65,19 @@ def local_search(
         now = images[rows].flatten(2)
         free = torch.ones(len(rows), places, dtype=torch.bool, device=images.device)
         near = torch.zeros_like(free)
-        for _ in range(rounds):
-            left = search.active[rows] & free.any(1)
+        for step in range(int(rounds[rows].max())):
+            left = search.active[rows] & free.any(1) & (rounds[rows] > step)
             rows, now, free, near = rows[left], now[left], free[left], near[left]
             if not len(rows):
                 break
-            keys = torch.rand(free.shape, generator=search.generator, device=images.device) + free
+            keys = torch.rand(free.shape, generator=search.generator, device=images.device, dtype=torch.float32) + free
             anywhere = torch.zeros_like(free).scatter(1, keys.topk(first).indices, True)
             near = torch.where((near & free).any(1, keepdim=True), near, anywhere) & free
-            moved = _cyclic(now, factor, target.bounds)
+            moved = _cyclic(now, factor, limits)
             image, place = near.nonzero(as_tuple=True)
             only = functional.one_hot(place, places).bool()[:, None]
             probes = torch.where(only, moved[image], now[image]).reshape(-1, channels, height, width)
-            scores = torch.full(free.shape, -torch.inf, device=images.device)
+            scores = torch.full(free.shape, -torch.inf, device=images.device, dtype=torch.float64)
             scores[near] = search.ask(rows[image], probes).to(scores.dtype)
             best = torch.zeros_like(free).scatter(1, scores.topk(min(chosen, places)).indices, True) & near
             now, free = torch.where(best[:, None], moved, now), free & ~best
@@ -84,10 +87,10 @@ def local_search(
             left = search.active[rows]  # not one of those whose probe was enough
             if left.any():
                 search.ask(rows[left], now[left].reshape(-1, channels, height, width))
-    return search.conclude()
+    return search.conclude(ball)
 
 
-def _cyclic(values: Tensor, factor: float, bounds: tuple[float, float]) -> Tensor:
-    low, high = bounds
+def _cyclic(values: Tensor, factor: float, limits: Limits) -> Tensor:
+    low, high = limits
     moved = factor * (values - (low + high) / 2) + (low + high) / 2
     return (moved + (high - low) * ((moved < low).to(moved.dtype) - (moved > high).to(moved.dtype))).clamp(low, high)

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.cases import times
-from bench.cases.scripts import Script, groups, scripts
+from bench.cases.scripts import COMPILE_LIMIT, LARGE, Script, groups, scripts
 from bench.harness.case import Silent
 from bench.harness.rows import read
 from plaintext_models.zoo import shipped
@@ -13,7 +13,9 @@ from plaintext_models.zoo import shipped
 
 def test_every_shipped_network_is_compiled_in_both_packings():
     compiled = [script.what for script in scripts() if script.group == "compile"]
-    assert compiled == [f"compile {n}, {p}" for n in shipped.names() for p in ("latency", "throughput")]
+    pairs = [f"compile {n}, {p}" for n in shipped.names() for p in ("latency", "throughput")]
+    assert compiled == [*pairs, *(f"compile {what}" for what in LARGE)]
+    assert {script.limit for script in scripts() if script.group == "compile"} == {COMPILE_LIMIT}
     assert {script.group for script in scripts()} == set(groups())
     assert next(script.limit for script in scripts() if script.what == "import he, warm files") == 0.5
 

@@ -232,12 +232,19 @@ def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
         middle = [node for _ in range(squares - 1) for node in (dense(rng.normal(size=(8, 8)) / 8), square)]
         return Graph((8,), (dense(rng.normal(size=(8, 8)) / 8), square, *middle, dense(rng.normal(size=(2, 8)))))
 
-    assert compile_approximate(graph(2)).parameters.poly_modulus_degree == 8192
-    deeper = compile_approximate(graph(4))
+    assert compile_approximate(graph(2), max_error=0.2).parameters.poly_modulus_degree == 8192
+    deeper = compile_approximate(graph(4), max_error=0.2)
     assert deeper.parameters.poly_modulus_degree == 16384
-    assert "N=8192 refused: an error bound of 0.2 takes 244 bits of modulus, more than 218" in deeper.explain()
-    with pytest.raises(ParameterError, match="values vanish before the end of the network"):
-        compile_approximate(graph(20))
+    assert "N=8192 refused: its depth alone takes 224 bits of modulus, more than 218" in deeper.explain()
+    with pytest.raises(ParameterError, match="N=32768 refused: values vanish before the end of the network"):
+        compile_approximate(graph(20), max_error=0.2)
+
+
+def test_a_smaller_error_takes_a_larger_ring():
+    finer = compile_approximate(square_graph(), max_error=1e-9)
+    assert finer.parameters.poly_modulus_degree == 16384
+    assert "N=8192 refused: an error bound of 1e-09 takes 230 bits of modulus, more than 218" in finer.explain()
+    assert finer.output_bound <= 1e-9
 
 
 def test_values_that_would_not_fit_the_modulus_are_refused():

@@ -134,7 +134,8 @@ def clear(program, parameters):
 @given(st.integers(0, 2**32 - 1), st.integers(0, 30))
 def test_placed_bfv_programs_mean_the_same(seed, length):
     program = random_program(np.random.default_rng(seed), BFV, length)
-    placed, noise = place_bfv(program, BFV)
+    placed, values = place_bfv(program, BFV)
+    noise = values[program.outputs[0]]
     assert np.array_equal(clear(placed, BFV), clear(program, BFV))
     assert run(placed, LevelAlgebra(BFV))[0].level == noise.level
     assert run(placed, BfvNoiseAlgebra(BFV)) == [noise]
@@ -156,7 +157,8 @@ def test_bfv_drops_primes_that_only_carry_noise():
     for _ in range(2):
         x = recorder.relinearise(recorder.multiply(x, x))
     program = recorder.program(BFV.slots, [x])
-    placed, noise = place_bfv(program, BFV)
+    placed, values = place_bfv(program, BFV)
+    noise = values[program.outputs[0]]
     dropped = placed.counts["SwitchModulus"]
     assert dropped >= 1
     assert noise.level == BFV.levels - dropped

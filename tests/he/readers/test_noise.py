@@ -212,5 +212,5 @@ def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
         clear = ClearAlgebra(parameters.plain_modulus, packed, program.plaintexts, parameters.rows)
         bounds = CkksErrorAlgebra(parameters, program, *input_range)
         (result,) = run(program, Both(clear, bounds))
-        assert result.bound.bound == circuit.output_bound
+        assert result.bound.bound <= circuit.output_bound <= result.bound.bound * (1 + 2**-9)  # rounded up
         assert bounds.headroom >= 0.9  # the compiler asks for 1, of primes that are not quite powers of two

@@ -74,7 +74,7 @@ def require_sound(
     assert result.x_adv.shape == images.shape
     assert result.x_adv.dtype == images.dtype
     assert not result.x_adv.requires_grad
-    low, high = target.bounds
+    low, high = target.limits(images)
     assert ((result.x_adv >= low) & (result.x_adv <= high)).all()
     with torch.no_grad():
         assert torch.equal(result.success, goal.reached(target.logits(result.x_adv)))

@@ -62,7 +62,7 @@ class Leaky(nn.ReLU):
 )
 def test_a_subclass_may_compute_anything_and_is_refused(layer, place):
     shape = (1, 2, 2) if isinstance(layer, Shifted) else (4,)
-    with pytest.raises(TypeError, match=r"`module` must be made of exportable layers, and not of subclasses of them"):
+    with pytest.raises(TypeError, match=r"`module` must be made of exportable layers, got"):
         to_graph(place(layer), shape)
 
 

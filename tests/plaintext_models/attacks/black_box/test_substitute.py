@@ -87,7 +87,7 @@ def test_learns_from_the_labels_alone(net, seen):
         ({"epochs": 0}, "`epochs`"),
         ({"batch_size": 0}, "`batch_size`"),
         ({"limit": 399}, "`limit`"),
-        ({"step": -1}, "`step` must not be negative and `learning_rate` positive, got -1 and 0.005"),
+        ({"step": -1}, "`step` must be a number from 0, got -1"),
     ],
 )
 def test_refuses(net, seen, arguments, message):

@@ -54,12 +54,12 @@ def test_starts_with_what_is_not_reached():
 
 @pytest.mark.parametrize("target", [-1, 3])
 def test_refuses_a_target_outside_the_classes(target):
-    with pytest.raises(ValueError, match="`labels` must be from 0 to 2, got values from"):
+    with pytest.raises(ValueError, match="`targets` must be from 0 to 2, got values from"):
         start(ITSELF, IMAGES, Goal(LABELS, torch.tensor([1, target, 1])))
 
 
 def test_refuses_targets_that_are_not_integers():
-    with pytest.raises(TypeError, match="`images` must be floats and `labels` integers"):
+    with pytest.raises(TypeError, match="`targets` must be integers"):
         start(ITSELF, IMAGES, Goal(LABELS, torch.tensor([1.0, 1.0, 1.0])))
 
 
@@ -71,7 +71,7 @@ def test_refuses_targets_that_are_not_integers():
         (IMAGES + 0.2, LABELS, ValueError, "`images` must be numbers from 0.0 to 1.0"),
         (IMAGES * float("nan"), LABELS, ValueError, "got NaN"),
         (IMAGES.int(), LABELS, TypeError, "`images` must be floats"),
-        (IMAGES, LABELS.double(), TypeError, "`labels` integers"),
+        (IMAGES, LABELS.double(), TypeError, "`labels` must be integers"),
     ],
 )
 def test_attacks_refuse_what_a_target_does(images, labels, error, message):

@@ -145,3 +145,10 @@ def test_an_oracle_has_no_gradients():
     assert torch.equal(oracle.logits(IMAGES), linear(IMAGES))
     with pytest.raises(TypeError, match="this target answers queries only"):
         oracle.gradient(IMAGES, summed)
+
+
+def test_widths_of_ranges():
+    assert (Target(linear, bounds=(-1, 2)).width, Target(linear, bounds=(-1, 2)).narrowest) == (3, 3)
+    channels = Target(linear, bounds=((0, 0), (1, 1000)))
+    assert (channels.width, channels.narrowest) == (1000, 1)
+    assert channels.bounds == ((0.0, 0.0), (1.0, 1000.0))

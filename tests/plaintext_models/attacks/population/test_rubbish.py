@@ -73,7 +73,7 @@ def test_evolution_never_loses_ground(net):
         (evolved, {"population": 0}, "`population`"),
         (evolved, {"generations": -1}, "`generations`"),
         (ascended, {"steps": -1}, "`steps`"),
-        (ascended, {"decay": 1}, "`step` must be positive and `decay` from 0, below 1, got 0.1 and 1"),
+        (ascended, {"decay": 1}, "`decay` must be from 0, below 1, got 1"),
     ],
 )
 def test_refuses(net, make, arguments, message):

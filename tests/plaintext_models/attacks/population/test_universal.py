@@ -71,7 +71,7 @@ def test_leads_to_one_class(net, seen, held_out):
         ({"radius": 1, "norm": "l0"}, "`norm` must be one of l1, l2, linf, got 'l0'"),
         ({"radius": 1, "epochs": 0}, "`epochs`"),
         ({"radius": 1, "batch_size": 0}, "`batch_size`"),
-        ({"radius": 1, "step": 0}, "`step` and `enough` must be positive, got 0 and 5.0"),
+        ({"radius": 1, "step": 0}, "`step` must be a number above 0, got 0"),
     ],
 )
 def test_refuses(net, held_out, arguments, message):

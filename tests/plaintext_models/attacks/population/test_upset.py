@@ -85,7 +85,7 @@ def test_weight_makes_perturbations_short(net, seen):
         ({"radius": 1, "norm": "l2"}, "`norm` must be one of linf, got 'l2'"),
         ({"radius": 1, "hidden": 0}, "`hidden`"),
         ({"radius": 1, "epochs": 0}, "`epochs`"),
-        ({"radius": 1, "weight": -1}, "`weight` must not be negative and `learning_rate` positive, got -1, 0.005"),
+        ({"radius": 1, "weight": -1}, "`weight` must be a number from 0, got -1"),
     ],
 )
 def test_refuses(net, seen, arguments, message):

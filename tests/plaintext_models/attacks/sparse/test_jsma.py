@@ -90,7 +90,7 @@ def test_fools_a_network(net, held_out, targeted, least):
     ("arguments", "message"),
     [
         ({"radius": 4, "theta": 0}, "`theta` must be a number other than 0, got 0"),
-        ({"radius": 4, "theta": float("nan")}, "`theta` must be a number other than 0, got nan"),
+        ({"radius": 4, "theta": float("nan")}, "`theta` must be a number, got nan"),
         ({"radius": -1}, "`radius` must be a number from 0, got -1"),
         ({"radius": 4, "norm": "l2"}, "`norm` must be one of l0, got 'l2'"),
     ],

@@ -1,0 +1,52 @@
+"""Numbers that callers give: checked in one place, with the name of the argument in every message."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """A scalar of numpy, or an array or tensor without dimensions, as the Python number that it holds; else the value.
+
+    A float64 scalar of numpy would make float64 tensors of all that it is multiplied by.
+    """
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def number(
+    value: Any,
+    name: str,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return `value` as a Python float, if it is a finite number within all limits that are given.
+
+    Args:
+        value: The number, of Python, of numpy, or of torch.
+        name: What messages call it.
+        least: It must not be less than this.
+        above: It must be more than this.
+        most: It must not be more than this.
+        below: It must be less than this.
+
+    Raises:
+        TypeError: `value` is not a real number; a bool does not count as one.
+        ValueError: `value` is not finite, or beyond a limit.
+    """
+    value = plain(value)
+    lower = f"from {least:g}" if math.isfinite(least) else f"above {above:g}" if math.isfinite(above) else ""
+    upper = f", below {below:g}" if math.isfinite(below) else ""
+    if math.isfinite(most):
+        upper = f"{' to' if math.isfinite(least) else ', up to'} {most:g}"
+    wanted = f"`{name}` must be " + (lower + upper if upper else f"a number {lower}".rstrip())
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{wanted}, got {value!r}")
+    result = float(value)
+    if not (math.isfinite(result) and least <= result <= most and above < result < below):
+        raise ValueError(f"{wanted}, got {value!r}")
+    return result
