@@ -80,7 +80,8 @@ def integer_target(network: IntNetwork) -> Target:
 
     Integer logits are thousands apart, where every softmax is 0 or 1 and the cross-entropy has no slope. A sum of n
     independent terms that together range over w, each evenly over its part, has the standard deviation w / √(12 n):
-    logits are measured in the power of two next to that.
+    logits are measured in the power of two next to that, w being the median over the classes: one that ranges far more
+    widely than the others would leave them no slope.
 
     Args:
         network: A network for images in [0, 1].
@@ -90,7 +91,7 @@ def integer_target(network: IntNetwork) -> Target:
         ValueError: Where `straight_through` raises it.
     """
     module, last = straight_through(network), network.intervals[-1]
-    width, terms = float((last.hi - last.lo).max()), math.prod((network.input_shape, *network.shapes)[-2])
+    width, terms = float(np.median(last.hi - last.lo)), math.prod((network.input_shape, *network.shapes)[-2])
     unit = 2.0 ** max(0, round(math.log2(max(1, width) / math.sqrt(12 * terms))))
     return Target(lambda images: module.to(images.device)(images) / unit)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from intnn import Dense, IntNetwork
 from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
@@ -187,6 +188,18 @@ def test_carlini_wagner_on_an_integer_network(digits):
     some = torch.from_numpy(digits.test_images[:4])
     goal = Goal(white.logits(some).argmax(1))
     assert carlini_wagner(Target(lambda x: white.logits(x).double()), some, goal, "l2", rounds=4).success.all()
+
+
+def test_a_class_of_wide_range_leaves_the_others_of_an_integer_network_their_slope(digits):
+    """Logits were measured by the widest of all ranges, where the softmax of the others is flat."""
+    network = shipped.load("digits-table-mlp")
+    *layers, last = network.layers
+    wide = Dense(np.vstack([last.weight, 3000 * last.weight[:1]]), np.append(last.bias, -(10**9)))  # never the largest
+    masked = IntNetwork(network.input_shape, network.input_domain, (*layers, wide), network.input_scale)
+    images, labels = torch.from_numpy(digits.test_images[:40]), torch.from_numpy(digits.test_labels[:40])
+    found = [pgd(integer_target(n), images, Goal(labels), Ball("linf", 0.1)).success for n in (network, masked)]
+    assert found[0].any()
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint64])
