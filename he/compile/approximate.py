@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from he.program.operations import Source
 from he.ring.params import Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
+from intnn.values.arrays import real
 
 DEFAULT_ERROR = 0.2  # the largest error of a logit, where nothing else is asked for
 LEAST_STEPS = 64  # by default, the widest logit's range is at least so many times its error
@@ -33,14 +35,9 @@ def approximate_lowering(
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
-    try:
-        low, high = map(float, input_range)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range!r}") from error
-    if not -math.inf < low <= high < math.inf:
-        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
-    if max_error is not None and not (is_finite(max_error) and max_error > 0):
-        raise ValueError(f"`max_error` must be a positive number, got {max_error!r}")
+    low, high = _range(input_range)
+    if max_error is not None:
+        max_error = _positive(max_error)
     stages = to_stages(graph.input_shape, graph.nodes)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
@@ -64,6 +61,28 @@ def approximate_lowering(
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
         reasons=reasons,
     )
+
+
+def _range(input_range: Any) -> tuple[float, float]:
+    try:
+        if isinstance(input_range, str | bytes | Set | Mapping):
+            raise TypeError("it has no order, or holds no numbers")
+        low, high = (real(end, "input_range") for end in input_range)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range!r}") from error
+    if not (-math.inf < low <= high < math.inf and is_finite(low) and is_finite(high)):
+        raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
+    return low, high
+
+
+def _positive(max_error: Any) -> float:
+    try:
+        number = real(max_error, "max_error")
+    except TypeError as error:
+        raise TypeError(f"`max_error` must be a positive number, got {max_error!r}") from error
+    if not (is_finite(number) and number > 0):
+        raise ValueError(f"`max_error` must be a positive number, got {max_error!r}")
+    return number
 
 
 def _span(stages: Sequence[Stage], low: float, high: float) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
 from he.compile.exact import exact_lowering
 from he.compile.search import PackingName, search
 from he.ring.params import ParameterError, Security
-from intnn import Graph, IntNetwork
-from intnn.values.arrays import integer
+from intnn import Graph, IntClassifier, IntNetwork
+from intnn.values.arrays import instance, integer
 
 
 def compile_exact(
@@ -31,11 +33,8 @@ def compile_exact(
         TypeError: if a layer has no encrypted evaluation.
         ValueError: if `images` is not positive, or `packing` is another string.
     """
-    if not isinstance(network, IntNetwork):
-        raise TypeError(
-            f"`network` must be an IntNetwork, got {type(network).__name__}; quantise a Graph first, or compile it "
-            "with compile_approximate"
-        )
+    other = "quantise a Graph first, or compile it with compile_approximate"
+    instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
     return search(exact_lowering(network, security), images, packing, security)
 
@@ -67,19 +66,30 @@ def compile_approximate(
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
-    if not isinstance(graph, Graph):
-        raise TypeError(
-            f"`graph` must be a Graph, got {type(graph).__name__}; an IntNetwork is compiled with compile_exact"
-        )
+    instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = _require_options(images, packing, security)
     return search(approximate_lowering(graph, input_range, max_error, security), images, packing, security)
 
 
+def _remedy(given: object, other: str) -> str:
+    """Return what to do with something that is not what an entrance takes; `other` says it of the other entrance's."""
+    torch = sys.modules.get("torch")  # whoever has a module has loaded it
+    if isinstance(given, IntClassifier):
+        return "compile its `network_` with compile_exact, once it is fitted"
+    if torch and isinstance(given, torch.nn.Module):
+        return "export it first: plaintext_models.bridge.export makes a Graph of a module, and an IntNetwork of another"
+    if isinstance(given, Circuit):
+        return "it is compiled already"
+    if type(given).__name__ == "CompiledNetwork":
+        return "compile the IntNetwork that it was made of"
+    return other
+
+
 def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:
     """Check what both entrances take, and return `images` as a plain integer."""
-    if packing not in ("latency", "throughput"):
+    if not (isinstance(packing, str) and packing in ("latency", "throughput")):
         raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')
-    if security not in ("128", "insecure"):
+    if not (isinstance(security, str) and security in ("128", "insecure")):
         raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
     try:
         return None if images is None else integer(images, "images", 1)

@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 
 from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
+from he.compile.outline import outline
 from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
 from he.program.algebra import run
 from he.program.fold import Fold
@@ -122,7 +123,8 @@ class _Search:
     def __init__(self, folded: Fold, N: int, input_range: tuple[float, float], early: bool) -> None:
         self._folded, self._N, self._range, self._early = folded, N, input_range, early
         self.vanishes = False  # whether the last scales tried left an output without its input
-        self._plain, products = depths(folded.folded)
+        self._outline = outline(folded.folded)
+        self._plain, products = depths(self._outline)
         probes = [PROBE_BITS] * (2 + self._plain + products)
         fine, room = self._probed(probes)
         # log2 of the largest value. What decides about a circuit is rounded: the last bits of a float are a machine's.
@@ -161,7 +163,7 @@ class _Search:
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
-        drops, output_bits = rescalings(self._folded.folded, precision, largest)
+        drops, output_bits = rescalings(self._outline, precision, largest)
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude) + ROOM_BITS, SCALE_ROOM_BITS))
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
@@ -231,7 +233,7 @@ class _Search:
 
     def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
         precision = self._precision(bits)
-        drops, _ = rescalings(self._folded.folded, precision, MAX_CHAIN_BITS)
+        drops, _ = rescalings(self._outline, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
         return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.circuit.packing import MAX_TAPS, InputLayout, OutputLayout, Packing
 from he.compile.linear import LinearMap
 from he.compile.stages import Stage
 from he.program.operations import Plain
@@ -24,6 +24,7 @@ from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
 from intnn import Activation
+from intnn.values.value_object import ValueObject
 
 Encode = Callable[[np.ndarray], np.ndarray]
 Activate = Callable[[Recorder, int, Stage], int]
@@ -52,7 +53,7 @@ class Lowered(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(ValueObject):
     """The arrangement of one linear layer's rotations.
 
     Attributes:
@@ -228,6 +229,11 @@ def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packin
 def gather(linear: LinearMap) -> np.ndarray:
     """Return the inputs that the architecture connects with each unit: int64 [width, taps], -1 for absent taps."""
     taps = max(1, int(np.diff(linear.starts).max()))
+    if width_of(linear) * taps > MAX_TAPS:
+        raise ParameterError(
+            f"the first layer must read at most {MAX_TAPS:,} inputs, as many for each unit as for the unit with the "
+            f"most, got {width_of(linear):,} x {taps:,}: make the layer or its input smaller"
+        )
     gather = np.full((width_of(linear), taps), -1, dtype=np.int64)
     gather[_taps(linear)] = linear.columns
     return gather

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from he.compile.outline import RESCALED_BEFORE
 from he.program.algebra import apply
 from he.program.operations import (
     Add,
     AddPlain,
-    Conjugate,
     Matrix,
     Multiply,
     PlainDot,
@@ -188,7 +188,7 @@ def _walk(
         return value
 
     for operation in program.operations:
-        if isinstance(operation, _PRODUCTS | AddPlain | Conjugate):
+        if isinstance(operation, RESCALED_BEFORE):
             for a in arguments(operation):
                 known[a] = rescaled(known[a])
         operands = [known[a] for a in arguments(operation)]

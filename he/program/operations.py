@@ -9,6 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from intnn.values.arrays import frozen
+from intnn.values.value_object import ValueObject
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -36,7 +39,7 @@ class Scalar:
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(ValueObject):
     """The origin of an input.
 
     Attributes:
@@ -82,7 +85,7 @@ class ScalarDot:
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Matrix(ValueObject):
     """Define one value for every row of `weights`: the weighted sum of args, plus the row's constant.
 
     Attributes:
@@ -107,8 +110,8 @@ class Matrix:
     def __post_init__(self) -> None:
         if self.constants.ndim != 1 or self.weights.shape != (len(self.constants), len(self.args)):
             raise ValueError(f"`weights` must be [{len(self.constants)}, {len(self.args)}], got {self.weights.shape}")
-        self.weights.setflags(write=False)
-        self.constants.setflags(write=False)
+        object.__setattr__(self, "weights", frozen(self.weights))
+        object.__setattr__(self, "constants", frozen(self.constants))
 
     def rows(self) -> list[tuple[list[Scalar], Scalar]]:
         """Return the scalars and the constant of every row, as a `ScalarDot` carries them."""

@@ -32,17 +32,19 @@ from he.program.operations import (
     require_well_formed,
     results,
 )
+from intnn.values.arrays import frozen
+from intnn.values.value_object import ValueObject
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class Program(ValueObject):
     """Operations in order; each defines the next value, or, if it is a matrix, the next values.
 
     Attributes:
         slots: the length of every packed plaintext; 1 if there are none and all slots are alike.
         inputs: the origin of every input.
         operations: each reads values that earlier operations define.
-        plaintexts: packed operands, int64 (BFV, modulo t) or float64 (CKKS), each [slots] and made read-only.
+        plaintexts: packed operands, int64 (BFV, modulo t) or finite float64 (CKKS), each [slots] and made read-only.
         outputs: the numbers of the values that are the results, at least one.
 
     Raises:
@@ -72,10 +74,16 @@ class Program:
         values = range(self.first_values[-1])
         if not self.outputs or not all(type(output) is int and output in values for output in self.outputs):
             raise ValueError(f"`outputs` must be some of {self.first_values[-1]} values, got {self.outputs}")
-        for plaintext in self.plaintexts:
-            if plaintext.shape != (self.slots,):
-                raise ValueError(f"`plaintexts` must have shape ({self.slots},), got {plaintext.shape}")
-            plaintext.setflags(write=False)
+        object.__setattr__(self, "plaintexts", tuple(map(self._kept, self.plaintexts)))
+
+    def _kept(self, plaintext: np.ndarray) -> np.ndarray:
+        """Return a plaintext read-only; one that is so already has been looked at, or its numbers where it was read."""
+        if plaintext.shape != (self.slots,):
+            raise ValueError(f"`plaintexts` must have shape ({self.slots},), got {plaintext.shape}")
+        kept = frozen(plaintext)
+        if kept is not plaintext and not np.isfinite(kept).all():
+            raise ValueError("`plaintexts` must be finite, got NaN or infinity")
+        return kept
 
     @cached_property
     def first_values(self) -> tuple[int, ...]:

@@ -24,13 +24,14 @@ from he.program.algebra import Algebra, apply
 from he.program.operations import Matrix, Plain, Scalar, arguments
 from he.program.program import Program
 from he.ring.params import Parameters
+from intnn.values.value_object import ValueObject
 
 #: The ring degree N for which `Prices` hold; other rings are priced in proportion to N log N and N.
 REFERENCE_RING = 8192
 
 
 @dataclass(frozen=True)
-class Prices:
+class Prices(ValueObject):
     """The time that an engine takes for its steps at N = 8192.
 
     The unit is one SEAL rotation in CKKS at N = 8192, log q = 60 + 40 + 40 + 60.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -105,6 +106,11 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self.headroom = math.inf
 
     def input(self, index: int) -> CkksError:
+        return self._fresh
+
+    @cached_property
+    def _fresh(self) -> CkksError:
+        """The error of every input."""
         p = self._parameters
         assert p.scale_bits is not None
         scale = 2.0**p.scale_bits

@@ -45,14 +45,21 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
     return result
 
 
+def plain(value: Any) -> Any:
+    """Return a scalar of numpy, or an array or tensor without axes, as the Python object that it holds; else the value.
+
+    A float64 scalar of numpy would make float64 tensors of all that it is multiplied by.
+    """
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
 def real(value: Any, name: str) -> float:
     """Return ``value`` as a Python float, NaN or infinite where it is, or beyond all floats; an array may have no axes.
 
     Raises:
         TypeError: ``value`` is not a real number; neither bools nor strings count as one.
     """
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value[()]
+    value = plain(value)
     is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if not is_number:
         raise TypeError(f"`{name}` must be a float, got {value!r}")
@@ -110,11 +117,21 @@ def reals(values: ArrayLike, name: str) -> FloatArray:
 
 
 def frozen(array: Array) -> Array:
-    """Return a C-contiguous copy of ``array`` that is read-only and stays so: it lies in the memory of a `bytes`.
+    """Return ``array``, C-contiguous, read-only, and so for good; it is copied unless it is all of this already.
 
-    An array that owns its memory could be made writeable again by `setflags`.
+    A copy lies in the memory of a `bytes`: an array that owns its memory could be made writeable again by `setflags`.
     """
+    if array.flags.c_contiguous and _is_fixed(array):
+        return array
     return np.ndarray(array.shape, array.dtype, array.tobytes())
+
+
+def _is_fixed(array: Array) -> bool:
+    """Whether nothing can write to an array's memory through Python."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner, bytes) or (isinstance(owner, memoryview) and owner.readonly)
 
 
 def batched(array: Array, shape: tuple[int, ...], name: str) -> Array:

@@ -12,9 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from intnn.values.arrays import plain
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
-from plaintext_models.attacks.core.numbers import plain
 from plaintext_models.attacks.core.target import Target, class_labels, fresh_look
 
 P = ParamSpec("P")

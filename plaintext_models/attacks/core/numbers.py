@@ -6,13 +6,7 @@ import math
 import numbers
 from typing import Any
 
-
-def plain(value: Any) -> Any:
-    """A scalar of numpy, or an array or tensor without dimensions, as the Python number that it holds; else the value.
-
-    A float64 scalar of numpy would make float64 tensors of all that it is multiplied by.
-    """
-    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+from intnn.values.arrays import plain
 
 
 def number(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intnn.values.arrays import integer
+from intnn.values.arrays import integer, plain
 from plaintext_models.attacks.core.grid import Limits, off_grid
-from plaintext_models.attacks.core.numbers import number, plain
+from plaintext_models.attacks.core.numbers import number
 
 PROBED = 8  # images on which two forwards are compared
 SUM_OF_PROBABILITIES = 1e-2  # off 1 by no more: a softmax in bfloat16 is

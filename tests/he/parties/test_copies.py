@@ -135,21 +135,14 @@ def unlike(room):
     return [kind.__name__ for kind in checking if not issubclass(kind, ValueObject)]
 
 
-compiler = pytest.mark.xfail(reason="programs and schedules are not made anew yet", strict=True)
-
-
 @pytest.mark.parametrize(
     "room",
-    [
-        *("circuit", "engines", "formats", "kernels", "parties", "ring"),
-        *(pytest.param(room, marks=compiler) for room in ("program", "compile", "readers")),
-    ],
+    ["circuit", "compile", "engines", "formats", "kernels", "parties", "program", "readers", "ring"],
 )
 def test_every_dataclass_that_checks_itself_is_made_anew(room):
     assert unlike(room) == []
 
 
-@compiler
 @ways
 def test_the_arrays_of_a_program_stay_read_only(again):
     for network in NETWORKS.values():
@@ -161,7 +154,6 @@ def test_the_arrays_of_a_program_stay_read_only(again):
                     array.setflags(write=True)
 
 
-@compiler
 def test_a_program_has_no_plaintext_that_a_file_may_not_have():
     program = compiled(NETWORKS["ckks"], security="insecure").program
     wrong = np.full(program.slots, np.nan)
@@ -169,9 +161,8 @@ def test_a_program_has_no_plaintext_that_a_file_may_not_have():
         dataclasses.replace(program, plaintexts=(wrong, *program.plaintexts[1:]))
 
 
-@compiler
 @ways
 def test_what_was_computed_of_a_program_does_not_go_along(again):
     program = compiled(NETWORKS["bfv"], security="insecure").program
     assert program.counts
-    assert_holds_its_fields_only(again(program))
+    assert "counts" not in vars(again(program))
