@@ -112,8 +112,9 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
     path = file_path(path)
     suffix = checked_suffix(path)
     with path.open("rb") as file:
-        encoded = file.read(MAX_FILE_BYTES + 1)  # whatever its size is said to be: devices have none
-    _require_at_most(MAX_FILE_BYTES, len(encoded), "file")
+        size = os.fstat(file.fileno()).st_size
+        _require_at_most(MAX_FILE_BYTES, size, "file")
+        encoded = file.read(size)  # and no more: the file may grow, and a device has no end
     header, arrays = _read_json(encoded, kind) if suffix == ".json" else _read_archive(encoded, kind)
     document = Document(kind, header["content"], arrays)
     if document.fingerprint != header.get("sha256"):

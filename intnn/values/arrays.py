@@ -1,5 +1,6 @@
 """Checked, read-only arrays, of which every value object of the package is made."""
 
+import contextlib
 import math
 import numbers
 import operator
@@ -128,6 +129,12 @@ def frozen(array: Array) -> Array:
 
 def _is_fixed(array: Array) -> bool:
     """Whether nothing can write to an array's memory through Python."""
+    if array.flags.writeable:
+        return False
+    with contextlib.suppress(ValueError):
+        array.setflags(write=True)  # which arrays from pickles allow, whatever their memory is
+        array.setflags(write=False)
+        return False
     owner: Any = array
     while isinstance(owner, np.ndarray):
         owner = owner.base
