@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -38,7 +39,11 @@ def pyautoattack(*attacks: str) -> Attack:
         chosen = {"version": "custom", "attacks": list(attacks)} if attacks else {"version": "standard"}
         runner = _library("pyautoattack").AutoAttack(module, eps=radius, norm="Linf", seed=0, **chosen)
         runner.apgd.n_restarts = 1
-        return runner.run_standard_evaluation(images, labels, batch_size=len(images))[0]
+        tracer = sys.gettrace()  # the library sets one of its own, and leaves none behind
+        try:
+            return runner.run_standard_evaluation(images, labels, batch_size=len(images))[0]
+        finally:
+            sys.settrace(tracer)
 
     return run
 
