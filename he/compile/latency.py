@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -114,7 +114,7 @@ def lower(
     for stage in stages[1:]:
         if isinstance(stage, LinearMap):
             entries.append(value)
-            value = _next_layer(recorder, value, width, stage, packing, later.pop(0), encode)
+            value = _next_layer(recorder, value, Diagonals.of(stage, width), packing, later.pop(0), encode)
             width, outputs = width_of(stage), stage.outputs
         else:
             value = activate(recorder, value, stage)
@@ -134,13 +134,14 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
         recorder = _Sketch(packing.slots)
         return recorder.program(packing.slots, [_first_layer(recorder, first, layout, schedule, encode)])
 
-    def sketch_next(width: int, linear: LinearMap, schedule: Schedule) -> Program:
+    def sketch_next(diagonals: Diagonals, schedule: Schedule) -> Program:
         recorder = _Sketch(packing.slots)
-        value = _next_layer(recorder, recorder.input(0), width, linear, packing, schedule, encode)
+        value = _next_layer(recorder, recorder.input(0), diagonals, packing, schedule, encode)
         return recorder.program(packing.slots, [value])
 
     widths = [layout.width, *map(width_of, later)]
-    return [sketch_first, *(partial(sketch_next, width, linear) for width, linear in zip(widths, later, strict=False))]
+    each = [Diagonals.of(linear, width) for linear, width in zip(later, widths, strict=False)]
+    return [sketch_first, *(partial(sketch_next, diagonals) for diagonals in each)]
 
 
 class _Sketch(Recorder):
@@ -149,16 +150,23 @@ class _Sketch(Recorder):
     def __init__(self, slots: int) -> None:
         super().__init__([np.zeros(slots)])
 
-    def plaintext(self, slots: np.ndarray) -> Plain:  # noqa: ARG002 - it is left out
+    def plaintext_of(self, make: Callable[[], np.ndarray]) -> Plain:  # noqa: ARG002 - it is left out
         return Plain(0)
 
 
 def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
     packing = layout.packing
-    weights = np.zeros(layout.gather.shape)
-    weights[_taps(linear)] = linear.weights
-    by_tap = layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
-    operands = [recorder.plaintext(np.repeat(w, packing.lanes)) for w in by_tap]
+
+    @cache
+    def by_tap() -> np.ndarray:
+        weights = np.zeros(layout.gather.shape)
+        weights[_taps(linear)] = linear.weights
+        return layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
+
+    def factor(i: int) -> np.ndarray:
+        return np.repeat(by_tap()[i], packing.lanes)
+
+    operands = [recorder.plaintext_of(partial(factor, i)) for i in range(layout.ciphertexts)]
     value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
     value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length, schedule.radix)
     if packing.rows == 2 and not packing.split_rows:
@@ -169,46 +177,75 @@ def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, sch
 def _next_layer(
     recorder: Recorder,
     value: int,
-    width: int,
-    linear: LinearMap,
+    diagonals: Diagonals,
     packing: Packing,
     schedule: Schedule,
     encode: Encode,
 ) -> int:
-    """Record `linear` on a vector that is periodic in `width` units; the result is periodic in its own width.
+    """Record a linear map on a vector that is periodic; the result is periodic in its own width."""
+    linear, width, out_width, terms = diagonals.linear, diagonals.width, diagonals.out_width, diagonals.terms
+    count = min(width, out_width)
+    baby = min(schedule.baby, count)
 
-    Diagonal d of the matrix, which has a period of `width` columns and of `out_width` rows, meets the input rotated by
-    d: at unit u it has the term of row u and column u + d.
-    """
-    out_width = width_of(linear)
-    units, diagonals = max(width, out_width), min(width, out_width)
-    diagonal = (linear.columns - linear.rows) % diagonals
-    unit = (linear.columns - diagonal) % width if width >= out_width else linear.rows
-    order = np.argsort(diagonal, kind="stable")
-    present, begins = np.unique(diagonal[order], return_index=True)
-    terms = dict(zip(present.tolist(), np.split(order, begins[1:]), strict=True))
-    baby = min(schedule.baby, diagonals)
+    def factor(diagonal: int, giant: int) -> np.ndarray:
+        # The giant rotation comes after the product, so the diagonal is rotated back before it.
+        return packing.spread(np.roll(encode(diagonals.weights(diagonal)), giant))
+
     rotated = {0: value}
     giants: list[int] = []
-    for giant in range(0, diagonals, baby):
+    for giant in range(0, count, baby):
         values, operands = [], []
-        for step in range(min(baby, diagonals - giant)):
+        for step in range(min(baby, count - giant)):
             if giant + step not in terms:
                 continue
             if step not in rotated:
                 rotated[step] = recorder.rotate(value, step * packing.lanes)
-            at = terms[giant + step]
-            weights = np.zeros(units)
-            weights[unit[at]] = linear.weights[at]
             values.append(rotated[step])
-            # The giant rotation comes after the product, so the diagonal is rotated back before it.
-            operands.append(recorder.plaintext(packing.spread(np.roll(encode(weights), giant))))
+            operands.append(recorder.plaintext_of(partial(factor, giant + step, giant)))
         if values:
             inner = recorder.plain_dot(values, operands)
             giants.append(recorder.rotate(inner, giant * packing.lanes))
     result = recorder.add(giants)
     result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
     return _add_bias(recorder, result, linear, packing, encode)
+
+
+class Diagonals(NamedTuple):
+    """A linear map by the diagonals of its matrix, which has a period of `width` columns and of `out_width` rows.
+
+    Diagonal d meets the input rotated by d: at unit u it has the term of row u and column u + d.
+
+    Attributes:
+        linear: the linear map.
+        width: the period of the input, a power of two.
+        out_width: the period of the output, a power of two.
+        unit: int64 [terms], the unit of every term on its diagonal.
+        terms: the terms of every diagonal that has any.
+    """
+
+    linear: LinearMap
+    width: int
+    out_width: int
+    unit: np.ndarray
+    terms: dict[int, np.ndarray]
+
+    @staticmethod
+    def of(linear: LinearMap, width: int) -> Diagonals:
+        """Return the diagonals of a map whose input has this period."""
+        out_width = width_of(linear)
+        diagonal = (linear.columns - linear.rows) % min(width, out_width)
+        unit = (linear.columns - diagonal) % width if width >= out_width else linear.rows
+        order = np.argsort(diagonal, kind="stable")
+        present, begins = np.unique(diagonal[order], return_index=True)
+        terms = dict(zip(present.tolist(), np.split(order, begins[1:]), strict=True))
+        return Diagonals(linear, width, out_width, unit, terms)
+
+    def weights(self, diagonal: int) -> np.ndarray:
+        """Return the weights of a diagonal, float64 [units], where units are the longer of both periods."""
+        at = self.terms[diagonal]
+        weights = np.zeros(max(self.width, self.out_width))
+        weights[self.unit[at]] = self.linear.weights[at]
+        return weights
 
 
 def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:
@@ -223,7 +260,7 @@ def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix
 def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packing, encode: Encode) -> int:
     bias = np.zeros(width_of(linear))
     bias[: len(linear.bias)] = linear.bias
-    return recorder.add_plain(value, recorder.plaintext(packing.spread(encode(bias))))
+    return recorder.add_plain(value, recorder.plaintext_of(lambda: packing.spread(encode(bias))))
 
 
 def gather(linear: LinearMap) -> np.ndarray:

@@ -9,6 +9,7 @@ from he.program.operations import Rotate, arguments
 from he.program.program import Program
 from he.program.recorder import Recorder
 
+FAR_TOO_MANY = 32  # steps above the limit, from which they are not given up one by one
 MOST_STEPS = 15  # a rotation that would take more steps gets a key
 
 
@@ -46,8 +47,9 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
 def affordable(program: Program, keys: int, row_length: int, price: Callable[[int, int, int], float]) -> Program:
     """Return the program with at most `keys` distinct rotation steps.
 
-    Steps are given up one by one, and each time the one whose loss costs the least. The result has more steps than
-    `keys` if no further step can be given up.
+    Steps are given up one by one, and each time the one whose loss costs the least; while there are far too many, an
+    eighth of those that are too many is given up at once. The result has more steps than `keys` if no further step can
+    be given up.
 
     Args:
         program: a program that has not been placed.
@@ -70,10 +72,13 @@ def affordable(program: Program, keys: int, row_length: int, price: Callable[[in
 
     while len(steps) > keys:
         options = [(total(steps - {step}), step) for step in sorted(steps)]
-        priced = [(cost, step) for cost, step in options if cost is not None]
+        priced = sorted((cost, step) for cost, step in options if cost is not None)
         if not priced:
             break
-        steps.remove(min(priced)[1])
+        excess = len(steps) - keys
+        for _, step in priced[: excess // 8 if excess > FAR_TOO_MANY else 1]:
+            if total(steps - {step}) is not None:  # others have gone since it was priced
+                steps.remove(step)
     return compose(program, steps, row_length) if steps < program.rotation_steps else program
 
 
@@ -110,10 +115,11 @@ def _routes(steps: Iterable[int], row_length: int, needed: Iterable[int]) -> dic
                 following |= fresh
         frontier = following
     route: dict[int, int] = {}
-    ahead = [place for place in set(needed) if reached >> place & 1]
-    while ahead:
-        place = ahead.pop()
-        if place and place not in route:
-            route[place] = next(step for step, fresh in found if fresh >> place & 1)
-            ahead.append((place - route[place]) % row_length)
+    for step, fresh in reversed(found):  # what lies on a way was found before what it leads to
+        places = fresh & wanted
+        while places:
+            place = (places & -places).bit_length() - 1
+            route[place] = step
+            wanted |= 1 << (place - step) % row_length
+            places &= places - 1
     return route

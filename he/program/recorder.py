@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +53,10 @@ class Recorder:
         """Add a packed plaintext [slots] to the program and return the operand that names it."""
         self._plaintexts.append(slots)
         return Plain(len(self._plaintexts) - 1)
+
+    def plaintext_of(self, make: Callable[[], np.ndarray]) -> Plain:
+        """Add the packed plaintext that a function makes; recorders that leave plaintexts out do not call it."""
+        return self.plaintext(make())
 
     def input(self, index: int, source: Source = DATA) -> int:
         self._inputs.setdefault(index, source)

@@ -48,7 +48,7 @@ class CkksError:
     high: np.ndarray
     deviation: np.ndarray
 
-    @property
+    @cached_property
     def magnitude(self) -> np.ndarray:
         """The largest absolute value that each slot may have: float64 [slots]."""
         return np.maximum(-self.low, self.high)

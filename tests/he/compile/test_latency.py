@@ -148,3 +148,22 @@ def test_bfv_primes_suit_the_kernels():
 def test_schedules_are_powers_of_two(baby, radix):
     with pytest.raises(ValueError, match="`baby` and `radix` must be powers of two"):
         Schedule(baby, radix)
+
+
+def test_far_too_many_keys_are_given_up_by_the_dozen():
+    """Every rotation of a row of 64 slots, of which two may keep a key: 1 and another reach all others."""
+    recorder = Recorder()
+    x = recorder.input(0)
+    program = recorder.program(64, [recorder.add([recorder.rotate(x, step) for step in range(1, 64)])])
+    asked = []
+
+    def price(value, made, split):
+        asked.append(value)
+        return made + split
+
+    fewer = affordable(program, 8, 64, price)
+    assert fewer.rotation_steps <= program.rotation_steps
+    assert len(fewer.rotation_steps) == 8
+    assert len(asked) < 63 * 62 / 4  # one by one it would take more than twice as many prices
+    values = np.arange(64)[None]
+    assert np.array_equal(*(run(p, ClearAlgebra(257, values, rows=1)) for p in (program, fewer)))
