@@ -94,6 +94,7 @@ def test_fractions_train_to_the_same_bits_on_every_backend():
         (1.0, "must hold 6 numbers"),
         (["a"] * 6, "must hold 6 numbers"),
         (np.full(6, MOST_REPEATS), "must add up to at most"),
+        (np.full(6, 1e308), "must add up to at most .*, got inf; divide them"),
         ([1, 0, 0, 1, 0, 0], "at least two classes"),
     ],
 )
@@ -113,6 +114,20 @@ def test_a_score_weighs_its_answers():
     weights = np.arange(60) / 7
     assert model.score(X, wrong, weights) == np.average(right, weights=weights)
     assert model.score(X, wrong, right.astype(int)) == 1.0
+
+
+X, y = blobs()
+FITTED = small().fit(X, y)
+
+
+@given(st.sampled_from([5e-324, 1e-300, 1.0, 1e300, np.finfo(float).max]), st.integers(0, 2**60 - 1))
+def test_a_score_is_that_of_proportions_whatever_their_unit(unit, chosen):
+    weights = np.where([chosen >> i & 1 for i in range(60)], unit, 0.0)
+    if not weights.any():
+        weights[0] = unit
+    expected = np.mean((FITTED.predict(X) == y)[weights > 0])
+    with np.errstate(over="raise", invalid="raise"):
+        assert FITTED.score(X, y, weights) == pytest.approx(expected)
 
 
 def test_a_checkpoint_is_of_its_weights(tmp_path):
