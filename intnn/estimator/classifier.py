@@ -113,6 +113,7 @@ class IntClassifier(Estimator):
             ValueError: The shape is wrong, there are no examples or only one class, a value lies outside the domain,
                 or a weight or a parameter is bad.
             FormatError: The checkpoint is corrupt or belongs to another run; it is kept.
+            OSError: The checkpoint's folder does not exist, or the checkpoint is a folder.
         """
         rows, labels, repeats = self._weighted(X, y, sample_weight)
         classes = _distinct(labels)
@@ -200,7 +201,10 @@ class IntClassifier(Estimator):
         """
         right = self.predict(X)
         labels = targets(y, len(right), self.classes_)
-        return float(np.average(right == labels, weights=weights(sample_weight, len(right))))
+        given = weights(sample_weight, len(right))
+        if given is not None:  # by a power of two, which is exact: no sum may be beyond all floats
+            given = np.ldexp(given, -np.frexp(given.max())[1])
+        return float(np.average(right == labels, weights=given))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
