@@ -121,6 +121,7 @@ def test_a_line_is_printed_for_every_epoch(capsys):
     [
         ([[0.5, np.nan], [1.0, 2.0]], [0, 1], "NaN or infinity"),
         ([[0.5, np.inf], [1.0, 2.0]], [0, 1], "NaN or infinity"),
+        (np.ma.array([[0.5], [1.0]], mask=[[True], [False]]), [0, 1], "`X` must have nothing masked"),
         (np.zeros((0, 2)), [], "at least one example"),
         ([0.5, 1.0], [0, 1], "Reshape your data"),
         ([[0.5], [1.0]], None, "y is None"),
