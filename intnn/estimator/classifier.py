@@ -37,8 +37,8 @@ class IntClassifier(Estimator):
         learning_rate: The rate of the first step; it falls linearly to zero.
         momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves a step; 0 for no momentum.
         decay_shift: Weights lose 2**-decay_shift of themselves a step; 0 for no decay.
-        moved_by: The most pixels by which images are moved at random, every time that they are seen.
-        mirrored: Whether half of the images are mirrored, left and right, when they are seen.
+        moved_by: The most pixels by which images are moved at random, every time that they are seen; 0 for features.
+        mirrored: Whether half of the images are mirrored, left and right, when they are seen; not for features.
         weight_bits: The bits of a weight, its sign included, from 2 to 8.
         input_domain: The integers that an input element may be, within a byte: an `IntDomain`, or the least and the
             largest.
@@ -240,7 +240,7 @@ class IntClassifier(Estimator):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, like: Array | None = None
     ) -> tuple[Array, Array, IntArray | None]:
         """The rows and labels of some weight, and how often an epoch shows them."""
-        if self.scaling not in (None, "minmax"):
+        if self.scaling is not None and not (isinstance(self.scaling, str) and self.scaling == "minmax"):
             raise ValueError(f'`scaling` must be None or "minmax", got {self.scaling!r}')
         rows = self._rows(X, self.scaling is not None)
         labels, given = targets(y, len(rows), like), weights(sample_weight, len(rows))
@@ -311,6 +311,8 @@ class IntClassifier(Estimator):
         """The function to call after every epoch: the callback, after a line if ``verbose`` asks for one."""
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"`callback` must be a function of an Epoch or None, got {self.callback!r}")
+        if not isinstance(self.verbose, bool | np.bool_):
+            integer(self.verbose, "verbose", 0)
         if not self.verbose:
             return self.callback
         start = time.perf_counter()
