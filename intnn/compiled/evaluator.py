@@ -17,7 +17,7 @@ from intnn.compiled import run as kernel
 from intnn.compiled.instructions import Instructions, pack
 from intnn.layers.nodes import Node, Shape
 from intnn.machine.host import instruction_set
-from intnn.values.arrays import Array, batched, integer
+from intnn.values.arrays import Array, array, batched, integer
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.value_object import Unstorable, ValueObject
 
@@ -135,7 +135,7 @@ class CompiledNetwork(ValueObject):
 
     def _checked(self, x: ArrayLike) -> Array:
         """The inputs as a contiguous batch of uint8, int8 or int64, the types that the kernel is compiled for."""
-        values = np.asarray(x)
+        values = array(x, "x")
         if values.dtype in (np.uint8, np.int8):
             is_free = values.dtype == self._free_dtype or not values.size
             if not is_free and not (self.input_domain.lo <= values.min() and values.max() <= self.input_domain.hi):

@@ -21,7 +21,7 @@ class Estimator:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - nothing nested
         """The constructor's arguments."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in _arguments(type(self))}
 
     def set_params(self, **parameters: Any) -> Any:
         """Change arguments by name.
@@ -37,9 +37,22 @@ class Estimator:
         return self
 
     def __repr__(self) -> str:
-        defaults = inspect.signature(type(self)).parameters
+        defaults = _arguments(type(self))
         changed = [f"{k}={v!r}" for k, v in self.get_params().items() if repr(v) != repr(defaults[k].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _arguments(estimator: type) -> dict[str, inspect.Parameter]:
+    """The arguments of a constructor; one that passes others on (`**others`) takes those of the next class as well."""
+    found: dict[str, inspect.Parameter] = {}
+    for kind in estimator.__mro__:
+        if "__init__" in vars(kind):
+            own = inspect.signature(kind).parameters
+            found |= {name: own[name] for name in own if name not in found}
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in own.values()):
+                break
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {name: parameter for name, parameter in found.items() if parameter.kind not in variable}
 
 
 def not_fitted(estimator: object) -> Exception:
@@ -54,11 +67,12 @@ def features(X: ArrayLike) -> FloatArray:
 
     Raises:
         TypeError: ``X`` is a sparse matrix, or holds no numbers.
-        ValueError: ``X`` holds complex numbers, NaN or infinity, has another number of axes, or is empty.
+        ValueError: ``X`` holds complex numbers, NaN, infinity or what is masked, has another number of axes, or is
+            empty.
     """
     if hasattr(X, "toarray"):
         raise TypeError("`X` must be dense, got a sparse matrix; pass X.toarray()")
-    x = np.asarray(X)
+    x = array(X, "X")
     if x.dtype.kind == "c":
         raise ValueError(f"Complex data not supported\n{X}")
     if x.dtype.kind not in "biuf":
@@ -105,6 +119,8 @@ def targets(y: ArrayLike | None, examples: int, like: Array | None = None, name:
         labels = labels[:, 0]
     if labels.dtype.kind in "OT" and _all_are(str, labels):  # of objects, or strings of any length
         labels = np.array(labels.tolist(), str)
+    if labels.dtype.kind == "O" and all(isinstance(label, bool | np.bool_) for label in labels.ravel().tolist()):
+        labels = labels.astype(bool)
     is_whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and bool((labels == np.rint(labels)).all())
     if is_whole or labels.dtype == np.uint64 or (labels.dtype.kind == "O" and _all_are((int, np.integer), labels)):
         labels = _integers(labels, name)

@@ -37,8 +37,8 @@ class IntClassifier(Estimator):
         learning_rate: The rate of the first step; it falls linearly to zero.
         momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves a step; 0 for no momentum.
         decay_shift: Weights lose 2**-decay_shift of themselves a step; 0 for no decay.
-        moved_by: The most pixels by which images are moved at random, every time that they are seen.
-        mirrored: Whether half of the images are mirrored, left and right, when they are seen.
+        moved_by: The most pixels by which images are moved at random, every time that they are seen; 0 for features.
+        mirrored: Whether half of the images are mirrored, left and right, when they are seen; not for features.
         weight_bits: The bits of a weight, its sign included, from 2 to 8.
         input_domain: The integers that an input element may be, within a byte: an `IntDomain`, or the least and the
             largest.
@@ -113,6 +113,7 @@ class IntClassifier(Estimator):
             ValueError: The shape is wrong, there are no examples or only one class, a value lies outside the domain,
                 or a weight or a parameter is bad.
             FormatError: The checkpoint is corrupt or belongs to another run; it is kept.
+            OSError: The checkpoint's folder does not exist, or the checkpoint is a folder.
         """
         rows, labels, repeats = self._weighted(X, y, sample_weight)
         classes = _distinct(labels)
@@ -200,7 +201,10 @@ class IntClassifier(Estimator):
         """
         right = self.predict(X)
         labels = targets(y, len(right), self.classes_)
-        return float(np.average(right == labels, weights=weights(sample_weight, len(right))))
+        given = weights(sample_weight, len(right))
+        if given is not None:  # by a power of two, which is exact: no sum may be beyond all floats
+            given = np.ldexp(given, -np.frexp(given.max())[1])
+        return float(np.average(right == labels, weights=given))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
@@ -236,7 +240,7 @@ class IntClassifier(Estimator):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, like: Array | None = None
     ) -> tuple[Array, Array, IntArray | None]:
         """The rows and labels of some weight, and how often an epoch shows them."""
-        if self.scaling not in (None, "minmax"):
+        if self.scaling is not None and not (isinstance(self.scaling, str) and self.scaling == "minmax"):
             raise ValueError(f'`scaling` must be None or "minmax", got {self.scaling!r}')
         rows = self._rows(X, self.scaling is not None)
         labels, given = targets(y, len(rows), like), weights(sample_weight, len(rows))
@@ -307,6 +311,8 @@ class IntClassifier(Estimator):
         """The function to call after every epoch: the callback, after a line if ``verbose`` asks for one."""
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"`callback` must be a function of an Epoch or None, got {self.callback!r}")
+        if not isinstance(self.verbose, bool | np.bool_):
+            integer(self.verbose, "verbose", 0)
         if not self.verbose:
             return self.callback
         start = time.perf_counter()

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numba
 from numba import types
@@ -25,25 +25,37 @@ def compiled(function: Callable[..., Any], nogil: bool = True) -> Any:
     Args:
         function: A function of numbers and arrays.
         nogil: Whether other threads may run meanwhile.
+
+    Returns:
+        The compiled function. Where NUMBA_DISABLE_JIT turns Numba's compiler off, a call of it is a RuntimeError:
+        Python cannot run what emits instructions, and its integers do not wrap.
     """
+    if config.DISABLE_JIT:
+        return _refused
     result = numba.njit(nogil=nogil, no_cfunc_wrapper=True)(function)
-    if not config.DISABLE_JIT:
-        result._cache = KeptFunction(function)
-        compile_or_load = result.compile
+    result._cache = KeptFunction(function)
+    compile_or_load = result.compile
 
-        def after_others(arguments: Any) -> Any:
-            with global_compiler_lock:  # Numba's own, which it holds whenever it compiles: one lock has one order
-                while _wanted:
-                    ready = _wanted.pop()  # before it is done: it may compile functions itself
-                    try:
-                        ready()
-                    except BaseException:
-                        _wanted.append(ready)
-                        raise
-            return compile_or_load(tuple(map(types.unliteral, arguments)))  # not anew for every number in a call
+    def after_others(arguments: Any) -> Any:
+        with global_compiler_lock:  # Numba's own, which it holds whenever it compiles: one lock has one order
+            while _wanted:
+                ready = _wanted.pop()  # before it is done: it may compile functions itself
+                try:
+                    ready()
+                except BaseException:
+                    _wanted.append(ready)
+                    raise
+        return compile_or_load(tuple(map(types.unliteral, arguments)))  # not anew for every number in a call
 
-        result.compile = after_others
+    result.compile = after_others
     return result
+
+
+def _refused(*_arguments: Any) -> NoReturn:
+    raise RuntimeError(
+        "the kernels need Numba's compiler, which NUMBA_DISABLE_JIT turns off; unset it, "
+        'or compute by a backend without kernels, such as "numpy"'
+    )
 
 
 def before_any_kernel(ready: Callable[[], None]) -> None:

@@ -120,5 +120,12 @@ def _subfolder(path: Path) -> str:
 
 
 def _may_be_made(folder: Path) -> bool:
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    for place in (folder, *folder.parents):
+        try:
+            place.stat()
+        except FileNotFoundError:
+            continue
+        except OSError:  # below a file or a folder that may not be searched, or with a name that is too long
+            return False
+        break
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)

@@ -15,6 +15,7 @@ from intnn.layers.serialise import from_document, to_document
 from intnn.ops import numpy_
 from intnn.storage.document import Document, read, write
 from intnn.values.arrays import FloatArray, IntArray, batched, integer, reals
+from intnn.values.read_only import read_only
 from intnn.values.value_object import ValueObject
 
 __all__ = ["Graph", "Node", "Shape"]
@@ -31,7 +32,8 @@ class Graph(ValueObject):
         input_shape: The shape of one input; images are (channels, height, width).
         nodes: At least one layer of `intnn.layers.nodes`, or of a class of one's own with the same methods.
         name: A label for people.
-        metadata: Anything that JSON can hold; it is saved with the graph and has no meaning here.
+        metadata: Anything that JSON can hold, copied and read-only; it is saved with the graph and has no meaning
+            here.
         shapes: The output shape of every node (derived).
 
     Raises:
@@ -147,12 +149,11 @@ def checked_shape(shape: Any, name: str) -> Shape:
     return checked
 
 
-def checked_metadata(name: Any, metadata: Any) -> dict[str, Any]:
-    """A private copy of ``metadata`` exactly as it will come back from a file."""
+def checked_metadata(name: Any, metadata: Any) -> Mapping[str, Any]:
+    """A read-only copy of ``metadata`` exactly as it will come back from a file."""
     if not isinstance(name, str):
         raise TypeError(f"`name` must be a string, got {name!r}")
     try:
-        copy = json.loads(json.dumps(dict(metadata), allow_nan=False))
-    except (TypeError, ValueError) as error:
+        return read_only(json.loads(json.dumps(dict(metadata), allow_nan=False)))
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"`metadata` must be representable as JSON: {error}") from None
-    return copy

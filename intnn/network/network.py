@@ -36,7 +36,8 @@ class IntNetwork(ValueObject):
             LutActivation.
         input_scale: The integer units per float unit of the input, positive; `quantise_input` uses it.
         name: A label for people.
-        metadata: Anything that JSON can hold; it is saved with the network and has no meaning here.
+        metadata: Anything that JSON can hold, copied and read-only; it is saved with the network and has no meaning
+            here.
         shapes: The output shape of every layer (derived).
         intervals: The worst-case range of every element of every layer's output (derived).
         bounds: For every layer, the largest sum of absolute terms that evaluating it can meet (derived).

@@ -6,6 +6,8 @@ of the table behind it, or inside the logit bound. `intnn.quantisation.bounded` 
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from intnn.layers.intervals import propagate
 from intnn.layers.nodes import Activation, Conv2d, Dense, LutActivation, Node, SumPool2d
 from intnn.network.graph import Graph
@@ -13,7 +15,7 @@ from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
 from intnn.quantisation.bounded import HUGE, TINY, Budget, round_layer
 from intnn.quantisation.calibrate import Range, Ranges
-from intnn.values.arrays import instance, integer
+from intnn.values.arrays import FloatArray, IntArray, instance, integer
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import divide_toward_zero
 from intnn.values.value_object import ValueObject
@@ -71,7 +73,8 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
     Raises:
         TypeError: An argument is of another type.
         ValueError: ``ranges`` belongs to another network, or an activation reads values that no weighted layer scales
-            and that are more than ``table_points``, or a magnitude is above 1e30.
+            and that are more than ``table_points``, or all weights of a layer round to zero, or a magnitude is above
+            1e30.
     """
     config = QuantConfig() if config is None else config
     instance(config, QuantConfig, "config")
@@ -89,6 +92,7 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
             domain = table_domain if is_activated else logit_domain
             budget = Budget(x.hull, _shrunk(domain, pooled), (1 << config.weight_bits - 1) - 1)
             weight, bias, weight_scale = round_layer(node.weight, node.bias, scale, budget)
+            _require_some_left(node.weight, weight, weight_scale, budget, i)
             node, scale = replace(node, weight=weight, bias=bias), scale * weight_scale
         elif isinstance(node, Activation):
             domain = _table_domain(x.hull, table_domain, i)
@@ -142,6 +146,18 @@ def _ahead(nodes: list[Node]) -> tuple[int, bool]:
 def _shrunk(domain: IntDomain, factor: int) -> IntDomain:
     """The values whose multiples by ``factor`` stay inside the domain."""
     return IntDomain(divide_toward_zero(domain.lo, factor), divide_toward_zero(domain.hi, factor))
+
+
+def _require_some_left(weight: FloatArray, rounded: IntArray, weight_scale: float, budget: Budget, i: int) -> None:
+    """Refuse a layer whose weights are all gone, though they would have changed its sums by a unit or more."""
+    magnitude = np.abs(weight).reshape(len(weight), -1)
+    largest = magnitude.sum(axis=1).max() * weight_scale * budget.inputs.magnitude
+    if not rounded.any() and largest >= 1 and magnitude.max() > TINY:
+        raise ValueError(
+            f"layer {i} must keep some of its weights, but all of them round to zero where inputs are integers of "
+            f"{budget.inputs} and sums of {budget.target}; raise `table_points` or `logit_bound`, or lower "
+            "`input_bits` or `activation_bits`"
+        )
 
 
 def _table_domain(hull: IntDomain, table_domain: IntDomain, i: int) -> IntDomain:

@@ -122,14 +122,14 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
     return document
 
 
-def file_path(path: Any) -> Path:
-    """Return the path of a file.
+def file_path(path: Any, name: str = "path") -> Path:
+    """Return the path of a file; ``name`` is what messages call it.
 
     Raises:
         TypeError: It is neither a string nor a Path.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"`path` must be a string or a Path, got {type(path).__name__}; give the name of a file")
+        raise TypeError(f"`{name}` must be a string or a Path, got {type(path).__name__}; give the name of a file")
     return Path(path)
 
 
@@ -164,10 +164,10 @@ def require_place(path: Path) -> None:
         raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
 
 
-def checked_suffix(path: Path) -> str:
+def checked_suffix(path: Path, name: str = "path") -> str:
     """The suffix of a file's name, .npz or .json; a ValueError for any other."""
     if path.suffix not in (".npz", ".json"):
-        raise ValueError(f"`path` must end in .npz or .json, got {path.name!r}")
+        raise ValueError(f"`{name}` must end in .npz or .json, got {path.name!r}")
     return path.suffix
 
 

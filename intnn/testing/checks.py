@@ -165,6 +165,7 @@ def twin_keeps_its_ranges(graph: Graph, samples: ArrayLike, config: QuantConfig 
 
     Raises:
         AssertionError: A size is not kept.
+        ValueError: `quantise` refuses the graph.
     """
     config = config or QuantConfig()
     network = quantise(graph, calibrate(graph, samples), config)

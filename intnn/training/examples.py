@@ -109,10 +109,12 @@ def repeats_of(weights: FloatArray) -> IntArray:
         ValueError: Whole weights add up to more than `MOST_REPEATS`.
     """
     if (weights == np.rint(weights)).all():
-        if math.fsum(weights) > MOST_REPEATS:
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if total > MOST_REPEATS:
             raise ValueError(
                 f"`sample_weight` must add up to at most {MOST_REPEATS} if weights are whole, which are numbers of "
-                f"times, got {math.fsum(weights):g}; divide them by a common factor"
+                f"times, got {total:g}; divide them by a common factor"
             )
         return weights.astype(np.int64) << REPEAT_EXPONENT
     relative = weights / weights.max()

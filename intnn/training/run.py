@@ -4,12 +4,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
-from intnn.storage.document import checked_suffix
+from intnn.storage.document import checked_suffix, file_path, require_place
 from intnn.training import checkpoint, generator
-from intnn.training.examples import Examples
+from intnn.training.examples import NO_CHANGES, Examples
 from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Plan
 from intnn.training.schedule import Epoch, Schedule, rate_at
@@ -80,15 +79,19 @@ def train(
 
     Raises:
         FormatError: The checkpoint is corrupt, or belongs to another network, schedule or data set. It is not changed.
-        TypeError: Labels are no integers.
-        ValueError: There is no such backend, a label is no class, or the checkpoint's name has another suffix.
+        OSError: The checkpoint's folder does not exist, or the checkpoint is a folder.
+        TypeError: Labels are no integers, or the checkpoint is neither a string nor a Path.
+        ValueError: There is no such backend, a label is no class, inputs that are no images are to be moved or
+            mirrored, or the checkpoint's name has another suffix.
     """
-    if path is not None:
-        checked_suffix(Path(path))  # now, and not after the first epoch
+    if path is not None:  # now, and not after the first epoch
+        path = file_path(path, "checkpoint")
+        checked_suffix(path, "checkpoint")
+        require_place(path)
     examples = _examples(plan, x, labels, schedule, repeats)
     identity = checkpoint.identity(plan, examples, schedule)
     state, done = initialise(plan, schedule.seed), 0
-    if path is not None and Path(path).exists():
+    if path is not None and path.exists():
         state, done = checkpoint.load(path, plan, identity)
     stepper = step_on(backend, plan, state, schedule)
     steps = examples.shown // schedule.batch_size
@@ -133,6 +136,11 @@ def _examples(plan: Plan, x: IntArray, labels: IntArray, schedule: Schedule, rep
     classes = IntDomain(0, plan.classes - 1).require(labels, "labels")
     if classes.shape != (len(x),):
         raise ValueError(f"`labels` must have shape ({len(x)},), one for each example, got {classes.shape}")
+    if len(plan.input_shape) == 1 and schedule.changes != NO_CHANGES:
+        raise ValueError(
+            "`moved_by` and `mirrored` must be 0 and False for rows of features, which have no pixels; "
+            "give images, [n, channels, height, width]"
+        )
     examples = Examples.of(x, classes, plan.inputs, repeats)
     return examples.sorted() if examples.shown == schedule.batch_size else examples
 

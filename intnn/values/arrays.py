@@ -75,8 +75,11 @@ def array(values: ArrayLike, name: str) -> Array:
 
     Raises:
         TypeError: They are of a type that numpy cannot convert, such as a tensor with a gradient.
-        ValueError: They are nested lists of unequal lengths.
+        ValueError: They are nested lists of unequal lengths, or some of them are masked.
     """
+    rows = values if isinstance(values, (list, tuple)) else (values,)
+    if any(np.ma.is_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray)):
+        raise ValueError(f"`{name}` must have nothing masked, got a masked array; fill it, or leave out what is masked")
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from plaintext_models.bridge.twin import Chain
@@ -19,22 +20,24 @@ def plain_layers(module: nn.Module) -> Iterator[nn.Module]:
     """The layers of a chain in order, those within chains as well, but for those that do nothing.
 
     Raises:
-        TypeError: ``module`` is none, or a layer is parametrised.
+        TypeError: ``module`` or a layer is none, or a layer is parametrised.
         ValueError: Something besides a layer's class decides what it computes: hooks, a `forward` of its own or
-            recomputed parameters; or a parameter is not finite, or has no values.
+            recomputed parameters; or a parameter is not finite, or has no values; or a chain holds itself.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"`module` must be a torch module, got {type(module).__name__}")
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
         raise ValueError("`module` must be exported without hooks on all modules; remove them first")
-    yield from _walk(module, "module")
+    yield from _walk(module, "module", ())
 
 
-def _walk(module: nn.Module, name: str) -> Iterator[nn.Module]:
+def _walk(module: nn.Module, name: str, around: tuple[nn.Module, ...]) -> Iterator[nn.Module]:
+    if module in around:
+        raise ValueError(f"`module` must hold layers, got a chain that holds itself as {name}")
     require_plain(module, name)
     if isinstance(module, nn.Sequential) and type(module) in (nn.Sequential, Chain):
         for number, child in enumerate(module):  # a layer may come twice
-            yield from _walk(child, f"{name}.{number}")
+            yield from _walk(child, f"{name}.{number}", (*around, module))
     elif type(module) not in (nn.Dropout, nn.Identity):
         yield module
 
@@ -43,9 +46,14 @@ def require_plain(layer: nn.Module, name: str) -> None:
     """Refuse a module, in its own name, where something besides its class decides what it computes.
 
     Raises:
-        TypeError: It is parametrised.
-        ValueError: It has hooks, a `forward` of its own, or parameters that are recomputed or no finite floats.
+        TypeError: It is parametrised, or no module at all, as are children of None.
+        ValueError: It has hooks, a `forward` of its own, or parameters that are recomputed, not made yet or no finite
+            floats.
     """
+    if not isinstance(layer, nn.Module):
+        raise TypeError(f"`module` must be made of torch modules, got {layer!r} as {name}; leave it out")
+    if any(map(is_lazy, layer.parameters(recurse=False))):
+        raise ValueError(f"`module` must have parameters, got {name} that waits for its first input; run it once")
     if parametrize.is_parametrized(layer):
         raise TypeError(f"`module` must hold its weights themselves, got parametrizations on {name}; {_REMEDY}")
     recomputed = [key for key in ("weight", "bias") if hasattr(layer, key) and key not in layer._parameters]

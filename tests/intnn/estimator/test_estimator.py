@@ -72,6 +72,31 @@ def test_a_clone_has_the_parameters_and_nothing_learned():
     assert repr(copied) == "IntClassifier(layers=(4,), epochs=1, scaling='minmax', random_state=3)"
 
 
+class Named(IntClassifier):
+    def __init__(self, *, note="", **others):
+        self.note = note
+        super().__init__(**others)
+
+
+class Inheriting(Named):
+    pass
+
+
+class Passing(Named):
+    def __init__(self, *arguments, **others):
+        super().__init__(*arguments, **others)
+
+
+@pytest.mark.parametrize("kind", [Named, Inheriting, Passing])
+def test_a_subclass_that_passes_arguments_on_has_all_of_them(kind):
+    from sklearn.base import clone
+
+    model = kind(note="n", epochs=3)
+    assert repr(clone(model)) == f"{kind.__name__}(note='n', epochs=3)"
+    assert model.get_params().keys() == {"note", *IntClassifier().get_params()}
+    assert model.set_params(epochs=4).epochs == 4
+
+
 def test_of_two_classes_the_decision_is_one_number():
     X, y = flowers()
     model = IntClassifier((4,), scaling="minmax", epochs=20).fit(X[:100], y[:100])
@@ -96,6 +121,7 @@ def test_a_line_is_printed_for_every_epoch(capsys):
     [
         ([[0.5, np.nan], [1.0, 2.0]], [0, 1], "NaN or infinity"),
         ([[0.5, np.inf], [1.0, 2.0]], [0, 1], "NaN or infinity"),
+        (np.ma.array([[0.5], [1.0]], mask=[[True], [False]]), [0, 1], "`X` must have nothing masked"),
         (np.zeros((0, 2)), [], "at least one example"),
         ([0.5, 1.0], [0, 1], "Reshape your data"),
         ([[0.5], [1.0]], None, "y is None"),

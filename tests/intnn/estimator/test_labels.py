@@ -54,6 +54,13 @@ def test_equal_labels_score_alike_however_they_are_written(labels, spelling):
         assert model.score(X, SPELLINGS[spelling](y)) == np.mean(model.predict(X) == y)
 
 
+def test_booleans_are_booleans_in_an_array_of_objects():
+    model, y = FITTED["booleans"], KINDS["booleans"]
+    for objects in (y.astype(object), np.array([*y], object)):
+        assert fitted(objects).classes_.tolist() == [False, True]
+        assert model.score(X, objects) == model.score(X, y)
+
+
 @pytest.mark.parametrize("kind", [object, np.dtypes.StringDType(), "U30"])
 def test_strings_are_strings_in_any_array(kind):
     model, y = FITTED["strings"], KINDS["strings"]
@@ -81,6 +88,7 @@ def test_strings_are_strings_in_any_array(kind):
         (np.full(6, 1e300), "must hold labels that fit int64, got 1000"),
         ([2**64] * 6, f"must hold labels that fit int64, got {2**64}"),
         ([[0, 1], [0]] * 3, "rows of equal lengths"),
+        (np.ma.array([0, 1, 2] * 2, mask=[True] + 5 * [False]), "`y` must have nothing masked"),
     ],
 )
 def test_what_are_no_labels_is_refused_when_learning_and_when_scoring(y, message):

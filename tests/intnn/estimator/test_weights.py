@@ -94,6 +94,7 @@ def test_fractions_train_to_the_same_bits_on_every_backend():
         (1.0, "must hold 6 numbers"),
         (["a"] * 6, "must hold 6 numbers"),
         (np.full(6, MOST_REPEATS), "must add up to at most"),
+        (np.full(6, 1e308), "must add up to at most .*, got inf; divide them"),
         ([1, 0, 0, 1, 0, 0], "at least two classes"),
     ],
 )
@@ -113,6 +114,20 @@ def test_a_score_weighs_its_answers():
     weights = np.arange(60) / 7
     assert model.score(X, wrong, weights) == np.average(right, weights=weights)
     assert model.score(X, wrong, right.astype(int)) == 1.0
+
+
+X, y = blobs()
+FITTED = small().fit(X, y)
+
+
+@given(st.sampled_from([5e-324, 1e-300, 1.0, 1e300, np.finfo(float).max]), st.integers(0, 2**60 - 1))
+def test_a_score_is_that_of_proportions_whatever_their_unit(unit, chosen):
+    weights = np.where([chosen >> i & 1 for i in range(60)], unit, 0.0)
+    if not weights.any():
+        weights[0] = unit
+    expected = np.mean((FITTED.predict(X) == y)[weights > 0])
+    with np.errstate(over="raise", invalid="raise"):
+        assert FITTED.score(X, y, weights) == pytest.approx(expected)
 
 
 def test_a_checkpoint_is_of_its_weights(tmp_path):
@@ -154,6 +169,7 @@ def test_probabilities_of_distant_logits_do_not_overflow():
 @pytest.mark.parametrize("options", [{}, {"scaling": "minmax"}, {"momentum_shift": 0}, {"moved_by": 1}])
 def test_learning_goes_on_to_the_same_bits_on_every_backend_and_after_pickle(options):
     X, y = blobs(33)
+    X = X.reshape(33, 1, 2, 2) if "moved_by" in options else X
     parts = [slice(0, 16), slice(16, 33), slice(0, 33)]
     found = set()
     for backend in ("reference", "numpy", "numba"):

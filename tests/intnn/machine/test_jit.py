@@ -1,5 +1,6 @@
 """Numba's cache on disk, and what it must notice."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,22 @@ from {deep} import NUMBER
 def called():
     return {result}
 """
+
+
+def test_without_numbas_compiler_kernels_say_what_turns_it_off():
+    program = """
+import numpy as np
+import he
+from intnn import Dense, IntDomain, IntNetwork
+network = IntNetwork((2,), IntDomain(0, 255), (Dense([[1, 2]], [3]),))
+print(network.logits([[4, 5]], "numpy"))
+network.logits([[4, 5]], "numba")
+"""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout == "[[17]]\n"
+    assert "RuntimeError: the kernels need Numba's compiler, which NUMBA_DISABLE_JIT turns off" in result.stderr
 
 
 @pytest.fixture(params=["files", "rooms"])

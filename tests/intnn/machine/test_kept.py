@@ -29,7 +29,9 @@ if __name__ == "__main__":
     print(kernel(1), other(1), sum(len(f.stats.cache_misses) for f in (kernel, other)))
 """
 is_root = os.name == "posix" and os.geteuid() == 0
-BOUND = ["setpriv", "--bounding-set=-dac_override", "--"] if is_root else []  # root, bound by what files permit
+CAPABILITIES = "-dac_override,-dac_read_search"
+BOUND = ["setpriv", f"--bounding-set={CAPABILITIES}", f"--inh-caps={CAPABILITIES}", "--"] if is_root else []
+# That is root, bound by what files permit.
 may_be_bound = pytest.mark.skipif(
     os.name != "posix" or (is_root and shutil.which("setpriv") is None), reason="everything may be written here"
 )
@@ -81,6 +83,25 @@ def test_a_user_without_a_home_runs_what_another_installed(folder):
     folder.chmod(0o555)
     compiled, said = run(folder, bound=True, HOME=str(folder / "home"))  # and what is damaged besides is not
     assert (compiled, said.count("cannot be kept")) == (2, 1)
+
+
+@may_be_bound
+@pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"])
+def test_a_folder_that_may_not_be_searched_is_no_folder(folder, variable):
+    (private := folder / "private").mkdir()
+    private.chmod(0)
+    folder.chmod(0o555)
+    compiled, said = run(folder, bound=True, **{variable: str(private / "below")})
+    private.chmod(0o755)
+    folder.chmod(0o755)
+    assert (compiled, said.count("cannot be kept")) == (2, 1)
+
+
+def test_a_name_that_is_too_long_is_no_folder(folder, monkeypatch):
+    compiled, said = run(folder, NUMBA_CACHE_DIR=str(folder / ("n" * 300)))
+    assert (compiled, said.count("cannot be kept")) == (2, 1)
+    monkeypatch.setattr(config, "CACHE_DIR", str(folder / ("n" * 300)))
+    assert writeable_folder(folder / "kernels.py") is None
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: bytes(len(b))])

@@ -1,3 +1,6 @@
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,9 @@ from intnn.ops import numpy_
 from intnn.testing import float_arrays, float_graphs
 
 DENSE = Dense(np.eye(3), np.zeros(3))
+NESTED = []
+for _ in range(100_000):
+    NESTED = [NESTED]
 
 
 @settings(max_examples=50)
@@ -64,6 +70,7 @@ def test_bad_input(x, error, message):
         (((3,), (LutActivation(Lut(IntDomain(0, 0), np.zeros(1, int))),)), TypeError, "belong to an IntNetwork"),
         (((3,), (DENSE,), b"name"), TypeError, "`name` must be a string"),
         (((3,), (DENSE,), "", {"a": {1, 2}}), ValueError, "`metadata` must be representable as JSON"),
+        (((3,), (DENSE,), "", {"a": NESTED}), ValueError, "`metadata` must be representable as JSON"),
         (((3,), (DENSE,), "", {"a": float("nan")}), ValueError, "`metadata` must be representable as JSON"),
     ],
 )
@@ -83,6 +90,21 @@ def test_metadata_is_what_a_file_would_give_back():
     graph = Graph((1, 4, 4), (SumPool2d(2), Activation("relu")), metadata=metadata)
     metadata["seed"] = 4
     assert graph.metadata == {"seed": 3, "shape": [1, 2]}
+
+
+def test_metadata_cannot_be_changed():
+    metadata = {"scaling": "minmax", "sides": [1, {"a": [2]}]}
+    kept = Graph((3,), (DENSE,), metadata=metadata)
+    fingerprint = kept.fingerprint
+    for change in (lambda m: m.clear(), lambda m: m["sides"].pop(), lambda m: m["sides"][1]["a"].append(3)):
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change(kept.metadata)
+    plain = dict(kept.metadata)
+    plain["scaling"] = None
+    assert (kept.metadata, kept.fingerprint) == (metadata, fingerprint)
+    assert (
+        replace(kept, metadata=kept.metadata).fingerprint == pickle.loads(pickle.dumps(kept)).fingerprint == fingerprint
+    )
 
 
 def test_shapes_and_layers_may_be_lists_and_numbers_of_numpy():

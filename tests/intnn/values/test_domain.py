@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intnn import IntDomain, Interval
+from intnn import Dense, IntDomain, Interval, IntNetwork
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -83,6 +83,29 @@ def test_an_interval_has_nothing_to_wrap_by():
 def test_arrays_of_anything_but_int64_are_refused(x):
     with pytest.raises(TypeError, match="must hold integers"):
         IntDomain(0, 1).require(x, "x")
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [
+        np.ma.array([[1, 2], [3, 4]], mask=[[False, True], [False, False]]),
+        np.ma.array([[1, 2]], mask=True),
+        [np.ma.array([1, 2]), np.ma.array([3, 4], mask=[True, False])],
+        ([1, 2], np.ma.masked_equal([1, 2], 1)),
+        np.ma.masked,
+    ],
+)
+def test_what_is_masked_is_refused(masked):
+    network = IntNetwork((2,), IntDomain(0, 255), (Dense([[1, 2]], [3]),))
+    for backend in ("numpy", "numba"):
+        with pytest.raises(ValueError, match="`x` must have nothing masked, got a masked array; fill it"):
+            network.logits(masked, backend)
+
+
+def test_a_masked_array_without_a_mask_is_an_array():
+    network = IntNetwork((2,), IntDomain(0, 255), (Dense([[1, 2]], [3]),))
+    for x in (np.ma.array([[4, 5]]), np.ma.array([[4, 5]], mask=False), [np.ma.array([4, 5], mask=[False, False])]):
+        assert network.logits(x) == network.logits(x, "numba") == 17
 
 
 def test_uint64_beyond_int64_is_refused():

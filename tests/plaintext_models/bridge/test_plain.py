@@ -56,6 +56,22 @@ class Leaky(nn.ReLU):
         return nn.functional.leaky_relu(x)
 
 
+def test_what_is_no_chain_of_layers_is_named():
+    (absent := network()).add_module("x", None)
+    (endless := network()).append(endless)
+    with pytest.raises(TypeError, match=r"must be made of torch modules, got None as module\.3"):
+        to_graph(absent, (4,))
+    for chain, place in ((endless, "module.3"), (nn.Sequential(endless), "module.0.3")):
+        with pytest.raises(ValueError, match=f"got a chain that holds itself as {place}"):
+            to_graph(chain, (4,))
+
+
+@pytest.mark.parametrize("layer", [nn.LazyLinear(3), nn.LazyConv2d(3, 1)])
+def test_a_layer_that_waits_for_its_first_input_says_so(layer):
+    with pytest.raises(ValueError, match=r"got module\.1 that waits for its first input; run it once"):
+        to_graph(nn.Sequential(nn.Linear(4, 4), layer), (4,))
+
+
 @pytest.mark.parametrize("place", [lambda x: nn.Sequential(x), lambda x: nn.Sequential(nn.Sequential(x)), lambda x: x])
 @pytest.mark.parametrize(
     "layer", [Negated(nn.Linear(4, 2)), Doubled(4, 2), Shifted(1, 1, 1), Halved(), Off(), Flipped(), Leaky()]
