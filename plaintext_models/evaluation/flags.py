@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from plaintext_models.attacks.core.answers import are_probabilities
 from plaintext_models.attacks.core.norms import TINY, lengths
-from plaintext_models.attacks.core.target import are_probabilities
 
 FEW = 0.01  # of the points, which chance may explain
 LEAST = 3  # points; one or two of a hundred are no sign

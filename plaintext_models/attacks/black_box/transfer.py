@@ -34,7 +34,7 @@ def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, atta
     return conclude(victim, images, found, goal, queries, iterations)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TransferMatrix:
     """How often the adversarial examples of every source fool every victim.
 
@@ -95,7 +95,7 @@ def transfer_matrix(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CrossTest:
     """Two models, a and b, on each other's adversarial examples.
 

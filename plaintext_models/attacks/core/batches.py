@@ -42,9 +42,12 @@ def in_batches(
 
     Raises:
         TypeError: see the attack.
-        ValueError: A `batch_size` below 1; or see the attack.
+        ValueError: A `batch_size` below 1, or not as many labels or radii as images; or see the attack.
     """
     integer(batch_size, "batch_size", 1)
+    for option in options.values():
+        if isinstance(option, Ball):
+            option.radii(images)
     batches = torch.arange(len(images)).split(batch_size)
     name = getattr(attack, "__name__", "attack")
     results = [

@@ -40,7 +40,10 @@ def number(
     wanted = f"`{name}` must be " + (lower + upper if upper else f"a number {lower}".rstrip())
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{wanted}, got {value!r}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # an integer beyond all floats
+        value = result = math.copysign(math.inf, value)
     if not (math.isfinite(result) and least <= result <= most and above < result < below):
         raise ValueError(f"{wanted}, got {value!r}")
     return result

@@ -14,14 +14,15 @@ from plaintext_models.attacks.core.goal import spread
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import steepest
 from plaintext_models.attacks.core.numbers import number
-from plaintext_models.attacks.core.target import Target, class_labels
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.tensors import class_labels
 from plaintext_models.determinism import generator
 
 STRENGTH = 15  # of the polynomial mutation; the greater, the nearer do children stay
 HALVING = 1000  # generations after which elements mutate half as often
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rubbish:
     """Images that a model takes for something.
 
