@@ -65,6 +65,14 @@ def zero_gradients(gradients: Tensor) -> Finding | None:
     return _many("zero gradients", lengths(gradients, "linf") < TINY, "have no gradient of the cross-entropy")
 
 
+def ties(logits: Tensor) -> Finding | None:
+    """Logits [batch, classes] of which two are the largest, as where a class occurs twice: every margin is 0 then."""
+    first, second = logits.topk(2, 1).values.unbind(1)
+    return _many(
+        "classes tie", first == second, "have two classes of the same logit, the largest, and no slope between"
+    )
+
+
 def _beats(name: str, weak: str, strong: str, broken: Tensor, by_strong: Tensor) -> Finding | None:
     """What a weaker attack breaks and a stronger one does not, image by image: totals could hide it."""
     extra = broken & ~by_strong

@@ -197,6 +197,7 @@ class _Run:
                 flags.accuracy_stays(self.nearest > problem.box.require_one_radius()),
                 flags.zero_gradients(self._gradients()),
                 flags.probabilities(self._logits),
+                flags.ties(self._logits),
             )
         else:
             self.left_out.append("red flags: without gradients there is nothing to compare with")

@@ -18,8 +18,8 @@ WIDEST = {"g": np.float64, "G": np.complex128}  # of what is wider, torch has no
 def tensor(values: Any, name: str) -> Tensor:
     """Values as a dense tensor without a graph: a tensor, an array of any layout, or nested sequences of numbers.
 
-    Arrays and sequences are copied. Python's floats become float32, whatever torch's default is. The result can be saved
-    for a gradient, whatever mode the caller is in.
+    Arrays and sequences are copied. Python's floats become float32, whatever torch's default is. What comes out can
+    be saved for a gradient, whatever mode the caller is in.
 
     Raises:
         TypeError: They are nothing of the kind, or a tensor that is sparse or nested.
