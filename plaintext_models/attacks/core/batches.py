@@ -9,7 +9,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
@@ -51,7 +51,11 @@ def in_batches(
     batches = torch.arange(len(images)).split(batch_size)
     name = getattr(attack, "__name__", "attack")
     results = [
-        attack(target, images[rows], goal[rows], **{name: _part(value, rows) for name, value in options.items()})
+        instance(
+            attack(target, images[rows], goal[rows], **{name: _part(value, rows) for name, value in options.items()}),
+            AttackResult,
+            "attack(...)",
+        )
         for rows in track(batches, name, disable=not progress, transient=True)
     ]
     return AttackResult(

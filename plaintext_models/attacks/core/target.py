@@ -22,7 +22,7 @@ from plaintext_models.attacks.core.tensors import FLOATS
 
 PROBED = 8  # images on which two forwards are compared
 MOST_LEVELS = 1 << 16  # that float32 tells apart; see `grid.OFF`
-FARTHEST = 1e15  # of a bound from 0: float32 holds the squares of that, and sums of many
+FARTHEST = 1e12  # of a bound from 0: float32 holds the squares of a hundred times that, and sums of many
 ORACLE = "wrap it by Target.oracle instead"
 NO_GRADIENT = f"the model's logits have no gradient by its images; {ORACLE}"
 
@@ -75,7 +75,7 @@ class Target:
 
         Raises:
             TypeError: `model` cannot be called, or `levels` is not an integer.
-            ValueError: `bounds` are not increasing or beyond 1e15, or `levels` not from 2 to 65,536, or the model is in
+            ValueError: `bounds` are not increasing or beyond 1e12, or `levels` not from 2 to 65,536, or the model is in
                 training mode. The mode is looked at again with every forward; see `modules_of` for what is seen.
         """
         self._model = _callable(model, "model")
