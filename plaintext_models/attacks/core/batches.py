@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,6 +46,8 @@ def in_batches(
         ValueError: A `batch_size` below 1, or not as many labels or radii as images; or see the attack.
     """
     integer(batch_size, "batch_size", 1)
+    if isinstance(attack, partial) and not attack.args:  # what it holds may be one for each image as well
+        options, attack = attack.keywords | options, attack.func
     for option in options.values():
         if isinstance(option, Ball):
             option.radii(images)

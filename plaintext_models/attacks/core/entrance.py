@@ -72,7 +72,7 @@ def _admitted(name: str, value: Any) -> Any:
         return instance(value, Ball, name, 'make one, as in Ball("linf", 0.3)')
     if name in FUNCTIONS and not callable(value):
         raise TypeError(f"`{name}` must be a function, got {type(value).__name__}")
-    if name in ("images", "members"):
+    if name in ("images", "members", "perturbation"):
         return tensor(value, name)
     if name == "labels":
         return class_labels(value, name)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from intnn.values.arrays import integer, plain
+from intnn.values.arrays import instance, integer, plain
 from plaintext_models.attacks.core.answers import extent, logits_of, one_hot, require_classes, require_rows
 from plaintext_models.attacks.core.grid import Limits, off_grid
 from plaintext_models.attacks.core.numbers import number
@@ -74,15 +74,15 @@ class Target:
             differentiable: Whether logits can be differentiated by the images.
 
         Raises:
-            TypeError: `model` cannot be called, or `levels` is not an integer.
+            TypeError: `model` cannot be called, or another argument is not of its type.
             ValueError: `bounds` are not increasing or beyond 1e12, or `levels` not from 2 to 65,536, or the model is in
                 training mode. The mode is looked at again with every forward; see `modules_of` for what is seen.
         """
         self._model = _callable(model, "model")
         self.bounds = _bounds(bounds)
         self.levels = None if levels is None else integer(levels, "levels", 2, MOST_LEVELS)
-        self.stochastic = stochastic
-        self.differentiable = differentiable
+        self.stochastic = instance(plain(stochastic), bool, "stochastic")
+        self.differentiable = instance(plain(differentiable), bool, "differentiable")
         self.require_evaluation_mode()
 
     @classmethod
@@ -221,7 +221,7 @@ class Target:
         total, mean = torch.zeros_like(images, requires_grad=False), None
         for _ in range(draws):
             leaf, logits = self.traced(images)
-            values = loss(logits)
+            values = instance(loss(logits), Tensor, "loss(...)")
             if values.shape != logits.shape[:1]:
                 raise ValueError(f"`loss` must give one number an image, got {tuple(values.shape)} of {len(logits)}")
             if not values.requires_grad:
@@ -325,7 +325,7 @@ def modules_of(model: Any) -> Iterator[nn.Module]:
     """The modules that a model is made of, as far as can be seen from outside.
 
     Seen are modules, their methods, what decorators wrap, and what `functools.partial` holds; not what is inside of
-    other functions.
+    other functions and objects.
     """
     if isinstance(model, nn.Module):
         yield model

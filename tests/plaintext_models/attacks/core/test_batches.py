@@ -1,5 +1,7 @@
 """Batches of an attack are what the attack does with each."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -43,6 +45,17 @@ def test_what_does_not_fit_is_not_cut(net, held_out, batch_size):
         ball = Ball("linf", [0.1] * count)
         with pytest.raises(ValueError, match=f"`radius` must be one for all images or one each, got {count} for 5"):
             in_batches(fgsm, Target(net), images, Goal(labels), ball=ball, batch_size=batch_size)
+
+
+def test_radii_inside_of_a_partial_are_split(net, held_out):
+    images, labels = (part[:6] for part in held_out)
+    ball = Ball("linf", [0.3, 0.0] * 3)
+    whole = fgsm(Target(net), images, Goal(labels), ball)
+    for size in (2, 4, 6):
+        parts = in_batches(partial(fgsm, ball=ball), Target(net), images, Goal(labels), batch_size=size)
+        torch.testing.assert_close(parts.x_adv, whole.x_adv)
+    with pytest.raises(ValueError, match="`radius` must be one for all images or one each, got 6 for 5"):
+        in_batches(partial(fgsm, ball=ball), Target(net), images[:5], Goal(labels[:5]), batch_size=2)
 
 
 def test_what_is_no_attack(net, held_out):

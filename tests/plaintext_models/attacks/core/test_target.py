@@ -279,6 +279,19 @@ def test_a_loss_without_a_gradient(loss):
         Target(linear).gradient(IMAGES, loss)
 
 
+@pytest.mark.parametrize("values", [5, [1, 2, 3], None])
+def test_a_loss_of_no_tensor(values):
+    with pytest.raises(TypeError, match=r"`loss\(...\)` must be a Tensor, got"):
+        Target(linear).gradient(IMAGES, lambda _: values)
+
+
+def test_options_are_bools():
+    for name in ("stochastic", "differentiable"):
+        assert getattr(Target(linear, **{name: np.True_}), name) is True
+        with pytest.raises(TypeError, match=f"`{name}` must be a bool, got str"):
+            Target(linear, **{name: "no"})
+
+
 def test_a_module_made_in_inference_mode_is_told_of():
     with torch.inference_mode():
         net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval()
