@@ -30,6 +30,7 @@ LEVELS = 16  # of a table: what is about as wide as one of its steps counts as r
 FLOAT32, FLOAT64 = 1 << 24, 1 << 53  # hold every integer up to here
 
 
+@torch.inference_mode(False)
 def float_twin(graph: Graph) -> nn.Module:
     """A float graph as a torch module that can be differentiated.
 
@@ -46,6 +47,7 @@ def float_twin(graph: Graph) -> nn.Module:
     return Chain(graph.input_shape, [_module(node) for node in graph.nodes], narrow=True)
 
 
+@torch.inference_mode(False)
 def straight_through(network: IntNetwork) -> nn.Module:
     """An integer network as a torch module that can be differentiated, and gives the very integers.
 

@@ -95,7 +95,7 @@ class Card:
 
     Attributes:
         norm: The norm of the ball.
-        radius: The radius of the ball.
+        radius: The radius of the ball; a hundred times that of the box where it was larger.
         seed: The seed of everything random.
         clean: The accuracy without an attack.
         verdict: The accuracy in the worst case, image by image, over all attacks: no more than under any of them.

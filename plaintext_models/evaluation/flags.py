@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from plaintext_models.attacks.core.answers import are_probabilities
 from plaintext_models.attacks.core.norms import TINY, lengths
-from plaintext_models.attacks.core.target import are_probabilities
 
 FEW = 0.01  # of the points, which chance may explain
 LEAST = 3  # points; one or two of a hundred are no sign
@@ -63,6 +63,14 @@ def probabilities(logits: Tensor) -> Finding | None:
 def zero_gradients(gradients: Tensor) -> Finding | None:
     """Gradients [batch, *shape] of the loss by the images, of which many are zero."""
     return _many("zero gradients", lengths(gradients, "linf") < TINY, "have no gradient of the cross-entropy")
+
+
+def ties(logits: Tensor) -> Finding | None:
+    """Logits [batch, classes] of which two are the largest, as where a class occurs twice: every margin is 0 then."""
+    first, second = logits.topk(2, 1).values.unbind(1)
+    return _many(
+        "classes tie", first == second, "have two classes of the same logit, the largest, and no slope between"
+    )
 
 
 def _beats(name: str, weak: str, strong: str, broken: Tensor, by_strong: Tensor) -> Finding | None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.core.ball import MEASURES, Ball, Measure
-from plaintext_models.attacks.core.entrance import entrance, tensor
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.core.grid import off_grid
 from plaintext_models.attacks.core.norms import inside, lengths
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.tensors import tensor
 
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie between -Z and Z
 PART = 17  # images of a forward in the second look; no divisor of usual batches, so that kernels take other paths
@@ -74,12 +77,14 @@ def wilson(count: int, n: int) -> tuple[float, float]:
     return (0.0 if not count else middle - reach), (1.0 if count == n else middle + reach)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unnoticed(Goal):
     """The goal to be misclassified undetected, on a model made by `guarded`: its last output must not be positive.
 
     A detector that is to be evaluated must be attacked (Carlini and Wagner, arXiv:1705.07263).
     """
+
+    guarded: ClassVar[bool] = True
 
     def reached(self, logits: Tensor) -> Tensor:
         """Which images [batch] are misclassified and pass, given logits [batch, classes + 1]."""
@@ -92,24 +97,29 @@ class Unnoticed(Goal):
 
 def guarded(target: Target, detector: Detector) -> Target:
     """A target whose last output is the detector's score, one an image; positive where the image is turned away."""
-
-    def both(images: Tensor) -> Tensor:
-        logits = target.logits(images)
-        scores = detector(images)
-        if scores.numel() != len(images):
-            raise ValueError(f"`detector` must give a score an image, got {tuple(scores.shape)} for {len(images)}")
-        return torch.cat([logits, scores.reshape(-1, 1).to(logits.dtype)], 1)
-
-    return Target(
-        both,
+    if not callable(detector):
+        raise TypeError(f"`detector` must be a module or a function of images, got {type(detector).__name__}")
+    both = Target(
+        partial(_with_scores, target, detector),
         bounds=target.bounds,
         levels=target.levels,
         stochastic=target.stochastic,
         differentiable=target.differentiable,
     )
+    both.guarded = True
+    return both
 
 
-@dataclass(frozen=True)
+def _with_scores(target: Target, detector: Detector, images: Tensor) -> Tensor:
+    logits, scores = target.logits(images), instance(detector(images), Tensor, "detector(images)")
+    if scores.numel() != len(images):
+        raise ValueError(f"`detector` must give a score an image, got {tuple(scores.shape)} for {len(images)}")
+    if not torch.isfinite(scores).all():
+        raise FloatingPointError("`detector` must give finite scores, got NaN or infinity; check its weights")
+    return torch.cat([logits, scores.reshape(-1, 1).to(logits.dtype)], 1)
+
+
+@dataclass(frozen=True, eq=False)
 class Verdict:
     """What a fresh look at images that are said to be adversarial found.
 

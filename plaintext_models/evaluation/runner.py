@@ -10,13 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.black_box.transfer import require_alike
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, spread
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import within_norm
+from plaintext_models.attacks.core.numbers import several
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.evaluation import flags
 from plaintext_models.evaluation.card import FULL, Card, Effort, Entry, Point
@@ -64,7 +65,7 @@ def evaluate(
         effort: How hard the attacks try.
 
     Raises:
-        TypeError: Where `Target.check` raises it.
+        TypeError: An argument is not of its type; or where `Target.check` raises it.
         ValueError: A radius or norm is out of range, models' bounds or levels differ, or there is more than one radius;
             or where `Target.check` raises it.
     """
@@ -72,7 +73,9 @@ def evaluate(
     within_norm(ball)
     ball.require_one_radius()
     integer(seed, "seed")
-    for model in (*transfer_from, *([] if randomness_off is None else [randomness_off])):
+    instance(effort, Effort, "effort", "take FULL or QUICK, or make one, as in Effort(steps=20)")
+    sources = several(transfer_from, "transfer_from")
+    for model in (*sources, *([] if randomness_off is None else [randomness_off])):
         require_alike(target, model)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
@@ -82,9 +85,9 @@ def evaluate(
             images,
             labels,
             ball,
-            tuple(Ball(ball.norm, radius).require_one_radius() for radius in radii),
+            tuple(Ball(ball.norm, radius).require_one_radius() for radius in several(radii, "radii")),
             effort,
-            tuple(transfer_from),
+            sources,
             randomness_off,
             detector,
             logits.shape[1],
@@ -197,6 +200,7 @@ class _Run:
                 flags.accuracy_stays(self.nearest > problem.box.require_one_radius()),
                 flags.zero_gradients(self._gradients()),
                 flags.probabilities(self._logits),
+                flags.ties(self._logits),
             )
         else:
             self.left_out.append("red flags: without gradients there is nothing to compare with")

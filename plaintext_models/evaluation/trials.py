@@ -21,7 +21,7 @@ from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import LOSSES, Loss, cross_entropy, margin
-from plaintext_models.attacks.core.norms import lengths, within_norm
+from plaintext_models.attacks.core.norms import reach, within_norm
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.families import NEAREST, WITHIN
 from plaintext_models.attacks.nearest.ddn import ddn
@@ -88,9 +88,7 @@ class Problem:
     @property
     def box(self) -> Ball:
         """A ball that holds the box of the bounds wherever its centre is."""
-        low, high = (torch.as_tensor(end).double() for end in self.target.limits(self.images))
-        reach = lengths((high - low).expand(1, *self.images.shape[1:]), within_norm(self.ball))
-        return Ball(self.ball.norm, reach.item())
+        return self.within(reach(self.target.limits(self.images), self.images, within_norm(self.ball)))
 
     @property
     def can_query(self) -> bool:

@@ -328,3 +328,53 @@ def test_efforts_are_whole_numbers():
         Effort(steps=2.0)
     with pytest.raises(ValueError, match="`nearest_steps` must lie in"):
         Effort(nearest_steps=1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [(1e-30, torch.float32), (1e-13, torch.float64), (1e20, torch.float32), (1e30, torch.float64)],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "attack",
+    [a for a in EVERY if a.name in ("deepfool", "carlini-wagner", "lbfgs", "jsma", "apgd", "apgd-targeted")],
+    ids=str,
+)
+def test_the_scale_of_the_logits_decides_nothing(net, images, labels, attack, dtype, scale):
+    # found were 0 to 4 of 20: constants had a largest value, and squares of gradients overflowed
+    images, labels = images[:4], labels[:4]
+    more = {"searches": 6} if attack.name == "lbfgs" else {}
+    results = [
+        attack(attack.target(lambda x, by=by: net(x).to(dtype) * by), images, Goal(labels), **more) for by in (1, scale)
+    ]
+    assert results[0].success.any()
+    assert torch.equal(results[0].success, results[1].success)
+    if not attack.within:
+        far = [lengths(result.x_adv - images, attack.norm).median() for result in results]
+        assert far[1] < 1.5 * far[0]
+
+
+def test_every_class_twice_is_told_of(net, images, labels):
+    card = evaluate(Target(lambda x: net(x).repeat(1, 2)), images, labels, Ball("linf", 0.05), effort=QUICK)
+    assert "classes tie" in {finding.name for finding in card.findings}
+
+
+def test_what_was_frozen_is_no_longer_the_callers(labels):
+    given, wanted = labels.clone(), (labels + 1) % 10
+    goal = Goal(given, wanted)
+    given += 1
+    wanted += 1
+    assert torch.equal(goal.labels, labels)
+    assert torch.equal(goal.targets, (labels + 1) % 10)
+
+
+@pytest.mark.parametrize("read", [list, np.ma.copy], ids=["rows", "whole"])
+def test_what_is_masked_is_refused(net, images, labels, read):
+    masked = np.ma.array(images.numpy(), mask=images.numpy() > 0.5)
+    with pytest.raises(ValueError, match="`images` must have nothing masked"):
+        pgd(Target(net), read(masked), Goal(labels), Ball("linf", 0.1))
+    with pytest.raises(ValueError, match="`labels` must have nothing masked"):
+        Goal(np.ma.array(labels.numpy(), mask=labels.numpy() == 3))
+    oracle = Target.oracle(lambda x: np.ma.array(net(x).numpy(), mask=net(x).numpy() < 0))
+    with pytest.raises(ValueError, match="`logits` must have nothing masked"):
+        oracle.check(images, labels)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from intnn.values.arrays import integer
+from plaintext_models.attacks.core.answers import require_classes, require_rows
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, examine, spread, start
 from plaintext_models.attacks.core.grid import Limits
 from plaintext_models.attacks.core.losses import LOSSES, Loss, others, targeted_dlr
 from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
-from plaintext_models.attacks.core.target import Target, require_classes, require_rows
+from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import generator
 
 NO_ROOM = 0.01  # of the range: nearer to its bound than this, an element is left where it is by sparse steps

@@ -25,7 +25,8 @@ def ilcm(
     """BIM towards the class that the model holds least likely (Kurakin et al., arXiv:1607.02533).
 
     That class is the goal: an image that ends as another wrong one is a failure. The forward that finds the class is
-    part of the check, and not counted.
+    part of the check, and not counted. A class that is masked, by a logit such as -1e9, is the least likely of all and
+    cannot be reached: leave it out of the answers of a model that is attacked in this way.
 
     Args:
         target: The model, differentiable.

@@ -15,6 +15,8 @@ from plaintext_models.attacks.core.losses import Loss
 from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 
+LONGEST = 1e18  # step, whose square float32 holds
+
 
 @entrance
 def fgsm(target: Target, images: Tensor, goal: Goal, ball: Ball) -> AttackResult:
@@ -104,7 +106,7 @@ def pgd(
         ValueError: Where `climb` raises it.
     """
     share = 2.5 / integer(steps, "steps", 1)
-    size = None if step_size is None else number(step_size, "step_size", least=0)
+    size = None if step_size is None else number(step_size, "step_size", least=0, most=LONGEST)
     return climb(
         target,
         images,

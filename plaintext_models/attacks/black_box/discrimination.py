@@ -31,7 +31,7 @@ SCORES: dict[str, Loss] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Discrimination:
     """How well scores tell members of the training set from others.
 
@@ -109,7 +109,7 @@ def discriminate(
         raise ValueError(
             f"`members` must be [batch], some of them true, got {tuple(members.shape)} with {int(members.sum())} true"
         )
-    return Discrimination(SCORES[score](target.check(images, labels), labels), members, len(images))
+    return Discrimination(SCORES[score](target.check(images, labels), labels), members.clone(), len(images))
 
 
 @entrance

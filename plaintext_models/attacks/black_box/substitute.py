@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.black_box.transfer import transferred
 from plaintext_models.attacks.core.attack import Attack
 from plaintext_models.attacks.core.entrance import entrance
@@ -77,21 +77,24 @@ def substitute(
         seed: The seed of the weights, of the order of the images, and of which are left out.
 
     Raises:
-        TypeError: Where `Target.check` raises it.
-        ValueError: A number is out of range; or where `Target.check` raises it.
+        TypeError: `factory` does not make modules; or where `Target.check` raises it.
+        ValueError: A number is out of range, or the substitute has not the oracle's classes; or where `Target.check`
+            raises it.
     """
     for name, value in (("rounds", rounds), ("epochs", epochs), ("batch_size", batch_size)):
         integer(value, name, 1)
     number(step, "step", least=0)
     number(learning_rate, "learning_rate", above=0)
     integer(seed, "seed")
+    if isinstance(factory, nn.Module):
+        raise TypeError("`factory` must be a function that makes a module, got a module; give its class, or a lambda")
     if limit is not None:
         integer(limit, "limit", len(images))
     oracle.check(images, torch.zeros(len(images), dtype=torch.int64, device=images.device))
     answers = _answers(oracle, images, probabilities)
     agreement = []
     with deterministic(seed):
-        module = factory().to(images)
+        module = instance(factory(), nn.Module, "factory()").to(images)
         for last in range(rounds - 1, -1, -1):
             _learn(module, images, answers, epochs, batch_size, learning_rate)
             model, classes = Target(module, bounds=oracle.bounds, levels=oracle.levels), answers.argmax(1)
@@ -127,6 +130,10 @@ def _learn(
     for _ in range(epochs):
         for batch in torch.randperm(len(images)).to(images.device).split(batch_size):
             optimiser.zero_grad()
-            functional.cross_entropy(module(images[batch]), answers[batch]).backward()
+            logits = module(images[batch])
+            if logits.shape != answers[batch].shape:
+                expected = tuple(answers[batch].shape)
+                raise ValueError(f"what `factory` makes must give logits {expected}, got {tuple(logits.shape)}")
+            functional.cross_entropy(logits, answers[batch]).backward()
             optimiser.step()
     module.eval()

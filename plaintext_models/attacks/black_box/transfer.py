@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from intnn.values.arrays import instance
 from plaintext_models.attacks.core.attack import Attack
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
@@ -29,12 +30,12 @@ def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, atta
     active, queries, iterations = start(victim, images, goal)
     found = images.clone()
     if active.any():
-        result = attack(source, images[active], goal[active])
+        result = instance(attack(source, images[active], goal[active]), AttackResult, "attack(...)")
         found[active], iterations[active] = result.x_adv, result.iterations
     return conclude(victim, images, found, goal, queries, iterations)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TransferMatrix:
     """How often the adversarial examples of every source fool every victim.
 
@@ -72,16 +73,20 @@ def transfer_matrix(
         victims: The models to try; by default the sources, with the attack's own success rates on the diagonal.
 
     Raises:
+        TypeError: A model is not a `Target`, or has no name; or `attack` is none.
         ValueError: No model, or models whose bounds differ; or where `start` raises it.
     """
     judged = sources if victims is None else victims
+    for name, models in (("sources", sources), ("victims", judged)):
+        if not isinstance(models, Mapping):
+            raise TypeError(f'`{name}` must be models by name, {{"a": Target(model)}}, got {type(models).__name__}')
     if not sources or not judged:
         raise ValueError(f"`sources` and `victims` must name a model each, got {tuple(sources)} and {tuple(judged)}")
     require_alike(*sources.values(), *judged.values())
     rates, counts = [], []
     rights = [_answers(model, images, goal) == goal.labels for model in judged.values()]
     for source in sources.values():
-        moved = attack(source, images, goal).x_adv
+        moved = instance(attack(source, images, goal), AttackResult, "attack(...)").x_adv
         right = _answers(source, images, goal) == goal.labels
         for victim, also in zip(judged.values(), rights, strict=True):
             both = right & also
@@ -95,7 +100,7 @@ def transfer_matrix(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CrossTest:
     """Two models, a and b, on each other's adversarial examples.
 

@@ -40,7 +40,7 @@ class Ball:
 
     def __init__(self, norm: Measure, radius: float | Sequence[float] | NDArray[Any] | Tensor) -> None:
         """Make a ball."""
-        if norm not in MEASURES:
+        if not isinstance(norm, str) or norm not in MEASURES:
             raise ValueError(f"`norm` must be one of {', '.join(MEASURES)}, got {norm!r}")
         object.__setattr__(self, "norm", norm)
         object.__setattr__(self, "radius", _radius(radius))
@@ -69,6 +69,10 @@ class Ball:
             raise ValueError(f"`radius` must be one for all images here, got {len(self.radius)}")
         return self.radius
 
+    def at_most(self, length: float) -> Ball:
+        """The ball with no radius above a length."""
+        return self if self.largest <= length else Ball(self.norm, np.minimum(self.radius, length))
+
     def __getitem__(self, rows: Tensor) -> Ball:
         """The ball of some of the images."""
         return Ball(self.norm, np.array(self.radius)[rows.cpu().numpy()]) if isinstance(self.radius, tuple) else self
@@ -86,5 +90,5 @@ def _radius(radius: Any) -> float | tuple[float, ...]:
 
 def require_norm(norm: str, norms: tuple[Measure, ...]) -> None:
     """Raise ValueError for a norm that is none of those that an attack can use."""
-    if norm not in norms:
+    if not isinstance(norm, str) or norm not in norms:
         raise ValueError(f"`norm` must be one of {', '.join(norms)}, got {norm!r}")

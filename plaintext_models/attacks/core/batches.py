@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from rich.progress import track
 from torch import Tensor
 
-from intnn.values.arrays import integer
+from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
@@ -42,13 +43,22 @@ def in_batches(
 
     Raises:
         TypeError: see the attack.
-        ValueError: A `batch_size` below 1; or see the attack.
+        ValueError: A `batch_size` below 1, or not as many labels or radii as images; or see the attack.
     """
     integer(batch_size, "batch_size", 1)
+    if isinstance(attack, partial) and not attack.args:  # what it holds may be one for each image as well
+        options, attack = attack.keywords | options, attack.func
+    for option in options.values():
+        if isinstance(option, Ball):
+            option.radii(images)
     batches = torch.arange(len(images)).split(batch_size)
     name = getattr(attack, "__name__", "attack")
     results = [
-        attack(target, images[rows], goal[rows], **{name: _part(value, rows) for name, value in options.items()})
+        instance(
+            attack(target, images[rows], goal[rows], **{name: _part(value, rows) for name, value in options.items()}),
+            AttackResult,
+            "attack(...)",
+        )
         for rows in track(batches, name, disable=not progress, transient=True)
     ]
     return AttackResult(

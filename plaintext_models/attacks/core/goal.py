@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from plaintext_models.attacks.core.answers import are_probabilities, require_classes
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.grid import roundings
 from plaintext_models.attacks.core.norms import inside, spread
-from plaintext_models.attacks.core.target import Target, are_probabilities, class_labels, require_classes
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.tensors import class_labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Goal:
     """Any class but the label, or, with `targets`, one class an image.
 
     Attributes:
-        labels: The true classes [batch]: a tensor, array or sequence of integers of any type, kept as int64.
+        labels: The true classes [batch]: a tensor, array or sequence of integers of any type, copied as int64.
         targets: The classes to be reached, [batch], none of them the label; None if any wrong class will do.
 
     Raises:
@@ -29,6 +32,7 @@ class Goal:
 
     labels: Tensor
     targets: Tensor | None = None
+    guarded: ClassVar[bool] = False  # whether the last logit is a detector's score, and not a class
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", class_labels(self.labels, "labels"))
@@ -62,7 +66,7 @@ class Goal:
         return Goal(self.labels[rows], None if self.targets is None else self.targets[rows])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttackResult:
     """What an attack found.
 

@@ -21,6 +21,15 @@ def off_grid(images: Tensor, limits: Limits, levels: int) -> Tensor:
     return ((places - places.round()).abs() > OFF).flatten(1).any(1)
 
 
+def nearest_levels(images: Tensor, limits: Limits, levels: int | None) -> Tensor:
+    """Images with every element at the nearest of so many levels; as they are where levels are None."""
+    if levels is None:
+        return images
+    low, high = limits
+    places = _places(images, limits, levels).round()
+    return (low + places * (high - low) / (levels - 1)).to(images.dtype).clamp(low, high)
+
+
 def roundings(images: Tensor, moved: Tensor, limits: Limits, levels: int) -> Iterator[Tensor]:
     """Images on the grid near to `moved`: towards the clean images, then the nearest, then away from them.
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from plaintext_models.attacks.core.norms import TINY
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -29,7 +31,7 @@ def dlr(logits: Tensor, classes: Tensor) -> Tensor:
     three classes.
     """
     ordered = logits.sort(1, descending=True).values
-    return margin(logits, classes) / (ordered[:, 0] - ordered[:, 2]).clamp_min(1e-12)
+    return margin(logits, classes) / (ordered[:, 0] - ordered[:, 2]).clamp_min(TINY)
 
 
 def targeted_dlr(logits: Tensor, classes: Tensor, targets: Tensor) -> Tensor:
@@ -39,7 +41,7 @@ def targeted_dlr(logits: Tensor, classes: Tensor, targets: Tensor) -> Tensor:
     """
     ordered = logits.sort(1, descending=True).values
     own, wanted = (logits.gather(1, index[:, None]).squeeze(1) for index in (classes, targets))
-    return (wanted - own) / (ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3])).clamp_min(1e-12)
+    return (wanted - own) / (ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3])).clamp_min(TINY)
 
 
 def others(logits: Tensor, classes: Tensor) -> Tensor:

@@ -31,7 +31,23 @@ def lengths(perturbations: Tensor, norm: Measure) -> Tensor:
     flat = perturbations.flatten(1)
     if norm == "l0":
         return (flat != 0).sum(1).to(flat.dtype)
-    return torch.linalg.vector_norm(flat, {"l1": 1.0, "l2": 2.0, "linf": float("inf")}[norm], dim=1)
+    if norm == "l2":
+        unit = _power_of_two(flat)  # squares of float32 over- and underflow beyond 1e19 and below 1e-19
+        return unit * torch.linalg.vector_norm(flat / unit[:, None], dim=1)
+    return torch.linalg.vector_norm(flat, {"l1": 1.0, "linf": float("inf")}[norm], dim=1)
+
+
+def _power_of_two(flat: Tensor) -> Tensor:
+    """The power of two next to the largest element of every row, [batch], division by which changes no digit."""
+    largest = flat.abs().amax(1)
+    mantissa = torch.frexp(largest).mantissa
+    return torch.where(mantissa.isfinite() & (mantissa > 0), largest / mantissa, 1)
+
+
+def reach(limits: Limits, images: Tensor, norm: Measure) -> float:
+    """The length from corner to corner of the box of the bounds: no perturbation of an image is longer."""
+    low, high = (torch.as_tensor(limit, dtype=torch.float64, device=images.device) for limit in limits)
+    return lengths((high - low).expand(1, *images.shape[1:]), norm).item()
 
 
 def inside(ball: Ball, images: Tensor, moved: Tensor) -> Tensor:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
-from intnn.values.arrays import plain
+from intnn.values.arrays import plain, real
+
+
+def several(values: Any, name: str) -> tuple[Any, ...]:
+    """Return the members of a sequence, an array or any other iterable; a TypeError for what has none, and for text."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"`{name}` must be a sequence, got {type(values).__name__}; put it into a list")
+    return tuple(values)
 
 
 def number(
@@ -40,7 +48,9 @@ def number(
     wanted = f"`{name}` must be " + (lower + upper if upper else f"a number {lower}".rstrip())
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{wanted}, got {value!r}")
-    result = float(value)
+    result = real(value, name)
+    if math.isinf(result):  # not to print an integer beyond all floats
+        value = result
     if not (math.isfinite(result) and least <= result <= most and above < result < below):
         raise ValueError(f"{wanted}, got {value!r}")
     return result

@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from intnn.values.arrays import integer, plain
+from intnn.values.arrays import instance, integer, plain
+from plaintext_models.attacks.core.answers import extent, logits_of, one_hot, require_classes, require_rows
 from plaintext_models.attacks.core.grid import Limits, off_grid
 from plaintext_models.attacks.core.numbers import number
+from plaintext_models.attacks.core.tensors import FLOATS
 
 PROBED = 8  # images on which two forwards are compared
-SUM_OF_PROBABILITIES = 1e-2  # off 1 by no more: a softmax in bfloat16 is
-FLOATS = (torch.float32, torch.float64)  # types of images and logits that attacks compute in
+MOST_LEVELS = 1 << 16  # that float32 tells apart; see `grid.OFF`
+FARTHEST = 1e12  # of a bound from 0: float32 holds the squares of a hundred times that, and sums of many
+ORACLE = "wrap it by Target.oracle instead"
+NO_GRADIENT = f"the model's logits have no gradient by its images; {ORACLE}"
 
 Bound = float | tuple[float, ...]
 
-#: The targets, by their `id`, whose forwards were compared since the outermost attack, card or referee began.
-_known: ContextVar[set[int] | None] = ContextVar("_known", default=None)
+#: The targets whose forwards were compared since the outermost attack, card or referee began.
+_known: ContextVar[set[Target] | None] = ContextVar("_known", default=None)
 
 
 class Target:
@@ -42,7 +47,10 @@ class Target:
         levels: How many equally spaced values from the least to the greatest an element may have, or None for any.
         stochastic: Whether two forwards of one image may differ.
         differentiable: Whether `gradient` can be asked for.
+        guarded: Whether the last of its logits is a detector's score; see `evaluation.judge.guarded`.
     """
+
+    guarded = False
 
     def __init__(
         self,
@@ -66,18 +74,16 @@ class Target:
             differentiable: Whether logits can be differentiated by the images.
 
         Raises:
-            TypeError: `model` cannot be called, or `levels` is not an integer.
-            ValueError: `bounds` are not increasing, or `levels` less than 2, or the model is in training mode. The mode
-                is looked at again with every forward; that of a module inside a function cannot be seen.
+            TypeError: `model` cannot be called, or another argument is not of its type.
+            ValueError: `bounds` are not increasing or beyond 1e12, or `levels` not from 2 to 65,536, or the model is in
+                training mode. The mode is looked at again with every forward; see `modules_of` for what is seen.
         """
-        if not callable(model):
-            raise TypeError(f"`model` must be a module or a function of images, got {type(model).__name__}")
-        self._model = model
+        self._model = _callable(model, "model")
         self.bounds = _bounds(bounds)
-        self.levels = None if levels is None else integer(levels, "levels", 2)
-        self.stochastic = stochastic
-        self.differentiable = differentiable
-        self._require_evaluation_mode()
+        self.levels = None if levels is None else integer(levels, "levels", 2, MOST_LEVELS)
+        self.stochastic = instance(plain(stochastic), bool, "stochastic")
+        self.differentiable = instance(plain(differentiable), bool, "differentiable")
+        self.require_evaluation_mode()
 
     @classmethod
     def oracle(
@@ -114,18 +120,8 @@ class Target:
             TypeError: `classes` is not an integer; or, with every forward, the answers are not.
             ValueError: `classes` is less than 2; or, with every forward, an answer is no class.
         """
-        integer(classes, "classes", 2)
-
-        def one_hot(images: Tensor) -> Tensor:
-            labels = class_labels(answers(images), "answers")
-            if labels.shape != images.shape[:1]:
-                raise ValueError(
-                    f"`answers` must be a class an image, got {tuple(labels.shape)} for {len(images)} images"
-                )
-            require_classes(classes, labels, "answers")
-            return functional.one_hot(labels, classes).float()
-
-        return cls.oracle(one_hot, bounds=bounds, levels=levels, stochastic=stochastic)
+        known = partial(one_hot, _callable(answers, "answers"), integer(classes, "classes", 2))
+        return cls.oracle(known, bounds=bounds, levels=levels, stochastic=stochastic)
 
     def limits(self, images: Tensor) -> Limits:
         """The bounds as numbers, or as tensors [channels, 1, ...] that spread over images [batch, channels, ...]."""
@@ -160,17 +156,11 @@ class Target:
             ValueError: The model has been put into training mode, or fails on images of this type and shape.
             FloatingPointError: A logit is not a finite number.
         """
-        self._require_evaluation_mode()
-        try:
+        self.require_evaluation_mode()
+        remedy = "cast them first if it takes others, and make its modules outside of torch.inference_mode"
+        with _explained(f"the model must take images {tuple(images.shape)} of {images.dtype}, and failed", remedy):
             answers = self._model(images.clone())
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            raise ValueError(
-                f"the model must take images {tuple(images.shape)} of {images.dtype}, and failed: {error}; "
-                "cast them first if it takes others"
-            ) from error
-        return _logits(answers, images)
+        return logits_of(answers, images)
 
     @torch.enable_grad()
     def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,8 +173,33 @@ class Target:
         leaf = images.detach().requires_grad_()
         logits = self.logits(leaf)
         if not logits.requires_grad:
-            raise TypeError("the model's logits have no gradient by its images; wrap it by Target.oracle instead")
+            raise TypeError(NO_GRADIENT)
         return leaf, logits
+
+    def slope(self, leaf: Tensor, values: Tensor, *, again: bool = False) -> Tensor:
+        """The gradient [batch, *shape] of values [batch] by the images that `traced` gave with the logits.
+
+        Args:
+            leaf: The images.
+            values: One number an image, computed of the logits.
+            again: Whether more gradients of the same logits will be asked for.
+
+        Raises:
+            TypeError: The values do not depend on the images by anything that can be differentiated.
+            ValueError: The model fails on the way back.
+            FloatingPointError: A gradient is not a number.
+        """
+        with _explained("the model's logits must be differentiable by its images, and failed", ORACLE):
+            (gradient,) = torch.autograd.grad(values.sum(), leaf, retain_graph=again, allow_unused=True)
+        if gradient is None:
+            raise TypeError(NO_GRADIENT)
+        wrong = torch.isnan(gradient).flatten(1).any(1)
+        if wrong.any():
+            raise FloatingPointError(
+                f"gradients must be numbers, got NaN for {int(wrong.sum())} of {len(leaf)} images; "
+                "attack another loss, or look for divisions by zero in the model"
+            )
+        return gradient
 
     @torch.enable_grad()
     def gradient(self, images: Tensor, loss: Callable[[Tensor], Tensor], draws: int = 1) -> tuple[Tensor, Tensor]:
@@ -199,25 +214,21 @@ class Target:
             The gradient [batch, *shape] and the mean logits [batch, classes] over the draws.
 
         Raises:
-            TypeError: Where `traced` raises it.
-            FloatingPointError: A gradient is not a number.
+            TypeError: Where `traced` or `slope` raises it; or `loss` cannot be differentiated.
+            ValueError: Where `slope` raises it; or `loss` gives something else than one number an image.
+            FloatingPointError: Where `slope` raises it.
         """
         total, mean = torch.zeros_like(images, requires_grad=False), None
         for _ in range(draws):
             leaf, logits = self.traced(images)
-            values = loss(logits)
+            values = instance(loss(logits), Tensor, "loss(...)")
             if values.shape != logits.shape[:1]:
                 raise ValueError(f"`loss` must give one number an image, got {tuple(values.shape)} of {len(logits)}")
-            (gradient,) = torch.autograd.grad(values.sum(), leaf)
-            total += gradient
+            if not values.requires_grad:
+                raise TypeError("`loss` must be differentiable by the logits, got values without a gradient")
+            total += self.slope(leaf, values)
             mean = logits.detach() if mean is None else mean + logits.detach()
         assert mean is not None
-        wrong = torch.isnan(total).flatten(1).any(1)
-        if wrong.any():
-            raise FloatingPointError(
-                f"gradients must be numbers, got NaN for {int(wrong.sum())} of {len(images)} images; "
-                "attack another loss, or look for divisions by zero in the model"
-            )
         return total / draws, mean / draws
 
     def require_gradients(self) -> None:
@@ -225,27 +236,34 @@ class Target:
         if not self.differentiable:
             raise TypeError("this target answers queries only; use an attack that needs no gradient, or a substitute")
 
-    def require(self, images: Tensor, labels: Tensor) -> None:
+    def require(self, images: Tensor, labels: Tensor | None = None) -> None:
         """Make sure that data are what an attack takes, as far as can be said without asking the model.
+
+        Args:
+            images: [batch, *shape].
+            labels: [batch], where there are any.
 
         Raises:
             TypeError: `images` are not float32 or float64, or `labels` not integers.
             ValueError: Empty batch, lengths that differ, values outside the bounds, off the grid, or not numbers.
         """
-        if images.dtype not in FLOATS or labels.is_floating_point():
+        if images.dtype not in FLOATS or (labels is not None and labels.is_floating_point()):
             raise TypeError(
-                f"`images` must be floats and `labels` integers, got {images.dtype} and {labels.dtype}; "
+                f"`images` must be floats and `labels` integers, got {images.dtype}"
+                f"{'' if labels is None else f' and {labels.dtype}'}; "
                 "floats must have 32 or 64 bits, as those of images.float() do"
             )
-        if images.ndim < 2 or labels.shape != images.shape[:1] or not len(images):
+        if images.is_meta:
+            raise TypeError("`images` must have values, got a tensor on the device meta")
+        if images.ndim < 2 or not images.numel() or (labels is not None and labels.shape != images.shape[:1]):
             raise ValueError(
                 "`images` must be [batch, *shape] with one label each and at least one image, "
-                f"got {tuple(images.shape)} and {tuple(labels.shape)}"
+                f"got {tuple(images.shape)}{'' if labels is None else f' and {tuple(labels.shape)}'}"
             )
         low, high = limits = self.limits(images)
         if not bool(((images >= low) & (images <= high)).all()):
             raise ValueError(
-                f"`images` must be numbers from {self.bounds[0]} to {self.bounds[1]}, got {_extent(images)}"
+                f"`images` must be numbers from {self.bounds[0]} to {self.bounds[1]}, got {extent(images)}"
             )
         if self.levels is not None and (wrong := off_grid(images, limits, self.levels)).any():
             raise ValueError(
@@ -277,12 +295,12 @@ class Target:
             probed = images[:PROBED]
             self.require_same(probed, self.probe(probed))
         if (known := _known.get()) is not None:
-            known.add(id(self))
+            known.add(self)
         return logits
 
     def is_new(self) -> bool:
         """Whether no check has looked at the target since the attack, the card or the referee began."""
-        return id(self) not in (_known.get() or ())
+        return self not in (_known.get() or ())
 
     @torch.no_grad()
     def probe(self, images: Tensor) -> Tensor:
@@ -297,70 +315,75 @@ class Target:
                 "or see to it that nothing changes the model meanwhile"
             )
 
-    def _require_evaluation_mode(self) -> None:
-        if isinstance(self._model, nn.Module) and any(module.training for module in self._model.modules()):
+    def require_evaluation_mode(self) -> None:
+        """Raise ValueError if a module that can be seen is in training mode; see `modules_of`."""
+        if any(part.training for module in modules_of(self._model) for part in module.modules()):
             raise ValueError("`model` must be in evaluation mode, got one in training mode; call model.eval() first")
 
 
-def class_labels(labels: Any, name: str) -> Tensor:
-    """Classes as an int64 tensor, of a tensor, an array or a sequence of integers of any type.
+def modules_of(model: Any) -> Iterator[nn.Module]:
+    """The modules that a model is made of, as far as can be seen from outside.
 
-    Raises:
-        TypeError: They are not integers; bools do not count as such.
-        ValueError: One does not fit int64.
+    Seen are modules, their methods, what decorators wrap, and what `functools.partial` holds; not what is inside of
+    other functions and objects.
     """
-    if not isinstance(labels, Tensor):
-        labels = torch.as_tensor(np.asarray(labels))
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"`{name}` must be integers, got {labels.dtype}")
-    result = labels.to(torch.int64)
-    if labels.dtype == torch.uint64 and bool((result < 0).any()):
-        raise ValueError(f"`{name}` must fit int64, got values from 2**63 on")
-    return result
-
-
-def require_rows(logits: Tensor, images: Tensor) -> int:
-    """The number of classes of logits; a ValueError if they are not [batch, classes], of two classes at least."""
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise ValueError(f"the model must return [batch, classes], got {tuple(logits.shape)}")
-    if logits.shape[1] < 2:
-        raise ValueError("a wrong class needs 2 classes, got 1; the model must give each of them a logit")
-    return logits.shape[1]
-
-
-def require_classes(classes: int, labels: Tensor, name: str) -> None:
-    """Raise ValueError for labels that are none of so many classes."""
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"`{name}` must be from 0 to {classes - 1}, got {_extent(labels)}")
-
-
-def are_probabilities(logits: Tensor) -> bool:
-    """Whether rows of logits [batch, classes] look like what a softmax makes of logits, and not all like decisions."""
-    sums_to_one = (logits.sum(1) - 1).abs() <= SUM_OF_PROBABILITIES
-    return bool((logits >= 0).all() and sums_to_one.all() and ((logits > 0) & (logits < 1)).any())
+    if isinstance(model, nn.Module):
+        yield model
+    elif isinstance(model, Target):
+        yield from modules_of(model._model)
+    elif isinstance(model, MethodType):
+        yield from modules_of(model.__self__)
+    elif isinstance(model, partial):
+        for part in (model.func, *model.args, *model.keywords.values()):
+            yield from modules_of(part)
+    elif isinstance(model, FunctionType):
+        yield from modules_of(getattr(model, "__wrapped__", None))
 
 
 @contextmanager
 def fresh_look() -> Iterator[None]:
-    """What was checked before does not count; within another fresh look, what was checked since that began does."""
+    """What was checked before does not count; within another fresh look, what was checked since that began does.
+
+    At the end the mode of every target that was checked is looked at again.
+    """
     if _known.get() is not None:
         yield
         return
-    token = _known.set(set())
+    known: set[Target] = set()
+    token = _known.set(known)
     try:
         yield
+        for target in known:
+            target.require_evaluation_mode()
     finally:
         _known.reset(token)
 
 
+@contextmanager
+def _explained(what: str, remedy: str) -> Iterator[None]:
+    """Say in our words where torch gave up; memory that runs out is no fault of the model's."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(f"{what}: {error}; {remedy}") from error
+
+
+def _callable(model: Any, name: str) -> Any:
+    if not callable(model):
+        raise TypeError(f"`{name}` must be a module or a function of images, got {type(model).__name__}")
+    return model
+
+
 def _bounds(bounds: Any) -> tuple[Bound, Bound]:
     """The bounds as two numbers, or as two tuples of as many."""
-    expected = "`bounds` must be increasing, (low, high), each a finite number or one for each channel"
+    expected = (
+        "`bounds` must be increasing, (low, high), each a finite number or one for each channel, "
+        f"from {-FARTHEST:g} to {FARTHEST:g}"
+    )
     try:
-        low, high = (
-            tuple(number(end, "bounds") for end in ends) if np.ndim(ends) else number(ends, "bounds")
-            for ends in map(plain, bounds)
-        )
+        low, high = (tuple(map(_bound, ends)) if np.ndim(ends) else _bound(ends) for ends in map(plain, bounds))
         lows, highs = np.broadcast_arrays(low, high)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{expected}, got {bounds}") from error
@@ -369,28 +392,5 @@ def _bounds(bounds: Any) -> tuple[Bound, Bound]:
     return (tuple(lows.tolist()), tuple(highs.tolist())) if lows.ndim else (float(lows), float(highs))
 
 
-def _logits(answers: Any, images: Tensor) -> Tensor:
-    """What a model gives as logits, float32 or float64, where the images are."""
-    if isinstance(answers, np.ndarray):
-        answers = torch.from_numpy(answers)
-    if not isinstance(answers, Tensor):
-        raise TypeError(
-            f"the model must return one tensor of logits [batch, classes], got {type(answers).__name__}; "
-            "wrap it, as in Target(lambda images: model(images)[0])"
-        )
-    if answers.is_complex() or answers.dtype == torch.bool:
-        raise TypeError(f"the model must return logits that are real numbers, got {answers.dtype}")
-    if answers.dtype not in FLOATS:
-        answers = answers.to(torch.float32 if answers.is_floating_point() else torch.float64)
-    if not torch.isfinite(answers).all():
-        raise FloatingPointError(
-            f"the model's logits must be numbers, got {'NaN' if torch.isnan(answers).any() else 'infinity'}; "
-            "check its weights and its inputs, and give a class that is never to be answered a logit such as -1e9"
-        )
-    return answers.to(images.device)
-
-
-def _extent(values: Tensor) -> str:
-    if torch.isnan(values).any():
-        return "NaN"
-    return f"values from {values.min().item():g} to {values.max().item():g}"
+def _bound(end: Any) -> float:
+    return number(end, "bounds", least=-FARTHEST, most=FARTHEST)

@@ -23,7 +23,7 @@ FACTOR = 4.0  # between constants, until one is known that is too small and one 
 NARROW = 1.1  # between two such constants: the search is over
 HEAVY = 100.0  # times the constant of L2, that of L0
 STRIDES = 30.0  # a step of Adam is at most so much longer, over all elements, than a linear model's distance
-LARGEST = 1e12  # constant; what is this flat has no slope, and must not overflow
+LARGEST = 1e12  # constant, times the margin of the image; what is this flat has no slope, and must not overflow
 SHRINK = 0.9  # of the distance that was reached, what Linf asks for next
 DROPPED = 0.3  # of the elements still moved, what L0 gives up first
 PATIENCE = 0.25  # of a round's steps without a lower objective, after which an image leaves it
@@ -86,15 +86,15 @@ def carlini_wagner(
     return conclude(target, images, found, goal, queries, iterations, box_around(target))
 
 
-def linear_model(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
-    """Distance d [batch] to the boundary, were the margin -f linear, and c = 2 d / |∇f|, enough for |δ|² + c · f.
+def linear_model(target: Target, images: Tensor, goal: Goal) -> tuple[Tensor, Tensor, Tensor]:
+    """Distance d [batch] to the boundary, were the margin -f linear, c = 2 d / |∇f|, enough for |δ|² + c · f, and f.
 
     A point on the boundary is taken for one a little before it.
     """
     gradient, logits = target.gradient(images, partial(beyond, goal))
-    slope = lengths(gradient, "l2").clamp_min(TINY)
-    distance = (-beyond(goal, logits).to(slope) / slope).clamp_min(LEAST * target.narrowest)
-    return distance, 2 * distance / slope
+    slope, shortfall = lengths(gradient, "l2").clamp_min(TINY), -beyond(goal, logits).to(gradient)
+    distance = (shortfall / slope).clamp_min(LEAST * target.narrowest)
+    return distance, 2 * distance / slope, shortfall.clamp_min(TINY)
 
 
 class Bracket:
@@ -104,9 +104,10 @@ class Bracket:
         constants: [batch], to be tried next.
     """
 
-    def __init__(self, constants: Tensor) -> None:
-        """Begin at `constants`, with nothing known about them."""
-        self.constants = constants.clamp_max(LARGEST)
+    def __init__(self, constants: Tensor, shortfall: Tensor) -> None:
+        """Begin at `constants`, with nothing known about them, where the goal is `shortfall` away, [batch] both."""
+        self._largest = LARGEST / shortfall
+        self.constants = constants.minimum(self._largest)
         self._lower, self._upper = torch.zeros_like(constants), torch.full_like(constants, torch.inf)
 
     def split(self, rows: Tensor, enough: Tensor) -> Tensor:
@@ -114,8 +115,8 @@ class Bracket:
         tried = self.constants[rows]
         self._upper[rows] = upper = torch.where(enough, tried, self._upper[rows])
         self._lower[rows] = lower = torch.where(enough, self._lower[rows], tried)
-        between = torch.where(lower > 0, (lower * upper).sqrt(), upper / FACTOR)
-        self.constants[rows] = torch.where(upper.isinf(), FACTOR * lower, between).clamp_max(LARGEST)
+        between = torch.where(lower > 0, lower.sqrt() * upper.sqrt(), upper / FACTOR)
+        self.constants[rows] = torch.where(upper.isinf(), FACTOR * lower, between).minimum(self._largest[rows])
         return upper > NARROW * lower
 
 
@@ -132,9 +133,9 @@ class _Search:
     def __init__(self, target: Target, clean: Tensor, goal: Goal, norm: Measure, confidence: float) -> None:
         self._target, self._clean, self._goal, self._norm, self._confidence = target, clean, goal, norm, confidence
         width = target.width
-        distance, constants = linear_model(target, clean, goal)
+        distance, constants, shortfall = linear_model(target, clean, goal)
         # more than enough: what is reached from beyond is the nearer; and for L0 the length hardly matters
-        self._bracket = Bracket(FACTOR * constants * (HEAVY if norm == "l0" else 1))
+        self._bracket = Bracket(FACTOR * constants * (HEAVY if norm == "l0" else 1), shortfall)
         self.best, self._start = torch.zeros_like(clean), torch.zeros_like(clean)
         self._size = torch.full_like(self._bracket.constants, torch.inf)  # of `best`
         self._limit = torch.full_like(self._size, width)  # τ

@@ -133,7 +133,7 @@ def _nearest(
     distances, least = torch.empty_like(differences).detach(), slack(goal, logits)
     nearest, slope = torch.full_like(distances[:, 0], torch.finfo(distances.dtype).max), torch.zeros_like(images)
     for rank, difference in enumerate(differences.unbind(1)):
-        (gradient,) = torch.autograd.grad(difference.sum(), leaf, retain_graph=True)
+        gradient = target.slope(leaf, difference, again=True)
         distances[:, rank] = (difference.detach().abs() + least) / lengths(gradient, DUAL[norm]).clamp_min(TINY)
         nearer = distances[:, rank] < nearest
         nearest = torch.where(nearer, distances[:, rank], nearest)

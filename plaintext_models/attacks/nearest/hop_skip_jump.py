@@ -10,11 +10,12 @@ from torch import Tensor
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Norm, require_norm
-from plaintext_models.attacks.core.entrance import entrance, tensor
+from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, examine, start
 from plaintext_models.attacks.core.norms import TINY, lengths, spread, steepest
 from plaintext_models.attacks.core.search import CANDIDATES
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.tensors import tensor
 from plaintext_models.attacks.nearest.deepfool import box_around
 from plaintext_models.determinism import generator
 

@@ -19,6 +19,8 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.carlini_wagner import FACTOR, Bracket, linear_model
 from plaintext_models.attacks.nearest.deepfool import beyond, box_around
 
+FLAT = 1e-3  # margin; by less a softmax changes no more than float32's last digits: logits are then made larger
+
 
 @entrance
 def lbfgs(
@@ -60,10 +62,10 @@ def lbfgs(
     found, ends = images.clone(), [torch.as_tensor(end).to(images) for end in target.limits(images)]
     box = list(zip(*(end.expand(images.shape[1:]).flatten().tolist() for end in ends), strict=True))
     for row in active.nonzero():
-        bracket, problem = (
-            Bracket(FACTOR * linear_model(target, images[row], goal[row])[1]),
-            _Problem(target, images[row], goal[row]),
-        )
+        _, constants, shortfall = linear_model(target, images[row], goal[row])
+        unit = (shortfall / FLAT).clamp_max(1)
+        bracket = Bracket(FACTOR * constants * unit, shortfall / unit)
+        problem = _Problem(target, images[row], goal[row], unit)
         queries[row] += 1
         for _ in range(searches):
             problem.constant, problem.reached = bracket.constants.item(), False
@@ -94,26 +96,27 @@ class _Problem:
         reached: Whether any point since this was last set to False reached the goal.
     """
 
-    def __init__(self, target: Target, image: Tensor, goal: Goal) -> None:
-        self._target, self._goal, self.best = target, goal, image
+    def __init__(self, target: Target, image: Tensor, goal: Goal, unit: Tensor) -> None:
+        self._target, self._goal, self.best, self._unit = target, goal, image, unit
         self.clean: NDArray[np.float64] = image.cpu().double().numpy().reshape(-1)
         self.constant, self.reached = 0.0, False
         self._least = np.inf
 
     def __call__(self, point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         moved = torch.from_numpy(point).to(self.best).reshape(self.best.shape)
-        gradient, logits = self._target.gradient(moved, partial(_surprise, goal=self._goal))
+        gradient, logits = self._target.gradient(moved, partial(_surprise, goal=self._goal, unit=self._unit))
         delta = point - self.clean
         size = float(delta @ delta)
         if (beyond(self._goal, logits) > 0).item():
             self.reached = True
             if size < self._least:
                 self._least, self.best = size, moved
-        loss = size + self.constant * _surprise(logits, self._goal).item()
+        loss = size + self.constant * _surprise(logits, self._goal, self._unit).item()
         return loss, 2 * delta + self.constant * gradient.cpu().double().numpy().reshape(-1)
 
 
-def _surprise(logits: Tensor, goal: Goal) -> Tensor:
-    """-log of the probability of what is wanted, nats."""
+def _surprise(logits: Tensor, goal: Goal, unit: Tensor) -> Tensor:
+    """-log of the probability of what is wanted, nats; of logits in a unit in which the softmax is not flat."""
+    logits = logits / unit
     wanted = others(logits, goal.classes) if goal.targets is None else logits.gather(1, goal.classes[:, None])
     return logits.logsumexp(1) - wanted.logsumexp(1)

@@ -11,22 +11,25 @@ from torch import Tensor
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import spread
+from plaintext_models.attacks.core.grid import nearest_levels
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.norms import steepest
-from plaintext_models.attacks.core.numbers import number
-from plaintext_models.attacks.core.target import Target, class_labels
+from plaintext_models.attacks.core.numbers import number, several
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.core.tensors import class_labels
 from plaintext_models.determinism import generator
 
 STRENGTH = 15  # of the polynomial mutation; the greater, the nearer do children stay
 HALVING = 1000  # generations after which elements mutate half as often
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rubbish:
     """Images that a model takes for something.
 
     Attributes:
-        images: [wanted, *shape], one a wanted class, within the target's bounds; the best there was where none is good.
+        images: [wanted, *shape], one a wanted class, within the target's bounds and on its grid; the best there was
+            where none is good.
         confidences: [wanted], softmax of the wanted class, on a forward of exactly these images.
         success: [wanted], whether the image is classified as wanted, as surely as wanted.
         queries: Images that the model saw.
@@ -58,7 +61,7 @@ def evolved(
 
     Args:
         target: The model.
-        classes: The wanted classes, [wanted].
+        classes: The wanted classes, [wanted], at least one.
         shape: The shape of an image.
         confidence: The softmax of the wanted class that is enough, above 0, below 1.
         population: How many children a generation has, from 1.
@@ -68,7 +71,7 @@ def evolved(
 
     Raises:
         TypeError: Where `Target.check` raises it.
-        ValueError: A number is out of range; or where `Target.check` raises it.
+        ValueError: A number is out of range, or no class is wanted; or where `Target.check` raises it.
     """
     integer(population, "population", 1)
     integer(generations, "generations", 0)
@@ -88,6 +91,7 @@ def evolved(
         change = (high - low) * torch.where(draw < 0.5, tail - 1, 1 - tail)
         mutates = chance < rate / 2 ** (generation // HALVING)
         children = torch.where(mutates, parents + change, parents).clamp(low, high)
+        children = nearest_levels(children, (low, high), target.levels)
         with torch.no_grad():
             top, which = target.logits(children).log_softmax(1)[:, classes].max(0)
         better = top > best
@@ -112,7 +116,7 @@ def ascended(
 
     Args:
         target: The model, differentiable.
-        classes: The wanted classes, [wanted].
+        classes: The wanted classes, [wanted], at least one.
         shape: The shape of an image.
         confidence: The softmax of the wanted class that is enough, above 0, below 1.
         steps: The most steps, from 0.
@@ -122,7 +126,7 @@ def ascended(
 
     Raises:
         TypeError: The target has no gradients; or where `Target.check` raises it.
-        ValueError: A number is out of range; or where `Target.check` raises it.
+        ValueError: A number is out of range, or no class is wanted; or where `Target.check` raises it.
     """
     integer(steps, "steps", 0)
     number(step, "step", above=0)
@@ -150,12 +154,15 @@ def _sureness(logits: Tensor, classes: Tensor) -> Tensor:
 def _noise(
     target: Target, classes: Tensor, shape: tuple[int, ...], confidence: float, seed: int
 ) -> tuple[Tensor, torch.Generator]:
-    """Uniform images [wanted, *shape] to start from, checked with everything else, and the generator."""
+    """Uniform images [wanted, *shape] to start from, on the grid, checked with everything else, and the generator."""
     number(confidence, "confidence", above=0, below=1)
+    if classes.ndim != 1 or not len(classes):
+        raise ValueError(f"`classes` must be [wanted], at least one, got {tuple(classes.shape)}")
+    shape = tuple(integer(size, "shape", 1) for size in several(shape, "shape"))
     drawn = generator(seed, classes.device)
     uniform = torch.rand(len(classes), *shape, generator=drawn, device=classes.device, dtype=torch.float32)
     low, high = target.limits(uniform)
-    noise = low + (high - low) * uniform
+    noise = nearest_levels(low + (high - low) * uniform, (low, high), target.levels)
     target.check(noise, classes)
     return noise, drawn
 
@@ -163,6 +170,7 @@ def _noise(
 def _judged(
     target: Target, images: Tensor, classes: Tensor, confidence: float, queries: int, iterations: int
 ) -> Rubbish:
+    images = nearest_levels(images, target.limits(images), target.levels)
     with torch.no_grad():
         logits = target.logits(images)
     sure = _sureness(logits, classes).exp()

@@ -19,7 +19,7 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UniversalResult:
     """A perturbation, and how well it does where it was made.
 

@@ -20,7 +20,7 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import deterministic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Upset:
     """Perturbations that lead to classes.
 

@@ -100,5 +100,6 @@ def salient_pairs(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     few = order.gather(1, needed.to(up.dtype).topk(count, 1).indices)
     ups, downs = (values[:, :, None] + values[:, None, :] for values in (up.gather(1, few), down.gather(1, few)))
     useful = (ups > 0) & (downs > 0) & ~torch.eye(count, dtype=torch.bool, device=up.device)
-    saliency, best = torch.where(useful, ups * downs, 0).flatten(1).max(1)
+    # in float64: the product of small numbers would round to nothing
+    saliency, best = torch.where(useful, ups.double() * downs.double(), 0).flatten(1).max(1)
     return few.gather(1, torch.stack([best // count, best % count], 1)), saliency > 0

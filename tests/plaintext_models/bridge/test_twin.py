@@ -204,3 +204,23 @@ def test_the_network_of_the_other_kind_is_named():
     for twin in (straight_through, integer_target, integer_oracle):
         with pytest.raises(TypeError, match="`network` must be an IntNetwork, got Graph"):
             twin(graph)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_twins_made_in_inference_mode_have_gradients(name):
+    network = shipped.load(name)
+    images = torch.rand(2, *network.input_shape)
+    expected = integer_target(network).gradient(images, lambda logits: logits[:, 0])
+    with torch.inference_mode():
+        target = integer_target(network)
+        assert random_noise(target, images.clone(), Goal([0, 1]), Ball("linf", 0.1)).x_adv.shape == images.shape
+    assert all(map(torch.equal, target.gradient(images, lambda logits: logits[:, 0]), expected))
+
+
+def test_a_float_twin_made_in_inference_mode_has_gradients():
+    graph = Graph((2,), (Dense(np.array([[1.0, -2.0]]), np.zeros(1)), Activation("polynomial", (0.0, 1.0, 1.0))))
+    with torch.inference_mode():
+        twin = float_twin(graph)
+    leaf = torch.ones(1, 2, requires_grad=True)
+    twin(leaf).sum().backward()
+    assert leaf.grad.tolist() == [[-1.0, 2.0]]

@@ -42,3 +42,12 @@ def test_zero_gradients():
     assert finding is not None
     assert finding.evidence.startswith("4 of 100")
     assert flags.zero_gradients(gradients[:0]) is None
+
+
+def test_ties():
+    logits = torch.randn((100, 5), generator=torch.Generator().manual_seed(0))
+    assert flags.ties(logits) is None
+    assert flags.ties(torch.cat([logits, torch.full((100, 2), -1e9)], 1)) is None  # never the largest
+    finding = flags.ties(torch.cat([logits, logits], 1))
+    assert finding is not None
+    assert finding.evidence.startswith("100 of 100 images have two classes of the same logit")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.goal import AttackResult, Goal
@@ -190,3 +191,19 @@ def test_known_intervals():
     assert str(Share(50, 100)) == "50.0 % [40.4, 59.6]"
     with pytest.raises(ValueError, match="count"):
         wilson(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("detector", "error", "message"),
+    [
+        (5, TypeError, "`detector` must be a module or a function of images, got int"),
+        (lambda x: x.flatten(1)[:, 0].tolist(), TypeError, r"`detector\(images\)` must be a Tensor, got list"),
+        (lambda x: x.flatten(1)[:, 0].numpy(), TypeError, "must be a Tensor, got ndarray"),
+        (lambda x: x.flatten(1), ValueError, "`detector` must give a score an image"),
+        (lambda x: x.flatten(1)[:, 0] * math.nan, FloatingPointError, "`detector` must give finite scores"),
+        (nn.Sequential(nn.Flatten(), nn.Dropout()).train(), ValueError, r"evaluation mode, .* call model.eval\(\)"),
+    ],
+)
+def test_detectors_that_are_none(target, images, detector, error, message):
+    with pytest.raises(error, match=message):
+        guarded(target, detector).logits(images)

@@ -277,3 +277,32 @@ def test_parts_are_put_together(nets, examples, monkeypatch):
     card = evaluate(Target(nets[0]), images, labels, Ball("linf", 0.1), effort=SMALL)
     require_consistent(card, images)
     assert not any(entry.complaints for entry in card.entries)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"effort": "QUICK"}, "`effort` must be an Effort, got str; take FULL or QUICK"),
+        ({"radii": 0.1}, "`radii` must be a sequence, got float"),
+        ({"radii": None}, "`radii` must be a sequence, got NoneType"),
+        ({"radii": "0.1"}, "`radii` must be a sequence, got str"),
+        (
+            {"transfer_from": Target(lambda x: x.flatten(1))},
+            "`transfer_from` must be a sequence, got Target; put",
+        ),
+        ({"report": 5}, "`report` must be a function, got int"),
+        ({"detector": 5}, "`detector` must be a function, got int"),
+        ({"randomness_off": 5}, "all models must be Targets, got int"),
+    ],
+)
+def test_arguments_of_another_kind(nets, examples, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        evaluate(Target(nets[0]), *examples, Ball("linf", 0.1), **arguments)
+
+
+def test_a_detector_in_training_mode(nets, examples):
+    detector = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 1)).train()
+    mean = detector[1].running_mean.clone()
+    with pytest.raises(ValueError, match="evaluation mode"):
+        evaluate(Target(nets[0]), *examples, Ball("linf", 0.1), detector=detector, effort=SMALL)
+    assert torch.equal(detector[1].running_mean, mean)

@@ -93,3 +93,21 @@ def test_learns_from_the_labels_alone(net, seen):
 def test_refuses(net, seen, arguments, message):
     with pytest.raises(ValueError, match=message):
         substitute(Target.oracle(net), seen[0], factory, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (5, TypeError, "`factory` must be a function, got int"),
+        (factory(), TypeError, "`factory` must be a function that makes a module, got a module"),
+        (lambda: 5, TypeError, r"`factory\(\)` must be a Module, got int"),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3)),
+            ValueError,
+            r"logits \(64, 10\), got \(64, 3\)",
+        ),
+    ],
+)
+def test_factories_that_are_none(net, seen, made, error, message):
+    with pytest.raises(error, match=message):
+        substitute(Target.oracle(net), seen[0], made)

@@ -96,3 +96,22 @@ def test_refuses(net, held_out):
             action()
     with pytest.raises(ValueError, match="must name a model each"):
         transfer_matrix({}, images, goal, noise)
+
+
+def test_arguments_of_another_kind(net, held_out):
+    images, goal = held_out[0][:4], Goal(held_out[1][:4])
+    model = Target(net)
+    for models in ([model], model):
+        with pytest.raises(TypeError, match=r"`sources` must be models by name, .* got"):
+            transfer_matrix(models, images, goal, noise)
+        with pytest.raises(TypeError, match=r"`victims` must be models by name, .* got"):
+            transfer_matrix({"a": model}, images, goal, noise, victims=models)
+    for action in (
+        lambda attack: transfer_matrix({"a": model}, images, goal, attack),
+        lambda attack: transferred(model, model, images, goal, attack),
+        lambda attack: cross_test(model, model, images, goal, attack),
+    ):
+        with pytest.raises(TypeError, match="must be an AttackResult, got Tensor"):
+            action(lambda _target, images, _goal: images)
+        with pytest.raises(TypeError, match="`attack` must be a function, got str"):
+            action("pgd")

@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError
 
+import numpy as np
 import pytest
 
 from plaintext_models.attacks.core.ball import MEASURES, NORMS, Ball, require_norm
@@ -33,3 +34,18 @@ def test_names_the_norms_that_an_attack_has():
     with pytest.raises(ValueError, match="`norm` must be one of linf, l2, got 'l1'"):
         within_norm(Ball("l1", 1), ("linf", "l2"))
     require_norm("l0", ("l0",))
+
+
+def test_numbers_beyond_all_floats():
+    for radius in (10**400, -(10**400), [0.1, 10**5000]):
+        with pytest.raises(ValueError, match=r"`radius` must be a number from 0, got -?inf"):
+            Ball("linf", radius)
+    for norm in (["l2"], np.array(["l2", "l1"]), None, np.array([0.1, 0.2])):
+        with pytest.raises(ValueError, match="`norm` must be one of l0, l1, l2, linf, got"):
+            Ball(norm, 1)
+
+
+def test_at_most():
+    assert Ball("l2", 3).at_most(2) == Ball("l2", 2)
+    assert Ball("l2", [1, 3]).at_most(2) == Ball("l2", [1, 2])
+    assert Ball("l2", [1, 2]).at_most(2) == Ball("l2", [1, 2])

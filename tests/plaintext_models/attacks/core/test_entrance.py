@@ -20,6 +20,7 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.families import NEAREST, WITHIN
 from plaintext_models.attacks.population.rubbish import ascended, evolved
 from plaintext_models.attacks.population.upset import upset
+from plaintext_models.evaluation.judge import Unnoticed, guarded, judge
 from tests.plaintext_models.attacks.every import EVERY, RADII, Every
 from tests.plaintext_models.attacks.soundness import require_sound
 
@@ -122,7 +123,9 @@ def test_other_containers_of_numbers(attack: Every, problem):
         where = Ball(attack.norm, np.float64(RADII[attack.norm]))
         assert where == attack.where == Ball(attack.norm, torch.tensor(RADII[attack.norm], dtype=torch.float64))
         assert where != Ball(attack.norm, 1.0)
-    for given in (images.numpy(), images.tolist()):
+    array = images.numpy()
+    read_only = np.frombuffer(array.tobytes(), np.float32).reshape(array.shape)
+    for given in (array, images.tolist(), list(images), array.astype(">f4"), read_only, array[:, :, ::-1][:, :, ::-1]):
         assert same(attack(attack.target(net), given, Goal(labels.tolist()), where), expected)
     with pytest.raises(ValueError, match=r"must take images .* of torch\.float64, and failed: .*; cast them first"):
         attack(attack.target(net), images.double(), Goal(labels))
@@ -139,6 +142,12 @@ def test_what_is_not_guessed(attack: Every, problem):
         ((target, "images", goal), "`images` must be"),
         ((target, images.half(), goal), "got torch.float16 and torch.int64; floats must have 32 or 64 bits"),
         ((target, images.bfloat16(), goal), "got torch.bfloat16 and"),
+        ((target, images.to("meta"), goal), "`images` must have values, got a tensor on the device meta"),
+        ((target, images.to_sparse(), goal), "`images` must be a dense tensor, got torch.sparse_coo"),
+        (
+            (target, images.numpy().astype(object), goal),
+            "`images` must be a tensor, an array or nested lists of numbers",
+        ),
         ((target, (255 * images).to(torch.uint8), goal), "`images` must be floats"),
     ):
         with pytest.raises(TypeError, match=message):
@@ -146,9 +155,11 @@ def test_what_is_not_guessed(attack: Every, problem):
     if attack.within:
         with pytest.raises(TypeError, match="`ball` must be a Ball, got float; make one, as in Ball"):
             attack(target, images, goal, 0.3)
-    for some in (images[:0], images[0, 0, 0]):
+    for some in (images[:0], images[0, 0, 0], images[..., :0], torch.tensor(0.5), 0.5):
         with pytest.raises(ValueError, match="at least one image"):
             attack(target, some, Goal(labels[:0]))
+    with pytest.raises(ValueError, match="one label each"):
+        attack(target, images, Goal(labels[:3]))
     if attack.member.targets:
         with pytest.raises(ValueError, match=r"`targets` must be from 0 to 9, got values from 10 to 10"):
             attack(target, images, Goal(labels, torch.full_like(labels, 10)))
@@ -311,6 +322,9 @@ def test_other_arguments_are_refused_by_name(problem):
     net, images, labels = problem
     target, goal, ball = Target(net), Goal(labels), Ball("linf", 0.1)
     pgd = WITHIN["pgd"].run
+    with pytest.raises(TypeError, match="`random_start` must be a bool, got str"):
+        pgd(target, images, goal, ball, random_start="no")
+    assert same(pgd(target, images, goal, ball, random_start=np.True_), pgd(target, images, goal, ball))
     for loss in (lambda logits, _: logits.sum(), lambda logits, _: logits):
         with pytest.raises(ValueError, match="`loss` must give one number an image, got"):
             pgd(target, images, goal, ball, loss=loss)
@@ -341,3 +355,34 @@ def test_trained_things_keep_to_the_images(problem):
     for name, value in (("learning_rate", float("nan")), ("learning_rate", float("inf")), ("step", float("inf"))):
         with pytest.raises(ValueError, match=f"`{name}` must be a number"):
             substitute(Target.oracle(net), images, lambda: net, **{name: value})
+
+
+@pytest.mark.parametrize("attack", [attack for attack in EVERY if attack.within], ids=str)
+@pytest.mark.parametrize("radius", [1e6, 3e38, 1e300])
+def test_a_ball_far_larger_than_the_box_is_the_box(attack: Every, problem, radius):
+    net, images, labels = problem
+    target = attack.target(net)
+    result = attack(target, images, Goal(labels), Ball(attack.norm, radius))
+    assert result.x_adv.isfinite().all()
+    if attack.name not in ("ilcm", "one-step-least-likely"):
+        verdict = judge(target, images, Goal(labels), result, Ball(attack.norm, radius))
+        assert verdict.admissible.all()
+        assert torch.equal(verdict.broken, result.success)
+
+
+def test_a_goal_of_a_detector_without_one(problem):
+    net, images, labels = problem
+    detector = nn.Sequential(nn.Flatten(), nn.Linear(64, 1)).eval()
+    for action in (
+        lambda target: WITHIN["pgd"].run(target, images, Unnoticed(labels), Ball("linf", 0.1), steps=2),
+        lambda target: judge(target, images, Unnoticed(labels), images),
+    ):
+        with pytest.raises(ValueError, match="`goal` must not ask to go unnoticed where nothing looks; attack guarded"):
+            action(Target(net))
+        action(guarded(Target(net), detector))
+
+
+def test_goals_are_compared_by_identity():
+    goal = Goal([0, 1])
+    assert goal != Goal([0, 1])
+    assert len({goal, Unnoticed([0, 1])}) == 2

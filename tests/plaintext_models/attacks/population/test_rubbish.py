@@ -84,3 +84,23 @@ def test_refuses(net, make, arguments, message):
 def test_climbing_needs_gradients(net):
     with pytest.raises(TypeError, match="answers queries only"):
         ascended(Target.oracle(net), CLASSES, (1, 8, 8))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("make", [evolved, ascended])
+def test_images_of_few_levels(net, make, levels):
+    target = Target(net, levels=levels, bounds=(-1, 2))
+    made = make(target, CLASSES, (1, 8, 8), confidence=0.5)
+    target.require(made.images)
+    assert made.success.any()
+    assert torch.equal(made.success, (net(made.images).argmax(1) == CLASSES) & (made.confidences >= 0.5))
+
+
+def test_what_is_wanted(net):
+    for make in (evolved, ascended):
+        for classes in (3, torch.tensor(3), [], [[1]]):
+            with pytest.raises((TypeError, ValueError), match="`classes` must be"):
+                make(Target(net), classes, (1, 8, 8))
+        for shape in (8, (1.0, 8, 8), "188", None):
+            with pytest.raises(TypeError, match="`shape` must be"):
+                make(Target(net), [3], shape)
