@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.circuit.packing import InputLayout, OutputLayout, Packing, require_taps
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
@@ -304,11 +304,15 @@ class Interface(ValueObject):
         Raises:
             ValueError: if a field is missing or malformed; the message names a missing one.
         """
+        if not isinstance(fields, Mapping):
+            raise ValueError(f"an interface must have the fields {sorted(FIELDS)}, got {type(fields).__name__}")
         try:
             unknown = sorted(fields.keys() - FIELDS)
             if unknown:
                 raise ValueError(f"an interface must have the fields {sorted(FIELDS)} alone, got {unknown} as well")
             packing = Packing(*fields["packing"])
+            listed = [spec["gather"] for spec in fields["inputs"]]
+            require_taps(sum(len(entries) * _longest(entries) for entries in listed))  # before any is made
             return Interface(
                 parameters=Parameters.from_dict(fields["parameters"]),
                 inputs=tuple(InputSpec.from_dict(spec, packing) for spec in fields["inputs"]),
@@ -323,6 +327,11 @@ class Interface(ValueObject):
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
         except TypeError as error:
             raise ValueError(f"an interface has a malformed field: {error}") from error
+
+
+def _longest(entries: list[Any]) -> int:
+    """Return the length of the longest row that is listed for a unit."""
+    return max((len(entry) for entry in entries if isinstance(entry, list)), default=0)
 
 
 def require_interface(interface: object) -> Interface:

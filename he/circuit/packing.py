@@ -123,7 +123,7 @@ class InputLayout(ValueObject):
             raise ValueError(
                 f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}, got {gather}"
             )
-        _require_taps(*gather.shape)
+        require_taps(gather.size)
         self.packing.require_width(len(gather))
         object.__setattr__(self, "gather", frozen(gather))
 
@@ -147,7 +147,7 @@ class InputLayout(ValueObject):
         distinct = array(rows, "gather")
         if distinct.ndim != 2:
             raise ValueError(f"`gather` must hold rows of indices, got an array of shape {distinct.shape}")
-        _require_taps(len(row_of), distinct.shape[1])
+        require_taps(len(row_of) * distinct.shape[1])
         return InputLayout(packing, features, distinct[row_of])
 
     def listed(self) -> list[list[int] | int]:
@@ -251,11 +251,14 @@ class OutputLayout(ValueObject):
         return np.moveaxis(logits, (1, 3), (0, 1)).reshape(-1, len(view) * self.width)[:images, : self.outputs]
 
 
-def _require_taps(width: int, taps: int) -> None:
-    if width * taps > MAX_TAPS:
-        raise ValueError(
-            f"`gather` must have at most {MAX_TAPS} entries, got {width} x {taps}: the first layer is too large"
-        )
+def require_taps(taps: int) -> None:
+    """Refuse inputs whose units together read more than `MAX_TAPS` elements.
+
+    Raises:
+        ValueError: if they do.
+    """
+    if taps > MAX_TAPS:
+        raise ValueError(f"`gather` must have at most {MAX_TAPS} entries, got {taps}: the first layer is too large")
 
 
 def _is_power_of_two(number: int) -> bool:

@@ -48,7 +48,7 @@ def approximate_lowering(
         max_error = DEFAULT_ERROR
         with np.errstate(over="ignore", invalid="ignore"):  # a comparison with NaN is false
             finer = _span(stages, low, high) / LEAST_STEPS
-        if finer < max_error:
+        if 0 < finer < max_error:
             max_error = finer
             reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of the widest logit's interval",)
     return Lowering(
@@ -60,6 +60,7 @@ def approximate_lowering(
         fit=partial(fit_ckks, input_range=(low, high), max_error=max_error, security=security),
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
         reasons=reasons,
+        advice="pass a larger `max_error`, or make the network shallower, or its values smaller",
     )
 
 

@@ -47,6 +47,7 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         modulus=PLAIN_MODULUS,
         fit=partial(fit_bfv, security=security),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
+        advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=tuple(_describe(tables[id(s)], s.lut.domain.size) for s in stages if isinstance(s, LutActivation)),
     )
 

@@ -44,6 +44,7 @@ class Lowering:
         modulus: t for BFV; None for CKKS.
         fit: finds parameters for a program at a ring degree.
         images: makes the network's input specification from its layout.
+        advice: what to do if no parameters are found.
         reasons: one line for every choice made so far, for `Circuit.reasons`.
     """
 
@@ -54,6 +55,7 @@ class Lowering:
     modulus: int | None
     fit: Callable[[Fold, int], Fit]
     images: Callable[[InputLayout], InputSpec]
+    advice: str
     reasons: tuple[str, ...] = ()
 
 
@@ -81,7 +83,8 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
         if packing == "throughput":
             _require_no_constant(fit.program, lowering.modulus)
         return Circuit(_interface(lowering, lowered, fit), fit.program, fit.bound, (*lowering.reasons, *refusals))
-    raise ParameterError("; ".join(["the network fits no parameter set", *lowering.reasons, *refusals]))
+    refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
+    raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
 
 def _require_no_constant(program: Program, modulus: int | None) -> None:

@@ -13,6 +13,9 @@ from he.program.program import Program
 from he.ring.params import PLAIN_MODULUS
 
 
+PRIMES = (PLAIN_MODULUS, 65521, 65519)  # whose product is beyond all encoded factors of up to 2^47
+
+
 class ClearAlgebra(Algebra[np.ndarray]):
     """Evaluates a program on slot vectors in the clear.
 
@@ -86,27 +89,30 @@ class ClearAlgebra(Algebra[np.ndarray]):
 
 
 class _EncodedAlgebra(ClearAlgebra):
-    """Computes modulo t with the factors of a placed CKKS program, rounded as they are encoded."""
+    """Computes modulo a prime with the factors of a placed CKKS program, rounded as they are encoded."""
+
+    def __init__(self, modulus: int, inputs: np.ndarray) -> None:
+        super().__init__(modulus, inputs)
+        self._prime = modulus
 
     def matrix(self, values: Sequence[np.ndarray], matrix: Matrix) -> Sequence[np.ndarray]:
-        weights = _rounded(matrix.weights, matrix.scale)
+        weights = self._rounded(matrix.weights, matrix.scale)
         return super().matrix(values, replace(matrix, weights=weights, constants=np.zeros(len(weights), np.int64)))
 
     def scalar_dot(self, values: Sequence[np.ndarray], scalars: Sequence[Scalar], constant: Scalar) -> np.ndarray:
-        factors = [Scalar(int(_rounded(np.array(s.value), s.scale))) for s in scalars]
+        factors = [Scalar(int(self._rounded(np.array(s.value), s.scale))) for s in scalars]
         return super().scalar_dot(values, factors, Scalar(0))
 
-
-def _rounded(values: np.ndarray, scale: float) -> np.ndarray:
-    return np.fmod(np.rint(values * scale), PLAIN_MODULUS).astype(np.int64)
+    def _rounded(self, values: np.ndarray, scale: float) -> np.ndarray:
+        return np.fmod(np.rint(values * scale), self._prime).astype(np.int64)
 
 
 def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
     """Return which outputs are the same for every input: their terms cancel, or their factors are encoded as zero.
 
     The ciphertext of such an output is legible without a key. Outputs are compared on 64 random inputs modulo a prime
-    t of 17 bits; a polynomial over Z_t that is not constant is taken for constant with a chance of at most
-    (degree / t)^63.
+    t of 16 or 17 bits; a polynomial over Z_t that is not constant is taken for constant with a chance of at most
+    (degree / t)^63. A CKKS factor may be a multiple of one prime, so its outputs must be constant modulo several.
 
     Args:
         program: a placed program without plaintexts and rotations, in which no slot meets another.
@@ -115,6 +121,11 @@ def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
     Returns:
         bool [outputs].
     """
-    inputs = np.random.default_rng(0).integers(0, PLAIN_MODULUS, (len(program.inputs), 64))
-    algebra = ClearAlgebra(modulus, inputs) if modulus else _EncodedAlgebra(PLAIN_MODULUS, inputs)
-    return np.ptp(np.array(run(program, algebra)), axis=1) == 0
+    constant = np.ones(len(program.outputs), bool)
+    for prime in [modulus] if modulus else PRIMES:
+        inputs = np.random.default_rng(0).integers(0, prime, (len(program.inputs), 64))
+        algebra = ClearAlgebra(prime, inputs) if modulus else _EncodedAlgebra(prime, inputs)
+        constant &= np.ptp(np.array(run(program, algebra)), axis=1) == 0
+        if not constant.any():
+            break
+    return constant

@@ -85,7 +85,15 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         ciphertexts = [self._loaded(data) for data in inputs]
         for i, ciphertext in enumerate(ciphertexts):
             self._require_fresh(i, ciphertext)
-        results = run(self._circuit.program, self.algebra(ciphertexts))
+        try:
+            results = run(self._circuit.program, self.algebra(ciphertexts))
+        except RuntimeError as error:
+            if "transparent" not in str(error):
+                raise
+            raise ValueError(
+                "SEAL computes no ciphertext that is legible without a key, and the terms of a hidden unit cancel: "
+                'prepare the circuit with engine="rns", or leave the unit out'
+            ) from error
         return [to_bytes(_present(value).ciphertext) for value in results]
 
     def read(self, data: bytes) -> _Value:
