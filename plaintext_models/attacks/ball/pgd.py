@@ -90,8 +90,8 @@ def pgd(
         goal: What is to be reached, for every image.
         ball: The ball around every image; its norm is "l1", "l2" or "linf".
         steps: How many steps every run takes, from 1.
-        step_size: Length of a step in the norm, from 0; 2.5 * radius / steps if None, which crosses the ball with some
-            steps to spare.
+        step_size: Length of a step in the norm, from 0 to 1e18; 2.5 * radius / steps if None, which crosses the ball
+            with some steps to spare.
         restarts: Runs, from 1; only what is not yet fooled goes on to the next.
         random_start: Whether the first run starts at a random point, and not at the image; the others always do.
         leave: Whether an image is let go of as soon as it is fooled; what is to fool other models gains by going on.

@@ -11,6 +11,7 @@ from plaintext_models.attacks.core.ball import NORMS, Ball, Measure, Norm, requi
 from plaintext_models.attacks.core.grid import Limits
 
 TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
+SQUARED = 1e-12, 1e18  # lengths between which squares of float32 neither underflow, where it matters, nor overflow
 SLACK = 1e-5  # of the radius: float32 projections sum squares and divide by lengths
 ROUNDING = 2.0**-22  # of an element's value: x + step in float32 is off by 2**-24 of it, a few times over
 
@@ -31,16 +32,17 @@ def lengths(perturbations: Tensor, norm: Measure) -> Tensor:
     flat = perturbations.flatten(1)
     if norm == "l0":
         return (flat != 0).sum(1).to(flat.dtype)
-    if norm == "l2":
-        unit = _power_of_two(flat)  # squares of float32 over- and underflow beyond 1e19 and below 1e-19
-        return unit * torch.linalg.vector_norm(flat / unit[:, None], dim=1)
-    return torch.linalg.vector_norm(flat, {"l1": 1.0, "linf": float("inf")}[norm], dim=1)
+    length = torch.linalg.vector_norm(flat, {"l1": 1.0, "l2": 2.0, "linf": float("inf")}[norm], dim=1)
+    if norm == "l2" and not bool(((length > SQUARED[0]) & (length < SQUARED[1])).all()):
+        unit = _power_of_two(flat)
+        length = unit * torch.linalg.vector_norm(flat / unit[:, None], dim=1)
+    return length
 
 
 def _power_of_two(flat: Tensor) -> Tensor:
-    """The power of two next to the largest element of every row, [batch], division by which changes no digit."""
+    """The power of two below the largest element of every row, [batch], division by which changes no digit."""
     largest = flat.abs().amax(1)
-    mantissa = torch.frexp(largest).mantissa
+    mantissa = 2 * torch.frexp(largest).mantissa
     return torch.where(mantissa.isfinite() & (mantissa > 0), largest / mantissa, 1)
 
 

@@ -284,7 +284,7 @@ def test_checkpoints_are_those_of_the_paper():
         (pgd, {"radius": 1, "steps": 0}, "`steps`"),
         (pgd, {"radius": 1, "restarts": 0}, "`restarts`"),
         (pgd, {"radius": 1, "draws": 0}, "`draws`"),
-        (pgd, {"radius": 1, "step_size": -0.1}, "`step_size` must be a number from 0, got -0.1"),
+        (pgd, {"radius": 1, "step_size": -0.1}, "`step_size` must be from 0 to"),
         (pgd, {"radius": 1, "loss": "hinge"}, "`loss` must be a function or one of cross-entropy, margin, dlr"),
         (apgd, {"radius": 1, "steps": 0}, "`steps`"),
     ],

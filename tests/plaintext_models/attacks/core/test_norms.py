@@ -142,3 +142,18 @@ def test_lengths():
     perturbations = torch.tensor([[[3.0, -4.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
     found = {norm: lengths(perturbations, norm).tolist() for norm in ("l0", *NORMS)}
     assert found == {"l0": [2, 0], "l1": [7, 0], "l2": [5, 0], "linf": [4, 0]}
+
+
+@given(st.integers(0, 2**32), st.integers(-37, 37))
+def test_lengths_of_any_scale(seed, exponent):
+    values = torch.randn(3, 20, generator=torch.Generator().manual_seed(seed)) * 10.0**exponent
+    values[1] = 0
+    exact = torch.linalg.vector_norm(values.double(), dim=1)
+    torch.testing.assert_close(lengths(values, "l2").double(), exact, rtol=1e-6, atol=0)
+    assert lengths(values, "l2").dtype == torch.float32
+
+
+def test_lengths_of_what_is_not_finite():
+    values = torch.tensor([[torch.inf, 1.0], [torch.nan, 1.0], [3e38, 3e38]])
+    assert lengths(values[:2], "l2").isfinite().sum() == 0
+    assert lengths(values, "l2")[2].isinf()
