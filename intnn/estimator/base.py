@@ -88,7 +88,7 @@ def features(X: ArrayLike) -> FloatArray:
         raise ValueError("`X` must hold at least one example, got 0 sample(s)")
     if not x.size:
         raise ValueError(f"0 feature(s) (shape={x.shape}) while a minimum of 1 is required.")
-    x = x.astype(np.float64)
+    x = x.astype(np.float64, copy=False)
     if not np.isfinite(x).all():
         raise ValueError("Input X contains NaN or infinity; it must be finite")
     return x
