@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from he.circuit.interface import InputSpec, is_finite
+from he.compile.fit import Fit
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import POLYNOMIALS, activate_polynomial
 from he.compile.linear import LinearMap
 from he.compile.search import Lowering
 from he.compile.stages import Stage, require_no_constant, to_stages
+from he.program.fold import Fold
 from he.program.operations import Source
-from he.ring.params import Security
+from he.program.program import Program
+from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
 from intnn.values.arrays import real
@@ -43,13 +48,14 @@ def approximate_lowering(
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
+    fit = partial(fit_ckks, input_range=(low, high), security=security)
     reasons: tuple[str, ...] = ()
     if max_error is None:
         max_error = DEFAULT_ERROR
         with np.errstate(over="ignore", invalid="ignore"):  # a comparison with NaN is false
             finer = _span(stages, low, high) / LEAST_STEPS
         if 0 < finer < max_error:
-            max_error = finer
+            fit, max_error = partial(_fit_finer, fit), finer
             reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of the widest logit's interval",)
     return Lowering(
         scheme=Scheme.CKKS,
@@ -57,11 +63,25 @@ def approximate_lowering(
         encode=lambda weights: weights,
         activate=activate_polynomial,
         modulus=None,
-        fit=partial(fit_ckks, input_range=(low, high), max_error=max_error, security=security),
+        fit=partial(fit, max_error=max_error),
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
         reasons=reasons,
         advice="pass a larger `max_error`, or make the network shallower, or its values smaller",
     )
+
+
+def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: float) -> Fit:
+    """Fit a program to the default error if that leaves less than `max_error` all the same, for it may cost less."""
+    with suppress(ParameterError):
+        found = fit(folded, N, max_error=DEFAULT_ERROR)
+
+        def again(program: Program) -> Fit | None:
+            other = found.again(program)
+            return other if other and other.bound <= max_error else None
+
+        if found.bound <= max_error:
+            return replace(found, again=again)
+    return fit(folded, N, max_error=max_error)
 
 
 def _range(input_range: Any) -> tuple[float, float]:

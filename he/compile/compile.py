@@ -91,4 +91,7 @@ def _require_options(images: int | None, packing: PackingName, security: Securit
         raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')
     if not (isinstance(security, str) and security in ("128", "insecure")):
         raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
-    return None if images is None else integer(images, "images", 1)
+    try:
+        return None if images is None else integer(images, "images", 1)
+    except ValueError as error:
+        raise ValueError(f"`images` must be from 1, below 2**63, or None, got {images}") from error

@@ -31,7 +31,8 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
     stages = _exact_stages(network)
-    tables = {id(s): polynomial_of(s) for s in stages if isinstance(s, LutActivation)}
+    polynomials = {s.lut: polynomial_of(s) for s in {s.lut: s for s in stages if isinstance(s, LutActivation)}.values()}
+    tables = {id(s): polynomials[s.lut] for s in stages if isinstance(s, LutActivation)}
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)

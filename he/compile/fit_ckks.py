@@ -33,6 +33,7 @@ COARSE_BITS = 24  # the bits of the scale whose error is measured
 LEAST_ERROR = 2.0**-100  # the error that a scale without influence is taken to cause
 PROBE_PRIMES = 4  # so many primes of the largest size hold values of unknown size while errors are measured
 STEP = 0.25  # bits by which the search makes all scales finer
+AGAIN = (0, 8, 16)  # bits by which scales are made finer where the values' errors leave them no room
 FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the chain gets no longer
 SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes are too long
 ROOM_BITS = 1  # bits between the largest value and half of the modulus
@@ -94,26 +95,32 @@ def fit_ckks(
     if shortest > limit:
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
-    candidates: list[tuple[float, float, _Candidate, _Search]] = []
+    found: list[tuple[_Search, float]] = []
     for early in (True, False):
         search = _Search(folded, N, input_range, early)
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
-            continue
-        chains = [search.chain(spare, largest, limit) for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1)]
-        if min(chain.bits for chain in chains) > limit:
-            shortest = min(chain.bits for chain in chains)
-            refusals.append(f"an error bound of {max_error} takes {shortest} bits of modulus, more than {limit}")
-        for chain in {chain.length: chain for chain in chains if chain.bits <= limit}.values():
-            try:
-                candidates.append((search.price(chain, prices), spare, chain, search))
-            except ParameterError as refusal:  # there are too few primes of a size
-                refusals.append(str(refusal))
-    for _, spare, chain, search in sorted(candidates, key=lambda entry: entry[0]):
-        if fit := search.finest(spare, chain, limit, max_error, security):
-            return fit
-        refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error bound of more than {max_error}")
+        else:
+            found.append((search, spare))
+    for more in AGAIN if found else ():
+        candidates: list[tuple[float, float, _Candidate, _Search]] = []
+        for search, spare in [(search, spare + more) for search, spare in found if search.in_range(spare + more)]:
+            chains = [search.chain(spare, largest, limit) for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1)]
+            if min(chain.bits for chain in chains) > limit:
+                shortest = min(chain.bits for chain in chains)
+                refusals.append(f"an error bound of {max_error} takes {shortest} bits of modulus, more than {limit}")
+            for chain in {chain.length: chain for chain in chains if chain.bits <= limit}.values():
+                try:
+                    candidates.append((search.price(chain, prices), spare, chain, search))
+                except ParameterError as refusal:  # there are too few primes of a size
+                    refusals.append(str(refusal))
+        for _, spare, chain, search in sorted(candidates, key=lambda entry: entry[0]):
+            if fit := search.finest(spare, chain, limit, max_error, security):
+                return fit
+            refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error of more than {max_error}, or no room")
+        if not candidates:  # finer scales take still more bits
+            break
     raise ParameterError(refusals[-1])
 
 
@@ -152,7 +159,7 @@ class _Search:
             self.vanishes = within and not self._holds(self._placed_probe(self._bits(spare(steps)))[0])
             return within and not self.vanishes
 
-        if not self._in_range(lowest):
+        if not self.in_range(lowest):
             return None
         # The bound halves with every bit: the first one tells about where it meets the limit.
         excess, most = bound(0), math.floor((SCALE_BITS[-1] - float(np.max(self._errors)) - lowest) / STEP)
@@ -184,7 +191,7 @@ class _Search:
         """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""
         for more in FINER:
             for largest in range(MAX_CHAIN_BITS, SMALLEST_CAP - 1, -1):
-                finer = self.chain(spare + more, largest, limit) if self._in_range(spare + more) else None
+                finer = self.chain(spare + more, largest, limit) if self.in_range(spare + more) else None
                 if finer and finer.length == chain.length and finer.bits <= limit:
                     with suppress(ParameterError):  # there are too few primes of a size
                         if self._accepts(finer, max_error) and (
@@ -246,7 +253,7 @@ class _Search:
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
 
-    def _in_range(self, spare: float) -> bool:
+    def in_range(self, spare: float) -> bool:
         return math.isfinite(self._magnitude) and float(np.max(self._errors)) + spare <= SCALE_BITS[-1]
 
     def _bits(self, spare: float) -> list[int]:

@@ -12,7 +12,6 @@ from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
 from he.ring.params import PLAIN_MODULUS
 
-
 PRIMES = (PLAIN_MODULUS, 65521, 65519)  # whose product is beyond all encoded factors of up to 2^47
 
 

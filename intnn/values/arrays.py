@@ -36,7 +36,7 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
         ValueError: ``value`` is outside the range.
     """
     value = plain(value)
-    if isinstance(value, bool) or getattr(value, "shape", ()):
+    if isinstance(value, bool) or getattr(value, "shape", None):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
     try:
         result = operator.index(value)

@@ -13,6 +13,8 @@ from he import ParameterError, compile_approximate, compile_exact
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from tests.he.conftest import Party
 
+SQUARE = Activation("square")
+
 
 def dense(*weights):
     return Graph((1,), (Dense(np.array(weights)[:, None], np.zeros(len(weights))),))
@@ -71,6 +73,63 @@ def test_terms_that_cancel_only_as_they_are_encoded_are_refused():
     graph = Graph((1,), (hidden, Activation("square"), Dense(np.array([[0.1, 0.2, -0.3]]), np.zeros(1))))
     with pytest.raises(ParameterError, match=r"same for every input|round to zero|no scales leave an error bound"):
         compile_approximate(graph, packing="throughput", max_error=0.2, security="insecure")
+
+
+@pytest.mark.parametrize("packing", ["latency", "throughput"])
+@pytest.mark.parametrize("ends", [(0.5, 0.5), (0.0, 0.0)])
+def test_a_network_of_one_input_is_answered(ends, packing):
+    """All logits lie within an interval of no width, of which no share can be asked for."""
+    graph = dense(1.0)
+    circuit = compile_approximate(graph, packing=packing, input_range=ends, security="insecure")
+    assert error(circuit, graph, np.array([[ends[0]]])) <= circuit.output_bound <= 0.2
+
+
+def test_a_logit_that_nothing_reaches_beside_others_is_answered():
+    first, last = Dense(np.array([[1.0], [0.0]]), np.zeros(2)), Dense(np.array([[0.0, 1.0]]), np.ones(1))
+    graph = Graph((1,), (first, Activation("square"), last))
+    circuit = compile_approximate(graph, security="insecure")
+    assert error(circuit, graph, np.array([[0.75]])) <= circuit.output_bound
+
+
+@pytest.mark.parametrize("weight", [65537 / 2**20, 65537.0, 65521.0, 65537 * 65521 / 2**32])
+def test_a_weight_that_a_prime_divides_is_no_zero(weight):
+    """A logit is looked at modulo a prime; it was refused as the same for every input."""
+    graph = dense(weight)
+    circuit = compile_approximate(graph, packing="throughput", security="insecure")
+    assert error(circuit, graph, np.array([[0.75]])) <= circuit.output_bound
+
+
+@pytest.mark.parametrize("max_error", [0.2, 100.0, 1000.0, 1e6])
+def test_a_larger_error_is_not_refused_for_want_of_room(max_error):
+    e = 1e-4
+    first, last = np.array([[e, 1.0], [1 / e, 1.0]]), np.array([[1.0, e * e], [1.0, -e * e]])
+    graph = Graph((2,), (Dense(first, np.zeros(2)), Activation("square"), Dense(last, np.zeros(2))))
+    circuit = compile_approximate(graph, input_range=(0.5, 0.5), max_error=max_error)
+    assert circuit.output_bound <= max_error
+
+
+def test_a_finer_error_costs_nothing_where_the_usual_one_leaves_less():
+    rng = np.random.default_rng(0)
+    sizes = ((100, 10), (30, 100), (10, 30))
+    nodes = [n for size in sizes for n in (Dense(rng.normal(size=size) / size[1], np.zeros(size[0])), SQUARE)]
+    graph = Graph((10,), tuple(nodes[:-1]))
+    usual = compile_approximate(graph, max_error=0.2, security="insecure")
+    chosen = compile_approximate(graph, security="insecure")
+    assert chosen.output_bound <= 0.2
+    if "is asked for" in chosen.explain() and usual.output_bound <= float(chosen.reasons[0].split()[3]):
+        assert chosen.cost().total == usual.cost().total
+
+
+def test_refusals_say_what_to_do():
+    with pytest.raises(ParameterError, match="To have it fit, pass a larger `max_error`, or make the network"):
+        compile_approximate(dense(1.0), max_error=1e-30)
+    lut = Lut.from_callable(lambda x: x % 7, IntDomain(-(2**15), 2**15 - 1))
+    first = Dense(np.full((1, 4), 2**11 - 1), np.zeros(1, np.int64))
+    nodes = [first, LutActivation(lut)]
+    for _ in range(4):
+        nodes += [Dense(np.full((1, 1), 4681), np.zeros(1, np.int64)), LutActivation(lut)]
+    with pytest.raises(ParameterError, match="To have it fit, quantise it to fewer bits or smaller tables"):
+        compile_exact(IntNetwork((4,), IntDomain(0, 3), tuple(nodes)))
 
 
 # ------------------------------------------------------------------ an identity that depends on the last bit of a float

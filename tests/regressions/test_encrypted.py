@@ -25,6 +25,8 @@ from he import (
     run_encrypted,
     simulate,
 )
+from he.circuit import packing as packings
+from he.circuit import store
 from he.circuit.interface import InputSpec
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats import stored
@@ -33,6 +35,7 @@ from he.formats.messages import Kind, open_message, seal_message
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.testing import inputs, square_graph, table_network
+from intnn import Activation, Dense, Graph
 
 NETWORK = table_network()
 CIRCUIT = compile_exact(NETWORK, images=4, security="insecure")
@@ -186,3 +189,49 @@ def test_evaluation_keys_are_taken_as_bytes_by_both_parties():
     assert prepare(CIRCUIT).session(data).interface is CIRCUIT.interface
     with pytest.raises(TypeError, match="`path` must be a string or a Path, got bytes"):
         EvaluationKeys.load(data)
+
+
+# --------------------------------------------------------------------------------------- found by a hostile reviewer
+
+
+def test_the_terms_of_all_inputs_together_are_limited(monkeypatch):
+    """Each input was limited by itself: half a megabyte of them became gigabytes."""
+    fields = CIRCUIT.interface.to_dict()
+    (spec,) = fields["inputs"]
+    taps = CIRCUIT.interface.inputs[0].layout.gather.size
+    monkeypatch.setattr(packings, "MAX_TAPS", 2 * taps)
+    twice = [{**spec, "name": name} for name in ("a", "b")]
+    assert len(Interface.from_dict({**fields, "inputs": twice}).inputs) == 2
+    with pytest.raises(ValueError, match=f"at most {2 * taps} entries, got {3 * taps}"):
+        Interface.from_dict({**fields, "inputs": [*twice, {**spec, "name": "c"}]})
+
+
+@pytest.mark.parametrize("wrong", [[], None, "interface", 3])
+def test_an_interface_that_is_no_object_is_malformed(wrong):
+    with pytest.raises(ValueError, match="an interface must have the fields"):
+        Interface.from_dict(wrong)
+    content, arrays = store.to_stored(CIRCUIT)
+    with pytest.raises(StoredError, match="the stored circuit is malformed"):
+        store.from_stored({**content, "interface": wrong}, arrays)
+
+
+def test_seals_engine_names_a_unit_whose_terms_cancel():
+    """It ended in SEAL's words, "result ciphertext is transparent"; the other engine answers."""
+    first, last = Dense(np.ones((2, 3)), np.zeros(2)), Dense(np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([1.0, 0.0]))
+    nodes = (first, Activation("square"), last, Activation("square"), Dense(np.ones((1, 2)), np.zeros(1)))
+    graph = Graph((3,), nodes)
+    circuit = compile_approximate(graph, packing="throughput", security="insecure")
+    client, session = connect(circuit)
+    x = inputs(graph, 2)
+    request = client.encrypt(x)
+    assert np.abs(client.decrypt(session.evaluate(request)) - graph.logits(x)).max() <= circuit.output_bound
+    with pytest.raises(ValueError, match=r"the terms of a hidden unit cancel: prepare .* engine=.rns."):
+        prepare(circuit, "seal").session(client.evaluation_keys).evaluate(request)
+
+
+@pytest.mark.parametrize("images", [torch.tensor(True), torch.tensor([2]), np.array([2]), np.array(True)])
+def test_truths_and_arrays_are_no_number_of_images(images):
+    with pytest.raises(TypeError, match="`images` must be an integer"):
+        compile_exact(NETWORK, images=images, security="insecure")
+    with pytest.raises(ValueError, match="`images` must be from 1, below"):
+        compile_exact(NETWORK, images=2**70, security="insecure")

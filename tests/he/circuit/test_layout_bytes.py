@@ -123,7 +123,7 @@ def test_the_limit_of_entries_holds_for_who_makes_and_who_reads(monkeypatch):
     assert InputLayout.from_listed(ROWS, 9, layout.listed()).gather.tolist() == layout.gather.tolist()
     monkeypatch.setattr(packing, "MAX_TAPS", 19)
     for make in (lambda: replace(layout), lambda: InputLayout.from_listed(ROWS, 9, layout.listed())):
-        with pytest.raises(ValueError, match="at most 19 entries, got 4 x 5: the first layer is too large"):
+        with pytest.raises(ValueError, match="at most 19 entries, got 20: the first layer is too large"):
             make()
 
 

@@ -190,7 +190,7 @@ def test_a_network_that_is_too_deep_is_refused_with_the_bits_it_needs():
 )
 @pytest.mark.parametrize("images", [0, -1])
 def test_images_must_be_positive(compile_it, network, images):
-    with pytest.raises(ValueError, match=f"`images` must be at least 1, or None, got {images}"):
+    with pytest.raises(ValueError, match=rf"`images` must be from 1, below 2\*\*63, or None, got {images}"):
         compile_it(network, images=images)
 
 
