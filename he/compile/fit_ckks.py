@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -23,12 +23,13 @@ from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.dependence import DependenceAlgebra
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Intervals
 from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 
 SCALE_BITS = range(20, 51)  # smaller scales have errors whose products matter; larger ones exceed float64
 PROBE_BITS = 40  # the bits of all other scales while the error of one scale is measured
+HOPELESS_BITS = 14  # bits above the largest error, from which no scale brings an error down that is probed at 40
 COARSE_BITS = 24  # the bits of the scale whose error is measured
 LEAST_ERROR = 2.0**-100  # the error that a scale without influence is taken to cause
 PROBE_PRIMES = 4  # so many primes of the largest size hold values of unknown size while errors are measured
@@ -96,8 +97,9 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
+    intervals = Intervals()
     for early in (True, False):
-        search = _Search(folded, N, input_range, early)
+        search = _Search(folded, N, input_range, early, intervals)
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
@@ -127,22 +129,31 @@ def fit_ckks(
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(self, folded: Fold, N: int, input_range: tuple[float, float], early: bool) -> None:
+    def __init__(
+        self, folded: Fold, N: int, input_range: tuple[float, float], early: bool, intervals: Intervals
+    ) -> None:
+        self._intervals = intervals
         self._folded, self._N, self._range, self._early = folded, N, input_range, early
         self.vanishes = False  # whether the last scales tried left an output without its input
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
-        probes = [PROBE_BITS] * (2 + self._plain + products)
-        fine, room = self._probed(probes)
+        self._probes = [PROBE_BITS] * (2 + self._plain + products)
+        self._fine, room = self._probed(self._probes)
         # log2 of the largest value. What decides about a circuit is rounded: the last bits of a float are a machine's.
         self._magnitude = round(PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room, DECIMALS)
-        coarse = [self._probed([*probes[:i], COARSE_BITS, *probes[i + 1 :]])[0] for i in range(len(probes))]
-        # These are log2 of the errors that scales of one would cause.
-        self._errors = np.round(np.log2(np.maximum(np.array(coarse) - fine, LEAST_ERROR)) + COARSE_BITS, DECIMALS)
+
+    @cached_property
+    def _errors(self) -> np.ndarray:
+        """The log2 of the error that each scale would cause if it were one."""
+        others = [(self._probes[:i], self._probes[i + 1 :]) for i in range(len(self._probes))]
+        coarse = [self._probed([*before, COARSE_BITS, *after])[0] for before, after in others]
+        return np.round(np.log2(np.maximum(np.array(coarse) - self._fine, LEAST_ERROR)) + COARSE_BITS, DECIMALS)
 
     def least(self, max_error: float) -> float | None:
         """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
         lowest = -math.log2(max_error)
+        if not self._fine <= max_error * 2.0**HOPELESS_BITS:  # a comparison with NaN is false
+            return None
 
         def spare(steps: int) -> float:
             return lowest + STEP * steps
@@ -247,7 +258,7 @@ class _Search:
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         """Return the error of the worst output of the folded program, and the room in the modulus."""
-        algebra = CkksErrorAlgebra(parameters, placed, *self._range)
+        algebra = CkksErrorAlgebra(parameters, placed, *self._range, self._intervals)
         return _worst(self._folded.read(placed, algebra)), algebra.headroom
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:

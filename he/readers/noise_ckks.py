@@ -8,9 +8,10 @@ longer.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 
@@ -72,6 +73,29 @@ class CkksError:
         return replace(values[0], low=low, high=high, deviation=np.concatenate([v.deviation for v in values], axis=1))
 
 
+class Intervals:
+    """What a program's values may be, kept from one reading of the program for the next.
+
+    It follows from the program and the range of its inputs, however the program is placed: levels and scales change
+    errors only.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[np.ndarray, ...]] = []
+
+    def reading(self) -> Callable[[Callable[[], tuple[np.ndarray, ...]]], tuple[np.ndarray, ...]]:
+        """Return a function for one reading, in order: it returns what was found at its place before, or finds it."""
+        places = count()
+
+        def recalled(find: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+            place = next(places)
+            if place == len(self._found):
+                self._found.append(find())
+            return self._found[place]
+
+        return recalled
+
+
 class CkksErrorAlgebra(Algebra[CkksError]):
     """Computes worst-case intervals and standard deviations of errors for every value of a program, slot by slot.
 
@@ -88,12 +112,15 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         program: the program whose plaintexts the operands name.
         low: the smallest value that an input may have.
         high: the largest value that an input may have.
+        intervals: those of the same program from other readings, in the same order; None to keep none.
 
     Attributes:
         headroom: the least number of bits by which any value read so far stays below half of its modulus.
     """
 
-    def __init__(self, parameters: Parameters, program: Program, low: float, high: float) -> None:
+    def __init__(
+        self, parameters: Parameters, program: Program, low: float, high: float, intervals: Intervals | None = None
+    ) -> None:
         self._parameters, self._program, N = parameters, program, parameters.poly_modulus_degree
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
         # Deviations that rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers causes.
@@ -103,6 +130,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             self._slots, self._digit_power, self._rows = 1, self._digit_power.max(keepdims=True), 2
         # A complex slot with values in both parts is longer than either part.
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
+        self._recalled = intervals.reading() if intervals else lambda find: find()
         self.headroom = math.inf
 
     def input(self, index: int) -> CkksError:
@@ -119,13 +147,21 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self._seen(CkksError(p.levels, scale, low, high, np.full((self._rows, self._slots), fresh)))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        low, high, variance = np.zeros(self._slots), np.zeros(self._slots), np.zeros((self._rows, self._slots))
-        for v, p in zip(values, plains, strict=True):
-            weight = self._program.plaintexts[p.index]
-            ends = weight * v.low, weight * v.high
-            low += np.minimum(*ends)
-            high += np.maximum(*ends)
-            variance += (weight * v.deviation) ** 2 + (v.magnitude * self._encoding / p.scale) ** 2
+        weights = [self._program.plaintexts[p.index] for p in plains]
+
+        def find() -> tuple[np.ndarray, ...]:
+            low, high, squares = np.zeros((3, self._slots))
+            for v, weight in zip(values, weights, strict=True):
+                ends = weight * v.low, weight * v.high
+                low += np.minimum(*ends)
+                high += np.maximum(*ends)
+                squares += v.magnitude**2
+            return low, high, squares
+
+        low, high, squares = self._recalled(find)
+        variance = squares * (self._encoding / plains[0].scale) ** 2 + np.zeros((self._rows, self._slots))
+        for v, weight in zip(values, weights, strict=True):
+            variance += (weight * v.deviation) ** 2
         return self._seen(CkksError(values[0].level, values[0].scale * plains[0].scale, low, high, np.sqrt(variance)))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
@@ -186,7 +222,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self.swap_rows(a)
 
     def rotate(self, a: CkksError, step: int) -> CkksError:
-        low, high, deviation = (np.roll(x, -step, axis=-1) for x in (a.low, a.high, a.deviation))
+        low, high = self._recalled(lambda: (np.roll(a.low, -step), np.roll(a.high, -step)))
+        deviation = np.roll(a.deviation, -step, axis=-1)
         return self.swap_rows(replace(a, low=low, high=high, deviation=deviation))
 
     def swap_rows(self, a: CkksError) -> CkksError:

@@ -15,7 +15,7 @@ from he.program.algebra import run
 from he.program.operations import Matrix, Plain, Scalar
 from he.readers.clear import ClearAlgebra
 from he.readers.noise_bfv import BfvNoiseAlgebra
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Intervals
 from he.readers.variance import ERROR_VARIANCE, PRODUCT_TAIL, TAIL, digit_power, key_switch_variance, rounding_variance
 from he.ring.params import Parameters
 from he.testing import compiled, polynomial_graphs, square_graph
@@ -214,3 +214,17 @@ def test_ckks_values_stay_within_their_intervals(graph, input_range, seed):
         (result,) = run(program, Both(clear, bounds))
         assert result.bound.bound <= circuit.output_bound <= result.bound.bound * (1 + 2**-9)  # rounded up
         assert bounds.headroom >= 0.9  # the compiler asks for 1, of primes that are not quite powers of two
+
+
+@settings(max_examples=20)
+@given(polynomial_graphs(), st.sampled_from(["latency", "throughput"]))
+def test_intervals_of_one_reading_serve_the_next(graph, packing):
+    """Errors under other scales are the same, bit for bit, whether intervals are found anew or not."""
+    circuit = compiled(graph, packing=packing, max_error=1e6, security="insecure")
+    finer = compiled(graph, packing=packing, max_error=1e-2, security="insecure")
+    kept = Intervals()
+    for other in (circuit, finer, circuit):
+        anew, again = (CkksErrorAlgebra(other.parameters, other.program, 0.0, 1.0, i) for i in (None, kept))
+        expected, found = (run(other.program, algebra) for algebra in (anew, again))
+        assert [v.bound for v in found] == [v.bound for v in expected]
+        assert again.headroom == anew.headroom
