@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from intnn import (
@@ -340,7 +340,12 @@ def test_a_network_that_does_not_come_back_as_it_was_is_found(tmp_path, monkeypa
 def test_random_twins_keep_their_ranges(data, bits, weight_bits):
     graph = data.draw(float_graphs())
     config = QuantConfig(input_bits=bits, activation_bits=bits, weight_bits=weight_bits, table_points=65)
-    twin_keeps_its_ranges(graph, data.draw(float_inputs(graph)), config)
+    try:
+        twin_keeps_its_ranges(graph, data.draw(float_inputs(graph)), config)
+    except ValueError as refusal:  # so few bits may leave a layer no weight
+        if "round to zero" not in str(refusal):
+            raise
+        reject()
 
 
 @pytest.mark.parametrize(
