@@ -91,7 +91,7 @@ def _range(input_range: Any) -> tuple[float, float]:
         low, high = (real(end, "input_range") for end in input_range)
     except (TypeError, ValueError) as error:
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range!r}") from error
-    if not (-math.inf < low <= high < math.inf and is_finite(low) and is_finite(high)):
+    if not (is_finite(low) and is_finite(high) and low <= high):
         raise ValueError(f"`input_range` must be two finite numbers in order, got {input_range}")
     return low, high
 

@@ -8,7 +8,7 @@ from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
 from he.compile.exact import exact_lowering
 from he.compile.search import PackingName, search
-from he.ring.params import ParameterError, Security
+from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
 
@@ -89,8 +89,7 @@ def _require_options(images: int | None, packing: PackingName, security: Securit
     """Check what both entrances take, and return `images` as a plain integer."""
     if not (isinstance(packing, str) and packing in ("latency", "throughput")):
         raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')
-    if not (isinstance(security, str) and security in ("128", "insecure")):
-        raise ParameterError(f'`security` must be "128" or "insecure", got {security!r}')
+    require_security(security)
     try:
         return None if images is None else integer(images, "images", 1)
     except ValueError as error:

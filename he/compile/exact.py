@@ -31,8 +31,10 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
     stages = _exact_stages(network)
-    polynomials = {s.lut: polynomial_of(s) for s in {s.lut: s for s in stages if isinstance(s, LutActivation)}.values()}
-    tables = {id(s): polynomials[s.lut] for s in stages if isinstance(s, LutActivation)}
+    activations = [stage for stage in stages if isinstance(stage, LutActivation)]
+    by_table = {stage.lut: stage for stage in activations}  # layers may share a table
+    polynomials = {lut: polynomial_of(stage) for lut, stage in by_table.items()}
+    tables = {id(stage): polynomials[stage.lut] for stage in activations}
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)
@@ -49,7 +51,7 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         fit=partial(fit_bfv, security=security),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
-        reasons=tuple(_describe(tables[id(s)], s.lut.domain.size) for s in stages if isinstance(s, LutActivation)),
+        reasons=tuple(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations),
     )
 
 

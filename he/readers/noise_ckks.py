@@ -59,11 +59,6 @@ class CkksError:
         """A bound that no slot's error exceeds, except with probability exp(-28) < 2^-40 for each slot."""
         return PRODUCT_TAIL * float(np.max(self.deviation[0]))
 
-    @property
-    def span(self) -> float:
-        """The width of the widest slot's interval."""
-        return float(np.max(self.high - self.low))
-
     def take(self, places: np.ndarray) -> CkksError:
         return replace(self, low=self.low[places], high=self.high[places], deviation=self.deviation[:, places])
 
