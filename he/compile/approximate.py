@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,9 +15,9 @@ from he.circuit.interface import InputSpec, is_finite
 from he.compile.fit import Fit
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import POLYNOMIALS, activate_polynomial
-from he.compile.linear import LinearMap
+from he.compile.norms import normalised
 from he.compile.search import Lowering
-from he.compile.stages import Stage, require_no_constant, to_stages
+from he.compile.stages import require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
 from he.program.program import Program
@@ -27,7 +27,7 @@ from intnn import Activation, Graph, LutActivation
 from intnn.values.arrays import real
 
 DEFAULT_ERROR = 0.2  # the largest error of a logit, where nothing else is asked for
-LEAST_STEPS = 64  # by default, the widest logit's range is at least so many times its error
+LEAST_STEPS = 64  # by default, what a logit may reach is at least so many times its error
 
 
 def approximate_lowering(
@@ -48,15 +48,16 @@ def approximate_lowering(
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
-    fit = partial(fit_ckks, input_range=(low, high), security=security)
+    with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
+        stages, norms = normalised(stages, min(low, 0.0), max(high, 0.0))  # slots without an input hold zero
+    magnitude = max(abs(low), abs(high))
+    fit = partial(fit_ckks, norms=norms, magnitude=magnitude, security=security)
     reasons: tuple[str, ...] = ()
     if max_error is None:
-        max_error = DEFAULT_ERROR
-        with np.errstate(over="ignore", invalid="ignore"):  # a comparison with NaN is false
-            finer = _span(stages, low, high) / LEAST_STEPS
+        max_error, finer = DEFAULT_ERROR, norms[-1].magnitude / LEAST_STEPS
         if 0 < finer < max_error:
             fit, max_error = partial(_fit_finer, fit), finer
-            reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of the widest logit's interval",)
+            reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of what a logit may reach",)
     return Lowering(
         scheme=Scheme.CKKS,
         stages=stages,
@@ -104,29 +105,3 @@ def _positive(max_error: Any) -> float:
     if not (is_finite(number) and number > 0):
         raise ValueError(f"`max_error` must be a positive number, got {max_error!r}")
     return number
-
-
-def _span(stages: Sequence[Stage], low: float, high: float) -> float:
-    """Return the width of the interval in which the widest logit lies."""
-    ends = np.array([[low], [high]])
-    for stage in stages:
-        if isinstance(stage, LinearMap):
-            ends = np.broadcast_to(ends, (2, stage.inputs))[:, stage.columns] * stage.weights
-            ends = np.sort(ends, axis=0)
-            ends = np.stack([np.bincount(stage.rows, end, minlength=stage.outputs) for end in ends]) + stage.bias
-        else:
-            assert isinstance(stage, Activation)
-            ends = _activated(stage, ends)
-    return float(np.max(ends[1] - ends[0]))
-
-
-def _activated(stage: Activation, ends: np.ndarray) -> np.ndarray:
-    """Return intervals [2, units] that hold a polynomial's values on intervals [2, units]."""
-    coefficients = (0.0, 0.0, 1.0) if stage.name == "square" else stage.coefficients
-    total = np.full_like(ends, coefficients[0])
-    for exponent, coefficient in enumerate(coefficients[1:], 1):
-        power = np.sort(ends**exponent, axis=0)
-        if exponent % 2 == 0:
-            power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
-        total += np.sort(coefficient * power, axis=0)
-    return total

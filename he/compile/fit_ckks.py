@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 
 import numpy as np
 
@@ -22,26 +23,23 @@ from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
-from he.readers.dependence import DependenceAlgebra
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Intervals
-from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
+from he.ring.params import MAX_MODULUS_BITS_128, MIN_PRIME_BITS, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 
-SCALE_BITS = range(20, 51)  # smaller scales have errors whose products matter; larger ones exceed float64
+SCALE_BITS = range(10, 51)  # smaller scales hardly shorten a modulus; larger ones exceed float64
 PROBE_BITS = 40  # the bits of all other scales while the error of one scale is measured
 HOPELESS_BITS = 14  # bits above the largest error, from which no scale brings an error down that is probed at 40
 COARSE_BITS = 24  # the bits of the scale whose error is measured
 LEAST_ERROR = 2.0**-100  # the error that a scale without influence is taken to cause
 PROBE_PRIMES = 4  # so many primes of the largest size hold values of unknown size while errors are measured
-STEP = 0.25  # bits by which the search makes all scales finer
+STEP = 1 / 16  # bits by which the search makes all scales finer
 AGAIN = (0, 8, 16)  # bits by which scales are made finer where the values' errors leave them no room
 FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the chain gets no longer
 SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes are too long
-ROOM_BITS = 1  # bits between the largest value and half of the modulus
-ROOM_SLACK = 0.1  # bits of that room that may be missing, for primes are not quite powers of two
+ROOM_BITS = 0.05  # bits of the modulus that the largest value leaves, for primes are not quite powers of two
 DECIMALS = 6  # of the logarithms of errors and sizes that decide about a circuit
 BOUND_BITS = 10  # significant bits of a circuit's bound, which is hashed and must be the same on every machine
-VANISHES = "the weights that lead to an output round to zero at every scale: multiply them, or leave the output out"
 SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
 
 
@@ -73,7 +71,8 @@ class _Candidate:
 def fit_ckks(
     folded: Fold,
     N: int,
-    input_range: tuple[float, float],
+    norms: Sequence[Norms],
+    magnitude: float,
     max_error: float,
     security: Security,
     prices: Prices = HOISTING,
@@ -83,7 +82,8 @@ def fit_ckks(
     Args:
         folded: a program that has not been placed, and its folded form, by which the scales are found.
         N: the ring degree.
-        input_range: the least and the greatest value of an input.
+        norms: those of the program's linear layers, in order.
+        magnitude: the largest absolute value of an input.
         max_error: the largest bound on the error of a logit.
         security: `"128"`, or `"insecure"` for tests.
         prices: the prices of the engine that is to run the program.
@@ -97,12 +97,11 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    intervals = Intervals()
-    for early in (True, False):
-        search = _Search(folded, N, input_range, early, intervals)
+    for early, merges in product((True, False), repeat=2):
+        search = _Search(folded, N, norms, magnitude, early, merges)
         spare = search.least(max_error)
         if spare is None:
-            refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
+            refusals.append(f"no scales leave an error bound of {max_error}")
         else:
             found.append((search, spare))
     for more in AGAIN if found else ():
@@ -130,11 +129,10 @@ class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
     def __init__(
-        self, folded: Fold, N: int, input_range: tuple[float, float], early: bool, intervals: Intervals
+        self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, early: bool, merges: bool
     ) -> None:
-        self._intervals = intervals
-        self._folded, self._N, self._range, self._early = folded, N, input_range, early
-        self.vanishes = False  # whether the last scales tried left an output without its input
+        self._folded, self._N, self._early, self._merges = folded, N, early, merges
+        self._known = norms, magnitude
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
         self._probes = [PROBE_BITS] * (2 + self._plain + products)
@@ -166,9 +164,7 @@ class _Search:
                 return math.inf
 
         def accepted(steps: int) -> bool:
-            within = bound(steps) <= max_error
-            self.vanishes = within and not self._holds(self._placed_probe(self._bits(spare(steps)))[0])
-            return within and not self.vanishes
+            return bound(steps) <= max_error
 
         if not self.in_range(lowest):
             return None
@@ -182,10 +178,10 @@ class _Search:
         """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
         drops, output_bits = rescalings(self._outline, precision, largest)
-        last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude) + ROOM_BITS, SCALE_ROOM_BITS))
+        last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude + ROOM_BITS), SCALE_ROOM_BITS))
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
-        special = max(*stay, *drops, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
+        special = max(MIN_PRIME_BITS, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
         return _Candidate(precision, stay, drops, special)
 
     def price(self, chain: _Candidate, prices: Prices) -> float:
@@ -217,26 +213,20 @@ class _Search:
             return True
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return _is_within(*self._error(placed, parameters), max_error) and self._holds(placed)
-
-    def _holds(self, placed: Program) -> bool:
-        """Return whether all outputs of the folded program depend on an input, at the scales of its operands."""
-        return all(output.found.all() for output in self._folded.read(placed, DependenceAlgebra(placed)))
+        return _is_within(*self._error(placed, parameters), max_error)
 
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
-        algebra = CkksErrorAlgebra(parameters, placed, *self._range)
-        error, room = _worst(run(placed, algebra)), algebra.headroom
-        kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
-        if not (_is_within(error, room, max_error) and kept):
+        error, room = self._error(placed, parameters)
+        if not _is_within(error, room, max_error):
             return None
         bound = min(_coarser(error.bound), max_error)
         return Fit(
             program=placed,
             parameters=parameters,
             bound=bound,
-            tolerance=2 * bound,
+            tolerance=2 * max_error,
             output_scale=error.scale,
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
@@ -245,21 +235,18 @@ class _Search:
 
     def _probed(self, bits: list[int]) -> tuple[float, float]:
         """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
-        placed, parameters = self._placed_probe(bits)
-        error, room = self._error(placed, parameters)
-        return error.bound, room
-
-    def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
         precision = self._precision(bits)
         drops, _ = rescalings(self._outline, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
-        return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
+        error, room = self._error(place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters)
+        return error.bound, room
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
-        """Return the error of the worst output of the folded program, and the room in the modulus."""
-        algebra = CkksErrorAlgebra(parameters, placed, *self._range, self._intervals)
-        return _worst(self._folded.read(placed, algebra)), algebra.headroom
+        """Return the error of the worst output, and the room in the modulus."""
+        algebra = CkksErrorAlgebra(parameters, placed, *self._known)
+        worst = max(run(placed, algebra), key=lambda value: value.bound)
+        return worst, algebra.room(worst)
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -273,18 +260,16 @@ class _Search:
     def _precision(self, bits: list[int]) -> Precision:
         fresh, weights, values = bits[0], tuple(bits[1 : 1 + self._plain]), tuple(bits[1 + self._plain :])
         if weights:
-            # Where the first product exceeds its scale by nearly a prime, a finer input lets it be rescaled as well.
             missing = LEAST_DROP_BITS - (fresh + weights[0] - values[0])
-            fresh += missing if 0 < missing <= LEAST_DROP_BITS // 2 else 0
+            if self._merges:  # the first product's excess is rescaled with the next one's
+                values = (values[0] + max(0, 1 - missing), *values[1:])
+            elif 0 < missing <= LEAST_DROP_BITS // 2:  # a finer input lets it be rescaled by a prime of its own
+                fresh += missing
         return Precision(fresh, weights, values, self._early)
 
 
-def _worst(outputs: Sequence[CkksError]) -> CkksError:
-    return max(outputs, key=lambda value: value.bound)
-
-
 def _is_within(error: CkksError, room: float, max_error: float) -> bool:
-    return error.bound <= max_error and room >= ROOM_BITS - ROOM_SLACK  # a comparison with NaN is false
+    return error.bound <= max_error and room >= 0  # a comparison with NaN is false
 
 
 def _shortest_modulus(program: Program) -> int:

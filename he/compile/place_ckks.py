@@ -35,6 +35,9 @@ from he.ring.params import ParameterError, Parameters
 #: The least bits of a dropped prime; in rings of high degree there are too few smaller ones.
 LEAST_DROP_BITS = 22
 
+#: The most bits of an excess that stay if they would take a prime more.
+MOST_LEFT_BITS = 4
+
 #: Maps the number of dropped primes, and the bits by which a scale is too large, to the next prime: its bits, itself.
 Drop = Callable[[int, int], tuple[int, float]]
 
@@ -112,7 +115,8 @@ def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tu
 
     def drop(dropped: int, excess: int) -> tuple[int, float]:
         if dropped == len(sizes):
-            sizes.append(max(LEAST_DROP_BITS, excess // math.ceil(excess / largest)))
+            count = max(1, math.ceil((excess - MOST_LEFT_BITS) / largest))
+            sizes.append(max(LEAST_DROP_BITS, min(largest, excess // count)))
         return sizes[dropped], 2.0 ** sizes[dropped]
 
     walk = _walk(program, precision, drop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,12 +15,15 @@ from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
 from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
+from he.compile.rounding import rounded
 from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
+from he.program.algebra import run
 from he.program.fold import Fold, fold
 from he.program.program import Program
 from he.readers.clear import constant_outputs
+from he.readers.dependence import DependenceAlgebra
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 
@@ -59,7 +63,9 @@ class Lowering:
     reasons: tuple[str, ...] = ()
 
 
-def search(lowering: Lowering, images: int | None, packing: PackingName, security: Security) -> Circuit:
+def search(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security, seed: bytes | None = None
+) -> Circuit:
     """Return the circuit at the smallest ring that has room for it.
 
     Args:
@@ -72,6 +78,7 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
             is the same for every input.
     """
+    seed = secrets.token_bytes(32) if seed is None else seed
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
@@ -80,15 +87,19 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
-        if packing == "throughput":
-            _require_no_constant(fit.program, lowering.modulus)
-        return Circuit(_interface(lowering, lowered, fit), fit.program, fit.bound, (*lowering.reasons, *refusals))
+        program = fit.program if lowering.scheme.exact else rounded(fit.program, seed)
+        if packing == "throughput" or not lowering.scheme.exact:
+            _require_no_constant(program, lowering.modulus)
+        return Circuit(_interface(lowering, lowered, fit), program, fit.bound, (*lowering.reasons, *refusals))
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
 
 def _require_no_constant(program: Program, modulus: int | None) -> None:
-    constant = constant_outputs(program, modulus)
+    if program.slots > 1:
+        constant = ~np.array([output.found for output in run(program, DependenceAlgebra(program))])
+    else:
+        constant = constant_outputs(program, modulus)
     if constant.any():
         raise ParameterError(
             f"logit {int(np.argmax(constant))} is the same for every input: its terms cancel, or its weights round to "

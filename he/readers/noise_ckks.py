@@ -1,213 +1,240 @@
-"""The algebra that bounds the error of a CKKS program's slots before anything is encrypted.
+"""The algebra that bounds the error of a CKKS program before anything is encrypted, without a look at its weights.
 
-The bounds hold for the real part of a polynomial at a root, which is what a slot holds. Most of its error is roundings
-times the secret: both are normal there, and the real part of their product has Laplace's distribution, whose tails are
-longer.
+All slots of a value count as alike, and of the weights only the norms of each linear layer are known. So a bound holds
+for every network of one architecture and these norms, and whoever learns what was chosen by it learns no more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import count
-
-import numpy as np
+from typing import NamedTuple
 
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
 from he.readers.variance import (
     ERROR_VARIANCE,
+    NORMAL_TAIL,
     PRODUCT_TAIL,
     deviation_at_root,
     key_switch_variance,
     rounding_variance,
 )
-from he.ring.params import ParameterError, Parameters
+from he.ring.params import Parameters
+from intnn.values.value_object import ValueObject
+
+#: The most variance of a number that is rounded up or down at random, to the right mean (`he.compile.rounding`), twice:
+#: deviations are those at a complex root, and what is rounded here is real, in every slot.
+ENCODING_VARIANCE = 2 * 1 / 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Norms(ValueObject):
+    """What is known of a linear layer y = W x + b.
+
+    Attributes:
+        magnitude: a bound on every |y_i|, whatever the network's input in its range.
+        row: a bound on the Euclidean norm of every row of W.
+        spectral: a bound on the spectral norm of W: the largest Euclidean norm of W x for x of norm 1.
+        terms: the most inputs that the architecture connects with an output.
+    """
+
+    magnitude: float
+    row: float
+    spectral: float
+    terms: int
+
+
+class Deviations(NamedTuple):
+    """Standard deviations of an error, at a complex root: a slot, which is the real part there, has half the variance.
+
+    Attributes:
+        normal: of the part with the tails of a normal distribution: encryption, and the rounding of plaintexts.
+        product: of the part that is a product of two such numbers, of a rounding with the secret or of a digit with the
+            error of a key. Its real part has Laplace's distribution, whose tails are longer.
+    """
+
+    normal: float = 0.0
+    product: float = 0.0
+
+    def __mul__(self, factor: float) -> Deviations:  # type: ignore[override]  # no repetition of a tuple
+        return Deviations(self.normal * factor, self.product * factor)
+
+    def and_(self, other: Deviations) -> Deviations:
+        """Return the deviations of the sum with an independent error."""
+        return Deviations(math.hypot(self.normal, other.normal), math.hypot(self.product, other.product))
+
+    def with_(self, other: Deviations) -> Deviations:
+        """Return the deviations of the sum with any other error."""
+        return Deviations(self.normal + other.normal, self.product + other.product)
+
+    @property
+    def bound(self) -> float:
+        """A bound that a slot's error exceeds with a probability below 2^-39."""
+        return NORMAL_TAIL * self.normal + PRODUCT_TAIL * self.product
+
+
+NONE = Deviations()
+
+
+@dataclass(frozen=True)
 class CkksError:
-    """The interval and the standard deviation of the error of a CKKS value, slot by slot.
+    """The error of a CKKS value, the same for all of its slots.
 
     Attributes:
         level: the number of data primes.
         scale: the scale of the ciphertext.
-        low, high: float64 [slots], the interval in which each slot lies; [members] for a group of values that are each
-            alike in all slots (`he.program.fold`).
-        deviation: float64 [1 or 2, slots]. The first row is the standard deviation of the value's own error. The
-            second, d, bounds it together with the errors of the layer's other features: a sum of features w_i x_i has
-            an error of variance at most the sum of (w_i d_i)^2. There is none where features are packed into slots.
+        magnitude: a bound on every slot's absolute value.
+        layers: the number of linear layers before it.
+        own: the deviations of the error in one slot.
+        joint: the deviations of any sum of the units' errors by factors whose squares add up to one. The units are the
+            slots of a packed value; or the features of a layer, which are values of their own. The covariance of their
+            errors is at most the square of this number times the identity.
+        turned, shared: of a packed value that has been rotated, before products: the deviations that the last rotation
+            has added, and those of rotations before it, which other values may share. `joint` contains neither.
+        entering: within a linear layer, the deviations of what its weights are applied to; `own` and `joint` are then
+            what was added since.
     """
 
     level: int
     scale: float
-    low: np.ndarray
-    high: np.ndarray
-    deviation: np.ndarray
-
-    @cached_property
-    def magnitude(self) -> np.ndarray:
-        """The largest absolute value that each slot may have: float64 [slots]."""
-        return np.maximum(-self.low, self.high)
+    magnitude: float
+    layers: int = 0
+    own: Deviations = NONE
+    joint: Deviations = NONE
+    turned: Deviations = NONE
+    shared: Deviations = NONE
+    entering: Deviations | None = None
 
     @property
     def bound(self) -> float:
-        """A bound that no slot's error exceeds, except with probability exp(-28) < 2^-40 for each slot."""
-        return PRODUCT_TAIL * float(np.max(self.deviation[0]))
+        """A bound on the error of a slot."""
+        return self.own.bound
 
-    def take(self, places: np.ndarray) -> CkksError:
-        return replace(self, low=self.low[places], high=self.high[places], deviation=self.deviation[:, places])
+    def plus(self, independent: Deviations) -> CkksError:
+        """Return the value with an error that is independent from slot to slot."""
+        return replace(self, own=self.own.and_(independent), joint=self.joint.and_(independent))
 
-    @classmethod
-    def join(cls, values: Sequence[CkksError]) -> CkksError:
-        low, high = (np.concatenate([getattr(v, end) for v in values]) for end in ("low", "high"))
-        return replace(values[0], low=low, high=high, deviation=np.concatenate([v.deviation for v in values], axis=1))
-
-
-class Intervals:
-    """What a program's values may be, kept from one reading of the program for the next.
-
-    It follows from the program and the range of its inputs, however the program is placed: levels and scales change
-    errors only.
-    """
-
-    def __init__(self) -> None:
-        self._found: list[tuple[np.ndarray, ...]] = []
-
-    def reading(self) -> Callable[[Callable[[], tuple[np.ndarray, ...]]], tuple[np.ndarray, ...]]:
-        """Return a function for one reading, in order: it returns what was found at its place before, or finds it."""
-        places = count()
-
-        def recalled(find: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-            place = next(places)
-            if place == len(self._found):
-                self._found.append(find())
-            return self._found[place]
-
-        return recalled
+    def times(self, factor: float) -> CkksError:
+        """Return the value with errors that have been multiplied, slot by slot, by no more than a factor."""
+        return replace(self, own=self.own * factor, joint=self.joint * factor)
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
-    """Computes worst-case intervals and standard deviations of errors for every value of a program, slot by slot.
+    """Bounds the magnitude and the error of every value of a program.
 
     A polynomial with independent coefficients has independent slots, because the embedding is orthogonal up to scale.
-    So the variances of different slots add, while errors that meet in one product add in full (Kim, Papadimitriou and
-    Polyakov, *Approximate homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3).
+    Errors of a layer's outputs are not independent, because the outputs share inputs: so what is carried besides the
+    deviation of one slot is a bound on the covariance of all. W turns a covariance of at most d^2 into one of at most
+    |W|^2 d^2, with the spectral norm |W|, and an output's variance into at most |w|^2 d^2, with its row w. An
+    activation multiplies each error by no more than its slope. Kim, Papadimitriou and Polyakov, *Approximate
+    homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3, add variances of slots alone.
 
-    The errors of a layer's outputs are not independent, because the outputs share inputs. Where a layer is a `Matrix`,
-    the covariance of these errors is bounded by a diagonal matrix; it stays a bound after an activation of each output.
-    Where a layer is rotations and products of packed slots, its outputs count as independent.
+    Where a layer is rotations and products of packed slots, W is a sum of W_b R_b over rotations R_b, and each rotation
+    adds an error e_b of its own. The W_b are W's diagonals in classes by the remainder of their number: Fourier
+    coefficients of D W D*, with D a diagonal matrix of phases. By Parseval's identity the sum of all W_b W_b* is at
+    most |W|^2, so together the e_b count as one error. Rotations that were composed of the same others share errors,
+    which count as often as there are rotations.
+
+    What remains assumed: roundings of ciphertexts and digits are uniform and independent of each other and of the
+    secret, as they are where ciphertexts look random.
 
     Args:
         parameters: a CKKS set.
-        program: the program whose plaintexts the operands name.
-        low: the smallest value that an input may have.
-        high: the largest value that an input may have.
-        intervals: those of the same program from other readings, in the same order; None to keep none.
-
-    Attributes:
-        headroom: the least number of bits by which any value read so far stays below half of its modulus.
+        program: the program; sums and rotations of packed values occur within linear layers alone.
+        norms: those of every linear layer of the program, in order.
+        magnitude: the largest absolute value of an input.
     """
 
-    def __init__(
-        self, parameters: Parameters, program: Program, low: float, high: float, intervals: Intervals | None = None
-    ) -> None:
-        self._parameters, self._program, N = parameters, program, parameters.poly_modulus_degree
-        self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
-        # Deviations that rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers causes.
-        self._encoding, self._rounding = deviation_at_root(N, 1 / 12), deviation_at_root(N, rounding_variance(N))
-        self._slots, self._rows = parameters.slots, 1
-        if program.slots == 1:  # all slots are alike
-            self._slots, self._rows = 1, 2
+    def __init__(self, parameters: Parameters, program: Program, norms: Sequence[Norms], magnitude: float) -> None:
+        self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
+        N = parameters.poly_modulus_degree
+        self._packed = program.slots > 1
+        # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
+        self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
+        self._rounding = deviation_at_root(N, rounding_variance(N))
         # A complex slot with values in both parts is longer than either part.
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
-        self._recalled = intervals.reading() if intervals else lambda find: find()
-        self.headroom = math.inf
 
     def input(self, index: int) -> CkksError:
-        return self._fresh
-
-    @cached_property
-    def _fresh(self) -> CkksError:
-        """The error of every input."""
         p = self._parameters
-        assert p.scale_bits is not None
-        scale = 2.0**p.scale_bits
-        fresh = math.hypot(deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE), self._encoding) / scale
-        low, high = np.full(self._slots, self._low), np.full(self._slots, self._high)
-        return self._seen(CkksError(p.levels, scale, low, high, np.full((self._rows, self._slots), fresh)))
+        fresh = deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE + 1 / 12) / p.input_scale
+        return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        weights = [self._program.plaintexts[p.index] for p in plains]
-
-        def find() -> tuple[np.ndarray, ...]:
-            low, high, squares = np.zeros((3, self._slots))
-            for v, weight in zip(values, weights, strict=True):
-                ends = weight * v.low, weight * v.high
-                low += np.minimum(*ends)
-                high += np.maximum(*ends)
-                squares += v.magnitude**2
-            return low, high, squares
-
-        low, high, squares = self._recalled(find)
-        variance = squares * (self._encoding / plains[0].scale) ** 2 + np.zeros((self._rows, self._slots))
-        for v, weight in zip(values, weights, strict=True):
-            variance += (weight * v.deviation) ** 2
-        return self._seen(CkksError(values[0].level, values[0].scale * plains[0].scale, low, high, np.sqrt(variance)))
+        shared = max_of([v.shared for v in values]) * math.sqrt(len(values))
+        entering = max_of([v.joint.and_(v.turned) for v in values]).and_(shared)
+        first, scale = values[0], plains[0].scale
+        rounding = self._encoding / scale * math.sqrt(sum(v.magnitude**2 for v in values))
+        result = CkksError(first.level, first.scale * scale, self._norms[first.layers].magnitude, first.layers + 1)
+        return replace(result, entering=entering).plus(Deviations(normal=rounding))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
-        # The powers of one value carry the same error: deviations add in full.
-        pairs = list(zip(values, scalars, strict=True))
-        ends = np.array([(s.value * v.low, s.value * v.high) for v, s in pairs])  # [term, end, slot]
-        low, high = constant.value + ends.min(axis=1).sum(axis=0), constant.value + ends.max(axis=1).sum(axis=0)
-        deviation = np.sum([abs(s.value) * v.deviation + v.magnitude / (2 * s.scale) for v, s in pairs], axis=0)
-        return self._seen(CkksError(values[0].level, values[0].scale * scalars[0].scale, low, high, deviation))
+        # The powers of one value carry the same error, and all units have the same rounded scalars.
+        first, magnitude, own, joint = values[0], abs(constant.value), NONE, NONE
+        for v, s in zip(values, scalars, strict=True):
+            rounding = v.magnitude / (2 * s.scale)
+            magnitude += abs(s.value) * v.magnitude
+            own = own.with_(v.own * abs(s.value)).with_(Deviations(normal=rounding))
+            joint = joint.with_(v.joint * abs(s.value)).with_(Deviations(normal=self._encoding * rounding))
+        return CkksError(first.level, first.scale * scalars[0].scale, magnitude, first.layers, own, joint)
 
     def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
-        rows = self.rows(CkksError.join(values), matrix)
-        return [rows.take(np.array([row])) for row in range(len(rows.low))]
-
-    def rows(self, value: CkksError, matrix: Matrix) -> CkksError:
-        assert self._slots == 1
-        positive, negative = np.maximum(matrix.weights, 0), np.minimum(matrix.weights, 0)
-        low = (positive * value.low + negative * value.high).sum(axis=1) + matrix.constants
-        high = (positive * value.high + negative * value.low).sum(axis=1) + matrix.constants
-        rounding = self._longer**2 / (12 * matrix.scale**2)  # the variance of rounding a weight to an integer
-        independent = rounding * float(np.sum(value.magnitude**2))
-        errors = matrix.weights * value.deviation[1]
-        covariance = _products(errors, errors) + independent * np.eye(len(errors))
-        variance = np.diag(covariance)
-        deviation = np.sqrt(np.stack([variance, _largest_correlation(covariance) * variance]))
-        return self._seen(CkksError(value.level, value.scale * matrix.scale, low, high, deviation))
+        first, norms = values[0], self._norms[values[0].layers]
+        entering = max_of([v.joint for v in values])
+        largest = self._longer * max(v.magnitude for v in values)
+        rounding = math.sqrt(ENCODING_VARIANCE * norms.terms) / matrix.scale * largest
+        result = CkksError(
+            level=first.level,
+            scale=first.scale * matrix.scale,
+            magnitude=norms.magnitude,
+            layers=first.layers + 1,
+            own=entering * norms.row,
+            joint=entering * norms.spectral,
+        )
+        return [result.plus(Deviations(normal=rounding))] * len(matrix.constants)
 
     def add_plain(self, a: CkksError, plain: Plain) -> CkksError:
-        offset = self._program.plaintexts[plain.index]
-        deviation = np.hypot(a.deviation, self._encoding / plain.scale)
-        return self._seen(replace(a, low=a.low + offset, high=a.high + offset, deviation=deviation))
+        norms = self._norms[a.layers - 1]
+        a = a.plus(Deviations(normal=self._encoding / plain.scale))
+        if a.entering is None:
+            return a
+        # A client gathers the inputs of each unit of the first layer into slots that no other unit reads.
+        joint = norms.row if self._packed and a.layers == 1 else norms.spectral
+        own, joint_ = a.own.and_(a.entering * norms.row), a.joint.and_(a.entering * joint)
+        return replace(a, own=own, joint=joint_, entering=None)
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
-        low, high = np.sum([v.low for v in values], axis=0), np.sum([v.high for v in values], axis=0)
-        deviation = np.sqrt(np.sum([v.deviation**2 for v in values], axis=0))
-        return self._seen(replace(values[0], low=low, high=high, deviation=deviation))
+        own, joint, entering = NONE, NONE, max_of([v.entering or NONE for v in values])
+        for v in values:
+            own, joint = own.and_(v.own), joint.and_(v.joint)
+        return replace(values[0], own=own, joint=joint, entering=entering)
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
-        ends = np.array([a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high])
-        low, high = ends.min(axis=0), ends.max(axis=0)
-        if a is b:
-            low = np.maximum(low, 0.0)
-        deviation = a.magnitude * b.deviation + b.magnitude * a.deviation + a.deviation * b.deviation
-        return self._seen(CkksError(a.level, a.scale * b.scale, low, high, deviation))
+        """Bound a product by the slopes of its factors, which are the other factor with its error."""
+        of_a, of_b = a.times(b.magnitude + b.bound), b.times(a.magnitude)
+        return CkksError(
+            level=a.level,
+            scale=a.scale * b.scale,
+            magnitude=a.magnitude * b.magnitude,
+            layers=a.layers,
+            own=of_a.own.with_(of_b.own),
+            joint=of_a.joint.with_(of_b.joint),
+        )
 
     def square_parts(self, a: CkksError, conjugate: CkksError) -> CkksError:
         # The error of (z + z')^2 - i (z - z')^2 is 4 (a f + i b g) with f and g parts of the operands' errors.
-        ends = np.array([a.low**2, a.high**2])
-        low = np.where((a.low < 0) & (a.high > 0), 0.0, ends.min(axis=0))
-        errors = a.deviation + conjugate.deviation
-        deviation = self._longer * a.magnitude * errors + errors**2
-        return self._seen(CkksError(a.level, 4 * a.scale * a.scale, low, ends.max(axis=0), deviation))
+        of_a, of_b = (v.times(self._longer * a.magnitude + a.bound) for v in (a, conjugate))
+        return CkksError(
+            level=a.level,
+            scale=4 * a.scale * a.scale,
+            magnitude=a.magnitude**2,
+            layers=a.layers,
+            own=of_a.own.with_(of_b.own),
+            joint=of_a.joint.with_(of_b.joint),
+        )
 
     def conjugate(self, a: CkksError) -> CkksError:
         return self.swap_rows(a)
@@ -216,47 +243,34 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self.swap_rows(a)
 
     def rotate(self, a: CkksError, step: int) -> CkksError:
-        low, high = self._recalled(lambda: (np.roll(a.low, -step), np.roll(a.high, -step)))
-        deviation = np.roll(a.deviation, -step, axis=-1)
-        return self.swap_rows(replace(a, low=low, high=high, deviation=deviation))
+        turned = self._key_switch(a)
+        if a.entering is None:
+            return replace(a, own=a.own.and_(turned), turned=turned, shared=a.shared.and_(a.turned))
+        return a.plus(turned)
 
     def swap_rows(self, a: CkksError) -> CkksError:
-        digits = key_switch_variance(self._parameters, a.level)
-        return replace(a, deviation=np.hypot(a.deviation, np.sqrt(digits + self._rounding**2) / a.scale))
+        return a.plus(self._key_switch(a))
 
     def switch_modulus(self, a: CkksError) -> CkksError:
-        return self._seen(replace(a, level=a.level - 1))
+        return replace(a, level=a.level - 1)
 
     def rescale(self, a: CkksError) -> CkksError:
         scale = a.scale / self._parameters.primes[a.level - 1]
-        deviation = np.hypot(a.deviation, self._rounding / scale)
-        return self._seen(replace(a, level=a.level - 1, scale=scale, deviation=deviation))
+        return replace(a, level=a.level - 1, scale=scale).plus(Deviations(product=self._rounding / scale))
 
-    def _seen(self, value: CkksError) -> CkksError:
-        largest = float(np.max(self._longer * value.magnitude + PRODUCT_TAIL * value.deviation[0])) * value.scale
-        if not largest:
-            raise ParameterError("values vanish before the end of the network, by the smallest of float64")
-        room = self._parameters.log2_modulus(value.level) - 1 - math.log2(largest)
-        self.headroom = min(self.headroom, room)
-        return value
+    def _key_switch(self, a: CkksError) -> Deviations:
+        variance = key_switch_variance(self._parameters, a.level) + self._rounding**2
+        return Deviations(product=math.sqrt(variance) / a.scale)
 
+    def room(self, a: CkksError) -> float:
+        """Return the bits by which a value and its error stay below half of the modulus; of outputs, some must be left.
 
-def _largest_correlation(covariance: np.ndarray) -> float:
-    """Return a bound on the largest eigenvalue of the correlation matrix.
-
-    The covariance is at most this factor times its diagonal. The bound is the sixteenth root of the sum of all
-    eigenvalues' sixteenth powers, so for a thousand features it is at most 1.5 times too large.
-    """
-    deviations = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
-    power = covariance / deviations / deviations[:, None]
-    for _ in range(3):
-        power = _products(power, power)  # it is symmetric
-    return float(np.sum(power**2) ** (1 / 16))
+        Before the end none has to be: all operations are the same modulo the modulus, whatever it wraps around.
+        """
+        largest = (self._longer * a.magnitude + a.bound) * a.scale
+        return self._parameters.log2_modulus(a.level) - 1 - math.log2(largest)
 
 
-def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a b^T without a BLAS, which adds in an order of its own.
-
-    The bound of a circuit is hashed, and must be the same on every machine.
-    """
-    return (a[:, None, :] * b[None, :, :]).sum(axis=2)
+def max_of(deviations: Sequence[Deviations]) -> Deviations:
+    """Return the largest deviation of each kind."""
+    return Deviations(max(d.normal for d in deviations), max(d.product for d in deviations))

@@ -15,6 +15,7 @@ from he.ring.params import Parameters
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}
 TAIL = 6.0  # a polynomial's value at a root stays within so many standard deviations; erfc(6) < 2^-55
+NORMAL_TAIL = 5.4  # a slot, the real part at a root, stays within these; 2 exp(-5.4^2) < 2^-40 (Hoeffding)
 PRODUCT_TAIL = 14.0  # so does the real part of a product of two polynomials within these; exp(-2 * 14) < 2^-40
 
 

@@ -88,10 +88,6 @@ class Parameters(ValueObject):
             raise ParameterError(
                 f"`coeff_modulus_bits` must be at least two sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, got {bits}"
             )
-        if bits[-1] < max(bits):
-            raise ParameterError(
-                f"the special prime (the last of `coeff_modulus_bits`) must be the largest, got {bits}"
-            )
         if self.security == "128" and sum(bits) > MAX_MODULUS_BITS_128[N]:
             raise ParameterError(
                 f"`coeff_modulus_bits` must sum to at most {MAX_MODULUS_BITS_128[N]} at N={N} for 128-bit security, "

@@ -31,6 +31,14 @@ def polynomial(slots: np.ndarray) -> np.ndarray:
     return (twist * np.fft.fft(values)).real / N
 
 
+def slots_of(coefficients: np.ndarray) -> np.ndarray:
+    """Return the real parts of the slots, float64 [N / 2], of the polynomial with these coefficients, float64 [N]."""
+    N = len(coefficients)
+    twist = np.exp(1j * np.pi * np.arange(N) / N)
+    values = np.fft.ifft(twist * coefficients) * N  # at the odd powers of the root, in order
+    return values[(exponents(N)[: N // 2] - 1) // 2].real
+
+
 @cache
 def imaginary_units(N: int) -> np.ndarray:
     """Return the value of X**(N / 2) in every slot, which is i and -i in turns: complex128 [N / 2].
