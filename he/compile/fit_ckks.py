@@ -8,11 +8,11 @@ errors the modulus is shortest if each scale causes the same error. So one numbe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import product
 
 import numpy as np
 
@@ -97,8 +97,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for early, merges in product((True, False), repeat=2):
-        search = _Search(folded, N, norms, magnitude, early, merges)
+    for search in _searches(folded, N, norms, magnitude):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(f"no scales leave an error bound of {max_error}")
@@ -128,10 +127,8 @@ def fit_ckks(
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(
-        self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, early: bool, merges: bool
-    ) -> None:
-        self._folded, self._N, self._early, self._merges = folded, N, early, merges
+    def __init__(self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, early: bool) -> None:
+        self._folded, self._N, self._early, self._merges = folded, N, early, False
         self._known = norms, magnitude
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
@@ -139,6 +136,13 @@ class _Search:
         self._fine, room = self._probed(self._probes)
         # log2 of the largest value. What decides about a circuit is rounded: the last bits of a float are a machine's.
         self._magnitude = round(PROBE_PRIMES * MAX_CHAIN_BITS - PROBE_BITS - room, DECIMALS)
+
+    def merging(self) -> _Search:
+        """Return the search for chains in which the first product is not rescaled before the second, but with it."""
+        _ = self._errors  # which the other search keeps
+        other = copy(self)
+        other._merges = True
+        return other
 
     @cached_property
     def _errors(self) -> np.ndarray:
@@ -266,6 +270,13 @@ class _Search:
             elif 0 < missing <= LEAST_DROP_BITS // 2:  # a finer input lets it be rescaled by a prime of its own
                 fresh += missing
         return Precision(fresh, weights, values, self._early)
+
+
+def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float) -> Iterator[_Search]:
+    """Yield a search for every way to place rescalings."""
+    for early in (True, False):
+        search = _Search(folded, N, norms, magnitude, early)
+        yield from (search, search.merging())
 
 
 def _is_within(error: CkksError, room: float, max_error: float) -> bool:

@@ -73,6 +73,7 @@ def search(
         images: the least number of images; None for as many as fit.
         packing: `"latency"` or `"throughput"`.
         security: `"128"`, or `"insecure"` for tests, which also allows smaller rings.
+        seed: determines how the weights of CKKS are rounded.
 
     Raises:
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
