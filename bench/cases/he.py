@@ -18,6 +18,7 @@ from bench.harness.timing import peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.he import HeRow, show
 from he import Circuit, Client, PreparedCircuit, Session, compile_approximate, compile_exact, interface_bytes, prepare
+from he.circuit.commitment import SALT_BYTES
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
@@ -174,8 +175,11 @@ def _bare(parameters: Parameters) -> Circuit:
     layout = InputLayout(packing, 1, np.zeros((1, 1), np.int64))
     steps = tuple(sorted(program.rotation_steps))
     images = InputSpec("images", Source(), (1,), 0, 1, 1.0, layout)
-    interface = Interface(parameters, (images,), OutputLayout(packing, 1, 1), steps, False, True, 0.0, 1.0)
-    return Circuit(interface, program, 0.0, ())
+    output = OutputLayout(packing, 1, 1)
+    interface = Interface(
+        parameters, (images,), output, steps, False, True, 0.0, 1.0, parameters.levels, commitment="0" * 64
+    )
+    return Circuit(interface, program, 0.0, (), bytes(SALT_BYTES))
 
 
 def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.commitment import is_digest
 from he.circuit.packing import InputLayout, OutputLayout, Packing, require_taps
 from he.program.operations import Source
 from he.ring.params import Parameters
@@ -185,8 +186,8 @@ class InputSpec(ValueObject):
 
 #: The fields of an interface as it is written.
 FIELDS = frozenset(
-    {"parameters", "packing", "inputs", "output", "tolerance", "output_scale"}
-    | {"rotation_steps", "swaps_rows", "multiplies"}
+    {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
+    | {"rotation_steps", "swaps_rows", "multiplies", "commitment"}
 )
 
 
@@ -204,6 +205,9 @@ class Interface(ValueObject):
         multiplies: whether the circuit needs a relinearisation key.
         tolerance: the largest difference between copies of a decrypted logit that a client accepts; 0 for BFV.
         output_scale: the scale of a result's ciphertext; 1 for BFV.
+        output_level: the number of data primes of a result's ciphertext.
+        commitment: 64 hexadecimal digits by which the model owner is bound to one network, and which tell nothing of it
+            (`he.circuit.commitment`).
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -217,6 +221,8 @@ class Interface(ValueObject):
     multiplies: bool
     tolerance: float
     output_scale: float
+    output_level: int
+    commitment: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -250,6 +256,10 @@ class Interface(ValueObject):
             raise ValueError(
                 f"`tolerance` must be finite and `output_scale` positive, got {self.tolerance}, {self.output_scale}"
             )
+        if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
+            raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
+        if not is_digest(self.commitment):
+            raise ValueError(f"`commitment` must be 64 hexadecimal digits in lower case, got {self.commitment!r:.80}")
 
     @property
     def packing(self) -> Packing:
@@ -295,6 +305,8 @@ class Interface(ValueObject):
             "multiplies": self.multiplies,
             "tolerance": self.tolerance,
             "output_scale": self.output_scale,
+            "output_level": self.output_level,
+            "commitment": self.commitment,
         }
 
     @staticmethod
@@ -322,6 +334,8 @@ class Interface(ValueObject):
                 multiplies=fields["multiplies"],
                 tolerance=fields["tolerance"],
                 output_scale=fields["output_scale"],
+                output_level=fields["output_level"],
+                commitment=fields["commitment"],
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error

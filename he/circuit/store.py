@@ -56,6 +56,7 @@ def to_stored(circuit: Circuit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "program": program,
         "output_bound": circuit.output_bound,
         "reasons": list(circuit.reasons),
+        "salt": circuit.salt.hex(),
     }
     return content, arrays
 
@@ -72,6 +73,7 @@ def from_stored(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
             from_document(content["program"], arrays),
             float(content["output_bound"]),
             tuple(map(str, content["reasons"])),
+            bytes.fromhex(content["salt"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise stored.StoredError(f"the stored circuit is malformed: {error}") from error

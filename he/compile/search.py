@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from he.circuit.circuit import Circuit
+from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
@@ -18,6 +20,7 @@ from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
+from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.ring.params import ParameterError, Security
@@ -37,6 +40,7 @@ class Lowering:
     """A network as a scheme computes it, before its ring is known.
 
     Attributes:
+        network: the network.
         scheme: the scheme.
         stages: the result of `he.compile.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
@@ -48,6 +52,7 @@ class Lowering:
         reasons: one line for every choice made so far, for `Circuit.reasons`.
     """
 
+    network: Network
     scheme: Scheme
     stages: Sequence[Stage]
     encode: Encode
@@ -59,7 +64,9 @@ class Lowering:
     reasons: tuple[str, ...] = ()
 
 
-def search(lowering: Lowering, images: int | None, packing: PackingName, security: Security) -> Circuit:
+def search(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security, salt: bytes | None
+) -> Circuit:
     """Return the circuit at the smallest ring that has room for it.
 
     Args:
@@ -67,11 +74,13 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
         images: the least number of images; None for as many as fit.
         packing: `"latency"` or `"throughput"`.
         security: `"128"`, or `"insecure"` for tests, which also allows smaller rings.
+        salt: 32 secret bytes for the commitment to the network; None for random ones.
 
     Raises:
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
             is the same for every input.
     """
+    salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
@@ -82,7 +91,8 @@ def search(lowering: Lowering, images: int | None, packing: PackingName, securit
             continue
         if packing == "throughput":
             _require_no_constant(fit.program, lowering.modulus)
-        return Circuit(_interface(lowering, lowered, fit), fit.program, fit.bound, (*lowering.reasons, *refusals))
+        reasons = *lowering.reasons, *refusals
+        return Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
@@ -124,7 +134,8 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
     return write
 
 
-def _interface(lowering: Lowering, lowered: Lowered, fit: Fit) -> Interface:
+def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> Interface:
+    (level,) = output_levels(fit.program, fit.parameters)
     return Interface(
         parameters=fit.parameters,
         inputs=(lowering.images(lowered.input),),
@@ -134,4 +145,6 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit) -> Interface:
         multiplies=fit.program.multiplies,
         tolerance=fit.tolerance,
         output_scale=fit.output_scale,
+        output_level=level,
+        commitment=commitment(lowering.network, salt),
     )

@@ -58,6 +58,15 @@ def require_placed(program: Program, parameters: Parameters) -> None:
         levels += [level] * results(operation)
 
 
+def output_levels(program: Program, parameters: Parameters) -> set[int]:
+    """Return the levels that a program's outputs have in the end, whether or not it has been placed."""
+    levels: list[int] = []
+    for operation in program.operations:
+        level = min((levels[a] for a in arguments(operation)), default=parameters.levels)
+        levels += [level - isinstance(operation, SwitchModulus | Rescale)] * results(operation)
+    return {levels[output] for output in program.outputs}
+
+
 def _unplaced(position: int, problem: str) -> ValueError:
     return ValueError(
         f"the program must have been placed for these parameters, but operation {position} {problem}; "

@@ -57,6 +57,8 @@ def test_the_interface_of_a_dense_layer_of_4096_by_3072_is_read_back():
         True,
         0.0,
         1.0,
+        10,
+        "0" * 64,
     )
     data = interface_bytes(interface)
     assert len(data) < 50_000

@@ -42,6 +42,8 @@ def interfaces(draw):
         draw(st.booleans()),
         0.0 if exact else draw(st.floats(0, 1)),
         1.0 if exact else draw(st.floats(1, 1e30)),
+        draw(st.integers(1, parameters.levels)),
+        draw(st.binary(min_size=32, max_size=32)).hex(),
     )
 
 
@@ -92,7 +94,8 @@ def test_what_is_given_as_lists_is_kept_as_tuples():
     steps, shape = [1, 2], [2, 3]
     spec = InputSpec("images", Source(), shape, 0, 1, 1.0, layout)
     parameters = Parameters("bfv", 1024, (30, 40), 65537, security="insecure")
-    interface = Interface(parameters, [spec], OutputLayout(Packing(2, 512), 4, 3), steps, False, False, 0.0, 1.0)
+    output = OutputLayout(Packing(2, 512), 4, 3)
+    interface = Interface(parameters, [spec], output, steps, False, False, 0.0, 1.0, 1, "0" * 64)
     steps.append(0)
     shape.append(0)
     assert (interface.inputs, interface.rotation_steps, spec.shape) == ((spec,), (1, 2), (2, 3))

@@ -27,8 +27,10 @@ def sum_of(terms: int, bits: tuple[int, ...] = (40, 40)) -> Circuit:
         multiplies=False,
         tolerance=0.0,
         output_scale=1.0,
+        output_level=len(bits) - 1,
+        commitment="0" * 64,
     )
-    return Circuit(interface, program, 1.0, ())
+    return Circuit(interface, program, 1.0, (), bytes(32))
 
 
 def test_primes_that_are_too_long_for_a_factor_are_left_to_seal():
