@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.commitment import is_digest
 from he.circuit.packing import InputLayout, OutputLayout, Packing, require_taps
+from he.formats.switching import RELINEARISATION
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
@@ -286,6 +287,11 @@ class Interface(ValueObject):
         """The exponents of the automorphisms that need a Galois key."""
         swap = [2 * self.parameters.poly_modulus_degree - 1] if self.swaps_rows else []
         return [self.parameters.galois_element(step) for step in self.rotation_steps] + swap
+
+    @property
+    def key_elements(self) -> list[int]:
+        """The Galois elements of all evaluation keys, in the order in which they travel; 1 stands for relinearisation."""
+        return [RELINEARISATION] * self.multiplies + self.galois_elements
 
     @cached_property
     def digest(self) -> str:

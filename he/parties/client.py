@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.interface import Interface, require_interface
 from he.formats import compact
+from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
 from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
 from he.parties.keys import EvaluationKeys, SecretKey
@@ -75,11 +75,11 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         if evaluation_keys is None:
             self._keys = self._secret_key.evaluation_keys(self.interface)
         else:
-            self._keys = EvaluationKeys.of(evaluation_keys)
-            self._keys.require(self.interface)
-            self._secret_key.require_own(self._keys)
+            self._keys = EvaluationKeys.of(evaluation_keys, self.interface)
+            self._secret_key.require_own(self._keys, self.interface)
         self._context = self._secret_key.context
         self._ids = level_ids(self._context, self._parameters)
+        self._result_form = Form.result(self._parameters, self.interface.output_level, self.interface.output_scale)
         self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()
         self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
 
@@ -162,29 +162,26 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
     def _received(self, response: bytes) -> tuple[list[Any], int]:
         """Return the ciphertexts of an answer to this client, and the number of images that they are for."""
-        fields, parts = open_message(Kind.RESPONSE, response)
+        expected = self.interface.output.ciphertexts
+        fields, parts = open_message(Kind.RESPONSE, response, expected * self._result_form.bytes)
         require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
         images = fields.get("images")
-        expected = self.interface.output.ciphertexts
         if len(parts) != expected or type(images) is not int or not 1 <= images <= self.interface.images:
             raise MessageError(
                 f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images, "
-                f"got {len(parts)} for {images}"
+                f"got {len(parts)} for {images!r:.80}"
             )
         return [self._result(part) for part in parts], images
 
-    def _result(self, part: bytes) -> Any:
+    def _result(self, part: memoryview) -> Any:
+        """Return SEAL's object for a part of an answer; the bytes that SEAL reads are written here, from checked residues."""
         try:
-            restored = compact.restored(part, self._parameters, self._ids)
+            restored = compact.restored(part, self._result_form, self._ids)
             ciphertext = from_bytes(sealapi.Ciphertext(), self._context, restored)
         except SealDataError as error:
             raise DecryptionError(str(error)) from error
-        if (
-            ciphertext.is_transparent()  # it would be legible without a key
-            or ciphertext.is_ntt_form() == self._exact
-            or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
-        ):
+        if ciphertext.is_transparent():  # it would be legible without a key
             raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
         return ciphertext
 
@@ -201,7 +198,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         return self._encryptor.encrypt_symmetric(plaintext)  # SEAL serialises it with a seed for half of it
 
     def _compact(self, ciphertext: Any) -> bytes:
-        return compact.compact(to_bytes(ciphertext), self._parameters, self._ids)
+        return compact.compact(to_bytes(ciphertext), Form.fresh(self._parameters), self._parameters, self._ids)
 
     def _decrypted(self, ciphertext: Any) -> np.ndarray:
         plaintext = sealapi.Plaintext()

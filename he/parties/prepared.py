@@ -51,10 +51,9 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             TypeError: if an argument has another type.
             ValueError: if `threads` is out of range.
         """
-        keys = EvaluationKeys.of(evaluation_keys)
-        keys.require(self.circuit.interface)
+        keys = EvaluationKeys.of(evaluation_keys, self.circuit.interface)
         try:
-            evaluator = self._prepared.bind(keys.relinearisation or None, keys.galois or None, threads)
+            evaluator = self._prepared.bind(keys.data, threads)
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
         return Session(self.circuit.interface, keys.id, evaluator)
