@@ -172,7 +172,7 @@ def _bare(parameters: Parameters) -> Circuit:
     rotated = [recorder.rotate(x, 1 << k) for k in range(ROTATIONS)]
     total = recorder.add([recorder.relinearise(recorder.multiply(x, x)), *rotated])
     program = recorder.program(parameters.slots, [total])
-    layout = InputLayout(packing, 1, np.zeros((1, 1), np.int64))
+    layout = InputLayout.of(packing, 1, np.zeros((1, 1), np.int64))
     steps = tuple(sorted(program.rotation_steps))
     images = InputSpec("images", Source(), (1,), 0, 1, 1.0, layout)
     output = OutputLayout(packing, 1, 1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ class InputSpec(ValueObject):
         return [images[start : start + step] for start in range(0, max(len(images), 1), step)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields but for the packing as JSON types; `InputSpec.from_dict` is the inverse."""
+        """Return the fields but for packing and table as JSON types; `InputSpec.from_dict` is the inverse."""
         return {
             "name": self.name,
             "owner": self.source.owner,
@@ -163,12 +164,12 @@ class InputSpec(ValueObject):
             "range": [self.low, self.high],
             "scale": self.scale,
             "features": self.layout.features,
-            "gather": self.layout.listed(),
+            "gather": list(self.layout.shape),
         }
 
     @staticmethod
-    def from_dict(fields: Mapping[str, Any], packing: Packing) -> InputSpec:
-        """Return the input that `to_dict` wrote, in the interface's packing.
+    def from_dict(fields: Mapping[str, Any], packing: Packing, table: np.ndarray) -> InputSpec:
+        """Return the input that `to_dict` wrote, in the interface's packing and with the table of its layout.
 
         Raises:
             KeyError, TypeError, ValueError: if a field is missing or malformed.
@@ -181,7 +182,7 @@ class InputSpec(ValueObject):
             low=low,
             high=high,
             scale=fields["scale"],
-            layout=InputLayout.from_listed(packing, fields["features"], _listed(fields["gather"])),
+            layout=InputLayout.from_table(packing, fields["features"], _listed(fields["gather"]), table),
         )
 
 
@@ -227,6 +228,7 @@ class Interface(ValueObject):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
+        require_taps(sum(spec.layout.width * spec.layout.taps for spec in self.inputs))
         object.__setattr__(self, "rotation_steps", tuple(self.rotation_steps))
         parameters = self.parameters
         if not any(spec.source.owner == "data" for spec in self.inputs):
@@ -295,11 +297,19 @@ class Interface(ValueObject):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all fields in hexadecimal digits; every message names the circuit by it."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 over all fields and tables in hexadecimal digits; every message names the circuit by it."""
+        found = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode())
+        for table in self.tables:
+            found.update(table.astype("<i4").tobytes())
+        return found.hexdigest()
+
+    @property
+    def tables(self) -> list[np.ndarray]:
+        """The table of every input's layout, int32 [..], which `to_dict` leaves out: the places of its numbers."""
+        return [spec.layout.table for spec in self.inputs]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types; `Interface.from_dict` is the inverse."""
+        """Return the fields as JSON types, without `tables`; `Interface.from_dict` is the inverse."""
         packing = self.packing
         return {
             "parameters": self.parameters.to_dict(),
@@ -316,8 +326,8 @@ class Interface(ValueObject):
         }
 
     @staticmethod
-    def from_dict(fields: Mapping[str, Any]) -> Interface:
-        """Return the interface that `to_dict` wrote.
+    def from_dict(fields: Mapping[str, Any], tables: Sequence[np.ndarray]) -> Interface:
+        """Return the interface that `to_dict` wrote, with its `tables`. Nothing is made that is larger than these.
 
         Raises:
             ValueError: if a field is missing or malformed; the message names a missing one.
@@ -329,11 +339,12 @@ class Interface(ValueObject):
             if unknown:
                 raise ValueError(f"an interface must have the fields {sorted(FIELDS)} alone, got {unknown} as well")
             packing = Packing(*fields["packing"])
-            listed = [spec["gather"] for spec in fields["inputs"]]
-            require_taps(sum(len(entries) * _longest(entries) for entries in listed))  # before any is made
+            specs = _listed(fields["inputs"])
+            if len(specs) != len(tables):
+                raise ValueError(f"there must be a table for every one of {len(specs)} inputs, got {len(tables)}")
             return Interface(
                 parameters=Parameters.from_dict(fields["parameters"]),
-                inputs=tuple(InputSpec.from_dict(spec, packing) for spec in fields["inputs"]),
+                inputs=tuple(InputSpec.from_dict(*one) for one in zip(specs, repeat(packing), tables, strict=False)),
                 output=OutputLayout(packing, *fields["output"]),
                 rotation_steps=_listed(fields["rotation_steps"]),
                 swaps_rows=fields["swaps_rows"],
@@ -347,11 +358,6 @@ class Interface(ValueObject):
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
         except TypeError as error:
             raise ValueError(f"an interface has a malformed field: {error}") from error
-
-
-def _longest(entries: list[Any]) -> int:
-    """Return the length of the longest row that is listed for a unit."""
-    return max((len(entry) for entry in entries if isinstance(entry, list)), default=0)
 
 
 def require_interface(interface: object) -> Interface:

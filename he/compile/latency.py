@@ -108,7 +108,7 @@ def lower(
     recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
     first = stages[0]
     assert isinstance(first, LinearMap)
-    layout = InputLayout(packing, first.inputs, gather(first))
+    layout = InputLayout.of(packing, first.inputs, gather(first))
     value = _first_layer(recorder, first, layout, at_first, encode)
     width, outputs, entries = layout.width, first.outputs, []
     for stage in stages[1:]:
@@ -128,7 +128,7 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     Such a program shows what a schedule costs. A later layer's only input is the value that the layer reads.
     """
     first, *later = [stage for stage in stages if isinstance(stage, LinearMap)]
-    layout = InputLayout(packing, first.inputs, gather(first))
+    layout = InputLayout.of(packing, first.inputs, gather(first))
 
     def sketch_first(schedule: Schedule) -> Program:
         recorder = _Sketch(packing.slots)
@@ -159,7 +159,7 @@ def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, sch
 
     @cache
     def by_tap() -> np.ndarray:
-        weights = np.zeros(layout.gather.shape)
+        weights = np.zeros((layout.width, layout.taps))
         weights[_taps(linear)] = linear.weights
         return layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
 

@@ -110,7 +110,7 @@ def lower_features(network: Sequence[FeatureLayer], packing: Packing, activate: 
     for layer in network:
         values = _apply(recorder, values, layer, activate)
     outputs = [values[unit] for unit in range(last.outputs)]
-    layout = InputLayout(packing, first.inputs, read[None, :])
+    layout = InputLayout.of(packing, first.inputs, read[None, :])
     return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
 
 

@@ -50,9 +50,7 @@ class Form:
     @staticmethod
     def result(parameters: Parameters, level: int, scale: float) -> Form:
         """Return the form of what a session answers with, at a circuit's last level and scale."""
-        return Form(
-            parameters.primes[:level], parameters.poly_modulus_degree, parameters.scheme.ntt_form, scale, False
-        )
+        return Form(parameters.primes[:level], parameters.poly_modulus_degree, parameters.scheme.ntt_form, scale, False)
 
     @staticmethod
     def digit(parameters: Parameters) -> Form:

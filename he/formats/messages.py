@@ -41,11 +41,13 @@ def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()
     """Return one message as bytes.
 
     Raises:
-        MessageError: if the header would be longer, or the parts more, than `open_message` reads, or a part is empty.
+        MessageError: if `open_message` would refuse it: the header would be longer, or the parts more, than it reads, a
+            number is beyond 64 bits or not finite, or a part is empty.
     """
     runs = [[len(list(run)), length] for length, run in groupby(map(len, parts))]
     header = json.dumps({**fields, "parts": runs}, sort_keys=True).encode()
     _require_header(kind, len(header))
+    _parsed(kind, header)
     if not _sound(runs, sum(map(len, parts))):
         raise MessageError(f"a message with {_named(kind)} must have at most {MAX_PARTS} parts, and none of no bytes")
     hashed = hashlib.sha256()
@@ -83,11 +85,8 @@ def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict
     _require_header(kind, length)
     if length > len(body):
         raise MessageError(f"the header of the message with {expected} is longer than the message")
-    try:
-        fields = parsed(body[:length])
-        runs = fields.pop("parts")
-    except (ValueError, KeyError) as error:
-        raise MessageError(f"the header of the message with {expected} is malformed: {error}") from error
+    fields = _parsed(kind, body[:length])
+    runs = fields.pop("parts", None)
     if not _sound(runs, len(body) - length):
         raise MessageError(f"the message with {expected} must hold the parts that its header lists")
     parts, position = [], length
@@ -147,6 +146,13 @@ def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -
     """
     if fields.get(name) != expected:
         raise MessageError(f"the message was made for another {what}")
+
+
+def _parsed(kind: Kind, header: bytes | memoryview) -> dict[str, Any]:
+    try:
+        return parsed(header)
+    except ValueError as error:
+        raise MessageError(f"the header of the message with {_named(kind)} is malformed: {error}") from error
 
 
 def _require_header(kind: Kind, length: int) -> None:

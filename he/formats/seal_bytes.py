@@ -98,7 +98,8 @@ def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, lis
     *parms_id, count = _KEYS.unpack_from(body)
     require(tuple(parms_id) == tuple(key_id), "the keys must be for these parameters, got others")
     require(count <= N, f"there must be at most {N} keys, got {count}")
-    keys, at = {}, _KEYS.size
+    keys: dict[int, list[CiphertextArray]] = {}
+    at = _KEYS.size
     for index in range(count):
         require(len(body) >= at + 8, "the keys are truncated")
         (digits,) = struct.unpack_from("<Q", body, at)

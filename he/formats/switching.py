@@ -6,7 +6,7 @@ data prime, likewise. Nothing else is written: how many keys there are, and how 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ def restored(
     keys = dict(_keys(data, parameters, elements))
     relinearisation = {0: keys.pop(RELINEARISATION)} if RELINEARISATION in keys else {}
     galois = {element // 2: key for element, key in keys.items()}
-    return tuple(write_keys(by_index, parameters, key_id) for by_index in (relinearisation, galois))
+    return write_keys(relinearisation, parameters, key_id), write_keys(galois, parameters, key_id)
 
 
 def _keys(data: bytes | memoryview, parameters: Parameters, elements: Sequence[int]) -> Iterator[tuple[int, Key]]:

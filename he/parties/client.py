@@ -175,7 +175,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         return [self._result(part) for part in parts], images
 
     def _result(self, part: memoryview) -> Any:
-        """Return SEAL's object for a part of an answer; the bytes that SEAL reads are written here, from checked residues."""
+        """Return SEAL's object for a part of an answer. What SEAL reads is written anew from residues that are checked."""
         try:
             restored = compact.restored(part, self._result_form, self._ids)
             ciphertext = from_bytes(sealapi.Ciphertext(), self._context, restored)
@@ -224,12 +224,13 @@ def interface_bytes(interface: Interface) -> bytes:
         MessageError: if it is too large for a message.
         TypeError: if it is no interface.
     """
-    return seal_message(Kind.INTERFACE, require_interface(interface).to_dict())
+    tables = [table.astype("<i4").tobytes() for table in require_interface(interface).tables]
+    return seal_message(Kind.INTERFACE, interface.to_dict(), tables)
 
 
 def _read_interface(data: bytes) -> Interface:
-    fields, _ = open_message(Kind.INTERFACE, data)
+    fields, parts = open_message(Kind.INTERFACE, data)
     try:
-        return Interface.from_dict(fields)
+        return Interface.from_dict(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])
     except ValueError as error:
         raise MessageError(f"the interface is malformed: {error}") from error

@@ -189,7 +189,7 @@ class EvaluationKeys(ValueObject):
         circuit: the digest of the circuit's interface, which covers the parameters.
         data: the keys themselves, in the format of `he.formats.switching`. `require` says whether they are as many as
             their circuit needs; who binds them reads them.
-        id: SHA-256 of the message before its own digest, in hexadecimal digits; requests and answers name the keys by it.
+        id: the digest with which the message ends, in hexadecimal digits; requests and answers name the keys by it.
 
     Raises:
         MessageError: if the bytes are truncated, damaged or foreign, or have other fields or parts than keys.

@@ -47,7 +47,7 @@ CIRCUIT = compile_exact(NETWORK, images=4, security="insecure")
 def test_the_interface_of_a_dense_layer_of_4096_by_3072_is_read_back():
     """It was 71 MB of JSON, and then refused as "longer than the message"; all rows of its table are one."""
     packing = Packing(2, 16384, 4)
-    layout = InputLayout(packing, 3072, np.tile(np.arange(3072), (4096, 1)))
+    layout = InputLayout.of(packing, 3072, np.tile(np.arange(3072), (4096, 1)))
     interface = Interface(
         Parameters("bfv", 32768, (45,) * 10 + (50,), 65537),
         (InputSpec("images", Source(), (3, 32, 32), 0, 255, 1.0, layout),),
@@ -62,7 +62,7 @@ def test_the_interface_of_a_dense_layer_of_4096_by_3072_is_read_back():
     )
     data = interface_bytes(interface)
     assert len(data) < 50_000
-    read = Interface.from_dict(open_message(Kind.INTERFACE, data)[0])
+    read = Client(data).interface
     assert read.digest == interface.digest
     assert np.array_equal(read.inputs[0].layout.gather, layout.gather)
 
@@ -198,20 +198,20 @@ def test_evaluation_keys_are_taken_as_bytes_by_both_parties():
 
 def test_the_terms_of_all_inputs_together_are_limited(monkeypatch):
     """Each input was limited by itself: half a megabyte of them became gigabytes."""
-    fields = CIRCUIT.interface.to_dict()
+    fields, (table,) = CIRCUIT.interface.to_dict(), CIRCUIT.interface.tables
     (spec,) = fields["inputs"]
     taps = CIRCUIT.interface.inputs[0].layout.gather.size
     monkeypatch.setattr(packings, "MAX_TAPS", 2 * taps)
     twice = [{**spec, "name": name} for name in ("a", "b")]
-    assert len(Interface.from_dict({**fields, "inputs": twice}).inputs) == 2
+    assert len(Interface.from_dict({**fields, "inputs": twice}, [table] * 2).inputs) == 2
     with pytest.raises(ValueError, match=f"at most {2 * taps} entries, got {3 * taps}"):
-        Interface.from_dict({**fields, "inputs": [*twice, {**spec, "name": "c"}]})
+        Interface.from_dict({**fields, "inputs": [*twice, {**spec, "name": "c"}]}, [table] * 3)
 
 
 @pytest.mark.parametrize("wrong", [[], None, "interface", 3])
 def test_an_interface_that_is_no_object_is_malformed(wrong):
     with pytest.raises(ValueError, match="an interface must have the fields"):
-        Interface.from_dict(wrong)
+        Interface.from_dict(wrong, CIRCUIT.interface.tables)
     content, arrays = store.to_stored(CIRCUIT)
     with pytest.raises(StoredError, match="the stored circuit is malformed"):
         store.from_stored({**content, "interface": wrong}, arrays)

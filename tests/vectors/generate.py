@@ -93,7 +93,7 @@ def travelling() -> dict[str, Any]:
         answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {
-            "evaluation_keys": [sha256([k]) for k in (sent.relinearisation, sent.galois)],
+            "evaluation_keys": sha256([sent.data]),
             "request": [sha256([p]) for p in open_message(Kind.REQUEST, request)[1]],
             "answer": [sha256([p]) for p in open_message(Kind.RESPONSE, answer)[1]],
             "logits": logits.tolist() if circuit.parameters.scheme == "bfv" else np.round(logits, 3).tolist(),

@@ -17,7 +17,7 @@ def sum_of(terms: int, bits: tuple[int, ...] = (40, 40)) -> Circuit:
     """A circuit that adds its input, four numbers of each of 256 images, so many times to nothing."""
     packing, recorder = Packing(2, 512, 128, split_rows=True), Recorder()
     program = recorder.program(1, [recorder.add([recorder.input(0)] * terms)])
-    layout = InputLayout(packing, 4, np.arange(4)[:, None])
+    layout = InputLayout.of(packing, 4, np.arange(4)[:, None])
     interface = Interface(
         parameters=Parameters("bfv", 1024, bits, 65537, security="insecure"),
         inputs=(InputSpec("numbers", Source(), (4,), -500, 500, None, layout),),

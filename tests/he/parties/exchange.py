@@ -1,10 +1,7 @@
 """What tests of the parties share: networks of either scheme, and images for them."""
 
 import numpy as np
-import tenseal.sealapi as sealapi
 
-from he.formats.seal_bridge import create_context
-from he.ring.params import Parameters
 from he.testing import inputs, square_graph, table_network
 
 NETWORKS = {"bfv": table_network(), "ckks": square_graph()}
@@ -25,24 +22,3 @@ def assert_right(party, logits, images):
 
 def stranger(strangers, party):
     return strangers[party.circuit.parameters.scheme]
-
-
-def foreign_parameters(party):
-    """Parameters of the same scheme, ring and number of primes, and of other primes."""
-    own = party.circuit.parameters
-    bits = tuple(b - 1 for b in own.coeff_modulus_bits)
-    return Parameters(own.scheme, own.poly_modulus_degree, bits, own.plain_modulus, own.scale_bits, "insecure")
-
-
-def fresh_ciphertext(party, parameters=None):
-    """Zeros, encrypted under a new key at the top level of the party's parameters, or of others."""
-    parameters = parameters or party.circuit.parameters
-    context = create_context(parameters)
-    encryptor = sealapi.Encryptor(context, sealapi.KeyGenerator(context).secret_key())
-    plaintext, ciphertext = sealapi.Plaintext(), sealapi.Ciphertext()
-    if parameters.scheme == "bfv":
-        sealapi.BatchEncoder(context).encode([0] * parameters.slots, plaintext)
-    else:
-        sealapi.CKKSEncoder(context).encode([0.0] * parameters.slots, 2.0**parameters.scale_bits, plaintext)
-    encryptor.encrypt_symmetric(plaintext, ciphertext)
-    return ciphertext

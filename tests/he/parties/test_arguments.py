@@ -106,7 +106,7 @@ def test_a_narrow_float_never_leaves_the_range(dtype):
 
 @given(st.integers(-70, 70), st.integers(0, 70), st.sampled_from("bBhHiIqQ"), st.integers(-140, 140))
 def test_integers_of_any_type_are_compared_as_numbers(low, size, dtype, value):
-    layout = InputLayout(Packing(2, 512), 1, np.zeros((1, 1), np.int64))
+    layout = InputLayout.of(Packing(2, 512), 1, np.zeros((1, 1), np.int64))
     spec = InputSpec("images", Source(), (1,), low, low + size, 1.0, layout)
     number = np.array([[value]]).astype(dtype)
     if low <= int(number[0, 0]) <= low + size:

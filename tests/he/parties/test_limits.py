@@ -36,20 +36,30 @@ def test_an_interface_at_the_limit_is_written_and_read_and_above_it_neither(exac
     assert open_message(Kind.INTERFACE, interface_bytes(interface))[0]["inputs"] == interface.to_dict()["inputs"]
     monkeypatch.setattr(messages, "MAX_HEADER_BYTES", header_length(message) - 1)
     said = (
-        rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}; compile"
+        rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}; it names"
     )
     for call in (lambda: interface_bytes(interface), lambda: open_message(Kind.INTERFACE, message)):
         with pytest.raises(MessageError, match=said):
             call()
 
 
-def test_requests_of_many_parts_are_limited_as_well(monkeypatch):
+def test_parts_are_limited_as_well(monkeypatch):
     message = seal_message(Kind.REQUEST, {}, [b"x"] * 1000)
     assert open_message(Kind.REQUEST, message)[1] == [b"x"] * 1000
-    monkeypatch.setattr(messages, "MAX_HEADER_BYTES", 1000)
-    for call in (lambda: seal_message(Kind.REQUEST, {}, [b"x"] * 1000), lambda: open_message(Kind.REQUEST, message)):
-        with pytest.raises(MessageError, match="with request must have at most 1000 bytes"):
-            call()
+    assert header_length(message) < 30  # parts of one length are counted
+    monkeypatch.setattr(messages, "MAX_PARTS", 999)
+    with pytest.raises(MessageError, match="with request must have at most 999 parts"):
+        seal_message(Kind.REQUEST, {}, [b"x"] * 1000)
+    with pytest.raises(MessageError, match="must hold the parts that its header lists"):
+        open_message(Kind.REQUEST, message)
+
+
+def test_headers_have_64_kilobytes_at_most(exact):
+    """They had 32 megabytes of JSON, which Python makes gigabytes of."""
+    assert messages.MAX_HEADER_BYTES == 1 << 16
+    for kind in Kind:
+        with pytest.raises(MessageError, match="must have at most 65536 bytes, got 65"):
+            seal_message(kind, {"x": "y" * (1 << 16)})
 
 
 @pytest.mark.parametrize("limit", ["MAX_FILE_BYTES", "MAX_HEADER_BYTES"])
@@ -95,7 +105,7 @@ def test_arrays_of_any_order_of_bytes_and_elements_come_back(tmp_path):
 
 
 def test_evaluation_keys_at_the_limit_are_saved_and_above_it_not(tmp_path, monkeypatch):
-    evaluation, path = EvaluationKeys("circuit", b"relinearisation", b"galois"), tmp_path / "keys"
+    evaluation, path = EvaluationKeys.sealed("circuit", b"relinearisation and rotation"), tmp_path / "keys"
     size = len(evaluation.to_bytes())
     monkeypatch.setattr(keys, "_MOST_KEY_BYTES", size)
     evaluation.save(path)
