@@ -72,14 +72,10 @@ def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict
     """
     expected = _named(kind)
     view = _view(kind, data) if most is None else require_size(kind, data, most)
-    if view[: len(_MAGIC)] != _MAGIC:
-        raise MessageError(f"expected a message with {expected}, got bytes that are no message of this toolkit")
     if len(view) < _START + _DIGEST_BYTES or hashlib.sha256(view[:-_DIGEST_BYTES]).digest() != view[-_DIGEST_BYTES:]:
         raise MessageError(
             f"the message with {expected} is truncated or damaged: its digest does not match; send it again"
         )
-    if view[len(_MAGIC) : len(_MAGIC) + 1] != kind.value:
-        raise MessageError(f"expected a message with {expected}, got one of another kind")
     length = int.from_bytes(view[_START - 4 : _START], "big")
     body = view[_START:-_DIGEST_BYTES]
     _require_header(kind, length)
@@ -105,7 +101,7 @@ def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
     """Return a view of a message, unless it is longer than any whose parts have at most so many bytes together.
 
     Raises:
-        MessageError: if it is longer.
+        MessageError: if it is longer, foreign, or of another kind.
         TypeError: if `data` is no bytes.
     """
     view = _view(kind, data)
@@ -120,6 +116,10 @@ def _view(kind: Kind, data: bytes) -> memoryview:
     view = memoryview(data)
     if view.format != "B" or view.ndim != 1 or not view.contiguous:
         raise TypeError(f"a message with {_named(kind)} must be bytes one behind the other, got a view of others")
+    if view[: len(_MAGIC)] != _MAGIC:
+        raise MessageError(f"expected a message with {_named(kind)}, got bytes that are no message of this toolkit")
+    if view[len(_MAGIC) : len(_MAGIC) + 1] != kind.value:
+        raise MessageError(f"expected a message with {_named(kind)}, got one of another kind")
     return view.toreadonly()
 
 

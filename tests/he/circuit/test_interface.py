@@ -57,7 +57,7 @@ def test_an_interface_survives_json():
         compile_exact(network(0, 3, 2.0), security="insecure"),
         compiled(square_graph(), security="insecure"),
     ):
-        again = Interface.from_dict(circuit.interface.to_dict())
+        again = Interface.from_dict(circuit.interface.to_dict(), circuit.interface.tables)
         assert again.digest == circuit.interface.digest
         assert again.to_dict() == circuit.interface.to_dict()
 
@@ -68,7 +68,7 @@ def test_floats_that_a_model_scales_in_its_own_way_are_refused():
     model = IntClassifier((4,), epochs=2, input_domain=(0, 3), weight_bits=2, scaling="minmax").fit(x, y)
     circuit = compile_exact(model.network_, security="insecure")
     client = Client(circuit.interface, security="insecure")
-    assert Interface.from_dict(circuit.interface.to_dict()).inputs[0].scale is None
+    assert Interface.from_dict(circuit.interface.to_dict(), circuit.interface.tables).inputs[0].scale is None
     with pytest.raises(InputError, match="for an IntClassifier, that is `scaling_`"):
         client.prepare(x[:1])
     client.encrypt(model.scaling_(x[:1]))

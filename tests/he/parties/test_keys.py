@@ -3,7 +3,6 @@
 import copy
 import os
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -315,8 +314,8 @@ def test_evaluation_keys_of_another_secret_key_are_refused_at_once(scheme):
                 Client(interface, key, foreign, security="insecure")
     with pytest.raises(MessageError, match="must be exactly the circuit's"):
         Client(interface, key, EvaluationKeys.sealed(interface.digest, own.data[:-1]), security="insecure")
+    forged = EvaluationKeys.sealed(interface.digest, b"\xff" * one + own.data[one:])
     with pytest.raises(MessageError, match="the evaluation keys are unusable"):
-        forged = EvaluationKeys.sealed(interface.digest, b"\xff" * one + own.data[one:])
         Client(interface, key, forged, security="insecure")
 
 
