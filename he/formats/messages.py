@@ -85,6 +85,11 @@ def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     return fields, parts
 
 
+def message_digest(message: bytes) -> str:
+    """Return the digest at the end of a message, which names it, in hexadecimal digits; it is not checked."""
+    return bytes(message[-_DIGEST_BYTES:]).hex()
+
+
 def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -> None:
     """Refuse a message whose header names another circuit or key.
 

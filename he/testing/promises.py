@@ -69,7 +69,8 @@ def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network
         require_refused(partial(engine.prepare, other), f"{who}: {what}")
         require_refused(partial(engine.restore, other, arrays), f"{who}: {what}, restored")
     with _no_error(f"{who}: what was refused must change no answer"):
-        _require_right_answers(asked[:1], circuit, network, who)
+        again = client.encrypt(asked[0][2])
+        _require_right_answers([(client, session, asked[0][2], again)], circuit, network, who)
 
 
 @contextmanager
@@ -86,13 +87,18 @@ def _no_error(what: str) -> Iterator[None]:
 def _require_right_answers(asked: Asked, circuit: Circuit, network: Network, who: str) -> None:
     """Check the answers to requests; then ask again in the opposite order and compare the bytes."""
     answers = [session.evaluate(request) for _, session, _, request in asked]
-    for (client, _, batch, _), answer in zip(asked, answers, strict=True):
-        require_within(client.decrypt(answer), network.logits(batch), circuit, who)
+    for (client, _, batch, request), answer in zip(asked, answers, strict=True):
+        require_within(client.decrypt(answer, request), network.logits(batch), circuit, who)
     if len(set(answers)) < len(answers):  # every request has randomness of its own, and so has its answer
         raise AssertionError(f"{who}: different requests must have different answers")
     for (_, session, _, request), answer in reversed(list(zip(asked, answers, strict=True))):
-        if session.evaluate(request) != answer:
+        if _evaluated(session, request) != open_message(Kind.RESPONSE, answer)[1]:
             raise AssertionError(f"{who}: the same request must have the same bytes as its answer")
+
+
+def _evaluated(session: Session, request: bytes) -> list[bytes]:
+    """Return the results of a request, whether or not the session has evaluated it before."""
+    return session.evaluator.evaluate(open_message(Kind.REQUEST, request)[1])
 
 
 def _require_storage(
@@ -106,7 +112,7 @@ def _require_storage(
         PreparedCircuit(prepared).save(path)
         loaded = PreparedCircuit.load(path, circuit, engine)
         for restored in (loaded, PreparedCircuit(engine.restore(circuit, arrays))):
-            if restored.session(keys).evaluate(request) != session.evaluate(request):
+            if _evaluated(restored.session(keys), request) != _evaluated(session, request):
                 raise AssertionError(f"{what}, and give the same answers")
     for wrong, others in _wrong_arrays(arrays).items():
         require_refused(partial(engine.restore, circuit, others), f"engine {engine.name}: {wrong}")
@@ -142,6 +148,12 @@ def _wrong_inputs(parts: list[bytes], parameters: Parameters) -> dict[str, list[
         "a ciphertext in another form": (parameters, 2, levels, not form, 1.0),
         "a ciphertext of another scale": (parameters, 2, levels, form, 2.0),
     }
+    zeros = np.zeros((1, levels, parameters.poly_modulus_degree), np.uint64)
+    for what, legible in {
+        "a ciphertext of zeros": np.concatenate([zeros, zeros]),
+        "a ciphertext that is legible without a key": np.concatenate([zeros + np.uint64(1), zeros]),
+    }.items():
+        wrong[what] = [compact.write(CiphertextArray(legible, form, parameters.input_scale), parameters), *rest]
     if levels > 1:
         strangers["a ciphertext of a lower level"] = (parameters, 2, levels - 1, form, 1.0)
     for what, stranger in strangers.items():

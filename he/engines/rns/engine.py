@@ -170,4 +170,6 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         form = (*read.residues.shape[:2], read.ntt, read.scale)
         if form != (2, parameters.levels, parameters.scheme.ntt_form, parameters.input_scale):
             raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
+        if not read.residues[1].any(axis=1).all():
+            raise ValueError(f"input {index} must be encrypted, got a ciphertext that is legible without a key")
         return read.residues

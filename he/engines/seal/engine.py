@@ -114,6 +114,8 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         )
         if not fresh:
             raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
+        if ciphertext.is_transparent():
+            raise ValueError(f"input {index} must be encrypted, got a ciphertext that is legible without a key")
 
 
 class _Value:
