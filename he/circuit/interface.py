@@ -259,6 +259,10 @@ class Interface(ValueObject):
             raise ValueError(
                 f"`tolerance` must be finite and `output_scale` positive, got {self.tolerance}, {self.output_scale}"
             )
+        if parameters.scheme.exact and (self.tolerance, self.output_scale) != (0, 1):
+            raise ValueError(
+                f"`tolerance` must be 0 and `output_scale` 1 for BFV, got {self.tolerance}, {self.output_scale}"
+            )
         if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
             raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
         if not is_digest(self.commitment):
@@ -292,7 +296,7 @@ class Interface(ValueObject):
 
     @property
     def key_elements(self) -> list[int]:
-        """The Galois elements of all evaluation keys, in the order in which they travel; 1 stands for relinearisation."""
+        """The Galois elements of all evaluation keys in the order in which they travel; 1 is relinearisation's."""
         return [RELINEARISATION] * self.multiplies + self.galois_elements
 
     @cached_property
@@ -370,8 +374,10 @@ def require_interface(interface: object) -> Interface:
 
 
 def is_finite(number: object) -> bool:
-    """Return whether this is a number that a float64 holds, and no boolean."""
-    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 2.0**1023
+    """Return whether this is a float, or an integer that any float64 near it holds, and no boolean."""
+    if isinstance(number, float):
+        return abs(number) < 2.0**1023
+    return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= 2**53
 
 
 def _listed(values: object) -> tuple[Any, ...]:

@@ -31,6 +31,8 @@ Activate = Callable[[Recorder, int, Stage], int]
 
 MAX_REQUEST_CIPHERTEXTS = 256  # the most for a number of images that the compiler chooses: some 200 MB
 
+COPIES = 2  # of every logit at least: two that agree show a client a sound result
+
 RADICES = (2, 4)
 
 POLYNOMIALS = frozenset({"square", "polynomial"})
@@ -319,7 +321,9 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
     """
     rows, row_length = scheme.rows, N // 2
     widths = [width_of(stage) for stage in stages if isinstance(stage, LinearMap)]
-    widths.append(scheme.copies * widths[-1])
+    split = rows == 2 and images != 1
+    if split or rows == 1:  # rows that are not split are copies
+        widths.append(COPIES * widths[-1])
     widest = max(widths)
     if widest > row_length:
         raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
@@ -332,7 +336,6 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
         copies = -(-taps // MAX_REQUEST_CIPHERTEXTS)
         lanes = max(1, min(most, row_length // (width_of(first) * power_of_two(copies))))
         return Packing(rows, row_length, lanes, split_rows=rows == 2)
-    split = rows == 2 and images > 1
     lanes = power_of_two(-(-images // rows) if split else images)
     if widest * lanes > row_length:
         raise ParameterError(

@@ -129,7 +129,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
 
     # The program is the same in every ring, whose slots it does not name.
     smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
-    first = lower_features(network, smallest, lowering.activate)
+    first = lower_features(lowering.scheme, network, smallest, lowering.activate)
     folded = fold(first.program)
     return write
 

@@ -93,8 +93,8 @@ def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict
 
 
 def message_digest(message: bytes) -> str:
-    """Return the digest with which a message ends, in hexadecimal digits; `open_message` has checked it."""
-    return message[-_DIGEST_BYTES:].hex()
+    """Return the digest at the end of a message, which names it, in hexadecimal digits; it is not checked."""
+    return bytes(message[-_DIGEST_BYTES:]).hex()
 
 
 def require_size(kind: Kind, data: bytes, most: int) -> memoryview:

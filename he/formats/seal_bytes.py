@@ -1,8 +1,9 @@
 """Ciphertexts and keys as arrays of residues: SEAL 4's serialisation, read and written.
 
-What SEAL makes in this process is read here, and what it is given is written here: no byte of another party is SEAL's to
-read. A file is a header of 16 bytes (magic, its own size, version, compression, reserved, total size) and a body, compressed
-or not. Everything is checked before it is used, and nothing larger than the parameters allow is decompressed.
+What SEAL makes in this process is read here, and what it is given is written here: no byte of another party is SEAL's
+to read. A file is a header of 16 bytes (magic, its own size, version, compression, reserved, total size) and a body,
+compressed or not. Everything is checked before it is used, and nothing larger than the parameters allow is
+decompressed.
 """
 
 from __future__ import annotations

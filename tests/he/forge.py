@@ -73,9 +73,9 @@ def travelling(interface: Interface, ciphertext: Any) -> bytes:
 
 
 def seal_bomb(parms_id: Any, N: int, level: int, keys: bool) -> bytes:
-    """Some hundred bytes for which SEAL's loader allocates gigabytes: an object without polynomials, and of so many words.
+    """Some hundred bytes for which SEAL's loader allocates gigabytes: no polynomials, and an array of so many words.
 
-    As a ciphertext, or as keys with one that is such a ciphertext.
+    They are a ciphertext, or keys of which one is such a ciphertext.
     """
     huge = 1 << 30
     array = _seal_object(struct.pack("<Q", huge))

@@ -86,7 +86,7 @@ def test_a_malformed_interface_is_refused(exact, changes):
     fields = exact.circuit.interface.to_dict()
     for name, value in changes.items():
         (fields["inputs"][0] if name in fields["inputs"][0] else fields)[name] = value
-    with pytest.raises(MessageError, match="the (interface|header of the message with interface) is malformed"):
+    with pytest.raises(MessageError, match=r"the (interface|header of the message with interface) is malformed"):
         Client(message(fields, exact))
     with pytest.raises(ValueError, match=r"\w"):
         Interface.from_dict(fields, exact.circuit.interface.tables)
