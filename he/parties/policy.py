@@ -145,7 +145,7 @@ class Policy(ValueObject):
         largest = max(abs(spec.low), abs(spec.high))
         if not scheme.exact:  # what is larger than the modulus is encrypted as another number
             room = parameters.log2_modulus(parameters.levels) - parameters.scale_bits - 2  # type: ignore[operator]
-            inside = largest <= min(self.largest_input, 2.0**room)
+            inside = largest <= self.largest_input and (largest == 0 or math.log2(largest) <= room)
         else:
             inside = largest <= self.largest_input
         yield "range", [spec.low, spec.high], inside, f"within +-{self.largest_input:g}, and fit the modulus"

@@ -30,6 +30,7 @@ PLAIN_MODULUS = 65537
 
 MAX_PRIME_BITS = 60  # SEAL's limit for a prime of the modulus chain
 MIN_PRIME_BITS = 20
+MAX_PRIMES = 64  # SEAL's limit for the primes of a chain
 
 
 class ParameterError(ValueError):
@@ -54,7 +55,7 @@ class Parameters(ValueObject):
         scheme: a `Scheme` or its name: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at
             scale `2**scale_bits`).
         poly_modulus_degree: N, a power of two from 1024 to 32768.
-        coeff_modulus_bits: bit lengths of the primes of the modulus chain, from 20 to 60; the last one is the special
+        coeff_modulus_bits: bit lengths of the 2 to 64 primes of the modulus chain, from 20 to 60; the last one is the special
             prime, which only key switching uses, and the others carry data.
         plain_modulus: t for BFV, a prime with t ≡ 1 mod 2N, so that plaintexts have N slots; None for CKKS.
         scale_bits: log2 of the scale of a fresh CKKS ciphertext, from 10 to 60; None for BFV.
@@ -84,9 +85,10 @@ class Parameters(ValueObject):
         if not isinstance(N, int) or N not in MAX_MODULUS_BITS_128:
             raise ParameterError(f"`poly_modulus_degree` must be one of {sorted(MAX_MODULUS_BITS_128)}, got {N!r}")
         sizes = isinstance(bits, tuple) and all(isinstance(b, int) for b in bits)
-        if not sizes or len(bits) < 2 or min(bits) < MIN_PRIME_BITS or max(bits) > MAX_PRIME_BITS:
+        if not (sizes and 2 <= len(bits) <= MAX_PRIMES and MIN_PRIME_BITS <= min(bits) <= max(bits) <= MAX_PRIME_BITS):
             raise ParameterError(
-                f"`coeff_modulus_bits` must be at least two sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, got {bits}"
+                f"`coeff_modulus_bits` must be two to {MAX_PRIMES} sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, "
+                f"got {bits!r:.80}"
             )
         if bits[-1] < max(bits):
             raise ParameterError(
