@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import tenseal.sealapi as sealapi
 
 from bench.cases.options import HeOptions
 from bench.harness.case import Reporter
@@ -21,7 +22,9 @@ from he import Circuit, Client, PreparedCircuit, Session, compile_approximate, c
 from he.circuit.commitment import SALT_BYTES
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.formats import switching
 from he.formats.messages import Kind, open_message
+from he.formats.seal_bridge import create_context, from_bytes, to_bytes
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, Parameters
@@ -125,7 +128,7 @@ def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -
         name: prepare(circuit, name).session(client.evaluation_keys, threads=1).evaluator for name in ("rns", "seal")
     }
     (data,) = open_message(Kind.REQUEST, request)[1]
-    works: dict[str, dict[str, Callable[[], object]]] = {}
+    works: dict[str, dict[str, Callable[[], object]]] = {"read evaluation keys": _key_readers(client)}
     for name, engine in engines.items():
         algebra, x = engine.algebra(), engine.read(data)  # type: ignore[attr-defined]
 
@@ -162,6 +165,24 @@ def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -
         medians = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
         for name, ms in medians.items():
             yield HeRow(work, scheme, N, bits, name, 1, 0, ms, ms / unit, medians["seal"] / ms)
+
+
+def _key_readers(client: Client) -> dict[str, Callable[[], object]]:
+    """Reading evaluation keys to residues that are checked: as they travel, and by SEAL what SEAL wrote of them."""
+    interface, data = client.interface, client.evaluation_keys.data
+    context = create_context(interface.parameters)
+    generator = sealapi.KeyGenerator(context)
+    relin = to_bytes(generator.create_relin_keys())
+    galois = to_bytes(generator.create_galois_keys(interface.galois_elements))
+
+    def ours() -> None:
+        for _ in switching.read(data, interface.parameters, interface.key_elements):
+            pass
+
+    def seals() -> object:
+        return from_bytes(sealapi.RelinKeys(), context, relin), from_bytes(sealapi.GaloisKeys(), context, galois)
+
+    return {"rns": ours, "seal": seals}
 
 
 def _bare(parameters: Parameters) -> Circuit:
