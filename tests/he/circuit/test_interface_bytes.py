@@ -5,7 +5,8 @@ import pytest
 from he import (
     Client,
     MessageError,
-    ParameterError,
+    Policy,
+    PolicyError,
     compile_exact,
     interface_bytes,
 )
@@ -103,9 +104,9 @@ def test_an_interface_without_a_field_names_it(exact):
 
 def test_an_insecure_interface_is_refused_unless_it_was_asked_for(party):
     data = interface_bytes(party.circuit.interface)
-    with pytest.raises(ParameterError, match="below 128-bit security"):
+    with pytest.raises(PolicyError, match='`security` must be "128" by the client\'s policy, got insecure'):
         Client(data)
-    assert Client(data, security="insecure").interface.digest == party.circuit.interface.digest
+    assert Client(data, policy=Policy(security="insecure")).interface.digest == party.circuit.interface.digest
 
 
 def test_nothing_in_an_interface_is_a_weight(exact):

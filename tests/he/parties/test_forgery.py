@@ -13,13 +13,21 @@ from he import (
     compile_exact,
     prepare,
 )
-from he.formats.messages import Kind
+from he.formats.messages import Kind, message_digest
 from he.formats.seal_bridge import create_context, level_ids, to_bytes
 from he.testing import inputs, table_network
 from intnn import Activation, Dense, Graph
 from tests.he.conftest import Party
 from tests.he.forge import ciphertext_bytes, ciphertext_fields, load_ciphertext, part_of, with_fields, with_part
-from tests.he.parties.exchange import assert_right, foreign_parameters, fresh_ciphertext, images_for, stranger
+from tests.he.parties.exchange import (
+    assert_right,
+    decrypted,
+    foreign_parameters,
+    fresh_ciphertext,
+    images_for,
+    renewed,
+    stranger,
+)
 
 
 def forgeries(party, kind, message):
@@ -52,8 +60,8 @@ def test_what_seal_cannot_read_is_refused_on_both_sides(exchange):
         with pytest.raises(MessageError, match="the request cannot be evaluated"):
             party.session.evaluate(with_part(Kind.REQUEST, asked, forged))
     for forged in forgeries(party, Kind.RESPONSE, answer):
-        with pytest.raises(DecryptionError):
-            party.client.decrypt(with_part(Kind.RESPONSE, answer, forged))
+        with pytest.raises(MessageError, match="the response cannot be decrypted"):
+            decrypted(party, with_part(Kind.RESPONSE, answer, forged))
 
 
 def test_a_forged_ciphertext_with_nothing_wrong_is_accepted(exchange):
@@ -62,8 +70,8 @@ def test_a_forged_ciphertext_with_nothing_wrong_is_accepted(exchange):
     for kind, message in ((Kind.REQUEST, asked), (Kind.RESPONSE, answer)):
         same = ciphertext_bytes(**ciphertext_fields(load_ciphertext(party.circuit.parameters, part_of(kind, message))))
         forged = with_part(kind, message, same)
-        forged = party.session.evaluate(forged) if kind is Kind.REQUEST else forged
-        assert_right(party, party.client.decrypt(forged), images_for(party))
+        forged = party.session.evaluate(renewed(forged)) if kind is Kind.REQUEST else forged
+        assert_right(party, decrypted(party, forged), images_for(party))
 
 
 def not_fresh(party, message):
@@ -91,7 +99,7 @@ def test_requests_that_are_not_fresh_are_refused(exchange):
 
 
 def random_ciphertext(party, level, seed):
-    """Residues drawn uniformly, at any level of the party's parameters: what decrypting with a wrong key amounts to."""
+    """Residues drawn uniformly: what decrypting with a wrong key amounts to."""
     parameters, rng = party.circuit.parameters, np.random.default_rng(seed)
     residues = [rng.integers(0, p, parameters.poly_modulus_degree) for _ in range(2) for p in parameters.primes[:level]]
     return ciphertext_bytes(
@@ -109,10 +117,10 @@ def random_ciphertext(party, level, seed):
 @given(st.data())
 def test_random_residues_are_never_decrypted(exchange, data):
     party, _, answer = exchange
-    level = data.draw(st.integers(1, party.circuit.parameters.levels))
+    level = party.circuit.interface.output_level
     forged = random_ciphertext(party, level, data.draw(st.integers(0, 2**32 - 1)))
     with pytest.raises(DecryptionError):
-        party.client.decrypt(with_part(Kind.RESPONSE, answer, forged))
+        decrypted(party, with_part(Kind.RESPONSE, answer, forged))
 
 
 def test_an_answer_under_another_key_is_never_decrypted(exchange, strangers):
@@ -120,19 +128,22 @@ def test_an_answer_under_another_key_is_never_decrypted(exchange, strangers):
     other = stranger(strangers, party)
     theirs = other.session.evaluate(other.client.encrypt(images_for(other)))
     with pytest.raises(DecryptionError):
-        party.client.decrypt(with_part(Kind.RESPONSE, answer, part_of(Kind.RESPONSE, theirs)))
+        decrypted(party, with_part(Kind.RESPONSE, answer, part_of(Kind.RESPONSE, theirs)))
     fresh = fresh_ciphertext(party)
     fresh.scale = party.circuit.interface.output_scale
-    with pytest.raises(DecryptionError):
-        party.client.decrypt(with_part(Kind.RESPONSE, answer, to_bytes(fresh)))
+    with pytest.raises(MessageError, match="not in the form of a result"):  # it has all primes
+        decrypted(party, with_part(Kind.RESPONSE, answer, to_bytes(fresh)))
 
 
 def test_an_answer_to_a_request_under_another_key_is_never_decrypted(exchange, strangers):
     """The session cannot see that the ciphertext is not of the key that the envelope names; the client does."""
     party, asked, _ = exchange
     foreign = part_of(Kind.REQUEST, stranger(strangers, party).client.encrypt(images_for(party)))
+    answer = party.session.evaluate(with_part(Kind.REQUEST, asked, foreign))
+    with pytest.raises(MessageError, match="the first one to an open request"):
+        party.client.decrypt(answer, asked)
     with pytest.raises(DecryptionError):
-        party.client.decrypt(party.session.evaluate(with_part(Kind.REQUEST, asked, foreign)))
+        decrypted(party, answer)
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -146,7 +157,7 @@ def test_an_answer_by_another_clients_evaluation_keys_is_never_decrypted(exchang
     forged = with_fields(Kind.REQUEST, asked, key=session._key_id)
     answer = with_fields(Kind.RESPONSE, session.evaluate(forged), key=party.client.evaluation_keys.id)
     with pytest.raises(DecryptionError):
-        party.client.decrypt(answer)
+        decrypted(party, answer)
 
 
 def test_a_full_ring_of_logits_is_checked_too():
@@ -164,9 +175,10 @@ def test_a_full_ring_of_logits_is_checked_too():
         circuit = compile_it(network, images=None, security="insecure")
         party, other = Party(circuit), Party(circuit)
         theirs = other.session.evaluate(other.client.encrypt(inputs(network, circuit.interface.images)))
-        forged = with_fields(Kind.RESPONSE, theirs, key=party.client.evaluation_keys.id)
+        request = party.client.encrypt(inputs(network, circuit.interface.images))
+        names = {"key": party.client.evaluation_keys.id, "request": message_digest(request)}
         with pytest.raises(DecryptionError):
-            party.client.decrypt(forged)
+            party.client.decrypt(with_fields(Kind.RESPONSE, theirs, **names), request)
 
 
 def test_a_ciphertext_that_needs_no_key_is_no_answer(exchange):
@@ -176,11 +188,11 @@ def test_a_ciphertext_that_needs_no_key_is_no_answer(exchange):
     half = len(fields["residues"]) // 2
     for residues in ([0] * 2 * half, [*fields["residues"][:half], *[0] * half]):
         forged = ciphertext_bytes(**{**fields, "residues": residues})
-        with pytest.raises(DecryptionError, match="not in the form of a result"):
-            party.client.decrypt(with_part(Kind.RESPONSE, answer, forged))
+        with pytest.raises(MessageError, match="not in the form of a result"):
+            decrypted(party, with_part(Kind.RESPONSE, answer, forged))
     empty = ciphertext_bytes(**{**fields, "size": 0, "residues": []})
-    with pytest.raises(DecryptionError, match="not in the form of a result"):
-        party.client.decrypt(with_part(Kind.RESPONSE, answer, empty))
+    with pytest.raises(MessageError, match="the response cannot be decrypted"):
+        decrypted(party, with_part(Kind.RESPONSE, answer, empty))
 
 
 def test_an_answer_in_the_other_form_or_at_another_scale_is_refused(exchange):
@@ -189,8 +201,8 @@ def test_an_answer_in_the_other_form_or_at_another_scale_is_refused(exchange):
     scales = [{"scale": fields["scale"] * factor} for factor in (2.0, 0.5, 1 + 1e-6, -1.0, 0.0, np.nan, np.inf)]
     for change in ({"ntt": not fields["ntt"]}, *scales):
         forged = with_part(Kind.RESPONSE, answer, ciphertext_bytes(**{**fields, **change}))
-        with pytest.raises(DecryptionError):
-            party.client.decrypt(forged)
+        with pytest.raises(MessageError, match="the response cannot be decrypted"):
+            decrypted(party, forged)
 
 
 @settings(max_examples=30)
@@ -207,7 +219,7 @@ def test_bits_flipped_in_a_ciphertexts_frame_give_an_error_or_the_right_answer(e
         damaged[place] ^= 1 << data.draw(st.integers(0, 7))
     forged = with_part(kind, message, bytes(damaged))
     try:
-        logits = party.client.decrypt(party.session.evaluate(forged) if kind is Kind.REQUEST else forged)
+        logits = decrypted(party, party.session.evaluate(renewed(forged)) if kind is Kind.REQUEST else forged)
     except (MessageError, DecryptionError):
         return
     assert_right(party, logits, images_for(party))
@@ -227,7 +239,7 @@ def test_residues_altered_at_random_give_an_error_or_the_right_answer(exchange, 
         residues[place] = rng.integers(0, parameters.primes[place // N % fields["levels"]])
     forged = with_part(kind, message, ciphertext_bytes(**{**fields, "residues": residues}))
     try:
-        logits = party.client.decrypt(party.session.evaluate(forged) if kind is Kind.REQUEST else forged)
+        logits = decrypted(party, party.session.evaluate(renewed(forged)) if kind is Kind.REQUEST else forged)
     except DecryptionError:
         return
     assert_right(party, logits, images_for(party))
