@@ -92,6 +92,16 @@ def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict
     return fields, parts
 
 
+def require_fields(fields: dict[str, Any], *names: str) -> None:
+    """Refuse a message whose header has other fields than these.
+
+    Raises:
+        MessageError: if one is missing, or there is another.
+    """
+    if fields.keys() != set(names):
+        raise MessageError(f"the header must have the fields {', '.join(sorted(names))}, got {sorted(fields)}")
+
+
 def message_digest(message: bytes) -> str:
     """Return the digest at the end of a message, which names it, in hexadecimal digits; it is not checked."""
     return bytes(message[-_DIGEST_BYTES:]).hex()

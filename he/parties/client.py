@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.interface import Interface, require_interface
-from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
+from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
 from he.parties.keys import EvaluationKeys, SecretKey
@@ -54,7 +54,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         policy: what the client insists on.
 
     Raises:
-        KeyRetiredError: by `encrypt`, `decrypt` and `secret_key`, once the key's life has reached a limit of the policy.
+        KeyRetiredError: by `encrypt`, `decrypt` and `secret_key`, once the key's life is as long as the policy allows.
         MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit or from
             another secret key.
         ParameterError: if SEAL refuses the interface's parameters, or the secret key is for other ones.
@@ -172,11 +172,12 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 request has had its answer, and the refusal is counted.
         """
         fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
+        require_fields(fields, "circuit", "key", "request")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
         with self._lock:  # one answer after the other, so that none is decrypted after the last
             cipher = self._living()
-            name = self._questions.require_open(fields.get("request"), request)
+            name = self._questions.require_open(fields["request"], request)
             ciphertexts = self._read(cipher, parts)
             logits = self._decrypted(cipher, ciphertexts, self._questions.close(name))
             self._answers += 1

@@ -7,7 +7,15 @@ from threading import Lock
 from he.circuit.interface import Interface
 from he.engines.engine import Evaluator
 from he.formats.compact import Form
-from he.formats.messages import Kind, MessageError, message_digest, open_message, require_match, seal_message
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    message_digest,
+    open_message,
+    require_fields,
+    require_match,
+    seal_message,
+)
 from intnn.values.value_object import Unstorable
 
 
@@ -51,6 +59,7 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
                 ciphertexts, or has been evaluated before, or the session has evaluated as many as it allows.
         """
         fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
+        require_fields(fields, "circuit", "key", "nonce")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
         name = message_digest(request)

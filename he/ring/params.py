@@ -55,8 +55,8 @@ class Parameters(ValueObject):
         scheme: a `Scheme` or its name: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at
             scale `2**scale_bits`).
         poly_modulus_degree: N, a power of two from 1024 to 32768.
-        coeff_modulus_bits: bit lengths of the 2 to 64 primes of the modulus chain, from 20 to 60; the last one is the special
-            prime, which only key switching uses, and the others carry data.
+        coeff_modulus_bits: bit lengths of the primes of the modulus chain, 2 to 64 of them, from 20 to 60; the last one
+            is the special prime, which only key switching uses, and the others carry data.
         plain_modulus: t for BFV, a prime with t ≡ 1 mod 2N, so that plaintexts have N slots; None for CKKS.
         scale_bits: log2 of the scale of a fresh CKKS ciphertext, from 10 to 60; None for BFV.
         security: `"128"`, or `"insecure"` for tests.

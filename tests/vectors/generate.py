@@ -21,9 +21,10 @@ import tenseal.sealapi as sealapi
 from bench.cases import table
 from bench.cases.options import TableOptions
 from bench.harness.case import Silent
-from he import Circuit, compile_approximate, compile_exact, prepare
+from he import Circuit, Policy, compile_approximate, compile_exact, prepare
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
+from he.parties import client as parties
 from he.parties import keys
 from he.parties.client import Client, interface_bytes
 from he.testing import inputs, square_graph, table_network
@@ -34,6 +35,7 @@ from intnn.training.run import train
 from intnn.training.schedule import Schedule
 from intnn.training.step import Descent, Variables
 from plaintext_models.zoo import shipped
+from tests.he.parties.exchange import in_order
 from tests.vectors.models import models
 
 FOLDER = Path(__file__).parent
@@ -86,10 +88,10 @@ def travelling() -> dict[str, Any]:
     result = {}
     for name, circuit in circuits().items():
         network = table_network() if circuit.parameters.scheme == "bfv" else square_graph()
-        with patch.object(keys, "create_context", seeded_context):
-            client = Client(interface_bytes(circuit.interface), security="insecure")
+        with patch.object(keys, "create_context", seeded_context), patch.object(parties, "secret_order", in_order):
+            client = Client(interface_bytes(circuit.interface), policy=Policy(security="insecure"))
+            request = client.encrypt(inputs(network, 4, seed=3))
         sent = client.evaluation_keys
-        request = client.encrypt(inputs(network, 4, seed=3))
         answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {

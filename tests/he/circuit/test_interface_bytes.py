@@ -5,7 +5,8 @@ import pytest
 from he import (
     Client,
     MessageError,
-    ParameterError,
+    Policy,
+    PolicyError,
     compile_exact,
     interface_bytes,
 )
@@ -99,7 +100,7 @@ def message(fields, party):
 def test_tables_are_as_many_as_inputs_and_whole_numbers(exact):
     fields, (table,) = exact.circuit.interface.to_dict(), exact.circuit.interface.tables
     data = table.tobytes()
-    assert Client(seal_message(Kind.INTERFACE, fields, [data]), security="insecure").interface.digest
+    assert Client(seal_message(Kind.INTERFACE, fields, [data]), policy=Policy(security="insecure")).interface.digest
     for parts in ([], [data, data], [data[:-4]], [data + bytes(4)], [data[:-1]], [b"\xff" * len(data)]):
         with pytest.raises(MessageError, match="the interface is malformed"):
             Client(seal_message(Kind.INTERFACE, fields, parts))
@@ -116,9 +117,9 @@ def test_an_interface_without_a_field_names_it(exact):
 
 def test_an_insecure_interface_is_refused_unless_it_was_asked_for(party):
     data = interface_bytes(party.circuit.interface)
-    with pytest.raises(ParameterError, match="below 128-bit security"):
+    with pytest.raises(PolicyError, match='`security` must be "128" by the client\'s policy, got insecure'):
         Client(data)
-    assert Client(data, security="insecure").interface.digest == party.circuit.interface.digest
+    assert Client(data, policy=Policy(security="insecure")).interface.digest == party.circuit.interface.digest
 
 
 def test_nothing_in_an_interface_is_a_weight(exact):

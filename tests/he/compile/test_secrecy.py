@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
 
-from he import Client, SecretKey, compile_exact
+from he import Client, Policy, SecretKey, compile_exact
 from he.formats import switching
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
@@ -60,7 +60,7 @@ def test_client_and_server_in_two_processes(tmp_path: Path) -> None:
         process.stdin.flush()
 
     with process:
-        client = Client(receive(), security="insecure")
+        client = Client(receive(), policy=Policy(security="insecure"))
         send(client.evaluation_keys.to_bytes())
         for seed in (0, 1):
             x = inputs(IntNetwork.load(tmp_path / "network.npz"), 4, seed)
@@ -71,7 +71,7 @@ def test_client_and_server_in_two_processes(tmp_path: Path) -> None:
 
 def secret_residues(party) -> np.ndarray:
     """The secret key as SEAL holds it: residues [prime, N] in the transformed domain, for all primes of the chain."""
-    key = party.client._secret_key._secret  # owns what `data` refers to
+    key = party.client.secret_key._secret  # owns what `data` refers to
     residues = key.data().dyn_array()
     parameters = party.circuit.parameters
     shape = len(parameters.primes), parameters.poly_modulus_degree
@@ -98,7 +98,7 @@ def traces(party) -> list[bytes]:
     rows = [*residues, *plain, ternary]
     wide = [row[i : i + 8].astype("<i8").tobytes() for row in rows for i in range(0, row.size, 8)]
     narrow = [ternary[i : i + 64].astype(np.int8).tobytes() for i in range(0, ternary.size, 64)]
-    serialised = to_bytes(party.client._secret_key._secret)
+    serialised = to_bytes(party.client.secret_key._secret)
     return [*wide, *narrow, serialised[16:]]  # with or without SEAL's header
 
 
@@ -113,7 +113,7 @@ def test_nothing_that_the_server_receives_contains_the_secret_key(party) -> None
 
 
 def test_a_planted_leak_would_be_found(party) -> None:
-    leaks, secret = traces(party), party.client._secret_key._secret
+    leaks, secret = traces(party), party.client.secret_key._secret
     for leaked in (to_bytes(secret), secret_residues(party).tobytes()[5:], coefficients(party, secret_residues(party))):
         data = b"harmless" + bytes(leaked) + party.client.evaluation_keys.to_bytes()[:1000]
         assert any(leak in data for leak in leaks)

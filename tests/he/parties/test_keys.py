@@ -10,7 +10,7 @@ import tenseal.sealapi as sealapi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import Client, MessageError, ParameterError, Parameters, compile_approximate, compile_exact, prepare
+from he import Client, MessageError, ParameterError, Parameters, Policy, compile_approximate, compile_exact, prepare
 from he.engines.rns.engine import RnsEngine
 from he.formats import compact
 from he.formats.compact import Form
@@ -288,16 +288,16 @@ def test_parameters_that_seal_refuses_have_no_key():
 
 def test_a_client_goes_on_with_the_keys_that_a_server_has(tmp_path):
     circuit = CIRCUITS["bfv"]
-    first = Client(circuit.interface, security="insecure")
+    first = Client(circuit.interface, policy=Policy(security="insecure"))
     session = prepare(circuit).session(first.evaluation_keys)
     first.secret_key.save(tmp_path / "secret", "password", CHEAP)
     first.evaluation_keys.save(tmp_path / "public")
     key, keys = SecretKey.load(tmp_path / "secret", "password"), EvaluationKeys.load(tmp_path / "public")
-    again = Client(circuit.interface, key, keys, security="insecure")
+    again = Client(circuit.interface, key, keys, policy=Policy(security="insecure"))
     x = inputs(table_network(), 4)
     assert np.array_equal(again.decrypt(session.evaluate(again.encrypt(x))), table_network().logits(x))
     with pytest.raises(MessageError, match="made for another circuit"):
-        Client(CIRCUITS["ckks"].interface, KEYS["ckks"], keys, security="insecure")
+        Client(CIRCUITS["ckks"].interface, KEYS["ckks"], keys, policy=Policy(security="insecure"))
 
 
 @schemes
@@ -305,18 +305,20 @@ def test_evaluation_keys_of_another_secret_key_are_refused_at_once(scheme):
     interface, key = CIRCUITS[scheme].interface, KEYS[scheme]
     own, others = key.evaluation_keys(interface), SecretKey.generate(key.parameters).evaluation_keys(interface)
     for keys in (own, own.to_bytes(), bytearray(own.to_bytes())):
-        assert Client(interface, key, keys, security="insecure").evaluation_keys == own
+        assert Client(interface, key, keys, policy=Policy(security="insecure")).evaluation_keys == own
     one = key_bytes(key.parameters)
     for i in range(len(interface.key_elements)):
         mixed = [(others if i == j else own).data[j * one : (j + 1) * one] for j in range(len(interface.key_elements))]
         for foreign in (others, EvaluationKeys.sealed(interface.digest, b"".join(mixed))):
             with pytest.raises(MessageError, match="were made from another secret key; load the one that they"):
-                Client(interface, key, foreign, security="insecure")
+                Client(interface, key, foreign, policy=Policy(security="insecure"))
     with pytest.raises(MessageError, match="must be exactly the circuit's"):
-        Client(interface, key, EvaluationKeys.sealed(interface.digest, own.data[:-1]), security="insecure")
+        Client(
+            interface, key, EvaluationKeys.sealed(interface.digest, own.data[:-1]), policy=Policy(security="insecure")
+        )
     forged = EvaluationKeys.sealed(interface.digest, b"\xff" * one + own.data[one:])
     with pytest.raises(MessageError, match="the evaluation keys are unusable"):
-        Client(interface, key, forged, security="insecure")
+        Client(interface, key, forged, policy=Policy(security="insecure"))
 
 
 def test_a_circuit_without_keys_has_none_to_compare():
@@ -325,7 +327,7 @@ def test_a_circuit_without_keys_has_none_to_compare():
     assert not interface.multiplies
     assert not interface.galois_elements
     key = SecretKey.generate(interface.parameters)
-    assert Client(interface, key, key.evaluation_keys(interface), security="insecure").secret_key is key
+    assert Client(interface, key, key.evaluation_keys(interface), policy=Policy(security="insecure")).secret_key is key
 
 
 @settings(max_examples=10)

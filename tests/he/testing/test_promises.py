@@ -161,8 +161,9 @@ class Keyless(Wrapped):
             if self.does_fail:
                 raise KeyError("no key")
             keys = self.last
+        evaluator = super().bound(bind, keys)
         self.last = keys
-        return super().bound(bind, keys)
+        return evaluator
 
 
 class Open(Wrapped):
