@@ -95,6 +95,7 @@ def travelling() -> dict[str, Any]:
         answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {
+            "interface": sha256([interface_bytes(circuit.interface)]),
             "evaluation_keys": sha256([sent.data]),
             "request": [sha256([p]) for p in open_message(Kind.REQUEST, request)[1]],
             "answer": [sha256([p]) for p in open_message(Kind.RESPONSE, answer)[1]],
