@@ -108,7 +108,7 @@ class Circuit(ValueObject):
             + ", ".join(f"{kind} {units:.1f}" for kind, units in spent.units.items() if units >= 0.05),
             f"evaluation keys: {len(self.interface.galois_elements)} Galois"
             + (" and one for relinearisation" if self.interface.multiplies else "")
-            + f", about {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
+            + f", {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
             f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
             bound,

@@ -53,9 +53,10 @@ class Form:
         return Form(parameters.primes[:level], parameters.poly_modulus_degree, parameters.scheme.ntt_form, scale, False)
 
     @staticmethod
-    def digit(parameters: Parameters) -> Form:
-        """Return the form of one digit of an evaluation key, whose primes are all of them."""
-        return Form(parameters.primes, parameters.poly_modulus_degree, True, 1.0, True)
+    def digit(parameters: Parameters, level: int) -> Form:
+        """Return the form of one digit of an evaluation key for so many data primes; the special prime is the last."""
+        primes = (*parameters.primes[:level], parameters.primes[-1])
+        return Form(primes, parameters.poly_modulus_degree, True, 1.0, True)
 
     @property
     def polynomials(self) -> int:

@@ -20,9 +20,9 @@ RELINEARISATION = 1  # stands among the Galois elements for the relinearisation 
 Key = Sequence[CiphertextArray]  # digit by digit
 
 
-def key_bytes(parameters: Parameters) -> int:
-    """Count the bytes of one key."""
-    return parameters.levels * compact.Form.digit(parameters).bytes
+def key_bytes(parameters: Parameters, level: int) -> int:
+    """Count the bytes of one key for so many data primes: keys that travel are for all of them."""
+    return level * compact.Form.digit(parameters, level).bytes
 
 
 def write(keys: Iterable[Key], parameters: Parameters) -> bytes:
@@ -31,7 +31,7 @@ def write(keys: Iterable[Key], parameters: Parameters) -> bytes:
     Raises:
         SealDataError: if a digit has another form than that of a key's.
     """
-    form = compact.Form.digit(parameters)
+    form = compact.Form.digit(parameters, parameters.levels)
     return b"".join(compact.write(digit, form) for key in keys for digit in key)
 
 
@@ -70,8 +70,8 @@ def restored(
 
 def _keys(data: bytes | memoryview, parameters: Parameters, elements: Sequence[int]) -> Iterator[tuple[int, Key]]:
     """Read keys whose seeds are not expanded."""
-    form = compact.Form.digit(parameters)
-    due = len(elements) * key_bytes(parameters)
+    form = compact.Form.digit(parameters, parameters.levels)
+    due = len(elements) * key_bytes(parameters, parameters.levels)
     require(len(data) == due, f"the {len(elements)} keys of the circuit must have {due} bytes, got {len(data)}")
     digits = (data[start : start + form.bytes] for start in range(0, due, form.bytes))
     for element in elements:

@@ -295,7 +295,7 @@ class EvaluationKeys(ValueObject):
 
 def _data_bytes(interface: Interface) -> int:
     """Count the bytes that the evaluation keys of a circuit have."""
-    return len(interface.key_elements) * switching.key_bytes(interface.parameters)
+    return len(interface.key_elements) * switching.key_bytes(interface.parameters, interface.parameters.levels)
 
 
 def _require_parameters(parameters: object) -> Parameters:

@@ -159,7 +159,7 @@ def _stranger(form: Form) -> bytes:
 
 def _wrong_keys(view: memoryview, parameters: Parameters) -> dict[str, bytes]:
     """Return arguments of `Prepared.bind` that are not exactly the keys that the circuit needs."""
-    keys, one = bytes(view), key_bytes(parameters)
+    keys, one = bytes(view), key_bytes(parameters, parameters.levels)
     wrong = {"a key that nobody asked for": keys + bytes(one), "a byte too many": keys + b"\0"}
     if keys:
         wrong |= {

@@ -23,7 +23,10 @@ def keys(exchange):
 def forgeries(party, data):
     """Bytes that are not exactly the circuit's keys."""
     parameters = party.circuit.parameters
-    one, digit = switching.key_bytes(parameters), switching.key_bytes(parameters) // parameters.levels
+    one, digit = (
+        switching.key_bytes(parameters, parameters.levels),
+        switching.key_bytes(parameters, parameters.levels) // parameters.levels,
+    )
     key_id = create_context(parameters).key_parms_id()
     return [
         b"",  # none
@@ -52,7 +55,10 @@ def test_what_is_not_exactly_the_circuits_keys_is_refused(keys):
 @pytest.mark.parametrize("engine", ["rns", "seal"])
 def test_residues_beyond_their_primes_are_refused_wherever_they_are(keys, engine):
     party, message = keys
-    prepared, form_bytes = prepare(party.circuit, engine), switching.key_bytes(party.circuit.parameters)
+    prepared, form_bytes = (
+        prepare(party.circuit, engine),
+        switching.key_bytes(party.circuit.parameters, party.circuit.parameters.levels),
+    )
     data = part_of(Kind.EVALUATION_KEYS, message)
     for start in range(0, len(data), form_bytes):
         forged = data[:start] + b"\xff" * 64 + data[start + 64 :]

@@ -168,7 +168,7 @@ def test_an_answer_to_a_request_under_another_key_is_never_decrypted(exchange, s
 def test_an_answer_by_another_clients_evaluation_keys_is_never_decrypted(exchange, strangers, relinearisation):
     party, asked, _ = exchange
     own = party.client.evaluation_keys
-    one = switching.key_bytes(party.circuit.parameters)
+    one = switching.key_bytes(party.circuit.parameters, party.circuit.parameters.levels)
     foreign = bytes(stranger(strangers, party).client.evaluation_keys.data)
     mixed = foreign[:one] + bytes(own.data[one:]) if relinearisation else bytes(own.data[:one]) + foreign[one:]
     session = prepare(party.circuit).session(with_part(Kind.EVALUATION_KEYS, own.to_bytes(), mixed))

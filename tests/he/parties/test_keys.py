@@ -306,7 +306,7 @@ def test_evaluation_keys_of_another_secret_key_are_refused_at_once(scheme):
     own, others = key.evaluation_keys(interface), SecretKey.generate(key.parameters).evaluation_keys(interface)
     for keys in (own, own.to_bytes(), bytearray(own.to_bytes())):
         assert Client(interface, key, keys, policy=Policy(security="insecure")).evaluation_keys == own
-    one = key_bytes(key.parameters)
+    one = key_bytes(key.parameters, key.parameters.levels)
     for i in range(len(interface.key_elements)):
         mixed = [(others if i == j else own).data[j * one : (j + 1) * one] for j in range(len(interface.key_elements))]
         for foreign in (others, EvaluationKeys.sealed(interface.digest, b"".join(mixed))):
