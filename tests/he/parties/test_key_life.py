@@ -160,6 +160,16 @@ def test_logits_of_the_servers_choice_are_taken(name):
     assert set(np.unique(logits.round(2)).tolist()) <= {5.0, 0.0}  # an imaginary part that is not there is 0
 
 
+@pytest.mark.parametrize("name", ["ckks-latency", "ckks-throughput"])
+def test_a_small_multiple_of_the_secret_is_within_the_tolerance(name):
+    """Guards do not see it, and float64 shows it: who answers must not see a CKKS result as it was decrypted."""
+    forger, client = Forger(name), new_client(name)
+    logits = taken(client, forger, *forger.secret())
+    assert 0 < np.abs(logits).max() <= forger.interface.tolerance / 2
+    larger = int(8 * forger.interface.tolerance / np.abs(logits).max())
+    assert "does not decrypt to a result" in refused(client, forger, *forger.secret(larger))
+
+
 @each_circuit
 def test_what_is_legible_without_a_key_is_refused_without_the_key(name):
     forger, client = Forger(name), new_client(name, most_refusals=1)
