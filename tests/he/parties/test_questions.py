@@ -182,6 +182,19 @@ def test_what_names_no_question_is_refused():
         questions.require_open(["unhashable"], None)
 
 
+@pytest.mark.parametrize("request_", ["request", 3, [b"request"], object()])
+def test_a_request_is_given_as_bytes(exchange, request_):
+    party, asked, answer = exchange
+    asked = party.client.encrypt(images_for(party))
+    named = with_fields(Kind.RESPONSE, answer, request=message_digest(asked))
+    with pytest.raises(TypeError, match="a message must be bytes, got"):
+        party.client.decrypt(named, request_)
+    for kind in (bytearray, memoryview):
+        asked = party.client.encrypt(images_for(party))
+        named = with_fields(Kind.RESPONSE, answer, request=message_digest(asked))
+        assert party.client.decrypt(named, kind(asked)).shape == (3, 3)
+
+
 # ------------------------------------------------------------------------------------------------- the session's side
 
 
