@@ -253,13 +253,12 @@ def _network(
 ) -> HeRow:
     step, unit = circuit.interface.images, seal_rotate_ms()
     seconds, logits = [], []
-    request = client.encrypt(inputs[:step])
-    session.evaluate(request)  # compiles
+    session.evaluate(client.encrypt(inputs[:step]))  # compiles
     for start in range(0, len(inputs), step):
-        request = client.encrypt(inputs[start : start + step]) if start else request
+        request = client.encrypt(inputs[start : start + step])
         elapsed, answer = timed(lambda request=request: session.evaluate(request))  # type: ignore[misc]
         seconds.append(elapsed)
-        logits.append(client.decrypt(answer))
+        logits.append(client.decrypt(answer, request))
     found, plain = np.concatenate(logits), model.logits(inputs)
     mismatches = int((found != plain).any(axis=1).sum()) if circuit.parameters.scheme.exact else None
     distinct = min(len(inputs), len(labels))  # those behind repeat them

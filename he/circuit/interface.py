@@ -374,7 +374,7 @@ def require_interface(interface: object) -> Interface:
 
 
 def is_finite(number: object) -> bool:
-    """Return whether this is a float, or an integer that any float64 near it holds, and no boolean."""
+    """Return whether this is a finite float, or an integer of at most 53 bits, which a float64 holds; no boolean is."""
     if isinstance(number, float):
         return abs(number) < 2.0**1023
     return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= 2**53

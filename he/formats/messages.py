@@ -103,7 +103,13 @@ def require_fields(fields: dict[str, Any], *names: str) -> None:
 
 
 def message_digest(message: bytes) -> str:
-    """Return the digest at the end of a message, which names it, in hexadecimal digits; it is not checked."""
+    """Return the digest at the end of a message, which names it, in hexadecimal digits; it is not checked.
+
+    Raises:
+        TypeError: if the message is no bytes.
+    """
+    if not isinstance(message, bytes | bytearray | memoryview):
+        raise TypeError(f"a message must be bytes, got {type(message).__name__}")
     return bytes(message[-_DIGEST_BYTES:]).hex()
 
 

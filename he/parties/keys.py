@@ -35,18 +35,28 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 
     SEAL holds the secret in memory that it wipes when the object is freed. A key is never printed, copied or pickled,
     and equals only itself.
-
-    Attributes:
-        parameters: the parameter set that the key is for.
-        context: SEAL's context of that set.
-        id: 32 hexadecimal digits that name the key. They are drawn at random and say nothing of the secret.
     """
 
-    __slots__ = ("__weakref__", "_secret", "context", "id", "parameters")
+    __slots__ = ("__weakref__", "_context", "_id", "_parameters", "_secret")
 
     def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str) -> None:
         """Make a key from SEAL's objects; callers use `generate` or `load` instead."""
-        self.parameters, self.context, self._secret, self.id = parameters, context, secret, name
+        self._parameters, self._context, self._secret, self._id = parameters, context, secret, name
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameter set that the key is for."""
+        return self._parameters
+
+    @property
+    def context(self) -> Any:
+        """SEAL's context of that set."""
+        return self._context
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that name the key. They are drawn at random and say nothing of the secret."""
+        return self._id
 
     @staticmethod
     def generate(parameters: Parameters) -> SecretKey:

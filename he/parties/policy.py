@@ -45,7 +45,7 @@ class Policy(ValueObject):
             at most), and is less than what tells classes apart in most networks; set your own. BFV has no error.
         largest_input: the largest magnitude of a number that is encrypted.
         most_key_bytes: of the evaluation keys.
-        most_request_bytes: of a request, and of its images as 64-bit numbers.
+        most_request_bytes: of a request, and of its images and its slots as 64-bit numbers.
         most_answer_bytes: of an answer.
         least_copies, least_guards: every logit must have so many copies in an answer, or so many lanes of a row must
             repeat others.
@@ -155,7 +155,8 @@ class Policy(ValueObject):
             (
                 "gather",
                 "a request",
-                layout.ciphertexts * ciphertext_bytes(parameters, parameters.levels, polynomials=1),
+                layout.ciphertexts
+                * max(ciphertext_bytes(parameters, parameters.levels, polynomials=1), 8 * packing.slots),
                 self.most_request_bytes,
             ),
             ("features", "a batch of images", 8 * interface.images * layout.features, self.most_request_bytes),
