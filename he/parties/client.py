@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.interface import Interface, require_interface
+from he.circuit.packing import MAX_TAPS
 from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
@@ -21,6 +22,7 @@ from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
 _NONCE_BYTES = 16
+_MOST_TABLE_BYTES = 8 * MAX_TAPS  # as many distinct rows as taps, and as many units
 
 
 class DecryptionError(ValueError):
@@ -237,7 +239,7 @@ def interface_bytes(interface: Interface) -> bytes:
 
 
 def _read_interface(data: bytes) -> Interface:
-    fields, parts = open_message(Kind.INTERFACE, data)
+    fields, parts = open_message(Kind.INTERFACE, data, _MOST_TABLE_BYTES)
     try:
         return Interface.from_dict(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])
     except ValueError as error:

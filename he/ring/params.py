@@ -57,7 +57,8 @@ class Parameters(ValueObject):
         poly_modulus_degree: N, a power of two from 1024 to 32768.
         coeff_modulus_bits: bit lengths of the primes of the modulus chain, 2 to 64 of them, from 20 to 60; the last one
             is the special prime, which only key switching uses, and the others carry data.
-        plain_modulus: t for BFV, a prime with t ≡ 1 mod 2N, so that plaintexts have N slots; None for CKKS.
+        plain_modulus: t for BFV, a prime of at most 60 bits with t ≡ 1 mod 2N, so that plaintexts have N slots; None
+            for CKKS.
         scale_bits: log2 of the scale of a fresh CKKS ciphertext, from 10 to 60; None for BFV.
         security: `"128"`, or `"insecure"` for tests.
 
@@ -101,8 +102,11 @@ class Parameters(ValueObject):
             )
         t, scale = self.plain_modulus, self.scale_bits
         if self.scheme.exact:
-            if not isinstance(t, int) or t % (2 * N) != 1 or not is_prime(t):
-                raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t!r}")
+            if not isinstance(t, int) or t.bit_length() > MAX_PRIME_BITS or t % (2 * N) != 1 or not is_prime(t):
+                raise ParameterError(
+                    f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} of at most {MAX_PRIME_BITS} bits for BFV, got "
+                    f"{t!r:.80}"
+                )
             if scale is not None:
                 raise ParameterError(f"`scale_bits` must be None for BFV, got {scale}")
         else:

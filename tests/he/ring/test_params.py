@@ -82,7 +82,12 @@ def test_the_standards_table_is_enforced(N, limit):
         ({"coeff_modulus_bits": (40.0, 60.0)}, "`coeff_modulus_bits` must be"),
         ({"coeff_modulus_bits": (40, "60")}, "`coeff_modulus_bits` must be"),
         ({"coeff_modulus_bits": (60, 40)}, "special prime .* must be the largest, got \\(60, 40\\)"),
-        ({"plain_modulus": None}, "`plain_modulus` must be a prime ≡ 1 mod 2N=16384 for BFV, got None"),
+        ({"coeff_modulus_bits": (20,) * 65}, "`coeff_modulus_bits` must be two to 64 sizes"),
+        (
+            {"plain_modulus": None},
+            "`plain_modulus` must be a prime ≡ 1 mod 2N=16384 of at most 60 bits for BFV, got None",
+        ),
+        ({"plain_modulus": 4611686018427322369}, "`plain_modulus` must be a prime .* of at most 60 bits"),  # one of 62
         ({"plain_modulus": 65536}, "`plain_modulus` must be a prime .* got 65536"),
         ({"plain_modulus": 40961}, "`plain_modulus` must be a prime .* got 40961"),  # a prime ≡ 1 mod 8192 only
         ({"plain_modulus": 1}, "`plain_modulus` must be a prime"),
