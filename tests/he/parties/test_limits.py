@@ -1,6 +1,7 @@
 """Whoever writes something checks what its reader will check, by the same numbers."""
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from he import (
     MessageError,
     PreparedCircuit,
     StoredError,
+    compile_exact,
+    connect,
     interface_bytes,
     load_circuit,
     prepare,
@@ -21,6 +24,8 @@ from he.formats import messages, stored
 from he.formats.keys import Cost, Protected, protect, reveal
 from he.formats.messages import Kind, open_message, seal_message
 from he.parties import keys
+from he.testing import inputs, table_network
+from tests.he.parties.exchange import images_for
 
 CHEAP = Cost(14)
 
@@ -132,3 +137,43 @@ def test_a_header_of_a_key_file_is_limited_for_both(monkeypatch):
     for call in (lambda: protect(content, "password", CHEAP), lambda: reveal(data, "password")):
         with pytest.raises(KeyFileError, match=f"must have at most {length - 1} bytes, got {length}"):
             call()
+
+
+def test_sessions_and_clients_know_how_long_a_message_can_be(party):
+    """Whatever is longer is refused before its digest is computed, and so before any of it is used."""
+    request = party.client.encrypt(images_for(party))
+    answer = party.session.evaluate(request)
+    keys = party.client.evaluation_keys.to_bytes()
+    prepared = prepare(party.circuit)
+    for message, receive in (
+        (request, party.session.evaluate),
+        (answer, party.client.decrypt),
+        (keys, prepared.session),
+    ):
+        longer = message + bytes(messages.MAX_HEADER_BYTES)  # whose digest is wrong
+        with pytest.raises(
+            MessageError, match=rf"must have at most .* bytes, got {len(longer)}; it is for another circuit"
+        ):
+            receive(longer)
+
+
+def test_a_session_makes_no_copy_of_a_request():
+    circuit = compile_exact(table_network(), packing="throughput", security="insecure")
+    client, session = connect(circuit)
+    request = client.encrypt(inputs(table_network(), 1))
+    views = []
+
+    class Evaluator:
+        name, threads = "none", 1
+
+        def evaluate(self, parts):
+            views.extend(parts)
+            return [b"answer"]
+
+    session._evaluator = Evaluator()
+    tracemalloc.start()
+    session.evaluate(request)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(request) // 4
+    assert all(view.obj is request for view in views)
