@@ -115,6 +115,5 @@ def test_reading_keys_takes_no_copy_of_their_message(keys):
 def test_every_key_of_an_interface_has_its_place(party):
     interface = party.circuit.interface
     assert interface.key_elements == [1, *interface.galois_elements]
-    assert len(party.client.evaluation_keys.data) == len(interface.key_elements) * switching.key_bytes(
-        interface.parameters
-    )
+    one = switching.key_bytes(interface.parameters, interface.parameters.levels)
+    assert len(party.client.evaluation_keys.data) == len(interface.key_elements) * one
