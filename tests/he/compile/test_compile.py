@@ -81,7 +81,8 @@ def test_zero_weights_change_nothing_that_the_client_sees(network):
         other = IntNetwork(network.input_shape, network.input_domain, tuple(map(thinned, network.layers)))
     except ValueError:  # a table's domain may have been tight around a larger weight's negative
         reject()
-    assert compiled(other, security="insecure").interface.to_dict() == circuit.interface.to_dict()
+    told, fields = compiled(other, security="insecure").interface.to_dict(), circuit.interface.to_dict()
+    assert {**told, "commitment": ""} == {**fields, "commitment": ""}  # which tells nothing without its salt
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 4, 64])
