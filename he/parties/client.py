@@ -36,14 +36,14 @@ class KeyRetiredError(RuntimeError):
 class Client(Unstorable, instead="they hold a secret key: store that with `SecretKey.save`"):
     """Encrypts images and decrypts logits. It holds the secret key, and no message that it makes contains that key.
 
-    *Against an honest server* and any network: an answer is returned only if it is to the request that was asked, by
-    the circuit of the interface and the network of its commitment, and decrypts to a result that agrees with itself.
+    *With an honest server*, over a transport that authenticates it, or with damage and mistakes on the way: an answer
+    is returned only if it is to the request that was asked, by the circuit of the interface and the network of its
+    commitment, and decrypts to a result that agrees with itself.
 
-    *Against a dishonest server*: no answer is taken for one to another request, or twice; what the client refuses tells
-    at most `Policy.leaked_bits` of the key; and nothing that the interface proposes goes beyond the policy. But there
-    is no proof of what was computed: such a server is free to answer with logits of its choice, with those of another
-    network, or, for CKKS or where it has rotation keys, with parts of the key in the logits' place. Logits must not be
-    shown to whoever answered.
+    *With a dishonest server*: a request has one answer, which must name it; what the client refuses tells at most
+    `Policy.leaked_bits` of the key; and nothing that the interface proposes goes beyond the policy. But there is no
+    proof of what was computed: such a server is free to answer with logits of its choice, with those of another network
+    or another request, or with parts of the key in the logits' place. Logits must not be shown to whoever answered.
 
     Counts and open requests are this object's own: of a key that several clients use, each counts for itself, and what
     a client destroys is gone from it alone. A client may be used from several threads.
