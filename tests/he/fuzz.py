@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -258,9 +258,10 @@ def _mutate_fields(rng: random.Random, fields: Fields) -> None:
 
 def _scalar(rng: random.Random) -> Any:
     value = rng.choice(SCALARS) if rng.random() < 0.998 else rng.choice(("x" * 70_000, [0] * 40_000))
+    value = value.copy() if isinstance(value, list | dict) else value  # what is altered later is not the list above
     for _ in range(rng.choice((0,) * 50 + (1, 2, 300))):
         value = [value]
-    return value.copy() if isinstance(value, list | dict) else value
+    return value
 
 
 def _mutate_parts(rng: random.Random, parts: list[bytes], subjects: list[Subject]) -> bool:
@@ -369,8 +370,15 @@ def main(count: int, seed: int) -> None:
     workers = os.cpu_count() or 1
     print(f"{count:,} messages, {workers} processes, seeds from {seed}", flush=True)
     start = time.perf_counter()
-    with ProcessPoolExecutor(workers) as pool:
-        outcomes = sum(pool.map(_work, [-(-count // workers)] * workers, range(seed, seed + workers)), Counter())
+    outcomes = Counter[str]()
+    pool = ProcessPoolExecutor(workers)
+    try:
+        shares = [pool.submit(_work, -(-count // workers), seed + i) for i in range(workers)]
+        for share in as_completed(shares):
+            outcomes += share.result()
+    finally:  # a finding ends the run: the others are not waited for
+        for process in pool._processes.values():
+            process.terminate()
     for what, number in sorted(outcomes.items()):
         print(f"{what}: {number:,}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
