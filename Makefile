@@ -59,10 +59,8 @@ format: $(VENV)/test.stamp  ## let ruff mend what it can
 test-slow: $(VENV)/test.stamp  ## the tests that take minutes
 	$(PYTEST) -m slow $(ARGS)
 
-fuzz: $(VENV)/test.stamp  ## millions of damaged ciphertexts and keys for the parser, at random, then led by coverage
-	$(BIN)/python -m tests.he.fuzz_residues 1000000
-	$(INSTALL) atheris
-	$(BIN)/python -m tests.he.fuzz_coverage -runs=1000000
+fuzz: $(VENV)/test.stamp  ## ten million mutated messages for clients and sessions (ARGS="COUNT SEED")
+	$(BIN)/python -m tests.he.fuzz $(ARGS)
 
 train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTNN_DATA or a network)
 	for name in $$($(BIN)/python -c 'from plaintext_models import zoo; print(*zoo.names())'); do \

@@ -24,9 +24,10 @@ from he.compile.compile import compile_approximate, compile_exact
 from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError
-from he.parties.client import Client, DecryptionError, interface_bytes
+from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
 from he.parties.connect import connect, run_encrypted
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.policy import Policy, PolicyError
 from he.parties.prepared import PreparedCircuit, prepare
 from he.parties.session import Session
 from he.ring.params import ParameterError, Parameters
@@ -39,9 +40,12 @@ __all__ = [
     "InputError",
     "Interface",
     "KeyFileError",
+    "KeyRetiredError",
     "MessageError",
     "ParameterError",
     "Parameters",
+    "Policy",
+    "PolicyError",
     "PreparedCircuit",
     "SecretKey",
     "Session",

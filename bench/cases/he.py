@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import tenseal.sealapi as sealapi
 
 from bench.cases.options import HeOptions
 from bench.harness.case import Reporter
@@ -18,9 +19,12 @@ from bench.harness.timing import peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.he import HeRow, show
 from he import Circuit, Client, PreparedCircuit, Session, compile_approximate, compile_exact, interface_bytes, prepare
+from he.circuit.commitment import SALT_BYTES
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.formats import switching
 from he.formats.messages import Kind, open_message
+from he.formats.seal_bridge import create_context, from_bytes, to_bytes
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, Parameters
@@ -124,7 +128,7 @@ def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -
         name: prepare(circuit, name).session(client.evaluation_keys, threads=1).evaluator for name in ("rns", "seal")
     }
     (data,) = open_message(Kind.REQUEST, request)[1]
-    works: dict[str, dict[str, Callable[[], object]]] = {}
+    works: dict[str, dict[str, Callable[[], object]]] = {"read evaluation keys": _key_readers(client)}
     for name, engine in engines.items():
         algebra, x = engine.algebra(), engine.read(data)  # type: ignore[attr-defined]
 
@@ -163,6 +167,24 @@ def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -
             yield HeRow(work, scheme, N, bits, name, 1, 0, ms, ms / unit, medians["seal"] / ms)
 
 
+def _key_readers(client: Client) -> dict[str, Callable[[], object]]:
+    """Reading evaluation keys to residues that are checked: as they travel, and by SEAL what SEAL wrote of them."""
+    interface, data = client.interface, client.evaluation_keys.data
+    context = create_context(interface.parameters)
+    generator = sealapi.KeyGenerator(context)
+    relin = to_bytes(generator.create_relin_keys())
+    galois = to_bytes(generator.create_galois_keys(interface.galois_elements))
+
+    def ours() -> None:
+        for _ in switching.read(data, interface.parameters, interface.key_elements):
+            pass
+
+    def seals() -> object:
+        return from_bytes(sealapi.RelinKeys(), context, relin), from_bytes(sealapi.GaloisKeys(), context, galois)
+
+    return {"rns": ours, "seal": seals}
+
+
 def _bare(parameters: Parameters) -> Circuit:
     """A circuit of one input that needs the keys of all operations."""
     packing = Packing(parameters.rows, parameters.row_length)
@@ -171,11 +193,14 @@ def _bare(parameters: Parameters) -> Circuit:
     rotated = [recorder.rotate(x, 1 << k) for k in range(ROTATIONS)]
     total = recorder.add([recorder.relinearise(recorder.multiply(x, x)), *rotated])
     program = recorder.program(parameters.slots, [total])
-    layout = InputLayout(packing, 1, np.zeros((1, 1), np.int64))
+    layout = InputLayout.of(packing, 1, np.zeros((1, 1), np.int64))
     steps = tuple(sorted(program.rotation_steps))
     images = InputSpec("images", Source(), (1,), 0, 1, 1.0, layout)
-    interface = Interface(parameters, (images,), OutputLayout(packing, 1, 1), steps, False, True, 0.0, 1.0)
-    return Circuit(interface, program, 0.0, ())
+    output = OutputLayout(packing, 1, 1)
+    interface = Interface(
+        parameters, (images,), output, steps, False, True, 0.0, 1.0, parameters.levels, commitment="0" * 64
+    )
+    return Circuit(interface, program, 0.0, (), bytes(SALT_BYTES))
 
 
 def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
@@ -228,13 +253,12 @@ def _network(
 ) -> HeRow:
     step, unit = circuit.interface.images, seal_rotate_ms()
     seconds, logits = [], []
-    request = client.encrypt(inputs[:step])
-    session.evaluate(request)  # compiles
+    session.evaluate(client.encrypt(inputs[:step]))  # compiles
     for start in range(0, len(inputs), step):
-        request = client.encrypt(inputs[start : start + step]) if start else request
+        request = client.encrypt(inputs[start : start + step])
         elapsed, answer = timed(lambda request=request: session.evaluate(request))  # type: ignore[misc]
         seconds.append(elapsed)
-        logits.append(client.decrypt(answer))
+        logits.append(client.decrypt(answer, request))
     found, plain = np.concatenate(logits), model.logits(inputs)
     mismatches = int((found != plain).any(axis=1).sum()) if circuit.parameters.scheme.exact else None
     distinct = min(len(inputs), len(labels))  # those behind repeat them

@@ -226,16 +226,16 @@ class _Pair:
     def ask(self, images: np.ndarray) -> _Answer:
         encrypt_s, request = timed(lambda: self.client.encrypt(images))
         evaluate_s, response = timed(lambda: self.session.evaluate(request))
-        decrypt_s, logits = timed(lambda: self.client.decrypt(response))
+        decrypt_s, logits = timed(lambda: self.client.decrypt(response, request))
         return _Answer(logits, encrypt_s, evaluate_s, decrypt_s, len(request), len(response))
 
     def ask_seal(self, images: np.ndarray) -> tuple[float, np.ndarray]:
         """Seconds that SEAL's own evaluator takes for a request, the second time, and its logits."""
         session = prepare(self.circuit, "seal").session(self.client.evaluation_keys)
+        session.evaluate(self.client.encrypt(images))
         request = self.client.encrypt(images)
-        session.evaluate(request)
         seconds, response = timed(lambda: session.evaluate(request))
-        return seconds, self.client.decrypt(response)
+        return seconds, self.client.decrypt(response, request)
 
 
 def _compile(model: IntNetwork | Graph, packing: PackingName = "latency") -> Circuit:

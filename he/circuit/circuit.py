@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from he.circuit.commitment import Network, commitment, require_salt
 from he.circuit.interface import Interface
+from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
 from he.ring.params import Parameters
@@ -23,26 +25,31 @@ class Circuit(ValueObject):
         output_bound: for BFV, a lower bound on the noise budget that the result has left, in bits; for CKKS, an upper
             bound on the error of a logit.
         reasons: one line for each table's polynomial and for each ring that the compiler refused, with the numbers.
+        salt: 32 secret bytes, with which the owner opens the interface's commitment to the network.
 
     Raises:
-        TypeError: if the bound is no number.
-        ValueError: if the interface does not describe the program, or the bound is not finite.
+        TypeError: if the bound is no number, or the salt no bytes.
+        ValueError: if the interface does not describe the program, the bound is not finite, or the salt has another
+            length.
     """
 
     interface: Interface
     program: Program
     output_bound: float
     reasons: tuple[str, ...]
+    salt: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "output_bound", real(self.output_bound, "output_bound"))
         object.__setattr__(self, "reasons", tuple(self.reasons))
+        require_salt(self.salt)
         interface, program = self.interface, self.program
         sources = tuple(spec.source for spec in interface.inputs for _ in range(spec.layout.ciphertexts))
         needs = tuple(sorted(program.rotation_steps)), program.swaps_rows, program.multiplies
         for name, stated, found in (
             ("inputs", sources, program.inputs),
             ("outputs", interface.output.ciphertexts, len(program.outputs)),
+            ("output level", {interface.output_level}, output_levels(program, interface.parameters)),
             ("slots", interface.packing.slots if program.plaintexts else program.slots, program.slots),
             ("keys", (interface.rotation_steps, interface.swaps_rows, interface.multiplies), needs),
         ):
@@ -55,6 +62,10 @@ class Circuit(ValueObject):
     def parameters(self) -> Parameters:
         """The encryption parameters of the interface."""
         return self.interface.parameters
+
+    def opens(self, network: Network) -> bool:
+        """Return whether this is the network to which the interface's commitment binds the circuit's owner."""
+        return commitment(network, self.salt) == self.interface.commitment
 
     def cost(self, prices: Prices = HOISTING) -> Cost:
         """Return the cost of one evaluation on an engine with these prices."""
@@ -97,7 +108,7 @@ class Circuit(ValueObject):
             + ", ".join(f"{kind} {units:.1f}" for kind, units in spent.units.items() if units >= 0.05),
             f"evaluation keys: {len(self.interface.galois_elements)} Galois"
             + (" and one for relinearisation" if self.interface.multiplies else "")
-            + f", about {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
+            + f", {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
             f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
             bound,

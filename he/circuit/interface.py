@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.commitment import is_digest
 from he.circuit.packing import InputLayout, OutputLayout, Packing, require_taps
+from he.formats.switching import RELINEARISATION
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
@@ -152,7 +155,7 @@ class InputSpec(ValueObject):
         return [images[start : start + step] for start in range(0, max(len(images), 1), step)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields but for the packing as JSON types; `InputSpec.from_dict` is the inverse."""
+        """Return the fields but for packing and table as JSON types; `InputSpec.from_dict` is the inverse."""
         return {
             "name": self.name,
             "owner": self.source.owner,
@@ -161,12 +164,12 @@ class InputSpec(ValueObject):
             "range": [self.low, self.high],
             "scale": self.scale,
             "features": self.layout.features,
-            "gather": self.layout.listed(),
+            "gather": list(self.layout.shape),
         }
 
     @staticmethod
-    def from_dict(fields: Mapping[str, Any], packing: Packing) -> InputSpec:
-        """Return the input that `to_dict` wrote, in the interface's packing.
+    def from_dict(fields: Mapping[str, Any], packing: Packing, table: np.ndarray) -> InputSpec:
+        """Return the input that `to_dict` wrote, in the interface's packing and with the table of its layout.
 
         Raises:
             KeyError, TypeError, ValueError: if a field is missing or malformed.
@@ -179,14 +182,14 @@ class InputSpec(ValueObject):
             low=low,
             high=high,
             scale=fields["scale"],
-            layout=InputLayout.from_listed(packing, fields["features"], _listed(fields["gather"])),
+            layout=InputLayout.from_table(packing, fields["features"], _listed(fields["gather"]), table),
         )
 
 
 #: The fields of an interface as it is written.
 FIELDS = frozenset(
-    {"parameters", "packing", "inputs", "output", "tolerance", "output_scale"}
-    | {"rotation_steps", "swaps_rows", "multiplies"}
+    {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
+    | {"rotation_steps", "swaps_rows", "multiplies", "commitment"}
 )
 
 
@@ -204,6 +207,9 @@ class Interface(ValueObject):
         multiplies: whether the circuit needs a relinearisation key.
         tolerance: the largest difference between copies of a decrypted logit that a client accepts; 0 for BFV.
         output_scale: the scale of a result's ciphertext; 1 for BFV.
+        output_level: the number of data primes of a result's ciphertext.
+        commitment: 64 hexadecimal digits by which the model owner is bound to one network, and which tell nothing of it
+            (`he.circuit.commitment`).
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -217,9 +223,12 @@ class Interface(ValueObject):
     multiplies: bool
     tolerance: float
     output_scale: float
+    output_level: int
+    commitment: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
+        require_taps(sum(spec.layout.width * spec.layout.taps for spec in self.inputs))
         object.__setattr__(self, "rotation_steps", tuple(self.rotation_steps))
         parameters = self.parameters
         if not any(spec.source.owner == "data" for spec in self.inputs):
@@ -250,6 +259,14 @@ class Interface(ValueObject):
             raise ValueError(
                 f"`tolerance` must be finite and `output_scale` positive, got {self.tolerance}, {self.output_scale}"
             )
+        if parameters.scheme.exact and (self.tolerance, self.output_scale) != (0, 1):
+            raise ValueError(
+                f"`tolerance` must be 0 and `output_scale` 1 for BFV, got {self.tolerance}, {self.output_scale}"
+            )
+        if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
+            raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
+        if not is_digest(self.commitment):
+            raise ValueError(f"`commitment` must be 64 hexadecimal digits in lower case, got {self.commitment!r:.80}")
 
     @property
     def packing(self) -> Packing:
@@ -277,13 +294,26 @@ class Interface(ValueObject):
         swap = [2 * self.parameters.poly_modulus_degree - 1] if self.swaps_rows else []
         return [self.parameters.galois_element(step) for step in self.rotation_steps] + swap
 
+    @property
+    def key_elements(self) -> list[int]:
+        """The Galois elements of all evaluation keys in the order in which they travel; 1 is relinearisation's."""
+        return [RELINEARISATION] * self.multiplies + self.galois_elements
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all fields in hexadecimal digits; every message names the circuit by it."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 over all fields and tables in hexadecimal digits; every message names the circuit by it."""
+        found = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode())
+        for table in self.tables:
+            found.update(table.astype("<i4").tobytes())
+        return found.hexdigest()
+
+    @property
+    def tables(self) -> list[np.ndarray]:
+        """The table of every input's layout, int32 [..], which `to_dict` leaves out: the places of its numbers."""
+        return [spec.layout.table for spec in self.inputs]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types; `Interface.from_dict` is the inverse."""
+        """Return the fields as JSON types, without `tables`; `Interface.from_dict` is the inverse."""
         packing = self.packing
         return {
             "parameters": self.parameters.to_dict(),
@@ -295,11 +325,13 @@ class Interface(ValueObject):
             "multiplies": self.multiplies,
             "tolerance": self.tolerance,
             "output_scale": self.output_scale,
+            "output_level": self.output_level,
+            "commitment": self.commitment,
         }
 
     @staticmethod
-    def from_dict(fields: Mapping[str, Any]) -> Interface:
-        """Return the interface that `to_dict` wrote.
+    def from_dict(fields: Mapping[str, Any], tables: Sequence[np.ndarray]) -> Interface:
+        """Return the interface that `to_dict` wrote, with its `tables`. Nothing is made that is larger than these.
 
         Raises:
             ValueError: if a field is missing or malformed; the message names a missing one.
@@ -311,27 +343,25 @@ class Interface(ValueObject):
             if unknown:
                 raise ValueError(f"an interface must have the fields {sorted(FIELDS)} alone, got {unknown} as well")
             packing = Packing(*fields["packing"])
-            listed = [spec["gather"] for spec in fields["inputs"]]
-            require_taps(sum(len(entries) * _longest(entries) for entries in listed))  # before any is made
+            specs = _listed(fields["inputs"])
+            if len(specs) != len(tables):
+                raise ValueError(f"there must be a table for every one of {len(specs)} inputs, got {len(tables)}")
             return Interface(
                 parameters=Parameters.from_dict(fields["parameters"]),
-                inputs=tuple(InputSpec.from_dict(spec, packing) for spec in fields["inputs"]),
+                inputs=tuple(InputSpec.from_dict(*one) for one in zip(specs, repeat(packing), tables, strict=False)),
                 output=OutputLayout(packing, *fields["output"]),
                 rotation_steps=_listed(fields["rotation_steps"]),
                 swaps_rows=fields["swaps_rows"],
                 multiplies=fields["multiplies"],
                 tolerance=fields["tolerance"],
                 output_scale=fields["output_scale"],
+                output_level=fields["output_level"],
+                commitment=fields["commitment"],
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
         except TypeError as error:
             raise ValueError(f"an interface has a malformed field: {error}") from error
-
-
-def _longest(entries: list[Any]) -> int:
-    """Return the length of the longest row that is listed for a unit."""
-    return max((len(entry) for entry in entries if isinstance(entry, list)), default=0)
 
 
 def require_interface(interface: object) -> Interface:
@@ -344,8 +374,10 @@ def require_interface(interface: object) -> Interface:
 
 
 def is_finite(number: object) -> bool:
-    """Return whether this is a number that a float64 holds, and no boolean."""
-    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 2.0**1023
+    """Return whether this is a finite float, or an integer of at most 53 bits, which a float64 holds; no boolean is."""
+    if isinstance(number, float):
+        return abs(number) < 2.0**1023
+    return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= 2**53
 
 
 def _listed(values: object) -> tuple[Any, ...]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, array, frozen
+from intnn.values.arrays import Array, array, frozen
 from intnn.values.value_object import ValueObject
 
-MAX_TAPS = 1 << 25  # of all units together: 256 MiB, and a request of 1024 ciphertexts in the largest ring
+MAX_TAPS = 1 << 25  # of all units together: 128 MiB, and a request of 1024 ciphertexts in the largest ring
 
 
 class PackingError(ValueError):
@@ -33,7 +33,10 @@ class Packing(ValueObject):
         lanes: the number of lanes in a row, a power of two; each holds one image.
         split_rows: true if the rows hold different images, false if they hold copies of the same ones.
         guards: the number of lanes at the end of a row that repeat those at its beginning; they let a client recognise
-            a damaged result where logits have no other copies.
+            a wrong result where logits have no other copies. Clients put the lanes in a secret order. Of an answer
+            whose values differ from lane to lane in a part f of a row's L lanes, guards that nobody else can tell let
+            pass (1 - f)^(2 guards) at most: 2^-16 for eight guards and half of the lanes. Values that are wrong in a
+            few lanes alone mostly pass, all but 2 guards / L of those that are wrong in one.
 
     Raises:
         ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, there are not 1 or 2 rows, a
@@ -86,6 +89,17 @@ class Packing(ValueObject):
         """Return slots [..., slots] in the shape [..., row, copy, unit, lane]."""
         return slots.reshape(*slots.shape[:-1], self.rows, self.copies(width), width, self.lanes)
 
+    def permuted(self, slots: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Return slots [..., slots] with the lanes of every row in another order.
+
+        Args:
+            slots: the slots.
+            order: [rows, lanes]; lane i of a row of the result is lane `order[row, i]` of that row.
+        """
+        by_lane = slots.reshape(*slots.shape[:-1], self.rows, -1, self.lanes)
+        order = order.reshape(*(1,) * (slots.ndim - 1), self.rows, 1, self.lanes)
+        return np.take_along_axis(by_lane, order, axis=-1).reshape(slots.shape)
+
     def spread(self, vector: np.ndarray) -> np.ndarray:
         """Return the slots [slots] of a vector over units [width] that is the same for every image."""
         return np.tile(np.repeat(vector, self.lanes), self.rows * self.copies(len(vector)))
@@ -99,70 +113,101 @@ class InputLayout(ValueObject):
     lies in unit j's slot of some copy in some ciphertext, so that the first linear layer is a slotwise product and a
     sum over copies.
 
+    Units that read the same inputs, as all units of a dense layer do, share one row of indices: a layout is as large as
+    what is written of it, whatever it says.
+
     Attributes:
         packing: the division of the slots.
-        features: the length of a flattened image.
-        gather: int64 [width, taps], indices into the flattened image; -1 where a unit has fewer taps. The layout keeps
+        features: the length of a flattened image, below 2**31.
+        rows: int32 [distinct, taps], indices into the flattened image; -1 where a unit has fewer taps. The layout keeps
             a read-only copy.
+        row_of: int32 [width], the row of every unit. The layout keeps a read-only copy.
 
     Raises:
-        ValueError: if `gather` has another type or shape or more than `MAX_TAPS` entries, an index is out of range, or
-            the packing is too narrow.
+        ValueError: if an array has another type or shape, the units have more than `MAX_TAPS` indices together, an
+            index is out of range, or the packing is too narrow.
     """
 
     packing: Packing
     features: int
-    gather: IntArray
+    rows: Array
+    row_of: Array
 
     def __post_init__(self) -> None:
-        if type(self.features) is not int or self.features < 1:
-            raise ValueError(f"`features` must be a positive integer, got {self.features!r}")
-        gather = np.asarray(self.gather)
-        well_formed = gather.ndim == 2 and gather.size and gather.dtype == np.int64
-        if not well_formed or gather.min() < -1 or gather.max() >= self.features:
-            raise ValueError(
-                f"`gather` must be int64 [width, taps] with indices from -1 to {self.features - 1}, got {gather}"
-            )
-        require_taps(gather.size)
-        self.packing.require_width(len(gather))
-        object.__setattr__(self, "gather", frozen(gather))
+        if type(self.features) is not int or not 1 <= self.features < 1 << 31:
+            raise ValueError(f"`features` must be an integer from 1 to {(1 << 31) - 1}, got {self.features!r:.80}")
+        for name, axes, low, high in (("rows", 2, -1, self.features), ("row_of", 1, 0, len(self.rows))):
+            indices = np.asarray(getattr(self, name))
+            well_formed = indices.ndim == axes and indices.size and indices.dtype == np.int32
+            if not well_formed or indices.min() < low or indices.max() >= high:
+                raise ValueError(
+                    f"`{name}` must be int32 with {axes} axes and indices from {low} to {high - 1}, got {indices}"
+                )
+            object.__setattr__(self, name, frozen(indices))
+        require_taps(self.width * self.taps)
+        self.packing.require_width(self.width)
 
     @staticmethod
-    def from_listed(packing: Packing, features: int, entries: Sequence[object]) -> InputLayout:
-        """Return the layout whose `listed` returned these entries. Nothing above `MAX_TAPS` is allocated.
+    def of(packing: Packing, features: int, gather: ArrayLike) -> InputLayout:
+        """Return the layout of units with these indices, [width, taps]; equal rows are kept once.
 
         Raises:
-            ValueError: if the entries are no rows of equal lengths and numbers of earlier units, or as the constructor.
+            ValueError: as the constructor.
         """
-        rows: list[Any] = []
-        row_of: list[int] = []
-        for unit, entry in enumerate(entries):
-            if isinstance(entry, list):
-                row_of.append(len(rows))
-                rows.append(entry)
-            elif type(entry) is int and 0 <= entry < unit:
-                row_of.append(row_of[entry])
-            else:
-                raise ValueError(f"`gather` must hold rows, or numbers of units before unit {unit}, got {entry!r:.80}")
-        distinct = array(rows, "gather")
-        if distinct.ndim != 2:
-            raise ValueError(f"`gather` must hold rows of indices, got an array of shape {distinct.shape}")
-        require_taps(len(row_of) * distinct.shape[1])
-        return InputLayout(packing, features, distinct[row_of])
+        indices = array(gather, "gather")
+        well_formed = indices.ndim == 2 and indices.size and indices.dtype.kind == "i"
+        if not well_formed or indices.min() < -1 or indices.max() >= features:
+            raise ValueError(
+                f"`gather` must be integers [width, taps] with indices from -1 to {features - 1}, got {indices}"
+            )
+        numbers: dict[bytes, int] = {}
+        small = indices.astype(np.int32)
+        row_of = [numbers.setdefault(row.tobytes(), len(numbers)) for row in small]
+        rows = np.frombuffer(b"".join(numbers), np.int32).reshape(len(numbers), -1)
+        return InputLayout(packing, features, rows, np.array(row_of, np.int32))
 
-    def listed(self) -> list[list[int] | int]:
-        """Return `gather` as JSON types: for every unit its row, or the number of the first unit with the same row.
+    @staticmethod
+    def from_table(packing: Packing, features: int, shape: Sequence[object], table: np.ndarray) -> InputLayout:
+        """Return the layout whose `shape` and `table` these are. Nothing is made that is larger than the table.
 
-        All units of a dense layer have one row, and so have those of a convolution that look at the same pixels.
+        Raises:
+            ValueError: if the shape is not that of the table, or as the constructor.
         """
-        first_with: dict[bytes, int] = {}
-        first = [first_with.setdefault(row.tobytes(), unit) for unit, row in enumerate(self.gather)]
-        return [self.gather[unit].tolist() if same == unit else same for unit, same in enumerate(first)]
+        sides = [side for side in shape if type(side) is int and side > 0]
+        distinct, taps, width = sides if len(sides) == len(shape) == 3 else (0, 0, 0)
+        if not width or table.dtype != np.int32 or table.shape != (distinct * taps + width,):
+            raise ValueError(
+                f"`gather` must be numbers of rows, taps and units that its table has, got {shape!r:.80} for "
+                f"{table.dtype} {table.shape}"
+            )
+        return InputLayout(
+            packing, features, table[: distinct * taps].reshape(distinct, taps), table[distinct * taps :]
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The numbers of distinct rows, of their taps, and of units: what `from_table` needs to know of `table`."""
+        return *self.rows.shape, self.width
+
+    @property
+    def table(self) -> np.ndarray:
+        """The rows, one behind the other, and then the row of every unit: int32 [distinct * taps + width]."""
+        return np.concatenate([self.rows.ravel(), self.row_of])
+
+    @property
+    def gather(self) -> np.ndarray:
+        """The indices of every unit, int32 [width, taps]; they are made anew, and may be many."""
+        return self.rows[self.row_of]
+
+    @property
+    def taps(self) -> int:
+        """The number of inputs of a unit."""
+        return self.rows.shape[1]
 
     @property
     def width(self) -> int:
         """The number of units of the first layer, a power of two."""
-        return self.gather.shape[0]
+        return len(self.row_of)
 
     @property
     def taps_per_ciphertext(self) -> int:
@@ -172,7 +217,7 @@ class InputLayout(ValueObject):
     @property
     def ciphertexts(self) -> int:
         """The number of ciphertexts that carry one batch of images."""
-        return -(-self.gather.shape[1] // self.taps_per_ciphertext)
+        return -(-self.taps // self.taps_per_ciphertext)
 
     def pack(self, images: np.ndarray) -> np.ndarray:
         """Return the slot vectors of images [batch, features], where batch is 1 to `packing.images`.
@@ -180,12 +225,16 @@ class InputLayout(ValueObject):
         Returns:
             [ciphertexts, slots] in the images' dtype; lanes without an image hold zeros.
         """
-        padded = np.zeros((self.packing.images, self.features + 1), images.dtype)  # column -1 is the absent tap
-        padded[: len(images), : self.features] = images
-        per_row = padded.reshape(-1, self.packing.lanes - self.packing.guards, self.features + 1)
-        per_row = np.concatenate([per_row, per_row[:, : self.packing.guards]], axis=1)  # [1 or rows, lane, feature]
+        padded = np.zeros((len(images) + 1, self.features + 1), images.dtype)  # the last row and column: what is absent
+        padded[:-1, :-1] = images
+        lanes = np.full(self.packing.images, len(images))
+        lanes[: len(images)] = np.arange(len(images))
+        per_row = lanes.reshape(-1, self.packing.lanes - self.packing.guards)
+        per_row = np.concatenate([per_row, per_row[:, : self.packing.guards]], axis=1)  # [1 or rows, lane]
         taps = self.by_tap(self.gather, -1)  # [ciphertext, row, copy, unit]
-        by_row = [per_row[row % len(per_row)][:, taps[:, row]] for row in range(self.packing.rows)]
+        by_row = [
+            padded[per_row[row % len(per_row), :, None, None, None], taps[:, row]] for row in range(self.packing.rows)
+        ]
         packed = np.moveaxis(np.stack(by_row, axis=2), 0, -1)  # [ciphertext, row, copy, unit, lane]
         return packed.reshape(self.ciphertexts, self.packing.slots)
 

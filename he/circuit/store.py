@@ -51,11 +51,13 @@ def digest(circuit: Circuit) -> str:
 def to_stored(circuit: Circuit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what a file holds of a circuit: JSON types, and arrays by name."""
     program, arrays = to_document(require_circuit(circuit).program)
+    arrays |= {f"gather.{i}": table for i, table in enumerate(circuit.interface.tables)}
     content = {
         "interface": circuit.interface.to_dict(),
         "program": program,
         "output_bound": circuit.output_bound,
         "reasons": list(circuit.reasons),
+        "salt": circuit.salt.hex(),
     }
     return content, arrays
 
@@ -68,10 +70,16 @@ def from_stored(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     """
     try:
         return Circuit(
-            Interface.from_dict(content["interface"]),
+            Interface.from_dict(content["interface"], _tables(arrays)),
             from_document(content["program"], arrays),
             float(content["output_bound"]),
             tuple(map(str, content["reasons"])),
+            bytes.fromhex(content["salt"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise stored.StoredError(f"the stored circuit is malformed: {error}") from error
+
+
+def _tables(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Return the tables of the interface's inputs, which are numbered."""
+    return [arrays[name] for name in map("gather.{}".format, range(len(arrays))) if name in arrays]

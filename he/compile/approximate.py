@@ -59,6 +59,7 @@ def approximate_lowering(
             fit, max_error = partial(_fit_finer, fit), finer
             reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of what a logit may reach",)
     return Lowering(
+        network=graph,
         scheme=Scheme.CKKS,
         stages=stages,
         encode=lambda weights: weights,

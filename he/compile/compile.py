@@ -14,7 +14,12 @@ from intnn.values.arrays import instance, integer
 
 
 def compile_exact(
-    network: IntNetwork, *, images: int | None = 1, packing: PackingName = "latency", security: Security = "128"
+    network: IntNetwork,
+    *,
+    images: int | None = 1,
+    packing: PackingName = "latency",
+    security: Security = "128",
+    salt: bytes | None = None,
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
@@ -26,17 +31,19 @@ def compile_exact(
         packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
             its own ciphertext, which holds as many images as there are slots: that takes the least time an image.
         security: `"128"`, or `"insecure"` for tests.
+        salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
+            a given salt, compiling again gives the same circuit.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
             ignores the input, or if `security` is another string.
-        TypeError: if a layer has no encrypted evaluation.
-        ValueError: if `images` is not positive, or `packing` is another string.
+        TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
+        ValueError: if `images` is not positive, `packing` is another string, or the salt has another length.
     """
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
-    return search(exact_lowering(network, security), images, packing, security)
+    return search(exact_lowering(network, security), images, packing, security, salt)
 
 
 def compile_approximate(
@@ -47,6 +54,7 @@ def compile_approximate(
     max_error: float | None = None,
     packing: PackingName = "latency",
     security: Security = "128",
+    salt: bytes | None = None,
 ) -> Circuit:
     """Compile a float network with polynomial activations for CKKS.
 
@@ -59,6 +67,7 @@ def compile_approximate(
         packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
             the complex slots.
         security: `"128"`, or `"insecure"` for tests.
+        salt: see `compile_exact`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -68,7 +77,7 @@ def compile_approximate(
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = _require_options(images, packing, security)
-    return search(approximate_lowering(graph, input_range, max_error, security), images, packing, security)
+    return search(approximate_lowering(graph, input_range, max_error, security), images, packing, security, salt)
 
 
 def _remedy(given: object, other: str) -> str:

@@ -25,6 +25,7 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
         TypeError: if a layer has no encrypted evaluation.
     """
+    given = network
     if any(isinstance(layer, Requantise) for layer in network.layers):
         try:
             network = tabulate(network)
@@ -43,6 +44,7 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         return tables[id(stage)].evaluate(recorder, value)
 
     return Lowering(
+        network=given,
         scheme=Scheme.BFV,
         stages=stages,
         encode=lambda weights: _centred(weights.astype(np.int64)),

@@ -31,6 +31,8 @@ Activate = Callable[[Recorder, int, Stage], int]
 
 MAX_REQUEST_CIPHERTEXTS = 256  # the most for a number of images that the compiler chooses: some 200 MB
 
+COPIES = 2  # of every logit at least: two that agree show a client a sound result
+
 RADICES = (2, 4)
 
 POLYNOMIALS = frozenset({"square", "polynomial"})
@@ -108,7 +110,7 @@ def lower(
     recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
     first = stages[0]
     assert isinstance(first, LinearMap)
-    layout = InputLayout(packing, first.inputs, gather(first))
+    layout = InputLayout.of(packing, first.inputs, gather(first))
     value = _first_layer(recorder, first, layout, at_first, encode)
     width, outputs, entries = layout.width, first.outputs, []
     for stage in stages[1:]:
@@ -128,7 +130,7 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     Such a program shows what a schedule costs. A later layer's only input is the value that the layer reads.
     """
     first, *later = [stage for stage in stages if isinstance(stage, LinearMap)]
-    layout = InputLayout(packing, first.inputs, gather(first))
+    layout = InputLayout.of(packing, first.inputs, gather(first))
 
     def sketch_first(schedule: Schedule) -> Program:
         recorder = _Sketch(packing.slots)
@@ -159,7 +161,7 @@ def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, sch
 
     @cache
     def by_tap() -> np.ndarray:
-        weights = np.zeros(layout.gather.shape)
+        weights = np.zeros((layout.width, layout.taps))
         weights[_taps(linear)] = linear.weights
         return layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
 
@@ -319,7 +321,9 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
     """
     rows, row_length = scheme.rows, N // 2
     widths = [width_of(stage) for stage in stages if isinstance(stage, LinearMap)]
-    widths.append(scheme.copies * widths[-1])
+    split = rows == 2 and images != 1
+    if split or rows == 1:  # rows that are not split are copies
+        widths.append(COPIES * widths[-1])
     widest = max(widths)
     if widest > row_length:
         raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
@@ -332,7 +336,6 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
         copies = -(-taps // MAX_REQUEST_CIPHERTEXTS)
         lanes = max(1, min(most, row_length // (width_of(first) * power_of_two(copies))))
         return Packing(rows, row_length, lanes, split_rows=rows == 2)
-    split = rows == 2 and images > 1
     lanes = power_of_two(-(-images // rows) if split else images)
     if widest * lanes > row_length:
         raise ParameterError(

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from he.circuit.circuit import Circuit
+from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
@@ -21,6 +22,7 @@ from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
 from he.program.algebra import run
 from he.program.fold import Fold, fold
+from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.readers.dependence import DependenceAlgebra
@@ -41,6 +43,7 @@ class Lowering:
     """A network as a scheme computes it, before its ring is known.
 
     Attributes:
+        network: the network.
         scheme: the scheme.
         stages: the result of `he.compile.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
@@ -52,6 +55,7 @@ class Lowering:
         reasons: one line for every choice made so far, for `Circuit.reasons`.
     """
 
+    network: Network
     scheme: Scheme
     stages: Sequence[Stage]
     encode: Encode
@@ -64,7 +68,7 @@ class Lowering:
 
 
 def search(
-    lowering: Lowering, images: int | None, packing: PackingName, security: Security, seed: bytes | None = None
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security, salt: bytes | None
 ) -> Circuit:
     """Return the circuit at the smallest ring that has room for it.
 
@@ -73,13 +77,13 @@ def search(
         images: the least number of images; None for as many as fit.
         packing: `"latency"` or `"throughput"`.
         security: `"128"`, or `"insecure"` for tests, which also allows smaller rings.
-        seed: determines how the weights of CKKS are rounded.
+        salt: 32 secret bytes for the commitment to the network and the rounding of CKKS weights; None for random ones.
 
     Raises:
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
             is the same for every input.
     """
-    seed = secrets.token_bytes(32) if seed is None else seed
+    salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
     for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
@@ -88,10 +92,11 @@ def search(
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
-        program = fit.program if lowering.scheme.exact else rounded(fit.program, seed)
+        program = fit.program if lowering.scheme.exact else rounded(fit.program, salt)
         if packing == "throughput" or not lowering.scheme.exact:
             _require_no_constant(program, lowering.modulus)
-        return Circuit(_interface(lowering, lowered, fit), program, fit.bound, (*lowering.reasons, *refusals))
+        reasons = *lowering.reasons, *refusals
+        return Circuit(_interface(lowering, lowered, fit, salt), program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
@@ -131,12 +136,13 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
 
     # The program is the same in every ring, whose slots it does not name.
     smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
-    first = lower_features(network, smallest, lowering.activate)
+    first = lower_features(lowering.scheme, network, smallest, lowering.activate)
     folded = fold(first.program)
     return write
 
 
-def _interface(lowering: Lowering, lowered: Lowered, fit: Fit) -> Interface:
+def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> Interface:
+    (level,) = output_levels(fit.program, fit.parameters)
     return Interface(
         parameters=fit.parameters,
         inputs=(lowering.images(lowered.input),),
@@ -146,4 +152,6 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit) -> Interface:
         multiplies=fit.program.multiplies,
         tolerance=fit.tolerance,
         output_scale=fit.output_scale,
+        output_level=level,
+        commitment=commitment(lowering.network, salt),
     )

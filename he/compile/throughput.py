@@ -28,7 +28,7 @@ from intnn.ops import backend
 
 ROWS = 16  # the most outputs of one `Matrix`: enough to reuse what it reads, few enough to be activated soon
 
-GUARDS = 8  # lanes of a CKKS row that repeat others, so that a client recognises a damaged result
+GUARDS = 8  # lanes of a row that repeat others, so that a client recognises a wrong result
 
 
 class FeatureLayer(NamedTuple):
@@ -84,16 +84,17 @@ def _varies(linear: LinearMap) -> np.ndarray:
 def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> Packing:
     """Return the packing whose slots are all lanes; if all activations are squares, both parts of CKKS slots are."""
     if scheme.exact:
-        return Packing(2, N // 2, N // 2, split_rows=True)
+        return Packing(2, N // 2, N // 2, split_rows=True, guards=GUARDS)
     activations = [activation for layer in network for activation in layer.activations]
     both = all(isinstance(activation, Activation) and activation.name == "square" for activation in activations)
     return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
 
 
-def lower_features(network: Sequence[FeatureLayer], packing: Packing, activate: Activate) -> Lowered:
+def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Packing, activate: Activate) -> Lowered:
     """Record the layers; each block of units is activated before the next is computed, so that few values wait.
 
     Args:
+        scheme: BFV or CKKS.
         network: the result of `feature_layers`.
         packing: the result of `feature_packing`.
         activate: records an activation of one unit.
@@ -105,12 +106,12 @@ def lower_features(network: Sequence[FeatureLayer], packing: Packing, activate: 
     first, last = network[0].linear, network[-1].linear
     read = np.unique(first.columns)
     values = {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}
-    if packing.split_rows and packing.guards:
+    if packing.split_rows and not scheme.exact:
         activate = _square_parts
     for layer in network:
         values = _apply(recorder, values, layer, activate)
     outputs = [values[unit] for unit in range(last.outputs)]
-    layout = InputLayout(packing, first.inputs, read[None, :])
+    layout = InputLayout.of(packing, first.inputs, read[None, :])
     return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
 
 

@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from he.circuit.circuit import Circuit, require_circuit
-from he.formats.seal_bridge import SealDataError
 from he.program.placed import require_placed
 from intnn.values.arrays import integer
 
@@ -27,7 +26,7 @@ class Evaluator(Protocol):
     name: str
     threads: int
 
-    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
         """Evaluate the circuit on ciphertexts as they travel (`he.formats.compact`) and return the results as such.
 
         Raises:
@@ -47,20 +46,16 @@ class Prepared(Protocol):
     circuit: Circuit
     name: str
 
-    def bind(
-        self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
-    ) -> Evaluator:
+    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> Evaluator:
         """Return an evaluator for the client whose keys these are.
 
         Args:
-            relinearisation_key: SEAL's serialisation; None if the circuit multiplies no ciphertexts.
-            galois_keys: SEAL's serialisation; None if the circuit rotates nothing.
+            keys: the keys of the interface's `key_elements` as they travel (`he.formats.switching`).
             threads: the number of threads that one evaluation uses, 1 to `MAX_THREADS`; by default, one for each
                 processor that this process may use. SEAL's engine always uses one.
 
         Raises:
-            SealDataError: if a key is missing, malformed or made for other parameters.
-            ValueError: if `threads` is out of range.
+            ValueError: if the bytes are not exactly these keys, or `threads` is out of range.
         """
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -103,26 +98,6 @@ def require_evaluable(circuit: Circuit) -> None:
     require_placed(circuit.program, circuit.parameters)
     if any(source.kind != "ciphertext" for source in circuit.program.inputs):
         raise ValueError("the engine evaluates encrypted inputs only; compile plaintext inputs into the program")
-
-
-def require_keys(circuit: Circuit, relinearises: bool, galois_elements: set[int]) -> None:
-    """Check that a client has sent every key that the circuit uses.
-
-    Args:
-        circuit: the circuit.
-        relinearises: whether there is a relinearisation key.
-        galois_elements: the Galois elements for which there is a key.
-
-    Raises:
-        SealDataError: if a key is missing.
-    """
-    missing = [g for g in circuit.interface.galois_elements if g not in galois_elements]
-    if missing:
-        raise SealDataError(
-            f"`galois_keys` must hold a key for every rotation of the circuit; {len(missing)} are missing"
-        )
-    if circuit.interface.multiplies and not relinearises:
-        raise SealDataError("`relinearisation_key` must be given: the circuit multiplies ciphertexts")
 
 
 def thread_count(threads: int | None) -> int:

@@ -1,16 +1,17 @@
 """The format in which ciphertexts travel: residues in as many bits as their primes have, and a seed where there is one.
 
 Fresh residues are uniform, so no compressor makes them shorter, and SEAL's takes longer to undo than the first layers
-take to evaluate. SEAL's own serialisation is read as well.
+take to evaluate.
 
-A ciphertext holds, in this order: magic (4 bytes), number of polynomials, level, flags (1: transformed, 2: a seed names
-the last polynomial) and 0 (1 byte each), scale (8 bytes); the polynomials except one that a seed names, prime by prime,
-in words of as many bits as the prime, without gaps; the seed (64 bytes). Numbers are little-endian.
+A ciphertext says nothing of itself: whoever reads it knows its form, which follows from the circuit, and so its length.
+It holds, in this order: the polynomials except one that a seed names, prime by prime, in words of as many bits as the
+prime, without gaps; the seed (64 bytes). Numbers are little-endian.
 """
 
 from __future__ import annotations
 
-import struct
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,66 +20,98 @@ from he.kernels.passes.bits import packed, unpacked, word_bits
 from he.kernels.passes.expand import SEED_BYTES
 from he.ring.params import Parameters
 
-_MAGIC = b"HEC1"
-_HEADER = struct.Struct("<4sBBBBd")
-_TRANSFORMED, _SEEDED = 1, 2
+
+@dataclass(frozen=True)
+class Form:
+    """What is known of a ciphertext of two polynomials before it comes.
+
+    Attributes:
+        primes: the primes of its residues.
+        degree: N, the ring's degree.
+        ntt: whether it is in transformed form.
+        scale: the scale of CKKS; 1 for BFV.
+        seeded: whether a seed names its second polynomial.
+    """
+
+    primes: tuple[int, ...]
+    degree: int
+    ntt: bool
+    scale: float
+    seeded: bool
+
+    @staticmethod
+    def fresh(parameters: Parameters) -> Form:
+        """Return the form of what a client encrypts."""
+        scheme = parameters.scheme
+        return Form(
+            parameters.data_primes, parameters.poly_modulus_degree, scheme.ntt_form, parameters.input_scale, True
+        )
+
+    @staticmethod
+    def result(parameters: Parameters, level: int, scale: float) -> Form:
+        """Return the form of what a session answers with, at a circuit's last level and scale."""
+        return Form(parameters.primes[:level], parameters.poly_modulus_degree, parameters.scheme.ntt_form, scale, False)
+
+    @staticmethod
+    def digit(parameters: Parameters, level: int) -> Form:
+        """Return the form of one digit of an evaluation key for so many data primes; the special prime is the last."""
+        primes = (*parameters.primes[:level], parameters.primes[-1])
+        return Form(primes, parameters.poly_modulus_degree, True, 1.0, True)
+
+    @property
+    def polynomials(self) -> int:
+        """The number of polynomials that travel as residues."""
+        return 1 if self.seeded else 2
+
+    @property
+    def bytes(self) -> int:
+        """The number of bytes that every ciphertext of this form has."""
+        words = self.degree // 8 * sum(map(word_bits, self.primes))
+        return self.polynomials * words + SEED_BYTES * self.seeded
 
 
-def compact(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
-    """Convert SEAL's serialisation of a ciphertext to this format.
+def compact(data: bytes, form: Form, parameters: Parameters, ids: LevelIds) -> bytes:
+    """Convert what SEAL wrote of a ciphertext in this process to this format.
 
     Raises:
-        SealDataError: if the bytes are no ciphertext of these parameters.
+        SealDataError: if it has another form.
     """
-    return write(read_ciphertext(data, parameters, ids, expand=False), parameters)
+    return write(read_ciphertext(data, parameters, ids), form)
 
 
-def write(ciphertext: CiphertextArray, parameters: Parameters) -> bytes:
-    """Return a ciphertext in this format, with its seed if it has one."""
-    size, level, _ = ciphertext.residues.shape
+def write(ciphertext: CiphertextArray, form: Form) -> bytes:
+    """Return a ciphertext in this format.
+
+    Raises:
+        SealDataError: if it has another form; scales may differ by roundings.
+    """
+    found = (*ciphertext.residues.shape, ciphertext.ntt, ciphertext.seed is not None)
+    due = (form.polynomials, len(form.primes), form.degree, form.ntt, form.seeded)
+    scales = math.isclose(ciphertext.scale, form.scale, rel_tol=1e-9)
+    require(found == due and scales, f"it must have the form {due} at scale {form.scale}, got {found}")
+    rows = [packed(row, p) for rows in ciphertext.residues for row, p in zip(rows, form.primes, strict=True)]
     seed = b"" if ciphertext.seed is None else ciphertext.seed.astype("<u8").tobytes()
-    flags = _TRANSFORMED * ciphertext.ntt + _SEEDED * bool(seed)
-    head = _HEADER.pack(_MAGIC, size + bool(seed), level, flags, 0, ciphertext.scale)
-    primes = parameters.primes[:level]
-    rows = [packed(row, p) for rows in ciphertext.residues for row, p in zip(rows, primes, strict=True)]
-    return b"".join([head, *rows, seed])
+    return b"".join([*rows, seed])
 
 
-def read(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
-    """Read a ciphertext of two or three polynomials, in this format or SEAL's; a seed is expanded.
+def read(data: bytes | memoryview, form: Form, *, expand: bool = True) -> CiphertextArray:
+    """Read a ciphertext of a known form; a seed is replaced by the polynomial that it names, or kept.
 
     Raises:
-        SealDataError: if the bytes are no ciphertext of these parameters; the message names the problem.
+        SealDataError: if the bytes have another length, or a residue is not below its prime.
     """
-    if data[: len(_MAGIC)] != _MAGIC:
-        return read_ciphertext(data, parameters, ids)
-    return expanded(_read(data, parameters), parameters)
+    require(len(data) == form.bytes, f"a ciphertext must have {form.bytes} bytes, got {len(data)}")
+    residues = np.empty((form.polynomials, len(form.primes), form.degree), np.uint64)
+    require(unpacked(data, form.primes, residues), "its residues must be below their primes")
+    seed = np.frombuffer(data, "<u8", offset=form.bytes - SEED_BYTES).astype(np.uint64) if form.seeded else None
+    result = CiphertextArray(residues, form.ntt, form.scale, seed)
+    return expanded(result, form.primes) if expand else result
 
 
-def restored(data: bytes, parameters: Parameters, ids: LevelIds) -> bytes:
-    """Convert this format to SEAL's serialisation; bytes in another format are returned unchanged and unchecked.
+def restored(data: bytes | memoryview, form: Form, ids: LevelIds) -> bytes:
+    """Write SEAL's serialisation of a ciphertext of a known form, anew from its residues and its seed.
 
     Raises:
-        SealDataError: if the bytes begin as this format but are no ciphertext of these parameters.
+        SealDataError: as `read`.
     """
-    return write_ciphertext(_read(data, parameters), ids) if data[: len(_MAGIC)] == _MAGIC else data
-
-
-def _read(data: bytes, parameters: Parameters) -> CiphertextArray:
-    require(len(data) >= _HEADER.size, "the ciphertext is truncated")
-    _, size, level, flags, zero, scale = _HEADER.unpack_from(data)
-    require(size in (2, 3), f"it must have two or three polynomials, got {size}")
-    require(1 <= level <= parameters.levels, f"it must have 1 to {parameters.levels} primes, got {level}")
-    require(flags <= _TRANSFORMED + _SEEDED and zero == 0, f"its flags must be known ones, got {flags} and {zero}")
-    require(0 < scale < float("inf"), f"its scale must be positive and finite, got {scale}")
-    is_seeded = bool(flags & _SEEDED)
-    require(size == 2 or not is_seeded, "only the second of two polynomials can be named by a seed")
-    primes, N = parameters.primes[:level], parameters.poly_modulus_degree
-    words = len(data) - _HEADER.size - SEED_BYTES * is_seeded
-    expected = (size - is_seeded) * sum(N * word_bits(p) // 8 for p in primes)
-    require(words == expected, f"it must have {expected} bytes of residues, got {words}")
-    residues = np.empty((size - is_seeded, level, N), np.uint64)
-    sound = unpacked(data, _HEADER.size, primes, residues)
-    require(sound, "its residues must be below their primes")
-    seed = np.frombuffer(data, "<u8", offset=len(data) - SEED_BYTES).astype(np.uint64) if is_seeded else None
-    return CiphertextArray(residues, bool(flags & _TRANSFORMED), scale, seed)
+    return write_ciphertext(read(data, form, expand=False), ids)

@@ -1,8 +1,8 @@
 """The envelope of all messages: a JSON header, binary parts, and a digest that finds damage.
 
 A message holds, in this order: magic (6 bytes), kind (1 byte), length of the header (4 bytes, big-endian), header,
-parts, and SHA-256 over all before it. The header lists the lengths of the parts. The digest finds accidents but
-authenticates nobody: use a transport that does.
+parts, and SHA-256 over all before it. The header lists the lengths of the parts, as pairs of how many neighbours have
+one length, and that length. The digest finds accidents but authenticates nobody: use a transport that does.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from enum import Enum
+from itertools import groupby
 from typing import Any
 
+from he.formats.header import parsed
 from he.formats.limits import require_at_most
 
-_MAGIC = b"HEINF1"
-MAX_HEADER_BYTES = 1 << 25  # twice the interface of a convolution of 11 x 11 over colour images of 96 x 96
+_MAGIC = b"HEINF2"
+MAX_HEADER_BYTES = 1 << 16
+MAX_PARTS = 1 << 16
 _DIGEST_BYTES = 32
+_START = len(_MAGIC) + 1 + 4
 
 
 class Kind(Enum):
@@ -37,52 +41,111 @@ def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()
     """Return one message as bytes.
 
     Raises:
-        MessageError: if the header would be longer than `open_message` reads.
+        MessageError: if `open_message` would refuse it: the header would be longer, or the parts more, than it reads, a
+            number is beyond 64 bits or not finite, or a part is empty.
     """
-    header = json.dumps({**fields, "parts": [len(part) for part in parts]}, sort_keys=True).encode()
+    runs = [[len(list(run)), length] for length, run in groupby(map(len, parts))]
+    header = json.dumps({**fields, "parts": runs}, sort_keys=True).encode()
     _require_header(kind, len(header))
-    body = b"".join([_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts])
-    return body + hashlib.sha256(body).digest()
+    _parsed(kind, header)
+    if not _sound(runs, sum(map(len, parts))):
+        raise MessageError(f"a message with {_named(kind)} must have at most {MAX_PARTS} parts, and none of no bytes")
+    hashed = hashlib.sha256()
+    pieces = [_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts]
+    for piece in pieces:
+        hashed.update(piece)
+    return b"".join([*pieces, hashed.digest()])
 
 
-def open_message(kind: Kind, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the header's fields and the parts of a message.
+def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict[str, Any], list[memoryview]]:
+    """Return the header's fields and the parts of a message. The parts lie in the message: they are no copies.
+
+    Args:
+        kind: the kind that is expected.
+        data: the message.
+        most: the largest number of bytes that the parts may have together, which the receiver knows from the circuit;
+            a longer message is refused before anything else is looked at. None if there is no such number.
 
     Raises:
-        MessageError: if the bytes are truncated, damaged, foreign, or of another kind.
+        MessageError: if the bytes are too many, truncated, damaged, foreign, or of another kind.
         TypeError: if `data` is no bytes.
     """
     expected = _named(kind)
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"a message with {expected} must be bytes, got {type(data).__name__}")
-    data = bytes(data)
-    start = len(_MAGIC) + 1
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise MessageError(f"expected a message with {expected}, got bytes that are no message of this toolkit")
-    if len(data) < start + 4 + _DIGEST_BYTES or hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
+    view = _view(kind, data) if most is None else require_size(kind, data, most)
+    if len(view) < _START + _DIGEST_BYTES or hashlib.sha256(view[:-_DIGEST_BYTES]).digest() != view[-_DIGEST_BYTES:]:
         raise MessageError(
             f"the message with {expected} is truncated or damaged: its digest does not match; send it again"
         )
-    if data[len(_MAGIC) : start] != kind.value:
-        raise MessageError(f"expected a message with {expected}, got one of another kind")
-    length = int.from_bytes(data[start : start + 4], "big")
-    body = data[start + 4 : -_DIGEST_BYTES]
+    length = int.from_bytes(view[_START - 4 : _START], "big")
+    body = view[_START:-_DIGEST_BYTES]
     _require_header(kind, length)
     if length > len(body):
         raise MessageError(f"the header of the message with {expected} is longer than the message")
-    try:
-        fields = json.loads(body[:length])
-        lengths = fields.pop("parts")
-        sound = all(type(n) is int and n >= 0 for n in lengths) and sum(lengths) == len(body) - length
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MessageError(f"the header of the message with {expected} is malformed: {error}") from error
-    if not sound:
+    fields = _parsed(kind, body[:length])
+    runs = fields.pop("parts", None)
+    if not _sound(runs, len(body) - length):
         raise MessageError(f"the message with {expected} must hold the parts that its header lists")
     parts, position = [], length
-    for n in lengths:
-        parts.append(body[position : position + n])
-        position += n
+    for count, size in runs:
+        parts += [body[at : at + size] for at in range(position, position + count * size, size)]
+        position += count * size
     return fields, parts
+
+
+def require_fields(fields: dict[str, Any], *names: str) -> None:
+    """Refuse a message whose header has other fields than these.
+
+    Raises:
+        MessageError: if one is missing, or there is another.
+    """
+    if fields.keys() != set(names):
+        raise MessageError(f"the header must have the fields {', '.join(sorted(names))}, got {sorted(fields)}")
+
+
+def message_digest(message: bytes) -> str:
+    """Return the digest at the end of a message, which names it, in hexadecimal digits; it is not checked.
+
+    Raises:
+        TypeError: if the message is no bytes.
+    """
+    if not isinstance(message, bytes | bytearray | memoryview):
+        raise TypeError(f"a message must be bytes, got {type(message).__name__}")
+    return bytes(message[-_DIGEST_BYTES:]).hex()
+
+
+def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
+    """Return a view of a message, unless it is longer than any whose parts have at most so many bytes together.
+
+    Raises:
+        MessageError: if it is longer, foreign, or of another kind.
+        TypeError: if `data` is no bytes.
+    """
+    view = _view(kind, data)
+    what, remedy = f"a message with {_named(kind)}", "it is for another circuit, or holds what nobody asked for"
+    require_at_most(_START + MAX_HEADER_BYTES + most + _DIGEST_BYTES, len(view), what, MessageError, remedy)
+    return view
+
+
+def _view(kind: Kind, data: bytes) -> memoryview:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a message with {_named(kind)} must be bytes, got {type(data).__name__}")
+    view = memoryview(data)
+    if view.format != "B" or view.ndim != 1 or not view.contiguous:
+        raise TypeError(f"a message with {_named(kind)} must be bytes one behind the other, got a view of others")
+    if view[: len(_MAGIC)] != _MAGIC:
+        raise MessageError(f"expected a message with {_named(kind)}, got bytes that are no message of this toolkit")
+    if view[len(_MAGIC) : len(_MAGIC) + 1] != kind.value:
+        raise MessageError(f"expected a message with {_named(kind)}, got one of another kind")
+    return view.toreadonly()
+
+
+def _sound(runs: Any, size: int) -> bool:
+    """Return whether these are pairs of numbers and lengths of parts that have so many bytes together."""
+    if not isinstance(runs, list) or not all(isinstance(run, list) and len(run) == 2 for run in runs):
+        return False
+    if not all(type(number) is int and number > 0 for run in runs for number in run):
+        return False
+    return sum(count for count, _ in runs) <= MAX_PARTS and sum(count * length for count, length in runs) == size
 
 
 def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -> None:
@@ -101,8 +164,15 @@ def require_match(fields: dict[str, Any], name: str, expected: str, what: str) -
         raise MessageError(f"the message was made for another {what}")
 
 
+def _parsed(kind: Kind, header: bytes | memoryview) -> dict[str, Any]:
+    try:
+        return parsed(header)
+    except ValueError as error:
+        raise MessageError(f"the header of the message with {_named(kind)} is malformed: {error}") from error
+
+
 def _require_header(kind: Kind, length: int) -> None:
-    what, remedy = f"the header of a message with {_named(kind)}", "compile a network with a smaller first layer"
+    what, remedy = f"the header of a message with {_named(kind)}", "it names more than any circuit needs"
     require_at_most(MAX_HEADER_BYTES, length, what, MessageError, remedy)
 
 

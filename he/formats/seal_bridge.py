@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import tenseal.sealapi as sealapi
 
@@ -91,15 +91,6 @@ def from_bytes(thing: L, context: Any, data: bytes) -> L:
             name = type(thing).__name__
             raise SealDataError(f"the bytes are no valid {name} for these parameters: {error}") from error
     return thing
-
-
-def expanded(kind: Literal["RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
-    """Load an object and write it again: it is checked against the context, and every seed is expanded.
-
-    Raises:
-        SealDataError: as `from_bytes`.
-    """
-    return to_bytes(from_bytes(getattr(sealapi, kind)(), context, data))
 
 
 @contextlib.contextmanager

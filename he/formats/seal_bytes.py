@@ -1,13 +1,15 @@
 """Ciphertexts and keys as arrays of residues: SEAL 4's serialisation, read and written.
 
-A file is a header of 16 bytes (magic, its own size, version, compression, reserved, total size) and a body, compressed
-or not. Everything is checked before it is used, and nothing larger than the parameters allow is decompressed.
+What SEAL makes in this process is read here, and what it is given is written here: no byte of another party is SEAL's
+to read. A file is a header of 16 bytes (magic, its own size, version, compression, reserved, total size) and a body,
+compressed or not. Everything is checked before it is used, and nothing larger than the parameters allow is
+decompressed.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ from he.ring.params import Parameters
 _HEADER = struct.Struct("<HBBBBHQ")
 _CIPHERTEXT = struct.Struct("<4Q?QQQdQ")
 _PLAINTEXT = struct.Struct("<4QQd")  # a secret key is one
+_KEYS = struct.Struct("<4QQ")
 _MAGIC, _VERSION = 0xA15E, (4, 3)
 _NONE, _ZSTD = 0, 2
 _BLAKE2XB = 1
@@ -45,14 +48,13 @@ class CiphertextArray:
     seed: np.ndarray | None = None
 
 
-def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds, *, expand: bool = True) -> CiphertextArray:
-    """Parse a ciphertext of two or three polynomials.
+def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds) -> CiphertextArray:
+    """Parse a ciphertext of two or three polynomials; a seed stays one.
 
     Args:
         data: SEAL's serialisation, compressed or not.
         parameters: the parameters whose primes it has.
         ids: SEAL's identifiers of the levels.
-        expand: whether a seed is replaced by the polynomial that it names.
 
     Raises:
         SealDataError: naming what is not as it should be.
@@ -61,63 +63,67 @@ def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds, *, expan
     body = _body(data, limit)
     result, end = _read_ciphertext(body, 0, parameters, ids, parameters.primes[:-1])
     require(end == len(body), f"{len(body) - end} bytes follow the ciphertext")
-    return expanded(result, parameters) if expand else result
+    return result
 
 
-def expanded(ciphertext: CiphertextArray, parameters: Parameters) -> CiphertextArray:
-    """Replace a seed, if there is one, by the polynomial that it names."""
+def expanded(ciphertext: CiphertextArray, primes: tuple[int, ...]) -> CiphertextArray:
+    """Replace a seed, if there is one, by the polynomial that it names modulo these primes."""
     if ciphertext.seed is None:
         return ciphertext
     _, level, N = ciphertext.residues.shape
     whole = np.empty((2, level, N), np.uint64)
     whole[0] = ciphertext.residues[0]
-    uniform(ciphertext.seed, np.array(parameters.primes[:level], np.int64), whole[1])
+    uniform(ciphertext.seed, np.array(primes, np.int64), whole[1])
     return CiphertextArray(whole, ciphertext.ntt, ciphertext.scale)
 
 
-def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, np.ndarray]:
-    """Parse relinearisation or Galois keys.
+def read_keys(data: bytes, parameters: Parameters, key_id: Any) -> dict[int, list[CiphertextArray]]:
+    """Parse relinearisation or Galois keys; seeds stay seeds.
 
     Args:
-        data: SEAL's serialisation, its seeds expanded.
+        data: SEAL's serialisation, compressed or not.
         parameters: the parameters whose primes all keys have.
         key_id: SEAL's identifier of the parameters with the special prime.
 
     Returns:
-        By index (0 for relinearisation; (g - 1) / 2 for the automorphism g) uint64 [levels, 2, levels + 1, N], in
-        transformed form.
+        By index (0 for relinearisation; (g - 1) / 2 for the automorphism g) the digits of every key, in transformed
+        form and as many as there are data primes.
 
     Raises:
         SealDataError: naming what is not as it should be.
     """
     N, levels = parameters.poly_modulus_degree, parameters.levels
     one = _HEADER.size + _CIPHERTEXT.size + _HEADER.size + 8 + 16 * (levels + 1) * N
-    body = _body(data, 40 + 8 * N + N * levels * one)
-    require(len(body) >= 40, "the keys are shorter than their header")
-    require(struct.unpack_from("<4Q", body) == tuple(key_id), "the keys must be for these parameters, got others")
-    (count,) = struct.unpack_from("<Q", body, 32)
+    body = _body(data, _KEYS.size + 8 * N + N * levels * one)
+    require(len(body) >= _KEYS.size, "the keys are shorter than their header")
+    *parms_id, count = _KEYS.unpack_from(body)
+    require(tuple(parms_id) == tuple(key_id), "the keys must be for these parameters, got others")
     require(count <= N, f"there must be at most {N} keys, got {count}")
-    keys, at = {}, 40
+    keys: dict[int, list[CiphertextArray]] = {}
+    at = _KEYS.size
     for index in range(count):
         require(len(body) >= at + 8, "the keys are truncated")
         (digits,) = struct.unpack_from("<Q", body, at)
         at += 8
         require(digits in (0, levels), f"a key must have {levels} digits, got {digits}")
-        parts = []
         for _ in range(digits):
             inner, start = _header(body, at)
             part, end = _read_ciphertext(body, start, parameters, {levels + 1: key_id}, parameters.primes)
-            part = expanded(part, parameters)
-            require(
-                end == at + inner and len(part.residues) == 2 and part.ntt,
-                "every digit of a key must be two transformed polynomials",
-            )
-            parts.append(part.residues)
+            require(end == at + inner and part.ntt, "every digit of a key must be two transformed polynomials")
+            keys.setdefault(index, []).append(part)
             at = end
-        if parts:
-            keys[index] = np.stack(parts)
     require(at == len(body), f"{len(body) - at} bytes follow the keys")
     return keys
+
+
+def write_keys(keys: Mapping[int, Sequence[CiphertextArray]], parameters: Parameters, key_id: Any) -> bytes:
+    """Write SEAL's serialisation of keys, uncompressed; see `read_keys`."""
+    parts = [_KEYS.pack(*key_id, 1 + max(keys, default=-1))]
+    for index in range(1 + max(keys, default=-1)):
+        digits = keys.get(index, ())
+        parts.append(struct.pack("<Q", len(digits)))
+        parts += [write_ciphertext(digit, {parameters.levels + 1: key_id}) for digit in digits]
+    return _sealed(b"".join(parts))
 
 
 def read_secret(data: bytes, parameters: Parameters, key_id: Any) -> np.ndarray:

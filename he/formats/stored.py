@@ -22,7 +22,7 @@ from he.formats.limits import require_at_most
 from intnn.storage.document import file_path, write_atomically
 
 MAGIC = b"HECIRC"
-VERSION = 1
+VERSION = 2
 ALIGNMENT = 64
 MAX_HEADER_BYTES = 1 << 28
 MAX_FILE_BYTES = 1 << 33

@@ -62,7 +62,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "scale_row": lambda: evaluate.scale_row(tables, x[0, 0], 0, 1, 0, out[0, 0]),
         "pack": lambda: bits.packed(x[0, 0], primes[0]),
         "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
-        "unpack": lambda: bits.unpacked(packed, 0, primes[:1], out[:1, :1]),
+        "unpack": lambda: bits.unpacked(packed, primes[:1], out[:1, :1]),
     }
 
 

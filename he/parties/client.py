@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
-import math
+import secrets
+from threading import Lock
 from typing import Any
 
 import numpy as np
-import tenseal.sealapi as sealapi
 from numpy.typing import ArrayLike
 
 from he.circuit.interface import Interface, require_interface
-from he.formats import compact
-from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
-from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
+from he.circuit.packing import MAX_TAPS
+from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
+from he.formats.seal_bridge import SealDataError
+from he.parties.cipher import Cipher
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.ring.params import ParameterError, Security, require_security
-from he.ring.slots import imaginary_units
+from he.parties.policy import Policy
+from he.parties.questions import Question, Questions, secret_order
+from he.ring.params import ParameterError
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
+_NONCE_BYTES = 16
+_MOST_TABLE_BYTES = 8 * MAX_TAPS  # as many distinct rows as taps, and as many units
+
 
 class DecryptionError(ValueError):
-    """The decryption of a ciphertext could be wrong, so none of it is returned."""
+    """An answer was decrypted and is no result, so nothing of it is returned. It is always said in the same words."""
+
+
+class KeyRetiredError(RuntimeError):
+    """The client has destroyed its key, as its policy says: make a new client, with a new key."""
 
 
 class Client(Unstorable, instead="they hold a secret key: store that with `SecretKey.save`"):
     """Encrypts images and decrypts logits. It holds the secret key, and no message that it makes contains that key.
+
+    *With an honest server*, over a transport that authenticates it, or with damage and mistakes on the way: an answer
+    is returned only if it is to the request that was asked, by the circuit of the interface and the network of its
+    commitment, and decrypts to a result that agrees with itself.
+
+    *With a dishonest server*: a request has one answer, which must name it; what the client refuses tells at most
+    `Policy.leaked_bits` of the key; and nothing that the interface proposes goes beyond the policy. But there is no
+    proof of what was computed: such a server is free to answer with logits of its choice, with those of another network
+    or another request, or with parts of the key in the logits' place. Logits must not be shown to whoever answered.
+
+    Counts and open requests are this object's own: of a key that several clients use, each counts for itself, and what
+    a client destroys is gone from it alone. A client may be used from several threads.
 
     Args:
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
         secret_key: a key for the interface's parameters, such as a stored one; by default a new one is generated.
         evaluation_keys: keys made before from this secret key for this circuit, or their bytes, which a session may
             have already; by default new ones are generated.
-        security: the least security that the client accepts: `"128"`, or `"insecure"` for tests.
-
-    Attributes:
-        interface: the circuit's public part.
+        policy: what the client insists on.
 
     Raises:
+        KeyRetiredError: by `encrypt`, `decrypt` and `secret_key`, once the key's life is as long as the policy allows.
         MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit or from
             another secret key.
-        ParameterError: if the interface's parameters are less secure or SEAL refuses them, or the secret key is for
-            other parameters.
+        ParameterError: if SEAL refuses the interface's parameters, or the secret key is for other ones.
+        PolicyError: if the interface proposes something that the policy does not accept; nothing has been made then.
         TypeError: if an argument has another type.
     """
 
@@ -51,37 +70,40 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | bytes | None = None,
         *,
-        security: Security = "128",
+        policy: Policy | None = None,
     ) -> None:
-        self.interface = interface if isinstance(interface, Interface) else _read_interface(interface)
-        self._parameters = self.interface.parameters
-        require_security(security)
-        if [spec.source.kind for spec in self.interface.client_inputs] != ["ciphertext"]:
+        self._interface = interface if isinstance(interface, Interface) else _read_interface(interface)
+        self._policy = instance(policy or Policy(), Policy, "policy", "give a Policy(...), or None")
+        if [spec.source.kind for spec in self._interface.client_inputs] != ["ciphertext"]:
             raise MessageError(
                 "the interface must ask the data owner for one encrypted input, got "
-                f"{[(spec.name, spec.source.kind) for spec in self.interface.client_inputs]}; this client has no other"
+                f"{[(spec.name, spec.source.kind) for spec in self._interface.client_inputs]}; this client has no other"
             )
+        self._policy.require(self._interface)
         if evaluation_keys is not None and secret_key is None:
             raise ParameterError("`secret_key` must be given with `evaluation_keys`: the one that they were made from")
-        if security != "insecure" and self._parameters.security != "128":
-            raise ParameterError(
-                'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
-                "this is a test"
-            )
-        self._exact = self._parameters.scheme.exact
         if secret_key is None:
-            secret_key = SecretKey.generate(self._parameters)
-        self._secret_key = instance(secret_key, SecretKey, "secret_key", "read a stored one with `SecretKey.load`")
+            secret_key = SecretKey.generate(self._interface.parameters)
+        instance(secret_key, SecretKey, "secret_key", "read a stored one with `SecretKey.load`")
         if evaluation_keys is None:
-            self._keys = self._secret_key.evaluation_keys(self.interface)
+            self._keys = secret_key.evaluation_keys(self._interface)
         else:
-            self._keys = EvaluationKeys.of(evaluation_keys)
-            self._keys.require(self.interface)
-            self._secret_key.require_own(self._keys)
-        self._context = self._secret_key.context
-        self._ids = level_ids(self._context, self._parameters)
-        self._encryptor, self._decryptor = self._secret_key.encryptor(), self._secret_key.decryptor()
-        self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
+            self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
+            secret_key.require_own(self._keys, self._interface)
+        self._cipher: Cipher | None = Cipher(secret_key, self._interface)
+        self._response_bytes = self._interface.output.ciphertexts * self._cipher.result.bytes
+        self._questions, self._lock = Questions(self._policy.most_open), Lock()
+        self._answers = self._refusals = 0
+
+    @property
+    def interface(self) -> Interface:
+        """The circuit's public part."""
+        return self._interface
+
+    @property
+    def policy(self) -> Policy:
+        """What the client insists on."""
+        return self._policy
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
@@ -91,7 +113,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
     @property
     def secret_key(self) -> SecretKey:
         """The secret key; `SecretKey.save` stores it under a password, for another client of its owner."""
-        return self._secret_key
+        return self._living().secret_key
 
     def prepare(self, images: ArrayLike) -> np.ndarray:
         """Convert floats to what `encrypt` takes: for BFV, multiply by the input's scale, saturate and round.
@@ -106,118 +128,103 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             TypeError: if `images` does not hold floats.
             ValueError: on NaN or infinity.
         """
-        (spec,) = self.interface.client_inputs
-        return spec.prepare(images, self._parameters.scheme)
+        (spec,) = self._interface.client_inputs
+        return spec.prepare(images, self._interface.parameters.scheme)
 
     def encrypt(self, images: np.ndarray) -> bytes:
-        """Encrypt a batch.
+        """Encrypt a batch. The images lie in the slots in an order that is drawn anew for every request.
 
         Args:
             images: [batch, *shape] with batch from 1 to `interface.images`: integers in the network's input domain for
                 BFV, floats in its input range for CKKS.
 
         Returns:
-            A request for `Session.evaluate`.
+            A request for `Session.evaluate`. It may have one answer.
 
         Raises:
             InputError: if shape, dtype, range or batch are wrong, or a value is NaN; nothing has been encrypted then.
         """
-        (spec,) = self.interface.client_inputs
-        batch = spec.check(images, self._parameters.scheme)
-        parts = [self._compact(self._encrypted(slots)) for slots in spec.layout.pack(batch)]
-        fields = {"circuit": self.interface.digest, "key": self._keys.id, "images": len(batch)}
-        return seal_message(Kind.REQUEST, fields, parts)
+        cipher = self._living()
+        (spec,), packing = self._interface.client_inputs, self._interface.packing
+        batch = spec.check(images, self._interface.parameters.scheme)
+        order = secret_order(packing)
+        parts = [cipher.encrypt(packing.permuted(slots, order)) for slots in spec.layout.pack(batch)]
+        nonce = secrets.token_hex(_NONCE_BYTES)
+        fields = {"circuit": self._interface.digest, "key": self._keys.id, "nonce": nonce}
+        request = seal_message(Kind.REQUEST, fields, parts)
+        with self._lock:
+            self._questions.ask(request, Question(len(batch), order))
+        return request
 
-    def decrypt(self, response: bytes) -> np.ndarray:
+    def decrypt(self, response: bytes, request: bytes | None = None) -> np.ndarray:
         """Decrypt a session's answer.
+
+        Args:
+            response: the answer.
+            request: the request that it must be an answer to; it may be left out while no other request is open.
 
         Returns:
             Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within half of
-            `interface.tolerance` of the plain network's.
+            `interface.tolerance` of the plain network's. This holds if an honest session has answered.
 
         Raises:
-            MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
-            DecryptionError: if a ciphertext is malformed, has no noise budget, or decrypts to copies that disagree.
+            MessageError: if the bytes are damaged or foreign, hold no ciphertexts of a result's form, or are no answer
+                to the request, or to one that is open. The key has not been used then, and an open request stays open.
+            DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, or copies disagree. The
+                request has had its answer, and the refusal is counted.
         """
-        ciphertexts, images = self._received(response)
-        try:
-            slots = np.stack([self._decrypted(ciphertext) for ciphertext in ciphertexts])
-            return self.interface.output.unpack(slots, images, self.interface.tolerance)
-        except DecryptionError:
-            raise
-        except ValueError as error:  # copies that disagree, or what SEAL's decoder refuses
-            raise DecryptionError(str(error)) from error
-
-    def noise_budget(self, response: bytes) -> int:
-        """Return the bits of noise budget that a BFV answer has left; `Circuit.output_bound` is a lower bound on it.
-
-        Raises:
-            MessageError: if the bytes are damaged, foreign, or made for another circuit or key.
-            DecryptionError: if a ciphertext is malformed.
-            TypeError: if the scheme is CKKS, which has no noise budget.
-        """
-        if not self._exact:
-            raise TypeError("a CKKS ciphertext has no noise budget")
-        return min(map(self._decryptor.invariant_noise_budget, self._received(response)[0]))
-
-    def _received(self, response: bytes) -> tuple[list[Any], int]:
-        """Return the ciphertexts of an answer to this client, and the number of images that they are for."""
-        fields, parts = open_message(Kind.RESPONSE, response)
-        require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
+        fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
+        require_fields(fields, "circuit", "key", "request")
+        require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
-        images = fields.get("images")
-        expected = self.interface.output.ciphertexts
-        if len(parts) != expected or type(images) is not int or not 1 <= images <= self.interface.images:
-            raise MessageError(
-                f"a response must hold {expected} ciphertext(s) for 1 to {self.interface.images} images, "
-                f"got {len(parts)} for {images}"
-            )
-        return [self._result(part) for part in parts], images
-
-    def _result(self, part: bytes) -> Any:
-        try:
-            restored = compact.restored(part, self._parameters, self._ids)
-            ciphertext = from_bytes(sealapi.Ciphertext(), self._context, restored)
-        except SealDataError as error:
-            raise DecryptionError(str(error)) from error
-        if (
-            ciphertext.is_transparent()  # it would be legible without a key
-            or ciphertext.is_ntt_form() == self._exact
-            or not math.isclose(ciphertext.scale, self.interface.output_scale, rel_tol=1e-9)
-        ):
-            raise DecryptionError("the ciphertext is not in the form of a result: it was damaged or forged")
-        return ciphertext
-
-    def _encrypted(self, slots: np.ndarray) -> Any:
-        plaintext = sealapi.Plaintext()
-        if self._exact:
-            self._encoder.encode(slots.tolist(), plaintext)
-        else:
-            assert self._parameters.scale_bits is not None
-            if self.interface.both_parts:
-                real, imaginary = slots.reshape(2, -1)
-                slots = real + imaginary_units(2 * len(real)) * imaginary
-            self._encoder.encode(slots.tolist(), 2.0**self._parameters.scale_bits, plaintext)
-        return self._encryptor.encrypt_symmetric(plaintext)  # SEAL serialises it with a seed for half of it
-
-    def _compact(self, ciphertext: Any) -> bytes:
-        return compact.compact(to_bytes(ciphertext), self._parameters, self._ids)
-
-    def _decrypted(self, ciphertext: Any) -> np.ndarray:
-        plaintext = sealapi.Plaintext()
-        if not self._exact:
-            self._decryptor.decrypt(ciphertext, plaintext)
-            if self.interface.both_parts:
-                slots = np.array(self._encoder.decode_complex(plaintext))
-                return np.concatenate([slots.real, (slots / imaginary_units(2 * len(slots))).real])
-            return np.array(self._encoder.decode_double(plaintext))
-        if self._decryptor.invariant_noise_budget(ciphertext) < 1:
+        with self._lock:  # one answer after the other, so that none is decrypted after the last
+            cipher = self._living()
+            name = self._questions.require_open(fields["request"], request)
+            ciphertexts = self._read(cipher, parts)
+            logits = self._decrypted(cipher, ciphertexts, self._questions.close(name))
+            self._answers += 1
+            self._refusals += logits is None
+            if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
+                self._cipher = None  # SEAL wipes what it frees
+        if logits is None:
             raise DecryptionError(
-                "the ciphertext has no noise budget left: it was damaged, made under another key, or computed by "
-                "another circuit than the one agreed on"
+                "the answer does not decrypt to a result: it was damaged, computed with other keys, or forged"
             )
-        self._decryptor.decrypt(ciphertext, plaintext)
-        return np.array(self._encoder.decode_int64(plaintext))
+        return logits
+
+    def _read(self, cipher: Cipher, parts: list[memoryview]) -> list[Any]:
+        """Return the ciphertexts of an answer. The key is not used."""
+        expected = self._interface.output.ciphertexts
+        if len(parts) != expected:
+            raise MessageError(f"a response must hold {expected} ciphertext(s), got {len(parts)}")
+        try:
+            return [cipher.read(part) for part in parts]
+        except SealDataError as error:
+            raise MessageError(f"the response cannot be decrypted: {error}") from error
+
+    def _decrypted(self, cipher: Cipher, ciphertexts: list[Any], question: Question) -> np.ndarray | None:
+        """Return the logits of an answer, None if it is no result. Everything is looked at before that is said."""
+        output, packing = self._interface.output, self._interface.packing
+        try:
+            slots, sound = zip(*map(cipher.decrypt, ciphertexts), strict=True)
+            restored = packing.permuted(np.stack(slots), question.order.argsort(axis=1))
+            logits = output.unpack(restored, question.images, self._interface.tolerance)
+        except ValueError:  # copies that disagree, or what SEAL's decoder refuses
+            return None
+        return logits if all(sound) else None
+
+    def _living(self) -> Cipher:
+        """Return what encrypts and decrypts.
+
+        Raises:
+            KeyRetiredError: if the key's life is over.
+        """
+        if self._cipher is None:
+            raise KeyRetiredError(
+                f"the client has destroyed its key after {self._answers} answers, of which it refused "
+                f"{self._refusals}: make a new client without `secret_key`, and a session with its keys"
+            )
+        return self._cipher
 
 
 def interface_bytes(interface: Interface) -> bytes:
@@ -227,12 +234,13 @@ def interface_bytes(interface: Interface) -> bytes:
         MessageError: if it is too large for a message.
         TypeError: if it is no interface.
     """
-    return seal_message(Kind.INTERFACE, require_interface(interface).to_dict())
+    tables = [table.astype("<i4").tobytes() for table in require_interface(interface).tables]
+    return seal_message(Kind.INTERFACE, interface.to_dict(), tables)
 
 
 def _read_interface(data: bytes) -> Interface:
-    fields, _ = open_message(Kind.INTERFACE, data)
+    fields, parts = open_message(Kind.INTERFACE, data, _MOST_TABLE_BYTES)
     try:
-        return Interface.from_dict(fields)
+        return Interface.from_dict(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])
     except ValueError as error:
         raise MessageError(f"the interface is malformed: {error}") from error

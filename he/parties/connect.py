@@ -7,12 +7,19 @@ import numpy as np
 from he.circuit.circuit import Circuit
 from he.engines.engine import thread_count
 from he.parties.client import Client, interface_bytes
+from he.parties.policy import Policy
 from he.parties.prepared import PreparedCircuit, prepare
 from he.parties.session import Session
 
+_ANY_NUMBER = (1 << 63) - 1
+
 
 def connect(
-    circuit: Circuit | PreparedCircuit, *, engine: str = "rns", threads: int | None = None
+    circuit: Circuit | PreparedCircuit,
+    *,
+    engine: str = "rns",
+    threads: int | None = None,
+    policy: Policy | None = None,
 ) -> tuple[Client, Session]:
     """Return a client and a session that have exchanged the interface and the evaluation keys as bytes.
 
@@ -20,19 +27,22 @@ def connect(
         circuit: a compiled network, which is prepared first, or a prepared one.
         engine: the name of the engine that prepares a compiled network; a prepared one keeps its own.
         threads: the number of threads of an evaluation; by default one for each available processor.
+        policy: the client's policy; by default it accepts whatever this circuit proposes, for the caller is both
+            parties.
 
     Returns:
-        The client, which accepts the circuit's own security, and the session that holds its evaluation keys.
+        The client, and the session that holds its evaluation keys; it evaluates any number of requests.
 
     Raises:
+        PolicyError: if the circuit's interface is not what a given policy accepts.
         TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
     thread_count(threads)
     prepared = circuit if isinstance(circuit, PreparedCircuit) else prepare(circuit, engine, threads)
     interface = prepared.circuit.interface
-    client = Client(interface_bytes(interface), security=interface.parameters.security)
-    return client, prepared.session(client.evaluation_keys.to_bytes(), threads)
+    client = Client(interface_bytes(interface), policy=policy or Policy.trusting(interface.parameters.security))
+    return client, prepared.session(client.evaluation_keys.to_bytes(), threads, most=_ANY_NUMBER)
 
 
 def run_encrypted(circuit: Circuit | PreparedCircuit, images: np.ndarray) -> np.ndarray:

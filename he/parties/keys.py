@@ -5,21 +5,20 @@ A `SecretKey` leaves the process only under a password. `EvaluationKeys` have no
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.interface import Interface, require_interface
+from he.formats import switching
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 from he.formats.limits import require_at_most
-from he.formats.messages import Kind, MessageError, open_message, seal_message
-from he.formats.seal_bridge import SealDataError, create_context, expanded, from_bytes, to_bytes
+from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
 from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import file_path, write_atomically
@@ -36,18 +35,28 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 
     SEAL holds the secret in memory that it wipes when the object is freed. A key is never printed, copied or pickled,
     and equals only itself.
-
-    Attributes:
-        parameters: the parameter set that the key is for.
-        context: SEAL's context of that set.
-        id: 32 hexadecimal digits that name the key. They are drawn at random and say nothing of the secret.
     """
 
-    __slots__ = ("__weakref__", "_secret", "context", "id", "parameters")
+    __slots__ = ("__weakref__", "_context", "_id", "_parameters", "_secret")
 
     def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str) -> None:
         """Make a key from SEAL's objects; callers use `generate` or `load` instead."""
-        self.parameters, self.context, self._secret, self.id = parameters, context, secret, name
+        self._parameters, self._context, self._secret, self._id = parameters, context, secret, name
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameter set that the key is for."""
+        return self._parameters
+
+    @property
+    def context(self) -> Any:
+        """SEAL's context of that set."""
+        return self._context
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that name the key. They are drawn at random and say nothing of the secret."""
+        return self._id
 
     @staticmethod
     def generate(parameters: Parameters) -> SecretKey:
@@ -133,37 +142,41 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
                 f"the secret key must be for the circuit's parameters ({interface.parameters}), got one for "
                 f"{self.parameters}; generate another"
             )
-        generator, elements = sealapi.KeyGenerator(self.context, self._secret), interface.galois_elements
-        relinearisation = to_bytes(generator.create_relin_keys()) if interface.multiplies else b""
-        galois = to_bytes(generator.create_galois_keys(elements)) if elements else b""
-        return EvaluationKeys(interface.digest, relinearisation, galois)
+        generator, key_id = sealapi.KeyGenerator(self.context, self._secret), self.context.key_parms_id()
+        keys = []
+        if interface.multiplies:
+            made = to_bytes(generator.create_relin_keys())
+            keys.append(read_keys(made, self.parameters, key_id)[0])
+        if interface.galois_elements:
+            made = to_bytes(generator.create_galois_keys(interface.galois_elements))
+            by_index = read_keys(made, self.parameters, key_id)
+            keys += [by_index[g // 2] for g in interface.galois_elements]
+        return EvaluationKeys.sealed(interface.digest, switching.write(keys, self.parameters))
 
-    def require_own(self, keys: EvaluationKeys) -> None:
-        """Check that evaluation keys were made from this secret.
+    def require_own(self, keys: EvaluationKeys, interface: Interface) -> None:
+        """Check that the evaluation keys of a circuit were made from this secret.
 
         A key hides what it switches from modulo the first prime in its first digit. Modulo the special prime, the same
         digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. Looked at
         is the constant one: 1 / N of the sum of all values in transformed form.
 
         Raises:
-            MessageError: if they were made from another, or are no keys of these parameters.
+            MessageError: if they were made from another, or are no keys of this circuit.
         """
-        key_id, N, p = self.context.key_parms_id(), self.parameters.poly_modulus_degree, self.parameters.primes[-1]
+        keys.require(interface)
+        N, p = self.parameters.poly_modulus_degree, self.parameters.primes[-1]
+        secret = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())[-1].astype(object)
         try:
-            relin = expanded("RelinKeys", self.context, keys.relinearisation) if keys.relinearisation else b""
-            galois = expanded("GaloisKeys", self.context, keys.galois) if keys.galois else b""
-            read = [read_keys(data, self.parameters, key_id) for data in (relin, galois) if data]
+            for _, key in switching.read(keys.data, self.parameters, interface.key_elements):
+                b, a = key[0, :, -1].astype(object)
+                constant = int((b + a * secret).sum()) * pow(N, -1, p) % p
+                if _LARGEST_ERROR < constant < p - _LARGEST_ERROR:
+                    raise MessageError(
+                        "the evaluation keys were made from another secret key; load the one that they were made from, "
+                        "or leave `evaluation_keys` out for new ones"
+                    )
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
-        secret = read_secret(to_bytes(self._secret), self.parameters, key_id)[-1].astype(object)
-        for key in (key for by_index in read for key in by_index.values()):
-            b, a = key[0, :, -1].astype(object)
-            constant = int((b + a * secret).sum()) * pow(N, -1, p) % p
-            if _LARGEST_ERROR < constant < p - _LARGEST_ERROR:
-                raise MessageError(
-                    "the evaluation keys were made from another secret key; load the one that they were made from, or "
-                    "leave `evaluation_keys` out for new ones"
-                )
 
     def encryptor(self) -> Any:
         """Return SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
@@ -182,64 +195,72 @@ class EvaluationKeys(ValueObject):
     """The keys that a session needs in order to evaluate one circuit for one client; they hold nothing secret.
 
     Attributes:
+        message: the keys as they travel; nothing of it is copied.
         circuit: the digest of the circuit's interface, which covers the parameters.
-        relinearisation: SEAL's serialisation of the relinearisation key; empty where the circuit multiplies no
-            ciphertexts.
-        galois: SEAL's serialisation of the Galois keys; empty where it rotates nothing.
+        data: the keys themselves, in the format of `he.formats.switching`. `require` says whether they are as many as
+            their circuit needs; who binds them reads them.
+        id: the digest with which the message ends, in hexadecimal digits; requests and answers name the keys by it.
 
     Raises:
-        TypeError: if the digest is no string or a key is no bytes.
+        MessageError: if the bytes are truncated, damaged or foreign, or have other fields or parts than keys.
+        TypeError: if they are no bytes.
     """
 
-    circuit: str
-    relinearisation: bytes
-    galois: bytes
+    message: bytes
+    circuit: str = field(init=False, compare=False)
+    data: memoryview = field(init=False, compare=False)
+    id: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.circuit, str):
-            raise TypeError(f"`circuit` must be a string, got {type(self.circuit).__name__}")
-        for name in ("relinearisation", "galois"):
-            if not isinstance(getattr(self, name), bytes):
-                raise TypeError(f"`{name}` must be bytes, got {type(getattr(self, name)).__name__}")
+        if isinstance(self.message, bytearray | memoryview):  # nobody may change what has been checked
+            object.__setattr__(self, "message", bytes(self.message))
+        fields, parts = open_message(Kind.EVALUATION_KEYS, self.message)
+        if len(parts) > 1:
+            raise MessageError(f"evaluation keys must have one part at most, got {len(parts)}")
+        if list(fields) != ["circuit"] or not isinstance(fields["circuit"], str):
+            raise MessageError(f"evaluation keys must name their circuit and nothing else, got {sorted(fields)!r:.80}")
+        object.__setattr__(self, "circuit", fields["circuit"])
+        object.__setattr__(self, "data", parts[0] if parts else memoryview(b""))
+        object.__setattr__(self, "id", message_digest(self.message))
 
-    @cached_property
-    def id(self) -> str:
-        """SHA-256 of `to_bytes` in hexadecimal digits; requests and answers name the keys by it."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+    @staticmethod
+    def sealed(circuit: str, data: bytes) -> EvaluationKeys:
+        """Return keys for the circuit with this digest, in the format of `he.formats.switching`."""
+        return EvaluationKeys(seal_message(Kind.EVALUATION_KEYS, {"circuit": circuit}, [data] if data else []))
 
     def to_bytes(self) -> bytes:
         """Return the keys as they travel; `from_bytes` is the inverse."""
-        return seal_message(Kind.EVALUATION_KEYS, {"circuit": self.circuit}, [self.relinearisation, self.galois])
+        return self.message
 
     @staticmethod
     def from_bytes(data: bytes) -> EvaluationKeys:
-        """Read what `to_bytes` wrote. The engine that binds the keys checks SEAL's serialisations.
+        """Read what `to_bytes` returned.
 
         Raises:
             MessageError: if the bytes are truncated, damaged or foreign, or have other fields or parts than keys.
+            TypeError: if they are no bytes.
         """
-        fields, parts = open_message(Kind.EVALUATION_KEYS, data)
-        if len(parts) != 2:
-            raise MessageError(f"evaluation keys must have two parts, got {len(parts)}")
-        if list(fields) != ["circuit"] or not isinstance(fields["circuit"], str):
-            raise MessageError(f"evaluation keys must name their circuit and nothing else, got {sorted(fields)}")
-        return EvaluationKeys(fields["circuit"], *parts)
+        return EvaluationKeys(data)
 
     @staticmethod
-    def of(keys: EvaluationKeys | bytes) -> EvaluationKeys:
-        """Return keys that are given as such or as bytes.
+    def of(keys: EvaluationKeys | bytes, interface: Interface) -> EvaluationKeys:
+        """Return the keys of a circuit that are given as such or as bytes; more bytes than theirs are not looked at.
 
         Raises:
-            MessageError: as `from_bytes`.
+            MessageError: as `from_bytes` and `require`.
             TypeError: if they are neither.
         """
-        return keys if isinstance(keys, EvaluationKeys) else EvaluationKeys.from_bytes(keys)
+        if not isinstance(keys, EvaluationKeys):
+            require_size(Kind.EVALUATION_KEYS, keys, _data_bytes(interface))
+            keys = EvaluationKeys(keys)
+        keys.require(interface)
+        return keys
 
     def require(self, interface: Interface) -> None:
-        """Check that the keys were made for a circuit.
+        """Check that the keys were made for a circuit, and are as many as it needs.
 
         Raises:
-            MessageError: if they were not.
+            MessageError: if they were not, or are not.
             TypeError: if `interface` is no interface.
         """
         require_interface(interface)
@@ -247,6 +268,12 @@ class EvaluationKeys(ValueObject):
             raise MessageError(
                 "the evaluation keys were made for another circuit or parameter set; make some with "
                 "`SecretKey.evaluation_keys` from this circuit's interface"
+            )
+        count, due = len(interface.key_elements), _data_bytes(interface)
+        if len(self.data) != due:
+            raise MessageError(
+                f"the evaluation keys must be exactly the circuit's {count}, of {due} bytes together, got "
+                f"{len(self.data)} bytes"
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -256,9 +283,8 @@ class EvaluationKeys(ValueObject):
             MessageError: if they are too many for a file.
             OSError: if the file cannot be written; a file that was there stays as it was.
         """
-        data = self.to_bytes()
-        _require_key_bytes(len(data))
-        write_atomically(file_path(path), data)
+        _require_key_bytes(len(self.message))
+        write_atomically(file_path(path), self.message)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> EvaluationKeys:
@@ -274,8 +300,12 @@ class EvaluationKeys(ValueObject):
             return EvaluationKeys.from_bytes(file.read(size))  # what has grown since is cut off, and so refused
 
     def __repr__(self) -> str:
-        size = len(self.relinearisation) + len(self.galois)
-        return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {size:,} bytes)"
+        return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {len(self.data):,} bytes)"
+
+
+def _data_bytes(interface: Interface) -> int:
+    """Count the bytes that the evaluation keys of a circuit have."""
+    return len(interface.key_elements) * switching.key_bytes(interface.parameters, interface.parameters.levels)
 
 
 def _require_parameters(parameters: object) -> Parameters:

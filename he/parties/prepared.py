@@ -17,47 +17,56 @@ from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.keys import EvaluationKeys
 from he.parties.session import Session
-from intnn.values.arrays import instance
+from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
 KIND = "prepared circuit"
+MOST_EVALUATIONS = 1 << 16  # of a session, by default: as many answers as a client's key decrypts by default
 
 #: Every engine by its name: the fast one, and the reference.
 ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (RnsEngine(), SealEngine())})
 
 
 class PreparedCircuit(Unstorable, instead="store it with `save`"):
-    """A circuit whose weights have been encoded. It holds no key; any number of clients share it.
-
-    Attributes:
-        circuit: the circuit that was prepared.
-        engine: the name of the engine that evaluates it.
-    """
+    """A circuit whose weights have been encoded. It holds no key; any number of clients share it."""
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
-        self.circuit, self.engine = prepared.circuit, prepared.name
 
-    def session(self, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> Session:
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit that was prepared."""
+        return self._prepared.circuit
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that evaluates it."""
+        return self._prepared.name
+
+    def session(
+        self, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None, *, most: int = MOST_EVALUATIONS
+    ) -> Session:
         """Return a session with one client's keys.
 
         Args:
             evaluation_keys: the keys of `Client.evaluation_keys`, or their bytes.
             threads: the number of threads that one evaluation uses, from 1 to 1024; by default one for each processor
                 that this process may use.
+            most: the number of requests that the session evaluates, from 1. Every answer tells the client something of
+                the weights; how much may be told is the model owner's to say.
 
         Raises:
             MessageError: if the keys are damaged, foreign, or made for another circuit.
             TypeError: if an argument has another type.
-            ValueError: if `threads` is out of range.
+            ValueError: if `threads` or `most` is out of range.
         """
-        keys = EvaluationKeys.of(evaluation_keys)
-        keys.require(self.circuit.interface)
+        most = integer(most, "most", 1)
+        keys = EvaluationKeys.of(evaluation_keys, self.circuit.interface)
         try:
-            evaluator = self._prepared.bind(keys.relinearisation or None, keys.galois or None, threads)
+            evaluator = self._prepared.bind(keys.data, threads)
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
-        return Session(self.circuit.interface, keys.id, evaluator)
+        return Session(self.circuit.interface, keys.id, evaluator, most)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.

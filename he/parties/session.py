@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from he.circuit.interface import Interface
 from he.engines.engine import Evaluator
-from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
+from he.formats.compact import Form
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    message_digest,
+    open_message,
+    require_fields,
+    require_match,
+    seal_message,
+)
 from intnn.values.value_object import Unstorable
 
 
 class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's evaluation keys, made by `PreparedCircuit.session`.
 
-    It holds weights and evaluation keys, and has no place for a secret key. Requests may come in any order.
+    It holds weights and evaluation keys, and has no place for a secret key. Requests may come in any order, and from
+    several threads.
 
-    Attributes:
-        interface: the circuit's public part.
-        evaluator: the engine's evaluator, which states its engine's name and its number of threads.
+    Every request is evaluated once, and so many in all as the session allows. Both is counted in this object: a service
+    that wants to count by client keeps one session for each client, and knows its clients by its transport. Neither
+    holds off a client who asks what no honest one would: a session cannot see numbers outside the input's domain, or
+    units that are asked one by one, and logits tell of the weights.
     """
 
-    def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator) -> None:
-        self.interface, self.evaluator = interface, evaluator
-        self._key_id = key_id
+    def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator, most: int) -> None:
+        self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
+        ciphertexts = sum(spec.layout.ciphertexts for spec in interface.client_inputs)
+        self._request_bytes = ciphertexts * Form.fresh(interface.parameters).bytes
+        self._most, self._lock = most, Lock()
+        self._evaluated: set[str] = set()  # digests of requests, never more than `most`
+
+    @property
+    def interface(self) -> Interface:
+        """The circuit's public part."""
+        return self._interface
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """The engine's evaluator, which states its engine's name and its number of threads."""
+        return self._evaluator
 
     def evaluate(self, request: bytes) -> bytes:
         """Answer one request of `Client.encrypt`.
@@ -29,17 +55,28 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
             An answer for `Client.decrypt`.
 
         Raises:
-            MessageError: if the request is damaged, foreign, made for another circuit or key, or holds other than fresh
-                ciphertexts.
+            MessageError: if the request is damaged, foreign, made for another circuit or key, holds other than fresh
+                ciphertexts, or has been evaluated before, or the session has evaluated as many as it allows.
         """
-        fields, parts = open_message(Kind.REQUEST, request)
-        require_match(fields, "circuit", self.interface.digest, "circuit or parameter set")
+        fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
+        require_fields(fields, "circuit", "key", "nonce")
+        require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
-        images = fields.get("images")
-        if type(images) is not int or not 1 <= images <= self.interface.images:
-            raise MessageError(f"a request must be for 1 to {self.interface.images} images, got {images}")
+        name = message_digest(request)
+        self._admit(name)
         try:
-            results = self.evaluator.evaluate(parts)
+            results = self._evaluator.evaluate(parts)
         except ValueError as error:
+            with self._lock:
+                self._evaluated.discard(name)
             raise MessageError(f"the request cannot be evaluated: {error}") from error
-        return seal_message(Kind.RESPONSE, {name: fields[name] for name in ("circuit", "key", "images")}, results)
+        answer = {"circuit": self._interface.digest, "key": self._key_id, "request": name}
+        return seal_message(Kind.RESPONSE, answer, results)
+
+    def _admit(self, name: str) -> None:
+        with self._lock:
+            if name in self._evaluated:
+                raise MessageError("a request must be evaluated once only, got one again; encrypt the images again")
+            if len(self._evaluated) >= self._most:
+                raise MessageError(f"the session must evaluate at most {self._most} requests, and has; ask for another")
+            self._evaluated.add(name)

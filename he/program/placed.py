@@ -6,9 +6,12 @@ from he.program.operations import (
     AddPlain,
     Input,
     Matrix,
+    Multiply,
     PlainDot,
+    Relinearise,
     Rescale,
     ScalarDot,
+    SquareParts,
     SwitchModulus,
     arguments,
     plains,
@@ -29,9 +32,11 @@ def require_placed(program: Program, parameters: Parameters) -> None:
 
     Raises:
         ValueError: if an operand has another level than the value that it meets, a CKKS operand has no scale, operands
-            of one operation differ in level, or more primes are dropped than there are.
+            of one operation differ in level, more primes are dropped than there are, or an output has three
+            polynomials.
     """
     levels: list[int] = []  # the level of every value, by its number
+    whole: list[bool] = []  # whether it has two polynomials
     for position, operation in enumerate(program.operations):
         met = {levels[a] for a in arguments(operation)}
         if len(met) > 1:
@@ -56,6 +61,20 @@ def require_placed(program: Program, parameters: Parameters) -> None:
         if level < 1:
             raise _unplaced(position, f"drops more primes than {parameters} has")
         levels += [level] * results(operation)
+        is_product = isinstance(operation, Multiply | SquareParts)
+        is_whole = isinstance(operation, Relinearise) or all(whole[a] for a in arguments(operation))
+        whole += [is_whole and not is_product] * results(operation)
+    if not all(whole[output] for output in program.outputs):
+        raise ValueError("the program's outputs must be relinearised: answers have two polynomials")
+
+
+def output_levels(program: Program, parameters: Parameters) -> set[int]:
+    """Return the levels that a program's outputs have in the end, whether or not it has been placed."""
+    levels: list[int] = []
+    for operation in program.operations:
+        level = min((levels[a] for a in arguments(operation)), default=parameters.levels)
+        levels += [level - isinstance(operation, SwitchModulus | Rescale)] * results(operation)
+    return {levels[output] for output in program.outputs}
 
 
 def _unplaced(position: int, problem: str) -> ValueError:

@@ -15,10 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
-
+from he.formats.switching import key_bytes
 from he.kernels.passes.bits import word_bits
 from he.program.algebra import Algebra, apply
 from he.program.operations import Matrix, Plain, Scalar, arguments
@@ -335,26 +333,6 @@ class _WorkAlgebra(Algebra[_Counted]):
         return _Counted(self._identities, level, size, extended)
 
 
-def key_bytes(parameters: Parameters, level: int) -> int:
-    """Return the bytes of a fresh key for `level` data primes: a digit for each, modulo all and the special prime.
-
-    One of each digit's two polynomials is a seed. At the highest level this is what SEAL writes.
-    """
-    bits = (*parameters.coeff_modulus_bits[:level], parameters.coeff_modulus_bits[-1])
-    return level * sum(_residue_bytes(parameters.poly_modulus_degree, b) for b in bits)
-
-
 def ciphertext_bytes(parameters: Parameters, level: int, polynomials: int = 2) -> int:
     """Return the bytes of a ciphertext's residues as they travel; a fresh one is one polynomial and a seed."""
     return polynomials * sum(parameters.poly_modulus_degree * word_bits(p) // 8 for p in parameters.primes[:level])
-
-
-@cache
-def _residue_bytes(N: int, bits: int) -> int:
-    """Return the bytes of a polynomial modulo a prime of so many bits, in 64-bit words after entropy coding."""
-    chances = np.zeros(256)
-    for byte in range(8):
-        values = 2 ** min(max(bits - 8 * byte, 0), 8)
-        chances[:values] += 1 / (8 * values)
-    seen = chances[chances > 0]
-    return math.ceil(N * -float(seen @ np.log2(seen)))

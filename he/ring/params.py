@@ -30,6 +30,7 @@ PLAIN_MODULUS = 65537
 
 MAX_PRIME_BITS = 60  # SEAL's limit for a prime of the modulus chain
 MIN_PRIME_BITS = 20
+MAX_PRIMES = 64  # SEAL's limit for the primes of a chain
 
 
 class ParameterError(ValueError):
@@ -54,9 +55,10 @@ class Parameters(ValueObject):
         scheme: a `Scheme` or its name: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at
             scale `2**scale_bits`).
         poly_modulus_degree: N, a power of two from 1024 to 32768.
-        coeff_modulus_bits: bit lengths of the primes of the modulus chain, from 20 to 60; the last one is the special
-            prime, which only key switching uses, and the others carry data.
-        plain_modulus: t for BFV, a prime with t ≡ 1 mod 2N, so that plaintexts have N slots; None for CKKS.
+        coeff_modulus_bits: bit lengths of the primes of the modulus chain, 2 to 64 of them, from 20 to 60; the last one
+            is the special prime, which only key switching uses, and the others carry data.
+        plain_modulus: t for BFV, a prime of at most 60 bits with t ≡ 1 mod 2N, so that plaintexts have N slots; None
+            for CKKS.
         scale_bits: log2 of the scale of a fresh CKKS ciphertext, from 10 to 60; None for BFV.
         security: `"128"`, or `"insecure"` for tests.
 
@@ -84,9 +86,10 @@ class Parameters(ValueObject):
         if not isinstance(N, int) or N not in MAX_MODULUS_BITS_128:
             raise ParameterError(f"`poly_modulus_degree` must be one of {sorted(MAX_MODULUS_BITS_128)}, got {N!r}")
         sizes = isinstance(bits, tuple) and all(isinstance(b, int) for b in bits)
-        if not sizes or len(bits) < 2 or min(bits) < MIN_PRIME_BITS or max(bits) > MAX_PRIME_BITS:
+        if not (sizes and 2 <= len(bits) <= MAX_PRIMES and MIN_PRIME_BITS <= min(bits) <= max(bits) <= MAX_PRIME_BITS):
             raise ParameterError(
-                f"`coeff_modulus_bits` must be at least two sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, got {bits}"
+                f"`coeff_modulus_bits` must be two to {MAX_PRIMES} sizes from {MIN_PRIME_BITS} to {MAX_PRIME_BITS}, "
+                f"got {bits!r:.80}"
             )
         if self.security == "128" and sum(bits) > MAX_MODULUS_BITS_128[N]:
             raise ParameterError(
@@ -95,8 +98,11 @@ class Parameters(ValueObject):
             )
         t, scale = self.plain_modulus, self.scale_bits
         if self.scheme.exact:
-            if not isinstance(t, int) or t % (2 * N) != 1 or not is_prime(t):
-                raise ParameterError(f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} for BFV, got {t!r}")
+            if not isinstance(t, int) or t.bit_length() > MAX_PRIME_BITS or t % (2 * N) != 1 or not is_prime(t):
+                raise ParameterError(
+                    f"`plain_modulus` must be a prime ≡ 1 mod 2N={2 * N} of at most {MAX_PRIME_BITS} bits for BFV, got "
+                    f"{t!r:.80}"
+                )
             if scale is not None:
                 raise ParameterError(f"`scale_bits` must be None for BFV, got {scale}")
         else:

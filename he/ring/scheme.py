@@ -35,11 +35,3 @@ class Scheme(StrEnum):
     def ntt_form(self) -> bool:
         """Whether ciphertexts travel in transformed (NTT) form, as SEAL keeps those of CKKS."""
         return self is Scheme.CKKS
-
-    @property
-    def copies(self) -> int:
-        """The number of copies of every logit that the slots must hold: 1 for BFV, 2 for CKKS.
-
-        CKKS has no noise budget that would show a damaged result; two copies that agree show a sound one.
-        """
-        return 1 if self is Scheme.BFV else 2

@@ -12,6 +12,7 @@ of circuits and messages, and `he.testing.promises` what every engine promises:
 from he.testing.checks import (
     damage_is_refused,
     encrypted_equals_plain,
+    noise_budget,
     simulation_equals_plain,
     survives_storage,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "engine_keeps_its_promises",
     "extremes",
     "inputs",
+    "noise_budget",
     "parameter_sets",
     "polynomial_graphs",
     "simulation_equals_plain",

@@ -6,7 +6,7 @@ Nothing but the answers of the network itself says what is right. What is refuse
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,15 +17,17 @@ import numpy as np
 from he.circuit.circuit import Circuit
 from he.engines.engine import Engine, Prepared
 from he.formats import compact
+from he.formats.compact import Form
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bytes import CiphertextArray
+from he.formats.switching import key_bytes
 from he.parties.client import Client
 from he.parties.connect import connect
 from he.parties.keys import EvaluationKeys
 from he.parties.prepared import PreparedCircuit
 from he.parties.session import Session
 from he.program.operations import AddPlain, Matrix, Operation, PlainDot, Source, SwitchModulus
-from he.ring.params import MAX_MODULUS_BITS_128, Parameters
+from he.ring.params import Parameters
 from he.testing.checks import Network, encrypted_equals_plain, require_refused, require_within
 from he.testing.strategies import inputs
 
@@ -38,8 +40,8 @@ def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network
     Two clients of one prepared circuit ask different requests in turns, and the same ones again in another order:
     answers must be right, and the same request must have the same bytes, also from a circuit that was stored and
     restored. The engine must refuse, with a ValueError, inputs that are too few, too many, damaged, foreign or not
-    fresh; keys that are missing or damaged; a program that has not been placed; inputs in the clear; and stored arrays
-    that are not the circuit's.
+    fresh; keys that are missing, damaged, or more than the circuit needs; a program that has not been placed; inputs in
+    the clear; and stored arrays that are not the circuit's.
 
     Args:
         engine: the engine.
@@ -63,13 +65,14 @@ def engine_keeps_its_promises(engine: Engine, circuit: Circuit, network: Network
     arrays = _require_storage(engine, prepared, client.evaluation_keys, session, request)
     for what, wrong in _wrong_inputs(parts, circuit.parameters).items():
         require_refused(partial(session.evaluator.evaluate, wrong), f"{who}: {what}")
-    for what, keys in _wrong_keys(client.evaluation_keys).items():
-        require_refused(partial(prepared.bind, *keys), f"{who}: {what}")
+    for what, keys in _wrong_keys(client.evaluation_keys.data, circuit.parameters).items():
+        require_refused(partial(prepared.bind, keys), f"{who}: {what}")
     for what, other in _wrong_circuits(circuit).items():
         require_refused(partial(engine.prepare, other), f"{who}: {what}")
         require_refused(partial(engine.restore, other, arrays), f"{who}: {what}, restored")
     with _no_error(f"{who}: what was refused must change no answer"):
-        _require_right_answers(asked[:1], circuit, network, who)
+        again = client.encrypt(asked[0][2])
+        _require_right_answers([(client, session, asked[0][2], again)], circuit, network, who)
 
 
 @contextmanager
@@ -86,13 +89,18 @@ def _no_error(what: str) -> Iterator[None]:
 def _require_right_answers(asked: Asked, circuit: Circuit, network: Network, who: str) -> None:
     """Check the answers to requests; then ask again in the opposite order and compare the bytes."""
     answers = [session.evaluate(request) for _, session, _, request in asked]
-    for (client, _, batch, _), answer in zip(asked, answers, strict=True):
-        require_within(client.decrypt(answer), network.logits(batch), circuit, who)
+    for (client, _, batch, request), answer in zip(asked, answers, strict=True):
+        require_within(client.decrypt(answer, request), network.logits(batch), circuit, who)
     if len(set(answers)) < len(answers):  # every request has randomness of its own, and so has its answer
         raise AssertionError(f"{who}: different requests must have different answers")
     for (_, session, _, request), answer in reversed(list(zip(asked, answers, strict=True))):
-        if session.evaluate(request) != answer:
+        if _evaluated(session, request) != open_message(Kind.RESPONSE, answer)[1]:
             raise AssertionError(f"{who}: the same request must have the same bytes as its answer")
+
+
+def _evaluated(session: Session, request: bytes) -> list[bytes]:
+    """Return the results of a request, whether or not the session has evaluated it before."""
+    return session.evaluator.evaluate(open_message(Kind.REQUEST, request)[1])
 
 
 def _require_storage(
@@ -106,19 +114,16 @@ def _require_storage(
         PreparedCircuit(prepared).save(path)
         loaded = PreparedCircuit.load(path, circuit, engine)
         for restored in (loaded, PreparedCircuit(engine.restore(circuit, arrays))):
-            if restored.session(keys).evaluate(request) != session.evaluate(request):
+            if _evaluated(restored.session(keys), request) != _evaluated(session, request):
                 raise AssertionError(f"{what}, and give the same answers")
     for wrong, others in _wrong_arrays(arrays).items():
         require_refused(partial(engine.restore, circuit, others), f"engine {engine.name}: {wrong}")
     return arrays
 
 
-def _arguments(keys: EvaluationKeys) -> tuple[bytes | None, bytes | None]:
-    return keys.relinearisation or None, keys.galois or None
-
-
-def _wrong_inputs(parts: list[bytes], parameters: Parameters) -> dict[str, list[bytes]]:
+def _wrong_inputs(views: Sequence[memoryview], parameters: Parameters) -> dict[str, list[bytes]]:
     """Return lists of inputs that no engine may accept, by what they are."""
+    parts = list(map(bytes, views))
     first, *rest = parts
     wrong = {
         "no inputs": [],
@@ -129,43 +134,40 @@ def _wrong_inputs(parts: list[bytes], parameters: Parameters) -> dict[str, list[
         "a ciphertext that is cut short": [first[:-1], *rest],
         "half a ciphertext": [first[: len(first) // 2], *rest],
         "a ciphertext with a byte too many": [first + b"\0", *rest],
-        "a ciphertext with another beginning": [bytes([first[0] ^ 1]) + first[1:], *rest],
         "a ciphertext with residues beyond their primes": [first[:-256] + b"\xff" * 256, *rest],
         "a damaged last ciphertext": [*parts[:-1], parts[-1][:-1]],
     }
-    levels, form = parameters.levels, parameters.scheme.ntt_form
-    degree = min({*MAX_MODULUS_BITS_128} - {parameters.poly_modulus_degree})
-    ring = replace(parameters, poly_modulus_degree=degree, security="insecure")
+    fresh = Form.fresh(parameters)
     strangers = {
-        "a ciphertext of another ring": (ring, 2, levels, form, 1.0),
-        "a ciphertext of three polynomials": (parameters, 3, levels, form, 1.0),
-        "a ciphertext in another form": (parameters, 2, levels, not form, 1.0),
-        "a ciphertext of another scale": (parameters, 2, levels, form, 2.0),
+        "a ciphertext of another ring": replace(fresh, degree=fresh.degree // 2),
+        "a ciphertext without a seed": replace(fresh, seeded=False),
     }
-    if levels > 1:
-        strangers["a ciphertext of a lower level"] = (parameters, 2, levels - 1, form, 1.0)
-    for what, stranger in strangers.items():
-        wrong[what] = [_stranger(*stranger), *rest]
+    if parameters.levels > 1:
+        strangers["a ciphertext of a lower level"] = replace(fresh, primes=fresh.primes[:-1])
+    for what, form in strangers.items():
+        wrong[what] = [_stranger(form), *rest]
     return wrong
 
 
-def _stranger(parameters: Parameters, size: int, level: int, ntt: bool, factor: float) -> bytes:
-    """Return a ciphertext of random residues, its scale so many times that of an input."""
-    rng, N = np.random.default_rng(0), parameters.poly_modulus_degree
-    residues = rng.integers(0, min(parameters.primes), (size, level, N), np.uint64)
-    return compact.write(CiphertextArray(residues, ntt, factor * parameters.input_scale), parameters)
+def _stranger(form: Form) -> bytes:
+    """Return a ciphertext of random residues in some form."""
+    rng = np.random.default_rng(0)
+    residues = rng.integers(0, min(form.primes), (form.polynomials, len(form.primes), form.degree), np.uint64)
+    seed = rng.integers(0, 1 << 63, 8, np.uint64) if form.seeded else None
+    return compact.write(CiphertextArray(residues, form.ntt, form.scale, seed), form)
 
 
-def _wrong_keys(keys: EvaluationKeys) -> dict[str, tuple[bytes | None, bytes | None]]:
-    """Return arguments of `Prepared.bind` that lack a key that the circuit needs, or hold a damaged one."""
-    relinearisation, galois = _arguments(keys)
-    wrong: dict[str, tuple[bytes | None, bytes | None]] = {}
-    if relinearisation:
-        wrong["a missing relinearisation key"] = None, galois
-        wrong["half a relinearisation key"] = relinearisation[: len(relinearisation) // 2], galois
-    if galois:
-        wrong["missing Galois keys"] = relinearisation, None
-        wrong["half of the Galois keys"] = relinearisation, galois[: len(galois) // 2]
+def _wrong_keys(view: memoryview, parameters: Parameters) -> dict[str, bytes]:
+    """Return arguments of `Prepared.bind` that are not exactly the keys that the circuit needs."""
+    keys, one = bytes(view), key_bytes(parameters, parameters.levels)
+    wrong = {"a key that nobody asked for": keys + bytes(one), "a byte too many": keys + b"\0"}
+    if keys:
+        wrong |= {
+            "no keys": b"",
+            "a missing key": keys[:-one],
+            "half of the keys": keys[: len(keys) // 2],
+            "keys with residues beyond their primes": b"\xff" * 256 + keys[256:],
+        }
     return wrong
 
 

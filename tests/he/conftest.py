@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from he import Circuit, Session, compile_approximate, compile_exact, connect, prepare
@@ -10,6 +11,11 @@ class Party:
     def __init__(self, circuit: Circuit) -> None:
         self.circuit = circuit
         self.client, self.session = connect(circuit)
+
+    def ask(self, images: np.ndarray) -> np.ndarray:
+        """The logits of a batch, encrypted, evaluated and decrypted."""
+        request = self.client.encrypt(images)
+        return self.client.decrypt(self.session.evaluate(request), request)
 
 
 def session(party: Party, engine: str, threads: int | None = None) -> Session:

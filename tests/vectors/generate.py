@@ -21,9 +21,10 @@ import tenseal.sealapi as sealapi
 from bench.cases import table
 from bench.cases.options import TableOptions
 from bench.harness.case import Silent
-from he import Circuit, compile_approximate, compile_exact, prepare
+from he import Circuit, Policy, compile_approximate, compile_exact, prepare
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
+from he.parties import client as parties
 from he.parties import keys
 from he.parties.client import Client, interface_bytes
 from he.testing import inputs, square_graph, table_network
@@ -34,10 +35,12 @@ from intnn.training.run import train
 from intnn.training.schedule import Schedule
 from intnn.training.step import Descent, Variables
 from plaintext_models.zoo import shipped
+from tests.he.parties.exchange import in_order
 from tests.vectors.models import models
 
 FOLDER = Path(__file__).parent
 SEED = list(range(1, 9))  # of SEAL's generator: with it, keys and ciphertexts are the same every time
+SALT = bytes(range(32))  # of the commitments
 SCHEDULE = Schedule(2, 16, Fraction(1, 20), Descent(3, 9), 11, Changes(1, True))
 MEASURED = (
     "_s",
@@ -66,10 +69,10 @@ def array_digest(*arrays: np.ndarray) -> str:
 def circuits() -> dict[str, Circuit]:
     """Both schemes in both packings, on small insecure rings."""
     return {
-        "bfv-latency": compile_exact(table_network(), images=4, security="insecure"),
-        "bfv-throughput": compile_exact(table_network(), packing="throughput", security="insecure"),
-        "ckks-latency": compile_approximate(square_graph(), images=4, security="insecure"),
-        "ckks-throughput": compile_approximate(square_graph(), packing="throughput", security="insecure"),
+        "bfv-latency": compile_exact(table_network(), images=4, security="insecure", salt=SALT),
+        "bfv-throughput": compile_exact(table_network(), packing="throughput", security="insecure", salt=SALT),
+        "ckks-latency": compile_approximate(square_graph(), images=4, security="insecure", salt=SALT),
+        "ckks-throughput": compile_approximate(square_graph(), packing="throughput", security="insecure", salt=SALT),
     }
 
 
@@ -85,14 +88,15 @@ def travelling() -> dict[str, Any]:
     result = {}
     for name, circuit in circuits().items():
         network = table_network() if circuit.parameters.scheme == "bfv" else square_graph()
-        with patch.object(keys, "create_context", seeded_context):
-            client = Client(interface_bytes(circuit.interface), security="insecure")
+        with patch.object(keys, "create_context", seeded_context), patch.object(parties, "secret_order", in_order):
+            client = Client(interface_bytes(circuit.interface), policy=Policy(security="insecure"))
+            request = client.encrypt(inputs(network, 4, seed=3))
         sent = client.evaluation_keys
-        request = client.encrypt(inputs(network, 4, seed=3))
         answer = prepare(circuit).session(client.evaluation_keys).evaluate(request)
         logits = client.decrypt(answer)
         result[name] = {
-            "evaluation_keys": [sha256([k]) for k in (sent.relinearisation, sent.galois)],
+            "interface": sha256([interface_bytes(circuit.interface)]),
+            "evaluation_keys": sha256([sent.data]),
             "request": [sha256([p]) for p in open_message(Kind.REQUEST, request)[1]],
             "answer": [sha256([p]) for p in open_message(Kind.RESPONSE, answer)[1]],
             "logits": logits.tolist() if circuit.parameters.scheme == "bfv" else np.round(logits, 3).tolist(),

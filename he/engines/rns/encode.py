@@ -28,8 +28,14 @@ def encode_approximate(slots: np.ndarray, scale: float) -> np.ndarray:
 
     Returns:
         [N]: int64 if all are below 2**62, and Python's integers otherwise.
+
+    Raises:
+        ValueError: if one is beyond float64.
     """
-    coefficients = np.rint(polynomial(slots) * scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        coefficients = np.rint(polynomial(slots) * scale)
+    if not np.isfinite(coefficients).all():
+        raise ValueError(f"a plaintext at scale {scale} must fit float64, got larger numbers")
     if np.abs(coefficients).max() < 2.0**62:
         return coefficients.astype(np.int64)
     return np.array([int(c) for c in coefficients.tolist()], object)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -55,7 +56,11 @@ class Encoder(ABC):
 
     @abstractmethod
     def integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
-        """Return a scalar modulo every prime of a level, as an addend if `addend` is true, else as a factor."""
+        """Return a scalar modulo every prime of a level, as an addend if `addend` is true, else as a factor.
+
+        Raises:
+            ValueError: if it is beyond float64 at its scale.
+        """
 
     def factor(self, slots: np.ndarray, plain: Plain) -> Factors:
         """Return a packed plaintext as a factor, for the primes of its level and the special one."""
@@ -121,7 +126,10 @@ class ApproximateEncoder(Encoder):
 
     def integers(self, scalar: Scalar, level: int, *, addend: bool) -> list[int]:
         """See `Encoder.integers`."""
-        integer = round(scalar.value * scalar.scale)
+        number = scalar.value * scalar.scale
+        if not math.isfinite(number):
+            raise ValueError(f"a number at scale {scalar.scale} must fit float64, got {scalar.value}")
+        integer = round(number)
         return [integer % prime for prime in self.parameters.primes[:level]]
 
 

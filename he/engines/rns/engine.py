@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import require_evaluable, require_keys, thread_count
+from he.engines.engine import require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
@@ -24,9 +24,9 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
-from he.formats import compact
-from he.formats.seal_bridge import create_context, expanded, level_ids
-from he.formats.seal_bytes import CiphertextArray, read_keys
+from he.formats import compact, switching
+from he.formats.compact import Form
+from he.formats.seal_bytes import CiphertextArray
 from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
@@ -82,31 +82,11 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         self.name = name
         self.circuit, self.encoder, self.weights = circuit, encoder, weights
 
-    @cached_property
-    def context(self) -> Any:
-        """SEAL's context of the circuit's parameters, by which keys and ciphertexts of clients are read."""
-        return create_context(self.circuit.parameters)
-
-    @cached_property
-    def level_ids(self) -> dict[int, Any]:
-        """SEAL's identifiers of the levels, as `he.formats.seal_bridge.level_ids` returns them."""
-        return level_ids(self.context, self.circuit.parameters)
-
-    def bind(
-        self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
-    ) -> RnsEvaluator:
+    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> RnsEvaluator:
         """See `Prepared.bind`."""
         threads = thread_count(threads)
-        parameters, key_id = self.circuit.parameters, self.context.key_parms_id()
-        relin: dict[int, np.ndarray] = {}
-        galois: dict[int, np.ndarray] = {}
-        if relinearisation_key:
-            relin = read_keys(expanded("RelinKeys", self.context, relinearisation_key), parameters, key_id)
-        if galois_keys:
-            galois = read_keys(expanded("GaloisKeys", self.context, galois_keys), parameters, key_id)
-        by_element = {2 * index + 1: key for index, key in galois.items()}
-        require_keys(self.circuit, 0 in relin, set(by_element))
-        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, relin.get(0), by_element), threads)
+        read = switching.read(keys, self.circuit.parameters, self.circuit.interface.key_elements)
+        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, read), threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
@@ -124,18 +104,18 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
         self._readers = Counter(a for op in operations for a in set(arguments(op)))
 
-    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
         """See `Evaluator.evaluate`."""
         program: Program = self._circuit.program
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
-            algebra = self.algebra([partial(self._read, i, data) for i, data in enumerate(inputs)], workers)
+            algebra = self.algebra([partial(self._read, data) for data in inputs], workers)
             results = run_on(workers, program, algebra, partial(self._made, algebra))
-        parameters, scale = self._circuit.parameters, self._circuit.interface.output_scale
+        interface = self._circuit.interface
+        form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
         outputs = [algebra.from_ntt(value) for value in results]
-        ntt_form = parameters.scheme.ntt_form
-        return [compact.write(CiphertextArray(residues, ntt_form, scale), parameters) for residues in outputs]
+        return [compact.write(CiphertextArray(residues, form.ntt, form.scale), form) for residues in outputs]
 
     def algebra(self, inputs: Sequence[Any] = (), workers: Workers | None = None) -> Residues:
         """Return the algebra that evaluates with this client's keys on these inputs; by default on one thread."""
@@ -155,19 +135,9 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         if value.rotations > 1:
             algebra.decompose(value)
 
-    def read(self, data: bytes) -> Value:
+    def read(self, data: bytes | memoryview) -> Value:
         """Return a fresh ciphertext as a value of `algebra`."""
-        return self.algebra().to_ntt(self._read(0, data))
+        return self.algebra().to_ntt(self._read(data))
 
-    def _read(self, index: int, data: bytes) -> np.ndarray:
-        """Return the residues of an input, if it is a fresh ciphertext.
-
-        Raises:
-            ValueError: if it is not.
-        """
-        parameters = self._circuit.parameters
-        read = compact.read(data, parameters, self._prepared.level_ids)
-        form = (*read.residues.shape[:2], read.ntt, read.scale)
-        if form != (2, parameters.levels, parameters.scheme.ntt_form, parameters.input_scale):
-            raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
-        return read.residues
+    def _read(self, data: bytes | memoryview) -> np.ndarray:
+        return compact.read(data, Form.fresh(self._circuit.parameters)).residues

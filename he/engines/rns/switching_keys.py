@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from he.engines.rns.encoder import Encoder
+from he.formats.switching import RELINEARISATION
 from he.kernels.tables.factors import Factors
 from he.ring.slots import automorphism, permutation
 
@@ -16,7 +18,7 @@ class SwitchingKeys:
     """Evaluation keys as factors of products.
 
     Attributes:
-        relinearisation: the relinearisation key; None if the client sent none.
+        relinearisation: the relinearisation key; None if the circuit needs none.
         galois: the key of every Galois element, permuted by the inverse automorphism, so that only the result of a
             rotation has to be permuted.
         permutations: the permutation of every Galois element, as `he.ring.slots.permutation` returns it.
@@ -27,14 +29,11 @@ class SwitchingKeys:
     permutations: dict[int, tuple[np.ndarray, np.ndarray]]
 
     @staticmethod
-    def of(encoder: Encoder, relinearisation: np.ndarray | None, galois: dict[int, np.ndarray]) -> SwitchingKeys:
-        """Return as factors keys uint64 [levels, 2, levels + 1, N] of `he.formats.seal_bytes.read_keys`."""
+    def of(encoder: Encoder, keys: Iterable[tuple[int, np.ndarray]]) -> SwitchingKeys:
+        """Return as factors the keys that `he.formats.switching.read` yields; one of them is held at a time."""
         N, primes = encoder.parameters.poly_modulus_degree, range(len(encoder.parameters.primes))
-        return SwitchingKeys(
-            None if relinearisation is None else encoder.factors(relinearisation, primes),
-            {
-                g: encoder.factors(np.take(key, np.argsort(automorphism(N, g)), axis=-1), primes)
-                for g, key in galois.items()
-            },
-            {g: permutation(N, g) for g in galois},
-        )
+        galois = {
+            g: encoder.factors(np.take(key, np.argsort(automorphism(N, g)), axis=-1), primes) for g, key in keys
+        }  # the identity permutes nothing, so relinearisation's is read like any other
+        relinearisation = galois.pop(RELINEARISATION, None)
+        return SwitchingKeys(relinearisation, galois, {g: permutation(N, g) for g in galois})

@@ -18,8 +18,9 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import require_evaluable, require_keys, thread_count
-from he.formats import compact
+from he.engines.engine import require_evaluable, thread_count
+from he.formats import compact, switching
+from he.formats.compact import Form
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import CiphertextArray, LevelIds, write_ciphertext
 from he.kernels.passes import evaluate
@@ -57,16 +58,18 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         algebra = {Scheme.BFV: _BfvAlgebra, Scheme.CKKS: _CkksAlgebra}[circuit.parameters.scheme]
         self.algebra = algebra(circuit, self.context, self.level_ids)
 
-    def bind(
-        self, relinearisation_key: bytes | None, galois_keys: bytes | None, threads: int | None = None
-    ) -> SealEvaluator:
+    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> SealEvaluator:
         """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`."""
         thread_count(threads)
-        relin = relinearisation_key and from_bytes(sealapi.RelinKeys(), self.context, relinearisation_key)
-        galois = galois_keys and from_bytes(sealapi.GaloisKeys(), self.context, galois_keys)
-        elements = {g for g in self.circuit.interface.galois_elements if galois and galois.has_key(g)}
-        require_keys(self.circuit, bool(relin and relin.has_key(2)), elements)
-        return SealEvaluator(self, self.algebra.with_keys(relin, galois))
+        elements, key_id = self.circuit.interface.key_elements, self.context.key_parms_id()
+        relin, galois = switching.restored(keys, self.circuit.parameters, elements, key_id)
+        return SealEvaluator(
+            self,
+            self.algebra.with_keys(
+                from_bytes(sealapi.RelinKeys(), self.context, relin),
+                from_bytes(sealapi.GaloisKeys(), self.context, galois),
+            ),
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return no arrays: SEAL's encoded plaintexts are not stored."""
@@ -87,14 +90,12 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         """Return the algebra that evaluates with this client's keys on these ciphertexts."""
         return self._algebra.on(inputs)
 
-    def evaluate(self, inputs: Sequence[bytes]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
         """See `Evaluator.evaluate`."""
         expected = len(self._circuit.program.inputs)
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
         ciphertexts = [self._loaded(data) for data in inputs]
-        for i, ciphertext in enumerate(ciphertexts):
-            self._require_fresh(i, ciphertext)
         try:
             with self._lock:
                 results = run(self._circuit.program, self.algebra(ciphertexts))
@@ -105,26 +106,18 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
                 "SEAL computes no ciphertext that is legible without a key, and the terms of a hidden unit cancel: "
                 'prepare the circuit with engine="rns", or leave the unit out'
             ) from error
-        return [to_bytes(_present(value).ciphertext) for value in results]
+        interface, ids = self._circuit.interface, self._prepared.level_ids
+        form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
+        written = [to_bytes(_present(value).ciphertext) for value in results]
+        return [compact.compact(data, form, interface.parameters, ids) for data in written]
 
-    def read(self, data: bytes) -> _Value:
-        """Return a ciphertext, given as it travels, as a value of `algebra`."""
+    def read(self, data: bytes | memoryview) -> _Value:
+        """Return a fresh ciphertext, given as it travels, as a value of `algebra`."""
         return _Value(self._loaded(data))
 
-    def _loaded(self, data: bytes) -> Any:
-        restored = compact.restored(data, self._circuit.parameters, self._prepared.level_ids)
+    def _loaded(self, data: bytes | memoryview) -> Any:
+        restored = compact.restored(data, Form.fresh(self._circuit.parameters), self._prepared.level_ids)
         return from_bytes(sealapi.Ciphertext(), self._prepared.context, restored)
-
-    def _require_fresh(self, index: int, ciphertext: Any) -> None:
-        parameters = self._circuit.parameters
-        fresh = (
-            ciphertext.parms_id() == self._prepared.context.first_parms_id()
-            and ciphertext.size() == 2
-            and ciphertext.is_ntt_form() == parameters.scheme.ntt_form
-            and ciphertext.scale == parameters.input_scale
-        )
-        if not fresh:
-            raise ValueError(f"input {index} must be a fresh ciphertext of two polynomials at the top level")
 
 
 class _Value:

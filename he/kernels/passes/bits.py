@@ -31,10 +31,10 @@ def packed(row: np.ndarray, prime: int) -> bytes:
     return out.astype("<u8").tobytes()
 
 
-def unpacked(data: bytes, start: int, primes: tuple[int, ...], out: np.ndarray) -> bool:
-    """Unpack rows uint64 [polynomials, level, N] from byte ``start`` on; tell whether all are below their primes."""
-    padded = np.empty(len(data) - start + SPARE, np.uint8)
-    padded[:-SPARE] = np.frombuffer(data, np.uint8, offset=start)
+def unpacked(data: bytes | memoryview, primes: tuple[int, ...], out: np.ndarray) -> bool:
+    """Unpack rows uint64 [polynomials, level, N] from the first bytes; tell whether all are below their primes."""
+    padded = np.empty(len(data) + SPARE, np.uint8)
+    padded[:-SPARE] = np.frombuffer(data, np.uint8)
     return bool(_unpack(padded, *_layouts(primes), out))
 
 

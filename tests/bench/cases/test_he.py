@@ -28,7 +28,7 @@ def test_rows_are_complete_and_consistent(tmp_path):
     rows = [envelope.row for envelope in read(tmp_path / "h.json")]
     assert all(set(row) >= FIELDS for row in rows)
     operations = [row for row in rows if not row["batch"]]
-    assert len(operations) == 2 * 4 * 2  # schemes, operations, engines
+    assert len(operations) == 2 * 5 * 2  # schemes, operations, engines
     for row in operations:
         assert row["ms"] > 0
         assert row["units"] > 0

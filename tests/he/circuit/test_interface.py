@@ -7,10 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he import Client, InputError, Interface, MessageError, ParameterError, compile_approximate, compile_exact, prepare
+from he import (
+    Client,
+    InputError,
+    Interface,
+    MessageError,
+    ParameterError,
+    Policy,
+    compile_approximate,
+    compile_exact,
+    prepare,
+)
 from he.program.operations import Source
 from he.testing import compiled, square_graph
 from intnn import Dense, IntClassifier, IntDomain, IntNetwork
+
+INSECURE = Policy(security="insecure")
 
 
 def network(low: int, high: int, scale: float) -> IntNetwork:
@@ -30,7 +42,7 @@ def test_prepared_floats_are_the_networks_own_integers(low, high, scale, seed):
 def test_a_client_asks_about_floats():
     plain = network(-3, 4, 2.5)
     circuit = compile_exact(plain, images=2, security="insecure")
-    client = Client(circuit.interface, security="insecure")
+    client = Client(circuit.interface, policy=INSECURE)
     images = np.array([[0.1, -9.0, 9.0], [0.2, 0.6, 1.0]])
     prepared = client.prepare(images)
     assert prepared.dtype == np.int64
@@ -46,7 +58,7 @@ def test_a_client_asks_about_floats():
 
 def test_approximate_circuits_take_floats_as_they_are():
     circuit = compiled(square_graph(), images=2, security="insecure")
-    client = Client(circuit.interface, security="insecure")
+    client = Client(circuit.interface, policy=INSECURE)
     images = np.random.default_rng(0).random((2, 1, 4, 4)).astype(np.float32)
     assert client.prepare(images).dtype == np.float64
     assert np.array_equal(client.prepare(images), images)
@@ -57,7 +69,7 @@ def test_an_interface_survives_json():
         compile_exact(network(0, 3, 2.0), security="insecure"),
         compiled(square_graph(), security="insecure"),
     ):
-        again = Interface.from_dict(circuit.interface.to_dict())
+        again = Interface.from_dict(circuit.interface.to_dict(), circuit.interface.tables)
         assert again.digest == circuit.interface.digest
         assert again.to_dict() == circuit.interface.to_dict()
 
@@ -67,15 +79,15 @@ def test_floats_that_a_model_scales_in_its_own_way_are_refused():
     x, y = rng.normal(size=(90, 4)) * [1, 10, 100, 1000], np.arange(90) % 3
     model = IntClassifier((4,), epochs=2, input_domain=(0, 3), weight_bits=2, scaling="minmax").fit(x, y)
     circuit = compile_exact(model.network_, security="insecure")
-    client = Client(circuit.interface, security="insecure")
-    assert Interface.from_dict(circuit.interface.to_dict()).inputs[0].scale is None
+    client = Client(circuit.interface, policy=INSECURE)
+    assert Interface.from_dict(circuit.interface.to_dict(), circuit.interface.tables).inputs[0].scale is None
     with pytest.raises(InputError, match="for an IntClassifier, that is `scaling_`"):
         client.prepare(x[:1])
     client.encrypt(model.scaling_(x[:1]))
 
 
 def test_one_image_without_a_batch_is_refused_when_it_is_prepared():
-    client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, security="insecure")
+    client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, policy=INSECURE)
     with pytest.raises(InputError, match=r"must have shape \[batch, 3\], got \(3,\)"):
         client.prepare(np.ones(3))
 
@@ -84,7 +96,7 @@ def test_one_image_without_a_batch_is_refused_when_it_is_prepared():
     ("values", "said"), [(np.zeros((0, 3)), "a batch.*, got 0"), ([[1.0], [1.0, 2.0]], "equal lengths")]
 )
 def test_empty_batches_and_ragged_rows_are_refused_at_either_door(values, said):
-    client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, security="insecure")
+    client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, policy=INSECURE)
     with pytest.raises(InputError, match=said):
         client.prepare(values)
     integers = values.astype(int) if isinstance(values, np.ndarray) else [list(map(int, row)) for row in values]
@@ -97,20 +109,20 @@ def test_this_client_sends_one_encrypted_input():
     (spec,) = circuit.interface.inputs
     for inputs in ((spec, replace(spec, name="others")), (replace(spec, source=Source("data", "plaintext")),)):
         with pytest.raises(MessageError, match="must ask the data owner for one encrypted input"):
-            Client(replace(circuit.interface, inputs=inputs), security="insecure")
+            Client(replace(circuit.interface, inputs=inputs), policy=INSECURE)
 
 
 @pytest.mark.parametrize("security", ["256", None, 128])
 def test_a_client_insists_on_a_security_that_exists(security):
     with pytest.raises(ParameterError, match='`security` must be "128" or "insecure"'):
-        Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, security=security)
+        Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, policy=Policy(security=security))
 
 
 def test_evaluation_keys_come_with_the_secret_key_that_made_them():
     interface = compile_exact(network(0, 3, 2.0), security="insecure").interface
-    keys = Client(interface, security="insecure").evaluation_keys
+    keys = Client(interface, policy=INSECURE).evaluation_keys
     with pytest.raises(ParameterError, match="`secret_key` must be given with `evaluation_keys`"):
-        Client(interface, evaluation_keys=keys, security="insecure")
+        Client(interface, evaluation_keys=keys, policy=INSECURE)
 
 
 def test_inputs_have_names_of_their_own_and_the_packing_of_the_output():

@@ -19,7 +19,7 @@ def input_layouts(draw):
     packing, features = draw(packings()), draw(st.integers(1, 9))
     width = 1 << draw(st.integers(0, packing.copies(1).bit_length() - 1))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    return InputLayout(packing, features, rng.integers(-1, features, (width, draw(st.integers(1, 20)))))
+    return InputLayout.of(packing, features, rng.integers(-1, features, (width, draw(st.integers(1, 20)))))
 
 
 @given(input_layouts(), st.data())
@@ -94,8 +94,8 @@ def test_lanes_must_be_a_power_of_two_within_the_row(lanes):
 
 @pytest.mark.parametrize("gather", [[[0, 4]], [[-2]], [0, 1]])
 def test_a_gather_outside_the_image_is_refused(gather):
-    with pytest.raises(ValueError, match=r"`gather` must be int64 \[width, taps\] with indices from -1 to 3"):
-        InputLayout(Packing(1, 8), 4, np.array(gather))
+    with pytest.raises(ValueError, match=r"`gather` must be integers \[width, taps\] with indices from -1 to 3"):
+        InputLayout.of(Packing(1, 8), 4, np.array(gather))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Networks compiled and computed in the clear: everything but the cryptography."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
@@ -81,7 +83,8 @@ def test_zero_weights_change_nothing_that_the_client_sees(network):
         other = IntNetwork(network.input_shape, network.input_domain, tuple(map(thinned, network.layers)))
     except ValueError:  # a table's domain may have been tight around a larger weight's negative
         reject()
-    assert compiled(other, security="insecure").interface.to_dict() == circuit.interface.to_dict()
+    told = replace(compiled(other, security="insecure").interface, commitment=circuit.interface.commitment)
+    assert told.digest == circuit.interface.digest  # but for the commitment, which is random to whoever has no salt
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 4, 64])

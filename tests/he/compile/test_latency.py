@@ -12,7 +12,7 @@ from he import ParameterError
 from he.compile.fit import MAX_CHAIN_BITS
 from he.compile.fit_bfv import fit_bfv
 from he.compile.fit_ckks import fit_ckks
-from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches
+from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
 from he.compile.linear import LinearMap
 from he.compile.norms import normalised
 from he.compile.rotations import affordable, compose
@@ -27,6 +27,7 @@ from he.readers.noise_ckks import CkksErrorAlgebra
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
 from he.testing import inputs, polynomial_graphs, square_graph
+from intnn import Dense
 
 N = 1024
 PARAMETERS = Parameters("ckks", N, (40, 40), scale_bits=30, security="insecure")
@@ -68,6 +69,33 @@ def test_every_schedule_computes_the_network(graph, images, seed):
         lowered = write(every[i])
         # The same real arithmetic in another order: float64 rounding of some hundred terms.
         assert logits(lowered, lowered.program, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 16, None])
+@pytest.mark.parametrize("outputs", [1, 3, 100, 256])
+@pytest.mark.parametrize("scheme", Scheme)
+def test_every_logit_has_two_copies(scheme, outputs, images):
+    """Exact ones had one where lanes filled a row. What does not fit takes a larger ring."""
+    stages = to_stages((4,), (Dense(np.ones((outputs, 4)), np.zeros(outputs)),))
+    for degree in (1024, 2048, 4096, 8192, 16384):
+        try:
+            packing = choose_packing(scheme, degree, images, stages)
+        except ParameterError:
+            continue
+        rows = 1 if packing.split_rows else packing.rows
+        assert packing.copies(width_of(stages[-1])) * rows >= 2
+        assert packing.images >= (images or 1)
+        break
+    else:
+        pytest.fail("no ring has room")
+
+
+def test_a_second_copy_may_take_a_larger_ring():
+    """256 logits of four images: two lanes of 256 units fill a row of 512 slots once."""
+    stages = to_stages((4,), (Dense(np.ones((256, 4)), np.zeros(256)),))
+    with pytest.raises(ParameterError, match="wider than a row of 512 slots"):
+        choose_packing(Scheme.BFV, 1024, 4, stages)
+    assert choose_packing(Scheme.BFV, 2048, 4, stages).copies(256) == 2
 
 
 @settings(max_examples=25)

@@ -24,7 +24,7 @@ def programs(graph):
     packing = choose_packing(Scheme.CKKS, 2048, 1, lowering.stages)
     yield lower(lowering.stages, packing, lowering.encode, lowering.activate).program
     layers = feature_layers(lowering.stages, lowering.encode)
-    yield lower_features(layers, feature_packing(Scheme.CKKS, 2048, layers), lowering.activate).program
+    yield lower_features(Scheme.CKKS, layers, feature_packing(Scheme.CKKS, 2048, layers), lowering.activate).program
 
 
 def assert_alike(program, data):

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
 
-from he import Client, SecretKey, compile_exact
+from he import Client, Policy, SecretKey, compile_exact
+from he.formats import switching
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import CiphertextArray, write_ciphertext
 from he.testing import inputs, square_graph, table_network
 from intnn import IntNetwork
 from tests.he.conftest import Party
-from tests.he.forge import ciphertext_bytes, load_ciphertext
+from tests.he.forge import load_ciphertext
 
 SERVER = """
 import sys
@@ -58,7 +60,7 @@ def test_client_and_server_in_two_processes(tmp_path: Path) -> None:
         process.stdin.flush()
 
     with process:
-        client = Client(receive(), security="insecure")
+        client = Client(receive(), policy=Policy(security="insecure"))
         send(client.evaluation_keys.to_bytes())
         for seed in (0, 1):
             x = inputs(IntNetwork.load(tmp_path / "network.npz"), 4, seed)
@@ -69,7 +71,7 @@ def test_client_and_server_in_two_processes(tmp_path: Path) -> None:
 
 def secret_residues(party) -> np.ndarray:
     """The secret key as SEAL holds it: residues [prime, N] in the transformed domain, for all primes of the chain."""
-    key = party.client._secret_key._secret  # owns what `data` refers to
+    key = party.client.secret_key._secret  # owns what `data` refers to
     residues = key.data().dyn_array()
     parameters = party.circuit.parameters
     shape = len(parameters.primes), parameters.poly_modulus_degree
@@ -80,16 +82,9 @@ def coefficients(party, residues: np.ndarray) -> np.ndarray:
     """The same key as polynomials' coefficients, [data prime, N]: 0, 1 or p - 1."""
     context, parameters = create_context(party.circuit.parameters), party.circuit.parameters
     data = residues[: parameters.levels]
-    carrier = ciphertext_bytes(
-        parms_id=level_ids(context, parameters)[parameters.levels],
-        ntt=True,
-        size=2,
-        N=parameters.poly_modulus_degree,
-        levels=parameters.levels,
-        scale=party.circuit.interface.output_scale,
-        residues=np.concatenate([data, data]),
-    )
-    ciphertext, turned = load_ciphertext(party.circuit.parameters, carrier), sealapi.Ciphertext()
+    ids = level_ids(context, parameters)
+    carrier = write_ciphertext(CiphertextArray(np.stack([data, data]), True, party.circuit.interface.output_scale), ids)
+    ciphertext, turned = from_bytes(sealapi.Ciphertext(), context, carrier), sealapi.Ciphertext()
     sealapi.Evaluator(context).transform_from_ntt(ciphertext, turned)
     return np.array([turned[i] for i in range(data.size)], dtype=np.uint64).reshape(data.shape)
 
@@ -103,7 +98,7 @@ def traces(party) -> list[bytes]:
     rows = [*residues, *plain, ternary]
     wide = [row[i : i + 8].astype("<i8").tobytes() for row in rows for i in range(0, row.size, 8)]
     narrow = [ternary[i : i + 64].astype(np.int8).tobytes() for i in range(0, ternary.size, 64)]
-    serialised = to_bytes(party.client._secret_key._secret)
+    serialised = to_bytes(party.client.secret_key._secret)
     return [*wide, *narrow, serialised[16:]]  # with or without SEAL's header
 
 
@@ -114,11 +109,11 @@ def test_nothing_that_the_server_receives_contains_the_secret_key(party) -> None
     kinds = (Kind.EVALUATION_KEYS, Kind.REQUEST)
     parts = [part for kind, data in zip(kinds, received, strict=True) for part in open_message(kind, data)[1]]
     for data in (*received, *parts):
-        assert not any(leak in data for leak in leaks)
+        assert not any(leak in bytes(data) for leak in leaks)
 
 
 def test_a_planted_leak_would_be_found(party) -> None:
-    leaks, secret = traces(party), party.client._secret_key._secret
+    leaks, secret = traces(party), party.client.secret_key._secret
     for leaked in (to_bytes(secret), secret_residues(party).tobytes()[5:], coefficients(party, secret_residues(party))):
         data = b"harmless" + bytes(leaked) + party.client.evaluation_keys.to_bytes()[:1000]
         assert any(leak in data for leak in leaks)
@@ -131,7 +126,7 @@ def test_no_polynomial_of_a_request_is_the_secret_or_its_negative(party) -> None
     forms = (residues, coefficients(party, residues))
     network = table_network() if parameters.scheme == "bfv" else square_graph()
     for part in open_message(Kind.REQUEST, party.client.encrypt(inputs(network, 3)))[1]:
-        ciphertext = load_ciphertext(parameters, part)
+        ciphertext = load_ciphertext(Kind.REQUEST, party.circuit.interface, part)
         values = np.array([ciphertext[i] for i in range(2 * residues.size)], dtype=np.uint64)
         for polynomial in values.reshape(2, *residues.shape):
             for secret in forms:
@@ -140,23 +135,18 @@ def test_no_polynomial_of_a_request_is_the_secret_or_its_negative(party) -> None
 
 
 def test_no_key_polynomial_is_the_secret_or_its_negative(party) -> None:
-    """SEAL compresses what it writes, so the keys are also read back and compared residue by residue."""
-    context, parameters = create_context(party.circuit.parameters), party.circuit.parameters
+    """Keys travel packed to the bits of their primes, so they are also read back and compared residue by residue."""
+    parameters, interface = party.circuit.parameters, party.circuit.interface
     residues = secret_residues(party)
     primes = np.array(parameters.primes, dtype=np.uint64)[:, None]
     forbidden = (residues, (primes - residues) % primes)
-    relin, galois = open_message(Kind.EVALUATION_KEYS, party.client.evaluation_keys.to_bytes())[1]
     polynomials = 0
-    for empty, data in ((sealapi.RelinKeys(), relin), (sealapi.GaloisKeys(), galois)):
-        for row in from_bytes(empty, context, data).data():
-            for key in row:
-                ciphertext = key.data()
-                values = np.array([ciphertext[i] for i in range(ciphertext.size() * residues.size)], dtype=np.uint64)
-                for polynomial in values.reshape(ciphertext.size(), *residues.shape):
-                    polynomials += 1
-                    for secret in forbidden:
-                        assert not np.array_equal(polynomial, secret)
-                        assert np.mean(polynomial[0] == secret[0]) < 0.1  # by chance: one in 2^20 and less
+    for _, key in switching.read(party.client.evaluation_keys.data, parameters, interface.key_elements):
+        for polynomial in key.reshape(-1, *residues.shape):
+            polynomials += 1
+            for secret in forbidden:
+                assert not np.array_equal(polynomial, secret)
+                assert np.mean(polynomial[0] == secret[0]) < 0.1  # by chance: one in 2^20 and less
     keys = 1 + len(party.circuit.interface.galois_elements)
     assert polynomials == 2 * keys * parameters.levels
 

@@ -7,9 +7,10 @@ from he import Circuit, Interface, Parameters, connect, prepare
 from he.circuit.interface import InputSpec
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.engines.rns.encode import encode_approximate
+from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import MAX_LEVELS
 from he.kernels.passes.evaluate import MAX_ADDED
-from he.program.operations import Source
+from he.program.operations import Scalar, Source
 from he.program.recorder import Recorder
 
 
@@ -17,7 +18,7 @@ def sum_of(terms: int, bits: tuple[int, ...] = (40, 40)) -> Circuit:
     """A circuit that adds its input, four numbers of each of 256 images, so many times to nothing."""
     packing, recorder = Packing(2, 512, 128, split_rows=True), Recorder()
     program = recorder.program(1, [recorder.add([recorder.input(0)] * terms)])
-    layout = InputLayout(packing, 4, np.arange(4)[:, None])
+    layout = InputLayout.of(packing, 4, np.arange(4)[:, None])
     interface = Interface(
         parameters=Parameters("bfv", 1024, bits, 65537, security="insecure"),
         inputs=(InputSpec("numbers", Source(), (4,), -500, 500, None, layout),),
@@ -27,8 +28,10 @@ def sum_of(terms: int, bits: tuple[int, ...] = (40, 40)) -> Circuit:
         multiplies=False,
         tolerance=0.0,
         output_scale=1.0,
+        output_level=len(bits) - 1,
+        commitment="0" * 64,
     )
-    return Circuit(interface, program, 1.0, ())
+    return Circuit(interface, program, 1.0, (), bytes(32))
 
 
 def test_primes_that_are_too_long_for_a_factor_are_left_to_seal():
@@ -57,3 +60,12 @@ def test_coefficients_beyond_64_bits_are_encoded():
     exact, large = encode_approximate(slots, 2.0**40), encode_approximate(slots, 2.0**100)
     assert (exact.dtype, large.dtype) == (np.int64, object)
     assert max(abs(c / 2**60 - e) for c, e in zip(large.tolist(), exact.tolist(), strict=True)) <= 0.5
+
+
+def test_numbers_that_no_float_holds_at_their_scale_are_refused():
+    """A stored circuit may hold them; they ended in an OverflowError."""
+    with pytest.raises(ValueError, match="must fit float64, got larger numbers"):
+        encode_approximate(np.full(32, 1e300), 2.0**40)
+    encoder = Encoder.of(Parameters("ckks", 1024, (30, 40), scale_bits=20, security="insecure"))
+    with pytest.raises(ValueError, match=r"must fit float64, got -1e\+300"):
+        encoder.integers(Scalar(-1e300, 1, 2.0**40), 1, addend=False)

@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.formats.seal_bridge import SealDataError, create_context, expanded, from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import CiphertextArray, read_ciphertext, read_keys, write_ciphertext
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import CiphertextArray, expanded, read_ciphertext, read_keys, write_ciphertext, write_keys
 from he.ring.params import Parameters
 
 SETS = {
@@ -42,7 +42,7 @@ class Side:
         return from_bytes(sealapi.Ciphertext(), self.context, data)
 
     def read(self, data):
-        return read_ciphertext(data, self.parameters, self.ids)
+        return expanded(read_ciphertext(data, self.parameters, self.ids), self.parameters.data_primes)
 
 
 @pytest.fixture(scope="module", params=SETS)
@@ -69,7 +69,7 @@ def test_words_beyond_the_largest_multiple_are_drawn_again_as_seal_does():
     side = Side(parameters)
     for _ in range(30):
         data = side.seeded()
-        whole = read_ciphertext(to_bytes(side.loaded(data)), parameters, side.ids)
+        whole = side.read(to_bytes(side.loaded(data)))
         assert np.array_equal(side.read(data).residues, whole.residues)
 
 
@@ -87,20 +87,26 @@ def test_every_size_and_level_goes_both_ways(side):
         assert np.array_equal(side.read(written).residues, read.residues)
 
 
-def test_keys_are_read_by_their_index(side):
+def test_keys_are_read_by_their_index_and_written_for_seal(side):
+    """Seeds are left by SEAL where it writes what it has just made, and are expanded as SEAL expands them."""
     parameters, key_id = side.parameters, side.context.key_parms_id()
-    galois = sealapi.GaloisKeys()
-    side.keygen.create_galois_keys([3, 2047], galois)
-    keys = read_keys(to_bytes(galois), parameters, key_id)
-    assert sorted(keys) == [1, 1023]
-    for index, key in keys.items():
-        assert key.shape == (2, 2, 3, 1024)
-        assert np.array_equal(key[1], numbers(galois.data(index)[1].data()))
-    (relin,) = read_keys(
-        expanded("RelinKeys", side.context, to_bytes(side.keygen.create_relin_keys())), parameters, key_id
-    ).values()
-    assert relin.shape == (2, 2, 3, 1024)
-    for damaged in (to_bytes(galois)[:-1], to_bytes(galois)[:60], b"", to_bytes(side.loaded(side.seeded()))):
+    made = to_bytes(side.keygen.create_galois_keys([3, 2047]))
+    galois = from_bytes(sealapi.GaloisKeys(), side.context, made)
+    for data in (made, to_bytes(galois)):
+        keys = read_keys(data, parameters, key_id)
+        assert sorted(keys) == [1, 1023]
+        again = from_bytes(sealapi.GaloisKeys(), side.context, write_keys(keys, parameters, key_id))
+        assert to_bytes(again) == to_bytes(galois)
+        for index, digits in keys.items():
+            assert len(digits) == parameters.levels
+            assert all((digit.seed is None) == (data is not made) for digit in digits)
+            for place, digit in enumerate(digits):
+                ours, theirs = expanded(digit, parameters.primes).residues, galois.data(index)[place].data()
+                assert np.array_equal(ours, numbers(theirs))
+    relin = to_bytes(side.keygen.create_relin_keys())
+    assert list(read_keys(relin, parameters, key_id)) == [0]
+    assert from_bytes(sealapi.RelinKeys(), side.context, write_keys({}, parameters, key_id)).data() == []
+    for damaged in (made[:-1], made[:60], b"", to_bytes(side.loaded(side.seeded()))):
         with pytest.raises(SealDataError):
             read_keys(damaged, parameters, key_id)
 

@@ -1,11 +1,12 @@
-"""What tests of the parties share: networks of either scheme, and images for them."""
+"""What tests of the parties share: networks of either scheme, images for them, and questions for answers."""
+
+import secrets
 
 import numpy as np
-import tenseal.sealapi as sealapi
 
-from he.formats.seal_bridge import create_context
-from he.ring.params import Parameters
+from he.formats.messages import Kind, message_digest
 from he.testing import inputs, square_graph, table_network
+from tests.he.forge import with_fields
 
 NETWORKS = {"bfv": table_network(), "ckks": square_graph()}
 
@@ -18,6 +19,22 @@ def images_for(party, batch=3):
     return inputs(network_of(party), batch)
 
 
+def decrypted(party, answer):
+    """What the client makes of an answer to a new request for the same images: every question has one answer."""
+    request = party.client.encrypt(images_for(party))
+    return party.client.decrypt(with_fields(Kind.RESPONSE, answer, request=message_digest(request)), request)
+
+
+def in_order(packing):
+    """What stands for `he.parties.questions.secret_order` where a test compares requests."""
+    return np.broadcast_to(np.arange(packing.lanes), (packing.rows, packing.lanes))
+
+
+def renewed(asked):
+    """The request as one that no session has seen."""
+    return with_fields(Kind.REQUEST, asked, nonce=secrets.token_hex(16))
+
+
 def assert_right(party, logits, images):
     tolerance = party.circuit.interface.tolerance
     assert np.all(np.abs(logits - network_of(party).logits(images)) <= tolerance)
@@ -25,24 +42,3 @@ def assert_right(party, logits, images):
 
 def stranger(strangers, party):
     return strangers[party.circuit.parameters.scheme]
-
-
-def foreign_parameters(party):
-    """Parameters of the same scheme, ring and number of primes, and of other primes."""
-    own = party.circuit.parameters
-    bits = tuple(b - 1 for b in own.coeff_modulus_bits)
-    return Parameters(own.scheme, own.poly_modulus_degree, bits, own.plain_modulus, own.scale_bits, "insecure")
-
-
-def fresh_ciphertext(party, parameters=None):
-    """Zeros, encrypted under a new key at the top level of the party's parameters, or of others."""
-    parameters = parameters or party.circuit.parameters
-    context = create_context(parameters)
-    encryptor = sealapi.Encryptor(context, sealapi.KeyGenerator(context).secret_key())
-    plaintext, ciphertext = sealapi.Plaintext(), sealapi.Ciphertext()
-    if parameters.scheme == "bfv":
-        sealapi.BatchEncoder(context).encode([0] * parameters.slots, plaintext)
-    else:
-        sealapi.CKKSEncoder(context).encode([0.0] * parameters.slots, 2.0**parameters.scale_bits, plaintext)
-    encryptor.encrypt_symmetric(plaintext, ciphertext)
-    return ciphertext

@@ -44,7 +44,7 @@ def test_a_circuit_comes_back(way, network):
     assert_holds_its_fields_only(interface)
     assert interface.digest == name
     with pytest.raises(ValueError, match="WRITEABLE"):
-        interface.inputs[0].layout.gather.setflags(write=True)
+        interface.inputs[0].layout.rows.setflags(write=True)
 
 
 @given(any_way, parameter_sets())
@@ -57,9 +57,9 @@ def test_parameters_come_back(way, parameters):
 
 @ways
 def test_what_comes_back_is_checked_again(again):
-    layout = InputLayout(Packing(1, 4), 3, np.zeros((2, 2), np.int64))
-    object.__setattr__(layout, "gather", np.full((2, 2), 3))
-    with pytest.raises(ValueError, match="with indices from -1 to 2"):
+    layout = InputLayout.of(Packing(1, 4), 3, np.zeros((2, 2), np.int64))
+    object.__setattr__(layout, "rows", np.full((1, 2), 3, np.int32))
+    with pytest.raises(ValueError, match="and indices from -1 to 2"):
         again(layout)
     parameters = Parameters("bfv", 4096, (30, 40), 65537)
     object.__setattr__(parameters, "coeff_modulus_bits", (60, 60))

@@ -3,7 +3,6 @@
 import copy
 import os
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +10,15 @@ import tenseal.sealapi as sealapi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import Client, MessageError, ParameterError, Parameters, compile_approximate, compile_exact, prepare
+from he import Client, MessageError, ParameterError, Parameters, Policy, compile_approximate, compile_exact, prepare
 from he.engines.rns.engine import RnsEngine
 from he.formats import compact
+from he.formats.compact import Form
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 from he.formats.messages import Kind, open_message, seal_message
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
+from he.formats.switching import key_bytes
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.testing import inputs, parameter_sets, square_graph, table_network
 from intnn import Dense, IntDomain, IntNetwork
@@ -68,12 +69,14 @@ def test_evaluation_keys_of_a_loaded_key_work_with_ciphertexts_of_the_original(t
     for slots in spec.layout.pack(spec.check(x, key.parameters.scheme)):
         plaintext = sealapi.Plaintext()
         sealapi.BatchEncoder(key.context).encode(slots.tolist(), plaintext)
-        parts.append(compact.compact(to_bytes(key.encryptor().encrypt_symmetric(plaintext)), key.parameters, ids))
+        encrypted = to_bytes(key.encryptor().encrypt_symmetric(plaintext))
+        parts.append(compact.compact(encrypted, Form.fresh(key.parameters), key.parameters, ids))
     evaluation = loaded.evaluation_keys(interface)
-    results = RnsEngine().prepare(circuit).bind(evaluation.relinearisation, evaluation.galois, 1).evaluate(parts)
+    results = RnsEngine().prepare(circuit).bind(evaluation.data, 1).evaluate(parts)
     decrypted = []
     for result in results:
-        data = compact.restored(result, key.parameters, ids)
+        form = Form.result(key.parameters, interface.output_level, interface.output_scale)
+        data = compact.restored(result, form, ids)
         plaintext = sealapi.Plaintext()
         loaded.decryptor().decrypt(from_bytes(sealapi.Ciphertext(), key.context, data), plaintext)
         decrypted.append(np.array(sealapi.BatchEncoder(key.context).decode_int64(plaintext)))
@@ -248,8 +251,7 @@ def test_evaluation_keys_for_another_circuit_are_refused():
 
 
 def test_damaged_or_foreign_evaluation_keys_are_refused(tmp_path):
-    keys = EvaluationKeys("circuit", b"relinearisation", b"galois")
-    data = keys.to_bytes()
+    data = EvaluationKeys.sealed("circuit", b"relinearisation and rotation").to_bytes()
     for bad in (data[:-1], b"", b"x" * 100, data[:40] + bytes([data[40] ^ 1]) + data[41:]):
         (tmp_path / "keys").write_bytes(bad)
         with pytest.raises(MessageError, match=r"truncated or damaged|no message"):
@@ -258,19 +260,25 @@ def test_damaged_or_foreign_evaluation_keys_are_refused(tmp_path):
     for changed in ({}, {"circuit": 3}, {**fields, "secret": "x"}):
         with pytest.raises(MessageError, match="must name their circuit and nothing else"):
             EvaluationKeys.from_bytes(seal_message(Kind.EVALUATION_KEYS, changed, parts))
-    with pytest.raises(MessageError, match="must have two parts, got 3"):
+    with pytest.raises(MessageError, match="must have one part at most, got 2"):
         EvaluationKeys.from_bytes(seal_message(Kind.EVALUATION_KEYS, fields, [*parts, b"secret"]))
     with pytest.raises(MessageError, match="one of another kind"):
         EvaluationKeys.from_bytes(seal_message(Kind.REQUEST, fields, parts))
 
 
 def test_evaluation_keys_have_no_place_for_a_secret_key():
-    with pytest.raises(TypeError, match="`circuit` must be a string, got bytes"):
-        EvaluationKeys(b"circuit", b"", b"")
-    with pytest.raises(TypeError, match="`galois` must be bytes, got SecretKey"):
-        EvaluationKeys("circuit", b"", KEYS["bfv"])
+    with pytest.raises(TypeError, match="a message with evaluation keys must be bytes, got SecretKey"):
+        EvaluationKeys(KEYS["bfv"])
     with pytest.raises(AttributeError):
-        EvaluationKeys("circuit", b"", b"").secret = KEYS["bfv"]
+        EvaluationKeys.sealed("circuit", b"").secret = KEYS["bfv"]
+
+
+def test_whoever_gives_bytes_that_can_change_does_not_change_keys():
+    data = bytearray(EvaluationKeys.sealed("circuit", b"relinearisation and rotation").to_bytes())
+    keys = EvaluationKeys(data)
+    before = bytes(keys.data)
+    data[-40] ^= 1
+    assert bytes(keys.data) == before == b"relinearisation and rotation"
 
 
 def test_parameters_that_seal_refuses_have_no_key():
@@ -280,16 +288,16 @@ def test_parameters_that_seal_refuses_have_no_key():
 
 def test_a_client_goes_on_with_the_keys_that_a_server_has(tmp_path):
     circuit = CIRCUITS["bfv"]
-    first = Client(circuit.interface, security="insecure")
+    first = Client(circuit.interface, policy=Policy(security="insecure"))
     session = prepare(circuit).session(first.evaluation_keys)
     first.secret_key.save(tmp_path / "secret", "password", CHEAP)
     first.evaluation_keys.save(tmp_path / "public")
     key, keys = SecretKey.load(tmp_path / "secret", "password"), EvaluationKeys.load(tmp_path / "public")
-    again = Client(circuit.interface, key, keys, security="insecure")
+    again = Client(circuit.interface, key, keys, policy=Policy(security="insecure"))
     x = inputs(table_network(), 4)
     assert np.array_equal(again.decrypt(session.evaluate(again.encrypt(x))), table_network().logits(x))
     with pytest.raises(MessageError, match="made for another circuit"):
-        Client(CIRCUITS["ckks"].interface, KEYS["ckks"], keys, security="insecure")
+        Client(CIRCUITS["ckks"].interface, KEYS["ckks"], keys, policy=Policy(security="insecure"))
 
 
 @schemes
@@ -297,14 +305,20 @@ def test_evaluation_keys_of_another_secret_key_are_refused_at_once(scheme):
     interface, key = CIRCUITS[scheme].interface, KEYS[scheme]
     own, others = key.evaluation_keys(interface), SecretKey.generate(key.parameters).evaluation_keys(interface)
     for keys in (own, own.to_bytes(), bytearray(own.to_bytes())):
-        assert Client(interface, key, keys, security="insecure").evaluation_keys == own
-    for part in ("relinearisation", "galois"):
-        for foreign in (others, replace(own, **{part: getattr(others, part)})):
-            if getattr(foreign, part):
-                with pytest.raises(MessageError, match="were made from another secret key; load the one that they"):
-                    Client(interface, key, foreign, security="insecure")
+        assert Client(interface, key, keys, policy=Policy(security="insecure")).evaluation_keys == own
+    one = key_bytes(key.parameters, key.parameters.levels)
+    for i in range(len(interface.key_elements)):
+        mixed = [(others if i == j else own).data[j * one : (j + 1) * one] for j in range(len(interface.key_elements))]
+        for foreign in (others, EvaluationKeys.sealed(interface.digest, b"".join(mixed))):
+            with pytest.raises(MessageError, match="were made from another secret key; load the one that they"):
+                Client(interface, key, foreign, policy=Policy(security="insecure"))
+    with pytest.raises(MessageError, match="must be exactly the circuit's"):
+        Client(
+            interface, key, EvaluationKeys.sealed(interface.digest, own.data[:-1]), policy=Policy(security="insecure")
+        )
+    forged = EvaluationKeys.sealed(interface.digest, b"\xff" * one + own.data[one:])
     with pytest.raises(MessageError, match="the evaluation keys are unusable"):
-        Client(interface, key, replace(own, galois=own.galois[:-1]), security="insecure")
+        Client(interface, key, forged, policy=Policy(security="insecure"))
 
 
 def test_a_circuit_without_keys_has_none_to_compare():
@@ -313,7 +327,7 @@ def test_a_circuit_without_keys_has_none_to_compare():
     assert not interface.multiplies
     assert not interface.galois_elements
     key = SecretKey.generate(interface.parameters)
-    assert Client(interface, key, key.evaluation_keys(interface), security="insecure").secret_key is key
+    assert Client(interface, key, key.evaluation_keys(interface), policy=Policy(security="insecure")).secret_key is key
 
 
 @settings(max_examples=10)

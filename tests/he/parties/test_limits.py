@@ -1,6 +1,7 @@
 """Whoever writes something checks what its reader will check, by the same numbers."""
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from he import (
     MessageError,
     PreparedCircuit,
     StoredError,
+    compile_exact,
+    connect,
     interface_bytes,
     load_circuit,
     prepare,
@@ -21,6 +24,8 @@ from he.formats import messages, stored
 from he.formats.keys import Cost, Protected, protect, reveal
 from he.formats.messages import Kind, open_message, seal_message
 from he.parties import keys
+from he.testing import inputs, table_network
+from tests.he.parties.exchange import images_for
 
 CHEAP = Cost(14)
 
@@ -36,20 +41,30 @@ def test_an_interface_at_the_limit_is_written_and_read_and_above_it_neither(exac
     assert open_message(Kind.INTERFACE, interface_bytes(interface))[0]["inputs"] == interface.to_dict()["inputs"]
     monkeypatch.setattr(messages, "MAX_HEADER_BYTES", header_length(message) - 1)
     said = (
-        rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}; compile"
+        rf"with interface must have at most {header_length(message) - 1} bytes, got {header_length(message)}; it names"
     )
     for call in (lambda: interface_bytes(interface), lambda: open_message(Kind.INTERFACE, message)):
         with pytest.raises(MessageError, match=said):
             call()
 
 
-def test_requests_of_many_parts_are_limited_as_well(monkeypatch):
+def test_parts_are_limited_as_well(monkeypatch):
     message = seal_message(Kind.REQUEST, {}, [b"x"] * 1000)
     assert open_message(Kind.REQUEST, message)[1] == [b"x"] * 1000
-    monkeypatch.setattr(messages, "MAX_HEADER_BYTES", 1000)
-    for call in (lambda: seal_message(Kind.REQUEST, {}, [b"x"] * 1000), lambda: open_message(Kind.REQUEST, message)):
-        with pytest.raises(MessageError, match="with request must have at most 1000 bytes"):
-            call()
+    assert header_length(message) < 30  # parts of one length are counted
+    monkeypatch.setattr(messages, "MAX_PARTS", 999)
+    with pytest.raises(MessageError, match="with request must have at most 999 parts"):
+        seal_message(Kind.REQUEST, {}, [b"x"] * 1000)
+    with pytest.raises(MessageError, match="must hold the parts that its header lists"):
+        open_message(Kind.REQUEST, message)
+
+
+def test_headers_have_64_kilobytes_at_most(exact):
+    """They had 32 megabytes of JSON, which Python makes gigabytes of."""
+    assert messages.MAX_HEADER_BYTES == 1 << 16
+    for kind in Kind:
+        with pytest.raises(MessageError, match="must have at most 65536 bytes, got 65"):
+            seal_message(kind, {"x": "y" * (1 << 16)})
 
 
 @pytest.mark.parametrize("limit", ["MAX_FILE_BYTES", "MAX_HEADER_BYTES"])
@@ -95,7 +110,7 @@ def test_arrays_of_any_order_of_bytes_and_elements_come_back(tmp_path):
 
 
 def test_evaluation_keys_at_the_limit_are_saved_and_above_it_not(tmp_path, monkeypatch):
-    evaluation, path = EvaluationKeys("circuit", b"relinearisation", b"galois"), tmp_path / "keys"
+    evaluation, path = EvaluationKeys.sealed("circuit", b"relinearisation and rotation"), tmp_path / "keys"
     size = len(evaluation.to_bytes())
     monkeypatch.setattr(keys, "_MOST_KEY_BYTES", size)
     evaluation.save(path)
@@ -122,3 +137,43 @@ def test_a_header_of_a_key_file_is_limited_for_both(monkeypatch):
     for call in (lambda: protect(content, "password", CHEAP), lambda: reveal(data, "password")):
         with pytest.raises(KeyFileError, match=f"must have at most {length - 1} bytes, got {length}"):
             call()
+
+
+def test_sessions_and_clients_know_how_long_a_message_can_be(party):
+    """Whatever is longer is refused before its digest is computed, and so before any of it is used."""
+    request = party.client.encrypt(images_for(party))
+    answer = party.session.evaluate(request)
+    keys = party.client.evaluation_keys.to_bytes()
+    prepared = prepare(party.circuit)
+    for message, receive in (
+        (request, party.session.evaluate),
+        (answer, party.client.decrypt),
+        (keys, prepared.session),
+    ):
+        longer = message + bytes(messages.MAX_HEADER_BYTES)  # whose digest is wrong
+        with pytest.raises(
+            MessageError, match=rf"must have at most .* bytes, got {len(longer)}; it is for another circuit"
+        ):
+            receive(longer)
+
+
+def test_a_session_makes_no_copy_of_a_request():
+    circuit = compile_exact(table_network(), packing="throughput", security="insecure")
+    client, session = connect(circuit)
+    request = client.encrypt(inputs(table_network(), 1))
+    views = []
+
+    class Evaluator:
+        name, threads = "none", 1
+
+        def evaluate(self, parts):
+            views.extend(parts)
+            return [b"answer"]
+
+    session._evaluator = Evaluator()
+    tracemalloc.start()
+    session.evaluate(request)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(request) // 4
+    assert all(view.obj is request for view in views)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from he import (
     Client,
     MessageError,
+    Policy,
     PreparedCircuit,
     StoredError,
     connect,
@@ -40,7 +41,7 @@ ROOT = Path(__file__).parents[3]
 def circuit_of(kind):
     network = table_network() if kind.startswith("bfv") else square_graph()
     packing = kind.split("-")[1]
-    return network, compiled(network, images=4, packing=packing, security="insecure")
+    return network, compiled(network, images=4, packing=packing, security="insecure", salt=bytes(32))
 
 
 KINDS = ["bfv-latency", "bfv-throughput", "ckks-latency", "ckks-throughput"]
@@ -53,7 +54,7 @@ def test_a_loaded_circuit_answers_with_the_same_bits(kind, tmp_path):
     prepared.save(tmp_path / "prepared.he")
     loaded = PreparedCircuit.load(tmp_path / "prepared.he", circuit)
     assert loaded.circuit.explain() == circuit.explain()
-    client = Client(interface_bytes(loaded.circuit.interface), security="insecure")
+    client = Client(interface_bytes(loaded.circuit.interface), policy=Policy(security="insecure"))
     request = client.encrypt(inputs(network, 3))
     answers = {p.session(client.evaluation_keys).evaluate(request) for p in (prepared, loaded)}
     assert len(answers) == 1
@@ -248,7 +249,7 @@ for data in ((folder / "again.he").read_bytes(), loaded.session(keys).evaluate(r
 @with_older_processors
 def test_a_prepared_circuit_is_the_same_on_any_processor(isa, features, tmp_path):
     circuit = circuit_of("ckks-latency")[1]
-    prepared, client = prepare(circuit), Client(circuit.interface, security="insecure")
+    prepared, client = prepare(circuit), Client(circuit.interface, policy=Policy(security="insecure"))
     request, keys = client.encrypt(inputs(square_graph(), 3)), client.evaluation_keys
     prepared.save(tmp_path / "prepared.he")
     (tmp_path / "request").write_bytes(request)
@@ -358,7 +359,7 @@ def test_an_engine_of_ones_own_is_stored_under_its_name(tmp_path):
 
 def test_evaluation_keys_come_as_any_bytes():
     circuit = circuit_of("bfv-latency")[1]
-    client, prepared = Client(circuit.interface, security="insecure"), prepare(circuit)
+    client, prepared = Client(circuit.interface, policy=Policy(security="insecure")), prepare(circuit)
     for kind in (bytes, bytearray, memoryview):
         assert prepared.session(kind(client.evaluation_keys.to_bytes()))
     with pytest.raises(TypeError, match="must be bytes, got Client"):

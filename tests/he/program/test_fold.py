@@ -35,7 +35,9 @@ def program_of(network):
         layers = feature_layers(lowering.stages, lowering.encode)
     except ParameterError:
         return None
-    return lower_features(layers, feature_packing(lowering.scheme, 1024, layers), lowering.activate).program
+    return lower_features(
+        lowering.scheme, layers, feature_packing(lowering.scheme, 1024, layers), lowering.activate
+    ).program
 
 
 @settings(max_examples=40)

@@ -61,6 +61,17 @@ def test_the_last_prime_stays():
     assert isinstance(recorder.program(1, [x]).operations[-1], SwitchModulus)
 
 
+def test_outputs_have_two_polynomials():
+    """What an answer is follows from the interface: no circuit may end in a product that was not relinearised."""
+    parameters, recorder = CIRCUITS["bfv"].parameters, Recorder()
+    x = recorder.input(0)
+    product = recorder.multiply(x, x)
+    for output in (product, recorder.add([product, x]), recorder.switch_modulus(product)):
+        with pytest.raises(ValueError, match="outputs must be relinearised"):
+            require_placed(recorder.program(parameters.slots, [output]), parameters)
+    require_placed(recorder.program(parameters.slots, [recorder.relinearise(product)]), parameters)
+
+
 def test_ckks_operands_have_scales():
     parameters, recorder = CIRCUITS["ckks"].parameters, Recorder()
     plain = replace(recorder.plaintext(np.ones(parameters.slots)), level=parameters.levels)

@@ -1,0 +1,87 @@
+"""Slot vectors to ciphertexts and back, under one secret key: all that a client does with SEAL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as sealapi
+
+from he.circuit.interface import Interface
+from he.formats import compact
+from he.formats.compact import Form
+from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import require, write_ciphertext
+from he.parties.keys import SecretKey
+from he.ring.slots import imaginary_units
+from intnn.values.value_object import Unstorable
+
+
+class Cipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Encrypts inputs and decrypts results of one circuit.
+
+    Attributes:
+        secret_key: the key.
+        result: the form of a result's ciphertexts.
+    """
+
+    def __init__(self, secret_key: SecretKey, interface: Interface) -> None:
+        self.secret_key = secret_key
+        self._interface, self._parameters = interface, interface.parameters
+        self._exact = self._parameters.scheme.exact
+        self._context = secret_key.context
+        self._ids = level_ids(self._context, self._parameters)
+        self.result = Form.result(self._parameters, interface.output_level, interface.output_scale)
+        self._encryptor, self._decryptor = secret_key.encryptor(), secret_key.decryptor()
+        self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
+
+    def encrypt(self, slots: np.ndarray) -> bytes:
+        """Return a fresh ciphertext of slots [slots] as it travels, with a seed for half of it."""
+        plaintext = sealapi.Plaintext()
+        if self._exact:
+            self._encoder.encode(slots.tolist(), plaintext)
+        else:
+            if self._interface.both_parts:
+                real, imaginary = slots.reshape(2, -1)
+                slots = real + imaginary_units(2 * len(real)) * imaginary
+            self._encoder.encode(slots.tolist(), self._parameters.input_scale, plaintext)
+        ciphertext = self._encryptor.encrypt_symmetric(plaintext)
+        return compact.compact(to_bytes(ciphertext), Form.fresh(self._parameters), self._parameters, self._ids)
+
+    def read(self, part: bytes | memoryview) -> Any:
+        """Return a result as SEAL's object. The key is not used, and SEAL reads nothing but what we have written.
+
+        Raises:
+            SealDataError: if the bytes are no ciphertext of the form of a result, or one that is legible without a key.
+        """
+        read = compact.read(part, self.result)
+        require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
+        return from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
+
+    def decrypt(self, ciphertext: Any) -> tuple[np.ndarray, bool]:
+        """Return the slots [slots] of a result, and whether it has noise budget left; CKKS has none to look at.
+
+        Raises:
+            ValueError: if SEAL's decoder refuses the plaintext.
+        """
+        plaintext = sealapi.Plaintext()
+        self._decryptor.decrypt(ciphertext, plaintext)
+        if self._exact:
+            return np.array(self._encoder.decode_int64(plaintext)), self.noise_budget(ciphertext) >= 1
+        if self._interface.both_parts:
+            slots = np.array(self._encoder.decode_complex(plaintext))
+            return np.concatenate([slots.real, (slots / imaginary_units(2 * len(slots))).real]), True
+        return np.array(self._encoder.decode_double(plaintext)), True
+
+    def noise_budget(self, ciphertext: Any) -> int:
+        """Return the bits of noise budget that a BFV ciphertext has left.
+
+        Of a ciphertext that somebody has made for the purpose, the number tells a part of the secret key: show it to
+        nobody.
+
+        Raises:
+            TypeError: if the scheme is CKKS, which has none.
+        """
+        if not self._exact:
+            raise TypeError("a CKKS ciphertext has no noise budget")
+        return self._decryptor.invariant_noise_budget(ciphertext)
