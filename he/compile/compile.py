@@ -25,7 +25,8 @@ def compile_exact(
             for as many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
             its own ciphertext, which holds as many images as there are slots: that takes the least time an image.
-        security: `"128"`, or `"insecure"` for tests.
+        security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
+            `"insecure"` for tests. See `he.Parameters`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -58,7 +59,8 @@ def compile_approximate(
             it is 0.2, or a 64th of the interval in which the widest logit may lie if that is less.
         packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
             the complex slots.
-        security: `"128"`, or `"insecure"` for tests.
+        security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
+            `"insecure"` for tests. See `he.Parameters`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit

@@ -11,12 +11,12 @@ from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.ring.params import (
-    MAX_MODULUS_BITS_128,
     MIN_PRIME_BITS,
     PLAIN_MODULUS,
     ParameterError,
     Parameters,
     Security,
+    max_modulus_bits,
 )
 from he.ring.scheme import Scheme
 
@@ -29,17 +29,17 @@ def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
     Args:
         folded: a program that has not been placed, and its folded form, by which the primes are found.
         N: the ring degree.
-        security: `"128"`, or `"insecure"` for tests.
+        security: see `Parameters`.
 
     Raises:
         ParameterError: if the modulus that the noise needs is too large.
     """
-    groups = None if folded.is_trivial else folded
+    groups, limit = None if folded.is_trivial else folded, max_modulus_bits(N, security)
 
     def parameters(count: int, bits: int) -> Parameters:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
-        secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
-        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
+        fits = limit is None or sum(chain) <= limit
+        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security=security if fits else "insecure")
 
     @cache
     def accepted(count: int, bits: int) -> bool:
@@ -75,8 +75,10 @@ def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
     for bits in range(fewest, MAX_CHAIN_BITS + 1):
         chosen = parameters(count, bits)
         if chosen.security != security:
-            needed, limit = sum(chosen.coeff_modulus_bits), MAX_MODULUS_BITS_128[N]
-            raise ParameterError(f"the noise needs {needed} bits of modulus, and 128-bit security allows {limit}")
+            needed = sum(chosen.coeff_modulus_bits)
+            raise ParameterError(
+                f"the noise needs {needed} bits of modulus, and 128-bit classical security allows {limit}"
+            )
         # Values of a group are lowered together in the folded program, and one by one here: the bounds may differ.
         if fit := placed(folded.program, chosen):
             return fit

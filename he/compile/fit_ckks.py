@@ -24,7 +24,7 @@ from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.dependence import DependenceAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Intervals
-from he.ring.params import MAX_MODULUS_BITS_128, ParameterError, Parameters, Security
+from he.ring.params import ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
 
 SCALE_BITS = range(20, 51)  # smaller scales have errors whose products matter; larger ones exceed float64
@@ -85,13 +85,13 @@ def fit_ckks(
         N: the ring degree.
         input_range: the least and the greatest value of an input.
         max_error: the largest bound on the error of a logit.
-        security: `"128"`, or `"insecure"` for tests.
+        security: see `Parameters`.
         prices: the prices of the engine that is to run the program.
 
     Raises:
         ParameterError: if there is none, with the bits that it would take.
     """
-    limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
+    limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")

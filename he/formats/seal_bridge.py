@@ -40,13 +40,15 @@ class SealDataError(ValueError):
 
 
 def create_context(parameters: Parameters) -> Any:
-    """Make SEAL's context for a parameter set; SEAL's own security check holds unless the set is named insecure.
+    """Make SEAL's context for a parameter set.
+
+    SEAL checks the modulus too, by its own table, which is the one of 2018, unless the set is named insecure.
 
     Raises:
         ParameterError: if SEAL refuses the set.
     """
     scheme = sealapi.SCHEME_TYPE.BFV if parameters.scheme.exact else sealapi.SCHEME_TYPE.CKKS
-    level = sealapi.SEC_LEVEL_TYPE.TC128 if parameters.security == "128" else sealapi.SEC_LEVEL_TYPE.NONE
+    level = sealapi.SEC_LEVEL_TYPE.NONE if parameters.security == "insecure" else sealapi.SEC_LEVEL_TYPE.TC128
     fields = sealapi.EncryptionParameters(scheme)
     fields.set_poly_modulus_degree(parameters.poly_modulus_degree)
     chain = sealapi.CoeffModulus.Create(parameters.poly_modulus_degree, list(parameters.coeff_modulus_bits))

@@ -14,7 +14,7 @@ from he.formats import compact
 from he.formats.messages import Kind, MessageError, open_message, require_match, seal_message
 from he.formats.seal_bridge import SealDataError, from_bytes, level_ids, to_bytes
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.ring.params import ParameterError, Security, require_security
+from he.ring.params import SECURITIES, ParameterError, Security, require_security
 from he.ring.slots import imaginary_units
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
@@ -32,7 +32,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         secret_key: a key for the interface's parameters, such as a stored one; by default a new one is generated.
         evaluation_keys: keys made before from this secret key for this circuit, or their bytes, which a session may
             have already; by default new ones are generated.
-        security: the least security that the client accepts: `"128"`, or `"insecure"` for tests.
+        security: the least security that the client accepts: `"128"`; `"128-2018"`, which accepts both; or `"insecure"`
+            for tests, which accepts all.
 
     Attributes:
         interface: the circuit's public part.
@@ -63,10 +64,11 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             )
         if evaluation_keys is not None and secret_key is None:
             raise ParameterError("`secret_key` must be given with `evaluation_keys`: the one that they were made from")
-        if security != "insecure" and self._parameters.security != "128":
+        proposed = self._parameters.security
+        if SECURITIES.index(proposed) > SECURITIES.index(security):
             raise ParameterError(
-                'the interface proposes parameters below 128-bit security; refuse it, or pass security="insecure" if '
-                "this is a test"
+                f'the interface proposes parameters of security "{proposed}", less than "{security}"; refuse it, or '
+                f'pass security="{proposed}" if that is what you want'
             )
         self._exact = self._parameters.scheme.exact
         if secret_key is None:

@@ -25,7 +25,7 @@ from he.parties.keys import EvaluationKeys
 from he.parties.prepared import PreparedCircuit
 from he.parties.session import Session
 from he.program.operations import AddPlain, Matrix, Operation, PlainDot, Source, SwitchModulus
-from he.ring.params import MAX_MODULUS_BITS_128, Parameters
+from he.ring.params import RING_DEGREES, Parameters
 from he.testing.checks import Network, encrypted_equals_plain, require_refused, require_within
 from he.testing.strategies import inputs
 
@@ -134,7 +134,7 @@ def _wrong_inputs(parts: list[bytes], parameters: Parameters) -> dict[str, list[
         "a damaged last ciphertext": [*parts[:-1], parts[-1][:-1]],
     }
     levels, form = parameters.levels, parameters.scheme.ntt_form
-    degree = min({*MAX_MODULUS_BITS_128} - {parameters.poly_modulus_degree})
+    degree = min({*RING_DEGREES} - {parameters.poly_modulus_degree})
     ring = replace(parameters, poly_modulus_degree=degree, security="insecure")
     strangers = {
         "a ciphertext of another ring": (ring, 2, levels, form, 1.0),

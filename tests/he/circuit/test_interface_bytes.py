@@ -103,7 +103,7 @@ def test_an_interface_without_a_field_names_it(exact):
 
 def test_an_insecure_interface_is_refused_unless_it_was_asked_for(party):
     data = interface_bytes(party.circuit.interface)
-    with pytest.raises(ParameterError, match="below 128-bit security"):
+    with pytest.raises(ParameterError, match='of security "insecure", less than "128"'):
         Client(data)
     assert Client(data, security="insecure").interface.digest == party.circuit.interface.digest
 
