@@ -3,8 +3,8 @@ import tenseal.sealapi as sealapi
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from he.ring.primes import is_prime, ntt_primes
 from he.ring.params import RING_DEGREES
+from he.ring.primes import is_prime, ntt_primes
 
 LIMIT = 100_000
 
