@@ -16,7 +16,7 @@ import numpy as np
 
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
-from he.readers.variance import ERROR_VARIANCE, TAIL, digit_power, key_switch_variance, norm_bound, rounding_variance
+from he.readers.variance import ERROR_VARIANCE, TAIL, key_switch_variance, norm_bound, rounding_variance
 from he.ring.params import Parameters
 
 
@@ -69,8 +69,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         self._product_norm = self._t * norm_bound(N, rounding_variance(N))
         # What operations add at every level, by the number of data primes.
         relative = [self._t * 2.0 ** -parameters.log2_modulus(level) for level in range(parameters.levels + 1)]
-        power, levels = float(digit_power(N).max()), range(parameters.levels + 1)
-        digits = [TAIL * math.sqrt(key_switch_variance(parameters, level) * power) for level in levels]
+        digits = [TAIL * math.sqrt(key_switch_variance(parameters, level)) for level in range(parameters.levels + 1)]
         self._relative = relative
         self._roundings = {size: [r * norm_bound(N, rounding_variance(N, size)) for r in relative] for size in (2, 3)}
         self._plain_additions = [r * norm_bound(N, 1 / 12) for r in relative]

@@ -22,7 +22,6 @@ from he.readers.variance import (
     ERROR_VARIANCE,
     PRODUCT_TAIL,
     deviation_at_root,
-    digit_power,
     key_switch_variance,
     rounding_variance,
 )
@@ -120,9 +119,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._low, self._high = min(low, 0.0), max(high, 0.0)  # slots that carry no input hold zero
         # Deviations that rounding the coefficients of an encoded plaintext, or of a ciphertext, to integers causes.
         self._encoding, self._rounding = deviation_at_root(N, 1 / 12), deviation_at_root(N, rounding_variance(N))
-        self._slots, self._digit_power, self._rows = parameters.slots, digit_power(N), 1
-        if program.slots == 1:  # all slots are alike but for key switching: look at the one where it is worst
-            self._slots, self._digit_power, self._rows = 1, self._digit_power.max(keepdims=True), 2
+        self._slots, self._rows = parameters.slots, 1
+        if program.slots == 1:  # all slots are alike
+            self._slots, self._rows = 1, 2
         # A complex slot with values in both parts is longer than either part.
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
         self._recalled = intervals.reading() if intervals else lambda find: find()
@@ -222,7 +221,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self.swap_rows(replace(a, low=low, high=high, deviation=deviation))
 
     def swap_rows(self, a: CkksError) -> CkksError:
-        digits = key_switch_variance(self._parameters, a.level) * self._digit_power
+        digits = key_switch_variance(self._parameters, a.level)
         return replace(a, deviation=np.hypot(a.deviation, np.sqrt(digits + self._rounding**2) / a.scale))
 
     def switch_modulus(self, a: CkksError) -> CkksError:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from he.ring.params import Parameters
-from he.ring.slots import exponents
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}
@@ -39,19 +36,12 @@ def rounding_variance(N: int, size: int = 2) -> float:
     return (1 + N * SECRET_VARIANCE + (N * N * SECRET_VARIANCE**2 if size == 3 else 0)) / 12
 
 
-def digit_power(N: int) -> np.ndarray:
-    """Return the mean square, at the root of each slot, of a polynomial with coefficients uniform on [0, 1).
-
-    The digits of SEAL's key switching, in units of their prime, are such polynomials: they are not centred. Their mean,
-    1/2 in every coefficient, is 1 / (1 - z) at a root z; at the root next to 1, the first slot's, it is N / pi.
-
-    Returns:
-        float64 [N / 2].
-    """
-    return N / 12 + 1 / (2 * np.sin(np.pi / (2 * N) * exponents(N)[: N // 2])) ** 2
-
-
 def key_switch_variance(parameters: Parameters, level: int) -> float:
-    """Return the variance that one key switch adds at `level`, divided by the slot's `digit_power`."""
-    ratios = sum((p / parameters.primes[-1]) ** 2 for p in parameters.primes[:level])
-    return parameters.poly_modulus_degree * ERROR_VARIANCE * ratios
+    """Return the variance, at a root, of what one key switch at `level` adds besides the rounding of its result.
+
+    It is the sum over all digits of a digit times an error of its key, divided by the special prime. Digits lie around
+    0 and are uniform: so engines have to decompose, and do.
+    """
+    N = parameters.poly_modulus_degree
+    digits = sum((p / parameters.primes[-1]) ** 2 for p in parameters.primes[:level]) / 12
+    return (N * digits) * (N * ERROR_VARIANCE)
