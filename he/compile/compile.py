@@ -6,7 +6,7 @@ import sys
 
 from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
-from he.compile.exact import exact_lowering
+from he.compile.exact import Tables, exact_lowering
 from he.compile.search import PackingName, search
 from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
@@ -14,7 +14,12 @@ from intnn.values.arrays import instance, integer
 
 
 def compile_exact(
-    network: IntNetwork, *, images: int | None = 1, packing: PackingName = "latency", security: Security = "128"
+    network: IntNetwork,
+    *,
+    images: int | None = 1,
+    packing: PackingName = "latency",
+    security: Security = "128",
+    tables: Tables = "hidden",
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
@@ -27,17 +32,22 @@ def compile_exact(
             its own ciphertext, which holds as many images as there are slots: that takes the least time an image.
         security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
             `"insecure"` for tests. See `he.Parameters`.
+        tables: `"hidden"` evaluates all tables of one size alike, so that whoever sees the circuit's interface learns
+            their sizes and nothing else. `"told"` evaluates each as cheaply as it allows: the interface tells about its
+            symmetry and degree.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
             ignores the input, or if `security` is another string.
         TypeError: if a layer has no encrypted evaluation.
-        ValueError: if `images` is not positive, or `packing` is another string.
+        ValueError: if `images` is not positive, or `packing` or `tables` is another string.
     """
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
-    return search(exact_lowering(network, security), images, packing, security)
+    if not (isinstance(tables, str) and tables in ("hidden", "told")):
+        raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
+    return search(exact_lowering(network, security, tables), images, packing, security)
 
 
 def compile_approximate(
