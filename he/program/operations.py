@@ -95,10 +95,10 @@ class Matrix(ValueObject):
         level: the number of data primes of args; 0 until the operation has been placed.
         scale: the scale at which CKKS encodes the weights; 0 until then, and always for BFV.
         constant_scale: the scale at which CKKS encodes the constants; 0 until then, and always for BFV.
-        norm: a bound on the sum of a row's absolute weights, which parameters may be chosen by; 0 for the largest sum.
+        norm: a declared bound on the sums of a row's absolute weights, by which noise counts; 0 for the largest sum.
 
     Raises:
-        ValueError: if the shapes do not fit each other, or a row is beyond the norm.
+        ValueError: if the shapes do not fit each other.
     """
 
     args: tuple[int, ...]
@@ -114,10 +114,6 @@ class Matrix(ValueObject):
             raise ValueError(f"`weights` must be [{len(self.constants)}, {len(self.args)}], got {self.weights.shape}")
         object.__setattr__(self, "weights", frozen(self.weights))
         object.__setattr__(self, "constants", frozen(self.constants))
-        largest = float(np.abs(self.weights).sum(axis=1, dtype=np.float64).max(initial=0.0))
-        object.__setattr__(self, "norm", self.norm or largest)
-        if not largest <= self.norm * (1 + 1e-9):  # sums in another order
-            raise ValueError(f"`norm` must be at least {largest}, the largest sum of a row's absolute weights")
 
     def rows(self) -> list[tuple[list[Scalar], Scalar]]:
         """Return the scalars and the constant of every row, as a `ScalarDot` carries them."""

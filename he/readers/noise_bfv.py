@@ -114,7 +114,9 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         return [replace(values[0], bound=bound) for bound in np.atleast_1d(bounds).tolist()]
 
     def rows(self, value: BfvNoise, matrix: Matrix) -> BfvNoise:
-        bound = min(matrix.norm * value.largest, LARGEST)
+        residues = matrix.weights % self._t
+        largest = np.minimum(residues, self._t - residues).sum(axis=1).max(initial=0)
+        bound = min(max(matrix.norm, float(largest)) * value.largest, LARGEST)
         return self._added(replace(value, bound=np.full(len(matrix.constants), bound)))
 
     def add_plain(self, a: BfvNoise, plain: Plain) -> BfvNoise:

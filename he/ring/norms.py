@@ -72,10 +72,10 @@ def norm_of_secret(residues: np.ndarray, prime: int) -> float:
 def norm_of_plaintext(slots: np.ndarray, t: int) -> float:
     """Return the canonical norm of the polynomial that packs integers modulo t into its slots [N], two rows.
 
-    Rows that repeat a shorter one belong to a polynomial in a power of X, which is found in a smaller ring.
+    Rows that repeat shorter ones belong to a polynomial in a power of X, which is found in a smaller ring.
     """
     rows = slots.reshape(2, -1)
-    while (half := rows.shape[1] // 2) and np.array_equal(rows[:, :half], rows[:, half:]):
+    while (half := rows.shape[1] // 2) > 1 and np.array_equal(rows[:, :half], rows[:, half:]):
         rows = rows[:, :half]
     N = rows.size
     values = np.empty(N, np.int64)
