@@ -95,6 +95,12 @@ def from_bytes(thing: L, context: Any, data: bytes) -> L:
     return thing
 
 
+def seal_version() -> str:
+    """Return the version of SEAL that TenSEAL carries, as far as SEAL tells it: major and minor, such as `"4.1"`."""
+    data = to_bytes(sealapi.Plaintext("1"))  # magic number, size of the header, major and minor version
+    return f"{data[3]}.{data[4]}"
+
+
 def expanded(kind: Literal["RelinKeys", "GaloisKeys"], context: Any, data: bytes) -> bytes:
     """Load an object and write it again: it is checked against the context, and every seed is expanded.
 
