@@ -29,6 +29,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
+_MOST_DRAWS = 200  # of a secret: that many are refused by a chance below 2^-300, or by a generator that repeats itself
 _LARGEST_ERROR = 21  # of a coefficient that SEAL draws: the ones among 21 bits less those among 21 others
 
 
@@ -62,10 +63,11 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             TypeError: if they are none.
         """
         context = create_context(_require_parameters(parameters))
-        secret = sealapi.KeyGenerator(context).secret_key()
-        while not _is_within_norm(_residues(secret, parameters, context), parameters):
+        for _ in range(_MOST_DRAWS):
             secret = sealapi.KeyGenerator(context).secret_key()
-        return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
+            if _is_within_norm(_residues(secret, parameters, context), parameters):
+                return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
+        raise RuntimeError("SEAL draws none but unusual secrets: its generator is broken")
 
     def save(self, path: str | os.PathLike[str], password: str, cost: Cost | None = None) -> None:
         """Write the key to a file of mode 0600, encrypted under a password; a file at that path is replaced.

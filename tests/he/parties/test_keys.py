@@ -345,3 +345,11 @@ def test_secrets_that_noise_bounds_do_not_hold_for_are_drawn_again_and_refused(t
         assert SecretKey.load(tmp_path / "key", "password").id == outlier.id
     with pytest.raises(KeyFileError, match="the bounds on noise do not hold"):
         SecretKey.load(tmp_path / "key", "password")
+
+
+def test_a_generator_that_repeats_itself_is_found_out(monkeypatch):
+    """With a generator that always begins alike, every secret is the same; here it is one that is refused."""
+    monkeypatch.setattr("he.parties.keys.secret_norm", lambda N: 0.0)
+    monkeypatch.setattr("he.parties.keys._MOST_DRAWS", 3)
+    with pytest.raises(RuntimeError, match="its generator is broken"):
+        SecretKey.generate(CIRCUITS["bfv"].parameters)
