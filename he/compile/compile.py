@@ -6,7 +6,7 @@ import sys
 
 from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
-from he.compile.exact import exact_lowering
+from he.compile.exact import Tables, exact_lowering
 from he.compile.search import PackingName, search
 from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
@@ -19,6 +19,7 @@ def compile_exact(
     images: int | None = 1,
     packing: PackingName = "latency",
     security: Security = "128",
+    tables: Tables = "hidden",
     salt: bytes | None = None,
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
@@ -30,7 +31,11 @@ def compile_exact(
             for as many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
             its own ciphertext, which holds as many images as there are slots: that takes the least time an image.
-        security: `"128"`, or `"insecure"` for tests.
+        security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
+            `"insecure"` for tests. See `he.Parameters`.
+        tables: `"hidden"` evaluates all tables of one size alike, so that whoever sees the circuit's interface learns
+            their sizes and nothing else. `"told"` evaluates each as cheaply as it allows: the interface tells about its
+            symmetry and degree.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
 
@@ -38,12 +43,15 @@ def compile_exact(
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
             ignores the input, or if `security` is another string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
-        ValueError: if `images` is not positive, `packing` is another string, or the salt has another length.
+        ValueError: if `images` is not positive, `packing` or `tables` is another string, or the salt has another
+            length.
     """
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
-    return search(exact_lowering(network, security), images, packing, security, salt)
+    if not (isinstance(tables, str) and tables in ("hidden", "told")):
+        raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
+    return search(exact_lowering(network, security, tables), images, packing, security, salt)
 
 
 def compile_approximate(
@@ -66,8 +74,10 @@ def compile_approximate(
             it is 0.2, or a 64th of the interval in which the widest logit may lie if that is less.
         packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
             the complex slots.
-        security: `"128"`, or `"insecure"` for tests.
-        salt: see `compile_exact`.
+        security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
+            `"insecure"` for tests. See `he.Parameters`.
+        salt: see `compile_exact`. It decides how weights are rounded, too, so neither weights nor inputs may be chosen
+            by whoever knows it.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit

@@ -24,7 +24,7 @@ from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
-from he.ring.params import MAX_MODULUS_BITS_128, MIN_PRIME_BITS, ParameterError, Parameters, Security
+from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
 
 SCALE_BITS = range(10, 51)  # smaller scales hardly shorten a modulus; larger ones exceed float64
@@ -85,13 +85,13 @@ def fit_ckks(
         norms: those of the program's linear layers, in order.
         magnitude: the largest absolute value of an input.
         max_error: the largest bound on the error of a logit.
-        security: `"128"`, or `"insecure"` for tests.
+        security: see `Parameters`.
         prices: the prices of the engine that is to run the program.
 
     Raises:
         ParameterError: if there is none, with the bits that it would take.
     """
-    limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
+    limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")

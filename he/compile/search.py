@@ -26,14 +26,11 @@ from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.readers.dependence import DependenceAlgebra
-from he.ring.params import ParameterError, Security
+from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
-RING_DEGREES = (4096, 8192, 16384, 32768)
-
-#: Ring degrees that the compiler tries for insecure parameters, smallest first.
-INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
+SECURE_RING_DEGREES = (4096, 8192, 16384, 32768)
 
 PackingName = Literal["latency", "throughput"]
 
@@ -76,7 +73,7 @@ def search(
         lowering: the network.
         images: the least number of images; None for as many as fit.
         packing: `"latency"` or `"throughput"`.
-        security: `"128"`, or `"insecure"` for tests, which also allows smaller rings.
+        security: see `he.ring.params.Parameters`; `"insecure"` also allows smaller rings.
         salt: 32 secret bytes for the commitment to the network and the rounding of CKKS weights; None for random ones.
 
     Raises:
@@ -86,7 +83,7 @@ def search(
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
-    for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
+    for N in RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES:
         try:
             lowered, fit = write(N)
         except ParameterError as refusal:
@@ -135,7 +132,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
         return lowered, lowering.fit(folded, N)
 
     # The program is the same in every ring, whose slots it does not name.
-    smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
+    smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
     first = lower_features(lowering.scheme, network, smallest, lowering.activate)
     folded = fold(first.program)
     return write
