@@ -31,7 +31,7 @@ from he.ring.norms import random_canonical_norm, random_euclidean_norm, secret_n
 from he.ring.params import Parameters
 
 USUAL = 6.0  # deviations of uniform coefficients, within which nearly all plaintexts have their canonical norm
-LARGEST = 2.0**400  # where a bound is cut off, so that products of two of them are finite
+LARGEST = 2.0**200  # where a bound is cut off: so much noise is too much, and its square is a float
 
 
 def usual_plain_norm(N: int, t: int) -> float:
