@@ -53,7 +53,7 @@ def test_the_worst_networks_have_the_budget_that_was_said(name, packing):
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.integers(1, 2).flatmap(lambda tables: table_networks(tables)), st.sampled_from(["latency", "throughput"]))
 def test_random_networks_have_the_budget_that_was_said(network, packing):
     require_budget(network, packing)
