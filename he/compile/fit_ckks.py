@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -23,11 +23,11 @@ from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
 
-SCALE_BITS = range(10, 51)  # smaller scales hardly shorten a modulus; larger ones exceed float64
+SCALE_BITS = range(20, 51)  # smaller scales have errors whose products matter; larger ones exceed float64
 PROBE_BITS = 40  # the bits of all other scales while the error of one scale is measured
 HOPELESS_BITS = 14  # bits above the largest error, from which no scale brings an error down that is probed at 40
 COARSE_BITS = 24  # the bits of the scale whose error is measured
@@ -91,6 +91,8 @@ def fit_ckks(
     Raises:
         ParameterError: if there is none, with the bits that it would take.
     """
+    asked = max_error  # and told; an error that is larger than all logits says nothing about scales
+    max_error = min(max_error, norms[-1].magnitude or max_error)
     limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:
@@ -117,7 +119,7 @@ def fit_ckks(
                     refusals.append(str(refusal))
         for _, spare, chain, search in sorted(candidates, key=lambda entry: entry[0]):
             if fit := search.finest(spare, chain, limit, max_error, security):
-                return fit
+                return replace(fit, tolerance=2 * asked)
             refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error of more than {max_error}, or no room")
         if not candidates:  # finer scales take still more bits
             break
@@ -149,12 +151,13 @@ class _Search:
         """The log2 of the error that each scale would cause if it were one."""
         others = [(self._probes[:i], self._probes[i + 1 :]) for i in range(len(self._probes))]
         coarse = [self._probed([*before, COARSE_BITS, *after])[0] for before, after in others]
-        return np.round(np.log2(np.maximum(np.array(coarse) - self._fine, LEAST_ERROR)) + COARSE_BITS, DECIMALS)
+        caused = np.array([max(LEAST_ERROR, deviations.without(self._fine).bound) for deviations in coarse])
+        return np.round(np.log2(caused) + COARSE_BITS, DECIMALS)
 
     def least(self, max_error: float) -> float | None:
         """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
         lowest = -math.log2(max_error)
-        if not self._fine <= max_error * 2.0**HOPELESS_BITS:  # a comparison with NaN is false
+        if not self._fine.bound <= max_error * 2.0**HOPELESS_BITS:  # a comparison with NaN is false
             return None
 
         def spare(steps: int) -> float:
@@ -163,7 +166,7 @@ class _Search:
         @cache
         def bound(steps: int) -> float:
             try:
-                return self._probed(self._bits(spare(steps)))[0]
+                return self._probed(self._bits(spare(steps)))[0].bound
             except ParameterError:  # there are too few primes of a size
                 return math.inf
 
@@ -237,14 +240,14 @@ class _Search:
             again=lambda other: self._fit(other, chain, max_error, security),
         )
 
-    def _probed(self, bits: list[int]) -> tuple[float, float]:
-        """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
+    def _probed(self, bits: list[int]) -> tuple[Deviations, float]:
+        """Return the error of these scales, and the room in the modulus, where primes are plenty."""
         precision = self._precision(bits)
         drops, _ = rescalings(self._outline, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
         error, room = self._error(place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters)
-        return error.bound, room
+        return error.own, room
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         """Return the error of the worst output, and the room in the modulus."""

@@ -91,7 +91,8 @@ def search(
             continue
         program = fit.program if lowering.scheme.exact else rounded(fit.program, salt)
         if packing == "throughput" or not lowering.scheme.exact:
-            _require_no_constant(program, lowering.modulus)
+            for each in (fit.program, program):  # terms that cancel may be rounded differently
+                _require_no_constant(each, lowering.modulus)
         reasons = *lowering.reasons, *refusals
         return Circuit(_interface(lowering, lowered, fit, salt), program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])

@@ -66,6 +66,11 @@ class Deviations(NamedTuple):
         """Return the deviations of the sum with an independent error."""
         return Deviations(math.hypot(self.normal, other.normal), math.hypot(self.product, other.product))
 
+    def without(self, other: Deviations) -> Deviations:
+        """Return the deviations of the independent error that, with the other, has these deviations; 0 if none has."""
+        pairs = zip(self, other, strict=True)
+        return Deviations(*(math.sqrt(max(0.0, (whole - part) * (whole + part))) for whole, part in pairs))
+
     def with_(self, other: Deviations) -> Deviations:
         """Return the deviations of the sum with any other error."""
         return Deviations(self.normal + other.normal, self.product + other.product)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.testing import compiled, extremes, inputs, table_networks
+from he.testing import compiled, extremes, inputs, noise_budget, table_networks
 from intnn import Dense, IntDomain, IntNetwork, Lut, LutActivation
 from tests.he.compile.test_told import aligned
 from tests.he.conftest import Party
@@ -19,7 +19,7 @@ def require_budget(network: IntNetwork, packing: str) -> None:
     batch = min(3, party.circuit.interface.images)
     for x in (inputs(network, batch), extremes(network, batch)):
         response = party.session.evaluate(party.client.encrypt(x))
-        budget = party.client.noise_budget(response)
+        budget = noise_budget(party.client, response)
         assert np.array_equal(party.client.decrypt(response), network.logits(x))
         assert party.circuit.output_bound - 1 <= budget <= party.circuit.output_bound + FAR
 
