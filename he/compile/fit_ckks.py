@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
+from he.readers.dependence import DependenceAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
@@ -40,6 +41,7 @@ SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes
 ROOM_BITS = 0.05  # bits of the modulus that the largest value leaves, for primes are not quite powers of two
 DECIMALS = 6  # of the logarithms of errors and sizes that decide about a circuit
 BOUND_BITS = 10  # significant bits of a circuit's bound, which is hashed and must be the same on every machine
+VANISHES = "the weights that lead to an output round to zero at every scale: multiply them, or leave the output out"
 SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
 
 
@@ -92,17 +94,17 @@ def fit_ckks(
         ParameterError: if there is none, with the bits that it would take.
     """
     asked = max_error  # and told; an error that is larger than all logits says nothing about scales
-    max_error = min(max_error, norms[-1].magnitude or max_error)
+    max_error = min(asked, norms[-1].magnitude or asked)
     limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(folded, N, norms, magnitude):
+    for search in _searches(folded, N, norms, magnitude, 2 * asked):
         spare = search.least(max_error)
         if spare is None:
-            refusals.append(f"no scales leave an error bound of {max_error}")
+            refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
         else:
             found.append((search, spare))
     for more in AGAIN if found else ():
@@ -119,7 +121,7 @@ def fit_ckks(
                     refusals.append(str(refusal))
         for _, spare, chain, search in sorted(candidates, key=lambda entry: entry[0]):
             if fit := search.finest(spare, chain, limit, max_error, security):
-                return replace(fit, tolerance=2 * asked)
+                return fit
             refusals.append(f"{sum(chain.sizes)} bits of modulus leave an error of more than {max_error}, or no room")
         if not candidates:  # finer scales take still more bits
             break
@@ -129,9 +131,12 @@ def fit_ckks(
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, early: bool) -> None:
+    def __init__(
+        self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float, early: bool
+    ) -> None:
         self._folded, self._N, self._early, self._merges = folded, N, early, False
-        self._known = norms, magnitude
+        self.vanishes = False  # whether the last scales tried left an output without its input
+        self._known, self._tolerance = (norms, magnitude), tolerance
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
         self._probes = [PROBE_BITS] * (2 + self._plain + products)
@@ -171,7 +176,9 @@ class _Search:
                 return math.inf
 
         def accepted(steps: int) -> bool:
-            return bound(steps) <= max_error
+            within = bound(steps) <= max_error
+            self.vanishes = within and not self._holds(self._placed_probe(self._bits(spare(steps)))[0])
+            return within and not self.vanishes
 
         if not self.in_range(lowest):
             return None
@@ -220,20 +227,28 @@ class _Search:
             return True
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return _is_within(*self._error(placed, parameters), max_error)
+        return _is_within(*self._error(placed, parameters), max_error) and self._holds(placed)
+
+    def _holds(self, placed: Program) -> bool:
+        """Return whether all outputs of the folded program depend on an input, at the scales of its operands.
+
+        This looks at weights. It decides only where a logit is so small beside the others that it would be lost.
+        """
+        return all(output.found.all() for output in self._folded.read(placed, DependenceAlgebra(placed)))
 
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
-        if not _is_within(error, room, max_error):
+        kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
+        if not (_is_within(error, room, max_error) and kept):
             return None
         bound = min(_coarser(error.bound), max_error)
         return Fit(
             program=placed,
             parameters=parameters,
             bound=bound,
-            tolerance=2 * max_error,
+            tolerance=self._tolerance,
             output_scale=error.scale,
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
@@ -242,12 +257,15 @@ class _Search:
 
     def _probed(self, bits: list[int]) -> tuple[Deviations, float]:
         """Return the error of these scales, and the room in the modulus, where primes are plenty."""
+        error, room = self._error(*self._placed_probe(bits))
+        return error.own, room
+
+    def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
         precision = self._precision(bits)
         drops, _ = rescalings(self._outline, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
-        error, room = self._error(place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters)
-        return error.own, room
+        return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         """Return the error of the worst output, and the room in the modulus."""
@@ -275,10 +293,10 @@ class _Search:
         return Precision(fresh, weights, values, self._early)
 
 
-def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float) -> Iterator[_Search]:
+def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
-        search = _Search(folded, N, norms, magnitude, early)
+        search = _Search(folded, N, norms, magnitude, tolerance, early)
         yield from (search, search.merging())
 
 

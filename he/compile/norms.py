@@ -96,9 +96,9 @@ def _scaled(linear: LinearMap, factors: np.ndarray) -> LinearMap:
 def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence[float]) -> list[float]:
     """Return log2 of how far the units of each layer are to reach, which is 0 for those that are not free to choose.
 
-    In a run of free layers, and the one after it, every layer is to amplify by the same g bits, or by none. A factor of r bits
-    becomes one of p r bits behind the squares, so the free layers reach as far as c g bits, with c = p c + 1 of the
-    layer before, and the last of the run as far as it does.
+    In a run of free layers, and the one after it, every layer is to amplify by the same g bits, or by none. A factor of
+    r bits becomes one of p r bits behind the squares, so the free layers reach as far as c g bits, with c = p c + 1 of
+    the layer before, and the last of the run as far as it does.
     """
     result: list[float] = []
     run: list[float] = []  # the c of all layers since the last one that was not free

@@ -16,16 +16,13 @@ from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
 from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
-from he.compile.rounding import rounded
 from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
-from he.program.algebra import run
 from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
-from he.readers.dependence import DependenceAlgebra
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
 
@@ -89,21 +86,16 @@ def search(
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
-        program = fit.program if lowering.scheme.exact else rounded(fit.program, salt)
-        if packing == "throughput" or not lowering.scheme.exact:
-            for each in (fit.program, program):  # terms that cancel may be rounded differently
-                _require_no_constant(each, lowering.modulus)
+        if packing == "throughput":
+            _require_no_constant(fit.program, lowering.modulus)
         reasons = *lowering.reasons, *refusals
-        return Circuit(_interface(lowering, lowered, fit, salt), program, fit.bound, reasons, salt)
+        return Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
 
 def _require_no_constant(program: Program, modulus: int | None) -> None:
-    if program.slots > 1:
-        constant = ~np.array([output.found for output in run(program, DependenceAlgebra(program))])
-    else:
-        constant = constant_outputs(program, modulus)
+    constant = constant_outputs(program, modulus)
     if constant.any():
         raise ParameterError(
             f"logit {int(np.argmax(constant))} is the same for every input: its terms cancel, or its weights round to "

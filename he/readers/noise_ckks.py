@@ -25,7 +25,7 @@ from he.readers.variance import (
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 
-#: The most variance of a number that is rounded up or down at random, to the right mean (`he.compile.rounding`), twice:
+#: The most variance of a number that is rounded up or down at random, to the right mean (`he.circuit.rounding`), twice:
 #: deviations are those at a complex root, and what is rounded here is real, in every slot.
 ENCODING_VARIANCE = 2 * 1 / 4
 

@@ -63,7 +63,7 @@ def noise_budget(client: Client, answer: bytes) -> int:
 
 
 def simulation_equals_plain(circuit: Circuit, network: Network, images: np.ndarray) -> None:
-    """Check that a circuit computes the network's logits in the clear: equal for BFV, within its bound for CKKS.
+    """Check that a circuit computes the network's logits in the clear: equal for BFV, to within 1e-6 for CKKS.
 
     Args:
         circuit: the compiled network.
@@ -74,7 +74,10 @@ def simulation_equals_plain(circuit: Circuit, network: Network, images: np.ndarr
         AssertionError: if a logit is wrong.
     """
     found, plain = simulate(circuit, images), network.logits(images)
-    require_within(found, plain, circuit, "simulation")  # CKKS weights are those that are encoded, and so rounded
+    if circuit.parameters.scheme.exact:
+        require_within(found, plain, circuit, "simulation")
+    elif not np.allclose(found, plain, rtol=1e-6, atol=1e-6):  # the same real arithmetic in another order
+        raise AssertionError(f"simulation: logits must be {plain.tolist()}, got {found.tolist()}")
 
 
 def survives_storage(circuit: Circuit, folder: str | os.PathLike[str]) -> None:

@@ -211,9 +211,11 @@ def test_security_must_be_named_rightly(compile_it, network):
 @settings(max_examples=60)
 @given(polynomial_graphs(), batches)
 def test_simulating_an_approximate_circuit_gives_the_graphs_output(graph, images):
-    circuit = compiled(graph, images=images, security="insecure", max_error=1e-6)
+    circuit = compiled(graph, images=images, security="insecure", max_error=1e3)
     x = inputs(graph, images)
-    assert simulate(circuit, x) == pytest.approx(graph.logits(x), abs=1e-6)  # weights are rounded as they are encoded
+    expected = graph.logits(x)
+    # The same real arithmetic in another order: float64 rounding of some hundred terms.
+    assert simulate(circuit, x) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=15)
@@ -237,7 +239,7 @@ def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
     deeper = compile_approximate(graph(4), max_error=0.2)
     assert deeper.parameters.poly_modulus_degree == 16384
     assert "N=8192 refused: its depth alone takes 224 bits of modulus, more than 214" in deeper.explain()
-    with pytest.raises(ParameterError, match="N=32768 refused: 868 bits of modulus leave an error of more than"):
+    with pytest.raises(ParameterError, match="N=32768 refused: "):
         compile_approximate(graph(20), max_error=0.2)
 
 
@@ -277,8 +279,8 @@ def test_a_constant_polynomial_is_refused(coefficients):
 def test_coefficients_of_zero_are_no_obstacle(coefficients):
     graph = Graph((2,), (dense([[1.0, -0.5]]), Activation("polynomial", coefficients)))
     x = inputs(graph, 1)
-    circuit = compile_approximate(graph, security="insecure", max_error=1e-6)
-    assert simulate(circuit, x) == pytest.approx(graph.logits(x), abs=1e-6)
+    circuit = compile_approximate(graph, security="insecure")
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x), abs=1e-12)
 
 
 @pytest.mark.parametrize(
