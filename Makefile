@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he times attacks robustness secrecy gpu test lint format test-slow fuzz train requirements clean
+.PHONY: help table kernels training accuracy he times attacks robustness secrecy gpu test lint format test-slow fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -62,6 +62,9 @@ test-slow: $(VENV)/test.stamp  ## the tests that take minutes
 
 fuzz: $(VENV)/test.stamp  ## ten million mutated messages for clients and sessions (ARGS="COUNT SEED")
 	$(BIN)/python -m tests.he.fuzz $(ARGS)
+
+bounds: $(VENV)/test.stamp  ## ten thousand random CKKS networks against their error bounds
+	$(BIN)/python -m tests.he.many_networks $(or $(ARGS),10000)
 
 train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTNN_DATA or a network)
 	for name in $$($(BIN)/python -c 'from plaintext_models import zoo; print(*zoo.names())'); do \
