@@ -8,6 +8,7 @@ from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
 from he.compile.exact import exact_lowering
 from he.compile.search import PackingName, search
+from he.readers.flooding import MOST_PRIVACY_BITS
 from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
@@ -20,6 +21,7 @@ def compile_exact(
     packing: PackingName = "latency",
     security: Security = "128",
     salt: bytes | None = None,
+    circuit_privacy: int | None = None,
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
@@ -33,17 +35,23 @@ def compile_exact(
         security: `"128"`, or `"insecure"` for tests.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
+        circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
+            else of the weights: the answers of two networks with equal logits, as that client decrypts them, are within
+            a statistical distance of 2^-circuit_privacy, for each answer (1 to 50; 40 is usual). It is paid with about
+            as many bits of modulus and 20 more. By default nothing is added or promised.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
             ignores the input, or if `security` is another string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
-        ValueError: if `images` is not positive, `packing` is another string, or the salt has another length.
+        ValueError: if `images` is not positive, `packing` is another string, the salt has another length, or
+            `circuit_privacy` is out of range.
     """
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
-    return search(exact_lowering(network, security), images, packing, security, salt)
+    lowering = exact_lowering(network, security, _privacy(circuit_privacy))
+    return search(lowering, images, packing, security, salt)
 
 
 def compile_approximate(
@@ -55,6 +63,7 @@ def compile_approximate(
     packing: PackingName = "latency",
     security: Security = "128",
     salt: bytes | None = None,
+    circuit_privacy: int | None = None,
 ) -> Circuit:
     """Compile a float network with polynomial activations for CKKS.
 
@@ -68,6 +77,9 @@ def compile_approximate(
             the complex slots.
         security: `"128"`, or `"insecure"` for tests.
         salt: see `compile_exact`.
+        circuit_privacy: see `compile_exact`. The noise that is added takes up most of `max_error`, and what it hides
+            must be far below. Scales hold about 50 bits, so that some 20 bits of privacy are what most networks can
+            have.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -77,7 +89,8 @@ def compile_approximate(
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = _require_options(images, packing, security)
-    return search(approximate_lowering(graph, input_range, max_error, security), images, packing, security, salt)
+    lowering = approximate_lowering(graph, input_range, max_error, security, _privacy(circuit_privacy))
+    return search(lowering, images, packing, security, salt)
 
 
 def _remedy(given: object, other: str) -> str:
@@ -92,6 +105,10 @@ def _remedy(given: object, other: str) -> str:
     if type(given).__name__ == "CompiledNetwork":
         return "compile the IntNetwork that it was made of"
     return other
+
+
+def _privacy(bits: int | None) -> int | None:
+    return None if bits is None else integer(bits, "circuit_privacy", 1, MOST_PRIVACY_BITS)
 
 
 def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:

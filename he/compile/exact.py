@@ -18,7 +18,7 @@ from he.ring.scheme import Scheme
 from intnn import IntNetwork, LutActivation, Requantise, tabulate
 
 
-def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
+def exact_lowering(network: IntNetwork, security: Security, circuit_privacy: int | None = None) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
     Raises:
@@ -50,10 +50,11 @@ def exact_lowering(network: IntNetwork, security: Security) -> Lowering:
         encode=lambda weights: _centred(weights.astype(np.int64)),
         activate=activate,
         modulus=PLAIN_MODULUS,
-        fit=partial(fit_bfv, security=security),
+        fit=partial(fit_bfv, security=security, circuit_privacy=circuit_privacy),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=tuple(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations),
+        circuit_privacy=circuit_privacy,
     )
 
 

@@ -23,13 +23,15 @@ from he.ring.scheme import Scheme
 LEAST_BUDGET_BITS = 1  # of the noise budget that must be left at the end, by the bound
 
 
-def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
+def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | None = None) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
     Args:
         folded: a program that has not been placed, and its folded form, by which the primes are found.
         N: the ring degree.
         security: `"128"`, or `"insecure"` for tests.
+        circuit_privacy: the bits of statistical distance up to which the noise of answers must be hidden by what
+            re-randomises them; None if nothing does.
 
     Raises:
         ParameterError: if the modulus that the noise needs is too large.

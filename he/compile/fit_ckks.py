@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -23,7 +23,8 @@ from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
+from he.readers.flooding import zero_deviation
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
 from he.ring.params import MAX_MODULUS_BITS_128, MIN_PRIME_BITS, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 
@@ -75,6 +76,7 @@ def fit_ckks(
     magnitude: float,
     max_error: float,
     security: Security,
+    flood: float | None = None,
     prices: Prices = HOISTING,
 ) -> Fit:
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
@@ -86,6 +88,8 @@ def fit_ckks(
         magnitude: the largest absolute value of an input.
         max_error: the largest bound on the error of a logit.
         security: `"128"`, or `"insecure"` for tests.
+        flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
+            of zero that goes with it counts as the program's. None if answers are not re-randomised.
         prices: the prices of the engine that is to run the program.
 
     Raises:
@@ -97,7 +101,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(folded, N, norms, magnitude):
+    for search in _searches(folded, N, norms, magnitude, flood):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(f"no scales leave an error bound of {max_error}")
@@ -127,8 +131,11 @@ def fit_ckks(
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, early: bool) -> None:
+    def __init__(
+        self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, flood: float | None, early: bool
+    ) -> None:
         self._folded, self._N, self._early, self._merges = folded, N, early, False
+        self._flood = flood
         self._known = norms, magnitude
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
@@ -250,7 +257,10 @@ class _Search:
         """Return the error of the worst output, and the room in the modulus."""
         algebra = CkksErrorAlgebra(parameters, placed, *self._known)
         worst = max(run(placed, algebra), key=lambda value: value.bound)
-        return worst, algebra.room(worst)
+        if self._flood is None:
+            return worst, algebra.room(worst)
+        worst = worst.plus(Deviations(product=zero_deviation(self._N) / worst.scale))
+        return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._flood))
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -272,10 +282,12 @@ class _Search:
         return Precision(fresh, weights, values, self._early)
 
 
-def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float) -> Iterator[_Search]:
+def _searches(
+    folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, flood: float | None
+) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
-        search = _Search(folded, N, norms, magnitude, early)
+        search = _Search(folded, N, norms, magnitude, flood, early)
         yield from (search, search.merging())
 
 

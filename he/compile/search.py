@@ -53,6 +53,8 @@ class Lowering:
         images: makes the network's input specification from its layout.
         advice: what to do if no parameters are found.
         reasons: one line for every choice made so far, for `Circuit.reasons`.
+        circuit_privacy: the bits of statistical distance within which answers tell logits alone; None if that is not
+            asked for.
     """
 
     network: Network
@@ -65,6 +67,7 @@ class Lowering:
     images: Callable[[InputLayout], InputSpec]
     advice: str
     reasons: tuple[str, ...] = ()
+    circuit_privacy: int | None = None
 
 
 def search(
@@ -150,6 +153,7 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> I
         rotation_steps=tuple(sorted(fit.program.rotation_steps)),
         swaps_rows=fit.program.swaps_rows,
         multiplies=fit.program.multiplies,
+        rerandomises=lowering.circuit_privacy is not None,
         tolerance=fit.tolerance,
         output_scale=fit.output_scale,
         output_level=level,

@@ -150,8 +150,9 @@ class Policy(ValueObject):
             inside = largest <= self.largest_input
         yield "range", [spec.low, spec.high], inside, f"within +-{self.largest_input:g}, and fit the modulus"
         keys = len(interface.rotation_steps) + interface.swaps_rows + interface.multiplies
+        zero = interface.rerandomises * ciphertext_bytes(parameters, interface.output_level, polynomials=1)
         for field, what, size, most in (
-            ("rotation_steps", "keys", keys * key_bytes(parameters, parameters.levels), self.most_key_bytes),
+            ("rotation_steps", "keys", keys * key_bytes(parameters, parameters.levels) + zero, self.most_key_bytes),
             (
                 "gather",
                 "a request",

@@ -1,0 +1,79 @@
+"""How much noise an answer must get so that what it decrypts to tells logits and nothing else of the circuit.
+
+A session adds an encryption of zero, which makes both polynomials of an answer look random, and noise that *floods* the
+answer's own: whoever holds the secret key sees the logits' polynomial and the sum of both noises. The sum is as good as
+the flood alone, up to a statistical distance that is bounded here. What must be hidden is the error of the evaluation
+and that of the encryption of zero; what there is room for follows from the interface alone, so that the flood tells
+nothing either.
+
+The statistical distance of independent noises is bounded for a whole answer, over all coefficients of all of its
+ciphertexts. For BFV the flood is uniform on an interval, of any length: a shift of every coefficient by at most d has a
+distance of N d over the length. CKKS has less room, so its flood is normal: a shift by a vector of Euclidean norm d
+has a distance of at most d / (sqrt(2 pi) sigma), which gains a factor of the order of sqrt(N).
+
+Gentry, *A fully homomorphic encryption scheme*, PhD thesis, Stanford 2009, section 22; Klucznik and Santato, *On circuit
+private, multikey and threshold approximate homomorphic encryption*, 2023, for CKKS, where no smaller noise is enough.
+"""
+
+from __future__ import annotations
+
+import math
+
+from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, SECRET_VARIANCE, deviation_at_root, norm_bound
+from he.ring.params import Parameters
+
+MOST_PRIVACY_BITS = 50  # normal numbers of float64 are within 2^-55 of what they stand for, at a root
+_SPARE_BITS = 4  # of the noise budget: what floods an answer of BFV leaves so many, less one
+_SHARE = 63 / 64  # of the error that a logit may have is the flood's in CKKS; what it hides is far less than the rest
+
+
+def uniform_bits(parameters: Parameters, level: int) -> int:
+    """Return the bits b of a BFV answer's flood, which is uniform on the integers from -2^(b-1) to 2^(b-1) - 1."""
+    return math.floor(parameters.log2_modulus(level) - math.log2(parameters.t)) - _SPARE_BITS + 1
+
+
+def uniform_noise(parameters: Parameters, level: int) -> float:
+    """Return a bound on what this flood adds to the invariant noise."""
+    return parameters.t * 2.0 ** (uniform_bits(parameters, level) - 1 - parameters.log2_modulus(level))
+
+
+def hidden_noise(N: int, ciphertexts: int, bits: int) -> float:
+    """Return the largest invariant noise of an answer, coefficient by coefficient, that is hidden up to 2^-bits.
+
+    The flood is longer than 2^-4 q / t: a coefficient is shifted by less than 16 times the noise of that length.
+    """
+    return 2.0 ** (-bits - _SPARE_BITS) / (N * ciphertexts)
+
+
+def zero_noise(parameters: Parameters, level: int) -> float:
+    """Return a bound on what an encryption of zero adds to the invariant noise of a BFV answer.
+
+    The key's encryption of zero (b, a), times u, and (0, e): e_b u + e s, products of an error and a ternary polynomial.
+    """
+    N = parameters.poly_modulus_degree
+    products = 2 * norm_bound(N, ERROR_VARIANCE) * norm_bound(N, SECRET_VARIANCE)
+    return parameters.t * 2.0 ** -parameters.log2_modulus(level) * products
+
+
+def zero_deviation(N: int) -> float:
+    """Return the standard deviation, at a root, of the same for CKKS; it is one of products."""
+    return math.sqrt(2) * deviation_at_root(N, ERROR_VARIANCE) * deviation_at_root(N, SECRET_VARIANCE)
+
+
+def normal_error(max_error: float) -> float:
+    """Return a bound on the error that a CKKS answer's flood adds to a logit, of what a logit may be off by."""
+    return _SHARE * max_error
+
+
+def normal_deviation(N: int, scale: float, max_error: float) -> float:
+    """Return the standard deviation of the coefficients of a CKKS answer's flood."""
+    return normal_error(max_error) * scale / (NORMAL_TAIL * deviation_at_root(N, 1))
+
+
+def hidden_error(N: int, ciphertexts: int, bits: int, max_error: float) -> float:
+    """Return the largest error of a slot's real and imaginary part that is hidden up to 2^-bits.
+
+    Slots of which both parts are off by d make coefficients of a Euclidean norm of at most sqrt(2) d times the scale.
+    """
+    deviation = normal_deviation(N, 1.0, max_error)
+    return deviation * math.sqrt(2 * math.pi) * 2.0**-bits / math.sqrt(2 * ciphertexts)
