@@ -186,6 +186,8 @@ class InputSpec(ValueObject):
         )
 
 
+LEAST_TOLERANCE = 2.0**-60  # of CKKS, whose scales reach no further; what is published gets noise in its proportion
+
 #: The fields of an interface as it is written.
 FIELDS = frozenset(
     {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
@@ -266,6 +268,8 @@ class Interface(ValueObject):
             raise ValueError(
                 f"`tolerance` must be 0 and `output_scale` 1 for BFV, got {self.tolerance}, {self.output_scale}"
             )
+        if not parameters.scheme.exact and self.tolerance < LEAST_TOLERANCE:
+            raise ValueError(f"`tolerance` must be at least {LEAST_TOLERANCE} for CKKS, got {self.tolerance}")
         if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
             raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
         if not is_digest(self.commitment):

@@ -8,7 +8,7 @@ from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
 from he.compile.exact import exact_lowering
 from he.compile.search import PackingName, search
-from he.readers.flooding import MOST_PRIVACY_BITS
+from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
 from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
@@ -37,7 +37,7 @@ def compile_exact(
             a given salt, compiling again gives the same circuit.
         circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
             else of the weights: the answers of two networks with equal logits, as that client decrypts them, are within
-            a statistical distance of 2^-circuit_privacy, for each answer (1 to 50; 40 is usual). It is paid with about
+            a statistical distance of 2^-circuit_privacy, for each answer (1 to 80; 40 is usual). It is paid with about
             as many bits of modulus and 20 more. By default nothing is added or promised.
 
     Raises:
@@ -50,7 +50,7 @@ def compile_exact(
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
-    lowering = exact_lowering(network, security, _privacy(circuit_privacy))
+    lowering = exact_lowering(network, security, _privacy(circuit_privacy, MOST_UNIFORM_BITS))
     return search(lowering, images, packing, security, salt)
 
 
@@ -79,7 +79,7 @@ def compile_approximate(
         salt: see `compile_exact`.
         circuit_privacy: see `compile_exact`. The noise that is added takes up most of `max_error`, and what it hides
             must be far below. Scales hold about 50 bits, so that some 20 bits of privacy are what most networks can
-            have.
+            have (1 to 30).
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -89,7 +89,8 @@ def compile_approximate(
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = _require_options(images, packing, security)
-    lowering = approximate_lowering(graph, input_range, max_error, security, _privacy(circuit_privacy))
+    privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
+    lowering = approximate_lowering(graph, input_range, max_error, security, privacy)
     return search(lowering, images, packing, security, salt)
 
 
@@ -107,8 +108,8 @@ def _remedy(given: object, other: str) -> str:
     return other
 
 
-def _privacy(bits: int | None) -> int | None:
-    return None if bits is None else integer(bits, "circuit_privacy", 1, MOST_PRIVACY_BITS)
+def _privacy(bits: int | None, most: int) -> int | None:
+    return None if bits is None else integer(bits, "circuit_privacy", 1, most)
 
 
 def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:

@@ -26,6 +26,7 @@ from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.readers.dependence import DependenceAlgebra
+from he.readers.flooding import price_bits
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 
@@ -98,10 +99,18 @@ def search(
         program = fit.program if lowering.scheme.exact else rounded(fit.program, salt)
         if packing == "throughput" or not lowering.scheme.exact:
             _require_no_constant(program, lowering.modulus)
-        reasons = *lowering.reasons, *refusals
+        reasons = *lowering.reasons, *refusals, *_privacy(lowering, fit)
         return Circuit(_interface(lowering, lowered, fit, salt), program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
+
+
+def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
+    bits = lowering.circuit_privacy
+    if bits is None:
+        return []
+    price = price_bits(fit.parameters, len(fit.program.outputs), bits)
+    return [f"circuit privacy: an answer tells logits alone, up to 2^-{bits}; it takes {price:.0f} bits of the modulus"]
 
 
 def _require_no_constant(program: Program, modulus: int | None) -> None:

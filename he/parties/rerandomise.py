@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from he.kernels.tables.chain import chain
 from he.readers import flooding
 from intnn.values.value_object import Unstorable
 
+_NORMAL_BITS = 49  # of a normal number's deviation, so that float64 holds eight of them exactly
 _ERROR_BITS = 21  # an error is the number of ones among these less that among as many others, as SEAL draws it
 
 
@@ -77,10 +79,14 @@ class Rerandomiser(Unstorable, instead="bind the keys again with `PreparedCircui
         return result[:2]
 
     def _flood(self) -> np.ndarray:
-        """Return the residues uint64 [level, N] of the noise that hides the answer's own."""
-        if not self._parameters.scheme.exact:
-            return self._residues(_normal(self._N, self._deviation))
-        return _uniform(self._N, flooding.uniform_bits(self._parameters, self._level), self._primes)
+        """Return the residues uint64 [level, N] of the noise that hides the answer's own: first bits, and more bits."""
+        if self._parameters.scheme.exact:
+            signs = np.frombuffer(os.urandom(self._N), np.uint8) & 1
+            first, more = -signs.astype(np.int64), flooding.uniform_bits(self._parameters, self._level) - 1
+        else:
+            more = max(0, math.ceil(math.log2(self._deviation)) - _NORMAL_BITS)
+            first = _normal(self._N, self._deviation / 2**more)
+        return _lengthened(self._residues(first), more, self._primes)
 
     def _residues(self, numbers: np.ndarray) -> np.ndarray:
         """Return the residues uint64 [level, N] of integers int64 [N]."""
@@ -105,18 +111,10 @@ def _normal(N: int, deviation: float) -> np.ndarray:
     return np.rint(deviation * np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)).astype(np.int64)
 
 
-def _uniform(N: int, bits: int, primes: np.ndarray) -> np.ndarray:
-    """Return the residues uint64 [level, N] of integers that are uniform from -2^(bits-1) to 2^(bits-1) - 1.
-
-    Args:
-        N: the number of integers.
-        bits: their bits.
-        primes: uint64 [level, 1].
-    """
-    digits = np.frombuffer(os.urandom(-(-bits // 8) * N), np.uint8).reshape(-1, N).astype(np.uint64)
-    digits[0] >>= np.uint64(-bits % 8)
-    total = np.zeros((len(primes), N), np.uint64)
-    for digit in digits:
-        total = (total * np.uint64(256) + digit) % primes  # primes have at most 50 bits
-    lowest = np.array([pow(2, bits - 1, int(p)) for p in primes[:, 0]], np.uint64)[:, None]
-    return (total + primes - lowest) % primes
+def _lengthened(residues: np.ndarray, bits: int, primes: np.ndarray) -> np.ndarray:
+    """Return the residues uint64 [level, N] of 2^bits x + r for those of x, with r uniform from 0 to 2^bits - 1."""
+    for start in range(0, bits, 8):
+        width = np.uint8(min(8, bits - start))
+        digits = np.frombuffer(os.urandom(residues.shape[1]), np.uint8) >> (8 - width)
+        residues = ((residues << width) + digits) % primes  # primes have at most 50 bits
+    return residues

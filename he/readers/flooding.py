@@ -22,7 +22,8 @@ import math
 from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, SECRET_VARIANCE, deviation_at_root, norm_bound
 from he.ring.params import Parameters
 
-MOST_PRIVACY_BITS = 50  # normal numbers of float64 are within 2^-55 of what they stand for, at a root
+MOST_UNIFORM_BITS = 80  # of privacy; the modulus is the limit, and not the numbers that are drawn
+MOST_NORMAL_BITS = 30  # numbers from a float64 end at 8.5 deviations, which shows in an answer with a chance of 2^-38
 _SPARE_BITS = 4  # of the noise budget: what floods an answer of BFV leaves so many, less one
 _SHARE = 63 / 64  # of the error that a logit may have is the flood's in CKKS; what it hides is far less than the rest
 
@@ -43,6 +44,14 @@ def hidden_noise(N: int, ciphertexts: int, bits: int) -> float:
     The flood is longer than 2^-4 q / t: a coefficient is shifted by less than 16 times the noise of that length.
     """
     return 2.0 ** (-bits - _SPARE_BITS) / (N * ciphertexts)
+
+
+def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
+    """Return the bits of modulus by which an answer's own noise must be smaller for so many bits of privacy."""
+    N = parameters.poly_modulus_degree
+    if parameters.scheme.exact:
+        return -math.log2(4 * hidden_noise(N, ciphertexts, bits))  # one bit of budget would be enough otherwise
+    return -math.log2(hidden_error(N, ciphertexts, bits, 1.0))
 
 
 def zero_noise(parameters: Parameters, level: int) -> float:

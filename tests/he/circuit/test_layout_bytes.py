@@ -98,7 +98,7 @@ def test_what_is_given_as_lists_is_kept_as_tuples():
     spec = InputSpec("images", Source(), shape, 0, 1, 1.0, layout)
     parameters = Parameters("bfv", 1024, (30, 40), 65537, security="insecure")
     output = OutputLayout(Packing(2, 512), 4, 3)
-    interface = Interface(parameters, [spec], output, steps, False, False, 0.0, 1.0, 1, "0" * 64)
+    interface = Interface(parameters, [spec], output, steps, False, False, False, 0.0, 1.0, 1, "0" * 64)
     steps.append(0)
     shape.append(0)
     assert (interface.inputs, interface.rotation_steps, spec.shape) == ((spec,), (1, 2), (2, 3))
