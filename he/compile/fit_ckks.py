@@ -282,9 +282,7 @@ class _Search:
         return Precision(fresh, weights, values, self._early)
 
 
-def _searches(
-    folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, flood: float | None
-) -> Iterator[_Search]:
+def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, flood: float | None) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
         search = _Search(folded, N, norms, magnitude, flood, early)

@@ -165,8 +165,9 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """Check that the evaluation keys of a circuit were made from this secret.
 
         A key hides what it switches from modulo the first prime in its first digit. Modulo the special prime, the same
-        digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. So is that
-        of an encryption of zero. Looked at is the constant one: 1 / N of the sum of all values in transformed form.
+        digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. An
+        encryption of zero is such a pair as it is. Looked at is the constant coefficient: 1 / N of the sum of all
+        values in transformed form.
 
         Raises:
             MessageError: if they were made from another, or are no keys of this circuit.

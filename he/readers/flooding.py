@@ -11,8 +11,9 @@ ciphertexts. For BFV the flood is uniform on an interval, of any length: a shift
 distance of N d over the length. CKKS has less room, so its flood is normal: a shift by a vector of Euclidean norm d
 has a distance of at most d / (sqrt(2 pi) sigma), which gains a factor of the order of sqrt(N).
 
-Gentry, *A fully homomorphic encryption scheme*, PhD thesis, Stanford 2009, section 22; Klucznik and Santato, *On circuit
-private, multikey and threshold approximate homomorphic encryption*, 2023, for CKKS, where no smaller noise is enough.
+Gentry, *A fully homomorphic encryption scheme*, PhD thesis, Stanford 2009; Klucznik and Santato, *On circuit private,
+multikey and threshold approximate homomorphic encryption*, IACR Communications in Cryptology, 2025, who show for CKKS
+that noise of this order is necessary.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
 def zero_noise(parameters: Parameters, level: int) -> float:
     """Return a bound on what an encryption of zero adds to the invariant noise of a BFV answer.
 
-    The key's encryption of zero (b, a), times u, and (0, e): e_b u + e s, products of an error and a ternary polynomial.
+    The encryption of zero (b, a) times u, and (0, e), decrypt to the errors e_b u + e s: products of an error and a
+    ternary polynomial.
     """
     N = parameters.poly_modulus_degree
     products = 2 * norm_bound(N, ERROR_VARIANCE) * norm_bound(N, SECRET_VARIANCE)

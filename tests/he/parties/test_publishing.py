@@ -80,8 +80,8 @@ def test_what_is_refused_is_not_counted_as_published(wide):
     images = inputs(NETWORKS["ckks"], 2)
     answer, request = answered(client, session, images)
     residues = residues_of(Kind.RESPONSE, wide.interface, answer)
+    forged = with_residues(Kind.RESPONSE, wide.interface, answer, residues[:, :, ::-1].copy())
     with pytest.raises(DecryptionError):
-        forged = with_residues(Kind.RESPONSE, wide.interface, answer, residues[:, :, ::-1].copy())
         client.decrypt(forged, request, publish=True)
     assert client.decrypt(*answered(client, session, images), publish=True).shape == (2, 3)
 

@@ -93,8 +93,9 @@ def test_answers_are_right(private_party):
 
 
 def test_two_answers_to_one_request_differ_in_every_polynomial(private_party):
-    interface, request = private_party.circuit.interface, private_party.client.encrypt(
-        inputs(NETWORKS[private_party.circuit.parameters.scheme], 1)
+    interface, request = (
+        private_party.circuit.interface,
+        private_party.client.encrypt(inputs(NETWORKS[private_party.circuit.parameters.scheme], 1)),
     )
     first, second = (
         residues_of(Kind.RESPONSE, interface, session(private_party, "rns").evaluate(request)) for _ in range(2)
@@ -230,7 +231,7 @@ def test_numbers_are_lengthened_by_uniform_bits(bits, start):
     if bits <= 45:  # the numbers are below the first prime, and known
         p = int(primes[0, 0])
         numbers = (found[0].astype(np.int64) + p // 2) % p - p // 2 - (start << bits)
-        assert 0 <= numbers.min()
+        assert numbers.min() >= 0
         assert numbers.max() < 1 << bits
         assert ((numbers + (start << bits)) % int(primes[1, 0]) == found[1]).all()
         if bits > 3:
