@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.circuit import packing
-from he.circuit.interface import InputSpec, Interface
+from he.circuit.interface import LEAST_TOLERANCE, InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
 from he.parties.client import interface_bytes
@@ -39,7 +39,8 @@ def interfaces(draw):
         tuple(sorted(draw(st.sets(st.integers(1, parameters.row_length - 1), max_size=5)))),
         draw(st.booleans()),
         draw(st.booleans()),
-        0.0 if exact else draw(st.floats(0, 1)),
+        draw(st.booleans()),
+        0.0 if exact else draw(st.floats(LEAST_TOLERANCE, 1)),
         1.0 if exact else draw(st.floats(1, 1e30)),
         draw(st.integers(1, parameters.levels)),
         draw(st.binary(min_size=32, max_size=32)).hex(),
