@@ -2,13 +2,14 @@
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(PIP) --constraint constraints.txt
 # glibc fills memory that is fresh or freed with this byte, for tests to notice who reads it.
 PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he times attacks robustness secrecy gpu test lint format test-slow fuzz train clean
+.PHONY: help table kernels training accuracy he times attacks robustness secrecy gpu test lint format test-slow fuzz train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -66,6 +67,9 @@ train: $(VENV)/test.stamp  ## train the shipped networks anew (MNIST's need INTN
 	for name in $$($(BIN)/python -c 'from plaintext_models import zoo; print(*zoo.names())'); do \
 		$(BIN)/python -m plaintext_models.zoo.publish $$name --out plaintext_models/zoo/networks $(ARGS) || exit 1; done
 
+requirements: $(VENV)/table.stamp  ## write requirements/table.txt anew: the versions of constraints.txt, with hashes
+	$(BIN)/python -m requirements.lock
+
 clean:  ## remove the environment and all results
 	rm -rf $(VENV) results .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -75,9 +79,16 @@ $(VENV)/python.stamp:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/table.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+# For the table, only the very wheels that requirements/table.txt names are installed. It knows those for Linux and Python
+# 3.11 to 3.13; elsewhere, HASHES=no takes what the index has.
+$(VENV)/table.stamp: $(VENV)/python.stamp pyproject.toml requirements/table.txt
 	@echo 'Installing what the table needs into $(VENV) ...'
+ifeq ($(HASHES),no)
 	$(INSTALL) --editable '.[he,data,bench]'
+else
+	$(PIP) --require-hashes --only-binary :all: --requirement requirements/table.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+endif
 	@touch $@
 
 $(VENV)/kernels.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt

@@ -29,7 +29,7 @@ def test_every_example_runs(document, number, tmp_path, monkeypatch) -> None:
 def test_the_first_example_says_why(capsys) -> None:
     run("README.md", 0)
     printed = capsys.readouterr().out
-    assert "128-bit security" in printed
+    assert "128-bit classical security" in printed
     assert "N=4096 refused" in printed
 
 

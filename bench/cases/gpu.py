@@ -40,7 +40,7 @@ TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies
 BATCHES = 9  # the median is over these
 BATCH_MS = 20.0  # about as long each
 RING = 8192  # degree of the ring that residues belong to
-SMALL_GRID = "Grid size"  # how Numba's warning of a launch that does not fill the GPU begins
+SMALL_GRID = r"(\x1b\[1m)?Grid size"  # how Numba's warning of a launch that does not fill the GPU begins, bold or not
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,20 @@ MAX_THREADS = 1024
 
 
 def machine() -> dict[str, Any]:
-    """The processor, its cores, and the versions of Python and of the packages that were installed."""
+    """The processor, its cores, and the versions of Python and of the packages that were installed.
+
+    TenSEAL's wheel carries a library of another version than its own: SEAL, which is named beside it.
+    """
+    packages = {name: found for name in PACKAGES if (found := installed_version(name)) is not None}
+    if "tenseal" in packages:
+        from he.formats.seal_bridge import seal_version
+
+        packages["SEAL"] = seal_version()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := installed_version(name)) is not None},
+        "packages": packages,
     }
 
 

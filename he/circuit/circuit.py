@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 
 from he.circuit.commitment import Network, commitment, require_salt
 from he.circuit.interface import Interface
+from he.circuit.rounding import rounded_matrix, rounded_slots
+from he.program.operations import Matrix, Plain
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
@@ -25,7 +30,8 @@ class Circuit(ValueObject):
         output_bound: for BFV, a lower bound on the noise budget that the result has left, in bits; for CKKS, an upper
             bound on the error of a logit.
         reasons: one line for each table's polynomial and for each ring that the compiler refused, with the numbers.
-        salt: 32 secret bytes, with which the owner opens the interface's commitment to the network.
+        salt: 32 secret bytes, with which the owner opens the interface's commitment to the network. They decide how the
+            weights of CKKS are rounded, too (`he.circuit.rounding`).
 
     Raises:
         TypeError: if the bound is no number, or the salt no bytes.
@@ -62,6 +68,19 @@ class Circuit(ValueObject):
     def parameters(self) -> Parameters:
         """The encryption parameters of the interface."""
         return self.interface.parameters
+
+    def operand(self, plain: Plain) -> np.ndarray:
+        """Return the slots [slots] of an operand as every engine encodes them: for CKKS, rounded at random."""
+        slots = self.program.plaintexts[plain.index]
+        return slots if self.parameters.scheme.exact else rounded_slots(slots, plain, self.salt)
+
+    def factors(self, matrix: Matrix) -> Matrix:
+        """Return a matrix of the program with numbers as every engine encodes them: for CKKS, rounded at random."""
+        return matrix if self.parameters.scheme.exact else rounded_matrix(matrix, self._numbers[matrix], self.salt)
+
+    @cached_property
+    def _numbers(self) -> dict[Matrix, int]:
+        return {operation: i for i, operation in enumerate(self.program.operations) if isinstance(operation, Matrix)}
 
     def opens(self, network: Network) -> bool:
         """Return whether this is the network to which the interface's commitment binds the circuit's owner."""

@@ -59,9 +59,10 @@ def approximate_lowering(
     fit: Callable[..., Fit] = partial(fit_ckks, norms=norms, magnitude=magnitude, security=security)
     if circuit_privacy is not None:
         fit = partial(_fit_private, fit, circuit_privacy)
+    reach = norms[-1].magnitude
     reasons: tuple[str, ...] = ()
     if max_error is None:
-        max_error, finer = DEFAULT_ERROR, norms[-1].magnitude / LEAST_STEPS
+        max_error, finer = DEFAULT_ERROR, reach / LEAST_STEPS
         if 0 < finer < max_error:
             fit, max_error = partial(_fit_finer, fit), finer
             reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of what a logit may reach",)

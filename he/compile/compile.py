@@ -6,7 +6,7 @@ import sys
 
 from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
-from he.compile.exact import exact_lowering
+from he.compile.exact import Tables, exact_lowering
 from he.compile.search import PackingName, search
 from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
 from he.ring.params import Security, require_security
@@ -20,6 +20,7 @@ def compile_exact(
     images: int | None = 1,
     packing: PackingName = "latency",
     security: Security = "128",
+    tables: Tables = "hidden",
     salt: bytes | None = None,
     circuit_privacy: int | None = None,
 ) -> Circuit:
@@ -32,7 +33,11 @@ def compile_exact(
             for as many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
             its own ciphertext, which holds as many images as there are slots: that takes the least time an image.
-        security: `"128"`, or `"insecure"` for tests.
+        security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
+            `"insecure"` for tests. See `he.Parameters`.
+        tables: `"hidden"` evaluates all tables of one size alike, so that whoever sees the circuit's interface learns
+            their sizes and nothing else. `"told"` evaluates each as cheaply as it allows: the interface tells about its
+            symmetry and degree.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
         circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
@@ -44,13 +49,15 @@ def compile_exact(
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
             ignores the input, or if `security` is another string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
-        ValueError: if `images` is not positive, `packing` is another string, the salt has another length, or
-            `circuit_privacy` is out of range.
+        ValueError: if `images` is not positive, `packing` or `tables` is another string, the salt has another length,
+            or `circuit_privacy` is out of range.
     """
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
-    lowering = exact_lowering(network, security, _privacy(circuit_privacy, MOST_UNIFORM_BITS))
+    if not (isinstance(tables, str) and tables in ("hidden", "told")):
+        raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
+    lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS))
     return search(lowering, images, packing, security, salt)
 
 
@@ -72,14 +79,16 @@ def compile_approximate(
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
         max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default
-            it is 0.2, or a 64th of the interval in which the widest logit may lie if that is less.
+            it is 0.2, or a 64th of what a logit may reach if that is less.
         packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
             the complex slots.
-        security: `"128"`, or `"insecure"` for tests.
-        salt: see `compile_exact`.
+        security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or
+            `"insecure"` for tests. See `he.Parameters`.
+        salt: see `compile_exact`. It decides how weights are rounded, too, so neither weights nor inputs may be chosen
+            by whoever knows it.
         circuit_privacy: see `compile_exact`. The noise that is added takes up most of `max_error`, and what it hides
-            must be far below. Scales hold about 50 bits, so that some 20 bits of privacy are what most networks can
-            have (1 to 30).
+            must be far below. Scales hold about 50 bits, so that 6 to 20 bits of privacy are what networks can have (1
+            to 30).
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit

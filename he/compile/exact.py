@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -17,16 +18,26 @@ from he.ring.params import PLAIN_MODULUS, ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, LutActivation, Requantise, tabulate
 
+Tables = Literal["hidden", "told"]
 
-def exact_lowering(network: IntNetwork, security: Security, circuit_privacy: int | None = None) -> Lowering:
+
+def exact_lowering(
+    network: IntNetwork, security: Security, tables: Tables = "hidden", circuit_privacy: int | None = None
+) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
+
+    Args:
+        network: the network.
+        security: see `he.ring.params.Parameters`.
+        tables: see `he.compile.compile.compile_exact`.
+        circuit_privacy: see there.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
         TypeError: if a layer has no encrypted evaluation.
     """
-    given = network
-    if any(isinstance(layer, Requantise) for layer in network.layers):
+    given, rescales = network, any(isinstance(layer, Requantise) for layer in network.layers)
+    if rescales:
         try:
             network = tabulate(network)
         except ValueError as refusal:
@@ -34,14 +45,15 @@ def exact_lowering(network: IntNetwork, security: Security, circuit_privacy: int
     stages = _exact_stages(network)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
-    polynomials = {lut: polynomial_of(stage) for lut, stage in by_table.items()}
-    tables = {id(stage): polynomials[stage.lut] for stage in activations}
+    # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
+    polynomials = {lut: polynomial_of(stage, tables, rounded=rescales) for lut, stage in by_table.items()}
+    evaluated = {id(stage): polynomials[stage.lut] for stage in activations}
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)
 
     def activate(recorder: Recorder, value: int, stage: Stage) -> int:
-        return tables[id(stage)].evaluate(recorder, value)
+        return evaluated[id(stage)].evaluate(recorder, value)
 
     return Lowering(
         network=given,
@@ -58,10 +70,18 @@ def exact_lowering(network: IntNetwork, security: Security, circuit_privacy: int
     )
 
 
-def polynomial_of(activation: LutActivation) -> TablePolynomial:
-    """Return the polynomial over Z_t, t = 65537, that evaluates a table."""
+def polynomial_of(activation: LutActivation, tables: Tables = "hidden", rounded: bool = False) -> TablePolynomial:
+    """Return the polynomial over Z_t, t = 65537, that evaluates a table.
+
+    Args:
+        activation: the table.
+        tables: see `he.compile.compile.compile_exact`.
+        rounded: whether the table is to be evaluated as one of the next power of two of points.
+    """
     domain = activation.lut.domain
-    return table_polynomial(range(domain.lo, domain.hi + 1), activation.lut.table.tolist(), PLAIN_MODULUS)
+    size = 1 << (domain.size - 1).bit_length() if rounded else domain.size
+    points, values = range(domain.lo, domain.hi + 1), activation.lut.table.tolist()
+    return table_polynomial(points, values, PLAIN_MODULUS, min(size, PLAIN_MODULUS), told=tables == "told")
 
 
 def _exact_stages(network: IntNetwork) -> list[Stage]:
@@ -103,7 +123,7 @@ def _centred(values: np.ndarray) -> np.ndarray:
 def _describe(table: TablePolynomial, points: int) -> str:
     return (
         f"table of {points} points: {table.products} ciphertext products at depth {table.depth}, "
-        + {"none": "no symmetry", "even": "an even function", "odd": "an odd function but for a constant"}[
+        + {"none": "like any of its size", "even": "an even function", "odd": "an odd function but for a constant"}[
             table.symmetry
         ]
     )

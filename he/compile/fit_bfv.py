@@ -11,14 +11,15 @@ from he.compile.place_bfv import budget_bits, place_bfv
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.flooding import hidden_noise, uniform_noise, zero_noise
-from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
+from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra, usual_plain_norm
+from he.ring.norms import norm_of_plaintext
 from he.ring.params import (
-    MAX_MODULUS_BITS_128,
     MIN_PRIME_BITS,
     PLAIN_MODULUS,
     ParameterError,
     Parameters,
     Security,
+    max_modulus_bits,
 )
 from he.ring.scheme import Scheme
 
@@ -28,23 +29,34 @@ LEAST_BUDGET_BITS = 1  # of the noise budget that must be left at the end, by th
 def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | None = None) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
+    They follow from the operations and from declared norms. Packed plaintexts are taken to have the usual norm, which
+    nearly all have; where one has a larger one, the declared norm is doubled until it has not.
+
     Args:
         folded: a program that has not been placed, and its folded form, by which the primes are found.
         N: the ring degree.
-        security: `"128"`, or `"insecure"` for tests.
+        security: see `Parameters`.
         circuit_privacy: the bits of statistical distance up to which the noise of answers must be hidden by what
             re-randomises them; None if nothing does.
 
     Raises:
         ParameterError: if the modulus that the noise needs is too large.
     """
-    groups = None if folded.is_trivial else folded
+    declared = usual_plain_norm(N, PLAIN_MODULUS)
+    while not (fit := _fit(folded, N, security, circuit_privacy, declared)):
+        declared *= 2
+    return fit
+
+
+def _fit(folded: Fold, N: int, security: Security, circuit_privacy: int | None, declared: float) -> Fit | None:
+    """Return the fit under a declared norm of packed plaintexts; None if one of them is beyond it."""
+    groups, limit = None if folded.is_trivial else folded, max_modulus_bits(N, security)
     hidden = 0.5 if circuit_privacy is None else hidden_noise(N, len(folded.program.outputs), circuit_privacy)
 
     def parameters(count: int, bits: int) -> Parameters:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
-        secure = security == "128" and sum(chain) <= MAX_MODULUS_BITS_128[N]
-        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security="128" if secure else "insecure")
+        fits = limit is None or sum(chain) <= limit
+        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security=security if fits else "insecure")
 
     def budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters) -> float:
         """Return the bits of budget that the result has left; less than any if its noise cannot be hidden."""
@@ -57,11 +69,11 @@ def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | Non
     @cache
     def accepted(count: int, bits: int) -> bool:
         chosen = parameters(count, bits)
-        _, values = place_bfv(folded.folded, chosen, groups)
+        _, values = place_bfv(folded.folded, chosen, groups, plain_norm=declared)
         return budget(folded.folded, values, chosen) >= LEAST_BUDGET_BITS
 
     def placed(program: Program, chosen: Parameters) -> Fit | None:
-        result, values = place_bfv(program, chosen)
+        result, values = place_bfv(program, chosen, plain_norm=declared)
         left = budget(program, values, chosen)
         if left < LEAST_BUDGET_BITS:
             return None
@@ -71,14 +83,14 @@ def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | Non
             bound=left,
             tolerance=0.0,
             output_scale=1.0,
-            place=lambda another, begin=None: place_bfv(another, chosen, begin=begin)[0],
-            states=lambda another: place_bfv(another, chosen)[1],
-            again=lambda another: placed(another, chosen),
+            place=lambda another, begin=None: place_bfv(another, chosen, None, begin, declared)[0],
+            states=lambda another: place_bfv(another, chosen, plain_norm=declared)[1],
+            again=lambda another: placed(another, chosen) if _largest_norm(another) <= declared else None,
         )
 
     # The bits that the noise takes of far too many primes show about how many primes there have to be.
     plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
-    noisiest = max(folded.read(folded.folded, BfvNoiseAlgebra(plenty)), key=lambda value: value.largest)
+    noisiest = max(folded.read(folded.folded, BfvNoiseAlgebra(plenty, declared)), key=lambda value: value.largest)
     taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits - math.log2(2 * hidden)
     guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
     count = least(lambda count: accepted(count, MAX_CHAIN_BITS), guess, 1, MAX_PRIMES)
@@ -89,9 +101,17 @@ def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | Non
     for bits in range(fewest, MAX_CHAIN_BITS + 1):
         chosen = parameters(count, bits)
         if chosen.security != security:
-            needed, limit = sum(chosen.coeff_modulus_bits), MAX_MODULUS_BITS_128[N]
-            raise ParameterError(f"the noise needs {needed} bits of modulus, and 128-bit security allows {limit}")
+            needed = sum(chosen.coeff_modulus_bits)
+            raise ParameterError(
+                f"the noise needs {needed} bits of modulus, and 128-bit classical security allows {limit}"
+            )
         # Values of a group are lowered together in the folded program, and one by one here: the bounds may differ.
         if fit := placed(folded.program, chosen):
-            return fit
+            return fit if _largest_norm(folded.program) <= declared else None
     raise ParameterError(f"the noise needs more than {count * MAX_CHAIN_BITS} bits of modulus")
+
+
+def _largest_norm(program: Program) -> float:
+    """Return the largest canonical norm of the plaintexts that a program multiplies with; 0 if there are none."""
+    factors = {plain.index for plain in program.factors}
+    return max((norm_of_plaintext(program.plaintexts[index], PLAIN_MODULUS) for index in factors), default=0.0)

@@ -23,12 +23,13 @@ from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
+from he.readers.dependence import DependenceAlgebra
 from he.readers.flooding import zero_deviation
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
-from he.ring.params import MAX_MODULUS_BITS_128, MIN_PRIME_BITS, ParameterError, Parameters, Security
+from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
 
-SCALE_BITS = range(10, 51)  # smaller scales hardly shorten a modulus; larger ones exceed float64
+SCALE_BITS = range(20, 51)  # smaller scales have errors whose products matter; larger ones exceed float64
 PROBE_BITS = 40  # the bits of all other scales while the error of one scale is measured
 HOPELESS_BITS = 14  # bits above the largest error, from which no scale brings an error down that is probed at 40
 COARSE_BITS = 24  # the bits of the scale whose error is measured
@@ -41,6 +42,7 @@ SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes
 ROOM_BITS = 0.05  # bits of the modulus that the largest value leaves, for primes are not quite powers of two
 DECIMALS = 6  # of the logarithms of errors and sizes that decide about a circuit
 BOUND_BITS = 10  # significant bits of a circuit's bound, which is hashed and must be the same on every machine
+VANISHES = "the weights that lead to an output round to zero at every scale: multiply them, or leave the output out"
 SCALE_ROOM_BITS = 2  # bits by which SEAL wants a modulus to exceed a scale, however small the values
 
 
@@ -87,7 +89,7 @@ def fit_ckks(
         norms: those of the program's linear layers, in order.
         magnitude: the largest absolute value of an input.
         max_error: the largest bound on the error of a logit.
-        security: `"128"`, or `"insecure"` for tests.
+        security: see `Parameters`.
         flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
             of zero that goes with it counts as the program's. None if answers are not re-randomised.
         prices: the prices of the engine that is to run the program.
@@ -95,16 +97,18 @@ def fit_ckks(
     Raises:
         ParameterError: if there is none, with the bits that it would take.
     """
-    limit = MAX_MODULUS_BITS_128[N] if security == "128" else MAX_PRIMES * MAX_CHAIN_BITS
+    asked = max_error  # and told; an error that is larger than all logits says nothing about scales
+    max_error = min(asked, norms[-1].magnitude or asked)
+    limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(folded, N, norms, magnitude, flood):
+    for search in _searches(folded, N, norms, magnitude, 2 * asked, flood):
         spare = search.least(max_error)
         if spare is None:
-            refusals.append(f"no scales leave an error bound of {max_error}")
+            refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
         else:
             found.append((search, spare))
     for more in AGAIN if found else ():
@@ -132,11 +136,18 @@ class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
     def __init__(
-        self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, flood: float | None, early: bool
+        self,
+        folded: Fold,
+        N: int,
+        norms: Sequence[Norms],
+        magnitude: float,
+        tolerance: float,
+        flood: float | None,
+        early: bool,
     ) -> None:
         self._folded, self._N, self._early, self._merges = folded, N, early, False
-        self._flood = flood
-        self._known = norms, magnitude
+        self.vanishes = False  # whether the last scales tried left an output without its input
+        self._known, self._tolerance, self._flood = (norms, magnitude), tolerance, flood
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
         self._probes = [PROBE_BITS] * (2 + self._plain + products)
@@ -156,12 +167,13 @@ class _Search:
         """The log2 of the error that each scale would cause if it were one."""
         others = [(self._probes[:i], self._probes[i + 1 :]) for i in range(len(self._probes))]
         coarse = [self._probed([*before, COARSE_BITS, *after])[0] for before, after in others]
-        return np.round(np.log2(np.maximum(np.array(coarse) - self._fine, LEAST_ERROR)) + COARSE_BITS, DECIMALS)
+        caused = np.array([max(LEAST_ERROR, deviations.without(self._fine).bound) for deviations in coarse])
+        return np.round(np.log2(caused) + COARSE_BITS, DECIMALS)
 
     def least(self, max_error: float) -> float | None:
         """Return the least bits to spare that bring the bound down to `max_error`; None if no scales do."""
         lowest = -math.log2(max_error)
-        if not self._fine <= max_error * 2.0**HOPELESS_BITS:  # a comparison with NaN is false
+        if not self._fine.bound <= max_error * 2.0**HOPELESS_BITS:  # a comparison with NaN is false
             return None
 
         def spare(steps: int) -> float:
@@ -170,12 +182,14 @@ class _Search:
         @cache
         def bound(steps: int) -> float:
             try:
-                return self._probed(self._bits(spare(steps)))[0]
+                return self._probed(self._bits(spare(steps)))[0].bound
             except ParameterError:  # there are too few primes of a size
                 return math.inf
 
         def accepted(steps: int) -> bool:
-            return bound(steps) <= max_error
+            within = bound(steps) <= max_error
+            self.vanishes = within and not self._holds(self._placed_probe(self._bits(spare(steps)))[0])
+            return within and not self.vanishes
 
         if not self.in_range(lowest):
             return None
@@ -224,34 +238,45 @@ class _Search:
             return True
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return _is_within(*self._error(placed, parameters), max_error)
+        return _is_within(*self._error(placed, parameters), max_error) and self._holds(placed)
+
+    def _holds(self, placed: Program) -> bool:
+        """Return whether all outputs of the folded program depend on an input, at the scales of its operands.
+
+        This looks at weights. It decides only where a logit is so small beside the others that it would be lost.
+        """
+        return all(output.found.all() for output in self._folded.read(placed, DependenceAlgebra(placed)))
 
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
         error, room = self._error(placed, parameters)
-        if not _is_within(error, room, max_error):
+        kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
+        if not (_is_within(error, room, max_error) and kept):
             return None
         bound = min(_coarser(error.bound), max_error)
         return Fit(
             program=placed,
             parameters=parameters,
             bound=bound,
-            tolerance=2 * max_error,
+            tolerance=self._tolerance,
             output_scale=error.scale,
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
             again=lambda other: self._fit(other, chain, max_error, security),
         )
 
-    def _probed(self, bits: list[int]) -> tuple[float, float]:
-        """Return the error bound of these scales, and the room in the modulus, where primes are plenty."""
+    def _probed(self, bits: list[int]) -> tuple[Deviations, float]:
+        """Return the error of these scales, and the room in the modulus, where primes are plenty."""
+        error, room = self._error(*self._placed_probe(bits))
+        return error.own, room
+
+    def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
         precision = self._precision(bits)
         drops, _ = rescalings(self._outline, precision, MAX_CHAIN_BITS)
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
-        error, room = self._error(place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters)
-        return error.bound, room
+        return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         """Return the error of the worst output, and the room in the modulus."""
@@ -282,10 +307,12 @@ class _Search:
         return Precision(fresh, weights, values, self._early)
 
 
-def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, flood: float | None) -> Iterator[_Search]:
+def _searches(
+    folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float, flood: float | None
+) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
-        search = _Search(folded, N, norms, magnitude, flood, early)
+        search = _Search(folded, N, norms, magnitude, tolerance, flood, early)
         yield from (search, search.merging())
 
 

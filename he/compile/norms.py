@@ -3,8 +3,9 @@
 What a client is told must not depend on weights. So parameters are chosen for the worst network of the same
 architecture whose layers have the same norms, and these are rounded up to powers of two first.
 
-A square has a freedom: (c x)^2 = c^2 x^2. So before a square every unit is scaled to reach up to 1, which the next
-layer undoes. The network stays the same function, and nothing is lost by bounding all units of a layer alike.
+A square has a freedom: (c x)^2 = c^2 x^2. So before a square all units of a layer are scaled to reach equally far,
+which the next layer undoes. The network stays the same function, and nothing is lost by bounding all units of a layer
+alike. How far they reach is chosen such that all layers amplify alike: no scale is much longer than the others.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def layered(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]
 
 
 def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[Stage], list[Norms]]:
-    """Return a network that computes the same with units that reach up to 1, and the norms of its linear layers.
+    """Return a network that computes the same with units that reach equally far, and the norms of its linear layers.
 
     Args:
         stages: the result of `he.compile.stages.to_stages`.
@@ -47,26 +48,69 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
     Returns:
         The stages; and the norms of their linear maps, in order.
     """
-    result: list[Stage] = []
-    norms: list[Norms] = []
     layers = layered(stages)
+    free = [_is_free(activations) for _, activations in layers[:-1]] + [False]
+    powers = [2.0 ** len(activations) for _, activations in layers]  # of a factor, behind squares
+    maps: list[LinearMap] = []
+    norms: list[Norms] = []
     ends = np.broadcast_to([[low], [high]], (2, layers[0][0].inputs))
     factors = np.ones(layers[0][0].inputs)  # by which each input was multiplied
-    for number, (linear, activations) in enumerate(layers):
+    for (linear, activations), scales, power in zip(layers, free, powers, strict=True):
         linear = replace(linear, weights=linear.weights / factors[linear.columns])
-        ends = image(linear, ends)
-        factors = np.ones(linear.outputs)
-        if number + 1 < len(layers) and all(activation.name == "square" for activation in activations):
+        ends, factors = image(linear, ends), np.ones(linear.outputs)
+        if scales:
             reach = np.abs(ends).max(axis=0)
             factors = np.divide(1.0, reach, out=factors, where=reach > 0)
-            linear = replace(linear, weights=linear.weights * factors[linear.rows], bias=linear.bias * factors)
-            ends = ends * factors
-        result += [linear, *activations]
+            linear, ends = _scaled(linear, factors), ends * factors
+        maps.append(linear)
         norms.append(norms_of(linear, float(np.abs(ends).max())))
         for activation in activations:
             ends = activated(activation, ends)
-            factors = factors**2  # where one was scaled, all activations are squares
+        factors = factors**power if scales else factors
+    reaches = _reaches(free, powers, [norm.magnitude for norm in norms])
+    before = [0.0, *(power * reach for power, reach in zip(powers, reaches, strict=True))]
+    result: list[Stage] = []
+    for number, (linear, reach) in enumerate(zip(maps, reaches, strict=True)):
+        amplified = 2.0 ** (reach - before[number])
+        known = norms[number]
+        norms[number] = replace(
+            known,
+            magnitude=known.magnitude * 2.0**reach,
+            row=known.row * amplified,
+            spectral=known.spectral * amplified,
+        )
+        linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * 2.0**reach)
+        result += [linear, *layers[number][1]]
     return result, norms
+
+
+def _is_free(activations: Sequence[Activation]) -> bool:
+    return all(activation.name == "square" for activation in activations)
+
+
+def _scaled(linear: LinearMap, factors: np.ndarray) -> LinearMap:
+    """Return the map with its outputs multiplied by factors."""
+    return replace(linear, weights=linear.weights * factors[linear.rows], bias=linear.bias * factors)
+
+
+def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence[float]) -> list[float]:
+    """Return log2 of how far the units of each layer are to reach, which is 0 for those that are not free to choose.
+
+    In a run of free layers, and the one after it, every layer is to amplify by the same g bits, or by none. A factor of
+    r bits becomes one of p r bits behind the squares, so the free layers reach as far as c g bits, with c = p c + 1 of
+    the layer before, and the last of the run as far as it does.
+    """
+    result: list[float] = []
+    run: list[float] = []  # the c of all layers since the last one that was not free
+    before = 0.0
+    for is_free, power, magnitude in zip(free, powers, magnitudes, strict=True):
+        run.append(before + 1)
+        before = power * run[-1]
+        if not is_free:
+            gain = math.log2(magnitude) / run[-1] if 1 < magnitude < math.inf else 0.0
+            result += [float(round(c * gain)) for c in run[:-1]] + [0.0]
+            run, before = [], 0.0
+    return result
 
 
 def norms_of(linear: LinearMap, magnitude: float) -> Norms:

@@ -20,12 +20,16 @@ from he.program.recorder import Recorder
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
 from he.ring.params import Parameters
 
-#: A prime is dropped if the noise bound grows by no more than this factor, a sixteenth of a bit.
-FREE_SWITCH = 2 ** (1 / 16)
+#: A prime is dropped if the noise bound grows by no more than this factor, a bit of budget.
+FREE_SWITCH = 2.0
 
 
 def place_bfv(
-    program: Program, parameters: Parameters, folded: Fold | None = None, begin: BfvNoise | None = None
+    program: Program,
+    parameters: Parameters,
+    folded: Fold | None = None,
+    begin: BfvNoise | None = None,
+    plain_norm: float | None = None,
 ) -> tuple[Program, list[BfvNoise]]:
     """Return the program with modulus switches and levels, and the noise of each of its values.
 
@@ -36,11 +40,12 @@ def place_bfv(
         parameters: a BFV set.
         folded: the fold whose folded form `program` is; its groups of values are placed together.
         begin: the noise of the inputs of a part of a program; that of fresh ciphertexts by default.
+        plain_norm: the declared bound on the canonical norms of packed plaintexts; the usual one by default.
 
     Returns:
         The placed program, and the noise of every value of `program`.
     """
-    noise = BfvNoiseAlgebra(parameters)
+    noise = BfvNoiseAlgebra(parameters, plain_norm)
     recorder = Recorder(program.plaintexts, program.inputs)
     known: list[tuple[int, BfvNoise]] = []  # the new number and the noise of every value of `program`
     lowered: dict[tuple[int, int], tuple[int, BfvNoise]] = {}  # values at lower levels, by new number and level

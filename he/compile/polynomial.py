@@ -6,8 +6,10 @@ steps"), a *monic* polynomial of degree k(2^m - 1) needs only 2^(m-1) - 1 furthe
 *SIAM J. Comput.* 2(1), 1973, section 2). A table is defined only on its own points, so the polynomial may be chosen
 monic: adding a monic multiple of the polynomial that vanishes on all D points changes no table entry.
 
-A table with f(-x) = f(x) is a polynomial in x^2; one with f(-x) + f(x) constant is x times a polynomial in x^2, plus a
-constant. Either halves the degree for one or two more products.
+Tables of as many points get the same tree, whatever they hold: the products, and the bound on the noise, tell nothing
+else about them. Where a table may be told, one with f(-x) = f(x) is a polynomial in x^2; one with f(-x) + f(x) constant
+is x times a polynomial in x^2, plus a constant; and a polynomial of low degree is evaluated as one. Either of the first
+two halves the degree for one or two more products.
 """
 
 from __future__ import annotations
@@ -41,7 +43,12 @@ class RingAlgebra(Protocol[V]):
 
 @dataclass(frozen=True)
 class Leaf:
-    """A polynomial of degree at most k with ascending coefficients: a scalar combination of the baby steps."""
+    """A polynomial of degree at most k: a scalar combination of the baby steps.
+
+    Attributes:
+        coefficients: in ascending order. Those that depend on the table are residues from 2 to t + 1, so that 1 is
+            always the leading coefficient of a monic polynomial, whatever the table.
+    """
 
     coefficients: tuple[int, ...]
 
@@ -84,7 +91,9 @@ class TablePolynomial:
     @property
     def is_constant(self) -> bool:
         """Whether the polynomial does not depend on x at all."""
-        return isinstance(self.tree, Leaf) and not any(self.tree.coefficients[1:]) and self.symmetry != "odd"
+        if self.symmetry == "odd" or isinstance(self.tree, Branch):
+            return False
+        return not any(c % self.modulus for c in self.tree.coefficients[1:])
 
     @property
     def giant_steps(self) -> int:
@@ -112,11 +121,11 @@ class TablePolynomial:
         def combine(node: Leaf, otherwise: V | None = None) -> V:
             """Return the leaf's polynomial in the baby steps, plus `otherwise`, which a constant leaf must have."""
             constant, *scalars = node.coefficients
-            used = [(v, c) for v, c in zip(babies, scalars, strict=False) if c]
-            if not used and otherwise is not None:
-                return algebra.scalar_dot([otherwise], [1], constant)
-            combined = algebra.scalar_dot([v for v, _ in used], [c for _, c in used], constant)
-            return combined if otherwise is None else algebra.add([combined, otherwise])
+            if otherwise is None:
+                return algebra.scalar_dot(babies[: len(scalars)], scalars, constant)
+            # Apart, for a giant step is often at a lower level; with the constant, for all of the scalars may be 0.
+            total = [algebra.scalar_dot([otherwise], [1], constant)]
+            return algebra.add([*total, algebra.scalar_dot(babies[: len(scalars)], scalars, 0)] if scalars else total)
 
         def summands(node: Leaf | Branch) -> list[V]:
             """Return terms whose sum is the node; one relinearisation serves the sum of all their products."""
@@ -136,19 +145,25 @@ class TablePolynomial:
         return result
 
 
-def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int) -> TablePolynomial:
-    """Return the polynomial of a table that is the cheapest to evaluate; the table maps each point to its value.
+def table_polynomial(
+    points: Sequence[int], values: Sequence[int], modulus: int, size: int | None = None, told: bool = False
+) -> TablePolynomial:
+    """Return a table's polynomial with a tree for its evaluation; the table maps each point to its value.
 
     Args:
         points: distinct integers modulo t.
         values: as many integers; they are taken modulo t.
         modulus: the prime t.
+        size: the number of points that the tree is made for, if it is to serve larger tables; at most t.
+        told: whether the tree may depend on the table: on its symmetry, and on the degree of its polynomial. By default
+            it is the same for all tables of one size.
 
     Returns:
-        A polynomial that equals the table on every point; elsewhere its value is unspecified.
+        A polynomial that equals the table on every point; elsewhere its value is unspecified. Of all trees that may be
+        chosen it has the cheapest.
 
     Raises:
-        ValueError: if there are no points, they repeat modulo t, or the lengths differ.
+        ValueError: if there are no points, they repeat modulo t, the lengths differ, or `size` is less or beyond t.
     """
     if not points or len(points) != len(values):
         raise ValueError(
@@ -157,6 +172,11 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
     table = {x % modulus: y % modulus for x, y in zip(points, values, strict=True)}
     if len(table) != len(points):
         raise ValueError(f"`points` must be distinct modulo {modulus}, got {len(table)} distinct ones of {len(points)}")
+    size = len(points) if size is None else size
+    if not len(points) <= size <= modulus:
+        raise ValueError(f"`size` must be from {len(points)}, the number of points, to {modulus}, got {size}")
+    if not told:
+        return _candidate(list(table), list(table.values()), modulus, "none", 0, size)
     candidates = [_candidate(list(table), list(table.values()), modulus, "none", 0)]
     mirrored = {x: table.get(-x % modulus) for x in table}
     if all(mirrored[x] == y for x, y in table.items()):
@@ -172,15 +192,18 @@ def table_polynomial(points: Sequence[int], values: Sequence[int], modulus: int)
     return min(candidates, key=lambda candidate: _cost(candidate.products, candidate.depth))
 
 
-def _candidate(points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int) -> TablePolynomial:
+def _candidate(
+    points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int, size: int | None = None
+) -> TablePolynomial:
+    """Return the polynomial for a tree that fits the table, or any table of so many points."""
     zero = modular.vanishing(np.array(points), t)
     through = modular.interpolate(np.array(points), np.array(values), zero, t)
-    degree = max(1, int(np.max(np.flatnonzero(through), initial=0)))
-    k, m = _shape(len(points), degree)
+    degree = max(1, int(np.max(np.flatnonzero(through), initial=0)) if size is None else size - 1)
+    k, m = _shape(size or len(points), degree)
     if m == 1:
         coefficients = np.zeros(degree + 1, np.int64)
         coefficients[: len(through)] = through[: degree + 1]
-        return TablePolynomial(t, symmetry, constant, k, _leaf(coefficients))
+        return TablePolynomial(t, symmetry, constant, k, _leaf(coefficients, t))
     # Monic of degree d = k(2^m - 1): add x^(d - D) * prod(x - point), which is 0 wherever the table is defined.
     padding = k * (2**m - 1) - len(points)
     monic = np.concatenate([np.zeros(padding, np.int64), zero])
@@ -191,18 +214,18 @@ def _candidate(points: list[int], values: list[int], t: int, symmetry: Symmetry,
 def _cut(p: np.ndarray, k: int, m: int, t: int) -> Leaf | Branch:
     """Return the tree of a monic p of degree k(2^m - 1), by Paterson and Stockmeyer's recursion."""
     if m == 1:
-        return _leaf(p)
+        return _leaf(p[:-1], t, 1)
     split = k * 2 ** (m - 1)
     quotient, remainder = p[split:], p[:split].copy()
     # p = x^split * q + r; then r - x^(deg q) = cofactor * q + s makes p = (x^split + cofactor) * q + (s + x^(deg q)).
     degree = len(quotient) - 1
     remainder[degree] = (remainder[degree] - 1) % t
     cofactor, s = modular.divide(remainder, quotient, t)
-    return Branch(m - 1, _leaf(cofactor), _cut(quotient, k, m - 1, t), _cut(np.append(s, 1), k, m - 1, t))
+    return Branch(m - 1, _leaf(cofactor, t), _cut(quotient, k, m - 1, t), _cut(np.append(s, 1), k, m - 1, t))
 
 
-def _leaf(coefficients: np.ndarray) -> Leaf:
-    return Leaf(tuple(coefficients.tolist()))
+def _leaf(coefficients: np.ndarray, t: int, *leading: int) -> Leaf:
+    return Leaf((*((coefficients - 2) % t + 2).tolist(), *leading))
 
 
 def _shape(points: int, degree: int) -> tuple[int, int]:

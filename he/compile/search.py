@@ -16,25 +16,19 @@ from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
 from he.compile.fit import Fit
 from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
-from he.compile.rounding import rounded
 from he.compile.schedules import cheapest
 from he.compile.stages import Stage
 from he.compile.throughput import feature_layers, feature_packing, lower_features
-from he.program.algebra import run
 from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
-from he.readers.dependence import DependenceAlgebra
 from he.readers.flooding import price_bits
-from he.ring.params import ParameterError, Security
+from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
-RING_DEGREES = (4096, 8192, 16384, 32768)
-
-#: Ring degrees that the compiler tries for insecure parameters, smallest first.
-INSECURE_RING_DEGREES = (1024, 2048, *RING_DEGREES)
+SECURE_RING_DEGREES = (4096, 8192, 16384, 32768)
 
 PackingName = Literal["latency", "throughput"]
 
@@ -80,7 +74,7 @@ def search(
         lowering: the network.
         images: the least number of images; None for as many as fit.
         packing: `"latency"` or `"throughput"`.
-        security: `"128"`, or `"insecure"` for tests, which also allows smaller rings.
+        security: see `he.ring.params.Parameters`; `"insecure"` also allows smaller rings.
         salt: 32 secret bytes for the commitment to the network and the rounding of CKKS weights; None for random ones.
 
     Raises:
@@ -90,17 +84,16 @@ def search(
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
-    for N in RING_DEGREES if security == "128" else INSECURE_RING_DEGREES:
+    for N in RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES:
         try:
             lowered, fit = write(N)
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
-        program = fit.program if lowering.scheme.exact else rounded(fit.program, salt)
-        if packing == "throughput" or not lowering.scheme.exact:
-            _require_no_constant(program, lowering.modulus)
+        if packing == "throughput":
+            _require_no_constant(fit.program, lowering.modulus)
         reasons = *lowering.reasons, *refusals, *_privacy(lowering, fit)
-        return Circuit(_interface(lowering, lowered, fit, salt), program, fit.bound, reasons, salt)
+        return Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
@@ -114,10 +107,7 @@ def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
 
 
 def _require_no_constant(program: Program, modulus: int | None) -> None:
-    if program.slots > 1:
-        constant = ~np.array([output.found for output in run(program, DependenceAlgebra(program))])
-    else:
-        constant = constant_outputs(program, modulus)
+    constant = constant_outputs(program, modulus)
     if constant.any():
         raise ParameterError(
             f"logit {int(np.argmax(constant))} is the same for every input: its terms cancel, or its weights round to "
@@ -147,7 +137,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
         return lowered, lowering.fit(folded, N)
 
     # The program is the same in every ring, whose slots it does not name.
-    smallest = feature_packing(lowering.scheme, INSECURE_RING_DEGREES[0], network)
+    smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
     first = lower_features(lowering.scheme, network, smallest, lowering.activate)
     folded = fold(first.program)
     return write

@@ -46,6 +46,9 @@ class FeatureLayer(NamedTuple):
 def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
     """Return the stages as layers; a hidden unit that no input reaches is added to the next layer's bias instead.
 
+    One that the architecture connects with no input is left out. One whose weights are all zero is computed from a
+    weight that it does not have, and then not read, so that no operation tells which weights are zero.
+
     Args:
         stages: the result of `he.compile.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
@@ -60,7 +63,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         else:
             result[-1].activations.append(stage)
     for i, (linear, activations) in enumerate(result):
-        constant = ~_varies(linear)
+        constant = np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) == 0
         if i + 1 < len(result):
             values = linear.bias[constant][None]
             for stage in activations:
@@ -69,16 +72,25 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
             known[constant] = values[0]
             following = result[i + 1].linear
             bias = encode(following.bias + following.times(known))
-            rest = following.where(~constant[following.columns])
-            result[i + 1] = result[i + 1]._replace(linear=replace(rest, bias=bias))
+            read = following.where(_connected(linear)[following.columns])
+            weights = np.where(constant[read.columns], 0, read.weights)
+            result[i] = FeatureLayer(_with_decoys(linear, constant), activations)
+            result[i + 1] = result[i + 1]._replace(linear=replace(read, weights=weights, bias=bias))
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
 
 
-def _varies(linear: LinearMap) -> np.ndarray:
-    """Return which outputs depend on an input: bool [outputs]."""
-    return np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) > 0
+def _connected(linear: LinearMap) -> np.ndarray:
+    """Return which outputs the architecture connects with an input: bool [outputs]."""
+    return np.diff(linear.starts) > 0
+
+
+def _with_decoys(linear: LinearMap, constant: np.ndarray) -> LinearMap:
+    """Return the map with another first weight and no bias for every constant output that is connected."""
+    weights, decoys = linear.weights.copy(), constant & _connected(linear)
+    weights[linear.starts[:-1][decoys]] = np.abs(weights).max(initial=0)
+    return replace(linear, weights=weights, bias=np.where(decoys, 0, linear.bias))
 
 
 def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> Packing:
@@ -116,12 +128,17 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
 
 
 def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
-    """Record the units of a layer that vary, block by block, each with its activations."""
+    """Record the units of a layer that are connected, block by block, each with its activations.
+
+    The norm of the layer's rows is declared as a power of two.
+    """
     result, linear = {}, layer.linear
+    sums = np.bincount(linear.rows, np.abs(linear.weights), minlength=linear.outputs)
+    norm = 2.0 ** np.ceil(np.log2(sums.max()))
     for units, inputs in _blocks(linear):
         known = [values[i] for i in inputs.tolist()]
         weights = np.stack([linear.weights[linear.row(unit)] for unit in units])
-        block = recorder.matrix(known, Matrix((0,) * len(known), weights, linear.bias[units]))
+        block = recorder.matrix(known, Matrix((0,) * len(known), weights, linear.bias[units], norm=norm))
         for unit, value in zip(units, block, strict=True):
             result[unit] = value
             for stage in layer.activations:
@@ -130,9 +147,9 @@ def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, acti
 
 
 def _blocks(linear: LinearMap) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Yield blocks of units that read the same inputs, with these inputs; units that do not vary are left out."""
+    """Yield blocks of units that read the same inputs, with these inputs; units without inputs are left out."""
     alike: dict[bytes, list[int]] = {}
-    for unit in np.flatnonzero(_varies(linear)).tolist():
+    for unit in np.flatnonzero(_connected(linear)).tolist():
         alike.setdefault(linear.columns[linear.row(unit)].tobytes(), []).append(unit)
     for units in alike.values():
         inputs = linear.columns[linear.row(units[0])]

@@ -40,13 +40,15 @@ class SealDataError(ValueError):
 
 
 def create_context(parameters: Parameters) -> Any:
-    """Make SEAL's context for a parameter set; SEAL's own security check holds unless the set is named insecure.
+    """Make SEAL's context for a parameter set.
+
+    SEAL checks the modulus too, by its own table, which is the one of 2018, unless the set is named insecure.
 
     Raises:
         ParameterError: if SEAL refuses the set.
     """
     scheme = sealapi.SCHEME_TYPE.BFV if parameters.scheme.exact else sealapi.SCHEME_TYPE.CKKS
-    level = sealapi.SEC_LEVEL_TYPE.TC128 if parameters.security == "128" else sealapi.SEC_LEVEL_TYPE.NONE
+    level = sealapi.SEC_LEVEL_TYPE.NONE if parameters.security == "insecure" else sealapi.SEC_LEVEL_TYPE.TC128
     fields = sealapi.EncryptionParameters(scheme)
     fields.set_poly_modulus_degree(parameters.poly_modulus_degree)
     chain = sealapi.CoeffModulus.Create(parameters.poly_modulus_degree, list(parameters.coeff_modulus_bits))
@@ -91,6 +93,12 @@ def from_bytes(thing: L, context: Any, data: bytes) -> L:
             name = type(thing).__name__
             raise SealDataError(f"the bytes are no valid {name} for these parameters: {error}") from error
     return thing
+
+
+def seal_version() -> str:
+    """Return the version of SEAL that TenSEAL carries, as far as SEAL tells it: major and minor, such as `"4.1"`."""
+    data = to_bytes(sealapi.Plaintext("1"))  # magic number, size of the header, major and minor version
+    return f"{data[3]}.{data[4]}"
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
 from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
+from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import file_path, write_atomically
 from intnn.values.arrays import instance
@@ -28,6 +29,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
+_MOST_DRAWS = 200  # of a secret: that many are refused by a chance below 2^-300, or by a generator that repeats itself
 _LARGEST_ERROR = 21  # of a coefficient that SEAL draws: the ones among 21 bits less those among 21 others
 
 
@@ -63,13 +65,19 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
     def generate(parameters: Parameters) -> SecretKey:
         """Return a new key, drawn by SEAL's generator.
 
+        A secret whose canonical norm is beyond `he.ring.norms.secret_norm`, as a third of all are, is drawn again: the
+        bounds on noise hold for the others. That takes half a bit of the secret's entropy.
+
         Raises:
             ParameterError: if SEAL refuses the parameters.
             TypeError: if they are none.
         """
         context = create_context(_require_parameters(parameters))
-        secret = sealapi.KeyGenerator(context).secret_key()
-        return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
+        for _ in range(_MOST_DRAWS):
+            secret = sealapi.KeyGenerator(context).secret_key()
+            if _is_within_norm(_residues(secret, parameters, context), parameters):
+                return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
+        raise RuntimeError("SEAL draws none but unusual secrets: its generator is broken")
 
     def save(self, path: str | os.PathLike[str], password: str, cost: Cost | None = None) -> None:
         """Write the key to a file of mode 0600, encrypted under a password; a file at that path is replaced.
@@ -89,7 +97,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """
         cost = instance(Cost() if cost is None else cost, Cost, "cost", "give a Cost(log2_n, p), or None")
         place = file_path(path)
-        residues = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
+        residues = _residues(self._secret, self.parameters, self.context)
         fields = {"parameters": self.parameters.to_dict(), "id": self.id}
         content = Protected(fields, residues.astype("<u8").tobytes())
         write_private(place, protect(content, password, cost))
@@ -118,7 +126,8 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             residues = np.frombuffer(content.secret, "<u8").reshape(shape)
             context = create_context(stored)
             data = write_secret(residues, context.key_parms_id())
-            read_secret(data, stored, context.key_parms_id())
+            if not _is_within_norm(read_secret(data, stored, context.key_parms_id()), stored):
+                raise ValueError("the secret is one for which the bounds on noise do not hold")
             secret = from_bytes(sealapi.SecretKey(), context, data)
         except (KeyError, ValueError) as error:
             raise KeyFileError(
@@ -334,6 +343,18 @@ def _data_bytes(interface: Interface) -> int:
     parameters, level = interface.parameters, interface.output_level
     zero = switching.zero_form(parameters, level).bytes if interface.rerandomises else 0
     return len(interface.key_elements) * switching.key_bytes(parameters, parameters.levels) + zero
+
+
+def _residues(secret: Any, parameters: Parameters, context: Any) -> np.ndarray:
+    """Return SEAL's secret as `read_secret` does."""
+    return read_secret(to_bytes(secret), parameters, context.key_parms_id())
+
+
+def _is_within_norm(residues: np.ndarray, parameters: Parameters) -> bool:
+    """Return whether a secret is one for which the bounds on noise hold."""
+    smallest = int(np.argmin(parameters.primes))
+    norm = norm_of_secret(residues[smallest], parameters.primes[smallest])
+    return norm <= secret_norm(parameters.poly_modulus_degree)
 
 
 def _require_parameters(parameters: object) -> Parameters:

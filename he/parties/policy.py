@@ -13,7 +13,7 @@ from typing import Any
 
 from he.circuit.interface import Interface
 from he.readers.cost import ciphertext_bytes, key_bytes
-from he.ring.params import Security, require_security
+from he.ring.params import SECURITIES, Security, require_security
 from he.ring.scheme import Scheme
 from intnn.values.arrays import integer, real
 from intnn.values.value_object import ValueObject
@@ -39,7 +39,8 @@ class Policy(ValueObject):
 
     Attributes:
         schemes: the schemes that are accepted, `Scheme`s or their names.
-        security: the least security that is accepted: `"128"`, or `"insecure"` for tests.
+        security: the least security that is accepted: `"128"`; `"128-2018"`, which accepts both; or `"insecure"` for
+            tests, which accepts all.
         max_error: the largest error of a CKKS logit that is accepted; half of the interface's `tolerance` may not
             exceed it. The default, 1.0, lets through whatever the compiler chooses when it is not told otherwise (0.2
             at most), and is less than what tells classes apart in most networks; set your own. BFV has no error.
@@ -147,7 +148,7 @@ class Policy(ValueObject):
         (spec,) = interface.client_inputs
         scheme, layout = parameters.scheme, spec.layout
         yield "scheme", scheme.value, scheme in self.schemes, f"one of {', '.join(self.schemes)}"
-        secure = self.security in (parameters.security, "insecure")
+        secure = SECURITIES.index(parameters.security) <= SECURITIES.index(self.security)
         yield "security", parameters.security, secure, f'"{self.security}"'
         error = interface.tolerance / 2
         yield "tolerance", interface.tolerance, error <= self.max_error, f"at most twice {self.max_error}"

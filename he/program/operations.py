@@ -95,6 +95,7 @@ class Matrix(ValueObject):
         level: the number of data primes of args; 0 until the operation has been placed.
         scale: the scale at which CKKS encodes the weights; 0 until then, and always for BFV.
         constant_scale: the scale at which CKKS encodes the constants; 0 until then, and always for BFV.
+        norm: a declared bound on the sums of a row's absolute weights, by which noise counts; 0 for the largest sum.
 
     Raises:
         ValueError: if the shapes do not fit each other.
@@ -106,6 +107,7 @@ class Matrix(ValueObject):
     level: int = 0
     scale: float = 0.0
     constant_scale: float = 0.0
+    norm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.constants.ndim != 1 or self.weights.shape != (len(self.constants), len(self.args)):

@@ -1,7 +1,8 @@
 """The algebra that follows the input through a CKKS program whose operands are rounded as they are encoded.
 
-A weight far below its scale is encoded as zero. Where all weights on the way to an output are, the output's ciphertext
-is no encryption of anything: it is legible without a key, and every client refuses it.
+A weight below its scale may be encoded as zero. Where all weights on the way to an output are, the output's ciphertext
+is no encryption of anything: it is legible without a key, and every client refuses it. So what is rounded up or down at
+random (`he.circuit.rounding`) counts as zero unless it is 1 or more.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class DependenceAlgebra(Algebra[Dependence]):
         return self.add([v for v, p in zip(values, plains, strict=True) if self._is_kept(p)] or [_NONE])
 
     def scalar_dot(self, values: Sequence[Dependence], scalars: Sequence[Scalar], constant: Scalar) -> Dependence:
-        kept = [v for v, s in zip(values, scalars, strict=True) if round(s.value * s.scale)]
+        kept = [v for v, s in zip(values, scalars, strict=True) if abs(s.value * s.scale) >= 1]
         return self.add(kept or [replace(values[0], found=np.zeros_like(values[0].found))])
 
     def matrix(self, values: Sequence[Dependence], matrix: Matrix) -> list[Dependence]:
@@ -59,7 +60,7 @@ class DependenceAlgebra(Algebra[Dependence]):
         return [Dependence(found[row : row + 1]) for row in range(len(found))]
 
     def rows(self, value: Dependence, matrix: Matrix) -> Dependence:
-        return Dependence((np.rint(matrix.weights * matrix.scale) != 0) @ value.found)
+        return Dependence((np.abs(matrix.weights * matrix.scale) >= 1) @ value.found)
 
     def add_plain(self, a: Dependence, plain: Plain) -> Dependence:
         return a
@@ -92,14 +93,14 @@ class DependenceAlgebra(Algebra[Dependence]):
         return a
 
     def _is_kept(self, plain: Plain) -> bool:
-        """Return whether any coefficient of the encoded plaintext is not rounded to zero."""
+        """Return whether any coefficient of the encoded plaintext is certain not to be rounded to zero."""
         slots = self._plaintexts[plain.index]
         # The squares of the N coefficients add up to the mean square of the slots.
         if np.sqrt(np.mean(slots**2) / (2 * len(slots))) * plain.scale > 1:
             return True
         if plain.index not in self._peaks:
             self._peaks[plain.index] = float(np.abs(polynomial(slots)).max())
-        return self._peaks[plain.index] * plain.scale > 0.5
+        return self._peaks[plain.index] * plain.scale >= 1
 
 
 _NONE = Dependence(np.zeros(1, bool))

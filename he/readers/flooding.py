@@ -7,8 +7,8 @@ and that of the encryption of zero; what there is room for follows from the inte
 nothing either.
 
 The statistical distance of independent noises is bounded for a whole answer, over all coefficients of all of its
-ciphertexts. For BFV the flood is uniform on an interval, of any length: a shift of every coefficient by at most d has a
-distance of N d over the length. CKKS has less room, so its flood is normal: a shift by a vector of Euclidean norm d
+ciphertexts. For BFV the flood is uniform on an interval, of any length: shifts of the coefficients have a distance of
+their sum over the length. CKKS has less room, so its flood is normal: a shift by a vector of Euclidean norm d
 has a distance of at most d / (sqrt(2 pi) sigma), which gains a factor of the order of sqrt(N).
 
 Gentry, *A fully homomorphic encryption scheme*, PhD thesis, Stanford 2009; Klucznik and Santato, *On circuit private,
@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import math
 
-from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, SECRET_VARIANCE, deviation_at_root, norm_bound
+from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, SECRET_VARIANCE, deviation_at_root
+from he.ring.norms import random_canonical_norm, random_euclidean_norm, secret_norm
 from he.ring.params import Parameters
 
 MOST_UNIFORM_BITS = 80  # of privacy; the modulus is the limit, and not the numbers that are drawn
@@ -40,11 +41,12 @@ def uniform_noise(parameters: Parameters, level: int) -> float:
 
 
 def hidden_noise(N: int, ciphertexts: int, bits: int) -> float:
-    """Return the largest invariant noise of an answer, coefficient by coefficient, that is hidden up to 2^-bits.
+    """Return the largest Euclidean norm of an answer's invariant noise that is hidden up to 2^-bits.
 
-    The flood is longer than 2^-4 q / t: a coefficient is shifted by less than 16 times the noise of that length.
+    The flood is longer than 2^-4 q / t: a coefficient is shifted by less than 16 times the noise of that length. What
+    all coefficients are shifted by is together at most sqrt(N) times the norm.
     """
-    return 2.0 ** (-bits - _SPARE_BITS) / (N * ciphertexts)
+    return 2.0 ** (-bits - _SPARE_BITS) / (math.sqrt(N) * ciphertexts)
 
 
 def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
@@ -56,13 +58,14 @@ def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
 
 
 def zero_noise(parameters: Parameters, level: int) -> float:
-    """Return a bound on what an encryption of zero adds to the invariant noise of a BFV answer.
+    """Return a bound on the Euclidean norm that an encryption of zero adds to the invariant noise of a BFV answer.
 
     The encryption of zero (b, a) times u, and (0, e), decrypt to the errors e_b u + e s: products of an error and a
     ternary polynomial.
     """
     N = parameters.poly_modulus_degree
-    products = 2 * norm_bound(N, ERROR_VARIANCE) * norm_bound(N, SECRET_VARIANCE)
+    factors = random_canonical_norm(N, SECRET_VARIANCE) + secret_norm(N)
+    products = random_euclidean_norm(N, ERROR_VARIANCE) * factors
     return parameters.t * 2.0 ** -parameters.log2_modulus(level) * products
 
 

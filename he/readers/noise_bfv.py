@@ -1,9 +1,19 @@
 """The algebra that bounds the noise of a BFV program before anything is encrypted.
 
-The bounds hold for the *canonical embedding norm*: the largest absolute value of a polynomial at the complex roots of
-X^N + 1. It is submultiplicative and automorphisms preserve it. Exactness rests on the bound, so sums are bounded by the
-triangle inequality, never by assumed independence. The norms of single random polynomials follow from
-`he.readers.variance`.
+The bounds hold for the Euclidean norm of the noise, which no coefficient exceeds. A product multiplies it at most by
+the canonical norm of the other factor (`he.ring.norms`), sums are bounded by the triangle inequality, and what is
+rounded by the worst case. So nothing is taken as independent of anything else. What is random:
+
+- *secrets*, whose canonical norm the client has looked at (`he.ring.norms.secret_norm`);
+- *errors* of encryption and of keys, drawn by the client;
+- *ciphertexts*: each of the two polynomials of a ciphertext that is multiplied is taken as uniform modulo q, by itself.
+  Fresh ones are; that those computed from them look so is what the security of the scheme rests on.
+
+A random polynomial is beyond its bound with a chance below 2^-59, so an evaluation of a million products with one below
+2^-38. This is about correctness between parties that follow the protocol: who deviates can make any noise.
+
+Weights count by declared bounds: packed plaintexts by one on their canonical norms, rows of a `Matrix` by its `norm`,
+and scalars as the worst ones modulo t.
 """
 
 from __future__ import annotations
@@ -16,8 +26,17 @@ import numpy as np
 
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
-from he.readers.variance import ERROR_VARIANCE, TAIL, key_switch_variance, norm_bound, rounding_variance
+from he.readers.variance import ERROR_VARIANCE
+from he.ring.norms import random_canonical_norm, random_euclidean_norm, secret_norm
 from he.ring.params import Parameters
+
+USUAL = 6.0  # deviations of uniform coefficients, within which nearly all plaintexts have their canonical norm
+LARGEST = 2.0**200  # where a bound is cut off: so much noise is too much, and its square is a float
+
+
+def usual_plain_norm(N: int, t: int) -> float:
+    """Return the bound on the canonical norm of packed plaintexts that is declared for nearly all networks."""
+    return USUAL * t * math.sqrt(N / 12)
 
 
 @dataclass(frozen=True)
@@ -26,7 +45,7 @@ class BfvNoise:
 
     Attributes:
         level: the number of data primes.
-        bound: the largest canonical norm of v; float64 [members] for a group of values (`he.program.fold`).
+        bound: the largest Euclidean norm of v; float64 [members] for a group of values (`he.program.fold`).
         size: the number of polynomials of the ciphertext.
     """
 
@@ -57,37 +76,38 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     Args:
         parameters: a BFV set.
+        plain_norm: the declared bound on the canonical norms of packed plaintexts; the usual one by default.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, plain_norm: float | None = None) -> None:
         self._parameters = parameters
-        N = parameters.poly_modulus_degree
-        assert parameters.plain_modulus is not None
-        self._t = parameters.plain_modulus
-        # The coefficients of a packed plaintext are taken as uniform modulo t.
-        self._plain_norm = norm_bound(N, self._t**2 / 12)
-        self._product_norm = self._t * norm_bound(N, rounding_variance(N))
-        # What operations add at every level, by the number of data primes.
-        relative = [self._t * 2.0 ** -parameters.log2_modulus(level) for level in range(parameters.levels + 1)]
-        digits = [TAIL * math.sqrt(key_switch_variance(parameters, level)) for level in range(parameters.levels + 1)]
-        self._relative = relative
-        self._roundings = {size: [r * norm_bound(N, rounding_variance(N, size)) for r in relative] for size in (2, 3)}
-        self._plain_additions = [r * norm_bound(N, 1 / 12) for r in relative]
-        self._key_switches = [
-            r * d + rounding for r, d, rounding in zip(relative, digits, self._roundings[2], strict=True)
-        ]
+        N, t = parameters.poly_modulus_degree, parameters.t
+        self._t, self._root = t, math.sqrt(N)
+        self._plain_norm = usual_plain_norm(N, t) if plain_norm is None else plain_norm
+        # (t/q) c(s) for c_0 and c_1 uniform on [-q/2, q/2); and t/q by the number of data primes.
+        secret = secret_norm(N)
+        self._product_norm = t * random_canonical_norm(N, 1 / 12) * (1 + secret)
+        self._relative = [t * 2.0 ** -parameters.log2_modulus(level) for level in range(parameters.levels + 1)]
+        # A polynomial that is rounded is wrong by no more than 1/2 in any coefficient.
+        self._rounding = self._root / 2
+        self._roundings = {2: self._rounding * (1 + secret), 3: self._rounding * (1 + secret + secret**2)}
+        error = random_canonical_norm(N, ERROR_VARIANCE)
+        digits = [self._rounding * sum(parameters.primes[:level]) for level in range(parameters.levels + 1)]
+        self._key_switches = [digit / parameters.primes[-1] * error + self._roundings[2] for digit in digits]
 
     def input(self, index: int) -> BfvNoise:
         N, level = self._parameters.poly_modulus_degree, self._parameters.levels
-        fresh = norm_bound(N, ERROR_VARIANCE) + norm_bound(N, 1 / 12)
+        fresh = random_euclidean_norm(N, ERROR_VARIANCE) + self._rounding
         return BfvNoise(level, self._relative[level] * fresh)
 
     def plain_dot(self, values: Sequence[BfvNoise], plains: Sequence[Plain]) -> BfvNoise:
         return replace(values[0], bound=self._plain_norm * sum(v.bound for v in values))
 
     def scalar_dot(self, values: Sequence[BfvNoise], scalars: Sequence[Scalar], constant: Scalar) -> BfvNoise:
-        bound = sum(abs(self._centred(s)) * v.bound for v, s in zip(values, scalars, strict=True))
-        return replace(values[0], bound=bound + self._plain_additions[values[0].level])
+        # A factor of 1 stands in every plan of a table; any other is a coefficient, and counts as the worst.
+        factors = (1 if scalar.value == 1 else self._t // 2 for scalar in scalars)
+        bound = sum(factor * v.bound for v, factor in zip(values, factors, strict=True))
+        return self._added(replace(values[0], bound=bound))
 
     def matrix(self, values: Sequence[BfvNoise], matrix: Matrix) -> list[BfvNoise]:
         bounds = self.rows(BfvNoise.join(values), matrix).bound
@@ -95,37 +115,38 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def rows(self, value: BfvNoise, matrix: Matrix) -> BfvNoise:
         residues = matrix.weights % self._t
-        noises = np.minimum(value.bound, 2.0**900)  # finite, so that zero times a bound is zero
-        bounds = np.minimum(residues, self._t - residues) @ noises
-        return replace(value, bound=bounds + self._plain_additions[value.level])
+        largest = np.minimum(residues, self._t - residues).sum(axis=1).max(initial=0)
+        bound = min(max(matrix.norm, float(largest)) * value.largest, LARGEST)
+        return self._added(replace(value, bound=np.full(len(matrix.constants), bound)))
 
     def add_plain(self, a: BfvNoise, plain: Plain) -> BfvNoise:
-        return replace(a, bound=a.bound + self._plain_additions[a.level])
+        return self._added(a)
 
     def add(self, values: Sequence[BfvNoise]) -> BfvNoise:
         return replace(values[0], bound=sum(v.bound for v in values), size=max(v.size for v in values))
 
     def multiply(self, a: BfvNoise, b: BfvNoise) -> BfvNoise:
-        # v = v1 (t/q) c2(s) + v2 (t/q) c1(s) + v1 v2, plus the rounding of three polynomials, which the fast base
+        # v = v1 (t/q) c2(s) + v2 (t/q) c1(s) - v1 v2, plus the rounding of three polynomials, which the fast base
         # conversions of an RNS implementation get wrong by at most one unit per prime.
-        rounding = 2 * a.level * self._roundings[3][a.level]
-        return BfvNoise(a.level, self._product_norm * (a.bound + b.bound) + a.bound * b.bound + rounding, 3)
+        rounding = 2 * a.level * self._relative[a.level] * self._roundings[3]
+        bound = self._product_norm * (a.bound + b.bound) + self._root * a.bound * b.bound + rounding
+        return BfvNoise(a.level, np.minimum(bound, LARGEST), 3)
 
     def relinearise(self, a: BfvNoise) -> BfvNoise:
-        return BfvNoise(a.level, a.bound + self._key_switches[a.level])
+        return BfvNoise(a.level, self.swap_rows(a).bound)
 
     def rotate(self, a: BfvNoise, step: int) -> BfvNoise:
         return self.swap_rows(a)
 
     def swap_rows(self, a: BfvNoise) -> BfvNoise:
-        return replace(a, bound=a.bound + self._key_switches[a.level])
+        return replace(a, bound=a.bound + self._relative[a.level] * self._key_switches[a.level])
 
     def switch_modulus(self, a: BfvNoise) -> BfvNoise:
-        return replace(a, level=a.level - 1, bound=a.bound + self._roundings[a.size][a.level - 1])
+        return replace(a, level=a.level - 1, bound=a.bound + self._relative[a.level - 1] * self._roundings[a.size])
 
     def rescale(self, a: BfvNoise) -> BfvNoise:
         raise TypeError("BFV has no rescaling")
 
-    def _centred(self, scalar: Scalar) -> int:
-        residue = int(scalar.value) % self._t
-        return min(residue, self._t - residue)
+    def _added(self, a: BfvNoise) -> BfvNoise:
+        """Return the noise after a plaintext was added, whose multiple of q / t is rounded."""
+        return replace(a, bound=a.bound + self._relative[a.level] * self._rounding)

@@ -25,7 +25,7 @@ from he.readers.variance import (
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 
-#: The most variance of a number that is rounded up or down at random, to the right mean (`he.compile.rounding`), twice:
+#: The most variance of a number that is rounded up or down at random, to the right mean (`he.circuit.rounding`), twice:
 #: deviations are those at a complex root, and what is rounded here is real, in every slot.
 ENCODING_VARIANCE = 2 * 1 / 4
 
@@ -65,6 +65,11 @@ class Deviations(NamedTuple):
     def and_(self, other: Deviations) -> Deviations:
         """Return the deviations of the sum with an independent error."""
         return Deviations(math.hypot(self.normal, other.normal), math.hypot(self.product, other.product))
+
+    def without(self, other: Deviations) -> Deviations:
+        """Return the deviations of the independent error that, with the other, has these deviations; 0 if none has."""
+        pairs = zip(self, other, strict=True)
+        return Deviations(*(math.sqrt(max(0.0, (whole - part) * (whole + part))) for whole, part in pairs))
 
     def with_(self, other: Deviations) -> Deviations:
         """Return the deviations of the sum with any other error."""

@@ -15,7 +15,7 @@ except ImportError as error:
 
 from he.circuit.circuit import Circuit
 from he.compile.compile import compile_approximate, compile_exact
-from he.ring.params import MAX_MODULUS_BITS_128, PLAIN_MODULUS, ParameterError, Parameters, Security
+from he.ring.params import MAX_MODULUS_BITS, PLAIN_MODULUS, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 from intnn import (
     Activation,
@@ -204,7 +204,7 @@ def parameter_sets(draw: Any, max_primes: int = 4) -> Parameters:
     N = draw(st.sampled_from([1024, 2048, 4096]))
     sizes = draw(st.lists(st.integers(30, 50), min_size=1, max_size=max_primes))
     chain = (*sizes, max(sizes))
-    security: Security = "128" if sum(chain) <= MAX_MODULUS_BITS_128[N] else "insecure"
+    security: Security = "128" if sum(chain) <= MAX_MODULUS_BITS["128"][N] else "insecure"
     if draw(st.booleans()):
         return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security=security)
     return Parameters(Scheme.CKKS, N, chain, scale_bits=draw(st.integers(20, 30)), security=security)

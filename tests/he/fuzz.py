@@ -376,9 +376,12 @@ def main(count: int, seed: int) -> None:
         shares = [pool.submit(_work, -(-count // workers), seed + i) for i in range(workers)]
         for share in as_completed(shares):
             outcomes += share.result()
-    finally:  # a finding ends the run: the others are not waited for
-        for process in pool._processes.values():
+    except BaseException:  # a finding ends the run: the others are not waited for
+        for process in list(pool._processes.values()):
             process.terminate()
+        raise
+    finally:
+        pool.shutdown()
     for what, number in sorted(outcomes.items()):
         print(f"{what}: {number:,}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

@@ -47,9 +47,9 @@ def test_a_larger_error_that_is_asked_for_leaves_an_answer_all_the_same(packing)
 
 @pytest.mark.parametrize("packing", ["latency", "throughput"])
 def test_a_network_that_no_scale_holds_is_refused(packing):
-    with pytest.raises(ParameterError, match="the weights that lead to an output round to zero at every scale"):
+    with pytest.raises(ParameterError, match=r"no scales leave an error bound|round to zero at every scale"):
         compile_approximate(dense(1e-30), packing=packing, max_error=0.2, security="insecure")
-    with pytest.raises(ParameterError, match="a 64th of the widest logit's interval"):
+    with pytest.raises(ParameterError, match="a 64th of what a logit may reach"):
         compile_approximate(dense(1e-30), packing=packing, security="insecure")
 
 

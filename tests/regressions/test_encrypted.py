@@ -37,7 +37,7 @@ from he.parties.client import _read_interface
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.testing import inputs, square_graph, table_network
-from intnn import Activation, Dense, Graph
+from intnn import Dense, IntDomain, IntNetwork, Lut, LutActivation
 
 INSECURE = Policy(security="insecure")
 
@@ -225,14 +225,17 @@ def test_an_interface_that_is_no_object_is_malformed(wrong):
 
 def test_seals_engine_names_a_unit_whose_terms_cancel():
     """It ended in SEAL's words, "result ciphertext is transparent"; the other engine answers."""
-    first, last = Dense(np.ones((2, 3)), np.zeros(2)), Dense(np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([1.0, 0.0]))
-    nodes = (first, Activation("square"), last, Activation("square"), Dense(np.ones((1, 2)), np.zeros(1)))
-    graph = Graph((3,), nodes)
-    circuit = compile_approximate(graph, packing="throughput", security="insecure")
+    lut = LutActivation(Lut.from_callable(lambda x: x * x % 5, IntDomain(-6, 6)))
+    first = Dense(np.ones((2, 3), int), np.zeros(2, int))
+    middle = Dense(np.array([[1, -1], [1, 0]]), np.array([1, 0]))
+    network = IntNetwork(
+        (3,), IntDomain(0, 2), (first, lut, middle, lut, Dense(np.ones((1, 2), int), np.zeros(1, int)))
+    )
+    circuit = compile_exact(network, packing="throughput", security="insecure")
     client, session = connect(circuit)
-    x = inputs(graph, 2)
+    x = inputs(network, 2)
     request = client.encrypt(x)
-    assert np.abs(client.decrypt(session.evaluate(request)) - graph.logits(x)).max() <= circuit.output_bound
+    assert np.array_equal(client.decrypt(session.evaluate(request)), network.logits(x))
     with pytest.raises(ValueError, match=r"the terms of a hidden unit cancel: prepare .* engine=.rns."):
         prepare(circuit, "seal").session(client.evaluation_keys).evaluate(request)
 

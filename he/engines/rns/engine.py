@@ -49,7 +49,7 @@ class RnsEngine:
                 placed, or `threads` is out of range.
         """
         encoder = _encoder(circuit)
-        weights = Weights.encoded(circuit.program, encoder, thread_count(threads))
+        weights = Weights.encoded(circuit, encoder, thread_count(threads))
         return RnsPrepared(self.name, circuit, encoder, weights)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> RnsPrepared:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from he.circuit.circuit import Circuit
 from he.engines.rns.encoder import Encoder
 from he.kernels.tables.factors import SPARE, Factors
 from he.kernels.tables.roots import WORD
@@ -33,14 +34,13 @@ class Weights:
     matrices: Mapping[Matrix, np.ndarray]
 
     @staticmethod
-    def encoded(program: Program, encoder: Encoder, threads: int) -> Weights:
-        """Return the weights of a program, encoded on so many threads."""
-        factors, addends, matrices = _operands(program)
-        slots = program.plaintexts
+    def encoded(circuit: Circuit, encoder: Encoder, threads: int) -> Weights:
+        """Return the weights of a circuit, encoded on so many threads."""
+        factors, addends, matrices = _operands(circuit.program)
         with ThreadPoolExecutor(threads) as pool:  # numpy and kernels release the GIL
-            made = pool.map(lambda plain: encoder.factor(slots[plain.index], plain), factors)
-            added = pool.map(lambda plain: encoder.addend(slots[plain.index], plain), addends)
-            packed = pool.map(encoder.matrix, matrices)
+            made = pool.map(lambda plain: encoder.factor(circuit.operand(plain), plain), factors)
+            added = pool.map(lambda plain: encoder.addend(circuit.operand(plain), plain), addends)
+            packed = pool.map(lambda matrix: encoder.matrix(circuit.factors(matrix)), matrices)
             return Weights(
                 dict(zip(factors, made, strict=True)),
                 dict(zip(addends, added, strict=True)),

@@ -26,7 +26,7 @@ from he.formats.seal_bytes import CiphertextArray, LevelIds, write_ciphertext
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.program.algebra import Algebra, run
-from he.program.operations import Plain, Scalar
+from he.program.operations import Matrix, Plain, Scalar
 from he.ring.scheme import Scheme
 from he.ring.slots import imaginary_units
 from intnn.values.value_object import Unstorable
@@ -278,7 +278,7 @@ class _BfvAlgebra(_SealAlgebra):
 
     def _encode(self, plain: Plain) -> Any:
         encoder, plaintext = sealapi.BatchEncoder(self._context), sealapi.Plaintext()
-        encoder.encode(self._circuit.program.plaintexts[plain.index].tolist(), plaintext)
+        encoder.encode(self._circuit.operand(plain).tolist(), plaintext)
         return None if plaintext.is_zero() else plaintext
 
     def _encode_factor(self, plain: Plain) -> Any:
@@ -304,6 +304,12 @@ class _BfvAlgebra(_SealAlgebra):
     def scalar_dot(self, values: Sequence[_Maybe], scalars: Sequence[Scalar], constant: Scalar) -> _Maybe:
         pairs = [(v, self._centred(s)) for v, s in zip(values, scalars, strict=True)]
         products = [(self._signed(v.ciphertext, s), _constant(abs(s))) for v, s in pairs if v is not None and s]
+        if not products:  # all scalars are 0, and SEAL multiplies by none; the sum of these factors is t
+            value = next((v for v in values if v is not None), None)
+            if value is None:
+                return None
+            half = self._t // 2
+            products = [(value.ciphertext, _constant(half)), (value.ciphertext, _constant(self._t - half))]
         total = self._sum_of_products(products)
         if self._centred(constant):
             self._evaluator.add_plain_inplace(total, _constant(int(constant.value) % self._t))
@@ -343,7 +349,7 @@ class _CkksAlgebra(_SealAlgebra):
     """The operations of CKKS."""
 
     def _encode(self, plain: Plain) -> Any:
-        values = self._circuit.program.plaintexts[plain.index].tolist()
+        values = self._circuit.operand(plain).tolist()
         return self._encoded(values, plain.level, plain.scale)
 
     def _encoded(self, values: Sequence[complex], level: int, scale: float) -> Any:
@@ -355,6 +361,9 @@ class _CkksAlgebra(_SealAlgebra):
         pairs = [(v, self._factors[p]) for v, p in zip(values, plains, strict=True)]
         total = self._sum_of_products([(v.ciphertext, p) for v, p in pairs if v is not None and p is not None])
         return total and _Value(total)
+
+    def matrix(self, values: Sequence[_Maybe], matrix: Matrix) -> Sequence[_Maybe]:
+        return super().matrix(values, self._circuit.factors(matrix))
 
     def scalar_dot(self, values: Sequence[_Maybe], scalars: Sequence[Scalar], constant: Scalar) -> _Maybe:
         factors = []

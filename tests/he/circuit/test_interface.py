@@ -114,7 +114,7 @@ def test_this_client_sends_one_encrypted_input():
 
 @pytest.mark.parametrize("security", ["256", None, 128])
 def test_a_client_insists_on_a_security_that_exists(security):
-    with pytest.raises(ParameterError, match='`security` must be "128" or "insecure"'):
+    with pytest.raises(ParameterError, match='`security` must be "128", "128-2018" or "insecure"'):
         Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, policy=Policy(security=security))
 
 

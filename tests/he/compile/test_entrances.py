@@ -46,7 +46,7 @@ def test_other_packings_are_refused(compiled, packing):
 @entrances
 @pytest.mark.parametrize("security", [None, 128, b"128", "256", ["128"]])
 def test_other_securities_are_refused(compiled, security):
-    with pytest.raises(ParameterError, match='`security` must be "128" or "insecure", got'):
+    with pytest.raises(ParameterError, match='`security` must be "128", "128-2018" or "insecure", got'):
         compiled(security=security)
 
 

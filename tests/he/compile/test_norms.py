@@ -1,4 +1,4 @@
-"""Networks with units that reach up to 1 compute the same, and norms are bounds, rounded up to what says little."""
+"""Networks with units that reach equally far compute the same, and norms are bounds, rounded up to what says little."""
 
 import math
 
@@ -12,7 +12,7 @@ from he.compile.linear import LinearMap, linear_map
 from he.compile.norms import normalised, norms_of
 from he.compile.stages import to_stages
 from he.testing import inputs, polynomial_graphs, square_graph
-from intnn import Activation, Dense
+from intnn import Activation, Dense, Graph
 
 
 def computed(stages, x):
@@ -28,17 +28,36 @@ def computed(stages, x):
 
 @settings(max_examples=60)
 @given(polynomial_graphs(), st.sampled_from([(0.0, 1.0), (-1.0, 2.0)]))
-def test_the_network_stays_the_same_and_squared_units_reach_up_to_one(graph, ends):
+def test_the_network_stays_the_same_and_units_before_squares_reach_equally_far(graph, ends):
     stages = to_stages(graph.input_shape, graph.nodes)
     other, found = normalised(stages, *ends)
     x = inputs(graph, 5).reshape(5, -1)
     assert computed(other, x) == pytest.approx(computed(stages, x), rel=1e-9, abs=1e-9)
-    maps = [(number, stage) for number, stage in enumerate(other) if isinstance(stage, LinearMap)]
-    assert len(maps) == len(found)
-    for (number, stage), norm in zip(maps[:-1], found, strict=False):
-        activation = other[number + 1]
-        if isinstance(activation, Activation) and activation.name == "square" and stage.weights.any():
-            assert norm.magnitude == 1
+    assert sum(isinstance(stage, LinearMap) for stage in other) == len(found)
+    reaches = np.broadcast_to(np.array(ends)[:, None], (2, stages[0].inputs))
+    for (linear, activations), norm in zip(norms.layered(other), found, strict=True):
+        reaches = norms.image(linear, reaches)
+        reach = np.abs(reaches).max(axis=0)
+        assert reach.max() <= norm.magnitude * (1 + 1e-6)
+        if linear is not norms.layered(other)[-1][0] and all(a.name == "square" for a in activations):
+            assert reach[reach > 0] == pytest.approx(norm.magnitude)
+        for activation in activations:
+            reaches = norms.activated(activation, reaches)
+
+
+def test_all_layers_amplify_alike():
+    rng = np.random.default_rng(0)
+    graph = Graph(
+        (8,),
+        tuple(
+            node for _ in range(3) for node in (Dense(3.0 * rng.normal(size=(8, 8)), np.zeros(8)), Activation("square"))
+        )[:-1],
+    )
+    _, found = normalised(to_stages(graph.input_shape, graph.nodes), 0.0, 1.0)
+    first, second, third = (math.log2(norm.magnitude) for norm in found)
+    assert first == pytest.approx(second - 2 * first, abs=1)
+    assert first == pytest.approx(third - 2 * second, abs=2)
+    assert first > 1
 
 
 @settings(max_examples=60)

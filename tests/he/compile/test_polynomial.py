@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from he.compile.polynomial import table_polynomial
+from he.compile.polynomial import Leaf, table_polynomial
 from he.ring.params import PLAIN_MODULUS
 
 MODULI = (97, 257, 769, PLAIN_MODULUS)
@@ -78,17 +78,43 @@ def tables(draw, modulus):
     return points.tolist(), values.tolist()
 
 
-@settings(max_examples=60)
-@given(st.data(), st.sampled_from(MODULI))
-def test_a_plan_equals_its_table_and_costs_what_it_says(data, modulus):
+@settings(max_examples=100)
+@given(st.data(), st.sampled_from(MODULI), st.booleans(), st.integers(0, 40))
+def test_a_plan_equals_its_table_and_costs_what_it_says(data, modulus, told, more):
     points, values = data.draw(tables(modulus))
-    plan = table_polynomial(points, values, modulus)
+    plan = table_polynomial(points, values, modulus, min(len(points) + more, modulus), told)
     result, meter = evaluate(plan, points)
     assert result.residues.tolist() == values
     assert result.relinearised
     assert result.depth == plan.depth
     assert meter.products == plan.products
     assert meter.relinearisations <= meter.products
+
+
+def shape(node):
+    """A tree without the coefficients that depend on its table: where it branches, and which coefficients are 1."""
+    if isinstance(node, Leaf):
+        return [c == 1 for c in node.coefficients]
+    return node.giant, shape(node.cofactor), shape(node.quotient), shape(node.remainder)
+
+
+@settings(max_examples=100)
+@given(st.data(), st.sampled_from(MODULI))
+def test_tables_of_one_size_have_one_plan(data, modulus):
+    points, values = data.draw(tables(modulus))
+    others = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, modulus, len(points)).tolist()
+    plans = [table_polynomial(points, entries, modulus) for entries in (values, others, [0] * len(points))]
+    assert len({(p.symmetry, p.constant, p.baby_steps, p.products, p.depth) for p in plans}) == 1
+    assert shape(plans[0].tree) == shape(plans[1].tree) == shape(plans[2].tree)
+
+
+def test_a_plan_for_larger_tables_is_theirs():
+    values = np.random.default_rng(0).integers(0, 97, 64).tolist()
+    small, large = table_polynomial(range(41), values[:41], 97, 64), table_polynomial(range(64), values, 97)
+    assert shape(small.tree) == shape(large.tree)
+    for size in (40, 98):
+        with pytest.raises(ValueError, match="`size` must be from 41, the number of points, to 97, got"):
+            table_polynomial(range(41), values[:41], 97, size)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +145,7 @@ def test_symmetry_halves_the_degree_of_a_table_of_239_points(symmetry, products,
     half = np.random.default_rng(0).integers(0, PLAIN_MODULUS, 120)
     points = np.arange(-119, 120)
     values = half[abs(points)] if symmetry == "even" else np.sign(points) * half[abs(points)] + 5
-    plan = table_polynomial(points.tolist(), values.tolist(), PLAIN_MODULUS)
+    plan = table_polynomial(points.tolist(), values.tolist(), PLAIN_MODULUS, told=True)
     assert (plan.symmetry, plan.products, plan.depth) == (symmetry, products, depth)
 
 
@@ -129,7 +155,7 @@ def test_symmetry_halves_the_degree_of_a_table_of_239_points(symmetry, products,
 def test_a_table_of_a_polynomial_costs_what_the_polynomial_costs(coefficients, products):
     points = range(-50, 51)
     values = [sum(c * x**i for i, c in enumerate(coefficients)) for x in points]
-    plan = table_polynomial(points, values, PLAIN_MODULUS)
+    plan = table_polynomial(points, values, PLAIN_MODULUS, told=True)
     assert plan.products == products
     assert not plan.is_constant
     assert evaluate(plan, points)[0].residues.tolist() == [v % PLAIN_MODULUS for v in values]

@@ -114,12 +114,12 @@ def test_a_packing_must_be_known():
         compile_exact(table_network(), packing="wide")
 
 
-def test_units_that_nothing_reaches_are_folded_into_the_next_layer():
+def test_units_whose_weights_are_zero_are_computed_and_not_read():
     first = Dense(np.array([[1, 1], [0, 0], [1, -1]]), np.array([0, 1, 0]))
     lut = LutActivation(Lut.from_callable(lambda x: x * x + 1, IntDomain(-2, 2)))
     network = IntNetwork((2,), IntDomain(0, 1), (first, lut, Dense(np.array([[1, 5, 2]]), np.array([3]))))
     circuit = compiled(network)
-    assert [op.weights.shape for op in circuit.program.operations if isinstance(op, Matrix)] == [(2, 2), (1, 2)]
+    assert [op.weights.shape for op in circuit.program.operations if isinstance(op, Matrix)] == [(3, 2), (1, 3)]
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     assert np.array_equal(simulate(circuit, x), network.logits(x))
     (logits,) = answers(Party(circuit), x, ["rns"])

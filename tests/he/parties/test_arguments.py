@@ -246,7 +246,7 @@ def test_securities_have_names(exact, security):
         lambda: Client(exact.circuit.interface, policy=Policy(security=security)),
         lambda: Parameters("bfv", 4096, (30, 40), 65537, security=security),
     ):
-        with pytest.raises(ParameterError, match='`security` must be "128" or "insecure", got'):
+        with pytest.raises(ParameterError, match='`security` must be "128", "128-2018" or "insecure", got'):
             take()
 
 

@@ -20,6 +20,7 @@ from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
 from he.formats.switching import key_bytes
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.ring.norms import norm_of_secret, secret_norm
 from he.testing import inputs, parameter_sets, square_graph, table_network
 from intnn import Dense, IntDomain, IntNetwork
 
@@ -339,3 +340,30 @@ def test_a_secret_of_any_parameters_is_one(parameters):
     for forged in (residues * 0, residues * 0 + 1, residues[:, ::-1] // 2, residues[::-1] % 1000):
         with pytest.raises(SealDataError, match="must be a secret, of coefficients -1, 0 and 1"):
             read_secret(write_secret(forged, key_id), parameters, key_id)
+
+
+def norm_of(key: SecretKey) -> float:
+    residues = read_secret(secret_bytes(key), key.parameters, key.context.key_parms_id())
+    return norm_of_secret(residues[0], key.parameters.primes[0])
+
+
+def test_secrets_that_noise_bounds_do_not_hold_for_are_drawn_again_and_refused(tmp_path, monkeypatch):
+    parameters = Parameters("bfv", 1024, (30, 40), 65537, security="insecure")
+    limit = secret_norm(1024)
+    assert all(norm_of(SecretKey.generate(parameters)) <= limit for _ in range(12))  # all by chance: 0.7^12, 1 in 80
+    with monkeypatch.context() as patch:
+        patch.setattr("he.parties.keys.secret_norm", lambda N: np.inf)
+        keys = (SecretKey.generate(parameters) for _ in range(1000))
+        outlier = next(key for key in keys if norm_of(key) > limit)
+        outlier.save(tmp_path / "key", "password", CHEAP)
+        assert SecretKey.load(tmp_path / "key", "password").id == outlier.id
+    with pytest.raises(KeyFileError, match="the bounds on noise do not hold"):
+        SecretKey.load(tmp_path / "key", "password")
+
+
+def test_a_generator_that_repeats_itself_is_found_out(monkeypatch):
+    """With a generator that always begins alike, every secret is the same; here it is one that is refused."""
+    monkeypatch.setattr("he.parties.keys.secret_norm", lambda N: 0.0)
+    monkeypatch.setattr("he.parties.keys._MOST_DRAWS", 3)
+    with pytest.raises(RuntimeError, match="its generator is broken"):
+        SecretKey.generate(CIRCUITS["bfv"].parameters)

@@ -100,7 +100,7 @@ def test_a_square_transforms_one_operand():
 @pytest.mark.parametrize(
     "parameters",
     [
-        Parameters("ckks", 8192, (36, 31, 31, 29, 30, 24, 37), scale_bits=27),
+        Parameters("ckks", 8192, (35, 30, 30, 29, 29, 24, 37), scale_bits=27),
         Parameters("ckks", 8192, (42, 50, 50, 22, 50), scale_bits=30),
         Parameters("bfv", 16384, (45,) * 7 + (50,), plain_modulus=65537),
     ],

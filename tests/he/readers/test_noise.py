@@ -28,7 +28,7 @@ from he.readers.variance import ERROR_VARIANCE, PRODUCT_TAIL, TAIL, key_switch_v
 from he.ring.params import Parameters
 from he.testing import compiled, polynomial_graphs, square_graph
 
-BFV = Parameters("bfv", 8192, (43, 43, 44, 44, 44), plain_modulus=65537)
+BFV = Parameters("bfv", 8192, (42, 42, 43, 43, 44), plain_modulus=65537)
 
 
 def test_every_bfv_operation_leaves_at_least_the_budget_that_was_bounded():

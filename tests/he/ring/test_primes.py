@@ -3,8 +3,8 @@ import tenseal.sealapi as sealapi
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from he.ring.params import RING_DEGREES
 from he.ring.primes import is_prime, ntt_primes
-from tests.he.ring.test_params import RINGS
 
 LIMIT = 100_000
 
@@ -33,7 +33,7 @@ def test_a_strong_pseudoprime_to_nine_bases_is_no_prime():
     assert not is_prime(3825123056546413051)
 
 
-@given(st.sampled_from(RINGS), st.lists(st.integers(20, 60), min_size=1, max_size=12))
+@given(st.sampled_from(RING_DEGREES), st.lists(st.integers(20, 60), min_size=1, max_size=12))
 @example(32768, [20])  # there is no such prime
 @example(16384, [30, 40, 30, 60, 40, 30, 60])
 def test_the_chain_is_seals(N, bits):

@@ -1,0 +1,113 @@
+"""Norms of polynomials modulo X^N + 1, and bounds on random ones that hold but for a chance that is proved.
+
+The *canonical norm* of a polynomial is its largest absolute value at the complex roots of X^N + 1, the *Euclidean norm*
+the root of the sum of its coefficients' squares, which no coefficient exceeds. The Euclidean norm of a product is at
+most the Euclidean norm of one factor times the canonical norm of the other: at the roots, it is N^(-1/2) times the
+Euclidean norm of the values (Parseval).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+from he.ring.slots import bit_reversal, exponents
+
+#: A random polynomial stays within so many deviations at all roots; `chance_beyond` says how surely.
+DEVIATIONS = 7.5
+
+_LARGEST_INT64_PRIME = 2**31  # products of residues of larger primes need Python's integers
+
+
+def canonical_norm(coefficients: np.ndarray) -> float:
+    """Return the canonical norm of a real polynomial with coefficients [N]."""
+    N = len(coefficients)
+    return float(np.abs(np.fft.fft(coefficients * np.exp(-1j * np.pi / N * np.arange(N)))).max())
+
+
+def random_canonical_norm(N: int, variance: float) -> float:
+    """Return a bound on the canonical norm of N independent coefficients around 0 with this variance.
+
+    They are to be sub-Gaussian with their variance as proxy, as SEAL's errors (sums of fair coins) and numbers that are
+    uniform on an interval around 0 are. A random polynomial is beyond it with a chance below `chance_beyond(N)`.
+    """
+    return DEVIATIONS * math.sqrt(N * variance)
+
+
+def random_euclidean_norm(N: int, variance: float) -> float:
+    """Return a bound on the Euclidean norm of such coefficients; one is beyond it with a chance below 2^-72.
+
+    For sub-Gaussian vectors, squares beyond variance * (sqrt(N) + sqrt(2 x))^2 have a chance below exp(-x) (Hsu, Kakade
+    and Zhang, *A tail inequality for quadratic forms of subgaussian random vectors*, 2012); x is 50.
+    """
+    return math.sqrt(variance) * (math.sqrt(N) + 10)
+
+
+def chance_beyond(N: int) -> float:
+    """Return a bound, below 2^-59 up to N = 2^15, on the chance that one exceeds `random_canonical_norm`.
+
+    At one root the value is sub-Gaussian in every direction of the complex plane alike. So d deviations have a chance
+    below d^2 exp(1 - d^2), by Chernoff's bound for the square; and there are N / 2 pairs of conjugate roots.
+    """
+    return N / 2 * DEVIATIONS**2 * math.exp(1 - DEVIATIONS**2)
+
+
+def secret_norm(N: int) -> float:
+    """Return the largest canonical norm of a secret that is accepted; others are drawn again.
+
+    Coefficients are -1, 0 and 1 with equal chances. At a root the square of the absolute value is distributed about as
+    an exponential one of mean 2 N / 3, so that about exp(-1 / e), more than two thirds, of all secrets are accepted.
+    An accepted one has lost half a bit of its entropy, and no attack gains a factor of 3 / 2 in its chance.
+    """
+    return math.sqrt(2 * N / 3 * (math.log(N / 2) + 1))
+
+
+def norm_of_secret(residues: np.ndarray, prime: int) -> float:
+    """Return the canonical norm of a secret, given its residues [N] modulo a prime, transformed and in SEAL's order."""
+    return canonical_norm(_centred(_coefficients(residues, prime), prime))
+
+
+def norm_of_plaintext(slots: np.ndarray, t: int) -> float:
+    """Return the canonical norm of the polynomial that packs integers modulo t into its slots [N], two rows.
+
+    Rows that repeat shorter ones belong to a polynomial in a power of X, which is found in a smaller ring.
+    """
+    rows = slots.reshape(2, -1)
+    while (half := rows.shape[1] // 2) > 1 and np.array_equal(rows[:, :half], rows[:, half:]):
+        rows = rows[:, :half]
+    N = rows.size
+    values = np.empty(N, np.int64)
+    values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = rows.ravel() % t
+    return canonical_norm(_centred(_coefficients(values, t), t))
+
+
+def _coefficients(values: np.ndarray, prime: int) -> np.ndarray:
+    """Return the polynomial, modulo a prime and up to an automorphism, that has these values at the powers of a root.
+
+    Value i is the one at psi^(2 bitreverse(i) + 1). Any primitive root psi does: another gives an automorphic image,
+    whose norms are the same. Stages are those of Longa and Naehrig (CANS 2016), all butterflies of one at a time.
+    """
+    N, factors = len(values), _inverse_powers(len(values), prime)
+    result = values.astype(factors.dtype)
+    for blocks in (N >> i for i in range(1, N.bit_length())):
+        pairs = result.reshape(blocks, 2, -1)
+        sums, differences = pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]
+        result = np.stack([sums, differences * factors[blocks : 2 * blocks, None]], axis=1).ravel() % prime
+    return result * pow(N, -1, prime) % prime
+
+
+@cache
+def _inverse_powers(N: int, prime: int) -> np.ndarray:
+    """Return the powers of 1 / psi in bit-reversed order: [N]."""
+    roots = (pow(g, (prime - 1) // (2 * N), prime) for g in range(2, prime))
+    inverse = next(root for root in roots if pow(root, N, prime) == prime - 1)
+    powers = [1]
+    for _ in range(N - 1):
+        powers.append(powers[-1] * inverse % prime)
+    return np.array(powers, np.int64 if prime < _LARGEST_INT64_PRIME else object)[bit_reversal(N)]
+
+
+def _centred(residues: np.ndarray, prime: int) -> np.ndarray:
+    return np.where(residues > prime // 2, residues - prime, residues).astype(np.float64)

@@ -1,0 +1,115 @@
+"""No honest answer is further from the network's than its circuit's bound: the worst networks, really encrypted."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import compile_approximate, prepare
+from he.compile.approximate import approximate_lowering
+from he.engines.rns.encode import encode_approximate
+from he.parties.connect import connect
+from he.program.operations import plains
+from he.ring.slots import polynomial, slots_of
+from intnn import Activation, Dense, Graph
+
+
+def squares(*weights):
+    """A network of dense layers without biases and squares between them."""
+    nodes = [Dense(weights[0], np.zeros(len(weights[0])))]
+    for weight in weights[1:]:
+        nodes += [Activation("square"), Dense(weight, np.zeros(len(weight)))]
+    return Graph((weights[0].shape[1],), tuple(nodes))
+
+
+def equal(depth, width=64):
+    """Every weight the same: all units of a layer have the same error, which the next layer adds up."""
+    return squares(*[np.full((width, width), 1 / width)] * depth, np.full((1, width), 1 / width))
+
+
+def low_rank(depth, seed, width=32):
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(width, 1)) @ rng.normal(size=(1, width)) / width
+    return squares(*[weight] * depth, rng.normal(size=(3, width)) / np.sqrt(width))
+
+
+def shares(graph, images, clients=2, engine="rns", **options):
+    """The largest error of each client's answers, as a share of the circuit's bound."""
+    circuit = compile_approximate(graph, images=len(images), **options)
+    prepared, expected = prepare(circuit, engine), graph.logits(images)
+    for _ in range(clients):
+        client, session = connect(prepared)
+        answer = client.decrypt(session.evaluate(client.encrypt(images)))
+        yield float(np.abs(answer - expected).max() / circuit.output_bound)
+
+
+@pytest.mark.parametrize("packing", ["latency", "throughput"])
+@pytest.mark.parametrize("depth", [2, 4, 6])
+def test_equal_weights_and_inputs(depth, packing):
+    graph = equal(depth)
+    assert max(shares(graph, np.ones((1, 64)), packing=packing, security="insecure")) <= 1
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(1, 3), st.integers(0, 2**32 - 1), st.sampled_from(["latency", "throughput"]))
+def test_weights_of_rank_one(depth, seed, packing):
+    graph = low_rank(depth, seed)
+    images = np.random.default_rng(seed).integers(0, 2, (1, 32)).astype(float)
+    assert max(shares(graph, images, clients=1, packing=packing, security="insecure")) <= 1
+
+
+def test_the_reference_engine_keeps_the_bound_as_well():
+    assert max(shares(equal(3), np.ones((1, 64)), engine="seal", security="insecure")) <= 1
+
+
+def chosen_against_rounding(width=512):
+    """One layer of weights: to the nearest integers, all coefficients of a factor are wrong by 0.45 towards one slot.
+
+    A factor's scale is not known before the weights are; but it is the same for all weights of these norms.
+    """
+    rng = np.random.default_rng(0)
+    plain = squares(rng.choice([-0.9, 0.9], (width, 2)))
+    circuit = compile_approximate(plain, security="insecure", salt=bytes(32))
+    packing, program = circuit.interface.packing, circuit.program
+    (factor,) = plains(program.operations[1])
+    slots = program.plaintexts[factor.index]
+    target = np.cos(np.pi / len(slots) / 2 * np.arange(2 * len(slots)))  # the real part at the first slot's root
+    coefficients = np.rint(polynomial(slots) * factor.scale) + 0.45 * np.sign(target)
+    coefficients[len(slots)] = 0.0
+    coefficients[len(slots) + 1 :] = -coefficients[len(slots) - 1 : 0 : -1]
+    wrong = slots_of(coefficients) / factor.scale
+    nearest = slots_of(encode_approximate(wrong, factor.scale).astype(float)) / factor.scale
+    assert np.abs(nearest - wrong).max() * factor.scale > 0.25 * len(wrong)  # as one slot would have it
+    assert packing.copies(width) >= 1
+    layout = circuit.interface.inputs[0].layout
+    weight = wrong.reshape(-1, layout.width)[: layout.gather.shape[1], :width].T
+    return squares(weight), circuit.parameters
+
+
+def test_weights_chosen_against_their_rounding():
+    graph, parameters = chosen_against_rounding()
+    circuit = compile_approximate(graph, security="insecure")
+    assert circuit.parameters == parameters  # what the weights were chosen for
+    assert max(shares(graph, np.array([[1.0, 0.0]]), clients=6, security="insecure")) <= 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["latency", "throughput"]),
+)
+def test_a_client_learns_the_architecture_and_rounded_norms_alone(seed, other_seed, packing):
+    """Networks of one architecture whose rounded norms agree have equal interfaces, but for the commitment."""
+    circuits, norms = [], []
+    for rng in map(np.random.default_rng, (seed, other_seed)):
+        first = rng.normal(size=(12, 8)) / 8
+        graph = squares(first, rng.normal(size=(9, 12)) / 12, rng.normal(size=(3, 9)) / 9)
+        lowering = approximate_lowering(graph, (0.0, 1.0), 0.1, "insecure")
+        norms.append(lowering.fit.keywords["norms"])
+        circuits.append(compile_approximate(graph, max_error=0.1, packing=packing, security="insecure"))
+    one, other = (circuit.interface.to_dict() for circuit in circuits)
+    assert one.pop("commitment") != other.pop("commitment")
+    if norms[0] == norms[1]:
+        assert one == other
+    assert (one["tolerance"], one["inputs"], one["output"]) == (other["tolerance"], other["inputs"], other["output"])
