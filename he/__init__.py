@@ -29,6 +29,7 @@ from he.parties.connect import connect, run_encrypted
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.parties.policy import Policy, PolicyError
 from he.parties.prepared import PreparedCircuit, prepare
+from he.parties.publishing import PublishingError
 from he.parties.session import Session
 from he.ring.params import ParameterError, Parameters
 
@@ -47,6 +48,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PreparedCircuit",
+    "PublishingError",
     "SecretKey",
     "Session",
     "StoredError",

@@ -198,7 +198,7 @@ def _bare(parameters: Parameters) -> Circuit:
     images = InputSpec("images", Source(), (1,), 0, 1, 1.0, layout)
     output = OutputLayout(packing, 1, 1)
     interface = Interface(
-        parameters, (images,), output, steps, False, True, 0.0, 1.0, parameters.levels, commitment="0" * 64
+        parameters, (images,), output, steps, False, True, False, 0.0, 1.0, parameters.levels, commitment="0" * 64
     )
     return Circuit(interface, program, 0.0, (), bytes(SALT_BYTES))
 

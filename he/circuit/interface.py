@@ -186,10 +186,12 @@ class InputSpec(ValueObject):
         )
 
 
+LEAST_TOLERANCE = 2.0**-60  # of CKKS, whose scales reach no further; what is published gets noise in its proportion
+
 #: The fields of an interface as it is written.
 FIELDS = frozenset(
     {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
-    | {"rotation_steps", "swaps_rows", "multiplies", "commitment"}
+    | {"rotation_steps", "swaps_rows", "multiplies", "rerandomises", "commitment"}
 )
 
 
@@ -205,6 +207,7 @@ class Interface(ValueObject):
         rotation_steps: the steps of row rotations that need a Galois key.
         swaps_rows: whether the row swap (BFV) or complex conjugation (CKKS) needs a Galois key.
         multiplies: whether the circuit needs a relinearisation key.
+        rerandomises: whether sessions re-randomise answers, for which they need an encryption of zero.
         tolerance: the largest difference between copies of a decrypted logit that a client accepts; 0 for BFV.
         output_scale: the scale of a result's ciphertext; 1 for BFV.
         output_level: the number of data primes of a result's ciphertext.
@@ -221,6 +224,7 @@ class Interface(ValueObject):
     rotation_steps: tuple[int, ...]
     swaps_rows: bool
     multiplies: bool
+    rerandomises: bool
     tolerance: float
     output_scale: float
     output_level: int
@@ -252,8 +256,9 @@ class Interface(ValueObject):
             raise ValueError(f"`rotation_steps` must lie in [1, {packing.row_length - 1}], got {self.rotation_steps}")
         if list(self.rotation_steps) != sorted(set(self.rotation_steps)):
             raise ValueError(f"`rotation_steps` must be different and in order, got {self.rotation_steps}")
-        if not (isinstance(self.swaps_rows, bool) and isinstance(self.multiplies, bool)):
-            raise ValueError(f"`swaps_rows`, `multiplies` must be booleans, got {self.swaps_rows}, {self.multiplies}")
+        needs = self.swaps_rows, self.multiplies, self.rerandomises
+        if not all(isinstance(need, bool) for need in needs):
+            raise ValueError(f"`swaps_rows`, `multiplies` and `rerandomises` must be booleans, got {needs}")
         numbers = is_finite(self.tolerance) and is_finite(self.output_scale)
         if not (numbers and self.tolerance >= 0 and self.output_scale > 0):
             raise ValueError(
@@ -263,6 +268,8 @@ class Interface(ValueObject):
             raise ValueError(
                 f"`tolerance` must be 0 and `output_scale` 1 for BFV, got {self.tolerance}, {self.output_scale}"
             )
+        if not parameters.scheme.exact and self.tolerance < LEAST_TOLERANCE:
+            raise ValueError(f"`tolerance` must be at least {LEAST_TOLERANCE} for CKKS, got {self.tolerance}")
         if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
             raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
         if not is_digest(self.commitment):
@@ -323,6 +330,7 @@ class Interface(ValueObject):
             "rotation_steps": list(self.rotation_steps),
             "swaps_rows": self.swaps_rows,
             "multiplies": self.multiplies,
+            "rerandomises": self.rerandomises,
             "tolerance": self.tolerance,
             "output_scale": self.output_scale,
             "output_level": self.output_level,
@@ -353,6 +361,7 @@ class Interface(ValueObject):
                 rotation_steps=_listed(fields["rotation_steps"]),
                 swaps_rows=fields["swaps_rows"],
                 multiplies=fields["multiplies"],
+                rerandomises=fields["rerandomises"],
                 tolerance=fields["tolerance"],
                 output_scale=fields["output_scale"],
                 output_level=fields["output_level"],

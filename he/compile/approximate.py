@@ -21,6 +21,7 @@ from he.compile.stages import require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
 from he.program.program import Program
+from he.readers.flooding import hidden_error, normal_error
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
@@ -31,7 +32,11 @@ LEAST_STEPS = 64  # by default, what a logit may reach is at least so many times
 
 
 def approximate_lowering(
-    graph: Graph, input_range: tuple[float, float], max_error: float | None, security: Security
+    graph: Graph,
+    input_range: tuple[float, float],
+    max_error: float | None,
+    security: Security,
+    circuit_privacy: int | None = None,
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 
@@ -51,7 +56,9 @@ def approximate_lowering(
     with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
         stages, norms = normalised(stages, min(low, 0.0), max(high, 0.0))  # slots without an input hold zero
     magnitude = max(abs(low), abs(high))
-    fit = partial(fit_ckks, norms=norms, magnitude=magnitude, security=security)
+    fit: Callable[..., Fit] = partial(fit_ckks, norms=norms, magnitude=magnitude, security=security)
+    if circuit_privacy is not None:
+        fit = partial(_fit_private, fit, circuit_privacy)
     reach = norms[-1].magnitude
     reasons: tuple[str, ...] = ()
     if max_error is None:
@@ -69,7 +76,9 @@ def approximate_lowering(
         fit=partial(fit, max_error=max_error),
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
         reasons=reasons,
-        advice="pass a larger `max_error`, or make the network shallower, or its values smaller",
+        advice="pass a larger `max_error`, or make the network shallower, or its values smaller"
+        + (", or ask for fewer bits of `circuit_privacy`" if circuit_privacy else ""),
+        circuit_privacy=circuit_privacy,
     )
 
 
@@ -85,6 +94,21 @@ def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: floa
         if found.bound <= max_error:
             return replace(found, again=again)
     return fit(folded, N, max_error=max_error)
+
+
+def _fit_private(fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, max_error: float) -> Fit:
+    """Fit a program whose answers are flooded with most of `max_error`, and whose own error is hidden by that."""
+    hidden = hidden_error(N, len(folded.program.outputs), bits, max_error)
+
+    def private(found: Fit | None) -> Fit | None:
+        if found is None:
+            return None
+        again = found.again
+        return replace(found, bound=max_error, tolerance=2 * max_error, again=lambda program: private(again(program)))
+
+    result = private(fit(folded, N, max_error=hidden, flood=normal_error(max_error)))
+    assert result is not None
+    return result
 
 
 def _range(input_range: Any) -> tuple[float, float]:

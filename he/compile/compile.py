@@ -8,6 +8,7 @@ from he.circuit.circuit import Circuit
 from he.compile.approximate import approximate_lowering
 from he.compile.exact import Tables, exact_lowering
 from he.compile.search import PackingName, search
+from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
 from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
@@ -21,6 +22,7 @@ def compile_exact(
     security: Security = "128",
     tables: Tables = "hidden",
     salt: bytes | None = None,
+    circuit_privacy: int | None = None,
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
@@ -38,20 +40,25 @@ def compile_exact(
             symmetry and degree.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
+        circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
+            else of the weights: the answers of two networks with equal logits, as that client decrypts them, are within
+            a statistical distance of 2^-circuit_privacy, for each answer (1 to 80; 40 is usual). It is paid with about
+            as many bits of modulus and 20 more. By default nothing is added or promised.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
             ignores the input, or if `security` is another string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
-        ValueError: if `images` is not positive, `packing` or `tables` is another string, or the salt has another
-            length.
+        ValueError: if `images` is not positive, `packing` or `tables` is another string, the salt has another length,
+            or `circuit_privacy` is out of range.
     """
     other = "quantise a Graph first, or compile it with compile_approximate"
     instance(network, IntNetwork, "network", _remedy(network, other))
     images = _require_options(images, packing, security)
     if not (isinstance(tables, str) and tables in ("hidden", "told")):
         raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
-    return search(exact_lowering(network, security, tables), images, packing, security, salt)
+    lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS))
+    return search(lowering, images, packing, security, salt)
 
 
 def compile_approximate(
@@ -63,6 +70,7 @@ def compile_approximate(
     packing: PackingName = "latency",
     security: Security = "128",
     salt: bytes | None = None,
+    circuit_privacy: int | None = None,
 ) -> Circuit:
     """Compile a float network with polynomial activations for CKKS.
 
@@ -78,6 +86,9 @@ def compile_approximate(
             `"insecure"` for tests. See `he.Parameters`.
         salt: see `compile_exact`. It decides how weights are rounded, too, so neither weights nor inputs may be chosen
             by whoever knows it.
+        circuit_privacy: see `compile_exact`. The noise that is added takes up most of `max_error`, and what it hides
+            must be far below. Scales hold about 50 bits, so that 6 to 20 bits of privacy are what networks can have (1
+            to 30).
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -87,7 +98,9 @@ def compile_approximate(
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = _require_options(images, packing, security)
-    return search(approximate_lowering(graph, input_range, max_error, security), images, packing, security, salt)
+    privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
+    lowering = approximate_lowering(graph, input_range, max_error, security, privacy)
+    return search(lowering, images, packing, security, salt)
 
 
 def _remedy(given: object, other: str) -> str:
@@ -102,6 +115,10 @@ def _remedy(given: object, other: str) -> str:
     if type(given).__name__ == "CompiledNetwork":
         return "compile the IntNetwork that it was made of"
     return other
+
+
+def _privacy(bits: int | None, most: int) -> int | None:
+    return None if bits is None else integer(bits, "circuit_privacy", 1, most)
 
 
 def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:

@@ -21,13 +21,16 @@ from intnn import IntNetwork, LutActivation, Requantise, tabulate
 Tables = Literal["hidden", "told"]
 
 
-def exact_lowering(network: IntNetwork, security: Security, tables: Tables = "hidden") -> Lowering:
+def exact_lowering(
+    network: IntNetwork, security: Security, tables: Tables = "hidden", circuit_privacy: int | None = None
+) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
     Args:
         network: the network.
         security: see `he.ring.params.Parameters`.
         tables: see `he.compile.compile.compile_exact`.
+        circuit_privacy: see there.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -59,10 +62,11 @@ def exact_lowering(network: IntNetwork, security: Security, tables: Tables = "hi
         encode=lambda weights: _centred(weights.astype(np.int64)),
         activate=activate,
         modulus=PLAIN_MODULUS,
-        fit=partial(fit_bfv, security=security),
+        fit=partial(fit_bfv, security=security, circuit_privacy=circuit_privacy),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=tuple(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations),
+        circuit_privacy=circuit_privacy,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
 from he.compile.place_bfv import budget_bits, place_bfv
 from he.program.fold import Fold
 from he.program.program import Program
-from he.readers.noise_bfv import BfvNoiseAlgebra, usual_plain_norm
+from he.readers.flooding import hidden_noise, uniform_noise, zero_noise
+from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra, usual_plain_norm
 from he.ring.norms import norm_of_plaintext
 from he.ring.params import (
     MIN_PRIME_BITS,
@@ -24,7 +26,7 @@ from he.ring.scheme import Scheme
 LEAST_BUDGET_BITS = 1  # of the noise budget that must be left at the end, by the bound
 
 
-def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
+def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | None = None) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
     They follow from the operations and from declared norms. Packed plaintexts are taken to have the usual norm, which
@@ -34,33 +36,45 @@ def fit_bfv(folded: Fold, N: int, security: Security) -> Fit:
         folded: a program that has not been placed, and its folded form, by which the primes are found.
         N: the ring degree.
         security: see `Parameters`.
+        circuit_privacy: the bits of statistical distance up to which the noise of answers must be hidden by what
+            re-randomises them; None if nothing does.
 
     Raises:
         ParameterError: if the modulus that the noise needs is too large.
     """
     declared = usual_plain_norm(N, PLAIN_MODULUS)
-    while not (fit := _fit(folded, N, security, declared)):
+    while not (fit := _fit(folded, N, security, circuit_privacy, declared)):
         declared *= 2
     return fit
 
 
-def _fit(folded: Fold, N: int, security: Security, declared: float) -> Fit | None:
+def _fit(folded: Fold, N: int, security: Security, circuit_privacy: int | None, declared: float) -> Fit | None:
     """Return the fit under a declared norm of packed plaintexts; None if one of them is beyond it."""
     groups, limit = None if folded.is_trivial else folded, max_modulus_bits(N, security)
+    hidden = 0.5 if circuit_privacy is None else hidden_noise(N, len(folded.program.outputs), circuit_privacy)
 
     def parameters(count: int, bits: int) -> Parameters:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
         fits = limit is None or sum(chain) <= limit
         return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security=security if fits else "insecure")
 
+    def budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters) -> float:
+        """Return the bits of budget that the result has left; less than any if its noise cannot be hidden."""
+        if circuit_privacy is None:
+            return budget_bits(program, values)
+        outputs = [values[output] for output in program.outputs]
+        noise = max(value.largest + zero_noise(chosen, value.level) for value in outputs)
+        return -math.log2(2 * (noise + uniform_noise(chosen, outputs[0].level))) if noise <= hidden else -math.inf
+
     @cache
     def accepted(count: int, bits: int) -> bool:
-        _, values = place_bfv(folded.folded, parameters(count, bits), groups, plain_norm=declared)
-        return budget_bits(folded.folded, values) >= LEAST_BUDGET_BITS
+        chosen = parameters(count, bits)
+        _, values = place_bfv(folded.folded, chosen, groups, plain_norm=declared)
+        return budget(folded.folded, values, chosen) >= LEAST_BUDGET_BITS
 
     def placed(program: Program, chosen: Parameters) -> Fit | None:
         result, values = place_bfv(program, chosen, plain_norm=declared)
-        left = budget_bits(program, values)
+        left = budget(program, values, chosen)
         if left < LEAST_BUDGET_BITS:
             return None
         return Fit(
@@ -77,7 +91,7 @@ def _fit(folded: Fold, N: int, security: Security, declared: float) -> Fit | Non
     # The bits that the noise takes of far too many primes show about how many primes there have to be.
     plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
     noisiest = max(folded.read(folded.folded, BfvNoiseAlgebra(plenty, declared)), key=lambda value: value.largest)
-    taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits
+    taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits - math.log2(2 * hidden)
     guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
     count = least(lambda count: accepted(count, MAX_CHAIN_BITS), guess, 1, MAX_PRIMES)
     if count is None:

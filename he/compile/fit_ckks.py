@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -24,6 +24,7 @@ from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.dependence import DependenceAlgebra
+from he.readers.flooding import zero_deviation
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
@@ -77,6 +78,7 @@ def fit_ckks(
     magnitude: float,
     max_error: float,
     security: Security,
+    flood: float | None = None,
     prices: Prices = HOISTING,
 ) -> Fit:
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
@@ -88,6 +90,8 @@ def fit_ckks(
         magnitude: the largest absolute value of an input.
         max_error: the largest bound on the error of a logit.
         security: see `Parameters`.
+        flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
+            of zero that goes with it counts as the program's. None if answers are not re-randomised.
         prices: the prices of the engine that is to run the program.
 
     Raises:
@@ -101,7 +105,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(folded, N, norms, magnitude, 2 * asked):
+    for search in _searches(folded, N, norms, magnitude, 2 * asked, flood):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
@@ -132,11 +136,18 @@ class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
     def __init__(
-        self, folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float, early: bool
+        self,
+        folded: Fold,
+        N: int,
+        norms: Sequence[Norms],
+        magnitude: float,
+        tolerance: float,
+        flood: float | None,
+        early: bool,
     ) -> None:
         self._folded, self._N, self._early, self._merges = folded, N, early, False
         self.vanishes = False  # whether the last scales tried left an output without its input
-        self._known, self._tolerance = (norms, magnitude), tolerance
+        self._known, self._tolerance, self._flood = (norms, magnitude), tolerance, flood
         self._outline = outline(folded.folded)
         self._plain, products = depths(self._outline)
         self._probes = [PROBE_BITS] * (2 + self._plain + products)
@@ -271,7 +282,10 @@ class _Search:
         """Return the error of the worst output, and the room in the modulus."""
         algebra = CkksErrorAlgebra(parameters, placed, *self._known)
         worst = max(run(placed, algebra), key=lambda value: value.bound)
-        return worst, algebra.room(worst)
+        if self._flood is None:
+            return worst, algebra.room(worst)
+        worst = worst.plus(Deviations(product=zero_deviation(self._N) / worst.scale))
+        return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._flood))
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -293,10 +307,12 @@ class _Search:
         return Precision(fresh, weights, values, self._early)
 
 
-def _searches(folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float) -> Iterator[_Search]:
+def _searches(
+    folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float, flood: float | None
+) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
-        search = _Search(folded, N, norms, magnitude, tolerance, early)
+        search = _Search(folded, N, norms, magnitude, tolerance, flood, early)
         yield from (search, search.merging())
 
 

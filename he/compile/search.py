@@ -23,6 +23,7 @@ from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
+from he.readers.flooding import price_bits
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
 
@@ -47,6 +48,8 @@ class Lowering:
         images: makes the network's input specification from its layout.
         advice: what to do if no parameters are found.
         reasons: one line for every choice made so far, for `Circuit.reasons`.
+        circuit_privacy: the bits of statistical distance within which answers tell logits alone; None if that is not
+            asked for.
     """
 
     network: Network
@@ -59,6 +62,7 @@ class Lowering:
     images: Callable[[InputLayout], InputSpec]
     advice: str
     reasons: tuple[str, ...] = ()
+    circuit_privacy: int | None = None
 
 
 def search(
@@ -88,10 +92,18 @@ def search(
             continue
         if packing == "throughput":
             _require_no_constant(fit.program, lowering.modulus)
-        reasons = *lowering.reasons, *refusals
+        reasons = *lowering.reasons, *refusals, *_privacy(lowering, fit)
         return Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
+
+
+def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
+    bits = lowering.circuit_privacy
+    if bits is None:
+        return []
+    price = price_bits(fit.parameters, len(fit.program.outputs), bits)
+    return [f"circuit privacy: an answer tells logits alone, up to 2^-{bits}; it takes {price:.0f} bits of the modulus"]
 
 
 def _require_no_constant(program: Program, modulus: int | None) -> None:
@@ -140,6 +152,7 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> I
         rotation_steps=tuple(sorted(fit.program.rotation_steps)),
         swaps_rows=fit.program.swaps_rows,
         multiplies=fit.program.multiplies,
+        rerandomises=lowering.circuit_privacy is not None,
         tolerance=fit.tolerance,
         output_scale=fit.output_scale,
         output_level=level,

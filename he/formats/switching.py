@@ -1,7 +1,8 @@
 """The format in which evaluation keys travel: digits as ciphertexts do, their second polynomials named by seeds.
 
 The keys of a circuit lie one behind the other in the order of its interface, and the digits of a key, one for each
-data prime, likewise. Nothing else is written: how many keys there are, and how many bytes, follows from the interface.
+data prime, likewise. Where answers are re-randomised, an encryption of zero at their level follows. Nothing else is
+written: how many keys there are, and how many bytes, follows from the interface.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 
 from he.formats import compact
 from he.formats.seal_bytes import CiphertextArray, expanded, require, write_keys
+from he.kernels.passes.evaluate import forward
+from he.kernels.tables.chain import chain
 from he.ring.params import Parameters
 
 RELINEARISATION = 1  # stands among the Galois elements for the relinearisation key
@@ -23,6 +26,30 @@ Key = Sequence[CiphertextArray]  # digit by digit
 def key_bytes(parameters: Parameters, level: int) -> int:
     """Count the bytes of one key for so many data primes: keys that travel are for all of them."""
     return level * compact.Form.digit(parameters, level).bytes
+
+
+def zero_form(parameters: Parameters, level: int) -> compact.Form:
+    """Return the form of an encryption of zero at a level."""
+    scheme, N = parameters.scheme, parameters.poly_modulus_degree
+    return compact.Form(parameters.primes[:level], N, scheme.ntt_form, 1.0, seeded=True)
+
+
+def read_zero(data: bytes | memoryview, parameters: Parameters, level: int) -> np.ndarray:
+    """Read an encryption of zero.
+
+    Returns:
+        uint64 [2, level, N], in transformed form in both schemes.
+
+    Raises:
+        SealDataError: if the bytes have another length, or a residue is not below its prime.
+    """
+    form = zero_form(parameters, level)
+    residues = compact.read(data, form).residues
+    if not form.ntt:
+        tables = chain(form.degree, form.primes).tables
+        for component, prime in np.ndindex(residues.shape[:2]):
+            forward(tables, residues[component, prime], prime)
+    return residues
 
 
 def write(keys: Iterable[Key], parameters: Parameters) -> bytes:

@@ -16,9 +16,10 @@ from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.parties.policy import Policy
+from he.parties.publishing import PublishingError, deviation, noised
 from he.parties.questions import Question, Questions, secret_order
 from he.ring.params import ParameterError
-from intnn.values.arrays import instance
+from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
 _NONCE_BYTES = 16
@@ -93,7 +94,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         self._cipher: Cipher | None = Cipher(secret_key, self._interface)
         self._response_bytes = self._interface.output.ciphertexts * self._cipher.result.bytes
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
-        self._answers = self._refusals = 0
+        self._answers = self._refusals = self._published = 0
 
     @property
     def interface(self) -> Interface:
@@ -156,22 +157,30 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             self._questions.ask(request, Question(len(batch), order))
         return request
 
-    def decrypt(self, response: bytes, request: bytes | None = None) -> np.ndarray:
+    def decrypt(self, response: bytes, request: bytes | None = None, *, publish: bool = False) -> np.ndarray:
         """Decrypt a session's answer.
 
         Args:
             response: the answer.
             request: the request that it must be an answer to; it may be left out while no other request is open.
+            publish: whether others may see the result, an *honest* server among them, even one that has chosen the
+                network and knows the images. A CKKS result then gets normal noise of `published_deviation`, which hides
+                what its error tells of the key; the result without noise is not returned, now or later. A BFV result is
+                exact and stays as it is: it tells nothing of the key unless the noise bound fails. *Against a server
+                that answers with ciphertexts of its own making* nothing helps but to show it no result.
 
         Returns:
             Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within half of
-            `interface.tolerance` of the plain network's. This holds if an honest session has answered.
+            `interface.tolerance` of the plain network's, but for what is added to publish them. This holds if an honest
+            session has answered.
 
         Raises:
             MessageError: if the bytes are damaged or foreign, hold no ciphertexts of a result's form, or are no answer
                 to the request, or to one that is open. The key has not been used then, and an open request stays open.
             DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, or copies disagree. The
                 request has had its answer, and the refusal is counted.
+            PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
+                allows. The key has not been used then, and the request stays open.
         """
         fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
         require_fields(fields, "circuit", "key", "request")
@@ -180,8 +189,13 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         with self._lock:  # one answer after the other, so that none is decrypted after the last
             cipher = self._living()
             name = self._questions.require_open(fields["request"], request)
+            if publish:
+                self._require_publishable()
             ciphertexts = self._read(cipher, parts)
             logits = self._decrypted(cipher, ciphertexts, self._questions.close(name))
+            if publish and logits is not None and not self._interface.parameters.scheme.exact:
+                self._published += 1
+                logits = noised(logits, self.published_deviation(len(logits)))
             self._answers += 1
             self._refusals += logits is None
             if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
@@ -191,6 +205,28 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 "the answer does not decrypt to a result: it was damaged, computed with other keys, or forged"
             )
         return logits
+
+    def published_deviation(self, images: int) -> float:
+        """Return the standard deviation of the noise that `decrypt` adds to every logit of an answer to publish it.
+
+        It grows with the root of the logits of the answer, and of `Policy.most_published`; it is 0 for BFV. Compile
+        with a smaller `max_error` if it is too large to be of use.
+
+        Args:
+            images: the number of images of the request.
+
+        Raises:
+            ValueError: if it is not from 1 to `interface.images`.
+        """
+        return deviation(self._interface, self._policy, integer(images, "images", 1, self._interface.images))
+
+    def _require_publishable(self) -> None:
+        exact, most = self._interface.parameters.scheme.exact, self._policy.most_published
+        if not exact and self._published >= most:
+            raise PublishingError(
+                f"at most {most} answer(s) may be published under one key by the client's policy, and have been: "
+                "decrypt this one without `publish` and show it to nobody, or make a client with another key"
+            )
 
     def _read(self, cipher: Cipher, parts: list[memoryview]) -> list[Any]:
         """Return the ciphertexts of an answer. The key is not used."""

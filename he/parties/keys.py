@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +15,11 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.interface import Interface, require_interface
-from he.formats import switching
+from he.formats import compact, switching
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
-from he.formats.seal_bridge import SealDataError, create_context, from_bytes, to_bytes
+from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
 from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
@@ -160,25 +161,34 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             made = to_bytes(generator.create_galois_keys(interface.galois_elements))
             by_index = read_keys(made, self.parameters, key_id)
             keys += [by_index[g // 2] for g in interface.galois_elements]
-        return EvaluationKeys.sealed(interface.digest, switching.write(keys, self.parameters))
+        data = switching.write(keys, self.parameters)
+        return EvaluationKeys.sealed(interface.digest, data + self._zero(interface) if interface.rerandomises else data)
+
+    def _zero(self, interface: Interface) -> bytes:
+        """Return an encryption of zero at the level of a circuit's answers, as it travels."""
+        level, ids = interface.output_level, level_ids(self.context, self.parameters)
+        made = to_bytes(self.encryptor().encrypt_zero_symmetric(ids[level]))
+        return compact.compact(made, switching.zero_form(self.parameters, level), self.parameters, ids)
 
     def require_own(self, keys: EvaluationKeys, interface: Interface) -> None:
         """Check that the evaluation keys of a circuit were made from this secret.
 
         A key hides what it switches from modulo the first prime in its first digit. Modulo the special prime, the same
-        digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. Looked at
-        is the constant one: 1 / N of the sum of all values in transformed form.
+        digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. An
+        encryption of zero is such a pair as it is. Looked at is the constant coefficient: 1 / N of the sum of all
+        values in transformed form.
 
         Raises:
             MessageError: if they were made from another, or are no keys of this circuit.
         """
         keys.require(interface)
-        N, p = self.parameters.poly_modulus_degree, self.parameters.primes[-1]
-        secret = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())[-1].astype(object)
+        N, primes = self.parameters.poly_modulus_degree, self.parameters.primes
+        secret = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
+        by_prime = {prime: secret[prime].astype(object) for prime in (0, -1)}
         try:
-            for _, key in switching.read(keys.data, self.parameters, interface.key_elements):
-                b, a = key[0, :, -1].astype(object)
-                constant = int((b + a * secret).sum()) * pow(N, -1, p) % p
+            for prime, pair in _encryptions_of_zero(keys, interface):
+                (b, a), p = pair.astype(object), primes[prime]
+                constant = int((b + a * by_prime[prime]).sum()) * pow(N, -1, p) % p
                 if _LARGEST_ERROR < constant < p - _LARGEST_ERROR:
                     raise MessageError(
                         "the evaluation keys were made from another secret key; load the one that they were made from, "
@@ -206,7 +216,8 @@ class EvaluationKeys(ValueObject):
     Attributes:
         message: the keys as they travel; nothing of it is copied.
         circuit: the digest of the circuit's interface, which covers the parameters.
-        data: the keys themselves, in the format of `he.formats.switching`. `require` says whether they are as many as
+        data: the keys themselves, in the format of `he.formats.switching`, and an encryption of zero behind them where
+            the circuit's answers are re-randomised. `require` says whether they are as many as
             their circuit needs; who binds them reads them.
         id: the digest with which the message ends, in hexadecimal digits; requests and answers name the keys by it.
 
@@ -280,10 +291,16 @@ class EvaluationKeys(ValueObject):
             )
         count, due = len(interface.key_elements), _data_bytes(interface)
         if len(self.data) != due:
+            zero = " and an encryption of zero" if interface.rerandomises else ""
             raise MessageError(
-                f"the evaluation keys must be exactly the circuit's {count}, of {due} bytes together, got "
+                f"the evaluation keys must be exactly the circuit's {count}{zero}, of {due} bytes together, got "
                 f"{len(self.data)} bytes"
             )
+
+    def divided(self, interface: Interface) -> tuple[memoryview, memoryview]:
+        """Return the keys of a circuit that they are for, and its encryption of zero; no bytes if it needs none."""
+        keys = len(interface.key_elements) * switching.key_bytes(interface.parameters, interface.parameters.levels)
+        return self.data[:keys], self.data[keys:]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_bytes` to a file, whole or not at all.
@@ -312,9 +329,20 @@ class EvaluationKeys(ValueObject):
         return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {len(self.data):,} bytes)"
 
 
+def _encryptions_of_zero(keys: EvaluationKeys, interface: Interface) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield what of all keys hides 0 alone: the index of a prime, and two polynomials modulo it, uint64 [2, N]."""
+    switching_keys, zero = keys.divided(interface)
+    for _, key in switching.read(switching_keys, interface.parameters, interface.key_elements):
+        yield -1, key[0, :, -1]
+    if interface.rerandomises:
+        yield 0, switching.read_zero(zero, interface.parameters, interface.output_level)[:, 0]
+
+
 def _data_bytes(interface: Interface) -> int:
     """Count the bytes that the evaluation keys of a circuit have."""
-    return len(interface.key_elements) * switching.key_bytes(interface.parameters, interface.parameters.levels)
+    parameters, level = interface.parameters, interface.output_level
+    zero = switching.zero_form(parameters, level).bytes if interface.rerandomises else 0
+    return len(interface.key_elements) * switching.key_bytes(parameters, parameters.levels) + zero
 
 
 def _residues(secret: Any, parameters: Parameters, context: Any) -> np.ndarray:

@@ -54,6 +54,12 @@ class Policy(ValueObject):
         most_refusals: the number of answers that are refused after they were decrypted; at this one the key is
             destroyed.
         most_open: the number of requests without an answer that are remembered; the oldest is forgotten first.
+        most_published: the number of CKKS answers that may be published under one key (`Client.decrypt`); noise grows
+            with its square root.
+        publishing_bits: s, the statistical security of what is published, from 1 to 128. All of it together lets no
+            statistical test tell errors of the decryption from none with an advantage above 2^-(s/2 + 2.7), whatever
+            it computes: by default 2^-17.7. As bit security counts tests that decide, by the inverse square of their
+            advantage (Micciancio and Walter 2018), these are s bits. Noise grows by half a bit with each.
 
     Raises:
         ParameterError: if `security` has another name.
@@ -73,6 +79,8 @@ class Policy(ValueObject):
     most_answers: int = 1 << 16
     most_refusals: int = 8
     most_open: int = 256
+    most_published: int = 1
+    publishing_bits: int = 30
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schemes", tuple(map(Scheme, self.schemes)))
@@ -84,12 +92,13 @@ class Policy(ValueObject):
             object.__setattr__(self, name, number)
         for name in ("most_key_bytes", "most_request_bytes", "most_answer_bytes", "least_copies", "least_guards"):
             object.__setattr__(self, name, integer(getattr(self, name), name, 0))
-        for name in ("most_answers", "most_refusals", "most_open"):
+        for name in ("most_answers", "most_refusals", "most_open", "most_published"):
             object.__setattr__(self, name, integer(getattr(self, name), name, 1))
+        object.__setattr__(self, "publishing_bits", integer(self.publishing_bits, "publishing_bits", 1, 128))
 
     @staticmethod
     def trusting(security: Security = "128") -> Policy:
-        """Return a policy that accepts any interface of this security and sets a key no limits.
+        """Return a policy that accepts any interface of this security and sets a key no limits but on publishing.
 
         It is for whoever is both parties, as in tests and measurements.
         """
@@ -151,8 +160,9 @@ class Policy(ValueObject):
             inside = largest <= self.largest_input
         yield "range", [spec.low, spec.high], inside, f"within +-{self.largest_input:g}, and fit the modulus"
         keys = len(interface.rotation_steps) + interface.swaps_rows + interface.multiplies
+        zero = interface.rerandomises * ciphertext_bytes(parameters, interface.output_level, polynomials=1)
         for field, what, size, most in (
-            ("rotation_steps", "keys", keys * key_bytes(parameters, parameters.levels), self.most_key_bytes),
+            ("rotation_steps", "keys", keys * key_bytes(parameters, parameters.levels) + zero, self.most_key_bytes),
             (
                 "gather",
                 "a request",

@@ -16,6 +16,7 @@ from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.keys import EvaluationKeys
+from he.parties.rerandomise import Rerandomiser
 from he.parties.session import Session
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
@@ -61,12 +62,15 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             ValueError: if `threads` or `most` is out of range.
         """
         most = integer(most, "most", 1)
-        keys = EvaluationKeys.of(evaluation_keys, self.circuit.interface)
+        interface = self.circuit.interface
+        keys = EvaluationKeys.of(evaluation_keys, interface)
         try:
-            evaluator = self._prepared.bind(keys.data, threads)
+            switching_keys, zero = keys.divided(interface)
+            evaluator = self._prepared.bind(switching_keys, threads)
+            rerandomise = Rerandomiser(interface, zero) if interface.rerandomises else None
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
-        return Session(self.circuit.interface, keys.id, evaluator, most)
+        return Session(interface, keys.id, evaluator, most, rerandomise)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.

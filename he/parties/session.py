@@ -16,6 +16,7 @@ from he.formats.messages import (
     require_match,
     seal_message,
 )
+from he.parties.rerandomise import Rerandomiser
 from intnn.values.value_object import Unstorable
 
 
@@ -28,11 +29,15 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     Every request is evaluated once, and so many in all as the session allows. Both is counted in this object: a service
     that wants to count by client keeps one session for each client, and knows its clients by its transport. Neither
     holds off a client who asks what no honest one would: a session cannot see numbers outside the input's domain, or
-    units that are asked one by one, and logits tell of the weights.
+    units that are asked one by one, and logits tell of the weights. Where the circuit was compiled for it, answers are
+    re-randomised, so that to a client with honest keys they tell logits alone (`Rerandomiser`).
     """
 
-    def __init__(self, interface: Interface, key_id: str, evaluator: Evaluator, most: int) -> None:
+    def __init__(
+        self, interface: Interface, key_id: str, evaluator: Evaluator, most: int, rerandomise: Rerandomiser | None
+    ) -> None:
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
+        self._rerandomise = rerandomise
         ciphertexts = sum(spec.layout.ciphertexts for spec in interface.client_inputs)
         self._request_bytes = ciphertexts * Form.fresh(interface.parameters).bytes
         self._most, self._lock = most, Lock()
@@ -70,6 +75,8 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
             with self._lock:
                 self._evaluated.discard(name)
             raise MessageError(f"the request cannot be evaluated: {error}") from error
+        if self._rerandomise:
+            results = self._rerandomise(results)
         answer = {"circuit": self._interface.digest, "key": self._key_id, "request": name}
         return seal_message(Kind.RESPONSE, answer, results)
 

@@ -59,6 +59,7 @@ def test_the_interface_of_a_dense_layer_of_4096_by_3072_is_read_back():
         (1, 2, 4),
         True,
         True,
+        False,
         0.0,
         1.0,
         10,

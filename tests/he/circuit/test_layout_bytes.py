@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.circuit import packing
-from he.circuit.interface import InputSpec, Interface
+from he.circuit.interface import LEAST_TOLERANCE, InputSpec, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
 from he.parties.client import interface_bytes
@@ -39,7 +39,8 @@ def interfaces(draw):
         tuple(sorted(draw(st.sets(st.integers(1, parameters.row_length - 1), max_size=5)))),
         draw(st.booleans()),
         draw(st.booleans()),
-        0.0 if exact else draw(st.floats(0, 1)),
+        draw(st.booleans()),
+        0.0 if exact else draw(st.floats(LEAST_TOLERANCE, 1)),
         1.0 if exact else draw(st.floats(1, 1e30)),
         draw(st.integers(1, parameters.levels)),
         draw(st.binary(min_size=32, max_size=32)).hex(),
@@ -98,7 +99,7 @@ def test_what_is_given_as_lists_is_kept_as_tuples():
     spec = InputSpec("images", Source(), shape, 0, 1, 1.0, layout)
     parameters = Parameters("bfv", 1024, (30, 40), 65537, security="insecure")
     output = OutputLayout(Packing(2, 512), 4, 3)
-    interface = Interface(parameters, [spec], output, steps, False, False, 0.0, 1.0, 1, "0" * 64)
+    interface = Interface(parameters, [spec], output, steps, False, False, False, 0.0, 1.0, 1, "0" * 64)
     steps.append(0)
     shape.append(0)
     assert (interface.inputs, interface.rotation_steps, spec.shape) == ((spec,), (1, 2), (2, 3))

@@ -26,6 +26,7 @@ def sum_of(terms: int, bits: tuple[int, ...] = (40, 40)) -> Circuit:
         rotation_steps=(),
         swaps_rows=False,
         multiplies=False,
+        rerandomises=False,
         tolerance=0.0,
         output_scale=1.0,
         output_level=len(bits) - 1,
