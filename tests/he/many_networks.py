@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 
-from he import Client, compile_approximate, interface_bytes, prepare
+from he import compile_approximate
+from he.parties.connect import connect
 from he.ring.params import ParameterError
 from intnn import Activation, Conv2d, Dense, Flatten, Graph
 from intnn.layers.nodes import Node
@@ -66,8 +67,7 @@ def share_of_bound(seed: int) -> tuple[int, float | None, str]:
         circuit = compile_approximate(graph, images=IMAGES, packing=packing, security="insecure")
     except ParameterError as refusal:
         return seed, None, f"not compiled: {refusal}"
-    client = Client(interface_bytes(circuit.interface), security="insecure")
-    session = prepare(circuit).session(client.evaluation_keys)
+    client, session = connect(circuit)
     images = rng.choice([rng.random((IMAGES, *graph.input_shape)), rng.integers(0, 2, (IMAGES, *graph.input_shape))])
     try:
         answers = client.decrypt(session.evaluate(client.encrypt(images.astype(np.float64))))

@@ -12,6 +12,7 @@ from he.parties.connect import connect
 from he.program.operations import plains
 from he.ring.slots import polynomial, slots_of
 from intnn import Activation, Dense, Graph
+from tests.he.many_networks import share_of_bound
 
 
 def squares(*weights):
@@ -50,12 +51,23 @@ def test_equal_weights_and_inputs(depth, packing):
     assert max(shares(graph, np.ones((1, 64)), packing=packing, security="insecure")) <= 1
 
 
+@pytest.mark.slow
+def test_six_layers_of_equal_weights_at_128_bits():
+    assert max(shares(equal(6), np.ones((1, 64)))) <= 1
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 3), st.integers(0, 2**32 - 1), st.sampled_from(["latency", "throughput"]))
 def test_weights_of_rank_one(depth, seed, packing):
     graph = low_rank(depth, seed)
     images = np.random.default_rng(seed).integers(0, 2, (1, 32)).astype(float)
     assert max(shares(graph, images, clients=1, packing=packing, security="insecure")) <= 1
+
+
+def test_some_of_many_random_networks():
+    found = [share_of_bound(seed)[1] for seed in range(10)]
+    assert all(share is None or share <= 1 for share in found)
+    assert any(share is not None for share in found)
 
 
 def test_the_reference_engine_keeps_the_bound_as_well():
