@@ -15,7 +15,7 @@ from he.circuit.interface import InputSpec, is_finite
 from he.compile.fit import Fit
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import POLYNOMIALS, activate_polynomial
-from he.compile.norms import normalised
+from he.compile.norms import normalised, reach
 from he.compile.search import Lowering
 from he.compile.stages import require_no_constant, to_stages
 from he.program.fold import Fold
@@ -55,14 +55,14 @@ def approximate_lowering(
     require_no_constant(stages, math.inf)
     with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
         stages, norms = normalised(stages, min(low, 0.0), max(high, 0.0))  # slots without an input hold zero
+        logit = reach(stages, norms)
     magnitude = max(abs(low), abs(high))
-    fit: Callable[..., Fit] = partial(fit_ckks, norms=norms, magnitude=magnitude, security=security)
+    fit: Callable[..., Fit] = partial(fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security)
     if circuit_privacy is not None:
         fit = partial(_fit_private, fit, circuit_privacy)
-    reach = norms[-1].magnitude
     reasons: tuple[str, ...] = ()
     if max_error is None:
-        max_error, finer = DEFAULT_ERROR, reach / LEAST_STEPS
+        max_error, finer = DEFAULT_ERROR, logit / LEAST_STEPS
         if 0 < finer < max_error:
             fit, max_error = partial(_fit_finer, fit), finer
             reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of what a logit may reach",)
@@ -89,10 +89,10 @@ def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: floa
 
         def again(program: Program) -> Fit | None:
             other = found.again(program)
-            return other if other and other.bound <= max_error else None
+            return replace(other, tolerance=2 * max_error) if other and other.bound <= max_error else None
 
         if found.bound <= max_error:
-            return replace(found, again=again)
+            return replace(found, tolerance=2 * max_error, again=again)
     return fit(folded, N, max_error=max_error)
 
 

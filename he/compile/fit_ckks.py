@@ -76,6 +76,7 @@ def fit_ckks(
     N: int,
     norms: Sequence[Norms],
     magnitude: float,
+    reach: float,
     max_error: float,
     security: Security,
     flood: float | None = None,
@@ -88,6 +89,7 @@ def fit_ckks(
         N: the ring degree.
         norms: those of the program's linear layers, in order.
         magnitude: the largest absolute value of an input.
+        reach: a bound on the absolute value of a logit; an error that is larger says nothing about scales.
         max_error: the largest bound on the error of a logit.
         security: see `Parameters`.
         flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
@@ -97,15 +99,14 @@ def fit_ckks(
     Raises:
         ParameterError: if there is none, with the bits that it would take.
     """
-    asked = max_error  # and told; an error that is larger than all logits says nothing about scales
-    max_error = min(asked, norms[-1].magnitude or asked)
+    tolerance, max_error = 2 * max_error, min(max_error, reach or max_error)
     limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(folded, N, norms, magnitude, 2 * asked, flood):
+    for search in _searches(folded, N, norms, magnitude, tolerance, flood):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")

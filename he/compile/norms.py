@@ -84,6 +84,14 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
     return result, norms
 
 
+def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
+    """Return a bound on the absolute value of a logit, by the norms of the last linear map and what follows it."""
+    ends = np.array([[-norms[-1].magnitude], [norms[-1].magnitude]])
+    for activation in layered(stages)[-1][1]:
+        ends = activated(activation, ends)
+    return float(np.abs(ends).max())
+
+
 def _is_free(activations: Sequence[Activation]) -> bool:
     return all(activation.name == "square" for activation in activations)
 

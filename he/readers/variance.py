@@ -1,9 +1,9 @@
 """Variances of the errors that encryption, rounding and key switching add, and the tails of their distributions.
 
-A polynomial whose coefficients are independent with variance V stays below 6 * sqrt(N * V) at one complex root of
-X^N + 1, except with probability erfc(6) < 2^-55 (Iliashenko, *Optimisations of fully homomorphic encryption*, PhD
-thesis, KU Leuven 2019, section 2; Costache, Laine and Player, *Evaluating the effectiveness of heuristic worst-case
-noise analysis in FHE*, ESORICS 2020).
+A polynomial with N independent coefficients of mean 0 and variance V has a deviation of sqrt(N V) at a complex root of
+X^N + 1, and half of that variance in a slot of CKKS, which is the real part there (Iliashenko, *Optimisations of fully
+homomorphic encryption*, PhD thesis, KU Leuven 2019, section 2; Costache, Laine and Player, *Evaluating the effectiveness
+of heuristic worst-case noise analysis in FHE*, ESORICS 2020).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from he.ring.params import Parameters
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}
-TAIL = 6.0  # a polynomial's value at a root stays within so many standard deviations; erfc(6) < 2^-55
 NORMAL_TAIL = 5.4  # a slot, the real part at a root, stays within these; 2 exp(-5.4^2) < 2^-40 (Hoeffding)
 PRODUCT_TAIL = 14.0  # so does the real part of a product of two polynomials within these; exp(-2 * 14) < 2^-40
 
@@ -22,11 +21,6 @@ PRODUCT_TAIL = 14.0  # so does the real part of a product of two polynomials wit
 def deviation_at_root(N: int, variance: float) -> float:
     """Return the standard deviation, at a root, of a polynomial with N independent coefficients of that variance."""
     return math.sqrt(N * variance)
-
-
-def norm_bound(N: int, variance: float) -> float:
-    """Return a bound on the canonical norm of a polynomial with N independent coefficients of that variance."""
-    return TAIL * deviation_at_root(N, variance)
 
 
 def rounding_variance(N: int, size: int = 2) -> float:

@@ -14,7 +14,7 @@ from he.compile.fit_bfv import fit_bfv
 from he.compile.fit_ckks import fit_ckks
 from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
 from he.compile.linear import LinearMap
-from he.compile.norms import normalised
+from he.compile.norms import normalised, reach
 from he.compile.rotations import affordable, compose
 from he.compile.schedules import cheapest
 from he.compile.stages import to_stages
@@ -48,7 +48,7 @@ def lowering(graph, images=1):
 def fit_of(stages, max_error=1.0):
     """What finds parameters for a program of these stages."""
     _, norms = normalised(stages, 0.0, 1.0)
-    return lambda program: fit_ckks(fold(program), N, norms, 1.0, max_error, "insecure")
+    return lambda program: fit_ckks(fold(program), N, norms, 1.0, reach(stages, norms), max_error, "insecure")
 
 
 def logits(lowered, program, x):

@@ -24,7 +24,7 @@ from he.program.operations import Plain, Scalar
 from he.readers.clear import ClearAlgebra
 from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
-from he.readers.variance import ERROR_VARIANCE, PRODUCT_TAIL, TAIL, key_switch_variance, rounding_variance
+from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, PRODUCT_TAIL, key_switch_variance, rounding_variance
 from he.ring.params import Parameters
 from he.testing import compiled, polynomial_graphs, square_graph
 
@@ -142,7 +142,7 @@ def test_errors_are_drawn_with_the_variance_that_the_bounds_assume():
         errors.append(np.array(encoder.decode_double(result)) * scale)
     # Real parts have half the power; 20 * 512 squares deviate from their mean by 1.4 %.
     assert 2 * np.var(errors) == pytest.approx(1024 * ERROR_VARIANCE, rel=0.1)
-    assert np.max(np.abs(errors)) < TAIL * np.sqrt(1024 * ERROR_VARIANCE)
+    assert np.max(np.abs(errors)) < NORMAL_TAIL * np.sqrt(1024 * ERROR_VARIANCE)
 
 
 @settings(max_examples=50)
