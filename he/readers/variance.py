@@ -2,8 +2,8 @@
 
 A polynomial with N independent coefficients of mean 0 and variance V has a deviation of sqrt(N V) at a complex root of
 X^N + 1, and half of that variance in a slot of CKKS, which is the real part there (Iliashenko, *Optimisations of fully
-homomorphic encryption*, PhD thesis, KU Leuven 2019, section 2; Costache, Laine and Player, *Evaluating the effectiveness
-of heuristic worst-case noise analysis in FHE*, ESORICS 2020).
+homomorphic encryption*, PhD thesis, KU Leuven 2019, section 2; Costache, Laine and Player, *Evaluating the
+effectiveness of heuristic worst-case noise analysis in FHE*, ESORICS 2020).
 """
 
 from __future__ import annotations
