@@ -1,9 +1,10 @@
-"""The rounding of a CKKS circuit's weights to what engines encode, at random.
+"""The rounding of a CKKS circuit's weights, and of images, to what is encoded, at random.
 
 Whoever chooses weights chooses how they are rounded to the nearest integers: errors can be made that all add up. So a
 coefficient is rounded up or down at random, to the right mean. Then, whatever the weights and whatever the input,
 errors are independent, have mean 0, and are less than one, which by Hoeffding's inequality bounds what any sum of them
-is. The only assumption is that weights and inputs are not chosen by whoever knows the circuit's salt.
+is. The only assumption is that weights and inputs are not chosen by whoever knows the circuit's salt, from which it
+follows how weights are rounded; a client draws anew for every ciphertext.
 
 Sources: Hoeffding, *Probability inequalities for sums of bounded random variables*, JASA 1963; stochastic rounding has
 been used since Forsythe, *Reprint of a note on rounding-off errors*, SIAM Review 1959.

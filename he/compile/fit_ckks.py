@@ -39,7 +39,7 @@ STEP = 1 / 16  # bits by which the search makes all scales finer
 AGAIN = (0, 8, 16)  # bits by which scales are made finer where the values' errors leave them no room
 FINER = (8, 4, 2, 1, 0.5, 0)  # bits by which all scales are made finer if the chain gets no longer
 SMALLEST_CAP = 28  # the least limit in bits on primes; chains of smaller primes are too long
-ROOM_BITS = 0.05  # bits of the modulus that the largest value leaves, for primes are not quite powers of two
+ROOM_BITS = 1.05  # bits below half of the modulus: SEAL wants one, and primes are not quite powers of two
 DECIMALS = 6  # of the logarithms of errors and sizes that decide about a circuit
 BOUND_BITS = 10  # significant bits of a circuit's bound, which is hashed and must be the same on every machine
 VANISHES = "the weights that lead to an output round to zero at every scale: multiply them, or leave the output out"
@@ -318,7 +318,7 @@ def _searches(
 
 
 def _is_within(error: CkksError, room: float, max_error: float) -> bool:
-    return error.bound <= max_error and room >= 0  # a comparison with NaN is false
+    return error.bound <= max_error and room >= 1  # a comparison with NaN is false
 
 
 def _shortest_modulus(program: Program) -> int:

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from he.compile.latency import power_of_two
 from he.compile.linear import LinearMap
 from he.compile.stages import Stage
 from he.readers.noise_ckks import Norms
@@ -78,6 +79,7 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
             magnitude=known.magnitude * 2.0**reach,
             row=known.row * amplified,
             spectral=known.spectral * amplified,
+            loose=known.loose * amplified,
         )
         linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * 2.0**reach)
         result += [linear, *layers[number][1]]
@@ -132,7 +134,29 @@ def norms_of(linear: LinearMap, magnitude: float) -> Norms:
         row=_rounded_up(float(energies.max())),
         spectral=_rounded_up(_spectral_energy(linear)),
         terms=int(np.diff(linear.starts).max()),
+        loose=_rounded_up(_loose_energy(linear)),
     )
+
+
+def _loose_energy(linear: LinearMap) -> float:
+    """Return the square of a bound on what a packed layer makes of errors that differ from copy to copy of its input.
+
+    Any n neighbouring outputs read their inputs from two copies: the strictly lower triangle of n columns from the
+    second, the rest from the first. A longer output reads several copies, which each get a part of it.
+    """
+    width, out_width = power_of_two(linear.inputs), power_of_two(linear.outputs)
+    n, spectral = min(width, out_width), math.sqrt(_spectral_energy(linear))
+    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(max(1.0, out_width / width)) * spectral
+    if out_width > width or width * n * n > _LARGEST_GRAM**2:
+        return any_weights**2
+    weight = np.zeros((out_width, width))
+    weight[linear.rows, linear.columns] = linear.weights
+    first, place = np.arange(width)[:, None, None], np.arange(n)
+    triangles = np.tril(weight[(first + place[:, None]) % n, (first + place) % width], -1)  # for every first output
+    power = triangles @ triangles.transpose(0, 2, 1)
+    power = power @ power  # the sum of its squares is that of the eighth powers of all singular values
+    norm = float(np.sum(power**2, axis=(1, 2)).max()) ** (1 / 8)
+    return min(any_weights, spectral + 2 * norm) ** 2
 
 
 def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:

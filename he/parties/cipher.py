@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.interface import Interface
+from he.circuit.rounding import rounded_slots
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import require, write_ciphertext
 from he.parties.keys import SecretKey
+from he.program.operations import Plain
 from he.ring.slots import imaginary_units
 from intnn.values.value_object import Unstorable
 
@@ -41,9 +44,15 @@ class Cipher(Unstorable, instead="it holds a secret key: store that with `Secret
         if self._exact:
             self._encoder.encode(slots.tolist(), plaintext)
         else:
+            # Rounded to the nearest, images could be chosen whose errors all add up.
+            operand, salt = Plain(0, self._parameters.levels, self._parameters.input_scale), secrets.token_bytes(32)
             if self._interface.both_parts:
-                real, imaginary = slots.reshape(2, -1)
+                real, imaginary = (
+                    rounded_slots(part, operand, salt + bytes([i])) for i, part in enumerate(slots.reshape(2, -1))
+                )
                 slots = real + imaginary_units(2 * len(real)) * imaginary
+            else:
+                slots = rounded_slots(slots, operand, salt)
             self._encoder.encode(slots.tolist(), self._parameters.input_scale, plaintext)
         ciphertext = self._encryptor.encrypt_symmetric(plaintext)
         return compact.compact(to_bytes(ciphertext), Form.fresh(self._parameters), self._parameters, self._ids)

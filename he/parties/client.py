@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from threading import Lock
 from typing import Any
@@ -86,6 +87,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         if secret_key is None:
             secret_key = SecretKey.generate(self._interface.parameters)
         instance(secret_key, SecretKey, "secret_key", "read a stored one with `SecretKey.load`")
+        secret_key.require_for(self._interface)
         if evaluation_keys is None:
             self._keys = secret_key.evaluation_keys(self._interface)
         else:
@@ -222,6 +224,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
     def _require_publishable(self) -> None:
         exact, most = self._interface.parameters.scheme.exact, self._policy.most_published
+        if not math.isfinite(self.published_deviation(self._interface.images)):
+            raise PublishingError("an error as large as the interface's `tolerance` cannot be hidden by any noise")
         if not exact and self._published >= most:
             raise PublishingError(
                 f"at most {most} answer(s) may be published under one key by the client's policy, and have been: "

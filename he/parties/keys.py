@@ -5,21 +5,22 @@ A `SecretKey` leaves the process only under a password. `EvaluationKeys` have no
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
 
-from he.circuit.interface import Interface, require_interface
+from he.circuit.interface import RELINEARISATION, Interface, require_interface
 from he.formats import compact, switching
 from he.formats.keys import Cost, KeyFileError, Protected, protect, read_private, reveal, write_private
 from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
-from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
 from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
@@ -30,7 +31,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
 _MOST_DRAWS = 200  # of a secret: that many are refused by a chance below 2^-300, or by a generator that repeats itself
-_LARGEST_ERROR = 21  # of a coefficient that SEAL draws: the ones among 21 bits less those among 21 others
+_NO_MARK = "0" * 64
 
 
 class SecretKey(Unstorable, instead="store it under a password with `save`"):
@@ -139,6 +140,19 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             )
         return SecretKey(stored, context, secret, name)
 
+    def require_for(self, interface: Interface) -> None:
+        """Check that the key is for a circuit's parameters.
+
+        Raises:
+            ParameterError: if it is for others.
+            TypeError: if `interface` is no interface.
+        """
+        if require_interface(interface).parameters != self.parameters:
+            raise ParameterError(
+                f"the secret key must be for the circuit's parameters ({interface.parameters}), got one for "
+                f"{self.parameters}; generate another"
+            )
+
     def evaluation_keys(self, interface: Interface) -> EvaluationKeys:
         """Return new keys with which a session can evaluate one circuit on ciphertexts of this secret key.
 
@@ -146,23 +160,26 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             ParameterError: if the circuit has other parameters than the key.
             TypeError: if `interface` is no interface.
         """
-        require_interface(interface)
-        if interface.parameters != self.parameters:
-            raise ParameterError(
-                f"the secret key must be for the circuit's parameters ({interface.parameters}), got one for "
-                f"{self.parameters}; generate another"
-            )
+        self.require_for(interface)
         generator, key_id = sealapi.KeyGenerator(self.context, self._secret), self.context.key_parms_id()
-        keys = []
-        if interface.multiplies:
-            made = to_bytes(generator.create_relin_keys())
-            keys.append(read_keys(made, self.parameters, key_id)[0])
-        if interface.galois_elements:
-            made = to_bytes(generator.create_galois_keys(interface.galois_elements))
-            by_index = read_keys(made, self.parameters, key_id)
-            keys += [by_index[g // 2] for g in interface.galois_elements]
-        data = switching.write(keys, self.parameters)
-        return EvaluationKeys.sealed(interface.digest, data + self._zero(interface) if interface.rerandomises else data)
+        parts = []
+        for element in interface.key_elements:  # one after the other: as SEAL keeps them, they take ten times the space
+            relinearises = element == RELINEARISATION
+            made = generator.create_relin_keys() if relinearises else generator.create_galois_keys([element])
+            key = read_keys(to_bytes(made), self.parameters, key_id)[element // 2]
+            parts.append(switching.write([key], self.parameters))
+        if interface.rerandomises:
+            parts.append(self._zero(interface))
+        data = b"".join(parts)
+        return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
+
+    def _mark(self, circuit: str, data: bytes | memoryview) -> str:
+        """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""
+        own = hashlib.sha256(
+            b"mark of evaluation keys" + _residues(self._secret, self.parameters, self.context).tobytes()
+        )
+        made = circuit.encode() + hashlib.sha256(data).digest()
+        return hmac.digest(own.digest(), made, "sha256").hex()
 
     def _zero(self, interface: Interface) -> bytes:
         """Return an encryption of zero at the level of a circuit's answers, as it travels."""
@@ -171,31 +188,19 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         return compact.compact(made, switching.zero_form(self.parameters, level), self.parameters, ids)
 
     def require_own(self, keys: EvaluationKeys, interface: Interface) -> None:
-        """Check that the evaluation keys of a circuit were made from this secret.
+        """Check that the evaluation keys of a circuit were made from this secret, by the mark that they carry.
 
-        A key hides what it switches from modulo the first prime in its first digit. Modulo the special prime, the same
-        digit's two polynomials b and a hide nothing but 0: b + a s is an error, whose coefficients are small. An
-        encryption of zero is such a pair as it is. Looked at is the constant coefficient: 1 / N of the sum of all
-        values in transformed form.
+        The keys themselves are not looked at: whoever gave them would learn of the secret by what is refused.
 
         Raises:
             MessageError: if they were made from another, or are no keys of this circuit.
         """
         keys.require(interface)
-        N, primes = self.parameters.poly_modulus_degree, self.parameters.primes
-        secret = read_secret(to_bytes(self._secret), self.parameters, self.context.key_parms_id())
-        by_prime = {prime: secret[prime].astype(object) for prime in (0, -1)}
-        try:
-            for prime, pair in _encryptions_of_zero(keys, interface):
-                (b, a), p = pair.astype(object), primes[prime]
-                constant = int((b + a * by_prime[prime]).sum()) * pow(N, -1, p) % p
-                if _LARGEST_ERROR < constant < p - _LARGEST_ERROR:
-                    raise MessageError(
-                        "the evaluation keys were made from another secret key; load the one that they were made from, "
-                        "or leave `evaluation_keys` out for new ones"
-                    )
-        except SealDataError as error:
-            raise MessageError(f"the evaluation keys are unusable: {error}") from error
+        if not hmac.compare_digest(self._mark(keys.circuit, keys.data), keys.mark):
+            raise MessageError(
+                "the evaluation keys were made from another secret key, or changed; load the one that they were made "
+                "from, or leave `evaluation_keys` out for new ones"
+            )
 
     def encryptor(self) -> Any:
         """Return SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
@@ -216,6 +221,7 @@ class EvaluationKeys(ValueObject):
     Attributes:
         message: the keys as they travel; nothing of it is copied.
         circuit: the digest of the circuit's interface, which covers the parameters.
+        mark: 64 hexadecimal digits, by which the owner of the secret knows keys of its own (`SecretKey.require_own`).
         data: the keys themselves, in the format of `he.formats.switching`, and an encryption of zero behind them where
             the circuit's answers are re-randomised. `require` says whether they are as many as
             their circuit needs; who binds them reads them.
@@ -228,6 +234,7 @@ class EvaluationKeys(ValueObject):
 
     message: bytes
     circuit: str = field(init=False, compare=False)
+    mark: str = field(init=False, compare=False)
     data: memoryview = field(init=False, compare=False)
     id: str = field(init=False, compare=False)
 
@@ -237,16 +244,21 @@ class EvaluationKeys(ValueObject):
         fields, parts = open_message(Kind.EVALUATION_KEYS, self.message)
         if len(parts) > 1:
             raise MessageError(f"evaluation keys must have one part at most, got {len(parts)}")
-        if list(fields) != ["circuit"] or not isinstance(fields["circuit"], str):
-            raise MessageError(f"evaluation keys must name their circuit and nothing else, got {sorted(fields)!r:.80}")
+        strings = all(isinstance(value, str) and value.isascii() for value in fields.values())
+        if sorted(fields) != ["circuit", "mark"] or not strings:
+            raise MessageError(
+                f"evaluation keys must have a circuit and a mark and nothing else, got {sorted(fields)!r:.80}"
+            )
         object.__setattr__(self, "circuit", fields["circuit"])
+        object.__setattr__(self, "mark", fields["mark"])
         object.__setattr__(self, "data", parts[0] if parts else memoryview(b""))
         object.__setattr__(self, "id", message_digest(self.message))
 
     @staticmethod
-    def sealed(circuit: str, data: bytes) -> EvaluationKeys:
+    def sealed(circuit: str, data: bytes, mark: str = _NO_MARK) -> EvaluationKeys:
         """Return keys for the circuit with this digest, in the format of `he.formats.switching`."""
-        return EvaluationKeys(seal_message(Kind.EVALUATION_KEYS, {"circuit": circuit}, [data] if data else []))
+        fields = {"circuit": circuit, "mark": mark}
+        return EvaluationKeys(seal_message(Kind.EVALUATION_KEYS, fields, [data] if data else []))
 
     def to_bytes(self) -> bytes:
         """Return the keys as they travel; `from_bytes` is the inverse."""
@@ -327,15 +339,6 @@ class EvaluationKeys(ValueObject):
 
     def __repr__(self) -> str:
         return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {len(self.data):,} bytes)"
-
-
-def _encryptions_of_zero(keys: EvaluationKeys, interface: Interface) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield what of all keys hides 0 alone: the index of a prime, and two polynomials modulo it, uint64 [2, N]."""
-    switching_keys, zero = keys.divided(interface)
-    for _, key in switching.read(switching_keys, interface.parameters, interface.key_elements):
-        yield -1, key[0, :, -1]
-    if interface.rerandomises:
-        yield 0, switching.read_zero(zero, interface.parameters, interface.output_level)[:, 0]
 
 
 def _data_bytes(interface: Interface) -> int:

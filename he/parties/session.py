@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from threading import Lock
 
 from he.circuit.interface import Interface
@@ -18,6 +19,8 @@ from he.formats.messages import (
 )
 from he.parties.rerandomise import Rerandomiser
 from intnn.values.value_object import Unstorable
+
+_NONCE = re.compile("[0-9a-f]{32}")
 
 
 class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
@@ -65,6 +68,8 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         """
         fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
         require_fields(fields, "circuit", "key", "nonce")
+        if not (isinstance(fields["nonce"], str) and _NONCE.fullmatch(fields["nonce"])):
+            raise MessageError(f"a request's nonce must be 32 hexadecimal digits, got {fields['nonce']!r:.40}")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
         name = message_digest(request)

@@ -93,7 +93,8 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         self._roundings = {2: self._rounding * (1 + secret), 3: self._rounding * (1 + secret + secret**2)}
         error = random_canonical_norm(N, ERROR_VARIANCE)
         digits = [self._rounding * sum(parameters.primes[:level]) for level in range(parameters.levels + 1)]
-        self._key_switches = [digit / parameters.primes[-1] * error + self._roundings[2] for digit in digits]
+        rounding = 2 * self._roundings[2]  # SEAL's engine rounds twice
+        self._key_switches = [digit / parameters.primes[-1] * error + rounding for digit in digits]
 
     def input(self, index: int) -> BfvNoise:
         N, level = self._parameters.poly_modulus_degree, self._parameters.levels

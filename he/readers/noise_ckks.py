@@ -39,12 +39,15 @@ class Norms(ValueObject):
         row: a bound on the Euclidean norm of every row of W.
         spectral: a bound on the spectral norm of W: the largest Euclidean norm of W x for x of norm 1.
         terms: the most inputs that the architecture connects with an output.
+        loose: where features are packed, the same for errors that differ from copy to copy of the input: units read on
+            from one copy into the next.
     """
 
     magnitude: float
     row: float
     spectral: float
     terms: int
+    loose: float = math.inf
 
 
 class Deviations(NamedTuple):
@@ -95,12 +98,14 @@ class CkksError:
         layers: the number of linear layers before it.
         own: the deviations of the error in one slot.
         joint: the deviations of any sum of the units' errors by factors whose squares add up to one. The units are the
-            slots of a packed value; or the features of a layer, which are values of their own. The covariance of their
-            errors is at most the square of this number times the identity.
+            neighbouring slots that hold them in a packed value; or the features of a layer, which are values of their
+            own. The covariance of their errors is at most the square of this number times the identity. Of a packed
+            value, this is the part that is the same in all copies.
+        loose: of a packed value, the same of the part that may differ from copy to copy.
         turned, shared: of a packed value that has been rotated, before products: the deviations that the last rotation
-            has added, and those of rotations before it, which other values may share. `joint` contains neither.
-        entering: within a linear layer, the deviations of what its weights are applied to; `own` and `joint` are then
-            what was added since.
+            has added, and those of rotations before it, which other values may share. `loose` contains neither.
+        entering: within a linear layer, `joint` and `loose` of what its weights are applied to; these and `own` are
+            then what was added since.
     """
 
     level: int
@@ -109,9 +114,10 @@ class CkksError:
     layers: int = 0
     own: Deviations = NONE
     joint: Deviations = NONE
+    loose: Deviations = NONE
     turned: Deviations = NONE
     shared: Deviations = NONE
-    entering: Deviations | None = None
+    entering: tuple[Deviations, Deviations] | None = None
 
     @property
     def bound(self) -> float:
@@ -119,12 +125,16 @@ class CkksError:
         return self.own.bound
 
     def plus(self, independent: Deviations) -> CkksError:
-        """Return the value with an error that is independent from slot to slot."""
+        """Return the value with an error that is independent from unit to unit, and the same in all copies."""
         return replace(self, own=self.own.and_(independent), joint=self.joint.and_(independent))
+
+    def plus_loose(self, independent: Deviations) -> CkksError:
+        """Return the value with an error that is independent from slot to slot."""
+        return replace(self, own=self.own.and_(independent), loose=self.loose.and_(independent))
 
     def times(self, factor: float) -> CkksError:
         """Return the value with errors that have been multiplied, slot by slot, by no more than a factor."""
-        return replace(self, own=self.own * factor, joint=self.joint * factor)
+        return replace(self, own=self.own * factor, joint=self.joint * factor, loose=self.loose * factor)
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
@@ -137,11 +147,17 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     activation multiplies each error by no more than its slope. Kim, Papadimitriou and Polyakov, *Approximate
     homomorphic encryption with reduced approximation error*, CT-RSA 2022, section 3, add variances of slots alone.
 
-    Where a layer is rotations and products of packed slots, W is a sum of W_b R_b over rotations R_b, and each rotation
-    adds an error e_b of its own. The W_b are W's diagonals in classes by the remainder of their number: Fourier
-    coefficients of D W D*, with D a diagonal matrix of phases. By Parseval's identity the sum of all W_b W_b* is at
-    most |W|^2, so together the e_b count as one error. Rotations that were composed of the same others share errors,
-    which count as often as there are rotations.
+    Where features are packed, a unit reads as many neighbouring slots as there are inputs, from its own place on, and
+    so from one copy of the input into the next. An error that is the same in all copies, as of what the client sends
+    and of how weights are rounded, behind the first layer's sum, meets W. One that is not, as of rescalings and key
+    switching, meets one part of W in one copy and the rest, a triangle, in the next. The norm of either is at most
+    log(n) / pi + 1 + 1 / n times |W| (Angelos, Cowen and Narayan, *Triangular truncation and finding the norm of a
+    Hadamard multiplier*, Linear Algebra and its Applications 1992), or found for the weights; `Norms.loose` is the sum.
+
+    Such a layer is a sum of W_b R_b over rotations R_b, and each rotation adds an error e_b of its own. The W_b are W's
+    diagonals in classes by the remainder of their number: Fourier coefficients of D W D*, with D a diagonal matrix of
+    phases. By Parseval's identity the sum of all W_b W_b* is at most |W|^2, so together the e_b count as one error.
+    Rotations that were composed of the same others share errors, which count as often as there are rotations.
 
     What remains assumed: roundings of ciphertexts and digits are uniform and independent of each other and of the
     secret, as they are where ciphertexts look random.
@@ -165,12 +181,13 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def input(self, index: int) -> CkksError:
         p = self._parameters
-        fresh = deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE + 1 / 12) / p.input_scale
+        fresh = deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE + ENCODING_VARIANCE) / p.input_scale
         return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
         shared = max_of([v.shared for v in values]) * math.sqrt(len(values))
-        entering = max_of([v.joint.and_(v.turned) for v in values]).and_(shared)
+        loose = max_of([v.loose.and_(v.turned) for v in values]).and_(shared)
+        entering = max_of([v.joint for v in values]), loose
         first, scale = values[0], plains[0].scale
         rounding = self._encoding / scale * math.sqrt(sum(v.magnitude**2 for v in values))
         result = CkksError(first.level, first.scale * scale, self._norms[first.layers].magnitude, first.layers + 1)
@@ -178,13 +195,14 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
-        first, magnitude, own, joint = values[0], abs(constant.value), NONE, NONE
+        first, magnitude, own, joint, loose = values[0], abs(constant.value), NONE, NONE, NONE
         for v, s in zip(values, scalars, strict=True):
             rounding = v.magnitude / (2 * s.scale)
             magnitude += abs(s.value) * v.magnitude
             own = own.with_(v.own * abs(s.value)).with_(Deviations(normal=rounding))
             joint = joint.with_(v.joint * abs(s.value)).with_(Deviations(normal=self._encoding * rounding))
-        return CkksError(first.level, first.scale * scalars[0].scale, magnitude, first.layers, own, joint)
+            loose = loose.with_(v.loose * abs(s.value))
+        return CkksError(first.level, first.scale * scalars[0].scale, magnitude, first.layers, own, joint, loose)
 
     def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
         first, norms = values[0], self._norms[values[0].layers]
@@ -207,18 +225,30 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         if a.entering is None:
             return a
         # A client gathers the inputs of each unit of the first layer into slots that no other unit reads.
-        joint = norms.row if self._packed and a.layers == 1 else norms.spectral
-        own, joint_ = a.own.and_(a.entering * norms.row), a.joint.and_(a.entering * joint)
-        return replace(a, own=own, joint=joint_, entering=None)
+        first = self._packed and a.layers == 1
+        joint, loose = a.entering
+        return replace(
+            a,
+            own=a.own.and_(joint.and_(loose) * norms.row),
+            joint=a.joint.and_(joint * (norms.row if first else norms.spectral)),
+            loose=a.loose.and_(loose * norms.loose),
+            entering=None,
+        )
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
-        own, joint, entering = NONE, NONE, max_of([v.entering or NONE for v in values])
+        own, joint, loose = NONE, NONE, NONE
         for v in values:
-            own, joint = own.and_(v.own), joint.and_(v.joint)
-        return replace(values[0], own=own, joint=joint, entering=entering)
+            own, joint, loose = own.and_(v.own), joint.and_(v.joint), loose.and_(v.loose)
+        entering = [v.entering for v in values if v.entering is not None]
+        met = (max_of([e[0] for e in entering]), max_of([e[1] for e in entering])) if entering else None
+        return replace(values[0], own=own, joint=joint, loose=loose, entering=met)
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
-        """Bound a product by the slopes of its factors, which are the other factor with its error."""
+        """Bound a product by the slopes of its factors, which are the other factor with its error.
+
+        The square of an error counts like the error times its bound, although its mean is not 0: at scales of 2^20 and
+        more, it is far below the other errors.
+        """
         of_a, of_b = a.times(b.magnitude + b.bound), b.times(a.magnitude)
         return CkksError(
             level=a.level,
@@ -227,6 +257,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             layers=a.layers,
             own=of_a.own.with_(of_b.own),
             joint=of_a.joint.with_(of_b.joint),
+            loose=of_a.loose.with_(of_b.loose),
         )
 
     def square_parts(self, a: CkksError, conjugate: CkksError) -> CkksError:
@@ -239,6 +270,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             layers=a.layers,
             own=of_a.own.with_(of_b.own),
             joint=of_a.joint.with_(of_b.joint),
+            loose=of_a.loose.with_(of_b.loose),
         )
 
     def conjugate(self, a: CkksError) -> CkksError:
@@ -251,20 +283,23 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         turned = self._key_switch(a)
         if a.entering is None:
             return replace(a, own=a.own.and_(turned), turned=turned, shared=a.shared.and_(a.turned))
-        return a.plus(turned)
+        return a.plus_loose(turned)
 
     def swap_rows(self, a: CkksError) -> CkksError:
-        return a.plus(self._key_switch(a))
+        return self._plus_noise(a, self._key_switch(a))
 
     def switch_modulus(self, a: CkksError) -> CkksError:
         return replace(a, level=a.level - 1)
 
     def rescale(self, a: CkksError) -> CkksError:
         scale = a.scale / self._parameters.primes[a.level - 1]
-        return replace(a, level=a.level - 1, scale=scale).plus(Deviations(product=self._rounding / scale))
+        return self._plus_noise(replace(a, level=a.level - 1, scale=scale), Deviations(product=self._rounding / scale))
+
+    def _plus_noise(self, a: CkksError, independent: Deviations) -> CkksError:
+        return a.plus_loose(independent) if self._packed else a.plus(independent)
 
     def _key_switch(self, a: CkksError) -> Deviations:
-        variance = key_switch_variance(self._parameters, a.level) + self._rounding**2
+        variance = key_switch_variance(self._parameters, a.level) + 2 * self._rounding**2  # SEAL's engine rounds twice
         return Deviations(product=math.sqrt(variance) / a.scale)
 
     def room(self, a: CkksError) -> float:

@@ -133,6 +133,8 @@ class Parameters(ValueObject):
             _ = self.primes
         except ValueError as error:
             raise ParameterError(f"`coeff_modulus_bits` must leave enough primes, got {bits}: {error}") from error
+        if t is not None and t >= self.primes[0]:
+            raise ParameterError(f"`plain_modulus` must be below the first prime of the chain, got {t} and {bits}")
 
     @cached_property
     def primes(self) -> tuple[int, ...]:

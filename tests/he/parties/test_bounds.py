@@ -51,6 +51,55 @@ def test_equal_weights_and_inputs(depth, packing):
     assert max(shares(graph, np.ones((1, 64)), packing=packing, security="insecure")) <= 1
 
 
+def twisted(n, layers):
+    """Squares of slope 2 between circulant layers of norm 1/2 that amplify what changes its sign from copy to copy.
+
+    A unit reads on from one copy of its input into the next: key switching and rescaling add errors that are no copies.
+    """
+    angle, places = 2 * np.pi * (n // 4 + 0.5) / n, np.arange(n)
+    phases = np.ones(n, complex)
+    for k in range(1, n // 2):
+        kernel = np.exp(1j * places * (angle - 2 * np.pi * k / n)).sum()
+        phases[k] = kernel.conj() / abs(kernel)
+        phases[n - k] = phases[k].conj()
+    row = np.fft.fft(phases).real / n
+    layer = Dense(np.stack([np.roll(row, i) for i in range(n)]) / 2 * (1 - 1e-9), np.full(n, 0.5))
+    last = np.cos(angle * places)
+    nodes = [Dense(np.full((n, 1), 1e-5), np.ones(n)), Activation("square")]
+    for _ in range(layers):
+        nodes += [layer, Activation("square")]
+    return Graph((1,), (*nodes, Dense(last[None] / np.linalg.norm(last), np.ones(1))))
+
+
+@pytest.mark.parametrize(("n", "layers"), [(32, 7), (64, 5)])
+def test_errors_that_differ_from_copy_to_copy(n, layers):
+    """Taken for the same in all copies, they exceeded the bound, and clients refused most honest answers."""
+    assert max(shares(twisted(n, layers), np.full((1, 1), 0.5), clients=3, max_error=1e-2, security="insecure")) <= 1
+
+
+def test_images_chosen_against_their_rounding():
+    """To the nearest, all coefficients of the image are wrong by 0.49 in the direction of the weights: 5.5 bounds."""
+    ciphertexts, half = 16, 512
+    rng = np.random.default_rng(0)
+
+    def symmetric(coefficients):
+        coefficients[half] = 0.0
+        coefficients[half + 1 :] = -coefficients[half - 1 : 0 : -1]
+        return coefficients
+
+    factors = [slots_of(symmetric(rng.choice([-1.0, 1.0], 2 * half))) for _ in range(ciphertexts)]
+    weight = np.concatenate(factors) / np.linalg.norm(factors)
+    circuit = compile_approximate(squares(weight[None]), max_error=1e-6, security="insecure")
+    layout, scale = circuit.interface.inputs[0].layout, circuit.parameters.input_scale
+    places = layout.pack(np.arange(ciphertexts * half, dtype=float)[None]).astype(int)
+    assert places.shape == (ciphertexts, half)
+    image = rng.uniform(0.3, 0.7, ciphertexts * half)
+    for place in places:
+        towards = np.sign(polynomial(weight[place]))
+        image[place] = slots_of(symmetric(np.rint(polynomial(image[place]) * scale) + 0.49 * towards)) / scale
+    assert max(shares(squares(weight[None]), image[None], clients=3, max_error=1e-6, security="insecure")) <= 1
+
+
 @pytest.mark.slow
 def test_six_layers_of_equal_weights_at_128_bits():
     assert max(shares(equal(6), np.ones((1, 64)))) <= 1

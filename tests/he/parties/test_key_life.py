@@ -288,7 +288,7 @@ def test_a_request_that_is_legible_without_a_key_is_not_evaluated(name):
     circuit, client = CIRCUITS[name], new_client(name)
     form = form_of(Kind.REQUEST, circuit.interface)
     assert compact.read(bytes(form.bytes), form).residues[1].any(axis=1).all()
-    fields = {"circuit": circuit.interface.digest, "key": client.evaluation_keys.id, "nonce": "0"}
+    fields = {"circuit": circuit.interface.digest, "key": client.evaluation_keys.id, "nonce": "0" * 32}
     for engine in ("rns", "seal"):
         session = prepare(circuit, engine).session(client.evaluation_keys)
         for part in (bytes(replace(form, seeded=False).bytes), bytes(form.bytes - 64)):

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from he.testing import inputs, parameter_sets, square_graph, table_network
 from intnn import Dense, IntDomain, IntNetwork
 
 CHEAP = Cost(14)
+TESTS = Policy(security="insecure")
 CIRCUITS = {
     "bfv": compile_exact(table_network(), images=4, security="insecure"),
     "ckks": compile_approximate(square_graph(), images=4, security="insecure"),
@@ -311,15 +313,42 @@ def test_evaluation_keys_of_another_secret_key_are_refused_at_once(scheme):
     for i in range(len(interface.key_elements)):
         mixed = [(others if i == j else own).data[j * one : (j + 1) * one] for j in range(len(interface.key_elements))]
         for foreign in (others, EvaluationKeys.sealed(interface.digest, b"".join(mixed))):
-            with pytest.raises(MessageError, match="were made from another secret key; load the one that they"):
+            with pytest.raises(MessageError, match="were made from another secret key, or changed; load the one"):
                 Client(interface, key, foreign, policy=Policy(security="insecure"))
     with pytest.raises(MessageError, match="must be exactly the circuit's"):
         Client(
             interface, key, EvaluationKeys.sealed(interface.digest, own.data[:-1]), policy=Policy(security="insecure")
         )
-    forged = EvaluationKeys.sealed(interface.digest, b"\xff" * one + own.data[one:])
-    with pytest.raises(MessageError, match="the evaluation keys are unusable"):
-        Client(interface, key, forged, policy=Policy(security="insecure"))
+
+
+@schemes
+@settings(max_examples=20)
+@given(data=st.data())
+def test_what_is_refused_of_ones_own_keys_tells_nothing_of_the_secret(scheme, data):
+    """The secret decided about every residue: whoever gave the keys back could find it, or what a request holds."""
+    interface, key = CIRCUITS[scheme].interface, KEYS[scheme]
+    own = key.evaluation_keys(interface)
+    changed = bytearray(own.data)
+    at = data.draw(st.integers(0, len(changed) - 1))
+    changed[at] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(MessageError) as refusal:
+        Client(interface, key, EvaluationKeys.sealed(interface.digest, bytes(changed), own.mark), policy=TESTS)
+    with pytest.raises(MessageError) as other:
+        Client(interface, key, EvaluationKeys.sealed(interface.digest, own.data), policy=TESTS)
+    assert str(refusal.value) == str(other.value)
+    assert "another secret key, or changed" in str(other.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"coeff_modulus_bits": (50, 50, 50)}, {"poly_modulus_degree": 2048}, {"plain_modulus": 40961}]
+)
+def test_a_secret_key_for_other_parameters_is_refused_whatever_comes_with_it(changes):
+    network = IntNetwork((3,), IntDomain(0, 1), (Dense([[1, 2, 3]], [0]),))
+    interface = compile_exact(network, packing="throughput", security="insecure").interface
+    other = SecretKey.generate(replace(interface.parameters, **changes))
+    for keys in (None, EvaluationKeys.sealed(interface.digest, b"")):
+        with pytest.raises(ParameterError, match="the secret key must be for the circuit's parameters"):
+            Client(interface, other, keys, policy=TESTS)
 
 
 def test_a_circuit_without_keys_has_none_to_compare():

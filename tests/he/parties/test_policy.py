@@ -158,6 +158,14 @@ def test_an_interface_without_copies_is_refused(no_keys):
         Client(bare, policy=INSECURE)
 
 
+@pytest.mark.parametrize("proposal", [{"rotation_steps": (1, 2, 4)}, {"swaps_rows": True}])
+def test_guards_count_only_where_no_key_moves_them(proposal, no_keys):
+    """With such keys a server makes all lanes alike: guards then agree, whatever the lanes hold."""
+    interface = compiled(NETWORKS["bfv"], packing="throughput", security="insecure").interface
+    with pytest.raises(PolicyError, match="8 guards and no key moves an image to another lane"):
+        Client(replace(interface, **proposal), policy=INSECURE)
+
+
 @pytest.mark.parametrize("images", [1, 2, 3, 8, None])
 @pytest.mark.parametrize("scheme", NETWORKS)
 def test_whatever_is_compiled_is_within_the_default_policy(scheme, images):

@@ -91,6 +91,10 @@ def test_seal_checks_every_set_that_claims_to_be_secure(security):
     ("changes", "message"),
     [
         ({"scheme": "bgv"}, r'`scheme` must be "bfv" or "ckks", got \'bgv\''),
+        (
+            {"plain_modulus": 1099511922689, "coeff_modulus_bits": (30, 30, 30)},
+            "`plain_modulus` must be below the first prime",
+        ),
         ({"security": "80"}, r'`security` must be "128", "128-2018" or "insecure", got \'80\''),
         ({"poly_modulus_degree": 8000}, "`poly_modulus_degree` must be one of .* got 8000"),
         ({"poly_modulus_degree": 65536}, "`poly_modulus_degree` must be one of .* got 65536"),
