@@ -197,8 +197,9 @@ def _bare(parameters: Parameters) -> Circuit:
     steps = tuple(sorted(program.rotation_steps))
     images = InputSpec("images", Source(), (1,), 0, 1, 1.0, layout)
     output = OutputLayout(packing, 1, 1)
+    tolerance = 0.0 if parameters.scheme.exact else 1.0
     interface = Interface(
-        parameters, (images,), output, steps, False, True, False, 0.0, 1.0, parameters.levels, commitment="0" * 64
+        parameters, (images,), output, steps, False, True, False, tolerance, 1.0, parameters.levels, commitment="0" * 64
     )
     return Circuit(interface, program, 0.0, (), bytes(SALT_BYTES))
 
