@@ -261,7 +261,7 @@ def test_damaged_or_foreign_evaluation_keys_are_refused(tmp_path):
             EvaluationKeys.load(tmp_path / "keys")
     fields, parts = open_message(Kind.EVALUATION_KEYS, data)
     for changed in ({}, {"circuit": 3}, {**fields, "secret": "x"}):
-        with pytest.raises(MessageError, match="must name their circuit and nothing else"):
+        with pytest.raises(MessageError, match="must have a circuit and a mark and nothing else"):
             EvaluationKeys.from_bytes(seal_message(Kind.EVALUATION_KEYS, changed, parts))
     with pytest.raises(MessageError, match="must have one part at most, got 2"):
         EvaluationKeys.from_bytes(seal_message(Kind.EVALUATION_KEYS, fields, [*parts, b"secret"]))
