@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from secrets import token_bytes
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Cipher(Unstorable, instead="it holds a secret key: store that with `Secret
             self._encoder.encode(slots.tolist(), plaintext)
         else:
             # Rounded to the nearest, images could be chosen whose errors all add up.
-            operand, salt = Plain(0, self._parameters.levels, self._parameters.input_scale), secrets.token_bytes(32)
+            operand, salt = Plain(0, self._parameters.levels, self._parameters.input_scale), token_bytes(32)
             if self._interface.both_parts:
                 real, imaginary = (
                     rounded_slots(part, operand, salt + bytes([i])) for i, part in enumerate(slots.reshape(2, -1))

@@ -24,8 +24,8 @@ from bench.harness.case import Silent
 from he import Circuit, Policy, compile_approximate, compile_exact, prepare
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
+from he.parties import cipher, keys
 from he.parties import client as parties
-from he.parties import keys
 from he.parties.client import Client, interface_bytes
 from he.testing import inputs, square_graph, table_network
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
@@ -88,7 +88,11 @@ def travelling() -> dict[str, Any]:
     result = {}
     for name, circuit in circuits().items():
         network = table_network() if circuit.parameters.scheme == "bfv" else square_graph()
-        with patch.object(keys, "create_context", seeded_context), patch.object(parties, "secret_order", in_order):
+        with (
+            patch.object(keys, "create_context", seeded_context),
+            patch.object(parties, "secret_order", in_order),
+            patch.object(cipher, "token_bytes", bytes),
+        ):
             client = Client(interface_bytes(circuit.interface), policy=Policy(security="insecure"))
             request = client.encrypt(inputs(network, 4, seed=3))
         sent = client.evaluation_keys
