@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
 _MOST_DRAWS = 200  # of a secret: that many are refused by a chance below 2^-300, or by a generator that repeats itself
-_NO_MARK = "0" * 64
+_NO_MARK, _MARK = "0" * 64, re.compile("[0-9a-f]{64}")
 
 
 class SecretKey(Unstorable, instead="store it under a password with `save`"):
@@ -244,8 +245,8 @@ class EvaluationKeys(ValueObject):
         fields, parts = open_message(Kind.EVALUATION_KEYS, self.message)
         if len(parts) > 1:
             raise MessageError(f"evaluation keys must have one part at most, got {len(parts)}")
-        strings = all(isinstance(value, str) and value.isascii() for value in fields.values())
-        if sorted(fields) != ["circuit", "mark"] or not strings:
+        strings = all(isinstance(value, str) for value in fields.values())
+        if sorted(fields) != ["circuit", "mark"] or not strings or not _MARK.fullmatch(fields["mark"]):
             raise MessageError(
                 f"evaluation keys must have a circuit and a mark and nothing else, got {sorted(fields)!r:.80}"
             )

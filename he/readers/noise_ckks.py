@@ -157,7 +157,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     Such a layer is a sum of W_b R_b over rotations R_b, and each rotation adds an error e_b of its own. The W_b are W's
     diagonals in classes by the remainder of their number: Fourier coefficients of D W D*, with D a diagonal matrix of
     phases. By Parseval's identity the sum of all W_b W_b* is at most |W|^2, so together the e_b count as one error.
-    Rotations that were composed of the same others share errors, which count as often as there are rotations.
+    Rotations that were composed of the same others share errors, which count as often as the program rotates.
 
     What remains assumed: roundings of ciphertexts and digits are uniform and independent of each other and of the
     secret, as they are where ciphertexts look random.
@@ -172,7 +172,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     def __init__(self, parameters: Parameters, program: Program, norms: Sequence[Norms], magnitude: float) -> None:
         self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
         N = parameters.poly_modulus_degree
-        self._packed = program.slots > 1
+        self._packed, self._rotations = program.slots > 1, program.counts["Rotate"]
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
@@ -185,7 +185,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        shared = max_of([v.shared for v in values]) * math.sqrt(len(values))
+        shared = max_of([v.shared for v in values]) * math.sqrt(self._rotations)
         loose = max_of([v.loose.and_(v.turned) for v in values]).and_(shared)
         entering = max_of([v.joint for v in values]), loose
         first, scale = values[0], plains[0].scale
@@ -246,8 +246,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
         """Bound a product by the slopes of its factors, which are the other factor with its error.
 
-        The square of an error counts like the error times its bound, although its mean is not 0: at scales of 2^20 and
-        more, it is far below the other errors.
+        The square of an error counts like the error times its bound, although its mean is not 0, and it is no copy from
+        copy to copy: at scales of 2^20 and more, it is far below the other errors.
         """
         of_a, of_b = a.times(b.magnitude + b.bound), b.times(a.magnitude)
         return CkksError(
