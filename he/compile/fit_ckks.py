@@ -147,6 +147,7 @@ class _Search:
         early: bool,
     ) -> None:
         self._folded, self._N, self._early, self._merges = folded, N, early, False
+        self._rescalings: dict[tuple[Precision, int], tuple[tuple[int, ...], int]] = {}
         self.vanishes = False  # whether the last scales tried left an output without its input
         self._known, self._tolerance, self._flood = (norms, magnitude), tolerance, flood
         self._outline = outline(folded.folded)
@@ -203,7 +204,9 @@ class _Search:
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
-        drops, output_bits = rescalings(self._outline, precision, largest)
+        if (precision, largest) not in self._rescalings:
+            self._rescalings[precision, largest] = rescalings(self._outline, precision, largest)
+        drops, output_bits = self._rescalings[precision, largest]
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude + ROOM_BITS), SCALE_ROOM_BITS))
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
