@@ -37,10 +37,12 @@ class FeatureLayer(NamedTuple):
     Attributes:
         linear: the linear map, its weights and biases encoded.
         activations: the activations that are applied to each unit, in order.
+        norm: the largest sum of a row's absolute values, rounded up to a power of two: what is declared of the weights.
     """
 
     linear: LinearMap
     activations: list[Activation | LutActivation]
+    norm: float
 
 
 def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
@@ -59,10 +61,11 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     result: list[FeatureLayer] = []
     for stage in stages:
         if isinstance(stage, LinearMap):
-            result.append(FeatureLayer(replace(stage, weights=encode(stage.weights), bias=encode(stage.bias)), []))
+            linear = replace(stage, weights=encode(stage.weights), bias=encode(stage.bias))
+            result.append(FeatureLayer(linear, [], _declared_norm(linear)))
         else:
             result[-1].activations.append(stage)
-    for i, (linear, activations) in enumerate(result):
+    for i, (linear, activations, _) in enumerate(result):
         constant = np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) == 0
         if i + 1 < len(result):
             values = linear.bias[constant][None]
@@ -74,11 +77,17 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
             bias = encode(following.bias + following.times(known))
             read = following.where(_connected(linear)[following.columns])
             weights = np.where(constant[read.columns], 0, read.weights)
-            result[i] = FeatureLayer(_with_decoys(linear, constant), activations)
+            result[i] = result[i]._replace(linear=_with_decoys(linear, constant))
             result[i + 1] = result[i + 1]._replace(linear=replace(read, weights=weights, bias=bias))
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
+
+
+def _declared_norm(linear: LinearMap) -> float:
+    """Return `FeatureLayer.norm`, of all weights: also of those to units that vary with no input and are not read."""
+    sums = np.bincount(linear.rows, np.abs(linear.weights), minlength=linear.outputs)
+    return float(2.0 ** np.ceil(np.log2(max(1.0, sums.max()))))
 
 
 def _connected(linear: LinearMap) -> np.ndarray:
@@ -128,17 +137,12 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
 
 
 def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
-    """Record the units of a layer that are connected, block by block, each with its activations.
-
-    The norm of the layer's rows is declared as a power of two.
-    """
+    """Record the units of a layer that are connected, block by block, each with its activations."""
     result, linear = {}, layer.linear
-    sums = np.bincount(linear.rows, np.abs(linear.weights), minlength=linear.outputs)
-    norm = 2.0 ** np.ceil(np.log2(sums.max()))
     for units, inputs in _blocks(linear):
         known = [values[i] for i in inputs.tolist()]
         weights = np.stack([linear.weights[linear.row(unit)] for unit in units])
-        block = recorder.matrix(known, Matrix((0,) * len(known), weights, linear.bias[units], norm=norm))
+        block = recorder.matrix(known, Matrix((0,) * len(known), weights, linear.bias[units], norm=layer.norm))
         for unit, value in zip(units, block, strict=True):
             result[unit] = value
             for stage in layer.activations:

@@ -82,9 +82,24 @@ def told(circuit: Circuit) -> dict:
 def test_networks_of_one_architecture_have_one_interface(networks, packing, seed):
     first, second = (compiled(network, packing=packing, security="insecure") for network in networks)
     assert told(first) == told(second)
+    assert first.cost() == second.cost()
     x = np.random.default_rng(seed).integers(0, 2, (2, *networks[0].input_shape))[: first.interface.images]
     for circuit, network in zip((first, second), networks, strict=True):
         assert np.array_equal(simulate(circuit, x), network.logits(x))
+
+
+def test_norms_are_declared_before_units_that_are_not_read_are_left_out():
+    """Weights to units without a weight of their own were left out of the norm, which told of those units."""
+    table = LutActivation(Lut(IntDomain(-8, 8), np.arange(17) % 2))
+
+    def network(first: list[list[int]]) -> IntNetwork:
+        layers = [Dense(np.array(first), np.zeros(4, int)), table, Dense(np.ones((4, 4), int), np.zeros(4, int)), table]
+        return IntNetwork((4,), BIT, (*layers, Dense(np.ones((2, 4), int), np.zeros(2, int))))
+
+    some, every = network([[1, 1, 1, 1], *[[0] * 4] * 3]), network([[1, 1, 1, 1]] * 4)
+    first, second = (compiled(each, packing="throughput", security="insecure") for each in (some, every))
+    assert told(first) == told(second)
+    assert first.cost() == second.cost()
 
 
 def test_a_table_is_told_where_its_owner_says_so():
