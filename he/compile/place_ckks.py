@@ -143,12 +143,12 @@ def place(
 
 
 def states(program: Program, precision: Precision, parameters: Parameters, stay: int = 1) -> list[Scaled]:
-    """Return the level and the scale at which each value of the program is defined; see `place`."""
+    """Return the level and the scale at which each value of the program is first read; see `place`."""
     return _placed(program, precision, parameters, stay, None).made
 
 
 class _Walk(NamedTuple):
-    """A placed program, the state in which each value was defined, and the states of the outputs."""
+    """A placed program, the state in which each value is first read, and the states of the outputs."""
 
     program: Program
     made: list[Scaled]
@@ -225,8 +225,9 @@ def _walk(
             case Add() if any(v.scale != scale for v in operands):
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         for number in apply(recorder, operation, [v.number for v in operands]):
-            made.append(Scaled(number, level, scale, bits, plain, products))
-            known.append(rescaled(made[-1]) if precision.early and isinstance(operation, _PLAIN) else made[-1])
+            value = Scaled(number, level, scale, bits, plain, products)
+            made.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
+            known.append(made[-1])
     outputs = [rescaled(known[output]) for output in program.outputs]
     lowest = min(v.level for v in outputs) if stay is None else stay
     outputs = [lower(v, lowest) for v in outputs]

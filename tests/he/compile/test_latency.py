@@ -131,7 +131,7 @@ def test_the_cheapest_schedule_is_chosen(graph):
         reject()
     every = [fitted.place(write(choice).program) for choice in product(*schedules(stages))]
     least = min(cost(p, fitted.parameters).total for p in every)
-    assert cost(fitted.program, fitted.parameters).total == least
+    assert cost(fitted.program, fitted.parameters).total == pytest.approx(least, rel=1e-12)  # sums in another order
 
 
 def test_keys_are_given_up_until_they_fit():
