@@ -21,6 +21,7 @@ MAY_IMPORT = {
 SEAL_MODULES = {
     "he/formats/seal_bridge.py",
     "he/engines/seal/engine.py",
+    "he/engines/seal/centred.py",
     "he/parties/keys.py",
     "he/parties/cipher.py",
 }

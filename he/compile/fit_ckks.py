@@ -106,7 +106,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(folded, N, norms, magnitude, tolerance, flood):
+    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood)):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
@@ -133,24 +133,27 @@ def fit_ckks(
     raise ParameterError(refusals[-1])
 
 
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What `fit_ckks` is given, with the tolerance that clients are told."""
+
+    folded: Fold
+    N: int
+    norms: Sequence[Norms]
+    magnitude: float
+    tolerance: float
+    flood: float | None
+
+
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(
-        self,
-        folded: Fold,
-        N: int,
-        norms: Sequence[Norms],
-        magnitude: float,
-        tolerance: float,
-        flood: float | None,
-        early: bool,
-    ) -> None:
-        self._folded, self._N, self._early, self._merges = folded, N, early, False
+    def __init__(self, task: _Task, early: bool) -> None:
+        self._task, self._folded, self._N = task, task.folded, task.N
+        self._early, self._merges = early, False
         self._rescalings: dict[tuple[Precision, int], tuple[tuple[int, ...], int]] = {}
         self.vanishes = False  # whether the last scales tried left an output without its input
-        self._known, self._tolerance, self._flood = (norms, magnitude), tolerance, flood
-        self._outline = outline(folded.folded)
+        self._outline = outline(self._folded.folded)
         self._plain, products = depths(self._outline)
         self._probes = [PROBE_BITS] * (2 + self._plain + products)
         self._fine, room = self._probed(self._probes)
@@ -263,7 +266,7 @@ class _Search:
             program=placed,
             parameters=parameters,
             bound=bound,
-            tolerance=self._tolerance,
+            tolerance=self._task.tolerance,
             output_scale=error.scale,
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
@@ -284,12 +287,12 @@ class _Search:
 
     def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
         """Return the error of the worst output, and the room in the modulus."""
-        algebra = CkksErrorAlgebra(parameters, placed, *self._known)
+        algebra = CkksErrorAlgebra(parameters, placed, self._task.norms, self._task.magnitude)
         worst = max(run(placed, algebra), key=lambda value: value.bound)
-        if self._flood is None:
+        if self._task.flood is None:
             return worst, algebra.room(worst)
         worst = worst.plus(Deviations(product=zero_deviation(self._N) / worst.scale))
-        return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._flood))
+        return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._task.flood))
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -311,12 +314,10 @@ class _Search:
         return Precision(fresh, weights, values, self._early)
 
 
-def _searches(
-    folded: Fold, N: int, norms: Sequence[Norms], magnitude: float, tolerance: float, flood: float | None
-) -> Iterator[_Search]:
+def _searches(task: _Task) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
-        search = _Search(folded, N, norms, magnitude, tolerance, flood, early)
+        search = _Search(task, early)
         yield from (search, search.merging())
 
 

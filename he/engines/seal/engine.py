@@ -1,15 +1,9 @@
-"""The reference engine: SEAL's own evaluator on one thread.
-
-SEAL decomposes a polynomial into digits from 0 to p - 1. Their mean, half a prime in every coefficient, adds up at the
-roots next to 1, where key switching is then a hundred times as noisy as elsewhere. Key switching is linear, so the mean
-can be taken out from outside: half a prime is added to every coefficient before a switch, and what SEAL makes of these
-halves alone is subtracted after it. So the bounds of `he.readers.variance`, for digits around 0, hold for this engine.
-"""
+"""The reference engine: SEAL's own evaluator on one thread, with digits around 0, as the bounds on noise want them."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from threading import Lock
 from typing import Any
@@ -19,12 +13,11 @@ import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
 from he.engines.engine import require_evaluable, thread_count
+from he.engines.seal.centred import CentredSwitching, Switch
 from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import CiphertextArray, LevelIds, write_ciphertext
-from he.kernels.passes import evaluate
-from he.kernels.tables.chain import chain
+from he.formats.seal_bytes import LevelIds
 from he.program.algebra import Algebra, run
 from he.program.operations import Matrix, Plain, Scalar
 from he.ring.scheme import Scheme
@@ -153,15 +146,15 @@ class _SealAlgebra(Algebra[_Maybe]):
         self._relin: Any = None
         self._galois: Any = None
         self._inputs: Sequence[Any] = ()
-        self._halves: dict[tuple[int, int], Any] = {}
-        self._switched_halves: dict[tuple[Hashable, int], Any] = {}
+        self._switching = CentredSwitching(circuit.parameters, context, ids)
         self._factors = {plain: self._encode_factor(plain) for plain in circuit.program.factors}
         self._addends = {plain: self._encode(plain) for plain in circuit.program.addends}
 
     def with_keys(self, relin: Any, galois: Any) -> _SealAlgebra:
         """Return the same algebra with one client's keys."""
         bound = copy(self)
-        bound._relin, bound._galois, bound._switched_halves = relin, galois, {}
+        bound._relin, bound._galois = relin, galois
+        bound._switching = CentredSwitching(self._circuit.parameters, self._context, self._ids)
         return bound
 
     def on(self, inputs: Sequence[Any]) -> _SealAlgebra:
@@ -218,39 +211,8 @@ class _SealAlgebra(Algebra[_Maybe]):
     def rescale(self, a: _Maybe) -> _Maybe:
         return self._unary(self._evaluator.rescale_to_next, a)
 
-    def _switched(self, a: _Maybe, key: Hashable, switch: Callable[[Any, Any], None]) -> _Maybe:
-        """Return a value after a key switch whose digits lie around 0; `key` says which one it is."""
-        if a is None:
-            return None
-        evaluator, level = self._evaluator, a.ciphertext.coeff_modulus_size()
-        halves = self._halves_of(level, a.ciphertext.size())
-        halves.scale = a.ciphertext.scale  # by which SEAL recognises what may be added
-        shifted, result = sealapi.Ciphertext(), sealapi.Ciphertext()
-        evaluator.add(a.ciphertext, halves, shifted)
-        switch(shifted, result)
-        if (key, level) not in self._switched_halves:
-            alone = sealapi.Ciphertext()
-            switch(halves, alone)
-            self._switched_halves[key, level] = alone
-        switched = self._switched_halves[key, level]
-        switched.scale = result.scale
-        evaluator.sub_inplace(result, switched)
-        return _Value(result)
-
-    def _halves_of(self, level: int, size: int) -> Any:
-        """Return a ciphertext whose last polynomial has half of each prime as every coefficient, the others zeros."""
-        if (level, size) not in self._halves:
-            parameters = self._circuit.parameters
-            N, primes, ntt_form = parameters.poly_modulus_degree, parameters.primes[:level], parameters.scheme.ntt_form
-            residues = np.zeros((size, level, N), np.uint64)
-            residues[-1] = np.array(primes, np.uint64)[:, None] // 2
-            if ntt_form:
-                tables = chain(N, parameters.primes).tables
-                for prime, row in enumerate(residues[-1]):
-                    evaluate.forward(tables, row, prime)
-            data = write_ciphertext(CiphertextArray(residues, ntt_form, 1.0), self._ids)
-            self._halves[level, size] = from_bytes(sealapi.Ciphertext(), self._context, data)
-        return self._halves[level, size]
+    def _switched(self, a: _Maybe, key: Hashable, switch: Switch) -> _Maybe:
+        return a and _Value(self._switching.switched(a.ciphertext, key, switch))
 
     @staticmethod
     def _unary(operation: Any, a: _Maybe, *operands: Any) -> _Maybe:
