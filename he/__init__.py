@@ -20,7 +20,7 @@ from he.circuit.interface import InputError, Interface
 from he.circuit.simulate import simulate
 from he.circuit.store import load as load_circuit
 from he.circuit.store import save as save_circuit
-from he.compile.compile import compile_approximate, compile_exact
+from he.compiler.compile import compile_approximate, compile_exact
 from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError

@@ -17,7 +17,7 @@ from bench.report.table import draw, show
 from bench.tables.networks import NETWORKS
 from bench.tables.rows import TITLES, Row
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
-from he.compile.search import PackingName
+from he.compiler.search import PackingName
 from intnn import Graph, IntNetwork
 from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped

@@ -19,8 +19,8 @@ class Plain:
 
     Attributes:
         index: its index in `Program.plaintexts`.
-        level: the number of data primes of the value that it meets; 0 until `he.compile.place_bfv` or
-            `he.compile.place_ckks` has placed the operation.
+        level: the number of data primes of the value that it meets; 0 until `he.compiler.place_bfv` or
+            `he.compiler.place_ckks` has placed the operation.
         scale: the scale at which CKKS encodes it; 0 until then, and always for BFV.
     """
 

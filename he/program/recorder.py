@@ -37,7 +37,7 @@ DATA = Source()
 class Recorder:
     """An algebra that records every operation it is asked for; a value is its number in the recorded program.
 
-    Scalars may be plain numbers, as `he.compile.polynomial` gives them; they are recorded as `Scalar`s.
+    Scalars may be plain numbers, as `he.compiler.polynomial` gives them; they are recorded as `Scalar`s.
 
     Args:
         plaintexts: the plaintexts to begin with; operands of a program that is rewritten keep their indices.

@@ -14,7 +14,7 @@ except ImportError as error:
 
 
 from he.circuit.circuit import Circuit
-from he.compile.compile import compile_approximate, compile_exact
+from he.compiler.compile import compile_approximate, compile_exact
 from he.ring.params import MAX_MODULUS_BITS, PLAIN_MODULUS, ParameterError, Parameters, Security
 from he.ring.scheme import Scheme
 from intnn import (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import compile_approximate, prepare
-from he.compile.approximate import approximate_lowering
+from he.compiler.approximate import approximate_lowering
 from he.engines.rns.encode import encode_approximate
 from he.parties.connect import connect
 from he.program.operations import plains

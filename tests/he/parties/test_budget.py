@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from he.testing import compiled, extremes, inputs, noise_budget, table_networks
 from intnn import Dense, IntDomain, IntNetwork, Lut, LutActivation
-from tests.he.compile.test_told import aligned
+from tests.he.compiler.test_told import aligned
 from tests.he.conftest import Party
 
 FAR = 40  # bits by which a bound is pessimistic at most, of any network here

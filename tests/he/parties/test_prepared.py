@@ -306,7 +306,7 @@ def test_nothing_is_compiled_or_encoded_when_a_file_is_loaded(file, tmp_path):
 import sys
 from unittest.mock import patch
 from he import PreparedCircuit
-from he.compile import compile
+from he.compiler import compile
 from he.engines.rns.weights import Weights
 
 with patch.object(Weights, "encoded", None), patch.object(compile, "search", None):

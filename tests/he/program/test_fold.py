@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.compile.approximate import approximate_lowering
-from he.compile.exact import exact_lowering
-from he.compile.norms import normalised
-from he.compile.place_ckks import Precision, depths, place, rescalings
-from he.compile.stages import to_stages
-from he.compile.throughput import feature_layers, feature_packing, lower_features
+from he.compiler.approximate import approximate_lowering
+from he.compiler.exact import exact_lowering
+from he.compiler.norms import normalised
+from he.compiler.place_ckks import Precision, depths, place, rescalings
+from he.compiler.stages import to_stages
+from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.algebra import run
 from he.program.fold import fold
 from he.program.recorder import Recorder

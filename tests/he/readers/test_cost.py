@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import compile_approximate, compile_exact
-from he.compile.place_bfv import place_bfv
+from he.compiler.place_bfv import place_bfv
 from he.formats import switching
 from he.formats.compact import Form, compact
 from he.formats.seal_bridge import create_context, level_ids, to_bytes
@@ -19,7 +19,7 @@ from he.program.recorder import Recorder
 from he.readers.cost import HOISTING, SEAL, Prices, Work, ciphertext_bytes, cost, key_bytes
 from he.ring.params import Parameters
 from he.testing import square_graph, table_network
-from tests.he.compile.test_place import BFV, random_program
+from tests.he.compiler.test_place import BFV, random_program
 
 UNIT = Parameters("ckks", 8192, (60, 40, 40, 60), scale_bits=40)
 

@@ -9,8 +9,8 @@ import tenseal.sealapi as sealapi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.compile.norms import normalised
-from he.compile.stages import to_stages
+from he.compiler.norms import normalised
+from he.compiler.stages import to_stages
 from he.engines.rns.engine import RnsEvaluator
 from he.engines.seal.engine import SealEvaluator
 from he.formats.messages import Kind, open_message

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from he.circuit.packing import MAX_TAPS, InputLayout, OutputLayout, Packing
-from he.compile.linear import LinearMap
-from he.compile.stages import Stage
+from he.compiler.linear import LinearMap
+from he.compiler.stages import Stage
 from he.program.operations import Plain
 from he.program.program import Program
 from he.program.recorder import Recorder
@@ -98,7 +98,7 @@ def lower(
     """Record the stages as a program on packed vectors.
 
     Args:
-        stages: the result of `he.compile.stages.to_stages`.
+        stages: the result of `he.compiler.stages.to_stages`.
         packing: the division of the slots; a row must be wide enough for every stage.
         encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
@@ -314,7 +314,7 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
         scheme: BFV or CKKS.
         N: the ring degree.
         images: the least number of images; None for as many as a request of `MAX_REQUEST_CIPHERTEXTS` may hold.
-        stages: the result of `he.compile.stages.to_stages`.
+        stages: the result of `he.compiler.stages.to_stages`.
 
     Raises:
         ParameterError: if a row is too short for a layer and its lanes.

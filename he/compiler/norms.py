@@ -16,9 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from he.compile.latency import power_of_two
-from he.compile.linear import LinearMap
-from he.compile.stages import Stage
+from he.compiler.latency import power_of_two
+from he.compiler.linear import LinearMap
+from he.compiler.stages import Stage
 from he.readers.noise_ckks import Norms
 from intnn import Activation
 
@@ -42,7 +42,7 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
     """Return a network that computes the same with units that reach equally far, and the norms of its linear layers.
 
     Args:
-        stages: the result of `he.compile.stages.to_stages`.
+        stages: the result of `he.compiler.stages.to_stages`.
         low: the least value of an input.
         high: the greatest.
 

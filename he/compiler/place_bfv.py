@@ -2,7 +2,7 @@
 
 A smaller modulus makes every later operation cheaper, so a prime is dropped as soon as that hardly raises the noise
 bound. Operands of one operation are brought to a common level, and every plain operand gets the level at which it is to
-be encoded. `he.compile.place_ckks` does the same for CKKS.
+be encoded. `he.compiler.place_ckks` does the same for CKKS.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.compile.place_bfv import place_bfv
-from he.compile.place_ckks import Precision, place
+from he.compiler.place_bfv import place_bfv
+from he.compiler.place_ckks import Precision, place
 from he.program.algebra import run
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra

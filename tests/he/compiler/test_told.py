@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import Circuit, compile_exact, simulate
-from he.compile.fit_bfv import fit_bfv
+from he.compiler.fit_bfv import fit_bfv
 from he.program.fold import fold
 from he.program.operations import Matrix
 from he.program.recorder import Recorder

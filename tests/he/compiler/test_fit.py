@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he.compile.fit import least
+from he.compiler.fit import least
 
 
 @given(st.data(), st.integers(-20, 20), st.integers(0, 60))

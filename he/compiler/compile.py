@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from he.circuit.circuit import Circuit
-from he.compile.approximate import approximate_lowering
-from he.compile.exact import Tables, exact_lowering
-from he.compile.search import PackingName, search
+from he.compiler.approximate import approximate_lowering
+from he.compiler.exact import Tables, exact_lowering
+from he.compiler.search import PackingName, search
 from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
 from he.ring.params import Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork

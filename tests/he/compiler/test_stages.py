@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from he.compile.linear import LinearMap, linear_map
-from he.compile.stages import to_stages
+from he.compiler.linear import LinearMap, linear_map
+from he.compiler.stages import to_stages
 from he.testing import inputs, polynomial_graphs, table_networks
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, LutActivation, SumPool2d
 

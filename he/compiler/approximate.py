@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from he.circuit.interface import InputSpec, is_finite
-from he.compile.fit import Fit
-from he.compile.fit_ckks import fit_ckks
-from he.compile.latency import POLYNOMIALS, activate_polynomial
-from he.compile.norms import normalised, reach
-from he.compile.search import Lowering
-from he.compile.stages import require_no_constant, to_stages
+from he.compiler.fit import Fit
+from he.compiler.fit_ckks import fit_ckks
+from he.compiler.latency import POLYNOMIALS, activate_polynomial
+from he.compiler.norms import normalised, reach
+from he.compiler.search import Lowering
+from he.compiler.stages import require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
 from he.program.program import Program

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.compile import modular
+from he.compiler import modular
 from he.ring.params import PLAIN_MODULUS
 
 MODULI = (2, 97, 257, 769, PLAIN_MODULUS)

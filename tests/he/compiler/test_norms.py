@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.compile import norms
-from he.compile.linear import LinearMap, linear_map
-from he.compile.norms import normalised, norms_of
-from he.compile.stages import to_stages
+from he.compiler import norms
+from he.compiler.linear import LinearMap, linear_map
+from he.compiler.norms import normalised, norms_of
+from he.compiler.stages import to_stages
 from he.testing import inputs, polynomial_graphs, square_graph
 from intnn import Activation, Dense, Graph
 

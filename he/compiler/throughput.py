@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from he.circuit.packing import InputLayout, OutputLayout, Packing
-from he.compile.latency import Activate, Encode, Lowered
-from he.compile.linear import LinearMap
-from he.compile.stages import Stage
+from he.compiler.latency import Activate, Encode, Lowered
+from he.compiler.linear import LinearMap
+from he.compiler.stages import Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
@@ -52,7 +52,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     weight that it does not have, and then not read, so that no operation tells which weights are zero.
 
     Args:
-        stages: the result of `he.compile.stages.to_stages`.
+        stages: the result of `he.compiler.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
 
     Raises:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from he.compile.polynomial import Leaf, table_polynomial
+from he.compiler.polynomial import Leaf, table_polynomial
 from he.ring.params import PLAIN_MODULUS
 
 MODULI = (97, 257, 769, PLAIN_MODULUS)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import ParameterError
-from he.compile import linear
-from he.compile.linear import LinearMap, linear_map
+from he.compiler import linear
+from he.compiler.linear import LinearMap, linear_map
 from intnn import Conv2d, Dense, Flatten, Graph, SumPool2d
 
 

@@ -5,11 +5,11 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import ParameterError
-from he.compile.approximate import approximate_lowering
-from he.compile.latency import choose_packing, lower
-from he.compile.outline import outline
-from he.compile.place_ckks import Precision, depths, longest_path, rescalings
-from he.compile.throughput import feature_layers, feature_packing, lower_features
+from he.compiler.approximate import approximate_lowering
+from he.compiler.latency import choose_packing, lower
+from he.compiler.outline import outline
+from he.compiler.place_ckks import Precision, depths, longest_path, rescalings
+from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.recorder import Recorder
 from he.ring.scheme import Scheme
 from he.testing import polynomial_graphs

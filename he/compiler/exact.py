@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from he.circuit.interface import InputSpec
-from he.compile.fit_bfv import fit_bfv
-from he.compile.polynomial import TablePolynomial, table_polynomial
-from he.compile.search import Lowering
-from he.compile.stages import Stage, require_no_constant, to_stages
+from he.compiler.fit_bfv import fit_bfv
+from he.compiler.polynomial import TablePolynomial, table_polynomial
+from he.compiler.search import Lowering
+from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.params import PLAIN_MODULUS, ParameterError, Security
@@ -29,7 +29,7 @@ def exact_lowering(
     Args:
         network: the network.
         security: see `he.ring.params.Parameters`.
-        tables: see `he.compile.compile.compile_exact`.
+        tables: see `he.compiler.compile.compile_exact`.
         circuit_privacy: see there.
 
     Raises:
@@ -75,7 +75,7 @@ def polynomial_of(activation: LutActivation, tables: Tables = "hidden", rounded:
 
     Args:
         activation: the table.
-        tables: see `he.compile.compile.compile_exact`.
+        tables: see `he.compiler.compile.compile_exact`.
         rounded: whether the table is to be evaluated as one of the next power of two of points.
     """
     domain = activation.lut.domain

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from he import DecryptionError, ParameterError, compile_approximate, compile_exact
 from he.circuit.packing import OutputLayout, Packing, PackingError
 from he.circuit.simulate import simulate
-from he.compile.throughput import GUARDS
+from he.compiler.throughput import GUARDS
 from he.formats.messages import Kind, open_message, seal_message
 from he.program.algebra import run
 from he.program.operations import Matrix

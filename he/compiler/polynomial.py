@@ -20,7 +20,7 @@ from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
-from he.compile import modular
+from he.compiler import modular
 
 V = TypeVar("V")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from he.compile.linear import LinearMap, linear_map
+from he.compiler.linear import LinearMap, linear_map
 from he.ring.params import ParameterError
 from intnn import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
 

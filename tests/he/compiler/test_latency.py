@@ -9,15 +9,15 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import ParameterError
-from he.compile.fit import MAX_CHAIN_BITS
-from he.compile.fit_bfv import fit_bfv
-from he.compile.fit_ckks import fit_ckks
-from he.compile.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
-from he.compile.linear import LinearMap
-from he.compile.norms import normalised, reach
-from he.compile.rotations import affordable, compose
-from he.compile.schedules import cheapest
-from he.compile.stages import to_stages
+from he.compiler.fit import MAX_CHAIN_BITS
+from he.compiler.fit_bfv import fit_bfv
+from he.compiler.fit_ckks import fit_ckks
+from he.compiler.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
+from he.compiler.linear import LinearMap
+from he.compiler.norms import normalised, reach
+from he.compiler.rotations import affordable, compose
+from he.compiler.schedules import cheapest
+from he.compiler.stages import to_stages
 from he.program.algebra import run
 from he.program.fold import fold
 from he.program.recorder import Recorder

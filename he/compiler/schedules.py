@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from he.compile.fit import Fit, State
-from he.compile.latency import Lowered, Schedule, schedules
-from he.compile.rotations import affordable
-from he.compile.stages import Stage
+from he.compiler.fit import Fit, State
+from he.compiler.latency import Lowered, Schedule, schedules
+from he.compiler.rotations import affordable
+from he.compiler.stages import Stage
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost, key_bytes, rotation_costs
 
@@ -32,9 +32,9 @@ def cheapest(
     program is fitted anew for its noise.
 
     Args:
-        stages: the result of `he.compile.stages.to_stages`.
+        stages: the result of `he.compiler.stages.to_stages`.
         write: lowers the stages with a schedule for every linear layer.
-        sketches: record each linear layer alone with a schedule; see `he.compile.latency.sketches`.
+        sketches: record each linear layer alone with a schedule; see `he.compiler.latency.sketches`.
         fit: finds parameters for a program.
         prices: the prices of the engine that is to run the program.
         max_key_bytes: the limit for all evaluation keys. A network that needs more keys gets as few as it can.

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from functools import cache
 
-from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compile.place_bfv import budget_bits, place_bfv
+from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
+from he.compiler.place_bfv import budget_bits, place_bfv
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.flooding import hidden_noise, uniform_noise, zero_noise

@@ -16,9 +16,9 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from he.compile.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compile.outline import outline
-from he.compile.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
+from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
+from he.compiler.outline import outline
+from he.compiler.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program

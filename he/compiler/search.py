@@ -14,11 +14,11 @@ from he.circuit.circuit import Circuit
 from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
 from he.circuit.interface import InputSpec, Interface
 from he.circuit.packing import InputLayout
-from he.compile.fit import Fit
-from he.compile.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
-from he.compile.schedules import cheapest
-from he.compile.stages import Stage
-from he.compile.throughput import feature_layers, feature_packing, lower_features
+from he.compiler.fit import Fit
+from he.compiler.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
+from he.compiler.schedules import cheapest
+from he.compiler.stages import Stage
+from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
@@ -40,7 +40,7 @@ class Lowering:
     Attributes:
         network: the network.
         scheme: the scheme.
-        stages: the result of `he.compile.stages.to_stages`.
+        stages: the result of `he.compiler.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
         modulus: t for BFV; None for CKKS.

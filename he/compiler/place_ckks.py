@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from he.compile.outline import RESCALED_BEFORE
+from he.compiler.outline import RESCALED_BEFORE
 from he.program.algebra import apply
 from he.program.operations import (
     Add,
