@@ -30,8 +30,7 @@ class Modulo:
 
     def residues(self, x: Array) -> FloatArray:
         """Integers as residues, whether they are int64, Python integers, or float64 below 2**53 in magnitude."""
-        if x.dtype.kind != "f":
-            x = np.asarray(x % self.prime, np.float64)
+        x = np.asarray(x if x.dtype.kind == "f" else x % self.prime, np.float64)
         # A quotient is off by one at the most where the remainder is about p / 2: -p / 2 is as good a residue.
         return x - self.prime * np.rint(x * (1.0 / self.prime))
 
@@ -70,10 +69,10 @@ def enough_primes(bound: int, fan_ins: Sequence[int]) -> tuple[int, ...]:
     chosen: list[int] = []
     product = 1
     for prime in primes_below(widest(fan_ins)):
-        if product > 2 * bound:
-            break
         chosen.append(prime)
         product *= prime
+        if product > 2 * bound:
+            break
     return tuple(chosen)
 
 
