@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
@@ -14,7 +15,9 @@ from he.compiler.search import Lowering
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.program.recorder import Recorder
+from he.ring.arithmetic import centred
 from he.ring.params import PLAIN_MODULUS, ParameterError, Security
+from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, LutActivation, Requantise, tabulate
 
@@ -22,7 +25,11 @@ Tables = Literal["hidden", "told"]
 
 
 def exact_lowering(
-    network: IntNetwork, security: Security, tables: Tables = "hidden", circuit_privacy: int | None = None
+    network: IntNetwork,
+    security: Security,
+    tables: Tables = "hidden",
+    circuit_privacy: int | None = None,
+    plain_modulus: int | None = None,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -31,6 +38,7 @@ def exact_lowering(
         security: see `he.ring.params.Parameters`.
         tables: see `he.compiler.compile.compile_exact`.
         circuit_privacy: see there.
+        plain_modulus: see there.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -42,11 +50,12 @@ def exact_lowering(
             network = tabulate(network)
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
-    stages = _exact_stages(network)
+    t, reason = _modulus(network, plain_modulus)
+    stages = _exact_stages(network, t)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
     # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
-    polynomials = {lut: polynomial_of(stage, tables, rounded=rescales) for lut, stage in by_table.items()}
+    polynomials = {lut: polynomial_of(stage, tables, rounded=rescales, t=t) for lut, stage in by_table.items()}
     evaluated = {id(stage): polynomials[stage.lut] for stage in activations}
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
@@ -59,65 +68,85 @@ def exact_lowering(
         network=given,
         scheme=Scheme.BFV,
         stages=stages,
-        encode=lambda weights: _centred(weights.astype(np.int64)),
+        encode=lambda weights: centred(weights.astype(np.int64), t),
         activate=activate,
-        modulus=PLAIN_MODULUS,
-        fit=partial(fit_bfv, security=security, circuit_privacy=circuit_privacy),
+        modulus=t,
+        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
-        reasons=tuple(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations),
+        reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
         circuit_privacy=circuit_privacy,
     )
 
 
-def polynomial_of(activation: LutActivation, tables: Tables = "hidden", rounded: bool = False) -> TablePolynomial:
-    """Return the polynomial over Z_t, t = 65537, that evaluates a table.
+def polynomial_of(
+    activation: LutActivation, tables: Tables = "hidden", rounded: bool = False, t: int = PLAIN_MODULUS
+) -> TablePolynomial:
+    """Return the polynomial over Z_t that evaluates a table.
 
     Args:
         activation: the table.
         tables: see `he.compiler.compile.compile_exact`.
         rounded: whether the table is to be evaluated as one of the next power of two of points.
+        t: the plaintext modulus.
     """
     domain = activation.lut.domain
     size = 1 << (domain.size - 1).bit_length() if rounded else domain.size
     points, values = range(domain.lo, domain.hi + 1), activation.lut.table.tolist()
-    return table_polynomial(points, values, PLAIN_MODULUS, min(size, PLAIN_MODULUS), told=tables == "told")
+    return table_polynomial(points, values, t, min(size, t), told=tables == "told")
 
 
-def _exact_stages(network: IntNetwork) -> list[Stage]:
-    """Return the network's stages, if every value that Z_t must represent stays within (-t/2, t/2).
-
-    Sums inside a stage may wrap around t; values that enter a table and logits may not.
+def _modulus(network: IntNetwork, named: int | None) -> tuple[int, tuple[str, ...]]:
+    """Return the plaintext modulus for a network, and why it is that one if it is not the usual.
 
     Raises:
-        ParameterError: if a value, a sum or a table is too large, or a stage ignores its input.
+        ParameterError: if a value does not fit the one that is named, or any.
     """
-    bound, inputs = PLAIN_MODULUS // 2, network.input_domain
-    if inputs.magnitude > bound:
-        raise ParameterError(f"the input domain must lie within +-{bound} to fit Z_{PLAIN_MODULUS}, got {inputs}")
+    what, reach = max(_reaches(network), key=lambda found: found[1])
+    t = least_modulus(reach) if named is None else require_modulus(named)
+    if t is None or t // 2 < reach:
+        largest = t is None or t >= largest_modulus()
+        raise ParameterError(
+            f"{what}, but Z_{t or largest_modulus()} holds only +-{(t or largest_modulus()) // 2}; "
+            + ("" if largest else "leave `plain_modulus` out, ")
+            + "quantise the network to fewer bits, or compute it modulo several primes with compile_residues, if its "
+            "activations are polynomials"
+        )
+    usual = t == PLAIN_MODULUS and named is None
+    why = "as was asked for" if named is not None else f"for {what}"
+    return t, () if usual else (f"plaintext modulus t = {t}, of {t.bit_length()} bits, {why}",)
+
+
+def _reaches(network: IntNetwork) -> Iterator[tuple[str, int]]:
+    """Yield what Z_t must represent, in words, and how far from 0 it reaches; sums inside a stage may wrap around t."""
+    inputs = network.input_domain
+    yield f"the input domain is {inputs}", inputs.magnitude
+    for i, node in enumerate(network.layers):
+        if isinstance(node, LutActivation):
+            yield f"the table of layer {i} is {node.lut}", max(node.lut.domain.size // 2, int(abs(node.lut.table).max()))
+            if i:
+                yield _reach(network, i - 1)
+    yield _reach(network, len(network.layers) - 1)
+
+
+def _reach(network: IntNetwork, layer: int) -> tuple[str, int]:
+    domain = network.ranges[layer]
+    return f"values of layer {layer} reach [{domain.lo}, {domain.hi}]", max(-domain.lo, domain.hi)
+
+
+def _exact_stages(network: IntNetwork, t: int) -> list[Stage]:
+    """Return the network's stages.
+
+    Raises:
+        ParameterError: if a sum is too large, or a stage ignores its input.
+    """
     if network.accumulator_bound >= 2**53:
         raise ParameterError(
             f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
         )
-    tables = {i: node.lut for i, node in enumerate(network.layers) if isinstance(node, LutActivation)}
-    for i, lut in tables.items():
-        if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
-            raise ParameterError(f"layer {i}: a table must fit Z_{PLAIN_MODULUS} (values within +-{bound}), got {lut}")
-    for i in [*(i - 1 for i in tables if i), len(network.layers) - 1]:
-        domain = network.ranges[i]
-        if domain.lo < -bound or domain.hi > bound:
-            raise ParameterError(
-                f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
-                f"quantise the network to fewer bits"
-            )
     stages = to_stages(network.input_shape, network.layers)
-    require_no_constant(stages, PLAIN_MODULUS)
+    require_no_constant(stages, t)
     return stages
-
-
-def _centred(values: np.ndarray) -> np.ndarray:
-    half = PLAIN_MODULUS // 2
-    return (values + half) % PLAIN_MODULUS - half
 
 
 def _describe(table: TablePolynomial, points: int) -> str:

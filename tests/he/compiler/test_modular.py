@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from he.compiler import modular
 from he.ring.params import PLAIN_MODULUS
 
+WIDE = (196609, 2147352577, 1099509530625 - 2**16 * 0)
 MODULI = (2, 97, 257, 769, PLAIN_MODULUS)
 
 
