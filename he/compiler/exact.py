@@ -23,6 +23,8 @@ from intnn import IntNetwork, LutActivation, Requantise, tabulate
 
 Tables = Literal["hidden", "told"]
 
+MAX_POINTS = PLAIN_MODULUS  # of a table; parameters are found for far fewer
+
 
 def exact_lowering(
     network: IntNetwork,
@@ -123,7 +125,11 @@ def _reaches(network: IntNetwork) -> Iterator[tuple[str, int]]:
     yield f"the input domain is {inputs}", inputs.magnitude
     for i, node in enumerate(network.layers):
         if isinstance(node, LutActivation):
-            yield f"the table of layer {i} is {node.lut}", max(node.lut.domain.size // 2, int(abs(node.lut.table).max()))
+            if node.lut.domain.size > MAX_POINTS:
+                raise ParameterError(f"layer {i}: a table must have at most {MAX_POINTS:,} points, got {node.lut}")
+            values = node.lut.table
+            yield f"the table of layer {i} reaches [{values.min()}, {values.max()}]", int(np.abs(values).max())
+            yield f"the domain of the table of layer {i} is {node.lut.domain}", node.lut.domain.magnitude
             if i:
                 yield _reach(network, i - 1)
     yield _reach(network, len(network.layers) - 1)

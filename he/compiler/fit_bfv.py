@@ -48,9 +48,7 @@ def fit_bfv(folded: Fold, N: int, t: int, security: Security, circuit_privacy: i
     return fit
 
 
-def _fit(
-    folded: Fold, N: int, t: int, security: Security, circuit_privacy: int | None, declared: float
-) -> Fit | None:
+def _fit(folded: Fold, N: int, t: int, security: Security, circuit_privacy: int | None, declared: float) -> Fit | None:
     """Return the fit under a declared norm of packed plaintexts; None if one of them is beyond it."""
     groups, limit = None if folded.is_trivial else folded, max_modulus_bits(N, security)
     hidden = 0.5 if circuit_privacy is None else hidden_noise(N, len(folded.program.outputs), circuit_privacy)
