@@ -10,6 +10,7 @@ import numpy as np
 
 from he.circuit.interface import InputSpec
 from he.compiler.fit_bfv import fit_bfv
+from he.compiler.powers import evaluate
 from he.compiler.polynomial import TablePolynomial, table_polynomial
 from he.compiler.search import Lowering
 from he.compiler.stages import Stage, require_no_constant, to_stages
@@ -19,7 +20,7 @@ from he.ring.arithmetic import centred
 from he.ring.params import PLAIN_MODULUS, ParameterError, Security
 from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
-from intnn import IntNetwork, LutActivation, Requantise, tabulate
+from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate
 
 Tables = Literal["hidden", "told"]
 
@@ -63,14 +64,19 @@ def exact_lowering(
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)
 
+    def encode(numbers: np.ndarray) -> np.ndarray:
+        return centred(numbers if numbers.dtype == object else numbers.astype(np.int64), t)
+
     def activate(recorder: Recorder, value: int, stage: Stage) -> int:
+        if isinstance(stage, IntPolynomial):
+            return evaluate(recorder, value, tuple(c % t for c in stage.coefficients))
         return evaluated[id(stage)].evaluate(recorder, value)
 
     return Lowering(
         network=given,
         scheme=Scheme.BFV,
         stages=stages,
-        encode=lambda weights: centred(weights.astype(np.int64), t),
+        encode=encode,
         activate=activate,
         modulus=t,
         fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
@@ -120,9 +126,9 @@ def _modulus(network: IntNetwork, named: int | None) -> tuple[int, tuple[str, ..
 
 
 def _reaches(network: IntNetwork) -> Iterator[tuple[str, int]]:
-    """Yield what Z_t must represent, in words, and how far from 0 it reaches; sums inside a stage may wrap around t."""
-    inputs = network.input_domain
-    yield f"the input domain is {inputs}", inputs.magnitude
+    """Yield what Z_t must represent, in words, and how far from 0 it reaches; other values may wrap around t."""
+    yield f"the input domain is {network.input_domain}", network.input_domain.magnitude
+    last = len(network.layers) - 1
     for i, node in enumerate(network.layers):
         if isinstance(node, LutActivation):
             if node.lut.domain.size > MAX_POINTS:
@@ -130,27 +136,18 @@ def _reaches(network: IntNetwork) -> Iterator[tuple[str, int]]:
             values = node.lut.table
             yield f"the table of layer {i} reaches [{values.min()}, {values.max()}]", int(np.abs(values).max())
             yield f"the domain of the table of layer {i} is {node.lut.domain}", node.lut.domain.magnitude
-            if i:
-                yield _reach(network, i - 1)
-    yield _reach(network, len(network.layers) - 1)
-
-
-def _reach(network: IntNetwork, layer: int) -> tuple[str, int]:
-    domain = network.ranges[layer]
-    return f"values of layer {layer} reach [{domain.lo}, {domain.hi}]", max(-domain.lo, domain.hi)
+        if i == last:
+            low, high = network.intervals[i].lo.min(), network.intervals[i].hi.max()
+            yield f"logits reach [{low}, {high}]", network.intervals[i].magnitude
 
 
 def _exact_stages(network: IntNetwork, t: int) -> list[Stage]:
-    """Return the network's stages.
+    """Return the network's stages, with weights modulo t.
 
     Raises:
-        ParameterError: if a sum is too large, or a stage ignores its input.
+        ParameterError: if a stage ignores its input.
     """
-    if network.accumulator_bound >= 2**53:
-        raise ParameterError(
-            f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
-        )
-    stages = to_stages(network.input_shape, network.layers)
+    stages = to_stages(network.input_shape, network.chain, t)
     require_no_constant(stages, t)
     return stages
 

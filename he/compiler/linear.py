@@ -6,13 +6,16 @@ The matrix of a convolution is nearly empty: one of 16 maps of 3 x 3 on 32 x 32 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from he.ring.arithmetic import centred, product
 from he.ring.params import ParameterError
-from intnn import Conv2d, Dense, Flatten, Node, Shape, SumPool2d
+from intnn import Conv2d, Dense, Flatten, Node, Reshape, Scale, Shape, SumPool2d
+from intnn.layers.geometry import all_four, both, windows
 
 #: The most terms of one linear map, fused or not: half a gigabyte.
 MAX_TERMS = 1 << 25
@@ -28,8 +31,9 @@ class LinearMap:
         inputs: the number of inputs.
         starts: int64 [outputs + 1]; the terms of output i are those from `starts[i]` to `starts[i + 1]`.
         columns: int64 [terms], the input of every term, ascending within an output.
-        weights: float64 [terms]; integers up to 2^53 are exact.
-        bias: float64 [outputs].
+        weights: float64 [terms]; or int64, centred modulo t.
+        bias: float64 [outputs]; or int64, likewise.
+        modulus: t; None for floats.
     """
 
     inputs: int
@@ -37,12 +41,14 @@ class LinearMap:
     columns: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
+    modulus: int | None = None
 
     @staticmethod
-    def identity(features: int) -> LinearMap:
+    def identity(features: int, modulus: int | None = None) -> LinearMap:
         """Return the map that changes nothing."""
         each = np.arange(features + 1)
-        return LinearMap(features, each, each[:-1], np.ones(features), np.zeros(features))
+        ones, zeros = (_numbers(values, modulus) for values in (np.ones(features, int), np.zeros(features, int)))
+        return LinearMap(features, each, each[:-1], ones, zeros, modulus)
 
     @property
     def outputs(self) -> int:
@@ -75,11 +81,11 @@ class LinearMap:
     def where(self, kept: np.ndarray) -> LinearMap:
         """Return the map with those of its terms that are to be kept, bool [terms]."""
         starts = np.concatenate([[0], np.cumsum(kept)])[self.starts]
-        return LinearMap(self.inputs, starts, self.columns[kept], self.weights[kept], self.bias)
+        return replace(self, starts=starts, columns=self.columns[kept], weights=self.weights[kept])
 
     def times(self, x: np.ndarray) -> np.ndarray:
-        """Return weight x for a vector x [inputs], without the bias: float64 [outputs]."""
-        return np.bincount(self.rows, self.weights * x[self.columns], minlength=self.outputs)
+        """Return weight x for a vector x [inputs], without the bias: [outputs], of the dtype of the weights."""
+        return _sums(self.rows, self.weights, x[self.columns], self.outputs, self.modulus)
 
     def then(self, other: LinearMap) -> LinearMap:
         """Return the map that applies this one and then `other`.
@@ -98,14 +104,16 @@ class LinearMap:
             middle = other.columns[through]
             terms = _ranges(self.starts[middle], lengths[middle])
             read = self.columns[terms]
-            scaled = np.repeat(other.weights[through], lengths[middle]) * self.weights[terms]
+            factors = np.repeat(other.weights[through], lengths[middle])
             columns.append(np.unique(read))
-            weights.append(np.bincount(read, scaled, minlength=self.inputs)[columns[-1]])
-        return _joined(self.inputs, columns, weights, other.times(self.bias) + other.bias)
+            weights.append(_sums(read, factors, self.weights[terms], self.inputs, self.modulus)[columns[-1]])
+        starts = np.cumsum([0, *map(len, columns)])
+        bias = _numbers(other.times(self.bias) + other.bias, self.modulus)
+        return LinearMap(self.inputs, starts, np.concatenate(columns), np.concatenate(weights), bias, self.modulus)
 
 
-def linear_map(node: Node, shape: Shape) -> LinearMap:
-    """Return a linear node, whose input has this shape, as a map of flattened values.
+def linear_map(node: Node, shape: Shape, modulus: int | None = None) -> LinearMap:
+    """Return a linear node, whose input has this shape, as a map of flattened values, modulo t if it is given.
 
     Raises:
         ParameterError: if it has too many terms.
@@ -115,50 +123,71 @@ def linear_map(node: Node, shape: Shape) -> LinearMap:
             outputs, inputs = node.weight.shape
             _require_terms(node.weight.size)
             starts, columns = inputs * np.arange(outputs + 1), np.tile(np.arange(inputs), outputs)
-            return LinearMap(inputs, starts, columns, _floats(node.weight).ravel(), _floats(node.bias))
+            weights, bias = _numbers(node.weight, modulus).ravel(), _numbers(node.bias, modulus)
+            return LinearMap(inputs, starts, columns, weights, bias, modulus)
         case Conv2d():
-            maps, channels, *kernel = node.weight.shape
-            places = _windows(shape, (kernel[0], kernel[1]), node.stride, node.padding, maps)
-            weights = _floats(node.weight).reshape(maps, 1, -1)
-            bias = np.repeat(_floats(node.bias), places.shape[0])
-            return _taps(shape, np.broadcast_to(places, (maps, *places.shape)), weights, bias)
+            return _convolution(node, shape, modulus)
+        case Scale():
+            each, along = np.arange(int(np.prod(shape)) + 1), int(np.prod(shape[1:]))
+            weights, bias = (np.repeat(np.broadcast_to(p, shape[:1]), along) for p in (node.weight, node.bias))
+            return LinearMap(len(bias), each, each[:-1], _numbers(weights, modulus), _numbers(bias, modulus), modulus)
         case SumPool2d():
             channels, height, width = shape
             _, down, across = node.output_shape(shape)
-            window = _windows((1, height, width), (node.size, node.size), node.step, 0, channels)
-            places = height * width * np.arange(channels)[:, None, None] + window
-            return _taps(shape, places, np.ones((1, 1, 1)), np.zeros(channels * down * across))
-        case Flatten():
-            return LinearMap.identity(int(np.prod(shape)))
+            geometry = Window(both(node.size), both(node.step), all_four(node.padding))
+            window = _windows((1, height, width), geometry, channels)
+            places = np.where(window >= 0, height * width * np.arange(channels)[:, None, None] + window, -1)
+            return _taps(shape, places, np.ones((1, 1, 1), int), np.zeros(channels * down * across, int), modulus)
+        case Flatten() | Reshape():
+            return LinearMap.identity(int(np.prod(shape)), modulus)
     raise TypeError(f"a linear layer is due, got {node}")
 
 
-def _windows(shape: Shape, kernel: tuple[int, int], stride: int, padding: int, maps: int) -> np.ndarray:
+class Window(NamedTuple):
+    """A window that moves over an image: its taps, step, border and gaps; see `intnn.Conv2d`."""
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    borders: tuple[int, int, int, int]
+    dilations: tuple[int, int] = (1, 1)
+
+
+def _convolution(node: Conv2d, shape: Shape, modulus: int | None) -> LinearMap:
+    """Return a convolution, group by group: there are no terms between groups."""
+    maps, channels, *kernel = node.weight.shape
+    _, height, width = shape
+    window = Window((kernel[0], kernel[1]), node.strides, node.borders, node.dilations)
+    places = _windows((channels, height, width), window, maps)
+    group = channels * height * width * np.repeat(np.arange(node.groups), maps // node.groups)
+    at = np.where(places >= 0, places + group[:, None, None], -1)  # [maps, windows, taps]
+    weights = node.weight.reshape(maps, 1, -1)
+    return _taps(shape, at, weights, np.repeat(node.bias, len(places)), modulus)
+
+
+def _windows(shape: Shape, window: Window, maps: int) -> np.ndarray:
     """Return the flat places that every window covers: int64 [windows, taps], -1 in the padding."""
     channels, height, width = shape
-    rows, columns = (
-        (side + 2 * padding - size) // stride + 1 for side, size in zip((height, width), kernel, strict=True)
-    )
-    _require_terms(maps * rows * columns * channels * kernel[0] * kernel[1])
-    y = (stride * np.arange(rows) - padding)[:, None, None, None, None] + np.arange(kernel[0])[:, None]
-    x = (stride * np.arange(columns) - padding)[:, None, None, None] + np.arange(kernel[1])
+    rows, columns = windows((height, width), window.size, window.strides, window.borders, window.dilations)
+    _require_terms(maps * rows * columns * channels * window.size[0] * window.size[1])
+    (down, across), (top, _, left, _), (gap, gap_across) = window.strides, window.borders, window.dilations
+    y = (down * np.arange(rows) - top)[:, None, None, None, None] + gap * np.arange(window.size[0])[:, None]
+    x = (across * np.arange(columns) - left)[:, None, None, None] + gap_across * np.arange(window.size[1])
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     flat = (np.arange(channels)[:, None, None] * height + y) * width + x  # [row, column, channel, ky, kx]
     return np.where(inside, flat, -1).reshape(rows * columns, -1)
 
 
-def _taps(shape: Shape, places: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> LinearMap:
+def _taps(
+    shape: Shape, places: np.ndarray, weights: np.ndarray, bias: np.ndarray, modulus: int | None
+) -> LinearMap:
     """Return the map whose outputs read these places [maps, windows, taps], -1 for none, with weights alike."""
     present = (places >= 0).ravel()
     counts = (places >= 0).sum(axis=2).ravel()
     starts = np.concatenate([[0], np.cumsum(counts)])
-    terms = np.broadcast_to(weights, places.shape).ravel()[present]
-    return LinearMap(int(np.prod(shape)), starts, places.ravel()[present], terms, bias)
-
-
-def _joined(inputs: int, columns: list[np.ndarray], weights: list[np.ndarray], bias: np.ndarray) -> LinearMap:
-    starts = np.cumsum([0, *map(len, columns)])
-    return LinearMap(inputs, starts, np.concatenate(columns), np.concatenate(weights), bias)
+    terms, bias = (
+        _numbers(values, modulus) for values in (np.broadcast_to(weights, places.shape).ravel()[present], bias)
+    )
+    return LinearMap(int(np.prod(shape)), starts, places.ravel()[present], terms, bias, modulus)
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -174,5 +203,20 @@ def _require_terms(terms: int) -> None:
         )
 
 
-def _floats(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float64)
+def _numbers(values: np.ndarray, modulus: int | None) -> np.ndarray:
+    """Return parameters as a map holds them."""
+    return values.astype(np.float64) if modulus is None else centred(values, modulus)
+
+
+def _sums(places: np.ndarray, a: np.ndarray, b: np.ndarray, count: int, modulus: int | None) -> np.ndarray:
+    """Return the sums of the products a b by their places, from 0 to count - 1.
+
+    Modulo t, products are cut into halves of which float64 adds 2^29 exactly.
+    """
+    if modulus is None:
+        return np.bincount(places, a * b, minlength=count)
+    terms = product(a.astype(np.int64), b.astype(np.int64), modulus)
+    low, high = (
+        np.bincount(places, half, minlength=count).astype(np.int64) for half in (terms & ((1 << 24) - 1), terms >> 24)
+    )
+    return centred(low + product(high % modulus, 1 << 24, modulus), modulus)

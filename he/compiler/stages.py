@@ -9,13 +9,25 @@ import numpy as np
 
 from he.compiler.linear import LinearMap, linear_map
 from he.ring.params import ParameterError
-from intnn import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
+from intnn import (
+    Activation,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntPolynomial,
+    LutActivation,
+    Node,
+    Reshape,
+    Scale,
+    Shape,
+    SumPool2d,
+)
 
-Stage = LinearMap | Activation | LutActivation
+Stage = LinearMap | Activation | LutActivation | IntPolynomial
 
 
-def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
-    """Return the nodes as stages that begin with a linear map; neighbouring linear nodes are fused.
+def to_stages(input_shape: Shape, nodes: Sequence[Node], modulus: int | None = None) -> list[Stage]:
+    """Return the nodes as stages that begin with a linear map; neighbouring linear nodes are fused, modulo t if given.
 
     Raises:
         ParameterError: if a linear map has too many terms.
@@ -24,13 +36,13 @@ def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
     result: list[Stage] = []
     shape = input_shape
     for i, node in enumerate(nodes):
-        if isinstance(node, Activation | LutActivation):
+        if isinstance(node, Activation | LutActivation | IntPolynomial):
             result.append(node)
         else:
-            if not isinstance(node, Dense | Conv2d | SumPool2d | Flatten):
+            if not isinstance(node, Dense | Conv2d | Scale | SumPool2d | Flatten | Reshape):
                 raise TypeError(f"a layer must be linear, a table or a polynomial to be encrypted, got {node}")
             try:
-                linear = linear_map(node, shape)
+                linear = linear_map(node, shape, modulus)
                 last = result[-1] if result else None
                 if isinstance(last, LinearMap):
                     result[-1] = last.then(linear)
@@ -40,7 +52,7 @@ def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
                 raise ParameterError(f"layer {i}: {refusal}") from None
         shape = node.output_shape(shape)
     if not result or not isinstance(result[0], LinearMap):
-        result.insert(0, LinearMap.identity(math.prod(input_shape)))
+        result.insert(0, LinearMap.identity(math.prod(input_shape), modulus))
     return result
 
 
@@ -54,5 +66,6 @@ def require_no_constant(stages: Sequence[Stage], modulus: float) -> None:
         zero = isinstance(stage, LinearMap) and not np.fmod(stage.weights, modulus).any()
         table = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
         polynomial = isinstance(stage, Activation) and stage.name == "polynomial" and not any(stage.coefficients[1:])
-        if zero or table or polynomial:
+        integers = isinstance(stage, IntPolynomial) and not any(c % modulus for c in stage.coefficients[1:])
+        if zero or table or polynomial or integers:
             raise ParameterError(f"stage {i} gives the same output for every input: evaluate it in the clear")

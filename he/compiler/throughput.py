@@ -23,7 +23,7 @@ from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
-from intnn import Activation, LutActivation
+from intnn import Activation, IntPolynomial, LutActivation
 from intnn.ops import backend
 
 ROWS = 16  # the most outputs of one `Matrix`: enough to reuse what it reads, few enough to be activated soon
@@ -41,7 +41,7 @@ class FeatureLayer(NamedTuple):
     """
 
     linear: LinearMap
-    activations: list[Activation | LutActivation]
+    activations: list[Activation | LutActivation | IntPolynomial]
     norm: float
 
 
@@ -70,8 +70,8 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         if i + 1 < len(result):
             values = linear.bias[constant][None]
             for stage in activations:
-                values = stage.apply(values, backend("numpy"))
-            known = np.zeros(linear.outputs)
+                values = _activated(stage, values, encode)
+            known = np.zeros_like(linear.bias)
             known[constant] = values[0]
             following = result[i + 1].linear
             bias = encode(following.bias + following.times(known))
@@ -82,6 +82,13 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
+
+
+def _activated(stage: Activation | LutActivation | IntPolynomial, values: np.ndarray, encode: Encode) -> np.ndarray:
+    """Return an activation's values in the clear; integer polynomials are too large for anything but Python's."""
+    if isinstance(stage, IntPolynomial):
+        return encode(stage.apply(values.astype(object)))
+    return stage.apply(values, backend("numpy"))
 
 
 def _declared_norm(linear: LinearMap) -> float:
