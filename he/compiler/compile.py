@@ -56,9 +56,8 @@ def compile_exact(
         ValueError: if `images` is not positive, `packing` or `tables` is another string, the salt has another length,
             or `circuit_privacy` is out of range.
     """
-    other = "quantise a Graph first, or compile it with compile_approximate"
-    instance(network, IntNetwork, "network", _remedy(network, other))
-    images = _require_options(images, packing, security)
+    require_network(network)
+    images = require_options(images, packing, security)
     if not (isinstance(tables, str) and tables in ("hidden", "told")):
         raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
     lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS), plain_modulus)
@@ -101,10 +100,20 @@ def compile_approximate(
         ValueError: if an activation is no polynomial, or an argument is out of range.
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
-    images = _require_options(images, packing, security)
+    images = require_options(images, packing, security)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
     lowering = approximate_lowering(graph, input_range, max_error, security, privacy)
     return search(lowering, images, packing, security, salt)
+
+
+def require_network(network: object) -> None:
+    """Check that what an exact entrance is given is an integer network.
+
+    Raises:
+        TypeError: if it is not, with what to do.
+    """
+    other = "quantise a Graph first, or compile it with compile_approximate"
+    instance(network, IntNetwork, "network", _remedy(network, other))
 
 
 def _remedy(given: object, other: str) -> str:
@@ -125,7 +134,7 @@ def _privacy(bits: int | None, most: int) -> int | None:
     return None if bits is None else integer(bits, "circuit_privacy", 1, most)
 
 
-def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:
+def require_options(images: int | None, packing: PackingName, security: Security) -> int | None:
     """Check what both entrances take, and return `images` as a plain integer."""
     if not (isinstance(packing, str) and packing in ("latency", "throughput")):
         raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')

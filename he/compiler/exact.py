@@ -17,7 +17,7 @@ from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.arithmetic import centred
-from he.ring.params import PLAIN_MODULUS, ParameterError, Security
+from he.ring.params import PLAIN_MODULUS, ParameterError, Parameters, Security
 from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate
@@ -33,6 +33,9 @@ def exact_lowering(
     tables: Tables = "hidden",
     circuit_privacy: int | None = None,
     plain_modulus: int | None = None,
+    *,
+    wraps: bool = False,
+    like: Parameters | None = None,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -42,6 +45,8 @@ def exact_lowering(
         tables: see `he.compiler.compile.compile_exact`.
         circuit_privacy: see there.
         plain_modulus: see there.
+        wraps: whether logits may wrap around t, for they are wanted modulo t.
+        like: see `he.compiler.fit_bfv.fit_bfv`.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -53,7 +58,7 @@ def exact_lowering(
             network = tabulate(network)
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
-    t, reason = _modulus(network, plain_modulus)
+    t, reason = _modulus(network, plain_modulus, wraps)
     stages = _exact_stages(network, t)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
@@ -69,7 +74,7 @@ def exact_lowering(
 
     def activate(recorder: Recorder, value: int, stage: Stage) -> int:
         if isinstance(stage, IntPolynomial):
-            return evaluate(recorder, value, tuple(c % t for c in stage.coefficients))
+            return evaluate(recorder, value, stage.coefficients)
         return evaluated[id(stage)].evaluate(recorder, value)
 
     return Lowering(
@@ -79,7 +84,7 @@ def exact_lowering(
         encode=encode,
         activate=activate,
         modulus=t,
-        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
+        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, like=like),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
@@ -104,13 +109,13 @@ def polynomial_of(
     return table_polynomial(points, values, t, min(size, t), told=tables == "told")
 
 
-def _modulus(network: IntNetwork, named: int | None) -> tuple[int, tuple[str, ...]]:
+def _modulus(network: IntNetwork, named: int | None, wraps: bool) -> tuple[int, tuple[str, ...]]:
     """Return the plaintext modulus for a network, and why it is that one if it is not the usual.
 
     Raises:
         ParameterError: if a value does not fit the one that is named, or any.
     """
-    what, reach = max(_reaches(network), key=lambda found: found[1])
+    what, reach = max(_reaches(network, wraps), key=lambda found: found[1])
     t = least_modulus(reach) if named is None else require_modulus(named)
     if t is None or t // 2 < reach:
         largest = t is None or t >= largest_modulus()
@@ -120,12 +125,13 @@ def _modulus(network: IntNetwork, named: int | None) -> tuple[int, tuple[str, ..
             + "quantise the network to fewer bits, or compute it modulo several primes with compile_residues, if its "
             "activations are polynomials"
         )
-    usual = t == PLAIN_MODULUS and named is None
+    if wraps or (t == PLAIN_MODULUS and named is None):
+        return t, ()
     why = "as was asked for" if named is not None else f"for {what}"
-    return t, () if usual else (f"plaintext modulus t = {t}, of {t.bit_length()} bits, {why}",)
+    return t, (f"plaintext modulus t = {t}, of {t.bit_length()} bits, {why}",)
 
 
-def _reaches(network: IntNetwork) -> Iterator[tuple[str, int]]:
+def _reaches(network: IntNetwork, wraps: bool) -> Iterator[tuple[str, int]]:
     """Yield what Z_t must represent, in words, and how far from 0 it reaches; other values may wrap around t."""
     yield f"the input domain is {network.input_domain}", network.input_domain.magnitude
     last = len(network.layers) - 1
@@ -136,7 +142,7 @@ def _reaches(network: IntNetwork) -> Iterator[tuple[str, int]]:
             values = node.lut.table
             yield f"the table of layer {i} reaches [{values.min()}, {values.max()}]", int(np.abs(values).max())
             yield f"the domain of the table of layer {i} is {node.lut.domain}", node.lut.domain.magnitude
-        if i == last:
+        if i == last and not wraps:
             low, high = network.intervals[i].lo.min(), network.intervals[i].hi.max()
             yield f"logits reach [{low}, {high}]", network.intervals[i].magnitude
 

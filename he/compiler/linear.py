@@ -177,9 +177,7 @@ def _windows(shape: Shape, window: Window, maps: int) -> np.ndarray:
     return np.where(inside, flat, -1).reshape(rows * columns, -1)
 
 
-def _taps(
-    shape: Shape, places: np.ndarray, weights: np.ndarray, bias: np.ndarray, modulus: int | None
-) -> LinearMap:
+def _taps(shape: Shape, places: np.ndarray, weights: np.ndarray, bias: np.ndarray, modulus: int | None) -> LinearMap:
     """Return the map whose outputs read these places [maps, windows, taps], -1 for none, with weights alike."""
     present = (places >= 0).ravel()
     counts = (places >= 0).sum(axis=2).ravel()

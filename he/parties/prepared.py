@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from he.circuit import store
 from he.circuit.circuit import Circuit
+from he.circuit.residues import ResidueCircuit
 from he.engines.engine import Engine, Prepared
+from he.engines.residues import ResiduePrepared
 from he.engines.rns.engine import RnsEngine
 from he.engines.seal.engine import SealEngine
 from he.formats import stored
@@ -31,11 +33,11 @@ ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine
 class PreparedCircuit(Unstorable, instead="store it with `save`"):
     """A circuit whose weights have been encoded. It holds no key; any number of clients share it."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared | ResiduePrepared) -> None:
         self._prepared = prepared
 
     @property
-    def circuit(self) -> Circuit:
+    def circuit(self) -> Circuit | ResidueCircuit:
         """The circuit that was prepared."""
         return self._prepared.circuit
 
@@ -119,7 +121,9 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             raise StoredError(f"{path} does not hold the encoded weights of its circuit: {error}") from error
 
 
-def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None = None) -> PreparedCircuit:
+def prepare(
+    circuit: Circuit | ResidueCircuit, engine: str | Engine = "rns", threads: int | None = None
+) -> PreparedCircuit:
     """Encode a circuit's weights, once for all clients.
 
     Args:
@@ -131,7 +135,10 @@ def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None 
         TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
-    return PreparedCircuit(_engine(engine).prepare(circuit, threads))
+    chosen = _engine(engine)
+    if isinstance(circuit, ResidueCircuit):
+        return PreparedCircuit(ResiduePrepared.prepared(chosen, circuit, threads))
+    return PreparedCircuit(chosen.prepare(circuit, threads))
 
 
 def _engine(engine: str | Engine) -> Engine:

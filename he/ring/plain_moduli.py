@@ -1,4 +1,4 @@
-"""The plaintext moduli t that the compiler chooses from: primes for which plaintexts of every supported ring have slots.
+"""The plaintext moduli t that the compiler chooses from: primes for which plaintexts of every ring have slots.
 
 A client sees t, which follows from how far a network's numbers may reach. So there is one t for the usual networks,
 2^16 + 1, and otherwise one for every even number of bits: it tells the reach up to a factor of four.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from he.ring.params import PLAIN_MODULUS, RING_DEGREES, ParameterError
+from he.ring.params import RING_DEGREES, ParameterError
 from he.ring.primes import is_prime
 
 #: The bits of the moduli; there is no prime of 18 bits. Larger ones are too close to the primes of the chain.
@@ -26,8 +26,7 @@ def moduli(bits: int) -> Iterator[int]:
 
 def least_modulus(reach: int) -> int | None:
     """Return the smallest modulus that holds all integers within +-reach; None if the largest does not."""
-    chosen = (PLAIN_MODULUS if bits == 17 else next(moduli(bits)) for bits in SIZES)
-    return next((t for t in chosen if t // 2 >= reach), None)
+    return next((t for t in map(next, map(moduli, SIZES)) if t // 2 >= reach), None)
 
 
 def largest_modulus() -> int:
@@ -44,7 +43,7 @@ def require_modulus(t: object) -> int:
     step, most = 2 * RING_DEGREES[0], SIZES[-1]
     if not isinstance(t, int) or t % step != 1 or not 1 < t < 1 << most or not is_prime(t):
         raise ParameterError(
-            f"`plain_modulus` must be a prime ≡ 1 mod {step} (mod 2N, for a ring of degree N) of at most {most} bits, got "
-            f"{t!r:.80}; leave it out to have it chosen"
+            f"`plain_modulus` must be a prime ≡ 1 mod {step} (mod 2N, for a ring of degree N) of at most {most} bits, "
+            f"got {t!r:.80}; leave it out to have it chosen"
         )
     return t

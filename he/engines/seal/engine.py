@@ -12,7 +12,7 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import require_evaluable, thread_count
+from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.seal.centred import CentredSwitching, Switch
 from he.formats import compact, switching
 from he.formats.compact import Form
@@ -51,7 +51,12 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         algebra = {Scheme.BFV: _BfvAlgebra, Scheme.CKKS: _CkksAlgebra}[circuit.parameters.scheme]
         self.algebra = algebra(circuit, self.context, self.level_ids)
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> SealEvaluator:
+    def bind(
+        self,
+        keys: bytes | memoryview,
+        threads: int | None = None,
+        like: Evaluator | None = None,  # noqa: ARG002 - SEAL's keys belong to one plaintext modulus
+    ) -> SealEvaluator:
         """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`."""
         thread_count(threads)
         elements, key_id = self.circuit.interface.key_elements, self.context.key_parms_id()
