@@ -4,8 +4,9 @@ A network is compiled to a circuit; the circuit is prepared once; a client encry
 client's keys, the client decrypts.
 
 Two paths over TenSEAL's SEAL. *Exact*: an `IntNetwork` under BFV; tables become polynomials over Z_t and the
-decrypted logits equal the plain ones bit for bit; `compile_residues` serves logits that are too large for one t. *Approximate*: a float `Graph` with polynomial activations under
-CKKS; logits come back within a bound that is known before anything is encrypted.
+decrypted logits equal the plain ones bit for bit. Logits that are too large for one t are computed modulo several
+(`compile_residues`). *Approximate*: a float `Graph` with polynomial activations under CKKS; logits come back within a
+bound that is known before anything is encrypted.
 
     circuit = compile_exact(network)                   # parameters are chosen here; print(circuit.explain())
     prepared = prepare(circuit)                        # weights are encoded here, once for all clients

@@ -1,9 +1,10 @@
 """Circuits that compute one network modulo several primes: what a client makes of their logits, and what it is told.
 
-The residues of a logit modulo primes t_1, t_2, ... are those of one number within +-T / 2, T = t_1 t_2 ... (the Chinese
-remainder theorem). All circuits are one program but for weights, which are reduced modulo t, and have one modulus chain.
-Neither the secret key of BFV nor the keys for switching depend on t: a client has one of each, whatever the number of
-primes, and what is encrypted modulo several t is several messages under one key.
+The residues of a logit modulo primes t_1, t_2, ... are those of one number within +-T / 2, T = t_1 t_2 ... (the
+Chinese remainder theorem). All circuits are one program but for weights, which are reduced modulo t, and have one
+chain of primes. Neither BFV's secret nor its keys for switching depend on t: a client has one of each, whatever the
+number of moduli, and an image that is encrypted for each of them is several messages under one key. An answer is
+refused as a whole, so that the number of moduli does not change what refusals tell of the key.
 """
 
 from __future__ import annotations
@@ -112,14 +113,13 @@ def combined(interface: Interface, logits: Sequence[np.ndarray]) -> np.ndarray |
     if not isinstance(interface, ResidueInterface):
         (result,) = logits
         return result
-    total, whole = 0, prod(interface.moduli)
-    for t, residues in zip(interface.moduli, logits, strict=True):
-        others = whole // t
-        total = total + residues.astype(object) * (others * pow(others, -1, t))
+    whole = prod(interface.moduli)
+    units = [whole // t * pow(whole // t, -1, t) for t in interface.moduli]  # 1 modulo t, and 0 modulo the others
+    total: Any = sum(unit * residues.astype(object) for unit, residues in zip(units, logits, strict=True))
     result = (total + whole // 2) % whole - whole // 2
-    if (abs(result) >> interface.reach_bits).any():
+    if (abs(result) >= 1 << interface.reach_bits).any():
         return None
-    return result.astype(np.int64) if interface.reach_bits <= 63 else result
+    return np.asarray(result, np.int64) if interface.reach_bits <= 63 else np.asarray(result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class ResidueCircuit(ValueObject):
         lines = [
             f"residues: {len(self.circuits)} circuit(s), modulo {moduli}, for logits within +-2^{self.reach_bits}",
             *(f"  {reason}" for reason in self.reasons),
-            f"cost: {self.cost().total:.1f} units in all; one secret key and one set of evaluation keys serve all of them",
+            f"cost: {self.cost().total:.1f} units in all, under one secret key and one set of evaluation keys",
             "the first circuit:",
             *(f"  {line}" for line in self.circuits[0].explain().splitlines()),
         ]

@@ -29,7 +29,8 @@ def compile_exact(
 
     Args:
         network: an integer network. Every value before a table and every logit must lie within (-t/2, t/2), for the
-            plaintext modulus t. Rescalings become tables (`intnn.tabulate`), so that a network of `IntClassifier` is compiled as it is.
+            plaintext modulus t; others may wrap around it. Rescalings become tables (`intnn.tabulate`), so that a
+            network of `IntClassifier` is compiled as it is.
         images: the least number of images that one evaluation serves, rounded up to what the slots hold evenly; None
             for as many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
@@ -45,13 +46,14 @@ def compile_exact(
             else of the weights: the answers of two networks with equal logits, as that client decrypts them, are within
             a statistical distance of 2^-circuit_privacy, for each answer (1 to 80; 40 is usual). It is paid with about
             as many bits of modulus and 20 more. By default nothing is added or promised.
-        plain_modulus: t, a prime ≡ 1 mod 2N for the ring degree N that is found. By default it is 65537, or the largest
-            prime of the fewest bits that hold what must be held, 20, 22, ... up to 48, with t ≡ 1 mod 65536. Ciphertexts
-            need longer moduli the larger t is.
+        plain_modulus: t, a prime ≡ 1 mod 2N for the ring degree N that is found. By default it is 65537, or the
+            largest prime ≡ 1 mod 65536 of the fewest bits that hold what must be held: 20, 22, ... up to 48. The larger
+            t is, the longer is the modulus of ciphertexts. For polynomial networks see `compile_residues` as well.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a value does not fit t, if
-            `plain_modulus` is no such prime, if a stage or a logit ignores the input, or if `security` is another string.
+            `plain_modulus` is no such prime, if a stage or a logit ignores the input, or if `security` is another
+            string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
         ValueError: if `images` is not positive, `packing` or `tables` is another string, the salt has another length,
             or `circuit_privacy` is out of range.

@@ -10,8 +10,8 @@ import numpy as np
 
 from he.circuit.interface import InputSpec
 from he.compiler.fit_bfv import fit_bfv
-from he.compiler.powers import evaluate
 from he.compiler.polynomial import TablePolynomial, table_polynomial
+from he.compiler.powers import evaluate
 from he.compiler.search import Lowering
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source

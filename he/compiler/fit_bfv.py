@@ -50,8 +50,8 @@ def fit_bfv(
             the program is placed as for that t, whose noise is larger, so that it differs in its weights alone.
 
     Raises:
-        ParameterError: if the modulus that the noise needs is too large, t is not ≡ 1 mod 2N, or a plaintext is so large
-            that the program cannot be `like` another.
+        ParameterError: if the modulus that the noise needs is too large, t is not ≡ 1 mod 2N, or a plaintext is so
+            large that the program cannot be `like` another.
     """
     declared = usual_plain_norm(N, like.t if like else t)
     if like:

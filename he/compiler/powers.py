@@ -1,9 +1,9 @@
 """Polynomials with known coefficients, as sums of few products of powers.
 
-The powers up to x^k are computed, and x^2k, x^4k, ... by squaring; the polynomial is cut at one of these again and again
-(Paterson and Stockmeyer, *On the number of nonscalar multiplications*, SIAM J. Comput. 1973), which takes about
-2 sqrt(degree) products at the least depth that a polynomial of its degree has. One without odd powers is a polynomial
-in x^2; one without even powers, but for a constant, is x times one.
+The powers up to x^k are computed, and x^2k, x^4k, ... by squaring; the polynomial is cut at one of these again and
+again (Paterson and Stockmeyer, *On the number of nonscalar multiplications*, SIAM J. Comput. 1973), which takes few
+products at the least depth that a polynomial of its degree has. One without odd powers is a polynomial in x^2; one
+without even powers, but for a constant, is x times one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _odd(algebra: RingAlgebra[V], x: V, coefficients: Sequence[float]) -> V:
 
 
 def _by_powers(algebra: RingAlgebra[V], x: V, coefficients: Sequence[float], step: int) -> V:
-    """Return the polynomial's value by powers of x up to `step`, a power of two, and what squaring makes of the last."""
+    """Return the value by powers of x up to `step`, a power of two, and by what squaring makes of the last of them."""
     powers = {1: x}
 
     def power(exponent: int) -> V:

@@ -43,13 +43,13 @@ def compile_residues(
         packing: see there.
         security: see there.
         salt: see there.
-        plain_moduli: the primes, each ≡ 1 mod 2N for the ring degree N that is found, whose product is more than twice
-            the largest logit. By default they are the largest of one size, 20, 22, ... up to 48 bits, and ≡ 1 mod 65536:
-            of some sizes, the one that takes the least time in all.
+        plain_moduli: the primes, each ≡ 1 mod 2N for the ring degree N that is found, whose product holds the largest
+            logit, rounded up to a power of two, and a sign. By default they are the largest primes ≡ 1 mod 65536 of one
+            size from 17 to 48 bits, the one of those tried that takes the least time in all.
 
     Raises:
-        ParameterError: if no supported parameter set fits, with the reason for each ring, if `plain_moduli` are not such
-            primes, if a stage or a logit ignores the input, or if `security` is another string.
+        ParameterError: if no supported parameter set fits, with the reason for each ring, if `plain_moduli` are not
+            such primes, if a stage or a logit ignores the input, or if `security` is another string.
         TypeError: if a layer has no encrypted evaluation, is a table or rescales, or the salt is no bytes.
         ValueError: if `images` is not positive, `packing` is another string, or the salt has another length.
     """
@@ -68,7 +68,8 @@ def compile_residues(
     def circuit(t: int, first: Circuit | None = None) -> Circuit:
         like = first.parameters if first else None
         lowering = exact_lowering(network, security, plain_modulus=t, wraps=True, like=like)
-        return search(lowering, images, packing, security, salt, like and (like.poly_modulus_degree,))
+        rings = (like.poly_modulus_degree,) if like else None
+        return search(lowering, images, packing, security, salt, rings)
 
     if plain_moduli is None:
         found, reasons = _cheapest(circuit, bits)
@@ -147,7 +148,7 @@ def _named(primes: Sequence[int], bits: int) -> list[int]:
         raise ParameterError(f"`plain_moduli` must be one or more different primes, got {list(primes)!r:.80}")
     if room_bits(each) < bits:
         raise ParameterError(
-            f"`plain_moduli` must have a product of more than {bits + 1} bits, for logits of {bits} bits and a sign, got "
+            f"`plain_moduli` must have a product that holds {bits} bits and a sign, as the logits have, got one of "
             f"{prod(each).bit_length()} bits; name another prime, or leave them out"
         )
     return each

@@ -1,4 +1,4 @@
-"""Circuits modulo several primes as one for whoever prepares and evaluates: one after the other, under the same keys."""
+"""Circuits modulo several primes, prepared and evaluated as one: one after the other, under the same keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from he.circuit.residues import ResidueCircuit
+from he.circuit.store import divided, joined
 from he.engines.engine import Engine, Evaluator, Prepared
 from intnn.values.value_object import Unstorable
 
@@ -22,6 +23,12 @@ class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"
         """Encode the plaintexts of all circuits; see `Engine.prepare`."""
         return ResiduePrepared(circuit, [engine.prepare(one, threads) for one in circuit.circuits])
 
+    @staticmethod
+    def restored(engine: Engine, circuit: ResidueCircuit, arrays: Mapping[str, np.ndarray]) -> ResiduePrepared:
+        """Return the prepared circuits that `arrays` was called on; see `Engine.restore`."""
+        parts = zip(circuit.circuits, divided(arrays, len(circuit.circuits)), strict=True)
+        return ResiduePrepared(circuit, [engine.restore(one, own) for one, own in parts])
+
     def bind(self, keys: bytes | memoryview, threads: int | None = None) -> ResidueEvaluator:
         """Return an evaluator for one client's keys, which are expanded once; see `Prepared.bind`."""
         first, *others = self._each
@@ -30,7 +37,7 @@ class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the encoded plaintexts of all circuits by name."""
-        return {f"{i}.{name}": array for i, one in enumerate(self._each) for name, array in one.arrays().items()}
+        return joined([one.arrays() for one in self._each])
 
 
 class ResidueEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):

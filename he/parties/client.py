@@ -185,8 +185,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         Raises:
             MessageError: if the bytes are damaged or foreign, hold no ciphertexts of a result's form, or are no answer
                 to the request, or to one that is open. The key has not been used then, and an open request stays open.
-            DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, copies disagree, or residues
-                are those of numbers that the network cannot reach. The request has had its answer, and the refusal is counted.
+            DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, copies disagree, or
+                residues are those of numbers that the network cannot reach. The request has had its answer, and the
+                refusal is counted.
             PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
                 allows. The key has not been used then, and the request stays open.
         """

@@ -164,8 +164,8 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             return self
         if replace(parameters, plain_modulus=self.parameters.plain_modulus) != self.parameters:
             raise ParameterError(
-                f"`parameters` must differ from the key's in the plaintext modulus alone, got {parameters} for a key of "
-                f"{self.parameters}"
+                "`parameters` must differ from the key's in the plaintext modulus alone, got "
+                f"{parameters} for a key of {self.parameters}"
             )
         context = create_context(parameters)
         data = write_secret(_residues(self._secret, self.parameters, self.context), context.key_parms_id())

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from he.circuit import store
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
@@ -87,7 +89,9 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
 
     @staticmethod
     def load(
-        path: str | os.PathLike[str], circuit: Circuit | None = None, engine: str | Engine | None = None
+        path: str | os.PathLike[str],
+        circuit: Circuit | ResidueCircuit | None = None,
+        engine: str | Engine | None = None,
     ) -> PreparedCircuit:
         """Read what `save` wrote. The engine `"rns"` uses the stored weights as they are; `"seal"` encodes them anew.
 
@@ -116,7 +120,7 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             raise StoredError(f"{path} must be of an engine among {', '.join(known)}, got {name!r}; prepare it anew")
         encoded = {n.removeprefix("encoded."): array for n, array in arrays.items() if n.startswith("encoded.")}
         try:
-            return PreparedCircuit(known[name].restore(found, encoded))
+            return PreparedCircuit(_restored(known[name], found, encoded))
         except ValueError as error:
             raise StoredError(f"{path} does not hold the encoded weights of its circuit: {error}") from error
 
@@ -139,6 +143,14 @@ def prepare(
     if isinstance(circuit, ResidueCircuit):
         return PreparedCircuit(ResiduePrepared.prepared(chosen, circuit, threads))
     return PreparedCircuit(chosen.prepare(circuit, threads))
+
+
+def _restored(
+    engine: Engine, circuit: Circuit | ResidueCircuit, arrays: Mapping[str, np.ndarray]
+) -> Prepared | ResiduePrepared:
+    if isinstance(circuit, ResidueCircuit):
+        return ResiduePrepared.restored(engine, circuit, arrays)
+    return engine.restore(circuit, arrays)
 
 
 def _engine(engine: str | Engine) -> Engine:

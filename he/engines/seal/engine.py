@@ -55,9 +55,12 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         self,
         keys: bytes | memoryview,
         threads: int | None = None,
-        like: Evaluator | None = None,  # noqa: ARG002 - SEAL's keys belong to one plaintext modulus
+        like: Evaluator | None = None,
     ) -> SealEvaluator:
-        """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`."""
+        """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`.
+
+        Nothing is shared with `like`: SEAL's keys name the plaintext modulus of their context.
+        """
         thread_count(threads)
         elements, key_id = self.circuit.interface.key_elements, self.context.key_parms_id()
         relin, galois = switching.restored(keys, self.circuit.parameters, elements, key_id)

@@ -209,8 +209,7 @@ def scaled_product(
         out: uint64 [3, level, N], written.
         do_all: What does independent parts of the work, in any order.
     """
-    _, level, N = x.shape
-    operands, primes = [x] if y is x else [x, y], len(scaling.quotients)
+    N, operands, primes = x.shape[-1], [x] if y is x else [x, y], len(scaling.quotients)
     extended = [np.empty((2, primes, N), np.uint64) for _ in operands]
     product = np.empty((3, primes, N), np.uint64)
     do_all(
