@@ -62,7 +62,8 @@ def compile_exact(
     images = require_options(images, packing, security)
     if not (isinstance(tables, str) and tables in ("hidden", "told")):
         raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
-    lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS), plain_modulus)
+    privacy = _privacy(circuit_privacy, MOST_UNIFORM_BITS)
+    lowering = exact_lowering(network, security, tables, privacy, packing, plain_modulus)
     return search(lowering, images, packing, security, salt)
 
 
@@ -104,7 +105,7 @@ def compile_approximate(
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = require_options(images, packing, security)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
-    lowering = approximate_lowering(graph, input_range, max_error, security, privacy)
+    lowering = approximate_lowering(graph, input_range, max_error, security, privacy, packing)
     return search(lowering, images, packing, security, salt)
 
 

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from he.circuit.interface import InputSpec
+from he.compiler.arrange import arranged
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.polynomial import TablePolynomial, table_polynomial
 from he.compiler.powers import evaluate
-from he.compiler.search import Lowering
+from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.program.recorder import Recorder
@@ -32,6 +33,7 @@ def exact_lowering(
     security: Security,
     tables: Tables = "hidden",
     circuit_privacy: int | None = None,
+    packing: PackingName = "latency",
     plain_modulus: int | None = None,
     *,
     wraps: bool = False,
@@ -44,6 +46,7 @@ def exact_lowering(
         security: see `he.ring.params.Parameters`.
         tables: see `he.compiler.compile.compile_exact`.
         circuit_privacy: see there.
+        packing: see there.
         plain_modulus: see there.
         wraps: whether logits may wrap around t, for they are wanted modulo t.
         like: see `he.compiler.fit_bfv.fit_bfv`.
@@ -59,7 +62,10 @@ def exact_lowering(
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
     t, reason = _modulus(network, plain_modulus, wraps)
-    stages = _exact_stages(network, t)
+    stages = to_stages(network.input_shape, network.layers, network.sources, t)
+    require_no_constant(stages, t)
+    if packing == "latency":
+        stages = arranged(stages)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
     # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
@@ -145,17 +151,6 @@ def _reaches(network: IntNetwork, wraps: bool) -> Iterator[tuple[str, int]]:
         if i == last and not wraps:
             low, high = network.intervals[i].lo.min(), network.intervals[i].hi.max()
             yield f"logits reach [{low}, {high}]", network.intervals[i].magnitude
-
-
-def _exact_stages(network: IntNetwork, t: int) -> list[Stage]:
-    """Return the network's stages, with weights modulo t.
-
-    Raises:
-        ParameterError: if a stage ignores its input.
-    """
-    stages = to_stages(network.input_shape, network.chain, t)
-    require_no_constant(stages, t)
-    return stages
 
 
 def _describe(table: TablePolynomial, points: int) -> str:

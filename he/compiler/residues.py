@@ -67,7 +67,7 @@ def compile_residues(
 
     def circuit(t: int, first: Circuit | None = None) -> Circuit:
         like = first.parameters if first else None
-        lowering = exact_lowering(network, security, plain_modulus=t, wraps=True, like=like)
+        lowering = exact_lowering(network, security, packing=packing, plain_modulus=t, wraps=True, like=like)
         rings = (like.poly_modulus_degree,) if like else None
         return search(lowering, images, packing, security, salt, rings)
 
