@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from he.ring.arithmetic import centred, product
 from he.ring.params import ParameterError
 from intnn import Conv2d, Dense, Flatten, Node, Reshape, Scale, Shape, SumPool2d
 from intnn.layers.geometry import all_four, both, windows
@@ -51,6 +52,7 @@ class LinearMap:
         reads: the numbers of the layers whose units are its inputs, one behind the other; -1 is the network's input.
         sizes: the number of units of each of them.
         grid: where its outputs lie in an image; None where they are not pixels.
+        modulus: t, if weights and biases are integers of which residues modulo t are wanted.
     """
 
     inputs: int
@@ -61,6 +63,7 @@ class LinearMap:
     reads: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     grid: Grid | None = None
+    modulus: int | None = None
 
     @staticmethod
     def identity(features: int) -> LinearMap:
@@ -131,7 +134,7 @@ class LinearMap:
 
     def times(self, x: np.ndarray) -> np.ndarray:
         """Return weight x for a vector x [inputs], without the bias: float64 [outputs]."""
-        return np.bincount(self.rows, self.weights * x[self.columns], minlength=self.outputs)
+        return _sums(self.rows, self.weights, x[self.columns], self.outputs, self.modulus)
 
     def then(self, other: LinearMap) -> LinearMap:
         """Return the map that applies this one and then `other`.
@@ -151,14 +154,15 @@ class LinearMap:
             middle = other.columns[through]
             terms = _ranges(self.starts[middle], lengths[middle])
             row = np.repeat(other.rows[through] - begin, lengths[middle])
-            scaled = np.repeat(other.weights[through], lengths[middle]) * self.weights[terms]
+            factors = np.repeat(other.weights[through], lengths[middle])
             places, place = np.unique(row * self.inputs + self.columns[terms], return_inverse=True)
-            weights.append(np.bincount(place, scaled, minlength=len(places)))
+            weights.append(_sums(place, factors, self.weights[terms], len(places), other.modulus))
             columns.append(places % self.inputs)
             counts.append(np.bincount(places // self.inputs, minlength=end - begin))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
         bias = other.times(self.bias) + other.bias
-        return LinearMap(self.inputs, starts, np.concatenate(columns), np.concatenate(weights), bias)
+        terms = np.concatenate(columns), np.concatenate(weights)
+        return LinearMap(self.inputs, starts, *terms, bias, modulus=other.modulus)
 
     @staticmethod
     def sum_of(maps: Sequence[LinearMap]) -> LinearMap:
@@ -176,27 +180,34 @@ class LinearMap:
         """Return the map of the same inputs whose outputs are those of all maps, one behind the other."""
         starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(m.starts) for m in maps]))])
         columns, weights = (np.concatenate([getattr(m, name) for m in maps]) for name in ("columns", "weights"))
-        return LinearMap(maps[0].inputs, starts, columns, weights, np.concatenate([m.bias for m in maps]))
+        bias = np.concatenate([m.bias for m in maps])
+        return LinearMap(maps[0].inputs, starts, columns, weights, bias, modulus=maps[0].modulus)
 
 
-def linear_map(node: Node, shape: Shape) -> LinearMap:
-    """Return a linear node, whose input has this shape, as a map of flattened values.
+def linear_map(node: Node, shape: Shape, modulus: int | None = None) -> LinearMap:
+    """Return a linear node, whose input has this shape, as a map of flattened values; modulo t, if it is given.
 
     Raises:
         ParameterError: if it has too many terms.
     """
+    made = _plain_map(node, shape, modulus)
+    return replace(made, modulus=modulus)
+
+
+def _plain_map(node: Node, shape: Shape, modulus: int | None) -> LinearMap:
     match node:
         case Dense():
             outputs, inputs = node.weight.shape
             _require_terms(node.weight.size)
             starts, columns = inputs * np.arange(outputs + 1), np.tile(np.arange(inputs), outputs)
-            return LinearMap(inputs, starts, columns, _floats(node.weight).ravel(), _floats(node.bias))
+            weights, bias = _floats(node.weight, modulus).ravel(), _floats(node.bias, modulus)
+            return LinearMap(inputs, starts, columns, weights, bias)
         case Conv2d():
-            return _convolution(node, shape)
+            return _convolution(node, shape, modulus)
         case Scale():
             each, along = np.arange(int(np.prod(shape)) + 1), int(np.prod(shape[1:]))
             weights, bias = (np.repeat(np.broadcast_to(p, shape[:1]), along) for p in (node.weight, node.bias))
-            return LinearMap(len(bias), each, each[:-1], _floats(weights), _floats(bias))
+            return LinearMap(len(bias), each, each[:-1], _floats(weights, modulus), _floats(bias, modulus))
         case SumPool2d():
             channels, height, width = shape
             _, down, across = node.output_shape(shape)
@@ -218,7 +229,7 @@ class Window(NamedTuple):
     dilations: tuple[int, int] = (1, 1)
 
 
-def _convolution(node: Conv2d, shape: Shape) -> LinearMap:
+def _convolution(node: Conv2d, shape: Shape, modulus: int | None) -> LinearMap:
     """Return a convolution, group by group: there are no terms between groups."""
     maps, channels, *kernel = node.weight.shape
     _, height, width = shape
@@ -226,8 +237,8 @@ def _convolution(node: Conv2d, shape: Shape) -> LinearMap:
     places = _windows((channels, height, width), window, maps)
     group = channels * height * width * np.repeat(np.arange(node.groups), maps // node.groups)
     at = np.where(places >= 0, places + group[:, None, None], -1)  # [maps, windows, taps]
-    weights = _floats(node.weight).reshape(maps, 1, -1)
-    return _taps(shape, at, weights, np.repeat(_floats(node.bias), len(places)))
+    weights = _floats(node.weight, modulus).reshape(maps, 1, -1)
+    return _taps(shape, at, weights, np.repeat(_floats(node.bias, modulus), len(places)))
 
 
 def _windows(shape: Shape, window: Window, maps: int) -> np.ndarray:
@@ -260,7 +271,7 @@ def _merged(maps: Sequence[LinearMap], offsets: Sequence[int], inputs: int) -> L
     places, place = np.unique(rows * inputs + columns, return_inverse=True)
     weights = np.bincount(place, np.concatenate([m.weights for m in maps]), minlength=len(places))
     starts = np.concatenate([[0], np.cumsum(np.bincount(places // inputs, minlength=maps[0].outputs))])
-    return LinearMap(inputs, starts, places % inputs, weights, maps[0].bias)
+    return LinearMap(inputs, starts, places % inputs, weights, maps[0].bias, modulus=maps[0].modulus)
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -276,5 +287,21 @@ def _require_terms(terms: int) -> None:
         )
 
 
-def _floats(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float64)
+def _floats(values: np.ndarray, modulus: int | None) -> np.ndarray:
+    """Return parameters as a map holds them: integers below 2^53 are exact, as residues around 0 are."""
+    return (values if modulus is None else centred(values, modulus)).astype(np.float64)
+
+
+def _sums(places: np.ndarray, a: np.ndarray, b: np.ndarray, count: int, modulus: int | None) -> np.ndarray:
+    """Return the sums of the products a b by their places, from 0 to count - 1.
+
+    Modulo t, products are cut into halves, of which float64 adds 2^29 exactly.
+    """
+    if modulus is None:
+        return np.bincount(places, a * b, minlength=count)
+    a, b = (centred(x.astype(np.int64), modulus) for x in (a, b))
+    terms = product(a, b, modulus)
+    low, high = (
+        np.bincount(places, half, minlength=count).astype(np.int64) for half in (terms & ((1 << 24) - 1), terms >> 24)
+    )
+    return centred(low + product(high % modulus, 1 << 24, modulus), modulus).astype(np.float64)

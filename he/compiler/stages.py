@@ -37,20 +37,23 @@ Function = Activation | LutActivation | IntPolynomial
 Stage = LinearMap | Function
 
 
-def to_stages(input_shape: Shape, nodes: Sequence[Node | Join], sources: Sources | None = None) -> list[Stage]:
+def to_stages(
+    input_shape: Shape, nodes: Sequence[Node | Join], sources: Sources | None = None, modulus: int | None = None
+) -> list[Stage]:
     """Return the nodes as stages that begin with a linear map; neighbouring linear nodes are fused.
 
     Args:
         input_shape: the shape of one input.
         nodes: the nodes of a `Graph` or the layers of an `IntNetwork`.
         sources: what each of them reads; by default, the one before.
+        modulus: t, if weights are wanted modulo t alone.
 
     Raises:
         ParameterError: if a linear map has too many terms.
         TypeError: if a node has no encrypted evaluation.
     """
     sources = chain(len(nodes)) if sources is None else sources
-    builder = _Builder(math.prod(input_shape), is_chain(sources))
+    builder = _Builder(math.prod(input_shape), is_chain(sources), modulus)
     first = _Value({INPUT: None}, np.zeros(math.prod(input_shape)), tuple(input_shape), (1, 1))
     last = flow(first, nodes, sources, builder.step)[-1]
     return builder.finish(last)
@@ -87,8 +90,8 @@ class _Value:
 class _Builder:
     """Makes layers of nodes, one after the other."""
 
-    def __init__(self, inputs: int, is_chain: bool) -> None:
-        self._inputs, self._is_chain = inputs, is_chain
+    def __init__(self, inputs: int, is_chain: bool, modulus: int | None) -> None:
+        self._inputs, self._is_chain, self._modulus = inputs, is_chain, modulus
         self._layers: list[tuple[LinearMap, list[Function]]] = []
         self._passed: int | None = None  # the layer that passes the input on to later ones
 
@@ -115,7 +118,7 @@ class _Builder:
             return replace(value, shape=shape)
         if not isinstance(node, Dense | Conv2d | Scale | SumPool2d):
             raise TypeError(f"a layer must be linear, a table or a polynomial to be encrypted, got {node}")
-        linear = linear_map(node, value.shape)
+        linear = linear_map(node, value.shape, self._modulus)
         plain = replace(linear, bias=np.zeros(linear.outputs))
         terms = {number: plain if known is None else known.then(plain) for number, known in value.terms.items()}
         step = value.step
@@ -207,5 +210,6 @@ def require_no_constant(stages: Sequence[Stage], modulus: float) -> None:
         zero = isinstance(stage, LinearMap) and not np.fmod(stage.weights, modulus).any()
         table = isinstance(stage, LutActivation) and len(set(stage.lut.table.tolist())) == 1
         polynomial = isinstance(stage, Activation) and stage.name == "polynomial" and not any(stage.coefficients[1:])
-        if zero or table or polynomial:
+        integers = isinstance(stage, IntPolynomial) and not any(c % modulus for c in stage.coefficients[1:])
+        if zero or table or polynomial or integers:
             raise ParameterError(f"stage {i} gives the same output for every input: evaluate it in the clear")

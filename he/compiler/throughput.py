@@ -23,7 +23,7 @@ from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
-from intnn import Activation
+from intnn import Activation, IntPolynomial
 from intnn.network.edges import INPUT
 from intnn.ops import backend
 
@@ -71,7 +71,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         if i + 1 < len(result):
             values = linear.bias[constant][None]
             for stage in activations:
-                values = stage.apply(values, backend("numpy"))
+                values = _activated(stage, values, encode)
             known = np.zeros(linear.outputs)
             known[constant] = values[0]
             result[i] = result[i]._replace(linear=_with_decoys(linear, constant))
@@ -84,6 +84,13 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
+
+
+def _activated(stage: Function, values: np.ndarray, encode: Encode) -> np.ndarray:
+    """Return an activation's values in the clear; integer polynomials are too large for anything but Python's."""
+    if isinstance(stage, IntPolynomial):
+        return encode(stage.apply(values.astype(object)))
+    return stage.apply(values, backend("numpy"))
 
 
 def _is_of(linear: LinearMap, layer: int, number: int) -> np.ndarray:
