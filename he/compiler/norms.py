@@ -24,6 +24,7 @@ from intnn import Activation
 from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
+_LARGEST_MATRIX = 1 << 24  # and its most elements
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -192,10 +193,13 @@ def _spectral_energy(linear: LinearMap) -> float:
     rows = np.bincount(linear.rows, sizes, minlength=linear.outputs)
     columns = np.bincount(linear.columns, sizes, minlength=linear.inputs)
     bound = min(float(rows.max() * columns.max()), float(np.sum(sizes**2)))
-    if min(linear.inputs, linear.outputs) > _LARGEST_GRAM or linear.inputs * linear.outputs > _LARGEST_GRAM**2:
+    used, read = (np.unique(places, return_inverse=True) for places in (linear.rows, linear.columns))
+    height, width = len(used[0]), len(read[0])  # without places where nothing is
+    if min(height, width) > _LARGEST_GRAM or height * width > _LARGEST_MATRIX:
         return bound
-    weight = linear.weight
-    gram = weight @ weight.T if linear.outputs <= linear.inputs else weight.T @ weight
+    weight = np.zeros((height, width))
+    weight[used[1], read[1]] = linear.weights
+    gram = weight @ weight.T if height <= width else weight.T @ weight
     return min(bound, float(np.linalg.eigvalsh(gram)[-1]))
 
 
