@@ -1,8 +1,10 @@
 """From ONNX files to float graphs."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -135,7 +137,7 @@ def from_onnx(path: str | os.PathLike[str], classes: Sequence[Any] | None = None
     reader = _Reader(model)
     for node in model.graph.node:
         reader.read(node)
-    return reader.graph(os.fspath(path), classes)
+    return reader.graph(path, classes)
 
 
 class _Reader:
@@ -145,6 +147,7 @@ class _Reader:
         self._model = model
         self._opset = max((o.version for o in model.opset_import if o.domain in _STANDARD), default=OLDEST_OPSET)
         self._output = _only(model.graph.output, "output", "leave the others out when you export it").name
+        self._read = {name for node in model.graph.node for name in node.input if name} | {self._output}
         self._last = self._names_of_the_answer()
         self._link = "none"
         self._is_quantised = False
@@ -154,7 +157,10 @@ class _Reader:
             "input",
             "concatenate them before the model, or export a part of it",
         )
-        self._builder = Builder(_input_shape(given))
+        try:
+            self._builder = Builder(_input_shape(given))
+        except (TypeError, ValueError) as error:
+            raise ConversionError(f"input {given.name!r}", f"does not fit: {error}") from None
         self._values[given.name] = Feature(INPUT, self._builder.input_shape)
 
     def read(self, node: Any) -> None:
@@ -166,7 +172,7 @@ class _Reader:
                 place, f"must read what stands before it, got {missing[0]!r}", "nodes must be sorted, without a cycle"
             )
         domain = "" if node.domain in _STANDARD else node.domain
-        extra = [name for name in node.output[1:] if name and self._is_read(name)]
+        extra = [name for name in node.output[1:] if name in self._read]
         if extra:
             raise ConversionError(place, f"must have one output that is read, got {extra[0]!r}", "export it without")
         call = Call(
@@ -185,7 +191,7 @@ class _Reader:
         except (TypeError, ValueError, OverflowError, IndexError) as error:
             raise ConversionError(place, f"does not fit: {error}", "export the model again") from error
 
-    def graph(self, path: str, classes: Sequence[Any] | None) -> Graph:
+    def graph(self, path: str | os.PathLike[str], classes: Sequence[Any] | None) -> Graph:
         """The graph of what was read."""
         value = self._values.get(self._output)
         if value is None or isinstance(value, Constant):
@@ -199,16 +205,13 @@ class _Reader:
         nodes, inputs = tidied(self._builder.nodes, self._builder.inputs, result.node)
         metadata: dict[str, Any] = {"source": "onnx", "opset": self._opset, "link": self._link}
         if self._model.producer_name:
-            metadata["producer"] = self._model.producer_name
+            metadata["producer"] = _text(self._model.producer_name)
         if self._is_quantised:
             metadata["quantised"] = True
         if classes is not None:
-            outputs = self._builder.stored_shape(result.node)
-            size = 1
-            for side in outputs:
-                size *= side
+            size = math.prod(result.shape)
             metadata |= {"task": "classification", "classes": class_labels(classes, size, "`classes`")}
-        name = self._model.graph.name or os.path.basename(path)  # noqa: PTH119 - of any kind of path
+        name = _text(self._model.graph.name) or Path(path).stem
         return Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs))
 
     def _reader(self, call: Call, domain: str, is_last: bool) -> Callable[[Call], Value]:
@@ -248,9 +251,6 @@ class _Reader:
             names.add(name)
         return names
 
-    def _is_read(self, name: str) -> bool:
-        return name == self._output or any(name in node.input for node in self._model.graph.node)
-
 
 def _only(values: Sequence[Any], what: str, remedy: str) -> Any:
     if len(values) != 1:
@@ -288,6 +288,11 @@ def _input_shape(given: Any) -> tuple[int, ...]:
                 place, f"must have fixed sides behind the batch axis, got {got}", "export it for one size of input"
             )
     return tuple(side.dim_value for side in rest)
+
+
+def _text(text: Any) -> str:
+    """A text of a file, which protobuf gives as bytes where they are no UTF-8."""
+    return text if isinstance(text, str) else text.decode(errors="replace")
 
 
 def _attributes(node: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from intnn.convert.onnx.call import Call
 from intnn.convert.onnx.values import Constant, Feature, Form, Pointwise, Value
 from intnn.layers.nodes import Activation, Shape
-from intnn.network.graph import MAX_ELEMENTS
+from intnn.network.edges import MAX_ELEMENTS
 from intnn.values.arrays import Array, FloatArray
 
 _erf = np.frompyfunc(math.erf, 1, 1)
@@ -49,7 +49,7 @@ def celu(call: Call) -> Value:
 
 
 def selu(call: Call) -> Value:
-    """gamma times an ELU."""
+    """An ELU times gamma."""
     gamma = float(call.attribute("gamma", 1.0507009873554805))
     made = activated(call, "elu", call.attribute("alpha", 1.6732632423543772))
     return _scaled(call, made, gamma, 0.0)
@@ -61,7 +61,7 @@ def gelu(call: Call) -> Value:
 
 
 def swish(call: Call) -> Value:
-    """x sigmoid(alpha x)."""
+    """Swish: x sigmoid(alpha x)."""
     call.require("alpha", 1.0, "use SiLU")
     return activated(call, "silu")
 
@@ -114,6 +114,8 @@ def clipped(call: Call, value: Feature | Pointwise, low: float, high: float) -> 
         node = Activation("hardtanh", (low, high))
         return Pointwise(node.apply, (value,), node, call.place)
     node = Activation("relu")
+    if isinstance(value, Pointwise) and value.form == node and low < 0 <= high:  # both limits in two steps
+        return clipped(call, value.arguments[0], 0.0, high)
     sign, limit = (1.0, low) if beyond(high) else (-1.0, high)
     if sign == 1 and limit == 0:
         return Pointwise(node.apply, (value,), node, call.place)
@@ -155,7 +157,7 @@ def binary(call: Call) -> Value:
 
 
 def power(call: Call) -> Value:
-    """x to the power of a positive integer."""
+    """A value to the power of a positive integer."""
     if isinstance(call.operand(0), Constant):
         return _known(call, call.constant(0), call.constant(1))
     exponent = call.scalar(1)
@@ -177,7 +179,7 @@ def _known(call: Call, first: Array, second: Array) -> Value:
 
 
 def _with_constant(call: Call, value: Feature | Pointwise, constant: FloatArray, constant_first: bool) -> Value:
-    """w x + b, with one w and b for all elements, or for each channel, or for each element."""
+    """Scale by w and add b, one of each for all elements, or for each channel or element."""
     match call.operator, constant_first:
         case "Add", _:
             weight, bias = np.ones_like(constant), constant
@@ -238,6 +240,4 @@ def _function(call: Call, function: _Function, form: Form) -> Value:
 
 def _scaled(call: Call, value: Value, factor: float, offset: float) -> Pointwise:
     assert not isinstance(value, Constant)
-    return call.builder.pointwise(
-        Pointwise(lambda x: factor * x + offset, (value,), (factor, offset), call.place)
-    )
+    return call.builder.pointwise(Pointwise(lambda x: factor * x + offset, (value,), (factor, offset), call.place))

@@ -1,20 +1,21 @@
 """Nodes in the making: they are collected in order, and tidied up at the end."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, NoReturn
 
 import numpy as np
 
 from intnn.convert.errors import ConversionError
 from intnn.convert.onnx.values import INPUT, Feature, Pointwise
 from intnn.layers.nodes import Activation, Add, Conv2d, Dense, Flatten, Reshape, Scale, Shape
-from intnn.network.graph import checked_shape
+from intnn.network.edges import checked_shape
 from intnn.values.arrays import FloatArray, IntArray
 
 _GRID = np.concatenate([np.linspace(-12, 12, 481), [-1000.0, -200.0, -40.0, 40.0, 200.0, 1000.0]])
 _TOLERANCE = 1e-6  # relative: constants of patterns are float32; GELU and its approximation differ by 4e-4
-_KNOWN = tuple(Activation(name) for name in ("gelu", "gelu_tanh", "silu", "hardswish", "square"))
-_LARGEST_PATTERN = 40  # functions in one; GELU's approximation has 9
+_LARGEST_PATTERN = 24  # functions in a row without a node between them; GELU's approximation has 9 at most
 
 #: Activations whose values are never negative.
 _NEVER_NEGATIVE = ("relu", "sigmoid", "hardsigmoid", "softplus", "square")
@@ -73,10 +74,6 @@ class Builder:
         return value.made
 
     def _made(self, value: Pointwise) -> Feature:
-        found = _recognised(value)
-        if found is not None:
-            part, activation = found
-            return self.activated(activation, self.feature(part))
         match value.form:
             case Activation():
                 return self.activated(value.form, self.feature(value.arguments[0]))
@@ -85,6 +82,9 @@ class Builder:
             case "sum" | "difference":
                 first, second = (self.feature(argument) for argument in value.arguments)
                 return self.summed(first, second, -1.0 if value.form == "difference" else 1.0)
+        return self._without_a_node(value)
+
+    def _without_a_node(self, value: Pointwise) -> NoReturn:
         raise ConversionError(
             value.place,
             "must be a function that a graph has, alone or together with its neighbours",
@@ -131,11 +131,17 @@ class Builder:
         return Feature(made.node, first.shape, first.order, never_negative)
 
     def pointwise(self, value: Pointwise) -> Pointwise:
-        """The function, made of nodes as far as it has become too large for a pattern."""
-        if value.size > _LARGEST_PATTERN:
+        """The function; as one activation where it is a known one, and behind nodes where it has become too large."""
+        if value.is_complete:
+            if len(value.parts) <= _LARGEST_PATTERN:
+                return value
             arguments = tuple(self.feature(argument) for argument in value.arguments)
             return Pointwise(value.function, arguments, value.form, value.place)
-        return value
+        found = _recognised(value)
+        if found is not None:
+            part, activation = found
+            return Pointwise(activation.apply, (part,), activation, value.place)
+        return value if len(value.parts) <= 2 * _LARGEST_PATTERN else self._without_a_node(value)
 
 
 def same_order(first: IntArray | None, second: IntArray | None) -> bool:
@@ -147,15 +153,21 @@ def same_order(first: IntArray | None, second: IntArray | None) -> bool:
 
 def _recognised(value: Pointwise) -> tuple[Pointwise | Feature, Activation] | None:
     """A known activation that a function of several parts is, and the part of which it is one."""
-    if value.size == 1 and len(value.arguments) == 1:
-        return None
-    for part in value.parts():
+    for part in value.parts:
         values = value.values(part, _GRID)
-        for activation in _KNOWN if values is not None else ():
-            expected = activation.apply(_GRID)
+        if values is None:
+            continue
+        for activation, expected in _known():
             if (np.abs(values - expected) <= _TOLERANCE * (1 + np.abs(expected))).all():  # never where one is NaN
                 return part, activation
     return None
+
+
+@cache
+def _known() -> list[tuple[Activation, FloatArray]]:
+    """Activations that files write as patterns, with their values on the grid."""
+    known = [Activation(name) for name in ("gelu", "gelu_tanh", "silu", "hardswish", "square")]
+    return [(activation, activation.apply(_GRID)) for activation in known]
 
 
 def tidied(nodes: Sequence[Any], inputs: Sequence[tuple[int, ...]], output: int) -> tuple[list[Any], list[Any]]:
@@ -170,7 +182,7 @@ def tidied(nodes: Sequence[Any], inputs: Sequence[tuple[int, ...]], output: int)
     for number in range(output, -1, -1):
         if number in alive:
             alive.update(inputs[number])
-    readers = [sum(source == number for i in alive if i >= 0 for source in inputs[i]) for number in range(len(nodes))]
+    readers = Counter(source for number in alive - {INPUT} for source in inputs[number])
     kept: list[Any] = []
     sources: list[tuple[int, ...]] = []
     reads: list[int] = []  # how many read a kept node
@@ -211,4 +223,3 @@ def _folded(layer: Dense | Conv2d | Scale, scale: Scale) -> Dense | Conv2d | Sca
         case Scale():
             return Scale(weight, bias)
     return Conv2d(weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
-

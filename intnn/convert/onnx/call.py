@@ -41,7 +41,9 @@ class Call:
         """An operand that must be there."""
         value = self.operands[number] if number < len(self.operands) else None
         if value is None:
-            raise self.refused(f"must have operand {number}, got {len(self.operands)} of them", "export the model again")
+            raise self.refused(
+                f"must have operand {number}, got {len(self.operands)} of them", "export the model again"
+            )
         return value
 
     def has(self, number: int) -> bool:
@@ -95,7 +97,7 @@ class Call:
             return self.moved(number)  # which refuses it
         if isinstance(value, Feature) and value.steps is not None:
             raise self.refused("must calculate with floats, got quantised integers", "put a DequantizeLinear before it")
-        return value
+        return value.made or value if isinstance(value, Pointwise) else value
 
     def feature(self, number: int) -> Feature:
         """An operand with which the node calculates, as a node's output."""

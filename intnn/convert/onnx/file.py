@@ -13,9 +13,10 @@ from intnn.storage.document import file_path
 from intnn.values.arrays import Array
 
 MAX_FILE_BYTES = (1 << 31) - 1  # what protobuf reads in one piece
+MAX_NODES = 20_000  # networks for encrypted inference have hundreds
 OLDEST_OPSET = 7
 
-_CONTROL_FLOW = "If Loop Scan SequenceMap".split()
+_CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 
 def read_model(path: str | os.PathLike[str]) -> Any:
@@ -35,6 +36,10 @@ def read_model(path: str | os.PathLike[str]) -> Any:
     place = f"file {path.name!r}"
     model = _parsed(onnx, path, place)
     _require_opsets(onnx, model, place)
+    if len(model.graph.node) > MAX_NODES:
+        raise ConversionError(
+            place, f"must have at most {MAX_NODES} nodes, got {len(model.graph.node)}", "convert a part of the model"
+        )
     if model.functions:
         name = model.functions[0].name
         raise ConversionError(

@@ -13,7 +13,7 @@ Window = dict[str, Any]
 
 
 def gemm(call: Call) -> Value:
-    """alpha x W + beta b, with W transposed or not."""
+    """Gemm: alpha x W + beta b, with W transposed or not."""
     call.require("transA", 0, "leave the batch axis first")
     weight = call.floats(1) * call.attribute("alpha", 1.0)
     bias = call.floats(2) * call.attribute("beta", 1.0) if call.has(2) else np.zeros(1)
@@ -57,7 +57,7 @@ def convolution(call: Call) -> Value:
     window = _window(call, value, list(weight.shape[2:]))
     kernel = weight.reshape(*weight.shape[:2], *window.pop("size"))
     node = Conv2d(kernel, bias, groups=int(call.attribute("group", 1)), **window)
-    return _as_read(call, call.builder.append(node, image), rank)
+    return _as_read(call.builder.append(node, image), rank)
 
 
 def average_pool(call: Call) -> Value:
@@ -92,15 +92,15 @@ def max_pool(call: Call) -> Value:
     value, window = _pooled(call, moved=True)
     steps, never_negative = call.moved(0).steps, call.moved(0).never_negative
     made = call.builder.append(MaxPool2d(**window), value, never_negative=never_negative)
-    result = _as_read(call, made, len(call.moved(0).shape) - 1)
+    result = _as_read(made, len(call.moved(0).shape) - 1)
     return Feature(result.node, result.shape, None, never_negative, steps)
 
 
 def global_max_pool(call: Call) -> Value:
     """The largest value of every channel; spatial axes of one element stay."""
     image = call.image(0)
-    made = call.builder.append(MaxPool2d(image.shape[1:]), image, never_negative=image.never_negative)
-    return _as_read(call, made, len(call.feature(0).shape) - 1)
+    made = call.builder.append(MaxPool2d((image.shape[1], image.shape[2])), image, never_negative=image.never_negative)
+    return _as_read(made, len(call.feature(0).shape) - 1)
 
 
 def pad(call: Call) -> Value:
@@ -126,10 +126,8 @@ def pad(call: Call) -> Value:
     (top, left), (bottom, right) = (spatial(ends[2:], rank - 2, 0) for ends in (before, after))
     if rank == 3:
         top = bottom = 0
-    made = call.builder.append(
-        SumPool2d(1, 1, (top, bottom, left, right)), image, never_negative=image.never_negative
-    )
-    return _as_read(call, made, rank - 2)
+    made = call.builder.append(SumPool2d(1, 1, (top, bottom, left, right)), image, never_negative=image.never_negative)
+    return _as_read(made, rank - 2)
 
 
 def batch_normalisation(call: Call) -> Value:
@@ -167,17 +165,17 @@ def _pooled(call: Call, moved: bool = False) -> tuple[Feature, Window]:
 def _average(call: Call, image: Feature, pool: SumPool2d) -> Feature:
     total = call.builder.append(pool, image)
     mean = call.builder.scaled(total, np.array([1 / pool.area]), np.zeros(1))
-    value = _as_read(call, mean, len(call.feature(0).shape) - 1)
+    value = _as_read(mean, len(call.feature(0).shape) - 1)
     return Feature(value.node, value.shape, None, image.never_negative)
 
 
 def _global_average(call: Call, keep: bool) -> Feature:
     image = call.image(0)
-    made = _average(call, image, SumPool2d(image.shape[1:]))
+    made = _average(call, image, SumPool2d((image.shape[1], image.shape[2])))
     return made if keep else made.reshaped(made.shape[:1])
 
 
-def _as_read(call: Call, image: Feature, rank: int) -> Feature:
+def _as_read(image: Feature, rank: int) -> Feature:
     """An image of height 1 as the file sees it, where the file has one spatial axis."""
     return image.reshaped((image.shape[0], image.shape[2])) if rank == 1 else image
 

@@ -1,7 +1,7 @@
 """Quantised files, read as the float network of their dequantised weights.
 
-A value keeps its real meaning when it is quantised: it is neither rounded nor saturated, with one exception. Tools leave
-a ReLU out where the smallest integer stands for zero and saturation does its work; there it is put back.
+A value keeps its real meaning when it is quantised: it is neither rounded nor saturated, with one exception. Tools
+leave a ReLU out where the smallest integer stands for zero and saturation does its work; there it is put back.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from intnn.convert.onnx.call import Call
 from intnn.convert.onnx.file import tensor_array
 from intnn.convert.onnx.values import Constant, Feature, Value
 from intnn.layers.nodes import Concatenate, Shape
-from intnn.network.graph import MAX_ELEMENTS
+from intnn.network.edges import MAX_ELEMENTS
 from intnn.values.arrays import Array
 
 _FIXED = "export the model with fixed sides; only the batch axis may be open"

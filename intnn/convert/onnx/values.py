@@ -68,7 +68,7 @@ class Pointwise:
         arguments: Features, or functions of the same feature.
         form: What it is alone: an activation, (factor, offset), a sum, a difference; None for what no node computes.
         place: How messages call it.
-        size: How many functions it is made of, equal ones counted as often as they are used.
+        parts: Whatever it is made of, each once, from the outermost to the feature; not itself (derived).
         made: Its node, once it has one.
     """
 
@@ -76,11 +76,17 @@ class Pointwise:
     arguments: "tuple[Pointwise | Feature, ...]"
     form: Form
     place: str
-    size: int = field(init=False)
+    parts: "tuple[Pointwise | Feature, ...]" = field(init=False)
     made: Feature | None = None
 
     def __post_init__(self) -> None:
-        self.size = 1 + sum(a.size for a in self.arguments if isinstance(a, Pointwise))
+        inner = [part for a in self.arguments if isinstance(a, Pointwise) for part in a.parts]
+        self.parts = tuple({id(part): part for part in (*self.arguments, *inner)}.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nodes can compute it as it stands: all of it has a form."""
+        return self.form is not None and all(not isinstance(p, Pointwise) or p.form is not None for p in self.parts)
 
     @property
     def base(self) -> Feature:
@@ -88,26 +94,19 @@ class Pointwise:
         argument = self.arguments[0]
         return argument.base if isinstance(argument, Pointwise) else argument
 
-    def parts(self) -> "list[Pointwise | Feature]":
-        """Whatever it is made of, from the outermost to the feature, and not itself."""
-        found: list[Pointwise | Feature] = []
-        for argument in self.arguments:
-            inner = argument.parts() if isinstance(argument, Pointwise) else []
-            found += [part for part in (argument, *inner) if part not in found]
-        return found
-
     def values(self, of: "Pointwise | Feature", grid: FloatArray) -> FloatArray | None:
         """Its values where a part of it has the values of a grid; None where it is made of more than that part."""
-        inner = []
-        for argument in self.arguments:
-            if argument is of:
-                inner.append(grid)
-            elif isinstance(argument, Pointwise) and (value := argument.values(of, grid)) is not None:
-                inner.append(value)
-            else:
-                return None
+        known: dict[int, FloatArray | None] = {id(of): grid}
+
+        def evaluate(value: "Pointwise | Feature") -> FloatArray | None:
+            if id(value) not in known:
+                inner = [evaluate(a) for a in value.arguments] if isinstance(value, Pointwise) else [None]
+                is_known = not any(part is None for part in inner)
+                known[id(value)] = value.function(*inner) if is_known and isinstance(value, Pointwise) else None
+            return known[id(value)]
+
         with np.errstate(all="ignore"):  # what overflows on the grid equals nothing
-            return self.function(*inner)
+            return evaluate(self)
 
 
 Value = Constant | Feature | Pointwise
