@@ -57,7 +57,7 @@ def compile_exact(
     images = _require_options(images, packing, security)
     if not (isinstance(tables, str) and tables in ("hidden", "told")):
         raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
-    lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS))
+    lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS), packing)
     return search(lowering, images, packing, security, salt)
 
 
@@ -99,7 +99,7 @@ def compile_approximate(
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = _require_options(images, packing, security)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
-    lowering = approximate_lowering(graph, input_range, max_error, security, privacy)
+    lowering = approximate_lowering(graph, input_range, max_error, security, privacy, packing)
     return search(lowering, images, packing, security, salt)
 
 

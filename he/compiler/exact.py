@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from he.circuit.interface import InputSpec
+from he.compiler.arrange import arranged
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.polynomial import TablePolynomial, table_polynomial
-from he.compiler.search import Lowering
+from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.operations import Source
 from he.program.recorder import Recorder
@@ -22,7 +23,11 @@ Tables = Literal["hidden", "told"]
 
 
 def exact_lowering(
-    network: IntNetwork, security: Security, tables: Tables = "hidden", circuit_privacy: int | None = None
+    network: IntNetwork,
+    security: Security,
+    tables: Tables = "hidden",
+    circuit_privacy: int | None = None,
+    packing: PackingName = "latency",
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -31,6 +36,7 @@ def exact_lowering(
         security: see `he.ring.params.Parameters`.
         tables: see `he.compiler.compile.compile_exact`.
         circuit_privacy: see there.
+        packing: see there.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -43,6 +49,8 @@ def exact_lowering(
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
     stages = _exact_stages(network)
+    if packing == "latency":
+        stages = arranged(stages)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
     # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
@@ -99,18 +107,18 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
         raise ParameterError(
             f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
         )
-    tables = {i: node.lut for i, node in enumerate(network.chain) if isinstance(node, LutActivation)}
+    tables = {i: node.lut for i, node in enumerate(network.layers) if isinstance(node, LutActivation)}
     for i, lut in tables.items():
         if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
             raise ParameterError(f"layer {i}: a table must fit Z_{PLAIN_MODULUS} (values within +-{bound}), got {lut}")
-    for i in [*(i - 1 for i in tables if i), len(network.layers) - 1]:
+    for i in [*(read for table in tables for read in network.sources[table] if read >= 0), len(network.layers) - 1]:
         domain = network.ranges[i]
         if domain.lo < -bound or domain.hi > bound:
             raise ParameterError(
                 f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
                 f"quantise the network to fewer bits"
             )
-    stages = to_stages(network.input_shape, network.chain)
+    stages = to_stages(network.input_shape, network.layers, network.sources)
     require_no_constant(stages, PLAIN_MODULUS)
     return stages
 

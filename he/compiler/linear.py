@@ -6,7 +6,8 @@ The matrix of a convolution is nearly empty: one of 16 maps of 3 x 3 on 32 x 32 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +20,21 @@ from intnn.layers.geometry import all_four, both, windows
 #: The most terms of one linear map, fused or not: half a gigabyte.
 MAX_TERMS = 1 << 25
 
+_BLOCK = 256  # outputs of a product of maps that are made at a time
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An image whose pixels are the outputs of a layer.
+
+    Attributes:
+        shape: channels, height and width.
+        step: the pixels of the network's input from one pixel to the next, vertically and horizontally.
+    """
+
+    shape: tuple[int, int, int]
+    step: tuple[int, int]
+
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
@@ -27,11 +43,14 @@ class LinearMap:
     The interface follows from the places of terms and not from weights, so it does not tell a client which are zero.
 
     Attributes:
-        inputs: the number of inputs.
+        inputs: the number of inputs, of all that it reads together.
         starts: int64 [outputs + 1]; the terms of output i are those from `starts[i]` to `starts[i + 1]`.
         columns: int64 [terms], the input of every term, ascending within an output.
         weights: float64 [terms]; integers up to 2^53 are exact.
         bias: float64 [outputs].
+        reads: the numbers of the layers whose units are its inputs, one behind the other; -1 is the network's input.
+        sizes: the number of units of each of them.
+        grid: where its outputs lie in an image; None where they are not pixels.
     """
 
     inputs: int
@@ -39,6 +58,9 @@ class LinearMap:
     columns: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
+    reads: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    grid: Grid | None = None
 
     @staticmethod
     def identity(features: int) -> LinearMap:
@@ -77,7 +99,35 @@ class LinearMap:
     def where(self, kept: np.ndarray) -> LinearMap:
         """Return the map with those of its terms that are to be kept, bool [terms]."""
         starts = np.concatenate([[0], np.cumsum(kept)])[self.starts]
-        return LinearMap(self.inputs, starts, self.columns[kept], self.weights[kept], self.bias)
+        return replace(self, starts=starts, columns=self.columns[kept], weights=self.weights[kept])
+
+    def part(self, number: int) -> LinearMap:
+        """Return the map of what it reads as the `number`-th of its layers, without the bias."""
+        begin = sum(self.sizes[:number])
+        kept = self.where((self.columns >= begin) & (self.columns < begin + self.sizes[number]))
+        return replace(
+            kept,
+            inputs=self.sizes[number],
+            columns=kept.columns - begin,
+            bias=np.zeros(self.outputs),
+            reads=self.reads[number : number + 1],
+            sizes=self.sizes[number : number + 1],
+        )
+
+    def moved(self, rows: np.ndarray, outputs: int, columns: np.ndarray, inputs: int) -> LinearMap:
+        """Return the map with output i at place `rows[i]` of `outputs`, and input j at place `columns[j]` of `inputs`.
+
+        Places where there was no output have no terms and no bias. Outputs whose place is negative are left out.
+        """
+        kept = rows[self.rows] >= 0
+        at, read, weights = rows[self.rows[kept]], columns[self.columns[kept]], self.weights[kept]
+        order = np.lexsort((read, at))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=outputs))])
+        bias = np.zeros(outputs)
+        bias[rows[rows >= 0]] = self.bias[rows >= 0]
+        return replace(
+            self, inputs=inputs, starts=starts, columns=read[order], weights=weights[order], bias=bias, grid=None
+        )
 
     def times(self, x: np.ndarray) -> np.ndarray:
         """Return weight x for a vector x [inputs], without the bias: float64 [outputs]."""
@@ -94,16 +144,39 @@ class LinearMap:
         lengths = np.diff(self.starts)
         met = np.bincount(other.rows, lengths[other.columns], minlength=other.outputs)
         _require_terms(int(np.minimum(met, self.inputs).sum()))
-        columns, weights = [], []
-        for output in range(other.outputs):
-            through = other.row(output)
+        counts, columns, weights = [], [], []
+        for begin in range(0, other.outputs, _BLOCK):  # many outputs at a time, and few enough for the memory
+            end = min(begin + _BLOCK, other.outputs)
+            through = slice(int(other.starts[begin]), int(other.starts[end]))
             middle = other.columns[through]
             terms = _ranges(self.starts[middle], lengths[middle])
-            read = self.columns[terms]
+            row = np.repeat(other.rows[through] - begin, lengths[middle])
             scaled = np.repeat(other.weights[through], lengths[middle]) * self.weights[terms]
-            columns.append(np.unique(read))
-            weights.append(np.bincount(read, scaled, minlength=self.inputs)[columns[-1]])
-        return _joined(self.inputs, columns, weights, other.times(self.bias) + other.bias)
+            places, place = np.unique(row * self.inputs + self.columns[terms], return_inverse=True)
+            weights.append(np.bincount(place, scaled, minlength=len(places)))
+            columns.append(places % self.inputs)
+            counts.append(np.bincount(places // self.inputs, minlength=end - begin))
+        starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        bias = other.times(self.bias) + other.bias
+        return LinearMap(self.inputs, starts, np.concatenate(columns), np.concatenate(weights), bias)
+
+    @staticmethod
+    def sum_of(maps: Sequence[LinearMap]) -> LinearMap:
+        """Return the sum of maps of the same inputs and outputs; the bias is that of the first."""
+        return _merged(maps, [0] * len(maps), maps[0].inputs)
+
+    @staticmethod
+    def beside(maps: Sequence[LinearMap]) -> LinearMap:
+        """Return the map of all inputs, one behind the other, to the sum of the outputs; the bias is the first's."""
+        offsets = np.cumsum([0, *(m.inputs for m in maps)]).tolist()
+        return _merged(maps, offsets[:-1], offsets[-1])
+
+    @staticmethod
+    def stacked(maps: Sequence[LinearMap]) -> LinearMap:
+        """Return the map of the same inputs whose outputs are those of all maps, one behind the other."""
+        starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(m.starts) for m in maps]))])
+        columns, weights = (np.concatenate([getattr(m, name) for m in maps]) for name in ("columns", "weights"))
+        return LinearMap(maps[0].inputs, starts, columns, weights, np.concatenate([m.bias for m in maps]))
 
 
 def linear_map(node: Node, shape: Shape) -> LinearMap:
@@ -179,9 +252,15 @@ def _taps(shape: Shape, places: np.ndarray, weights: np.ndarray, bias: np.ndarra
     return LinearMap(int(np.prod(shape)), starts, places.ravel()[present], terms, bias)
 
 
-def _joined(inputs: int, columns: list[np.ndarray], weights: list[np.ndarray], bias: np.ndarray) -> LinearMap:
-    starts = np.cumsum([0, *map(len, columns)])
-    return LinearMap(inputs, starts, np.concatenate(columns), np.concatenate(weights), bias)
+def _merged(maps: Sequence[LinearMap], offsets: Sequence[int], inputs: int) -> LinearMap:
+    """Return the sum of maps whose inputs begin at offsets; terms of the same input are added in their order."""
+    _require_terms(sum(len(m.columns) for m in maps))
+    rows = np.concatenate([m.rows for m in maps])
+    columns = np.concatenate([m.columns + offset for m, offset in zip(maps, offsets, strict=True)])
+    places, place = np.unique(rows * inputs + columns, return_inverse=True)
+    weights = np.bincount(place, np.concatenate([m.weights for m in maps]), minlength=len(places))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(places // inputs, minlength=maps[0].outputs))])
+    return LinearMap(inputs, starts, places % inputs, weights, maps[0].bias)
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -127,6 +127,11 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     network = feature_layers(lowering.stages, lowering.encode)
+    if not lowering.scheme.exact and any(len(layer.linear.reads) > 1 for layer in network):
+        raise ParameterError(
+            'branches of a float network meet at scales of their own, which `packing="throughput"` has not: use '
+            '"latency", or quantise the network and compile it with compile_exact'
+        )
 
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = feature_packing(lowering.scheme, N, network)
