@@ -15,6 +15,7 @@ from intnn.convert.onnx.builder import Builder, tidied
 from intnn.convert.onnx.call import Call
 from intnn.convert.onnx.file import OLDEST_OPSET, import_onnx, place_of, read_model, tensor_array
 from intnn.convert.onnx.values import INPUT, Constant, Feature, Value
+from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 
 _STANDARD = ("", "ai.onnx")
@@ -212,7 +213,7 @@ class _Reader:
             size = math.prod(result.shape)
             metadata |= {"task": "classification", "classes": class_labels(classes, size, "`classes`")}
         name = _text(self._model.graph.name) or Path(path).stem
-        return Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs))
+        return fold_scales(Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs)))
 
     def _reader(self, call: Call, domain: str, is_last: bool) -> Callable[[Call], Value]:
         """How an operator is read: a link at the end is left to the client."""

@@ -1,6 +1,5 @@
 """Nodes in the making: they are collected in order, and tidied up at the end."""
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NoReturn
@@ -9,7 +8,7 @@ import numpy as np
 
 from intnn.convert.errors import ConversionError
 from intnn.convert.onnx.values import INPUT, Feature, Pointwise
-from intnn.layers.nodes import Activation, Add, Conv2d, Dense, Flatten, Reshape, Scale, Shape
+from intnn.layers.nodes import Activation, Add, Flatten, Reshape, Scale, Shape
 from intnn.network.edges import checked_shape
 from intnn.values.arrays import FloatArray, IntArray
 
@@ -171,55 +170,20 @@ def _known() -> list[tuple[Activation, FloatArray]]:
 
 
 def tidied(nodes: Sequence[Any], inputs: Sequence[tuple[int, ...]], output: int) -> tuple[list[Any], list[Any]]:
-    """The nodes that lead to an output, without those that another one can do the work of.
-
-    Scales go into the linear layer before them where nobody else reads it, and of shapes in a row only the last stays.
+    """The nodes that lead to an output; of shapes in a row only the last stays.
 
     Returns:
         The nodes, and for each the numbers of what it reads.
     """
+    sources = list(inputs)
+    for number, node in enumerate(nodes):
+        read = sources[number][0]
+        if isinstance(node, Flatten | Reshape) and read != INPUT and isinstance(nodes[read], Flatten | Reshape):
+            sources[number] = sources[read]
     alive = {output}
-    for number in range(output, -1, -1):
+    for number in range(output, INPUT, -1):
         if number in alive:
-            alive.update(inputs[number])
-    readers = Counter(source for number in alive - {INPUT} for source in inputs[number])
-    kept: list[Any] = []
-    sources: list[tuple[int, ...]] = []
-    reads: list[int] = []  # how many read a kept node
-    place = {INPUT: INPUT}
-    for number in sorted(alive - {INPUT}):
-        node, read = nodes[number], tuple(place[source] for source in inputs[number])
-        before = kept[read[0]] if read[0] != INPUT else None
-        if isinstance(node, Flatten | Reshape) and isinstance(before, Flatten | Reshape):
-            read = sources[read[0]]
-        elif isinstance(node, Scale) and isinstance(before, Dense | Conv2d | Scale) and reads[read[0]] == 1:
-            kept[read[0]], reads[read[0]] = _folded(before, node), readers[number]
-            place[number] = read[0]
-            continue
-        place[number] = len(kept)
-        kept.append(node)
-        sources.append(read)
-        reads.append(readers[number])
-    return _without_the_dead(kept, sources, place[output])
-
-
-def _without_the_dead(nodes: list[Any], inputs: list[Any], output: int) -> tuple[list[Any], list[Any]]:
-    alive = {output}
-    for number in range(output, -1, -1):
-        if number in alive:
-            alive.update(inputs[number])
+            alive.update(sources[number])
     order = sorted(alive - {INPUT})
     place = {INPUT: INPUT, **{number: i for i, number in enumerate(order)}}
-    return [nodes[i] for i in order], [tuple(place[source] for source in inputs[i]) for i in order]
-
-
-def _folded(layer: Dense | Conv2d | Scale, scale: Scale) -> Dense | Conv2d | Scale:
-    """One layer that computes what a layer and a scale behind it do."""
-    factor = scale.weight.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    weight, bias = factor * layer.weight, scale.weight * layer.bias + scale.bias
-    match layer:
-        case Dense():
-            return Dense(weight, bias)
-        case Scale():
-            return Scale(weight, bias)
-    return Conv2d(weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return [nodes[i] for i in order], [tuple(place[source] for source in sources[i]) for i in order]

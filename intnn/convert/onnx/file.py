@@ -13,7 +13,7 @@ from intnn.storage.document import file_path
 from intnn.values.arrays import Array
 
 MAX_FILE_BYTES = (1 << 31) - 1  # what protobuf reads in one piece
-MAX_NODES = 20_000  # networks for encrypted inference have hundreds
+MAX_NODES = 5_000  # networks for encrypted inference have hundreds
 OLDEST_OPSET = 7
 
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
