@@ -20,7 +20,6 @@ SCALES = (0.01, 1.0, 30.0)  # where activations are smooth, bend, and have satur
 # Both sides compute in float64, where a sum of n terms is right to n 2^-53 of the sum of their magnitudes: this allows
 # for layers of some million terms, and finds every error that float32 could have shown.
 TOLERANCE = 1e-9
-NARROW_TOLERANCE = 1e-4  # where a module rounds to float32: a thousand terms of 2^-24
 EXAMPLES = 4  # of those given
 LINKS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"softmax": lambda y: y.softmax(1), "log_softmax": lambda y: y.log_softmax(1), "logistic": torch.sigmoid}
@@ -34,7 +33,6 @@ def require_equal_floats(
     example: NDArray[np.float64] | None = None,
     *,
     link: str = "",
-    narrow: bool = False,
 ) -> None:
     """Compare what computes in float64 with its graph, on random inputs and on an example.
 
@@ -43,7 +41,6 @@ def require_equal_floats(
         graph: What it is to be equal to.
         example: More inputs [n, *graph.input_shape]; a few of them are looked at.
         link: What it computes behind the graph, by its name in `LINKS`.
-        narrow: Whether it rounds values to float32 on the way.
 
     Raises:
         ValueError: An output differs by more than `TOLERANCE` of the sum of absolute terms that it is made of.
@@ -55,7 +52,7 @@ def require_equal_floats(
     with torch.no_grad():
         theirs = compute(torch.from_numpy(x)).cpu().double().numpy()
     with np.errstate(over="ignore", invalid="ignore"):
-        allowed = (NARROW_TOLERANCE if narrow else TOLERANCE) * _sizes(graph).forward(np.abs(x))
+        allowed = TOLERANCE * _sizes(graph).forward(np.abs(x))
         ours = graph.forward(x)
         if link:  # none of them makes the differences of a row more than twice as large as the largest
             ours = LINKS[link](torch.from_numpy(ours)).numpy()

@@ -1,6 +1,7 @@
 """From a module to a program of ATen's operators: torch's own export, of a copy in float64 and in evaluation mode."""
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from torch.export import ExportedProgram
 from intnn.layers.nodes import Shape
 from plaintext_models.bridge.operators import CHECKS
 from plaintext_models.bridge.plain import require_plain_modules
-from plaintext_models.bridge.wide import wide
+from plaintext_models.bridge.wide import in_float64, wide
 
 BATCH = 3  # images that a module is traced with: what mixes them shows
 
@@ -53,7 +54,7 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     inputs = example[:1].repeat(BATCH, *[1] * (example.ndim - 1))
     _require_one_output(_run(copied, inputs, example))
     try:
-        with _quiet():
+        with _quiet(), in_float64():
             program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
     except Exception as error:  # noqa: BLE001 - whatever the tracer raises says that it cannot
         raise _untraceable(error) from error
@@ -63,7 +64,7 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
             f"`module` must stay as it is when it computes, got one that changes {', '.join(changed.values())}; "
             "let evaluation mode leave buffers alone"
         )
-    return Captured(program, tuple(inputs.shape[1:]), BATCH, copied)
+    return Captured(program, tuple(inputs.shape[1:]), BATCH, lambda inputs: _called(copied, inputs))
 
 
 def capture_program(program: ExportedProgram, example: Tensor | None) -> Captured:
@@ -103,9 +104,9 @@ class _Runner(fx.Interpreter):
         self.held = [None if s.target is None else wide(held[s.target]) for s in program.graph_signature.input_specs]
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """Call an operator, but for those that check what the program was exported with."""
+        """Call an operator in float64, but for those that check what the program was exported with."""
         name = target._schema.name.removeprefix("aten::") if isinstance(target, torch._ops.OpOverload) else ""
-        return None if name in CHECKS else super().call_function(target, args, kwargs)
+        return None if name in CHECKS else super().call_function(target, *widened(args, kwargs))
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Evaluate inputs [n, ...], a batch at a time; what a last batch lacks repeats its first."""
@@ -120,18 +121,22 @@ class _Runner(fx.Interpreter):
 def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
     """The module's output, or why there is none."""
     try:
-        with _quiet():
-            return module(inputs)
+        return _called(module, inputs)
     except Exception as error:  # noqa: BLE001 - a module may raise anything
         failure = error
     try:
-        module(example[None])
+        _called(module, example[None])
     except Exception:  # noqa: BLE001 - it is the first failure that says why
         raise ValueError(
             f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
             f"{_said(failure)}"
         ) from failure
     raise ValueError(f"`example` must have a batch axis, got shape {tuple(example.shape)}; give example[None]")
+
+
+def _called(module: nn.Module, inputs: Tensor) -> Any:
+    with _quiet(), in_float64():
+        return module(inputs)
 
 
 def _said(error: Exception) -> str:
@@ -164,7 +169,7 @@ def _quiet() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -33,7 +33,7 @@ def from_torch(
     the module on random inputs and on the example.
 
     A softmax at the end, or the sigmoid of a single output, is left to the client: encryption cannot compute it and
-    the largest score is the same without it. ``metadata["link"]`` says so: "softmax", "log_softmax" or "logistic".
+    the largest score is the same without it. ``metadata["link"]`` says so: "softmax" or "logistic".
 
     Args:
         module: A module, which stays as it is; or a program of `torch.export` in evaluation mode.
@@ -65,7 +65,7 @@ def _graph(
     reader = Reader(captured.shape, captured.batch)
     nodes, sources = reader.read(captured.program)
     if reader.link:
-        metadata["link"] = reader.link
+        metadata["link"] = reader.link.removeprefix("log_")
     if classes is not None:
         metadata["classes"] = [label.item() if isinstance(label, np.generic) else label for label in classes]
     graph = Graph(captured.shape, nodes, name, metadata, sources)
@@ -73,7 +73,7 @@ def _graph(
     if classes is not None and len(metadata["classes"]) != (2 if outputs == 1 else outputs):
         raise ValueError(f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}")
     example = None if rows is None else rows.numpy()
-    require_equal_floats(captured.compute, graph, example, link=reader.link, narrow=reader.is_narrow)
+    require_equal_floats(captured.compute, graph, example, link=reader.link)
     return graph
 
 

@@ -89,7 +89,7 @@ def require_plain(layer: nn.Module, name: str, *, parametrised: bool = False) ->
     if is_parametrised and not parametrised:
         raise TypeError(f"`module` must hold its weights themselves, got parametrizations on {name}; {_REMEDY}")
     held = {**layer._parameters, **layer._buffers}
-    recomputed = [key for key in ("weight", "bias") if hasattr(layer, key) and key not in held]
+    recomputed = [key for key in ("weight", "bias") if key not in held and isinstance(getattr(layer, key, None), Tensor)]
     if recomputed and not is_parametrised:
         raise ValueError(f"`module` must hold its weights themselves, got {name}.{recomputed[0]} recomputed; {_REMEDY}")
     if layer._forward_hooks or layer._forward_pre_hooks:

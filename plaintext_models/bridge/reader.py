@@ -13,6 +13,7 @@ from intnn.layers.nodes import Activation, Join, Node, Shape
 from plaintext_models.bridge.draft import INPUT, Draft, Value, counted
 from plaintext_models.bridge.operators import CHECKS, MOVES, OPERATORS, REMEDIES, SAME, SHAPED
 from plaintext_models.bridge.refusal import Refusal
+from plaintext_models.bridge.wide import wide, widened
 
 _ELSEWHERE = "compute it outside the module, before or after, or build it of layers that a graph has"
 
@@ -25,14 +26,12 @@ class Reader:
         batch: The size of the program's batch.
 
     Attributes:
-        link: What the program does last and leaves to the client: "softmax", "log_softmax", "logistic" or nothing.
-        is_narrow: Whether the program rounds values to float32.
+        link: What the program does last and leaves to the client: a name in `LINKS`, or nothing.
     """
 
     def __init__(self, input_shape: Shape, batch: int) -> None:
         self.draft, self.batch = Draft(input_shape), batch
         self.link = ""
-        self.is_narrow = False
 
     def read(self, program: ExportedProgram) -> tuple[tuple[Node | Join, ...], tuple[tuple[int, ...], ...]]:
         """The nodes that the program's output depends on, and what they read.
@@ -66,7 +65,7 @@ class Reader:
                 found[nodes[spec.arg.name]] = self.draft.whole(INPUT)
             else:
                 held = program.state_dict if spec.target in program.state_dict else program.constants
-                found[nodes[spec.arg.name]] = _wide(held[spec.target])
+                found[nodes[spec.arg.name]] = wide(held[spec.target])
         return found
 
     def _evaluate(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
@@ -94,7 +93,8 @@ class Reader:
         if not read or name in SHAPED:
             if torch.Tag.nondeterministic_seeded in target.tags:
                 raise Refusal(f"random numbers ({name})", "compute the same for the same input")
-            return target(*self._stood_in(args), **self._stood_in(kwargs))  # as the module does, in its precision
+            args, kwargs = widened(self._stood_in(args), self._stood_in(kwargs))
+            return target(*args, **kwargs)
         arguments = _bound(target, args, kwargs)
         if any(value.link for value in read) and name not in SAME:
             raise Refusal(f"{name} behind a softmax", "leave the softmax to the end, or out")
@@ -106,7 +106,6 @@ class Reader:
             return self._moved(target, args, kwargs, read)
         if name not in OPERATORS:
             raise Refusal(name, REMEDIES.get(name, _ELSEWHERE))
-        self.is_narrow |= arguments.get("dtype") == torch.float32
         result = OPERATORS[name](self.draft, arguments, self.batch)
         return [*result, *[Missing(name)] * (len(target._schema.returns) - 1)] if isinstance(result, list) else result
 
@@ -124,7 +123,9 @@ class Reader:
         starts = size * counted(self.batch)
 
         def batched(leaf: Any) -> Any:
-            return leaf.places + starts.view(-1, *[1] * len(leaf.shape)) if isinstance(leaf, Value) else leaf
+            if not isinstance(leaf, Value):
+                return leaf
+            return (leaf.places + starts.view(-1, *[1] * len(leaf.shape))).contiguous()  # so that it can be viewed
 
         def single(moved: Tensor) -> Value:
             places = moved[0] if moved.ndim and len(moved) == self.batch else None
@@ -177,13 +178,6 @@ def _bound(target: torch._ops.OpOverload, args: Any, kwargs: Any) -> dict[str, A
         elif argument.name in kwargs or argument.has_default_value():
             bound[argument.name] = kwargs.get(argument.name, argument.default_value)
     return bound
-
-
-def _wide(value: Any) -> Any:
-    """Tensors of floats in float64, which is exact."""
-    return pytree.tree_map(
-        lambda leaf: leaf.detach().cpu().double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf, value
-    )
 
 
 def _place(node: fx.Node) -> str:

@@ -1,12 +1,45 @@
-"""Copies of modules in float64, which holds all narrower floats exactly."""
+"""Modules in float64, which holds all narrower floats exactly: copies of them, and how they are called."""
 
+import contextlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def in_float64() -> Iterator[None]:
+    """Where a module says float32, or leaves the type of floats open, it gets float64."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _Widened():
+            yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+class _Widened(TorchFunctionMode):
+    """Calls of torch's functions with float64 in place of float32."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+        args, kwargs = widened(args, kwargs or {})
+        return (torch.Tensor.double if func is torch.Tensor.float else func)(*args, **kwargs)
+
+
+def widened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments with float64 in place of float32."""
+    wider = {torch.float32: torch.float64}
+
+    def one(value: Any) -> Any:
+        return wider.get(value, value) if isinstance(value, torch.dtype) else value
+
+    return tuple(map(one, args)), {key: one(value) for key, value in kwargs.items()}
 
 
 def wide(value: T) -> T:
