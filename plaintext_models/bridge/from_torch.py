@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import require_equal_floats
 from plaintext_models.bridge.capture import Captured, capture, capture_program
@@ -27,7 +28,8 @@ def from_torch(
     """Turn a torch module into a graph that computes the same, in float64.
 
     `torch.export` traces a copy of the module in evaluation mode, as modules are used, whatever mode it is in; dropout
-    is gone, batch normalisation uses the statistics that training left, and weights become float64, which is exact.
+    is gone, batch normalisation by the statistics that training left is folded into its neighbours, and weights become
+    float64, which is exact.
     Modules of one's own, functional calls, branches and shared layers are traced as they compute. What a graph has no
     node for is refused by its name and its module, with what to do. Before the graph is returned, it is compared with
     the module on random inputs and on the example.
@@ -68,7 +70,7 @@ def _graph(
         metadata["link"] = reader.link.removeprefix("log_")
     if classes is not None:
         metadata["classes"] = [label.item() if isinstance(label, np.generic) else label for label in classes]
-    graph = Graph(captured.shape, nodes, name, metadata, sources)
+    graph = fold_scales(Graph(captured.shape, nodes, name, metadata, sources))
     outputs = int(np.prod(graph.output_shape))
     if classes is not None and len(metadata["classes"]) != (2 if outputs == 1 else outputs):
         raise ValueError(f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}")

@@ -89,9 +89,9 @@ def require_plain(layer: nn.Module, name: str, *, parametrised: bool = False) ->
     if is_parametrised and not parametrised:
         raise TypeError(f"`module` must hold its weights themselves, got parametrizations on {name}; {_REMEDY}")
     held = {**layer._parameters, **layer._buffers}
-    recomputed = [key for key in ("weight", "bias") if key not in held and isinstance(getattr(layer, key, None), Tensor)]
-    if recomputed and not is_parametrised:
-        raise ValueError(f"`module` must hold its weights themselves, got {name}.{recomputed[0]} recomputed; {_REMEDY}")
+    for key in () if is_parametrised else ("weight", "bias"):  # to read those would compute them
+        if key not in held and isinstance(getattr(layer, key, None), Tensor):
+            raise ValueError(f"`module` must hold its weights themselves, got {name}.{key} recomputed; {_REMEDY}")
     if layer._forward_hooks or layer._forward_pre_hooks:
         raise ValueError(f"`module` must have no forward hooks, got one on {name}; remove it, or {_REMEDY}")
     if "forward" in vars(layer):
