@@ -115,17 +115,19 @@ class Program(ValueObject):
         return self.outputs[: len(self.outputs) - self.guards]
 
     @cached_property
-    def guarding(self) -> frozenset[int]:
-        """The positions of the operations that guards need and results do not."""
-        result, needed, guards = set(), set(self.results), set(self.outputs[len(self.results) :])
+    def guarding(self) -> dict[int, int]:
+        """The positions of the operations that no result needs, but a guard, each with the guard's number."""
+        result: dict[int, int] = {}
+        needed = set(self.results)
+        guards = {value: number for number, value in enumerate(self.outputs[len(self.results) :])}
         for position in reversed(range(len(self.operations))):
             made = {*range(self.first_values[position], self.first_values[position + 1])}
             if made & needed:
                 needed.update(arguments(self.operations[position]))
-            elif made & guards:
-                guards.update(arguments(self.operations[position]))
-                result.add(position)
-        return frozenset(result)
+            elif shown := made & guards.keys():
+                result[position] = guards[min(shown)]
+                guards |= dict.fromkeys(arguments(self.operations[position]), result[position])
+        return result
 
     @cached_property
     def rotation_steps(self) -> frozenset[int]:

@@ -164,7 +164,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     Args:
         parameters: a CKKS set.
-        program: the program; sums and rotations of packed values occur within linear layers alone.
+        program: the program; sums and rotations of packed values occur within linear layers, and in guards.
         norms: those of every linear layer of the program, in order.
         magnitude: the largest absolute value of an input.
     """
@@ -197,7 +197,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         # The powers of one value carry the same error, and all units have the same rounded scalars.
         first, magnitude, own, joint, loose = values[0], abs(constant.value), NONE, NONE, NONE
         for v, s in zip(values, scalars, strict=True):
-            rounding = v.magnitude / (2 * s.scale)
+            rounding = 0.0 if (s.value * s.scale).is_integer() else v.magnitude / (2 * s.scale)
             magnitude += abs(s.value) * v.magnitude
             own = own.with_(v.own * abs(s.value)).with_(Deviations(normal=rounding))
             joint = joint.with_(v.joint * abs(s.value)).with_(Deviations(normal=self._encoding * rounding))
@@ -237,6 +237,11 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
         own, joint, loose = NONE, NONE, NONE
+        if all(v.entering is None for v in values):  # outside of linear layers nothing is known of how errors go together
+            for v in values:
+                own, joint, loose = own.with_(v.own), joint.with_(v.joint), loose.with_(v.loose)
+            magnitude = sum(v.magnitude for v in values)
+            return replace(values[0], magnitude=magnitude, own=own, joint=joint, loose=loose)
         for v in values:
             own, joint, loose = own.and_(v.own), joint.and_(v.joint), loose.and_(v.loose)
         entering = [v.entering for v in values if v.entering is not None]
