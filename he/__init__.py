@@ -16,7 +16,8 @@ CKKS; logits come back within a bound that is known before anything is encrypted
 """
 
 from he.circuit.circuit import Circuit
-from he.circuit.interface import InputError, Interface
+from he.circuit.inputs import InputError
+from he.circuit.interface import Interface
 from he.circuit.simulate import simulate
 from he.circuit.store import load as load_circuit
 from he.circuit.store import save as save_circuit

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from he.circuit.interface import InputSpec, is_finite
+from he.circuit.inputs import InputSpec, is_finite
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.latency import POLYNOMIALS, activate_polynomial
 from he.compiler.norms import normalised, reach
+from he.compiler.ranges import Samples
 from he.compiler.search import Lowering
 from he.compiler.stages import require_no_constant, to_stages
 from he.program.fold import Fold
@@ -37,6 +38,7 @@ def approximate_lowering(
     max_error: float | None,
     security: Security,
     circuit_privacy: int | None = None,
+    samples: Samples | None = None,
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 
@@ -54,10 +56,13 @@ def approximate_lowering(
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
     with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
-        stages, norms = normalised(stages, min(low, 0.0), max(high, 0.0))  # slots without an input hold zero
+        # Slots without an input hold zero.
+        stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), samples)
         logit = reach(stages, norms)
     magnitude = max(abs(low), abs(high))
-    fit: Callable[..., Fit] = partial(fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security)
+    fit: Callable[..., Fit] = partial(
+        fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security, guards=guards
+    )
     if circuit_privacy is not None:
         fit = partial(_fit_private, fit, circuit_privacy)
     reasons: tuple[str, ...] = ()
@@ -79,6 +84,7 @@ def approximate_lowering(
         advice="pass a larger `max_error`, or make the network shallower, or its values smaller"
         + (", or ask for fewer bits of `circuit_privacy`" if circuit_privacy else ""),
         circuit_privacy=circuit_privacy,
+        guards=guards,
     )
 
 

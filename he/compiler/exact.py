@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from he.circuit.interface import InputSpec
+from he.circuit.inputs import InputSpec
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.polynomial import TablePolynomial, table_polynomial
 from he.compiler.search import Lowering

@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from he.circuit.packing import MAX_TAPS, InputLayout, OutputLayout, Packing
+from he.compiler.activations import coefficients
 from he.compiler.linear import LinearMap
+from he.compiler.ranges import Guard
 from he.compiler.stages import Stage
 from he.program.operations import Plain
 from he.program.program import Program
@@ -94,6 +96,7 @@ def lower(
     encode: Encode,
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
+    guards: Sequence[Guard] = (),
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -103,6 +106,7 @@ def lower(
         encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
+        guards: the guards of layers, in order.
 
     Returns:
         The program, which has not been placed, and its layouts.
@@ -112,15 +116,16 @@ def lower(
     assert isinstance(first, LinearMap)
     layout = InputLayout.of(packing, first.inputs, gather(first))
     value = _first_layer(recorder, first, layout, at_first, encode)
-    width, outputs, entries = layout.width, first.outputs, []
+    width, outputs, entries, sums, number = layout.width, first.outputs, [], [], 0
     for stage in stages[1:]:
         if isinstance(stage, LinearMap):
             entries.append(value)
             value = _next_layer(recorder, value, Diagonals.of(stage, width), packing, later.pop(0), encode)
-            width, outputs = width_of(stage), stage.outputs
+            width, outputs, number = width_of(stage), stage.outputs, number + 1
         else:
             value = activate(recorder, value, stage)
-    program = recorder.program(packing.slots, [value])
+            sums += [_guard_sum(recorder, value, stage, guard, width, packing) for guard in guards if guard.layer == number]
+    program = recorder.program(packing.slots, [value, *sums], len(sums))
     return Lowered(program, layout, OutputLayout(packing, width, outputs), tuple(entries))
 
 
@@ -248,6 +253,14 @@ class Diagonals(NamedTuple):
         weights = np.zeros(max(self.width, self.out_width))
         weights[self.unit[at]] = self.linear.weights[at]
         return weights
+
+
+def _guard_sum(recorder: Recorder, value: int, stage: Stage, guard: Guard, width: int, packing: Packing) -> int:
+    """Record a guard's sum over all units of a period, which every slot of a lane then holds."""
+    assert isinstance(stage, Activation)
+    unused = (width - guard.units) * coefficients(stage)[0]  # of units that are always 0
+    total = recorder.scalar_dot([value], [1.0], (guard.units * guard.offset - unused) / width)
+    return _sum_periods(recorder, total, packing.lanes, width * packing.lanes, 2)
 
 
 def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:

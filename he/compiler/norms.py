@@ -4,7 +4,8 @@ What a client is told must not depend on weights. So parameters are chosen for t
 architecture whose layers have the same norms, and these are rounded up to powers of two first.
 
 A square has a freedom: (c x)^2 = c^2 x^2. So before a square all units of a layer are scaled to reach equally far,
-which the next layer undoes. The network stays the same function, and nothing is lost by bounding all units of a layer
+which the next layer undoes; before another polynomial, whose coefficients all units share, by one factor
+(`he.compiler.activations`). The network stays the same function, and nothing is lost by bounding all units of a layer
 alike. How far they reach is chosen such that all layers amplify alike: no scale is much longer than the others.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from he.compiler.latency import power_of_two
 from he.compiler.linear import LinearMap
+from he.compiler.ranges import Form, Guard, Samples, activated, form_of
 from he.compiler.stages import Stage
 from he.readers.noise_ckks import Norms
 from intnn import Activation
@@ -38,41 +40,44 @@ def layered(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]
     return layers
 
 
-def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[Stage], list[Norms]]:
+def normalised(
+    stages: Sequence[Stage], low: float, high: float, samples: Samples | None = None
+) -> tuple[list[Stage], list[Norms], list[Guard]]:
     """Return a network that computes the same with units that reach equally far, and the norms of its linear layers.
 
     Args:
         stages: the result of `he.compiler.stages.to_stages`.
         low: the least value of an input.
         high: the greatest.
+        samples: what samples show of the ranges; None if they are to be those of the worst input.
 
     Returns:
-        The stages; and the norms of their linear maps, in order.
+        The stages; the norms of their linear maps, in order; and the guards of layers whose range is calibrated.
     """
     layers = layered(stages)
-    free = [_is_free(activations) for _, activations in layers[:-1]] + [False]
-    powers = [2.0 ** len(activations) for _, activations in layers]  # of a factor, behind squares
     maps: list[LinearMap] = []
     norms: list[Norms] = []
-    ends = np.broadcast_to([[low], [high]], (2, layers[0][0].inputs))
-    factors = np.ones(layers[0][0].inputs)  # by which each input was multiplied
-    for (linear, activations), scales, power in zip(layers, free, powers, strict=True):
-        linear = replace(linear, weights=linear.weights / factors[linear.columns])
-        ends, factors = image(linear, ends), np.ones(linear.outputs)
-        if scales:
-            reach = np.abs(ends).max(axis=0)
-            factors = np.divide(1.0, reach, out=factors, where=reach > 0)
-            linear, ends = _scaled(linear, factors), ends * factors
+    forms: list[Form] = []
+    before = Form.of_inputs(layers[0][0].inputs, low, high)
+    for number, (linear, activations) in enumerate(layers):
+        linear, ends = before.applied(linear)
+        hidden = number + 1 < len(layers)
+        seen = samples.seen[number] if samples and hidden else None
+        before = form_of(activations, ends, seen, samples.margin if samples else 1.0, hidden)
+        linear = replace(
+            linear,
+            weights=linear.weights * before.factors[linear.rows],
+            bias=(linear.bias + before.shift) * before.factors,
+        )
         maps.append(linear)
-        norms.append(norms_of(linear, float(np.abs(ends).max())))
-        for activation in activations:
-            ends = activated(activation, ends)
-        factors = factors**power if scales else factors
-    reaches = _reaches(free, powers, [norm.magnitude for norm in norms])
-    before = [0.0, *(power * reach for power, reach in zip(powers, reaches, strict=True))]
+        norms.append(norms_of(linear, float(np.abs(before.ends).max())))
+        forms.append(before)
+    reaches = _reaches([f.free for f in forms], [f.power for f in forms], [norm.magnitude for norm in norms])
+    powers = [0.0, *(form.power * reach for form, reach in zip(forms, reaches, strict=True))]
     result: list[Stage] = []
-    for number, (linear, reach) in enumerate(zip(maps, reaches, strict=True)):
-        amplified = 2.0 ** (reach - before[number])
+    guards: list[Guard] = []
+    for number, (linear, form, reach) in enumerate(zip(maps, forms, reaches, strict=True)):
+        amplified = 2.0 ** (reach - powers[number])
         known = norms[number]
         norms[number] = replace(
             known,
@@ -82,8 +87,10 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
             loose=known.loose * amplified,
         )
         linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * 2.0**reach)
-        result += [linear, *layers[number][1]]
-    return result, norms
+        result += [linear, *form.amplified(2.0**reach)]
+        if form.guard:
+            guards.append(form.guard.scaled(number, 2.0 ** (form.power * reach)))
+    return result, norms, guards
 
 
 def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
@@ -92,15 +99,6 @@ def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
     for activation in layered(stages)[-1][1]:
         ends = activated(activation, ends)
     return float(np.abs(ends).max())
-
-
-def _is_free(activations: Sequence[Activation]) -> bool:
-    return all(activation.name == "square" for activation in activations)
-
-
-def _scaled(linear: LinearMap, factors: np.ndarray) -> LinearMap:
-    """Return the map with its outputs multiplied by factors."""
-    return replace(linear, weights=linear.weights * factors[linear.rows], bias=linear.bias * factors)
 
 
 def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence[float]) -> list[float]:
@@ -157,24 +155,6 @@ def _loose_energy(linear: LinearMap) -> float:
     power = power @ power  # the sum of its squares is that of the eighth powers of all singular values
     norm = float(np.sum(power**2, axis=(1, 2)).max()) ** (1 / 8)
     return min(any_weights, spectral + 2 * norm) ** 2
-
-
-def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:
-    """Return intervals [2, outputs] that hold a linear map's values on intervals [2, inputs]."""
-    terms = np.sort(ends[:, linear.columns] * linear.weights, axis=0)
-    return np.stack([np.bincount(linear.rows, end, minlength=linear.outputs) for end in terms]) + linear.bias
-
-
-def activated(activation: Activation, ends: np.ndarray) -> np.ndarray:
-    """Return intervals [2, units] that hold a polynomial's values on intervals [2, units]."""
-    coefficients = (0.0, 0.0, 1.0) if activation.name == "square" else activation.coefficients
-    total = np.full_like(ends, coefficients[0])
-    for exponent, coefficient in enumerate(coefficients[1:], 1):
-        power = np.sort(ends**exponent, axis=0)
-        if exponent % 2 == 0:
-            power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
-        total += np.sort(coefficient * power, axis=0)
-    return total
 
 
 def _spectral_energy(linear: LinearMap) -> float:

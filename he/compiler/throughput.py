@@ -18,6 +18,7 @@ import numpy as np
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compiler.latency import Activate, Encode, Lowered
 from he.compiler.linear import LinearMap
+from he.compiler.ranges import Guard
 from he.compiler.stages import Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
@@ -111,7 +112,13 @@ def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> 
     return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
 
 
-def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Packing, activate: Activate) -> Lowered:
+def lower_features(
+    scheme: Scheme,
+    network: Sequence[FeatureLayer],
+    packing: Packing,
+    activate: Activate,
+    guards: Sequence[Guard] = (),
+) -> Lowered:
     """Record the layers; each block of units is activated before the next is computed, so that few values wait.
 
     Args:
@@ -119,6 +126,7 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
         network: the result of `feature_layers`.
         packing: the result of `feature_packing`.
         activate: records an activation of one unit.
+        guards: the guards of layers, in order.
 
     Returns:
         The program, which has not been placed, and its layouts.
@@ -129,11 +137,13 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
     values = {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}
     if packing.split_rows and not scheme.exact:
         activate = _square_parts
-    for layer in network:
+    sums = []
+    for number, layer in enumerate(network):
         values = _apply(recorder, values, layer, activate)
+        sums += [_guard_sum(recorder, values, guard) for guard in guards if guard.layer == number]
     outputs = [values[unit] for unit in range(last.outputs)]
     layout = InputLayout.of(packing, first.inputs, read[None, :])
-    return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
+    return Lowered(recorder.program(1, [*outputs, *sums], len(sums)), layout, OutputLayout(packing, 1, last.outputs))
 
 
 def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
@@ -148,6 +158,11 @@ def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, acti
             for stage in layer.activations:
                 result[unit] = activate(recorder, result[unit], stage)
     return result
+
+
+def _guard_sum(recorder: Recorder, values: dict[int, int], guard: Guard) -> int:
+    """Record a guard's sum of all units that the architecture connects; others are constants of the next layer."""
+    return recorder.scalar_dot([*values.values()], [1.0] * len(values), len(values) * guard.offset)
 
 
 def _blocks(linear: LinearMap) -> Iterator[tuple[list[int], np.ndarray]]:

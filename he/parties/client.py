@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.guards import RangeError, images_outside
 from he.circuit.interface import Interface, require_interface
 from he.circuit.packing import MAX_TAPS
 from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
@@ -94,7 +95,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
             secret_key.require_own(self._keys, self._interface)
         self._cipher: Cipher | None = Cipher(secret_key, self._interface)
-        self._response_bytes = self._interface.output.ciphertexts * self._cipher.result.bytes
+        self._response_bytes = self._interface.ciphertexts * self._cipher.result.bytes
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
         self._answers = self._refusals = self._published = 0
 
@@ -181,6 +182,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 to the request, or to one that is open. The key has not been used then, and an open request stays open.
             DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, or copies disagree. The
                 request has had its answer, and the refusal is counted.
+            RangeError: if the circuit's ranges are calibrated and an image left them, so that the logits may be wrong. The
+                request has had its answer, and the refusal is counted.
             PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
                 allows. The key has not been used then, and the request stays open.
         """
@@ -194,7 +197,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             if publish:
                 self._require_publishable()
             ciphertexts = self._read(cipher, parts)
-            logits = self._decrypted(cipher, ciphertexts, self._questions.close(name))
+            logits, outside = self._decrypted(cipher, ciphertexts, self._questions.close(name))
             if publish and logits is not None and not self._interface.parameters.scheme.exact:
                 self._published += 1
                 logits = noised(logits, self.published_deviation(len(logits)))
@@ -202,6 +205,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             self._refusals += logits is None
             if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
                 self._cipher = None  # SEAL wipes what it frees
+        if outside:
+            raise RangeError(outside)
         if logits is None:
             raise DecryptionError(
                 "the answer does not decrypt to a result: it was damaged, computed with other keys, or forged"
@@ -234,7 +239,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
     def _read(self, cipher: Cipher, parts: list[memoryview]) -> list[Any]:
         """Return the ciphertexts of an answer. The key is not used."""
-        expected = self._interface.output.ciphertexts
+        expected = self._interface.ciphertexts
         if len(parts) != expected:
             raise MessageError(f"a response must hold {expected} ciphertext(s), got {len(parts)}")
         try:
@@ -242,16 +247,24 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         except SealDataError as error:
             raise MessageError(f"the response cannot be decrypted: {error}") from error
 
-    def _decrypted(self, cipher: Cipher, ciphertexts: list[Any], question: Question) -> np.ndarray | None:
-        """Return the logits of an answer, None if it is no result. Everything is looked at before that is said."""
-        output, packing = self._interface.output, self._interface.packing
+    def _decrypted(
+        self, cipher: Cipher, ciphertexts: list[Any], question: Question
+    ) -> tuple[np.ndarray | None, list[int]]:
+        """Return the logits of an answer, None if it is no result, and the images that have left their range.
+
+        Everything is looked at before that is said.
+        """
+        interface, output, packing = self._interface, self._interface.output, self._interface.packing
         try:
             slots, sound = zip(*map(cipher.decrypt, ciphertexts), strict=True)
             restored = packing.permuted(np.stack(slots), question.order.argsort(axis=1))
-            logits = output.unpack(restored, question.images, self._interface.tolerance)
+            found, shown = restored[: output.ciphertexts], restored[output.ciphertexts :]
+            if outside := images_outside(interface.guards, packing, shown, interface.output_scale):
+                return None, outside if all(sound) else []
+            logits = output.unpack(found, question.images, interface.tolerance)
         except ValueError:  # copies that disagree, or what SEAL's decoder refuses
-            return None
-        return logits if all(sound) else None
+            return None, []
+        return (logits if all(sound) else None), []
 
     def _living(self) -> Cipher:
         """Return what encrypts and decrypts.

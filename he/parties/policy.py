@@ -174,7 +174,7 @@ class Policy(ValueObject):
             (
                 "output",
                 "an answer",
-                output.ciphertexts * ciphertext_bytes(parameters, interface.output_level),
+                interface.ciphertexts * ciphertext_bytes(parameters, interface.output_level),
                 self.most_answer_bytes,
             ),
         ):

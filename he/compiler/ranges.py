@@ -1,0 +1,149 @@
+"""How far the units of a layer reach: for the worst input, or for what samples show, with a guard.
+
+*Calibrated* ranges are those of samples, times a margin. What holds for them holds for an input whose layers stay within
+them, and a *guard* shows whether they did: the sum of what an activation makes of a layer's units, which the session
+returns beside the logits. A monic polynomial q of even degree has a least value q*, so that every term of the sum of all
+q(u_i) - q* is at least 0; and where the sum is at most P, so is every term, and |u_i| is at most the largest root M of
+q - q* = P. For squares, M is the root of P.
+
+*Proof that an accepted answer is within its bound.* Let u' be the values that are really computed, with all errors, as
+integers of any size: a ciphertext holds them modulo its modulus, and all operations are the same there. By induction
+over the layers, |u'| is at most M in every layer with a guard, and at most what intervals say in the others. In a layer
+whose predecessors keep their ranges, intervals say how far u' may reach, and so how large the guard's sum may be: W.
+There is room for W in the guard's modulus, so that what the client decrypts is the sum itself, but for the errors of
+lowering it and of adding it up, which are at most P / 8. The client accepts up to 3 P / 4, so the sum is below P. Errors
+of a product are bounded by its factors' computed values, so the bound on the logits' error needs no more than that.
+
+A wrong answer can therefore not be accepted, whatever the input in its range: the guard of the first layer that leaves
+its range is too large, is not wrapped around, and is looked at before those of later layers, which may be.
+
+*Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8.
+
+A layer gets a guard only where that proves at least a bit more than intervals do, so a layer of many units mostly has
+none. Polynomials of odd degree have no least value, and get none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from he.compiler import activations as polynomials
+from he.compiler.linear import LinearMap
+from intnn import Activation, Graph
+
+ACCEPTED = 3 / 4  # of the sum that proves a layer to be in its range: the client accepts no more
+ERROR = 1 / 8  # of it that a guard may be off by
+WORTH = 2.0  # times as far as with a guard a layer must reach without one
+_LEAST_REACH = 1 / 16  # of what the unit with the largest values reaches on samples every unit is taken to reach
+_LARGEST_COEFFICIENT = 2.0**12  # of a monic polynomial; beyond, the leading coefficient is next to nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What samples show of a network's ranges.
+
+    Attributes:
+        seen: for every layer that activations follow, its units on the samples, before the first: [samples, units].
+        margin: how many times as far as on samples the units of a layer, all together, may reach.
+    """
+
+    seen: tuple[np.ndarray, ...]
+    margin: float
+
+    @staticmethod
+    def of(graph: Graph, inputs: np.ndarray, margin: float) -> Samples:
+        """Return what inputs [samples, *shape] show, and what an image of zeros does, which unused lanes hold."""
+        inputs = np.concatenate([inputs, np.zeros((1, *graph.input_shape))])
+        values, seen = graph.values(inputs), []
+        for node, (source, *_) in zip(graph.nodes, graph.sources, strict=True):
+            first = source < 0 or not isinstance(graph.nodes[source], Activation)
+            if isinstance(node, Activation) and first:
+                seen.append((inputs if source < 0 else values[source]).reshape(len(inputs), -1))
+        return Samples(tuple(seen), margin)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The guard of one layer.
+
+    Attributes:
+        layer: the number of the linear map behind which an activation makes what is summed.
+        offset: what is added to the polynomial's value in every unit, so that none is negative.
+        limit: P, the sum that proves that the layer is in its range, a power of two.
+        largest: W, the largest sum of a layer whose predecessors are in their ranges, rounded up to a power of two.
+        units: the number of units.
+    """
+
+    layer: int
+    offset: float
+    limit: float
+    largest: float
+    units: int
+
+    def scaled(self, layer: int, factor: float) -> Guard:
+        """Return the guard of this layer if the polynomial's values are multiplied by a power of two."""
+        return Guard(layer, self.offset * factor, self.limit * factor, self.largest * factor, self.units)
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """How the units of a layer are scaled, and what their activations are then.
+
+    Attributes:
+        activations: the activations of the scaled units.
+        ends: [2, units], the intervals of the scaled units.
+        shift: what is added to each unit before it is scaled.
+        factors: [units], by which they are multiplied.
+        gains: [units], by which what the activations give must be multiplied to be what it was; `loss` is then added.
+        loss: see `gains`.
+        power: the power of a factor of the units that the activations make of it.
+        free: whether units may be multiplied by another factor.
+        guard: the layer's guard, if it has one.
+    """
+
+    activations: tuple[Activation, ...]
+    ends: np.ndarray
+    shift: float
+    factors: np.ndarray
+    gains: np.ndarray
+    loss: float = 0.0
+    power: float = 1.0
+    free: bool = False
+    guard: Guard | None = None
+
+    @staticmethod
+    def of_inputs(features: int, low: float, high: float) -> Form:
+        """Return the form of a network's inputs."""
+        ends = np.broadcast_to([[low], [high]], (2, features))
+        return Form((), ends, 0.0, np.ones(features), np.ones(features))
+
+    def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:
+    """Return intervals [2, outputs] that hold a linear map's values on intervals [2, inputs]."""
+    terms = np.sort(ends[:, linear.columns] * linear.weights, axis=0)
+    return np.stack([np.bincount(linear.rows, end, minlength=linear.outputs) for end in terms]) + linear.bias
+
+
+def activated(activation: Activation, ends: np.ndarray) -> np.ndarray:
+    """Return intervals [2, units] that hold a polynomial's values on intervals [2, units]."""
+    coefficients = polynomials.coefficients(activation)
+    total = np.full_like(ends, coefficients[0])
+    for exponent, coefficient in enumerate(coefficients[1:], 1):
+        power = np.sort(ends**exponent, axis=0)
+        if exponent % 2 == 0:
+            power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
+        total += np.sort(coefficient * power, axis=0)
+    return total
+
+
+def _inverse(reach: np.ndarray) -> np.ndarray:
+    """Return the factors that bring what reaches so far to 1; 1 for what is always 0."""
+    return np.divide(1.0, reach, out=np.ones_like(reach), where=reach > 0)
+
+
+def _clipped(ends: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """Return the parts of intervals [2, units] between two bounds."""
+    return np.stack([np.clip(ends[0], low, high), np.clip(ends[1], low, high)])
