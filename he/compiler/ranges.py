@@ -121,7 +121,114 @@ class Form:
         ends = np.broadcast_to([[low], [high]], (2, features))
         return Form((), ends, 0.0, np.ones(features), np.ones(features))
 
-    def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:
+    def applied(self, linear: LinearMap) -> tuple[LinearMap, np.ndarray]:
+        """Return the next linear map as it reads these units, and the intervals [2, outputs] of its outputs."""
+        ends = self.ends
+        for activation in self.activations:
+            ends = activated(activation, ends)
+        bias = linear.bias + linear.times(np.full(linear.inputs, self.loss)) if self.loss else linear.bias
+        linear = replace(linear, weights=linear.weights * self.gains[linear.columns], bias=bias)
+        found = image(linear, ends)
+        return linear, _clipped(found, *self._summed(linear)) if self.guard else found
+
+    def _summed(self, linear: LinearMap) -> tuple[np.ndarray, np.ndarray]:
+        """Return intervals of a linear map's outputs by the sum of its inputs alone, which the guard bounds."""
+        assert self.guard
+        middle = linear.bias - linear.times(np.full(linear.inputs, self.guard.offset))
+        low, high = np.zeros(linear.outputs), np.zeros(linear.outputs)
+        np.minimum.at(low, linear.rows, linear.weights)
+        np.maximum.at(high, linear.rows, linear.weights)
+        return middle + low * self.guard.limit, middle + high * self.guard.limit
+
+    def amplified(self, factor: float) -> list[Activation]:
+        """Return the activations of units that are multiplied by a factor once more."""
+        result = []
+        for activation in self.activations:
+            result.append(polynomials.amplified(activation, factor) if self.free else activation)
+            factor **= polynomials.degree(activation)
+        return result
+
+
+def form_of(
+    activations: Sequence[Activation], ends: np.ndarray, seen: np.ndarray | None, margin: float, hidden: bool
+) -> Form:
+    """Return the form of a layer's units.
+
+    Args:
+        activations: what follows the layer's linear map.
+        ends: the intervals [2, units] of its outputs.
+        seen: its outputs on samples, [samples, units]; None if ranges are proved.
+        margin: see `Samples`.
+        hidden: whether another linear map follows, which can make up for factors.
+    """
+    units = ends.shape[1]
+    ones, degrees = np.ones(units), [polynomials.degree(activation) for activation in activations]
+    as_it_is = Form(tuple(activations), ends, 0.0, ones, ones)
+    if not hidden or not activations or min(degrees) < 1:
+        return as_it_is
+    if len(activations) > 1:
+        if any(activation.name != "square" for activation in activations):
+            return as_it_is
+        return _scaled(tuple(activations), ends, 0.0, _inverse(np.abs(ends).max(axis=0)), 1.0, 0.0)
+    activation, gain, shift, loss = polynomials.monic(activations[0], float(np.abs(ends).max()))
+    ends = ends + shift
+    far = np.abs(ends).max(axis=0)
+    factors = _inverse(far if activation.name == "square" else np.full(units, far.max()))
+    guard = None
+    if seen is not None and degrees[0] % 2 == 0:
+        found = _guarded(activation, far, seen + shift, margin)
+        if found is not None and (far * found[0]).max() >= WORTH:
+            factors, guard = found
+    if activation.name != "square":
+        activation = polynomials.amplified(activation, float(factors[0]))
+        if np.abs(polynomials.coefficients(activation)).max() > _LARGEST_COEFFICIENT:
+            return as_it_is
+    form = _scaled((activation,), ends, shift, factors, gain, gain * loss)
+    if guard is None:
+        return form
+    worst = activated(activation, form.ends)[1] + guard.offset
+    largest = 2.0 ** math.ceil(math.log2(2 * float(worst.sum())))  # twice: intervals are those of true values
+    return replace(form, ends=_clipped(form.ends, -1.0, 1.0), guard=replace(guard, largest=largest))
+
+
+def _scaled(
+    activations: tuple[Activation, ...], ends: np.ndarray, shift: float, factors: np.ndarray, gain: float, loss: float
+) -> Form:
+    power = math.prod(polynomials.degree(activation) for activation in activations)
+    gains = gain / factors**power
+    return Form(activations, ends * factors, shift, factors, gains, loss, float(power), True)
+
+
+def _guarded(
+    activation: Activation, far: np.ndarray, seen: np.ndarray, margin: float
+) -> tuple[np.ndarray, Guard] | None:
+    """Return the factors by which units reach no further than 1 if their guard accepts them, and the guard.
+
+    Args:
+        activation: the monic polynomial of even degree.
+        far: [units], how far the units reach at most.
+        seen: [samples, units], what they are on samples.
+        margin: see `Samples`.
+    """
+    reach = np.abs(seen).max(axis=0)
+    reach = np.minimum(far, np.maximum(reach, _LEAST_REACH * reach.max()))
+    if activation.name != "square":
+        reach = np.full_like(reach, reach.max())
+    if not reach.max() > 0:
+        return None
+    factors = _inverse(reach)
+    scaled = polynomials.amplified(activation, float(factors[0]))
+    least = polynomials.least(scaled)
+    sums = (polynomials.values(scaled, seen * factors) - least).sum(axis=1)
+    limit = 2.0 ** math.ceil(math.log2(max(margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
+    # Half a bit of how far says little of weights, and makes the limit a power of two, for degrees are even.
+    further = 2.0 ** (math.ceil(2 * math.log2(polynomials.farthest(scaled, limit + least)) - 1e-6) / 2)
+    degree = polynomials.degree(scaled)
+    limit = 2.0 ** round(math.log2(limit) - degree * math.log2(further))
+    return factors / further, Guard(0, -least * further**-degree, limit, 0.0, len(far))
+
+
+def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:
     """Return intervals [2, outputs] that hold a linear map's values on intervals [2, inputs]."""
     terms = np.sort(ends[:, linear.columns] * linear.weights, axis=0)
     return np.stack([np.bincount(linear.rows, end, minlength=linear.outputs) for end in terms]) + linear.bias
