@@ -70,7 +70,7 @@ def normalised(
             bias=(linear.bias + before.shift) * before.factors,
         )
         maps.append(linear)
-        norms.append(norms_of(linear, float(np.abs(before.ends).max())))
+        norms.append(norms_of(linear, float(np.abs(before.ends).max()), before.length))
         forms.append(before)
     reaches = _reaches([f.free for f in forms], [f.power for f in forms], [norm.magnitude for norm in norms])
     powers = [0.0, *(form.power * reach for form, reach in zip(forms, reaches, strict=True))]
@@ -85,6 +85,9 @@ def normalised(
             row=known.row * amplified,
             spectral=known.spectral * amplified,
             loose=known.loose * amplified,
+            length=known.length * 2.0**reach,
+            largest=known.largest * amplified,
+            column=known.column * amplified,
         )
         linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * 2.0**reach)
         result += [linear, *form.amplified(2.0**reach)]
@@ -121,8 +124,8 @@ def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence
     return result
 
 
-def norms_of(linear: LinearMap, magnitude: float) -> Norms:
-    """Return the norms of a linear map whose outputs reach up to `magnitude`.
+def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> Norms:
+    """Return the norms of a linear map whose outputs reach up to `magnitude`, and have a Euclidean norm of `length`.
 
     Squares of norms, which are energies, are rounded up to powers of two.
     """
@@ -133,6 +136,11 @@ def norms_of(linear: LinearMap, magnitude: float) -> Norms:
         spectral=_rounded_up(_spectral_energy(linear)),
         terms=int(np.diff(linear.starts).max()),
         loose=_rounded_up(_loose_energy(linear)),
+        length=_rounded_up(length**2),
+        outputs=linear.outputs,
+        largest=_rounded_up(float(np.square(linear.weights).max(initial=0.0))),
+        column=_rounded_up(float(np.bincount(linear.columns, linear.weights**2, minlength=linear.inputs).max())),
+        parts=1 + max(1.0, power_of_two(linear.outputs) / power_of_two(linear.inputs)),
     )
 
 
@@ -140,11 +148,14 @@ def _loose_energy(linear: LinearMap) -> float:
     """Return the square of a bound on what a packed layer makes of errors that differ from copy to copy of its input.
 
     Any n neighbouring outputs read their inputs from two copies: the strictly lower triangle of n columns from the
-    second, the rest from the first. A longer output reads several copies, which each get a part of it.
+    second, the rest from the first. A longer output reads several copies, which each get a part of it. Wherever the
+    weights are placed, sums of their absolute values in a row or a column get no larger, and so does Schur's bound on
+    the norm of all parts together; by Cauchy's inequality, c parts count as the root of c times as much.
     """
     width, out_width = power_of_two(linear.inputs), power_of_two(linear.outputs)
-    n, spectral = min(width, out_width), math.sqrt(_spectral_energy(linear))
-    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(max(1.0, out_width / width)) * spectral
+    n, spectral, parts = min(width, out_width), math.sqrt(_spectral_energy(linear)), max(1.0, out_width / width)
+    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(parts) * spectral
+    any_weights = min(any_weights, math.sqrt(1 + parts) * _schur(linear))
     if out_width > width or width * n * n > _LARGEST_GRAM**2:
         return any_weights**2
     weight = np.zeros((out_width, width))
@@ -160,13 +171,9 @@ def _loose_energy(linear: LinearMap) -> float:
 def _spectral_energy(linear: LinearMap) -> float:
     """Return the square of the spectral norm, or a bound on it if the map is large.
 
-    A matrix's norm is at most the geometric mean of its largest sums of absolute values in a row and in a column
-    (Schur), and at most its Frobenius norm.
+    A matrix's norm is at most Schur's bound, and at most its Frobenius norm.
     """
-    sizes = np.abs(linear.weights)
-    rows = np.bincount(linear.rows, sizes, minlength=linear.outputs)
-    columns = np.bincount(linear.columns, sizes, minlength=linear.inputs)
-    bound = min(float(rows.max() * columns.max()), float(np.sum(sizes**2)))
+    bound = min(_schur(linear) ** 2, float(np.sum(linear.weights**2)))
     if min(linear.inputs, linear.outputs) > _LARGEST_GRAM or linear.inputs * linear.outputs > _LARGEST_GRAM**2:
         return bound
     weight = linear.weight
@@ -174,6 +181,14 @@ def _spectral_energy(linear: LinearMap) -> float:
     return min(bound, float(np.linalg.eigvalsh(gram)[-1]))
 
 
+def _schur(linear: LinearMap) -> float:
+    """Return the geometric mean of a map's largest sums of absolute values in a row and in a column (Schur)."""
+    sizes = np.abs(linear.weights)
+    rows = np.bincount(linear.rows, sizes, minlength=linear.outputs)
+    columns = np.bincount(linear.columns, sizes, minlength=linear.inputs)
+    return math.sqrt(float(rows.max() * columns.max()))
+
+
 def _rounded_up(energy: float) -> float:
     """Return the root of the least power of two that is not below an energy, but for roundings; 0 for 0."""
-    return 2.0 ** (math.ceil(math.log2(energy) - _SLACK) / 2) if energy > 0 else 0.0
+    return 2.0 ** (math.ceil(math.log2(energy) - _SLACK) / 2) if 0 < energy < math.inf else energy

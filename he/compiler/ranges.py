@@ -121,6 +121,14 @@ class Form:
         ends = np.broadcast_to([[low], [high]], (2, features))
         return Form((), ends, 0.0, np.ones(features), np.ones(features))
 
+    @property
+    def length(self) -> float:
+        """A bound on the Euclidean norm of the units."""
+        length = float(np.linalg.norm(np.abs(self.ends).max(axis=0)))
+        if self.guard and self.activations[0].name == "square":
+            length = min(length, math.sqrt(self.guard.limit))
+        return length
+
     def applied(self, linear: LinearMap) -> tuple[LinearMap, np.ndarray]:
         """Return the next linear map as it reads these units, and the intervals [2, outputs] of its outputs."""
         ends = self.ends
