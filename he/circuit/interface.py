@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
 from typing import Any
@@ -65,7 +65,7 @@ class Interface(ValueObject):
     output_scale: float
     output_level: int
     commitment: str
-    guards: tuple[RangeGuard, ...] = ()
+    guards: tuple[RangeGuard, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))

@@ -12,11 +12,12 @@ import numpy as np
 from he.circuit.circuit import Circuit, require_circuit
 from he.circuit.guards import RangeError, RangeGuard, images_outside
 from he.circuit.packing import OutputLayout
+from he.circuit.residues import ResidueCircuit, combined
 from he.program.algebra import run
 from he.readers.clear import ClearAlgebra
 
 
-def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
+def simulate(circuit: Circuit | ResidueCircuit, images: np.ndarray) -> np.ndarray:
     """Return the logits of images, computed by the circuit's own operations in the clear.
 
     Args:
@@ -24,13 +25,18 @@ def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
         images: [batch, *input_shape], integers for BFV and floats for CKKS; any number, evaluated batch by batch.
 
     Returns:
-        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit; float64 for CKKS.
+        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit, or Python's integers where they are
+        computed modulo several primes and may be longer; float64 for CKKS.
 
     Raises:
         InputError: if the images are not what the circuit takes.
         RangeError: if the circuit's ranges are calibrated and an image left them; `simulate_guards` says how far.
         TypeError: if `circuit` is no circuit.
     """
+    if isinstance(circuit, ResidueCircuit):
+        logits = combined(circuit.interface, [simulate(one, images) for one in circuit.circuits])
+        assert logits is not None  # the bound on logits was proved
+        return logits
     interface, results = require_circuit(circuit).interface, []
     for number, (slots, count) in enumerate(_evaluated(circuit, images)):
         # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.

@@ -19,25 +19,14 @@ import numpy as np
 
 from he.compiler.latency import power_of_two
 from he.compiler.linear import LinearMap
-from he.compiler.ranges import Form, Guard, Samples, activated, form_of
-from he.compiler.stages import Stage
+from he.compiler.ranges import Form, Guard, Samples, activated, form_of, read_by
+from he.compiler.stages import Stage, layered
 from he.readers.noise_ckks import Norms
 from intnn import Activation
+from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
-
-
-def layered(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]:
-    """Return the stages as linear maps, each with the activations that follow it."""
-    layers: list[tuple[LinearMap, list[Activation]]] = []
-    for stage in stages:
-        if isinstance(stage, LinearMap):
-            layers.append((stage, []))
-        else:
-            assert isinstance(stage, Activation)
-            layers[-1][1].append(stage)
-    return layers
 
 
 def normalised(
@@ -54,54 +43,63 @@ def normalised(
     Returns:
         The stages; the norms of their linear maps, in order; and the guards of layers whose range is calibrated.
     """
-    layers = layered(stages)
+    layers = polynomials_of(stages)
     maps: list[LinearMap] = []
     norms: list[Norms] = []
-    forms: list[Form] = []
-    before = Form.of_inputs(layers[0][0].inputs, low, high)
+    forms: dict[int, Form] = {INPUT: Form.of_inputs(layers[0][0].inputs, low, high)}
     for number, (linear, activations) in enumerate(layers):
-        linear, ends = before.applied(linear)
-        hidden = number + 1 < len(layers)
-        seen = samples.seen[number] if samples and hidden else None
-        before = form_of(activations, ends, seen, samples.margin if samples else 1.0, hidden)
+        linear, ends = read_by(linear, [forms[layer] for layer in linear.reads])
+        form = form_of(activations, ends, samples and samples.of_layer(number), hidden=number + 1 < len(layers))
         linear = replace(
             linear,
-            weights=linear.weights * before.factors[linear.rows],
-            bias=(linear.bias + before.shift) * before.factors,
+            weights=linear.weights * form.factors[linear.rows],
+            bias=(linear.bias + form.shift) * form.factors,
         )
         maps.append(linear)
-        norms.append(norms_of(linear, float(np.abs(before.ends).max()), before.length))
-        forms.append(before)
-    reaches = _reaches([f.free for f in forms], [f.power for f in forms], [norm.magnitude for norm in norms])
-    powers = [0.0, *(form.power * reach for form, reach in zip(forms, reaches, strict=True))]
+        norms.append(norms_of(linear, float(np.abs(form.ends).max()), form.length))
+        forms[number] = form
+    known = [forms[number] for number in range(len(layers))]
+    is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
+    # With branches, layers are left to reach as far as one: the factor of a layer is that of each of its readers.
+    reaches = [0.0] * len(layers)
+    if is_chain:
+        reaches = _reaches([f.free for f in known], [f.power for f in known], [norm.magnitude for norm in norms])
+    before = [0.0, *(form.power * reach for form, reach in zip(known, reaches, strict=True))]
     result: list[Stage] = []
     guards: list[Guard] = []
-    for number, (linear, form, reach) in enumerate(zip(maps, forms, reaches, strict=True)):
-        amplified = 2.0 ** (reach - powers[number])
-        known = norms[number]
-        norms[number] = replace(
-            known,
-            magnitude=known.magnitude * 2.0**reach,
-            row=known.row * amplified,
-            spectral=known.spectral * amplified,
-            loose=known.loose * amplified,
-            length=known.length * 2.0**reach,
-            largest=known.largest * amplified,
-            column=known.column * amplified,
-        )
-        linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * 2.0**reach)
-        result += [linear, *form.amplified(2.0**reach)]
+    for number, (linear, form, reach) in enumerate(zip(maps, known, reaches, strict=True)):
+        gain, amplified = 2.0**reach, 2.0 ** (reach - before[number])
+        norms[number] = _amplified(norms[number], gain, amplified)
+        linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * gain)
+        result += [linear, *form.amplified(gain)]
         if form.guard:
-            guards.append(form.guard.scaled(number, 2.0 ** (form.power * reach)))
+            guards.append(form.guard.scaled(number, gain**form.power))
     return result, norms, guards
 
 
 def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
     """Return a bound on the absolute value of a logit, by the norms of the last linear map and what follows it."""
     ends = np.array([[-norms[-1].magnitude], [norms[-1].magnitude]])
-    for activation in layered(stages)[-1][1]:
+    for activation in polynomials_of(stages)[-1][1]:
         ends = activated(activation, ends)
     return float(np.abs(ends).max())
+
+
+def polynomials_of(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]:
+    """Return the stages as linear maps, each with the polynomials that follow it."""
+    layers = [(linear, [f for f in functions if isinstance(f, Activation)]) for linear, functions in layered(stages)]
+    assert sum(1 + len(functions) for _, functions in layers) == len(stages)  # they have no other functions
+    return layers
+
+
+def _amplified(norms: Norms, gain: float, amplified: float) -> Norms:
+    """Return the norms of a layer whose outputs are multiplied by `gain`, and its weights by `amplified`."""
+    return replace(
+        norms,
+        magnitude=norms.magnitude * gain,
+        length=norms.length * gain,
+        **{name: getattr(norms, name) * amplified for name in ("row", "spectral", "loose", "largest", "column")},
+    )
 
 
 def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence[float]) -> list[float]:
@@ -129,33 +127,41 @@ def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> N
 
     Squares of norms, which are energies, are rounded up to powers of two.
     """
-    energies = np.bincount(linear.rows, linear.weights**2, minlength=linear.outputs)
+    squares, spectral = linear.weights**2, _spectral_energy(linear)
     return Norms(
         magnitude=_rounded_up(magnitude**2),
-        row=_rounded_up(float(energies.max())),
-        spectral=_rounded_up(_spectral_energy(linear)),
+        row=_rounded_up(float(np.bincount(linear.rows, squares, minlength=linear.outputs).max())),
+        spectral=_rounded_up(spectral),
         terms=int(np.diff(linear.starts).max()),
-        loose=_rounded_up(_loose_energy(linear)),
+        loose=_rounded_up(_loose_energy(linear, spectral)),
         length=_rounded_up(length**2),
         outputs=linear.outputs,
-        largest=_rounded_up(float(np.square(linear.weights).max(initial=0.0))),
-        column=_rounded_up(float(np.bincount(linear.columns, linear.weights**2, minlength=linear.inputs).max())),
+        largest=_rounded_up(float(squares.max(initial=0.0))),
+        column=_rounded_up(float(np.bincount(linear.columns, squares, minlength=linear.inputs).max())),
         parts=1 + max(1.0, power_of_two(linear.outputs) / power_of_two(linear.inputs)),
     )
 
 
-def _loose_energy(linear: LinearMap) -> float:
+def _loose_energy(linear: LinearMap, energy: float) -> float:
     """Return the square of a bound on what a packed layer makes of errors that differ from copy to copy of its input.
 
     Any n neighbouring outputs read their inputs from two copies: the strictly lower triangle of n columns from the
     second, the rest from the first. A longer output reads several copies, which each get a part of it. Wherever the
     weights are placed, sums of their absolute values in a row or a column get no larger, and so does Schur's bound on
     the norm of all parts together; by Cauchy's inequality, c parts count as the root of c times as much.
+
+    Args:
+        linear: the map.
+        energy: the square of its spectral norm.
     """
+    if len(linear.reads) > 1:  # a matrix of several beside each other is as long as all of them at most, in energy
+        width = max(linear.sizes)  # the shorter ones are read as if they were as wide
+        parts = [replace(linear.part(i), inputs=width) for i in range(len(linear.reads))]
+        return sum(_loose_energy(part, _spectral_energy(part)) for part in parts)
     width, out_width = power_of_two(linear.inputs), power_of_two(linear.outputs)
-    n, spectral, parts = min(width, out_width), math.sqrt(_spectral_energy(linear)), max(1.0, out_width / width)
-    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(parts) * spectral
-    any_weights = min(any_weights, math.sqrt(1 + parts) * _schur(linear))
+    n, spectral, longer = min(width, out_width), math.sqrt(energy), max(1.0, out_width / width)
+    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(longer) * spectral
+    any_weights = min(any_weights, math.sqrt(1 + longer) * _schur(linear))
     if out_width > width or width * n * n > _LARGEST_GRAM**2:
         return any_weights**2
     weight = np.zeros((out_width, width))

@@ -202,8 +202,12 @@ def _walk(
             if excess <= 1:
                 return lower(value, stay + 1)
             factor = max(1.0, math.ceil(prime / excess))
-            scaled = recorder.scalar_dot([value.number], [Scalar(1.0, value.level, factor)], Scalar(0.0, value.level, 1.0))
-            value = replace(value, number=recorder.rescale(scaled), level=value.level - 1, scale=value.scale * factor / prime)
+            scaled = recorder.scalar_dot(
+                [value.number], [Scalar(1.0, value.level, factor)], Scalar(0.0, value.level, 1.0)
+            )
+            value = replace(
+                value, number=recorder.rescale(scaled), level=value.level - 1, scale=value.scale * factor / prime
+            )
         return value
 
     def guarded(operation: ScalarDot, bits: int) -> Scaled:
@@ -214,7 +218,9 @@ def _walk(
         factor = max(1.0, math.ceil(2.0**bits * prime / value.scale))
         level, scale = value.level, value.scale * factor
         scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
-        number = recorder.scalar_dot([v.number for v in operands], scalars, Scalar(operation.constant.value, level, scale))
+        number = recorder.scalar_dot(
+            [v.number for v in operands], scalars, Scalar(operation.constant.value, level, scale)
+        )
         return replace(value, number=number, scale=scale)
 
     for position, operation in enumerate(program.operations):
@@ -236,7 +242,9 @@ def _walk(
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
             case PlainDot(args, plains):
-                operation = PlainDot(args, tuple(placed(p, level, weight) for p in plains))
+                # Values of several layers arrive at different scales, too.
+                factors = tuple(placed(p, level, scale / v.scale) for p, v in zip(plains, operands, strict=True))
+                operation = PlainDot(args, factors)
             case ScalarDot(args, scalars, constant):
                 # Powers of x arrive at different scales; every term is brought to that of the largest.
                 terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))

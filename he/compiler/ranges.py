@@ -26,15 +26,22 @@ none. Polynomials of odd degree have no least value, and get none.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from he.compiler import activations as polynomials
+from he.compiler.arrange import Origin
 from he.compiler.linear import LinearMap
-from intnn import Activation, Graph
+from he.compiler.stages import Stage, layered
+from intnn import Activation, Flatten, Graph, Reshape
 
+Ranges = Literal["proved", "calibrated"]
+
+MARGIN = 2.0  # by default, how many times as far as on samples a layer may reach
+LEAST_MARGIN = 1.25
 ACCEPTED = 3 / 4  # of the sum that proves a layer to be in its range: the client accepts no more
 ERROR = 1 / 8  # of it that a guard may be off by
 WORTH = 2.0  # times as far as with a guard a layer must reach without one
@@ -42,28 +49,88 @@ _LEAST_REACH = 1 / 16  # of what the unit with the largest values reaches on sam
 _LARGEST_COEFFICIENT = 2.0**12  # of a monic polynomial; beyond, the leading coefficient is next to nothing
 
 
+class Calibration(NamedTuple):
+    """By what ranges are calibrated.
+
+    Attributes:
+        samples: float64 [samples, *shape], inputs like those that are to be encrypted.
+        margin: see `Seen`.
+    """
+
+    samples: np.ndarray
+    margin: float
+
+
+class Seen(NamedTuple):
+    """What samples show of one layer.
+
+    Attributes:
+        units: the layer's units before the first activation, [samples, units].
+        margin: how many times as far as there the units, all together, may reach.
+    """
+
+    units: np.ndarray
+    margin: float
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """What samples show of a network's ranges.
 
     Attributes:
-        seen: for every layer that activations follow, its units on the samples, before the first: [samples, units].
-        margin: how many times as far as on samples the units of a layer, all together, may reach.
+        layers: by the number of each layer that activations follow, its units on the samples, [samples, units].
+        margin: see `Seen`.
     """
 
-    seen: tuple[np.ndarray, ...]
+    layers: Mapping[int, np.ndarray]
     margin: float
 
     @staticmethod
-    def of(graph: Graph, inputs: np.ndarray, margin: float) -> Samples:
-        """Return what inputs [samples, *shape] show, and what an image of zeros does, which unused lanes hold."""
+    def of(
+        graph: Graph,
+        inputs: np.ndarray,
+        margin: float,
+        stages: Sequence[Stage],
+        origins: Sequence[Origin] | None = None,
+    ) -> Samples:
+        """Return what samples show, and what an image of zeros does, which unused lanes hold.
+
+        Args:
+            graph: the network.
+            inputs: the samples, [samples, *shape].
+            margin: see `Seen`.
+            stages: the network's stages, as `he.compiler.stages.to_stages` returns them.
+            origins: where the units of other stages come from that compute the same; by default, these are the stages.
+        """
         inputs = np.concatenate([inputs, np.zeros((1, *graph.input_shape))])
-        values, seen = graph.values(inputs), []
-        for node, (source, *_) in zip(graph.nodes, graph.sources, strict=True):
-            first = source < 0 or not isinstance(graph.nodes[source], Activation)
-            if isinstance(node, Activation) and first:
-                seen.append((inputs if source < 0 else values[source]).reshape(len(inputs), -1))
-        return Samples(tuple(seen), margin)
+        values = [*graph.values(inputs), inputs]
+        before = [values[source].reshape(len(inputs), -1) for source in _first_activations(graph)]
+        layers = [number for number, (_, functions) in enumerate(layered(stages)) if functions]
+        seen = dict(zip(layers, before, strict=True))
+        if origins is None:
+            return Samples(seen, margin)
+        moved = {}
+        for number, (layer, units) in enumerate(origins):
+            if layer in seen:
+                padded = np.pad(seen[layer], ((0, 0), (0, 1)))  # the last column is that of places without a unit
+                moved[number] = padded[:, units]
+        return Samples(moved, margin)
+
+    def of_layer(self, number: int) -> Seen | None:
+        """Return what samples show of a layer; None if no activation follows it."""
+        return Seen(self.layers[number], self.margin) if number in self.layers else None
+
+
+def _first_activations(graph: Graph) -> list[int]:
+    """Return what every activation reads that begins a layer's, as `to_stages` makes layers."""
+
+    def is_behind_another(source: int) -> bool:
+        while source >= 0 and isinstance(graph.nodes[source], Flatten | Reshape):
+            source = graph.sources[source][0]
+        return source >= 0 and isinstance(graph.nodes[source], Activation)
+
+    activations = [graph.sources[i][0] for i, node in enumerate(graph.nodes) if isinstance(node, Activation)]
+    return [source for source in activations if not (graph.is_chain and is_behind_another(source))]
 
 
 @dataclass(frozen=True)
@@ -129,24 +196,13 @@ class Form:
             length = min(length, math.sqrt(self.guard.limit))
         return length
 
-    def applied(self, linear: LinearMap) -> tuple[LinearMap, np.ndarray]:
-        """Return the next linear map as it reads these units, and the intervals [2, outputs] of its outputs."""
+    @property
+    def ends_behind(self) -> np.ndarray:
+        """The intervals [2, units] of what the activations make of the units."""
         ends = self.ends
         for activation in self.activations:
             ends = activated(activation, ends)
-        bias = linear.bias + linear.times(np.full(linear.inputs, self.loss)) if self.loss else linear.bias
-        linear = replace(linear, weights=linear.weights * self.gains[linear.columns], bias=bias)
-        found = image(linear, ends)
-        return linear, _clipped(found, *self._summed(linear)) if self.guard else found
-
-    def _summed(self, linear: LinearMap) -> tuple[np.ndarray, np.ndarray]:
-        """Return intervals of a linear map's outputs by the sum of its inputs alone, which the guard bounds."""
-        assert self.guard
-        middle = linear.bias - linear.times(np.full(linear.inputs, self.guard.offset))
-        low, high = np.zeros(linear.outputs), np.zeros(linear.outputs)
-        np.minimum.at(low, linear.rows, linear.weights)
-        np.maximum.at(high, linear.rows, linear.weights)
-        return middle + low * self.guard.limit, middle + high * self.guard.limit
+        return ends
 
     def amplified(self, factor: float) -> list[Activation]:
         """Return the activations of units that are multiplied by a factor once more."""
@@ -157,24 +213,43 @@ class Form:
         return result
 
 
-def form_of(
-    activations: Sequence[Activation], ends: np.ndarray, seen: np.ndarray | None, margin: float, hidden: bool
-) -> Form:
+def read_by(linear: LinearMap, forms: Sequence[Form]) -> tuple[LinearMap, np.ndarray]:
+    """Return a linear map as it reads the units of layers in their forms, and intervals [2, outputs] of its outputs."""
+    gains = np.concatenate([form.gains for form in forms])
+    lost = linear.times(np.concatenate([np.full_like(form.gains, form.loss) for form in forms]))
+    linear = replace(linear, weights=linear.weights * gains[linear.columns], bias=linear.bias + lost)
+    ends = np.tile(linear.bias, (2, 1))
+    for number, form in enumerate(forms):
+        part = linear.part(number)
+        found = image(part, form.ends_behind)
+        ends += _clipped(found, *_by_sum(part, form.guard)) if form.guard else found
+    return linear, ends
+
+
+def _by_sum(linear: LinearMap, guard: Guard) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest outputs of a linear map without bias, by what a guard says of its inputs' sum."""
+    middle = -guard.offset * linear.times(np.ones(linear.inputs))
+    low, high = np.zeros(linear.outputs), np.zeros(linear.outputs)
+    np.minimum.at(low, linear.rows, linear.weights)
+    np.maximum.at(high, linear.rows, linear.weights)
+    return middle + low * guard.limit, middle + high * guard.limit
+
+
+def form_of(activations: Sequence[Activation], ends: np.ndarray, seen: Seen | None, *, hidden: bool) -> Form:
     """Return the form of a layer's units.
 
     Args:
         activations: what follows the layer's linear map.
         ends: the intervals [2, units] of its outputs.
-        seen: its outputs on samples, [samples, units]; None if ranges are proved.
-        margin: see `Samples`.
+        seen: what samples show of its outputs; None if ranges are proved.
         hidden: whether another linear map follows, which can make up for factors.
     """
     units = ends.shape[1]
     ones, degrees = np.ones(units), [polynomials.degree(activation) for activation in activations]
     as_it_is = Form(tuple(activations), ends, 0.0, ones, ones)
-    if not hidden or not activations or min(degrees) < 1:
+    if not hidden or min(degrees, default=1) < 1:
         return as_it_is
-    if len(activations) > 1:
+    if len(activations) != 1:
         if any(activation.name != "square" for activation in activations):
             return as_it_is
         return _scaled(tuple(activations), ends, 0.0, _inverse(np.abs(ends).max(axis=0)), 1.0, 0.0)
@@ -184,7 +259,7 @@ def form_of(
     factors = _inverse(far if activation.name == "square" else np.full(units, far.max()))
     guard = None
     if seen is not None and degrees[0] % 2 == 0:
-        found = _guarded(activation, far, seen + shift, margin)
+        found = _guarded(activation, far, Seen(seen.units + shift, seen.margin))
         if found is not None and (far * found[0]).max() >= WORTH:
             factors, guard = found
     if activation.name != "square":
@@ -207,18 +282,15 @@ def _scaled(
     return Form(activations, ends * factors, shift, factors, gains, loss, float(power), True)
 
 
-def _guarded(
-    activation: Activation, far: np.ndarray, seen: np.ndarray, margin: float
-) -> tuple[np.ndarray, Guard] | None:
+def _guarded(activation: Activation, far: np.ndarray, seen: Seen) -> tuple[np.ndarray, Guard] | None:
     """Return the factors by which units reach no further than 1 if their guard accepts them, and the guard.
 
     Args:
         activation: the monic polynomial of even degree.
         far: [units], how far the units reach at most.
-        seen: [samples, units], what they are on samples.
-        margin: see `Samples`.
+        seen: what they are on samples.
     """
-    reach = np.abs(seen).max(axis=0)
+    reach = np.abs(seen.units).max(axis=0)
     reach = np.minimum(far, np.maximum(reach, _LEAST_REACH * reach.max()))
     if activation.name != "square":
         reach = np.full_like(reach, reach.max())
@@ -227,8 +299,8 @@ def _guarded(
     factors = _inverse(reach)
     scaled = polynomials.amplified(activation, float(factors[0]))
     least = polynomials.least(scaled)
-    sums = (polynomials.values(scaled, seen * factors) - least).sum(axis=1)
-    limit = 2.0 ** math.ceil(math.log2(max(margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
+    sums = (polynomials.values(scaled, seen.units * factors) - least).sum(axis=1)
+    limit = 2.0 ** math.ceil(math.log2(max(seen.margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
     # Half a bit of how far says little of weights, and makes the limit a power of two, for degrees are even.
     further = 2.0 ** (math.ceil(2 * math.log2(polynomials.farthest(scaled, limit + least)) - 1e-6) / 2)
     degree = polynomials.degree(scaled)

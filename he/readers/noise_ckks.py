@@ -7,7 +7,7 @@ for every network of one architecture and these norms, and whoever learns what w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -111,6 +111,10 @@ class Spread(NamedTuple):
     slope: float
     length: float
 
+    def settled(self, joint: Deviations, loose: Deviations) -> tuple[Deviations, Deviations, None]:
+        """Return `joint` and `loose` of a value with these errors of the squares in them, and nothing spread."""
+        return joint.and_(self.joint * self.slope), loose.and_(self.loose * self.slope), None
+
 
 @dataclass(frozen=True)
 class CkksError:
@@ -120,7 +124,7 @@ class CkksError:
         level: the number of data primes.
         scale: the scale of the ciphertext.
         magnitude: a bound on every slot's absolute value.
-        layers: the number of linear layers before it.
+        layers: the number of its linear layer, from 1 in the order of the program; 0 for an input.
         own: the deviations of the error in one slot.
         joint: the deviations of any sum of the units' errors by factors whose squares add up to one. The units are the
             neighbouring slots that hold them in a packed value; or the features of a layer, which are values of their
@@ -129,10 +133,9 @@ class CkksError:
         loose: of a packed value, the same of the part that may differ from copy to copy.
         turned, shared: of a packed value that has been rotated, before products: the deviations that the last rotation
             has added, and those of rotations before it, which other values may share. `loose` contains neither.
-        entering: within a linear layer, `joint` and `loose` of what its weights are applied to; these and `own` are
-            then what was added since.
-        spread: behind a square, and within the linear layer after it, the errors of what was squared; `joint` and
-            `loose` contain what was added since.
+        entering: within a linear layer, `joint`, `loose` and `spread` of what its weights are applied to, by the number
+            of the layer before; these and `own` are then what was added since.
+        spread: behind a square, the errors of what was squared; `joint` and `loose` contain what was added since.
         units: whether this is the output of a linear layer as it is.
     """
 
@@ -145,7 +148,7 @@ class CkksError:
     loose: Deviations = NONE
     turned: Deviations = NONE
     shared: Deviations = NONE
-    entering: tuple[Deviations, Deviations] | None = None
+    entering: Mapping[int, tuple[Deviations, Deviations, Spread | None]] | None = None
     spread: Spread | None = None
     units: bool = False
 
@@ -170,8 +173,8 @@ class CkksError:
         """Return the value with all of its error in `joint` and `loose`, where no linear layer follows."""
         if self.spread is None:
             return self
-        joint, loose, slope, _ = self.spread
-        return replace(self, joint=self.joint.and_(joint * slope), loose=self.loose.and_(loose * slope), spread=None)
+        joint, loose, _ = self.spread.settled(self.joint, self.loose)
+        return replace(self, joint=joint, loose=loose, spread=None)
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
@@ -216,6 +219,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
         N = parameters.poly_modulus_degree
         self._packed, self._rotations = program.slots > 1, program.counts["Rotate"]
+        self._finished = 0  # linear layers of packed values, which follow each other in the program
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
@@ -228,14 +232,16 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        values = _alike(values)
-        shared = max_of([v.shared for v in values]) * math.sqrt(self._rotations)
-        loose = max_of([v.loose.and_(v.turned) for v in values]).and_(shared)
-        entering = max_of([v.joint for v in values]), loose
+        entering = {}
+        for layer in {v.layers for v in values}:
+            read = _alike([v for v in values if v.layers == layer])
+            shared = max_of([v.shared for v in read]) * math.sqrt(self._rotations)
+            loose = max_of([v.loose.and_(v.turned) for v in read]).and_(shared)
+            entering[layer] = max_of([v.joint for v in read]), loose, read[0].spread
         first, scale = values[0], plains[0].scale
-        rounding = self._encoding / scale * math.sqrt(sum(v.magnitude**2 for v in values))
-        result = CkksError(first.level, first.scale * scale, self._norms[first.layers].magnitude, first.layers + 1)
-        return replace(result, entering=entering, spread=first.spread).plus(Deviations(normal=rounding))
+        relative = sum((v.magnitude / plain.scale) ** 2 for v, plain in zip(values, plains, strict=True))
+        result = CkksError(first.level, first.scale * scale, self._norms[self._finished].magnitude, self._finished + 1)
+        return replace(result, entering=entering).plus(Deviations(normal=self._encoding * math.sqrt(relative)))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
@@ -272,32 +278,42 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         a = a.plus(Deviations(normal=self._encoding / plain.scale))
         if a.entering is None:
             return a
-        # A client gathers the inputs of each unit of the first layer into slots that no other unit reads.
-        first = self._packed and a.layers == 1
-        joint, loose = a.entering
-        own_behind, joint_behind, loose_behind = _behind(a.spread, norms)
+        self._finished = a.layers
+        # A client gathers the inputs of each unit of a first layer into slots that no other unit reads.
+        first = self._packed and set(a.entering) == {0}
+        # Of units of several layers, whose errors may depend on each other, the variances add up in the worst case.
+        joint, loose, spread = NONE, NONE, None
+        for of_joint, of_loose, spread in a.entering.values():
+            if spread and len(a.entering) > 1:  # what is known of the lengths of several layers is not of use
+                of_joint, of_loose, spread = spread.settled(of_joint, of_loose)
+            joint, loose = joint.and_(of_joint), loose.and_(of_loose)
+        own_behind, joint_behind, loose_behind = _behind(spread, norms)
         return replace(
             a,
             own=a.own.and_(joint.and_(loose) * norms.row).and_(own_behind),
             joint=a.joint.and_(joint * (norms.row if first else norms.spectral)).and_(joint_behind),
             loose=a.loose.and_(loose * norms.loose).and_(loose_behind),
             entering=None,
-            spread=None,
             units=True,
         )
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
         own, joint, loose = NONE, NONE, NONE
-        if all(v.entering is None for v in values):  # outside of linear layers nothing is known of how errors go together
+        if all(
+            v.entering is None for v in values
+        ):  # outside of linear layers nothing is known of how errors go together
             for v in [v.settled() for v in values]:
                 own, joint, loose = own.with_(v.own), joint.with_(v.joint), loose.with_(v.loose)
             magnitude = sum(v.magnitude for v in values)
             return replace(values[0], magnitude=magnitude, own=own, joint=joint, loose=loose, spread=None, units=False)
         for v in values:
             own, joint, loose = own.and_(v.own), joint.and_(v.joint), loose.and_(v.loose)
-        entering = [v.entering for v in values if v.entering is not None]
-        met = (max_of([e[0] for e in entering]), max_of([e[1] for e in entering])) if entering else None
-        return replace(values[0], own=own, joint=joint, loose=loose, entering=met)
+        met: dict[int, tuple[Deviations, Deviations, Spread | None]] = {}
+        for entering in [v.entering for v in values if v.entering is not None]:
+            for layer, found in entering.items():
+                known = met.get(layer, found)
+                met[layer] = max_of([known[0], found[0]]), max_of([known[1], found[1]]), found[2]
+        return replace(values[0], own=own, joint=joint, loose=loose, entering=met or None)
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
         """Bound a product by the slopes of its factors, which are the other factor with its error.
