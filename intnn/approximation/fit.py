@@ -18,7 +18,6 @@ GRID = np.cos(np.pi * (np.arange(200) + 0.5) / 200)
 ROWS, VALUES = 5000, 1 << 20  # of a channel, and of all of them, that a fit looks at
 SMALLEST_RANGE = 0.05  # of a layer's largest: a channel that hardly varies is not blown up
 FURTHEST_VERTEX = 2.0  # of a square, in half widths of the range: one further away is a straight line, and cancels
-
 FLAT = 1e-9  # a curvature beside the slope
 ROUNDS = 10  # in which what channels share and what they do not is solved in turn
 EVEN_BUT_FOR_HALF_X = ("relu", "gelu", "gelu_tanh", "silu", "softplus", "hardswish")  # f(x) - f(-x) = x
@@ -61,7 +60,9 @@ def fitted(activation: Activation, degree: int, seen: FloatArray, margin: float)
     channels = seen.shape[1]
     rows = np.moveaxis(seen, 1, -1).reshape(-1, channels)
     low, high = rows.min(axis=0), rows.max(axis=0)
-    rows = rows[:: -(-len(rows) // min(ROWS, max(VALUES // channels, 1)))]
+    count = min(ROWS, max(VALUES // channels, 1))
+    if len(rows) > count:  # drawn: places at equal distances would be few columns of an image
+        rows = rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
     if degree == 2:
         return _squares(activation, rows, (low + high) / 2, _widened((high - low) / 2, margin))
     return _polynomial(activation, degree, rows, _widened(np.maximum(-low, high), margin))
