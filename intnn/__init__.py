@@ -19,7 +19,24 @@ True
 """
 
 from intnn.estimator.classifier import IntClassifier
-from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
+from intnn.layers.nodes import (
+    Activation,
+    Add,
+    Concatenate,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntPolynomial,
+    Join,
+    LutActivation,
+    MaxPool2d,
+    Node,
+    Requantise,
+    Reshape,
+    Scale,
+    Shape,
+    SumPool2d,
+)
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
@@ -34,6 +51,8 @@ from intnn.values.lut import Lut
 
 __all__ = [
     "Activation",
+    "Add",
+    "Concatenate",
     "Conv2d",
     "Convolution",
     "Dense",
@@ -44,13 +63,18 @@ __all__ = [
     "IntClassifier",
     "IntDomain",
     "IntNetwork",
+    "IntPolynomial",
     "Interval",
+    "Join",
     "Lut",
     "LutActivation",
+    "MaxPool2d",
     "Node",
     "QuantConfig",
     "Ranges",
     "Requantise",
+    "Reshape",
+    "Scale",
     "Shape",
     "SumPool2d",
     "activations",

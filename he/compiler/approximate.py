@@ -48,7 +48,7 @@ def approximate_lowering(
     low, high = _range(input_range)
     if max_error is not None:
         max_error = _positive(max_error)
-    stages = to_stages(graph.input_shape, graph.nodes)
+    stages = to_stages(graph.input_shape, graph.chain)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")

@@ -99,7 +99,7 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
         raise ParameterError(
             f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
         )
-    tables = {i: node.lut for i, node in enumerate(network.layers) if isinstance(node, LutActivation)}
+    tables = {i: node.lut for i, node in enumerate(network.chain) if isinstance(node, LutActivation)}
     for i, lut in tables.items():
         if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
             raise ParameterError(f"layer {i}: a table must fit Z_{PLAIN_MODULUS} (values within +-{bound}), got {lut}")
@@ -110,7 +110,7 @@ def _exact_stages(network: IntNetwork) -> list[Stage]:
                 f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
                 f"quantise the network to fewer bits"
             )
-    stages = to_stages(network.input_shape, network.layers)
+    stages = to_stages(network.input_shape, network.chain)
     require_no_constant(stages, PLAIN_MODULUS)
     return stages
 

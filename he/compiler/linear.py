@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from he.ring.params import ParameterError
-from intnn import Conv2d, Dense, Flatten, Node, Shape, SumPool2d
+from intnn import Conv2d, Dense, Flatten, Node, Reshape, Scale, Shape, SumPool2d
+from intnn.layers.geometry import all_four, both, windows
 
 #: The most terms of one linear map, fused or not: half a gigabyte.
 MAX_TERMS = 1 << 25
@@ -117,31 +119,52 @@ def linear_map(node: Node, shape: Shape) -> LinearMap:
             starts, columns = inputs * np.arange(outputs + 1), np.tile(np.arange(inputs), outputs)
             return LinearMap(inputs, starts, columns, _floats(node.weight).ravel(), _floats(node.bias))
         case Conv2d():
-            maps, channels, *kernel = node.weight.shape
-            places = _windows(shape, (kernel[0], kernel[1]), node.stride, node.padding, maps)
-            weights = _floats(node.weight).reshape(maps, 1, -1)
-            bias = np.repeat(_floats(node.bias), places.shape[0])
-            return _taps(shape, np.broadcast_to(places, (maps, *places.shape)), weights, bias)
+            return _convolution(node, shape)
+        case Scale():
+            each, along = np.arange(int(np.prod(shape)) + 1), int(np.prod(shape[1:]))
+            weights, bias = (np.repeat(np.broadcast_to(p, shape[:1]), along) for p in (node.weight, node.bias))
+            return LinearMap(len(bias), each, each[:-1], _floats(weights), _floats(bias))
         case SumPool2d():
             channels, height, width = shape
             _, down, across = node.output_shape(shape)
-            window = _windows((1, height, width), (node.size, node.size), node.step, 0, channels)
-            places = height * width * np.arange(channels)[:, None, None] + window
+            geometry = Window(both(node.size), both(node.step), all_four(node.padding))
+            window = _windows((1, height, width), geometry, channels)
+            places = np.where(window >= 0, height * width * np.arange(channels)[:, None, None] + window, -1)
             return _taps(shape, places, np.ones((1, 1, 1)), np.zeros(channels * down * across))
-        case Flatten():
+        case Flatten() | Reshape():
             return LinearMap.identity(int(np.prod(shape)))
     raise TypeError(f"a linear layer is due, got {node}")
 
 
-def _windows(shape: Shape, kernel: tuple[int, int], stride: int, padding: int, maps: int) -> np.ndarray:
+class Window(NamedTuple):
+    """A window that moves over an image: its taps, step, border and gaps; see `intnn.Conv2d`."""
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    borders: tuple[int, int, int, int]
+    dilations: tuple[int, int] = (1, 1)
+
+
+def _convolution(node: Conv2d, shape: Shape) -> LinearMap:
+    """Return a convolution, group by group: there are no terms between groups."""
+    maps, channels, *kernel = node.weight.shape
+    _, height, width = shape
+    window = Window((kernel[0], kernel[1]), node.strides, node.borders, node.dilations)
+    places = _windows((channels, height, width), window, maps)
+    group = channels * height * width * np.repeat(np.arange(node.groups), maps // node.groups)
+    at = np.where(places >= 0, places + group[:, None, None], -1)  # [maps, windows, taps]
+    weights = _floats(node.weight).reshape(maps, 1, -1)
+    return _taps(shape, at, weights, np.repeat(_floats(node.bias), len(places)))
+
+
+def _windows(shape: Shape, window: Window, maps: int) -> np.ndarray:
     """Return the flat places that every window covers: int64 [windows, taps], -1 in the padding."""
     channels, height, width = shape
-    rows, columns = (
-        (side + 2 * padding - size) // stride + 1 for side, size in zip((height, width), kernel, strict=True)
-    )
-    _require_terms(maps * rows * columns * channels * kernel[0] * kernel[1])
-    y = (stride * np.arange(rows) - padding)[:, None, None, None, None] + np.arange(kernel[0])[:, None]
-    x = (stride * np.arange(columns) - padding)[:, None, None, None] + np.arange(kernel[1])
+    rows, columns = windows((height, width), window.size, window.strides, window.borders, window.dilations)
+    _require_terms(maps * rows * columns * channels * window.size[0] * window.size[1])
+    (down, across), (top, _, left, _), (gap, gap_across) = window.strides, window.borders, window.dilations
+    y = (down * np.arange(rows) - top)[:, None, None, None, None] + gap * np.arange(window.size[0])[:, None]
+    x = (across * np.arange(columns) - left)[:, None, None, None] + gap_across * np.arange(window.size[1])
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     flat = (np.arange(channels)[:, None, None] * height + y) * width + x  # [row, column, channel, ky, kx]
     return np.where(inside, flat, -1).reshape(rows * columns, -1)

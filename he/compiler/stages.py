@@ -9,7 +9,7 @@ import numpy as np
 
 from he.compiler.linear import LinearMap, linear_map
 from he.ring.params import ParameterError
-from intnn import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Shape, SumPool2d
+from intnn import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Reshape, Scale, Shape, SumPool2d
 
 Stage = LinearMap | Activation | LutActivation
 
@@ -27,7 +27,7 @@ def to_stages(input_shape: Shape, nodes: Sequence[Node]) -> list[Stage]:
         if isinstance(node, Activation | LutActivation):
             result.append(node)
         else:
-            if not isinstance(node, Dense | Conv2d | SumPool2d | Flatten):
+            if not isinstance(node, Dense | Conv2d | Scale | SumPool2d | Flatten | Reshape):
                 raise TypeError(f"a layer must be linear, a table or a polynomial to be encrypted, got {node}")
             try:
                 linear = linear_map(node, shape)

@@ -58,7 +58,7 @@ class FusedLayer:
     @property
     def padding(self) -> int:
         """How many zeros the linear layer wants around its input."""
-        return self.linear.padding if isinstance(self.linear, Conv2d) else 0
+        return self.linear.borders[0] if isinstance(self.linear, Conv2d) else 0
 
 
 def fuse(layers: tuple[Node, ...], intervals: tuple[Interval, ...]) -> tuple[bool, list[FusedLayer]]:
@@ -86,6 +86,8 @@ def fuse(layers: tuple[Node, ...], intervals: tuple[Interval, ...]) -> tuple[boo
         flattens = chain.skip_flattenings()
         if not INT32.issuperset(sums.hull):
             raise UnsupportedError(f"sums of {linear} must fit int32, got {sums.hull}")
+        if not (isinstance(linear, Dense) or linear.is_plain) or not (pool is None or pool.is_plain):
+            raise UnsupportedError(f"{linear} and {pool} must have one step both ways, and neither groups nor dilation")
         if requantise is not None and len(requantise.multiplier) not in (1, len(linear.weight)):
             raise UnsupportedError(f"{requantise} must have a multiplier for each channel of {linear}")
         fused.append(FusedLayer(linear, pool, requantise, activation, sums, chain.interval, flattens, not chain.rest))

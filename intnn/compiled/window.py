@@ -6,6 +6,7 @@ import numpy as np
 
 from intnn.compiled.fuse import FusedLayer, UnsupportedError
 from intnn.compiled.layout import Layout, byte_offset
+from intnn.layers.geometry import both
 from intnn.layers.nodes import Conv2d, SumPool2d
 from intnn.values.arrays import IntArray
 
@@ -119,15 +120,16 @@ def _convolution(fused: FusedLayer, layer: Conv2d, x: Layout, lanes: int, offset
 
 def _pooled(layer: Conv2d, pool: SumPool2d | None) -> tuple[IntArray, IntArray, int]:
     """A convolution and the sum pooling behind it as one convolution: weights, biases, stride."""
+    (stride, _), (out, channels, tall, wide) = layer.strides, layer.weight.shape  # `fuse` takes plain layers alone
     if pool is None:
-        return layer.weight, layer.bias, layer.stride
-    out, channels, tall, wide = layer.weight.shape
-    reach = (pool.size - 1) * layer.stride
+        return layer.weight, layer.bias, stride
+    (size, _), (step, _) = both(pool.size), both(pool.step)
+    reach = (size - 1) * stride
     weight = np.zeros((out, channels, tall + reach, wide + reach), np.int64)
-    for i in range(0, reach + 1, layer.stride):
-        for j in range(0, reach + 1, layer.stride):
+    for i in range(0, reach + 1, stride):
+        for j in range(0, reach + 1, stride):
             weight[:, :, i : i + tall, j : j + wide] += layer.weight
-    return weight, layer.bias * pool.size**2, layer.stride * pool.step
+    return weight, layer.bias * pool.area, stride * step
 
 
 def _tiled(channels: int, lanes: int) -> tuple[int, int]:

@@ -1,11 +1,24 @@
 """Interval analysis: the exact worst case of every layer, found without an overflow on the way."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
+from intnn.layers.nodes import (
+    Add,
+    Concatenate,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntPolynomial,
+    Join,
+    LutActivation,
+    Node,
+    Requantise,
+    Reshape,
+    Scale,
+    SumPool2d,
+)
 from intnn.ops import numpy_
 from intnn.values.arrays import Array, IntArray
 from intnn.values.domain import Interval
@@ -15,11 +28,17 @@ LIMIT = 1 << 63  # every value and every partial sum must stay below, in magnitu
 Linear = Callable[[Array, Array, Array], Array]  # batch, weight, bias -> batch
 
 
-def propagate(node: Node, x: Interval) -> tuple[Interval, int]:
-    """Push the range of a node's input through the node.
+def propagate(node: Node | Join, *inputs: Interval, limit: int | None = LIMIT) -> tuple[Interval, int]:
+    """Push the ranges of a node's inputs through the node.
 
-    The range is exact per element when the elements of the input vary independently; a border that a convolution pads
-    counts as zero, not as a range.
+    The range is exact per element when the elements of the input vary independently, and the node is no polynomial of
+    three terms or more; a border that a convolution pads counts as zero, not as a range.
+
+    Args:
+        node: The node.
+        *inputs: The range of every input; a layer has one.
+        limit: What every value and partial sum must stay below, in magnitude; None for no limit. Tables and rescalings
+            have the limit 2**63 whatever this is.
 
     Returns:
         The range of the output, and the largest sum of absolute terms (products and bias) that any order of evaluation
@@ -27,33 +46,43 @@ def propagate(node: Node, x: Interval) -> tuple[Interval, int]:
 
     Raises:
         TypeError: The node is not one of an integer network.
-        ValueError: A sum can reach 2**63, or an input can leave a table's domain.
+        ValueError: A sum can reach the limit, or an input can leave a table's domain.
     """
-    _require_int64(x.hull.magnitude)
+    x, entering = inputs[0], max(interval.magnitude for interval in inputs)
+    _require(entering, limit)
     match node:
         case Dense():
-            y, total = _linear(numpy_.dense, node.weight, node.bias, x)
+            y, total = _linear(numpy_.dense, node.weight, node.bias, x, limit)
         case Conv2d():
-            convolve = partial(numpy_.conv2d, stride=node.stride, padding=node.padding)
-            y, total = _linear(convolve, node.weight, node.bias, x)
+            y, total = _linear(lambda x, w, b: node.convolve(x, w, b, numpy_), node.weight, node.bias, x, limit)
+        case Scale():
+            y, total = _linear(Scale.scaled, node.weight, node.bias, x, limit)
         case SumPool2d():
-            total = _require_int64(node.size**2 * x.hull.magnitude)
-            low, high = (numpy_.sum_pool2d(side[None], node.size, node.step)[0] for side in (x.lo, x.hi))
-            y = Interval(low, high)
-        case Flatten():
-            y, total = Interval(x.lo.ravel(), x.hi.ravel()), 0
+            total = _require(node.area * entering, limit)
+            y = _fitted(*(node.apply(_wide(end, total)[None], numpy_)[0] for end in (x.lo, x.hi)))
+        case Flatten() | Reshape():
+            y, total = Interval(*(node.apply(end[None], numpy_)[0] for end in (x.lo, x.hi))), 0
         case Requantise():
             y, total = _requantise(node, x)
         case LutActivation():
             y = _table(node, x)
-            total = _require_int64(y.hull.magnitude)
+            total = _require(y.magnitude, LIMIT)
+        case IntPolynomial():
+            y, total = _polynomial(node, x, limit)
+        case Add():
+            total = _require(sum(interval.magnitude for interval in inputs), limit)
+            y = _fitted(*(node.join([_wide(end, total) for end in ends]) for ends in _ends(inputs)))
+        case Concatenate():
+            y, total = Interval(*(node.join([_wide(e[None], entering) for e in ends])[0] for ends in _ends(inputs))), 0
         case _:
-            kinds = "Dense, Conv2d, SumPool2d, Flatten, Requantise or LutActivation"
+            kinds = (
+                "Dense, Conv2d, Scale, SumPool2d, Flatten, Reshape, Requantise, LutActivation, IntPolynomial or a join"
+            )
             raise TypeError(f"must be {kinds}, got {type(node).__name__}")
-    return y, max(total, x.hull.magnitude)
+    return y, max(total, entering)
 
 
-def _linear(layer: Linear, weight: Array, bias: Array, x: Interval) -> tuple[Interval, int]:
+def _linear(layer: Linear, weight: Array, bias: Array, x: Interval, limit: int | None) -> tuple[Interval, int]:
     if weight.dtype != np.int64:
         raise TypeError(f"must have integer parameters, got {weight.dtype}; quantise the network first")
 
@@ -69,27 +98,44 @@ def _linear(layer: Linear, weight: Array, bias: Array, x: Interval) -> tuple[Int
     dtype: type = np.float64
     total = worst_case(dtype)
     if total.max() >= 2.0**53:
-        dtype = object  # Python ints are slow, but such networks are rare and the refusal must be exact
+        dtype = object  # Python ints are slow, but such networks are rare and the bound must be exact
         total = worst_case(dtype)
-    bound = _require_int64(int(total.max()))
+    bound = _require(int(total.max()), limit)
 
     positive, negative, zero = np.maximum(weight, 0), np.minimum(weight, 0), np.zeros_like(bias)
     lo: Array = x.lo.astype(dtype)
     hi: Array = x.hi.astype(dtype)
     low = evaluate(lo, positive, bias) + evaluate(hi, negative, zero)
     high = evaluate(hi, positive, bias) + evaluate(lo, negative, zero)
-    return Interval(low.astype(np.int64), high.astype(np.int64)), bound
+    return _fitted(low, high), bound
+
+
+def _polynomial(node: IntPolynomial, x: Interval, limit: int | None) -> tuple[Interval, int]:
+    reach = x.magnitude
+    total = _require(sum(abs(c) * reach**k for k, c in enumerate(node.coefficients)), limit)
+    lo, hi = _wide(x.lo, total), _wide(x.hi, total)
+    low, high = (np.full_like(lo, node.coefficients[0]) for _ in range(2))
+    for exponent, coefficient in enumerate(node.coefficients[1:], 1):
+        ends = lo**exponent, hi**exponent
+        least, most = np.minimum(*ends), np.maximum(*ends)
+        if exponent % 2 == 0:
+            least = np.where((lo < 0) & (hi > 0), 0, least)
+        if coefficient < 0:
+            least, most = most, least
+        low, high = low + coefficient * least, high + coefficient * most
+    return _fitted(low, high), total
 
 
 def _requantise(node: Requantise, x: Interval) -> tuple[Interval, int]:
     # These are Python ints, since one multiplier can be near 2**63 and meet an input that is always zero.
+    _require(x.magnitude, LIMIT)
     reach = np.maximum(np.abs(x.lo.astype(object)), np.abs(x.hi.astype(object))).reshape(len(x.lo), -1).max(axis=1)
     half = 1 << node.shift >> 1
-    total = _require_int64(int((reach * np.abs(node.multiplier.astype(object))).max()) + half)
+    total = _require(int((reach * np.abs(node.multiplier.astype(object))).max()) + half, LIMIT)
     # A negative multiplier turns the order round.
     ends = [
         numpy_.requantise(side[None], node.multiplier, node.shift, node.domain.lo, node.domain.hi)[0]
-        for side in (x.lo, x.hi)
+        for side in (x.lo.astype(np.int64), x.hi.astype(np.int64))
     ]
     y = Interval(np.minimum(*ends), np.maximum(*ends))
     return y, max(total, y.hull.magnitude)
@@ -97,12 +143,12 @@ def _requantise(node: Requantise, x: Interval) -> tuple[Interval, int]:
 
 def _table(node: LutActivation, x: Interval) -> Interval:
     domain = node.lut.domain
-    if not domain.issuperset(x.hull):
+    if not (domain.lo <= x.lo.min() and x.hi.max() <= domain.hi):
         raise ValueError(
-            f"must have a table whose domain contains {x.hull}, the worst case of its input, got {domain}; "
-            "bound the weights before it or widen the table"
+            f"must have a table whose domain contains [{x.lo.min()}, {x.hi.max()}], the worst case of its input, got "
+            f"{domain}; bound the weights before it or widen the table"
         )
-    first, last = x.lo - domain.lo, x.hi - domain.lo
+    first, last = x.lo.astype(np.int64) - domain.lo, x.hi.astype(np.int64) - domain.lo
     return Interval(
         _window_extremum(np.minimum, node.lut.table, first, last),
         _window_extremum(np.maximum, node.lut.table, first, last),
@@ -122,8 +168,29 @@ def _window_extremum(extremum: np.ufunc, table: IntArray, first: IntArray, last:
     return result
 
 
-def _require_int64(bound: int) -> int:
-    if bound >= LIMIT:
+def _ends(inputs: Sequence[Interval]) -> tuple[list[Array], list[Array]]:
+    return [interval.lo for interval in inputs], [interval.hi for interval in inputs]
+
+
+def _wide(values: Array, bound: int) -> Array:
+    """Integers in a dtype that holds sums up to a bound."""
+    return values.astype(np.int64 if bound < LIMIT else object, copy=False)
+
+
+def _fitted(low: Array, high: Array) -> Interval:
+    """The interval between exact integers in any dtype, of int64 where these fit."""
+    dtype = np.int64 if low.min() >= -LIMIT and high.max() < LIMIT else object
+    return Interval(*(_integral(end) if dtype is object else end.astype(np.int64) for end in (low, high)))
+
+
+def _integral(values: Array) -> Array:
+    result = np.empty(values.size, object)
+    result[:] = [int(value) for value in values.flat]
+    return result.reshape(values.shape)
+
+
+def _require(bound: int, limit: int | None) -> int:
+    if limit is not None and bound >= limit:
         raise ValueError(
             f"must keep every value and partial sum below 2**63, got {bound}; use smaller weights or inputs"
         )

@@ -4,7 +4,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
+from intnn.layers.nodes import (
+    Activation,
+    Add,
+    Concatenate,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntPolynomial,
+    Join,
+    LutActivation,
+    MaxPool2d,
+    Node,
+    Requantise,
+    Reshape,
+    Scale,
+    SumPool2d,
+)
 from intnn.storage.document import Document, FormatError
 from intnn.values.arrays import Array
 from intnn.values.domain import IntDomain
@@ -13,7 +29,7 @@ from intnn.values.lut import Lut
 T = TypeVar("T")
 
 
-def to_document(kind: str, nodes: tuple[Node, ...], **content: Any) -> Document:
+def to_document(kind: str, nodes: tuple[Node | Join, ...], **content: Any) -> Document:
     """Describe a chain; array ``weight`` of node 0 is stored as "nodes.0.weight"."""
     descriptions, arrays = [], {}
     for i, node in enumerate(nodes):
@@ -23,7 +39,7 @@ def to_document(kind: str, nodes: tuple[Node, ...], **content: Any) -> Document:
     return Document(kind, {**content, "nodes": descriptions}, arrays)
 
 
-def from_document(document: Document, build: Callable[[tuple[Node, ...], Mapping[str, Any]], T]) -> T:
+def from_document(document: Document, build: Callable[[tuple[Node | Join, ...], Mapping[str, Any]], T]) -> T:
     """Rebuild the nodes and call ``build(nodes, content)``.
 
     Raises:
@@ -54,17 +70,24 @@ def _guarded(field: str, build: Callable[[], T]) -> T:
         raise FormatError(field, f"must be valid: {error}") from error
 
 
-def _encode(node: Node) -> tuple[dict[str, Any], dict[str, Array]]:
+def _encode(node: Node | Join) -> tuple[dict[str, Any], dict[str, Array]]:
     """The scalars and the arrays of a node."""
     match node:
-        case Dense():
+        case Dense() | Scale():
             return {}, {"weight": node.weight, "bias": node.bias}
         case Conv2d():
-            return {"stride": node.stride, "padding": node.padding}, {"weight": node.weight, "bias": node.bias}
-        case SumPool2d():
-            return {"size": node.size, "stride": node.step}, {}
-        case Flatten():
+            geometry = {"stride": _sides(node.stride), "padding": _sides(node.padding)}
+            more = {"dilation": _sides(node.dilation), "groups": node.groups} if not node.is_plain else {}
+            return {**geometry, **more}, {"weight": node.weight, "bias": node.bias}
+        case SumPool2d() | MaxPool2d():
+            padding = {"padding": _sides(node.padding)} if node.padding else {}
+            return {"size": _sides(node.size), "stride": _sides(node.step), **padding}, {}
+        case Flatten() | Add() | Concatenate():
             return {}, {}
+        case Reshape():
+            return {"shape": list(node.shape)}, {}
+        case IntPolynomial():
+            return {"coefficients": list(node.coefficients)}, {}
         case Activation():
             return {"name": node.name, "coefficients": list(node.coefficients)}, {}
         case Requantise():
@@ -76,7 +99,7 @@ def _encode(node: Node) -> tuple[dict[str, Any], dict[str, Array]]:
     raise TypeError(f"`node` must be one of intnn.layers.nodes, got {type(node).__name__}")
 
 
-def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node:
+def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node | Join:
     """A node from its type, scalars and arrays; a superfluous field is an unexpected keyword."""
     fields = {**description, **tensors}
     kind = fields.pop("type")
@@ -85,9 +108,17 @@ def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node:
         return LutActivation(Lut(domain, **fields))
     if kind == "Requantise":
         return Requantise(domain=IntDomain(fields.pop("lo"), fields.pop("hi")), **fields)
-    types = {cls.__name__: cls for cls in (Dense, Conv2d, SumPool2d, Flatten, Activation)}
+    types = {cls.__name__: cls for cls in _PLAIN_TYPES}
     if kind not in types:
         raise ValueError(f"`type` must be one of {', '.join(types)}, Requantise, LutActivation, got {kind!r}")
-    if "coefficients" in fields:
-        fields["coefficients"] = tuple(fields["coefficients"])
-    return types[kind](**fields)
+    return types[kind](**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+_PLAIN_TYPES: tuple[type[Any], ...] = (
+    *(Dense, Conv2d, Scale, SumPool2d, MaxPool2d, Flatten, Reshape),
+    *(Add, Concatenate, Activation, IntPolynomial),
+)
+
+
+def _sides(sides: int | tuple[int, ...]) -> int | list[int]:
+    return sides if isinstance(sides, int) else list(sides)

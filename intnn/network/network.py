@@ -11,12 +11,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intnn import ops
-from intnn.layers.intervals import propagate
-from intnn.layers.nodes import LutActivation, Node, Requantise, Shape
+from intnn.layers.intervals import LIMIT, propagate
+from intnn.layers.nodes import IntPolynomial, Join, LutActivation, Node, Requantise, Shape
 from intnn.layers.serialise import from_document, to_document
-from intnn.network.graph import BATCH, chain_shapes, checked_metadata, checked_nodes, checked_shape
+from intnn.network.edges import (
+    Sources,
+    chain_of,
+    checked_shape,
+    checked_sources,
+    flow,
+    is_chain,
+    last_of,
+    shapes_of,
+    written_sources,
+)
+from intnn.network.graph import BATCH, checked_metadata, checked_nodes
 from intnn.storage.document import Document, read, write
-from intnn.values.arrays import IntArray, batched, instance, integer, real, reals
+from intnn.values.arrays import Array, IntArray, batched, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
@@ -27,32 +38,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class IntNetwork(ValueObject):
-    """A chain of integer layers with the worst case of every value, for every input of the domain.
+    """Integer layers, a chain or with branches, with the worst case of every value, for every input of the domain.
 
     Attributes:
         input_shape: The shape of one input; images are (channels, height, width).
         input_domain: The integers that an input element may be.
-        layers: At least one of Dense, Conv2d (int64 parameters), SumPool2d, Flatten, Requantise,
-            LutActivation.
+        layers: At least one of Dense, Conv2d, Scale (int64 parameters), SumPool2d, Flatten, Reshape, Requantise,
+            LutActivation, IntPolynomial, and the joins Add and Concatenate.
         input_scale: The integer units per float unit of the input, positive; `quantise_input` uses it.
         name: A label for people.
         metadata: Anything that JSON can hold, copied and read-only; it is saved with the network and has no meaning
             here.
+        inputs: For every layer the numbers of the layers that it reads, in order; -1 is the network's input, and
+            earlier layers only can be read. ``()`` stands for a chain, in which each layer reads the one before.
+        sources: ``inputs``, written out for a chain as well (derived).
         shapes: The output shape of every layer (derived).
         intervals: The worst-case range of every element of every layer's output (derived).
         bounds: For every layer, the largest sum of absolute terms that evaluating it can meet (derived).
 
     Raises:
         TypeError: A layer is not one of the above, or has float parameters.
-        ValueError: Shapes do not fit; an input can leave a table's domain; a sum can reach 2**63; bad metadata.
+        ValueError: Shapes do not fit; an input can leave a table's domain; a sum can reach 2**63 and there is no
+            IntPolynomial, or a table or rescaling behind it; bad metadata.
     """
 
     input_shape: Shape
     input_domain: IntDomain
-    layers: tuple[Node, ...]
+    layers: tuple[Node | Join, ...]
     input_scale: float = 1.0
     name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sources = ()
+    sources: Sources = field(init=False, repr=False)
     shapes: tuple[Shape, ...] = field(init=False, repr=False)
     intervals: tuple[Interval, ...] = field(init=False, repr=False)
     bounds: tuple[int, ...] = field(init=False, repr=False)
@@ -64,13 +81,16 @@ class IntNetwork(ValueObject):
             raise ValueError(f"`input_scale` must be positive and finite, got {scale}")
         shape = checked_shape(self.input_shape, "input_shape")
         layers = checked_nodes(self.layers, "layers")
-        shapes = chain_shapes(shape, layers, "layers")
-        intervals, bounds = _analyse(Interval.full(self.input_domain, shape), layers)
+        sources = checked_sources(self.inputs, layers)
+        shapes = shapes_of(shape, layers, sources, "layers")
+        intervals, bounds = _analyse(Interval.full(self.input_domain, shape), layers, sources)
         for name, value in {
             "input_shape": shape,
             "layers": layers,
             "input_scale": scale,
             "metadata": checked_metadata(self.name, self.metadata),
+            "inputs": () if is_chain(sources) else sources,
+            "sources": sources,
             "shapes": shapes,
             "intervals": intervals,
             "bounds": bounds,
@@ -83,13 +103,26 @@ class IntNetwork(ValueObject):
         return self.shapes[-1]
 
     @property
+    def is_chain(self) -> bool:
+        """Whether every layer reads the one before it."""
+        return not self.inputs
+
+    @property
+    def chain(self) -> tuple[Node, ...]:
+        """The layers, if they are a chain; a TypeError says so if they are not."""
+        return chain_of(self.layers, self.sources, "layers")
+
+    @property
     def ranges(self) -> tuple[IntDomain, ...]:
-        """The smallest interval around every layer's output."""
+        """The smallest interval around every layer's output; a ValueError says so where one is beyond int64."""
         return tuple(interval.hull for interval in self.intervals)
 
     @property
     def accumulator_bound(self) -> int:
-        """No value and no partial sum of any layer, in any order of summation, is larger in magnitude; below 2**63."""
+        """No value and no partial sum of any layer, in any order of summation, is larger in magnitude.
+
+        It is below 2**63 but for networks with an `IntPolynomial`, where it can be any number.
+        """
         return max(self.bounds)
 
     def logits(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
@@ -102,7 +135,8 @@ class IntNetwork(ValueObject):
             threads: How many threads the compiled call uses, at least 1; the bits do not depend on it.
 
         Returns:
-            The logits, int64 [batch, classes]; outputs of more than one axis are flattened.
+            The logits, int64 [batch, classes]; outputs of more than one axis are flattened. Where ``accumulator_bound``
+            is 2**63 or more they are Python ints, in an array of objects.
 
         Raises:
             TypeError: ``x`` does not hold integers.
@@ -114,14 +148,19 @@ class IntNetwork(ValueObject):
             return self.compiled.logits(x, threads)
         evaluator = ops.backend(backend)
         batch = np.ascontiguousarray(batched(self.input_domain.require(x, "x"), self.input_shape, "x"))
-        result = np.empty((len(batch), math.prod(self.output_shape)), np.int64)
+        dtype: Any = np.int64 if self.accumulator_bound < LIMIT else object
+        result: Array = np.empty((len(batch), math.prod(self.output_shape)), dtype)
+
+        def step(i: int, layer: Node | Join, values: list[Array]) -> Array:
+            if isinstance(layer, LutActivation | Requantise):  # these read int64, whatever their bound
+                return layer.apply(values[0], evaluator)
+            kind = evaluator.arithmetic(self.bounds[i]) if self.bounds[i] < LIMIT else object
+            values = [_exact(value, kind) for value in values]
+            return layer.join(values) if isinstance(layer, Join) else layer.apply(values[0], evaluator)
+
         for start in range(0, len(batch), BATCH):
             rows = slice(start, start + BATCH)
-            y = batch[rows]
-            for layer, bound in zip(self.layers, self.bounds, strict=True):
-                if not isinstance(layer, (LutActivation, Requantise)):  # these read int64, whatever their bound
-                    y = y.astype(evaluator.arithmetic(bound), copy=False)
-                y = layer.apply(y, evaluator)
+            y = _exact(last_of(batch[rows], self.layers, self.sources, step), dtype)
             result[rows] = y.reshape(len(y), -1)
         return result
 
@@ -134,8 +173,10 @@ class IntNetwork(ValueObject):
         """The network packed for this processor, on first use; None where the compiled kernels cannot hold it."""
         from intnn.compiled import CompiledNetwork, UnsupportedError  # Numba costs nothing where it is not asked for
 
+        if not self.is_chain or self.accumulator_bound >= LIMIT:
+            return None
         try:
-            return CompiledNetwork(self.input_shape, self.input_domain, self.layers, self.intervals)
+            return CompiledNetwork(self.input_shape, self.input_domain, self.chain, self.intervals)
         except UnsupportedError:
             return None
 
@@ -191,7 +232,7 @@ class IntNetwork(ValueObject):
             FormatError: The file is corrupt or foreign; the message names the field.
         """
 
-        def build(layers: tuple[Node, ...], content: Mapping[str, Any]) -> IntNetwork:
+        def build(layers: tuple[Node | Join, ...], content: Mapping[str, Any]) -> IntNetwork:
             lo, hi, modulus = content["input_domain"]
             fields = {**content, "input_domain": IntDomain(lo, hi, modulus)}
             return cls(layers=layers, **fields)
@@ -206,17 +247,30 @@ class IntNetwork(ValueObject):
             "input_scale": self.input_scale,
             "name": self.name,
             "metadata": self.metadata,
+            **written_sources(self.inputs),
         }
         return to_document(type(self).__name__, self.layers, **content)
 
 
-def _analyse(x: Interval, layers: tuple[Node, ...]) -> tuple[tuple[Interval, ...], tuple[int, ...]]:
-    intervals, bounds = [], []
-    for i, layer in enumerate(layers):
+def _exact(values: Array, dtype: Any) -> Array:
+    """Integers in another dtype that holds them; floats become Python ints by way of int64, and those stay exact."""
+    if dtype is object and values.dtype.kind == "f":
+        values = values.astype(np.int64)
+    return values.astype(dtype, copy=False)
+
+
+def _analyse(
+    x: Interval, layers: tuple[Node | Join, ...], sources: Sources
+) -> tuple[tuple[Interval, ...], tuple[int, ...]]:
+    limit = None if any(isinstance(layer, IntPolynomial) for layer in layers) else LIMIT
+    bounds: list[int] = []
+
+    def step(i: int, layer: Node | Join, read: list[Interval]) -> Interval:
         try:
-            x, bound = propagate(layer, x)
+            interval, bound = propagate(layer, *read, limit=limit)
         except (TypeError, ValueError) as error:
             raise type(error)(f"`layers[{i}]` {error}") from None
-        intervals.append(x)
         bounds.append(bound)
-    return tuple(intervals), tuple(bounds)
+        return interval
+
+    return tuple(flow(x, layers, sources, step)), tuple(bounds)

@@ -5,12 +5,14 @@ An integer q at scale s stands for the real number q / s. Every function here ha
     (domain, scale_in, scale_out, codomain) -> Lut
 
 and tabulates q -> round(f(q / scale_in) * scale_out), halves up, saturated into ``codomain``. Piecewise polynomial
-functions are rounded from exact fractions, tanh and sigmoid from float64.
+functions are rounded from exact fractions, all others from float64.
 """
 
 import math
 from collections.abc import Callable
 from fractions import Fraction
+
+import numpy as np
 
 from intnn.layers.nodes import Activation
 from intnn.values.domain import IntDomain
@@ -72,7 +74,19 @@ def of(activation: Activation) -> Tabulator:
     """The tabulator of a float activation."""
     if activation.name == "polynomial":
         return polynomial(activation.coefficients)
-    return {"relu": relu, "square": square, "tanh": tanh, "sigmoid": sigmoid}[activation.name]
+    exact = {"relu": relu, "square": square, "tanh": tanh, "sigmoid": sigmoid}
+    return exact.get(activation.name) or _rounded(activation)
+
+
+def _rounded(activation: Activation) -> Tabulator:
+    """The tabulator of a function by its float64 values."""
+
+    def value(x: Fraction) -> Fraction:
+        return Fraction(float(activation.apply(np.array([float(x)]))[0]))
+
+    return lambda domain, scale_in, scale_out, codomain: table(
+        value, domain, scale_in, scale_out, codomain, activation.name
+    )
 
 
 def table(

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.network.graph import Graph, evaluate
+from intnn.layers.nodes import Join, Node
+from intnn.network.edges import last_of
+from intnn.network.graph import BATCH, Graph, applied
 from intnn.values.arrays import FloatArray, batched, instance, real, reals
 from intnn.values.value_object import ValueObject
 
@@ -73,11 +75,16 @@ def calibrate(graph: Graph, samples: ArrayLike, percentile: float = 100.0) -> Ra
     if not 50.0 < percentile <= 100.0:
         raise ValueError(f"`percentile` must lie in (50, 100], got {percentile}")
     x = batched(reals(samples, "samples"), graph.input_shape, "samples")
-    input_range, ranges = _range(x, percentile), []
-    for node in graph.nodes:
-        x = evaluate((node,), x)
-        ranges.append(_range(x, percentile))
-    return Ranges(input_range, tuple(ranges), graph)
+    ranges: list[Range] = []
+
+    def step(_: int, node: Node | Join, values: list[FloatArray]) -> FloatArray:
+        batches = [[value[start : start + BATCH] for value in values] for start in range(0, len(x), BATCH)]
+        y = np.concatenate([applied(0, node, batch) for batch in batches])
+        ranges.append(_range(y, percentile))
+        return y
+
+    last_of(x, graph.nodes, graph.sources, step)
+    return Ranges(_range(x, percentile), tuple(ranges), graph)
 
 
 def _checked(pair: Any, name: str) -> Range:

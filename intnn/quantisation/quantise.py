@@ -71,7 +71,7 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
         logits.
 
     Raises:
-        TypeError: An argument is of another type.
+        TypeError: An argument is of another type, or the graph has branches.
         ValueError: ``ranges`` belongs to another network, or an activation reads values that no weighted layer scales
             and that are more than ``table_points``, or all weights of a layer round to zero, or a magnitude is above
             1e30.
@@ -83,7 +83,7 @@ def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) ->
     logit_domain = IntDomain(-config.logit_bound, config.logit_bound)
     input_domain, input_scale = _grid(ranges.input, config.input_bits)
 
-    steps = _separated(graph.nodes, ranges.nodes)
+    steps = _separated(graph.chain, ranges.nodes)
     x, scale = Interval.full(input_domain, graph.input_shape), input_scale
     layers: list[Node] = []
     for i, (node, node_range) in enumerate(steps):
@@ -139,7 +139,7 @@ def _ahead(nodes: list[Node]) -> tuple[int, bool]:
         if isinstance(node, Activation):
             return factor, True
         if isinstance(node, SumPool2d):
-            factor *= node.size**2
+            factor *= node.area
     return factor, False
 
 

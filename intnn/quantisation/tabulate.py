@@ -32,7 +32,7 @@ def tabulate(network: IntNetwork, largest: int = LARGEST_TABLE) -> IntNetwork:
     layers: list[Node] = []
     run: list[Requantise | LutActivation] = []
     domain = network.input_domain  # the domain of what reaches the run
-    for i, layer in enumerate(network.layers):
+    for i, layer in enumerate(network.chain):
         if isinstance(layer, Requantise | LutActivation):
             if isinstance(layer, Requantise) and len(layer.multiplier) > 1:
                 raise ValueError(f"layer {i}: {layer} must have one multiplier to become a table for all channels")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.layers.nodes import Conv2d, Dense, LutActivation, Node, Requantise
+from intnn.layers.nodes import Conv2d, Dense, IntPolynomial, Join, LutActivation, Node, Requantise, Scale
+from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.ops import BACKENDS, Operations, numpy_, reference
@@ -40,19 +41,19 @@ def backends_agree(network: IntNetwork, x: ArrayLike, backends: Sequence[Backend
         ValueError: There is no row or no backend.
     """
     batch = batched(network.input_domain.require(x, "x"), network.input_shape, "x")
-    expected = [batch]
-    for layer in network.layers:
-        expected.append(layer.apply(expected[-1], reference))
+    expected = {INPUT: batch}
+    for i, (layer, read) in enumerate(zip(network.layers, network.sources, strict=True)):
+        expected[i] = _applied(layer, [expected[number] for number in read], reference)
     for name, ops in _operations(backends):
         for i, (layer, bound) in enumerate(zip(network.layers, network.bounds, strict=True)):
-            values = expected[i]
+            values = [expected[number] for number in network.sources[i]]
             if not isinstance(layer, LutActivation | Requantise):  # these read int64, whatever their bound
-                values = values.astype(ops.arithmetic(bound))
+                values = [value.astype(ops.arithmetic(bound)) for value in values]
             where = f"backend {name}, layer {i}, {layer}"
-            _require_equal(_evaluated(layer, values, ops, where), expected[i + 1], where)
+            _require_equal(_evaluated(layer, values, ops, where), expected[i], where)
     for backend in backends:
         if isinstance(backend, str):
-            logits = expected[-1].reshape(len(batch), -1)
+            logits = expected[len(network.layers) - 1].reshape(len(batch), -1)
             _require_equal(network.logits(batch, backend), logits, f"backend {backend}, logits")
 
 
@@ -79,14 +80,14 @@ def layer_keeps_its_promises(layer: Node, x: Array, backends: Sequence[Backend] 
     results: dict[str, Array] = {}
     for name, ops in _operations(backends):
         where = f"{layer} on backend {name}"
-        y = results[name] = _evaluated(layer, x, ops, where)
+        y = results[name] = _evaluated(layer, [x], ops, where)
         if y.shape != (len(x), *stated):
             raise AssertionError(f"{layer} must give {(len(x), *stated)} as it states, got {y.shape} on backend {name}")
         if _kind(y) != _kind(x):
             raise AssertionError(f"{where}: must make {_kind(x)} of {_kind(x)}, got {y.dtype} from {x.dtype}")
         for i in range(len(x)):
-            _require_equal(_evaluated(layer, x[i : i + 1], ops, where)[0], y[i], f"{where}, row {i} by itself")
-        beside = _evaluated(layer, np.concatenate([mirrored, x]), ops, where)[len(x) :]
+            _require_equal(_evaluated(layer, [x[i : i + 1]], ops, where)[0], y[i], f"{where}, row {i} by itself")
+        beside = _evaluated(layer, [np.concatenate([mirrored, x])], ops, where)[len(x) :]
         _require_equal(beside, y, f"{where}, beside other rows")
     first, *others = results
     for name in others:
@@ -110,13 +111,13 @@ def nothing_overflows(network: IntNetwork, x: ArrayLike) -> None:
         AssertionError: A value or sum is larger than was proven, or the logits differ.
     """
     batch = network.input_domain.require(x, "x")
-    values: Array = batch.astype(object)  # Python integers from here on
+    known: dict[int, Array] = {INPUT: batch.astype(object)}  # Python integers from here on
     for i, (layer, interval, bound) in enumerate(zip(network.layers, network.intervals, network.bounds, strict=True)):
-        where = f"layer {i}, {layer}"
-        largest = _largest_sum(layer, values)
+        where, read = f"layer {i}, {layer}", [known[number] for number in network.sources[i]]
+        largest = _largest_sum(layer, read)
         if largest > bound:
             raise AssertionError(f"{where}: sums of absolute terms must be at most {bound}, got {largest}")
-        values = _exactly(layer, values)
+        values = known[i] = _exactly(layer, read)
         if not interval.contains(values):
             outside = (values < interval.lo) | (values > interval.hi)
             at = tuple(map(int, np.argwhere(outside)[0]))
@@ -203,15 +204,21 @@ def _operations(backends: Sequence[Backend]) -> list[tuple[str, Operations]]:
     ]
 
 
-def _evaluated(layer: Node, x: Array, ops: Operations, where: str) -> Array:
-    """A layer on a copy of ``x`` that is read-only; an AssertionError if it fails or changes the copy all the same."""
-    copy = x.copy()
-    copy.setflags(write=False)  # a layer that lifts the lock is found below
+def _applied(layer: Node | Join, values: Sequence[Array], ops: Operations) -> Array:
+    return layer.join(values) if isinstance(layer, Join) else layer.apply(values[0], ops)
+
+
+def _evaluated(layer: Node | Join, values: Sequence[Array], ops: Operations, where: str) -> Array:
+    """A layer on read-only copies of values; an AssertionError if it fails or changes a copy all the same."""
+    copies = [value.copy() for value in values]
+    for copy in copies:
+        copy.setflags(write=False)  # a layer that lifts the lock is found below
     try:
-        y = np.asarray(layer.apply(copy, ops))
+        y = np.asarray(_applied(layer, copies, ops))
     except Exception as error:
         raise AssertionError(f"{where}: must evaluate a batch and leave it as it is, got {error!r}") from error
-    _require_equal(copy, x, f"the input of {where}")
+    for copy, value in zip(copies, values, strict=True):
+        _require_equal(copy, value, f"the input of {where}")
     return y
 
 
@@ -219,8 +226,11 @@ def _kind(values: Array) -> str:
     return {"i": "integers", "u": "integers", "f": "floats"}.get(values.dtype.kind, f"values of {values.dtype}")
 
 
-def _exactly(layer: Node, values: Array) -> Array:
-    """A layer on an array of Python integers."""
+def _exactly(layer: Node | Join, read: Sequence[Array]) -> Array:
+    """A layer on arrays of Python integers."""
+    values = read[0]
+    if isinstance(layer, Join):
+        return layer.join(read)
     if isinstance(layer, LutActivation):
         return layer.apply(values.astype(np.int64), reference).astype(object)
     if isinstance(layer, Requantise):
@@ -230,19 +240,25 @@ def _exactly(layer: Node, values: Array) -> Array:
     return layer.apply(values, numpy_)  # numpy's operations compute in the dtype of their input
 
 
-def _largest_sum(layer: Node, values: Array) -> int:
+def _largest_sum(layer: Node | Join, read: Sequence[Array]) -> int:
     """The largest sum of absolute terms in evaluating a layer, with the values themselves as sums of one term."""
+    values = read[0]
     reach = np.abs(values)
     if isinstance(layer, Dense):
         reach = numpy_.dense(reach, np.abs(layer.weight.astype(object)), np.abs(layer.bias.astype(object)))
     elif isinstance(layer, Conv2d):
         weight, bias = np.abs(layer.weight.astype(object)), np.abs(layer.bias.astype(object))
-        reach = numpy_.conv2d(reach, weight, bias, layer.stride, layer.padding)
+        reach = layer.convolve(reach, weight, bias, numpy_)
+    elif isinstance(layer, Scale):
+        reach = Scale.scaled(reach, np.abs(layer.weight.astype(object)), np.abs(layer.bias.astype(object)))
+    elif isinstance(layer, IntPolynomial):
+        reach = np.asarray(sum(abs(c) * reach**k for k, c in enumerate(layer.coefficients)))
     elif isinstance(layer, Requantise):
         factors = np.abs(layer.multiplier.astype(object)).reshape(-1, *[1] * (values.ndim - 2))
         reach = reach * factors + (1 << layer.shift >> 1)
     else:
-        reach = np.abs(_exactly(layer, reach)) if not isinstance(layer, LutActivation) else reach
+        magnitudes = [np.abs(value) for value in read]
+        reach = np.abs(_exactly(layer, magnitudes)) if not isinstance(layer, LutActivation) else reach
     return int(reach.max())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, frozen, integer, integers
+from intnn.values.arrays import Array, IntArray, frozen, integer, integers
 from intnn.values.value_object import ValueObject
 
 
@@ -124,24 +124,24 @@ class Interval(ValueObject):
     """The worst-case range of every element of an array: lo <= x <= hi.
 
     Attributes:
-        lo: The least values, an int64 array, read-only.
-        hi: The largest values, an int64 array of the same shape, read-only; each is at least ``lo``.
+        lo: The least values, an int64 array, read-only; or an object array of Python ints, which have no limit.
+        hi: The largest values, an array of the same shape and kind, read-only; each is at least ``lo``.
 
     Raises:
         ValueError: Shapes differ, the arrays are empty, or an element has lo > hi.
     """
 
-    lo: IntArray
-    hi: IntArray
+    lo: Array
+    hi: Array
 
     def __post_init__(self) -> None:
-        lo, hi = integers(self.lo, "lo"), integers(self.hi, "hi")
+        lo, hi = _ends(self.lo, "lo"), _ends(self.hi, "hi")
         if lo.shape != hi.shape or not lo.size:
             raise ValueError(f"`lo` and `hi` must have one non-empty shape, got {lo.shape} and {hi.shape}")
         if (lo > hi).any():
             raise ValueError("`lo` must be at most `hi` in every element")
-        object.__setattr__(self, "lo", frozen(lo))
-        object.__setattr__(self, "hi", frozen(hi))
+        object.__setattr__(self, "lo", _fixed(lo))
+        object.__setattr__(self, "hi", _fixed(hi))
 
     @classmethod
     def full(cls, domain: IntDomain, shape: tuple[int, ...]) -> "Interval":
@@ -150,9 +150,32 @@ class Interval(ValueObject):
 
     @property
     def hull(self) -> IntDomain:
-        """The smallest interval that contains every element's range."""
+        """The smallest interval that contains every element's range, if its ends fit int64."""
         return IntDomain(int(self.lo.min()), int(self.hi.max()))
+
+    @property
+    def magnitude(self) -> int:
+        """The largest absolute value of an element, of any size."""
+        return max(abs(int(self.lo.min())), abs(int(self.hi.max())))
 
     def contains(self, x: Any) -> bool:
         """Whether every element of ``x`` [..., *shape] lies in its range."""
         return bool(((self.lo <= x) & (x <= self.hi)).all())
+
+
+def _ends(values: Any, name: str) -> Array:
+    """Integers as int64, and Python ints as they are."""
+    if not (isinstance(values, np.ndarray) and values.dtype == object):
+        return integers(values, name)
+    if not all(type(value) is int for value in values.flat):
+        raise TypeError(f"`{name}` must hold Python ints where its dtype is object")
+    return values
+
+
+def _fixed(values: Array) -> Array:
+    """A read-only array; objects have no memory of their own to keep in a `bytes`."""
+    if values.dtype != object:
+        return frozen(values)
+    copy = values.copy()
+    copy.setflags(write=False)
+    return copy

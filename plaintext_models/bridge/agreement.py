@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 def _sizes(graph: Graph) -> Graph:
     """The graph that adds up magnitudes where the given one adds up values."""
-    return Graph(graph.input_shape, tuple(map(_size, graph.nodes)))
+    return Graph(graph.input_shape, tuple(map(_size, graph.chain)))
 
 
 def _size(node: Node) -> Node:
@@ -74,7 +75,7 @@ def _size(node: Node) -> Node:
         case Dense():
             return Dense(np.abs(node.weight), np.abs(node.bias))
         case Conv2d():
-            return Conv2d(np.abs(node.weight), np.abs(node.bias), node.stride, node.padding)
+            return replace(node, weight=np.abs(node.weight), bias=np.abs(node.bias))
         case Activation(name="relu" | "tanh" | "sigmoid"):  # no slope is above one, no value but a sigmoid's above x
             return Activation("polynomial", (1.0, 1.0))
     return node  # sums and squares of magnitudes

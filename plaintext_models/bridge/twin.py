@@ -39,12 +39,10 @@ def float_twin(graph: Graph) -> nn.Module:
         `graph.logits(images)`, computed in float64 and returned in the images' own type, float32 at least.
 
     Raises:
-        TypeError: ``graph`` is no `Graph`, or it rescales integers.
+        TypeError: ``graph`` is no `Graph`, or has nodes that have no torch module here.
     """
     instance(graph, Graph, "graph")
-    if any(isinstance(node, Requantise) for node in graph.nodes):
-        raise TypeError("`graph` must be made of float nodes, got one that rescales integers")
-    return Chain(graph.input_shape, [_module(node) for node in graph.nodes], narrow=True)
+    return Chain(graph.input_shape, [_module(node) for node in graph.chain], narrow=True)
 
 
 @torch.inference_mode(False)
@@ -73,7 +71,7 @@ def straight_through(network: IntNetwork) -> nn.Module:
         largest = max(largest, values.magnitude if isinstance(layer, Requantise) else bound)
     if largest > FLOAT64:
         raise ValueError(f"`network` must not have sums beyond 2**53 to be exact in float64, got {largest}")
-    modules = [_Quantiser(network), *map(_module, network.layers)]
+    modules = [_Quantiser(network), *map(_module, network.chain)]
     return Chain(network.input_shape, modules, narrow=network.ranges[-1].magnitude <= FLOAT32)
 
 
@@ -210,12 +208,14 @@ def _module(node: Node) -> nn.Module:
             return _filled(skip_init(nn.Linear, width, out), node)
         case Conv2d():
             out, channels, *kernel = node.weight.shape
+            if not node.is_plain:
+                raise TypeError(f"a convolution must have one step both ways and neither groups nor gaps, got {node}")
             convolution = skip_init(
                 nn.Conv2d, channels, out, tuple(kernel), stride=node.stride, padding=node.padding
             )  # without drawing weights: torch's generator is the caller's
             return _filled(convolution, node)
-        case SumPool2d():
-            return TorchSumPool2d(node.size, node.step)
+        case SumPool2d(size=int(size), stride=int(stride), padding=0):
+            return TorchSumPool2d(size, stride)
         case Flatten():
             return nn.Flatten()
         case Activation(name="polynomial"):

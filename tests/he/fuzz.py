@@ -339,11 +339,11 @@ def attack(
         (kind,) = rng.choices(kinds, weights)
         (subject,) = rng.choices(subjects, [1 / subject.sizes[kind] for subject in subjects])
         data, is_altered = mutated(rng, kind, subject, subjects)
-        before = time.perf_counter()
+        before = time.process_time()  # what else the machine does is not the message's fault
         try:
             with limited_memory():
                 accepted = subject.take(kind, data, rng, is_altered)
-            if time.perf_counter() - before > SLOWEST_SECONDS:
+            if time.process_time() - before > SLOWEST_SECONDS:
                 raise FindingError(f"{subject.name}: {kind.name} must be refused soon")
         except FindingError as finding:
             path = Path(tempfile.gettempdir(), f"finding-{seed}-{i}")

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intnn import Activation, Conv2d, Dense, Flatten, LutActivation, SumPool2d
+from intnn import Activation, Conv2d, Dense, Flatten, IntPolynomial, LutActivation, Reshape, Scale, SumPool2d
 from intnn.layers.nodes import Node
 from intnn.ops import numpy_
 from intnn.testing import float_arrays
@@ -82,9 +82,26 @@ def test_pool_steps_by_its_size_unless_told():
         (lambda: Conv2d(KERNEL, B, stride=1.5), TypeError, "`stride` must be an integer, got 1.5"),
         (lambda: SumPool2d(0), ValueError, "`size` must lie in"),
         (lambda: SumPool2d(2, "2"), TypeError, "`stride` must be an integer, got '2'"),
-        (lambda: Activation("gelu"), ValueError, "`name` must be one of relu, tanh, sigmoid, square, polynomial, got"),
-        (lambda: Activation("relu", (1.0,)), ValueError, "`coefficients` must be given for a polynomial and only"),
-        (lambda: Activation("polynomial"), ValueError, "`coefficients` must be given for a polynomial and only"),
+        (
+            lambda: Activation("mish"),
+            ValueError,
+            "`name` must be one of relu, leaky_relu, elu, .*, got 'mish'",
+        ),
+        (lambda: Activation("relu", (1.0,)), ValueError, r"`coefficients` must be empty for relu, got \(1.0,\)"),
+        (lambda: Activation("hardtanh", (1.0,)), ValueError, r"`coefficients` must be \(low, high\) for hardtanh, got"),
+        (lambda: Activation("hardtanh", (1.0, 0.0)), ValueError, "`coefficients` must be in order for a hardtanh"),
+        (lambda: Activation("polynomial"), ValueError, "`coefficients` must be given for a polynomial, got none"),
+        (lambda: IntPolynomial((1,)), ValueError, "`coefficients` must have a degree from 1 to 64"),
+        (lambda: IntPolynomial((1, 2, 0)), ValueError, "not end in zero"),
+        (lambda: IntPolynomial((1.0, 2.0)), TypeError, "`coefficients` must be an integer"),
+        (lambda: Scale(np.ones(2), np.ones(3)), ValueError, r"`bias` must have shape \(2,\)"),
+        (lambda: Conv2d(np.ones((3, 1, 2, 2)), np.ones(3), groups=2), ValueError, "`groups` must divide the 3 outputs"),
+        (
+            lambda: Conv2d(np.ones((3, 1, 2, 2)), np.ones(3), padding=(1, 2)),
+            ValueError,
+            "`padding` must be one integer",
+        ),
+        (lambda: Reshape(3), TypeError, "`shape` must be a tuple"),
         (lambda: Activation("polynomial", (np.nan,)), ValueError, "`coefficients` must be finite"),
         (lambda: LutActivation([1, 2]), TypeError, "`lut` must be a Lut, got list"),
     ],

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, Lut, LutActivation, SumPool2d
-from intnn.network.graph import BATCH, MAX_ELEMENTS
+from intnn.network.edges import MAX_ELEMENTS
+from intnn.network.graph import BATCH
 from intnn.ops import numpy_
 from intnn.testing import float_arrays, float_graphs
 
@@ -67,7 +68,7 @@ def test_bad_input(x, error, message):
         (((3,), DENSE), TypeError, r"`nodes` must be a sequence of nodes, got Dense\(3"),
         (((3,), None), TypeError, "`nodes` must be a sequence of nodes, got None"),
         (((3,), (Dense(np.eye(3, dtype=int), np.zeros(3, int)),)), TypeError, r"`nodes\[0\]` must have float param"),
-        (((3,), (LutActivation(Lut(IntDomain(0, 0), np.zeros(1, int))),)), TypeError, "belong to an IntNetwork"),
+        (((3,), (LutActivation(Lut(IntDomain(0, 0), np.zeros(1, int))),)), TypeError, "it belongs to an IntNetwork"),
         (((3,), (DENSE,), b"name"), TypeError, "`name` must be a string"),
         (((3,), (DENSE,), "", {"a": {1, 2}}), ValueError, "`metadata` must be representable as JSON"),
         (((3,), (DENSE,), "", {"a": NESTED}), ValueError, "`metadata` must be representable as JSON"),

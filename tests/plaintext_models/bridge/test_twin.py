@@ -182,9 +182,6 @@ def test_refuses():
     for images in (torch.zeros(2, 1, 3, 2), torch.full((2, 1, 2, 3), torch.nan)):
         with pytest.raises(ValueError, match=r"`images` must be \[batch, \*\(1, 2, 3\)\] without NaN, got \(2, 1,"):
             straight_through(network)(images)
-    rescaling = Graph((2,), (Requantise(np.array(1), 0, IntDomain(0, 1)),))
-    with pytest.raises(TypeError, match="`graph` must be made of float nodes, got one that rescales integers"):
-        float_twin(rescaling)
 
 
 def test_a_network_of_scaled_floats_has_no_twin_that_rounds_raw_ones():
