@@ -1,5 +1,7 @@
 """Distillation: a network learns the answers of another one, whose samples need no labels (Hinton, arXiv:1503.02531)."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from intnn.approximation.agreement import agreement_of
 from plaintext_models.training.loop import Batch, BatchHook, minimise
 
 TEMPERATURE = 2.0  # softens the answers, so that they say which wrong classes are the least wrong
@@ -41,7 +44,7 @@ def distil(
     seed: int,
     shifts: bool = False,
     penalty: Callable[[], Tensor] | None = None,
-    may_go_on: Callable[[], bool] = lambda: True,
+    seconds: float = math.inf,
     progress: bool = True,
 ) -> tuple[Cycle, ...]:
     """Train a network to answer as another one does, and leave it as it agreed best on what it was not trained on.
@@ -60,7 +63,7 @@ def distil(
         seed: Determines the order of the samples, and their shifts.
         shifts: Whether images are moved by up to one pixel; the teacher sees the same ones.
         penalty: Added to the loss, after every forward pass.
-        may_go_on: Asked before every cycle but the first.
+        seconds: A cycle that would probably not end within so many seconds is not begun, unless it is the first.
         progress: Whether to show a bar.
 
     Returns:
@@ -83,12 +86,14 @@ def distil(
         with torch.no_grad():
             return teacher(batch.images)
 
+    begin = time.monotonic()
     best, kept = agreement(outputs(student, held_out), expected), _copy(student)
     hooks: list[BatchHook] = [_shifted] if shifts else []
     done: list[Cycle] = []
     try:
         for number, epochs in enumerate(cycles):
-            if done and not may_go_on():
+            spent, trained = time.monotonic() - begin, sum(cycle.epochs for cycle in done)
+            if done and spent + spent / trained * epochs > seconds:
                 break
             records = minimise(
                 student,
@@ -120,17 +125,8 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def agreement(answers: Tensor, expected: Tensor) -> float:
-    """How far answers [n, outputs] are those that are expected.
-
-    Returns:
-        The fraction of rows whose largest output is the same. For a single output there is no largest one: the share
-        of the expected variance that the answers explain, 1 - SSE / SST, which is at most 1 and may be negative.
-    """
-    if expected.shape[1] > 1:
-        return (answers.argmax(1) == expected.argmax(1)).double().mean().item()
-    error = (answers - expected).double().square().sum()
-    total = (expected - expected.mean()).double().square().sum()
-    return (1 - error / total.clamp(min=torch.finfo(torch.float64).tiny)).item()
+    """How far answers [n, outputs] are those that are expected; see `intnn.approximation.agreement`."""
+    return agreement_of(answers.numpy(), expected.numpy())
 
 
 def _divergence(answers: Tensor, targets: Tensor) -> Tensor:

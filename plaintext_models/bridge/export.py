@@ -140,4 +140,5 @@ _INTEGER_NODES: Mapping[type[nn.Module], Callable[[Any], Node]] = {
     BoundedConv2d: _integer_convolution,
     TableActivation: lambda layer: LutActivation(layer.lut()),
     nn.Flatten: _flatten,
+    TorchSumPool2d: lambda layer: SumPool2d(layer.size, layer.stride),
 }
