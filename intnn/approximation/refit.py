@@ -1,0 +1,94 @@
+"""A linear layer solved anew for what really reaches it: ridge regression towards the weights that it has."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from intnn.layers.nodes import Conv2d, Dense
+from intnn.values.arrays import FloatArray
+
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # parts of the mean square of a feature
+ROWS = 20_000  # windows of a convolution that a fit looks at, and at least 4 for each of its weights
+SMALLEST_DEVIATION = 1e-3  # of the largest of a layer's features: one that hardly varies explains nothing
+VALIDATED = 5  # one sample in so many chooses the ridge
+
+Layer = TypeVar("Layer", Dense, Conv2d)
+
+
+def refitted(layer: Layer, x: FloatArray, target: FloatArray) -> Layer:
+    """The layer with weights and biases that bring its outputs on ``x`` closest to ``target``.
+
+    The ridge is the one that does best on the last fifth of the samples, which then join the others. Where none does
+    better there than the layer as it is, that one is returned.
+
+    Args:
+        layer: The layer, whose weights the solution is drawn to.
+        x: What reaches it, [n, *shape].
+        target: What it shall give, [n, *output shape].
+    """
+    if isinstance(layer, Dense):
+        weight, bias = _solved(layer.weight, layer.bias, x, target, len(x))
+        return replace(layer, weight=weight, bias=bias)
+    outputs = len(layer.weight) // layer.groups
+    weights, biases = [], []
+    for group, inputs in enumerate(np.split(x, layer.groups, axis=1)):
+        part = slice(group * outputs, (group + 1) * outputs)
+        weight = layer.weight[part].reshape(outputs, -1)
+        rows, values = _windows(layer, inputs, target[:, part])
+        solved, bias = _solved(weight, layer.bias[part], rows, values, len(x))
+        weights.append(solved.reshape(layer.weight[part].shape))
+        biases.append(bias)
+    return replace(layer, weight=np.concatenate(weights), bias=np.concatenate(biases))
+
+
+def _windows(layer: Conv2d, x: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inputs [rows, taps] and targets [rows, outputs] at as many places of every image as a fit needs."""
+    (top, bottom, left, right), (sy, sx), (dy, dx) = layer.borders, layer.strides, layer.dilations
+    kh, kw = layer.weight.shape[2:]
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    spans = ((kh - 1) * dy + 1, (kw - 1) * dx + 1)
+    windows = sliding_window_view(padded, spans, (2, 3))[:, :, ::sy, ::sx, ::dy, ::dx]
+    samples, channels, height, width = windows.shape[:4]
+    taps = channels * kh * kw
+    places = min(height * width, -(-max(ROWS, 4 * taps) // samples))
+    # Other places in every image, all of them equally often.
+    number = (np.arange(samples * places) * (height * width // places)) % (height * width)
+    image, row, column = np.repeat(np.arange(samples), places), number // width, number % width
+    return windows[image, :, row, column].reshape(-1, taps), target[image, :, row, column]
+
+
+def _solved(
+    weight: FloatArray, bias: FloatArray, x: FloatArray, target: FloatArray, samples: int
+) -> tuple[FloatArray, FloatArray]:
+    """Weights [out, in] and biases [out] for rows [rows, in] and targets [rows, out]; a sample has rows / samples."""
+    residual = target - x @ weight.T - bias
+    fit = (samples - samples // VALIDATED) * (len(x) // samples)
+    if fit == len(x):
+        return weight, bias
+    best, ridge = np.mean(residual[fit:] ** 2), None
+    for candidate in RIDGES:
+        change, shift = _ridge(x[:fit], residual[:fit], candidate)
+        error = np.mean((residual[fit:] - x[fit:] @ change - shift) ** 2)
+        if error < best:
+            best, ridge = error, candidate
+    if ridge is None:
+        return weight, bias
+    change, shift = _ridge(x, residual, ridge)
+    return weight + change.T, bias + shift
+
+
+def _ridge(x: FloatArray, y: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray]:
+    """The smallest change [in, out] and the shift [out] that explain y by x; by samples where these are fewer."""
+    mean, shift = x.mean(axis=0), y.mean(axis=0)
+    deviation = x.std(axis=0)
+    deviation = np.maximum(deviation, SMALLEST_DEVIATION * deviation.max() or 1.0)
+    x, y = (x - mean) / deviation, y - shift
+    rows, taps = x.shape
+    if rows < taps:
+        change = x.T @ np.linalg.solve(x @ x.T + rows * ridge * np.eye(rows), y)
+    else:
+        change = np.linalg.solve(x.T @ x + rows * ridge * np.eye(taps), x.T @ y)
+    change /= deviation[:, None]
+    return change, shift - mean @ change
