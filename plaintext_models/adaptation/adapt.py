@@ -179,9 +179,7 @@ def _looks_like_images(graph: Graph) -> bool:
     return len(graph.input_shape) == 3 and min(graph.input_shape[1:]) >= SMALLEST_IMAGE
 
 
-def _exported(
-    student: Trainable | SquareNetwork | TableNetwork, graph: Graph, samples: Tensor
-) -> Graph | IntNetwork:
+def _exported(student: Trainable | SquareNetwork | TableNetwork, graph: Graph, samples: Tensor) -> Graph | IntNetwork:
     """The network that was trained, with the name and the metadata of the float one."""
     if isinstance(student, Trainable):
         return student.to_graph()

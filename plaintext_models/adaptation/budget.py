@@ -7,13 +7,12 @@ bounds a layer's worst case by its weights. Squares double the bits of all layer
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from intnn.layers.geometry import elements
 from intnn.layers.nodes import (
     Activation,
     Add,
@@ -33,7 +32,8 @@ from intnn.values.domain import IntDomain
 
 BISECTIONS = 8  # of a scale, from an interval of a factor of 16: to a hundredth
 HALVINGS = 60  # of the interval in which the weights' bits are searched
-WIDEST = 64.0  # bits of a weight on average, more or less than one
+NARROWEST = -64.0  # bits of a mean weight, with which all layers have the least that they can do with
+WIDEST = 20.0  # bits of a mean weight, at most: float32 has no more
 LESS_BEFORE_A_SQUARE = 0.5  # bits of a weight: what is lost there costs twice as much to keep
 FACTOR = 8.0  # integers that bring values on one scale reach so far: a sixteenth of the greatest may be lost
 
@@ -71,7 +71,7 @@ class Budget:
             return self.inputs * (above + below if self.is_signed else torch.maximum(above, below))
 
         room = self.sums - 1.0  # a bias is rounded as well
-        exact = room / (reach(positive, negative) + bias.abs()).clamp(min=1e-30)
+        exact = filling(room, reach(positive, negative) + bias.abs())
         low, high = exact / 2, exact * 8  # rounding at most doubles a value, and makes zeros of many
         for _ in range(BISECTIONS):
             middle = (low * high).sqrt()
@@ -79,6 +79,13 @@ class Budget:
             keeps = reach((positive * steps).round(), (negative * steps).round()) + bias.abs() * middle <= room
             low, high = torch.where(keeps, middle, low), torch.where(keeps, high, middle)
         return low.min().expand_as(low) if self.is_shared else low
+
+
+def filling(room: float, reach: Tensor) -> Tensor:
+    """The scales [channels] at which values of these reaches fill a room; what is always zero has the least of them."""
+    known = reach > 0
+    widest = reach[known].max() if known.any() else torch.ones((), dtype=reach.dtype)
+    return room / torch.where(known, reach, widest)
 
 
 @dataclass(frozen=True)
@@ -99,14 +106,23 @@ class Alignment:
 
 @dataclass(frozen=True)
 class _Reach:
-    """How large a value's integers are, whether they have a sign, and how many squares it has passed."""
+    """How large a value's integers are, and whether they have a sign."""
 
     largest: float
     is_signed: bool
 
 
+@dataclass(frozen=True)
+class _Spent:
+    """Budgets and alignments by the numbers of their nodes, and the largest magnitude of an output."""
+
+    budgets: dict[int, Budget]
+    alignments: dict[int, Alignment]
+    largest: float
+
+
 def aligned(graph: Graph) -> Graph:
-    """The same function with a `Scale` by one before every input of an `Add`, and at the end where scales may differ."""
+    """The same function with a `Scale` by one before all that an `Add` reads, and at an end of several scales."""
     nodes: list[Node | Join] = []
     inputs: list[tuple[int, ...]] = []
     place = {INPUT: INPUT}
@@ -127,7 +143,7 @@ def aligned(graph: Graph) -> Graph:
     return Graph(graph.input_shape, tuple(nodes), graph.name, graph.metadata, tuple(inputs))
 
 
-def budgets(graph: Graph, inputs: IntDomain, max_bits: int) -> dict[int, Budget | Alignment]:
+def budgets(graph: Graph, inputs: IntDomain, max_bits: int) -> tuple[dict[int, Budget], dict[int, Alignment]]:
     """Give every linear layer of an aligned graph of squares as many bits as the outputs leave.
 
     A layer of n taps has sums of about n times its mean weight; this mean is the same for all layers, but for
@@ -142,24 +158,24 @@ def budgets(graph: Graph, inputs: IntDomain, max_bits: int) -> dict[int, Budget 
         TypeError: A node is none that integer networks of squares have.
         ValueError: ``max_bits`` are too few.
     """
-    low, high = -WIDEST, WIDEST
+    low, high = NARROWEST, WIDEST
     limit = 2.0 ** (max_bits - 1) - 1
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _spent(graph, inputs, middle)[1] <= limit else (low, middle)
-    found, largest = _spent(graph, inputs, low)
-    if largest > limit:
-        least = math.ceil(math.log2(largest + 1)) + 1
+        low, high = (middle, high) if _spent(graph, inputs, middle).largest <= limit else (low, middle)
+    spent = _spent(graph, inputs, low)
+    if spent.largest > limit:
+        least = math.ceil(math.log2(spent.largest + 1)) + 1
         raise ValueError(f"`max_bits` must be at least {least} for this network and its inputs, got {max_bits}")
-    return found
+    return spent.budgets, spent.alignments
 
 
-def _spent(graph: Graph, inputs: IntDomain, bits: float) -> tuple[dict[int, Budget | Alignment], float]:
-    """The budgets at so many bits of a mean weight, and the largest magnitude of an output."""
+def _spent(graph: Graph, inputs: IntDomain, bits: float) -> _Spent:
+    """What is spent at so many bits of a mean weight."""
     reaches = {INPUT: _Reach(float(inputs.magnitude), inputs.lo < 0)}
     unflattened = any(isinstance(node, Reshape) and len(node.shape) > 1 for node in graph.nodes)
     behind, last, groups = _squares_behind(graph), _last_weighted(graph), _groups(graph)
-    found: dict[int, Budget | Alignment] = {}
+    spent = _Spent({}, {}, 0.0)
     for number, (node, sources) in enumerate(zip(graph.nodes, graph.sources, strict=True)):
         read = [reaches[source] for source in sources]
         largest, is_signed = max(reach.largest for reach in read), any(reach.is_signed for reach in read)
@@ -167,13 +183,13 @@ def _spent(graph: Graph, inputs: IntDomain, bits: float) -> tuple[dict[int, Budg
             case Dense() | Conv2d():
                 mean = 2.0 ** (bits - LESS_BEFORE_A_SQUARE * behind[number])
                 sums = largest * max(2.0, node.weight[0].size * mean) + 2.0
-                found[number] = Budget(largest, is_signed, sums, unflattened or number == last)
+                spent.budgets[number] = Budget(largest, is_signed, sums, unflattened or number == last)
                 reaches[number] = _Reach(sums, True)
             case Scale():
                 group = tuple((peer, graph.sources[peer][0]) for peer in groups.get(number, (number,)))
                 total = sum(reaches[source].largest for _, source in group)
                 members = tuple((peer, source, reaches[source].largest) for peer, source in group)
-                found[number] = Alignment(members, FACTOR * total, number == len(graph.nodes) - 1)
+                spent.alignments[number] = Alignment(members, FACTOR * total, number == len(graph.nodes) - 1)
                 reaches[number] = _Reach((FACTOR + 1) * total + 1, is_signed or bool(node.bias.any()))
             case Activation(name="square"):
                 reaches[number] = _Reach(largest**2, False)
@@ -184,8 +200,8 @@ def _spent(graph: Graph, inputs: IntDomain, bits: float) -> tuple[dict[int, Budg
             case _:
                 raise TypeError(f"`graph` must be made of linear layers and squares, got {node} as node {number}")
         if reaches[number].largest > 1e300:
-            return found, math.inf
-    return found, reaches[len(graph.nodes) - 1].largest
+            return replace(spent, largest=math.inf)
+    return replace(spent, largest=reaches[len(graph.nodes) - 1].largest)
 
 
 def _squares_behind(graph: Graph) -> list[int]:

@@ -1,4 +1,4 @@
-"""Distillation: a network learns the answers of another one, whose samples need no labels (Hinton, arXiv:1503.02531)."""
+"""Distillation: a network learns the answers of another one, and needs no labels (Hinton et al., arXiv:1503.02531)."""
 
 import math
 import time

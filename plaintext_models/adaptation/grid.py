@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from plaintext_models.adaptation.trainable import across
 from plaintext_models.training.qat.rounding import round_half_up, straight_through
 
-LARGEST_BIAS = 2.0**62  # fits int64; behind four squares scales go far beyond: what a bias cannot do there is learned
+LARGEST = 2.0**62  # fits int64; behind four squares scales go far beyond: what a bias cannot do there is learned
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def rounded(weight: Tensor, bias: Tensor, scale_in: Tensor, scale: Tensor) -> Ro
         scale: Integers per unit of an output, float64 [outputs].
     """
     steps = across(scale, scale_in.ndim) / scale_in
-    smooth = weight.double() * steps
+    smooth = (weight.double() * steps).clamp(-LARGEST, LARGEST)
     whole = straight_through(smooth, smooth.round())  # as the budget has counted them
-    offset = round_half_up((bias.double() * scale).clamp(-LARGEST_BIAS, LARGEST_BIAS))
+    offset = round_half_up((bias.double() * scale).clamp(-LARGEST, LARGEST))
     return Rounded(whole, offset, steps, scale)

@@ -12,26 +12,21 @@ from torch import Tensor, nn
 from intnn.layers.geometry import elements
 from intnn.layers.nodes import (
     Activation,
-    Add,
     Concatenate,
-    Conv2d,
-    Dense,
     Flatten,
     IntPolynomial,
     Join,
     Node,
     Reshape,
-    Scale,
     Shape,
-    SumPool2d,
 )
 from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.values.domain import IntDomain
-from plaintext_models.adaptation.budget import Alignment, Budget, aligned, budgets
+from plaintext_models.adaptation.budget import Alignment, aligned, budgets, filling
 from plaintext_models.adaptation.grid import Rounded, rounded
-from plaintext_models.adaptation.trainable import Scaled, Trainable, Weighted, columns
+from plaintext_models.adaptation.trainable import Polynomial, Scaled, Trainable, Weighted, columns
 from plaintext_models.training.qat.rounding import round_half_up
 
 EXACT = 1 << 53  # float64 holds every integer up to here;
@@ -58,17 +53,17 @@ class SquareNetwork(nn.Module):
         self.floats = Trainable(self.graph)
         self.floats.settle(samples)
         self.domain, self.input_scale = input_grid(samples, input_bits)
-        self.budgets = budgets(self.graph, self.domain, max_bits)
+        self.budgets, self.alignments = budgets(self.graph, self.domain, max_bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs [batch, *input_shape] -> outputs [batch, outputs] in the units of the float network."""
-        reals = {number: layer.reals() for number, layer in self.rounded()[0].items()}
-        return self._run((self._rounded(x) / self.input_scale).float(), reals)
+        reals = {number: layer.reals() for number, layer in self.parameters_rounded()[0].items()}
+        return self._run((self._inputs(x) / self.input_scale).float(), reals)
 
     def integers(self, x: Tensor) -> Tensor:
         """Inputs [batch, *input_shape] -> the integers [batch, outputs], in float64, which is exact below 2**53."""
-        integers = {number: (layer.weight, layer.bias) for number, layer in self.rounded()[0].items()}
-        return self._run(self._rounded(x), integers)
+        integers = {number: (layer.weight, layer.bias) for number, layer in self.parameters_rounded()[0].items()}
+        return self._run(self._inputs(x), integers)
 
     def escaped(self) -> Tensor:
         """How far the last batch took the squares' arguments beyond their reach; see `Trainable.escaped`."""
@@ -77,7 +72,7 @@ class SquareNetwork(nn.Module):
     @torch.no_grad()
     def to_network(self) -> IntNetwork:
         """The network of the present integers; its metadata's "output_scale" is the integers per unit of an output."""
-        parameters, output_scale = self.rounded()
+        parameters, output_scale = self.parameters_rounded()
         layers: list[Node | Join] = []
         for number, (node, layer) in enumerate(zip(self.graph.nodes, self.floats.layers, strict=True)):
             if isinstance(layer, Weighted | Scaled):
@@ -89,49 +84,41 @@ class SquareNetwork(nn.Module):
         shape, name, inputs = self.graph.input_shape, self.graph.name, self.graph.inputs
         return IntNetwork(shape, self.domain, tuple(layers), self.input_scale, name, metadata, inputs=inputs)
 
-    def rounded(self) -> tuple[dict[int, Rounded], float]:
+    def parameters_rounded(self) -> tuple[dict[int, Rounded], float]:
         """The integers of every layer with parameters, by the number of its node, and the one scale of the outputs."""
         nodes, sources, shapes = self.graph.nodes, self.graph.sources, (*self.graph.shapes, self.graph.input_shape)
         scales = {INPUT: torch.full(self.graph.input_shape[:1], self.input_scale, dtype=torch.float64)}
         found: dict[int, Rounded] = {}
         for number, (node, layer) in enumerate(zip(nodes, self.floats.layers, strict=True)):
             read = [scales[source] for source in sources[number]]
-            match node:
-                case Dense() | Conv2d():
-                    weight, bias = layer.effective()
-                    beside = columns(node, read[0])
-                    rows = (weight.detach().double() / beside).flatten(1)
-                    budget = self.budgets[number]
-                    assert isinstance(budget, Budget)
-                    scales[number] = budget.scale(rows, bias.detach().double())
-                    found[number] = rounded(weight, bias, beside, scales[number])
-                case Scale():
-                    scales[number] = self._common_scale(number, scales)
-                    found[number] = rounded(*layer.effective(), read[0], scales[number])
-                case Activation():
-                    scales[number] = read[0].square()
-                case Flatten() | Reshape():
-                    scales[number] = _reshaped(read[0], shapes[sources[number][0]], shapes[number])
-                case Concatenate():
-                    scales[number] = torch.cat(read)
-                case _:
-                    scales[number] = read[0]
+            if isinstance(layer, Weighted):
+                weight, bias = layer.effective()
+                beside = columns(layer.node, read[0])
+                rows = (weight.detach().double() / beside).flatten(1)
+                scales[number] = self.budgets[number].scale(rows, bias.detach().double())
+                found[number] = rounded(weight, bias, beside, scales[number])
+            elif isinstance(layer, Scaled):
+                scales[number] = self._common_scale(self.alignments[number], scales)
+                found[number] = rounded(*layer.effective(), read[0], scales[number])
+            elif isinstance(layer, Polynomial):
+                scales[number] = read[0].square()
+            elif isinstance(node, Flatten | Reshape):
+                scales[number] = _reshaped(read[0], shapes[sources[number][0]], shapes[number])
+            else:
+                scales[number] = torch.cat(read) if isinstance(node, Concatenate) else read[0]
         return found, scales[len(nodes) - 1][0].item()
 
-    def _common_scale(self, number: int, scales: dict[int, Tensor]) -> Tensor:
+    def _common_scale(self, alignment: Alignment, scales: dict[int, Tensor]) -> Tensor:
         """The scale on which a `Scale` and those of its group bring what they read."""
-        alignment = self.budgets[number]
-        assert isinstance(alignment, Alignment)
-        reach = torch.zeros_like(scales[self.graph.sources[number][0]])
+        reach = torch.zeros(1, dtype=torch.float64)
         for peer, source, largest in alignment.group:
-            node = self.graph.nodes[peer]
-            assert isinstance(node, Scale)
-            factor, offset = (torch.tensor(np.abs(values)) for values in (node.weight, node.bias))
-            reach = reach + factor * largest / scales[source] + offset
-        scale = alignment.sums / reach.clamp(min=1e-30)
+            layer = self.floats.layers[peer]
+            assert isinstance(layer, Scaled)
+            reach = reach + layer.weight.abs() * largest / scales[source] + layer.bias.abs()
+        scale = filling(alignment.sums, reach)
         return scale.min().expand_as(scale) if alignment.is_shared else scale
 
-    def _rounded(self, x: Tensor) -> Tensor:
+    def _inputs(self, x: Tensor) -> Tensor:
         return round_half_up((x.double() * self.input_scale).clamp(self.domain.lo, self.domain.hi))
 
     def _run(self, x: Tensor, parameters: dict[int, tuple[Tensor, Tensor]]) -> Tensor:

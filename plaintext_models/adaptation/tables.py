@@ -31,9 +31,7 @@ QUANTILES = 1 << 20  # values of which a quantile is taken, at most
 
 
 @torch.no_grad()
-def table_network(
-    graph: Graph, samples: Tensor, input_bits: int, points: int, levels: int, even: bool
-) -> TableNetwork:
+def table_network(graph: Graph, samples: Tensor, input_bits: int, points: int, levels: int, even: bool) -> TableNetwork:
     """A network of tables that starts where a float network ended.
 
     Args:

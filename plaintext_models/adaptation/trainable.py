@@ -16,7 +16,6 @@ from types import MappingProxyType
 import numpy as np
 import torch
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,6 +27,7 @@ from intnn.layers.nodes import (
     Conv2d,
     Dense,
     Flatten,
+    Join,
     MaxPool2d,
     Node,
     Reshape,
@@ -244,9 +244,7 @@ def bordered(x: Tensor, padding: Borders, value: float = 0.0) -> Tensor:
 
 def sum_pool(node: SumPool2d, x: Tensor) -> Tensor:
     """The sums of a node's windows."""
-    return functional.avg_pool2d(
-        bordered(x, node.padding), both(node.size), both(node.step), divisor_override=1
-    )
+    return functional.avg_pool2d(bordered(x, node.padding), both(node.size), both(node.step), divisor_override=1)
 
 
 def columns(node: Dense | Conv2d, values: Tensor) -> Tensor:
@@ -263,12 +261,12 @@ def across(values: Tensor, axes: int, axis: int = 0) -> Tensor:
     return values.reshape(*(1,) * axis, -1, *(1,) * (axes - axis - 1))
 
 
-def tensor(values: NDArray[np.float64]) -> Tensor:
+def tensor(values: Array) -> Tensor:
     """A float32 copy of what a node holds."""
     return torch.tensor(np.asarray(values), dtype=torch.float32)
 
 
-def _layer(node: Node) -> nn.Module:
+def _layer(node: Node | Join) -> nn.Module:
     match node:
         case Dense() | Conv2d():
             return Weighted(node)
@@ -293,7 +291,7 @@ def _layer(node: Node) -> nn.Module:
     raise TypeError(f"`graph` must be made of float nodes of intnn.layers.nodes, got {type(node).__name__}")
 
 
-def _node(layer: nn.Module, node: Node) -> Node:
+def _node(layer: nn.Module, node: Node | Join) -> Node | Join:
     """A node with the present weights of its layer."""
     match layer:
         case Weighted() | Scaled():
