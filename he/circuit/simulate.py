@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from he.circuit.circuit import Circuit, require_circuit
+from he.circuit.residues import ResidueCircuit, combined
 from he.program.algebra import run
 from he.readers.clear import ClearAlgebra
 
 
-def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
+def simulate(circuit: Circuit | ResidueCircuit, images: np.ndarray) -> np.ndarray:
     """Return the logits of images, computed by the circuit's own operations in the clear.
 
     Args:
@@ -20,12 +21,17 @@ def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
         images: [batch, *input_shape], integers for BFV and floats for CKKS; any number, evaluated batch by batch.
 
     Returns:
-        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit; float64 for CKKS.
+        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit, or Python's integers where they are
+        computed modulo several primes and may be longer; float64 for CKKS.
 
     Raises:
         InputError: if the images are not what the circuit takes.
         TypeError: if `circuit` is no circuit.
     """
+    if isinstance(circuit, ResidueCircuit):
+        logits = combined(circuit.interface, [simulate(one, images) for one in circuit.circuits])
+        assert logits is not None  # the bound on logits was proved
+        return logits
     interface, scheme, results = require_circuit(circuit).interface, circuit.parameters.scheme, []
     (spec,) = interface.inputs
     for batch in [spec.check(batch, scheme) for batch in spec.batches(images)]:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from he.circuit.interface import InputSpec, is_finite
+from he.compiler.arrange import arranged
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.latency import POLYNOMIALS, activate_polynomial
 from he.compiler.norms import normalised, reach
-from he.compiler.search import Lowering
+from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
@@ -37,6 +38,7 @@ def approximate_lowering(
     max_error: float | None,
     security: Security,
     circuit_privacy: int | None = None,
+    packing: PackingName = "latency",
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 
@@ -48,11 +50,13 @@ def approximate_lowering(
     low, high = _range(input_range)
     if max_error is not None:
         max_error = _positive(max_error)
-    stages = to_stages(graph.input_shape, graph.chain)
+    stages = to_stages(graph.input_shape, graph.nodes, graph.sources)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
+    if packing == "latency":
+        stages = arranged(stages)
     with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
         stages, norms = normalised(stages, min(low, 0.0), max(high, 0.0))  # slots without an input hold zero
         logit = reach(stages, norms)

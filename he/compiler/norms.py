@@ -18,24 +18,13 @@ import numpy as np
 
 from he.compiler.latency import power_of_two
 from he.compiler.linear import LinearMap
-from he.compiler.stages import Stage
+from he.compiler.stages import Stage, layered
 from he.readers.noise_ckks import Norms
 from intnn import Activation
+from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
-
-
-def layered(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]:
-    """Return the stages as linear maps, each with the activations that follow it."""
-    layers: list[tuple[LinearMap, list[Activation]]] = []
-    for stage in stages:
-        if isinstance(stage, LinearMap):
-            layers.append((stage, []))
-        else:
-            assert isinstance(stage, Activation)
-            layers[-1][1].append(stage)
-    return layers
 
 
 def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[Stage], list[Norms]]:
@@ -49,16 +38,19 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
     Returns:
         The stages; and the norms of their linear maps, in order.
     """
-    layers = layered(stages)
+    layers = polynomials_of(stages)
     free = [_is_free(activations) for _, activations in layers[:-1]] + [False]
     powers = [2.0 ** len(activations) for _, activations in layers]  # of a factor, behind squares
     maps: list[LinearMap] = []
     norms: list[Norms] = []
-    ends = np.broadcast_to([[low], [high]], (2, layers[0][0].inputs))
-    factors = np.ones(layers[0][0].inputs)  # by which each input was multiplied
-    for (linear, activations), scales, power in zip(layers, free, powers, strict=True):
-        linear = replace(linear, weights=linear.weights / factors[linear.columns])
-        ends, factors = image(linear, ends), np.ones(linear.outputs)
+    # Of every layer, and of the input: how far its units reach behind activations, and the factor of each.
+    known_ends = {INPUT: np.broadcast_to([[low], [high]], (2, layers[0][0].inputs))}
+    known_factors = {INPUT: np.ones(layers[0][0].inputs)}
+    for number, ((linear, activations), scales, power) in enumerate(zip(layers, free, powers, strict=True)):
+        read = np.concatenate([known_factors[layer] for layer in linear.reads])
+        linear = replace(linear, weights=linear.weights / read[linear.columns])
+        ends = image(linear, np.concatenate([known_ends[layer] for layer in linear.reads], axis=1))
+        factors = np.ones(linear.outputs)
         if scales:
             reach = np.abs(ends).max(axis=0)
             factors = np.divide(1.0, reach, out=factors, where=reach > 0)
@@ -67,8 +59,11 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
         norms.append(norms_of(linear, float(np.abs(ends).max())))
         for activation in activations:
             ends = activated(activation, ends)
-        factors = factors**power if scales else factors
-    reaches = _reaches(free, powers, [norm.magnitude for norm in norms])
+        known_ends[number], known_factors[number] = ends, factors**power if scales else factors
+    is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
+    magnitudes = [norm.magnitude for norm in norms]
+    # With branches, layers are left to reach as far as one: the factor of a layer is that of each of its readers.
+    reaches = _reaches(free, powers, magnitudes) if is_chain else [0.0] * len(layers)
     before = [0.0, *(power * reach for power, reach in zip(powers, reaches, strict=True))]
     result: list[Stage] = []
     for number, (linear, reach) in enumerate(zip(maps, reaches, strict=True)):
@@ -89,9 +84,16 @@ def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[S
 def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
     """Return a bound on the absolute value of a logit, by the norms of the last linear map and what follows it."""
     ends = np.array([[-norms[-1].magnitude], [norms[-1].magnitude]])
-    for activation in layered(stages)[-1][1]:
+    for activation in polynomials_of(stages)[-1][1]:
         ends = activated(activation, ends)
     return float(np.abs(ends).max())
+
+
+def polynomials_of(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]:
+    """Return the stages as linear maps, each with the polynomials that follow it."""
+    layers = [(linear, [f for f in functions if isinstance(f, Activation)]) for linear, functions in layered(stages)]
+    assert sum(1 + len(functions) for _, functions in layers) == len(stages)  # they have no other functions
+    return layers
 
 
 def _is_free(activations: Sequence[Activation]) -> bool:
@@ -144,6 +146,9 @@ def _loose_energy(linear: LinearMap) -> float:
     Any n neighbouring outputs read their inputs from two copies: the strictly lower triangle of n columns from the
     second, the rest from the first. A longer output reads several copies, which each get a part of it.
     """
+    if len(linear.reads) > 1:  # a matrix of several beside each other is as long as all of them at most, in energy
+        width = max(linear.sizes)  # the shorter ones are read as if they were as wide
+        return sum(_loose_energy(replace(linear.part(i), inputs=width)) for i in range(len(linear.reads)))
     width, out_width = power_of_two(linear.inputs), power_of_two(linear.outputs)
     n, spectral = min(width, out_width), math.sqrt(_spectral_energy(linear))
     any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(max(1.0, out_width / width)) * spectral

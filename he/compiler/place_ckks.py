@@ -206,7 +206,9 @@ def _walk(
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
             case PlainDot(args, plains):
-                operation = PlainDot(args, tuple(placed(p, level, weight) for p in plains))
+                # Values of several layers arrive at different scales, too.
+                factors = tuple(placed(p, level, scale / v.scale) for p, v in zip(plains, operands, strict=True))
+                operation = PlainDot(args, factors)
             case ScalarDot(args, scalars, constant):
                 # Powers of x arrive at different scales; every term is brought to that of the largest.
                 terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))

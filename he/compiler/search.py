@@ -66,7 +66,12 @@ class Lowering:
 
 
 def search(
-    lowering: Lowering, images: int | None, packing: PackingName, security: Security, salt: bytes | None
+    lowering: Lowering,
+    images: int | None,
+    packing: PackingName,
+    security: Security,
+    salt: bytes | None,
+    rings: Sequence[int] | None = None,
 ) -> Circuit:
     """Return the circuit at the smallest ring that has room for it.
 
@@ -76,6 +81,7 @@ def search(
         packing: `"latency"` or `"throughput"`.
         security: see `he.ring.params.Parameters`; `"insecure"` also allows smaller rings.
         salt: 32 secret bytes for the commitment to the network and the rounding of CKKS weights; None for random ones.
+        rings: the ring degrees to try; by default all that have room for anything at this security.
 
     Raises:
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
@@ -84,7 +90,7 @@ def search(
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
-    for N in RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES:
+    for N in rings or (RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES):
         try:
             lowered, fit = write(N)
         except ParameterError as refusal:
@@ -127,6 +133,11 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     network = feature_layers(lowering.stages, lowering.encode)
+    if not lowering.scheme.exact and any(len(layer.linear.reads) > 1 for layer in network):
+        raise ParameterError(
+            'branches of a float network meet at scales of their own, which `packing="throughput"` has not: use '
+            '"latency", or quantise the network and compile it with compile_exact'
+        )
 
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = feature_packing(lowering.scheme, N, network)

@@ -18,12 +18,13 @@ import numpy as np
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compiler.latency import Activate, Encode, Lowered
 from he.compiler.linear import LinearMap
-from he.compiler.stages import Stage
+from he.compiler.stages import Function, Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
-from intnn import Activation, LutActivation
+from intnn import Activation, IntPolynomial
+from intnn.network.edges import INPUT
 from intnn.ops import backend
 
 ROWS = 16  # the most outputs of one `Matrix`: enough to reuse what it reads, few enough to be activated soon
@@ -41,7 +42,7 @@ class FeatureLayer(NamedTuple):
     """
 
     linear: LinearMap
-    activations: list[Activation | LutActivation]
+    activations: list[Function]
     norm: float
 
 
@@ -70,18 +71,52 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         if i + 1 < len(result):
             values = linear.bias[constant][None]
             for stage in activations:
-                values = stage.apply(values, backend("numpy"))
+                values = _activated(stage, values, encode)
             known = np.zeros(linear.outputs)
             known[constant] = values[0]
-            following = result[i + 1].linear
-            bias = encode(following.bias + following.times(known))
-            read = following.where(_connected(linear)[following.columns])
-            weights = np.where(constant[read.columns], 0, read.weights)
             result[i] = result[i]._replace(linear=_with_decoys(linear, constant))
-            result[i + 1] = result[i + 1]._replace(linear=replace(read, weights=weights, bias=bias))
+            for reader in range(i + 1, len(result)):
+                following = result[reader].linear
+                mine = _is_of(following, i, reader)
+                if mine.any():
+                    folded = _without(following, mine, known, constant, _connected(linear), encode)
+                    result[reader] = result[reader]._replace(linear=folded)
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
+
+
+def _activated(stage: Function, values: np.ndarray, encode: Encode) -> np.ndarray:
+    """Return an activation's values in the clear; integer polynomials are too large for anything but Python's."""
+    if isinstance(stage, IntPolynomial):
+        return encode(stage.apply(values.astype(object)))
+    return stage.apply(values, backend("numpy"))
+
+
+def _is_of(linear: LinearMap, layer: int, number: int) -> np.ndarray:
+    """Return which inputs of the `number`-th map are units of a layer: bool [inputs]."""
+    reads = linear.reads or (number - 1,)
+    return np.repeat([read == layer for read in reads], linear.sizes or (linear.inputs,))
+
+
+def _without(
+    linear: LinearMap, mine: np.ndarray, known: np.ndarray, constant: np.ndarray, kept: np.ndarray, encode: Encode
+) -> LinearMap:
+    """Return a map whose bias has what constant units of a layer add to it.
+
+    Args:
+        linear: the map.
+        mine: which of its inputs are units of the layer.
+        known: the values of the layer's constant units, and 0 for the others.
+        constant: which units are constant.
+        kept: which units are computed, although they may be constant.
+        encode: converts biases to the numbers that slots hold.
+    """
+    values, is_constant, is_read = np.zeros(linear.inputs), np.zeros(linear.inputs, bool), np.ones(linear.inputs, bool)
+    values[mine], is_constant[mine], is_read[mine] = known, constant, kept
+    bias = encode(linear.bias + linear.times(values))
+    read = linear.where(is_read[linear.columns])
+    return replace(read, weights=np.where(is_constant[read.columns], 0, read.weights), bias=bias)
 
 
 def _declared_norm(linear: LinearMap) -> float:
@@ -124,14 +159,20 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
         The program, which has not been placed, and its layouts.
     """
     recorder = Recorder()
-    first, last = network[0].linear, network[-1].linear
-    read = np.unique(first.columns)
-    values = {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}
+    firsts = [layer.linear for i, layer in enumerate(network) if (layer.linear.reads or (i - 1,)) == (INPUT,)]
+    first, last = firsts[0], network[-1].linear
+    read = np.unique(np.concatenate([linear.columns for linear in firsts]))
+    known = {INPUT: {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}}
     if packing.split_rows and not scheme.exact:
         activate = _square_parts
-    for layer in network:
-        values = _apply(recorder, values, layer, activate)
-    outputs = [values[unit] for unit in range(last.outputs)]
+    for number, layer in enumerate(network):
+        linear, begin = layer.linear, 0
+        values: dict[int, int] = {}
+        for source, size in zip(linear.reads or (number - 1,), linear.sizes or (linear.inputs,), strict=True):
+            values |= {begin + unit: value for unit, value in known[source].items()}
+            begin += size
+        known[number] = _apply(recorder, values, layer, activate)
+    outputs = [known[len(network) - 1][unit] for unit in range(last.outputs)]
     layout = InputLayout.of(packing, first.inputs, read[None, :])
     return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
 

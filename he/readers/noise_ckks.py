@@ -7,7 +7,7 @@ for every network of one architecture and these norms, and whoever learns what w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -95,7 +95,7 @@ class CkksError:
         level: the number of data primes.
         scale: the scale of the ciphertext.
         magnitude: a bound on every slot's absolute value.
-        layers: the number of linear layers before it.
+        layers: the number of its linear layer, from 1 in the order of the program; 0 for an input.
         own: the deviations of the error in one slot.
         joint: the deviations of any sum of the units' errors by factors whose squares add up to one. The units are the
             neighbouring slots that hold them in a packed value; or the features of a layer, which are values of their
@@ -104,8 +104,8 @@ class CkksError:
         loose: of a packed value, the same of the part that may differ from copy to copy.
         turned, shared: of a packed value that has been rotated, before products: the deviations that the last rotation
             has added, and those of rotations before it, which other values may share. `loose` contains neither.
-        entering: within a linear layer, `joint` and `loose` of what its weights are applied to; these and `own` are
-            then what was added since.
+        entering: within a linear layer, `joint` and `loose` of what its weights are applied to, by the number of the
+            layer before; these and `own` are then what was added since.
     """
 
     level: int
@@ -117,7 +117,7 @@ class CkksError:
     loose: Deviations = NONE
     turned: Deviations = NONE
     shared: Deviations = NONE
-    entering: tuple[Deviations, Deviations] | None = None
+    entering: Mapping[int, tuple[Deviations, Deviations]] | None = None
 
     @property
     def bound(self) -> float:
@@ -173,6 +173,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
         N = parameters.poly_modulus_degree
         self._packed, self._rotations = program.slots > 1, program.counts["Rotate"]
+        self._finished = 0  # linear layers of packed values, which follow each other in the program
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
@@ -185,13 +186,16 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        shared = max_of([v.shared for v in values]) * math.sqrt(self._rotations)
-        loose = max_of([v.loose.and_(v.turned) for v in values]).and_(shared)
-        entering = max_of([v.joint for v in values]), loose
+        entering = {}
+        for layer in {v.layers for v in values}:
+            read = [v for v in values if v.layers == layer]
+            shared = max_of([v.shared for v in read]) * math.sqrt(self._rotations)
+            loose = max_of([v.loose.and_(v.turned) for v in read]).and_(shared)
+            entering[layer] = max_of([v.joint for v in read]), loose
         first, scale = values[0], plains[0].scale
-        rounding = self._encoding / scale * math.sqrt(sum(v.magnitude**2 for v in values))
-        result = CkksError(first.level, first.scale * scale, self._norms[first.layers].magnitude, first.layers + 1)
-        return replace(result, entering=entering).plus(Deviations(normal=rounding))
+        relative = sum((v.magnitude / plain.scale) ** 2 for v, plain in zip(values, plains, strict=True))
+        result = CkksError(first.level, first.scale * scale, self._norms[self._finished].magnitude, self._finished + 1)
+        return replace(result, entering=entering).plus(Deviations(normal=self._encoding * math.sqrt(relative)))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
@@ -224,9 +228,13 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         a = a.plus(Deviations(normal=self._encoding / plain.scale))
         if a.entering is None:
             return a
-        # A client gathers the inputs of each unit of the first layer into slots that no other unit reads.
-        first = self._packed and a.layers == 1
-        joint, loose = a.entering
+        self._finished = a.layers
+        # A client gathers the inputs of each unit of a first layer into slots that no other unit reads.
+        first = self._packed and set(a.entering) == {0}
+        # Of units of several layers, whose errors may depend on each other, the variances add up in the worst case.
+        joint, loose = NONE, NONE
+        for of_joint, of_loose in a.entering.values():
+            joint, loose = joint.and_(of_joint), loose.and_(of_loose)
         return replace(
             a,
             own=a.own.and_(joint.and_(loose) * norms.row),
@@ -239,9 +247,12 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         own, joint, loose = NONE, NONE, NONE
         for v in values:
             own, joint, loose = own.and_(v.own), joint.and_(v.joint), loose.and_(v.loose)
-        entering = [v.entering for v in values if v.entering is not None]
-        met = (max_of([e[0] for e in entering]), max_of([e[1] for e in entering])) if entering else None
-        return replace(values[0], own=own, joint=joint, loose=loose, entering=met)
+        met: dict[int, tuple[Deviations, Deviations]] = {}
+        for entering in [v.entering for v in values if v.entering is not None]:
+            for layer, found in entering.items():
+                known = met.get(layer, found)
+                met[layer] = max_of([known[0], found[0]]), max_of([known[1], found[1]])
+        return replace(values[0], own=own, joint=joint, loose=loose, entering=met or None)
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
         """Bound a product by the slopes of its factors, which are the other factor with its error.

@@ -26,7 +26,8 @@ def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float
         variance of the reference; it is negative where the mean of the reference would be the better answer.
 
     Raises:
-        ValueError: The networks have different numbers of outputs.
+        TypeError: ``samples`` does not hold floats.
+        ValueError: The networks have different numbers of outputs, or a value is NaN or infinite.
     """
     x = reals(samples, "samples")
     return agreement_of(answers(network, x), answers(reference, x))
@@ -35,7 +36,8 @@ def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float
 def agreement_of(logits: Array, reference: Array) -> float:
     """The agreement of two arrays of logits [n, classes], as `agreement` gives it."""
     if logits.shape != reference.shape:
-        raise ValueError(f"the logits must have one shape, got {logits.shape} and {reference.shape}")
+        counts = f"{logits.shape[1]} and {reference.shape[1]}"
+        raise ValueError(f"`network` and `reference` must have as many outputs, got {counts}")
     if reference.shape[1] > 1:
         return float(np.mean(logits.argmax(axis=1) == reference.argmax(axis=1)))
     values, expected = logits.astype(np.float64), reference.astype(np.float64)

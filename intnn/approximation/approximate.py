@@ -23,6 +23,7 @@ LARGEST_DEGREE = 32
 FEWEST_SAMPLES = 5
 LARGEST_SAMPLES, LARGEST_VALUES = 6250, 1 << 24  # samples looked at, and values of one layer on all of them
 HELD_OUT = 5  # one sample in so many measures the agreement
+SLACK = 1e-9  # of a range: folded weights round otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ class Approximation(ValueObject):
             for layer in self.layers:
                 (source,) = self.graph.sources[layer.node]
                 argument = (values[source] if source >= 0 else x).reshape(len(x), len(layer.low), -1)
-                inside = (argument >= layer.low[:, None]) & (argument <= layer.high[:, None])
+                inside = (argument >= layer.low[:, None] - SLACK) & (argument <= layer.high[:, None] + SLACK)
                 escaped |= ~inside.all(axis=(1, 2))
         return escaped
 

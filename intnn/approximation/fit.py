@@ -110,9 +110,12 @@ def _polynomial(
     def rest(u: FloatArray) -> FloatArray:
         return activation.apply(u * half + middle) / gain - line * u
 
+    def terms(u: FloatArray) -> FloatArray:
+        return np.asarray(chebyshev.chebvander(u, degree)[..., ::step], np.float64)
+
     u = (rows - middle) / half
     (part,) = _least_squares(
-        lambda u: chebyshev.chebvander(u, degree)[..., ::step],
+        terms,
         u.reshape(-1, 1),
         rest(u).reshape(-1, 1),
         rest(GRID[:, None]).mean(axis=1, keepdims=True),
@@ -161,4 +164,4 @@ def _least_squares(
         + GRID_WEIGHT / len(GRID) * np.einsum("nck,nc...->ck...", grid, held)
         for values, held in ((seen, grid), (y, on_grid))
     )
-    return np.linalg.solve(gram, right[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(gram, right[..., None])[..., 0], np.float64)

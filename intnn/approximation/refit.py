@@ -1,11 +1,11 @@
 """A linear layer solved anew for what really reaches it: ridge regression towards the weights that it has."""
 
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from intnn.layers.geometry import bordered
 from intnn.layers.nodes import Conv2d, Dense
 from intnn.values.arrays import FloatArray
 
@@ -14,10 +14,8 @@ ROWS = 20_000  # windows of a convolution that a fit looks at, and at least 4 fo
 SMALLEST_DEVIATION = 1e-3  # of the largest of a layer's features: one that hardly varies explains nothing
 VALIDATED = 5  # one sample in so many chooses the ridge
 
-Layer = TypeVar("Layer", Dense, Conv2d)
 
-
-def refitted(layer: Layer, x: FloatArray, target: FloatArray) -> Layer:
+def refitted(layer: Dense | Conv2d, x: FloatArray, target: FloatArray) -> Dense | Conv2d:
     """The layer with weights and biases that bring its outputs on ``x`` closest to ``target``.
 
     The ridge is the one that does best on the last fifth of the samples, which then join the others. Where none does
@@ -45,11 +43,9 @@ def refitted(layer: Layer, x: FloatArray, target: FloatArray) -> Layer:
 
 def _windows(layer: Conv2d, x: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inputs [rows, taps] and targets [rows, outputs] at as many places of every image as a fit needs."""
-    (top, bottom, left, right), (sy, sx), (dy, dx) = layer.borders, layer.strides, layer.dilations
-    kh, kw = layer.weight.shape[2:]
-    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    (sy, sx), (dy, dx), (kh, kw) = layer.strides, layer.dilations, layer.weight.shape[2:]
     spans = ((kh - 1) * dy + 1, (kw - 1) * dx + 1)
-    windows = sliding_window_view(padded, spans, (2, 3))[:, :, ::sy, ::sx, ::dy, ::dx]
+    windows = sliding_window_view(bordered(x, layer.padding), spans, (2, 3))[:, :, ::sy, ::sx, ::dy, ::dx]
     samples, channels, height, width = windows.shape[:4]
     taps = channels * kh * kw
     places = min(height * width, -(-max(ROWS, 4 * taps) // samples))

@@ -1,7 +1,7 @@
 """Channelwise scalings, folded into the linear layers around them.
 
-Batch normalisation, a scaler in front of a network and the parameters of a fitted square are all `Scale` nodes. Next to a
-linear layer they are a change of its weights, and cost nothing.
+Batch normalisation, a scaler in front of a network and the parameters of a fitted square are all `Scale` nodes. Next to
+a linear layer they are a change of its weights, and cost nothing.
 """
 
 import math
@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, Flatten, Node, Reshape, Scale, Shape, SumPool2d
+from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, Flatten, Join, Node, Reshape, Scale, Shape, SumPool2d
 from intnn.network.graph import Graph
 from intnn.values.arrays import FloatArray, instance
 
-Replacements = dict[int, Node]  # by the number of the node that they take the place of
+Replacements = dict[int, Node | Join]  # by the number of the node that they take the place of
 
 
 def fold_scales(graph: Graph) -> Graph:
@@ -98,8 +98,8 @@ def _pulled(graph: Graph, number: int, reader: int, scale: _Affine) -> Replaceme
         case Flatten() | Reshape():
             moved = scale.reshaped(shape, _shape(graph, sources[0]))
             return None if moved is None else _pulled(graph, sources[0], number, moved)
-        case SumPool2d() if not (any(node.borders) and scale.bias.any()):
-            return _pulled(graph, sources[0], number, _Affine(scale.weight, scale.bias / math.prod(node.sizes)))
+        case SumPool2d() if node.padding == 0 or not scale.bias.any():
+            return _pulled(graph, sources[0], number, _Affine(scale.weight, scale.bias / node.area))
         case Add():
             without = _Affine(scale.weight, np.zeros_like(scale.bias))
             parts = [scale, *[without] * (len(sources) - 1)]
@@ -123,18 +123,16 @@ def _pushed(graph: Graph, number: int, source: int, scale: _Affine) -> Replaceme
     node, shape = graph.nodes[number], graph.shapes[number]
     match node:
         case Dense():
-            return {
-                number: replace(node, weight=node.weight * scale.weight, bias=node.bias + node.weight @ scale.bias)
-            }
-        case Conv2d() if not (any(node.borders) and scale.bias.any()):
+            return {number: replace(node, weight=node.weight * scale.weight, bias=node.bias + node.weight @ scale.bias)}
+        case Conv2d() if node.padding == 0 or not scale.bias.any():
             return {number: _convolution_behind(node, scale)}
         case Scale():
             merged = _Affine.of(node, shape[0]).behind(scale)
             return {number: Scale(merged.weight, merged.bias)}
         case Flatten() | Reshape():
             moved = scale.reshaped(_shape(graph, source), shape)
-        case SumPool2d() if not (any(node.borders) and scale.bias.any()):
-            moved = _Affine(scale.weight, scale.bias * math.prod(node.sizes))
+        case SumPool2d() if node.padding == 0 or not scale.bias.any():
+            moved = _Affine(scale.weight, scale.bias * node.area)
         case Concatenate():
             parts = []
             for other in graph.sources[number]:

@@ -171,7 +171,7 @@ def test_bfv_primes_suit_the_kernels():
     x = recorder.input(0)
     for _ in range(3):
         x = recorder.relinearise(recorder.multiply(x, x))
-    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, "128")
+    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, 65537, "128")
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     assert fitted.bound >= 1
     assert fitted.again(recorder.program(8192, [x])).bound == fitted.bound
