@@ -13,7 +13,7 @@ from torch import Tensor
 from plaintext_models.adaptation.trainable import across
 from plaintext_models.training.qat.rounding import round_half_up, straight_through
 
-LARGEST = 2.0**62  # fits int64; behind four squares scales go far beyond: what a bias cannot do there is learned
+LARGEST = 2.0**62  # of a weight, which has to fit int64: a factor between values of very different scales may not
 
 
 @dataclass(frozen=True)
@@ -49,5 +49,5 @@ def rounded(weight: Tensor, bias: Tensor, scale_in: Tensor, scale: Tensor) -> Ro
     steps = across(scale, scale_in.ndim) / scale_in
     smooth = (weight.double() * steps).clamp(-LARGEST, LARGEST)
     whole = straight_through(smooth, smooth.round())  # as the budget has counted them
-    offset = round_half_up((bias.double() * scale).clamp(-LARGEST, LARGEST))
+    offset = round_half_up(bias.double() * scale)
     return Rounded(whole, offset, steps, scale)

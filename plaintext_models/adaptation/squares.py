@@ -23,6 +23,7 @@ from intnn.layers.nodes import (
 from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
+from intnn.values.arrays import Array
 from intnn.values.domain import IntDomain
 from plaintext_models.adaptation.budget import Alignment, aligned, budgets, filling
 from plaintext_models.adaptation.grid import Rounded, rounded
@@ -77,7 +78,7 @@ class SquareNetwork(nn.Module):
         for number, (node, layer) in enumerate(zip(self.graph.nodes, self.floats.layers, strict=True)):
             if isinstance(layer, Weighted | Scaled):
                 mine = parameters[number]
-                layers.append(layer.node_of(mine.weight.long().numpy(), mine.bias.long().numpy()))
+                layers.append(layer.node_of(mine.weight.long().numpy(), _python_ints(mine.bias)))
             else:
                 layers.append(IntPolynomial((0, 0, 1)) if isinstance(node, Activation) else node)
         metadata = {**self.graph.metadata, "output_scale": output_scale}
@@ -114,7 +115,8 @@ class SquareNetwork(nn.Module):
         for peer, source, largest in alignment.group:
             layer = self.floats.layers[peer]
             assert isinstance(layer, Scaled)
-            reach = reach + layer.weight.abs() * largest / scales[source] + layer.bias.abs()
+            factor, offset = (values.double().abs() for values in layer.effective())
+            reach = reach + factor * largest / scales[source] + offset
         scale = filling(alignment.sums, reach)
         return scale.min().expand_as(scale) if alignment.is_shared else scale
 
@@ -131,6 +133,11 @@ class SquareNetwork(nn.Module):
             else:
                 values[number] = layer(*read)
         return values[len(values) - 2].flatten(1)
+
+
+def _python_ints(values: Tensor) -> Array:
+    """Integers that floats hold, however large."""
+    return np.array([int(value) for value in values.tolist()], dtype=object)
 
 
 def _reshaped(scale: Tensor, old: Shape, new: Shape) -> Tensor:

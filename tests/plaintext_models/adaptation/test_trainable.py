@@ -95,5 +95,5 @@ def test_an_integer_node_is_refused():
         def apply(self, x, ops):
             return x
 
-    with pytest.raises(TypeError, match="must be made of float nodes of intnn.layers.nodes, got Foreign"):
+    with pytest.raises(TypeError, match=r"must be made of float nodes of intnn\.layers\.nodes, got Foreign"):
         Trainable(Graph((2,), (Foreign(),)))
