@@ -15,6 +15,7 @@ from plaintext_models.training.loop import Batch, BatchHook, minimise
 TEMPERATURE = 2.0  # softens the answers, so that they say which wrong classes are the least wrong
 PENALTY = 10.0  # per unit of what `Trainable.escaped` measures
 ROWS = 1000  # evaluated at a time
+MOVES = (0, 1, 1, 2)  # where an image begins on a border of one pixel around it
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,11 @@ def _mean_square(scale: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _shifted(batch: Batch) -> Tensor:
-    """The images moved by up to one pixel along both axes, one move for a batch; the border is repeated."""
-    down, across = torch.randint(3, (2,), generator=batch.generator).tolist()
+    """The images moved along both axes, by a pixel or, as often, not at all; the border is repeated.
+
+    All images of a batch move alike, and most batches keep much of what they are trained for.
+    """
+    down, across = (MOVES[draw] for draw in torch.randint(len(MOVES), (2,), generator=batch.generator).tolist())
     height, width = batch.images.shape[2:]
     wide = functional.pad(batch.images, (1, 1, 1, 1), mode="replicate")
     return wide[:, :, down : down + height, across : across + width]
