@@ -26,6 +26,7 @@ from plaintext_models.determinism import deterministic
 from plaintext_models.training.qat.table_network import TableNetwork
 
 Form = Literal["polynomial", "squares", "tables"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 HELD_OUT = 5  # one sample of so many is not trained on,
 MOST_HELD_OUT = 5000  # but no more than tell agreements to a quarter of a point
@@ -112,11 +113,19 @@ def adapt(
         FloatingPointError: The loss is no longer finite; lower the learning rate.
     """
     begin = time.monotonic()
-    if form not in get_args(Form):
-        raise ValueError(f"`form` must be one of {', '.join(get_args(Form))}, got {form!r}")
+    if form not in FORMS:
+        raise ValueError(f"`form` must be one of {', '.join(FORMS)}, got {form!r}")
     x = _samples(samples)
-    graph = model if isinstance(model, Graph) else to_graph(model, x.shape[1:])
-    batched(x.numpy(), graph.input_shape, "samples")
+    graph = _graph(model, x)
+    integer(input_bits, "input_bits", 1, 16)
+    epochs = tuple(integer(count, "cycles", 1) for count in cycles)
+    if not epochs:
+        raise ValueError("`cycles` must name at least one cycle, got none")
+    if shifts and len(graph.input_shape) != 3:
+        raise ValueError(f"`shifts` must be False for inputs that are no images, got shape {graph.input_shape}")
+    if start is not None and (start.input_shape, start.output_shape) != (graph.input_shape, graph.output_shape):
+        wanted, got = (f"{g.input_shape} to {g.output_shape}" for g in (graph, start))
+        raise ValueError(f"`start` must map {wanted} as the model does, got {got}")
     with deterministic(integer(seed, "seed")):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         count = min(len(x) // HELD_OUT, MOST_HELD_OUT)
@@ -142,7 +151,7 @@ def adapt(
             teacher,
             trained,
             held_out,
-            cycles=tuple(integer(epochs, "cycles", 1) for epochs in cycles),
+            cycles=epochs,
             batch_size=min(BATCH, len(trained)),
             learning_rate=LEARNING_RATES[form] if learning_rate is None else real(learning_rate, "learning_rate"),
             seed=seed,
@@ -154,6 +163,16 @@ def adapt(
         after = agreement(outputs(student, held_out), expected)
         network = _exported(student, graph, held_out)
     return Adapted(network, before, after, sum(cycle.epochs for cycle in done), time.monotonic() - begin)
+
+
+def _graph(model: nn.Module | Graph, samples: Tensor) -> Graph:
+    """The float network of a model for samples of this shape."""
+    if isinstance(model, nn.Module):
+        model = to_graph(model, tuple(samples.shape[1:]))
+    if not isinstance(model, Graph):
+        raise TypeError(f"`model` must be a torch module or a Graph, got {type(model).__name__}")
+    batched(samples.numpy(), model.input_shape, "samples")
+    return model
 
 
 def _samples(samples: ArrayLike) -> Tensor:
