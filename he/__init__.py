@@ -17,9 +17,11 @@ bound that is known before anything is encrypted.
 """
 
 from he.circuit.circuit import Circuit
-from he.circuit.interface import InputError, Interface
+from he.circuit.guards import RangeError
+from he.circuit.inputs import InputError
+from he.circuit.interface import Interface
 from he.circuit.residues import ResidueCircuit, ResidueInterface
-from he.circuit.simulate import simulate
+from he.circuit.simulate import simulate, simulate_guards
 from he.circuit.store import load as load_circuit
 from he.circuit.store import save as save_circuit
 from he.compiler.compile import compile_approximate, compile_exact
@@ -52,6 +54,7 @@ __all__ = [
     "PolicyError",
     "PreparedCircuit",
     "PublishingError",
+    "RangeError",
     "ResidueCircuit",
     "ResidueInterface",
     "SecretKey",
@@ -67,4 +70,5 @@ __all__ = [
     "run_encrypted",
     "save_circuit",
     "simulate",
+    "simulate_guards",
 ]

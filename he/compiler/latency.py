@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from he.circuit.packing import MAX_TAPS, InputLayout, OutputLayout, Packing
+from he.compiler.activations import coefficients
 from he.compiler.linear import LinearMap
+from he.compiler.ranges import Guard
 from he.compiler.stages import Stage
 from he.program.operations import Plain
 from he.program.program import Program
@@ -97,6 +99,7 @@ def lower(
     encode: Encode,
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
+    guards: Sequence[Guard] = (),
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -106,6 +109,7 @@ def lower(
         encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
+        guards: the guards of layers, in order.
 
     Returns:
         The program, which has not been placed, and its layouts.
@@ -114,10 +118,14 @@ def lower(
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
-    widths = _widths_read(stages)
+    widths, sums = _widths_read(stages), []
     for stage in stages:
         if not isinstance(stage, LinearMap):
             values[-1] = activate(recorder, values[-1], stage)
+            for guard in guards:
+                if guard.layer == len(values) - 1:
+                    width = width_of(_maps(stages)[guard.layer]) if widths[guard.layer] else entrance.layout.width
+                    sums.append(_guard_sum(recorder, values[-1], stage, guard, width, packing))
             continue
         number, schedule = len(values), left.pop(0)
         if not widths[number]:
@@ -129,7 +137,7 @@ def lower(
             each = Diagonals.of_all(stage, widths[number])
             values.append(_next_layer(recorder, read, stage, each, packing, schedule, encode))
     last = _maps(stages)[-1]
-    program = recorder.program(packing.slots, [values[-1]])
+    program = recorder.program(packing.slots, [values[-1], *sums], len(sums))
     width = width_of(last) if len(values) > 1 else entrance.layout.width
     return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries))
 
@@ -317,6 +325,14 @@ class Diagonals(NamedTuple):
         weights = np.zeros(max(self.width, self.out_width))
         weights[self.unit[at]] = self.linear.weights[at]
         return weights
+
+
+def _guard_sum(recorder: Recorder, value: int, stage: Stage, guard: Guard, width: int, packing: Packing) -> int:
+    """Record a guard's sum over all units of a period, which every slot of a lane then holds."""
+    assert isinstance(stage, Activation)
+    unused = (width - guard.units) * coefficients(stage)[0]  # of units that are always 0
+    total = recorder.scalar_dot([value], [1.0], (guard.units * guard.offset - unused) / width)
+    return _sum_periods(recorder, total, packing.lanes, width * packing.lanes, 2)
 
 
 def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:

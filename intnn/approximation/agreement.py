@@ -23,7 +23,8 @@ def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float
 
     Returns:
         A number of at most 1, which is perfect. R squared is one less the mean squared difference as a part of the
-        variance of the reference; it is negative where the mean of the reference would be the better answer.
+        variance of the reference; it is negative where the mean of the reference would be the better answer, and 0 for
+        other values than those of a reference that never changes.
 
     Raises:
         TypeError: ``samples`` does not hold floats.
@@ -46,7 +47,9 @@ def agreement_of(logits: Array, reference: Array) -> float:
     if difference == 0.0:
         return 1.0
     variance = float(np.var(expected))
-    return 1.0 - difference / variance if variance and np.isfinite(difference) else -np.inf
+    if not np.isfinite(difference):
+        return -np.inf
+    return 1.0 - difference / variance if variance else 0.0
 
 
 def answers(network: Answers, samples: FloatArray) -> Array:

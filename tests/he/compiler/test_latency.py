@@ -47,7 +47,7 @@ def lowering(graph, images=1):
 
 def fit_of(stages, max_error=1.0):
     """What finds parameters for a program of these stages."""
-    _, norms = normalised(stages, 0.0, 1.0)
+    _, norms, _ = normalised(stages, 0.0, 1.0)
     return lambda program: fit_ckks(fold(program), N, norms, 1.0, reach(stages, norms), max_error, "insecure")
 
 
@@ -156,7 +156,7 @@ def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
             reject()
         raise
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
-    _, norms = normalised(stages, 0.0, 1.0)
+    _, norms, _ = normalised(stages, 0.0, 1.0)
     algebra = CkksErrorAlgebra(fitted.parameters, fitted.program, norms, 1.0)
     (result,) = run(fitted.program, algebra)
     assert algebra.room(result) >= 0

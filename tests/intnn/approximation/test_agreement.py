@@ -27,7 +27,8 @@ def test_one_output_is_compared_by_what_it_explains() -> None:
     assert agreement_of(y, y) == 1.0
     assert agreement_of(np.full_like(y, y.mean()), y) == pytest.approx(0.0)
     assert agreement_of(y + 0.5, y) == pytest.approx(1.0 - 0.25 / 1.25)
-    assert agreement_of(y, np.zeros_like(y)) == -np.inf
+    assert agreement_of(y, np.zeros_like(y)) == 0.0
+    assert agreement_of(0.0 * y, np.zeros_like(y)) == 1.0
     assert agreement_of(np.full_like(y, 1e200), y) == -np.inf  # its square is no float
 
 
