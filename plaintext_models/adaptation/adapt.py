@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from intnn.approximation.approximate import approximate
+from intnn.convert.model import graph_of
 from intnn.layers.nodes import Activation
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
@@ -21,7 +22,8 @@ from plaintext_models.adaptation.distil import agreement, distil, outputs
 from plaintext_models.adaptation.squares import SquareNetwork, require_equal_integers
 from plaintext_models.adaptation.tables import table_network
 from plaintext_models.adaptation.trainable import Trainable
-from plaintext_models.bridge.export import to_graph, to_network
+from plaintext_models.bridge.export import to_network
+from plaintext_models.bridge.from_torch import from_torch
 from plaintext_models.determinism import deterministic
 from plaintext_models.training.qat.table_network import TableNetwork
 
@@ -61,7 +63,7 @@ class Adapted:
 
 
 def adapt(
-    model: nn.Module | Graph,
+    model: Any,
     samples: ArrayLike,
     form: Form = "polynomial",
     *,
@@ -86,7 +88,7 @@ def adapt(
     KeyboardInterrupt; ``model`` stays as it is in any case.
 
     Args:
-        model: A module that `plaintext_models.bridge` can export, or its graph.
+        model: A module that `plaintext_models.bridge.from_torch` takes, or whatever `intnn.convert` makes a graph of.
         samples: Floats [n, *input_shape] as the network will see them, at least `LEAST_SAMPLES`; below some 5,000 the
             start is rarely improved.
         form: "polynomial" gives a `Graph` of polynomials, for CKKS. "squares" gives an `IntNetwork` of squares, for
@@ -102,13 +104,15 @@ def adapt(
         start: A graph of polynomials, or of squares for the integer form, in place of `intnn.approximation`'s.
         cycles: Epochs of each cycle of the schedule; one that does not improve is the last.
         learning_rate: The peak of the schedule; by default a rate that suits the form.
-        shifts: Whether the samples are images that may be moved by a pixel; by default where they look like it.
+        shifts: Whether the samples are images that may be moved by a pixel: by default, where they look like it and
+            become polynomials; integers have no bits to spare for what moves into the border.
         seed: Determines the samples held out, their order and their shifts.
         seconds: A cycle that would probably not end within so many seconds is not begun, unless it is the first.
         progress: Whether to show a bar.
 
     Raises:
-        TypeError: ``model`` is neither a module nor a graph, or has a layer that the form does not allow.
+        TypeError: ``model`` is none of these, or has a layer that the form does not allow.
+        ConversionError: ``model`` has no equal among graphs.
         ValueError: Samples are too few, of another shape, NaN or infinite; an option is out of range.
         FloatingPointError: The loss is no longer finite; lower the learning rate.
     """
@@ -155,7 +159,7 @@ def adapt(
             batch_size=min(BATCH, len(trained)),
             learning_rate=LEARNING_RATES[form] if learning_rate is None else real(learning_rate, "learning_rate"),
             seed=seed,
-            shifts=_looks_like_images(graph) if shifts is None else shifts,
+            shifts=form == "polynomial" and _looks_like_images(graph) if shifts is None else shifts,
             penalty=student.escaped if isinstance(student, Trainable) else None,
             seconds=seconds,
             progress=progress,
@@ -165,14 +169,11 @@ def adapt(
     return Adapted(network, before, after, sum(cycle.epochs for cycle in done), time.monotonic() - begin)
 
 
-def _graph(model: nn.Module | Graph, samples: Tensor) -> Graph:
+def _graph(model: Any, samples: Tensor) -> Graph:
     """The float network of a model for samples of this shape."""
-    if isinstance(model, nn.Module):
-        model = to_graph(model, tuple(samples.shape[1:]))
-    if not isinstance(model, Graph):
-        raise TypeError(f"`model` must be a torch module or a Graph, got {type(model).__name__}")
-    batched(samples.numpy(), model.input_shape, "samples")
-    return model
+    graph = from_torch(model, samples[:1]) if isinstance(model, nn.Module) else graph_of(model)
+    batched(samples.numpy(), graph.input_shape, "samples")
+    return graph
 
 
 def _samples(samples: ArrayLike) -> Tensor:

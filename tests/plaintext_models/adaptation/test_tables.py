@@ -45,7 +45,7 @@ def test_with_fine_tables_it_gives_about_what_the_float_network_gives(seed, name
     theirs = graph.logits(x.double().numpy())
     theirs, ours = theirs - theirs.mean(0), ours - ours.mean(0)
     # inputs of 5 bits, levels of 6, and a clipped line is no sigmoid
-    assert np.square(ours - theirs).sum() < 0.2 * np.square(theirs).sum()
+    assert np.square(ours - theirs).sum() < 0.4 * np.square(theirs).sum()
 
 
 @settings(max_examples=20)
