@@ -38,9 +38,6 @@ COPIES = 2  # of every logit at least: two that agree show a client a sound resu
 
 RADICES = (2, 4)
 
-POLYNOMIALS = frozenset({"square", "polynomial"})
-
-
 class Lowered(NamedTuple):
     """A program that has not been placed, and the layouts of its input and its output.
 
@@ -413,20 +410,6 @@ def width_of(linear: LinearMap) -> int:
 def power_of_two(least: int) -> int:
     """Return the smallest power of two that is at least `least`."""
     return 1 << (least - 1).bit_length()
-
-
-def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
-    """Record a square, or a polynomial as a sum of powers that are each computed at the least depth."""
-    assert isinstance(stage, Activation)
-    if stage.name == "square":
-        return recorder.relinearise(recorder.multiply(value, value))
-    powers = [value]
-    for exponent in range(2, len(stage.coefficients)):
-        half = exponent // 2
-        product = recorder.multiply(powers[exponent - half - 1], powers[half - 1])
-        powers.append(recorder.relinearise(product))
-    constant, *rest = stage.coefficients
-    return recorder.scalar_dot(powers[: len(rest)], rest, constant)
 
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:

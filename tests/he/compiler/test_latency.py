@@ -9,10 +9,11 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import ParameterError
+from he.compiler.evaluate import activate_polynomial
 from he.compiler.fit import MAX_CHAIN_BITS
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
+from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches, width_of
 from he.compiler.linear import LinearMap
 from he.compiler.norms import normalised, reach
 from he.compiler.rotations import affordable, compose
