@@ -15,7 +15,8 @@ from torch.export import ExportedProgram
 from intnn.layers.nodes import Shape
 from plaintext_models.bridge.operators import CHECKS
 from plaintext_models.bridge.plain import require_plain_modules
-from plaintext_models.bridge.wide import in_float64, wide
+from plaintext_models.bridge.reader import answer
+from plaintext_models.bridge.wide import wide, widened
 
 BATCH = 3  # images that a module is traced with: what mixes them shows
 
@@ -54,7 +55,7 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     inputs = example[:1].repeat(BATCH, *[1] * (example.ndim - 1))
     _require_one_output(_run(copied, inputs, example))
     try:
-        with _quiet(), in_float64():
+        with _quiet():
             program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
     except Exception as error:  # noqa: BLE001 - whatever the tracer raises says that it cannot
         raise _untraceable(error) from error
@@ -99,7 +100,7 @@ class _Runner(fx.Interpreter):
 
     def __init__(self, program: ExportedProgram, batch: int) -> None:
         super().__init__(program.graph_module)
-        self.batch = batch
+        self.batch, self.answer = batch, answer(program)
         held = {**program.constants, **program.state_dict}
         self.held = [None if s.target is None else wide(held[s.target]) for s in program.graph_signature.input_specs]
 
@@ -113,7 +114,7 @@ class _Runner(fx.Interpreter):
         outputs = []
         for rows in inputs.split(self.batch):
             full = torch.cat([rows, rows[:1].expand(self.batch - len(rows), *rows.shape[1:])])
-            (output,) = self.run(*(full if value is None else value for value in self.held))
+            output = self.run(*(full if value is None else value for value in self.held))[self.answer]
             outputs.append(output[: len(rows)])
         return torch.cat(outputs)
 
@@ -135,7 +136,7 @@ def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
 
 
 def _called(module: nn.Module, inputs: Tensor) -> Any:
-    with _quiet(), in_float64():
+    with _quiet():
         return module(inputs)
 
 

@@ -14,6 +14,7 @@ from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import require_equal_floats
 from plaintext_models.bridge.capture import Captured, capture, capture_program
 from plaintext_models.bridge.reader import Reader
+from plaintext_models.bridge.wide import in_float64
 
 
 @torch.inference_mode(False)
@@ -51,7 +52,7 @@ def from_torch(
             graph; the example has no batch axis or no floats; or ``classes`` has another length than the output.
     """
     rows = None if example is None else _checked(example)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), in_float64():
         if isinstance(module, ExportedProgram):
             captured = capture_program(module, rows)
         elif rows is None:
