@@ -1,10 +1,6 @@
 """From a module to a program of ATen's operators: torch's own export, of a copy in float64 and in evaluation mode."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +11,9 @@ from torch.export import ExportedProgram
 from intnn.layers.nodes import Shape
 from plaintext_models.bridge.operators import CHECKS
 from plaintext_models.bridge.plain import require_plain_modules
+from plaintext_models.bridge.quiet import quiet
 from plaintext_models.bridge.reader import answer
-from plaintext_models.bridge.wide import wide, widened
+from plaintext_models.bridge.wide import in_float64, wide, widened
 
 BATCH = 3  # images that a module is traced with: what mixes them shows
 
@@ -55,7 +52,7 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     inputs = example[:1].repeat(BATCH, *[1] * (example.ndim - 1))
     _require_one_output(_run(copied, inputs, example))
     try:
-        with _quiet():
+        with quiet(), in_float64():
             program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
     except Exception as error:  # noqa: BLE001 - whatever the tracer raises says that it cannot
         raise _untraceable(error) from error
@@ -89,7 +86,7 @@ def capture_program(program: ExportedProgram, example: Tensor | None) -> Capture
     if len(known) != len(sides) or any(not f and k != s for f, k, s in zip(free[1:], known[1:], sides[1:], strict=True)):
         raise ValueError(f"`example` must have the shape that the program takes, {sides}, got {known}")
     batch = BATCH if free[0] else int(sides[0])
-    with _quiet():
+    with quiet():
         program = program.run_decompositions({})
     shape = tuple(int(side) for side in known[1:])
     return Captured(program, shape, batch, _Runner(program, batch))
@@ -136,7 +133,7 @@ def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
 
 
 def _called(module: nn.Module, inputs: Tensor) -> Any:
-    with _quiet():
+    with quiet(), in_float64():
         return module(inputs)
 
 
@@ -160,19 +157,3 @@ def _untraceable(error: Exception) -> ValueError:
         f"`module` must be one that torch.export can trace, got {_said(error)}; use torch's operators "
         "only, and no conversions to numpy or Python"
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch's tracer writes to logs and warnings about what is reported as an error here."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.fx.experimental.symbolic_shapes")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
