@@ -190,7 +190,7 @@ class _Reader:
             self._values[node.output[0]] = reader(call)
         except ConversionError:
             raise
-        except (TypeError, ValueError, OverflowError, IndexError) as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise ConversionError(place, f"does not fit: {error}", "export the model again") from error
         self._forget(node.input)
 
