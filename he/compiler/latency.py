@@ -49,12 +49,14 @@ class Lowered(NamedTuple):
         input: the layout of its input.
         output: the layout of its output.
         entries: for every linear layer the number of a value that it reads; None for a layer that reads inputs.
+        schedules: the schedule of every linear layer, once they have been chosen.
     """
 
     program: Program
     input: InputLayout
     output: OutputLayout
     entries: tuple[int | None, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 @dataclass(frozen=True)

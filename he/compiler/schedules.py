@@ -23,6 +23,7 @@ def cheapest(
     write: Callable[[Sequence[Schedule]], Lowered],
     sketches: Sequence[Callable[[Schedule], Program]],
     fit: Callable[[Program], Fit],
+    rough: Callable[[Program], Fit] | None = None,
     prices: Prices = HOISTING,
     max_key_bytes: int = MAX_KEY_BYTES,
 ) -> tuple[Lowered, Fit]:
@@ -36,6 +37,7 @@ def cheapest(
         write: lowers the stages with a schedule for every linear layer.
         sketches: record each linear layer alone with a schedule; see `he.compiler.latency.sketches`.
         fit: finds parameters for a program.
+        rough: finds some for a program by which schedules are priced; `fit` by default.
         prices: the prices of the engine that is to run the program.
         max_key_bytes: the limit for all evaluation keys. A network that needs more keys gets as few as it can.
 
@@ -47,7 +49,7 @@ def cheapest(
     """
     choices = schedules(stages)
     lowered = write([options[0] for options in choices])
-    fitted = fit(lowered.program)
+    fitted = (rough or fit)(lowered.program)
     states = fitted.states(lowered.program)
 
     def price(layer: Program, begin: State | None) -> float:
@@ -55,19 +57,18 @@ def cheapest(
         return cost(fitted.place(layer, begin), fitted.parameters, prices, level=level).total
 
     begins = [None if entry is None else states[entry] for entry in lowered.entries]
-    lowered = write(
-        [
-            min(options, key=lambda option: price(sketch(option), begin))
-            for options, sketch, begin in zip(choices, sketches, begins, strict=True)
-        ]
-    )
+    chosen = [
+        min(options, key=lambda option: price(sketch(option), begin))
+        for options, sketch, begin in zip(choices, sketches, begins, strict=True)
+    ]
+    lowered = write(chosen)
     for _ in range(ATTEMPTS):
         keys = _keys(lowered.program, fitted, max_key_bytes)
         program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
         fitted = fitted.again(program) or fit(program)
         if cost(fitted.program, fitted.parameters).key_bytes <= max_key_bytes:
             break
-    return lowered._replace(program=program), fitted
+    return lowered._replace(program=program, schedules=tuple(chosen)), fitted
 
 
 def _rotations(lowered: Lowered, fitted: Fit, prices: Prices) -> Callable[[int, int, int], float]:
