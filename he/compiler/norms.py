@@ -140,6 +140,7 @@ def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> N
         largest=_rounded_up(float(squares.max(initial=0.0))),
         column=_rounded_up(float(np.bincount(linear.columns, squares, minlength=linear.inputs).max())),
         parts=1 + max(1.0, power_of_two(linear.outputs) / power_of_two(linear.inputs)),
+        width=power_of_two(max(linear.sizes, default=linear.inputs)),
     )
 
 
