@@ -54,7 +54,7 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     try:
         with quiet(), in_float64():
             program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
-    except Exception as error:  # noqa: BLE001 - whatever the tracer raises says that it cannot
+    except Exception as error:
         raise _untraceable(error) from error
     changed = program.graph_signature.buffers_to_mutate
     if changed:
@@ -120,11 +120,11 @@ def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
     """The module's output, or why there is none."""
     try:
         return _called(module, inputs)
-    except Exception as error:  # noqa: BLE001 - a module may raise anything
+    except Exception as error:
         failure = error
     try:
         _called(module, example[None])
-    except Exception:  # noqa: BLE001 - it is the first failure that says why
+    except Exception:
         raise ValueError(
             f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
             f"{_said(failure)}"

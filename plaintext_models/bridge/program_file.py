@@ -48,7 +48,7 @@ def read_program(path: str | os.PathLike[str]) -> ExportedProgram:
         raise
     except _Foreign as error:
         raise ValueError(f"`{os.fspath(path)}` must hold a program of tensors and torch's operators, got {error}") from None
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of torch's reader
+    except Exception as error:
         text = (str(error).strip().splitlines() or [""])[0]
         raise ValueError(
             f"`{os.fspath(path)}` must be a file of `torch.export.save`, got {type(error).__name__}: {text}"
