@@ -21,7 +21,7 @@ from he.compiler.throughput import declared_norm
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.arithmetic import centred
-from he.ring.params import PLAIN_MODULUS, ParameterError, Parameters, Security
+from he.ring.params import PLAIN_MODULUS, ParameterError, Security
 from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate

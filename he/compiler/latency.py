@@ -107,6 +107,7 @@ def lower(
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
     guards: Sequence[Guard] = (),
+    sketched: bool = False,
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -117,12 +118,13 @@ def lower(
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
         guards: the guards of layers, in order.
+        sketched: whether plaintexts are left out, for a program that only shows what it costs.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
     chosen = tuple(chosen or [choices[0] for choices in schedules(stages)])
-    recorder, left = Recorder(), list(chosen)
+    recorder, left = Sketch(packing.slots) if sketched else Recorder(), list(chosen)
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
@@ -158,11 +160,11 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     entrance = Entrance.of(packing, _firsts(stages))
 
     def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
+        recorder = Sketch(packing.slots)
         return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
 
     def sketch_next(linear: LinearMap, each: Sequence[Diagonals], schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
+        recorder = Sketch(packing.slots)
         read = [recorder.input(0)] * len(each)
         return recorder.program(packing.slots, [_next_layer(recorder, read, linear, each, packing, schedule, encode)])
 
@@ -221,7 +223,7 @@ def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
     return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
 
 
-class _Sketch(Recorder):
+class Sketch(Recorder):
     """Records operations; every plaintext is the same."""
 
     def __init__(self, slots: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from math import prod
 
 from he.circuit.circuit import Circuit
@@ -12,17 +14,18 @@ from he.circuit.commitment import SALT_BYTES, require_salt
 from he.circuit.residues import MOST_MODULI, ResidueCircuit, room_bits
 from he.compiler.compile import require_network, require_options
 from he.compiler.exact import exact_lowering
-from he.compiler.fit_bfv import PlainNorms, placed_budget
+from he.compiler.fit_bfv import PlainNorms, fit_bfv, placed_budget
 from he.compiler.latency import lower
-from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output
+from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output, rough_fits
 from he.compiler.throughput import feature_layers, lower_features
 from he.program.operations import Matrix, Operation
 from he.program.program import Program
+from he.readers.cost import cost
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.plain_moduli import SIZES, moduli, primes_below, require_modulus
 from intnn import IntNetwork, LutActivation, Requantise
 
-TRIED = 4  # of the splits that fit, the ones with the fewest primes, are priced
+_WIDEST = next(moduli(SIZES[-1]))
 
 
 def compile_residues(
@@ -48,8 +51,8 @@ def compile_residues(
         security: see there.
         salt: see there.
         plain_moduli: the primes, each ≡ 1 mod 2N for the ring degree N that is found, whose product holds the largest
-            logit, rounded up to a power of two, and a sign. By default they are the largest primes ≡ 1 mod 65536 of one
-            size from 17 to 48 bits, the one of those tried that takes the least time in all.
+            logit, rounded up to a power of two, and a sign. By default they are the largest ones of at most 17, 20, 22,
+            ... or 48 bits, whichever takes the least time in all, by prices before schedules are chosen.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if `plain_moduli` are not
@@ -72,45 +75,89 @@ def compile_residues(
     def lowering(t: int, largest: int) -> Lowering:
         return exact_lowering(network, security, packing=packing, plain_modulus=t, largest=largest)
 
-    def first(t: int) -> Found:
-        return find(lowering(t, t), images, packing, security, salt)
+    def compiled(t: int, others: Iterable[int] | None) -> list[Circuit]:
+        """Return the circuits for a prime and these other ones; or, if there are none, for as many as are needed."""
+        found = find(lowering(t, t), images, packing, security, salt)
+        circuits, N = [found.circuit], found.circuit.parameters.poly_modulus_degree
+        for other in islice(primes_below(t, N), MOST_MODULI) if others is None else others:
+            if others is None and _holds(circuits, bits):
+                break
+            try:
+                circuits.append(_with_weights_of(lowering(other, t), found))
+            except ParameterError:
+                if others is not None:
+                    raise
+        if not _holds(circuits, bits):
+            raise ParameterError(f"too few primes below {t} serve the network at N={N}")
+        return circuits
 
     if plain_moduli is None:
-        found, others, reasons = _cheapest(first, bits)
+        circuits, reasons = _cheapest(compiled, _splits(lowering(_WIDEST, _WIDEST), images, packing, security, bits))
     else:
-        largest, *others = _named(plain_moduli, bits)
-        found, reasons = first(largest), ["the primes were asked for"]
-    t = found.circuit.parameters.t
-    circuits = [found.circuit, *(_with_weights_of(lowering(other, t), found) for other in others)]
-    return ResidueCircuit(tuple(circuits), min(told, room_bits([t, *others])), tuple(reasons))
+        first, *others = _named(plain_moduli, bits)
+        circuits, reasons = compiled(first, others), ["the primes were asked for"]
+    room = room_bits([circuit.parameters.t for circuit in circuits])
+    return ResidueCircuit(tuple(circuits), min(told, room), tuple(reasons))
 
 
-def _cheapest(first: Callable[[int], Found], bits: int) -> tuple[Found, list[int], list[str]]:
-    """Return the first circuit of the split that takes the least time, the other primes, and what was tried.
+def _cheapest(
+    compiled: Callable[[int, None], list[Circuit]], splits: Sequence[_Split]
+) -> tuple[list[Circuit], list[str]]:
+    """Return the circuits of the first split that is not refused, and what the splits would cost."""
+    reasons = [f"{split}, before schedules are chosen" for split in splits]
+    for split in splits:
+        try:
+            return compiled(split.primes[0], None), reasons
+        except ParameterError as refusal:
+            reasons.append(f"{split} refused: {refusal}")
+    raise ParameterError("; ".join(reasons))
+
+
+def _holds(circuits: Sequence[Circuit], bits: int) -> bool:
+    return room_bits([circuit.parameters.t for circuit in circuits]) >= bits
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Primes for a network, the largest first, and what their circuits cost by schedules that have not been chosen."""
+
+    primes: list[int]
+    units: float
+
+    def __str__(self) -> str:
+        size = self.primes[0].bit_length()
+        return f"{len(self.primes)} prime(s) of at most {size} bits: {self.units:.1f} units"
+
+
+def _splits(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security, bits: int
+) -> list[_Split]:
+    """Return the splits that fit a ring, the cheapest first.
 
     Args:
-        first: compiles for one prime.
+        lowering: the network, modulo any prime.
+        images: see `compile_residues`.
+        packing: see there.
+        security: see there.
         bits: every logit is below 2^bits in magnitude.
+
+    Raises:
+        ParameterError: if there are none.
     """
-    tried: list[tuple[float, Found, list[int]]] = []
-    reasons, refusals = [], []
+    found, refusals = [], [f"logits have {bits} bits"]
+    fits = rough_fits(lowering, images, packing, security)
     for size in _sizes(bits):
+        t = next(moduli(size))
         try:
-            found = first(next(moduli(size)))
+            fit = fits(partial(fit_bfv, t=t, security=security, checked=False))
         except ParameterError as refusal:
             refusals.append(f"primes of {size} bits: {refusal}")
             continue
-        primes = _enough(found.circuit.parameters.t, found.circuit.parameters.poly_modulus_degree, bits)
-        if primes:
-            units = len(primes) * found.circuit.cost().total
-            tried.append((units, found, primes[1:]))
-            reasons.append(f"{len(primes)} prime(s) of at most {size} bits: {units:.1f} units in all")
-        if len(tried) == TRIED:
-            break
-    if not tried:
-        raise ParameterError("; ".join([f"logits have {bits} bits", *refusals]))
-    _, found, others = min(tried, key=lambda priced: priced[0])
-    return found, others, reasons
+        if primes := _enough(t, fit.parameters.poly_modulus_degree, bits):
+            found.append(_Split(primes, len(primes) * cost(fit.program, fit.parameters).total))
+    if not found:
+        raise ParameterError("; ".join(refusals))
+    return sorted(found, key=lambda split: split.units)
 
 
 def _sizes(bits: int) -> list[int]:
@@ -159,7 +206,7 @@ def _with_weights_of(lowering: Lowering, found: Found) -> Circuit:
 
 
 def _with_operands(program: Program, recorded: Program) -> Program:
-    """Return a program with the plaintexts and matrices of another one, before it was placed, of the same operations."""
+    """Return a placed program with the plaintexts and matrices of another one of the same operations, as recorded."""
     matrices = (operation for operation in recorded.operations if isinstance(operation, Matrix))
 
     def changed(operation: Operation) -> Operation:

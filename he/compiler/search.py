@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -106,7 +106,7 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
-    for N in RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES:
+    for N in _rings(security):
         try:
             lowered, fit = write(N)
         except ParameterError as refusal:
@@ -121,6 +121,43 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
 
+def rough_fits(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security
+) -> Callable[[Callable[[Fold, int], Fit]], Fit]:
+    """Return what finds parameters for a network's operations, by the first schedules and whatever its weights.
+
+    It takes a function like `Lowering.fit`, which may be for another plaintext modulus than the lowering's, and returns
+    what that finds in the smallest ring that has room; or it raises a ParameterError with the last ring's refusal.
+    """
+
+    @cache
+    def recorded(N: int) -> Fold:
+        if packing == "throughput":
+            return every_ring
+        chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
+        return fold(lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True).program)
+
+    def fitted(fit: Callable[[Fold, int], Fit]) -> Fit:
+        refused = None
+        for N in _rings(security):
+            try:
+                return fit(recorded(N), N)
+            except ParameterError as refusal:
+                refused = refusal
+        assert refused
+        raise refused
+
+    if packing == "throughput":
+        network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+        smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+        every_ring = fold(lower_features(lowering.scheme, network, smallest, lowering.activate).program)
+    return fitted
+
+
+def _rings(security: Security) -> Sequence[int]:
+    return RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES
+
+
 def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
     bits = lowering.circuit_privacy
     if bits is None:
@@ -130,6 +167,11 @@ def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
 
 
 def require_no_constant_output(program: Program, modulus: int | None) -> None:
+    """Refuse a program, packed for throughput, of which a logit ignores its input.
+
+    Raises:
+        ParameterError: if there is one; the message names it.
+    """
     constant = constant_outputs(program, modulus)
     if constant.any():
         raise ParameterError(
