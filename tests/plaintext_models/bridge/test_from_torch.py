@@ -98,7 +98,9 @@ def test_functional_calls(name):
 
 
 def test_normalisation_and_average_pooling_become_part_of_convolutions():
-    module = trained(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2)))
+    module = trained(
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2))
+    )
     graph = from_torch(module, torch.rand(1, 1, 6, 6))
     assert [type(node).__name__ for node in graph.nodes] == ["Conv2d", "SumPool2d", "Flatten", "Dense"]
 
