@@ -55,7 +55,8 @@ class Circuit(ValueObject):
         needs = tuple(sorted(program.rotation_steps)), program.swaps_rows, program.multiplies
         for name, stated, found in (
             ("inputs", sources, program.inputs),
-            ("outputs", interface.output.ciphertexts, len(program.outputs)),
+            ("outputs", interface.ciphertexts, len(program.outputs)),
+            ("guards", len(interface.guards), program.guards),
             ("output level", {interface.output_level}, output_levels(program, interface.parameters)),
             ("slots", interface.packing.slots if program.plaintexts else program.slots, program.slots),
             ("keys", (interface.rotation_steps, interface.swaps_rows, interface.multiplies), needs),

@@ -27,8 +27,16 @@ ROW = 1 << 14  # slots of a row in the largest ring
 
 _Layers = list[tuple[LinearMap, list[Function]]]
 
+#: Where the units of a layer come from: another layer's number, and its unit for each of them, -1 for places without.
+Origin = tuple[int, np.ndarray]
+
 
 def arranged(stages: Sequence[Stage], row: int = ROW) -> list[Stage]:
+    """Return the stages of `arranged_from`, without where their units come from."""
+    return arranged_from(stages, row)[0]
+
+
+def arranged_from(stages: Sequence[Stage], row: int = ROW) -> tuple[list[Stage], list[Origin]]:
     """Return stages that compute the same, with units where they make few diagonals; the outputs stay as they are.
 
     Args:
@@ -36,7 +44,8 @@ def arranged(stages: Sequence[Stage], row: int = ROW) -> list[Stage]:
         row: the slots of a row.
 
     Returns:
-        The stages; no linear map has more than `row` outputs, but for the last.
+        The stages; no linear map has more than `row` outputs, but for the last. And, for each linear map, where its
+        units come from.
     """
     layers = layered(stages)
     in_order = [np.arange(linear.outputs) for linear, _ in layers]
@@ -45,9 +54,14 @@ def arranged(stages: Sequence[Stage], row: int = ROW) -> list[Stage]:
     places = min(fitting or candidates, key=lambda places: _diagonals(layers, places))
     is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
     if places is in_order and is_chain and fitting:
-        return list(stages)
+        return list(stages), list(enumerate(in_order))
     moved = _moved(layers, places)
-    return [stage for linear, functions in _cut(moved, row) for stage in (linear, *functions)]
+    origins = []
+    for (linear, _), at in zip(moved, places, strict=True):
+        origins.append(np.full(linear.outputs, -1))
+        origins[-1][at] = np.arange(len(at))
+    cut, cut_origins = _cut(moved, origins, row)
+    return [stage for linear, functions in cut for stage in (linear, *functions)], cut_origins
 
 
 def _on_grids(layers: _Layers, in_order: list[np.ndarray]) -> list[list[np.ndarray]]:
@@ -123,9 +137,10 @@ def _moved(layers: _Layers, places: list[np.ndarray]) -> _Layers:
     return result
 
 
-def _cut(layers: _Layers, row: int) -> _Layers:
-    """Return the layers, those of more than a row's units as several; the last stays one."""
+def _cut(layers: _Layers, origins: Sequence[np.ndarray], row: int) -> tuple[_Layers, list[Origin]]:
+    """Return the layers, those of more than a row's units as several, and where units come from; the last stays one."""
     result: _Layers = []
+    come_from: list[Origin] = []
     made: list[list[int]] = []  # the numbers of the layers that each one has become
     for number, (linear, functions) in enumerate(layers):
         known = [[INPUT] if read == INPUT else made[read] for read in linear.reads]
@@ -135,12 +150,14 @@ def _cut(layers: _Layers, row: int) -> _Layers:
         made.append(list(range(len(result), len(result) + count)))
         if count == 1:
             result.append((linear, functions))
+            come_from.append((number, origins[number]))
             continue
         each, unit, inputs = linear.outputs // count, np.arange(linear.outputs), np.arange(linear.inputs)
         for part in range(count):  # widths are powers of two, and so is a row
             at = np.where(unit // each == part, unit % each, -1)
             result.append((linear.moved(at, each, inputs, linear.inputs), list(functions)))
-    return result
+            come_from.append((number, origins[number][part * each : (part + 1) * each]))
+    return result, come_from
 
 
 def _power_of_two(least: int) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from numpy.typing import ArrayLike
+
 from he.circuit.circuit import Circuit
-from he.compiler.approximate import approximate_lowering
+from he.compiler.approximate import approximate_lowering, calibration_of
 from he.compiler.exact import Tables, exact_lowering
+from he.compiler.ranges import MARGIN, Ranges
 from he.compiler.search import PackingName, search
 from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
 from he.ring.params import Security, require_security
@@ -69,7 +72,10 @@ def compile_exact(
 
 def compile_approximate(
     graph: Graph,
+    samples: ArrayLike | None = None,
     *,
+    ranges: Ranges = "proved",
+    margin: float = MARGIN,
     images: int | None = 1,
     input_range: tuple[float, float] = (0.0, 1.0),
     max_error: float | None = None,
@@ -82,6 +88,15 @@ def compile_approximate(
 
     Args:
         graph: a float network whose activations are `square` or `polynomial`.
+        samples: float [samples, *shape], for calibrated ranges: inputs like those that are to be encrypted, some
+            hundreds of them.
+        ranges: `"proved"`: the bound on the error holds for every input in `input_range`. `"calibrated"`: it holds for
+            inputs whose layers reach no further than `margin` times as far as on the samples, which lets deeper
+            networks fit, and makes others cheaper. *Guards* show which inputs those are: sums of what activations make
+            of a layer's units, which are returned beside the logits, and told to the client. The client refuses an
+            answer that does not keep its range (`RangeError`), and no such answer is ever returned: see
+            `he.compiler.ranges`. Ranges of layers that gain nothing by it are proved all the same.
+        margin: see `ranges`; at least 1.25. The larger, the fewer images are refused.
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
         max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default
@@ -101,11 +116,15 @@ def compile_approximate(
             ignores the input, or if `security` is another string.
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
+        InputError: if samples do not lie in `input_range`, or have another shape.
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = require_options(images, packing, security)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
-    lowering = approximate_lowering(graph, input_range, max_error, security, privacy, packing)
+    calibration = calibration_of(graph, samples, ranges, margin, input_range)
+    if calibration and privacy:
+        raise ValueError('`circuit_privacy` must be None where `ranges` are "calibrated": guards tell of layers')
+    lowering = approximate_lowering(graph, input_range, max_error, security, privacy, packing, calibration)
     return search(lowering, images, packing, security, salt)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from he.circuit.interface import InputSpec
+from he.circuit.inputs import InputSpec
 from he.compiler.arrange import arranged
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.latency import power_of_two

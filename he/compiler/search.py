@@ -12,10 +12,13 @@ import numpy as np
 
 from he.circuit.circuit import Circuit
 from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
-from he.circuit.interface import InputSpec, Interface
+from he.circuit.guards import RangeGuard
+from he.circuit.inputs import InputSpec
+from he.circuit.interface import Interface
 from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
 from he.compiler.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
+from he.compiler.ranges import ACCEPTED, Guard
 from he.compiler.schedules import cheapest
 from he.compiler.stages import Stage
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
@@ -52,6 +55,7 @@ class Lowering:
             asked for.
         norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
             have.
+        guards: the guards of layers whose ranges are calibrated.
     """
 
     network: Network
@@ -66,6 +70,7 @@ class Lowering:
     reasons: tuple[str, ...] = ()
     circuit_privacy: int | None = None
     norms: Sequence[float] | None = None
+    guards: Sequence[Guard] = ()
 
 
 def search(
@@ -127,7 +132,7 @@ def _require_no_constant(program: Program, modulus: int | None) -> None:
 def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
-        record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate)
+        record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate, guards=lowering.guards)
         parts = sketches(lowering.stages, packing, lowering.encode)
         return cheapest(lowering.stages, record, parts, lambda program: lowering.fit(fold(program), N))
 
@@ -152,7 +157,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
 
     # The program is the same in every ring, whose slots it does not name.
     smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
-    first = lower_features(lowering.scheme, network, smallest, lowering.activate)
+    first = lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards)
     folded = fold(first.program)
     return write
 
@@ -171,4 +176,8 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> I
         output_scale=fit.output_scale,
         output_level=level,
         commitment=commitment(lowering.network, salt),
+        guards=tuple(
+            RangeGuard(ACCEPTED * guard.limit, scale)
+            for guard, scale in zip(lowering.guards, fit.guard_scales, strict=True)
+        ),
     )

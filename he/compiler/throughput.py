@@ -18,6 +18,7 @@ import numpy as np
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compiler.latency import Activate, Encode, Lowered
 from he.compiler.linear import LinearMap
+from he.compiler.ranges import Guard
 from he.compiler.stages import Function, Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
@@ -39,11 +40,13 @@ class FeatureLayer(NamedTuple):
         linear: the linear map, its weights and biases encoded.
         activations: the activations that are applied to each unit, in order.
         norm: the largest sum of a row's absolute values, rounded up to a power of two: what is declared of the weights.
+        varying: bool [outputs], which units vary with an input; None for logits, which all do.
     """
 
     linear: LinearMap
     activations: list[Function]
     norm: float
+    varying: np.ndarray | None = None
 
 
 def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[float] | None = None) -> list[FeatureLayer]:
@@ -67,7 +70,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[floa
             result.append(FeatureLayer(linear, [], declared_norm(linear) if norms is None else norms[len(result)]))
         else:
             result[-1].activations.append(stage)
-    for i, (linear, activations, _) in enumerate(result):
+    for i, (linear, activations, *_) in enumerate(result):
         constant = np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) == 0
         if i + 1 < len(result):
             values = linear.bias[constant][None]
@@ -75,7 +78,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[floa
                 values = _activated(stage, values, encode)
             known = np.zeros(linear.outputs)
             known[constant] = values[0]
-            result[i] = result[i]._replace(linear=_with_decoys(linear, constant))
+            result[i] = result[i]._replace(linear=_with_decoys(linear, constant), varying=~constant)
             for reader in range(i + 1, len(result)):
                 following = result[reader].linear
                 mine = _is_of(following, i, reader)
@@ -147,7 +150,13 @@ def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> 
     return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
 
 
-def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Packing, activate: Activate) -> Lowered:
+def lower_features(
+    scheme: Scheme,
+    network: Sequence[FeatureLayer],
+    packing: Packing,
+    activate: Activate,
+    guards: Sequence[Guard] = (),
+) -> Lowered:
     """Record the layers; each block of units is activated before the next is computed, so that few values wait.
 
     Args:
@@ -155,6 +164,7 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
         network: the result of `feature_layers`.
         packing: the result of `feature_packing`.
         activate: records an activation of one unit.
+        guards: the guards of layers, in order.
 
     Returns:
         The program, which has not been placed, and its layouts.
@@ -166,6 +176,7 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
     known = {INPUT: {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}}
     if packing.split_rows and not scheme.exact:
         activate = _square_parts
+    sums: list[int] = []
     for number, layer in enumerate(network):
         linear, begin = layer.linear, 0
         values: dict[int, int] = {}
@@ -173,9 +184,10 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
             values |= {begin + unit: value for unit, value in known[source].items()}
             begin += size
         known[number] = _apply(recorder, values, layer, activate)
+        sums += [_guard_sum(recorder, known[number], layer, guard) for guard in guards if guard.layer == number]
     outputs = [known[len(network) - 1][unit] for unit in range(last.outputs)]
     layout = InputLayout.of(packing, first.inputs, read[None, :])
-    return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
+    return Lowered(recorder.program(1, [*outputs, *sums], len(sums)), layout, OutputLayout(packing, 1, last.outputs))
 
 
 def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
@@ -190,6 +202,13 @@ def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, acti
             for stage in layer.activations:
                 result[unit] = activate(recorder, result[unit], stage)
     return result
+
+
+def _guard_sum(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, guard: Guard) -> int:
+    """Record a guard's sum of all units that vary with an input; others are constants of the next layer."""
+    assert layer.varying is not None
+    summed = [value for unit, value in values.items() if layer.varying[unit]]
+    return recorder.scalar_dot(summed, [1.0] * len(summed), len(summed) * guard.offset)
 
 
 def _blocks(linear: LinearMap) -> Iterator[tuple[list[int], np.ndarray]]:

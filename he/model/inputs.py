@@ -49,7 +49,7 @@ class Inputs(ValueObject):
         """Return the scaling for inputs like these, float64 [n, *shape]."""
         shape = samples.shape[1:]
         low, high = float(samples.min()), float(samples.max())
-        if 0.0 <= low and high <= 1.0:
+        if low >= 0.0 and high <= 1.0:
             return Inputs(shape, np.zeros(1), np.ones(1), 0.0, 1.0, saturates=False)
         if len(shape) > 1:
             return Inputs(shape, np.zeros(1), np.array([1 / max(-low, high)]), -1.0 * (low < 0), 1.0, saturates=True)

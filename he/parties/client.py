@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.guards import RangeError, images_outside
 from he.circuit.interface import Interface, require_interface
 from he.circuit.packing import MAX_TAPS
 from he.circuit.residues import combined, interface_from, interfaces
@@ -98,7 +99,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         self._ciphers: Sequence[Cipher] = [  # one for every plaintext modulus; none once the key is destroyed
             Cipher(secret_key.with_modulus(one.parameters), one) for one in interfaces(self._interface)
         ]
-        self._response_bytes = sum(self._interface.output.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
+        self._response_bytes = sum(self._interface.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
         self._answers = self._refusals = self._published = 0
 
@@ -188,6 +189,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, copies disagree, or
                 residues are those of numbers that the network cannot reach. The request has had its answer, and the
                 refusal is counted.
+            RangeError: if the circuit's ranges are calibrated and an image left them, so that the logits may be wrong. The
+                request has had its answer, and the refusal is counted.
             PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
                 allows. The key has not been used then, and the request stays open.
         """
@@ -201,7 +204,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             if publish:
                 self._require_publishable()
             ciphertexts = self._read(ciphers, parts)
-            logits = self._decrypted(ciphers, ciphertexts, self._questions.close(name))
+            logits, outside = self._decrypted(ciphers, ciphertexts, self._questions.close(name))
             if publish and logits is not None and not self._interface.parameters.scheme.exact:
                 self._published += 1
                 logits = noised(logits, self.published_deviation(len(logits)))
@@ -209,6 +212,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             self._refusals += logits is None
             if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
                 self._ciphers = ()  # SEAL wipes what it frees
+        if outside:
+            raise RangeError(outside)
         if logits is None:
             raise DecryptionError(
                 "the answer does not decrypt to a result: it was damaged, computed with other keys, or forged"
@@ -241,7 +246,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
     def _read(self, ciphers: Sequence[Cipher], parts: list[memoryview]) -> list[list[Any]]:
         """Return the ciphertexts of an answer, those of each cipher together. The key is not used."""
-        each = self._interface.output.ciphertexts
+        each = self._interface.ciphertexts
         if len(parts) != each * len(ciphers):
             raise MessageError(f"a response must hold {each * len(ciphers)} ciphertext(s), got {len(parts)}")
         try:
@@ -251,22 +256,34 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
     def _decrypted(
         self, ciphers: Sequence[Cipher], ciphertexts: list[list[Any]], question: Question
-    ) -> np.ndarray | None:
-        """Return the logits of an answer, None if it is no result. Everything is looked at before that is said."""
-        logits = [self._opened(cipher, read, question) for cipher, read in zip(ciphers, ciphertexts, strict=True)]
-        sound = [each for each in logits if each is not None]
-        return combined(self._interface, sound) if len(sound) == len(logits) else None
+    ) -> tuple[np.ndarray | None, list[int]]:
+        """Return the logits of an answer, None if it is no result, and the images that have left their range.
 
-    def _opened(self, cipher: Cipher, ciphertexts: list[Any], question: Question) -> np.ndarray | None:
-        """Return the logits, or their residues, that ciphertexts decrypt to; None if they are no result."""
-        output, packing = self._interface.output, self._interface.packing
+        Everything is looked at before that is said.
+        """
+        opened = [self._opened(cipher, read, question) for cipher, read in zip(ciphers, ciphertexts, strict=True)]
+        sound = [logits for logits, _ in opened if logits is not None]
+        whole = combined(self._interface, sound) if len(sound) == len(opened) else None
+        return whole, [image for _, outside in opened for image in outside]
+
+    def _opened(
+        self, cipher: Cipher, ciphertexts: list[Any], question: Question
+    ) -> tuple[np.ndarray | None, list[int]]:
+        """Return the logits, or their residues, that ciphertexts decrypt to, None if they are no result.
+
+        Beside them are the images that have left the range for which the circuit was calibrated.
+        """
+        interface, output, packing = self._interface, self._interface.output, self._interface.packing
         try:
             slots, sound = zip(*map(cipher.decrypt, ciphertexts), strict=True)
             restored = packing.permuted(np.stack(slots), question.order.argsort(axis=1))
-            logits = output.unpack(restored, question.images, self._interface.tolerance)
+            found, shown = restored[: output.ciphertexts], restored[output.ciphertexts :]
+            if outside := images_outside(interface.guards, packing, shown, interface.output_scale):
+                return None, outside if all(sound) else []
+            logits = output.unpack(found, question.images, interface.tolerance)
         except ValueError:  # copies that disagree, or what SEAL's decoder refuses
-            return None
-        return logits if all(sound) else None
+            return None, []
+        return (logits if all(sound) else None), []
 
     def _living(self) -> Sequence[Cipher]:
         """Return what encrypts and decrypts, for every plaintext modulus.

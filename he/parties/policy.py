@@ -176,7 +176,7 @@ class Policy(ValueObject):
             (
                 "output",
                 "an answer",
-                circuits * output.ciphertexts * ciphertext_bytes(parameters, interface.output_level),
+                circuits * interface.ciphertexts * ciphertext_bytes(parameters, interface.output_level),
                 self.most_answer_bytes,
             ),
         ):
