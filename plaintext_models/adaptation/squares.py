@@ -67,10 +67,6 @@ class SquareNetwork(nn.Module):
         integers = {number: (layer.weight, layer.bias) for number, layer in self.parameters_rounded()[0].items()}
         return self._run(self._inputs(x), integers)
 
-    def escaped(self) -> Tensor:
-        """How far the last batch took the squares' arguments beyond their reach; see `Trainable.escaped`."""
-        return self.floats.escaped()
-
     @torch.no_grad()
     def to_network(self) -> IntNetwork:
         """The network of the present integers; its metadata's "output_scale" is the integers per unit of an output."""
