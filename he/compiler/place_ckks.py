@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from he.compiler.outline import RESCALED_BEFORE
+from he.compiler.outline import is_led, rescaled_before
 from he.program.algebra import apply
 from he.program.operations import (
     Add,
     AddPlain,
     Matrix,
     Multiply,
+    Operation,
     PlainDot,
     Scalar,
     ScalarDot,
@@ -84,7 +85,12 @@ class Scaled:
     products: int
 
 
-_PLAIN, _PRODUCTS = PlainDot | ScalarDot | Matrix, Multiply | SquareParts
+_PRODUCTS = Multiply | SquareParts
+
+
+def _is_plain(operation: Operation) -> bool:
+    """Return whether an operation is a product with plain factors, which makes scales longer."""
+    return isinstance(operation, PlainDot | ScalarDot | Matrix) and not is_led(operation)
 
 
 def depths(program: Program) -> tuple[int, int]:
@@ -92,7 +98,7 @@ def depths(program: Program) -> tuple[int, int]:
     found: list[tuple[int, int]] = []  # both numbers for every value
     for operation in program.operations:
         before = [found[a] for a in arguments(operation)]
-        plain = max((b[0] for b in before), default=0) + isinstance(operation, _PLAIN)
+        plain = max((b[0] for b in before), default=0) + _is_plain(operation)
         products = max((b[1] for b in before), default=0) + isinstance(operation, _PRODUCTS)
         found += [(plain, products)] * results(operation)
     deepest = [found[output] for output in program.results]
@@ -104,7 +110,7 @@ def longest_path(program: Program) -> int:
     found: list[int] = []
     for operation in program.operations:
         before = max((found[a] for a in arguments(operation)), default=0)
-        found += [before + isinstance(operation, _PLAIN | _PRODUCTS)] * results(operation)
+        found += [before + (_is_plain(operation) or isinstance(operation, _PRODUCTS))] * results(operation)
     return max(found[output] for output in program.results)
 
 
@@ -228,16 +234,15 @@ def _walk(
             made.append(guarded(operation, precision.guard_bits[program.guarding[position]]))
             known.append(made[-1])
             continue
-        if isinstance(operation, RESCALED_BEFORE):
-            for a in arguments(operation):
-                known[a] = rescaled(known[a])
+        for a in rescaled_before(operation):
+            known[a] = rescaled(known[a])
         operands = [known[a] for a in arguments(operation)]
         states = operands or [fresh]
         level = min(v.level for v in states)
         operands = [lower(v, level) for v in operands]
         scale, bits = max(v.scale for v in states), max(v.bits for v in states)
         plain, products = max(v.plain for v in states), max(v.products for v in states)
-        if isinstance(operation, _PLAIN):
+        if _is_plain(operation):
             weight = 2.0 ** precision.weight_bits[plain]
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
@@ -264,7 +269,7 @@ def _walk(
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         for number in apply(recorder, operation, [v.number for v in operands]):
             value = Scaled(number, level, scale, bits, plain, products)
-            made.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
+            made.append(rescaled(value) if precision.early and _is_plain(operation) else value)
             known.append(made[-1])
     outputs = [rescaled(known[output]) for output in program.results]
     lowest = min(v.level for v in outputs) if stay is None else stay

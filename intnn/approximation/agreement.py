@@ -31,7 +31,8 @@ def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float
         ValueError: The networks have different numbers of outputs, or a value is NaN or infinite.
     """
     x = reals(samples, "samples")
-    return agreement_of(answers(network, x), answers(reference, x))
+    with np.errstate(over="ignore", invalid="ignore"):  # a polynomial that left its range may give anything
+        return agreement_of(answers(network, x), answers(reference, x))
 
 
 def agreement_of(logits: Array, reference: Array) -> float:
@@ -42,7 +43,7 @@ def agreement_of(logits: Array, reference: Array) -> float:
     if reference.shape[1] > 1:
         return float(np.mean(logits.argmax(axis=1) == reference.argmax(axis=1)))
     values, expected = logits.astype(np.float64), reference.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # a polynomial that escaped may give anything
+    with np.errstate(over="ignore", invalid="ignore"):
         difference = float(np.mean(np.square(values - expected)))
     if difference == 0.0:
         return 1.0

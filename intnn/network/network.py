@@ -28,7 +28,7 @@ from intnn.network.edges import (
 from intnn.network.graph import BATCH, checked_metadata, checked_nodes
 from intnn.network.residues import Residues
 from intnn.storage.document import Document, read, write
-from intnn.values.arrays import Array, IntArray, batched, instance, integer, real, reals
+from intnn.values.arrays import Array, FloatArray, IntArray, batched, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
@@ -186,6 +186,24 @@ class IntNetwork(ValueObject):
         ring = IntDomain.ring(integer(modulus, "modulus", 2))
         residues = (self.logits(x) - ring.lo) % modulus + ring.lo if self.accumulator_bound >= LIMIT else self.logits(x)
         return ring.reduce(residues.astype(np.int64))
+
+    def real_logits(self, images: ArrayLike) -> FloatArray:
+        """What the float network would give, as nearly as its integer form comes to it.
+
+        Args:
+            images: Finite floats [batch, *input_shape], which `quantise_input` rounds.
+
+        Returns:
+            The logits over ``metadata["output_scale"]``, float64 [batch, classes].
+
+        Raises:
+            TypeError: ``images`` does not hold floats.
+            ValueError: ``metadata`` has no "output_scale"; or ``images`` is what `quantise_input` refuses.
+        """
+        scale = self.metadata.get("output_scale")
+        if scale is None:
+            raise ValueError('`metadata` must have an "output_scale", the integer units per float unit of the logits')
+        return np.asarray(self.logits(self.quantise_input(images)) / real(scale, "output_scale"), np.float64)
 
     def predict(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
         """The class of the largest logit, int64 [batch], the lowest of equal ones; it raises what `logits` raises."""

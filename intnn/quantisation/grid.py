@@ -1,6 +1,9 @@
 """The integers that stand for a range of real numbers."""
 
+import numpy as np
+
 from intnn.quantisation.bounded import HUGE, TINY
+from intnn.values.arrays import FloatArray
 from intnn.values.domain import IntDomain
 
 
@@ -19,3 +22,8 @@ def grid(values: tuple[float, float], bits: int) -> tuple[IntDomain, float]:
         raise ValueError(f"`ranges` must stay within {HUGE} in magnitude, got ({low}, {high})")
     # A range of zeros has no scale; any will do.
     return IntDomain(0 if low >= 0 else -top, top), top / peak if peak > TINY else 1.0
+
+
+def rounded(values: FloatArray, scale: float, domain: IntDomain) -> FloatArray:
+    """Floats rounded to the integers of a domain as `IntNetwork.quantise_input` does it, as whole floats."""
+    return np.floor(np.clip(values * scale, domain.lo, domain.hi) + 0.5)

@@ -32,15 +32,20 @@ from intnn.network.edges import INPUT, last_of
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.ops import numpy_
-from intnn.quantisation.grid import grid
-from intnn.quantisation.units import Value, Weights, common_unit, whole
+from intnn.quantisation.grid import grid, rounded
+from intnn.quantisation.measure import final_layer
+from intnn.quantisation.units import Value, Weights, columns, common_unit, whole
 from intnn.values.arrays import FloatArray, batched, instance, integer, reals
 
 SMALLEST = 1e-120  # units below would leave float64 with the next square
 
 
 def integer_squares(
-    graph: Graph, samples: ArrayLike, input_bits: int = 2, weight_bits: int | Sequence[int] = 5
+    graph: Graph,
+    samples: ArrayLike,
+    input_bits: int = 2,
+    weight_bits: int | Sequence[int] = 5,
+    reference: Graph | None = None,
 ) -> IntNetwork:
     """Round a float network of squares to an integer network of squares.
 
@@ -52,6 +57,8 @@ def integer_squares(
         input_bits: The bits of an input element, 1 to 16, unsigned where no sample is negative.
         weight_bits: The bits of a weight, 2 to 24, signed and symmetric; a number, or one for each weighted layer.
             Every output channel has a scale of its own where the next layer can undo it.
+        reference: The float network that ``graph`` stands for. A dense layer at the end is fitted to its logits on the
+            samples, behind everything that has been rounded before it; by default ``graph`` itself.
 
     Returns:
         The integer network, with the graph's metadata and "output_scale", the integer units per float unit of its
@@ -71,10 +78,9 @@ def integer_squares(
         raise ValueError(f"`weight_bits` must be one number or one for each of {len(weighted)} layers, got {bits}")
     largest = {i: (1 << integer(b, "weight_bits", 2, 24) - 1) - 1 for i, b in zip(weighted, bits, strict=True)}
     domain, scale = grid((float(x.min()), float(x.max())), input_bits)
-    integers = np.floor(np.clip(x * scale, domain.lo, domain.hi) + 0.5)
     channels = graph.input_shape[0]
-    entering = Value(INPUT, np.full(channels, 1 / scale), np.zeros(channels), integers)
-    writer = _Writer(graph, largest)
+    entering = Value(INPUT, np.full(channels, 1 / scale), np.zeros(channels), rounded(x, scale, domain))
+    writer = _Writer(graph, largest, (reference or graph).logits(x))
     unit = writer.write(entering)
     metadata = {**graph.metadata, "output_scale": 1 / unit}
     layers, inputs = tuple(writer.layers), tuple(writer.inputs)
@@ -84,10 +90,10 @@ def integer_squares(
 class _Writer:
     """Writes the layers of an integer network, one float node after the other."""
 
-    def __init__(self, graph: Graph, largest_weights: Mapping[int, int]) -> None:
+    def __init__(self, graph: Graph, largest_weights: Mapping[int, int], logits: FloatArray) -> None:
         self.layers: list[Node | Join] = []
         self.inputs: list[tuple[int, ...]] = []
-        self._graph, self._largest_weights = graph, largest_weights
+        self._graph, self._largest_weights, self._logits = graph, largest_weights, logits
         self._readers = Counter(number for read in graph.sources for number in read)
         self._needs_one_unit = _with_one_unit(graph)
 
@@ -131,8 +137,9 @@ class _Writer:
         """A weighted layer that takes its input's units and offsets into its columns."""
         if isinstance(node, Conv2d) and node.padding:
             value = self._settled(value)  # zeros around the image are zeros of either kind
-        offset = (node.weight * _columns(node, value.offset)).reshape(len(node.weight), -1).sum(axis=1)
-        layer = replace(node, weight=node.weight * _columns(node, value.unit), bias=node.bias + offset)
+        node = final_layer(self._graph, i, node, value.reals, self._logits)
+        offset = (node.weight * columns(node, value.offset)).reshape(len(node.weight), -1).sum(axis=1)
+        layer = replace(node, weight=node.weight * columns(node, value.unit), bias=node.bias + offset)
         return self._rounded(Weights(layer, value, self._largest_weights[i], i in self._needs_one_unit))
 
     def _scaled(self, value: Value, weight: FloatArray, bias: FloatArray) -> Value:
@@ -225,10 +232,3 @@ def _with_one_unit(graph: Graph) -> set[int]:
         if (i in needing and not isinstance(node, Dense | Conv2d)) or isinstance(node, Reshape):
             needing.update(graph.sources[i])
     return needing
-
-
-def _columns(node: Dense | Conv2d, channels: FloatArray) -> FloatArray:
-    """What belongs to a layer's input channels, so that it multiplies its weights."""
-    groups = node.groups if isinstance(node, Conv2d) else 1
-    rows = channels.reshape(groups, -1).repeat(len(node.weight) // groups, axis=0)
-    return rows.reshape(*rows.shape, *[1] * (node.weight.ndim - 2))

@@ -32,6 +32,11 @@ class Value:
     integers: FloatArray
     weights: "Weights | None" = None
 
+    @property
+    def reals(self) -> FloatArray:
+        """The real values on the samples."""
+        return along(self.unit, self.integers[0]) * self.integers + along(self.offset, self.integers[0])
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -73,9 +78,16 @@ class Weights:
         return replace(layer, weight=whole(weight), bias=whole(bias))
 
 
-def along(rows: FloatArray, weight: FloatArray) -> FloatArray:
-    """One number for every output [out], in a shape that meets a layer's weights."""
-    return rows.reshape(-1, *[1] * (weight.ndim - 1))
+def along(channels: FloatArray, values: FloatArray) -> FloatArray:
+    """One number for each channel [channels], in a shape that meets values [channels, ...]."""
+    return channels.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def columns(layer: Dense | Conv2d, channels: FloatArray) -> FloatArray:
+    """What belongs to a layer's input channels [channels], in a shape that meets its weights."""
+    groups = layer.groups if isinstance(layer, Conv2d) else 1
+    rows = channels.reshape(groups, -1).repeat(len(layer.weight) // groups, axis=0)
+    return rows.reshape(*rows.shape, *[1] * (layer.weight.ndim - 2))
 
 
 def common_unit(fixed: FloatArray, free: FloatArray, shared: bool) -> FloatArray:

@@ -50,7 +50,7 @@ def require_equal_floats(
     if example is not None:
         x = np.concatenate([x, example[:EXAMPLES]])
     with torch.no_grad():
-        theirs = compute(torch.from_numpy(x)).cpu().double().numpy()
+        theirs = compute(torch.tensor(x)).cpu().double().numpy()  # a copy, which may be overwritten
     with np.errstate(over="ignore", invalid="ignore"):
         allowed = TOLERANCE * _sizes(graph).forward(np.abs(x))
         ours = graph.forward(x)

@@ -1,10 +1,6 @@
 """From a module to a program of ATen's operators: torch's own export, of a copy in float64 and in evaluation mode."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +11,9 @@ from torch.export import ExportedProgram
 from intnn.layers.nodes import Shape
 from plaintext_models.bridge.operators import CHECKS
 from plaintext_models.bridge.plain import require_plain_modules
-from plaintext_models.bridge.wide import in_float64, wide
+from plaintext_models.bridge.quiet import quiet
+from plaintext_models.bridge.reader import answer
+from plaintext_models.bridge.wide import in_float64, wide, widened
 
 BATCH = 3  # images that a module is traced with: what mixes them shows
 
@@ -54,9 +52,9 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     inputs = example[:1].repeat(BATCH, *[1] * (example.ndim - 1))
     _require_one_output(_run(copied, inputs, example))
     try:
-        with _quiet(), in_float64():
+        with quiet(), in_float64():
             program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
-    except Exception as error:  # noqa: BLE001 - whatever the tracer raises says that it cannot
+    except Exception as error:
         raise _untraceable(error) from error
     changed = program.graph_signature.buffers_to_mutate
     if changed:
@@ -88,7 +86,7 @@ def capture_program(program: ExportedProgram, example: Tensor | None) -> Capture
     if len(known) != len(sides) or any(not f and k != s for f, k, s in zip(free[1:], known[1:], sides[1:], strict=True)):
         raise ValueError(f"`example` must have the shape that the program takes, {sides}, got {known}")
     batch = BATCH if free[0] else int(sides[0])
-    with _quiet():
+    with quiet():
         program = program.run_decompositions({})
     shape = tuple(int(side) for side in known[1:])
     return Captured(program, shape, batch, _Runner(program, batch))
@@ -99,7 +97,7 @@ class _Runner(fx.Interpreter):
 
     def __init__(self, program: ExportedProgram, batch: int) -> None:
         super().__init__(program.graph_module)
-        self.batch = batch
+        self.batch, self.answer = batch, answer(program)
         held = {**program.constants, **program.state_dict}
         self.held = [None if s.target is None else wide(held[s.target]) for s in program.graph_signature.input_specs]
 
@@ -113,7 +111,7 @@ class _Runner(fx.Interpreter):
         outputs = []
         for rows in inputs.split(self.batch):
             full = torch.cat([rows, rows[:1].expand(self.batch - len(rows), *rows.shape[1:])])
-            (output,) = self.run(*(full if value is None else value for value in self.held))
+            output = self.run(*(full if value is None else value for value in self.held))[self.answer]
             outputs.append(output[: len(rows)])
         return torch.cat(outputs)
 
@@ -122,11 +120,11 @@ def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
     """The module's output, or why there is none."""
     try:
         return _called(module, inputs)
-    except Exception as error:  # noqa: BLE001 - a module may raise anything
+    except Exception as error:
         failure = error
     try:
         _called(module, example[None])
-    except Exception:  # noqa: BLE001 - it is the first failure that says why
+    except Exception:
         raise ValueError(
             f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
             f"{_said(failure)}"
@@ -135,7 +133,7 @@ def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
 
 
 def _called(module: nn.Module, inputs: Tensor) -> Any:
-    with _quiet(), in_float64():
+    with quiet(), in_float64():
         return module(inputs)
 
 
@@ -159,19 +157,3 @@ def _untraceable(error: Exception) -> ValueError:
         f"`module` must be one that torch.export can trace, got {_said(error)}; use torch's operators "
         "only, and no conversions to numpy or Python"
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch's tracer writes to logs and warnings about what is reported as an error here."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.fx.experimental.symbolic_shapes")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,5 +1,6 @@
 """From what people have trained in torch to a float graph."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,13 +14,15 @@ from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import require_equal_floats
 from plaintext_models.bridge.capture import Captured, capture, capture_program
+from plaintext_models.bridge.program_file import read_program
 from plaintext_models.bridge.reader import Reader
+from plaintext_models.bridge.wide import in_float64
 
 
 @torch.inference_mode(False)
 @torch.no_grad()
 def from_torch(
-    module: nn.Module | ExportedProgram,
+    module: nn.Module | ExportedProgram | str | os.PathLike[str],
     example: Tensor | NDArray[Any] | None = None,
     name: str = "",
     classes: Sequence[Any] | None = None,
@@ -38,7 +41,8 @@ def from_torch(
     the largest score is the same without it. ``metadata["link"]`` says so: "softmax" or "logistic".
 
     Args:
-        module: A module, which stays as it is; or a program of `torch.export` in evaluation mode.
+        module: A module, which stays as it is; a program that `torch.export` has made of one in evaluation mode; or the
+            name of a file that `torch.export.save` has written, of which nothing is run or unpickled.
         example: Inputs [batch, ...] of any batch size, floats as the module is given them. Not needed for a program.
         name: The name of the graph.
         classes: The name of every class, strings or numbers, for ``metadata["classes"]``; two for a single output.
@@ -51,6 +55,8 @@ def from_torch(
             graph; the example has no batch axis or no floats; or ``classes`` has another length than the output.
     """
     rows = None if example is None else _checked(example)
+    if isinstance(module, (str, os.PathLike)):
+        module = read_program(module)
     with torch.random.fork_rng(devices=[]):
         if isinstance(module, ExportedProgram):
             captured = capture_program(module, rows)
@@ -58,7 +64,8 @@ def from_torch(
             raise ValueError("`example` must be given for a module: a batch of inputs, of any size")
         else:
             captured = capture(module, rows)
-        return _graph(captured, rows, name, classes, metadata)
+        with in_float64():
+            return _graph(captured, rows, name, classes, metadata)
 
 
 def _graph(

@@ -25,14 +25,13 @@ def linear(draft: Draft, input: Value, weight: Tensor, bias: Tensor | None = Non
     *axes, _ = input.shape
     rows = math.prod(axes)
     places = input.places.reshape(rows, width)
-    if is_counted(places.T):  # as another one of these has left it: the vectors are the channels
+    if is_counted(places.T):  # vectors are the channels
         number = draft.laid(Value(input.node, places.T), _image(draft, input, width, rows))
-        kernel = weight[:, :, None, None]
-    else:
-        number = draft.laid(input, (1, rows, width))
-        kernel = weight[:, None, None, :]
-    made = draft.whole(draft.add(Conv2d(_floats(kernel), offsets), number), (outputs, rows))
-    return Value(made.node, made.places.T.reshape(*axes, outputs))
+        made = draft.whole(draft.add(Conv2d(_floats(weight[:, :, None, None]), offsets), number), (outputs, rows))
+        return Value(made.node, made.places.T.reshape(*axes, outputs))
+    kernel = weight.repeat(rows, 1)[:, None, None, :]  # every vector is a channel, and a group of its own
+    node = Conv2d(_floats(kernel), np.tile(offsets, rows), groups=rows)
+    return draft.whole(draft.add(node, draft.laid(input, (rows, 1, width))), (*axes, outputs))
 
 
 def _dense(draft: Draft, value: Value, weight: Tensor, offsets: NDArray[np.float64]) -> Value:
@@ -105,11 +104,9 @@ def average(
     top, bottom, left, right = borders
     sums = F.avg_pool2d(F.pad(ones, (left, right, top, bottom)), sides, steps, divisor_override=1)
     number = draft.add(SumPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
-    factors = (averages / sums)[0]
-    if (factors == factors[0, 0, 0]).all():
-        factors = factors[0, 0, 0]
-    pooled = draft.scaled(draft.whole(number), factors)
-    return _as_read(draft, pooled.node, axes)
+    made = _as_read(draft, number, axes)
+    factors = (averages / sums).reshape(1, *made.shape[1:])
+    return draft.scaled(made, factors.flatten()[0] if (factors == factors.flatten()[0]).all() else factors)
 
 
 def maximum(
@@ -148,16 +145,18 @@ def reduced(
     if -1 in axes:
         raise Refusal("a sum, mean or maximum over the batch", "name the axes of one input, as in x.mean((2, 3))")
     elements = math.prod(value.shape[axis] for axis in axes)
-    if count == 4 and axes[0] > 0:
-        number = draft.laid(value)
-        size = tuple(value.shape[axis] if axis in axes else 1 for axis in (1, 2))
-    else:  # what is summed last, in one row for each sum
-        kept = [axis for axis in range(count - 1) if axis not in axes]
-        number = draft.laid(Value(value.node, value.places.permute(*kept, *axes)), (_size(value) // elements, 1, elements))
-        size = (1, elements)
     sides = [1 if axis in axes else side for axis, side in enumerate(value.shape)]
     shape = tuple(side for axis, side in enumerate(sides) if keepdim or axis not in axes)
-    return draft.whole(draft.add(pool(size), number), shape), elements
+    if count == 4 and axes[0] > 0:
+        size = (value.shape[1] if 1 in axes else 1, value.shape[2] if 2 in axes else 1)
+        return draft.whole(draft.add(pool(size), draft.laid(value)), shape), elements
+    kept = [axis for axis in range(count - 1) if axis not in axes]
+    rows = Value(value.node, value.places.permute(*kept, *axes).reshape(-1, elements))
+    if pool is SumPool2d and is_counted(rows.places.T):  # along the channels
+        total = linear(draft, rows, torch.ones(1, elements, dtype=torch.float64))
+        return Value(total.node, total.places.reshape(shape)), elements
+    number = draft.laid(rows, (len(rows.places), 1, elements))
+    return draft.whole(draft.add(pool((1, elements)), number), shape), elements
 
 
 def normalised(
@@ -193,9 +192,11 @@ def summed(draft: Draft, values: Sequence[Value]) -> Value:
     shape = torch.broadcast_shapes(*(value.shape for value in values))
     values = [Value(value.node, value.places.expand(shape)) for value in values]
     first, *others = values
-    alike = all(torch.equal(first.places, other.places) for other in others)
-    if alike and len({draft.shape(value.node) for value in values}) == 1 and first.places.unique().numel() == _size(first):
-        return Value(draft.add(Add(), *(value.node for value in values)), first.places)
+    shape = draft.shape(first.node)
+    sizes = {draft.size(value.node) for value in values}
+    if sizes == {first.places.unique().numel()} and all(torch.equal(first.places, other.places) for other in others):
+        laid = [draft.laid(draft.whole(value.node), shape) for value in values]  # in whatever order all of them have
+        return Value(draft.add(Add(), *laid), first.places)
     return draft.whole(draft.add(Add(), *(draft.laid(value) for value in values)))
 
 

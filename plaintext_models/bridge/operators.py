@@ -18,16 +18,14 @@ Operator = Callable[[Draft, dict[str, Any], int], Any]
 
 #: Operators that only move elements: they move places instead.
 MOVES = frozenset(
-    "view _unsafe_view reshape flatten unflatten permute transpose t numpy_T swapaxes movedim squeeze unsqueeze select "
-    "slice narrow expand repeat flip roll index index_select split split_with_sizes chunk unbind channel_shuffle "
-    "pixel_shuffle pixel_unshuffle view_as tile".split()
+    ["view", "_unsafe_view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "numpy_T", "swapaxes", "movedim", "squeeze", "unsqueeze", "select", "slice", "narrow", "expand", "repeat", "flip", "roll", "index", "index_select", "split", "split_with_sizes", "chunk", "unbind", "channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "view_as", "tile"]
 )
 #: Operators that give what they get.
-SAME = frozenset("clone detach alias contiguous lift_fresh_copy dropout feature_dropout alpha_dropout".split())
+SAME = frozenset(["clone", "detach", "alias", "contiguous", "lift_fresh_copy", "dropout", "feature_dropout", "alpha_dropout"])
 #: Operators that read nothing of a value but its shape.
-SHAPED = frozenset("zeros_like ones_like full_like new_zeros new_ones new_full sym_size".split())
+SHAPED = frozenset(["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "sym_size"])
 #: Operators that check something and give nothing.
-CHECKS = frozenset("_assert_tensor_metadata _assert_scalar _assert_async sym_constrain_range".split())
+CHECKS = frozenset(["_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range"])
 
 _SCORES = "return the scores, and take the largest of what `Graph.predict` or the client gives"
 _ACTIVATE = "use an activation that a graph has: relu, leaky_relu, elu, gelu, silu, softplus, tanh, sigmoid, hardtanh"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from intnn.layers.nodes import Activation, Join, Node, Shape
@@ -46,7 +46,7 @@ class Reader:
                 continue
             args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
             if node.op == "output":
-                (output,) = args[0]
+                output = args[0][answer(program)]
                 break
             try:
                 values[node] = self._evaluate(node, args, kwargs)
@@ -167,6 +167,11 @@ class Missing:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+
+def answer(program: ExportedProgram) -> int:
+    """Which of a program's outputs is the answer; the others are inputs that it has overwritten."""
+    return [spec.kind for spec in program.graph_signature.output_specs].index(OutputKind.USER_OUTPUT)
 
 
 def _bound(target: torch._ops.OpOverload, args: Any, kwargs: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def in_float64() -> Iterator[None]:
 class _Widened(TorchFunctionMode):
     """Calls of torch's functions with float64 in place of float32."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         args, kwargs = widened(args, kwargs or {})
         return (torch.Tensor.double if func is torch.Tensor.float else func)(*args, **kwargs)
 

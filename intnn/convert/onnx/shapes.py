@@ -95,6 +95,8 @@ def concat(call: Call) -> Value:
     operands = [call.operand(i) for i in range(len(call.operands))]
     if all(isinstance(operand, Constant) for operand in operands):
         known = [operand for operand in operands if isinstance(operand, Constant)]
+        if sum(k.array.size for k in known) > MAX_ELEMENTS:
+            raise call.refused(f"must give at most {MAX_ELEMENTS} elements", "export the model again")
         return Constant(np.concatenate([k.array for k in known], axis), any(k.of_shape for k in known))
     features = [call.moved(i) for i in range(len(operands))]
     first = features[0]
