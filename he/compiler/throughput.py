@@ -69,7 +69,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
             result.append(FeatureLayer(linear, [], _declared_norm(linear)))
         else:
             result[-1].activations.append(stage)
-    for i, (linear, activations, _) in enumerate(result):
+    for i, (linear, activations, *_) in enumerate(result):
         constant = np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) == 0
         if i + 1 < len(result):
             values = linear.bias[constant][None]
