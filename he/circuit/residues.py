@@ -53,10 +53,10 @@ class ResidueInterface(Interface):
             raise ValueError(f"`moduli` must be different, and begin with {self.parameters.plain_modulus}")
         if self.rerandomises:
             raise ValueError("`rerandomises` must be false where there are `moduli`")
+        _ = self.each  # checks every modulus
         most = room_bits(self.moduli)
         if type(self.reach_bits) is not int or not 0 <= self.reach_bits <= most:
             raise ValueError(f"`reach_bits` must be from 0 to {most} for these moduli, got {self.reach_bits!r:.80}")
-        _ = self.each  # checks every modulus
 
     @cached_property
     def each(self) -> tuple[Interface, ...]:

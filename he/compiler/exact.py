@@ -11,10 +11,13 @@ import numpy as np
 from he.circuit.inputs import InputSpec
 from he.compiler.arrange import arranged
 from he.compiler.fit_bfv import fit_bfv
+from he.compiler.latency import power_of_two
+from he.compiler.linear import LinearMap
 from he.compiler.polynomial import TablePolynomial, table_polynomial
 from he.compiler.powers import evaluate
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
+from he.compiler.throughput import declared_norm
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.arithmetic import centred
@@ -95,7 +98,15 @@ def exact_lowering(
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
         circuit_privacy=circuit_privacy,
+        norms=_residue_norms(network, like.t if like else t) if wraps else None,
     )
+
+
+def _residue_norms(network: IntNetwork, t: int) -> list[float]:
+    """Return norms that the linear maps have modulo any prime up to t: circuits of several primes declare the same."""
+    stages = to_stages(network.input_shape, network.layers, network.sources)
+    maps = [stage for stage in stages if isinstance(stage, LinearMap)]
+    return [min(declared_norm(linear), float(t * power_of_two(int(np.diff(linear.starts).max())))) for linear in maps]
 
 
 def polynomial_of(

@@ -63,13 +63,20 @@ class Schedule(ValueObject):
             digits; giant steps cover the rest of the diagonals. The first layer has neither.
         radix: the number of copies that one step of a sum over copies adds, a power of two from 2. The `radix` - 1
             rotations of a step share their digits; a radix of 2 needs the fewest keys.
+        chained: whether giant steps are done one after the other, on the sum so far. They need fewer keys, and cannot
+            be done at the same time.
 
     Raises:
-        ValueError: if either is no power of two, or `radix` is one.
+        ValueError: if `baby` or `radix` is no power of two, or `radix` is one.
     """
 
     baby: int
     radix: int
+    chained: bool = False
+
+    def with_fewer_keys(self, chained: bool, fewer: int) -> Schedule:
+        """Return a schedule with so many times fewer baby steps, which have a key each."""
+        return Schedule(max(1, self.baby // fewer), self.radix, chained)
 
     def __post_init__(self) -> None:
         if self.baby != power_of_two(self.baby) or self.radix != power_of_two(self.radix) or self.radix < 2:
@@ -261,21 +268,48 @@ def _next_layer(
 
     rotated = {(number, 0): value for number, value in enumerate(read)}
     present = [(number, diagonal) for number, diagonals in enumerate(each) for diagonal in diagonals.terms]
-    giants: list[int] = []
-    for giant, group in groupby(sorted(present, key=lambda at: at[1] // baby), key=lambda at: at[1] // baby * baby):
+    giants: list[tuple[int, int]] = []
+    least = min(0, *(diagonal for _, diagonal in present))
+
+    def giant_of(at: tuple[int, int]) -> int:
+        return (at[1] - least) // baby * baby
+
+    for giant, group in groupby(sorted(present, key=giant_of), key=giant_of):
         values, operands = [], []
         for number, diagonal in group:
             step = diagonal - giant
             if (number, step) not in rotated:
-                rotated[number, step] = recorder.rotate(read[number], step * packing.lanes)
+                slots = step * packing.lanes % packing.row_length
+                rotated[number, step] = recorder.rotate(read[number], slots)
             values.append(rotated[number, step])
             operands.append(recorder.plaintext_of(partial(factor, each[number], diagonal, giant)))
-        if values:
-            inner = recorder.plain_dot(values, operands)
-            giants.append(recorder.rotate(inner, giant * packing.lanes))
-    result = recorder.add(giants)
+        giants.append((giant, recorder.plain_dot(values, operands)))
+    if schedule.chained:
+        result = _chained(recorder, giants, packing.lanes)
+    else:
+        result = recorder.add([recorder.rotate(inner, giant * packing.lanes) for giant, inner in giants])
     result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
     return _add_bias(recorder, result, linear, packing, encode, out_width)
+
+
+def _before_first(diagonals: np.ndarray, count: int) -> int:
+    """Return how many diagonals, counted down from the last of `count`, lie next to the first: they become negative.
+
+    With a border, a convolution reads to either side of its pixel; its taps are neighbours all the same.
+    """
+    gaps = np.diff(np.append(diagonals, diagonals[0] + count))
+    widest = np.flatnonzero(gaps == gaps.max())
+    after = np.roll(diagonals, -1)[widest]  # what begins behind the widest gaps
+    return int(np.min(-after % count))
+
+
+def _chained(recorder: Recorder, giants: Sequence[tuple[int, int]], lanes: int) -> int:
+    """Record the sum of values, each rotated by its own number of units, by Horner's rule: most steps are equal."""
+    (ahead, total), *others = sorted(giants, reverse=True)
+    for giant, inner in others:
+        total = recorder.add([recorder.rotate(total, (ahead - giant) * lanes), inner])
+        ahead = giant
+    return recorder.rotate(total, ahead * lanes)
 
 
 class Diagonals(NamedTuple):
@@ -309,7 +343,10 @@ class Diagonals(NamedTuple):
     def of(linear: LinearMap, width: int) -> Diagonals:
         """Return the diagonals of a map whose input has this period."""
         out_width = width_of(linear)
-        diagonal = (linear.columns - linear.rows) % min(width, out_width)
+        count = min(width, out_width)
+        diagonal = (linear.columns - linear.rows) % count
+        before = _before_first(np.unique(diagonal), count)
+        diagonal = (diagonal + before) % count - before
         unit = (linear.columns - diagonal) % width if width >= out_width else linear.rows
         order = np.argsort(diagonal, kind="stable")
         present, begins = np.unique(diagonal[order], return_index=True)

@@ -161,8 +161,8 @@ class LinearMap:
             counts.append(np.bincount(places // self.inputs, minlength=end - begin))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
         bias = other.times(self.bias) + other.bias
-        terms = np.concatenate(columns), np.concatenate(weights)
-        return LinearMap(self.inputs, starts, *terms, bias, modulus=other.modulus)
+        read, factors = np.concatenate(columns), np.concatenate(weights)
+        return LinearMap(self.inputs, starts, read, factors, bias, modulus=other.modulus)
 
     @staticmethod
     def sum_of(maps: Sequence[LinearMap]) -> LinearMap:

@@ -26,6 +26,7 @@ from intnn import Activation
 from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
+_LARGEST_MATRIX = 1 << 24  # and its most elements
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -139,6 +140,7 @@ def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> N
         largest=_rounded_up(float(squares.max(initial=0.0))),
         column=_rounded_up(float(np.bincount(linear.columns, squares, minlength=linear.inputs).max())),
         parts=1 + max(1.0, power_of_two(linear.outputs) / power_of_two(linear.inputs)),
+        width=power_of_two(max(linear.sizes, default=linear.inputs)),
     )
 
 
@@ -180,10 +182,13 @@ def _spectral_energy(linear: LinearMap) -> float:
     A matrix's norm is at most Schur's bound, and at most its Frobenius norm.
     """
     bound = min(_schur(linear) ** 2, float(np.sum(linear.weights**2)))
-    if min(linear.inputs, linear.outputs) > _LARGEST_GRAM or linear.inputs * linear.outputs > _LARGEST_GRAM**2:
+    used, read = (np.unique(places, return_inverse=True) for places in (linear.rows, linear.columns))
+    height, width = len(used[0]), len(read[0])  # without places where nothing is
+    if min(height, width) > _LARGEST_GRAM or height * width > _LARGEST_MATRIX:
         return bound
-    weight = linear.weight
-    gram = weight @ weight.T if linear.outputs <= linear.inputs else weight.T @ weight
+    weight = np.zeros((height, width))
+    weight[used[1], read[1]] = linear.weights
+    gram = weight @ weight.T if height <= width else weight.T @ weight
     return min(bound, float(np.linalg.eigvalsh(gram)[-1]))
 
 

@@ -53,6 +53,8 @@ class Lowering:
         reasons: one line for every choice made so far, for `Circuit.reasons`.
         circuit_privacy: the bits of statistical distance within which answers tell logits alone; None if that is not
             asked for.
+        norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
+            have.
         guards: the guards of layers whose ranges are calibrated.
     """
 
@@ -67,6 +69,7 @@ class Lowering:
     advice: str
     reasons: tuple[str, ...] = ()
     circuit_privacy: int | None = None
+    norms: Sequence[float] | None = None
     guards: Sequence[Guard] = ()
 
 
@@ -137,7 +140,7 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 
 
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
-    network = feature_layers(lowering.stages, lowering.encode)
+    network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
     if not lowering.scheme.exact and any(len(layer.linear.reads) > 1 for layer in network):
         raise ParameterError(
             'branches of a float network meet at scales of their own, which `packing="throughput"` has not: use '

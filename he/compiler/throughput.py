@@ -49,7 +49,7 @@ class FeatureLayer(NamedTuple):
     varying: np.ndarray | None = None
 
 
-def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
+def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[float] | None = None) -> list[FeatureLayer]:
     """Return the stages as layers; a hidden unit that no input reaches is added to the next layer's bias instead.
 
     One that the architecture connects with no input is left out. One whose weights are all zero is computed from a
@@ -58,6 +58,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     Args:
         stages: the result of `he.compiler.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
+        norms: what is declared of the weights of every linear map; by default, what they have.
 
     Raises:
         ParameterError: if a logit is the same for every input.
@@ -66,7 +67,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     for stage in stages:
         if isinstance(stage, LinearMap):
             linear = replace(stage, weights=encode(stage.weights), bias=encode(stage.bias))
-            result.append(FeatureLayer(linear, [], _declared_norm(linear)))
+            result.append(FeatureLayer(linear, [], declared_norm(linear) if norms is None else norms[len(result)]))
         else:
             result[-1].activations.append(stage)
     for i, (linear, activations, *_) in enumerate(result):
@@ -122,7 +123,7 @@ def _without(
     return replace(read, weights=np.where(is_constant[read.columns], 0, read.weights), bias=bias)
 
 
-def _declared_norm(linear: LinearMap) -> float:
+def declared_norm(linear: LinearMap) -> float:
     """Return `FeatureLayer.norm`, of all weights: also of those to units that vary with no input and are not read."""
     sums = np.bincount(linear.rows, np.abs(linear.weights), minlength=linear.outputs)
     return float(2.0 ** np.ceil(np.log2(max(1.0, sums.max()))))

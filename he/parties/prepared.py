@@ -20,6 +20,7 @@ from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.keys import EvaluationKeys
+from he.parties.rehearsal import rehearsed
 from he.parties.rerandomise import Rerandomiser
 from he.parties.session import Session
 from intnn.values.arrays import instance, integer
@@ -75,6 +76,28 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
         return Session(interface, keys.id, evaluator, most, rerandomise)
+
+    def rehearse(self, threads: int | None = None, repeats: int = 3) -> float:
+        """Return the seconds that one evaluation takes on this machine, before any key has been made.
+
+        Numbers drawn at random stand for keys and inputs. What a session does besides, reading a request's header and
+        writing the answer's, is not in it.
+
+        Args:
+            threads: see `session`.
+            repeats: the number of evaluations, of which the least time counts, after a first one; 0 for the first.
+
+        Raises:
+            TypeError: if an argument has another type.
+            ValueError: if an argument is out of range.
+        """
+        repeats = integer(repeats, "repeats", 0)
+        return rehearsed(self._prepared, self.circuit.interface, threads, repeats)
+
+    @property
+    def encoded_bytes(self) -> int:
+        """The number of bytes of the encoded weights; 0 for an engine that does not tell."""
+        return sum(array.nbytes for array in self._prepared.arrays().values())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.

@@ -46,6 +46,7 @@ class Norms(ValueObject):
         largest: a bound on every |W_ij|.
         column: a bound on the Euclidean norm of every column of W.
         parts: the most copies of the input that neighbouring outputs read, where features are packed.
+        width: the slots from one copy of the input to the next for a single image, where features are packed.
     """
 
     magnitude: float
@@ -58,6 +59,7 @@ class Norms(ValueObject):
     largest: float = math.inf
     column: float = math.inf
     parts: float = 2.0
+    width: int = 1
 
 
 class Deviations(NamedTuple):
@@ -219,6 +221,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
         N = parameters.poly_modulus_degree
         self._packed, self._rotations = program.slots > 1, program.counts["Rotate"]
+        self._row = program.slots  # of a CKKS plaintext
         self._finished = 0  # linear layers of packed values, which follow each other in the program
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
@@ -283,7 +286,11 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         first = self._packed and set(a.entering) == {0}
         # Of units of several layers, whose errors may depend on each other, the variances add up in the worst case.
         joint, loose, spread = NONE, NONE, None
+        alone = self._packed and norms.width >= self._row  # one copy fills the row: no errors differ from copy to copy
         for of_joint, of_loose, spread in a.entering.values():
+            if alone:
+                of_joint, of_loose = of_joint.and_(of_loose), NONE
+                spread = spread and spread._replace(joint=spread.joint.and_(spread.loose), loose=NONE)
             if spread and len(a.entering) > 1:  # what is known of the lengths of several layers is not of use
                 of_joint, of_loose, spread = spread.settled(of_joint, of_loose)
             joint, loose = joint.and_(of_joint), loose.and_(of_loose)

@@ -8,6 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import InputError, ParameterError, compile_approximate, compile_exact, simulate
+from he.compiler.stages import to_stages
 from he.testing import compiled, extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.testing import int_inputs, int_networks
@@ -125,16 +126,14 @@ def test_a_plaintext_modulus_is_chosen_that_the_logits_fill_at_both_ends(bits, t
 @pytest.mark.parametrize("weight", [32769, 65537, 2**40])
 def test_logits_beyond_the_modulus_that_was_named_are_refused_with_their_range(weight):
     network = IntNetwork((1,), IntDomain(-1, 1), (dense([[weight]]),))
-    told = (
-        rf"values of layer 0 reach \[-{weight}, {weight}\], but Z_65537 holds only \+-32768; leave `plain_modulus` out"
-    )
+    told = rf"logits reach \[-{weight}, {weight}\], but Z_65537 holds only \+-32768; leave `plain_modulus` out"
     with pytest.raises(ParameterError, match=told):
         compile_exact(network, plain_modulus=65537)
 
 
 def test_logits_beyond_every_modulus_are_refused_with_the_remedy():
     network = IntNetwork((1,), IntDomain(-1, 1), (dense([[2**47]]),))
-    with pytest.raises(ParameterError, match=r"layer 0 reach .* Z_281474976317441 holds only .* with compile_residues"):
+    with pytest.raises(ParameterError, match=r"logits reach .* Z_281474976317441 holds only .* with compile_residues"):
         compile_exact(network)
 
 
@@ -186,11 +185,29 @@ def test_inputs_beyond_the_modulus_that_was_named_are_refused():
     assert simulate(circuit, np.array([[100_003]])).tolist() == [[3]]
 
 
-def test_sums_too_large_for_exact_fusion_are_refused():
-    """Two linear layers become one by float64 products: beyond 2**53 they would round."""
+@settings(max_examples=40)
+@given(st.data(), st.sampled_from([40961, 65537, 274876334081, 281474976317441]))
+def test_layers_are_fused_modulo_t_whatever_their_weights(data, t):
+    """Three linear layers become one by sums beyond 2**53; what is left modulo t is theirs."""
+    numbers = st.integers(-(2**20), 2**20) | st.sampled_from([2**20, -(2**20), t // 2, -(t // 2), t - 1])
+    drawn = [data.draw(st.lists(numbers, min_size=12, max_size=12)) for _ in range(3)]
+    parts = [(np.array(part[:9]).reshape(3, 3), np.array(part[9:])) for part in drawn]
+    stages = to_stages((3,), [Dense(weight, bias) for weight, bias in parts], modulus=t)
+    (fused,) = stages
+    weight, bias = np.eye(3, dtype=object), np.zeros(3, object)
+    for w, b in parts:
+        weight, bias = w.astype(object) @ weight, w.astype(object) @ bias + b
+    assert (fused.weight.astype(int) % t).tolist() == (weight % t).tolist()
+    assert (fused.bias.astype(int) % t).tolist() == (bias % t).tolist()
+
+
+def test_sums_of_linear_layers_may_be_far_beyond_the_modulus():
     network = IntNetwork((1,), IntDomain(0, 1), (dense([[1]], [2**60 + 1]), dense([[1]], [-(2**60)])))
-    with pytest.raises(ParameterError, match=r"every sum must stay below 2\*\*53"):
-        compile_exact(network)
+    x = np.array([[0], [1]])
+    for packing in ("latency", "throughput"):
+        circuit = compile_exact(network, security="insecure", packing=packing)
+        assert circuit.parameters.t == 65537
+        assert np.array_equal(simulate(circuit, x), network.logits(x))
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_keys_are_given_up_until_they_fit():
     stages, write, parts = lowering(square_graph())
     _, free = cheapest(stages, write, parts, fit_of(stages))
     full = cost(free.program, free.parameters)
-    _, fitted = cheapest(stages, write, parts, fit_of(stages), max_key_bytes=full.key_bytes // 2)
+    _, fitted = cheapest(stages, write, parts, fit_of(stages), key_bytes=[full.key_bytes // 2])
     half = cost(fitted.program, fitted.parameters)
     assert half.key_bytes <= full.key_bytes // 2
     assert len(half.keys) < len(full.keys)

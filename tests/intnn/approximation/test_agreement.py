@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from intnn.approximation.agreement import agreement, agreement_of, answers
-from intnn.layers.nodes import Dense
+from intnn.layers.nodes import Activation, Dense
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.values.domain import IntDomain
@@ -27,8 +27,19 @@ def test_one_output_is_compared_by_what_it_explains() -> None:
     assert agreement_of(y, y) == 1.0
     assert agreement_of(np.full_like(y, y.mean()), y) == pytest.approx(0.0)
     assert agreement_of(y + 0.5, y) == pytest.approx(1.0 - 0.25 / 1.25)
-    assert agreement_of(y, np.zeros_like(y)) == -np.inf
+    assert agreement_of(y, np.zeros_like(y)) == 0.0
+    assert agreement_of(0.0 * y, np.zeros_like(y)) == 1.0
     assert agreement_of(np.full_like(y, 1e200), y) == -np.inf  # its square is no float
+
+
+def test_values_that_are_no_floats_do_not_agree() -> None:
+    runaway = Graph((3,), (Dense(np.full((3, 3), 1e200), np.zeros(3)), *[Activation("square")] * 3))
+    assert agreement(runaway, IDENTITY, SAMPLES) < 1.0
+    one = Graph((3,), (Dense(np.ones((1, 3)), np.zeros(1)),))
+    assert (
+        agreement(Graph((3,), (Dense(np.full((1, 3), 1e200), np.zeros(1)), Activation("square"))), one, SAMPLES)
+        == -np.inf
+    )
 
 
 def test_logits_of_large_integers_are_compared() -> None:
