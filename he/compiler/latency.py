@@ -38,6 +38,7 @@ COPIES = 2  # of every logit at least: two that agree show a client a sound resu
 
 RADICES = (2, 4)
 
+
 class Lowered(NamedTuple):
     """A program that has not been placed, and the layouts of its input and its output.
 
