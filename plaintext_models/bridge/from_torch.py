@@ -13,10 +13,9 @@ from torch.export import ExportedProgram
 from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import require_equal_floats
-from plaintext_models.bridge.capture import Captured, capture, capture_program
-from plaintext_models.bridge.program_file import read_program
-from plaintext_models.bridge.reader import Reader
-from plaintext_models.bridge.wide import in_float64
+from plaintext_models.bridge.reading.reader import Reader
+from plaintext_models.bridge.tracing.capture import Captured, capture, capture_program, functional
+from plaintext_models.bridge.tracing.program_file import read_program
 
 
 @torch.inference_mode(False)
@@ -42,7 +41,7 @@ def from_torch(
 
     Args:
         module: A module, which stays as it is; a program that `torch.export` has made of one in evaluation mode; or the
-            name of a file that `torch.export.save` has written, of which nothing is run or unpickled.
+            name of a ``.pt2`` file that `torch.export.save` has written, of which nothing is run or unpickled.
         example: Inputs [batch, ...] of any batch size, floats as the module is given them. Not needed for a program.
         name: The name of the graph.
         classes: The name of every class, strings or numbers, for ``metadata["classes"]``; two for a single output.
@@ -55,7 +54,7 @@ def from_torch(
             graph; the example has no batch axis or no floats; or ``classes`` has another length than the output.
     """
     rows = None if example is None else _checked(example)
-    if isinstance(module, (str, os.PathLike)):
+    if isinstance(module, (str, os.PathLike)) and os.fspath(module).endswith(".pt2"):
         module = read_program(module)
     with torch.random.fork_rng(devices=[]):
         if isinstance(module, ExportedProgram):
@@ -63,16 +62,19 @@ def from_torch(
         elif rows is None:
             raise ValueError("`example` must be given for a module: a batch of inputs, of any size")
         else:
-            captured = capture(module, rows)
-        with in_float64():
-            return _graph(captured, rows, name, classes, metadata)
+            captured = capture(module, rows)  # type: ignore[arg-type]  # whatever it is, it is looked at there
+        return _graph(captured, rows, name, classes, metadata)
 
 
 def _graph(
     captured: Captured, rows: Tensor | None, name: str, classes: Sequence[Any] | None, metadata: dict[str, Any]
 ) -> Graph:
     reader = Reader(captured.shape, captured.batch)
-    nodes, sources = reader.read(captured.program)
+    try:
+        nodes, sources = reader.read(captured.program)
+    except ValueError:  # what has no node may consist of others that do
+        reader = Reader(captured.shape, captured.batch)
+        nodes, sources = reader.read(functional(captured.program, apart=True))
     if reader.link:
         metadata["link"] = reader.link.removeprefix("log_")
     if classes is not None:
@@ -80,7 +82,9 @@ def _graph(
     graph = fold_scales(Graph(captured.shape, nodes, name, metadata, sources))
     outputs = int(np.prod(graph.output_shape))
     if classes is not None and len(metadata["classes"]) != (2 if outputs == 1 else outputs):
-        raise ValueError(f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}")
+        raise ValueError(
+            f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}"
+        )
     example = None if rows is None else rows.numpy()
     require_equal_floats(captured.compute, graph, example, link=reader.link)
     return graph
