@@ -23,28 +23,34 @@ def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float
 
     Returns:
         A number of at most 1, which is perfect. R squared is one less the mean squared difference as a part of the
-        variance of the reference; it is negative where the mean of the reference would be the better answer.
+        variance of the reference; it is negative where the mean of the reference would be the better answer, and 0 for
+        other values than those of a reference that never changes.
 
     Raises:
-        ValueError: The networks have different numbers of outputs.
+        TypeError: ``samples`` does not hold floats.
+        ValueError: The networks have different numbers of outputs, or a value is NaN or infinite.
     """
     x = reals(samples, "samples")
-    return agreement_of(answers(network, x), answers(reference, x))
+    with np.errstate(over="ignore", invalid="ignore"):  # a polynomial that left its range may give anything
+        return agreement_of(answers(network, x), answers(reference, x))
 
 
 def agreement_of(logits: Array, reference: Array) -> float:
     """The agreement of two arrays of logits [n, classes], as `agreement` gives it."""
     if logits.shape != reference.shape:
-        raise ValueError(f"the logits must have one shape, got {logits.shape} and {reference.shape}")
+        counts = f"{logits.shape[1]} and {reference.shape[1]}"
+        raise ValueError(f"`network` and `reference` must have as many outputs, got {counts}")
     if reference.shape[1] > 1:
         return float(np.mean(logits.argmax(axis=1) == reference.argmax(axis=1)))
     values, expected = logits.astype(np.float64), reference.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # a polynomial that escaped may give anything
+    with np.errstate(over="ignore", invalid="ignore"):
         difference = float(np.mean(np.square(values - expected)))
     if difference == 0.0:
         return 1.0
     variance = float(np.var(expected))
-    return 1.0 - difference / variance if variance and np.isfinite(difference) else -np.inf
+    if not np.isfinite(difference):
+        return -np.inf
+    return 1.0 - difference / variance if variance else 0.0
 
 
 def answers(network: Answers, samples: FloatArray) -> Array:

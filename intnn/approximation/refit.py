@@ -1,23 +1,23 @@
 """A linear layer solved anew for what really reaches it: ridge regression towards the weights that it has."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from intnn.layers.geometry import bordered
 from intnn.layers.nodes import Conv2d, Dense
 from intnn.values.arrays import FloatArray
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # parts of the mean square of a feature
 ROWS = 20_000  # windows of a convolution that a fit looks at, and at least 4 for each of its weights
+ELEMENTS = 1 << 25  # of all these windows
 SMALLEST_DEVIATION = 1e-3  # of the largest of a layer's features: one that hardly varies explains nothing
 VALIDATED = 5  # one sample in so many chooses the ridge
 
-Layer = TypeVar("Layer", Dense, Conv2d)
 
-
-def refitted(layer: Layer, x: FloatArray, target: FloatArray) -> Layer:
+def refitted(layer: Dense | Conv2d, x: FloatArray, target: FloatArray) -> Dense | Conv2d:
     """The layer with weights and biases that bring its outputs on ``x`` closest to ``target``.
 
     The ridge is the one that does best on the last fifth of the samples, which then join the others. Where none does
@@ -45,16 +45,14 @@ def refitted(layer: Layer, x: FloatArray, target: FloatArray) -> Layer:
 
 def _windows(layer: Conv2d, x: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inputs [rows, taps] and targets [rows, outputs] at as many places of every image as a fit needs."""
-    (top, bottom, left, right), (sy, sx), (dy, dx) = layer.borders, layer.strides, layer.dilations
-    kh, kw = layer.weight.shape[2:]
-    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    (sy, sx), (dy, dx), (kh, kw) = layer.strides, layer.dilations, layer.weight.shape[2:]
     spans = ((kh - 1) * dy + 1, (kw - 1) * dx + 1)
-    windows = sliding_window_view(padded, spans, (2, 3))[:, :, ::sy, ::sx, ::dy, ::dx]
+    windows = sliding_window_view(bordered(x, layer.padding), spans, (2, 3))[:, :, ::sy, ::sx, ::dy, ::dx]
     samples, channels, height, width = windows.shape[:4]
     taps = channels * kh * kw
-    places = min(height * width, -(-max(ROWS, 4 * taps) // samples))
-    # Other places in every image, all of them equally often.
-    number = (np.arange(samples * places) * (height * width // places)) % (height * width)
+    rows = min(max(ROWS, 4 * taps), ELEMENTS // taps)
+    places = min(height * width, -(-rows // samples))
+    number = np.argsort(np.random.default_rng(0).random((samples, height * width)), axis=1)[:, :places].ravel()
     image, row, column = np.repeat(np.arange(samples), places), number // width, number % width
     return windows[image, :, row, column].reshape(-1, taps), target[image, :, row, column]
 
@@ -67,28 +65,31 @@ def _solved(
     fit = (samples - samples // VALIDATED) * (len(x) // samples)
     if fit == len(x):
         return weight, bias
+    solve = _ridge(x[:fit], residual[:fit])
     best, ridge = np.mean(residual[fit:] ** 2), None
     for candidate in RIDGES:
-        change, shift = _ridge(x[:fit], residual[:fit], candidate)
+        change, shift = solve(candidate)
         error = np.mean((residual[fit:] - x[fit:] @ change - shift) ** 2)
         if error < best:
             best, ridge = error, candidate
     if ridge is None:
         return weight, bias
-    change, shift = _ridge(x, residual, ridge)
+    change, shift = _ridge(x, residual)(ridge)
     return weight + change.T, bias + shift
 
 
-def _ridge(x: FloatArray, y: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray]:
-    """The smallest change [in, out] and the shift [out] that explain y by x; by samples where these are fewer."""
-    mean, shift = x.mean(axis=0), y.mean(axis=0)
-    deviation = x.std(axis=0)
+def _ridge(x: FloatArray, y: FloatArray) -> Callable[[float], tuple[FloatArray, FloatArray]]:
+    """From a ridge to the smallest change [in, out] and the shift [out] that explain y [rows, out] by x [rows, in]."""
+    mean, center, deviation = x.mean(axis=0), y.mean(axis=0), x.std(axis=0)
     deviation = np.maximum(deviation, SMALLEST_DEVIATION * deviation.max() or 1.0)
-    x, y = (x - mean) / deviation, y - shift
+    x, y = (x - mean) / deviation, y - center
     rows, taps = x.shape
-    if rows < taps:
-        change = x.T @ np.linalg.solve(x @ x.T + rows * ridge * np.eye(rows), y)
-    else:
-        change = np.linalg.solve(x.T @ x + rows * ridge * np.eye(taps), x.T @ y)
-    change /= deviation[:, None]
-    return change, shift - mean @ change
+    is_wide = rows < taps  # solved by rows where these are fewer
+    gram, right = (x @ x.T, y) if is_wide else (x.T @ x, x.T @ y)
+
+    def solve(ridge: float) -> tuple[FloatArray, FloatArray]:
+        solution = np.linalg.solve(gram + rows * ridge * np.eye(len(gram)), right)
+        change = (x.T @ solution if is_wide else solution) / deviation[:, None]
+        return change, center - mean @ change
+
+    return solve

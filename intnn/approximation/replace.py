@@ -3,22 +3,20 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy as np
 
 from intnn.approximation.fit import Fitted, fitted
 from intnn.approximation.refit import refitted
-from intnn.layers.nodes import Activation, Conv2d, Dense, MaxPool2d, Node, Scale, SumPool2d
-from intnn.network.graph import BATCH, Graph
-from intnn.ops import numpy_
+from intnn.layers.nodes import Activation, Conv2d, Dense, Join, MaxPool2d, Node, Scale, SumPool2d
+from intnn.network.graph import BATCH, Graph, applied
 from intnn.values.arrays import FloatArray
 
-POLYNOMIALS = ("square", "polynomial")
 
-
-def is_replaced(node: Node) -> bool:
+def is_replaced(node: Node | Join) -> TypeGuard[Activation]:
     """Whether a node is an activation, and no polynomial."""
-    return isinstance(node, Activation) and node.name not in POLYNOMIALS
+    return isinstance(node, Activation) and not node.is_polynomial
 
 
 def replace_activations(
@@ -30,7 +28,7 @@ def replace_activations(
     remaining = iter(degrees)
     for number, node in enumerate(graph.nodes):
         walk.evaluate_float(number)
-        if isinstance(node, Activation) and is_replaced(node):
+        if is_replaced(node):
             fit = fitted(node, next(remaining), walk.seen(number), margin)
             fits.append(fit)
             walk.append(number, fit.before, fit.polynomial, fit.after)
@@ -53,7 +51,7 @@ def _average(node: MaxPool2d, walk: "_Walk", number: int) -> tuple[Node, Node]:
     covariance = (x * y).mean(axes) - mean_x * mean_y
     variance = np.square(x).mean(axes) - mean_x**2
     flat = variance <= 1e-12 * np.square(x).mean(axes)
-    slope = np.where(flat, 1.0 / np.prod(node.sizes), covariance / np.where(flat, 1.0, variance))
+    slope = np.where(flat, 1.0 / node.area, covariance / np.where(flat, 1.0, variance))
     return pool, Scale(slope, mean_y - slope * mean_x)
 
 
@@ -63,7 +61,7 @@ class _Walk:
 
     original: Graph
     samples: FloatArray
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[Node | Join] = field(default_factory=list)
     inputs: list[tuple[int, ...]] = field(default_factory=list)
     place: dict[int, int] = field(default_factory=lambda: {-1: -1})  # where a node's value stands in the new network
     float_values: dict[int, FloatArray] = field(default_factory=dict)
@@ -86,7 +84,7 @@ class _Walk:
     def has_changed(self, number: int) -> bool:
         return any(source in self.changed for source in self.original.sources[number])
 
-    def append(self, number: int, *nodes: Node) -> None:
+    def append(self, number: int, *nodes: Node | Join) -> None:
         """Nodes in the place of one, each reading the one before."""
         sources = self.original.sources[number]
         inputs = tuple(self.place[i] for i in sources)
@@ -116,7 +114,7 @@ class _Walk:
         return Graph(old.input_shape, tuple(self.nodes), old.name, old.metadata, tuple(self.inputs))
 
 
-def _evaluate(node: Node, inputs: list[FloatArray]) -> FloatArray:
+def _evaluate(node: Node | Join, inputs: list[FloatArray]) -> FloatArray:
     """One node on float64 rows, `BATCH` at a time."""
     starts = range(0, len(inputs[0]), BATCH)
-    return np.concatenate([node.apply(*(x[i : i + BATCH] for x in inputs), numpy_) for i in starts])
+    return np.concatenate([applied(0, node, [x[i : i + BATCH] for x in inputs]) for i in starts])

@@ -54,7 +54,7 @@ def bordered(x: Array, borders: Borders, value: float = 0) -> Array:
     top, bottom, left, right = all_four(borders)
     if not (top or bottom or left or right):
         return x
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=np.array(value, x.dtype))
 
 
 def dilated(kernel: Array, dilation: Sides) -> Array:

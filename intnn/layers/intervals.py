@@ -95,10 +95,11 @@ def _linear(layer: Linear, weight: Array, bias: Array, x: Interval, limit: int |
         return evaluate(reach, np.abs(weight.astype(dtype)), np.abs(bias.astype(dtype)))
 
     # All terms have one sign, and rounding is monotone: a float64 total below 2**53 had no rounded term and is exact.
-    dtype: type = np.float64
+    # Python ints are slow, but networks that need them are rare and the bound must be exact.
+    dtype: type = object if object in (x.lo.dtype, x.hi.dtype, bias.dtype) else np.float64
     total = worst_case(dtype)
-    if total.max() >= 2.0**53:
-        dtype = object  # Python ints are slow, but such networks are rare and the bound must be exact
+    if dtype is np.float64 and total.max() >= 2.0**53:
+        dtype = object
         total = worst_case(dtype)
     bound = _require(int(total.max()), limit)
 

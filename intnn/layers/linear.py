@@ -18,7 +18,7 @@ from intnn.layers.geometry import (
     windows,
 )
 from intnn.ops import Operations
-from intnn.values.arrays import Array, array, frozen, integer, integers, reals
+from intnn.values.arrays import Array, any_integers, array, frozen, integer, integers, reals
 from intnn.values.value_object import ValueObject
 
 
@@ -28,11 +28,11 @@ class Dense(ValueObject):
 
     Attributes:
         weight: The weights [out, in], integers or finite floats; they are stored read-only as int64 or float64.
-        bias: The biases [out], of the same kind.
+        bias: The biases [out], of the same kind; Python ints where one is beyond int64.
 
     Raises:
         TypeError: The parameters are neither both integers nor both floats.
-        ValueError: A shape is wrong or empty, or a value is NaN, infinite or beyond int64.
+        ValueError: A shape is wrong or empty, or a value is NaN or infinite, or a weight beyond int64.
     """
 
     weight: Array
@@ -64,7 +64,7 @@ class Conv2d(ValueObject):
     Attributes:
         weight: The weights [out, in / groups, kh, kw], integers or finite floats; they are stored read-only as int64 or
             float64.
-        bias: The biases [out], of the same kind.
+        bias: The biases [out], of the same kind; Python ints where one is beyond int64.
         stride: The step of the window, at least 1: one integer, or (vertical, horizontal).
         padding: The number of zeros, at least 0: one integer for all sides, or (top, bottom, left, right).
         dilation: The distance of neighbouring taps, at least 1: one integer, or (vertical, horizontal).
@@ -72,7 +72,7 @@ class Conv2d(ValueObject):
 
     Raises:
         TypeError: The parameters are neither both integers nor both floats.
-        ValueError: A shape is wrong or empty, or a value is NaN, infinite or beyond int64.
+        ValueError: A shape is wrong or empty, or a value is NaN or infinite, or a weight beyond int64.
     """
 
     weight: Array
@@ -160,11 +160,11 @@ class Scale(ValueObject):
     Attributes:
         weight: The factors of the first axis [channels], or one for all [1]; integers or finite floats, stored
             read-only as int64 or float64.
-        bias: The offsets, of the same shape and kind.
+        bias: The offsets, of the same shape and kind; Python ints where one is beyond int64.
 
     Raises:
         TypeError: The parameters are neither both integers nor both floats.
-        ValueError: A shape is wrong or empty, or a value is NaN, infinite or beyond int64.
+        ValueError: A shape is wrong or empty, or a value is NaN or infinite, or a weight beyond int64.
     """
 
     weight: Array
@@ -234,10 +234,10 @@ class Flatten(ValueObject):
 
 
 def store_parameters(layer: Dense | Conv2d | Scale, axes: str) -> None:
-    """Freeze ``weight`` and ``bias`` as int64 or float64, or say what is wrong with them."""
+    """Freeze ``weight`` and ``bias`` as int64 or float64, biases beyond int64 as Python ints; or say what is wrong."""
     weight, bias = array(layer.weight, "weight"), array(layer.bias, "bias")
     convert = reals if weight.dtype.kind == "f" else integers
-    weight, bias = convert(weight, "weight"), convert(bias, "bias")
+    weight, bias = convert(weight, "weight"), (reals if convert is reals else any_integers)(bias, "bias")
     if weight.ndim != axes.count(",") + 1 or not weight.size:
         raise ValueError(f"`weight` must have shape {axes} without empty axes, got {weight.shape}")
     if bias.shape != weight.shape[:1]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
 from intnn.layers.nodes import (
     Activation,
     Add,
@@ -74,11 +76,12 @@ def _encode(node: Node | Join) -> tuple[dict[str, Any], dict[str, Array]]:
     """The scalars and the arrays of a node."""
     match node:
         case Dense() | Scale():
-            return {}, {"weight": node.weight, "bias": node.bias}
+            return _parameters(node)
         case Conv2d():
             geometry = {"stride": _sides(node.stride), "padding": _sides(node.padding)}
             more = {"dilation": _sides(node.dilation), "groups": node.groups} if not node.is_plain else {}
-            return {**geometry, **more}, {"weight": node.weight, "bias": node.bias}
+            scalars, tensors = _parameters(node)
+            return {**geometry, **more, **scalars}, tensors
         case SumPool2d() | MaxPool2d():
             padding = {"padding": _sides(node.padding)} if node.padding else {}
             return {"size": _sides(node.size), "stride": _sides(node.step), **padding}, {}
@@ -99,10 +102,19 @@ def _encode(node: Node | Join) -> tuple[dict[str, Any], dict[str, Array]]:
     raise TypeError(f"`node` must be one of intnn.layers.nodes, got {type(node).__name__}")
 
 
+def _parameters(node: Dense | Conv2d | Scale) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Weights and biases as arrays; biases beyond int64 are numbers of the description."""
+    if node.bias.dtype == object:
+        return {"bias": node.bias.tolist()}, {"weight": node.weight}
+    return {}, {"weight": node.weight, "bias": node.bias}
+
+
 def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node | Join:
     """A node from its type, scalars and arrays; a superfluous field is an unexpected keyword."""
     fields = {**description, **tensors}
     kind = fields.pop("type")
+    if isinstance(fields.get("bias"), list):
+        fields["bias"] = np.array(fields["bias"], object)
     if kind == "LutActivation":
         domain = IntDomain(fields.pop("lo"), fields.pop("hi"), fields.pop("modulus"))
         return LutActivation(Lut(domain, **fields))

@@ -26,8 +26,9 @@ from intnn.network.edges import (
     written_sources,
 )
 from intnn.network.graph import BATCH, checked_metadata, checked_nodes
+from intnn.network.residues import Residues
 from intnn.storage.document import Document, read, write
-from intnn.values.arrays import Array, IntArray, batched, instance, integer, real, reals
+from intnn.values.arrays import Array, FloatArray, IntArray, batched, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
@@ -147,6 +148,7 @@ class IntNetwork(ValueObject):
         if backend == "numba" and self.compiled is not None:
             return self.compiled.logits(x, threads)
         evaluator = ops.backend(backend)
+        residues = None if backend == "reference" else self._residues
         batch = np.ascontiguousarray(batched(self.input_domain.require(x, "x"), self.input_shape, "x"))
         dtype: Any = np.int64 if self.accumulator_bound < LIMIT else object
         result: Array = np.empty((len(batch), math.prod(self.output_shape)), dtype)
@@ -160,13 +162,60 @@ class IntNetwork(ValueObject):
 
         for start in range(0, len(batch), BATCH):
             rows = slice(start, start + BATCH)
-            y = _exact(last_of(batch[rows], self.layers, self.sources, step), dtype)
+            if residues is not None:
+                y = residues.outputs(batch[rows])
+            else:
+                y = _exact(last_of(batch[rows], self.layers, self.sources, step), dtype)
             result[rows] = y.reshape(len(y), -1)
         return result
+
+    def logits_modulo(self, x: ArrayLike, modulus: int) -> IntArray:
+        """The logits of `logits` in Z_t, which is what an encrypted evaluation with this plaintext modulus gives.
+
+        Args:
+            x: Integers [batch, *input_shape] inside ``input_domain``.
+            modulus: The modulus t, 2 to 2**63 - 1; it need not be a prime.
+
+        Returns:
+            Their centred representatives in -(t // 2) .. (t - 1) // 2, int64 [batch, classes].
+
+        Raises:
+            TypeError: ``x`` does not hold integers, or ``modulus`` is none.
+            ValueError: ``modulus`` is out of its range, or ``x`` is what `logits` refuses.
+        """
+        ring = IntDomain.ring(integer(modulus, "modulus", 2))
+        residues = (self.logits(x) - ring.lo) % modulus + ring.lo if self.accumulator_bound >= LIMIT else self.logits(x)
+        return ring.reduce(residues.astype(np.int64))
+
+    def real_logits(self, images: ArrayLike) -> FloatArray:
+        """What the float network would give, as nearly as its integer form comes to it.
+
+        Args:
+            images: Finite floats [batch, *input_shape], which `quantise_input` rounds.
+
+        Returns:
+            The logits over ``metadata["output_scale"]``, float64 [batch, classes].
+
+        Raises:
+            TypeError: ``images`` does not hold floats.
+            ValueError: ``metadata`` has no "output_scale"; or ``images`` is what `quantise_input` refuses.
+        """
+        scale = self.metadata.get("output_scale")
+        if scale is None:
+            raise ValueError('`metadata` must have an "output_scale", the integer units per float unit of the logits')
+        return np.asarray(self.logits(self.quantise_input(images)) / real(scale, "output_scale"), np.float64)
 
     def predict(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
         """The class of the largest logit, int64 [batch], the lowest of equal ones; it raises what `logits` raises."""
         return self.logits(x, backend, threads).argmax(axis=1)
+
+    @cached_property
+    def _residues(self) -> Residues | None:
+        """The evaluation modulo primes, for values beyond int64; None where plain arithmetic does, or has to do."""
+        if self.accumulator_bound < LIMIT:
+            return None
+        residues = Residues(self.layers, self.sources, self.bounds, self.intervals[-1].magnitude)
+        return residues if residues.is_possible else None
 
     @cached_property
     def compiled(self) -> "CompiledNetwork | None":
@@ -215,6 +264,18 @@ class IntNetwork(ValueObject):
                 "feature; make integers of them by the classifier's `scaling_`"
             )
 
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the layers, their shapes, worst cases and tables into an .svg, .png or .pdf file.
+
+        Raises:
+            ValueError: The suffix is another one, or there are more than 400 layers.
+            ImportError: Matplotlib is not installed.
+            OSError: The file cannot be written.
+        """
+        from intnn.export.draw import draw_network  # a library that not everybody has
+
+        draw_network(self, path)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the network's content, in hexadecimal."""
@@ -223,6 +284,21 @@ class IntNetwork(ValueObject):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all."""
         write(self._document(), path)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write an ONNX model whose logits are identical; an existing file is replaced whole or not at all.
+
+        It reads the integers that `logits` reads, by the name "input", and gives int64 [batch, classes] by the name
+        "logits". See `intnn.export.to_onnx` for its operators.
+
+        Raises:
+            ValueError: A value can reach 2**63, or the file would have 2 GB or more.
+            ImportError: The package onnx is not installed.
+            OSError: The file cannot be written.
+        """
+        from intnn.export.to_onnx import write_onnx  # a library that not everybody has
+
+        write_onnx(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "IntNetwork":

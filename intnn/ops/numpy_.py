@@ -29,7 +29,8 @@ def dense(x: Array, w: Array, b: Array) -> Array:
 def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
     """The layer as im2col and one matrix product."""
     out, channels, kernel_height, kernel_width = w.shape
-    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    zero = np.zeros((), x.dtype)  # of the same kind, or Python integers would meet numpy's
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=zero)
     windows = sliding_window_view(padded, (kernel_height, kernel_width), (2, 3))[:, :, ::stride, ::stride]
     batch, _, height, width = windows.shape[:4]
     columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(

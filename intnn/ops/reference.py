@@ -12,13 +12,18 @@ def arithmetic(_bound: int) -> Any:
     return np.int64
 
 
+def _as(x: Array) -> type:
+    """int64, or Python ints for an input of these."""
+    return object if x.dtype == object else np.int64
+
+
 def dense(x: Array, w: Array, b: Array) -> IntArray:
     """y[n, o] = sum_i w[o, i] x[n, i] + b[o]."""
     rows, weight, bias = x.tolist(), w.tolist(), b.tolist()
     return np.array(
         [[sum(wi * xi for wi, xi in zip(wo, row, strict=True)) + bo for wo, bo in zip(weight, bias, strict=True)]
          for row in rows],
-        np.int64,
+        _as(x),
     )  # fmt: skip
 
 
@@ -44,7 +49,7 @@ def conv2d(x: Array, w: Array, b: Array, stride: int, padding: int) -> IntArray:
     tops = range(-padding, height + padding - kernel_height + 1, stride)
     lefts = range(-padding, width + padding - kernel_width + 1, stride)
     return np.array(
-        [[[[value(n, o, i, j) for j in lefts] for i in tops] for o in range(out)] for n in range(batch)], np.int64
+        [[[[value(n, o, i, j) for j in lefts] for i in tops] for o in range(out)] for n in range(batch)], _as(x)
     )
 
 
@@ -55,7 +60,7 @@ def sum_pool2d(x: Array, size: int, stride: int) -> IntArray:
     return np.array(
         [[[[sum(sum(row[j : j + size]) for row in plane[i : i + size]) for j in lefts] for i in tops]
           for plane in image] for image in x.tolist()],
-        np.int64,
+        _as(x),
     )  # fmt: skip
 
 

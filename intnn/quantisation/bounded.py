@@ -66,11 +66,11 @@ def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budg
     if max(peak, bias_peak) > HUGE:
         raise ValueError(f"`weight` and `bias` must be at most {HUGE} in magnitude, got {max(peak, bias_peak)}")
     finest = budget.weight_limit / max(peak, TINY)
-    relaxed = min(_relaxed_scale(rows, bias * scale, budget), finest)
+    relaxed = min(float(relaxed_scales(rows, bias * scale, budget).min()), finest)
     reach = budget.inputs.magnitude / scale / 2  # a typical input, in float units, weighs the errors of the weights
 
     def attempt(weight_scale: float) -> tuple[float, IntArray, IntArray, float]:
-        integers, offset = _round_within(rows * weight_scale, bias * scale * weight_scale, budget)
+        integers, offset = round_within(rows * weight_scale, bias * scale * weight_scale, budget)
         weight_error = reach * (integers / weight_scale - rows)
         bias_error = offset / (scale * weight_scale) - bias
         return float(np.square(weight_error).sum() + np.square(bias_error).sum()), integers, offset, weight_scale
@@ -80,18 +80,18 @@ def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budg
     return integers.reshape(weight.shape), offset, chosen
 
 
-def _relaxed_scale(rows: FloatArray, bias: FloatArray, budget: Budget) -> float:
-    """The largest scale at which every neuron keeps to the budget without a projection."""
+def relaxed_scales(rows: FloatArray, bias: FloatArray, budget: Budget) -> FloatArray:
+    """The largest scale at which each row of weights [out, n], with its bias [out], keeps to the budget as it is."""
     up, down = budget.costs(np.sign(rows))
     magnitude = np.abs(rows)
-    highest = np.maximum((magnitude * up).sum(axis=1) + bias, 0).max()
-    lowest = np.maximum((magnitude * down).sum(axis=1) - bias, 0).max()
+    highest = (magnitude * up).sum(axis=1) + bias
+    lowest = (magnitude * down).sum(axis=1) - bias
     room_up, room_down = max(budget.target.hi, 1), max(-budget.target.lo, 1)  # no scale is zero, whatever the room
-    return min(room_up / max(highest, TINY), room_down / max(lowest, TINY))
+    return np.minimum(room_up / np.maximum(highest, TINY), room_down / np.maximum(lowest, TINY))
 
 
-def _round_within(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[IntArray, IntArray]:
-    """Project each row [out, n] into the budget, then round it there."""
+def round_within(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[IntArray, IntArray]:
+    """Project each row of weights [out, n], with its bias [out], into the budget, then round it there."""
     offset = round_half_up(np.clip(bias, budget.target.lo, budget.target.hi))
     spare_up = (budget.target.hi - offset)[:, None].astype(float)
     spare_down = (offset - budget.target.lo)[:, None].astype(float)

@@ -1,172 +1,56 @@
-"""Post-training quantisation: a float `Graph` to an `IntNetwork` whose tables no input can leave.
+"""From floats to integers: the entrance."""
 
-Every weighted layer is rounded so that its worst case, over all inputs and not only those seen, stays inside the domain
-of the table behind it, or inside the logit bound. `intnn.quantisation.bounded` says how.
-"""
+from numpy.typing import ArrayLike
 
-from dataclasses import dataclass, replace
-
-import numpy as np
-
-from intnn.layers.intervals import propagate
-from intnn.layers.nodes import Activation, Conv2d, Dense, LutActivation, Node, SumPool2d
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
-from intnn.quantisation import activations
-from intnn.quantisation.bounded import HUGE, TINY, Budget, round_layer
-from intnn.quantisation.calibrate import Range, Ranges
-from intnn.values.arrays import FloatArray, IntArray, instance, integer
-from intnn.values.domain import IntDomain, Interval
-from intnn.values.rounding import divide_toward_zero
-from intnn.values.value_object import ValueObject
+from intnn.quantisation.by_ranges import quantise_by_ranges
+from intnn.quantisation.calibrate import Ranges
+from intnn.quantisation.config import QuantConfig
+from intnn.quantisation.tables import integer_tables
+from intnn.quantisation.tune import Price, tune
+from intnn.values.arrays import instance
+
+__all__ = ["QuantConfig", "quantise"]
 
 
-@dataclass(frozen=True)
-class QuantConfig(ValueObject):
-    """How many integers each kind of value gets.
-
-    Attributes:
-        input_bits: The bits of an input element, 1 to 16. It is unsigned where calibration saw no negative value; a
-            signed one has the values -1, 0, 1 at the least.
-        activation_bits: The bits of a table's value, 1 to 16; it is signed by the same rule.
-        weight_bits: The bits of a weight, 2 to 16, signed and symmetric.
-        table_points: The size of a table's domain, 3 to 65537. The cost of a table on ciphertexts grows with it.
-        logit_bound: The largest magnitude of an output that no table follows, 1 to 2**31 - 1.
-
-    Raises:
-        TypeError: A field is not an integer.
-        ValueError: A field is out of its range.
-    """
-
-    input_bits: int = 4
-    activation_bits: int = 4
-    weight_bits: int = 8
-    table_points: int = 241
-    logit_bound: int = 32767
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("input_bits", 1, 16),
-            ("activation_bits", 1, 16),
-            ("weight_bits", 2, 16),
-            ("table_points", 3, 65537),
-            ("logit_bound", 1, (1 << 31) - 1),
-        ):
-            object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
-
-
-def quantise(graph: Graph, ranges: Ranges, config: QuantConfig | None = None) -> IntNetwork:
+def quantise(
+    graph: Graph,
+    samples: ArrayLike | Ranges,
+    config: QuantConfig | None = None,
+    budget: float | None = None,
+    price: Price | None = None,
+) -> IntNetwork:
     """Quantise a float network after training.
 
-    Activations become tables. Two weighted layers without an activation between them get a requantising table, so
-    that no accumulator grows from layer to layer.
+    Without a configuration, networks of squares and networks of tables are tried in several sizes, and the cheapest
+    that agrees with the float network about as well as the best is taken: `intnn.quantisation.tune.tune` says how, and
+    shows what else there was. With one, activations become tables of these sizes.
 
     Args:
         graph: The float network.
-        ranges: The ranges of its values, from `calibrate`.
-        config: The sizes to keep to; `QuantConfig()` by default.
+        samples: Typical inputs, floats [n, *graph.input_shape]; or the ranges of the network's values, from
+            `calibrate`, by which every layer gets one scale and its weights are rounded as they are.
+        config: The sizes of tables and integers; for ranges `QuantConfig()` by default.
+        budget: The highest price of a network that is tuned; None for no limit.
+        price: What a network costs; see `tune`.
 
     Returns:
         The integer network, with the graph's metadata and "output_scale", the integer units per float unit of its
         logits.
 
     Raises:
-        TypeError: An argument is of another type, or the graph has branches.
-        ValueError: ``ranges`` belongs to another network, or an activation reads values that no weighted layer scales
-            and that are more than ``table_points``, or all weights of a layer round to zero, or a magnitude is above
-            1e30.
+        TypeError: An argument is of another type; or a configuration is given for a graph with branches.
+        ValueError: The samples are missing, of another shape, NaN or infinite; the ranges belong to another network; no
+            network is within the budget; or the configuration leaves nothing of a layer's weights.
     """
-    config = QuantConfig() if config is None else config
-    instance(config, QuantConfig, "config")
-    instance(ranges, Ranges, "ranges").require_graph(instance(graph, Graph, "graph"))
-    table_domain = IntDomain.symmetric(config.table_points)
-    logit_domain = IntDomain(-config.logit_bound, config.logit_bound)
-    input_domain, input_scale = _grid(ranges.input, config.input_bits)
-
-    steps = _separated(graph.chain, ranges.nodes)
-    x, scale = Interval.full(input_domain, graph.input_shape), input_scale
-    layers: list[Node] = []
-    for i, (node, node_range) in enumerate(steps):
-        if isinstance(node, (Dense, Conv2d)):
-            pooled, is_activated = _ahead([following for following, _ in steps[i + 1 :]])
-            domain = table_domain if is_activated else logit_domain
-            budget = Budget(x.hull, _shrunk(domain, pooled), (1 << config.weight_bits - 1) - 1)
-            weight, bias, weight_scale = round_layer(node.weight, node.bias, scale, budget)
-            _require_some_left(node.weight, weight, weight_scale, budget, i)
-            node, scale = replace(node, weight=weight, bias=bias), scale * weight_scale
-        elif isinstance(node, Activation):
-            domain = _table_domain(x.hull, table_domain, i)
-            codomain, scale_out = _grid(node_range, config.activation_bits)
-            node, scale = LutActivation(activations.of(node)(domain, scale, scale_out, codomain)), scale_out
-        layers.append(node)
-        x, _ = propagate(node, x)
-    metadata = {**graph.metadata, "output_scale": scale}
-    return IntNetwork(
-        graph.input_shape, input_domain, tuple(layers), input_scale, graph.name, metadata
-    )  # fmt: skip
-
-
-def _grid(values: Range, bits: int) -> tuple[IntDomain, float]:
-    """The integers for a range of real numbers, and their number per real unit."""
-    low, high = values
-    top = (1 << bits) - 1 if low >= 0 else max((1 << bits - 1) - 1, 1)
-    peak = max(-low, high)
-    if peak > HUGE:
-        raise ValueError(f"`ranges` must stay within {HUGE} in magnitude, got ({low}, {high})")
-    # A range of zeros has no scale; any will do.
-    return IntDomain(0 if low >= 0 else -top, top), top / peak if peak > TINY else 1.0
-
-
-def _separated(nodes: tuple[Node, ...], ranges: tuple[Range, ...]) -> list[tuple[Node, Range]]:
-    """Nodes and their ranges, with the identity as an activation between weighted layers that have none."""
-    steps: list[tuple[Node, Range]] = []
-    is_open = False  # whether a weighted layer waits for its activation
-    for node, node_range in zip(nodes, ranges, strict=True):
-        if isinstance(node, (Dense, Conv2d)):
-            if is_open:
-                steps.append((Activation("polynomial", (0.0, 1.0)), steps[-1][1]))
-            is_open = True
-        elif isinstance(node, Activation):
-            is_open = False
-        steps.append((node, node_range))
-    return steps
-
-
-def _ahead(nodes: list[Node]) -> tuple[int, bool]:
-    """The factor by which pooling multiplies values before the next activation, and whether there is one."""
-    factor = 1
-    for node in nodes:
-        if isinstance(node, Activation):
-            return factor, True
-        if isinstance(node, SumPool2d):
-            factor *= node.area
-    return factor, False
-
-
-def _shrunk(domain: IntDomain, factor: int) -> IntDomain:
-    """The values whose multiples by ``factor`` stay inside the domain."""
-    return IntDomain(divide_toward_zero(domain.lo, factor), divide_toward_zero(domain.hi, factor))
-
-
-def _require_some_left(weight: FloatArray, rounded: IntArray, weight_scale: float, budget: Budget, i: int) -> None:
-    """Refuse a layer whose weights are all gone, though they would have changed its sums by a unit or more."""
-    magnitude = np.abs(weight).reshape(len(weight), -1)
-    largest = magnitude.sum(axis=1).max() * weight_scale * budget.inputs.magnitude
-    if not rounded.any() and largest >= 1 and magnitude.max() > TINY:
-        raise ValueError(
-            f"layer {i} must keep some of its weights, but all of them round to zero where inputs are integers of "
-            f"{budget.inputs} and sums of {budget.target}; raise `table_points` or `logit_bound`, or lower "
-            "`input_bits` or `activation_bits`"
-        )
-
-
-def _table_domain(hull: IntDomain, table_domain: IntDomain, i: int) -> IntDomain:
-    """The usual domain, or the values themselves where no weighted layer bounds them and they are few."""
-    if table_domain.issuperset(hull):
-        return table_domain
-    if hull.size > table_domain.size:
-        raise ValueError(
-            f"layer {i} must be an activation on at most {table_domain.size} points, got {hull}; "
-            "raise `table_points` or lower `input_bits` or `activation_bits`"
-        )
-    return hull
+    instance(graph, Graph, "graph")
+    if config is not None:
+        instance(config, QuantConfig, "config")
+        if budget is not None or price is not None:
+            raise TypeError("`budget` and `price` must be left out where `config` is given, since nothing is tuned")
+    if isinstance(samples, Ranges):
+        return quantise_by_ranges(graph, samples, config or QuantConfig())
+    if config is not None:
+        return integer_tables(graph, samples, config)
+    return tune(graph, samples, budget, price).chosen.network

@@ -105,6 +105,22 @@ def integers(values: ArrayLike, name: str) -> IntArray:
     return checked.astype(np.int64, copy=False)
 
 
+def any_integers(values: ArrayLike, name: str) -> Array:
+    """Return ``values`` as int64 where all of them fit, and as Python ints, in an array of dtype object, elsewhere.
+
+    Raises:
+        TypeError: The dtype is neither an integer one nor that of objects that are all Python ints.
+        ValueError: Rows have unequal lengths.
+    """
+    checked = array(values, name)
+    if checked.dtype != object:
+        return integers(checked, name)
+    if not all(type(value) is int for value in checked.flat):
+        raise TypeError(f"`{name}` must hold Python ints where its dtype is object")
+    fits = all(INT64.min <= value <= INT64.max for value in checked.flat)
+    return checked.astype(np.int64) if fits else checked
+
+
 def reals(values: ArrayLike, name: str) -> FloatArray:
     """Return ``values`` as a finite float64 array, without a copy where it is one already.
 
@@ -125,7 +141,12 @@ def frozen(array: Array) -> Array:
     """Return ``array``, C-contiguous, read-only, and so for good; it is copied unless it is all of this already.
 
     A copy lies in the memory of a `bytes`: an array that owns its memory could be made writeable again by `setflags`.
+    Python ints have no values in an array's memory; theirs is a copy that is only marked as read-only.
     """
+    if array.dtype == object:
+        copy = array.copy()
+        copy.setflags(write=False)
+        return copy
     if array.flags.c_contiguous and _is_fixed(array):
         return array
     return np.ndarray(array.shape, array.dtype, array.tobytes())

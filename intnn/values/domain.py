@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import Array, IntArray, frozen, integer, integers
+from intnn.values.arrays import Array, IntArray, any_integers, frozen, integer, integers
 from intnn.values.value_object import ValueObject
 
 
@@ -135,13 +135,13 @@ class Interval(ValueObject):
     hi: Array
 
     def __post_init__(self) -> None:
-        lo, hi = _ends(self.lo, "lo"), _ends(self.hi, "hi")
+        lo, hi = any_integers(self.lo, "lo"), any_integers(self.hi, "hi")
         if lo.shape != hi.shape or not lo.size:
             raise ValueError(f"`lo` and `hi` must have one non-empty shape, got {lo.shape} and {hi.shape}")
         if (lo > hi).any():
             raise ValueError("`lo` must be at most `hi` in every element")
-        object.__setattr__(self, "lo", _fixed(lo))
-        object.__setattr__(self, "hi", _fixed(hi))
+        object.__setattr__(self, "lo", frozen(lo))
+        object.__setattr__(self, "hi", frozen(hi))
 
     @classmethod
     def full(cls, domain: IntDomain, shape: tuple[int, ...]) -> "Interval":
@@ -161,21 +161,3 @@ class Interval(ValueObject):
     def contains(self, x: Any) -> bool:
         """Whether every element of ``x`` [..., *shape] lies in its range."""
         return bool(((self.lo <= x) & (x <= self.hi)).all())
-
-
-def _ends(values: Any, name: str) -> Array:
-    """Integers as int64, and Python ints as they are."""
-    if not (isinstance(values, np.ndarray) and values.dtype == object):
-        return integers(values, name)
-    if not all(type(value) is int for value in values.flat):
-        raise TypeError(f"`{name}` must hold Python ints where its dtype is object")
-    return values
-
-
-def _fixed(values: Array) -> Array:
-    """A read-only array; objects have no memory of their own to keep in a `bytes`."""
-    if values.dtype != object:
-        return frozen(values)
-    copy = values.copy()
-    copy.setflags(write=False)
-    return copy

@@ -9,10 +9,11 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import ParameterError
+from he.compiler.evaluate import activate_polynomial
 from he.compiler.fit import MAX_CHAIN_BITS
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
+from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches, width_of
 from he.compiler.linear import LinearMap
 from he.compiler.norms import normalised, reach
 from he.compiler.rotations import affordable, compose
@@ -47,7 +48,7 @@ def lowering(graph, images=1):
 
 def fit_of(stages, max_error=1.0):
     """What finds parameters for a program of these stages."""
-    _, norms = normalised(stages, 0.0, 1.0)
+    _, norms, _ = normalised(stages, 0.0, 1.0)
     return lambda program: fit_ckks(fold(program), N, norms, 1.0, reach(stages, norms), max_error, "insecure")
 
 
@@ -138,7 +139,7 @@ def test_keys_are_given_up_until_they_fit():
     stages, write, parts = lowering(square_graph())
     _, free = cheapest(stages, write, parts, fit_of(stages))
     full = cost(free.program, free.parameters)
-    _, fitted = cheapest(stages, write, parts, fit_of(stages), max_key_bytes=full.key_bytes // 2)
+    _, fitted = cheapest(stages, write, parts, fit_of(stages), key_bytes=[full.key_bytes // 2])
     half = cost(fitted.program, fitted.parameters)
     assert half.key_bytes <= full.key_bytes // 2
     assert len(half.keys) < len(full.keys)
@@ -156,7 +157,7 @@ def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
             reject()
         raise
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
-    _, norms = normalised(stages, 0.0, 1.0)
+    _, norms, _ = normalised(stages, 0.0, 1.0)
     algebra = CkksErrorAlgebra(fitted.parameters, fitted.program, norms, 1.0)
     (result,) = run(fitted.program, algebra)
     assert algebra.room(result) >= 0
@@ -171,7 +172,7 @@ def test_bfv_primes_suit_the_kernels():
     x = recorder.input(0)
     for _ in range(3):
         x = recorder.relinearise(recorder.multiply(x, x))
-    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, "128")
+    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, 65537, "128")
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     assert fitted.bound >= 1
     assert fitted.again(recorder.program(8192, [x])).bound == fitted.bound

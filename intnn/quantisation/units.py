@@ -1,0 +1,129 @@
+"""Integers with a unit for every channel, by which networks are rounded."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from intnn.layers.nodes import Conv2d, Dense
+from intnn.quantisation.compensate import compensated
+from intnn.values.arrays import Array, FloatArray
+from intnn.values.rounding import round_half_up
+
+FINEST = 16  # a common unit is at most so many times as fine as it must be
+CLOSE = 0.005  # the relative error of a factor at which no finer unit is looked for
+LARGEST = float(1 << 62)  # above, integers are Python's
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a float node has become: its values are unit * integer + offset, channel by channel.
+
+    Attributes:
+        number: The integer layer that gives the integers, or that of the network's input.
+        unit: The unit of every channel, [channels]; it may be negative, or zero where the values are constant.
+        offset: The offset of every channel, [channels].
+        integers: The integers on samples, float64 [n, channels, ...]; they need not keep all of their bits.
+        weights: What that layer was rounded from, as long as it may be rounded anew; else None.
+    """
+
+    number: int
+    unit: FloatArray
+    offset: FloatArray
+    integers: FloatArray
+    weights: "Weights | None" = None
+
+    @property
+    def reals(self) -> FloatArray:
+        """The real values on the samples."""
+        return along(self.unit, self.integers[0]) * self.integers + along(self.offset, self.integers[0])
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weighted layer before it is rounded.
+
+    Attributes:
+        layer: The float layer from the integers of ``reads`` to real numbers.
+        reads: What the layer reads.
+        largest: The largest magnitude of its integer weights, where it may choose its units.
+        shared: Whether all outputs must have one unit.
+    """
+
+    layer: Dense | Conv2d
+    reads: Value
+    largest: int
+    shared: bool
+
+    def scaled(self, weight: FloatArray, bias: FloatArray) -> "Weights":
+        """The layer with a factor and an offset behind it, [out] or [1] each."""
+        rows = self.layer.weight * along(np.broadcast_to(weight, self.layer.bias.shape), self.layer.weight)
+        return replace(self, layer=replace(self.layer, weight=rows, bias=self.layer.bias * weight + bias))
+
+    def units(self) -> FloatArray:
+        """The unit of every output, [out], by which its largest weight becomes ``largest``."""
+        rows = np.abs(self.layer.weight).reshape(len(self.layer.weight), -1).max(axis=1)
+        if self.shared:
+            rows = np.full_like(rows, rows.max())
+        constant = np.where(self.layer.bias, np.abs(self.layer.bias), 1.0)  # a row of zeros is its bias, or nothing
+        if self.shared:
+            constant = np.full_like(constant, constant.max())
+        return np.where(rows, rows, constant) / self.largest
+
+    def rounded(self, unit: FloatArray) -> Dense | Conv2d:
+        """The integer layer whose outputs have a unit, [out]."""
+        layer = replace(
+            self.layer, weight=self.layer.weight / along(unit, self.layer.weight), bias=self.layer.bias / unit
+        )
+        weight, bias = compensated(layer, self.reads.integers)
+        return replace(layer, weight=whole(weight), bias=whole(bias))
+
+
+def along(channels: FloatArray, values: FloatArray) -> FloatArray:
+    """One number for each channel [channels], in a shape that meets values [channels, ...]."""
+    return channels.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def columns(layer: Dense | Conv2d, channels: FloatArray) -> FloatArray:
+    """What belongs to a layer's input channels [channels], in a shape that meets its weights."""
+    groups = layer.groups if isinstance(layer, Conv2d) else 1
+    rows = channels.reshape(groups, -1).repeat(len(layer.weight) // groups, axis=0)
+    return rows.reshape(*rows.shape, *[1] * (layer.weight.ndim - 2))
+
+
+def common_unit(fixed: FloatArray, free: FloatArray, shared: bool) -> FloatArray:
+    """A unit of which several others are nearly multiples.
+
+    Args:
+        fixed: Units that shall be multiples of the result, [values, channels].
+        free: Units that shall not be smaller than the result, [values, channels].
+        shared: Whether all channels have the same.
+
+    Returns:
+        The unit of every channel, [channels]: as coarse as it may be, with factors that are right to half a percent if
+        sixteen times as fine a unit does for it.
+    """
+    everything = [*fixed, *free]
+    finest = np.min(fixed if len(fixed) else free, axis=0)
+    if shared:
+        finest = np.full_like(finest, finest.min())
+    if not len(fixed):
+        return finest
+    divisor = np.ceil(finest / np.min(everything, axis=0))
+    if shared:
+        divisor = np.full_like(divisor, divisor.max())
+
+    def error(times: int) -> float:
+        factors = fixed * divisor * times / finest
+        return float(np.abs(np.rint(factors) / factors - 1).max())
+
+    times = next((n for n in range(1, FINEST + 1) if error(n) <= CLOSE), min(range(1, FINEST + 1), key=error))
+    return finest / (divisor * times)
+
+
+def whole(values: FloatArray) -> Array:
+    """Floats rounded to integers, halves up: int64, or Python integers where one is larger."""
+    if np.abs(values).max() < LARGEST:
+        return round_half_up(values)
+    rounded = np.empty(values.shape, object)
+    rounded.flat = [int(value) for value in np.floor(values + 0.5).flat]
+    return rounded

@@ -1,0 +1,59 @@
+"""How far two networks agree, whatever they are made of."""
+
+import numpy as np
+import pytest
+
+from intnn.approximation.agreement import agreement, agreement_of, answers
+from intnn.layers.nodes import Activation, Dense
+from intnn.network.graph import Graph
+from intnn.network.network import IntNetwork
+from intnn.values.domain import IntDomain
+
+IDENTITY = Graph((3,), (Dense(np.eye(3), np.zeros(3)),))
+SAMPLES = np.random.default_rng(0).random((40, 3))
+
+
+def test_networks_of_all_kinds_are_compared_by_their_classes() -> None:
+    integers = IntNetwork((3,), IntDomain(0, 100), (Dense(np.eye(3, dtype=int), np.zeros(3, int)),), input_scale=100.0)
+    assert agreement(integers, IDENTITY, SAMPLES) == np.mean(
+        np.floor(SAMPLES * 100 + 0.5).argmax(axis=1) == SAMPLES.argmax(axis=1)
+    )
+    assert agreement(lambda x: -x, IDENTITY, SAMPLES) == np.mean(SAMPLES.argmin(axis=1) == SAMPLES.argmax(axis=1))
+    assert agreement(IDENTITY, IDENTITY, SAMPLES) == 1.0
+
+
+def test_one_output_is_compared_by_what_it_explains() -> None:
+    y = np.array([[0.0], [1.0], [2.0], [3.0]])
+    assert agreement_of(y, y) == 1.0
+    assert agreement_of(np.full_like(y, y.mean()), y) == pytest.approx(0.0)
+    assert agreement_of(y + 0.5, y) == pytest.approx(1.0 - 0.25 / 1.25)
+    assert agreement_of(y, np.zeros_like(y)) == 0.0
+    assert agreement_of(0.0 * y, np.zeros_like(y)) == 1.0
+    assert agreement_of(np.full_like(y, 1e200), y) == -np.inf  # its square is no float
+
+
+def test_values_that_are_no_floats_do_not_agree() -> None:
+    runaway = Graph((3,), (Dense(np.full((3, 3), 1e200), np.zeros(3)), *[Activation("square")] * 3))
+    assert agreement(runaway, IDENTITY, SAMPLES) < 1.0
+    one = Graph((3,), (Dense(np.ones((1, 3)), np.zeros(1)),))
+    assert (
+        agreement(Graph((3,), (Dense(np.full((1, 3), 1e200), np.zeros(1)), Activation("square"))), one, SAMPLES)
+        == -np.inf
+    )
+
+
+def test_logits_of_large_integers_are_compared() -> None:
+    large = np.array([[10**30, 0], [0, 10**30]], dtype=object)
+    assert agreement_of(large, np.array([[1.0, 0.0], [1.0, 0.0]])) == 0.5
+    assert agreement_of(large[:, :1], large[:, :1].astype(float)) == 1.0
+
+
+def test_outputs_of_several_axes_are_flattened() -> None:
+    assert answers(lambda x: x.reshape(-1, 3, 1), SAMPLES).shape == (40, 3)
+
+
+def test_networks_with_other_outputs_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`network` and `reference` must have as many outputs, got 2 and 3"):
+        agreement(lambda x: x[:, :2], IDENTITY, SAMPLES)
+    with pytest.raises(TypeError, match="`samples` must hold floats"):
+        agreement(IDENTITY, IDENTITY, SAMPLES > 0.5)
