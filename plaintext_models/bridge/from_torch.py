@@ -1,7 +1,9 @@
 """From what people have trained in torch to a float graph."""
 
+import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from intnn.convert.labels import class_labels
 from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import require_equal_floats
@@ -51,7 +54,7 @@ def from_torch(
         TypeError: ``module`` is no module, or ``example`` is no tensor.
         ValueError: The module cannot be traced (control flow that depends on values, hooks, several inputs or outputs,
             weights that are NaN or complex), has an operator that no graph has, or computes something else than its
-            graph; the example has no batch axis or no floats; or ``classes`` has another length than the output.
+            graph; the example has no batch axis or no floats; or ``classes`` are not as many as the outputs.
     """
     rows = None if example is None else _checked(example)
     if isinstance(module, (str, os.PathLike)) and os.fspath(module).endswith(".pt2"):
@@ -66,6 +69,11 @@ def from_torch(
         return _graph(captured, rows, name, classes, metadata)
 
 
+def convert(model: Any, example: Any = None) -> Graph:
+    """`from_torch`, as `intnn.graph_of` finds it: by the entry points "torch" and "pt2" of this package."""
+    return from_torch(model, example)
+
+
 def _graph(
     captured: Captured, rows: Tensor | None, name: str, classes: Sequence[Any] | None, metadata: dict[str, Any]
 ) -> Graph:
@@ -77,14 +85,11 @@ def _graph(
         nodes, sources = reader.read(functional(captured.program, apart=True))
     if reader.link:
         metadata["link"] = reader.link.removeprefix("log_")
+    graph = Graph(captured.shape, nodes, name, metadata, sources)
     if classes is not None:
-        metadata["classes"] = [label.item() if isinstance(label, np.generic) else label for label in classes]
-    graph = fold_scales(Graph(captured.shape, nodes, name, metadata, sources))
-    outputs = int(np.prod(graph.output_shape))
-    if classes is not None and len(metadata["classes"]) != (2 if outputs == 1 else outputs):
-        raise ValueError(
-            f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}"
-        )
+        metadata["classes"] = class_labels(classes, math.prod(graph.output_shape), "`classes`")
+        graph = replace(graph, metadata=metadata)
+    graph = fold_scales(graph)
     example = None if rows is None else rows.numpy()
     require_equal_floats(captured.compute, graph, example, link=reader.link)
     return graph
