@@ -52,7 +52,11 @@ def normalised(
         linear, ends = read_by(linear, [forms[layer] for layer in linear.reads])
         period = max(reader.period for reader, _ in layers if number in reader.reads) if number + 1 < len(layers) else 0
         form = form_of(
-            activations, ends, samples and samples.of_layer(number), hidden=number + 1 < len(layers), period=period
+            activations,
+            ends,
+            samples.of_layer(number) if samples else None,
+            hidden=number + 1 < len(layers),
+            period=period,
         )
         linear = replace(
             linear,

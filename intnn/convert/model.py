@@ -33,7 +33,7 @@ def graph_of(model: Any, example: Any = None) -> Graph:
     Args:
         model: A `Graph`; a fitted estimator of scikit-learn; a module of torch; or the path of a file: ONNX (.onnx), an
             exported program of torch (.pt2), or a saved graph (.npz, .json).
-        example: One input or a batch of them, for those that need it: torch does.
+        example: A batch of inputs, of any size, for those that need it: modules of torch do.
 
     Raises:
         TypeError: Nobody converts such a model, or what should convert it returned no graph.
