@@ -3,9 +3,10 @@
 A network is compiled to a circuit; the circuit is prepared once; a client encrypts, a session evaluates under that
 client's keys, the client decrypts.
 
-Two paths over TenSEAL's SEAL. *Exact*: an `IntNetwork` under BFV; tables become polynomials over Z_65537 and the
-decrypted logits equal the plain ones bit for bit. *Approximate*: a float `Graph` with polynomial activations under
-CKKS; logits come back within a bound that is known before anything is encrypted.
+Two paths over TenSEAL's SEAL. *Exact*: an `IntNetwork` under BFV; tables become polynomials over Z_t and the
+decrypted logits equal the plain ones bit for bit. Logits that are too large for one t are computed modulo several
+(`compile_residues`). *Approximate*: a float `Graph` with polynomial activations under CKKS; logits come back within a
+bound that is known before anything is encrypted.
 
     circuit = compile_exact(network)                   # parameters are chosen here; print(circuit.explain())
     prepared = prepare(circuit)                        # weights are encoded here, once for all clients
@@ -16,11 +17,15 @@ CKKS; logits come back within a bound that is known before anything is encrypted
 """
 
 from he.circuit.circuit import Circuit
-from he.circuit.interface import InputError, Interface
-from he.circuit.simulate import simulate
+from he.circuit.guards import RangeError
+from he.circuit.inputs import InputError
+from he.circuit.interface import Interface
+from he.circuit.residues import ResidueCircuit, ResidueInterface
+from he.circuit.simulate import simulate, simulate_guards
 from he.circuit.store import load as load_circuit
 from he.circuit.store import save as save_circuit
 from he.compiler.compile import compile_approximate, compile_exact
+from he.compiler.residues import compile_residues
 from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError
@@ -49,11 +54,15 @@ __all__ = [
     "PolicyError",
     "PreparedCircuit",
     "PublishingError",
+    "RangeError",
+    "ResidueCircuit",
+    "ResidueInterface",
     "SecretKey",
     "Session",
     "StoredError",
     "compile_approximate",
     "compile_exact",
+    "compile_residues",
     "connect",
     "interface_bytes",
     "load_circuit",
@@ -61,4 +70,5 @@ __all__ = [
     "run_encrypted",
     "save_circuit",
     "simulate",
+    "simulate_guards",
 ]

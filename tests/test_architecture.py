@@ -12,7 +12,8 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
-    "intnn": {"numba", "llvmlite", "sklearn", "hypothesis"},  # sklearn: only for those who have loaded it already
+    # Beside numba: only for those who have loaded it already, or call what needs it.
+    "intnn": {"numba", "llvmlite", "sklearn", "onnx", "google", "matplotlib", "hypothesis"},
     "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography", "hypothesis"},
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything

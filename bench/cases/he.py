@@ -20,7 +20,8 @@ from bench.harness.yardstick import seal_rotate_ms
 from bench.report.he import HeRow, show
 from he import Circuit, Client, PreparedCircuit, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.circuit.commitment import SALT_BYTES
-from he.circuit.interface import InputSpec, Interface
+from he.circuit.inputs import InputSpec
+from he.circuit.interface import Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats import switching
 from he.formats.messages import Kind, open_message

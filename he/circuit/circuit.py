@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -54,7 +55,8 @@ class Circuit(ValueObject):
         needs = tuple(sorted(program.rotation_steps)), program.swaps_rows, program.multiplies
         for name, stated, found in (
             ("inputs", sources, program.inputs),
-            ("outputs", interface.output.ciphertexts, len(program.outputs)),
+            ("outputs", interface.ciphertexts, len(program.outputs)),
+            ("guards", len(interface.guards), program.guards),
             ("output level", {interface.output_level}, output_levels(program, interface.parameters)),
             ("slots", interface.packing.slots if program.plaintexts else program.slots, program.slots),
             ("keys", (interface.rotation_steps, interface.swaps_rows, interface.multiplies), needs),
@@ -94,11 +96,6 @@ class Circuit(ValueObject):
         """Return a text with parameters and their reasons, layout, operations, cost, keys, memory and noise bound."""
         counts, layout, spent = self.program.counts, self.interface.inputs[0].layout, self.cost()
         sent = layout.ciphertexts * ciphertext_bytes(self.parameters, self.parameters.levels, polynomials=1)
-        bound = (
-            f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
-            if self.parameters.scheme.exact
-            else f"noise: a logit is off by at most {self.output_bound:.2g}"
-        )
         lines = [
             f"parameters: {self.parameters}",
             *(f"  {reason}" for reason in self.reasons),
@@ -130,9 +127,28 @@ class Circuit(ValueObject):
             + f", {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
             f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
-            bound,
+            self._noise,
         ]
         return "\n".join(lines)
+
+    @property
+    def _noise(self) -> str:
+        """The bound on the noise in words."""
+        if self.parameters.scheme.exact:
+            return f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
+        return f"noise: a logit is off by at most {self.output_bound:.2g}"
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the stages with their levels, scales and units into an .svg, .png or .pdf file.
+
+        Raises:
+            ValueError: if the suffix is another one.
+            ImportError: if Matplotlib is not installed.
+            OSError: if the file cannot be written.
+        """
+        from he.circuit.draw import draw_circuit  # a library that not everybody has
+
+        draw_circuit(self.interface, self.program, self._noise, path)
 
 
 def require_circuit(circuit: object) -> Circuit:

@@ -4,187 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from he.circuit.commitment import is_digest
-from he.circuit.packing import InputLayout, OutputLayout, Packing, require_taps
+from he.circuit.guards import RangeGuard
+from he.circuit.inputs import InputSpec, is_finite, listed
+from he.circuit.packing import OutputLayout, Packing, require_taps
 from he.formats.switching import RELINEARISATION
-from he.program.operations import Source
 from he.ring.params import Parameters
-from he.ring.scheme import Scheme
-from intnn.values.arrays import array, instance, reals
-from intnn.values.rounding import round_half_up
+from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
-
-
-class InputError(ValueError):
-    """Input values have another type, shape or range than the circuit takes."""
-
-
-@dataclass(frozen=True, eq=False)
-class InputSpec(ValueObject):
-    """One input of a circuit: its origin, its range of values, and its layout in the slots.
-
-    Attributes:
-        name: an identifier, by which error messages call it.
-        source: its owner, and whether it is encrypted.
-        shape: the shape of one image, without the batch axis.
-        low, high: the closed range of the numbers that may be encrypted; integers for BFV.
-        scale: the factor by which a float is multiplied before it is rounded to an integer; 1 for CKKS. None where the
-            network's integers come from a scaling of its own, which only the model's owner knows.
-        layout: the places of the numbers in the slots.
-
-    Raises:
-        ValueError: if the parts do not fit each other, or a number is out of range.
-    """
-
-    name: str
-    source: Source
-    shape: tuple[int, ...]
-    low: float
-    high: float
-    scale: float | None
-    layout: InputLayout
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and self.name.isidentifier()):
-            raise ValueError(f"an input's `name` must be an identifier, got {self.name!r}")
-        object.__setattr__(self, "shape", tuple(self.shape))
-        if not all(type(side) is int and side > 0 for side in self.shape):
-            raise ValueError(f"`shape` must be positive integers, got {self.shape}")
-        if math.prod(self.shape) != self.layout.features:
-            raise ValueError(f"`shape` must have {self.layout.features} elements, got {self.shape}")
-        if not (is_finite(self.low) and is_finite(self.high) and self.low <= self.high):
-            raise ValueError(f"`low` and `high` must be finite and in order, got [{self.low}, {self.high}]")
-        if self.scale is not None and not (is_finite(self.scale) and self.scale > 0):
-            raise ValueError(f"`scale` must be positive and finite, or None, got {self.scale}")
-
-    def prepare(self, values: ArrayLike, scheme: Scheme) -> np.ndarray:
-        """Convert floats, in the units that the float network was trained on, to what the circuit takes.
-
-        For BFV they are multiplied by `scale`, saturated into the range and rounded, halves up; the result equals that
-        of `IntNetwork.quantise_input`. For CKKS they stay as they are.
-
-        Args:
-            values: finite floats [batch, *shape].
-            scheme: the circuit's scheme.
-
-        Returns:
-            [batch, *shape]: int64 for BFV, float64 for CKKS.
-
-        Raises:
-            TypeError: if `values` does not hold floats.
-            ValueError: on NaN or infinity.
-            InputError: on a wrong shape, an empty batch, or if the network scales its inputs in a way of its own.
-        """
-        floats = reals(self._array(values), self.name)
-        self._require_shape(floats)
-        if not len(floats):
-            raise InputError(f"`{self.name}` must hold 1 image a batch or more, got 0")
-        if self.scale is None:
-            raise InputError(
-                f"`{self.name}` must be scaled by the model's own scaling, whose integers `encrypt` takes; for an "
-                "IntClassifier, that is `scaling_`"
-            )
-        if not scheme.exact:
-            return floats
-        with np.errstate(over="ignore"):  # a product that overflows to infinity saturates as well
-            return round_half_up(np.clip(floats * self.scale, self.low, self.high))
-
-    def _array(self, values: ArrayLike) -> np.ndarray:
-        try:
-            return array(values, self.name)
-        except (TypeError, ValueError) as error:
-            raise InputError(str(error)) from None
-
-    def _require_shape(self, values: np.ndarray) -> None:
-        if values.shape[1:] != self.shape or values.ndim != len(self.shape) + 1:
-            raise InputError(
-                f"`{self.name}` must have shape [batch, {', '.join(map(str, self.shape))}], got {values.shape}"
-            )
-
-    def check(self, values: np.ndarray, scheme: Scheme) -> np.ndarray:
-        """Return the values in the scheme's dtype, flattened to [batch, features], if they are what the circuit takes.
-
-        An end of the range that a narrower float rounds outwards counts as that end.
-
-        Args:
-            values: [batch, *shape], integers of any size for BFV and floats of any precision for CKKS.
-            scheme: the circuit's scheme.
-
-        Returns:
-            int64 for BFV, float64 for CKKS.
-
-        Raises:
-            InputError: if dtype, shape, batch size or range are wrong, or a value is NaN.
-        """
-        values, most = self._array(values), self.layout.packing.images
-        if not np.issubdtype(values.dtype, np.integer if scheme.exact else np.floating):
-            due = "an integer" if scheme.exact else "a float"
-            remedy = "use Client.prepare for floats" if values.dtype.kind == "f" else "cast it first"
-            raise InputError(f"`{self.name}` must be of {due} dtype, got {values.dtype}; {remedy}")
-        self._require_shape(values)
-        if not 1 <= len(values) <= most:
-            raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")
-        if scheme.exact:
-            taken, inside = values, (values >= self.low) & (values <= self.high)
-        else:
-            with np.errstate(over="ignore"):  # a value may be beyond float64, and an end beyond a narrow type
-                taken = np.clip(values.astype(scheme.dtype), self.low, self.high)
-                inside = np.isfinite(values) & (taken.astype(values.dtype) == values)
-        if not inside.all():  # comparisons with NaN are false
-            raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN")
-        return taken.astype(scheme.dtype).reshape(len(values), -1)
-
-    def batches(self, values: ArrayLike) -> list[np.ndarray]:
-        """Cut any number of images [n, *shape] into batches, of which all but the last are full; one if n is 0.
-
-        Raises:
-            InputError: if the shape is wrong.
-        """
-        images, step = self._array(values), self.layout.packing.images
-        self._require_shape(images)
-        return [images[start : start + step] for start in range(0, max(len(images), 1), step)]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields but for packing and table as JSON types; `InputSpec.from_dict` is the inverse."""
-        return {
-            "name": self.name,
-            "owner": self.source.owner,
-            "kind": self.source.kind,
-            "shape": list(self.shape),
-            "range": [self.low, self.high],
-            "scale": self.scale,
-            "features": self.layout.features,
-            "gather": list(self.layout.shape),
-        }
-
-    @staticmethod
-    def from_dict(fields: Mapping[str, Any], packing: Packing, table: np.ndarray) -> InputSpec:
-        """Return the input that `to_dict` wrote, in the interface's packing and with the table of its layout.
-
-        Raises:
-            KeyError, TypeError, ValueError: if a field is missing or malformed.
-        """
-        low, high = fields["range"]
-        return InputSpec(
-            name=fields["name"],
-            source=Source(fields["owner"], fields["kind"]),
-            shape=_listed(fields["shape"]),
-            low=low,
-            high=high,
-            scale=fields["scale"],
-            layout=InputLayout.from_table(packing, fields["features"], _listed(fields["gather"]), table),
-        )
-
 
 LEAST_TOLERANCE = 2.0**-60  # of CKKS, whose scales reach no further; what is published gets noise in its proportion
 
@@ -213,6 +48,7 @@ class Interface(ValueObject):
         output_level: the number of data primes of a result's ciphertext.
         commitment: 64 hexadecimal digits by which the model owner is bound to one network, and which tell nothing of it
             (`he.circuit.commitment`).
+        guards: those of calibrated ranges, each a ciphertext of its own behind the logits'.
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -229,9 +65,11 @@ class Interface(ValueObject):
     output_scale: float
     output_level: int
     commitment: str
+    guards: tuple[RangeGuard, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "guards", tuple(self.guards))
         require_taps(sum(spec.layout.width * spec.layout.taps for spec in self.inputs))
         object.__setattr__(self, "rotation_steps", tuple(self.rotation_steps))
         parameters = self.parameters
@@ -270,6 +108,8 @@ class Interface(ValueObject):
             )
         if not parameters.scheme.exact and self.tolerance < LEAST_TOLERANCE:
             raise ValueError(f"`tolerance` must be at least {LEAST_TOLERANCE} for CKKS, got {self.tolerance}")
+        if self.guards and (parameters.scheme.exact or self.rerandomises):
+            raise ValueError("`guards` must be those of a CKKS circuit whose answers are not re-randomised")
         if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
             raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
         if not is_digest(self.commitment):
@@ -279,6 +119,11 @@ class Interface(ValueObject):
     def packing(self) -> Packing:
         """The division of the slots, which inputs and outputs share."""
         return self.output.packing
+
+    @property
+    def ciphertexts(self) -> int:
+        """The number of ciphertexts of an answer: those of the logits, and one for every guard."""
+        return self.output.ciphertexts + len(self.guards)
 
     @property
     def images(self) -> int:
@@ -335,6 +180,7 @@ class Interface(ValueObject):
             "output_scale": self.output_scale,
             "output_level": self.output_level,
             "commitment": self.commitment,
+            **({"guards": [[guard.limit, guard.scale] for guard in self.guards]} if self.guards else {}),
         }
 
     @staticmethod
@@ -347,18 +193,18 @@ class Interface(ValueObject):
         if not isinstance(fields, Mapping):
             raise ValueError(f"an interface must have the fields {sorted(FIELDS)}, got {type(fields).__name__}")
         try:
-            unknown = sorted(fields.keys() - FIELDS)
+            unknown = sorted(fields.keys() - FIELDS - {"guards"})
             if unknown:
                 raise ValueError(f"an interface must have the fields {sorted(FIELDS)} alone, got {unknown} as well")
             packing = Packing(*fields["packing"])
-            specs = _listed(fields["inputs"])
+            specs = listed(fields["inputs"])
             if len(specs) != len(tables):
                 raise ValueError(f"there must be a table for every one of {len(specs)} inputs, got {len(tables)}")
             return Interface(
                 parameters=Parameters.from_dict(fields["parameters"]),
                 inputs=tuple(InputSpec.from_dict(*one) for one in zip(specs, repeat(packing), tables, strict=False)),
                 output=OutputLayout(packing, *fields["output"]),
-                rotation_steps=_listed(fields["rotation_steps"]),
+                rotation_steps=listed(fields["rotation_steps"]),
                 swaps_rows=fields["swaps_rows"],
                 multiplies=fields["multiplies"],
                 rerandomises=fields["rerandomises"],
@@ -366,6 +212,7 @@ class Interface(ValueObject):
                 output_scale=fields["output_scale"],
                 output_level=fields["output_level"],
                 commitment=fields["commitment"],
+                guards=tuple(RangeGuard(*listed(guard)) for guard in listed(fields.get("guards", []))),
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error
@@ -380,16 +227,3 @@ def require_interface(interface: object) -> Interface:
         TypeError: if it is not.
     """
     return instance(interface, Interface, "interface", "give `circuit.interface` or `client.interface`")
-
-
-def is_finite(number: object) -> bool:
-    """Return whether this is a finite float, or an integer of at most 53 bits, which a float64 holds; no boolean is."""
-    if isinstance(number, float):
-        return abs(number) < 2.0**1023
-    return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= 2**53
-
-
-def _listed(values: object) -> tuple[Any, ...]:
-    if not isinstance(values, list):
-        raise TypeError(f"a list is due, got {values!r}")
-    return tuple(values)

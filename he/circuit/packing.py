@@ -239,14 +239,16 @@ class InputLayout(ValueObject):
         return packed.reshape(self.ciphertexts, self.packing.slots)
 
     def by_tap(self, values: np.ndarray, absent: int) -> np.ndarray:
-        """Return values of taps [width, taps] as [ciphertext, row, copy, unit], with `absent` past the last tap."""
+        """Return values of any number of taps [width, taps] as [ciphertext, row, copy, unit].
+
+        Past the last tap there is `absent`.
+        """
         packing, (width, taps) = self.packing, values.shape
-        copies = packing.copies(width)
-        total = self.ciphertexts * self.taps_per_ciphertext
-        padded = np.full((total, width), absent, values.dtype)
+        copies, ciphertexts = packing.copies(width), -(-taps // self.taps_per_ciphertext)
+        padded = np.full((ciphertexts * self.taps_per_ciphertext, width), absent, values.dtype)
         padded[:taps] = values.T
-        arranged = padded.reshape(self.ciphertexts, -1, copies, width)
-        return np.broadcast_to(arranged, (self.ciphertexts, packing.rows, copies, width))
+        arranged = padded.reshape(ciphertexts, -1, copies, width)
+        return np.broadcast_to(arranged, (ciphertexts, packing.rows, copies, width))
 
 
 @dataclass(frozen=True)

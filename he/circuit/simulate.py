@@ -5,14 +5,19 @@ Packing, rotations, tables as polynomials and the order of operations are those 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from he.circuit.circuit import Circuit, require_circuit
+from he.circuit.guards import RangeError, RangeGuard, images_outside
+from he.circuit.packing import OutputLayout
+from he.circuit.residues import ResidueCircuit, combined
 from he.program.algebra import run
 from he.readers.clear import ClearAlgebra
 
 
-def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
+def simulate(circuit: Circuit | ResidueCircuit, images: np.ndarray) -> np.ndarray:
     """Return the logits of images, computed by the circuit's own operations in the clear.
 
     Args:
@@ -20,21 +25,64 @@ def simulate(circuit: Circuit, images: np.ndarray) -> np.ndarray:
         images: [batch, *input_shape], integers for BFV and floats for CKKS; any number, evaluated batch by batch.
 
     Returns:
-        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit; float64 for CKKS.
+        [batch, outputs]: int64 for BFV, equal to `IntNetwork.logits` bit for bit, or Python's integers where they are
+        computed modulo several primes and may be longer; float64 for CKKS.
+
+    Raises:
+        InputError: if the images are not what the circuit takes.
+        RangeError: if the circuit's ranges are calibrated and an image left them; `simulate_guards` says how far.
+        TypeError: if `circuit` is no circuit.
+    """
+    if isinstance(circuit, ResidueCircuit):
+        logits = combined(circuit.interface, [simulate(one, images) for one in circuit.circuits])
+        assert logits is not None  # the bound on logits was proved
+        return logits
+    interface, results = require_circuit(circuit).interface, []
+    for number, (slots, count) in enumerate(_evaluated(circuit, images)):
+        # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
+        tolerance = 0.0 if circuit.parameters.scheme.exact else 1e-9 * (1 + float(np.abs(slots).max()))
+        logits, guards = slots[: interface.output.ciphertexts], slots[interface.output.ciphertexts :]
+        # In the clear a guard has no scale; its limit is of its number as it is.
+        shown = [RangeGuard(guard.limit, 1.0) for guard in interface.guards]
+        if outside := images_outside(shown, interface.packing, guards, 1.0):
+            raise RangeError([number * interface.images + image for image in outside])
+        results.append(interface.output.unpack(logits, count, tolerance))
+    return np.concatenate(results)
+
+
+def simulate_guards(circuit: Circuit, images: np.ndarray) -> np.ndarray:
+    """Return how far images go in a circuit with calibrated ranges, as shares of what a client accepts.
+
+    Args:
+        circuit: any compiled network.
+        images: as `simulate` takes them.
+
+    Returns:
+        float64 [batch, guards]: an answer to an image is accepted if none is above 1. There are no guards, and so no
+        columns, where ranges are proved, and for integer networks.
 
     Raises:
         InputError: if the images are not what the circuit takes.
         TypeError: if `circuit` is no circuit.
     """
-    interface, scheme, results = require_circuit(circuit).interface, circuit.parameters.scheme, []
-    (spec,) = interface.inputs
+    interface, shares = require_circuit(circuit).interface, []
+    layout = OutputLayout(interface.packing, 1, max(1, len(interface.guards)))
+    limits = np.array([guard.limit for guard in interface.guards])
+    for slots, count in _evaluated(circuit, images):
+        guards = slots[interface.output.ciphertexts :]
+        shares.append(layout.unpack(guards, count, np.inf) / limits if len(guards) else np.empty((count, 0)))
+    return np.concatenate(shares)
+
+
+def _evaluated(circuit: Circuit, images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the slots [ciphertexts, slots] of every batch's answer, and the number of its images."""
+    scheme = circuit.parameters.scheme
+    (spec,) = circuit.interface.inputs
     for batch in [spec.check(batch, scheme) for batch in spec.batches(images)]:
-        packed = spec.layout.pack(batch)
         algebra = ClearAlgebra(
-            circuit.parameters.plain_modulus, packed, circuit.program.plaintexts, circuit.parameters.rows
+            circuit.parameters.plain_modulus,
+            spec.layout.pack(batch),
+            circuit.program.plaintexts,
+            circuit.parameters.rows,
         )
-        slots = np.array(run(circuit.program, algebra))
-        # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
-        tolerance = 0.0 if scheme.exact else 1e-9 * (1 + float(np.abs(slots).max()))
-        results.append(interface.output.unpack(slots, len(batch), tolerance))
-    return np.concatenate(results)
+        yield np.array(run(circuit.program, algebra)), len(batch)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from he.circuit.interface import InputSpec, is_finite
+from he.circuit.inputs import InputError, InputSpec, is_finite
+from he.compiler.arrange import arranged_from
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.latency import POLYNOMIALS, activate_polynomial
 from he.compiler.norms import normalised, reach
-from he.compiler.search import Lowering
+from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges, Samples
+from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
@@ -25,7 +28,7 @@ from he.readers.flooding import hidden_error, normal_error
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
-from intnn.values.arrays import real
+from intnn.values.arrays import array, real, reals
 
 DEFAULT_ERROR = 0.2  # the largest error of a logit, where nothing else is asked for
 LEAST_STEPS = 64  # by default, what a logit may reach is at least so many times its error
@@ -37,6 +40,8 @@ def approximate_lowering(
     max_error: float | None,
     security: Security,
     circuit_privacy: int | None = None,
+    packing: PackingName = "latency",
+    calibration: Calibration | None = None,
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 
@@ -48,16 +53,23 @@ def approximate_lowering(
     low, high = _range(input_range)
     if max_error is not None:
         max_error = _positive(max_error)
-    stages = to_stages(graph.input_shape, graph.chain)
+    stages = to_stages(graph.input_shape, graph.nodes, graph.sources)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
+    given, origins = stages, None
+    if packing == "latency":
+        stages, origins = arranged_from(stages)
+    samples = Samples.of(graph, calibration.samples, calibration.margin, given, origins) if calibration else None
     with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
-        stages, norms = normalised(stages, min(low, 0.0), max(high, 0.0))  # slots without an input hold zero
+        # Slots without an input hold zero.
+        stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), samples)
         logit = reach(stages, norms)
     magnitude = max(abs(low), abs(high))
-    fit: Callable[..., Fit] = partial(fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security)
+    fit: Callable[..., Fit] = partial(
+        fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security, guards=guards
+    )
     if circuit_privacy is not None:
         fit = partial(_fit_private, fit, circuit_privacy)
     reasons: tuple[str, ...] = ()
@@ -75,10 +87,11 @@ def approximate_lowering(
         modulus=None,
         fit=partial(fit, max_error=max_error),
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
-        reasons=reasons,
+        reasons=(*reasons, *_told(calibration, guards)),
         advice="pass a larger `max_error`, or make the network shallower, or its values smaller"
         + (", or ask for fewer bits of `circuit_privacy`" if circuit_privacy else ""),
         circuit_privacy=circuit_privacy,
+        guards=guards,
     )
 
 
@@ -109,6 +122,45 @@ def _fit_private(fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, ma
     result = private(fit(folded, N, max_error=hidden, flood=normal_error(max_error)))
     assert result is not None
     return result
+
+
+def _told(calibration: Calibration | None, guards: Sequence[Guard]) -> list[str]:
+    """Return what is to be said of ranges that are calibrated."""
+    if calibration is None:
+        return []
+    by = f"ranges: calibrated on {len(calibration.samples)} samples, with a margin of {calibration.margin:g}"
+    if not guards:
+        return [f"{by}; no layer gains by a guard, so the bound holds for every input in its range"]
+    layers = ", ".join(str(guard.layer + 1) for guard in guards)
+    return [f"{by}; the bound holds for images that the guards of layers {layers} accept, and others are refused"]
+
+
+def calibration_of(
+    graph: Graph, samples: ArrayLike | None, ranges: Ranges, margin: float, input_range: tuple[float, float]
+) -> Calibration | None:
+    """Return by what ranges are calibrated, if they are to be.
+
+    Raises:
+        InputError: if samples do not lie in the input's range, or have another shape.
+        TypeError: if `samples` are no floats, or `margin` no number.
+        ValueError: if samples and `ranges` do not go together, or `margin` is out of range.
+    """
+    if not (isinstance(ranges, str) and ranges in get_args(Ranges)):
+        raise ValueError(f'`ranges` must be "proved" or "calibrated", got {ranges!r}')
+    if not LEAST_MARGIN <= real(margin, "margin") < math.inf:
+        raise ValueError(f"`margin` must be finite and at least {LEAST_MARGIN}, got {margin}")
+    if (samples is None) != (ranges == "proved"):
+        raise ValueError('`samples` must be given where `ranges` are "calibrated", and only there')
+    if samples is None:
+        return None
+    (low, high), inputs = _range(input_range), reals(array(samples, "samples"), "samples")
+    if inputs.shape[1:] != graph.input_shape or inputs.ndim != len(graph.input_shape) + 1 or not len(inputs):
+        raise InputError(
+            f"`samples` must have shape [samples, {', '.join(map(str, graph.input_shape))}], got {inputs.shape}"
+        )
+    if inputs.min() < low or inputs.max() > high:
+        raise InputError(f"`samples` must lie in [{low}, {high}], got [{inputs.min():g}, {inputs.max():g}]")
+    return Calibration(inputs, float(margin))
 
 
 def _range(input_range: Any) -> tuple[float, float]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from numpy.typing import ArrayLike
+
 from he.circuit.circuit import Circuit
-from he.compiler.approximate import approximate_lowering
+from he.compiler.approximate import approximate_lowering, calibration_of
 from he.compiler.exact import Tables, exact_lowering
+from he.compiler.ranges import MARGIN, Ranges
 from he.compiler.search import PackingName, search
 from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
 from he.ring.params import Security, require_security
@@ -23,12 +26,14 @@ def compile_exact(
     tables: Tables = "hidden",
     salt: bytes | None = None,
     circuit_privacy: int | None = None,
+    plain_modulus: int | None = None,
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
     Args:
-        network: an integer network. Every value before a table and every logit must lie within (-t/2, t/2), t = 65537.
-            Rescalings become tables (`intnn.tabulate`), so that a network of `IntClassifier` is compiled as it is.
+        network: an integer network. Every value before a table and every logit must lie within (-t/2, t/2), for the
+            plaintext modulus t; others may wrap around it. Rescalings become tables (`intnn.tabulate`), so that a
+            network of `IntClassifier` is compiled as it is.
         images: the least number of images that one evaluation serves, rounded up to what the slots hold evenly; None
             for as many as fit the slots of the smallest ring, with a request of at most 256 ciphertexts.
         packing: `"latency"` packs the features of few images into one ciphertext. `"throughput"` gives every feature
@@ -44,26 +49,33 @@ def compile_exact(
             else of the weights: the answers of two networks with equal logits, as that client decrypts them, are within
             a statistical distance of 2^-circuit_privacy, for each answer (1 to 80; 40 is usual). It is paid with about
             as many bits of modulus and 20 more. By default nothing is added or promised.
+        plain_modulus: t, a prime ≡ 1 mod 2N for the ring degree N that is found. By default it is 65537, or the
+            largest prime ≡ 1 mod 65536 of the fewest bits that hold what must be held: 20, 22, ... up to 48. The larger
+            t is, the longer is the modulus of ciphertexts. For polynomial networks see `compile_residues` as well.
 
     Raises:
-        ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
-            ignores the input, or if `security` is another string.
+        ParameterError: if no supported parameter set fits, with the reason for each ring, if a value does not fit t, if
+            `plain_modulus` is no such prime, if a stage or a logit ignores the input, or if `security` is another
+            string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
         ValueError: if `images` is not positive, `packing` or `tables` is another string, the salt has another length,
             or `circuit_privacy` is out of range.
     """
-    other = "quantise a Graph first, or compile it with compile_approximate"
-    instance(network, IntNetwork, "network", _remedy(network, other))
-    images = _require_options(images, packing, security)
+    require_network(network)
+    images = require_options(images, packing, security)
     if not (isinstance(tables, str) and tables in ("hidden", "told")):
         raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
-    lowering = exact_lowering(network, security, tables, _privacy(circuit_privacy, MOST_UNIFORM_BITS))
+    privacy = _privacy(circuit_privacy, MOST_UNIFORM_BITS)
+    lowering = exact_lowering(network, security, tables, privacy, packing, plain_modulus)
     return search(lowering, images, packing, security, salt)
 
 
 def compile_approximate(
     graph: Graph,
+    samples: ArrayLike | None = None,
     *,
+    ranges: Ranges = "proved",
+    margin: float = MARGIN,
     images: int | None = 1,
     input_range: tuple[float, float] = (0.0, 1.0),
     max_error: float | None = None,
@@ -76,6 +88,15 @@ def compile_approximate(
 
     Args:
         graph: a float network whose activations are `square` or `polynomial`.
+        samples: float [samples, *shape], for calibrated ranges: inputs like those that are to be encrypted, some
+            hundreds of them.
+        ranges: `"proved"`: the bound on the error holds for every input in `input_range`. `"calibrated"`: it holds for
+            inputs whose layers reach no further than `margin` times as far as on the samples, which lets deeper
+            networks fit, and makes others cheaper. *Guards* show which inputs those are: sums of what activations make
+            of a layer's units, which are returned beside the logits, and told to the client. The client refuses an
+            answer that does not keep its range (`RangeError`), and no such answer is ever returned: see
+            `he.compiler.ranges`. Ranges of layers that gain nothing by it are proved all the same.
+        margin: see `ranges`; at least 1.25. The larger, the fewer images are refused.
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
         max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default
@@ -95,12 +116,26 @@ def compile_approximate(
             ignores the input, or if `security` is another string.
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
+        InputError: if samples do not lie in `input_range`, or have another shape.
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
-    images = _require_options(images, packing, security)
+    images = require_options(images, packing, security)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
-    lowering = approximate_lowering(graph, input_range, max_error, security, privacy)
+    calibration = calibration_of(graph, samples, ranges, margin, input_range)
+    if calibration and privacy:
+        raise ValueError('`circuit_privacy` must be None where `ranges` are "calibrated": guards tell of layers')
+    lowering = approximate_lowering(graph, input_range, max_error, security, privacy, packing, calibration)
     return search(lowering, images, packing, security, salt)
+
+
+def require_network(network: object) -> None:
+    """Check that what an exact entrance is given is an integer network.
+
+    Raises:
+        TypeError: if it is not, with what to do.
+    """
+    other = "quantise a Graph first, or compile it with compile_approximate"
+    instance(network, IntNetwork, "network", _remedy(network, other))
 
 
 def _remedy(given: object, other: str) -> str:
@@ -121,7 +156,7 @@ def _privacy(bits: int | None, most: int) -> int | None:
     return None if bits is None else integer(bits, "circuit_privacy", 1, most)
 
 
-def _require_options(images: int | None, packing: PackingName, security: Security) -> int | None:
+def require_options(images: int | None, packing: PackingName, security: Security) -> int | None:
     """Check what both entrances take, and return `images` as a plain integer."""
     if not (isinstance(packing, str) and packing in ("latency", "throughput")):
         raise ValueError(f'`packing` must be "latency" or "throughput", got {packing!r}')

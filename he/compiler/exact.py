@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from he.circuit.interface import InputSpec
+from he.circuit.inputs import InputSpec
+from he.compiler.arrange import arranged
 from he.compiler.fit_bfv import fit_bfv
+from he.compiler.latency import power_of_two
+from he.compiler.linear import LinearMap
 from he.compiler.polynomial import TablePolynomial, table_polynomial
-from he.compiler.search import Lowering
+from he.compiler.powers import evaluate
+from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
+from he.compiler.throughput import declared_norm
 from he.program.operations import Source
 from he.program.recorder import Recorder
-from he.ring.params import PLAIN_MODULUS, ParameterError, Security
+from he.ring.arithmetic import centred
+from he.ring.params import PLAIN_MODULUS, ParameterError, Parameters, Security
+from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
-from intnn import IntNetwork, LutActivation, Requantise, tabulate
+from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate
 
 Tables = Literal["hidden", "told"]
 
+MAX_POINTS = PLAIN_MODULUS  # of a table; parameters are found for far fewer
+
 
 def exact_lowering(
-    network: IntNetwork, security: Security, tables: Tables = "hidden", circuit_privacy: int | None = None
+    network: IntNetwork,
+    security: Security,
+    tables: Tables = "hidden",
+    circuit_privacy: int | None = None,
+    packing: PackingName = "latency",
+    plain_modulus: int | None = None,
+    *,
+    wraps: bool = False,
+    like: Parameters | None = None,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -31,6 +49,10 @@ def exact_lowering(
         security: see `he.ring.params.Parameters`.
         tables: see `he.compiler.compile.compile_exact`.
         circuit_privacy: see there.
+        packing: see there.
+        plain_modulus: see there.
+        wraps: whether logits may wrap around t, for they are wanted modulo t.
+        like: see `he.compiler.fit_bfv.fit_bfv`.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -42,82 +64,104 @@ def exact_lowering(
             network = tabulate(network)
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
-    stages = _exact_stages(network)
+    t, reason = _modulus(network, plain_modulus, wraps)
+    stages = to_stages(network.input_shape, network.layers, network.sources, t)
+    require_no_constant(stages, t)
+    if packing == "latency":
+        stages = arranged(stages)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
     # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
-    polynomials = {lut: polynomial_of(stage, tables, rounded=rescales) for lut, stage in by_table.items()}
+    polynomials = {lut: polynomial_of(stage, tables, rounded=rescales, t=t) for lut, stage in by_table.items()}
     evaluated = {id(stage): polynomials[stage.lut] for stage in activations}
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)
 
+    def encode(numbers: np.ndarray) -> np.ndarray:
+        return centred(numbers if numbers.dtype == object else numbers.astype(np.int64), t)
+
     def activate(recorder: Recorder, value: int, stage: Stage) -> int:
+        if isinstance(stage, IntPolynomial):
+            return evaluate(recorder, value, stage.coefficients)
         return evaluated[id(stage)].evaluate(recorder, value)
 
     return Lowering(
         network=given,
         scheme=Scheme.BFV,
         stages=stages,
-        encode=lambda weights: _centred(weights.astype(np.int64)),
+        encode=encode,
         activate=activate,
-        modulus=PLAIN_MODULUS,
-        fit=partial(fit_bfv, security=security, circuit_privacy=circuit_privacy),
+        modulus=t,
+        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, like=like),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
-        reasons=tuple(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations),
+        reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
         circuit_privacy=circuit_privacy,
+        norms=_residue_norms(network, like.t if like else t) if wraps else None,
     )
 
 
-def polynomial_of(activation: LutActivation, tables: Tables = "hidden", rounded: bool = False) -> TablePolynomial:
-    """Return the polynomial over Z_t, t = 65537, that evaluates a table.
+def _residue_norms(network: IntNetwork, t: int) -> list[float]:
+    """Return norms that the linear maps have modulo any prime up to t: circuits of several primes declare the same."""
+    stages = to_stages(network.input_shape, network.layers, network.sources)
+    maps = [stage for stage in stages if isinstance(stage, LinearMap)]
+    return [min(declared_norm(linear), float(t * power_of_two(int(np.diff(linear.starts).max())))) for linear in maps]
+
+
+def polynomial_of(
+    activation: LutActivation, tables: Tables = "hidden", rounded: bool = False, t: int = PLAIN_MODULUS
+) -> TablePolynomial:
+    """Return the polynomial over Z_t that evaluates a table.
 
     Args:
         activation: the table.
         tables: see `he.compiler.compile.compile_exact`.
         rounded: whether the table is to be evaluated as one of the next power of two of points.
+        t: the plaintext modulus.
     """
     domain = activation.lut.domain
     size = 1 << (domain.size - 1).bit_length() if rounded else domain.size
     points, values = range(domain.lo, domain.hi + 1), activation.lut.table.tolist()
-    return table_polynomial(points, values, PLAIN_MODULUS, min(size, PLAIN_MODULUS), told=tables == "told")
+    return table_polynomial(points, values, t, min(size, t), told=tables == "told")
 
 
-def _exact_stages(network: IntNetwork) -> list[Stage]:
-    """Return the network's stages, if every value that Z_t must represent stays within (-t/2, t/2).
-
-    Sums inside a stage may wrap around t; values that enter a table and logits may not.
+def _modulus(network: IntNetwork, named: int | None, wraps: bool) -> tuple[int, tuple[str, ...]]:
+    """Return the plaintext modulus for a network, and why it is that one if it is not the usual.
 
     Raises:
-        ParameterError: if a value, a sum or a table is too large, or a stage ignores its input.
+        ParameterError: if a value does not fit the one that is named, or any.
     """
-    bound, inputs = PLAIN_MODULUS // 2, network.input_domain
-    if inputs.magnitude > bound:
-        raise ParameterError(f"the input domain must lie within +-{bound} to fit Z_{PLAIN_MODULUS}, got {inputs}")
-    if network.accumulator_bound >= 2**53:
+    what, reach = max(_reaches(network, wraps), key=lambda found: found[1])
+    t = least_modulus(reach) if named is None else require_modulus(named)
+    if t is None or t // 2 < reach:
+        largest = t is None or t >= largest_modulus()
         raise ParameterError(
-            f"every sum must stay below 2**53, for layers are fused in float64; got {network.accumulator_bound}"
+            f"{what}, but Z_{t or largest_modulus()} holds only +-{(t or largest_modulus()) // 2}; "
+            + ("" if largest else "leave `plain_modulus` out, ")
+            + "quantise the network to fewer bits, or compute it modulo several primes with compile_residues, if its "
+            "activations are polynomials"
         )
-    tables = {i: node.lut for i, node in enumerate(network.chain) if isinstance(node, LutActivation)}
-    for i, lut in tables.items():
-        if lut.domain.size > PLAIN_MODULUS or np.abs(lut.table).max() > bound:
-            raise ParameterError(f"layer {i}: a table must fit Z_{PLAIN_MODULUS} (values within +-{bound}), got {lut}")
-    for i in [*(i - 1 for i in tables if i), len(network.layers) - 1]:
-        domain = network.ranges[i]
-        if domain.lo < -bound or domain.hi > bound:
-            raise ParameterError(
-                f"layer {i}: values reach [{domain.lo}, {domain.hi}], but Z_{PLAIN_MODULUS} holds only +-{bound}; "
-                f"quantise the network to fewer bits"
-            )
-    stages = to_stages(network.input_shape, network.chain)
-    require_no_constant(stages, PLAIN_MODULUS)
-    return stages
+    if wraps or (t == PLAIN_MODULUS and named is None):
+        return t, ()
+    why = "as was asked for" if named is not None else f"for {what}"
+    return t, (f"plaintext modulus t = {t}, of {t.bit_length()} bits, {why}",)
 
 
-def _centred(values: np.ndarray) -> np.ndarray:
-    half = PLAIN_MODULUS // 2
-    return (values + half) % PLAIN_MODULUS - half
+def _reaches(network: IntNetwork, wraps: bool) -> Iterator[tuple[str, int]]:
+    """Yield what Z_t must represent, in words, and how far from 0 it reaches; other values may wrap around t."""
+    yield f"the input domain is {network.input_domain}", network.input_domain.magnitude
+    last = len(network.layers) - 1
+    for i, node in enumerate(network.layers):
+        if isinstance(node, LutActivation):
+            if node.lut.domain.size > MAX_POINTS:
+                raise ParameterError(f"layer {i}: a table must have at most {MAX_POINTS:,} points, got {node.lut}")
+            values = node.lut.table
+            yield f"the table of layer {i} reaches [{values.min()}, {values.max()}]", int(np.abs(values).max())
+            yield f"the domain of the table of layer {i} is {node.lut.domain}", node.lut.domain.magnitude
+        if i == last and not wraps:
+            low, high = network.intervals[i].lo.min(), network.intervals[i].hi.max()
+            yield f"logits reach [{low}, {high}]", network.intervals[i].magnitude
 
 
 def _describe(table: TablePolynomial, points: int) -> str:

@@ -36,6 +36,7 @@ class Fit:
             of a program, whose inputs are in the given state.
         states: returns the state of every value of another program that has not been placed.
         again: fits another program to the same parameters; None if its bound is not accepted.
+        guard_scales: the scale of every guard.
     """
 
     program: Program
@@ -46,6 +47,7 @@ class Fit:
     place: Callable[..., Program]
     states: Callable[[Program], Sequence[State]]
     again: Callable[[Program], Fit | None]
+    guard_scales: tuple[float, ...] = ()
 
 
 def least(accepted: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
@@ -15,7 +16,6 @@ from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra, usual_plain_norm
 from he.ring.norms import norm_of_plaintext
 from he.ring.params import (
     MIN_PRIME_BITS,
-    PLAIN_MODULUS,
     ParameterError,
     Parameters,
     Security,
@@ -26,7 +26,14 @@ from he.ring.scheme import Scheme
 LEAST_BUDGET_BITS = 1  # of the noise budget that must be left at the end, by the bound
 
 
-def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | None = None) -> Fit:
+def fit_bfv(
+    folded: Fold,
+    N: int,
+    t: int,
+    security: Security,
+    circuit_privacy: int | None = None,
+    like: Parameters | None = None,
+) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
     They follow from the operations and from declared norms. Packed plaintexts are taken to have the usual norm, which
@@ -35,68 +42,58 @@ def fit_bfv(folded: Fold, N: int, security: Security, circuit_privacy: int | Non
     Args:
         folded: a program that has not been placed, and its folded form, by which the primes are found.
         N: the ring degree.
+        t: the plaintext modulus.
         security: see `Parameters`.
         circuit_privacy: the bits of statistical distance up to which the noise of answers must be hidden by what
             re-randomises them; None if nothing does.
+        like: the parameters of the same operations with other weights and a larger t. They are taken as they are, and
+            the program is placed as for that t, whose noise is larger, so that it differs in its weights alone.
 
     Raises:
-        ParameterError: if the modulus that the noise needs is too large.
+        ParameterError: if the modulus that the noise needs is too large, t is not ≡ 1 mod 2N, or a plaintext is so
+            large that the program cannot be `like` another.
     """
-    declared = usual_plain_norm(N, PLAIN_MODULUS)
-    while not (fit := _fit(folded, N, security, circuit_privacy, declared)):
+    declared = usual_plain_norm(N, like.t if like else t)
+    if like:
+        assert like.t >= t
+        fit = _placed(folded.program, like, t, circuit_privacy, declared)
+        if not fit or _largest_norm(folded.program, t) > declared:
+            raise ParameterError(f"a plaintext has an unusually large norm modulo {t}")
+        return fit
+    while not (fit := _fit(folded, N, t, security, circuit_privacy, declared)):
         declared *= 2
     return fit
 
 
-def _fit(folded: Fold, N: int, security: Security, circuit_privacy: int | None, declared: float) -> Fit | None:
+def _fit(folded: Fold, N: int, t: int, security: Security, circuit_privacy: int | None, declared: float) -> Fit | None:
     """Return the fit under a declared norm of packed plaintexts; None if one of them is beyond it."""
     groups, limit = None if folded.is_trivial else folded, max_modulus_bits(N, security)
-    hidden = 0.5 if circuit_privacy is None else hidden_noise(N, len(folded.program.outputs), circuit_privacy)
 
     def parameters(count: int, bits: int) -> Parameters:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
         fits = limit is None or sum(chain) <= limit
-        return Parameters(Scheme.BFV, N, chain, PLAIN_MODULUS, security=security if fits else "insecure")
-
-    def budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters) -> float:
-        """Return the bits of budget that the result has left; less than any if its noise cannot be hidden."""
-        if circuit_privacy is None:
-            return budget_bits(program, values)
-        outputs = [values[output] for output in program.outputs]
-        noise = max(value.largest + zero_noise(chosen, value.level) for value in outputs)
-        return -math.log2(2 * (noise + uniform_noise(chosen, outputs[0].level))) if noise <= hidden else -math.inf
+        return Parameters(Scheme.BFV, N, chain, t, security=security if fits else "insecure")
 
     @cache
     def accepted(count: int, bits: int) -> bool:
         chosen = parameters(count, bits)
         _, values = place_bfv(folded.folded, chosen, groups, plain_norm=declared)
-        return budget(folded.folded, values, chosen) >= LEAST_BUDGET_BITS
+        return _budget(folded.folded, values, chosen, circuit_privacy) >= LEAST_BUDGET_BITS
 
-    def placed(program: Program, chosen: Parameters) -> Fit | None:
-        result, values = place_bfv(program, chosen, plain_norm=declared)
-        left = budget(program, values, chosen)
-        if left < LEAST_BUDGET_BITS:
-            return None
-        return Fit(
-            program=result,
-            parameters=chosen,
-            bound=left,
-            tolerance=0.0,
-            output_scale=1.0,
-            place=lambda another, begin=None: place_bfv(another, chosen, None, begin, declared)[0],
-            states=lambda another: place_bfv(another, chosen, plain_norm=declared)[1],
-            again=lambda another: placed(another, chosen) if _largest_norm(another) <= declared else None,
-        )
-
+    least_bits = max(2 * MIN_PRIME_BITS, t.bit_length() + 1)  # t is below every prime, and none of them
     # The bits that the noise takes of far too many primes show about how many primes there have to be.
-    plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), PLAIN_MODULUS, security="insecure")
+    plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), t, security="insecure")
     noisiest = max(folded.read(folded.folded, BfvNoiseAlgebra(plenty, declared)), key=lambda value: value.largest)
-    taken = MAX_PRIMES * MAX_CHAIN_BITS - noisiest.budget_bits - math.log2(2 * hidden)
+    taken = (
+        MAX_PRIMES * MAX_CHAIN_BITS
+        - noisiest.budget_bits
+        - math.log2(2 * _hidden(N, len(folded.program.outputs), circuit_privacy))
+    )
     guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
     count = least(lambda count: accepted(count, MAX_CHAIN_BITS), guess, 1, MAX_PRIMES)
     if count is None:
         raise ParameterError(f"the noise needs more than {MAX_PRIMES * MAX_CHAIN_BITS} bits of modulus")
-    fewest = least(lambda bits: accepted(count, bits), math.ceil(taken / count), 2 * MIN_PRIME_BITS, MAX_CHAIN_BITS)
+    fewest = least(lambda bits: accepted(count, bits), math.ceil(taken / count), least_bits, MAX_CHAIN_BITS)
     assert fewest is not None  # the largest are enough
     for bits in range(fewest, MAX_CHAIN_BITS + 1):
         chosen = parameters(count, bits)
@@ -106,12 +103,50 @@ def _fit(folded: Fold, N: int, security: Security, circuit_privacy: int | None, 
                 f"the noise needs {needed} bits of modulus, and 128-bit classical security allows {limit}"
             )
         # Values of a group are lowered together in the folded program, and one by one here: the bounds may differ.
-        if fit := placed(folded.program, chosen):
-            return fit if _largest_norm(folded.program) <= declared else None
+        if fit := _placed(folded.program, chosen, t, circuit_privacy, declared):
+            return fit if _largest_norm(folded.program, t) <= declared else None
     raise ParameterError(f"the noise needs more than {count * MAX_CHAIN_BITS} bits of modulus")
 
 
-def _largest_norm(program: Program) -> float:
+def _placed(program: Program, chosen: Parameters, t: int, circuit_privacy: int | None, declared: float) -> Fit | None:
+    """Return the fit of a program placed for these parameters, which then get t; None if too little budget is left."""
+    result, values = place_bfv(program, chosen, plain_norm=declared)
+    left = _budget(program, values, chosen, circuit_privacy)
+    if left < LEAST_BUDGET_BITS:
+        return None
+
+    def again(another: Program) -> Fit | None:
+        usual = _largest_norm(another, t) <= declared
+        return _placed(another, chosen, t, circuit_privacy, declared) if usual else None
+
+    return Fit(
+        program=result,
+        parameters=replace(chosen, plain_modulus=t),
+        bound=left,
+        tolerance=0.0,
+        output_scale=1.0,
+        place=lambda another, begin=None: place_bfv(another, chosen, None, begin, declared)[0],
+        states=lambda another: place_bfv(another, chosen, plain_norm=declared)[1],
+        again=again,
+    )
+
+
+def _budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters, circuit_privacy: int | None) -> float:
+    """Return the bits of budget that the result has left; less than any if its noise cannot be hidden."""
+    if circuit_privacy is None:
+        return budget_bits(program, values)
+    outputs = [values[output] for output in program.outputs]
+    noise = max(value.largest + zero_noise(chosen, value.level) for value in outputs)
+    hidden = _hidden(chosen.poly_modulus_degree, len(outputs), circuit_privacy)
+    return -math.log2(2 * (noise + uniform_noise(chosen, outputs[0].level))) if noise <= hidden else -math.inf
+
+
+def _hidden(N: int, outputs: int, circuit_privacy: int | None) -> float:
+    """Return the largest noise that an answer may have: what is decrypted, or what is hidden as well."""
+    return 0.5 if circuit_privacy is None else hidden_noise(N, outputs, circuit_privacy)
+
+
+def _largest_norm(program: Program, t: int) -> float:
     """Return the largest canonical norm of the plaintexts that a program multiplies with; 0 if there are none."""
     factors = {plain.index for plain in program.factors}
-    return max((norm_of_plaintext(program.plaintexts[index], PLAIN_MODULUS) for index in factors), default=0.0)
+    return max((norm_of_plaintext(program.plaintexts[index], t) for index in factors), default=0.0)

@@ -19,6 +19,7 @@ import numpy as np
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
 from he.compiler.outline import outline
 from he.compiler.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
+from he.compiler.ranges import ERROR, Guard
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
@@ -26,6 +27,7 @@ from he.readers.cost import HOISTING, Prices, cost
 from he.readers.dependence import DependenceAlgebra
 from he.readers.flooding import zero_deviation
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
+from he.readers.variance import PRODUCT_TAIL, deviation_at_root, rounding_variance
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
 
@@ -81,6 +83,7 @@ def fit_ckks(
     security: Security,
     flood: float | None = None,
     prices: Prices = HOISTING,
+    guards: Sequence[Guard] = (),
 ) -> Fit:
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
 
@@ -95,6 +98,7 @@ def fit_ckks(
         flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
             of zero that goes with it counts as the program's. None if answers are not re-randomised.
         prices: the prices of the engine that is to run the program.
+        guards: what the program's guards show, in order.
 
     Raises:
         ParameterError: if there is none, with the bits that it would take.
@@ -106,7 +110,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood)):
+    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood, guards)):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
@@ -143,6 +147,7 @@ class _Task:
     magnitude: float
     tolerance: float
     flood: float | None
+    guards: Sequence[Guard]
 
 
 class _Search:
@@ -211,6 +216,8 @@ class _Search:
             self._rescalings[precision, largest] = rescalings(self._outline, precision, largest)
         drops, output_bits = self._rescalings[precision, largest]
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude + ROOM_BITS), SCALE_ROOM_BITS))
+        for guard, bits in zip(self._task.guards, precision.guard_bits, strict=True):
+            last = max(last, bits + math.ceil(math.log2(guard.largest) + 2 * ROOM_BITS))
         count = math.ceil(last / largest)
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
         special = max(MIN_PRIME_BITS, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
@@ -245,7 +252,7 @@ class _Search:
             return True
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return _is_within(*self._error(placed, parameters), max_error) and self._holds(placed)
+        return self._is_within(placed, parameters, max_error) is not None and self._holds(placed)
 
     def _holds(self, placed: Program) -> bool:
         """Return whether all outputs of the folded program depend on an input, at the scales of its operands.
@@ -257,10 +264,11 @@ class _Search:
     def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
-        error, room = self._error(placed, parameters)
         kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
-        if not (_is_within(error, room, max_error) and kept):
+        found = self._is_within(placed, parameters, max_error)
+        if found is None or not kept:
             return None
+        error, shown = found
         bound = min(_coarser(error.bound), max_error)
         return Fit(
             program=placed,
@@ -271,11 +279,12 @@ class _Search:
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
             again=lambda other: self._fit(other, chain, max_error, security),
+            guard_scales=tuple(guard.scale for guard in shown),
         )
 
     def _probed(self, bits: list[int]) -> tuple[Deviations, float]:
         """Return the error of these scales, and the room in the modulus, where primes are plenty."""
-        error, room = self._error(*self._placed_probe(bits))
+        error, room, _ = self._error(*self._placed_probe(bits))
         return error.own, room
 
     def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
@@ -285,14 +294,25 @@ class _Search:
         parameters = self._parameters(chain, "insecure")
         return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
 
-    def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float]:
-        """Return the error of the worst output, and the room in the modulus."""
+    def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float, list[CkksError]]:
+        """Return the error of the worst output, the room in the modulus, and the errors of the guards."""
         algebra = CkksErrorAlgebra(parameters, placed, self._task.norms, self._task.magnitude)
-        worst = max(run(placed, algebra), key=lambda value: value.bound)
+        values = run(placed, algebra)
+        worst, guards = max(values[: len(placed.results)], key=lambda value: value.bound), values[len(placed.results) :]
+        shown = [replace(v, magnitude=g.largest) for v, g in zip(guards, self._task.guards, strict=True)]
+        room = min(map(algebra.room, shown), default=math.inf)
         if self._task.flood is None:
-            return worst, algebra.room(worst)
+            return worst, min(room, algebra.room(worst)), shown
         worst = worst.plus(Deviations(product=zero_deviation(self._N) / worst.scale))
-        return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._task.flood))
+        return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._task.flood)), shown
+
+    def _is_within(
+        self, placed: Program, parameters: Parameters, max_error: float
+    ) -> tuple[CkksError, list[CkksError]] | None:
+        """Return the error of the worst output, and those of the guards, if all are within what they may be."""
+        error, room, shown = self._error(placed, parameters)
+        exact = all(v.bound <= ERROR * guard.limit for v, guard in zip(shown, self._task.guards, strict=True))
+        return (error, shown) if error.bound <= max_error and room >= 1 and exact else None  # NaN compares false
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
         return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
@@ -311,7 +331,13 @@ class _Search:
                 values = (values[0] + max(0, 1 - missing), *values[1:])
             elif 0 < missing <= LEAST_DROP_BITS // 2:  # a finer input lets it be rescaled by a prime of its own
                 fresh += missing
-        return Precision(fresh, weights, values, self._early)
+        return Precision(fresh, weights, values, self._early, self._guard_bits)
+
+    @cached_property
+    def _guard_bits(self) -> tuple[int, ...]:
+        """The scales at which the rounding of a guard to the last level is no more than a quarter of its error."""
+        rounding = PRODUCT_TAIL * deviation_at_root(self._N, rounding_variance(self._N))
+        return tuple(math.ceil(math.log2(4 * rounding / (ERROR * guard.limit))) for guard in self._task.guards)
 
 
 def _searches(task: _Task) -> Iterator[_Search]:
@@ -319,10 +345,6 @@ def _searches(task: _Task) -> Iterator[_Search]:
     for early in (True, False):
         search = _Search(task, early)
         yield from (search, search.merging())
-
-
-def _is_within(error: CkksError, room: float, max_error: float) -> bool:
-    return error.bound <= max_error and room >= 1  # a comparison with NaN is false
 
 
 def _shortest_modulus(program: Program) -> int:

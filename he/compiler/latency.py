@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import pairwise
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from he.circuit.packing import MAX_TAPS, InputLayout, OutputLayout, Packing
+from he.compiler.activations import coefficients
 from he.compiler.linear import LinearMap
+from he.compiler.ranges import Guard
 from he.compiler.stages import Stage
 from he.program.operations import Plain
 from he.program.program import Program
@@ -24,6 +26,7 @@ from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
 from intnn import Activation
+from intnn.network.edges import INPUT
 from intnn.values.value_object import ValueObject
 
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -45,13 +48,13 @@ class Lowered(NamedTuple):
         program: the program.
         input: the layout of its input.
         output: the layout of its output.
-        entries: the numbers of the values that linear layers after the first read, one for each layer.
+        entries: for every linear layer the number of a value that it reads; None for a layer that reads inputs.
     """
 
     program: Program
     input: InputLayout
     output: OutputLayout
-    entries: tuple[int, ...] = ()
+    entries: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,12 @@ class Schedule(ValueObject):
 
 def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
     """Return, for every linear layer, the schedules to choose from; the first is a good choice for unknown prices."""
-    linear = [stage for stage in stages if isinstance(stage, LinearMap)]
-    choices = [[Schedule(1, radix) for radix in RADICES]]
-    for before, layer in pairwise(linear):
-        diagonals = min(width_of(before), width_of(layer))
+    choices = []
+    for layer, widths in zip(_maps(stages), _widths_read(stages), strict=True):
+        if not widths:
+            choices.append([Schedule(1, radix) for radix in RADICES])
+            continue
+        diagonals = min(max(widths), width_of(layer))
         even = 1 << (diagonals.bit_length() // 2)
         babies = sorted((1 << i for i in range(diagonals.bit_length())), key=lambda baby: abs(baby - even))
         choices.append([Schedule(baby, radix) for baby in babies for radix in RADICES])
@@ -94,6 +99,7 @@ def lower(
     encode: Encode,
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
+    guards: Sequence[Guard] = (),
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -103,25 +109,37 @@ def lower(
         encode: converts weights and biases to the numbers that slots hold.
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
+        guards: the guards of layers, in order.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
-    recorder, (at_first, *later) = Recorder(), chosen or [choices[0] for choices in schedules(stages)]
-    first = stages[0]
-    assert isinstance(first, LinearMap)
-    layout = InputLayout.of(packing, first.inputs, gather(first))
-    value = _first_layer(recorder, first, layout, at_first, encode)
-    width, outputs, entries = layout.width, first.outputs, []
-    for stage in stages[1:]:
-        if isinstance(stage, LinearMap):
-            entries.append(value)
-            value = _next_layer(recorder, value, Diagonals.of(stage, width), packing, later.pop(0), encode)
-            width, outputs = width_of(stage), stage.outputs
+    recorder, left = Recorder(), list(chosen or [choices[0] for choices in schedules(stages)])
+    entrance = Entrance.of(packing, _firsts(stages))
+    values: list[int] = []  # of every layer, behind its activations
+    entries: list[int | None] = []
+    widths, sums = _widths_read(stages), []
+    for stage in stages:
+        if not isinstance(stage, LinearMap):
+            values[-1] = activate(recorder, values[-1], stage)
+            for guard in guards:
+                if guard.layer == len(values) - 1:
+                    width = width_of(_maps(stages)[guard.layer]) if widths[guard.layer] else entrance.layout.width
+                    sums.append(_guard_sum(recorder, values[-1], stage, guard, width, packing))
+            continue
+        number, schedule = len(values), left.pop(0)
+        if not widths[number]:
+            entries.append(None)
+            values.append(_first_layer(recorder, stage, entrance, schedule, encode))
         else:
-            value = activate(recorder, value, stage)
-    program = recorder.program(packing.slots, [value])
-    return Lowered(program, layout, OutputLayout(packing, width, outputs), tuple(entries))
+            read = [values[layer] for layer in _reads(stage, number)]
+            entries.append(read[-1])
+            each = Diagonals.of_all(stage, widths[number])
+            values.append(_next_layer(recorder, read, stage, each, packing, schedule, encode))
+    last = _maps(stages)[-1]
+    program = recorder.program(packing.slots, [values[-1], *sums], len(sums))
+    width = width_of(last) if len(values) > 1 else entrance.layout.width
+    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries))
 
 
 def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[Callable[[Schedule], Program]]:
@@ -129,21 +147,70 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
 
     Such a program shows what a schedule costs. A later layer's only input is the value that the layer reads.
     """
-    first, *later = [stage for stage in stages if isinstance(stage, LinearMap)]
-    layout = InputLayout.of(packing, first.inputs, gather(first))
+    entrance = Entrance.of(packing, _firsts(stages))
 
-    def sketch_first(schedule: Schedule) -> Program:
+    def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
         recorder = _Sketch(packing.slots)
-        return recorder.program(packing.slots, [_first_layer(recorder, first, layout, schedule, encode)])
+        return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
 
-    def sketch_next(diagonals: Diagonals, schedule: Schedule) -> Program:
+    def sketch_next(linear: LinearMap, each: Sequence[Diagonals], schedule: Schedule) -> Program:
         recorder = _Sketch(packing.slots)
-        value = _next_layer(recorder, recorder.input(0), diagonals, packing, schedule, encode)
-        return recorder.program(packing.slots, [value])
+        read = [recorder.input(0)] * len(each)
+        return recorder.program(packing.slots, [_next_layer(recorder, read, linear, each, packing, schedule, encode)])
 
-    widths = [layout.width, *map(width_of, later)]
-    each = [Diagonals.of(linear, width) for linear, width in zip(later, widths, strict=False)]
-    return [sketch_first, *(partial(sketch_next, diagonals) for diagonals in each)]
+    return [
+        partial(sketch_next, linear, Diagonals.of_all(linear, widths)) if widths else partial(sketch_first, linear)
+        for linear, widths in zip(_maps(stages), _widths_read(stages), strict=True)
+    ]
+
+
+class Entrance(NamedTuple):
+    """How a client's inputs reach the first layers, those that read the network's input.
+
+    Attributes:
+        layout: the layout of all of their inputs.
+        parts: the ciphertexts of each of the layers, by its place in memory.
+    """
+
+    layout: InputLayout
+    parts: dict[int, range]
+
+    @staticmethod
+    def of(packing: Packing, firsts: Sequence[LinearMap]) -> Entrance:
+        """Return the entrance of these layers; the taps of each begin a ciphertext."""
+        tables = [gather(first) for first in firsts]
+        width = max(len(table) for table in tables)
+        each = packing.copies(width) * (1 if packing.split_rows else packing.rows)  # taps in a ciphertext
+        parts, padded, begin = {}, [], 0
+        for first, table in zip(firsts, tables, strict=True):
+            count = -(-table.shape[1] // each)
+            parts[id(first)] = range(begin, begin + count)
+            more = count * each - table.shape[1] if len(firsts) > 1 else 0
+            padded.append(np.pad(table, ((0, width - len(table)), (0, more)), constant_values=-1))
+            begin += count
+        return Entrance(InputLayout.of(packing, firsts[0].inputs, np.concatenate(padded, axis=1)), parts)
+
+
+def _maps(stages: Sequence[Stage]) -> list[LinearMap]:
+    return [stage for stage in stages if isinstance(stage, LinearMap)]
+
+
+def _reads(linear: LinearMap, number: int) -> tuple[int, ...]:
+    """Return the layers that a layer reads; by default, the one before."""
+    return linear.reads or (number - 1,)
+
+
+def _firsts(stages: Sequence[Stage]) -> list[LinearMap]:
+    """Return the layers that read the network's input."""
+    return [linear for number, linear in enumerate(_maps(stages)) if _reads(linear, number) == (INPUT,)]
+
+
+def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
+    """Return, for every layer, the periods of the values that it reads; none for those that read the input."""
+    maps = _maps(stages)
+    first = max(map(width_of, _firsts(stages)))
+    widths = [first if _reads(linear, i) == (INPUT,) else width_of(linear) for i, linear in enumerate(maps)]
+    return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
 
 
 class _Sketch(Recorder):
@@ -156,60 +223,62 @@ class _Sketch(Recorder):
         return Plain(0)
 
 
-def _first_layer(recorder: Recorder, linear: LinearMap, layout: InputLayout, schedule: Schedule, encode: Encode) -> int:
+def _first_layer(recorder: Recorder, linear: LinearMap, entrance: Entrance, schedule: Schedule, encode: Encode) -> int:
+    layout, part = entrance.layout, entrance.parts[id(linear)]
     packing = layout.packing
 
     @cache
     def by_tap() -> np.ndarray:
-        weights = np.zeros((layout.width, layout.taps))
+        weights = np.zeros((layout.width, max(1, int(np.diff(linear.starts).max()))))
         weights[_taps(linear)] = linear.weights
-        return layout.by_tap(encode(weights), 0).reshape(layout.ciphertexts, -1)
+        return layout.by_tap(encode(weights), 0).reshape(len(part), -1)
 
     def factor(i: int) -> np.ndarray:
         return np.repeat(by_tap()[i], packing.lanes)
 
-    operands = [recorder.plaintext_of(partial(factor, i)) for i in range(layout.ciphertexts)]
-    value = recorder.plain_dot([recorder.input(i) for i in range(layout.ciphertexts)], operands)
+    operands = [recorder.plaintext_of(partial(factor, i)) for i in range(len(part))]
+    value = recorder.plain_dot([recorder.input(i) for i in part], operands)
     value = _sum_periods(recorder, value, layout.width * packing.lanes, packing.row_length, schedule.radix)
     if packing.rows == 2 and not packing.split_rows:
         value = recorder.add([value, recorder.swap_rows(value)])
-    return _add_bias(recorder, value, linear, packing, encode)
+    return _add_bias(recorder, value, linear, packing, encode, layout.width)
 
 
 def _next_layer(
     recorder: Recorder,
-    value: int,
-    diagonals: Diagonals,
+    read: Sequence[int],
+    linear: LinearMap,
+    each: Sequence[Diagonals],
     packing: Packing,
     schedule: Schedule,
     encode: Encode,
 ) -> int:
-    """Record a linear map on a vector that is periodic; the result is periodic in its own width."""
-    linear, width, out_width, terms = diagonals.linear, diagonals.width, diagonals.out_width, diagonals.terms
+    """Record a linear map on vectors that are periodic; the result is periodic in its own width."""
+    width, out_width = each[0].width, each[0].out_width
     count = min(width, out_width)
     baby = min(schedule.baby, count)
 
-    def factor(diagonal: int, giant: int) -> np.ndarray:
+    def factor(diagonals: Diagonals, diagonal: int, giant: int) -> np.ndarray:
         # The giant rotation comes after the product, so the diagonal is rotated back before it.
         return packing.spread(np.roll(encode(diagonals.weights(diagonal)), giant))
 
-    rotated = {0: value}
+    rotated = {(number, 0): value for number, value in enumerate(read)}
+    present = [(number, diagonal) for number, diagonals in enumerate(each) for diagonal in diagonals.terms]
     giants: list[int] = []
-    for giant in range(0, count, baby):
+    for giant, group in groupby(sorted(present, key=lambda at: at[1] // baby), key=lambda at: at[1] // baby * baby):
         values, operands = [], []
-        for step in range(min(baby, count - giant)):
-            if giant + step not in terms:
-                continue
-            if step not in rotated:
-                rotated[step] = recorder.rotate(value, step * packing.lanes)
-            values.append(rotated[step])
-            operands.append(recorder.plaintext_of(partial(factor, giant + step, giant)))
+        for number, diagonal in group:
+            step = diagonal - giant
+            if (number, step) not in rotated:
+                rotated[number, step] = recorder.rotate(read[number], step * packing.lanes)
+            values.append(rotated[number, step])
+            operands.append(recorder.plaintext_of(partial(factor, each[number], diagonal, giant)))
         if values:
             inner = recorder.plain_dot(values, operands)
             giants.append(recorder.rotate(inner, giant * packing.lanes))
     result = recorder.add(giants)
     result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
-    return _add_bias(recorder, result, linear, packing, encode)
+    return _add_bias(recorder, result, linear, packing, encode, out_width)
 
 
 class Diagonals(NamedTuple):
@@ -232,6 +301,14 @@ class Diagonals(NamedTuple):
     terms: dict[int, np.ndarray]
 
     @staticmethod
+    def of_all(linear: LinearMap, widths: Sequence[int]) -> list[Diagonals]:
+        """Return the diagonals of a map for each value that it reads; all count as periodic in the longest period."""
+        width = max(widths)
+        if len(widths) == 1:
+            return [Diagonals.of(linear, width)]
+        return [Diagonals.of(linear.part(number), width) for number in range(len(widths))]
+
+    @staticmethod
     def of(linear: LinearMap, width: int) -> Diagonals:
         """Return the diagonals of a map whose input has this period."""
         out_width = width_of(linear)
@@ -250,6 +327,14 @@ class Diagonals(NamedTuple):
         return weights
 
 
+def _guard_sum(recorder: Recorder, value: int, stage: Stage, guard: Guard, width: int, packing: Packing) -> int:
+    """Record a guard's sum over all units of a period, which every slot of a lane then holds."""
+    assert isinstance(stage, Activation)
+    unused = (width - guard.units) * coefficients(stage)[0]  # of units that are always 0
+    total = recorder.scalar_dot([value], [1.0], (guard.units * guard.offset - unused) / width)
+    return _sum_periods(recorder, total, packing.lanes, width * packing.lanes, 2)
+
+
 def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:
     """Record the sum of all periods within every `extent` slots; each period of the result holds it."""
     while period < extent:
@@ -259,8 +344,8 @@ def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix
     return value
 
 
-def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packing, encode: Encode) -> int:
-    bias = np.zeros(width_of(linear))
+def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packing, encode: Encode, width: int) -> int:
+    bias = np.zeros(width)
     bias[: len(linear.bias)] = linear.bias
     return recorder.add_plain(value, recorder.plaintext_of(lambda: packing.spread(encode(bias))))
 
@@ -320,7 +405,7 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
         ParameterError: if a row is too short for a layer and its lanes.
     """
     rows, row_length = scheme.rows, N // 2
-    widths = [width_of(stage) for stage in stages if isinstance(stage, LinearMap)]
+    widths = [width_of(linear) for linear in _maps(stages)]
     split = rows == 2 and images != 1
     if split or rows == 1:  # rows that are not split are copies
         widths.append(COPIES * widths[-1])
@@ -329,12 +414,11 @@ def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[
         raise ParameterError(f"a layer of {widest} units, as a power of two, is wider than a row of {row_length} slots")
     if images is None:
         # Lanes take the place of copies, which hold taps: doubling the lanes doubles the ciphertexts.
-        first = stages[0]
-        assert isinstance(first, LinearMap)
-        taps = gather(first).shape[1]
+        firsts = _firsts(stages)
+        taps, first = sum(gather(first).shape[1] for first in firsts), max(map(width_of, firsts))
         most = row_length // widest
         copies = -(-taps // MAX_REQUEST_CIPHERTEXTS)
-        lanes = max(1, min(most, row_length // (width_of(first) * power_of_two(copies))))
+        lanes = max(1, min(most, row_length // (first * power_of_two(copies))))
         return Packing(rows, row_length, lanes, split_rows=rows == 2)
     lanes = power_of_two(-(-images // rows) if split else images)
     if widest * lanes > row_length:

@@ -6,18 +6,35 @@ The matrix of a convolution is nearly empty: one of 16 maps of 3 x 3 on 32 x 32 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from he.ring.arithmetic import centred, product
 from he.ring.params import ParameterError
 from intnn import Conv2d, Dense, Flatten, Node, Reshape, Scale, Shape, SumPool2d
 from intnn.layers.geometry import all_four, both, windows
 
 #: The most terms of one linear map, fused or not: half a gigabyte.
 MAX_TERMS = 1 << 25
+
+_BLOCK = 256  # outputs of a product of maps that are made at a time
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An image whose pixels are the outputs of a layer.
+
+    Attributes:
+        shape: channels, height and width.
+        step: the pixels of the network's input from one pixel to the next, vertically and horizontally.
+    """
+
+    shape: tuple[int, int, int]
+    step: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +44,15 @@ class LinearMap:
     The interface follows from the places of terms and not from weights, so it does not tell a client which are zero.
 
     Attributes:
-        inputs: the number of inputs.
+        inputs: the number of inputs, of all that it reads together.
         starts: int64 [outputs + 1]; the terms of output i are those from `starts[i]` to `starts[i + 1]`.
         columns: int64 [terms], the input of every term, ascending within an output.
         weights: float64 [terms]; integers up to 2^53 are exact.
         bias: float64 [outputs].
+        reads: the numbers of the layers whose units are its inputs, one behind the other; -1 is the network's input.
+        sizes: the number of units of each of them.
+        grid: where its outputs lie in an image; None where they are not pixels.
+        modulus: t, if weights and biases are integers of which residues modulo t are wanted.
     """
 
     inputs: int
@@ -39,6 +60,10 @@ class LinearMap:
     columns: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
+    reads: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    grid: Grid | None = None
+    modulus: int | None = None
 
     @staticmethod
     def identity(features: int) -> LinearMap:
@@ -77,11 +102,39 @@ class LinearMap:
     def where(self, kept: np.ndarray) -> LinearMap:
         """Return the map with those of its terms that are to be kept, bool [terms]."""
         starts = np.concatenate([[0], np.cumsum(kept)])[self.starts]
-        return LinearMap(self.inputs, starts, self.columns[kept], self.weights[kept], self.bias)
+        return replace(self, starts=starts, columns=self.columns[kept], weights=self.weights[kept])
+
+    def part(self, number: int) -> LinearMap:
+        """Return the map of what it reads as the `number`-th of its layers, without the bias."""
+        begin = sum(self.sizes[:number])
+        kept = self.where((self.columns >= begin) & (self.columns < begin + self.sizes[number]))
+        return replace(
+            kept,
+            inputs=self.sizes[number],
+            columns=kept.columns - begin,
+            bias=np.zeros(self.outputs),
+            reads=self.reads[number : number + 1],
+            sizes=self.sizes[number : number + 1],
+        )
+
+    def moved(self, rows: np.ndarray, outputs: int, columns: np.ndarray, inputs: int) -> LinearMap:
+        """Return the map with output i at place `rows[i]` of `outputs`, and input j at place `columns[j]` of `inputs`.
+
+        Places where there was no output have no terms and no bias. Outputs whose place is negative are left out.
+        """
+        kept = rows[self.rows] >= 0
+        at, read, weights = rows[self.rows[kept]], columns[self.columns[kept]], self.weights[kept]
+        order = np.lexsort((read, at))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=outputs))])
+        bias = np.zeros(outputs)
+        bias[rows[rows >= 0]] = self.bias[rows >= 0]
+        return replace(
+            self, inputs=inputs, starts=starts, columns=read[order], weights=weights[order], bias=bias, grid=None
+        )
 
     def times(self, x: np.ndarray) -> np.ndarray:
         """Return weight x for a vector x [inputs], without the bias: float64 [outputs]."""
-        return np.bincount(self.rows, self.weights * x[self.columns], minlength=self.outputs)
+        return _sums(self.rows, self.weights, x[self.columns], self.outputs, self.modulus)
 
     def then(self, other: LinearMap) -> LinearMap:
         """Return the map that applies this one and then `other`.
@@ -94,36 +147,67 @@ class LinearMap:
         lengths = np.diff(self.starts)
         met = np.bincount(other.rows, lengths[other.columns], minlength=other.outputs)
         _require_terms(int(np.minimum(met, self.inputs).sum()))
-        columns, weights = [], []
-        for output in range(other.outputs):
-            through = other.row(output)
+        counts, columns, weights = [], [], []
+        for begin in range(0, other.outputs, _BLOCK):  # many outputs at a time, and few enough for the memory
+            end = min(begin + _BLOCK, other.outputs)
+            through = slice(int(other.starts[begin]), int(other.starts[end]))
             middle = other.columns[through]
             terms = _ranges(self.starts[middle], lengths[middle])
-            read = self.columns[terms]
-            scaled = np.repeat(other.weights[through], lengths[middle]) * self.weights[terms]
-            columns.append(np.unique(read))
-            weights.append(np.bincount(read, scaled, minlength=self.inputs)[columns[-1]])
-        return _joined(self.inputs, columns, weights, other.times(self.bias) + other.bias)
+            row = np.repeat(other.rows[through] - begin, lengths[middle])
+            factors = np.repeat(other.weights[through], lengths[middle])
+            places, place = np.unique(row * self.inputs + self.columns[terms], return_inverse=True)
+            weights.append(_sums(place, factors, self.weights[terms], len(places), other.modulus))
+            columns.append(places % self.inputs)
+            counts.append(np.bincount(places // self.inputs, minlength=end - begin))
+        starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        bias = other.times(self.bias) + other.bias
+        read, factors = np.concatenate(columns), np.concatenate(weights)
+        return LinearMap(self.inputs, starts, read, factors, bias, modulus=other.modulus)
+
+    @staticmethod
+    def sum_of(maps: Sequence[LinearMap]) -> LinearMap:
+        """Return the sum of maps of the same inputs and outputs; the bias is that of the first."""
+        return _merged(maps, [0] * len(maps), maps[0].inputs)
+
+    @staticmethod
+    def beside(maps: Sequence[LinearMap]) -> LinearMap:
+        """Return the map of all inputs, one behind the other, to the sum of the outputs; the bias is the first's."""
+        offsets = np.cumsum([0, *(m.inputs for m in maps)]).tolist()
+        return _merged(maps, offsets[:-1], offsets[-1])
+
+    @staticmethod
+    def stacked(maps: Sequence[LinearMap]) -> LinearMap:
+        """Return the map of the same inputs whose outputs are those of all maps, one behind the other."""
+        starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(m.starts) for m in maps]))])
+        columns, weights = (np.concatenate([getattr(m, name) for m in maps]) for name in ("columns", "weights"))
+        bias = np.concatenate([m.bias for m in maps])
+        return LinearMap(maps[0].inputs, starts, columns, weights, bias, modulus=maps[0].modulus)
 
 
-def linear_map(node: Node, shape: Shape) -> LinearMap:
-    """Return a linear node, whose input has this shape, as a map of flattened values.
+def linear_map(node: Node, shape: Shape, modulus: int | None = None) -> LinearMap:
+    """Return a linear node, whose input has this shape, as a map of flattened values; modulo t, if it is given.
 
     Raises:
         ParameterError: if it has too many terms.
     """
+    made = _plain_map(node, shape, modulus)
+    return replace(made, modulus=modulus)
+
+
+def _plain_map(node: Node, shape: Shape, modulus: int | None) -> LinearMap:
     match node:
         case Dense():
             outputs, inputs = node.weight.shape
             _require_terms(node.weight.size)
             starts, columns = inputs * np.arange(outputs + 1), np.tile(np.arange(inputs), outputs)
-            return LinearMap(inputs, starts, columns, _floats(node.weight).ravel(), _floats(node.bias))
+            weights, bias = _floats(node.weight, modulus).ravel(), _floats(node.bias, modulus)
+            return LinearMap(inputs, starts, columns, weights, bias)
         case Conv2d():
-            return _convolution(node, shape)
+            return _convolution(node, shape, modulus)
         case Scale():
             each, along = np.arange(int(np.prod(shape)) + 1), int(np.prod(shape[1:]))
             weights, bias = (np.repeat(np.broadcast_to(p, shape[:1]), along) for p in (node.weight, node.bias))
-            return LinearMap(len(bias), each, each[:-1], _floats(weights), _floats(bias))
+            return LinearMap(len(bias), each, each[:-1], _floats(weights, modulus), _floats(bias, modulus))
         case SumPool2d():
             channels, height, width = shape
             _, down, across = node.output_shape(shape)
@@ -145,7 +229,7 @@ class Window(NamedTuple):
     dilations: tuple[int, int] = (1, 1)
 
 
-def _convolution(node: Conv2d, shape: Shape) -> LinearMap:
+def _convolution(node: Conv2d, shape: Shape, modulus: int | None) -> LinearMap:
     """Return a convolution, group by group: there are no terms between groups."""
     maps, channels, *kernel = node.weight.shape
     _, height, width = shape
@@ -153,8 +237,8 @@ def _convolution(node: Conv2d, shape: Shape) -> LinearMap:
     places = _windows((channels, height, width), window, maps)
     group = channels * height * width * np.repeat(np.arange(node.groups), maps // node.groups)
     at = np.where(places >= 0, places + group[:, None, None], -1)  # [maps, windows, taps]
-    weights = _floats(node.weight).reshape(maps, 1, -1)
-    return _taps(shape, at, weights, np.repeat(_floats(node.bias), len(places)))
+    weights = _floats(node.weight, modulus).reshape(maps, 1, -1)
+    return _taps(shape, at, weights, np.repeat(_floats(node.bias, modulus), len(places)))
 
 
 def _windows(shape: Shape, window: Window, maps: int) -> np.ndarray:
@@ -179,9 +263,15 @@ def _taps(shape: Shape, places: np.ndarray, weights: np.ndarray, bias: np.ndarra
     return LinearMap(int(np.prod(shape)), starts, places.ravel()[present], terms, bias)
 
 
-def _joined(inputs: int, columns: list[np.ndarray], weights: list[np.ndarray], bias: np.ndarray) -> LinearMap:
-    starts = np.cumsum([0, *map(len, columns)])
-    return LinearMap(inputs, starts, np.concatenate(columns), np.concatenate(weights), bias)
+def _merged(maps: Sequence[LinearMap], offsets: Sequence[int], inputs: int) -> LinearMap:
+    """Return the sum of maps whose inputs begin at offsets; terms of the same input are added in their order."""
+    _require_terms(sum(len(m.columns) for m in maps))
+    rows = np.concatenate([m.rows for m in maps])
+    columns = np.concatenate([m.columns + offset for m, offset in zip(maps, offsets, strict=True)])
+    places, place = np.unique(rows * inputs + columns, return_inverse=True)
+    weights = np.bincount(place, np.concatenate([m.weights for m in maps]), minlength=len(places))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(places // inputs, minlength=maps[0].outputs))])
+    return LinearMap(inputs, starts, places % inputs, weights, maps[0].bias, modulus=maps[0].modulus)
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -197,5 +287,21 @@ def _require_terms(terms: int) -> None:
         )
 
 
-def _floats(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float64)
+def _floats(values: np.ndarray, modulus: int | None) -> np.ndarray:
+    """Return parameters as a map holds them: integers below 2^53 are exact, as residues around 0 are."""
+    return (values if modulus is None else centred(values, modulus)).astype(np.float64)
+
+
+def _sums(places: np.ndarray, a: np.ndarray, b: np.ndarray, count: int, modulus: int | None) -> np.ndarray:
+    """Return the sums of the products a b by their places, from 0 to count - 1.
+
+    Modulo t, products are cut into halves, of which float64 adds 2^29 exactly.
+    """
+    if modulus is None:
+        return np.bincount(places, a * b, minlength=count)
+    a, b = (centred(x.astype(np.int64), modulus) for x in (a, b))
+    terms = product(a, b, modulus)
+    low, high = (
+        np.bincount(places, half, minlength=count).astype(np.int64) for half in (terms & ((1 << 24) - 1), terms >> 24)
+    )
+    return centred(low + product(high % modulus, 1 << 24, modulus), modulus).astype(np.float64)

@@ -4,7 +4,8 @@ What a client is told must not depend on weights. So parameters are chosen for t
 architecture whose layers have the same norms, and these are rounded up to powers of two first.
 
 A square has a freedom: (c x)^2 = c^2 x^2. So before a square all units of a layer are scaled to reach equally far,
-which the next layer undoes. The network stays the same function, and nothing is lost by bounding all units of a layer
+which the next layer undoes; before another polynomial, whose coefficients all units share, by one factor
+(`he.compiler.activations`). The network stays the same function, and nothing is lost by bounding all units of a layer
 alike. How far they reach is chosen such that all layers amplify alike: no scale is much longer than the others.
 """
 
@@ -18,89 +19,88 @@ import numpy as np
 
 from he.compiler.latency import power_of_two
 from he.compiler.linear import LinearMap
-from he.compiler.stages import Stage
+from he.compiler.ranges import Form, Guard, Samples, activated, form_of, read_by
+from he.compiler.stages import Stage, layered
 from he.readers.noise_ckks import Norms
 from intnn import Activation
+from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
+_LARGEST_MATRIX = 1 << 24  # and its most elements
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
-def layered(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]:
-    """Return the stages as linear maps, each with the activations that follow it."""
-    layers: list[tuple[LinearMap, list[Activation]]] = []
-    for stage in stages:
-        if isinstance(stage, LinearMap):
-            layers.append((stage, []))
-        else:
-            assert isinstance(stage, Activation)
-            layers[-1][1].append(stage)
-    return layers
-
-
-def normalised(stages: Sequence[Stage], low: float, high: float) -> tuple[list[Stage], list[Norms]]:
+def normalised(
+    stages: Sequence[Stage], low: float, high: float, samples: Samples | None = None
+) -> tuple[list[Stage], list[Norms], list[Guard]]:
     """Return a network that computes the same with units that reach equally far, and the norms of its linear layers.
 
     Args:
         stages: the result of `he.compiler.stages.to_stages`.
         low: the least value of an input.
         high: the greatest.
+        samples: what samples show of the ranges; None if they are to be those of the worst input.
 
     Returns:
-        The stages; and the norms of their linear maps, in order.
+        The stages; the norms of their linear maps, in order; and the guards of layers whose range is calibrated.
     """
-    layers = layered(stages)
-    free = [_is_free(activations) for _, activations in layers[:-1]] + [False]
-    powers = [2.0 ** len(activations) for _, activations in layers]  # of a factor, behind squares
+    layers = polynomials_of(stages)
     maps: list[LinearMap] = []
     norms: list[Norms] = []
-    ends = np.broadcast_to([[low], [high]], (2, layers[0][0].inputs))
-    factors = np.ones(layers[0][0].inputs)  # by which each input was multiplied
-    for (linear, activations), scales, power in zip(layers, free, powers, strict=True):
-        linear = replace(linear, weights=linear.weights / factors[linear.columns])
-        ends, factors = image(linear, ends), np.ones(linear.outputs)
-        if scales:
-            reach = np.abs(ends).max(axis=0)
-            factors = np.divide(1.0, reach, out=factors, where=reach > 0)
-            linear, ends = _scaled(linear, factors), ends * factors
-        maps.append(linear)
-        norms.append(norms_of(linear, float(np.abs(ends).max())))
-        for activation in activations:
-            ends = activated(activation, ends)
-        factors = factors**power if scales else factors
-    reaches = _reaches(free, powers, [norm.magnitude for norm in norms])
-    before = [0.0, *(power * reach for power, reach in zip(powers, reaches, strict=True))]
-    result: list[Stage] = []
-    for number, (linear, reach) in enumerate(zip(maps, reaches, strict=True)):
-        amplified = 2.0 ** (reach - before[number])
-        known = norms[number]
-        norms[number] = replace(
-            known,
-            magnitude=known.magnitude * 2.0**reach,
-            row=known.row * amplified,
-            spectral=known.spectral * amplified,
-            loose=known.loose * amplified,
+    forms: dict[int, Form] = {INPUT: Form.of_inputs(layers[0][0].inputs, low, high)}
+    for number, (linear, activations) in enumerate(layers):
+        linear, ends = read_by(linear, [forms[layer] for layer in linear.reads])
+        form = form_of(activations, ends, samples and samples.of_layer(number), hidden=number + 1 < len(layers))
+        linear = replace(
+            linear,
+            weights=linear.weights * form.factors[linear.rows],
+            bias=(linear.bias + form.shift) * form.factors,
         )
-        linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * 2.0**reach)
-        result += [linear, *layers[number][1]]
-    return result, norms
+        maps.append(linear)
+        norms.append(norms_of(linear, float(np.abs(form.ends).max()), form.length))
+        forms[number] = form
+    known = [forms[number] for number in range(len(layers))]
+    is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
+    # With branches, layers are left to reach as far as one: the factor of a layer is that of each of its readers.
+    reaches = [0.0] * len(layers)
+    if is_chain:
+        reaches = _reaches([f.free for f in known], [f.power for f in known], [norm.magnitude for norm in norms])
+    before = [0.0, *(form.power * reach for form, reach in zip(known, reaches, strict=True))]
+    result: list[Stage] = []
+    guards: list[Guard] = []
+    for number, (linear, form, reach) in enumerate(zip(maps, known, reaches, strict=True)):
+        gain, amplified = 2.0**reach, 2.0 ** (reach - before[number])
+        norms[number] = _amplified(norms[number], gain, amplified)
+        linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * gain)
+        result += [linear, *form.amplified(gain)]
+        if form.guard:
+            guards.append(form.guard.scaled(number, gain**form.power))
+    return result, norms, guards
 
 
 def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
     """Return a bound on the absolute value of a logit, by the norms of the last linear map and what follows it."""
     ends = np.array([[-norms[-1].magnitude], [norms[-1].magnitude]])
-    for activation in layered(stages)[-1][1]:
+    for activation in polynomials_of(stages)[-1][1]:
         ends = activated(activation, ends)
     return float(np.abs(ends).max())
 
 
-def _is_free(activations: Sequence[Activation]) -> bool:
-    return all(activation.name == "square" for activation in activations)
+def polynomials_of(stages: Sequence[Stage]) -> list[tuple[LinearMap, list[Activation]]]:
+    """Return the stages as linear maps, each with the polynomials that follow it."""
+    layers = [(linear, [f for f in functions if isinstance(f, Activation)]) for linear, functions in layered(stages)]
+    assert sum(1 + len(functions) for _, functions in layers) == len(stages)  # they have no other functions
+    return layers
 
 
-def _scaled(linear: LinearMap, factors: np.ndarray) -> LinearMap:
-    """Return the map with its outputs multiplied by factors."""
-    return replace(linear, weights=linear.weights * factors[linear.rows], bias=linear.bias * factors)
+def _amplified(norms: Norms, gain: float, amplified: float) -> Norms:
+    """Return the norms of a layer whose outputs are multiplied by `gain`, and its weights by `amplified`."""
+    return replace(
+        norms,
+        magnitude=norms.magnitude * gain,
+        length=norms.length * gain,
+        **{name: getattr(norms, name) * amplified for name in ("row", "spectral", "loose", "largest", "column")},
+    )
 
 
 def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence[float]) -> list[float]:
@@ -123,30 +123,47 @@ def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence
     return result
 
 
-def norms_of(linear: LinearMap, magnitude: float) -> Norms:
-    """Return the norms of a linear map whose outputs reach up to `magnitude`.
+def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> Norms:
+    """Return the norms of a linear map whose outputs reach up to `magnitude`, and have a Euclidean norm of `length`.
 
     Squares of norms, which are energies, are rounded up to powers of two.
     """
-    energies = np.bincount(linear.rows, linear.weights**2, minlength=linear.outputs)
+    squares, spectral = linear.weights**2, _spectral_energy(linear)
     return Norms(
         magnitude=_rounded_up(magnitude**2),
-        row=_rounded_up(float(energies.max())),
-        spectral=_rounded_up(_spectral_energy(linear)),
+        row=_rounded_up(float(np.bincount(linear.rows, squares, minlength=linear.outputs).max())),
+        spectral=_rounded_up(spectral),
         terms=int(np.diff(linear.starts).max()),
-        loose=_rounded_up(_loose_energy(linear)),
+        loose=_rounded_up(_loose_energy(linear, spectral)),
+        length=_rounded_up(length**2),
+        outputs=linear.outputs,
+        largest=_rounded_up(float(squares.max(initial=0.0))),
+        column=_rounded_up(float(np.bincount(linear.columns, squares, minlength=linear.inputs).max())),
+        parts=1 + max(1.0, power_of_two(linear.outputs) / power_of_two(linear.inputs)),
+        width=power_of_two(max(linear.sizes, default=linear.inputs)),
     )
 
 
-def _loose_energy(linear: LinearMap) -> float:
+def _loose_energy(linear: LinearMap, energy: float) -> float:
     """Return the square of a bound on what a packed layer makes of errors that differ from copy to copy of its input.
 
     Any n neighbouring outputs read their inputs from two copies: the strictly lower triangle of n columns from the
-    second, the rest from the first. A longer output reads several copies, which each get a part of it.
+    second, the rest from the first. A longer output reads several copies, which each get a part of it. Wherever the
+    weights are placed, sums of their absolute values in a row or a column get no larger, and so does Schur's bound on
+    the norm of all parts together; by Cauchy's inequality, c parts count as the root of c times as much.
+
+    Args:
+        linear: the map.
+        energy: the square of its spectral norm.
     """
+    if len(linear.reads) > 1:  # a matrix of several beside each other is as long as all of them at most, in energy
+        width = max(linear.sizes)  # the shorter ones are read as if they were as wide
+        parts = [replace(linear.part(i), inputs=width) for i in range(len(linear.reads))]
+        return sum(_loose_energy(part, _spectral_energy(part)) for part in parts)
     width, out_width = power_of_two(linear.inputs), power_of_two(linear.outputs)
-    n, spectral = min(width, out_width), math.sqrt(_spectral_energy(linear))
-    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(max(1.0, out_width / width)) * spectral
+    n, spectral, longer = min(width, out_width), math.sqrt(energy), max(1.0, out_width / width)
+    any_weights = 2 * (math.log(n) / math.pi + 1 + 1 / n) * math.sqrt(longer) * spectral
+    any_weights = min(any_weights, math.sqrt(1 + longer) * _schur(linear))
     if out_width > width or width * n * n > _LARGEST_GRAM**2:
         return any_weights**2
     weight = np.zeros((out_width, width))
@@ -159,41 +176,30 @@ def _loose_energy(linear: LinearMap) -> float:
     return min(any_weights, spectral + 2 * norm) ** 2
 
 
-def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:
-    """Return intervals [2, outputs] that hold a linear map's values on intervals [2, inputs]."""
-    terms = np.sort(ends[:, linear.columns] * linear.weights, axis=0)
-    return np.stack([np.bincount(linear.rows, end, minlength=linear.outputs) for end in terms]) + linear.bias
-
-
-def activated(activation: Activation, ends: np.ndarray) -> np.ndarray:
-    """Return intervals [2, units] that hold a polynomial's values on intervals [2, units]."""
-    coefficients = (0.0, 0.0, 1.0) if activation.name == "square" else activation.coefficients
-    total = np.full_like(ends, coefficients[0])
-    for exponent, coefficient in enumerate(coefficients[1:], 1):
-        power = np.sort(ends**exponent, axis=0)
-        if exponent % 2 == 0:
-            power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
-        total += np.sort(coefficient * power, axis=0)
-    return total
-
-
 def _spectral_energy(linear: LinearMap) -> float:
     """Return the square of the spectral norm, or a bound on it if the map is large.
 
-    A matrix's norm is at most the geometric mean of its largest sums of absolute values in a row and in a column
-    (Schur), and at most its Frobenius norm.
+    A matrix's norm is at most Schur's bound, and at most its Frobenius norm.
     """
+    bound = min(_schur(linear) ** 2, float(np.sum(linear.weights**2)))
+    used, read = (np.unique(places, return_inverse=True) for places in (linear.rows, linear.columns))
+    height, width = len(used[0]), len(read[0])  # without places where nothing is
+    if min(height, width) > _LARGEST_GRAM or height * width > _LARGEST_MATRIX:
+        return bound
+    weight = np.zeros((height, width))
+    weight[used[1], read[1]] = linear.weights
+    gram = weight @ weight.T if height <= width else weight.T @ weight
+    return min(bound, float(np.linalg.eigvalsh(gram)[-1]))
+
+
+def _schur(linear: LinearMap) -> float:
+    """Return the geometric mean of a map's largest sums of absolute values in a row and in a column (Schur)."""
     sizes = np.abs(linear.weights)
     rows = np.bincount(linear.rows, sizes, minlength=linear.outputs)
     columns = np.bincount(linear.columns, sizes, minlength=linear.inputs)
-    bound = min(float(rows.max() * columns.max()), float(np.sum(sizes**2)))
-    if min(linear.inputs, linear.outputs) > _LARGEST_GRAM or linear.inputs * linear.outputs > _LARGEST_GRAM**2:
-        return bound
-    weight = linear.weight
-    gram = weight @ weight.T if linear.outputs <= linear.inputs else weight.T @ weight
-    return min(bound, float(np.linalg.eigvalsh(gram)[-1]))
+    return math.sqrt(float(rows.max() * columns.max()))
 
 
 def _rounded_up(energy: float) -> float:
     """Return the root of the least power of two that is not below an energy, but for roundings; 0 for 0."""
-    return 2.0 ** (math.ceil(math.log2(energy) - _SLACK) / 2) if energy > 0 else 0.0
+    return 2.0 ** (math.ceil(math.log2(energy) - _SLACK) / 2) if 0 < energy < math.inf else energy

@@ -35,7 +35,7 @@ RESCALED_BEFORE = Multiply | SquareParts | AddPlain | Conjugate
 
 
 def outline(program: Program) -> Program:
-    """Return a program that rescales where this one does, first to last, and ends with its scales.
+    """Return a program that rescales where this one does, first to last, and ends with its scales; guards are left out.
 
     A value may be read before it is rescaled, and again after it was. So every value of the outline comes twice: as it
     is read before, and as it is read after.
@@ -47,7 +47,10 @@ def outline(program: Program) -> Program:
     known: dict[tuple[Any, ...], int] = {}  # the number of the first of the two values that stand for a kind of value
     stands: list[int] = []  # that number for every value of the program
     rescaled: set[int] = set()
-    for operation in program.operations:
+    for position, operation in enumerate(program.operations):
+        if position in program.guarding:  # which decide about no scale
+            stands += [-1] * results(operation)
+            continue
         args = arguments(operation)
         if isinstance(operation, RESCALED_BEFORE):
             rescaled.update(args)
@@ -57,7 +60,7 @@ def outline(program: Program) -> Program:
             known[kind] = len(operations)
             operations += [_reading(operation, read)] * 2
         stands += [known[kind]] * results(operation)
-    outputs = dict.fromkeys(stands[output] + (output in rescaled) for output in program.outputs)
+    outputs = dict.fromkeys(stands[output] + (output in rescaled) for output in program.results)
     return Program(1, program.inputs, tuple(operations), (np.zeros(1),), tuple(outputs))
 
 

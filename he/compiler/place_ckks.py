@@ -53,12 +53,14 @@ class Precision:
             the last is the output's.
         early: true if products with plain factors are rescaled at once, so that later operations work with a prime
             fewer; false if they are rescaled only before the next product, so that later operations add less noise.
+        guard_bits: the scale of every guard; it may come out larger, but not smaller.
     """
 
     input_bits: int
     weight_bits: tuple[int, ...]
     value_bits: tuple[int, ...]
     early: bool
+    guard_bits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def depths(program: Program) -> tuple[int, int]:
         plain = max((b[0] for b in before), default=0) + isinstance(operation, _PLAIN)
         products = max((b[1] for b in before), default=0) + isinstance(operation, _PRODUCTS)
         found += [(plain, products)] * results(operation)
-    deepest = [found[output] for output in program.outputs]
+    deepest = [found[output] for output in program.results]
     return max(plain for plain, _ in deepest), max(products for _, products in deepest)
 
 
@@ -103,7 +105,7 @@ def longest_path(program: Program) -> int:
     for operation in program.operations:
         before = max((found[a] for a in arguments(operation)), default=0)
         found += [before + isinstance(operation, _PLAIN | _PRODUCTS)] * results(operation)
-    return max(found[output] for output in program.outputs)
+    return max(found[output] for output in program.results)
 
 
 def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tuple[int, ...], int]:
@@ -191,7 +193,41 @@ def _walk(
             value = replace(value, number=number, level=level, scale=value.scale / prime, bits=value.bits - bits)
         return value
 
-    for operation in program.operations:
+    def lowered(value: Scaled, bits: int) -> Scaled:
+        """Return a value at the level above the outputs', with about the scale that brings it to so many bits there."""
+        assert stay is not None
+        while value.level > stay + 1:
+            _, prime = drop(levels - value.level, 0)
+            excess = value.scale / (2.0**bits * drop(levels - stay - 1, 0)[1])
+            if excess <= 1:
+                return lower(value, stay + 1)
+            factor = max(1.0, math.ceil(prime / excess))
+            scaled = recorder.scalar_dot(
+                [value.number], [Scalar(1.0, value.level, factor)], Scalar(0.0, value.level, 1.0)
+            )
+            value = replace(
+                value, number=recorder.rescale(scaled), level=value.level - 1, scale=value.scale * factor / prime
+            )
+        return value
+
+    def guarded(operation: ScalarDot, bits: int) -> Scaled:
+        """Record the sum that a guard begins with, at the level above the outputs': what follows it costs little there."""
+        operands = [lowered(known[a], bits) for a in operation.args]
+        value = operands[0]
+        prime = drop(levels - value.level, 0)[1] if value.level > stay else 1.0
+        factor = max(1.0, math.ceil(2.0**bits * prime / value.scale))
+        level, scale = value.level, value.scale * factor
+        scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
+        number = recorder.scalar_dot(
+            [v.number for v in operands], scalars, Scalar(operation.constant.value, level, scale)
+        )
+        return replace(value, number=number, scale=scale)
+
+    for position, operation in enumerate(program.operations):
+        if position in program.guarding and isinstance(operation, ScalarDot):
+            made.append(guarded(operation, precision.guard_bits[program.guarding[position]]))
+            known.append(made[-1])
+            continue
         if isinstance(operation, RESCALED_BEFORE):
             for a in arguments(operation):
                 known[a] = rescaled(known[a])
@@ -206,7 +242,9 @@ def _walk(
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
             case PlainDot(args, plains):
-                operation = PlainDot(args, tuple(placed(p, level, weight) for p in plains))
+                # Values of several layers arrive at different scales, too.
+                factors = tuple(placed(p, level, scale / v.scale) for p, v in zip(plains, operands, strict=True))
+                operation = PlainDot(args, factors)
             case ScalarDot(args, scalars, constant):
                 # Powers of x arrive at different scales; every term is brought to that of the largest.
                 terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))
@@ -228,9 +266,14 @@ def _walk(
             value = Scaled(number, level, scale, bits, plain, products)
             made.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
             known.append(made[-1])
-    outputs = [rescaled(known[output]) for output in program.outputs]
+    outputs = [rescaled(known[output]) for output in program.results]
     lowest = min(v.level for v in outputs) if stay is None else stay
     outputs = [lower(v, lowest) for v in outputs]
     if any((v.level, v.scale) != (outputs[0].level, outputs[0].scale) for v in outputs):
         raise ValueError(f"outputs must share a scale, got {[v.scale for v in outputs]}")
-    return _Walk(recorder.program(program.slots, [v.number for v in outputs]), made, outputs)
+    for output in program.outputs[len(program.results) :]:
+        value = known[output]
+        while value.level > lowest:
+            value = replace(value, number=recorder.rescale(value.number), level=value.level - 1)
+        outputs.append(value)
+    return _Walk(recorder.program(program.slots, [v.number for v in outputs], program.guards), made, outputs)

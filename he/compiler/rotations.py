@@ -41,7 +41,7 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
             known.append(rotate(operands[0], operation.step))
         else:
             known += apply(recorder, operation, operands)
-    return recorder.program(program.slots, [known[output] for output in program.outputs])
+    return recorder.program(program.slots, [known[output] for output in program.outputs], program.guards)
 
 
 def affordable(program: Program, keys: int, row_length: int, price: Callable[[int, int, int], float]) -> Program:

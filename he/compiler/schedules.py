@@ -54,7 +54,7 @@ def cheapest(
         level = begin.level if begin else None
         return cost(fitted.place(layer, begin), fitted.parameters, prices, level=level).total
 
-    begins = [None, *(states[entry] for entry in lowered.entries)]
+    begins = [None if entry is None else states[entry] for entry in lowered.entries]
     lowered = write(
         [
             min(options, key=lambda option: price(sketch(option), begin))

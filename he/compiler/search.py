@@ -12,10 +12,13 @@ import numpy as np
 
 from he.circuit.circuit import Circuit
 from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
-from he.circuit.interface import InputSpec, Interface
+from he.circuit.guards import RangeGuard
+from he.circuit.inputs import InputSpec
+from he.circuit.interface import Interface
 from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
 from he.compiler.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
+from he.compiler.ranges import ACCEPTED, Guard
 from he.compiler.schedules import cheapest
 from he.compiler.stages import Stage
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
@@ -50,6 +53,9 @@ class Lowering:
         reasons: one line for every choice made so far, for `Circuit.reasons`.
         circuit_privacy: the bits of statistical distance within which answers tell logits alone; None if that is not
             asked for.
+        norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
+            have.
+        guards: the guards of layers whose ranges are calibrated.
     """
 
     network: Network
@@ -63,10 +69,17 @@ class Lowering:
     advice: str
     reasons: tuple[str, ...] = ()
     circuit_privacy: int | None = None
+    norms: Sequence[float] | None = None
+    guards: Sequence[Guard] = ()
 
 
 def search(
-    lowering: Lowering, images: int | None, packing: PackingName, security: Security, salt: bytes | None
+    lowering: Lowering,
+    images: int | None,
+    packing: PackingName,
+    security: Security,
+    salt: bytes | None,
+    rings: Sequence[int] | None = None,
 ) -> Circuit:
     """Return the circuit at the smallest ring that has room for it.
 
@@ -76,6 +89,7 @@ def search(
         packing: `"latency"` or `"throughput"`.
         security: see `he.ring.params.Parameters`; `"insecure"` also allows smaller rings.
         salt: 32 secret bytes for the commitment to the network and the rounding of CKKS weights; None for random ones.
+        rings: the ring degrees to try; by default all that have room for anything at this security.
 
     Raises:
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
@@ -84,7 +98,7 @@ def search(
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
-    for N in RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES:
+    for N in rings or (RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES):
         try:
             lowered, fit = write(N)
         except ParameterError as refusal:
@@ -118,7 +132,7 @@ def _require_no_constant(program: Program, modulus: int | None) -> None:
 def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
-        record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate)
+        record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate, guards=lowering.guards)
         parts = sketches(lowering.stages, packing, lowering.encode)
         return cheapest(lowering.stages, record, parts, lambda program: lowering.fit(fold(program), N))
 
@@ -126,7 +140,12 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 
 
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
-    network = feature_layers(lowering.stages, lowering.encode)
+    network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+    if not lowering.scheme.exact and any(len(layer.linear.reads) > 1 for layer in network):
+        raise ParameterError(
+            'branches of a float network meet at scales of their own, which `packing="throughput"` has not: use '
+            '"latency", or quantise the network and compile it with compile_exact'
+        )
 
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = feature_packing(lowering.scheme, N, network)
@@ -138,7 +157,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
 
     # The program is the same in every ring, whose slots it does not name.
     smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
-    first = lower_features(lowering.scheme, network, smallest, lowering.activate)
+    first = lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards)
     folded = fold(first.program)
     return write
 
@@ -157,4 +176,8 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> I
         output_scale=fit.output_scale,
         output_level=level,
         commitment=commitment(lowering.network, salt),
+        guards=tuple(
+            RangeGuard(ACCEPTED * guard.limit, scale)
+            for guard, scale in zip(lowering.guards, fit.guard_scales, strict=True)
+        ),
     )

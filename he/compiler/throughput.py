@@ -18,12 +18,14 @@ import numpy as np
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compiler.latency import Activate, Encode, Lowered
 from he.compiler.linear import LinearMap
-from he.compiler.stages import Stage
+from he.compiler.ranges import Guard
+from he.compiler.stages import Function, Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
-from intnn import Activation, LutActivation
+from intnn import Activation, IntPolynomial
+from intnn.network.edges import INPUT
 from intnn.ops import backend
 
 ROWS = 16  # the most outputs of one `Matrix`: enough to reuse what it reads, few enough to be activated soon
@@ -38,14 +40,16 @@ class FeatureLayer(NamedTuple):
         linear: the linear map, its weights and biases encoded.
         activations: the activations that are applied to each unit, in order.
         norm: the largest sum of a row's absolute values, rounded up to a power of two: what is declared of the weights.
+        varying: bool [outputs], which units vary with an input; None for logits, which all do.
     """
 
     linear: LinearMap
-    activations: list[Activation | LutActivation]
+    activations: list[Function]
     norm: float
+    varying: np.ndarray | None = None
 
 
-def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer]:
+def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[float] | None = None) -> list[FeatureLayer]:
     """Return the stages as layers; a hidden unit that no input reaches is added to the next layer's bias instead.
 
     One that the architecture connects with no input is left out. One whose weights are all zero is computed from a
@@ -54,6 +58,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     Args:
         stages: the result of `he.compiler.stages.to_stages`.
         encode: converts weights and biases to the numbers that slots hold.
+        norms: what is declared of the weights of every linear map; by default, what they have.
 
     Raises:
         ParameterError: if a logit is the same for every input.
@@ -62,7 +67,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
     for stage in stages:
         if isinstance(stage, LinearMap):
             linear = replace(stage, weights=encode(stage.weights), bias=encode(stage.bias))
-            result.append(FeatureLayer(linear, [], _declared_norm(linear)))
+            result.append(FeatureLayer(linear, [], declared_norm(linear) if norms is None else norms[len(result)]))
         else:
             result[-1].activations.append(stage)
     for i, (linear, activations, _) in enumerate(result):
@@ -70,21 +75,55 @@ def feature_layers(stages: Sequence[Stage], encode: Encode) -> list[FeatureLayer
         if i + 1 < len(result):
             values = linear.bias[constant][None]
             for stage in activations:
-                values = stage.apply(values, backend("numpy"))
+                values = _activated(stage, values, encode)
             known = np.zeros(linear.outputs)
             known[constant] = values[0]
-            following = result[i + 1].linear
-            bias = encode(following.bias + following.times(known))
-            read = following.where(_connected(linear)[following.columns])
-            weights = np.where(constant[read.columns], 0, read.weights)
-            result[i] = result[i]._replace(linear=_with_decoys(linear, constant))
-            result[i + 1] = result[i + 1]._replace(linear=replace(read, weights=weights, bias=bias))
+            result[i] = result[i]._replace(linear=_with_decoys(linear, constant), varying=~constant)
+            for reader in range(i + 1, len(result)):
+                following = result[reader].linear
+                mine = _is_of(following, i, reader)
+                if mine.any():
+                    folded = _without(following, mine, known, constant, _connected(linear), encode)
+                    result[reader] = result[reader]._replace(linear=folded)
         elif constant.any():
             raise ParameterError(f"logit {int(np.argmax(constant))} is the same for every input: leave it out")
     return result
 
 
-def _declared_norm(linear: LinearMap) -> float:
+def _activated(stage: Function, values: np.ndarray, encode: Encode) -> np.ndarray:
+    """Return an activation's values in the clear; integer polynomials are too large for anything but Python's."""
+    if isinstance(stage, IntPolynomial):
+        return encode(stage.apply(values.astype(object)))
+    return stage.apply(values, backend("numpy"))
+
+
+def _is_of(linear: LinearMap, layer: int, number: int) -> np.ndarray:
+    """Return which inputs of the `number`-th map are units of a layer: bool [inputs]."""
+    reads = linear.reads or (number - 1,)
+    return np.repeat([read == layer for read in reads], linear.sizes or (linear.inputs,))
+
+
+def _without(
+    linear: LinearMap, mine: np.ndarray, known: np.ndarray, constant: np.ndarray, kept: np.ndarray, encode: Encode
+) -> LinearMap:
+    """Return a map whose bias has what constant units of a layer add to it.
+
+    Args:
+        linear: the map.
+        mine: which of its inputs are units of the layer.
+        known: the values of the layer's constant units, and 0 for the others.
+        constant: which units are constant.
+        kept: which units are computed, although they may be constant.
+        encode: converts biases to the numbers that slots hold.
+    """
+    values, is_constant, is_read = np.zeros(linear.inputs), np.zeros(linear.inputs, bool), np.ones(linear.inputs, bool)
+    values[mine], is_constant[mine], is_read[mine] = known, constant, kept
+    bias = encode(linear.bias + linear.times(values))
+    read = linear.where(is_read[linear.columns])
+    return replace(read, weights=np.where(is_constant[read.columns], 0, read.weights), bias=bias)
+
+
+def declared_norm(linear: LinearMap) -> float:
     """Return `FeatureLayer.norm`, of all weights: also of those to units that vary with no input and are not read."""
     sums = np.bincount(linear.rows, np.abs(linear.weights), minlength=linear.outputs)
     return float(2.0 ** np.ceil(np.log2(max(1.0, sums.max()))))
@@ -111,7 +150,13 @@ def feature_packing(scheme: Scheme, N: int, network: Sequence[FeatureLayer]) -> 
     return Packing(2 if both else 1, N // 2, N // 2, split_rows=both, guards=GUARDS)
 
 
-def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Packing, activate: Activate) -> Lowered:
+def lower_features(
+    scheme: Scheme,
+    network: Sequence[FeatureLayer],
+    packing: Packing,
+    activate: Activate,
+    guards: Sequence[Guard] = (),
+) -> Lowered:
     """Record the layers; each block of units is activated before the next is computed, so that few values wait.
 
     Args:
@@ -119,21 +164,30 @@ def lower_features(scheme: Scheme, network: Sequence[FeatureLayer], packing: Pac
         network: the result of `feature_layers`.
         packing: the result of `feature_packing`.
         activate: records an activation of one unit.
+        guards: the guards of layers, in order.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
     recorder = Recorder()
-    first, last = network[0].linear, network[-1].linear
-    read = np.unique(first.columns)
-    values = {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}
+    firsts = [layer.linear for i, layer in enumerate(network) if (layer.linear.reads or (i - 1,)) == (INPUT,)]
+    first, last = firsts[0], network[-1].linear
+    read = np.unique(np.concatenate([linear.columns for linear in firsts]))
+    known = {INPUT: {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}}
     if packing.split_rows and not scheme.exact:
         activate = _square_parts
-    for layer in network:
-        values = _apply(recorder, values, layer, activate)
-    outputs = [values[unit] for unit in range(last.outputs)]
+    sums: list[int] = []
+    for number, layer in enumerate(network):
+        linear, begin = layer.linear, 0
+        values: dict[int, int] = {}
+        for source, size in zip(linear.reads or (number - 1,), linear.sizes or (linear.inputs,), strict=True):
+            values |= {begin + unit: value for unit, value in known[source].items()}
+            begin += size
+        known[number] = _apply(recorder, values, layer, activate)
+        sums += [_guard_sum(recorder, known[number], layer, guard) for guard in guards if guard.layer == number]
+    outputs = [known[len(network) - 1][unit] for unit in range(last.outputs)]
     layout = InputLayout.of(packing, first.inputs, read[None, :])
-    return Lowered(recorder.program(1, outputs), layout, OutputLayout(packing, 1, last.outputs))
+    return Lowered(recorder.program(1, [*outputs, *sums], len(sums)), layout, OutputLayout(packing, 1, last.outputs))
 
 
 def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
@@ -148,6 +202,13 @@ def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, acti
             for stage in layer.activations:
                 result[unit] = activate(recorder, result[unit], stage)
     return result
+
+
+def _guard_sum(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, guard: Guard) -> int:
+    """Record a guard's sum of all units that vary with an input; others are constants of the next layer."""
+    assert layer.varying is not None
+    summed = [value for unit, value in values.items() if layer.varying[unit]]
+    return recorder.scalar_dot(summed, [1.0] * len(summed), len(summed) * guard.offset)
 
 
 def _blocks(linear: LinearMap) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -46,13 +46,15 @@ class Prepared(Protocol):
     circuit: Circuit
     name: str
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> Evaluator:
+    def bind(self, keys: bytes | memoryview, threads: int | None = None, like: Evaluator | None = None) -> Evaluator:
         """Return an evaluator for the client whose keys these are.
 
         Args:
             keys: the keys of the interface's `key_elements` as they travel (`he.formats.switching`).
             threads: the number of threads that one evaluation uses, 1 to `MAX_THREADS`; by default, one for each
                 processor that this process may use. SEAL's engine always uses one.
+            like: an evaluator with the same keys for a circuit whose parameters differ in the plaintext modulus alone;
+                an engine may share what it has made of them.
 
         Raises:
             ValueError: if the bytes are not exactly these keys, or `threads` is out of range.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.guards import RangeError, images_outside
 from he.circuit.interface import Interface, require_interface
 from he.circuit.packing import MAX_TAPS
+from he.circuit.residues import combined, interface_from, interfaces
 from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
@@ -93,8 +96,10 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         else:
             self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
             secret_key.require_own(self._keys, self._interface)
-        self._cipher: Cipher | None = Cipher(secret_key, self._interface)
-        self._response_bytes = self._interface.output.ciphertexts * self._cipher.result.bytes
+        self._ciphers: Sequence[Cipher] = [  # one for every plaintext modulus; none once the key is destroyed
+            Cipher(secret_key.with_modulus(one.parameters), one) for one in interfaces(self._interface)
+        ]
+        self._response_bytes = sum(self._interface.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
         self._answers = self._refusals = self._published = 0
 
@@ -116,7 +121,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
     @property
     def secret_key(self) -> SecretKey:
         """The secret key; `SecretKey.save` stores it under a password, for another client of its owner."""
-        return self._living().secret_key
+        return self._living()[0].secret_key
 
     def prepare(self, images: ArrayLike) -> np.ndarray:
         """Convert floats to what `encrypt` takes: for BFV, multiply by the input's scale, saturate and round.
@@ -147,11 +152,12 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         Raises:
             InputError: if shape, dtype, range or batch are wrong, or a value is NaN; nothing has been encrypted then.
         """
-        cipher = self._living()
+        ciphers = self._living()
         (spec,), packing = self._interface.client_inputs, self._interface.packing
         batch = spec.check(images, self._interface.parameters.scheme)
         order = secret_order(packing)
-        parts = [cipher.encrypt(packing.permuted(slots, order)) for slots in spec.layout.pack(batch)]
+        packed = [packing.permuted(slots, order) for slots in spec.layout.pack(batch)]
+        parts = [cipher.encrypt(slots) for cipher in ciphers for slots in packed]
         nonce = secrets.token_hex(_NONCE_BYTES)
         fields = {"circuit": self._interface.digest, "key": self._keys.id, "nonce": nonce}
         request = seal_message(Kind.REQUEST, fields, parts)
@@ -172,14 +178,18 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 that answers with ciphertexts of its own making* nothing helps but to show it no result.
 
         Returns:
-            Logits [batch, outputs]: int64 for BFV, equal to the plain network's; float64 for CKKS, within half of
+            Logits [batch, outputs]: int64 for BFV, equal to the plain network's, or Python's integers where they are
+            computed modulo several primes and may be longer; float64 for CKKS, within half of
             `interface.tolerance` of the plain network's, but for what is added to publish them. This holds if an honest
             session has answered.
 
         Raises:
             MessageError: if the bytes are damaged or foreign, hold no ciphertexts of a result's form, or are no answer
                 to the request, or to one that is open. The key has not been used then, and an open request stays open.
-            DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, or copies disagree. The
+            DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, copies disagree, or
+                residues are those of numbers that the network cannot reach. The request has had its answer, and the
+                refusal is counted.
+            RangeError: if the circuit's ranges are calibrated and an image left them, so that the logits may be wrong. The
                 request has had its answer, and the refusal is counted.
             PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
                 allows. The key has not been used then, and the request stays open.
@@ -189,19 +199,21 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
         with self._lock:  # one answer after the other, so that none is decrypted after the last
-            cipher = self._living()
+            ciphers = self._living()
             name = self._questions.require_open(fields["request"], request)
             if publish:
                 self._require_publishable()
-            ciphertexts = self._read(cipher, parts)
-            logits = self._decrypted(cipher, ciphertexts, self._questions.close(name))
+            ciphertexts = self._read(ciphers, parts)
+            logits, outside = self._decrypted(ciphers, ciphertexts, self._questions.close(name))
             if publish and logits is not None and not self._interface.parameters.scheme.exact:
                 self._published += 1
                 logits = noised(logits, self.published_deviation(len(logits)))
             self._answers += 1
             self._refusals += logits is None
             if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
-                self._cipher = None  # SEAL wipes what it frees
+                self._ciphers = ()  # SEAL wipes what it frees
+        if outside:
+            raise RangeError(outside)
         if logits is None:
             raise DecryptionError(
                 "the answer does not decrypt to a result: it was damaged, computed with other keys, or forged"
@@ -232,39 +244,59 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 "decrypt this one without `publish` and show it to nobody, or make a client with another key"
             )
 
-    def _read(self, cipher: Cipher, parts: list[memoryview]) -> list[Any]:
-        """Return the ciphertexts of an answer. The key is not used."""
-        expected = self._interface.output.ciphertexts
-        if len(parts) != expected:
-            raise MessageError(f"a response must hold {expected} ciphertext(s), got {len(parts)}")
+    def _read(self, ciphers: Sequence[Cipher], parts: list[memoryview]) -> list[list[Any]]:
+        """Return the ciphertexts of an answer, those of each cipher together. The key is not used."""
+        each = self._interface.ciphertexts
+        if len(parts) != each * len(ciphers):
+            raise MessageError(f"a response must hold {each * len(ciphers)} ciphertext(s), got {len(parts)}")
         try:
-            return [cipher.read(part) for part in parts]
+            return [[cipher.read(part) for part in parts[each * i :][:each]] for i, cipher in enumerate(ciphers)]
         except SealDataError as error:
             raise MessageError(f"the response cannot be decrypted: {error}") from error
 
-    def _decrypted(self, cipher: Cipher, ciphertexts: list[Any], question: Question) -> np.ndarray | None:
-        """Return the logits of an answer, None if it is no result. Everything is looked at before that is said."""
-        output, packing = self._interface.output, self._interface.packing
+    def _decrypted(
+        self, ciphers: Sequence[Cipher], ciphertexts: list[list[Any]], question: Question
+    ) -> tuple[np.ndarray | None, list[int]]:
+        """Return the logits of an answer, None if it is no result, and the images that have left their range.
+
+        Everything is looked at before that is said.
+        """
+        opened = [self._opened(cipher, read, question) for cipher, read in zip(ciphers, ciphertexts, strict=True)]
+        sound = [logits for logits, _ in opened if logits is not None]
+        whole = combined(self._interface, sound) if len(sound) == len(opened) else None
+        return whole, [image for _, outside in opened for image in outside]
+
+    def _opened(
+        self, cipher: Cipher, ciphertexts: list[Any], question: Question
+    ) -> tuple[np.ndarray | None, list[int]]:
+        """Return the logits, or their residues, that ciphertexts decrypt to, None if they are no result.
+
+        Beside them are the images that have left the range for which the circuit was calibrated.
+        """
+        interface, output, packing = self._interface, self._interface.output, self._interface.packing
         try:
             slots, sound = zip(*map(cipher.decrypt, ciphertexts), strict=True)
             restored = packing.permuted(np.stack(slots), question.order.argsort(axis=1))
-            logits = output.unpack(restored, question.images, self._interface.tolerance)
+            found, shown = restored[: output.ciphertexts], restored[output.ciphertexts :]
+            if outside := images_outside(interface.guards, packing, shown, interface.output_scale):
+                return None, outside if all(sound) else []
+            logits = output.unpack(found, question.images, interface.tolerance)
         except ValueError:  # copies that disagree, or what SEAL's decoder refuses
-            return None
-        return logits if all(sound) else None
+            return None, []
+        return (logits if all(sound) else None), []
 
-    def _living(self) -> Cipher:
-        """Return what encrypts and decrypts.
+    def _living(self) -> Sequence[Cipher]:
+        """Return what encrypts and decrypts, for every plaintext modulus.
 
         Raises:
             KeyRetiredError: if the key's life is over.
         """
-        if self._cipher is None:
+        if not self._ciphers:
             raise KeyRetiredError(
                 f"the client has destroyed its key after {self._answers} answers, of which it refused "
                 f"{self._refusals}: make a new client without `secret_key`, and a session with its keys"
             )
-        return self._cipher
+        return self._ciphers
 
 
 def interface_bytes(interface: Interface) -> bytes:
@@ -281,6 +313,6 @@ def interface_bytes(interface: Interface) -> bytes:
 def _read_interface(data: bytes) -> Interface:
     fields, parts = open_message(Kind.INTERFACE, data, _MOST_TABLE_BYTES)
     try:
-        return Interface.from_dict(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])
+        return interface_from(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])
     except ValueError as error:
         raise MessageError(f"the interface is malformed: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from he.circuit.circuit import Circuit
+from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
 from he.parties.client import Client, interface_bytes
 from he.parties.policy import Policy
@@ -15,7 +16,7 @@ _ANY_NUMBER = (1 << 63) - 1
 
 
 def connect(
-    circuit: Circuit | PreparedCircuit,
+    circuit: Circuit | ResidueCircuit | PreparedCircuit,
     *,
     engine: str = "rns",
     threads: int | None = None,
@@ -45,7 +46,7 @@ def connect(
     return client, prepared.session(client.evaluation_keys.to_bytes(), threads, most=_ANY_NUMBER)
 
 
-def run_encrypted(circuit: Circuit | PreparedCircuit, images: np.ndarray) -> np.ndarray:
+def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: np.ndarray) -> np.ndarray:
     """Encrypt, evaluate and decrypt in one call, batch by batch.
 
     Args:

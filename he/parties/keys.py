@@ -10,7 +10,7 @@ import hmac
 import os
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,23 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
                 f"the secret key must be for the circuit's parameters ({interface.parameters}), got one for "
                 f"{self.parameters}; generate another"
             )
+
+    def with_modulus(self, parameters: Parameters) -> SecretKey:
+        """Return the same secret for parameters that differ in the plaintext modulus alone, of which it tells nothing.
+
+        Raises:
+            ParameterError: if they differ in anything else, or SEAL refuses them.
+        """
+        if parameters == self.parameters:
+            return self
+        if replace(parameters, plain_modulus=self.parameters.plain_modulus) != self.parameters:
+            raise ParameterError(
+                "`parameters` must differ from the key's in the plaintext modulus alone, got "
+                f"{parameters} for a key of {self.parameters}"
+            )
+        context = create_context(parameters)
+        data = write_secret(_residues(self._secret, self.parameters, self.context), context.key_parms_id())
+        return SecretKey(parameters, context, from_bytes(sealapi.SecretKey(), context, data), self.id)
 
     def evaluation_keys(self, interface: Interface) -> EvaluationKeys:
         """Return new keys with which a session can evaluate one circuit on ciphertexts of this secret key.

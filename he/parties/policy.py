@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from he.circuit.interface import Interface
+from he.circuit.residues import interfaces
 from he.readers.cost import ciphertext_bytes, key_bytes
 from he.ring.params import SECURITIES, Security, require_security
 from he.ring.scheme import Scheme
@@ -146,7 +147,7 @@ class Policy(ValueObject):
         """Yield the name of a field, what the interface has there, whether it is accepted, and what is due."""
         parameters, packing, output = interface.parameters, interface.packing, interface.output
         (spec,) = interface.client_inputs
-        scheme, layout = parameters.scheme, spec.layout
+        scheme, layout, circuits = parameters.scheme, spec.layout, len(interfaces(interface))
         yield "scheme", scheme.value, scheme in self.schemes, f"one of {', '.join(self.schemes)}"
         secure = SECURITIES.index(parameters.security) <= SECURITIES.index(self.security)
         yield "security", parameters.security, secure, f'"{self.security}"'
@@ -166,7 +167,8 @@ class Policy(ValueObject):
             (
                 "gather",
                 "a request",
-                layout.ciphertexts
+                circuits
+                * layout.ciphertexts
                 * max(ciphertext_bytes(parameters, parameters.levels, polynomials=1), 8 * packing.slots),
                 self.most_request_bytes,
             ),
@@ -174,7 +176,7 @@ class Policy(ValueObject):
             (
                 "output",
                 "an answer",
-                output.ciphertexts * ciphertext_bytes(parameters, interface.output_level),
+                circuits * interface.ciphertexts * ciphertext_bytes(parameters, interface.output_level),
                 self.most_answer_bytes,
             ),
         ):

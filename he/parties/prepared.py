@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from he.circuit import store
 from he.circuit.circuit import Circuit
+from he.circuit.residues import ResidueCircuit
 from he.engines.engine import Engine, Prepared
+from he.engines.residues import ResiduePrepared
 from he.engines.rns.engine import RnsEngine
 from he.engines.seal.engine import SealEngine
 from he.formats import stored
@@ -16,6 +20,7 @@ from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.keys import EvaluationKeys
+from he.parties.rehearsal import rehearsed
 from he.parties.rerandomise import Rerandomiser
 from he.parties.session import Session
 from intnn.values.arrays import instance, integer
@@ -31,11 +36,11 @@ ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine
 class PreparedCircuit(Unstorable, instead="store it with `save`"):
     """A circuit whose weights have been encoded. It holds no key; any number of clients share it."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared | ResiduePrepared) -> None:
         self._prepared = prepared
 
     @property
-    def circuit(self) -> Circuit:
+    def circuit(self) -> Circuit | ResidueCircuit:
         """The circuit that was prepared."""
         return self._prepared.circuit
 
@@ -72,6 +77,28 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
         return Session(interface, keys.id, evaluator, most, rerandomise)
 
+    def rehearse(self, threads: int | None = None, repeats: int = 3) -> float:
+        """Return the seconds that one evaluation takes on this machine, before any key has been made.
+
+        Numbers drawn at random stand for keys and inputs. What a session does besides, reading a request's header and
+        writing the answer's, is not in it.
+
+        Args:
+            threads: see `session`.
+            repeats: the number of evaluations, of which the least time counts, after a first one; 0 for the first.
+
+        Raises:
+            TypeError: if an argument has another type.
+            ValueError: if an argument is out of range.
+        """
+        repeats = integer(repeats, "repeats", 0)
+        return rehearsed(self._prepared, self.circuit.interface, threads, repeats)
+
+    @property
+    def encoded_bytes(self) -> int:
+        """The number of bytes of the encoded weights; 0 for an engine that does not tell."""
+        return sum(array.nbytes for array in self._prepared.arrays().values())
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write circuit and encoded weights to a file, whole or not at all. The file is the model owner's.
 
@@ -85,7 +112,9 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
 
     @staticmethod
     def load(
-        path: str | os.PathLike[str], circuit: Circuit | None = None, engine: str | Engine | None = None
+        path: str | os.PathLike[str],
+        circuit: Circuit | ResidueCircuit | None = None,
+        engine: str | Engine | None = None,
     ) -> PreparedCircuit:
         """Read what `save` wrote. The engine `"rns"` uses the stored weights as they are; `"seal"` encodes them anew.
 
@@ -114,12 +143,14 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             raise StoredError(f"{path} must be of an engine among {', '.join(known)}, got {name!r}; prepare it anew")
         encoded = {n.removeprefix("encoded."): array for n, array in arrays.items() if n.startswith("encoded.")}
         try:
-            return PreparedCircuit(known[name].restore(found, encoded))
+            return PreparedCircuit(_restored(known[name], found, encoded))
         except ValueError as error:
             raise StoredError(f"{path} does not hold the encoded weights of its circuit: {error}") from error
 
 
-def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None = None) -> PreparedCircuit:
+def prepare(
+    circuit: Circuit | ResidueCircuit, engine: str | Engine = "rns", threads: int | None = None
+) -> PreparedCircuit:
     """Encode a circuit's weights, once for all clients.
 
     Args:
@@ -131,7 +162,18 @@ def prepare(circuit: Circuit, engine: str | Engine = "rns", threads: int | None 
         TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
     """
-    return PreparedCircuit(_engine(engine).prepare(circuit, threads))
+    chosen = _engine(engine)
+    if isinstance(circuit, ResidueCircuit):
+        return PreparedCircuit(ResiduePrepared.prepared(chosen, circuit, threads))
+    return PreparedCircuit(chosen.prepare(circuit, threads))
+
+
+def _restored(
+    engine: Engine, circuit: Circuit | ResidueCircuit, arrays: Mapping[str, np.ndarray]
+) -> Prepared | ResiduePrepared:
+    if isinstance(circuit, ResidueCircuit):
+        return ResiduePrepared.restored(engine, circuit, arrays)
+    return engine.restore(circuit, arrays)
 
 
 def _engine(engine: str | Engine) -> Engine:

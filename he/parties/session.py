@@ -6,6 +6,7 @@ import re
 from threading import Lock
 
 from he.circuit.interface import Interface
+from he.circuit.residues import interfaces
 from he.engines.engine import Evaluator
 from he.formats.compact import Form
 from he.formats.messages import (
@@ -41,7 +42,7 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     ) -> None:
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
         self._rerandomise = rerandomise
-        ciphertexts = sum(spec.layout.ciphertexts for spec in interface.client_inputs)
+        ciphertexts = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
         self._request_bytes = ciphertexts * Form.fresh(interface.parameters).bytes
         self._most, self._lock = most, Lock()
         self._evaluated: set[str] = set()  # digests of requests, never more than `most`

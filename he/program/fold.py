@@ -186,7 +186,8 @@ def fold(program: Program) -> Fold:
         else:
             steps.append(_Step(sizes[group], _shared(arguments(operation), reads[group], sizes), weight=sizes[group]))
     outputs = tuple(dict.fromkeys(home[output][0] for output in program.outputs))
-    return Fold(program, Program(1, program.inputs, tuple(operations), (), outputs), tuple(steps))
+    guards = len({home[output][0] for output in program.outputs} - {home[output][0] for output in program.results})
+    return Fold(program, Program(1, program.inputs, tuple(operations), (), outputs, guards), tuple(steps))
 
 
 def _content(operation: Operation) -> tuple[Any, ...]:

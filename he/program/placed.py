@@ -68,12 +68,18 @@ def require_placed(program: Program, parameters: Parameters) -> None:
         raise ValueError("the program's outputs must be relinearised: answers have two polynomials")
 
 
-def output_levels(program: Program, parameters: Parameters) -> set[int]:
-    """Return the levels that a program's outputs have in the end, whether or not it has been placed."""
+def value_levels(program: Program, parameters: Parameters) -> list[int]:
+    """Return the level of every value, whether or not the program has been placed."""
     levels: list[int] = []
     for operation in program.operations:
         level = min((levels[a] for a in arguments(operation)), default=parameters.levels)
         levels += [level - isinstance(operation, SwitchModulus | Rescale)] * results(operation)
+    return levels
+
+
+def output_levels(program: Program, parameters: Parameters) -> set[int]:
+    """Return the levels that a program's outputs have in the end, whether or not it has been placed."""
+    levels = value_levels(program, parameters)
     return {levels[output] for output in program.outputs}
 
 

@@ -46,10 +46,12 @@ class Program(ValueObject):
         operations: each reads values that earlier operations define.
         plaintexts: packed operands, int64 (BFV, modulo t) or finite float64 (CKKS), each [slots] and made read-only.
         outputs: the numbers of the values that are the results, at least one.
+        guards: how many of the last outputs are *guards*: they show whether values stayed in their range, and are no part
+            of the result.
 
     Raises:
-        ValueError: if an operation refers to a value, an input or a plaintext that is not there, if there is no output,
-            or if a plaintext has another shape than [slots].
+        ValueError: if an operation refers to a value, an input or a plaintext that is not there, if there is no output
+            that is no guard, or if a plaintext has another shape than [slots].
     """
 
     slots: int
@@ -57,6 +59,7 @@ class Program(ValueObject):
     operations: tuple[Operation, ...]
     plaintexts: tuple[np.ndarray, ...] = field(repr=False)
     outputs: tuple[int, ...]
+    guards: int = 0
 
     def __post_init__(self) -> None:
         for position, (operation, first) in enumerate(zip(self.operations, self.first_values, strict=False)):
@@ -74,6 +77,8 @@ class Program(ValueObject):
         values = range(self.first_values[-1])
         if not self.outputs or not all(type(output) is int and output in values for output in self.outputs):
             raise ValueError(f"`outputs` must be some of {self.first_values[-1]} values, got {self.outputs}")
+        if type(self.guards) is not int or not 0 <= self.guards < len(self.outputs):
+            raise ValueError(f"`guards` must be fewer than the {len(self.outputs)} outputs, got {self.guards!r}")
         object.__setattr__(self, "plaintexts", tuple(map(self._kept, self.plaintexts)))
 
     def _kept(self, plaintext: np.ndarray) -> np.ndarray:
@@ -103,6 +108,26 @@ class Program(ValueObject):
         for output in self.outputs:
             last[output] = len(self.operations)
         return tuple(last)
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The outputs that are no guards."""
+        return self.outputs[: len(self.outputs) - self.guards]
+
+    @cached_property
+    def guarding(self) -> dict[int, int]:
+        """The positions of the operations that no result needs, but a guard, each with the guard's number."""
+        result: dict[int, int] = {}
+        needed = set(self.results)
+        guards = {value: number for number, value in enumerate(self.outputs[len(self.results) :])}
+        for position in reversed(range(len(self.operations))):
+            made = {*range(self.first_values[position], self.first_values[position + 1])}
+            if made & needed:
+                needed.update(arguments(self.operations[position]))
+            elif shown := made & guards.keys():
+                result[position] = guards[min(shown)]
+                guards |= dict.fromkeys(arguments(self.operations[position]), result[position])
+        return result
 
     @cached_property
     def rotation_steps(self) -> frozenset[int]:

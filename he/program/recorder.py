@@ -102,10 +102,10 @@ class Recorder:
     def rescale(self, a: int) -> int:
         return self._record(Rescale((a,)))
 
-    def program(self, slots: int, outputs: Sequence[int]) -> Program:
-        """Return the program recorded so far, with plaintexts of this many slots and these outputs."""
+    def program(self, slots: int, outputs: Sequence[int], guards: int = 0) -> Program:
+        """Return the program recorded so far, with plaintexts of this many slots and these outputs, the last of them guards."""
         inputs = tuple(self._inputs.get(i, DATA) for i in range(max(self._inputs, default=-1) + 1))
-        return Program(slots, inputs, tuple(self._operations), tuple(self._plaintexts), tuple(outputs))
+        return Program(slots, inputs, tuple(self._operations), tuple(self._plaintexts), tuple(outputs), guards)
 
     def _record(self, operation: Operation) -> int:
         """Append an operation and return the number of the first value that it defines."""

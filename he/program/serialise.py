@@ -32,6 +32,7 @@ def to_document(program: Program) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "inputs": [[source.owner, source.kind] for source in program.inputs],
         "operations": operations,
         "outputs": list(program.outputs),
+        **({"guards": program.guards} if program.guards else {}),
     }
     return content, arrays
 
@@ -55,6 +56,7 @@ def from_document(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
             operations=operations,
             plaintexts=tuple(plaintexts),
             outputs=tuple(content["outputs"]),
+            guards=content.get("guards", 0),
         )
     except (KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(f"the program is malformed: {error!r}") from error

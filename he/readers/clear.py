@@ -10,6 +10,7 @@ import numpy as np
 from he.program.algebra import Algebra, run
 from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
+from he.ring.arithmetic import centred, matrix_product, product
 from he.ring.params import PLAIN_MODULUS
 
 PRIMES = (PLAIN_MODULUS, 65521, 65519)  # whose product is beyond all encoded factors of up to 2^47
@@ -34,19 +35,17 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return self._reduced(self._inputs[index])
 
     def plain_dot(self, values: Sequence[np.ndarray], plains: Sequence[Plain]) -> np.ndarray:
-        return self.add([self._reduced(v * self._plaintexts[p.index]) for v, p in zip(values, plains, strict=True)])
+        return self.add([self._product(v, self._plaintexts[p.index]) for v, p in zip(values, plains, strict=True)])
 
     def scalar_dot(self, values: Sequence[np.ndarray], scalars: Sequence[Scalar], constant: Scalar) -> np.ndarray:
-        terms = [self._reduced(v * s.value) for v, s in zip(values, scalars, strict=True)]
+        terms = [self._product(v, self._reduced(np.array(s.value))) for v, s in zip(values, scalars, strict=True)]
         return self._reduced(np.sum(terms, axis=0) + constant.value)
 
     def matrix(self, values: Sequence[np.ndarray], matrix: Matrix) -> Sequence[np.ndarray]:
         weights, constants = self._reduced(matrix.weights), self._reduced(matrix.constants)
         if self._modulus is None:
             return list(weights @ np.array(values) + constants[:, None])
-        # Factors are below 2^16 in absolute value, so float64 and its fast BLAS add fewer than 2^21 products exactly.
-        sums = weights.astype(np.float64) @ np.array(values, np.float64)
-        return list(self._reduced(sums.astype(np.int64) + constants[:, None]))
+        return list(self._reduced(matrix_product(weights, np.array(values), self._modulus) + constants[:, None]))
 
     def add_plain(self, a: np.ndarray, plain: Plain) -> np.ndarray:
         return self._reduced(a + self._plaintexts[plain.index])
@@ -55,10 +54,10 @@ class ClearAlgebra(Algebra[np.ndarray]):
         return self._reduced(np.sum(values, axis=0))
 
     def multiply(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return self._reduced(a * b)
+        return self._product(a, b)
 
     def square_parts(self, a: np.ndarray, conjugate: np.ndarray) -> np.ndarray:
-        return self._reduced(a * a)
+        return self._product(a, a)
 
     def relinearise(self, a: np.ndarray) -> np.ndarray:
         return a
@@ -79,12 +78,12 @@ class ClearAlgebra(Algebra[np.ndarray]):
     def rescale(self, a: np.ndarray) -> np.ndarray:
         return a
 
+    def _product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return a * b if self._modulus is None else centred(product(a, b, self._modulus), self._modulus)
+
     def _reduced(self, values: np.ndarray) -> np.ndarray:
-        """Return the values in centred form modulo t: below 2^16 in absolute value, so that no product overflows."""
-        if self._modulus is None:
-            return values
-        half = self._modulus // 2
-        return (values + half) % self._modulus - half
+        """Return the values in centred form modulo t, so that no sum of them overflows."""
+        return values if self._modulus is None else centred(values, self._modulus)
 
 
 class _EncodedAlgebra(ClearAlgebra):
@@ -110,7 +109,7 @@ def constant_outputs(program: Program, modulus: int | None) -> np.ndarray:
     """Return which outputs are the same for every input: their terms cancel, or their factors are encoded as zero.
 
     The ciphertext of such an output is legible without a key. Outputs are compared on 64 random inputs modulo a prime
-    t of 16 or 17 bits; a polynomial over Z_t that is not constant is taken for constant with a chance of at most
+    t of at least 16 bits; a polynomial over Z_t that is not constant is taken for constant with a chance of at most
     (degree / t)^63. A CKKS factor may be a multiple of one prime, so its outputs must be constant modulo several.
 
     Args:

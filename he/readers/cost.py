@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from he.formats.switching import key_bytes
 from he.kernels.passes.bits import word_bits
@@ -102,6 +102,17 @@ class Cost:
     def total(self) -> float:
         """The time of the whole program, in units of one SEAL rotation."""
         return sum(self.units.values())
+
+    def times(self, count: int) -> Cost:
+        """Return the cost of so many evaluations, one after the other under the same keys."""
+        return replace(
+            self,
+            work={kind: Work(count * each.transforms, count * each.products) for kind, each in self.work.items()},
+            units={kind: count * units for kind, units in self.units.items()},
+            hoisted=count * self.hoisted,
+            groups=count * self.groups,
+            single=count * self.single,
+        )
 
 
 def cost(

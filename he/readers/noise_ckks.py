@@ -7,7 +7,7 @@ for every network of one architecture and these norms, and whoever learns what w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -41,6 +41,12 @@ class Norms(ValueObject):
         terms: the most inputs that the architecture connects with an output.
         loose: where features are packed, the same for errors that differ from copy to copy of the input: units read on
             from one copy into the next.
+        length: a bound on the Euclidean norm of y; infinity if none is known, and magnitudes alone count.
+        outputs: the number of outputs.
+        largest: a bound on every |W_ij|.
+        column: a bound on the Euclidean norm of every column of W.
+        parts: the most copies of the input that neighbouring outputs read, where features are packed.
+        width: the slots from one copy of the input to the next for a single image, where features are packed.
     """
 
     magnitude: float
@@ -48,6 +54,12 @@ class Norms(ValueObject):
     spectral: float
     terms: int
     loose: float = math.inf
+    length: float = math.inf
+    outputs: int = 1
+    largest: float = math.inf
+    column: float = math.inf
+    parts: float = 2.0
+    width: int = 1
 
 
 class Deviations(NamedTuple):
@@ -87,6 +99,25 @@ class Deviations(NamedTuple):
 NONE = Deviations()
 
 
+class Spread(NamedTuple):
+    """The errors of units before they were squared, until it is known what the next layer makes of the squares.
+
+    Attributes:
+        joint, loose: those of the units.
+        slope: a bound on what a square multiplies any of these errors by: twice a unit, and its error.
+        length: a bound on the Euclidean norm of what it multiplies all of them by.
+    """
+
+    joint: Deviations
+    loose: Deviations
+    slope: float
+    length: float
+
+    def settled(self, joint: Deviations, loose: Deviations) -> tuple[Deviations, Deviations, None]:
+        """Return `joint` and `loose` of a value with these errors of the squares in them, and nothing spread."""
+        return joint.and_(self.joint * self.slope), loose.and_(self.loose * self.slope), None
+
+
 @dataclass(frozen=True)
 class CkksError:
     """The error of a CKKS value, the same for all of its slots.
@@ -95,7 +126,7 @@ class CkksError:
         level: the number of data primes.
         scale: the scale of the ciphertext.
         magnitude: a bound on every slot's absolute value.
-        layers: the number of linear layers before it.
+        layers: the number of its linear layer, from 1 in the order of the program; 0 for an input.
         own: the deviations of the error in one slot.
         joint: the deviations of any sum of the units' errors by factors whose squares add up to one. The units are the
             neighbouring slots that hold them in a packed value; or the features of a layer, which are values of their
@@ -104,8 +135,10 @@ class CkksError:
         loose: of a packed value, the same of the part that may differ from copy to copy.
         turned, shared: of a packed value that has been rotated, before products: the deviations that the last rotation
             has added, and those of rotations before it, which other values may share. `loose` contains neither.
-        entering: within a linear layer, `joint` and `loose` of what its weights are applied to; these and `own` are
-            then what was added since.
+        entering: within a linear layer, `joint`, `loose` and `spread` of what its weights are applied to, by the number
+            of the layer before; these and `own` are then what was added since.
+        spread: behind a square, the errors of what was squared; `joint` and `loose` contain what was added since.
+        units: whether this is the output of a linear layer as it is.
     """
 
     level: int
@@ -117,7 +150,9 @@ class CkksError:
     loose: Deviations = NONE
     turned: Deviations = NONE
     shared: Deviations = NONE
-    entering: tuple[Deviations, Deviations] | None = None
+    entering: Mapping[int, tuple[Deviations, Deviations, Spread | None]] | None = None
+    spread: Spread | None = None
+    units: bool = False
 
     @property
     def bound(self) -> float:
@@ -135,6 +170,13 @@ class CkksError:
     def times(self, factor: float) -> CkksError:
         """Return the value with errors that have been multiplied, slot by slot, by no more than a factor."""
         return replace(self, own=self.own * factor, joint=self.joint * factor, loose=self.loose * factor)
+
+    def settled(self) -> CkksError:
+        """Return the value with all of its error in `joint` and `loose`, where no linear layer follows."""
+        if self.spread is None:
+            return self
+        joint, loose, _ = self.spread.settled(self.joint, self.loose)
+        return replace(self, joint=joint, loose=loose, spread=None)
 
 
 class CkksErrorAlgebra(Algebra[CkksError]):
@@ -159,12 +201,18 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     phases. By Parseval's identity the sum of all W_b W_b* is at most |W|^2, so together the e_b count as one error.
     Rotations that were composed of the same others share errors, which count as often as the program rotates.
 
+    A square multiplies the error of unit i by 2 x_i: by no more than twice the largest |x_i|. But where the Euclidean
+    norm of x is known to be at most l, as behind a guard (`he.compiler.ranges`), the next layer makes of it W D with
+    D = diag(2 x), whose rows have norms of at most 2 l max |W_ij|, and whose Frobenius norm is at most 2 l times the
+    largest norm of a column of W. So errors are carried over a square as they were before it, and the less of both
+    bounds counts behind the next layer. Parts of W D that read c copies have norms whose squares add up to no more.
+
     What remains assumed: roundings of ciphertexts and digits are uniform and independent of each other and of the
     secret, as they are where ciphertexts look random.
 
     Args:
         parameters: a CKKS set.
-        program: the program; sums and rotations of packed values occur within linear layers alone.
+        program: the program; sums and rotations of packed values occur within linear layers, and in guards.
         norms: those of every linear layer of the program, in order.
         magnitude: the largest absolute value of an input.
     """
@@ -173,6 +221,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
         N = parameters.poly_modulus_degree
         self._packed, self._rotations = program.slots > 1, program.counts["Rotate"]
+        self._row = program.slots  # of a CKKS plaintext
+        self._finished = 0  # linear layers of packed values, which follow each other in the program
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
@@ -185,19 +235,23 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
-        shared = max_of([v.shared for v in values]) * math.sqrt(self._rotations)
-        loose = max_of([v.loose.and_(v.turned) for v in values]).and_(shared)
-        entering = max_of([v.joint for v in values]), loose
+        entering = {}
+        for layer in {v.layers for v in values}:
+            read = _alike([v for v in values if v.layers == layer])
+            shared = max_of([v.shared for v in read]) * math.sqrt(self._rotations)
+            loose = max_of([v.loose.and_(v.turned) for v in read]).and_(shared)
+            entering[layer] = max_of([v.joint for v in read]), loose, read[0].spread
         first, scale = values[0], plains[0].scale
-        rounding = self._encoding / scale * math.sqrt(sum(v.magnitude**2 for v in values))
-        result = CkksError(first.level, first.scale * scale, self._norms[first.layers].magnitude, first.layers + 1)
-        return replace(result, entering=entering).plus(Deviations(normal=rounding))
+        relative = sum((v.magnitude / plain.scale) ** 2 for v, plain in zip(values, plains, strict=True))
+        result = CkksError(first.level, first.scale * scale, self._norms[self._finished].magnitude, self._finished + 1)
+        return replace(result, entering=entering).plus(Deviations(normal=self._encoding * math.sqrt(relative)))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
+        values = [v.settled() for v in values]
         first, magnitude, own, joint, loose = values[0], abs(constant.value), NONE, NONE, NONE
         for v, s in zip(values, scalars, strict=True):
-            rounding = v.magnitude / (2 * s.scale)
+            rounding = 0.0 if (s.value * s.scale).is_integer() else v.magnitude / (2 * s.scale)
             magnitude += abs(s.value) * v.magnitude
             own = own.with_(v.own * abs(s.value)).with_(Deviations(normal=rounding))
             joint = joint.with_(v.joint * abs(s.value)).with_(Deviations(normal=self._encoding * rounding))
@@ -205,8 +259,10 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return CkksError(first.level, first.scale * scalars[0].scale, magnitude, first.layers, own, joint, loose)
 
     def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
+        values = _alike(values)
         first, norms = values[0], self._norms[values[0].layers]
         entering = max_of([v.joint for v in values])
+        own, joint, _ = _behind(first.spread, norms)
         largest = self._longer * max(v.magnitude for v in values)
         rounding = math.sqrt(ENCODING_VARIANCE * norms.terms) / matrix.scale * largest
         result = CkksError(
@@ -214,8 +270,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             scale=first.scale * matrix.scale,
             magnitude=norms.magnitude,
             layers=first.layers + 1,
-            own=entering * norms.row,
-            joint=entering * norms.spectral,
+            own=own.and_(entering * norms.row),
+            joint=joint.and_(entering * norms.spectral),
+            units=True,
         )
         return [result.plus(Deviations(normal=rounding))] * len(matrix.constants)
 
@@ -224,24 +281,46 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         a = a.plus(Deviations(normal=self._encoding / plain.scale))
         if a.entering is None:
             return a
-        # A client gathers the inputs of each unit of the first layer into slots that no other unit reads.
-        first = self._packed and a.layers == 1
-        joint, loose = a.entering
+        self._finished = a.layers
+        # A client gathers the inputs of each unit of a first layer into slots that no other unit reads.
+        first = self._packed and set(a.entering) == {0}
+        # Of units of several layers, whose errors may depend on each other, the variances add up in the worst case.
+        joint, loose, spread = NONE, NONE, None
+        alone = self._packed and norms.width >= self._row  # one copy fills the row: no errors differ from copy to copy
+        for of_joint, of_loose, spread in a.entering.values():
+            if alone:
+                of_joint, of_loose = of_joint.and_(of_loose), NONE
+                spread = spread and spread._replace(joint=spread.joint.and_(spread.loose), loose=NONE)
+            if spread and len(a.entering) > 1:  # what is known of the lengths of several layers is not of use
+                of_joint, of_loose, spread = spread.settled(of_joint, of_loose)
+            joint, loose = joint.and_(of_joint), loose.and_(of_loose)
+        own_behind, joint_behind, loose_behind = _behind(spread, norms)
         return replace(
             a,
-            own=a.own.and_(joint.and_(loose) * norms.row),
-            joint=a.joint.and_(joint * (norms.row if first else norms.spectral)),
-            loose=a.loose.and_(loose * norms.loose),
+            own=a.own.and_(joint.and_(loose) * norms.row).and_(own_behind),
+            joint=a.joint.and_(joint * (norms.row if first else norms.spectral)).and_(joint_behind),
+            loose=a.loose.and_(loose * norms.loose).and_(loose_behind),
             entering=None,
+            units=True,
         )
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
         own, joint, loose = NONE, NONE, NONE
+        if all(
+            v.entering is None for v in values
+        ):  # outside of linear layers nothing is known of how errors go together
+            for v in [v.settled() for v in values]:
+                own, joint, loose = own.with_(v.own), joint.with_(v.joint), loose.with_(v.loose)
+            magnitude = sum(v.magnitude for v in values)
+            return replace(values[0], magnitude=magnitude, own=own, joint=joint, loose=loose, spread=None, units=False)
         for v in values:
             own, joint, loose = own.and_(v.own), joint.and_(v.joint), loose.and_(v.loose)
-        entering = [v.entering for v in values if v.entering is not None]
-        met = (max_of([e[0] for e in entering]), max_of([e[1] for e in entering])) if entering else None
-        return replace(values[0], own=own, joint=joint, loose=loose, entering=met)
+        met: dict[int, tuple[Deviations, Deviations, Spread | None]] = {}
+        for entering in [v.entering for v in values if v.entering is not None]:
+            for layer, found in entering.items():
+                known = met.get(layer, found)
+                met[layer] = max_of([known[0], found[0]]), max_of([known[1], found[1]]), found[2]
+        return replace(values[0], own=own, joint=joint, loose=loose, entering=met or None)
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
         """Bound a product by the slopes of its factors, which are the other factor with its error.
@@ -249,6 +328,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         The square of an error counts like the error times its bound, although its mean is not 0, and it is no copy from
         copy to copy: at scales of 2^20 and more, it is far below the other errors.
         """
+        spread = self._spread(a, 1.0) if a is b else None
+        a, b = a.settled(), b.settled()
         of_a, of_b = a.times(b.magnitude + b.bound), b.times(a.magnitude)
         return CkksError(
             level=a.level,
@@ -256,12 +337,22 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             magnitude=a.magnitude * b.magnitude,
             layers=a.layers,
             own=of_a.own.with_(of_b.own),
-            joint=of_a.joint.with_(of_b.joint),
-            loose=of_a.loose.with_(of_b.loose),
+            joint=NONE if spread else of_a.joint.with_(of_b.joint),
+            loose=NONE if spread else of_a.loose.with_(of_b.loose),
+            spread=spread,
         )
+
+    def _spread(self, a: CkksError, longer: float) -> Spread | None:
+        """Return the errors of units that are squared, if their norm is known; None if these are no units."""
+        if not a.units or not math.isfinite(self._norms[a.layers - 1].length):
+            return None
+        norms = self._norms[a.layers - 1]
+        slope = 2 * longer * a.magnitude + a.bound
+        return Spread(a.joint, a.loose, slope, 2 * longer * norms.length + math.sqrt(norms.outputs) * a.bound)
 
     def square_parts(self, a: CkksError, conjugate: CkksError) -> CkksError:
         # The error of (z + z')^2 - i (z - z')^2 is 4 (a f + i b g) with f and g parts of the operands' errors.
+        a, conjugate = a.settled(), conjugate.settled()
         of_a, of_b = (v.times(self._longer * a.magnitude + a.bound) for v in (a, conjugate))
         return CkksError(
             level=a.level,
@@ -309,6 +400,23 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         """
         largest = (self._longer * a.magnitude + a.bound) * a.scale
         return self._parameters.log2_modulus(a.level) - 1 - math.log2(largest)
+
+
+def _alike(values: Sequence[CkksError]) -> Sequence[CkksError]:
+    """Return values whose errors are spread alike, as those of rotations of one value are."""
+    return values if len({v.spread for v in values}) == 1 else [v.settled() for v in values]
+
+
+def _behind(spread: Spread | None, norms: Norms) -> tuple[Deviations, Deviations, Deviations]:
+    """Return what a linear layer makes of errors that a square has spread: one output's, `joint` and `loose`."""
+    if spread is None:
+        return NONE, NONE, NONE
+    joint, loose, slope, length = spread
+    return (
+        joint.and_(loose) * min(slope * norms.row, length * norms.largest),
+        joint * min(slope * norms.spectral, length * norms.column),
+        loose * min(slope * norms.loose, math.sqrt(norms.parts) * length * norms.column),
+    )
 
 
 def max_of(deviations: Sequence[Deviations]) -> Deviations:

@@ -13,12 +13,11 @@ from functools import cache
 
 import numpy as np
 
+from he.ring.arithmetic import MAX_BITS, centred, product
 from he.ring.slots import bit_reversal, exponents
 
 #: A random polynomial stays within so many deviations at all roots; `chance_beyond` says how surely.
 DEVIATIONS = 7.5
-
-_LARGEST_INT64_PRIME = 2**31  # products of residues of larger primes need Python's integers
 
 
 def canonical_norm(coefficients: np.ndarray) -> float:
@@ -66,7 +65,7 @@ def secret_norm(N: int) -> float:
 
 def norm_of_secret(residues: np.ndarray, prime: int) -> float:
     """Return the canonical norm of a secret, given its residues [N] modulo a prime, transformed and in SEAL's order."""
-    return canonical_norm(_centred(_coefficients(residues, prime), prime))
+    return canonical_norm(centred(_coefficients(residues, prime), prime))
 
 
 def norm_of_plaintext(slots: np.ndarray, t: int) -> float:
@@ -80,7 +79,7 @@ def norm_of_plaintext(slots: np.ndarray, t: int) -> float:
     N = rows.size
     values = np.empty(N, np.int64)
     values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = rows.ravel() % t
-    return canonical_norm(_centred(_coefficients(values, t), t))
+    return canonical_norm(centred(_coefficients(values, t), t))
 
 
 def _coefficients(values: np.ndarray, prime: int) -> np.ndarray:
@@ -90,12 +89,13 @@ def _coefficients(values: np.ndarray, prime: int) -> np.ndarray:
     whose norms are the same. Stages are those of Longa and Naehrig (CANS 2016), all butterflies of one at a time.
     """
     N, factors = len(values), _inverse_powers(len(values), prime)
+    times = _large_product if prime.bit_length() > MAX_BITS else product
     result = values.astype(factors.dtype)
     for blocks in (N >> i for i in range(1, N.bit_length())):
         pairs = result.reshape(blocks, 2, -1)
         sums, differences = pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]
-        result = np.stack([sums, differences * factors[blocks : 2 * blocks, None]], axis=1).ravel() % prime
-    return result * pow(N, -1, prime) % prime
+        result = np.stack([sums % prime, times(differences, factors[blocks : 2 * blocks, None], prime)], axis=1).ravel()
+    return times(result, pow(N, -1, prime), prime)
 
 
 @cache
@@ -106,8 +106,9 @@ def _inverse_powers(N: int, prime: int) -> np.ndarray:
     powers = [1]
     for _ in range(N - 1):
         powers.append(powers[-1] * inverse % prime)
-    return np.array(powers, np.int64 if prime < _LARGEST_INT64_PRIME else object)[bit_reversal(N)]
+    return np.array(powers, object if prime.bit_length() > MAX_BITS else np.int64)[bit_reversal(N)]
 
 
-def _centred(residues: np.ndarray, prime: int) -> np.ndarray:
-    return np.where(residues > prime // 2, residues - prime, residues).astype(np.float64)
+def _large_product(a: np.ndarray, b: np.ndarray | int, prime: int) -> np.ndarray:
+    """Return the products of Python's integers, element by element."""
+    return a * b % prime

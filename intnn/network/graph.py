@@ -117,6 +117,18 @@ class Graph(ValueObject):
         """The class of the largest logit, [batch]; the lowest class of equals."""
         return self.logits(x).argmax(axis=1)
 
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the nodes, their shapes and activations into an .svg, .png or .pdf file.
+
+        Raises:
+            ValueError: The suffix is another one, or there are more than 400 nodes.
+            ImportError: Matplotlib is not installed.
+            OSError: The file cannot be written.
+        """
+        from intnn.export.draw import draw_graph  # a library that not everybody has
+
+        draw_graph(self.input_shape, self.nodes, self.sources, self.shapes, self.name, path)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the graph's content, in hexadecimal."""

@@ -215,6 +215,18 @@ class IntNetwork(ValueObject):
                 "feature; make integers of them by the classifier's `scaling_`"
             )
 
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the layers, their shapes, worst cases and tables into an .svg, .png or .pdf file.
+
+        Raises:
+            ValueError: The suffix is another one, or there are more than 400 layers.
+            ImportError: Matplotlib is not installed.
+            OSError: The file cannot be written.
+        """
+        from intnn.export.draw import draw_network  # a library that not everybody has
+
+        draw_network(self, path)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the network's content, in hexadecimal."""
@@ -223,6 +235,21 @@ class IntNetwork(ValueObject):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all."""
         write(self._document(), path)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write an ONNX model whose logits are identical; an existing file is replaced whole or not at all.
+
+        It reads the integers that `logits` reads, by the name "input", and gives int64 [batch, classes] by the name
+        "logits". See `intnn.export.to_onnx` for its operators.
+
+        Raises:
+            ValueError: A value can reach 2**63, or the file would have 2 GB or more.
+            ImportError: The package onnx is not installed.
+            OSError: The file cannot be written.
+        """
+        from intnn.export.to_onnx import write_onnx  # a library that not everybody has
+
+        write_onnx(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "IntNetwork":

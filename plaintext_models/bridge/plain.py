@@ -15,6 +15,8 @@ _REMEDY = (
     "prune.remove of torch.nn.utils"
 )
 
+_QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
+
 
 def plain_layers(module: nn.Module) -> Iterator[nn.Module]:
     """The layers of a chain in order, those within chains as well, but for those that do nothing.
@@ -24,11 +26,33 @@ def plain_layers(module: nn.Module) -> Iterator[nn.Module]:
         ValueError: Something besides a layer's class decides what it computes: hooks, a `forward` of its own or
             recomputed parameters; or a parameter is not finite, or has no values; or a chain holds itself.
     """
+    _require_module(module)
+    yield from _walk(module, "module", ())
+
+
+def require_plain_modules(module: nn.Module) -> None:
+    """Refuse a module that cannot be traced as it is; parametrised layers are, their weights are computed once.
+
+    Raises:
+        TypeError: ``module`` is none, or one that torch has compiled to something else.
+        ValueError: It or one of its modules has hooks, a `forward` of its own, or weights that cannot be read.
+    """
+    _require_module(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError(f"`module` must be the module that was scripted, got {type(module).__name__}")
+    for name, layer in module.named_modules(prefix="module"):
+        require_plain(layer, name, parametrised=True)
+        for key, buffer in layer.named_buffers(name, recurse=False):
+            if buffer.is_meta or buffer.is_complex() or torch.isnan(buffer).any():
+                kind = "no values" if buffer.is_meta else "complex numbers" if buffer.is_complex() else "NaN"
+                raise ValueError(f"`module` must have buffers of real numbers, got {kind} in {key}")
+
+
+def _require_module(module: nn.Module) -> None:
     if not isinstance(module, nn.Module):
         raise TypeError(f"`module` must be a torch module, got {type(module).__name__}")
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
         raise ValueError("`module` must be exported without hooks on all modules; remove them first")
-    yield from _walk(module, "module", ())
 
 
 def _walk(module: nn.Module, name: str, around: tuple[nn.Module, ...]) -> Iterator[nn.Module]:
@@ -42,8 +66,13 @@ def _walk(module: nn.Module, name: str, around: tuple[nn.Module, ...]) -> Iterat
         yield module
 
 
-def require_plain(layer: nn.Module, name: str) -> None:
+def require_plain(layer: nn.Module, name: str, *, parametrised: bool = False) -> None:
     """Refuse a module, in its own name, where something besides its class decides what it computes.
+
+    Args:
+        layer: One module; those within are not looked at.
+        name: Where it stands.
+        parametrised: Whether parametrisations are the reader's to compute.
 
     Raises:
         TypeError: It is parametrised, or no module at all, as are children of None.
@@ -52,13 +81,17 @@ def require_plain(layer: nn.Module, name: str) -> None:
     """
     if not isinstance(layer, nn.Module):
         raise TypeError(f"`module` must be made of torch modules, got {layer!r} as {name}; leave it out")
+    if type(layer).__module__.startswith(_QUANTISED):
+        raise ValueError(f"`module` must have float weights, got {name} that is quantised; give the float module")
     if any(map(is_lazy, layer.parameters(recurse=False))):
         raise ValueError(f"`module` must have parameters, got {name} that waits for its first input; run it once")
-    if parametrize.is_parametrized(layer):
+    is_parametrised = parametrize.is_parametrized(layer)
+    if is_parametrised and not parametrised:
         raise TypeError(f"`module` must hold its weights themselves, got parametrizations on {name}; {_REMEDY}")
-    recomputed = [key for key in ("weight", "bias") if hasattr(layer, key) and key not in layer._parameters]
-    if recomputed:
-        raise ValueError(f"`module` must hold its weights themselves, got {name}.{recomputed[0]} recomputed; {_REMEDY}")
+    held = {**layer._parameters, **layer._buffers}
+    for key in () if is_parametrised else ("weight", "bias"):  # to read those would compute them
+        if key not in held and isinstance(getattr(layer, key, None), Tensor):
+            raise ValueError(f"`module` must hold its weights themselves, got {name}.{key} recomputed; {_REMEDY}")
     if layer._forward_hooks or layer._forward_pre_hooks:
         raise ValueError(f"`module` must have no forward hooks, got one on {name}; remove it, or {_REMEDY}")
     if "forward" in vars(layer):

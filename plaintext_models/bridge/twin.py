@@ -132,7 +132,8 @@ class Chain(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [batch, *input_shape] -> logits [batch, classes]; ValueError for another shape and for NaN."""
-        if images.shape[1:] != self.input_shape or torch.isnan(images).any():
+        is_traced = torch.compiler.is_exporting()  # when values are not known
+        if images.shape[1:] != self.input_shape or (not is_traced and torch.isnan(images).any()):
             raise ValueError(f"`images` must be [batch, *{self.input_shape}] without NaN, got {tuple(images.shape)}")
         return super().forward(images.double()).flatten(1).to(_dtype(images, self.narrow))
 

@@ -28,7 +28,7 @@ from he import (
 )
 from he.circuit import packing as packings
 from he.circuit import store
-from he.circuit.interface import InputSpec
+from he.circuit.inputs import InputSpec
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats import stored
 from he.formats.keys import Cost, Protected, protect, write_private

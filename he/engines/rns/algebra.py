@@ -288,7 +288,7 @@ class Exact(Residues):
 
     def multiply(self, a: Value, b: Value) -> Value:
         assert isinstance(self._encoder, ExactEncoder)
-        auxiliary = self._encoder.auxiliary[: a.level + 1]
+        auxiliary = self._encoder.auxiliary[: a.level + self._encoder.more]
         constants = scaling(self._primes[: a.level], auxiliary, self._parameters.t)
         result = self._empty(3, a.level, self._N)
         operands = self.mod_down(a), self.mod_down(b)

@@ -138,11 +138,13 @@ class ExactEncoder(Encoder):
 
     Attributes:
         auxiliary: the primes that products need beside those of the parameters.
+        more: how many more of them than data primes a product needs at every level.
     """
 
     def _make_chain(self) -> Chain:
         N, primes = self.parameters.poly_modulus_degree, self.parameters.primes
         self.auxiliary = auxiliary_primes(N, primes, self.parameters.t)
+        self.more = len(self.auxiliary) - self.parameters.levels
         return chain(N, (*primes, *self.auxiliary))
 
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import require_evaluable, thread_count
+from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
@@ -82,9 +82,11 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         self.name = name
         self.circuit, self.encoder, self.weights = circuit, encoder, weights
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> RnsEvaluator:
+    def bind(self, keys: bytes | memoryview, threads: int | None = None, like: Evaluator | None = None) -> RnsEvaluator:
         """See `Prepared.bind`."""
         threads = thread_count(threads)
+        if isinstance(like, RnsEvaluator):
+            return RnsEvaluator(self, like.keys, threads)
         read = switching.read(keys, self.circuit.parameters, self.circuit.interface.key_elements)
         return RnsEvaluator(self, SwitchingKeys.of(self.encoder, read), threads)
 
@@ -98,7 +100,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
 
     def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:
         self.name, self.threads = prepared.name, threads
-        self._prepared, self._keys, self._circuit = prepared, keys, prepared.circuit
+        self._prepared, self.keys, self._circuit = prepared, keys, prepared.circuit
         self._buffers = Buffers()
         operations = self._circuit.program.operations
         self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
@@ -122,7 +124,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         return Residues.of(self._circuit.parameters.scheme)(
             self._prepared.encoder,
             self._prepared.weights,
-            self._keys,
+            self.keys,
             self._circuit.interface.both_parts,
             inputs,
             workers or Workers(1),

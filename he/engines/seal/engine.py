@@ -12,7 +12,7 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import require_evaluable, thread_count
+from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.seal.centred import CentredSwitching, Switch
 from he.formats import compact, switching
 from he.formats.compact import Form
@@ -51,8 +51,16 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         algebra = {Scheme.BFV: _BfvAlgebra, Scheme.CKKS: _CkksAlgebra}[circuit.parameters.scheme]
         self.algebra = algebra(circuit, self.context, self.level_ids)
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> SealEvaluator:
-        """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`."""
+    def bind(
+        self,
+        keys: bytes | memoryview,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+    ) -> SealEvaluator:
+        """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`.
+
+        Nothing is shared with `like`: SEAL's keys name the plaintext modulus of their context.
+        """
         thread_count(threads)
         elements, key_id = self.circuit.interface.key_elements, self.context.key_parms_id()
         relin, galois = switching.restored(keys, self.circuit.parameters, elements, key_id)

@@ -7,6 +7,7 @@ Where a fraction is within the floats' error of one half, a value may come out a
 ciphertext.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import cache, partial
 from math import prod
@@ -31,7 +32,8 @@ AUXILIARY_BITS = LOOSE_BITS, LARGEST_PRIME_BITS  # the fewer, the faster are the
 def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tuple[int, ...]:
     """Find one prime more than there are data primes, none of ``primes``, that suffice for products at every level.
 
-    A product at the level with modulus q is below 4 t N q.
+    A product at the level with modulus q is below 4 t N q. Where t is so large that one prime more cannot make up for
+    it, they are two more.
 
     Args:
         N: The ring degree.
@@ -41,11 +43,11 @@ def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tup
     Raises:
         ValueError: There are too few primes of the largest size.
     """
-    for bits in AUXILIARY_BITS:
-        candidates = ntt_primes((bits,) * (2 * len(primes)), N)
-        found = tuple(p for p in candidates if p not in primes)[: len(primes)]
+    for spare, bits in itertools.product((0, 1), AUXILIARY_BITS):
+        candidates = ntt_primes((bits,) * (2 * len(primes) + spare), N)
+        found = tuple(p for p in candidates if p not in primes)[: len(primes) + spare]
         least = [4 * plain_modulus * N * prod(primes[:level]) for level in range(1, len(primes))]
-        if all(prod(found[: level + 1]) >= needed for level, needed in enumerate(least, 1)):
+        if all(prod(found[: level + 1 + spare]) >= needed for level, needed in enumerate(least, 1)):
             return found
     raise ValueError(f"no primes of {bits} bits are enough for products modulo {primes}")
 
@@ -143,7 +145,7 @@ def extend_rows(
 
 @compiled
 def extend_polynomial(tables: Tables, extension: Extension, x: Array, auxiliary: int, out: Array) -> None:
-    """Extend a polynomial uint64 [level, N] to the auxiliary primes, [level + 1, N]; both are transformed."""
+    """Extend a polynomial uint64 [level, N] to the auxiliary primes, [auxiliary, N]; both are transformed."""
     coefficients, multiples = x.copy(), np.empty(x.shape[1], np.int64)
     for i in range(len(x)):
         inverse(tables, coefficients[i], i)
@@ -160,16 +162,16 @@ def scaled(tables: Tables, scaling: Scaling, low: Array, high: Array, auxiliary:
         tables: Those of a chain of the data primes, the special one and the auxiliary ones.
         scaling: The constants of the level.
         low: uint64 [level, N], modulo the data primes; overwritten with the result. Transformed, before and after.
-        high: uint64 [level + 1, N], modulo the auxiliary primes, transformed; overwritten.
+        high: uint64 [auxiliary, N], modulo the auxiliary primes, transformed; overwritten.
         auxiliary: The index of the first auxiliary prime.
     """
     level, N = low.shape
-    rest, multiples = np.empty((level + 1, N), np.uint64), np.empty(N, np.int64)
+    rest, multiples = np.empty_like(high), np.empty(N, np.int64)
     for i in range(level):
         inverse(tables, low[i], i)
         scale_row(tables, low[i], i, scaling.plain[i].value, scaling.plain[i].quotient, low[i])
     extend_rows(tables, scaling.up, low, 0, auxiliary, multiples, rest)
-    for j in range(level + 1):
+    for j in range(len(high)):
         inverse(tables, high[j], auxiliary + j)
         p = tables.constants[auxiliary + j].modulus
         quotient_row(scaling.plain[level + j], scaling.quotients[j], p, rest[j], high[j])
@@ -207,10 +209,9 @@ def scaled_product(
         out: uint64 [3, level, N], written.
         do_all: What does independent parts of the work, in any order.
     """
-    _, level, N = x.shape
-    operands = [x] if y is x else [x, y]
-    extended = [np.empty((2, level + 1, N), np.uint64) for _ in operands]
-    product = np.empty((3, level + 1, N), np.uint64)
+    N, operands, primes = x.shape[-1], [x] if y is x else [x, y], len(scaling.quotients)
+    extended = [np.empty((2, primes, N), np.uint64) for _ in operands]
+    product = np.empty((3, primes, N), np.uint64)
     do_all(
         [
             partial(extend_polynomial, tables, scaling.up, operand[c], auxiliary, high[c])

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.circuit import packing
-from he.circuit.interface import LEAST_TOLERANCE, InputSpec, Interface
+from he.circuit.inputs import InputSpec
+from he.circuit.interface import LEAST_TOLERANCE, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
 from he.parties.client import interface_bytes

@@ -8,6 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import InputError, ParameterError, compile_approximate, compile_exact, simulate
+from he.compiler.stages import to_stages
 from he.testing import compiled, extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.testing import int_inputs, int_networks
@@ -110,39 +111,103 @@ def test_logits_that_fill_the_ring_are_exact_at_both_ends():
     assert simulate(compile_exact(network, security="insecure"), x).tolist() == network.logits(x).tolist()
 
 
+@pytest.mark.parametrize(("bits", "t"), [(15, 65537), (16, 786433), (19, 786433), (20, 3735553), (46, 281474976317441)])
+@pytest.mark.parametrize("packing", ["latency", "throughput"])
+def test_a_plaintext_modulus_is_chosen_that_the_logits_fill_at_both_ends(bits, t, packing):
+    """65537 while it is enough, then a prime of an even number of bits; 18 bits have none that is 1 modulo 65536."""
+    reach = min(2**bits, t // 2)
+    network = IntNetwork((1,), IntDomain(-1, 1), (dense([[reach], [-reach], [1]]),))
+    circuit, x = compile_exact(network, security="insecure", packing=packing), np.array([[-1], [0], [1]])
+    assert circuit.parameters.t == t
+    assert simulate(circuit, x).tolist() == network.logits(x).tolist()
+    assert ("plaintext modulus t = " in circuit.explain()) == (t != 65537)
+
+
 @pytest.mark.parametrize("weight", [32769, 65537, 2**40])
-def test_logits_beyond_the_ring_are_refused_with_their_range(weight):
+def test_logits_beyond_the_modulus_that_was_named_are_refused_with_their_range(weight):
     network = IntNetwork((1,), IntDomain(-1, 1), (dense([[weight]]),))
-    with pytest.raises(ParameterError, match=rf"layer 0: values reach \[-{weight}, {weight}\], but Z_65537 holds only"):
+    told = rf"logits reach \[-{weight}, {weight}\], but Z_65537 holds only \+-32768; leave `plain_modulus` out"
+    with pytest.raises(ParameterError, match=told):
+        compile_exact(network, plain_modulus=65537)
+
+
+def test_logits_beyond_every_modulus_are_refused_with_the_remedy():
+    network = IntNetwork((1,), IntDomain(-1, 1), (dense([[2**47]]),))
+    with pytest.raises(ParameterError, match=r"logits reach .* Z_281474976317441 holds only .* with compile_residues"):
         compile_exact(network)
 
 
-def test_sums_before_a_table_beyond_the_ring_are_refused():
+@pytest.mark.parametrize(
+    "t", [65536, 65539, 7681, 65537.0, True, "65537", 2**61 - 1, 1, 0, -65537, 4611686018427322369]
+)
+def test_a_plaintext_modulus_without_slots_is_refused_by_name(t):
+    network = IntNetwork((1,), IntDomain(-1, 1), (dense([[1]]),))
+    with pytest.raises(
+        ParameterError, match=r"`plain_modulus` must be a prime ≡ 1 mod 2048 .* of at most 48 bits, got"
+    ):
+        compile_exact(network, plain_modulus=t)
+
+
+def test_a_plaintext_modulus_may_suit_smaller_rings_alone():
+    """40961 is 1 modulo 8192, so that it serves rings up to N = 4096."""
+    network = IntNetwork((1,), IntDomain(-1, 1), (dense([[20480], [-20480]]),))
+    circuit = compile_exact(network, plain_modulus=40961, security="insecure")
+    assert circuit.parameters.t == 40961
+    assert simulate(circuit, np.array([[1]])).tolist() == [[20480, -20480]]
+    deep = table_network(points=57)
+    with pytest.raises(ParameterError, match=r"N=8192 refused: `plain_modulus` must be a prime ≡ 1 mod 2N=16384"):
+        compile_exact(deep, plain_modulus=40961)
+
+
+def test_values_of_a_table_beyond_the_usual_modulus_have_a_larger_one():
+    lut = Lut.from_callable(lambda x: 40000 * x, IntDomain(0, 1))
+    network = IntNetwork((1,), IntDomain(0, 1), (dense([[1]]), LutActivation(lut)))
+    with pytest.raises(ParameterError, match=r"the table of layer 1 reaches \[0, 40000\], but Z_65537 holds only"):
+        compile_exact(network, plain_modulus=65537)
+    circuit = compile_exact(network, security="insecure")
+    assert simulate(circuit, np.array([[0], [1]])).tolist() == [[0], [40000]]
+
+
+def test_a_table_of_too_many_points_is_refused():
     lut = Lut.from_callable(lambda x: x % 3, IntDomain(-40000, 40000))
     network = IntNetwork((1,), IntDomain(0, 1), (dense([[40000]]), LutActivation(lut), dense([[1]])))
-    with pytest.raises(ParameterError, match="layer 1: a table must fit Z_65537"):
+    with pytest.raises(ParameterError, match="layer 1: a table must have at most 65,537 points"):
         compile_exact(network)
 
 
-def test_a_table_with_values_beyond_the_ring_is_refused():
-    lut = Lut.from_callable(lambda x: 40000 * x, IntDomain(0, 1))
-    with pytest.raises(ParameterError, match=r"layer 1: a table must fit Z_65537 \(values within \+-32768\)"):
-        compile_exact(IntNetwork((1,), IntDomain(0, 1), (dense([[1]]), LutActivation(lut))))
-
-
-def test_inputs_beyond_the_ring_are_refused():
+def test_inputs_beyond_the_modulus_that_was_named_are_refused():
     network = IntNetwork((1,), IntDomain(100_000, 100_003), (dense([[1]], [-100_000]),))
     with pytest.raises(
-        ParameterError, match=r"input domain must lie within \+-32768 to fit Z_65537, got \[100000, 100003\]"
+        ParameterError, match=r"the input domain is \[100000, 100003\], but Z_65537 holds only \+-32768"
     ):
-        compile_exact(network)
+        compile_exact(network, plain_modulus=65537)
+    circuit = compile_exact(network, security="insecure")
+    assert simulate(circuit, np.array([[100_003]])).tolist() == [[3]]
 
 
-def test_sums_too_large_for_exact_fusion_are_refused():
-    """Two linear layers become one by float64 products: beyond 2**53 they would round."""
+@settings(max_examples=40)
+@given(st.data(), st.sampled_from([40961, 65537, 274876334081, 281474976317441]))
+def test_layers_are_fused_modulo_t_whatever_their_weights(data, t):
+    """Three linear layers become one by sums beyond 2**53; what is left modulo t is theirs."""
+    numbers = st.integers(-(2**20), 2**20) | st.sampled_from([2**20, -(2**20), t // 2, -(t // 2), t - 1])
+    drawn = [data.draw(st.lists(numbers, min_size=12, max_size=12)) for _ in range(3)]
+    parts = [(np.array(part[:9]).reshape(3, 3), np.array(part[9:])) for part in drawn]
+    stages = to_stages((3,), [Dense(weight, bias) for weight, bias in parts], modulus=t)
+    (fused,) = stages
+    weight, bias = np.eye(3, dtype=object), np.zeros(3, object)
+    for w, b in parts:
+        weight, bias = w.astype(object) @ weight, w.astype(object) @ bias + b
+    assert (fused.weight.astype(int) % t).tolist() == (weight % t).tolist()
+    assert (fused.bias.astype(int) % t).tolist() == (bias % t).tolist()
+
+
+def test_sums_of_linear_layers_may_be_far_beyond_the_modulus():
     network = IntNetwork((1,), IntDomain(0, 1), (dense([[1]], [2**60 + 1]), dense([[1]], [-(2**60)])))
-    with pytest.raises(ParameterError, match=r"every sum must stay below 2\*\*53"):
-        compile_exact(network)
+    x = np.array([[0], [1]])
+    for packing in ("latency", "throughput"):
+        circuit = compile_exact(network, security="insecure", packing=packing)
+        assert circuit.parameters.t == 65537
+        assert np.array_equal(simulate(circuit, x), network.logits(x))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def lowering(graph, images=1):
 
 def fit_of(stages, max_error=1.0):
     """What finds parameters for a program of these stages."""
-    _, norms = normalised(stages, 0.0, 1.0)
+    _, norms, _ = normalised(stages, 0.0, 1.0)
     return lambda program: fit_ckks(fold(program), N, norms, 1.0, reach(stages, norms), max_error, "insecure")
 
 
@@ -156,7 +156,7 @@ def test_fitted_chains_keep_the_bound_and_the_prime_size(graph, max_error):
             reject()
         raise
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
-    _, norms = normalised(stages, 0.0, 1.0)
+    _, norms, _ = normalised(stages, 0.0, 1.0)
     algebra = CkksErrorAlgebra(fitted.parameters, fitted.program, norms, 1.0)
     (result,) = run(fitted.program, algebra)
     assert algebra.room(result) >= 0
@@ -171,7 +171,7 @@ def test_bfv_primes_suit_the_kernels():
     x = recorder.input(0)
     for _ in range(3):
         x = recorder.relinearise(recorder.multiply(x, x))
-    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, "128")
+    fitted = fit_bfv(fold(recorder.program(8192, [x])), 8192, 65537, "128")
     assert max(fitted.parameters.coeff_modulus_bits) <= MAX_CHAIN_BITS
     assert fitted.bound >= 1
     assert fitted.again(recorder.program(8192, [x])).bound == fitted.bound

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from he.compiler import modular
 from he.ring.params import PLAIN_MODULUS
 
-MODULI = (2, 97, 257, 769, PLAIN_MODULUS)
+WIDE = (786433, 4293918721, 1099510054913, 281474976317441)  # of 20, 32, 40 and 48 bits
+MODULI = (2, 97, 257, 769, PLAIN_MODULUS, *WIDE)
 
 
 def at(coefficients, x, t):
@@ -53,18 +54,18 @@ def test_division_leaves_less_than_the_divisor(t, length, degree, seed):
     p = rng.integers(0, t, length + degree)
     quotient, remainder = modular.divide(p, monic, t)
     assert len(remainder) == degree
-    product = np.zeros(len(p), np.int64)
+    product = np.zeros(len(p), object)
     for i, q in enumerate(quotient):
-        product[i : i + degree + 1] = (product[i : i + degree + 1] + q * monic) % t
+        product[i : i + degree + 1] = (product[i : i + degree + 1] + int(q) * monic.astype(object)) % t
     product[:degree] = (product[:degree] + remainder) % t
-    assert np.array_equal(product, p)
+    assert product.tolist() == p.tolist()
 
 
-@pytest.mark.parametrize("residue", [1, 32768, 32769, 65535, 65536])
-def test_products_are_exact_at_the_greatest_length_and_size(residue):
-    """Equal residues, whose products add up without cancelling, as long as a table of all of Z_t makes them."""
-    t, length = PLAIN_MODULUS, 1 << 15
-    a = np.full((1, length), residue)
+@pytest.mark.parametrize(("t", "length"), [(PLAIN_MODULUS, 1 << 15), (WIDE[0], 1 << 15), (WIDE[-1], 1 << 15)])
+@pytest.mark.parametrize("residue", [1, 32768, 32769, -2, -1])
+def test_products_are_exact_at_the_greatest_length_and_size(t, length, residue):
+    """Equal residues, whose products add up without cancelling, as long as a table of all of Z_65537 makes them."""
+    a = np.full((1, length), residue % t)
     counts = np.minimum(np.arange(1, 2 * length), np.arange(2 * length - 1, 0, -1))
     expected = [int(c) * residue * residue % t for c in counts]
     assert modular.multiply(a, a, t)[0].tolist() == expected

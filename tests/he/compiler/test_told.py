@@ -167,7 +167,7 @@ def test_a_plaintext_that_is_made_to_be_large_is_bounded():
         recorder = Recorder()
         factor = recorder.plaintext(slots)
         value = recorder.plain_dot([recorder.plain_dot([recorder.input(0)], [factor])], [factor])
-        return fit_bfv(fold(recorder.program(N, [value])), N, "insecure")
+        return fit_bfv(fold(recorder.program(N, [value])), N, PLAIN_MODULUS, "insecure")
 
     usual, worst = np.random.default_rng(0).integers(0, PLAIN_MODULUS, N), aligned(N)
     limit = usual_plain_norm(N, PLAIN_MODULUS)

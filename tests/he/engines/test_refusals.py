@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from he import Circuit, Interface, Parameters, connect, prepare
-from he.circuit.interface import InputSpec
+from he.circuit.inputs import InputSpec
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.engines.rns.encode import encode_approximate
 from he.engines.rns.encoder import Encoder

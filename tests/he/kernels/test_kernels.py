@@ -339,8 +339,20 @@ def test_auxiliary_primes_are_as_small_as_every_level_allows(bits, chosen):
     others = auxiliary_primes(N, primes, t)
     assert {p.bit_length() for p in others} == {chosen}
     assert not set(others) & set(primes)
+    assert len(others) == len(primes)
     for level in range(1, len(bits) + 1):
         assert prod(others[: level + 1]) >= 4 * t * N * prod(primes[:level])
+
+
+@pytest.mark.parametrize("t", [17179672577, 281474976317441])
+def test_a_wide_plaintext_modulus_has_one_auxiliary_prime_more(t):
+    N, bits = 16384, [50] * 8
+    primes = (*primes_of(N, bits), 0)
+    others = auxiliary_primes(N, primes, t)
+    spare = len(others) - len(primes)
+    assert spare == (t.bit_length() > 34)
+    for level in range(1, len(bits) + 1):
+        assert prod(others[: level + 1 + spare]) >= 4 * t * N * prod(primes[:level])
 
 
 @settings(max_examples=25)

@@ -29,7 +29,7 @@ from he import (
     save_circuit,
     simulate,
 )
-from he.circuit.interface import InputSpec
+from he.circuit.inputs import InputSpec
 from he.circuit.packing import InputLayout, Packing
 from he.formats.keys import Cost
 from he.program.operations import Source

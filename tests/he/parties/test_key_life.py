@@ -246,7 +246,7 @@ def test_a_key_is_destroyed_after_so_many_refusals(name):
         with pytest.raises(KeyRetiredError, match="after 3 answers, of which it refused 2: make a new client"):
             call()
     assert not any(isinstance(value, sealapi.Decryptor | sealapi.Encryptor) for value in vars(client).values())
-    assert client._cipher is None
+    assert not client._ciphers
 
 
 def test_a_key_is_destroyed_after_so_many_answers():

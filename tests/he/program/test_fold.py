@@ -66,7 +66,7 @@ def test_placing_the_folded_program_is_placing_the_program(graph):
     chain = (50, 50, *reversed(drops), 50)
     parameters = Parameters("ckks", 1024, chain, scale_bits=30, security="insecure")
     small, whole = (place(p, precision, parameters, 2) for p in (folded.folded, program))
-    _, norms = normalised(to_stages(graph.input_shape, graph.nodes), 0.0, 1.0)
+    _, norms, _ = normalised(to_stages(graph.input_shape, graph.nodes), 0.0, 1.0)
     few, many = (set(run(p, CkksErrorAlgebra(parameters, p, norms, 1.0))) for p in (small, whole))
     assert few == many
     assert len(few) == 1

@@ -191,7 +191,7 @@ def test_ckks_values_stay_within_their_magnitudes(graph, input_range, seed):
     circuit = compiled(graph, images=2, input_range=input_range, max_error=1e-5, security="insecure")
     parameters, program = circuit.parameters, circuit.program
     stages = to_stages(graph.input_shape, graph.nodes)
-    _, norms = normalised(stages, min(0.0, input_range[0]), max(0.0, input_range[1]))
+    _, norms, _ = normalised(stages, min(0.0, input_range[0]), max(0.0, input_range[1]))
     rng = np.random.default_rng(seed)
     shape = 2, int(np.prod(graph.input_shape))
     for images in (rng.uniform(*input_range, shape), rng.choice(input_range, shape)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -43,6 +43,7 @@ def float_networks(draw):
     return nn.Sequential(*layers).eval(), shape
 
 
+@settings(max_examples=20)  # torch takes a tenth of a second to trace a module
 @given(float_networks(), SEEDS)
 def test_graph_equals_torch(network, seed):
     module, shape = network
@@ -77,26 +78,6 @@ def test_architectures_export(name):
 
 def test_linear_classifier_has_one_layer():
     assert len(to_graph(mlp((1, 2, 2), 3, []), (1, 2, 2)).nodes) == 2
-
-
-@pytest.mark.parametrize(
-    ("layer", "error"),
-    [
-        (nn.MaxPool2d(2), TypeError),
-        (nn.Softmax(1), TypeError),
-        (nn.BatchNorm2d(2), TypeError),
-        (nn.Conv2d(2, 2, 3, groups=2), ValueError),
-        (nn.Conv2d(2, 2, 3, dilation=2), ValueError),
-        (nn.Conv2d(2, 2, 3, stride=(1, 2)), ValueError),
-        (nn.Conv2d(2, 2, 3, padding=(0, 1)), ValueError),
-        (nn.Conv2d(2, 2, 3, padding="same"), ValueError),
-        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), ValueError),
-        (nn.Flatten(0), ValueError),
-    ],
-)
-def test_refuses_what_a_graph_cannot_say(layer, error):
-    with pytest.raises(error, match="`module` must"):
-        to_graph(nn.Sequential(layer), (2, 8, 8))
 
 
 def test_refuses_float_layers_in_an_integer_network():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from intnn import Activation, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation, SumPool2d
@@ -164,8 +164,13 @@ def test_a_twin_gives_what_its_graph_gives(data):
     assert torch.equal(float_twin(graph)(torch.from_numpy(images)), logits)
     assert torch.equal(torch.get_rng_state(), state)
     assert twin(torch.from_numpy(images).float()).dtype == torch.float32
-    if not any(isinstance(node, Activation) and node.name == "polynomial" for node in graph.nodes):
-        assert to_graph(twin, graph.input_shape, graph.name, **graph.metadata).fingerprint == graph.fingerprint
+
+
+@settings(max_examples=15)  # torch takes a tenth of a second to trace a module
+@given(float_graphs())
+def test_a_twin_is_exported_as_the_graph_that_it_comes_from(graph):
+    assume(not any(isinstance(node, Activation) and node.name == "polynomial" for node in graph.nodes))
+    assert to_graph(float_twin(graph), graph.input_shape, graph.name, **graph.metadata).fingerprint == graph.fingerprint
 
 
 def test_a_twin_has_the_gradient_of_its_graph():

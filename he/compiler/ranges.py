@@ -1,0 +1,336 @@
+"""How far the units of a layer reach: for the worst input, or for what samples show, with a guard.
+
+*Calibrated* ranges are those of samples, times a margin. What holds for them holds for an input whose layers stay within
+them, and a *guard* shows whether they did: the sum of what an activation makes of a layer's units, which the session
+returns beside the logits. A monic polynomial q of even degree has a least value q*, so that every term of the sum of all
+q(u_i) - q* is at least 0; and where the sum is at most P, so is every term, and |u_i| is at most the largest root M of
+q - q* = P. For squares, M is the root of P.
+
+*Proof that an accepted answer is within its bound.* Let u' be the values that are really computed, with all errors, as
+integers of any size: a ciphertext holds them modulo its modulus, and all operations are the same there. By induction
+over the layers, |u'| is at most M in every layer with a guard, and at most what intervals say in the others. In a layer
+whose predecessors keep their ranges, intervals say how far u' may reach, and so how large the guard's sum may be: W.
+There is room for W in the guard's modulus, so that what the client decrypts is the sum itself, but for the errors of
+lowering it and of adding it up, which are at most P / 8. The client accepts up to 3 P / 4, so the sum is below P. Errors
+of a product are bounded by its factors' computed values, so the bound on the logits' error needs no more than that.
+
+A wrong answer can therefore not be accepted, whatever the input in its range: the guard of the first layer that leaves
+its range is too large, is not wrapped around, and is looked at before those of later layers, which may be.
+
+*Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8.
+
+A layer gets a guard only where that proves at least a bit more than intervals do, so a layer of many units mostly has
+none. Polynomials of odd degree have no least value, and get none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from he.compiler import activations as polynomials
+from he.compiler.arrange import Origin
+from he.compiler.linear import LinearMap
+from he.compiler.stages import Stage, layered
+from intnn import Activation, Flatten, Graph, Reshape
+
+Ranges = Literal["proved", "calibrated"]
+
+MARGIN = 2.0  # by default, how many times as far as on samples a layer may reach
+LEAST_MARGIN = 1.25
+ACCEPTED = 3 / 4  # of the sum that proves a layer to be in its range: the client accepts no more
+ERROR = 1 / 8  # of it that a guard may be off by
+WORTH = 2.0  # times as far as with a guard a layer must reach without one
+_LEAST_REACH = 1 / 16  # of what the unit with the largest values reaches on samples every unit is taken to reach
+_LARGEST_COEFFICIENT = 2.0**12  # of a monic polynomial; beyond, the leading coefficient is next to nothing
+
+
+class Calibration(NamedTuple):
+    """By what ranges are calibrated.
+
+    Attributes:
+        samples: float64 [samples, *shape], inputs like those that are to be encrypted.
+        margin: see `Seen`.
+    """
+
+    samples: np.ndarray
+    margin: float
+
+
+class Seen(NamedTuple):
+    """What samples show of one layer.
+
+    Attributes:
+        units: the layer's units before the first activation, [samples, units].
+        margin: how many times as far as there the units, all together, may reach.
+    """
+
+    units: np.ndarray
+    margin: float
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What samples show of a network's ranges.
+
+    Attributes:
+        layers: by the number of each layer that activations follow, its units on the samples, [samples, units].
+        margin: see `Seen`.
+    """
+
+    layers: Mapping[int, np.ndarray]
+    margin: float
+
+    @staticmethod
+    def of(
+        graph: Graph,
+        inputs: np.ndarray,
+        margin: float,
+        stages: Sequence[Stage],
+        origins: Sequence[Origin] | None = None,
+    ) -> Samples:
+        """Return what samples show, and what an image of zeros does, which unused lanes hold.
+
+        Args:
+            graph: the network.
+            inputs: the samples, [samples, *shape].
+            margin: see `Seen`.
+            stages: the network's stages, as `he.compiler.stages.to_stages` returns them.
+            origins: where the units of other stages come from that compute the same; by default, these are the stages.
+        """
+        inputs = np.concatenate([inputs, np.zeros((1, *graph.input_shape))])
+        values = [*graph.values(inputs), inputs]
+        before = [values[source].reshape(len(inputs), -1) for source in _first_activations(graph)]
+        layers = [number for number, (_, functions) in enumerate(layered(stages)) if functions]
+        seen = dict(zip(layers, before, strict=True))
+        if origins is None:
+            return Samples(seen, margin)
+        moved = {}
+        for number, (layer, units) in enumerate(origins):
+            if layer in seen:
+                padded = np.pad(seen[layer], ((0, 0), (0, 1)))  # the last column is that of places without a unit
+                moved[number] = padded[:, units]
+        return Samples(moved, margin)
+
+    def of_layer(self, number: int) -> Seen | None:
+        """Return what samples show of a layer; None if no activation follows it."""
+        return Seen(self.layers[number], self.margin) if number in self.layers else None
+
+
+def _first_activations(graph: Graph) -> list[int]:
+    """Return what every activation reads that begins a layer's, as `to_stages` makes layers."""
+
+    def is_behind_another(source: int) -> bool:
+        while source >= 0 and isinstance(graph.nodes[source], Flatten | Reshape):
+            source = graph.sources[source][0]
+        return source >= 0 and isinstance(graph.nodes[source], Activation)
+
+    activations = [graph.sources[i][0] for i, node in enumerate(graph.nodes) if isinstance(node, Activation)]
+    return [source for source in activations if not (graph.is_chain and is_behind_another(source))]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The guard of one layer.
+
+    Attributes:
+        layer: the number of the linear map behind which an activation makes what is summed.
+        offset: what is added to the polynomial's value in every unit, so that none is negative.
+        limit: P, the sum that proves that the layer is in its range, a power of two.
+        largest: W, the largest sum of a layer whose predecessors are in their ranges, rounded up to a power of two.
+        units: the number of units.
+    """
+
+    layer: int
+    offset: float
+    limit: float
+    largest: float
+    units: int
+
+    def scaled(self, layer: int, factor: float) -> Guard:
+        """Return the guard of this layer if the polynomial's values are multiplied by a power of two."""
+        return Guard(layer, self.offset * factor, self.limit * factor, self.largest * factor, self.units)
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """How the units of a layer are scaled, and what their activations are then.
+
+    Attributes:
+        activations: the activations of the scaled units.
+        ends: [2, units], the intervals of the scaled units.
+        shift: what is added to each unit before it is scaled.
+        factors: [units], by which they are multiplied.
+        gains: [units], by which what the activations give must be multiplied to be what it was; `loss` is then added.
+        loss: see `gains`.
+        power: the power of a factor of the units that the activations make of it.
+        free: whether units may be multiplied by another factor.
+        guard: the layer's guard, if it has one.
+    """
+
+    activations: tuple[Activation, ...]
+    ends: np.ndarray
+    shift: float
+    factors: np.ndarray
+    gains: np.ndarray
+    loss: float = 0.0
+    power: float = 1.0
+    free: bool = False
+    guard: Guard | None = None
+
+    @staticmethod
+    def of_inputs(features: int, low: float, high: float) -> Form:
+        """Return the form of a network's inputs."""
+        ends = np.broadcast_to([[low], [high]], (2, features))
+        return Form((), ends, 0.0, np.ones(features), np.ones(features))
+
+    @property
+    def length(self) -> float:
+        """A bound on the Euclidean norm of the units."""
+        length = float(np.linalg.norm(np.abs(self.ends).max(axis=0)))
+        if self.guard and self.activations[0].name == "square":
+            length = min(length, math.sqrt(self.guard.limit))
+        return length
+
+    @property
+    def ends_behind(self) -> np.ndarray:
+        """The intervals [2, units] of what the activations make of the units."""
+        ends = self.ends
+        for activation in self.activations:
+            ends = activated(activation, ends)
+        return ends
+
+    def amplified(self, factor: float) -> list[Activation]:
+        """Return the activations of units that are multiplied by a factor once more."""
+        result = []
+        for activation in self.activations:
+            result.append(polynomials.amplified(activation, factor) if self.free else activation)
+            factor **= polynomials.degree(activation)
+        return result
+
+
+def read_by(linear: LinearMap, forms: Sequence[Form]) -> tuple[LinearMap, np.ndarray]:
+    """Return a linear map as it reads the units of layers in their forms, and intervals [2, outputs] of its outputs."""
+    gains = np.concatenate([form.gains for form in forms])
+    lost = linear.times(np.concatenate([np.full_like(form.gains, form.loss) for form in forms]))
+    linear = replace(linear, weights=linear.weights * gains[linear.columns], bias=linear.bias + lost)
+    ends = np.tile(linear.bias, (2, 1))
+    for number, form in enumerate(forms):
+        part = linear.part(number)
+        found = image(part, form.ends_behind)
+        ends += _clipped(found, *_by_sum(part, form.guard)) if form.guard else found
+    return linear, ends
+
+
+def _by_sum(linear: LinearMap, guard: Guard) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest outputs of a linear map without bias, by what a guard says of its inputs' sum."""
+    middle = -guard.offset * linear.times(np.ones(linear.inputs))
+    low, high = np.zeros(linear.outputs), np.zeros(linear.outputs)
+    np.minimum.at(low, linear.rows, linear.weights)
+    np.maximum.at(high, linear.rows, linear.weights)
+    return middle + low * guard.limit, middle + high * guard.limit
+
+
+def form_of(activations: Sequence[Activation], ends: np.ndarray, seen: Seen | None, *, hidden: bool) -> Form:
+    """Return the form of a layer's units.
+
+    Args:
+        activations: what follows the layer's linear map.
+        ends: the intervals [2, units] of its outputs.
+        seen: what samples show of its outputs; None if ranges are proved.
+        hidden: whether another linear map follows, which can make up for factors.
+    """
+    units = ends.shape[1]
+    ones, degrees = np.ones(units), [polynomials.degree(activation) for activation in activations]
+    as_it_is = Form(tuple(activations), ends, 0.0, ones, ones)
+    if not hidden or min(degrees, default=1) < 1:
+        return as_it_is
+    if len(activations) != 1:
+        if any(activation.name != "square" for activation in activations):
+            return as_it_is
+        return _scaled(tuple(activations), ends, 0.0, _inverse(np.abs(ends).max(axis=0)), 1.0, 0.0)
+    activation, gain, shift, loss = polynomials.monic(activations[0], float(np.abs(ends).max()))
+    ends = ends + shift
+    far = np.abs(ends).max(axis=0)
+    factors = _inverse(far if activation.name == "square" else np.full(units, far.max()))
+    guard = None
+    if seen is not None and degrees[0] % 2 == 0:
+        found = _guarded(activation, far, Seen(seen.units + shift, seen.margin))
+        if found is not None and (far * found[0]).max() >= WORTH:
+            factors, guard = found
+    if activation.name != "square":
+        activation = polynomials.amplified(activation, float(factors[0]))
+        if np.abs(polynomials.coefficients(activation)).max() > _LARGEST_COEFFICIENT:
+            return as_it_is
+    form = _scaled((activation,), ends, shift, factors, gain, gain * loss)
+    if guard is None:
+        return form
+    worst = activated(activation, form.ends)[1] + guard.offset
+    largest = 2.0 ** math.ceil(math.log2(2 * float(worst.sum())))  # twice: intervals are those of true values
+    return replace(form, ends=_clipped(form.ends, -1.0, 1.0), guard=replace(guard, largest=largest))
+
+
+def _scaled(
+    activations: tuple[Activation, ...], ends: np.ndarray, shift: float, factors: np.ndarray, gain: float, loss: float
+) -> Form:
+    power = math.prod(polynomials.degree(activation) for activation in activations)
+    gains = gain / factors**power
+    return Form(activations, ends * factors, shift, factors, gains, loss, float(power), True)
+
+
+def _guarded(activation: Activation, far: np.ndarray, seen: Seen) -> tuple[np.ndarray, Guard] | None:
+    """Return the factors by which units reach no further than 1 if their guard accepts them, and the guard.
+
+    Args:
+        activation: the monic polynomial of even degree.
+        far: [units], how far the units reach at most.
+        seen: what they are on samples.
+    """
+    reach = np.abs(seen.units).max(axis=0)
+    reach = np.minimum(far, np.maximum(reach, _LEAST_REACH * reach.max()))
+    if activation.name != "square":
+        reach = np.full_like(reach, reach.max())
+    if not reach.max() > 0:
+        return None
+    factors = _inverse(reach)
+    scaled = polynomials.amplified(activation, float(factors[0]))
+    least = polynomials.least(scaled)
+    sums = (polynomials.values(scaled, seen.units * factors) - least).sum(axis=1)
+    limit = 2.0 ** math.ceil(math.log2(max(seen.margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
+    # Half a bit of how far says little of weights, and makes the limit a power of two, for degrees are even.
+    further = 2.0 ** (math.ceil(2 * math.log2(polynomials.farthest(scaled, limit + least)) - 1e-6) / 2)
+    degree = polynomials.degree(scaled)
+    limit = 2.0 ** round(math.log2(limit) - degree * math.log2(further))
+    return factors / further, Guard(0, -least * further**-degree, limit, 0.0, len(far))
+
+
+def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:
+    """Return intervals [2, outputs] that hold a linear map's values on intervals [2, inputs]."""
+    terms = np.sort(ends[:, linear.columns] * linear.weights, axis=0)
+    return np.stack([np.bincount(linear.rows, end, minlength=linear.outputs) for end in terms]) + linear.bias
+
+
+def activated(activation: Activation, ends: np.ndarray) -> np.ndarray:
+    """Return intervals [2, units] that hold a polynomial's values on intervals [2, units]."""
+    coefficients = polynomials.coefficients(activation)
+    total = np.full_like(ends, coefficients[0])
+    for exponent, coefficient in enumerate(coefficients[1:], 1):
+        power = np.sort(ends**exponent, axis=0)
+        if exponent % 2 == 0:
+            power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
+        total += np.sort(coefficient * power, axis=0)
+    return total
+
+
+def _inverse(reach: np.ndarray) -> np.ndarray:
+    """Return the factors that bring what reaches so far to 1; 1 for what is always 0."""
+    return np.divide(1.0, reach, out=np.ones_like(reach), where=reach > 0)
+
+
+def _clipped(ends: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """Return the parts of intervals [2, units] between two bounds."""
+    return np.stack([np.clip(ends[0], low, high), np.clip(ends[1], low, high)])

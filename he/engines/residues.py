@@ -1,0 +1,55 @@
+"""Circuits modulo several primes, prepared and evaluated as one: one after the other, under the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from he.circuit.residues import ResidueCircuit
+from he.circuit.store import divided, joined
+from he.engines.engine import Engine, Evaluator, Prepared
+from intnn.values.value_object import Unstorable
+
+
+class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
+    """The prepared circuits of a `ResidueCircuit`; see `he.engines.engine.Prepared`."""
+
+    def __init__(self, circuit: ResidueCircuit, each: Sequence[Prepared]) -> None:
+        self.circuit, self.name, self._each = circuit, each[0].name, each
+
+    @staticmethod
+    def prepared(engine: Engine, circuit: ResidueCircuit, threads: int | None) -> ResiduePrepared:
+        """Encode the plaintexts of all circuits; see `Engine.prepare`."""
+        return ResiduePrepared(circuit, [engine.prepare(one, threads) for one in circuit.circuits])
+
+    @staticmethod
+    def restored(engine: Engine, circuit: ResidueCircuit, arrays: Mapping[str, np.ndarray]) -> ResiduePrepared:
+        """Return the prepared circuits that `arrays` was called on; see `Engine.restore`."""
+        parts = zip(circuit.circuits, divided(arrays, len(circuit.circuits)), strict=True)
+        return ResiduePrepared(circuit, [engine.restore(one, own) for one, own in parts])
+
+    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> ResidueEvaluator:
+        """Return an evaluator for one client's keys, which are expanded once; see `Prepared.bind`."""
+        first, *others = self._each
+        evaluator = first.bind(keys, threads)
+        return ResidueEvaluator([evaluator, *(one.bind(keys, threads, evaluator) for one in others)])
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the encoded plaintexts of all circuits by name."""
+        return joined([one.arrays() for one in self._each])
+
+
+class ResidueEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
+    """The circuits with one client's keys; see `he.engines.engine.Evaluator`."""
+
+    def __init__(self, each: Sequence[Evaluator]) -> None:
+        self.name, self.threads, self._each = each[0].name, each[0].threads, each
+
+    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+        """Evaluate every circuit on its part of the inputs; see `Evaluator.evaluate`."""
+        count, left = divmod(len(inputs), len(self._each))
+        if left:
+            raise ValueError(f"`inputs` must be as many for each of {len(self._each)} circuits, got {len(inputs)}")
+        parts = (inputs[count * i :][:count] for i in range(len(self._each)))
+        return [result for one, part in zip(self._each, parts, strict=True) for result in one.evaluate(part)]

@@ -1,0 +1,169 @@
+"""Encrypted models with scikit-learn's habits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.circuit.simulate import simulate
+from he.compiler.search import PackingName
+from he.model.compile import compile as compile_model
+from he.model.compiled import Compiled
+from he.model.inputs import floats_of
+from he.parties.connect import connect
+from he.parties.prepared import prepare
+from he.ring.params import Security
+from intnn.estimator.base import Estimator, not_fitted
+from intnn.values.arrays import Array, FloatArray, array
+
+
+class EncryptedModel(Estimator):
+    """A trained model whose predictions are computed on ciphertexts: what classifiers and regressors share.
+
+    Both parties are in this process, for measurements and trials: whoever holds this object holds the key. To divide
+    them, give `compiled_.circuit` to a service and its interface to a client (`he.prepare`, `he.Client`).
+
+    Args:
+        model: a trained model; see `he.compile`.
+        exact: True for integers (BFV), False for floats (CKKS), None for the cheaper one that keeps the accuracy.
+        simulate: whether the circuit is evaluated in the clear, with the same results up to CKKS's noise, and fast.
+        packing: see `he.compile_exact`; "throughput" for many examples at a time.
+        max_units: the most that one evaluation may cost; see `he.compile`.
+        security: see `he.Parameters`.
+        threads: the number of threads; by default one for each available processor.
+
+    Attributes:
+        compiled_: the `Compiled` that `fit` made.
+        n_features_in_: the number of elements of one input.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        exact: bool | None = None,
+        simulate: bool = False,
+        packing: PackingName = "latency",
+        max_units: float | None = None,
+        security: Security = "128",
+        threads: int | None = None,
+    ) -> None:
+        self.model, self.exact, self.simulate = model, exact, simulate
+        self.packing, self.max_units, self.security, self.threads = packing, max_units, security, threads
+
+    def fit(self, samples: ArrayLike, y: object = None) -> Any:  # noqa: ARG002 - scikit-learn passes labels
+        """Compile the trained model for inputs like the samples, and make keys.
+
+        Args:
+            samples: typical inputs [n, *shape] in the model's units, some hundreds; labels are not looked at.
+            y: not looked at.
+
+        Raises:
+            ParameterError, TypeError, ValueError: as `he.compile`.
+        """
+        self.compiled_: Compiled = compile_model(
+            self.model,
+            samples,
+            exact=self.exact,
+            packing=self.packing,
+            images=1 if self.packing == "latency" else None,
+            max_units=self.max_units,
+            security=self.security,
+        )
+        self.n_features_in_ = int(np.prod(self.compiled_.inputs.shape))
+        self._evaluate = self._in_the_clear() if self.simulate else self._encrypted()
+        return self
+
+    def decision_function(self, x: ArrayLike) -> FloatArray:
+        """Return the model's outputs [n, outputs], computed on ciphertexts; [n] where there is one.
+
+        Raises:
+            DecryptionError: if an answer was refused.
+            TypeError, ValueError: as `Compiled.prepare`.
+        """
+        values = self._outputs(x)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def _outputs(self, x: ArrayLike) -> FloatArray:
+        if not hasattr(self, "compiled_"):
+            raise not_fitted(self)
+        return self.compiled_.outputs(self._evaluate(self.compiled_.prepare(floats_of(x, None, "x"))))
+
+    def _in_the_clear(self) -> Callable[[Array], Array]:
+        circuit = self.compiled_.circuit
+        return lambda x: simulate(circuit, x)
+
+    def _encrypted(self) -> Callable[[Array], Array]:
+        client, session = connect(prepare(self.compiled_.circuit, threads=self.threads), threads=self.threads)
+        (spec,) = client.interface.client_inputs
+
+        def evaluate(x: Array) -> Array:
+            batches = spec.batches(x)
+            return np.concatenate([client.decrypt(session.evaluate(client.encrypt(batch))) for batch in batches])
+
+        return evaluate
+
+
+class EncryptedClassifier(EncryptedModel):
+    """A trained classifier that predicts on ciphertexts; see `EncryptedModel`.
+
+    Attributes:
+        classes_: the labels, as the model has them.
+    """
+
+    def fit(self, samples: ArrayLike, y: object = None) -> EncryptedClassifier:
+        """See `EncryptedModel.fit`.
+
+        Raises:
+            ValueError: if the model is no classifier.
+        """
+        super().fit(samples, y)
+        classes = self.compiled_.classes
+        if classes is None:
+            raise ValueError("`model` must name classes, got one whose output is a number; use EncryptedRegressor")
+        self.classes_ = np.array(classes)
+        return self
+
+    def predict(self, x: ArrayLike) -> Array:
+        """Return the labels [n] of inputs; see `decision_function`."""
+        values = self._outputs(x)
+        index = (values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1)
+        return self.classes_[index]
+
+    def predict_proba(self, x: ArrayLike) -> FloatArray:
+        """Return the probability of every class [n, classes]: a softmax or a logistic function, done by the client.
+
+        Raises:
+            AttributeError: if the model gives none, as a support vector machine does.
+        """
+        link = self.compiled_.graph.metadata.get("link", "softmax") if hasattr(self, "compiled_") else "softmax"
+        values = self._outputs(x)
+        if link not in ("softmax", "logistic"):
+            raise AttributeError("the model gives no probabilities: its outputs are distances from a boundary")
+        if values.shape[1] == 1:
+            positive = 0.5 * (1.0 + np.tanh(0.5 * values[:, 0]))
+            return np.stack([1.0 - positive, positive], axis=1)
+        if link == "logistic":  # one against the rest
+            each = 0.5 * (1.0 + np.tanh(0.5 * values))
+            return np.asarray(each / each.sum(axis=1, keepdims=True))
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    def score(self, x: ArrayLike, y: ArrayLike) -> float:
+        """Return the share of inputs whose label is predicted."""
+        return float(np.mean(self.predict(x) == array(y, "y")))
+
+
+class EncryptedRegressor(EncryptedModel):
+    """A trained regression that predicts on ciphertexts; see `EncryptedModel`."""
+
+    def predict(self, x: ArrayLike) -> FloatArray:
+        """Return the values [n] or [n, outputs] of inputs; see `decision_function`."""
+        return self.decision_function(x)
+
+    def score(self, x: ArrayLike, y: ArrayLike) -> float:
+        """Return R squared: 1 less the squared error as a part of the variance of the values."""
+        values, expected = self.predict(x), array(y, "y")
+        return float(1.0 - np.square(values - expected).sum() / np.square(expected - expected.mean(axis=0)).sum())

@@ -1,0 +1,77 @@
+"""A model with the circuit that was found for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.circuit.circuit import Circuit
+from he.circuit.residues import ResidueCircuit
+from he.model.inputs import Inputs, floats_of
+from intnn import Graph, IntNetwork
+from intnn.values.arrays import Array, FloatArray
+from intnn.values.value_object import ValueObject
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled(ValueObject):
+    """A model as it will be evaluated on ciphertexts, made by `he.compile`.
+
+    Attributes:
+        graph: the model in floats, which takes inputs in the model's own units; an integer network that was given.
+        network: what the circuit computes, of scaled inputs: polynomials in floats (CKKS), or integers (BFV).
+        circuit: the circuit.
+        inputs: the scaling that a client does before it encrypts.
+        agreement: how far `network` gives the answers of `graph` on samples that were held out: the share of equal
+            classes, or R squared where an output is a number.
+        reasons: one line for every choice that was made, with the numbers that decided it.
+    """
+
+    graph: Graph | IntNetwork
+    network: Graph | IntNetwork
+    circuit: Circuit | ResidueCircuit
+    inputs: Inputs
+    agreement: float
+    reasons: tuple[str, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the circuit computes on integers, so that a decrypted answer is the integer network's to the bit."""
+        return isinstance(self.network, IntNetwork)
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """The names of the classes, as the model has them; None where an output is a number."""
+        if self.graph.metadata.get("task") == "regression":
+            return None
+        given = self.graph.metadata.get("classes")
+        if given is not None:
+            return list(given)
+        outputs = self.graph.output_shape[0]
+        return list(range(outputs)) if outputs > 1 else [0, 1] if self.graph.metadata.get("task") else None
+
+    def prepare(self, x: ArrayLike) -> Array:
+        """Return inputs [n, *shape], in the model's units, as `Client.encrypt` takes them.
+
+        Raises:
+            TypeError: if they are no numbers, or bytes of images.
+            ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
+        """
+        scaled = self.inputs.scaled(floats_of(x, self.inputs.shape, "x"))
+        return self.network.quantise_input(scaled) if isinstance(self.network, IntNetwork) else scaled
+
+    def outputs(self, logits: Array) -> FloatArray:
+        """Return decrypted logits [n, outputs] in the units of the model's own outputs."""
+        if not isinstance(self.network, IntNetwork):
+            return np.asarray(logits, np.float64)
+        unit = float(self.network.metadata.get("output_scale", 1.0))
+        return np.array([[float(value) / unit for value in row] for row in logits.tolist()])
+
+    def explain(self) -> str:
+        """Return a text with the choices that were made, and what the circuit says of itself."""
+        kind = "equal answers" if self.graph.output_shape[0] > 1 else "agreement"
+        lines = [*self.reasons, f"{kind}: {self.agreement:.2%} of held-out samples, with the float model"]
+        return "\n".join([*lines, self.circuit.explain()])

@@ -1,0 +1,102 @@
+"""Between the numbers that a model was trained on and those that a circuit takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from intnn import Graph, Scale
+from intnn.network.fold import fold_scales
+from intnn.values.arrays import FloatArray, array, batched, frozen, reals
+from intnn.values.value_object import ValueObject
+
+MARGIN = 0.1  # by which a feature's range is wider than what was seen, on either side
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs(ValueObject):
+    """The scaling that a client does before it encrypts: y = (x - offset) * factor, saturated where features are.
+
+    A circuit has one range, and an integer network one step, for all of its inputs. Features of tables are of all
+    sizes, so each is brought to [0, 1] by what was seen of it, a tenth wider; beyond that it saturates. Pixels have one
+    factor for all, and no offset, because convolutions pad with zeros; what is within [0, 1] stays as it is.
+
+    The model's owner gives these numbers to its clients: they tell how far each feature reaches in the samples.
+
+    Attributes:
+        shape: the shape of one input.
+        offset: float64, one for each feature or [1] for all.
+        factor: float64, of the same shape, positive.
+        low, high: the range of what results.
+        saturates: whether values beyond the range become its ends; if not, clients refuse them.
+    """
+
+    shape: tuple[int, ...]
+    offset: FloatArray
+    factor: FloatArray
+    low: float
+    high: float
+    saturates: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "offset", frozen(self.offset))
+        object.__setattr__(self, "factor", frozen(self.factor))
+
+    @staticmethod
+    def of(samples: FloatArray) -> Inputs:
+        """Return the scaling for inputs like these, float64 [n, *shape]."""
+        shape = samples.shape[1:]
+        low, high = float(samples.min()), float(samples.max())
+        if 0.0 <= low and high <= 1.0:
+            return Inputs(shape, np.zeros(1), np.ones(1), 0.0, 1.0, saturates=False)
+        if len(shape) > 1:
+            return Inputs(shape, np.zeros(1), np.array([1 / max(-low, high)]), -1.0 * (low < 0), 1.0, saturates=True)
+        lows, highs = samples.min(axis=0), samples.max(axis=0)
+        reach = np.where(highs > lows, highs - lows, np.maximum(np.abs(highs), 1.0))
+        return Inputs(shape, lows - MARGIN * reach, 1 / ((1 + 2 * MARGIN) * reach), 0.0, 1.0, saturates=True)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The range of what results."""
+        return self.low, self.high
+
+    def scaled(self, x: ArrayLike) -> FloatArray:
+        """Return inputs [n, *shape] in the model's units as a circuit takes them.
+
+        Raises:
+            TypeError: if they are not floats.
+            ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
+        """
+        values = batched(reals(array(x, "x"), "x"), self.shape, "x")
+        y = (values - self.offset) * self.factor
+        return np.clip(y, self.low, self.high) if self.saturates else y
+
+    def undone_by(self, graph: Graph) -> Graph:
+        """Return the network that gives, for scaled inputs, what a graph gives for inputs in the model's units."""
+        if not self.offset.any() and (self.factor == 1).all():
+            return graph
+        undo = Scale(1 / self.factor, self.offset)
+        inputs = ((-1,), *(tuple(read + 1 if read >= 0 else 0 for read in reads) for reads in graph.sources))
+        return fold_scales(replace(graph, nodes=(undo, *graph.nodes), inputs=inputs))
+
+
+def floats_of(samples: ArrayLike, shape: tuple[int, ...] | None, name: str = "samples") -> FloatArray:
+    """Return inputs as float64 [n, *shape]; integers, as tables of features have them, become floats.
+
+    Raises:
+        TypeError: if they are bytes of images, which must be scaled as the model has learned them, or no numbers.
+        ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
+    """
+    values = array(samples, name)
+    if values.dtype == np.uint8:
+        raise TypeError(f"`{name}` must be floats as the model was trained on, got uint8; divide images by 255, say")
+    if values.dtype.kind in "iu":
+        values = values.astype(np.float64)
+    values = reals(values, name)
+    if shape is not None:
+        return batched(values, shape, name)
+    if not len(values):
+        raise ValueError(f"`{name}` must hold at least one row, got none")
+    return values

@@ -1,0 +1,52 @@
+"""Evaluations without a key: how long one takes is the same whatever the numbers are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from he.circuit.interface import Interface
+from he.circuit.residues import interfaces
+from he.engines.engine import Evaluator
+from he.formats import compact
+from he.formats.compact import Form
+from he.formats.seal_bytes import CiphertextArray
+from he.kernels.passes.expand import SEED_BYTES
+
+
+class _Bound(Protocol):
+    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> Evaluator: ...
+
+
+def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repeats: int) -> float:
+    """Return the seconds of an evaluation with random numbers in the places of keys and inputs: the least of several.
+
+    Args:
+        prepared: a prepared circuit, or several.
+        interface: its interface.
+        threads: the number of threads; by default one for each available processor.
+        repeats: the number of evaluations, after a first one that is not timed.
+    """
+    rng, parameters = np.random.default_rng(0), interface.parameters
+    digit = _random(Form.digit(parameters, parameters.levels), rng)
+    evaluator = prepared.bind(digit * (parameters.levels * len(interface.key_elements)), threads)
+    fresh = _random(Form.fresh(parameters), rng)
+    count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
+    first, *others = [_timed(evaluator, [fresh] * count) for _ in range(1 + repeats)]
+    return min(others or [first])
+
+
+def _timed(evaluator: Evaluator, inputs: Sequence[bytes]) -> float:
+    before = time.perf_counter()
+    evaluator.evaluate(inputs)
+    return time.perf_counter() - before
+
+
+def _random(form: Form, rng: np.random.Generator) -> bytes:
+    """Return a ciphertext of a form with uniform residues, which decrypts under no key."""
+    residues = np.stack([rng.integers(0, p, (form.polynomials, form.degree), np.uint64) for p in form.primes], axis=1)
+    seed = rng.integers(0, 1 << 63, SEED_BYTES // 8, np.uint64) if form.seeded else None
+    return compact.write(CiphertextArray(residues, form.ntt, form.scale, seed), form)

@@ -1,0 +1,1 @@
+"""Networks that other libraries have trained, as float graphs."""

@@ -1,0 +1,1 @@
+"""ONNX files, node by node: what stands in them, and which nodes of a graph compute it."""

@@ -1,0 +1,1 @@
+"""What leaves the house in other forms: ONNX files, pictures."""

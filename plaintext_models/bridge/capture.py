@@ -1,0 +1,177 @@
+"""From a module to a program of ATen's operators: torch's own export, of a copy in float64 and in evaluation mode."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from intnn.layers.nodes import Shape
+from plaintext_models.bridge.operators import CHECKS
+from plaintext_models.bridge.plain import require_plain_modules
+from plaintext_models.bridge.wide import in_float64, wide
+
+BATCH = 3  # images that a module is traced with: what mixes them shows
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A program, and what it was made of.
+
+    Attributes:
+        program: Operators without side effects, parameters, buffers and constants.
+        shape: The shape of one input.
+        batch: The size of the batch that the program was made for.
+        compute: The module or the program itself on float64 inputs [batch, *shape].
+    """
+
+    program: ExportedProgram
+    shape: Shape
+    batch: int
+    compute: Callable[[Tensor], Tensor]
+
+
+def capture(module: nn.Module, example: Tensor) -> Captured:
+    """Export a module, which stays as it is.
+
+    Args:
+        module: Any module that `torch.export` can trace.
+        example: Inputs [batch, ...] of any batch size, float64.
+
+    Raises:
+        TypeError: The module is none.
+        ValueError: It has hooks, weights that cannot be read, or cannot be traced; or the example does not fit it.
+    """
+    module = getattr(module, "_orig_mod", module)  # of torch.compile
+    require_plain_modules(module)
+    copied = wide(module)
+    inputs = example[:1].repeat(BATCH, *[1] * (example.ndim - 1))
+    _require_one_output(_run(copied, inputs, example))
+    try:
+        with _quiet(), in_float64():
+            program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
+    except Exception as error:  # noqa: BLE001 - whatever the tracer raises says that it cannot
+        raise _untraceable(error) from error
+    changed = program.graph_signature.buffers_to_mutate
+    if changed:
+        raise ValueError(
+            f"`module` must stay as it is when it computes, got one that changes {', '.join(changed.values())}; "
+            "let evaluation mode leave buffers alone"
+        )
+    return Captured(program, tuple(inputs.shape[1:]), BATCH, lambda inputs: _called(copied, inputs))
+
+
+def capture_program(program: ExportedProgram, example: Tensor | None) -> Captured:
+    """Take a program that has been exported before, in evaluation mode.
+
+    Raises:
+        ValueError: It has several inputs or outputs, sides that are not known, or changes its buffers.
+    """
+    signature = program.graph_signature
+    if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1 or signature.buffers_to_mutate:
+        raise ValueError(
+            "`model` must be a program from one tensor to one tensor that changes no buffer, got "
+            f"{len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs"
+        )
+    (placeholder,) = (node for node in program.graph.nodes if node.name == signature.user_inputs[0])
+    sides = list(placeholder.meta["val"].shape)
+    free = [not isinstance(side, int) for side in sides]
+    if any(free[1:]) and example is None:
+        raise ValueError("`example` must be given for a program whose images may have several sizes")
+    known = sides if example is None else list(example.shape)
+    if len(known) != len(sides) or any(not f and k != s for f, k, s in zip(free[1:], known[1:], sides[1:], strict=True)):
+        raise ValueError(f"`example` must have the shape that the program takes, {sides}, got {known}")
+    batch = BATCH if free[0] else int(sides[0])
+    with _quiet():
+        program = program.run_decompositions({})
+    shape = tuple(int(side) for side in known[1:])
+    return Captured(program, shape, batch, _Runner(program, batch))
+
+
+class _Runner(fx.Interpreter):
+    """A program in float64, on any number of inputs."""
+
+    def __init__(self, program: ExportedProgram, batch: int) -> None:
+        super().__init__(program.graph_module)
+        self.batch = batch
+        held = {**program.constants, **program.state_dict}
+        self.held = [None if s.target is None else wide(held[s.target]) for s in program.graph_signature.input_specs]
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Call an operator in float64, but for those that check what the program was exported with."""
+        name = target._schema.name.removeprefix("aten::") if isinstance(target, torch._ops.OpOverload) else ""
+        return None if name in CHECKS else super().call_function(target, *widened(args, kwargs))
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Evaluate inputs [n, ...], a batch at a time; what a last batch lacks repeats its first."""
+        outputs = []
+        for rows in inputs.split(self.batch):
+            full = torch.cat([rows, rows[:1].expand(self.batch - len(rows), *rows.shape[1:])])
+            (output,) = self.run(*(full if value is None else value for value in self.held))
+            outputs.append(output[: len(rows)])
+        return torch.cat(outputs)
+
+
+def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
+    """The module's output, or why there is none."""
+    try:
+        return _called(module, inputs)
+    except Exception as error:  # noqa: BLE001 - a module may raise anything
+        failure = error
+    try:
+        _called(module, example[None])
+    except Exception:  # noqa: BLE001 - it is the first failure that says why
+        raise ValueError(
+            f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
+            f"{_said(failure)}"
+        ) from failure
+    raise ValueError(f"`example` must have a batch axis, got shape {tuple(example.shape)}; give example[None]")
+
+
+def _called(module: nn.Module, inputs: Tensor) -> Any:
+    with _quiet(), in_float64():
+        return module(inputs)
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+def _require_one_output(output: Any) -> None:
+    if not isinstance(output, Tensor):
+        raise ValueError(f"`module` must give one tensor, got {type(output).__name__}; wrap it to return one of them")
+
+
+def _untraceable(error: Exception) -> ValueError:
+    if "data-dependent" in str(error).lower() or "DataDependent" in type(error).__name__:
+        return ValueError(
+            "`module` must compute the same operators for every input, got control flow that depends on values "
+            f"({_said(error)}); use activations in place of `if`, or torch.where"
+        )
+    return ValueError(
+        f"`module` must be one that torch.export can trace, got {_said(error)}; use torch's operators "
+        "only, and no conversions to numpy or Python"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch's tracer writes to logs and warnings about what is reported as an error here."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.fx.experimental.symbolic_shapes")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

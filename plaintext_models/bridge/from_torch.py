@@ -1,0 +1,101 @@
+"""From what people have trained in torch to a float graph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from intnn.network.fold import fold_scales
+from intnn.network.graph import Graph
+from plaintext_models.bridge.agreement import require_equal_floats
+from plaintext_models.bridge.capture import Captured, capture, capture_program
+from plaintext_models.bridge.reader import Reader
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def from_torch(
+    module: nn.Module | ExportedProgram,
+    example: Tensor | NDArray[Any] | None = None,
+    name: str = "",
+    classes: Sequence[Any] | None = None,
+    **metadata: Any,
+) -> Graph:
+    """Turn a torch module into a graph that computes the same, in float64.
+
+    `torch.export` traces a copy of the module in evaluation mode, as modules are used, whatever mode it is in; dropout
+    is gone, batch normalisation by the statistics that training left is folded into its neighbours, and weights become
+    float64, which is exact.
+    Modules of one's own, functional calls, branches and shared layers are traced as they compute. What a graph has no
+    node for is refused by its name and its module, with what to do. Before the graph is returned, it is compared with
+    the module on random inputs and on the example.
+
+    A softmax at the end, or the sigmoid of a single output, is left to the client: encryption cannot compute it and
+    the largest score is the same without it. ``metadata["link"]`` says so: "softmax" or "logistic".
+
+    Args:
+        module: A module, which stays as it is; or a program of `torch.export` in evaluation mode.
+        example: Inputs [batch, ...] of any batch size, floats as the module is given them. Not needed for a program.
+        name: The name of the graph.
+        classes: The name of every class, strings or numbers, for ``metadata["classes"]``; two for a single output.
+        **metadata: Stored with the graph.
+
+    Raises:
+        TypeError: ``module`` is no module, or ``example`` is no tensor.
+        ValueError: The module cannot be traced (control flow that depends on values, hooks, several inputs or outputs,
+            weights that are NaN or complex), has an operator that no graph has, or computes something else than its
+            graph; the example has no batch axis or no floats; or ``classes`` has another length than the output.
+    """
+    rows = None if example is None else _checked(example)
+    with torch.random.fork_rng(devices=[]):
+        if isinstance(module, ExportedProgram):
+            captured = capture_program(module, rows)
+        elif rows is None:
+            raise ValueError("`example` must be given for a module: a batch of inputs, of any size")
+        else:
+            captured = capture(module, rows)
+        return _graph(captured, rows, name, classes, metadata)
+
+
+def _graph(
+    captured: Captured, rows: Tensor | None, name: str, classes: Sequence[Any] | None, metadata: dict[str, Any]
+) -> Graph:
+    reader = Reader(captured.shape, captured.batch)
+    nodes, sources = reader.read(captured.program)
+    if reader.link:
+        metadata["link"] = reader.link.removeprefix("log_")
+    if classes is not None:
+        metadata["classes"] = [label.item() if isinstance(label, np.generic) else label for label in classes]
+    graph = fold_scales(Graph(captured.shape, nodes, name, metadata, sources))
+    outputs = int(np.prod(graph.output_shape))
+    if classes is not None and len(metadata["classes"]) != (2 if outputs == 1 else outputs):
+        raise ValueError(f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}")
+    example = None if rows is None else rows.numpy()
+    require_equal_floats(captured.compute, graph, example, link=reader.link)
+    return graph
+
+
+def _checked(example: Any) -> Tensor:
+    """The example in float64."""
+    if isinstance(example, (tuple, list, dict)):
+        raise TypeError(f"`example` must be one tensor, got a {type(example).__name__}; a graph has one input")
+    if not isinstance(example, (Tensor, np.ndarray)):
+        raise TypeError(f"`example` must be a tensor [batch, ...], got {type(example).__name__}")
+    tensor = torch.as_tensor(example)
+    if not tensor.is_floating_point():
+        raise ValueError(
+            f"`example` must hold floats as the module is given them, got {tensor.dtype}; divide images by 255, say"
+        )
+    if tensor.is_meta or tensor.layout != torch.strided:
+        raise ValueError(f"`example` must be a dense tensor with values, got {tensor.layout} on {tensor.device}")
+    if tensor.ndim < 2 or not tensor.numel():
+        raise ValueError(
+            f"`example` must be a batch of inputs, [batch, ...], got shape {tuple(tensor.shape)}; give example[None]"
+        )
+    if not torch.isfinite(tensor).all():
+        raise ValueError("`example` must be finite, got NaN or infinity")
+    return tensor.detach().to("cpu", torch.float64, copy=True, memory_format=torch.contiguous_format)

@@ -1,0 +1,279 @@
+"""Operators that are linear: dense layers, convolutions, pools, normalisation, sums and products with constants."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, MaxPool2d, SumPool2d
+from plaintext_models.bridge.draft import Draft, Value, is_counted
+from plaintext_models.bridge.refusal import Refusal
+
+Sides = Sequence[int]
+
+
+def linear(draft: Draft, input: Value, weight: Tensor, bias: Tensor | None = None) -> Value:  # noqa: A002 - torch's name
+    """A matrix along the last axis: a dense layer of a vector, a convolution by one pixel of everything else."""
+    weight, offsets = weight.reshape(-1, weight.shape[-1]), _bias(bias, weight)
+    outputs, width = weight.shape
+    if len(input.shape) == 1:
+        return _dense(draft, input, weight, offsets)
+    *axes, _ = input.shape
+    rows = math.prod(axes)
+    places = input.places.reshape(rows, width)
+    if is_counted(places.T):  # as another one of these has left it: the vectors are the channels
+        number = draft.laid(Value(input.node, places.T), _image(draft, input, width, rows))
+        kernel = weight[:, :, None, None]
+    else:
+        number = draft.laid(input, (1, rows, width))
+        kernel = weight[:, None, None, :]
+    made = draft.whole(draft.add(Conv2d(_floats(kernel), offsets), number), (outputs, rows))
+    return Value(made.node, made.places.T.reshape(*axes, outputs))
+
+
+def _dense(draft: Draft, value: Value, weight: Tensor, offsets: NDArray[np.float64]) -> Value:
+    """A dense layer that reads elements where they are: their order becomes that of its columns."""
+    size = math.prod(draft.shape(value.node))
+    if not is_counted(value.places) or size != weight.shape[1]:
+        weight = torch.zeros(len(weight), size, dtype=weight.dtype).index_add_(1, value.places, weight)
+    number = draft.laid(draft.whole(value.node), (size,))
+    return draft.whole(draft.add(Dense(_floats(weight), offsets), number))
+
+
+def _image(draft: Draft, value: Value, channels: int, rows: int) -> tuple[int, ...]:
+    """The shape of what is read by channels: its node's own, where that is an image."""
+    own = draft.shape(value.node)
+    return own if len(own) == 3 and own[0] == channels else (channels, rows, 1)
+
+
+def convolution(
+    draft: Draft,
+    input: Value,  # noqa: A002 - torch's name
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sides,
+    padding: Sides | str,
+    dilation: Sides,
+    groups: int,
+) -> Value:
+    """A convolution of images, or of sequences as images of height one."""
+    axes = weight.ndim - 2
+    require_batch(input, axes)
+    if axes == 3:
+        raise Refusal("a convolution of volumes", "use Conv2d or Conv1d")
+    steps, gaps = _spread(stride, axes), _spread(dilation, axes)
+    if isinstance(padding, str):
+        reach = [gap * (side - 1) * (padding == "same") for gap, side in zip(gaps, weight.shape[2:], strict=True)]
+        pairs = [(total // 2, total - total // 2) for total in reach]
+    else:
+        pairs = [(side, side) for side in _spread(padding, axes)]
+    if axes == 1:
+        weight, steps, gaps, pairs = weight[:, :, None], [1, *steps], [1, *gaps], [(0, 0), *pairs]
+    number = _imaged(draft, input)
+    borders = [side for pair in pairs for side in pair]
+    before = draft.node(number)
+    if isinstance(before, SumPool2d) and before.size == before.step == 1:  # what only pads
+        (number,) = draft.sources[number]
+        around = before.padding if isinstance(before.padding, tuple) else (before.padding,) * 4
+        borders = [inner + outer for inner, outer in zip(borders, around, strict=True)]
+    node = Conv2d(_floats(weight), _bias(bias, weight), tuple(steps), tuple(borders), tuple(gaps), groups)
+    return _as_read(draft, draft.add(node, number), axes)
+
+
+def average(
+    draft: Draft,
+    self: Value,
+    kernel_size: Sides,
+    stride: Sides,
+    padding: Sides,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None = None,
+) -> Value:
+    """Average pooling: sums, times what torch divides by, which differs at the border where it counts no padding."""
+    axes = len(self.shape) - 1
+    sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
+    ones = torch.ones(1, 1, *((1, *self.shape[1:])[-2:]), dtype=torch.float64)
+    pads = [int(side) for side in _spread(padding, axes)]
+    averages = F.avg_pool2d(
+        ones, sides, steps, [0, *pads][-2:], ceil_mode, count_include_pad, divisor_override
+    )  # of an image of ones
+    top, bottom, left, right = borders
+    sums = F.avg_pool2d(F.pad(ones, (left, right, top, bottom)), sides, steps, divisor_override=1)
+    number = draft.add(SumPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
+    factors = (averages / sums)[0]
+    if (factors == factors[0, 0, 0]).all():
+        factors = factors[0, 0, 0]
+    pooled = draft.scaled(draft.whole(number), factors)
+    return _as_read(draft, pooled.node, axes)
+
+
+def maximum(
+    draft: Draft,
+    self: Value,
+    kernel_size: Sides,
+    stride: Sides,
+    padding: Sides,
+    dilation: Sides,
+    ceil_mode: bool,
+) -> Value:
+    """Max pooling."""
+    if set(dilation) != {1}:
+        raise Refusal("max pooling with a dilation", "use one without")
+    sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
+    number = draft.add(MaxPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
+    return _as_read(draft, number, len(self.shape) - 1)
+
+
+def adaptive_average(draft: Draft, self: Value, output_size: Sides) -> Value:
+    """Average pooling to a size that divides the image's."""
+    return average(draft, self, _adapted(self, output_size), (), [0], ceil_mode=False, count_include_pad=True)
+
+
+def adaptive_maximum(draft: Draft, self: Value, output_size: Sides) -> list[Value]:
+    """Max pooling to a size that divides the image's; the places of the largest are no value."""
+    return [maximum(draft, self, _adapted(self, output_size), (), [0], [1], ceil_mode=False)]
+
+
+def reduced(
+    draft: Draft, value: Value, dim: Sequence[int] | None, keepdim: bool, pool: type[SumPool2d | MaxPool2d]
+) -> tuple[Value, int]:
+    """A sum or maximum along axes, and the number of elements in each."""
+    count = len(value.shape) + 1
+    axes = sorted(axis % count - 1 for axis in dim) if dim else list(range(-1, count - 1))
+    if -1 in axes:
+        raise Refusal("a sum, mean or maximum over the batch", "name the axes of one input, as in x.mean((2, 3))")
+    elements = math.prod(value.shape[axis] for axis in axes)
+    if count == 4 and axes[0] > 0:
+        number = draft.laid(value)
+        size = tuple(value.shape[axis] if axis in axes else 1 for axis in (1, 2))
+    else:  # what is summed last, in one row for each sum
+        kept = [axis for axis in range(count - 1) if axis not in axes]
+        number = draft.laid(Value(value.node, value.places.permute(*kept, *axes)), (_size(value) // elements, 1, elements))
+        size = (1, elements)
+    sides = [1 if axis in axes else side for axis, side in enumerate(value.shape)]
+    shape = tuple(side for axis, side in enumerate(sides) if keepdim or axis not in axes)
+    return draft.whole(draft.add(pool(size), number), shape), elements
+
+
+def normalised(
+    draft: Draft,
+    input: Value,  # noqa: A002 - torch's name
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
+    eps: float,
+) -> Value:
+    """Batch normalisation by the statistics that training left."""
+    factors = (1.0 if weight is None else weight) / torch.sqrt(running_var + eps)
+    offsets = (0.0 if bias is None else bias) - running_mean * factors
+    along = (-1, *[1] * (len(input.shape) - 1))
+    return draft.scaled(input, factors.reshape(along), offsets.reshape(along))
+
+
+def padded(draft: Draft, self: Value, pad: Sides, mode: str, value: float | None) -> Value:
+    """Zeros around an image or a sequence; a convolution behind it takes them over."""
+    axes = len(self.shape) - 1
+    if mode != "constant" or value:
+        raise Refusal(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
+    if min(pad) < 0 or len(pad) > 2 * min(axes, 2) or axes not in (1, 2):
+        raise Refusal(f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number")
+    left, right, top, bottom = (*pad, 0, 0, 0, 0)[:4]
+    number = draft.add(SumPool2d(1, 1, (top, bottom, left, right)), _imaged(draft, self))
+    return _as_read(draft, number, axes)
+
+
+def summed(draft: Draft, values: Sequence[Value]) -> Value:
+    """The sum of values whose shapes broadcast."""
+    shape = torch.broadcast_shapes(*(value.shape for value in values))
+    values = [Value(value.node, value.places.expand(shape)) for value in values]
+    first, *others = values
+    alike = all(torch.equal(first.places, other.places) for other in others)
+    if alike and len({draft.shape(value.node) for value in values}) == 1 and first.places.unique().numel() == _size(first):
+        return Value(draft.add(Add(), *(value.node for value in values)), first.places)
+    return draft.whole(draft.add(Add(), *(draft.laid(value) for value in values)))
+
+
+def concatenated(draft: Draft, values: Sequence[Value], dim: int) -> Value:
+    """Values one behind the other along an axis, which becomes the first of the node's."""
+    axis = dim % (len(values[0].shape) + 1) - 1
+    if axis < 0:
+        raise Refusal("a concatenation of images of the batch", "concatenate along another axis")
+    turned = [Value(value.node, value.places.movedim(axis, 0)) for value in values]
+    made = draft.whole(draft.add(Concatenate(), *(draft.laid(value) for value in turned)))
+    return Value(made.node, made.places.movedim(0, axis))
+
+
+def require_batch(value: Value, axes: int) -> None:
+    """Refuse an image that torch took for a batch."""
+    if len(value.shape) != axes + 1:
+        raise Refusal("an input without a batch axis", "give an example with one, as in example[None]")
+
+
+def _imaged(draft: Draft, value: Value) -> int:
+    """The number of a node that gives an image, or a sequence as an image of height one."""
+    shape = value.shape
+    if len(shape) not in (2, 3):
+        raise Refusal("an input without a batch axis or channels", "give an example [batch, channels, height, width]")
+    return draft.laid(value, shape if len(shape) == 3 else (shape[0], 1, shape[1]))
+
+
+def _as_read(draft: Draft, number: int, axes: int) -> Value:
+    """What a node gives, without the height of a sequence."""
+    shape = draft.shape(number)
+    return draft.whole(number, shape if axes == 2 else (shape[0], shape[2]))
+
+
+def _window(
+    value: Value, kernel: Sides, stride: Sides, padding: Sides, ceil: bool
+) -> tuple[list[int], list[int], tuple[int, int, int, int]]:
+    """Sides, steps and borders of a pool; rounding up its output is a border that is larger at the end."""
+    axes = len(value.shape) - 1
+    if axes not in (1, 2):
+        raise Refusal("an input without a batch axis or channels", "give an example [batch, channels, height, width]")
+    sides = _spread(kernel, axes)
+    steps = _spread(stride or sides, axes)
+    borders = []
+    for side, step, pad, length in zip(sides, steps, _spread(padding, axes), value.shape[1:], strict=True):
+        short = (length + 2 * pad - side) % step
+        last = length + 2 * pad - side - short + step  # where another window would begin
+        extra = step - short if ceil and short and last < length + pad else 0  # torch: not within the padding
+        borders += [pad, pad + extra]
+    if axes == 1:
+        sides, steps, borders = [1, *sides], [1, *steps], [0, 0, *borders]
+    top, bottom, left, right = borders
+    return sides, steps, (top, bottom, left, right)
+
+
+def _adapted(value: Value, output_size: Sides) -> list[int]:
+    """The windows of an adaptive pool."""
+    lengths = value.shape[1:]
+    counts = [length if count is None else count for count, length in zip(output_size, lengths, strict=True)]
+    if any(length % count for length, count in zip(lengths, counts, strict=True)):
+        raise Refusal(
+            f"adaptive pooling of {list(lengths)} to {counts}, whose windows differ in size",
+            "choose an output size that divides the image's sides",
+        )
+    return [length // count for length, count in zip(lengths, counts, strict=True)]
+
+
+def _spread(sides: Sides, axes: int) -> list[int]:
+    """One number for every axis, where torch takes one for all."""
+    return list(sides) * (axes if len(sides) == 1 else 1)
+
+
+def _size(value: Value) -> int:
+    return value.places.numel()
+
+
+def _bias(bias: Tensor | None, weight: Tensor) -> NDArray[np.float64]:
+    return np.zeros(len(weight)) if bias is None else _floats(bias.reshape(-1))
+
+
+def _floats(values: Tensor) -> NDArray[np.float64]:
+    return np.ascontiguousarray(values.detach().numpy(), dtype=np.float64)

@@ -1,0 +1,197 @@
+"""Branches, places of units, and layers of several ciphertexts: the same function, however it is packed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import ParameterError, compile_approximate, compile_exact, connect, simulate
+from he.compiler.approximate import approximate_lowering
+from he.compiler.arrange import arranged
+from he.compiler.exact import exact_lowering
+from he.compiler.latency import Diagonals
+from he.compiler.search import search
+from he.compiler.stages import layered, to_stages
+from intnn import (
+    Activation,
+    Add,
+    Concatenate,
+    Conv2d,
+    Dense,
+    Flatten,
+    Graph,
+    IntDomain,
+    IntNetwork,
+    Lut,
+    LutActivation,
+    SumPool2d,
+)
+from intnn.network.edges import INPUT
+
+
+def evaluated(stages, x):
+    """What the stages make of one flattened input."""
+    values = {INPUT: x}
+    for number, (linear, functions) in enumerate(layered(stages)):
+        read = np.concatenate([values[layer] for layer in linear.reads])
+        value = linear.times(read) + linear.bias
+        for function in functions:
+            value = function.apply(value[None])[0]
+        values[number] = value
+    return value
+
+
+@st.composite
+def branched(draw, activation, weights):
+    """Nodes and sources of a small network of convolutions with branches, on images of one channel."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def convolution(inputs, outputs, stride=1):
+        return Conv2d(weights(rng, (outputs, inputs, 3, 3)), weights(rng, outputs), stride, 1)
+
+    channels, joins = draw(st.integers(1, 2)), draw(st.booleans())
+    nodes = [convolution(1, channels, draw(st.integers(1, 2))), activation(rng), convolution(channels, channels)]
+    inputs = [(-1,), (0,), (1,)]
+    if draw(st.booleans()):
+        nodes.append(activation(rng))
+        inputs.append((2,))
+    nodes.append(Add() if joins else Concatenate())
+    inputs.append((len(nodes) - 2, draw(st.sampled_from([0, 1]))))
+    if draw(st.booleans()):
+        nodes.append(convolution(channels if joins else 2 * channels, 2, draw(st.integers(1, 2))))
+        inputs.append((len(nodes) - 2,))
+    nodes.append(Flatten())
+    inputs.append((len(nodes) - 2,))
+    shape = (1, 6, 5)
+    width = Graph(
+        shape, tuple(node if hasattr(node, "join") else as_float(node) for node in nodes), inputs=tuple(inputs)
+    )
+    nodes.append(Dense(weights(rng, (3, width.output_shape[0])), weights(rng, 3)))
+    inputs.append((len(nodes) - 2,))
+    if draw(st.booleans()):  # the input itself, far behind
+        nodes += [Flatten(), Dense(weights(rng, (3, 30)), weights(rng, 3)), Add()]
+        inputs += [(-1,), (len(nodes) - 3,), (len(nodes) - 2, len(nodes) - 4)]
+    return shape, tuple(nodes), tuple(inputs)
+
+
+def as_float(node):
+    if isinstance(node, LutActivation):
+        return Activation("square")
+    if not isinstance(node, Conv2d | Dense):
+        return node
+    return replace(node, weight=node.weight.astype(float), bias=node.bias.astype(float))
+
+
+def graphs():
+    square = lambda _: Activation("square")  # noqa: E731
+    floats = branched(square, lambda rng, shape: rng.normal(size=shape) / 3)
+    return floats.map(lambda parts: Graph(parts[0], parts[1], inputs=parts[2]))
+
+
+def small_table(rng):
+    domain = IntDomain(-800, 800)
+    return LutActivation(Lut(domain, rng.integers(-1, 2, domain.size)))
+
+
+def networks():
+    integers = branched(small_table, lambda rng, shape: rng.integers(-1, 2, shape))
+    return integers.map(lambda parts: IntNetwork(parts[0], IntDomain(0, 1), parts[1], inputs=parts[2]))
+
+
+@given(graphs(), st.integers(0, 99), st.sampled_from([16, 64, 1 << 14]))
+def test_stages_compute_what_the_graph_does(graph, seed, row):
+    x = np.random.default_rng(seed).random((1, *graph.input_shape))
+    stages = to_stages(graph.input_shape, graph.nodes, graph.sources)
+    expected = graph.logits(x)[0]
+    # Sums of at most some hundred terms of about one, in another order.
+    assert np.allclose(evaluated(stages, x.ravel()), expected, rtol=1e-9, atol=1e-9)
+    moved = arranged(stages, row)
+    assert np.allclose(evaluated(moved, x.ravel()), expected, rtol=1e-9, atol=1e-9)
+    assert all(linear.outputs <= row for linear, _ in layered(moved)[:-1])
+
+
+@settings(max_examples=8)
+@given(networks(), st.integers(0, 99), st.sampled_from(["latency", "throughput"]))
+def test_branches_are_exact_when_encrypted(network, seed, packing):
+    x = np.random.default_rng(seed).integers(0, 2, (1, *network.input_shape))
+    circuit, refusal = None, ""
+    try:
+        circuit = compile_exact(network, packing=packing, security="insecure")
+    except ParameterError as error:
+        refusal = str(error)
+    if circuit is None:  # random weights may leave nothing of the input
+        assert "same" in refusal
+        return
+    expected = network.logits(x)
+    assert (simulate(circuit, x) == expected).all()
+    client, session = connect(circuit)
+    assert (client.decrypt(session.evaluate(client.encrypt(x))) == expected).all()
+
+
+@settings(max_examples=8)
+@given(graphs(), st.integers(0, 99))
+def test_branches_are_within_their_bound(graph, seed):
+    x = np.random.default_rng(seed).random((1, *graph.input_shape))
+    circuit = compile_approximate(graph, security="insecure", max_error=0.5)
+    expected = graph.logits(x)
+    assert np.allclose(simulate(circuit, x), expected, rtol=1e-9, atol=1e-9)
+    client, session = connect(circuit)
+    assert np.abs(client.decrypt(session.evaluate(client.encrypt(x))) - expected).max() <= circuit.output_bound
+
+
+def test_layers_of_several_ciphertexts():
+    rng = np.random.default_rng(0)
+    layers = (
+        Conv2d(rng.integers(-1, 2, (4, 1, 3, 3)), rng.integers(-1, 2, 4), 1, 1),
+        small_table(rng),
+        SumPool2d(2),
+        Conv2d(rng.integers(-1, 2, (3, 4, 3, 3)), rng.integers(-1, 2, 3), 1, 1),
+        small_table(rng),
+        Flatten(),
+        Dense(rng.integers(-1, 2, (5, 48)), rng.integers(-1, 2, 5)),
+    )
+    network = IntNetwork((1, 8, 8), IntDomain(0, 1), layers)
+    lowering = exact_lowering(network, "insecure")
+    stages = arranged(to_stages(network.input_shape, network.layers), row=64)
+    assert [linear.reads for linear, _ in layered(stages)] == [(-1,)] * 4 + [(0, 1, 2, 3), (4,)]
+    circuit = search(replace(lowering, stages=stages), 1, "latency", "insecure", None)
+    x = rng.integers(0, 2, (1, 1, 8, 8))
+    assert circuit.interface.inputs[0].layout.ciphertexts % 4 == 0
+    client, session = connect(circuit)
+    assert (client.decrypt(session.evaluate(client.encrypt(x))) == network.logits(x)).all()
+
+
+def test_pixels_lie_where_convolutions_have_few_diagonals():
+    """LeNet-5's second convolution, behind a pool: 25 cells by 16 distances of channels, instead of 2,048 diagonals."""
+    rng = np.random.default_rng(0)
+    nodes = (
+        Conv2d(rng.normal(size=(6, 1, 5, 5)), np.zeros(6), 1, 2),
+        Activation("square"),
+        SumPool2d(2),
+        Conv2d(rng.normal(size=(16, 6, 5, 5)), np.zeros(16)),
+        Activation("square"),
+        Flatten(),
+        Dense(rng.normal(size=(120, 1600)), np.zeros(120)),
+    )
+    stages = to_stages((1, 28, 28), nodes)
+    second = layered(arranged(stages))[1][0]
+    assert len(Diagonals.of(second, second.inputs).terms) == 400
+    plain = layered(stages)[1][0]
+    assert len(Diagonals.of(plain, 8192).terms) == 2048
+
+
+def test_a_chain_without_images_stays_as_it_is():
+    graph = Graph((4,), (Dense(np.eye(4), np.zeros(4)), Activation("square"), Dense(np.eye(4), np.zeros(4))))
+    stages = to_stages(graph.input_shape, graph.nodes)
+    assert arranged(stages) == stages
+
+
+def test_float_branches_are_not_packed_for_throughput():
+    nodes = (Dense(np.eye(2), np.ones(2)), Activation("square"), Add())
+    graph = Graph((2,), nodes, inputs=((-1,), (0,), (1, 0)))
+    with pytest.raises(ParameterError, match='`packing="throughput"` has not: use "latency"'):
+        compile_approximate(graph, packing="throughput", security="insecure")
+    lowering = approximate_lowering(graph, (0.0, 1.0), None, "insecure")
+    assert len(layered(lowering.stages)) == 3

@@ -1,0 +1,124 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intnn import Activation, Conv2d, Dense, Flatten
+from intnn.convert.from_onnx import from_onnx
+from intnn.layers.nodes import Scale, SumPool2d
+from tests.intnn.convert.onnx.models import Model, activated, answers, float_models
+
+
+def require_equal(path, shape, rows=2, magnitude=1.0, only_row=False):
+    x = np.random.default_rng(0).normal(0, magnitude, (1 if only_row else rows, *shape)).astype(np.float32)
+    graph, theirs = from_onnx(path), answers(path, x)
+    ours = graph.logits(x)
+    # onnxruntime calculates in float32 (2**-24), through a few layers of a few dozen terms of these sizes.
+    size = max(np.abs(value).max() for value in [x, *graph.values(x.astype(float))])
+    assert np.abs(ours - theirs).max() <= 2e-5 * max(size, 1)
+    return graph
+
+
+@settings(max_examples=100, deadline=None)
+@given(float_models())
+def test_random_models_answer_as_onnxruntime_does(tmp_path_factory, drawn):
+    model, output, shape = drawn
+    path = model.save(tmp_path_factory.getbasetemp() / "random.onnx", output)
+    require_equal(path, shape, only_row=model.batch == 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_patterns_of_activations_are_one_node(tmp_path_factory, data):
+    model = Model((4,))
+    inner = model.add("Gemm", "x", model.tensor(np.eye(4)))
+    path = model.save(tmp_path_factory.getbasetemp() / "pattern.onnx", activated(data.draw, model, inner))
+    graph = require_equal(path, (4,), magnitude=3.0)
+    assert sum(isinstance(node, Activation) for node in graph.nodes) <= 1
+    assert graph.is_chain
+
+
+def test_patterns_stand_on_what_is_computed_before_them(tmp_path):
+    model = Model((4,))
+    first = model.add("Tanh", model.add("Mul", "x", model.tensor(2)))
+    second = model.add("Mul", first, model.add("Sigmoid", first))
+    third = model.add("Mul", second, second)
+    graph = require_equal(model.save(tmp_path / "m.onnx", third), (4,))
+    names = [node.name for node in graph.nodes if isinstance(node, Activation)]
+    assert names == ["tanh", "silu", "square"]
+
+
+def test_scales_go_into_the_layer_before_them(tmp_path):
+    model = Model((1, 6, 6))
+    conv = model.add("Conv", "x", model.tensor(np.ones((2, 1, 3, 3))), pads=[1, 1, 1, 1])
+    norm = model.add("BatchNormalization", conv, *(model.tensor(v) for v in ([1, 2], [0, 1], [3, 4], [1, 1])))
+    flat = model.add("Flatten", model.add("Relu", norm))
+    product = model.add("Add", model.add("MatMul", flat, model.tensor(np.ones((72, 2)))), model.tensor([1, 2]))
+    path = model.save(tmp_path / "m.onnx", product)
+    graph = require_equal(path, (1, 6, 6))
+    assert [type(node) for node in graph.nodes] == [Conv2d, Activation, Flatten, Dense]
+
+
+def test_a_scale_stays_where_another_node_reads_the_layer_without_it(tmp_path):
+    model = Model((3,))
+    dense = model.add("Gemm", "x", model.tensor(np.arange(9).reshape(3, 3)))
+    scaled = model.add("Mul", dense, model.tensor([1, 2, 3]))
+    path = model.save(tmp_path / "m.onnx", model.add("Add", scaled, dense))
+    assert any(isinstance(node, Scale) for node in require_equal(path, (3,)).nodes)
+
+
+def test_links_at_the_end_are_left_to_the_client(tmp_path):
+    for outputs, operator, link in (
+        (3, "Softmax", "softmax"),
+        (3, "LogSoftmax", "softmax"),
+        (1, "Sigmoid", "logistic"),
+    ):
+        model = Model((2,))
+        dense = model.add("Gemm", "x", model.tensor(np.ones((2, outputs))))
+        end = model.add("Identity", model.add(operator, dense))
+        graph = from_onnx(model.save(tmp_path / "m.onnx", end))
+        assert ([type(node) for node in graph.nodes], graph.metadata["link"]) == ([Dense], link)
+    model = Model((2,))
+    graph = require_equal(model.save(tmp_path / "m.onnx", model.add("Sigmoid", "x")), (2,))
+    assert (graph.nodes, graph.metadata["link"]) == ((Activation("sigmoid"),), "none")
+
+
+def test_classes_and_names(tmp_path):
+    model = Model((2,))
+    path = model.save(tmp_path / "m.onnx", model.add("Gemm", "x", model.tensor(np.ones((2, 3)))))
+    graph = from_onnx(path, classes=["cat", "dog", np.str_("eel")])
+    assert graph.metadata["classes"] == ["cat", "dog", "eel"]
+    assert graph.metadata["task"] == "classification"
+    assert (graph.name, graph.metadata["source"], graph.metadata["opset"]) == ("net", "onnx", 17)
+
+
+def test_shapes_that_are_calculated_from_the_batch(tmp_path):
+    model = Model((2, 3, 3))
+    zero, rest = model.tensor([0], np.int64), model.tensor([-1], np.int64)
+    batch = model.add("Gather", model.add("Shape", "x"), model.tensor(0, np.int64), axis=0)
+    target = model.add("Concat", model.add("Unsqueeze", batch, zero), rest, axis=0)
+    graph = require_equal(model.save(tmp_path / "m.onnx", model.add("Reshape", "x", target)), (2, 3, 3))
+    assert graph.nodes == (Flatten(),)
+
+
+def test_means_over_images(tmp_path):
+    for operator, options in (("GlobalAveragePool", {}), ("ReduceMean", {"axes": [2, -1], "keepdims": 0})):
+        model = Model((2, 3, 4))
+        graph = require_equal(model.save(tmp_path / "m.onnx", model.add(operator, "x", **options), opset=13), (2, 3, 4))
+        assert isinstance(graph.nodes[0], SumPool2d)
+
+
+def test_old_forms_of_operators(tmp_path):
+    model = Model((1, 4, 4))
+    clipped = model.add("Clip", "x", min=0.0, max=6.0)
+    flat = model.add("Flatten", model.add("Squeeze", model.add("Unsqueeze", clipped, axes=[2]), axes=[2]))
+    end = model.add("Softmax", model.add("Gemm", flat, model.tensor(np.ones((16, 2))), model.tensor([0, 1])), axis=1)
+    graph = from_onnx(model.save(tmp_path / "m.onnx", end, opset=9))
+    assert graph.nodes[0] == Activation("hardtanh", (0.0, 6.0))
+    assert graph.metadata["opset"] == 9
+
+
+def test_doubles_are_exact(tmp_path):
+    model = Model((3,), kind=11)
+    weight = np.random.default_rng(0).normal(size=(3, 2))
+    path = model.save(tmp_path / "m.onnx", model.add("MatMul", "x", model.tensor(weight, np.float64)))
+    assert (from_onnx(path).nodes[0].weight == weight.T).all()

@@ -1,0 +1,230 @@
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    Perceptron,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDRegressor,
+)
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.svm import SVC, LinearSVC
+
+from intnn import Activation, Dense
+from intnn.convert.errors import ConversionError
+from intnn.convert.from_sklearn import from_sklearn
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+
+
+def fitted(estimator, x, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few iterations are enough here
+        return estimator.fit(x, y)
+
+
+def decisions(estimator, x):
+    """What scikit-learn says of x before any link."""
+    final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(final, MLPClassifier):  # its last activation left out
+        bare = copy.copy(final)
+        bare.out_activation_ = "identity"
+        before = estimator[:-1].transform(x) if isinstance(estimator, Pipeline) and len(estimator.steps) > 1 else x
+        return bare._forward_pass_fast(before, check_input=False)
+    y = estimator.decision_function(x) if hasattr(estimator, "decision_function") else estimator.predict(x)
+    return y.reshape(len(y), -1)
+
+
+def require_equal(estimator, x):
+    graph = from_sklearn(estimator)
+    ours, theirs = graph.logits(x), decisions(estimator, x)
+    # The same float64 terms in another order, some of them folded: 1e-9 of the largest value.
+    assert np.abs(ours - theirs).max() <= 1e-9 * max(np.abs(theirs).max(), 1)
+    return graph
+
+
+SCALERS = [
+    StandardScaler(),
+    StandardScaler(with_mean=False),
+    StandardScaler(with_std=False),
+    MinMaxScaler((-1, 2)),
+    MaxAbsScaler(),
+    RobustScaler(),
+    PCA(),
+    PCA(0.9, whiten=True),
+    "passthrough",
+]
+CLASSIFIERS = [
+    MLPClassifier((5,), max_iter=3),
+    MLPClassifier((4, 3), "tanh", max_iter=3),
+    MLPClassifier((4,), "logistic", max_iter=3),
+    MLPClassifier((4, 2), "identity", max_iter=3),
+    LogisticRegression(),
+    LogisticRegression(fit_intercept=False),
+    LinearSVC(),
+    SGDClassifier(max_iter=5),
+    SGDClassifier("log_loss", max_iter=5),
+    RidgeClassifier(),
+    Perceptron(),
+    LinearDiscriminantAnalysis(),
+]
+REGRESSORS = [LinearRegression(), Ridge(fit_intercept=False), MLPRegressor(hidden_layer_sizes=(5,), max_iter=3)]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from(SCALERS), max_size=3),
+    st.sampled_from(CLASSIFIERS + REGRESSORS),
+    st.sampled_from([2, 3]),
+    st.integers(0, 2**32 - 1),
+)
+def test_pipelines_give_what_scikit_learn_gives(scalers, final, classes, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(2, 3, (40, 3)) * [1, 10, 0.1]
+    if final in CLASSIFIERS:
+        y = rng.integers(0, classes, 40)
+        y[:classes] = range(classes)  # all of them are there
+    else:
+        y = rng.normal(size=(40, classes - 1)).squeeze()
+    estimator = fitted(Pipeline([(str(i), step) for i, step in enumerate(clone([*scalers, final], safe=False))]), x, y)
+    graph = require_equal(estimator, x)
+    assert graph.input_shape == (3,)
+    assert graph.metadata["task"] == ("classification" if final in CLASSIFIERS else "regression")
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -3, 7], [0.0, 1.0, 2.0]])
+def test_labels_come_along(labels):
+    y = np.array(labels)[SPECIES]
+    estimator = fitted(LogisticRegression(max_iter=10), IRIS, y)
+    graph = require_equal(estimator, IRIS)
+    assert graph.metadata["classes"] == sorted(labels)
+    assert graph.metadata["link"] == "softmax"
+    assert (np.array(graph.metadata["classes"])[graph.predict(IRIS)] == estimator.predict(IRIS)).all()
+
+
+def test_two_classes_have_one_output_whose_sign_decides():
+    x, y = load_breast_cancer(return_X_y=True)
+    for final, link in ((LogisticRegression(), "logistic"), (MLPClassifier((8,), max_iter=20), "logistic")):
+        estimator = fitted(make_pipeline(StandardScaler(), final), x, y == 1)
+        graph = require_equal(estimator, x)
+        assert (graph.metadata["link"], graph.metadata["classes"]) == (link, [False, True])
+        assert type(graph.metadata["classes"][0]) is bool
+        chosen = np.array(graph.metadata["classes"])[(graph.logits(x)[:, 0] > 0).astype(int)]
+        assert (chosen == estimator.predict(x)).all()
+
+
+def test_several_labels_at_once_are_said():
+    y = np.stack([SPECIES == 0, SPECIES > 1], axis=1).astype(int)
+    estimator = fitted(MLPClassifier((4,), max_iter=5), IRIS, y)
+    graph = require_equal(estimator, IRIS)
+    assert graph.metadata["multilabel"] is True
+    assert graph.metadata["link"] == "logistic"
+    assert "multilabel" not in from_sklearn(fitted(MLPClassifier((4,), max_iter=5), IRIS, SPECIES)).metadata
+
+
+def test_what_is_folded_leaves_no_trace():
+    estimator = fitted(make_pipeline(StandardScaler(), PCA(2), MLPClassifier((5,), max_iter=2)), IRIS, SPECIES)
+    first, activation, last = from_sklearn(estimator).nodes
+    assert (first.weight.shape, activation, last.weight.shape) == ((5, 4), Activation("relu"), (3, 5))
+
+
+def test_pipelines_in_pipelines_searches_and_sparse_coefficients():
+    inner = Pipeline([("scale", MinMaxScaler()), ("none", None)])
+    search = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2)
+    require_equal(fitted(Pipeline([("inner", inner), ("search", search)]), IRIS, SPECIES.astype(float)), IRIS)
+    sparse = fitted(SGDClassifier(max_iter=5), IRIS, SPECIES)
+    expected = sparse.decision_function(IRIS)
+    assert np.allclose(from_sklearn(sparse.sparsify()).logits(IRIS), expected, rtol=1e-12)
+
+
+def test_one_feature_and_constant_features():
+    x = np.stack([IRIS[:, 0], np.full(150, 3.0)], axis=1)
+    for scaler in (StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler()):
+        require_equal(fitted(make_pipeline(scaler, LogisticRegression()), x, SPECIES), x)
+        require_equal(fitted(make_pipeline(scaler, SGDRegressor()), x[:, :1], x[:, 0]), x[:, :1])
+
+
+class Louder(LogisticRegression):
+    def decision_function(self, X):
+        return 2 * super().decision_function(X)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (LogisticRegression(), "LogisticRegression must be fitted, got a new LogisticRegression; call `fit` first"),
+        (make_pipeline(StandardScaler(), Ridge()), "step 'ridge' must be fitted"),
+        (GridSearchCV(Ridge(), {}), r"GridSearchCV must hold a fitted best estimator; call `fit` first"),
+        (Pipeline([("a", "passthrough")]), "Pipeline must have at least one step"),
+        (RandomForestClassifier(), r"must be of a class that can be converted, got RandomForestClassifier; use MLPCl"),
+        (CalibratedClassifierCV(), "got CalibratedClassifierCV; convert the estimator that it calibrates"),
+        (SVC(), "got SVC; use LinearSVC, or an MLPClassifier"),
+        (Louder(), r"got .*Louder; use MLPClassifier"),
+        (StandardScaler(), "StandardScaler must be of a class that can be converted, got StandardScaler; use MLPCl"),
+        (object(), r"object must be of a class that can be converted, got builtins\.object"),
+    ],
+)
+def test_what_is_no_network(estimator, message):
+    with pytest.raises(ConversionError, match=message):
+        from_sklearn(estimator)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (PolynomialFeatures(), "step 'step' must be .*, got PolynomialFeatures; make the features before encryption"),
+        (OneHotEncoder(), "got OneHotEncoder; encode before encryption"),
+        (MinMaxScaler(clip=True), r"step 'step' must not clip, got MinMaxScaler\(clip=True\); fit it with clip=False"),
+        (MaxAbsScaler(clip=True), "must not clip"),
+    ],
+)
+def test_steps_without_an_equal(step, message):
+    x = np.round(IRIS)
+    with pytest.raises(ConversionError, match=message) as caught:
+        from_sklearn(fitted(Pipeline([("step", step), ("final", Ridge())]), x, SPECIES))
+    assert caught.value.place == "step 'step'"
+
+
+def test_one_class_and_damaged_weights():
+    with pytest.raises(ConversionError, match="must be 2 labels for 1 output, got 1; a network needs at least two"):
+        from_sklearn(fitted(MLPClassifier((2,), max_iter=2), IRIS, np.zeros(150, int)))
+    estimator = fitted(LogisticRegression(), IRIS, SPECIES)
+    estimator.coef_[0, 0] = np.nan
+    with pytest.raises(ValueError, match="`weight` must be finite"):
+        from_sklearn(estimator)
+
+
+def test_a_link_without_a_name():
+    estimator = fitted(MLPRegressor("poisson", (2,), max_iter=2), IRIS, SPECIES)
+    if estimator.out_activation_ == "identity":  # what earlier versions have for every loss
+        pytest.skip("this scikit-learn has no other link")
+    with pytest.raises(ConversionError, match="must end in softmax, logistic, identity, got 'exp"):
+        from_sklearn(estimator)
+
+
+def test_a_network_is_linear_behind_its_scaler_only_where_it_says_so():
+    estimator = fitted(MLPClassifier((3, 3), "identity", max_iter=2), IRIS, SPECIES)
+    assert all(isinstance(node, Dense) for node in from_sklearn(estimator).nodes)
