@@ -18,6 +18,8 @@ True
 93
 """
 
+from intnn.approximation.agreement import agreement
+from intnn.approximation.approximate import Approximation, approximate, fit_approximation
 from intnn.estimator.classifier import IntClassifier
 from intnn.layers.nodes import (
     Activation,
@@ -37,6 +39,7 @@ from intnn.layers.nodes import (
     Shape,
     SumPool2d,
 )
+from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
@@ -52,6 +55,7 @@ from intnn.values.lut import Lut
 __all__ = [
     "Activation",
     "Add",
+    "Approximation",
     "Concatenate",
     "Conv2d",
     "Convolution",
@@ -78,7 +82,11 @@ __all__ = [
     "Shape",
     "SumPool2d",
     "activations",
+    "agreement",
+    "approximate",
     "calibrate",
+    "fit_approximation",
+    "fold_scales",
     "quantise",
     "rounding",
     "tabulate",
