@@ -18,6 +18,11 @@ True
 93
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from intnn.approximation.agreement import agreement
+from intnn.approximation.approximate import Approximation, approximate, fit_approximation
 from intnn.estimator.classifier import IntClassifier
 from intnn.layers.nodes import (
     Activation,
@@ -37,6 +42,7 @@ from intnn.layers.nodes import (
     Shape,
     SumPool2d,
 )
+from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
@@ -49,11 +55,27 @@ from intnn.values import rounding
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.lut import Lut
 
+if TYPE_CHECKING:
+    from intnn.convert.errors import ConversionError
+    from intnn.convert.from_onnx import from_onnx
+    from intnn.convert.from_sklearn import from_sklearn
+    from intnn.convert.model import graph_of
+
+#: What is loaded when it is asked for, by the module that holds it.
+_LATE = {
+    "ConversionError": "intnn.convert.errors",
+    "from_onnx": "intnn.convert.from_onnx",
+    "from_sklearn": "intnn.convert.from_sklearn",
+    "graph_of": "intnn.convert.model",
+}
+
 __all__ = [
     "Activation",
     "Add",
+    "Approximation",
     "Concatenate",
     "Conv2d",
+    "ConversionError",
     "Convolution",
     "Dense",
     "Flatten",
@@ -78,8 +100,22 @@ __all__ = [
     "Shape",
     "SumPool2d",
     "activations",
+    "agreement",
+    "approximate",
     "calibrate",
+    "fit_approximation",
+    "fold_scales",
+    "from_onnx",
+    "from_sklearn",
+    "graph_of",
     "quantise",
     "rounding",
     "tabulate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what not everybody needs."""
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

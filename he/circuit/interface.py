@@ -126,6 +126,11 @@ class Interface(ValueObject):
         return self.output.ciphertexts + len(self.guards)
 
     @property
+    def scales(self) -> list[float]:
+        """The scale of every ciphertext of an answer."""
+        return [self.output_scale] * self.output.ciphertexts + [guard.scale for guard in self.guards]
+
+    @property
     def images(self) -> int:
         """The number of images that one evaluation serves."""
         return self.packing.images

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from he.circuit.inputs import InputError, InputSpec, is_finite
 from he.compiler.arrange import arranged_from
+from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.latency import POLYNOMIALS, activate_polynomial
 from he.compiler.norms import normalised, reach
 from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges, Samples
 from he.compiler.search import Lowering, PackingName

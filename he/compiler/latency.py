@@ -38,8 +38,6 @@ COPIES = 2  # of every logit at least: two that agree show a client a sound resu
 
 RADICES = (2, 4)
 
-POLYNOMIALS = frozenset({"square", "polynomial"})
-
 
 class Lowered(NamedTuple):
     """A program that has not been placed, and the layouts of its input and its output.
@@ -49,12 +47,14 @@ class Lowered(NamedTuple):
         input: the layout of its input.
         output: the layout of its output.
         entries: for every linear layer the number of a value that it reads; None for a layer that reads inputs.
+        schedules: the schedule of every linear layer; none where nothing is rotated.
     """
 
     program: Program
     input: InputLayout
     output: OutputLayout
     entries: tuple[int | None, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,20 @@ class Schedule(ValueObject):
             digits; giant steps cover the rest of the diagonals. The first layer has neither.
         radix: the number of copies that one step of a sum over copies adds, a power of two from 2. The `radix` - 1
             rotations of a step share their digits; a radix of 2 needs the fewest keys.
+        chained: whether giant steps are done one after the other, on the sum so far. They need fewer keys, and cannot
+            be done at the same time.
 
     Raises:
-        ValueError: if either is no power of two, or `radix` is one.
+        ValueError: if `baby` or `radix` is no power of two, or `radix` is one.
     """
 
     baby: int
     radix: int
+    chained: bool = False
+
+    def with_fewer_keys(self, chained: bool, fewer: int) -> Schedule:
+        """Return a schedule with so many times fewer baby steps, which have a key each."""
+        return Schedule(max(1, self.baby // fewer), self.radix, chained)
 
     def __post_init__(self) -> None:
         if self.baby != power_of_two(self.baby) or self.radix != power_of_two(self.radix) or self.radix < 2:
@@ -86,7 +93,7 @@ def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
         if not widths:
             choices.append([Schedule(1, radix) for radix in RADICES])
             continue
-        diagonals = min(max(widths), width_of(layer))
+        diagonals = min(max(_periods(layer, widths)), width_of(layer))
         even = 1 << (diagonals.bit_length() // 2)
         babies = sorted((1 << i for i in range(diagonals.bit_length())), key=lambda baby: abs(baby - even))
         choices.append([Schedule(baby, radix) for baby in babies for radix in RADICES])
@@ -100,6 +107,7 @@ def lower(
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
     guards: Sequence[Guard] = (),
+    sketched: bool = False,
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -110,11 +118,13 @@ def lower(
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
         guards: the guards of layers, in order.
+        sketched: whether plaintexts are left out, for a program that only shows what it costs.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
-    recorder, left = Recorder(), list(chosen or [choices[0] for choices in schedules(stages)])
+    chosen = tuple(chosen or [choices[0] for choices in schedules(stages)])
+    recorder, left = Sketch(packing.slots) if sketched else Recorder(), list(chosen)
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
@@ -134,12 +144,13 @@ def lower(
         else:
             read = [values[layer] for layer in _reads(stage, number)]
             entries.append(read[-1])
-            each = Diagonals.of_all(stage, widths[number])
-            values.append(_next_layer(recorder, read, stage, each, packing, schedule, encode))
+            each = Diagonals.of_all(stage.of_sums, _periods(stage, widths[number]))
+            met = _summed(recorder, read, stage, widths[number], packing, schedule)
+            values.append(_next_layer(recorder, met, stage, each, packing, schedule, encode))
     last = _maps(stages)[-1]
     program = recorder.program(packing.slots, [values[-1], *sums], len(sums))
     width = width_of(last) if len(values) > 1 else entrance.layout.width
-    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries))
+    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
 
 
 def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[Callable[[Schedule], Program]]:
@@ -150,18 +161,45 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     entrance = Entrance.of(packing, _firsts(stages))
 
     def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
+        recorder = Sketch(packing.slots)
         return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
 
-    def sketch_next(linear: LinearMap, each: Sequence[Diagonals], schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
-        read = [recorder.input(0)] * len(each)
+    def sketch_next(linear: LinearMap, widths: Sequence[int], each: Sequence[Diagonals], schedule: Schedule) -> Program:
+        recorder = Sketch(packing.slots)
+        read = _summed(recorder, [recorder.input(0)] * len(each), linear, widths, packing, schedule)
         return recorder.program(packing.slots, [_next_layer(recorder, read, linear, each, packing, schedule, encode)])
 
     return [
-        partial(sketch_next, linear, Diagonals.of_all(linear, widths)) if widths else partial(sketch_first, linear)
+        partial(sketch_next, linear, widths, Diagonals.of_all(linear.of_sums, _periods(linear, widths)))
+        if widths
+        else partial(sketch_first, linear)
         for linear, widths in zip(_maps(stages), _widths_read(stages), strict=True)
     ]
+
+
+def _periods(linear: LinearMap, widths: Sequence[int]) -> Sequence[int]:
+    """Return the periods of the values that the diagonals of a map meet: those of sums, where it reads sums."""
+    return [linear.period] if linear.period else widths
+
+
+def _summed(
+    recorder: Recorder,
+    read: Sequence[int],
+    linear: LinearMap,
+    widths: Sequence[int],
+    packing: Packing,
+    schedule: Schedule,
+) -> Sequence[int]:
+    """Record the sums that a map reads of its only layer; of others, the values themselves."""
+    if not linear.period:
+        return read
+    (value,), (period,) = read, widths
+    while period > linear.period:  # the longest first: after every step, values repeat in what is the period then
+        copies = min(schedule.radix, period // linear.period)
+        period //= copies
+        turned = [recorder.rotate(value, period * copy * packing.lanes) for copy in range(1, copies)]
+        value = recorder.add([value, *turned])
+    return [value]
 
 
 class Entrance(NamedTuple):
@@ -213,7 +251,7 @@ def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
     return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
 
 
-class _Sketch(Recorder):
+class Sketch(Recorder):
     """Records operations; every plaintext is the same."""
 
     def __init__(self, slots: int) -> None:
@@ -264,21 +302,48 @@ def _next_layer(
 
     rotated = {(number, 0): value for number, value in enumerate(read)}
     present = [(number, diagonal) for number, diagonals in enumerate(each) for diagonal in diagonals.terms]
-    giants: list[int] = []
-    for giant, group in groupby(sorted(present, key=lambda at: at[1] // baby), key=lambda at: at[1] // baby * baby):
+    giants: list[tuple[int, int]] = []
+    least = min(0, *(diagonal for _, diagonal in present))
+
+    def giant_of(at: tuple[int, int]) -> int:
+        return (at[1] - least) // baby * baby
+
+    for giant, group in groupby(sorted(present, key=giant_of), key=giant_of):
         values, operands = [], []
         for number, diagonal in group:
             step = diagonal - giant
             if (number, step) not in rotated:
-                rotated[number, step] = recorder.rotate(read[number], step * packing.lanes)
+                slots = step * packing.lanes % packing.row_length
+                rotated[number, step] = recorder.rotate(read[number], slots)
             values.append(rotated[number, step])
             operands.append(recorder.plaintext_of(partial(factor, each[number], diagonal, giant)))
-        if values:
-            inner = recorder.plain_dot(values, operands)
-            giants.append(recorder.rotate(inner, giant * packing.lanes))
-    result = recorder.add(giants)
+        giants.append((giant, recorder.plain_dot(values, operands)))
+    if schedule.chained:
+        result = _chained(recorder, giants, packing.lanes)
+    else:
+        result = recorder.add([recorder.rotate(inner, giant * packing.lanes) for giant, inner in giants])
     result = _sum_periods(recorder, result, out_width * packing.lanes, width * packing.lanes, schedule.radix)
     return _add_bias(recorder, result, linear, packing, encode, out_width)
+
+
+def _before_first(diagonals: np.ndarray, count: int) -> int:
+    """Return how many diagonals, counted down from the last of `count`, lie next to the first: they become negative.
+
+    With a border, a convolution reads to either side of its pixel; its taps are neighbours all the same.
+    """
+    gaps = np.diff(np.append(diagonals, diagonals[0] + count))
+    widest = np.flatnonzero(gaps == gaps.max())
+    after = np.roll(diagonals, -1)[widest]  # what begins behind the widest gaps
+    return int(np.min(-after % count))
+
+
+def _chained(recorder: Recorder, giants: Sequence[tuple[int, int]], lanes: int) -> int:
+    """Record the sum of values, each rotated by its own number of units, by Horner's rule: most steps are equal."""
+    (ahead, total), *others = sorted(giants, reverse=True)
+    for giant, inner in others:
+        total = recorder.add([recorder.rotate(total, (ahead - giant) * lanes), inner])
+        ahead = giant
+    return recorder.rotate(total, ahead * lanes)
 
 
 class Diagonals(NamedTuple):
@@ -312,7 +377,10 @@ class Diagonals(NamedTuple):
     def of(linear: LinearMap, width: int) -> Diagonals:
         """Return the diagonals of a map whose input has this period."""
         out_width = width_of(linear)
-        diagonal = (linear.columns - linear.rows) % min(width, out_width)
+        count = min(width, out_width)
+        diagonal = (linear.columns - linear.rows) % count
+        before = _before_first(np.unique(diagonal), count)
+        diagonal = (diagonal + before) % count - before
         unit = (linear.columns - diagonal) % width if width >= out_width else linear.rows
         order = np.argsort(diagonal, kind="stable")
         present, begins = np.unique(diagonal[order], return_index=True)
@@ -376,20 +444,6 @@ def width_of(linear: LinearMap) -> int:
 def power_of_two(least: int) -> int:
     """Return the smallest power of two that is at least `least`."""
     return 1 << (least - 1).bit_length()
-
-
-def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
-    """Record a square, or a polynomial as a sum of powers that are each computed at the least depth."""
-    assert isinstance(stage, Activation)
-    if stage.name == "square":
-        return recorder.relinearise(recorder.multiply(value, value))
-    powers = [value]
-    for exponent in range(2, len(stage.coefficients)):
-        half = exponent // 2
-        product = recorder.multiply(powers[exponent - half - 1], powers[half - 1])
-        powers.append(recorder.relinearise(product))
-    constant, *rest = stage.coefficients
-    return recorder.scalar_dot(powers[: len(rest)], rest, constant)
 
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:

@@ -30,8 +30,22 @@ from he.program.operations import (
 )
 from he.program.program import Program
 
-#: Operations before which their operands are rescaled.
-RESCALED_BEFORE = Multiply | SquareParts | AddPlain | Conjugate
+_RESCALED_BEFORE = Multiply | SquareParts | AddPlain | Conjugate
+
+
+def is_led(operation: Operation) -> bool:
+    """Return whether this is a sum of multiples whose last term has a factor of 1, as of a monic polynomial.
+
+    Its last value keeps its scale, and all other terms are brought to it: such a sum is no plain product.
+    """
+    return isinstance(operation, ScalarDot) and operation.scalars[-1].value == 1.0
+
+
+def rescaled_before(operation: Operation) -> tuple[int, ...]:
+    """Return the operands that are rescaled before an operation reads them."""
+    if isinstance(operation, _RESCALED_BEFORE):
+        return arguments(operation)
+    return arguments(operation)[:-1] if is_led(operation) else ()
 
 
 def outline(program: Program) -> Program:
@@ -52,10 +66,12 @@ def outline(program: Program) -> Program:
             stands += [-1] * results(operation)
             continue
         args = arguments(operation)
-        if isinstance(operation, RESCALED_BEFORE):
-            rescaled.update(args)
+        rescaled.update(rescaled_before(operation))
         read = tuple(sorted({stands[a] + (a in rescaled) for a in args}))
-        kind = type(operation), read
+        if is_led(operation):
+            last = stands[args[-1]] + (args[-1] in rescaled)
+            read = (*(value for value in read if value != last), last)
+        kind = type(operation), is_led(operation), read
         if kind not in known:
             known[kind] = len(operations)
             operations += [_reading(operation, read)] * 2
@@ -73,7 +89,7 @@ def _reading(operation: Operation, values: tuple[int, ...]) -> Operation:
         case PlainDot():
             return PlainDot(values, (Plain(0),) * count)
         case ScalarDot():
-            return ScalarDot(values, (Scalar(0.0),) * count, Scalar(0.0))
+            return ScalarDot(values, (*[Scalar(0.0)] * (count - 1), Scalar(float(is_led(operation)))), Scalar(0.0))
         case Matrix():
             return Matrix(values, np.zeros((1, count)), np.zeros(1))
         case AddPlain():

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from he.compiler.outline import RESCALED_BEFORE
+from he.compiler.outline import is_led, rescaled_before
 from he.program.algebra import apply
 from he.program.operations import (
     Add,
     AddPlain,
     Matrix,
     Multiply,
+    Operation,
     PlainDot,
     Scalar,
     ScalarDot,
@@ -37,6 +38,9 @@ LEAST_DROP_BITS = 22
 
 #: The most bits of an excess that stay if they would take a prime more.
 MOST_LEFT_BITS = 4
+
+#: How many times the scale of what a guard reads its own must be, before primes are dropped: a factor is an integer.
+MOST_ABOVE = 16.0
 
 #: Maps the number of dropped primes, and the bits by which a scale is too large, to the next prime: its bits, itself.
 Drop = Callable[[int, int], tuple[int, float]]
@@ -84,7 +88,12 @@ class Scaled:
     products: int
 
 
-_PLAIN, _PRODUCTS = PlainDot | ScalarDot | Matrix, Multiply | SquareParts
+_PRODUCTS = Multiply | SquareParts
+
+
+def _is_plain(operation: Operation) -> bool:
+    """Return whether an operation is a product with plain factors, which makes scales longer."""
+    return isinstance(operation, PlainDot | ScalarDot | Matrix) and not is_led(operation)
 
 
 def depths(program: Program) -> tuple[int, int]:
@@ -92,7 +101,7 @@ def depths(program: Program) -> tuple[int, int]:
     found: list[tuple[int, int]] = []  # both numbers for every value
     for operation in program.operations:
         before = [found[a] for a in arguments(operation)]
-        plain = max((b[0] for b in before), default=0) + isinstance(operation, _PLAIN)
+        plain = max((b[0] for b in before), default=0) + _is_plain(operation)
         products = max((b[1] for b in before), default=0) + isinstance(operation, _PRODUCTS)
         found += [(plain, products)] * results(operation)
     deepest = [found[output] for output in program.results]
@@ -104,7 +113,7 @@ def longest_path(program: Program) -> int:
     found: list[int] = []
     for operation in program.operations:
         before = max((found[a] for a in arguments(operation)), default=0)
-        found += [before + isinstance(operation, _PLAIN | _PRODUCTS)] * results(operation)
+        found += [before + (_is_plain(operation) or isinstance(operation, _PRODUCTS))] * results(operation)
     return max(found[output] for output in program.results)
 
 
@@ -193,51 +202,45 @@ def _walk(
             value = replace(value, number=number, level=level, scale=value.scale / prime, bits=value.bits - bits)
         return value
 
-    def lowered(value: Scaled, bits: int) -> Scaled:
-        """Return a value at the level above the outputs', with about the scale that brings it to so many bits there."""
+    def guarded(operation: ScalarDot, bits: int) -> Scaled:
+        """Record the sum that a guard begins with, with about so many bits of scale if one prime more is dropped.
+
+        What follows it is done at the level above the outputs', where it costs little.
+        """
         assert stay is not None
+        value = known[operation.args[0]]
+        target, dropped = 2.0**bits, 0
+        while target < MOST_ABOVE * value.scale and stay + dropped < value.level:
+            dropped += 1
+            target *= drop(levels - stay - dropped, 0)[1]
+        operands = [lower(known[a], stay + dropped) for a in operation.args]
+        factor = max(1.0, math.ceil(target / value.scale))
+        level, scale = stay + dropped, value.scale * factor
+        scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
+        constant = Scalar(operation.constant.value, level, scale)
+        value = replace(operands[0], number=recorder.scalar_dot([v.number for v in operands], scalars, constant))
+        value = replace(value, scale=scale)
         while value.level > stay + 1:
-            _, prime = drop(levels - value.level, 0)
-            excess = value.scale / (2.0**bits * drop(levels - stay - 1, 0)[1])
-            if excess <= 1:
-                return lower(value, stay + 1)
-            factor = max(1.0, math.ceil(prime / excess))
-            scaled = recorder.scalar_dot(
-                [value.number], [Scalar(1.0, value.level, factor)], Scalar(0.0, value.level, 1.0)
-            )
+            prime = drop(levels - value.level, 0)[1]
             value = replace(
-                value, number=recorder.rescale(scaled), level=value.level - 1, scale=value.scale * factor / prime
+                value, number=recorder.rescale(value.number), level=value.level - 1, scale=value.scale / prime
             )
         return value
-
-    def guarded(operation: ScalarDot, bits: int) -> Scaled:
-        """Record the sum that a guard begins with, at the level above the outputs': what follows it costs little there."""
-        operands = [lowered(known[a], bits) for a in operation.args]
-        value = operands[0]
-        prime = drop(levels - value.level, 0)[1] if value.level > stay else 1.0
-        factor = max(1.0, math.ceil(2.0**bits * prime / value.scale))
-        level, scale = value.level, value.scale * factor
-        scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
-        number = recorder.scalar_dot(
-            [v.number for v in operands], scalars, Scalar(operation.constant.value, level, scale)
-        )
-        return replace(value, number=number, scale=scale)
 
     for position, operation in enumerate(program.operations):
         if position in program.guarding and isinstance(operation, ScalarDot):
             made.append(guarded(operation, precision.guard_bits[program.guarding[position]]))
             known.append(made[-1])
             continue
-        if isinstance(operation, RESCALED_BEFORE):
-            for a in arguments(operation):
-                known[a] = rescaled(known[a])
+        for a in rescaled_before(operation):
+            known[a] = rescaled(known[a])
         operands = [known[a] for a in arguments(operation)]
         states = operands or [fresh]
         level = min(v.level for v in states)
         operands = [lower(v, level) for v in operands]
         scale, bits = max(v.scale for v in states), max(v.bits for v in states)
         plain, products = max(v.plain for v in states), max(v.products for v in states)
-        if isinstance(operation, _PLAIN):
+        if _is_plain(operation):
             weight = 2.0 ** precision.weight_bits[plain]
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
@@ -264,7 +267,7 @@ def _walk(
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         for number in apply(recorder, operation, [v.number for v in operands]):
             value = Scaled(number, level, scale, bits, plain, products)
-            made.append(rescaled(value) if precision.early and isinstance(operation, _PLAIN) else value)
+            made.append(rescaled(value) if precision.early and _is_plain(operation) else value)
             known.append(made[-1])
     outputs = [rescaled(known[output]) for output in program.results]
     lowest = min(v.level for v in outputs) if stay is None else stay
@@ -274,6 +277,9 @@ def _walk(
     for output in program.outputs[len(program.results) :]:
         value = known[output]
         while value.level > lowest:
-            value = replace(value, number=recorder.rescale(value.number), level=value.level - 1)
+            prime = drop(levels - value.level, 0)[1]
+            value = replace(
+                value, number=recorder.rescale(value.number), level=value.level - 1, scale=value.scale / prime
+            )
         outputs.append(value)
     return _Walk(recorder.program(program.slots, [v.number for v in outputs], program.guards), made, outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -9,11 +10,16 @@ from he.compiler.fit import Fit, State
 from he.compiler.latency import Lowered, Schedule, schedules
 from he.compiler.rotations import affordable
 from he.compiler.stages import Stage
+from he.formats import switching
 from he.program.program import Program
-from he.readers.cost import HOISTING, Prices, cost, key_bytes, rotation_costs
+from he.readers.cost import HOISTING, Prices, cost, rotation_costs
 
-#: The limit on the bytes of evaluation keys: a client sends them once, and its session holds them.
-MAX_KEY_BYTES = 60_000_000
+#: The limits on the bytes of evaluation keys: a client sends them once, and its session holds them.
+KEY_BYTES = (60_000_000, 120_000_000, 240_000_000)
+WORTH = 0.8  # of a circuit's cost that a higher limit must leave at most
+WAITING_WORTH = 0.95  # of it that schedules must leave whose rotations wait for each other
+#: What is tried where keys are limited: whether giant steps are chained, and by what baby steps are fewer.
+FEWER_KEYS = ((True, 1), (True, 2))
 
 ATTEMPTS = 3  # to choose keys and fit parameters: fewer keys may need a longer modulus, whose keys are longer
 
@@ -23,10 +29,11 @@ def cheapest(
     write: Callable[[Sequence[Schedule]], Lowered],
     sketches: Sequence[Callable[[Schedule], Program]],
     fit: Callable[[Program], Fit],
+    rough: Callable[[Program], Fit] | None = None,
     prices: Prices = HOISTING,
-    max_key_bytes: int = MAX_KEY_BYTES,
+    key_bytes: Sequence[int] = KEY_BYTES,
 ) -> tuple[Lowered, Fit]:
-    """Choose a schedule for every linear layer by its price, then give up keys until the rest is within the limit.
+    """Choose a schedule for every linear layer by its price, then give up keys until the rest is within a limit.
 
     A schedule changes no level, so the layers' schedules are chosen one by one under the same parameters. The final
     program is fitted anew for its noise.
@@ -36,8 +43,9 @@ def cheapest(
         write: lowers the stages with a schedule for every linear layer.
         sketches: record each linear layer alone with a schedule; see `he.compiler.latency.sketches`.
         fit: finds parameters for a program.
+        rough: finds some for a program by which schedules are priced; `fit` by default.
         prices: the prices of the engine that is to run the program.
-        max_key_bytes: the limit for all evaluation keys. A network that needs more keys gets as few as it can.
+        key_bytes: the limits for all evaluation keys, ascending. A network that needs more keys gets as few as it can.
 
     Returns:
         The lowered network, and its program with the parameters.
@@ -47,7 +55,7 @@ def cheapest(
     """
     choices = schedules(stages)
     lowered = write([options[0] for options in choices])
-    fitted = fit(lowered.program)
+    fitted = (rough or fit)(lowered.program)
     states = fitted.states(lowered.program)
 
     def price(layer: Program, begin: State | None) -> float:
@@ -55,19 +63,46 @@ def cheapest(
         return cost(fitted.place(layer, begin), fitted.parameters, prices, level=level).total
 
     begins = [None if entry is None else states[entry] for entry in lowered.entries]
-    lowered = write(
-        [
-            min(options, key=lambda option: price(sketch(option), begin))
-            for options, sketch, begin in zip(choices, sketches, begins, strict=True)
-        ]
-    )
+    chosen = [
+        min(options, key=lambda option: price(sketch(option), begin))
+        for options, sketch, begin in zip(choices, sketches, begins, strict=True)
+    ]
+    lowered = write(chosen)
+    fewer = [write([schedule.with_fewer_keys(*how) for schedule in chosen]) for how in FEWER_KEYS]
+    found: tuple[Lowered, Fit] | None = None
+    units = math.inf
+    for limit in key_bytes:
+        best, is_cut = _limited(lowered, fitted, fit, prices, limit)
+        least = _units(best, prices)
+        for other in fewer if is_cut else ():
+            another, _ = _limited(other, fitted, fit, prices, limit)
+            if _units(another, prices) <= WAITING_WORTH * least:
+                best, least = another, _units(another, prices)
+        if least <= WORTH * units:
+            found, units = best, least
+        if not is_cut:
+            break
+    assert found is not None  # the first one is cheaper than nothing
+    return found
+
+
+def _units(found: tuple[Lowered, Fit], prices: Prices) -> float:
+    return cost(found[1].program, found[1].parameters, prices).total
+
+
+def _limited(
+    lowered: Lowered, fitted: Fit, fit: Callable[[Program], Fit], prices: Prices, limit: int
+) -> tuple[tuple[Lowered, Fit], bool]:
+    """Return a network with as many keys as a limit allows, and whether it would have more without the limit."""
+    is_cut = False
     for _ in range(ATTEMPTS):
-        keys = _keys(lowered.program, fitted, max_key_bytes)
+        keys = _keys(lowered.program, fitted, limit)
+        is_cut |= len(lowered.program.rotation_steps) > keys
         program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
         fitted = fitted.again(program) or fit(program)
-        if cost(fitted.program, fitted.parameters).key_bytes <= max_key_bytes:
+        if cost(fitted.program, fitted.parameters).key_bytes <= limit:
             break
-    return lowered._replace(program=program), fitted
+    return (lowered._replace(program=program), fitted), is_cut
 
 
 def _rotations(lowered: Lowered, fitted: Fit, prices: Prices) -> Callable[[int, int, int], float]:
@@ -84,5 +119,5 @@ def _rotations(lowered: Lowered, fitted: Fit, prices: Prices) -> Callable[[int, 
 
 def _keys(program: Program, fitted: Fit, max_key_bytes: int) -> int:
     """Return how many rotation steps may have a key beside the keys of the row swap and of relinearisation."""
-    each = key_bytes(fitted.parameters, fitted.parameters.levels)
+    each = switching.key_bytes(fitted.parameters, fitted.parameters.levels)
     return max_key_bytes // each - program.swaps_rows - program.multiplies

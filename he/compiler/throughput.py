@@ -70,7 +70,7 @@ def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[floa
             result.append(FeatureLayer(linear, [], declared_norm(linear) if norms is None else norms[len(result)]))
         else:
             result[-1].activations.append(stage)
-    for i, (linear, activations, _) in enumerate(result):
+    for i, (linear, activations, *_) in enumerate(result):
         constant = np.bincount(linear.rows, linear.weights != 0, minlength=linear.outputs) == 0
         if i + 1 < len(result):
             values = linear.bias[constant][None]

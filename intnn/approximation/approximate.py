@@ -17,7 +17,6 @@ from intnn.values.arrays import FloatArray, batched, frozen, instance, integer, 
 from intnn.values.value_object import ValueObject
 
 DEGREES = (2, 3, 4, 6, 8)  # that a search tries, cheapest first
-MARGIN = 1.2  # ranges are so much wider than what was seen
 TOLERANCE = 0.003  # agreement that a search gives away for a lower degree
 LARGEST_DEGREE = 32
 FEWEST_SAMPLES = 5
@@ -58,7 +57,7 @@ class Approximation(ValueObject):
         graph: The network of linear layers and polynomials.
         layers: Its polynomials that stand for something else, in the order of its nodes.
         agreement: With the given network, on the samples that were held out: the share of equal classes, or R squared
-            for a single output (see `intnn.approximation.agreement`).
+            for values (see `intnn.approximation.agreement`).
     """
 
     graph: Graph
@@ -95,7 +94,7 @@ def approximate(
     graph: Graph,
     samples: ArrayLike,
     degree: int | Sequence[int] | None = 2,
-    margin: float = MARGIN,
+    margin: float | None = None,
     tolerance: float = TOLERANCE,
 ) -> Graph:
     """The graph of `fit_approximation`, which has the same arguments and says more."""
@@ -106,16 +105,17 @@ def fit_approximation(
     graph: Graph,
     samples: ArrayLike,
     degree: int | Sequence[int] | None = 2,
-    margin: float = MARGIN,
+    margin: float | None = None,
     tolerance: float = TOLERANCE,
 ) -> Approximation:
     """Replace every activation of a network by a polynomial, without training and without labels.
 
     From the input to the output, each activation gets a polynomial that is fitted to what the replaced network gives it
     on the samples, and each linear layer behind one is solved anew by ridge regression, so that it gives what it gave
-    before. Maximum pooling becomes average pooling, scaled per channel to come closest. At degree 2 every channel has a
-    square a (u + v)**2 + c of its own, whose parameters are folded into the layers around it; a higher degree gives a
-    layer one polynomial. All arguments lie in [-1, 1] for inputs like the samples.
+    before; a last dense layer that gives the logits of classes is solved for their probabilities. Maximum pooling
+    becomes average pooling, scaled per channel to come closest. At degree 2 every channel has a square a (u + v)**2 + c
+    of its own, whose parameters are folded into the layers around it; a higher degree gives a layer one polynomial. All
+    arguments lie in [-1, 1] for inputs like the samples.
 
     The result holds for inputs like the samples, and for no others: see `Approximation.escapes`.
 
@@ -125,7 +125,8 @@ def fit_approximation(
             looked at, fewer of a network with large layers. A fifth is held out and measures the agreement.
         degree: The degree of all polynomials, from 2 to 32, or one for every activation that is no polynomial yet, in
             the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them.
-        margin: By how much the ranges are wider than what was seen on the samples, at least 1.
+        margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default it follows
+            from their number, see `usual_margin`.
         tolerance: For a search, how far the agreement may be from perfect; or, where no degree comes as close, from
             that of the best one.
 
@@ -142,7 +143,8 @@ def fit_approximation(
     x = batched(reals(samples, "samples"), graph.input_shape, "samples")
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
-    margin, tolerance = real(margin, "margin"), real(tolerance, "tolerance")
+    margin = usual_margin(len(x)) if margin is None else real(margin, "margin")
+    tolerance = real(tolerance, "tolerance")
     if not 1.0 <= margin < math.inf:
         raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
     if not 0.0 <= tolerance < math.inf:
@@ -162,6 +164,15 @@ def fit_approximation(
     if not count and not any(isinstance(node, MaxPool2d) for node in graph.nodes):
         return Approximation(graph, (), 1.0)
     return fit(degrees) if degrees is not None else _searched(fit, count, tolerance)
+
+
+def usual_margin(samples: int) -> float:
+    """The margin of the ranges for a number of samples: 2.05 for 100, 1.5 for 1,000, 1.36 for 5,000.
+
+    The fewer samples, the further the extremes of the next ones lie outside theirs. With this margin and 100 to 5,000
+    samples of MNIST, 0.04 to 1.4 % of 5,000 other images leave the ranges of a dense network with squares.
+    """
+    return 1.25 + 8.0 / math.sqrt(samples)
 
 
 def _degrees(degree: int | Sequence[int], count: int) -> list[int]:

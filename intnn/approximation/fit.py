@@ -18,9 +18,9 @@ GRID = np.cos(np.pi * (np.arange(200) + 0.5) / 200)
 ROWS, VALUES = 5000, 1 << 20  # of a channel, and of all of them, that a fit looks at
 SMALLEST_RANGE = 0.05  # of a layer's largest: a channel that hardly varies is not blown up
 FURTHEST_VERTEX = 2.0  # of a square, in half widths of the range: one further away is a straight line, and cancels
-
+FLAT = 1e-9  # a curvature beside the slope
+ROUNDS = 10  # in which what channels share and what they do not is solved in turn
 EVEN_BUT_FOR_HALF_X = ("relu", "gelu", "gelu_tanh", "silu", "softplus", "hardswish")  # f(x) - f(-x) = x
-HOMOGENEOUS = (*EVEN_BUT_FOR_HALF_X, "leaky_relu", "elu")  # f(r x) / r is much the same for all large r
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,20 @@ def fitted(activation: Activation, degree: int, seen: FloatArray, margin: float)
 
     Args:
         activation: The function.
-        degree: The degree, at least 2. Degree 2 gives every channel a square of its own, higher degrees give all
-            channels one polynomial.
+        degree: The degree, at least 2. Degree 2 gives every channel a square of its own; a higher degree gives all
+            channels one polynomial, between scalings of their own.
         seen: The arguments that reach it, [n, channels, ...].
         margin: By how much the range is wider than what was seen, at least 1.
     """
     channels = seen.shape[1]
     rows = np.moveaxis(seen, 1, -1).reshape(-1, channels)
     low, high = rows.min(axis=0), rows.max(axis=0)
-    rows = rows[:: -(-len(rows) // min(ROWS, max(VALUES // channels, 1)))]
+    count = min(ROWS, max(VALUES // channels, 1))
+    if len(rows) > count:  # drawn: places at equal distances would be few columns of an image
+        rows = rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
     if degree == 2:
         return _squares(activation, rows, (low + high) / 2, _widened((high - low) / 2, margin))
-    furthest, ones = np.maximum(-low, high), np.ones(channels)
-    if odd_slope(activation) is not None:
-        low, high = -furthest, furthest
-    middle, half = ones * (low.min() + high.max()) / 2, ones * (high.max() - low.min()) / 2
-    fits = [_polynomial(activation, degree, rows, middle, _widened(half, margin), ones)]
-    if activation.name in HOMOGENEOUS:
-        half = _widened(furthest, margin)
-        fits.append(_polynomial(activation, degree, rows, 0.0 * half, half, half))
-    return min(fits, key=lambda fit: fit.error)
+    return _polynomial(activation, degree, rows, _widened(np.maximum(-low, high), margin))
 
 
 def _squares(activation: Activation, rows: FloatArray, middle: FloatArray, half: FloatArray) -> Fitted:
@@ -79,8 +73,9 @@ def _squares(activation: Activation, rows: FloatArray, middle: FloatArray, half:
     u, y = (rows - middle) / half, activation.apply(rows)
     on_grid = activation.apply(GRID[:, None] * half + middle)
     _, c1, c2 = _least_squares(lambda u: np.stack([np.ones_like(u), u, u * u], axis=-1), u, y, on_grid).T
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        v = np.clip(np.where(c1 == 0.0, 0.0, c1 / (2.0 * c2)), -FURTHEST_VERTEX, FURTHEST_VERTEX)
+    curvature = np.where(np.abs(c2) > FLAT * np.abs(c1), c2, FLAT * np.abs(c1))  # of a line, whose sign is rounding's
+    vertex = np.divide(c1, 2.0 * curvature, out=np.zeros_like(c1), where=curvature != 0.0)
+    v = np.clip(vertex, -FURTHEST_VERTEX, FURTHEST_VERTEX)
     c, a = _least_squares(lambda u: np.stack([np.ones_like(u), (u + v) ** 2], axis=-1), u, y, on_grid).T
     width = 1.0 + np.abs(v)
     return Fitted(
@@ -94,47 +89,72 @@ def _squares(activation: Activation, rows: FloatArray, middle: FloatArray, half:
     )
 
 
-def _polynomial(
-    activation: Activation,
-    degree: int,
-    rows: FloatArray,
-    middle: FloatArray,
-    half: FloatArray,
-    gain: FloatArray,
-) -> Fitted:
-    """One p for all channels, gain p(u) with u = (x - middle) / half."""
-    slope, step, line = odd_slope(activation), 1, 0.0
-    if slope is not None and degree % 2 == 0:
-        step, line = 2, float(slope * half[0] / gain[0])
+def _polynomial(activation: Activation, degree: int, rows: FloatArray, half: FloatArray) -> Fitted:
+    """One p for all channels, and for each of them gain p(u) + offset with u = x / half.
 
-    def rest(u: FloatArray) -> FloatArray:
-        return activation.apply(u * half + middle) / gain - line * u
+    A function that is even but for a straight line keeps the line as it is and gets even powers alone, if the degree is
+    even: half the work under encryption, and as close. The gain is then the width of the range, as if f(r x) = r f(x).
+    """
+    slope = odd_slope(activation) if degree % 2 == 0 else None
+    step, line = (1, 0.0) if slope is None else (2, slope)
 
     def terms(u: FloatArray) -> FloatArray:
         return np.asarray(chebyshev.chebvander(u, degree)[..., ::step], np.float64)
 
-    u = (rows - middle) / half
-    (part,) = _least_squares(
-        terms,
-        u.reshape(-1, 1),
-        rest(u).reshape(-1, 1),
-        rest(GRID[:, None]).mean(axis=1, keepdims=True),
-    )
+    def rest(u: FloatArray) -> FloatArray:
+        return activation.apply(u * half) - line * half * u
+
+    u = rows / half
+    gram, right = _normal_equations(terms, u, rest(u), rest(GRID[:, None]))
+    shared, gain, offset = _shared(gram, right, None if slope is None else half)
     coefficients, ascending = np.zeros(degree + 1), np.zeros(degree + 1)
-    coefficients[::step] = part
+    coefficients[step::step] = shared
     converted = chebyshev.cheb2poly(coefficients)
     ascending[: len(converted) : step] = converted[::step]
     ascending[1] += line
     polynomial = Activation("polynomial", tuple(ascending.tolist()))
     return Fitted(
-        before=Scale(1.0 / half, -middle / half),
+        before=Scale(1.0 / half, np.zeros_like(half)),
         polynomial=polynomial,
-        after=Scale(gain, np.zeros_like(gain)),
+        after=Scale(gain, offset),
         degree=degree,
         low=np.full_like(half, -1.0),
         high=np.full_like(half, 1.0),
-        error=_relative_error(polynomial.apply(u) * gain, activation.apply(rows)),
+        error=_relative_error(polynomial.apply(u) * gain + offset, activation.apply(rows)),
     )
+
+
+def _shared(
+    gram: FloatArray, right: FloatArray, gain: FloatArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
+    """Least squares with gain * shared + offset as the coefficients of each channel, solved in turn.
+
+    Args:
+        gram: The normal equations of every channel, [channels, terms, terms]; the first term is 1.
+        right: Their right sides, [channels, terms].
+        gain: The gains [channels] if they are known.
+
+    Returns:
+        The shared coefficients [terms - 1] of all terms but the first, gains and offsets.
+    """
+    inner, cross, ones = gram[:, 1:, 1:], gram[:, 1:, 0], gram[:, 0, 0]
+    own = np.linalg.solve(gram, right[..., None])[..., 0]
+    shared = np.linalg.svd(own[:, 1:], full_matrices=False)[2][0]
+    gains, offset = np.ones(len(gram)) if gain is None else gain, own[:, 0]
+    for _ in range(ROUNDS):
+        if gain is None:
+            square, mean = inner @ shared @ shared, cross @ shared
+            pairs = np.stack([np.stack([square, mean], axis=-1), np.stack([mean, ones], axis=-1)], axis=-2)
+            values = np.stack([right[:, 1:] @ shared, right[:, 0]], axis=-1)
+            gains, offset = (np.linalg.pinv(pairs, hermitian=True) @ values[..., None])[..., 0].T
+        total = np.einsum("c,ckl->kl", gains**2, inner)
+        shared = np.linalg.pinv(total, hermitian=True) @ (gains @ (right[:, 1:] - offset[:, None] * cross))
+        if gain is None:
+            size = np.abs(shared).sum() or 1.0
+            shared, gains = shared / size, gains * size
+        else:
+            offset = (right[:, 0] - gains * (cross @ shared)) / ones
+    return np.asarray(shared, np.float64), gains, np.asarray(offset, np.float64)
 
 
 def odd_slope(activation: Activation) -> float | None:
@@ -154,14 +174,29 @@ def _relative_error(p: FloatArray, y: FloatArray) -> float:
     return float(np.sqrt(np.mean((p - y) ** 2)) / size) if size else 0.0
 
 
+def _normal_equations(
+    basis: Callable[[FloatArray], FloatArray], u: FloatArray, y: FloatArray, on_grid: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Of every channel, [channels, terms, terms] and [channels, terms].
+
+    Args:
+        basis: The terms [..., channels, terms] of arguments [..., channels].
+        u: Arguments that were seen, [n, channels].
+        y: Values for them, [n, channels].
+        on_grid: Values on the grid, [grid, channels].
+    """
+    seen, grid = basis(u), basis(np.broadcast_to(GRID[:, None], on_grid.shape))
+    gram, right = (
+        np.einsum("nck,nc...->ck...", seen, values, optimize=True) / len(u)
+        + GRID_WEIGHT / len(GRID) * np.einsum("nck,nc...->ck...", grid, held, optimize=True)
+        for values, held in ((seen, grid), (y, on_grid))
+    )
+    return gram, right
+
+
 def _least_squares(
     basis: Callable[[FloatArray], FloatArray], u: FloatArray, y: FloatArray, on_grid: FloatArray
 ) -> FloatArray:
-    """Coefficients [channels, terms] by arguments and values [n, channels], and values on the grid [grid, channels]."""
-    seen, grid = basis(u), basis(np.broadcast_to(GRID[:, None], on_grid.shape))  # [n or grid, channels, terms]
-    gram, right = (
-        np.einsum("nck,nc...->ck...", seen, values) / len(u)
-        + GRID_WEIGHT / len(GRID) * np.einsum("nck,nc...->ck...", grid, held)
-        for values, held in ((seen, grid), (y, on_grid))
-    )
+    """Coefficients [channels, terms]; see `_normal_equations`."""
+    gram, right = _normal_equations(basis, u, y, on_grid)
     return np.asarray(np.linalg.solve(gram, right[..., None])[..., 0], np.float64)

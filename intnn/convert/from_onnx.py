@@ -148,7 +148,8 @@ class _Reader:
         self._model = model
         self._opset = max((o.version for o in model.opset_import if o.domain in _STANDARD), default=OLDEST_OPSET)
         self._output = _only(model.graph.output, "output", "leave the others out when you export it").name
-        self._read = {name for node in model.graph.node for name in node.input if name} | {self._output}
+        self._readers = Counter(name for node in model.graph.node for name in node.input)
+        self._readers[self._output] += 1
         self._last = self._names_of_the_answer()
         self._link = "none"
         self._is_quantised = False
@@ -173,7 +174,7 @@ class _Reader:
                 place, f"must read what stands before it, got {missing[0]!r}", "nodes must be sorted, without a cycle"
             )
         domain = "" if node.domain in _STANDARD else node.domain
-        extra = [name for name in node.output[1:] if name in self._read]
+        extra = [name for name in node.output[1:] if self._readers[name]]
         if extra:
             raise ConversionError(place, f"must have one output that is read, got {extra[0]!r}", "export it without")
         call = Call(
@@ -189,8 +190,16 @@ class _Reader:
             self._values[node.output[0]] = reader(call)
         except ConversionError:
             raise
-        except (TypeError, ValueError, OverflowError, IndexError) as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise ConversionError(place, f"does not fit: {error}", "export the model again") from error
+        self._forget(node.input)
+
+    def _forget(self, names: Sequence[str]) -> None:
+        """Give free what no later node reads."""
+        self._readers.subtract(names)
+        for name in set(names):
+            if not self._readers[name]:
+                self._values.pop(name, None)
 
     def graph(self, path: str | os.PathLike[str], classes: Sequence[Any] | None) -> Graph:
         """The graph of what was read."""
@@ -209,9 +218,10 @@ class _Reader:
             metadata["producer"] = _text(self._model.producer_name)
         if self._is_quantised:
             metadata["quantised"] = True
+        if classes is not None or self._link != "none":
+            metadata["task"] = "classification"
         if classes is not None:
-            size = math.prod(result.shape)
-            metadata |= {"task": "classification", "classes": class_labels(classes, size, "`classes`")}
+            metadata["classes"] = class_labels(classes, math.prod(result.shape), "`classes`")
         name = _text(self._model.graph.name) or Path(path).stem
         return fold_scales(Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs)))
 
@@ -242,11 +252,10 @@ class _Reader:
     def _names_of_the_answer(self) -> set[str]:
         """The output, and what it is a copy of."""
         producers = {name: node for node in self._model.graph.node for name in node.output}
-        readers = Counter(name for node in self._model.graph.node for name in node.input)
         names, name = {self._output}, self._output
         for _ in self._model.graph.node:  # as far as there may be copies, even in a circle
             node = producers.get(name)
-            if node is None or node.op_type not in ("Identity", "Dropout", "Cast") or readers[node.input[0]] > 1:
+            if node is None or node.op_type not in ("Identity", "Dropout", "Cast") or self._readers[node.input[0]] > 1:
                 break
             name = node.input[0]
             names.add(name)

@@ -1,8 +1,7 @@
 """One way in for models of any library."""
 
 import os
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def graph_of(model: Any, example: Any = None) -> Graph:
     Args:
         model: A `Graph`; a fitted estimator of scikit-learn; a module of torch; or the path of a file: ONNX (.onnx), an
             exported program of torch (.pt2), or a saved graph (.npz, .json).
-        example: One input or a batch of them, for those that need it: torch does.
+        example: A batch of inputs, of any size, for those that need it: modules of torch do.
 
     Raises:
         TypeError: Nobody converts such a model, or what should convert it returned no graph.
@@ -54,9 +53,10 @@ def graph_of(model: Any, example: Any = None) -> Graph:
             if not isinstance(graph, Graph):
                 raise TypeError(f"the converter for {name!r} must return a Graph, got {type(graph).__name__}")
             return graph
-    registered = sorted({point.name for point in entry_points(group=GROUP)})
+    registered = sorted({point.name for point in _points()})
     taken = ("Graph", "scikit-learn's estimators", "files .onnx, .npz, .json", *(f"{name!r}" for name in registered))
-    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {_described(model, names)}")
+    got = _described(model, names)
+    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {got}; install the package that converts it")
 
 
 def _names(model: Any) -> list[str]:
@@ -73,7 +73,9 @@ def _registered(name: str) -> Converter | None:
     Raises:
         ConversionError: It cannot be loaded, since something that it needs is missing.
     """
-    for point in entry_points(group=GROUP, name=name):
+    for point in _points():
+        if point.name != name:
+            continue
         try:
             return point.load()
         except (ImportError, AttributeError) as error:
@@ -81,6 +83,13 @@ def _registered(name: str) -> Converter | None:
                 f"the converter for {name!r}", f"must be importable: {error}", "install what it needs"
             ) from error
     return None
+
+
+def _points() -> Iterable[Any]:
+    """The entry points of our group."""
+    from importlib.metadata import entry_points  # which takes as long to import as all of this package
+
+    return entry_points(group=GROUP)
 
 
 def _described(model: Any, names: list[str]) -> str:

@@ -165,9 +165,15 @@ def _box(axes, box: Box, left: float, bottom: float) -> None:  # type: ignore[no
         )
     )
     top = bottom + _HEIGHT - 0.15
-    _text(axes, left + 0.12, top, box.title, fontsize=8.5, weight="bold")
+    room = 0.6 if box.curve is not None else 1.0  # of the box's width
+    _text(axes, left + 0.12, top, _cut(box.title, round(44 * room)), fontsize=8.5, weight="bold")
     for i, line in enumerate(box.lines):
-        _text(axes, left + 0.12, top - 0.185 * (i + 1), line, fontsize=7)
+        _text(axes, left + 0.12, top - 0.185 * (i + 1), _cut(line, round(60 * room)), fontsize=7)
+
+
+def _cut(text: str, length: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _text(axes, left: float, middle: float, text: str, **style: object) -> None:  # type: ignore[no-untyped-def]

@@ -5,11 +5,14 @@ a linear layer they are a change of its weights, and cost nothing.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, Flatten, Join, Node, Reshape, Scale, Shape, SumPool2d
+from intnn.network.edges import Sources
 from intnn.network.graph import Graph
 from intnn.values.arrays import FloatArray, instance
 
@@ -34,13 +37,36 @@ def fold_scales(graph: Graph) -> Graph:
         TypeError: ``graph`` is no `Graph`.
     """
     instance(graph, Graph, "graph")
-    while True:
-        for number, node in enumerate(graph.nodes):
-            if isinstance(node, Scale) and (replacements := _folded(graph, number)) is not None:
-                graph = _without(graph, number, replacements)
-                break
+    parts = _Parts(graph.input_shape, graph.nodes, graph.sources, graph.shapes)
+    number = 0
+    while number < len(parts.nodes):
+        node = parts.nodes[number]
+        if isinstance(node, Scale) and (replacements := _folded(parts, number)) is not None:
+            parts, number = _without(parts, number, replacements), 0  # what has changed may let others move
         else:
-            return graph
+            number += 1
+    if len(parts.nodes) == len(graph.nodes):
+        return graph
+    return replace(graph, nodes=parts.nodes, inputs=parts.sources)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """A graph whose parts are known to fit each other."""
+
+    input_shape: Shape
+    nodes: tuple[Node | Join, ...]
+    sources: Sources
+    shapes: tuple[Shape, ...]
+
+    @cached_property
+    def readers(self) -> Mapping[int, list[int]]:
+        """The nodes that read each node, once for every time that they do."""
+        found: dict[int, list[int]] = {}
+        for reader, sources in enumerate(self.sources):
+            for source in sources:
+                found.setdefault(source, []).append(reader)
+        return found
 
 
 @dataclass(frozen=True)
@@ -73,19 +99,23 @@ class _Affine:
         return _Affine(self.weight * other.weight, self.weight * other.bias + self.bias)
 
 
-def _folded(graph: Graph, number: int) -> Replacements | None:
-    """The nodes that change when a scaling is left out; None where it has to stay."""
+def _folded(graph: _Parts, number: int) -> Replacements | None:
+    """The nodes that change when a scaling is left out; None where it has to stay, or no float holds the product."""
     (source,) = graph.sources[number]
     scale = _Affine.of(graph.nodes[number], graph.shapes[number][0])  # type: ignore[arg-type]  # a Scale
     if scale.is_identity and len(graph.nodes) > 1:
         return {}
-    pulled = _pulled(graph, source, number, scale)
-    return _pushed_on(graph, number, scale) if pulled is None else pulled
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # layers refuse what is not finite
+            pulled = _pulled(graph, source, number, scale)
+            return _pushed_on(graph, number, scale) if pulled is None else pulled
+    except ValueError:
+        return None
 
 
-def _pulled(graph: Graph, number: int, reader: int, scale: _Affine) -> Replacements | None:
+def _pulled(graph: _Parts, number: int, reader: int, scale: _Affine) -> Replacements | None:
     """What makes a node give its scaled output; ``reader`` is to be the only one that reads it."""
-    if number < 0 or _readers(graph, number) != [reader]:
+    if number < 0 or graph.readers[number] != [reader]:
         return None
     node, sources, shape = graph.nodes[number], graph.sources[number], graph.shapes[number]
     match node:
@@ -112,13 +142,13 @@ def _pulled(graph: Graph, number: int, reader: int, scale: _Affine) -> Replaceme
     return _union([_pulled(graph, source, number, part) for source, part in zip(sources, parts, strict=True)])
 
 
-def _pushed_on(graph: Graph, number: int, scale: _Affine) -> Replacements | None:
+def _pushed_on(graph: _Parts, number: int, scale: _Affine) -> Replacements | None:
     """What makes all readers of a node scale what they read."""
-    readers = _readers(graph, number)
+    readers = graph.readers.get(number, [])
     return _union([_pushed(graph, reader, number, scale) for reader in readers]) if readers else None
 
 
-def _pushed(graph: Graph, number: int, source: int, scale: _Affine) -> Replacements | None:
+def _pushed(graph: _Parts, number: int, source: int, scale: _Affine) -> Replacements | None:
     """What makes a node scale what it reads from ``source``."""
     node, shape = graph.nodes[number], graph.shapes[number]
     match node:
@@ -167,22 +197,17 @@ def _union(parts: list[Replacements | None]) -> Replacements | None:
     return union
 
 
-def _readers(graph: Graph, number: int) -> list[int]:
-    """The nodes that read a node, once for every time that they do."""
-    return [reader for reader, sources in enumerate(graph.sources) for source in sources if source == number]
-
-
-def _shape(graph: Graph, number: int) -> Shape:
+def _shape(graph: _Parts, number: int) -> Shape:
     return graph.shapes[number] if number >= 0 else graph.input_shape
 
 
-def _without(graph: Graph, number: int, replacements: Replacements) -> Graph:
+def _without(graph: _Parts, number: int, replacements: Replacements) -> _Parts:
     """The graph with nodes replaced and one left out; what read that one reads its source."""
     (source,) = graph.sources[number]
     last = source if number == len(graph.nodes) - 1 else len(graph.nodes) - 1
     kept = [i for i in range(last + 1) if i != number]
     place = {-1: -1, **{i: new for new, i in enumerate(kept)}}
     place[number] = place[source]
-    nodes = [replacements.get(i, graph.nodes[i]) for i in kept]
-    inputs = [tuple(place[i] for i in graph.sources[node]) for node in kept]
-    return replace(graph, nodes=tuple(nodes), inputs=tuple(inputs))
+    nodes = tuple(replacements.get(i, graph.nodes[i]) for i in kept)
+    sources = tuple(tuple(place[i] for i in graph.sources[node]) for node in kept)
+    return _Parts(graph.input_shape, nodes, sources, tuple(graph.shapes[i] for i in kept))

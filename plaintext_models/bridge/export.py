@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from intnn.layers.geometry import Shape
-from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node
+from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, SumPool2d
 from intnn.network.edges import checked_shape
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from plaintext_models.bridge.agreement import require_equal_integers
 from plaintext_models.bridge.from_torch import from_torch
 from plaintext_models.bridge.plain import plain_layers, require_plain
+from plaintext_models.nets.layers import SumPool2d as TorchSumPool2d
 from plaintext_models.training.qat.bounded import BoundedConv2d, BoundedLinear
 from plaintext_models.training.qat.quantiser import InputQuantiser
 from plaintext_models.training.qat.table import TableActivation
@@ -92,4 +93,5 @@ _INTEGER_NODES: Mapping[type[nn.Module], Callable[[Any], Node]] = {
     BoundedConv2d: _integer_convolution,
     TableActivation: lambda layer: LutActivation(layer.lut()),
     nn.Flatten: _flatten,
+    TorchSumPool2d: lambda layer: SumPool2d(layer.size, layer.stride),
 }

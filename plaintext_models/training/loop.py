@@ -1,4 +1,4 @@
-"""The loop that trains models of labelled images; hooks say what else happens to a batch, a loss and an epoch.
+"""The loop that trains models; hooks say what else happens to a batch, a loss, a score and an epoch.
 
 Two attacks train what they need in short loops of their own: `substitute` learns from answers and not from labels, and
 `upset` trains a generator through its victim's gradients. Attacks do not import this room, since adversarial training
@@ -26,7 +26,7 @@ class EpochRecord:
 
     Attributes:
         loss: The mean loss of its batches; for the default loss, the cross-entropy in nats.
-        accuracy: The fraction of right answers, from 0 to 1.
+        accuracy: The mean score of its batches; for the default score, the fraction of right answers, from 0 to 1.
     """
 
     loss: float
@@ -40,7 +40,7 @@ class Batch:
     Attributes:
         images: What the module is going to see, [batch, *input_shape].
         clean: The same images as the data set has them.
-        labels: Their classes, integers [batch].
+        labels: What the module should say: of labelled images their classes, integers [batch].
         step: How many steps were taken before this one.
         steps: How many steps the whole training takes.
         generator: The generator that ordered the images; hooks draw from it as well.
@@ -55,7 +55,8 @@ class Batch:
 
 
 BatchHook = Callable[[Batch], Tensor]  # makes the images [batch, *input_shape] that take the place of `batch.images`
-LossHook = Callable[[Tensor, Batch], Tensor]  # maps logits [batch, classes] and the batch to one number
+LossHook = Callable[[Tensor, Batch], Tensor]  # maps outputs [batch, outputs] and the batch to one number
+ScoreHook = Callable[[Tensor, Batch], float]  # the same, for people to look at: the larger, the better
 EpochHook = Callable[[int, EpochRecord], None]  # is told the number of the epoch, from 1, and its record
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -68,6 +69,11 @@ def augmented(augmentation: Augmentation) -> BatchHook:
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """The mean cross-entropy of a batch, nats."""
     return nn.functional.cross_entropy(logits, batch.labels)
+
+
+def right_answers(logits: Tensor, batch: Batch) -> float:
+    """The fraction of a batch whose largest logit is that of its class."""
+    return (logits.argmax(1) == batch.labels).double().mean().item()
 
 
 def train(
@@ -112,9 +118,67 @@ def train(
         ValueError: A number is out of range.
         FloatingPointError: The loss is no longer finite; lower the learning rate.
     """
-    images, labels = torch.from_numpy(dataset.train_images), torch.from_numpy(dataset.train_labels)
+    return minimise(
+        module,
+        torch.from_numpy(dataset.train_images),
+        torch.from_numpy(dataset.train_labels),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        weight_decay=weight_decay,
+        gradient_limit=gradient_limit,
+        batch=batch,
+        loss=loss,
+        after_epoch=after_epoch,
+        progress=progress,
+    )
+
+
+def minimise(
+    module: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    weight_decay: float = 0.0,
+    gradient_limit: float | None = GRADIENT_LIMIT,
+    batch: Sequence[BatchHook] = (),
+    loss: LossHook = cross_entropy,
+    score: ScoreHook = right_answers,
+    after_epoch: EpochHook | None = None,
+    progress: bool = True,
+) -> tuple[EpochRecord, ...]:
+    """Minimise a loss on any inputs and targets, as `train` does on a data set; arguments it shares mean the same.
+
+    Args:
+        module: Maps inputs [batch, ...] to outputs [batch, outputs].
+        inputs: float32 [n, ...].
+        targets: [n, ...]; a batch's are its ``labels``.
+        epochs: How many passes over the inputs, at least 1.
+        batch_size: Inputs per step, from 1 to all of them.
+        learning_rate: The peak of the schedule, positive.
+        seed: Determines the order of the inputs and everything that hooks draw.
+        weight_decay: The decay of the weights, not negative.
+        gradient_limit: The greatest norm of the gradient of all weights, positive; None sets no limit.
+        batch: Hooks that change the inputs of every batch.
+        loss: What is minimised.
+        score: What is shown beside the loss, and recorded as ``accuracy``.
+        after_epoch: Called after every epoch.
+        progress: Whether to show a bar.
+
+    Returns:
+        One record per epoch.
+
+    Raises:
+        ValueError: A number is out of range.
+        FloatingPointError: The loss is no longer finite; lower the learning rate.
+    """
     integer(epochs, "epochs", 1)
-    per_epoch = len(images) // integer(batch_size, "batch_size", 1, len(images))
+    per_epoch = len(inputs) // integer(batch_size, "batch_size", 1, len(inputs))
     if not learning_rate > 0 or not weight_decay >= 0:
         raise ValueError(
             f"`learning_rate` must be positive and `weight_decay` not negative, got {learning_rate}, {weight_decay}"
@@ -131,15 +195,15 @@ def train(
         module.train()
         try:
             for epoch in range(epochs):
-                loss_sum, right = 0.0, 0
-                order = torch.randperm(len(images), generator=generator)
+                loss_sum, score_sum = 0.0, 0.0
+                order = torch.randperm(len(inputs), generator=generator)
                 for number, rows in enumerate(order[: per_epoch * batch_size].split(batch_size), 1):
-                    clean = images[rows]
-                    step = Batch(clean, clean, labels[rows], epoch * per_epoch + number - 1, steps, generator)
+                    clean = inputs[rows]
+                    step = Batch(clean, clean, targets[rows], epoch * per_epoch + number - 1, steps, generator)
                     for hook in batch:
                         step = replace(step, images=hook(step))
-                    logits = module(step.images)
-                    value = loss(logits, step)
+                    outputs = module(step.images)
+                    value = loss(outputs, step)
                     optimiser.zero_grad()
                     value.backward()
                     if gradient_limit is not None:
@@ -147,11 +211,11 @@ def train(
                     optimiser.step()
                     schedule.step()
                     loss_sum += value.item()
-                    right += int((logits.argmax(1) == step.labels).sum())
-                    advance(loss_sum / number, right / (number * batch_size))
+                    score_sum += score(outputs.detach(), step)
+                    advance(loss_sum / number, score_sum / number)
                 if not torch.isfinite(value):
                     raise FloatingPointError(f"the loss must stay finite, got {value.item()}; lower `learning_rate`")
-                history.append(EpochRecord(loss_sum / per_epoch, right / (per_epoch * batch_size)))
+                history.append(EpochRecord(loss_sum / per_epoch, score_sum / per_epoch))
                 if after_epoch is not None:
                     after_epoch(epoch + 1, history[-1])
         except BaseException:

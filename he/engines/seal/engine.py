@@ -108,9 +108,11 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
                 'prepare the circuit with engine="rns", or leave the unit out'
             ) from error
         interface, ids = self._circuit.interface, self._prepared.level_ids
-        form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
+        forms = [Form.result(interface.parameters, interface.output_level, scale) for scale in interface.scales]
         written = [to_bytes(_present(value).ciphertext) for value in results]
-        return [compact.compact(data, form, interface.parameters, ids) for data in written]
+        return [
+            compact.compact(data, form, interface.parameters, ids) for data, form in zip(written, forms, strict=True)
+        ]
 
     def read(self, data: bytes | memoryview) -> _Value:
         """Return a fresh ciphertext, given as it travels, as a value of `algebra`."""

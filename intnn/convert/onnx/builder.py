@@ -14,6 +14,7 @@ from intnn.values.arrays import FloatArray, IntArray
 
 _GRID = np.concatenate([np.linspace(-12, 12, 481), [-1000.0, -200.0, -40.0, 40.0, 200.0, 1000.0]])
 _TOLERANCE = 1e-6  # relative: constants of patterns are float32; GELU and its approximation differ by 4e-4
+_MAX_PARAMETERS = 1 << 27  # of all nodes: 1 GB; networks for encrypted inference have a few millions
 _LARGEST_PATTERN = 24  # functions in a row without a node between them; GELU's approximation has 9 at most
 
 #: Activations whose values are never negative.
@@ -28,6 +29,7 @@ class Builder:
         self.nodes: list[Any] = []
         self.inputs: list[tuple[int, ...]] = []
         self._shapes: list[Shape] = []
+        self._parameters = 0
 
     def stored_shape(self, number: int) -> Shape:
         """The shape of a node's output, or of the input."""
@@ -38,6 +40,9 @@ class Builder:
         shapes = [self.stored_shape(source.node) for source in sources]
         shape = node.joined_shape(shapes) if hasattr(node, "joined_shape") else node.output_shape(shapes[0])
         shape = checked_shape(shape, "output shape")  # before anybody makes an array of it
+        self._parameters += node.weight.size if hasattr(node, "weight") else 0
+        if self._parameters > _MAX_PARAMETERS:
+            raise ValueError(f"a graph must have at most {_MAX_PARAMETERS} parameters, got more")
         self.nodes.append(node)
         self.inputs.append(tuple(source.node for source in sources))
         self._shapes.append(shape)

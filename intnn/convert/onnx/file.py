@@ -13,7 +13,7 @@ from intnn.storage.document import file_path
 from intnn.values.arrays import Array
 
 MAX_FILE_BYTES = (1 << 31) - 1  # what protobuf reads in one piece
-MAX_NODES = 5_000  # networks for encrypted inference have hundreds
+MAX_NODES = 3_000  # networks for encrypted inference have hundreds
 OLDEST_OPSET = 7
 
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
@@ -126,7 +126,7 @@ def require_inside(tensor: Any) -> None:
         raise ConversionError(
             _name(tensor),
             "must lie in the file itself, got external data",
-            "save the model with onnx.save_model(model, path, save_as_external_data=False)",
+            "export it with external_data=False, or save it by onnx.save_model(onnx.load(path), path)",
         )
 
 

@@ -30,14 +30,15 @@ class _Bounded(nn.Module):
         shape: The shape of the weights, [out, ...].
         input_max: Inputs are the integers from 0 to this.
         sums: The interval that holds every sum; zero must be one of its inner points.
+        is_shared: Whether all neurons are multiplied by one scale, which keeps what they are to each other.
 
     Raises:
         ValueError: ``sums`` cannot hold a weight of either sign, or is too wide for exact float32 sums.
     """
 
-    def __init__(self, shape: tuple[int, ...], input_max: int, sums: IntDomain):
+    def __init__(self, shape: tuple[int, ...], input_max: int, sums: IntDomain, is_shared: bool):
         super().__init__()
-        self.input_max, self.sums = integer(input_max, "input_max", 1), sums
+        self.input_max, self.sums, self.is_shared = integer(input_max, "input_max", 1), sums, is_shared
         if min(-sums.lo, sums.hi) < input_max:
             raise ValueError(f"`sums` must contain plus and minus `input_max` = {input_max}, got {sums}")
         if sums.size >= EXACT:
@@ -53,7 +54,8 @@ class _Bounded(nn.Module):
         """Weights and biases as float tensors of integers, with gradients.
 
         Every neuron's weights are multiplied by the largest scale at which their rounded values stay within the budget
-        of either sign: a bounded sum has no resolution to spare, and what follows learns its own slope.
+        of either sign: a bounded sum has no resolution to spare, and what follows learns its own slope. With one scale
+        for all, it is the least of these.
         """
         bias = round_half_up((self.bias * self.unit * self.input_max).clamp(self.sums.lo, self.sums.hi))
         rows = self.weight.flatten(1)
@@ -61,6 +63,7 @@ class _Bounded(nn.Module):
             above = torch.floor((self.sums.hi - bias) / self.input_max)
             below = torch.floor((bias - self.sums.lo) / self.input_max)
             scale = largest_scale(rows, above, below)[:, None]
+            scale = scale.min() if self.is_shared else scale
             exact = torch.round(rows * scale)
         return straight_through(rows * scale, exact).view_as(self.weight), bias
 
@@ -73,10 +76,11 @@ class BoundedLinear(_Bounded):
         outputs: Number of neurons.
         input_max: Inputs are the integers from 0 to this.
         sums: The interval that holds every output.
+        is_shared: Whether all neurons have one scale.
     """
 
-    def __init__(self, inputs: int, outputs: int, input_max: int, sums: IntDomain):
-        super().__init__((outputs, inputs), input_max, sums)
+    def __init__(self, inputs: int, outputs: int, input_max: int, sums: IntDomain, is_shared: bool = False):
+        super().__init__((outputs, inputs), input_max, sums, is_shared)
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, inputs] -> [batch, outputs], all integers."""
@@ -94,6 +98,7 @@ class BoundedConv2d(_Bounded):
         sums: The interval that holds every output.
         stride: Step of the window.
         padding: How many zeros are put on all four sides.
+        is_shared: Whether all channels have one scale.
     """
 
     def __init__(
@@ -105,8 +110,9 @@ class BoundedConv2d(_Bounded):
         sums: IntDomain,
         stride: int = 1,
         padding: int = 0,
+        is_shared: bool = False,
     ):
-        super().__init__((outputs, inputs, kernel, kernel), input_max, sums)
+        super().__init__((outputs, inputs, kernel, kernel), input_max, sums, is_shared)
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:

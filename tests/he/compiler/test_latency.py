@@ -9,10 +9,11 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from he import ParameterError
+from he.compiler.evaluate import activate_polynomial
 from he.compiler.fit import MAX_CHAIN_BITS
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.latency import Schedule, activate_polynomial, choose_packing, lower, schedules, sketches, width_of
+from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches, width_of
 from he.compiler.linear import LinearMap
 from he.compiler.norms import normalised, reach
 from he.compiler.rotations import affordable, compose
@@ -138,7 +139,7 @@ def test_keys_are_given_up_until_they_fit():
     stages, write, parts = lowering(square_graph())
     _, free = cheapest(stages, write, parts, fit_of(stages))
     full = cost(free.program, free.parameters)
-    _, fitted = cheapest(stages, write, parts, fit_of(stages), max_key_bytes=full.key_bytes // 2)
+    _, fitted = cheapest(stages, write, parts, fit_of(stages), key_bytes=[full.key_bytes // 2])
     half = cost(fitted.program, fitted.parameters)
     assert half.key_bytes <= full.key_bytes // 2
     assert len(half.keys) < len(full.keys)

@@ -1,3 +1,6 @@
+import importlib
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -6,12 +9,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+import intnn
 from intnn import Activation, Dense, Graph, IntDomain, IntNetwork
 from intnn.convert import model as room
 from intnn.convert.errors import ConversionError
 from intnn.convert.model import graph_of
 from tests.intnn.convert.onnx.models import Model
 
+ROOT = Path(__file__).parents[3]
 GRAPH = Graph((2,), (Dense(np.eye(2), np.zeros(2)),))
 
 
@@ -32,8 +37,7 @@ def convert(model, example):
 
 def register(monkeypatch, **targets):
     points = [EntryPoint(name, target, "intnn.converters") for name, target in targets.items()]
-    found = lambda group, name=None: [p for p in points if name in (None, p.name)]  # noqa: E731
-    monkeypatch.setattr(room, "entry_points", found)
+    monkeypatch.setattr(room, "_points", lambda: points)
 
 
 def test_graphs_and_their_files(tmp_path):
@@ -93,5 +97,18 @@ def test_converters_that_return_something_else(monkeypatch):
 
 
 def test_this_package_registers_torch():
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["intnn.converters"].keys() == {"torch", "pt2"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["intnn.converters"]
+    assert points.keys() == {"torch", "pt2"}
+    for target in points.values():
+        module, name = target.split(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_package_loads_its_readers_when_they_are_asked_for():
+    code = "import sys, intnn; print('intnn.convert' in sys.modules, callable(intnn.graph_of))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.split() == ["False", "True"]
+    assert intnn.from_sklearn.__module__ == "intnn.convert.from_sklearn"
+    with pytest.raises(AttributeError, match="has no attribute 'from_keras'"):
+        intnn.from_keras  # noqa: B018

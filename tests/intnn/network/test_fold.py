@@ -183,3 +183,9 @@ def test_a_scaling_that_changes_nothing_is_left_out_and_one_alone_stays() -> Non
 def test_only_graphs_fold() -> None:
     with pytest.raises(TypeError, match="`graph` must be a Graph"):
         fold_scales("graph")  # type: ignore[arg-type]
+
+
+def test_scalings_stay_where_no_float_holds_their_product() -> None:
+    scales = [Scale(np.array([1e200]), np.zeros(1)), Scale(np.array([1e200]), np.zeros(1))]
+    graph = Graph((2,), (*scales, Activation("tanh")))
+    assert fold_scales(graph) is graph

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from intnn.convert.errors import ConversionError
 from intnn.convert.from_onnx import from_onnx
+from intnn.convert.onnx import builder
 from tests.intnn.convert.onnx.models import Model
 
 INT = np.int64
@@ -179,7 +180,10 @@ def test_control_flow_and_functions(tmp_path):
 def test_weights_in_other_files_and_of_other_types(tmp_path):
     proto = valid()
     onnx.save_model(proto, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=0)
-    refused(tmp_path / "m.onnx", "tensor 't0' must lie in the file itself, got external data; save the model with")
+    refused(
+        tmp_path / "m.onnx",
+        "tensor 't0' must lie in the file itself, got external data; export it with external_data=False",
+    )
     for dtype, message in ((np.float16, "must not be of a half type; convert"), (np.complex64, "got COMPLEX64")):
         proto = valid()
         proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((3, 2), dtype), "t0"))
@@ -220,6 +224,14 @@ def broadcast():
     return model.proto(model.add("Mul", "x", model.add("Mul", column, row)))
 
 
+def doubled():
+    model = Model((3,))
+    x = model.tensor(np.zeros(1 << 10))
+    for _ in range(30):
+        x = model.add("Concat", x, x, axis=0)
+    return model.proto(model.add("Mul", "x", x))
+
+
 def padded():
     model = Model((1, 4, 4))
     return model.proto(model.add("Pad", "x", model.tensor([0, 0, 1 << 15, 1 << 15] * 2, INT)))
@@ -233,6 +245,7 @@ def padded():
         (shape_of_constants(1 << 30, 1 << 30), "must have at most 16777216 elements"),
         (shape_of_constants(-1), "must have at most"),
         (broadcast(), r"must give at most 16777216 elements, got shape \(65536, 65536\)"),
+        (doubled(), "must give at most 16777216 elements"),
         (padded(), "does not fit: `output shape`"),
     ],
 )
@@ -243,7 +256,15 @@ def test_sizes_are_checked_before_anything_is_made(tmp_path, proto, message):
     refused(path, message)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 8e6  # the constants that are in the file, a few times
+    assert peak < 2e8  # what is in the file, and a constant below the limit; all would be some GB or more
+
+
+def test_parameters_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(builder, "_MAX_PARAMETERS", 1 << 12)
+    model, x = Model((16, 16)), "x"
+    for _ in range(20):  # a row of factors stands for a whole image of them
+        x = model.add("Mul", model.add("Relu", x), model.tensor(np.arange(16.0)[None]))
+    refused(model.save(tmp_path / "m.onnx", x), "does not fit: a graph must have at most 4096 parameters")
 
 
 def rewired(*edges):

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, MaxPool2d, SumPool2d
-from plaintext_models.bridge.draft import Draft, Value, is_counted
-from plaintext_models.bridge.refusal import Refusal
+from plaintext_models.bridge.reading.draft import Draft, Value, is_counted
+from plaintext_models.bridge.reading.unsupported import UnsupportedError
 
 Sides = Sequence[int]
 
@@ -25,14 +25,13 @@ def linear(draft: Draft, input: Value, weight: Tensor, bias: Tensor | None = Non
     *axes, _ = input.shape
     rows = math.prod(axes)
     places = input.places.reshape(rows, width)
-    if is_counted(places.T):  # as another one of these has left it: the vectors are the channels
+    if is_counted(places.T):  # vectors are the channels
         number = draft.laid(Value(input.node, places.T), _image(draft, input, width, rows))
-        kernel = weight[:, :, None, None]
-    else:
-        number = draft.laid(input, (1, rows, width))
-        kernel = weight[:, None, None, :]
-    made = draft.whole(draft.add(Conv2d(_floats(kernel), offsets), number), (outputs, rows))
-    return Value(made.node, made.places.T.reshape(*axes, outputs))
+        made = draft.whole(draft.add(Conv2d(_floats(weight[:, :, None, None]), offsets), number), (outputs, rows))
+        return Value(made.node, made.places.T.reshape(*axes, outputs))
+    kernel = weight.repeat(rows, 1)[:, None, None, :]  # every vector is a channel, and a group of its own
+    node = Conv2d(_floats(kernel), np.tile(offsets, rows), groups=rows)
+    return draft.whole(draft.add(node, draft.laid(input, (rows, 1, width))), (*axes, outputs))
 
 
 def _dense(draft: Draft, value: Value, weight: Tensor, offsets: NDArray[np.float64]) -> Value:
@@ -62,9 +61,9 @@ def convolution(
 ) -> Value:
     """A convolution of images, or of sequences as images of height one."""
     axes = weight.ndim - 2
-    require_batch(input, axes)
     if axes == 3:
-        raise Refusal("a convolution of volumes", "use Conv2d or Conv1d")
+        raise UnsupportedError("a convolution of volumes", "use Conv2d or Conv1d")
+    require_batch(input, axes)
     steps, gaps = _spread(stride, axes), _spread(dilation, axes)
     if isinstance(padding, str):
         reach = [gap * (side - 1) * (padding == "same") for gap, side in zip(gaps, weight.shape[2:], strict=True)]
@@ -80,7 +79,10 @@ def convolution(
         (number,) = draft.sources[number]
         around = before.padding if isinstance(before.padding, tuple) else (before.padding,) * 4
         borders = [inner + outer for inner, outer in zip(borders, around, strict=True)]
-    node = Conv2d(_floats(weight), _bias(bias, weight), tuple(steps), tuple(borders), tuple(gaps), groups)
+    (down, across), (top, bottom, left, right), (below, beside) = steps, borders, gaps
+    node = Conv2d(
+        _floats(weight), _bias(bias, weight), (down, across), (top, bottom, left, right), (below, beside), groups
+    )
     return _as_read(draft, draft.add(node, number), axes)
 
 
@@ -98,18 +100,14 @@ def average(
     axes = len(self.shape) - 1
     sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
     ones = torch.ones(1, 1, *((1, *self.shape[1:])[-2:]), dtype=torch.float64)
-    pads = [int(side) for side in _spread(padding, axes)]
-    averages = F.avg_pool2d(
-        ones, sides, steps, [0, *pads][-2:], ceil_mode, count_include_pad, divisor_override
-    )  # of an image of ones
+    pads = [0, *_spread(padding, axes)][-2:]
+    averages = F.avg_pool2d(ones, sides, steps, pads, ceil_mode, count_include_pad, divisor_override)
     top, bottom, left, right = borders
     sums = F.avg_pool2d(F.pad(ones, (left, right, top, bottom)), sides, steps, divisor_override=1)
-    number = draft.add(SumPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
-    factors = (averages / sums)[0]
-    if (factors == factors[0, 0, 0]).all():
-        factors = factors[0, 0, 0]
-    pooled = draft.scaled(draft.whole(number), factors)
-    return _as_read(draft, pooled.node, axes)
+    number = draft.add(SumPool2d(sides, steps, borders), _imaged(draft, self))
+    made = _as_read(draft, number, axes)
+    factors = (averages / sums).reshape(1, *made.shape[1:])
+    return draft.scaled(made, factors.flatten()[0] if (factors == factors.flatten()[0]).all() else factors)
 
 
 def maximum(
@@ -123,9 +121,9 @@ def maximum(
 ) -> Value:
     """Max pooling."""
     if set(dilation) != {1}:
-        raise Refusal("max pooling with a dilation", "use one without")
+        raise UnsupportedError("max pooling with a dilation", "use one without")
     sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
-    number = draft.add(MaxPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
+    number = draft.add(MaxPool2d(sides, steps, borders), _imaged(draft, self))
     return _as_read(draft, number, len(self.shape) - 1)
 
 
@@ -146,18 +144,22 @@ def reduced(
     count = len(value.shape) + 1
     axes = sorted(axis % count - 1 for axis in dim) if dim else list(range(-1, count - 1))
     if -1 in axes:
-        raise Refusal("a sum, mean or maximum over the batch", "name the axes of one input, as in x.mean((2, 3))")
+        raise UnsupportedError(
+            "a sum, mean or maximum over the batch", "name the axes of one input, as in x.mean((2, 3))"
+        )
     elements = math.prod(value.shape[axis] for axis in axes)
-    if count == 4 and axes[0] > 0:
-        number = draft.laid(value)
-        size = tuple(value.shape[axis] if axis in axes else 1 for axis in (1, 2))
-    else:  # what is summed last, in one row for each sum
-        kept = [axis for axis in range(count - 1) if axis not in axes]
-        number = draft.laid(Value(value.node, value.places.permute(*kept, *axes)), (_size(value) // elements, 1, elements))
-        size = (1, elements)
     sides = [1 if axis in axes else side for axis, side in enumerate(value.shape)]
     shape = tuple(side for axis, side in enumerate(sides) if keepdim or axis not in axes)
-    return draft.whole(draft.add(pool(size), number), shape), elements
+    if count == 4 and axes[0] > 0:
+        size = (value.shape[1] if 1 in axes else 1, value.shape[2] if 2 in axes else 1)
+        return draft.whole(draft.add(pool(size), draft.laid(value)), shape), elements
+    kept = [axis for axis in range(count - 1) if axis not in axes]
+    rows = Value(value.node, value.places.permute(*kept, *axes).reshape(-1, elements))
+    if pool is SumPool2d and is_counted(rows.places.T):  # along the channels
+        total = linear(draft, rows, torch.ones(1, elements, dtype=torch.float64))
+        return Value(total.node, total.places.reshape(shape)), elements
+    number = draft.laid(rows, (len(rows.places), 1, elements))
+    return draft.whole(draft.add(pool((1, elements)), number), shape), elements
 
 
 def normalised(
@@ -180,9 +182,11 @@ def padded(draft: Draft, self: Value, pad: Sides, mode: str, value: float | None
     """Zeros around an image or a sequence; a convolution behind it takes them over."""
     axes = len(self.shape) - 1
     if mode != "constant" or value:
-        raise Refusal(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
+        raise UnsupportedError(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
     if min(pad) < 0 or len(pad) > 2 * min(axes, 2) or axes not in (1, 2):
-        raise Refusal(f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number")
+        raise UnsupportedError(
+            f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number"
+        )
     left, right, top, bottom = (*pad, 0, 0, 0, 0)[:4]
     number = draft.add(SumPool2d(1, 1, (top, bottom, left, right)), _imaged(draft, self))
     return _as_read(draft, number, axes)
@@ -193,9 +197,11 @@ def summed(draft: Draft, values: Sequence[Value]) -> Value:
     shape = torch.broadcast_shapes(*(value.shape for value in values))
     values = [Value(value.node, value.places.expand(shape)) for value in values]
     first, *others = values
-    alike = all(torch.equal(first.places, other.places) for other in others)
-    if alike and len({draft.shape(value.node) for value in values}) == 1 and first.places.unique().numel() == _size(first):
-        return Value(draft.add(Add(), *(value.node for value in values)), first.places)
+    shape = draft.shape(first.node)
+    sizes = {draft.size(value.node) for value in values}
+    if sizes == {first.places.unique().numel()} and all(torch.equal(first.places, other.places) for other in others):
+        laid = [draft.laid(draft.whole(value.node), shape) for value in values]  # in whatever order all of them have
+        return Value(draft.add(Add(), *laid), first.places)
     return draft.whole(draft.add(Add(), *(draft.laid(value) for value in values)))
 
 
@@ -203,7 +209,9 @@ def concatenated(draft: Draft, values: Sequence[Value], dim: int) -> Value:
     """Values one behind the other along an axis, which becomes the first of the node's."""
     axis = dim % (len(values[0].shape) + 1) - 1
     if axis < 0:
-        raise Refusal("a concatenation of images of the batch", "concatenate along another axis")
+        raise UnsupportedError("a concatenation of images of the batch", "concatenate along another axis")
+    if len(values) == 1:
+        return values[0]
     turned = [Value(value.node, value.places.movedim(axis, 0)) for value in values]
     made = draft.whole(draft.add(Concatenate(), *(draft.laid(value) for value in turned)))
     return Value(made.node, made.places.movedim(0, axis))
@@ -212,14 +220,16 @@ def concatenated(draft: Draft, values: Sequence[Value], dim: int) -> Value:
 def require_batch(value: Value, axes: int) -> None:
     """Refuse an image that torch took for a batch."""
     if len(value.shape) != axes + 1:
-        raise Refusal("an input without a batch axis", "give an example with one, as in example[None]")
+        raise UnsupportedError("an input without a batch axis", "give an example with one, as in example[None]")
 
 
 def _imaged(draft: Draft, value: Value) -> int:
     """The number of a node that gives an image, or a sequence as an image of height one."""
     shape = value.shape
     if len(shape) not in (2, 3):
-        raise Refusal("an input without a batch axis or channels", "give an example [batch, channels, height, width]")
+        raise UnsupportedError(
+            "an input without a batch axis or channels", "give an example [batch, channels, height, width]"
+        )
     return draft.laid(value, shape if len(shape) == 3 else (shape[0], 1, shape[1]))
 
 
@@ -231,11 +241,13 @@ def _as_read(draft: Draft, number: int, axes: int) -> Value:
 
 def _window(
     value: Value, kernel: Sides, stride: Sides, padding: Sides, ceil: bool
-) -> tuple[list[int], list[int], tuple[int, int, int, int]]:
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
     """Sides, steps and borders of a pool; rounding up its output is a border that is larger at the end."""
     axes = len(value.shape) - 1
     if axes not in (1, 2):
-        raise Refusal("an input without a batch axis or channels", "give an example [batch, channels, height, width]")
+        raise UnsupportedError(
+            "an input without a batch axis or channels", "give an example [batch, channels, height, width]"
+        )
     sides = _spread(kernel, axes)
     steps = _spread(stride or sides, axes)
     borders = []
@@ -246,8 +258,8 @@ def _window(
         borders += [pad, pad + extra]
     if axes == 1:
         sides, steps, borders = [1, *sides], [1, *steps], [0, 0, *borders]
-    top, bottom, left, right = borders
-    return sides, steps, (top, bottom, left, right)
+    (height, width), (down, across), (top, bottom, left, right) = sides, steps, borders
+    return (height, width), (down, across), (top, bottom, left, right)
 
 
 def _adapted(value: Value, output_size: Sides) -> list[int]:
@@ -255,7 +267,7 @@ def _adapted(value: Value, output_size: Sides) -> list[int]:
     lengths = value.shape[1:]
     counts = [length if count is None else count for count, length in zip(output_size, lengths, strict=True)]
     if any(length % count for length, count in zip(lengths, counts, strict=True)):
-        raise Refusal(
+        raise UnsupportedError(
             f"adaptive pooling of {list(lengths)} to {counts}, whose windows differ in size",
             "choose an output size that divides the image's sides",
         )
