@@ -78,5 +78,6 @@ def answers(network: Answers, samples: FloatArray) -> Array:
     if isinstance(network, Graph):
         return network.logits(samples)
     if isinstance(network, IntNetwork):
-        return network.logits(network.quantise_input(samples))
+        known = "output_scale" in network.metadata  # without it the classes are known, though not the values
+        return network.real_logits(samples) if known else network.logits(network.quantise_input(samples))
     return np.asarray(network(samples)).reshape(len(samples), -1)

@@ -75,7 +75,7 @@ class Tuning(ValueObject):
         trials: All networks that were made, the cheapest first.
         chosen: Under the budget, the cheapest of those whose agreement is within half a point of the best; of several
             at about that price, a tenth more at the most, the one that agrees best.
-        measure: What the agreement is: "same class", "same sign" or "R squared".
+        measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
 
