@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -142,6 +142,7 @@ def adapt(
         else:
             if start is None:
                 start = approximate(graph, fit.double().numpy(), 2 if form == "squares" else degree)
+            start = replace(start, name=graph.name, metadata={**graph.metadata, **start.metadata})
             if form == "squares":
                 student = SquareNetwork(start, fit, bits, _output_bits(start) if max_bits is None else max_bits)
             else:

@@ -123,14 +123,16 @@ def test_one_output_is_a_regression(form):
 def test_a_start_of_ones_own(digits, module):
     graph = to_graph(module, (1, 8, 8))
     start = Graph(graph.input_shape, tuple(Activation("square") if n == Activation("relu") else n for n in graph.nodes))
+    graph = Graph(graph.input_shape, graph.nodes, "mine", {"classes": list("0123456789")})
     adapted = adapt(graph, digits.train_images, start=start, progress=False, cycles=(8,), learning_rate=1e-2)
+    assert (adapted.network.name, adapted.network.metadata) == (graph.name, graph.metadata)
     assert adapted.agreement_after > adapted.agreement_before
 
 
 def test_refusals(digits, module):
-    images = digits.train_images[:50]
+    images, graph = digits.train_images[:50], to_graph(module, (1, 8, 8))
 
-    def refuse(kind, text, samples=images, model=module, **options):
+    def refuse(kind, text, samples=images, model=graph, **options):
         with pytest.raises(kind, match=text):
             adapt(model, samples, **{**QUICK, **options})
 
@@ -140,8 +142,7 @@ def test_refusals(digits, module):
     refuse(ValueError, r"`samples` must have shape \(n, ...\) with n at least 10, got \(9, 1, 8, 8\)", images[:9])
     refuse(ValueError, r"`samples` must have shape \(n, ...\) with n at least 10, got \(0, 1, 8, 8\)", images[:0])
     refuse(ValueError, "`samples` must fit float32, got 1e\\+300", images.astype(np.float64) * 1e300)
-    graph = to_graph(module, (1, 8, 8))
-    refuse(ValueError, r"`samples` must have shape \(batch, 1, 8, 8\), got \(50, 64\)", images.reshape(50, 64), graph)
+    refuse(ValueError, r"`samples` must have shape \(batch, 1, 8, 8\), got \(50, 64\)", images.reshape(50, 64))
     refuse(TypeError, "`model` must be one of Graph", model=object())
     refuse(ValueError, r"`cycles` must lie in \[1", cycles=(0,))
     refuse(ValueError, "`cycles` must name at least one cycle", cycles=())
