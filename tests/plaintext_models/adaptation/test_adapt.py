@@ -77,8 +77,9 @@ def test_a_seed_determines_it_to_the_bit_whatever_torchs_generator(digits, modul
     assert fingerprint(1) == fingerprint(1) != fingerprint(2)
 
 
-def test_the_start_is_kept_where_training_makes_it_worse(digits, module):
-    kept = adapt(module, digits.train_images, learning_rate=100.0, **QUICK)
+@pytest.mark.parametrize("learning_rate", [100.0, 1e30])  # worse, and no longer finite
+def test_the_start_is_kept_where_training_does_not_help(digits, module, learning_rate):
+    kept = adapt(module, digits.train_images, learning_rate=learning_rate, **QUICK)
     assert kept.agreement_after == kept.agreement_before
     # It is the start, but for float32.
     x = digits.test_images.astype(np.float64)
