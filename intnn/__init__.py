@@ -21,6 +21,8 @@ True
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from intnn.approximation.agreement import agreement
+from intnn.approximation.approximate import Approximation, approximate, fit_approximation
 from intnn.estimator.classifier import IntClassifier
 from intnn.layers.nodes import (
     Activation,
@@ -40,6 +42,7 @@ from intnn.layers.nodes import (
     Shape,
     SumPool2d,
 )
+from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
@@ -69,6 +72,7 @@ _LATE = {
 __all__ = [
     "Activation",
     "Add",
+    "Approximation",
     "Concatenate",
     "Conv2d",
     "ConversionError",
@@ -96,7 +100,11 @@ __all__ = [
     "Shape",
     "SumPool2d",
     "activations",
+    "agreement",
+    "approximate",
     "calibrate",
+    "fit_approximation",
+    "fold_scales",
     "from_onnx",
     "from_sklearn",
     "graph_of",

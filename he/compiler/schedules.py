@@ -29,6 +29,7 @@ def cheapest(
     write: Callable[[Sequence[Schedule]], Lowered],
     sketches: Sequence[Callable[[Schedule], Program]],
     fit: Callable[[Program], Fit],
+    rough: Callable[[Program], Fit] | None = None,
     prices: Prices = HOISTING,
     key_bytes: Sequence[int] = KEY_BYTES,
 ) -> tuple[Lowered, Fit]:
@@ -42,6 +43,7 @@ def cheapest(
         write: lowers the stages with a schedule for every linear layer.
         sketches: record each linear layer alone with a schedule; see `he.compiler.latency.sketches`.
         fit: finds parameters for a program.
+        rough: finds some for a program by which schedules are priced; `fit` by default.
         prices: the prices of the engine that is to run the program.
         key_bytes: the limits for all evaluation keys, ascending. A network that needs more keys gets as few as it can.
 
@@ -53,7 +55,7 @@ def cheapest(
     """
     choices = schedules(stages)
     lowered = write([options[0] for options in choices])
-    fitted = fit(lowered.program)
+    fitted = (rough or fit)(lowered.program)
     states = fitted.states(lowered.program)
 
     def price(layer: Program, begin: State | None) -> float:

@@ -122,9 +122,7 @@ def compile(
     return Compiled(graph, chosen.network, chosen.circuit, inputs, chosen.agreement, tuple(reasons))
 
 
-def _of_integers(
-    network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any]
-) -> Compiled:
+def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any]) -> Compiled:
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")

@@ -17,6 +17,7 @@ RIDGES = (1e-3, 1e-1)  # parts of the mean square of an input: how strongly weig
 STEPS = 60
 VALIDATED = 5  # one sample in so many chooses the ridge
 SPREAD = 5.0  # the logits are divided by a temperature for which they vary as much
+SMALLEST_SPREAD = 1e-9  # of the layer's outputs; logits that vary less have no classes
 FEWEST = 25  # samples
 
 
@@ -33,9 +34,12 @@ def distilled(layer: Dense, x: FloatArray, logits: FloatArray) -> Dense:
     """
     if len(x) < FEWEST:
         return layer
-    temperature = max(float(np.std(logits - logits.mean(axis=1, keepdims=True))) / SPREAD, np.finfo(np.float64).tiny)
-    rows, wanted = np.column_stack([x, np.ones(len(x))]), _softmax(logits / temperature)
-    start = np.column_stack([layer.weight, layer.bias]).T / temperature
+    rows, start = np.column_stack([x, np.ones(len(x))]), np.column_stack([layer.weight, layer.bias]).T
+    spread = float(np.std(logits - logits.mean(axis=1, keepdims=True)))
+    if not spread > SMALLEST_SPREAD * np.abs(rows @ start).max():
+        return layer
+    temperature = spread / SPREAD
+    start, wanted = start / temperature, _softmax(logits / temperature)
     is_judge = np.arange(len(x)) % VALIDATED == VALIDATED - 1
     best, chosen = _divergence(rows[is_judge] @ start, wanted[is_judge]), None
     for ridge in RIDGES:

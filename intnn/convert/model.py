@@ -55,7 +55,8 @@ def graph_of(model: Any, example: Any = None) -> Graph:
             return graph
     registered = sorted({point.name for point in _points()})
     taken = ("Graph", "scikit-learn's estimators", "files .onnx, .npz, .json", *(f"{name!r}" for name in registered))
-    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {_described(model, names)}")
+    got = _described(model, names)
+    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {got}; install the package that converts it")
 
 
 def _names(model: Any) -> list[str]:

@@ -34,7 +34,15 @@ def final_layer(graph: Graph, i: int, layer: Dense | Conv2d, x: FloatArray, want
     """
     if i != len(graph.nodes) - 1 or not isinstance(layer, Dense):
         return layer
-    return distilled(layer, x, wanted) if measured_by(graph) == "same class" else refitted(layer, x, wanted)
+    measure = measured_by(graph)
+    if measure == "same class":
+        return distilled(layer, x, wanted)
+    if measure == "R squared":
+        return refitted(layer, x, wanted)
+    # One output is the difference of two classes' logits.
+    halves = np.array([[-0.5], [0.5]])
+    two = distilled(replace(layer, weight=halves * layer.weight, bias=halves[:, 0] * layer.bias), x, wanted * halves.T)
+    return replace(layer, weight=two.weight[1:] - two.weight[:1], bias=two.bias[1:] - two.bias[:1])
 
 
 def with_final_layer(graph: Graph, samples: FloatArray, wanted: FloatArray) -> Graph:

@@ -130,7 +130,8 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 def agreement(answers: Tensor, expected: Tensor) -> float:
     """How far answers [n, outputs] are those that are expected; see `intnn.approximation.agreement`."""
-    return agreement_of(answers.numpy(), expected.numpy())
+    decision = "values" if expected.shape[1] == 1 else "largest"
+    return agreement_of(answers.numpy(), expected.numpy(), decision)
 
 
 def _divergence(answers: Tensor, targets: Tensor) -> Tensor:
