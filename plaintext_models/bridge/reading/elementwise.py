@@ -1,12 +1,15 @@
 """Operators that treat every element alike: activations, and arithmetic with constants."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.polynomial import polynomial
 from torch import Tensor
 
-from intnn.layers.nodes import Activation
+from intnn.layers.nodes import Activation, Scale
 from plaintext_models.bridge.reading.draft import Draft, Value
 from plaintext_models.bridge.reading.linear import summed
 from plaintext_models.bridge.reading.unsupported import UnsupportedError
@@ -34,16 +37,15 @@ def constant(operand: Tensor | float, value: Value, batch: int) -> Tensor:
 def added(draft: Draft, self: Operand, other: Operand, alpha: float, batch: int) -> Value:
     """A sum, of two values or of one and a constant; ``alpha`` times the second."""
     if isinstance(self, Value) and isinstance(other, Value):
-        if self.is_same(other):
-            return draft.scaled(self, 1 + alpha)
-        return summed(draft, [self, draft.scaled(other, alpha)])
+        other = draft.scaled(other, alpha)
+        return _combined(draft, self, other, polynomial.polyadd) or summed(draft, [self, other])
     value, offset = _ordered(self, other)
     bias = constant(offset, value, batch)
     return draft.scaled(value, 1.0, alpha * bias) if value is self else draft.scaled(value, alpha, bias)
 
 
 def multiplied(draft: Draft, self: Operand, other: Operand, batch: int) -> Value:
-    """A product with a constant; a square; or a gate of a value by itself that has a name."""
+    """A product with a constant; of polynomials of one value; or of a value and its gate, if both have a name."""
     if isinstance(self, Value) and isinstance(other, Value):
         if self.is_same(other):
             return draft.activation(self, "square")
@@ -52,6 +54,8 @@ def multiplied(draft: Draft, self: Operand, other: Operand, batch: int) -> Value
             name = _GATES.get(node.name) if isinstance(node, Activation) else None
             if name and value.is_same(replace(gate, node=draft.sources[gate.node][0])):
                 return draft.activation(value, name)
+        if product := _combined(draft, self, other, polynomial.polymul):
+            return product
         raise UnsupportedError(
             "a product of two values that both depend on the input",
             "leave gates and attention out, or use squares and the activations that have names",
@@ -106,6 +110,46 @@ def extreme(draft: Draft, self: Operand, other: Operand, batch: int, sign: float
     bound = constant(limit, value, batch)
     beyond = draft.activation(draft.scaled(value, sign, -sign * bound), "relu")
     return draft.scaled(beyond, sign, bound)
+
+
+def _combined(draft: Draft, left: Value, right: Value, combine: Callable[[Any, Any], Any]) -> Value | None:
+    """The sum or product of two polynomials of one value, as one polynomial of it; none if they are no such."""
+    if not torch.equal(left.places, right.places):
+        return None
+    ours, theirs = _polynomials(draft, left.node), _polynomials(draft, right.node)
+    shared = ours.keys() & theirs.keys()
+    if not shared:
+        return None
+    nearest = max(shared)
+    coefficients = np.trim_zeros(combine(ours[nearest], theirs[nearest]), "b")
+    base = replace(left, node=nearest)
+    if len(coefficients) <= 2:
+        constant_part, factor = (*coefficients, 0.0, 0.0)[:2]
+        return draft.scaled(base, float(factor), float(constant_part))
+    if coefficients.tolist() == [0, 0, 1]:
+        return draft.activation(base, "square")
+    if len(coefficients) > LARGEST_POWER + 1:
+        return None
+    return draft.activation(base, "polynomial", *map(float, coefficients))
+
+
+def _polynomials(draft: Draft, number: int) -> dict[int, Any]:
+    """The nodes that a node is a polynomial of, with its ascending coefficients: itself, and those behind it."""
+    found, coefficients = {number: np.array([0.0, 1.0])}, polynomial.Polynomial([0.0, 1.0])
+    while len(coefficients) <= LARGEST_POWER + 1:
+        match draft.node(number):
+            case Activation(name="square"):
+                inner = [0.0, 0.0, 1.0]
+            case Activation(name="polynomial", coefficients=inner):
+                pass
+            case Scale(weight=weight, bias=bias) if len(weight) == 1:
+                inner = [bias[0], weight[0]]
+            case _:
+                break
+        coefficients = coefficients(polynomial.Polynomial(inner))
+        (number,) = draft.sources[number]
+        found[number] = coefficients.coef
+    return found
 
 
 def _ordered(left: Operand, right: Operand) -> tuple[Value, Tensor | float]:

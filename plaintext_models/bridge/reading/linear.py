@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
+from intnn.layers.geometry import all_four
 from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, MaxPool2d, SumPool2d
 from plaintext_models.bridge.reading.draft import Draft, Value, is_counted
 from plaintext_models.bridge.reading.unsupported import UnsupportedError
@@ -72,13 +73,7 @@ def convolution(
         pairs = [(side, side) for side in _spread(padding, axes)]
     if axes == 1:
         weight, steps, gaps, pairs = weight[:, :, None], [1, *steps], [1, *gaps], [(0, 0), *pairs]
-    number = _imaged(draft, input)
-    borders = [side for pair in pairs for side in pair]
-    before = draft.node(number)
-    if isinstance(before, SumPool2d) and before.size == before.step == 1:  # what only pads
-        (number,) = draft.sources[number]
-        around = before.padding if isinstance(before.padding, tuple) else (before.padding,) * 4
-        borders = [inner + outer for inner, outer in zip(borders, around, strict=True)]
+    number, borders = _inside(draft, _imaged(draft, input), [side for pair in pairs for side in pair], SumPool2d)
     (down, across), (top, bottom, left, right), (below, beside) = steps, borders, gaps
     node = Conv2d(
         _floats(weight), _bias(bias, weight), (down, across), (top, bottom, left, right), (below, beside), groups
@@ -123,7 +118,8 @@ def maximum(
     if set(dilation) != {1}:
         raise UnsupportedError("max pooling with a dilation", "use one without")
     sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
-    number = draft.add(MaxPool2d(sides, steps, borders), _imaged(draft, self))
+    number, (top, bottom, left, right) = _inside(draft, _imaged(draft, self), borders, MaxPool2d)
+    number = draft.add(MaxPool2d(sides, steps, (top, bottom, left, right)), number)
     return _as_read(draft, number, len(self.shape) - 1)
 
 
@@ -179,16 +175,17 @@ def normalised(
 
 
 def padded(draft: Draft, self: Value, pad: Sides, mode: str, value: float | None) -> Value:
-    """Zeros around an image or a sequence; a convolution behind it takes them over."""
+    """Zeros around an image or a sequence, or what is never the largest; layers behind it take them over."""
     axes = len(self.shape) - 1
-    if mode != "constant" or value:
+    if mode != "constant" or value not in (None, 0, -math.inf):
         raise UnsupportedError(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
     if min(pad) < 0 or len(pad) > 2 * min(axes, 2) or axes not in (1, 2):
         raise UnsupportedError(
             f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number"
         )
     left, right, top, bottom = (*pad, 0, 0, 0, 0)[:4]
-    number = draft.add(SumPool2d(1, 1, (top, bottom, left, right)), _imaged(draft, self))
+    pool = SumPool2d if not value else MaxPool2d
+    number = draft.add(pool(1, 1, (top, bottom, left, right)), _imaged(draft, self))
     return _as_read(draft, number, axes)
 
 
@@ -231,6 +228,17 @@ def _imaged(draft: Draft, value: Value) -> int:
             "an input without a batch axis or channels", "give an example [batch, channels, height, width]"
         )
     return draft.laid(value, shape if len(shape) == 3 else (shape[0], 1, shape[1]))
+
+
+def _inside(
+    draft: Draft, number: int, borders: Sequence[int], pool: type[SumPool2d | MaxPool2d]
+) -> tuple[int, Sequence[int]]:
+    """The node behind one that only pads, and the borders of both together."""
+    node = draft.node(number)
+    if not isinstance(node, pool) or not node.size == node.step == 1:
+        return number, borders
+    (source,) = draft.sources[number]
+    return source, [inner + outer for inner, outer in zip(borders, all_four(node.padding), strict=True)]
 
 
 def _as_read(draft: Draft, number: int, axes: int) -> Value:

@@ -112,6 +112,22 @@ def test_a_permutation_before_a_dense_layer_is_an_order_of_its_weights():
     np.testing.assert_array_equal(graph.nodes[1].weight, weight)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: 0.25 * x**2 + 0.5 * x + 1,
+        lambda x: (0.25 * x + 0.5) * x + 1,
+        lambda x: x * (x / 2 + 1) / 2 + 1,
+        lambda x: 1 + x / 2 + torch.square(x / 2),
+    ],
+)
+def test_a_polynomial_is_one_activation_however_it_is_written(function):
+    module = nn.Sequential(nn.Linear(3, 4), Call(function), nn.Linear(4, 2))
+    graph = from_torch(module, torch.rand(1, 3))
+    require_equal(graph, module, (3,))
+    assert [type(node) for node in graph.nodes] == [Dense, Activation, Dense]
+
+
 def test_a_layer_that_is_called_twice_is_two_nodes():
     class Twice(nn.Module):
         def __init__(self):
