@@ -7,6 +7,7 @@ import numpy as np
 
 from intnn.approximation.distil import distilled
 from intnn.approximation.refit import refitted
+from intnn.convert.labels import task_of
 from intnn.layers.nodes import Conv2d, Dense
 from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
@@ -16,10 +17,10 @@ from intnn.values.arrays import FloatArray
 
 def measured_by(graph: Graph) -> str:
     """What tells whether an answer is right: the "same class", the "same sign" of one output, or "R squared"."""
-    is_one = math.prod(graph.output_shape) == 1
-    if graph.metadata.get("task", "regression" if is_one else "classification") == "regression":
+    outputs = math.prod(graph.output_shape)
+    if task_of(graph.metadata, outputs) == "regression":
         return "R squared"
-    return "same sign" if is_one else "same class"
+    return "same sign" if outputs == 1 else "same class"
 
 
 def final_layer(graph: Graph, i: int, layer: Dense | Conv2d, x: FloatArray, wanted: FloatArray) -> Dense | Conv2d:
