@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intnn.approximation.agreement import agreement_of
+from intnn.approximation.agreement import Decision, agreement_of
 from plaintext_models.training.loop import Batch, BatchHook, minimise
 
 TEMPERATURE = 2.0  # softens the answers, so that they say which wrong classes are the least wrong
@@ -130,7 +130,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 def agreement(answers: Tensor, expected: Tensor) -> float:
     """How far answers [n, outputs] are those that are expected; see `intnn.approximation.agreement`."""
-    decision = "values" if expected.shape[1] == 1 else "largest"
+    decision: Decision = "values" if expected.shape[1] == 1 else "largest"
     return agreement_of(answers.numpy(), expected.numpy(), decision)
 
 
