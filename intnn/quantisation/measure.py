@@ -66,6 +66,11 @@ class Measure:
         """The measure in words."""
         return NAMES[self.decision]
 
+    def error_of(self, agreement: float) -> float:
+        """The standard error of a share of samples; none is known of R squared."""
+        share = min(max(agreement, 0.0), 1.0)
+        return 0.0 if self.decision == "values" else math.sqrt(share * (1 - share) / len(self.samples))
+
     def __call__(self, network: Graph | IntNetwork) -> float:
         """The agreement of a network, 1 at the best."""
         logits = network.real_logits if isinstance(network, IntNetwork) else network.logits

@@ -73,8 +73,9 @@ class Tuning(ValueObject):
 
     Attributes:
         trials: All networks that were made, the cheapest first.
-        chosen: Under the budget, the cheapest of those whose agreement is within half a point of the best; of several
-            at about that price, a tenth more at the most, the one that agrees best.
+        chosen: Under the budget, the cheapest of those whose agreement is surely within half a point of the best: by
+            half a point less the standard error. Of several at about that price, a tenth more at the most, the one that
+            agrees best.
         measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
@@ -244,7 +245,7 @@ def _chosen(trials: list[Trial], budget: float | None, measure: Measure, held_ou
             f"`budget` must be at least {trials[0].units:.1f}, the price of the cheapest network, got {budget}"
         )
     best = max(trial.agreement for trial in allowed)
-    close = [trial for trial in allowed if trial.agreement >= best - TOLERANCE]
+    close = [trial for trial in allowed if trial.agreement >= best - max(TOLERANCE - measure.error_of(best), 0.0)]
     chosen = max((trial for trial in close if trial.units <= ROUGHLY * close[0].units), key=lambda t: t.agreement)
     return Tuning(tuple(trials), chosen, measure.name, held_out)
 
