@@ -55,7 +55,7 @@ def test_a_first_quantise_keeps_the_accuracy(digits, tuned):
     accuracy, wanted = (
         (predicted == y).mean() for predicted in (network.predict(network.quantise_input(x)), graph.predict(x))
     )
-    assert accuracy > max(0.96, wanted - 0.015)
+    assert accuracy > max(0.95, wanted - 0.01)
     assert network.metadata["classes"] == graph.metadata["classes"]
     assert tuning.chosen.units < 12
 
@@ -65,10 +65,12 @@ def test_the_cheapest_within_half_a_point_is_chosen(tuned):
     assert tuning.measure == "same class"
     assert [trial.units for trial in tuning.trials] == sorted(trial.units for trial in tuning.trials)
     best = max(trial.agreement for trial in tuning.trials)
-    slack = max(0.005 - (best * (1 - best) / tuning.held_out) ** 0.5, 0.0)
+    slack = max(0.005 - (best * (1 - best) / tuning.held_out) ** 0.5, 0.0025)
     close = [trial for trial in tuning.trials if trial.agreement >= best - slack]
     assert tuning.chosen in close
-    assert tuning.chosen.units <= 1.1 * close[0].units
+    assert (
+        tuning.chosen.units <= 1.1**2 * close[0].units
+    )  # once for the choice, once for what it became with all samples
     assert {trial.form for trial in tuning.trials} == {"squares", "tables"}
 
 
@@ -124,7 +126,7 @@ def test_a_regression_is_measured_by_what_it_explains():
     x, y = load_diabetes(return_X_y=True)
     model = make_pipeline(
         StandardScaler(),
-        MLPRegressor(hidden_layer_sizes=(10,), max_iter=200, solver="lbfgs", alpha=30.0),
+        MLPRegressor(hidden_layer_sizes=(10,), max_iter=200, solver="lbfgs", alpha=30.0, random_state=0),
     )
     graph = from_sklearn(model.fit(x[:200], y[:200]))
     tuning = tune(graph, x[:200], progress=silent)
