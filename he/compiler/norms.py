@@ -52,7 +52,9 @@ def normalised(
     forms: dict[int, Form] = {INPUT: Form.of_inputs(layers[0][0].inputs, low, high)}
     for number, (linear, activations) in enumerate(layers):
         linear, ends = read_by(linear, [forms[layer] for layer in linear.reads])
-        form = form_of(activations, ends, samples and samples.of_layer(number), hidden=number + 1 < len(layers))
+        form = form_of(
+            activations, ends, samples.of_layer(number) if samples else None, hidden=number + 1 < len(layers)
+        )
         linear = replace(
             linear,
             weights=linear.weights * form.factors[linear.rows],

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from intnn.quantisation.tune import tune
 from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
@@ -21,6 +20,7 @@ from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.approximate import FEWEST_SAMPLES, fit_approximation
 from intnn.convert.model import graph_of
+from intnn.quantisation.tune import tune
 from intnn.values.arrays import FloatArray, real
 
 TOLERANCE = 0.005  # the agreement that a cheaper path may give away
