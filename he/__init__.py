@@ -29,6 +29,10 @@ from he.compiler.residues import compile_residues
 from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError
+from he.model.classifier import EncryptedClassifier, EncryptedRegressor
+from he.model.compile import compile
+from he.model.compiled import Compiled
+from he.model.estimate import Estimate, estimate
 from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
 from he.parties.connect import connect, run_encrypted
 from he.parties.keys import EvaluationKeys, SecretKey
@@ -41,7 +45,11 @@ from he.ring.params import ParameterError, Parameters
 __all__ = [
     "Circuit",
     "Client",
+    "Compiled",
     "DecryptionError",
+    "EncryptedClassifier",
+    "EncryptedRegressor",
+    "Estimate",
     "EvaluationKeys",
     "InputError",
     "Interface",
@@ -60,10 +68,12 @@ __all__ = [
     "SecretKey",
     "Session",
     "StoredError",
+    "compile",
     "compile_approximate",
     "compile_exact",
     "compile_residues",
     "connect",
+    "estimate",
     "interface_bytes",
     "load_circuit",
     "prepare",

@@ -9,6 +9,9 @@ each tap and each of at most c + d distances between channels. Lee et al., *Low-
 networks on fully homomorphic encryption using multiplexed parallel convolutions*, ICML 2022, multiplex alike; here
 nothing is masked or collected, because a matrix reads and writes any places.
 
+Where a layer is read as sums of neighbouring pixels, those of one sum lie as far apart as each other, as many as fill
+the row: rotations add them up for all sums at once, and the matrix behind has fewer diagonals.
+
 A layer with more places than a row has slots is cut into several, of one ciphertext each.
 """
 
@@ -55,7 +58,7 @@ def arranged_from(stages: Sequence[Stage], row: int = ROW) -> tuple[list[Stage],
     is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
     if places is in_order and is_chain and fitting:
         return list(stages), list(enumerate(in_order))
-    moved = _moved(layers, places)
+    moved = _moved(layers, places, row)
     origins = []
     for (linear, _), at in zip(moved, places, strict=True):
         origins.append(np.full(linear.outputs, -1))
@@ -76,20 +79,42 @@ def _on_grids(layers: _Layers, in_order: list[np.ndarray]) -> list[list[np.ndarr
     rows, columns = (
         max(-(-grid.shape[1 + axis] * grid.step[axis] // last[axis]) for grid in images) for axis in (0, 1)
     )
+    pools = [_pool_of(layers, number) for number in range(len(grids))]
     result = []
     for sides in dict.fromkeys([(_power_of_two(rows), _power_of_two(columns)), (rows, columns)]):
-        at = [plain if grid is None else _on_grid(grid, last, sides, len(plain))
-              for grid, plain in zip(grids, in_order, strict=False)]  # fmt: skip
+        at = [plain if grid is None else _on_grid(grid, last, sides, pool, len(plain))
+              for grid, pool, plain in zip(grids, pools, in_order, strict=False)]  # fmt: skip
         result.append([*at, in_order[-1]])
     return result
 
 
-def _on_grid(grid: Grid, cell: Sequence[int], sides: tuple[int, int], units: int) -> np.ndarray:
-    """Return the places of a layer's units: pixels by phase in their cell, channel and cell, then all others."""
+def _pool_of(layers: _Layers, number: int) -> tuple[int, int]:
+    """Return the pixels of a layer that all of its readers read as sums, of so many down and across."""
+    pools = {linear.pool for linear, _ in layers if number in linear.reads}
+    (pool, *others) = pools
+    return (1, 1) if others or pool is None else pool
+
+
+def _on_grid(grid: Grid, cell: Sequence[int], sides: tuple[int, int], pool: tuple[int, int], units: int) -> np.ndarray:
+    """Return the places of a layer's units: pixels by phase in their cell, channel and cell, then all others.
+
+    The phases within a sum of pixels come first, and for their sake channels are as many as a power of two, if that
+    takes no longer a period.
+    """
     down, across = (cell[axis] // grid.step[axis] for axis in (0, 1))
+    channels, (high, wide) = grid.shape[0], pool
+    if down % high or across % wide:
+        high = wide = 1
+    padded = _power_of_two(channels)
+    if _power_of_two(down * across * channels * sides[0] * sides[1]) == _power_of_two(
+        down * across * padded * sides[0] * sides[1]
+    ):
+        channels = padded
     channel, y, x = (axis.ravel() for axis in np.indices(grid.shape))
-    phase = (y % down) * across + x % across
-    at = ((phase * grid.shape[0] + channel) * sides[0] + y // down) * sides[1] + x // across
+    outer = (y % high) * wide + x % wide
+    inner = (y % down // high) * (across // wide) + x % across // wide
+    phase = outer * (down // high) * (across // wide) + inner
+    at = ((phase * channels + channel) * sides[0] + y // down) * sides[1] + x // across
     free = int(at.max()) + 1
     return np.concatenate([at, np.arange(free, free + units - len(at))])
 
@@ -112,12 +137,28 @@ def _diagonals(layers: _Layers, places: list[np.ndarray]) -> int:
             begin = sum(linear.sizes[:number])
             mine = (linear.columns >= begin) & (linear.columns < begin + linear.sizes[number])
             columns = places[read][linear.columns[mine] - begin]
+            if period := _period(linear, places):
+                width, columns = period, columns % period
             total += len(np.unique((columns - rows[mine]) % min(width, out)))
         total += max(0, (width // out).bit_length() - 1)
     return total
 
 
-def _moved(layers: _Layers, places: list[np.ndarray]) -> _Layers:
+def _period(linear: LinearMap, places: list[np.ndarray]) -> int:
+    """Return the distance of pixels that a map reads as sums, if they fill their layer's period; 0 if they do not."""
+    if linear.pool is None or linear.grid is None or linear.reads[0] == INPUT:
+        return 0
+    at, count = places[linear.reads[0]], linear.pool[0] * linear.pool[1]
+    period = _width(at) // count
+    if count < 2 or count != _power_of_two(count):
+        return 0
+    # Every sum's pixels must be neighbours in the image that differ in their phase alone.
+    by_sum = np.sort(at[linear.columns] % period * len(at) + linear.rows)
+    alone = np.unique(by_sum, return_counts=True)[1]
+    return period if (alone == count).all() else 0
+
+
+def _moved(layers: _Layers, places: list[np.ndarray], row: int) -> _Layers:
     """Return the layers with units at their places."""
     widths = [_width(at) for at in places]
     firsts = [number for number, (linear, _) in enumerate(layers) if linear.reads == (INPUT,)]
@@ -133,7 +174,8 @@ def _moved(layers: _Layers, places: list[np.ndarray]) -> _Layers:
             for begin, read in zip(begins, linear.reads, strict=True)
         ]
         moved = linear.moved(at, outputs, np.concatenate(columns), sum(sizes))
-        result.append((replace(moved, sizes=tuple(sizes)), functions))
+        period = _period(linear, places) if max(sizes) <= row else 0
+        result.append((replace(moved, sizes=tuple(sizes), period=period), functions))
     return result
 
 

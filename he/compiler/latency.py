@@ -47,12 +47,14 @@ class Lowered(NamedTuple):
         input: the layout of its input.
         output: the layout of its output.
         entries: for every linear layer the number of a value that it reads; None for a layer that reads inputs.
+        schedules: the schedule of every linear layer; none where nothing is rotated.
     """
 
     program: Program
     input: InputLayout
     output: OutputLayout
     entries: tuple[int | None, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
         if not widths:
             choices.append([Schedule(1, radix) for radix in RADICES])
             continue
-        diagonals = min(max(widths), width_of(layer))
+        diagonals = min(max(_periods(layer, widths)), width_of(layer))
         even = 1 << (diagonals.bit_length() // 2)
         babies = sorted((1 << i for i in range(diagonals.bit_length())), key=lambda baby: abs(baby - even))
         choices.append([Schedule(baby, radix) for baby in babies for radix in RADICES])
@@ -105,6 +107,7 @@ def lower(
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
     guards: Sequence[Guard] = (),
+    sketched: bool = False,
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -115,11 +118,13 @@ def lower(
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
         guards: the guards of layers, in order.
+        sketched: whether plaintexts are left out, for a program that only shows what it costs.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
-    recorder, left = Recorder(), list(chosen or [choices[0] for choices in schedules(stages)])
+    chosen = tuple(chosen or [choices[0] for choices in schedules(stages)])
+    recorder, left = Sketch(packing.slots) if sketched else Recorder(), list(chosen)
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
@@ -139,12 +144,13 @@ def lower(
         else:
             read = [values[layer] for layer in _reads(stage, number)]
             entries.append(read[-1])
-            each = Diagonals.of_all(stage, widths[number])
-            values.append(_next_layer(recorder, read, stage, each, packing, schedule, encode))
+            each = Diagonals.of_all(stage.of_sums, _periods(stage, widths[number]))
+            met = _summed(recorder, read, stage, widths[number], packing, schedule)
+            values.append(_next_layer(recorder, met, stage, each, packing, schedule, encode))
     last = _maps(stages)[-1]
     program = recorder.program(packing.slots, [values[-1], *sums], len(sums))
     width = width_of(last) if len(values) > 1 else entrance.layout.width
-    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries))
+    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
 
 
 def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[Callable[[Schedule], Program]]:
@@ -155,18 +161,45 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     entrance = Entrance.of(packing, _firsts(stages))
 
     def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
+        recorder = Sketch(packing.slots)
         return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
 
-    def sketch_next(linear: LinearMap, each: Sequence[Diagonals], schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
-        read = [recorder.input(0)] * len(each)
+    def sketch_next(linear: LinearMap, widths: Sequence[int], each: Sequence[Diagonals], schedule: Schedule) -> Program:
+        recorder = Sketch(packing.slots)
+        read = _summed(recorder, [recorder.input(0)] * len(each), linear, widths, packing, schedule)
         return recorder.program(packing.slots, [_next_layer(recorder, read, linear, each, packing, schedule, encode)])
 
     return [
-        partial(sketch_next, linear, Diagonals.of_all(linear, widths)) if widths else partial(sketch_first, linear)
+        partial(sketch_next, linear, widths, Diagonals.of_all(linear.of_sums, _periods(linear, widths)))
+        if widths
+        else partial(sketch_first, linear)
         for linear, widths in zip(_maps(stages), _widths_read(stages), strict=True)
     ]
+
+
+def _periods(linear: LinearMap, widths: Sequence[int]) -> Sequence[int]:
+    """Return the periods of the values that the diagonals of a map meet: those of sums, where it reads sums."""
+    return [linear.period] if linear.period else widths
+
+
+def _summed(
+    recorder: Recorder,
+    read: Sequence[int],
+    linear: LinearMap,
+    widths: Sequence[int],
+    packing: Packing,
+    schedule: Schedule,
+) -> Sequence[int]:
+    """Record the sums that a map reads of its only layer; of others, the values themselves."""
+    if not linear.period:
+        return read
+    (value,), (period,) = read, widths
+    while period > linear.period:  # the longest first: after every step, values repeat in what is the period then
+        copies = min(schedule.radix, period // linear.period)
+        period //= copies
+        turned = [recorder.rotate(value, period * copy * packing.lanes) for copy in range(1, copies)]
+        value = recorder.add([value, *turned])
+    return [value]
 
 
 class Entrance(NamedTuple):
@@ -218,13 +251,14 @@ def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
     return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
 
 
-class _Sketch(Recorder):
+class Sketch(Recorder):
     """Records operations; every plaintext is the same."""
 
     def __init__(self, slots: int) -> None:
         super().__init__([np.zeros(slots)])
 
     def plaintext_of(self, make: Callable[[], np.ndarray]) -> Plain:  # noqa: ARG002 - it is left out
+        """Return the one plaintext."""
         return Plain(0)
 
 

@@ -52,6 +52,9 @@ class LinearMap:
         reads: the numbers of the layers whose units are its inputs, one behind the other; -1 is the network's input.
         sizes: the number of units of each of them.
         grid: where its outputs lie in an image; None where they are not pixels.
+        pool: the pixels of its only layer that it reads as sums, of so many down and across; None if it reads each.
+        period: where its inputs have places, the distance from which on weights repeat: it reads the sums of inputs so
+            far apart; 0 if they do not.
         modulus: t, if weights and biases are integers of which residues modulo t are wanted.
     """
 
@@ -63,6 +66,8 @@ class LinearMap:
     reads: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     grid: Grid | None = None
+    pool: tuple[int, int] | None = None
+    period: int = 0
     modulus: int | None = None
 
     @staticmethod
@@ -131,6 +136,14 @@ class LinearMap:
         return replace(
             self, inputs=inputs, starts=starts, columns=read[order], weights=weights[order], bias=bias, grid=None
         )
+
+    @property
+    def of_sums(self) -> LinearMap:
+        """The map of the sums that it reads; itself where weights do not repeat."""
+        if not self.period or self.period == self.inputs:
+            return self
+        first = self.where(self.columns < self.period)
+        return replace(first, inputs=self.period, sizes=(self.period,), period=0)
 
     def times(self, x: np.ndarray) -> np.ndarray:
         """Return weight x for a vector x [inputs], without the bias: float64 [outputs]."""

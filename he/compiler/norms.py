@@ -52,8 +52,13 @@ def normalised(
     forms: dict[int, Form] = {INPUT: Form.of_inputs(layers[0][0].inputs, low, high)}
     for number, (linear, activations) in enumerate(layers):
         linear, ends = read_by(linear, [forms[layer] for layer in linear.reads])
+        period = max(reader.period for reader, _ in layers if number in reader.reads) if number + 1 < len(layers) else 0
         form = form_of(
-            activations, ends, samples.of_layer(number) if samples else None, hidden=number + 1 < len(layers)
+            activations,
+            ends,
+            samples.of_layer(number) if samples else None,
+            hidden=number + 1 < len(layers),
+            period=period,
         )
         linear = replace(
             linear,
@@ -154,6 +159,7 @@ def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> N
 
     Squares of norms, which are energies, are rounded up to powers of two.
     """
+    linear = linear.of_sums
     squares, spectral = linear.weights**2, _spectral_energy(linear)
     return Norms(
         magnitude=_rounded_up(magnitude**2),

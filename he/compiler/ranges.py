@@ -235,7 +235,9 @@ def _by_sum(linear: LinearMap, guard: Guard) -> tuple[np.ndarray, np.ndarray]:
     return middle + low * guard.limit, middle + high * guard.limit
 
 
-def form_of(activations: Sequence[Activation], ends: np.ndarray, seen: Seen | None, *, hidden: bool) -> Form:
+def form_of(
+    activations: Sequence[Activation], ends: np.ndarray, seen: Seen | None, *, hidden: bool, period: int = 0
+) -> Form:
     """Return the form of a layer's units.
 
     Args:
@@ -243,8 +245,10 @@ def form_of(activations: Sequence[Activation], ends: np.ndarray, seen: Seen | No
         ends: the intervals [2, units] of its outputs.
         seen: what samples show of its outputs; None if ranges are proved.
         hidden: whether another linear map follows, which can make up for factors.
+        period: the distance of units that the next map reads as sums, which have one factor; 0 if it reads none.
     """
     units = ends.shape[1]
+    ends = np.stack([-_alike(-ends[0], period), _alike(ends[1], period)])
     ones, degrees = np.ones(units), [polynomials.degree(activation) for activation in activations]
     as_it_is = Form(tuple(activations), ends, 0.0, ones, ones)
     if not hidden or min(degrees, default=1) < 1:
@@ -259,7 +263,7 @@ def form_of(activations: Sequence[Activation], ends: np.ndarray, seen: Seen | No
     factors = _inverse(far if activation.name == "square" else np.full(units, far.max()))
     guard = None
     if seen is not None and degrees[0] % 2 == 0:
-        found = _guarded(activation, far, Seen(seen.units + shift, seen.margin))
+        found = _guarded(activation, far, Seen(seen.units + shift, seen.margin), period)
         if found is not None and (far * found[0]).max() >= WORTH:
             factors, guard = found
     if activation.name != "square":
@@ -282,15 +286,16 @@ def _scaled(
     return Form(activations, ends * factors, shift, factors, gains, loss, float(power), True)
 
 
-def _guarded(activation: Activation, far: np.ndarray, seen: Seen) -> tuple[np.ndarray, Guard] | None:
+def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -> tuple[np.ndarray, Guard] | None:
     """Return the factors by which units reach no further than 1 if their guard accepts them, and the guard.
 
     Args:
         activation: the monic polynomial of even degree.
         far: [units], how far the units reach at most.
         seen: what they are on samples.
+        period: see `form_of`.
     """
-    reach = np.abs(seen.units).max(axis=0)
+    reach = _alike(np.abs(seen.units).max(axis=0), period)
     reach = np.minimum(far, np.maximum(reach, _LEAST_REACH * reach.max()))
     if activation.name != "square":
         reach = np.full_like(reach, reach.max())
@@ -324,6 +329,11 @@ def activated(activation: Activation, ends: np.ndarray) -> np.ndarray:
             power[0] = np.where((ends[0] < 0) & (ends[1] > 0), 0.0, power[0])
         total += np.sort(coefficient * power, axis=0)
     return total
+
+
+def _alike(reach: np.ndarray, period: int) -> np.ndarray:
+    """Return how far units reach, [units], if those at the same place of every period reach equally far."""
+    return np.tile(reach.reshape(-1, period).max(axis=0), len(reach) // period) if period else reach
 
 
 def _inverse(reach: np.ndarray) -> np.ndarray:

@@ -69,12 +69,14 @@ class _Value:
         bias: what is added, [units].
         shape: the shape of the node's output.
         step: the pixels of the input from one of its pixels to the next.
+        pool: the pixels of its only layer that it reads as sums, of so many down and across; None if it reads each.
     """
 
     terms: Mapping[int, LinearMap | None]
     bias: np.ndarray
     shape: Shape
     step: tuple[int, int]
+    pool: tuple[int, int] | None = None
 
     @property
     def only(self) -> int | None:
@@ -121,11 +123,13 @@ class _Builder:
         linear = linear_map(node, value.shape, self._modulus)
         plain = replace(linear, bias=np.zeros(linear.outputs))
         terms = {number: plain if known is None else known.then(plain) for number, known in value.terms.items()}
-        step = value.step
+        step, pool = value.step, value.pool
+        if isinstance(node, SumPool2d) and value.only is not None and node.size == node.step and not node.padding:
+            pool = both(node.size)
         if isinstance(node, Conv2d | SumPool2d):
             down, across = node.strides if isinstance(node, Conv2d) else both(node.step)
             step = step[0] * down, step[1] * across
-        return _Value(terms, linear.times(value.bias) + linear.bias, shape, step)
+        return _Value(terms, linear.times(value.bias) + linear.bias, shape, step, pool)
 
     def _join(self, node: Join, read: Sequence[_Value]) -> _Value:
         shape = node.joined_shape([value.shape for value in read])
@@ -168,7 +172,8 @@ class _Builder:
         grid = Grid((value.shape[0], height, width), value.step) if height * width > 1 else None
         linear = LinearMap.beside(maps) if len(maps) > 1 else maps[0]
         sizes = tuple(linear.inputs for linear in maps)
-        linear = replace(linear, bias=value.bias, reads=tuple(numbers), sizes=sizes, grid=grid)
+        pool = value.pool if len(maps) == 1 else None
+        linear = replace(linear, bias=value.bias, reads=tuple(numbers), sizes=sizes, grid=grid, pool=pool)
         self._layers.append((linear, []))
         return len(self._layers) - 1
 

@@ -86,6 +86,19 @@ class EncryptedModel(Estimator):
         values = self._outputs(x)
         return values[:, 0] if values.shape[1] == 1 else values
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "compiled_")
+
+    def __sklearn_clone__(self) -> Any:
+        """A copy that is not fitted; its model stays trained."""
+        return type(self)(**self.get_params())
+
+    def _tags(self, kind: str, **tags: Any) -> Any:
+        """What scikit-learn's tools may expect; only they ask, so that scikit-learn is there."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(kind, TargetTags(required=False), input_tags=InputTags(two_d_array=True), **tags)
+
     def _outputs(self, x: ArrayLike) -> FloatArray:
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
@@ -126,6 +139,11 @@ class EncryptedClassifier(EncryptedModel):
         self.classes_ = np.array(classes)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags
+
+        return self._tags("classifier", classifier_tags=ClassifierTags())
+
     def predict(self, x: ArrayLike) -> Array:
         """Return the labels [n] of inputs; see `decision_function`."""
         values = self._outputs(x)
@@ -138,10 +156,12 @@ class EncryptedClassifier(EncryptedModel):
         Raises:
             AttributeError: if the model gives none, as a support vector machine does.
         """
-        link = self.compiled_.graph.metadata.get("link", "softmax") if hasattr(self, "compiled_") else "softmax"
-        values = self._outputs(x)
+        if not hasattr(self, "compiled_"):
+            raise not_fitted(self)
+        link = self.compiled_.graph.metadata.get("link", "softmax")
         if link not in ("softmax", "logistic"):
             raise AttributeError("the model gives no probabilities: its outputs are distances from a boundary")
+        values = self._outputs(x)
         if values.shape[1] == 1:
             positive = 0.5 * (1.0 + np.tanh(0.5 * values[:, 0]))
             return np.stack([1.0 - positive, positive], axis=1)
@@ -158,6 +178,11 @@ class EncryptedClassifier(EncryptedModel):
 
 class EncryptedRegressor(EncryptedModel):
     """A trained regression that predicts on ciphertexts; see `EncryptedModel`."""
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import RegressorTags
+
+        return self._tags("regressor", regressor_tags=RegressorTags())
 
     def predict(self, x: ArrayLike) -> FloatArray:
         """Return the values [n] or [n, outputs] of inputs; see `decision_function`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.approximate import FEWEST_SAMPLES, fit_approximation
 from intnn.convert.model import graph_of
-from intnn.quantisation.tune import tune
+from intnn.estimator.base import not_fitted
+from intnn.quantisation.measure import Measure
+from intnn.quantisation.tune import Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
 TOLERANCE = 0.005  # the agreement that a cheaper path may give away
@@ -36,6 +39,9 @@ class _Candidate:
     network: Graph | IntNetwork
     circuit: Circuit | ResidueCircuit
     agreement: float
+    fitting_seconds: float
+    compiling_seconds: float
+    tuning: Tuning | None = None
 
     @property
     def units(self) -> float:
@@ -90,9 +96,9 @@ def compile(
     say = progress or (lambda line: None)
     options = {"packing": packing, "images": images, "security": security}
     if isinstance(model, IntClassifier):
-        model = model.network_
+        return _of_integers(*_trained(model), exact, max_units, options)
     if isinstance(model, IntNetwork):
-        return _of_integers(model, exact, max_units, options)
+        return _of_integers(model, _one_scale(model), exact, max_units, options)
     given = floats_of(samples, None)
     graph = graph_of(model, given[:1])
     x = floats_of(samples, graph.input_shape)
@@ -119,20 +125,58 @@ def compile(
     reasons = [str(candidate) for candidate in found] + refusals
     if len(paths) > 1:
         reasons.append(f"chosen: {chosen.name}, the cheapest within {TOLERANCE:.1%} of the best agreement")
-    return Compiled(graph, chosen.network, chosen.circuit, inputs, chosen.agreement, tuple(reasons))
+    return Compiled(
+        graph,
+        chosen.network,
+        chosen.circuit,
+        inputs,
+        chosen.agreement,
+        tuple(reasons),
+        chosen.tuning,
+        chosen.fitting_seconds,
+        chosen.compiling_seconds,
+    )
 
 
-def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any]) -> Compiled:
+def _trained(classifier: IntClassifier) -> tuple[IntNetwork, Inputs]:
+    """The network of a classifier, with what its outputs mean, and the scaling that it was trained with."""
+    if not hasattr(classifier, "network_"):
+        raise not_fitted(classifier)
+    network, scaling = classifier.network_, classifier.scaling_
+    metadata = {
+        **{name: value for name, value in network.metadata.items() if name != "scaling"},
+        "task": "classification",
+        "link": "softmax",
+        "classes": classifier.classes_.tolist(),
+        "output_scale": 1 / classifier.logit_unit_,
+    }
+    network = replace(network, input_scale=1.0, metadata=metadata)
+    if scaling is None:
+        return network, _one_scale(network)
+    domain, factor = network.input_domain, 1 / np.atleast_1d(scaling.step)
+    offset = np.atleast_1d(scaling.least) - domain.lo / factor
+    return network, Inputs(network.input_shape, offset, factor, float(domain.lo), float(domain.hi), saturates=True)
+
+
+def _one_scale(network: IntNetwork) -> Inputs:
+    """The inputs of a network that rounds all of them alike."""
+    network.require_one_scale()
+    ends = network.input_domain.lo / network.input_scale, network.input_domain.hi / network.input_scale
+    return Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
+
+
+def _of_integers(
+    network: IntNetwork, inputs: Inputs, exact: bool | None, max_units: float | None, options: dict[str, Any]
+) -> Compiled:
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")
-    network.require_one_scale()
+    begin = time.monotonic()
     circuit = exact_circuit(network, options)
+    seconds = time.monotonic() - begin
     _require_units(circuit, max_units)
-    step = network.input_scale
-    ends = network.input_domain.lo / step, network.input_domain.hi / step
-    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
-    return Compiled(network, network, circuit, inputs, 1.0, ("exact: the integer network as it is",))
+    reasons = ("exact: the integer network as it is",)
+    return Compiled(network, network, circuit, inputs, 1.0, reasons, compiling_seconds=seconds)
 
 
 def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | ResidueCircuit:
@@ -147,14 +191,16 @@ def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | Res
 def _exact(
     graph: Graph, x: FloatArray, _: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
 ) -> _Candidate:
+    begin = time.monotonic()
     try:
         tuning = tune(graph, x, budget=max_units, progress=say)
     except ValueError as refusal:
         raise ParameterError(f"exact: {refusal}") from refusal
-    trial = tuning.chosen
+    trial, fitted = tuning.chosen, time.monotonic()
     circuit = exact_circuit(trial.network, options)
     _require_units(circuit, max_units)
-    return _Candidate(f"exact, {trial.form}, {trial.sizes}", trial.network, circuit, trial.agreement)
+    seconds = fitted - begin, time.monotonic() - fitted
+    return _Candidate(f"exact, {trial.form}, {trial.sizes}", trial.network, circuit, trial.agreement, *seconds, tuning)
 
 
 def _approximate(
@@ -162,7 +208,8 @@ def _approximate(
 ) -> _Candidate:
     refusals = []
     for degree in (None, 2):  # the degrees that the agreement asks for, or the lowest
-        approximation = fit_approximation(graph, x, degree)
+        begin = time.monotonic()
+        approximation, fitted = fit_approximation(graph, x, degree), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
         try:
             circuit = compile_approximate(
@@ -174,7 +221,11 @@ def _approximate(
             say(refusals[-1])
             continue
         name = f"approximate, polynomials of degrees {degrees}"
-        return _Candidate(name, approximation.graph, circuit, approximation.agreement)
+        seconds = fitted - begin, time.monotonic() - fitted
+        measure, agreement = Measure.of(graph, x), approximation.agreement
+        if measure.name == "same sign":  # where an approximation looks at the values
+            agreement = measure(approximation.graph)
+        return _Candidate(name, approximation.graph, circuit, agreement, *seconds)
     raise ParameterError("; ".join(refusals))
 
 

@@ -12,7 +12,8 @@ from intnn.network.fold import fold_scales
 from intnn.values.arrays import FloatArray, array, batched, frozen, reals
 from intnn.values.value_object import ValueObject
 
-MARGIN = 0.1  # by which a feature's range is wider than what was seen, on either side
+MARGIN = 0.25  # by which a feature's range is wider than what was seen, on either side
+BEYOND = 1.0  # how far beyond [0, 1] floats may reach, which integers cannot
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +21,9 @@ class Inputs(ValueObject):
     """The scaling that a client does before it encrypts: y = (x - offset) * factor, saturated where features are.
 
     A circuit has one range, and an integer network one step, for all of its inputs. Features of tables are of all
-    sizes, so each is brought to [0, 1] by what was seen of it, a tenth wider; beyond that it saturates. Pixels have one
-    factor for all, and no offset, because convolutions pad with zeros; what is within [0, 1] stays as it is.
+    sizes, so each is brought to [0, 1] by what was seen of it, a quarter wider on either side. What lies beyond
+    saturates: integers there, and floats where they are as far from [0, 1] as it is wide. Pixels have one factor for
+    all, and no offset, because convolutions pad with zeros; what is within [0, 1] stays as it is.
 
     The model's owner gives these numbers to its clients: they tell how far each feature reaches in the samples.
 
@@ -55,7 +57,8 @@ class Inputs(ValueObject):
             return Inputs(shape, np.zeros(1), np.array([1 / max(-low, high)]), -1.0 * (low < 0), 1.0, saturates=True)
         lows, highs = samples.min(axis=0), samples.max(axis=0)
         reach = np.where(highs > lows, highs - lows, np.maximum(np.abs(highs), 1.0))
-        return Inputs(shape, lows - MARGIN * reach, 1 / ((1 + 2 * MARGIN) * reach), 0.0, 1.0, saturates=True)
+        width = (1 + 2 * MARGIN) * reach
+        return Inputs(shape, lows - MARGIN * reach, 1 / width, -BEYOND, 1 + BEYOND, saturates=True)
 
     @property
     def range(self) -> tuple[float, float]:

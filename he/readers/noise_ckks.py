@@ -75,6 +75,8 @@ class CkksError:
             own. The covariance of their errors is at most the square of this number times the identity. Of a packed
             value, this is the part that is the same in all copies.
         loose: of a packed value, the same of the part that may differ from copy to copy.
+        rotated: of a packed value, the slots by which it was rotated since it was made.
+        period: of a packed value, after how many slots `joint` repeats; 0 for where its layer's copies do.
         turned, shared: of a packed value that has been rotated, before products: the deviations that the last rotation
             has added, and those of rotations before it, which other values may share. `loose` contains neither.
         entering: within a linear layer, `joint`, `loose` and `spread` of what its weights are applied to, by the number
@@ -90,6 +92,8 @@ class CkksError:
     own: Deviations = NONE
     joint: Deviations = NONE
     loose: Deviations = NONE
+    rotated: int = 0
+    period: int = 0
     turned: Deviations = NONE
     shared: Deviations = NONE
     entering: Mapping[int, tuple[Deviations, Deviations, Spread | None]] | None = None
@@ -182,6 +186,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             read = _alike([v for v in values if v.layers == layer])
             shared = max_of([v.shared for v in read]) * math.sqrt(self._rotations)
             loose = max_of([v.loose.and_(v.turned) for v in read]).and_(shared)
+            assert read[0].period <= self._norms[self._finished].width  # whole periods are read
             entering[layer] = max_of([v.joint for v in read]), loose, read[0].spread
         first, scale = values[0], plains[0].scale
         relative = sum((v.magnitude / plain.scale) ** 2 for v, plain in zip(values, plains, strict=True))
@@ -248,13 +253,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
         own, joint, loose = NONE, NONE, NONE
-        if all(
-            v.entering is None for v in values
-        ):  # outside of linear layers nothing is known of how errors go together
-            for v in [v.settled() for v in values]:
-                own, joint, loose = own.with_(v.own), joint.with_(v.joint), loose.with_(v.loose)
-            magnitude = sum(v.magnitude for v in values)
-            return replace(values[0], magnitude=magnitude, own=own, joint=joint, loose=loose, spread=None, units=False)
+        if all(v.entering is None for v in values):
+            return self._sum_outside(values)
         for v in values:
             own, joint, loose = own.and_(v.own), joint.and_(v.joint), loose.and_(v.loose)
         met: dict[int, tuple[Deviations, Deviations, Spread | None]] = {}
@@ -263,6 +263,26 @@ class CkksErrorAlgebra(Algebra[CkksError]):
                 known = met.get(layer, found)
                 met[layer] = max_of([known[0], found[0]]), max_of([known[1], found[1]]), found[2]
         return replace(values[0], own=own, joint=joint, loose=loose, entering=met or None)
+
+    def _sum_outside(self, values: Sequence[CkksError]) -> CkksError:
+        """Bound a sum outside of linear layers, where nothing is known of how errors go together, but of one's turns.
+
+        A value and its rotations by all multiples of a k-th of its period add up to one whose errors have a k-th of the
+        period, however they differed within it. A sum of k units' errors has k times the variance at most that bounds
+        those of all units. What the rotations add of their own differs from copy to copy.
+        """
+        values = [v.settled() for v in values]
+        first, turned = values[0], NONE
+        own, joint, loose = NONE, NONE, NONE
+        for v in values:
+            own, joint, loose = own.with_(v.own), joint.with_(v.joint), loose.with_(v.loose)
+            turned = turned.with_(v.turned.and_(v.shared))
+        magnitude, (step, left) = sum(v.magnitude for v in values), divmod(first.period or self._row, len(values))
+        result = replace(first, magnitude=magnitude, own=own, turned=NONE, shared=NONE, units=False)
+        if self._packed and not left and [v.rotated for v in values] == [step * i for i in range(len(values))]:
+            alike = first.joint.and_(first.loose) * math.sqrt(len(values))
+            return replace(result, joint=alike, loose=turned, period=step)
+        return replace(result, joint=joint, loose=loose.with_(turned))
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:
         """Bound a product by the slopes of its factors, which are the other factor with its error.
@@ -315,7 +335,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     def rotate(self, a: CkksError, step: int) -> CkksError:
         turned = self._key_switch(a)
         if a.entering is None:
-            return replace(a, own=a.own.and_(turned), turned=turned, shared=a.shared.and_(a.turned))
+            shared = a.shared.and_(a.turned)
+            return replace(a, own=a.own.and_(turned), turned=turned, shared=shared, rotated=a.rotated + step)
         return a.plus_loose(turned)
 
     def swap_rows(self, a: CkksError) -> CkksError:

@@ -57,7 +57,7 @@ class Approximation(ValueObject):
         graph: The network of linear layers and polynomials.
         layers: Its polynomials that stand for something else, in the order of its nodes.
         agreement: With the given network, on the samples that were held out: the share of equal classes, or R squared
-            for a single output (see `intnn.approximation.agreement`).
+            for values (see `intnn.approximation.agreement`).
     """
 
     graph: Graph
@@ -112,9 +112,10 @@ def fit_approximation(
 
     From the input to the output, each activation gets a polynomial that is fitted to what the replaced network gives it
     on the samples, and each linear layer behind one is solved anew by ridge regression, so that it gives what it gave
-    before. Maximum pooling becomes average pooling, scaled per channel to come closest. At degree 2 every channel has a
-    square a (u + v)**2 + c of its own, whose parameters are folded into the layers around it; a higher degree gives a
-    layer one polynomial. All arguments lie in [-1, 1] for inputs like the samples.
+    before; a last dense layer that gives the logits of classes is solved for their probabilities. Maximum pooling
+    becomes average pooling, scaled per channel to come closest. At degree 2 every channel has a square a (u + v)**2 + c
+    of its own, whose parameters are folded into the layers around it; a higher degree gives a layer one polynomial. All
+    arguments lie in [-1, 1] for inputs like the samples.
 
     The result holds for inputs like the samples, and for no others: see `Approximation.escapes`.
 

@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-
 _LOGGERS = ("torch", "torch.fx.experimental.symbolic_shapes", "torch.export")
 
 
