@@ -50,8 +50,8 @@ class Spread(NamedTuple):
     """The errors of units before they were squared, until it is known what the next layer makes of the squares.
 
     Attributes:
-        joint, loose: those of the units.
-        slope: a bound on what a square multiplies any of these errors by: twice a unit, and its error.
+        joint, loose: those of the units, for both factors of the square together.
+        slope: a bound on what a square multiplies any of these errors by: a unit, and its error.
         length: a bound on the Euclidean norm of what it multiplies all of them by.
     """
 

@@ -290,7 +290,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         The square of an error counts like the error times its bound, although its mean is not 0, and it is no copy from
         copy to copy: at scales of 2^20 and more, it is far below the other errors.
         """
-        spread = self._spread(a, 1.0) if a is b else None
+        spread = self._spread(a, a, 1.0) if a is b else None
         a, b = a.settled(), b.settled()
         of_a, of_b = a.times(b.magnitude + b.bound), b.times(a.magnitude)
         return CkksError(
@@ -304,16 +304,21 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             spread=spread,
         )
 
-    def _spread(self, a: CkksError, longer: float) -> Spread | None:
-        """Return the errors of units that are squared, if their norm is known; None if these are no units."""
-        if not a.units or not math.isfinite(self._norms[a.layers - 1].length):
-            return None
+    def _spread(self, a: CkksError, b: CkksError, longer: float) -> Spread | None:
+        """Return the errors of units that are multiplied with themselves, None if these are no units.
+
+        Each of both errors is multiplied by the units, which are `longer` where they are complex.
+        """
         norms = self._norms[a.layers - 1]
-        slope = 2 * longer * a.magnitude + a.bound
-        return Spread(a.joint, a.loose, slope, 2 * longer * norms.length + math.sqrt(norms.outputs) * a.bound)
+        if not (a.units and b.units and math.isfinite(norms.length)):
+            return None
+        slope = longer * a.magnitude + a.bound
+        length = longer * norms.length + math.sqrt(norms.outputs) * a.bound
+        return Spread(a.joint.with_(b.joint), a.loose.with_(b.loose), slope, length)
 
     def square_parts(self, a: CkksError, conjugate: CkksError) -> CkksError:
         # The error of (z + z')^2 - i (z - z')^2 is 4 (a f + i b g) with f and g parts of the operands' errors.
+        spread = self._spread(a, conjugate, self._longer)
         a, conjugate = a.settled(), conjugate.settled()
         of_a, of_b = (v.times(self._longer * a.magnitude + a.bound) for v in (a, conjugate))
         return CkksError(
@@ -322,8 +327,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             magnitude=a.magnitude**2,
             layers=a.layers,
             own=of_a.own.with_(of_b.own),
-            joint=of_a.joint.with_(of_b.joint),
-            loose=of_a.loose.with_(of_b.loose),
+            joint=NONE if spread else of_a.joint.with_(of_b.joint),
+            loose=NONE if spread else of_a.loose.with_(of_b.loose),
+            spread=spread,
         )
 
     def conjugate(self, a: CkksError) -> CkksError:
