@@ -8,8 +8,8 @@ from typing import Annotated
 
 from bench.cases import names
 from bench.cases.experiments import EXPERIMENTS
-from bench.cases.scripts import groups
 from bench.cases.own_models import MODELS
+from bench.cases.scripts import groups
 from bench.harness.case import Option, Options
 from bench.harness.machine import MAX_THREADS
 from bench.harness.workloads import WORKLOADS, trained_networks

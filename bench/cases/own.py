@@ -22,6 +22,7 @@ from he.circuit.residues import interfaces
 from he.engines.engine import thread_count
 from he.model.compiled import Compiled
 from he.model.estimate import estimate_of
+from he.model.inputs import floats_of
 from intnn import Graph, graph_of
 from intnn.quantisation.measure import measured_by
 
@@ -278,6 +279,11 @@ def _parts(job: OwnJob) -> Parts:
     options = ("--samples", "--labels", "--test-samples", "--test-labels")
     x, y, test, test_labels = (_read(option, path) for option, path in zip(options, job.files, strict=True))
     assert x is not None  # without samples there is no job
+    try:
+        x = floats_of(x, None, options[0])
+        test = None if test is None else floats_of(test, x.shape[1:], options[2])
+    except TypeError as error:
+        raise ValueError(str(error)) from error
     for name, inputs, labels in (("--labels", x, y), ("--test-labels", test, test_labels)):
         if labels is not None and (inputs is None or labels.shape[:1] != inputs.shape[:1]):
             raise ValueError(f"`{name}` must hold a label for each of the samples, got shape {labels.shape}")

@@ -16,7 +16,7 @@ from he.model.inputs import floats_of
 from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
-from intnn.estimator.base import Estimator, not_fitted
+from intnn.estimator.base import Estimator, not_fitted, tags
 from intnn.values.arrays import Array, FloatArray, array
 
 
@@ -93,12 +93,6 @@ class EncryptedModel(Estimator):
         """A copy that is not fitted; its model stays trained."""
         return type(self)(**self.get_params())
 
-    def _tags(self, kind: str, **tags: Any) -> Any:
-        """What scikit-learn's tools may expect; only they ask, so that scikit-learn is there."""
-        from sklearn.utils import InputTags, Tags, TargetTags
-
-        return Tags(kind, TargetTags(required=False), input_tags=InputTags(two_d_array=True), **tags)
-
     def _outputs(self, x: ArrayLike) -> FloatArray:
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
@@ -140,9 +134,7 @@ class EncryptedClassifier(EncryptedModel):
         return self
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags
-
-        return self._tags("classifier", classifier_tags=ClassifierTags())
+        return tags("classifier", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> Array:
         """Return the labels [n] of inputs; see `decision_function`."""
@@ -180,9 +172,7 @@ class EncryptedRegressor(EncryptedModel):
     """A trained regression that predicts on ciphertexts; see `EncryptedModel`."""
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import RegressorTags
-
-        return self._tags("regressor", regressor_tags=RegressorTags())
+        return tags("regressor", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> FloatArray:
         """Return the values [n] or [n, outputs] of inputs; see `decision_function`."""

@@ -209,7 +209,7 @@ def _approximate(
     refusals = []
     for degree in (None, 2):  # the degrees that the agreement asks for, or the lowest
         begin = time.monotonic()
-        approximation, fitted = fit_approximation(graph, x, degree), time.monotonic()
+        approximation, fitted = fit_approximation(graph, x, degree, tolerance=TOLERANCE), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
         try:
             circuit = compile_approximate(
