@@ -127,12 +127,12 @@ class Circuit(ValueObject):
             + f", {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
             f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
-            self._noise,
+            self.noise,
         ]
         return "\n".join(lines)
 
     @property
-    def _noise(self) -> str:
+    def noise(self) -> str:
         """The bound on the noise in words."""
         if self.parameters.scheme.exact:
             return f"noise: at least {self.output_bound:.1f} bits of budget are left at the end"
@@ -148,7 +148,7 @@ class Circuit(ValueObject):
         """
         from he.circuit.draw import draw_circuit  # a library that not everybody has
 
-        draw_circuit(self.interface, self.program, self._noise, path)
+        draw_circuit(self.interface, self.program, self.noise, path)
 
 
 def require_circuit(circuit: object) -> Circuit:

@@ -9,6 +9,7 @@ refused as a whole, so that the number of moduli does not change what refusals t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -184,3 +185,10 @@ class ResidueCircuit(ValueObject):
             *(f"  {line}" for line in self.circuits[0].explain().splitlines()),
         ]
         return "\n".join(lines)
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the first circuit, which stands for all; it raises what `Circuit.draw` raises."""
+        from he.circuit.draw import draw_circuit  # a library that not everybody has
+
+        first, count = self.circuits[0], len(self.circuits)
+        draw_circuit(first.interface, first.program, first.noise, path, f"one of {count} circuits, a prime each")

@@ -145,7 +145,7 @@ def _diagonals(layers: _Layers, places: list[np.ndarray]) -> int:
 
 
 def _period(linear: LinearMap, places: list[np.ndarray]) -> int:
-    """Return the distance of the pixels that a map reads as sums, if they fill their layer's period; 0 if they do not."""
+    """Return the distance of pixels that a map reads as sums, if they fill their layer's period; 0 if they do not."""
     if linear.pool is None or linear.grid is None or linear.reads[0] == INPUT:
         return 0
     at, count = places[linear.reads[0]], linear.pool[0] * linear.pool[1]

@@ -21,7 +21,7 @@ from he.compiler.throughput import declared_norm
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.ring.arithmetic import centred
-from he.ring.params import PLAIN_MODULUS, ParameterError, Parameters, Security
+from he.ring.params import PLAIN_MODULUS, ParameterError, Security
 from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate
@@ -39,8 +39,7 @@ def exact_lowering(
     packing: PackingName = "latency",
     plain_modulus: int | None = None,
     *,
-    wraps: bool = False,
-    like: Parameters | None = None,
+    largest: int | None = None,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -51,8 +50,8 @@ def exact_lowering(
         circuit_privacy: see there.
         packing: see there.
         plain_modulus: see there.
-        wraps: whether logits may wrap around t, for they are wanted modulo t.
-        like: see `he.compiler.fit_bfv.fit_bfv`.
+        largest: the largest of several plaintext moduli, of which `plain_modulus` is one; logits may wrap around
+            each of them. None if there is one.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -64,7 +63,7 @@ def exact_lowering(
             network = tabulate(network)
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
-    t, reason = _modulus(network, plain_modulus, wraps)
+    t, reason = _modulus(network, plain_modulus, largest is not None)
     stages = to_stages(network.input_shape, network.layers, network.sources, t)
     require_no_constant(stages, t)
     if packing == "latency":
@@ -93,12 +92,13 @@ def exact_lowering(
         encode=encode,
         activate=activate,
         modulus=t,
-        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, like=like),
+        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
+        rough=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, checked=False),
         images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
         circuit_privacy=circuit_privacy,
-        norms=_residue_norms(network, like.t if like else t) if wraps else None,
+        norms=_residue_norms(network, largest) if largest else None,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
+
+import numpy as np
 
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
 from he.compiler.place_bfv import budget_bits, place_bfv
+from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.flooding import hidden_noise, uniform_noise, zero_noise
@@ -32,7 +34,7 @@ def fit_bfv(
     t: int,
     security: Security,
     circuit_privacy: int | None = None,
-    like: Parameters | None = None,
+    checked: bool = True,
 ) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
@@ -46,27 +48,50 @@ def fit_bfv(
         security: see `Parameters`.
         circuit_privacy: the bits of statistical distance up to which the noise of answers must be hidden by what
             re-randomises them; None if nothing does.
-        like: the parameters of the same operations with other weights and a larger t. They are taken as they are, and
-            the program is placed as for that t, whose noise is larger, so that it differs in its weights alone.
+        checked: whether plaintexts are looked at. Where they are not, only `Fit.again` makes a program for use.
 
     Raises:
-        ParameterError: if the modulus that the noise needs is too large, t is not ≡ 1 mod 2N, or a plaintext is so
-            large that the program cannot be `like` another.
+        ParameterError: if the modulus that the noise needs is too large, or t is not ≡ 1 mod 2N.
     """
-    declared = usual_plain_norm(N, like.t if like else t)
-    if like:
-        assert like.t >= t
-        fit = _placed(folded.program, like, t, circuit_privacy, declared)
-        if not fit or _largest_norm(folded.program, t) > declared:
-            raise ParameterError(f"a plaintext has an unusually large norm modulo {t}")
-        return fit
-    while not (fit := _fit(folded, N, t, security, circuit_privacy, declared)):
+    norms, declared = PlainNorms(t), usual_plain_norm(N, t)
+    while not (fit := _fit(folded, N, norms, security, circuit_privacy, declared, checked)):
         declared *= 2
     return fit
 
 
-def _fit(folded: Fold, N: int, t: int, security: Security, circuit_privacy: int | None, declared: float) -> Fit | None:
+class PlainNorms:
+    """The canonical norms of plaintexts, each computed once.
+
+    Args:
+        t: the plaintext modulus.
+    """
+
+    def __init__(self, t: int) -> None:
+        self.t = t
+        self._known: dict[int, tuple[np.ndarray, float]] = {}  # by identity, which lasts as long as the array is kept
+
+    def largest(self, program: Program) -> float:
+        """Return the largest norm of the plaintexts that a program multiplies with; 0 if there are none."""
+        factors = {plain.index for plain in program.factors}
+        return max((self._norm(program.plaintexts[index]) for index in factors), default=0.0)
+
+    def _norm(self, plaintext: np.ndarray) -> float:
+        if id(plaintext) not in self._known:
+            self._known[id(plaintext)] = plaintext, norm_of_plaintext(plaintext, self.t)
+        return self._known[id(plaintext)][1]
+
+
+def _fit(
+    folded: Fold,
+    N: int,
+    norms: PlainNorms,
+    security: Security,
+    circuit_privacy: int | None,
+    declared: float,
+    checked: bool,
+) -> Fit | None:
     """Return the fit under a declared norm of packed plaintexts; None if one of them is beyond it."""
+    t = norms.t
     groups, limit = None if folded.is_trivial else folded, max_modulus_bits(N, security)
 
     def parameters(count: int, bits: int) -> Parameters:
@@ -103,25 +128,27 @@ def _fit(folded: Fold, N: int, t: int, security: Security, circuit_privacy: int 
                 f"the noise needs {needed} bits of modulus, and 128-bit classical security allows {limit}"
             )
         # Values of a group are lowered together in the folded program, and one by one here: the bounds may differ.
-        if fit := _placed(folded.program, chosen, t, circuit_privacy, declared):
-            return fit if _largest_norm(folded.program, t) <= declared else None
+        if fit := _placed(folded.program, chosen, norms, circuit_privacy, declared):
+            return fit if not checked or norms.largest(folded.program) <= declared else None
     raise ParameterError(f"the noise needs more than {count * MAX_CHAIN_BITS} bits of modulus")
 
 
-def _placed(program: Program, chosen: Parameters, t: int, circuit_privacy: int | None, declared: float) -> Fit | None:
-    """Return the fit of a program placed for these parameters, which then get t; None if too little budget is left."""
+def _placed(
+    program: Program, chosen: Parameters, norms: PlainNorms, circuit_privacy: int | None, declared: float
+) -> Fit | None:
+    """Return the fit of a program placed for these parameters; None if too little budget is left."""
     result, values = place_bfv(program, chosen, plain_norm=declared)
     left = _budget(program, values, chosen, circuit_privacy)
     if left < LEAST_BUDGET_BITS:
         return None
 
     def again(another: Program) -> Fit | None:
-        usual = _largest_norm(another, t) <= declared
-        return _placed(another, chosen, t, circuit_privacy, declared) if usual else None
+        usual = norms.largest(another) <= declared
+        return _placed(another, chosen, norms, circuit_privacy, declared) if usual else None
 
     return Fit(
         program=result,
-        parameters=replace(chosen, plain_modulus=t),
+        parameters=chosen,
         bound=left,
         tolerance=0.0,
         output_scale=1.0,
@@ -129,6 +156,24 @@ def _placed(program: Program, chosen: Parameters, t: int, circuit_privacy: int |
         states=lambda another: place_bfv(another, chosen, plain_norm=declared)[1],
         again=again,
     )
+
+
+def placed_budget(program: Program, parameters: Parameters, norms: PlainNorms) -> float:
+    """Return the bits of budget that a program leaves that was placed for parameters, with plaintexts of these norms.
+
+    Raises:
+        ParameterError: if a plaintext is larger than plaintexts usually are, or too little budget is left.
+    """
+    declared = usual_plain_norm(parameters.poly_modulus_degree, parameters.t)
+    if norms.largest(program) > declared:
+        raise ParameterError(f"a plaintext is unusually large modulo {norms.t}: choose another prime")
+    values = run(program, BfvNoiseAlgebra(parameters, declared))
+    left = min(values, key=lambda value: value.budget_bits).budget_bits
+    if left < LEAST_BUDGET_BITS:
+        raise ParameterError(
+            f"the weights modulo {norms.t} leave {left:.1f} bits of noise budget: choose another prime"
+        )
+    return left
 
 
 def _budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters, circuit_privacy: int | None) -> float:
@@ -144,9 +189,3 @@ def _budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters, ci
 def _hidden(N: int, outputs: int, circuit_privacy: int | None) -> float:
     """Return the largest noise that an answer may have: what is decrypted, or what is hidden as well."""
     return 0.5 if circuit_privacy is None else hidden_noise(N, outputs, circuit_privacy)
-
-
-def _largest_norm(program: Program, t: int) -> float:
-    """Return the largest canonical norm of the plaintexts that a program multiplies with; 0 if there are none."""
-    factors = {plain.index for plain in program.factors}
-    return max((norm_of_plaintext(program.plaintexts[index], t) for index in factors), default=0.0)

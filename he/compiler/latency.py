@@ -47,12 +47,14 @@ class Lowered(NamedTuple):
         input: the layout of its input.
         output: the layout of its output.
         entries: for every linear layer the number of a value that it reads; None for a layer that reads inputs.
+        schedules: the schedule of every linear layer; none where nothing is rotated.
     """
 
     program: Program
     input: InputLayout
     output: OutputLayout
     entries: tuple[int | None, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def lower(
     activate: Activate,
     chosen: Sequence[Schedule] | None = None,
     guards: Sequence[Guard] = (),
+    sketched: bool = False,
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -115,11 +118,13 @@ def lower(
         activate: records an activation.
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
         guards: the guards of layers, in order.
+        sketched: whether plaintexts are left out, for a program that only shows what it costs.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
-    recorder, left = Recorder(), list(chosen or [choices[0] for choices in schedules(stages)])
+    chosen = tuple(chosen or [choices[0] for choices in schedules(stages)])
+    recorder, left = Sketch(packing.slots) if sketched else Recorder(), list(chosen)
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
@@ -145,7 +150,7 @@ def lower(
     last = _maps(stages)[-1]
     program = recorder.program(packing.slots, [values[-1], *sums], len(sums))
     width = width_of(last) if len(values) > 1 else entrance.layout.width
-    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries))
+    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
 
 
 def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[Callable[[Schedule], Program]]:
@@ -156,11 +161,11 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     entrance = Entrance.of(packing, _firsts(stages))
 
     def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
+        recorder = Sketch(packing.slots)
         return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
 
     def sketch_next(linear: LinearMap, widths: Sequence[int], each: Sequence[Diagonals], schedule: Schedule) -> Program:
-        recorder = _Sketch(packing.slots)
+        recorder = Sketch(packing.slots)
         read = _summed(recorder, [recorder.input(0)] * len(each), linear, widths, packing, schedule)
         return recorder.program(packing.slots, [_next_layer(recorder, read, linear, each, packing, schedule, encode)])
 
@@ -246,13 +251,14 @@ def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
     return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
 
 
-class _Sketch(Recorder):
+class Sketch(Recorder):
     """Records operations; every plaintext is the same."""
 
     def __init__(self, slots: int) -> None:
         super().__init__([np.zeros(slots)])
 
     def plaintext_of(self, make: Callable[[], np.ndarray]) -> Plain:  # noqa: ARG002 - it is left out
+        """Return the one plaintext."""
         return Plain(0)
 
 

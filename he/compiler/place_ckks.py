@@ -39,6 +39,9 @@ LEAST_DROP_BITS = 22
 #: The most bits of an excess that stay if they would take a prime more.
 MOST_LEFT_BITS = 4
 
+#: How many times the scale of what a guard reads its own must be, before primes are dropped: a factor is an integer.
+MOST_ABOVE = 16.0
+
 #: Maps the number of dropped primes, and the bits by which a scale is too large, to the next prime: its bits, itself.
 Drop = Callable[[int, int], tuple[int, float]]
 
@@ -199,35 +202,30 @@ def _walk(
             value = replace(value, number=number, level=level, scale=value.scale / prime, bits=value.bits - bits)
         return value
 
-    def lowered(value: Scaled, bits: int) -> Scaled:
-        """Return a value at the level above the outputs', with about the scale that brings it to so many bits there."""
+    def guarded(operation: ScalarDot, bits: int) -> Scaled:
+        """Record the sum that a guard begins with, with about so many bits of scale if one prime more is dropped.
+
+        What follows it is done at the level above the outputs', where it costs little.
+        """
         assert stay is not None
+        value = known[operation.args[0]]
+        target, dropped = 2.0**bits, 0
+        while target < MOST_ABOVE * value.scale and stay + dropped < value.level:
+            dropped += 1
+            target *= drop(levels - stay - dropped, 0)[1]
+        operands = [lower(known[a], stay + dropped) for a in operation.args]
+        factor = max(1.0, math.ceil(target / value.scale))
+        level, scale = stay + dropped, value.scale * factor
+        scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
+        constant = Scalar(operation.constant.value, level, scale)
+        value = replace(operands[0], number=recorder.scalar_dot([v.number for v in operands], scalars, constant))
+        value = replace(value, scale=scale)
         while value.level > stay + 1:
-            _, prime = drop(levels - value.level, 0)
-            excess = value.scale / (2.0**bits * drop(levels - stay - 1, 0)[1])
-            if excess <= 1:
-                return lower(value, stay + 1)
-            factor = max(1.0, math.ceil(prime / excess))
-            scaled = recorder.scalar_dot(
-                [value.number], [Scalar(1.0, value.level, factor)], Scalar(0.0, value.level, 1.0)
-            )
+            prime = drop(levels - value.level, 0)[1]
             value = replace(
-                value, number=recorder.rescale(scaled), level=value.level - 1, scale=value.scale * factor / prime
+                value, number=recorder.rescale(value.number), level=value.level - 1, scale=value.scale / prime
             )
         return value
-
-    def guarded(operation: ScalarDot, bits: int) -> Scaled:
-        """Record the sum that a guard begins with, at the level above the outputs': what follows it costs little there."""
-        operands = [lowered(known[a], bits) for a in operation.args]
-        value = operands[0]
-        prime = drop(levels - value.level, 0)[1] if value.level > stay else 1.0
-        factor = max(1.0, math.ceil(2.0**bits * prime / value.scale))
-        level, scale = value.level, value.scale * factor
-        scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
-        number = recorder.scalar_dot(
-            [v.number for v in operands], scalars, Scalar(operation.constant.value, level, scale)
-        )
-        return replace(value, number=number, scale=scale)
 
     for position, operation in enumerate(program.operations):
         if position in program.guarding and isinstance(operation, ScalarDot):
@@ -279,6 +277,9 @@ def _walk(
     for output in program.outputs[len(program.results) :]:
         value = known[output]
         while value.level > lowest:
-            value = replace(value, number=recorder.rescale(value.number), level=value.level - 1)
+            prime = drop(levels - value.level, 0)[1]
+            value = replace(
+                value, number=recorder.rescale(value.number), level=value.level - 1, scale=value.scale / prime
+            )
         outputs.append(value)
     return _Walk(recorder.program(program.slots, [v.number for v in outputs], program.guards), made, outputs)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from math import prod
 
@@ -13,12 +14,17 @@ from he.circuit.commitment import SALT_BYTES, require_salt
 from he.circuit.residues import MOST_MODULI, ResidueCircuit, room_bits
 from he.compiler.compile import require_network, require_options
 from he.compiler.exact import exact_lowering
-from he.compiler.search import PackingName, search
-from he.ring.params import ParameterError, Security
-from he.ring.plain_moduli import SIZES, moduli, require_modulus
+from he.compiler.fit_bfv import PlainNorms, fit_bfv, placed_budget
+from he.compiler.latency import lower
+from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output, rough_prices
+from he.compiler.throughput import feature_layers, lower_features
+from he.program.operations import Matrix, Operation
+from he.program.program import Program
+from he.ring.params import RING_DEGREES, ParameterError, Security
+from he.ring.plain_moduli import SIZES, moduli, primes_below, require_modulus
 from intnn import IntNetwork, LutActivation, Requantise
 
-TRIED = 4  # of the splits that fit, the ones with the fewest primes, are priced
+_WIDEST = next(moduli(SIZES[-1]))
 
 
 def compile_residues(
@@ -44,8 +50,8 @@ def compile_residues(
         security: see there.
         salt: see there.
         plain_moduli: the primes, each ≡ 1 mod 2N for the ring degree N that is found, whose product holds the largest
-            logit, rounded up to a power of two, and a sign. By default they are the largest primes ≡ 1 mod 65536 of one
-            size from 17 to 48 bits, the one of those tried that takes the least time in all.
+            logit, rounded up to a power of two, and a sign. By default they are the largest ones of at most 17, 20, 22,
+            ... or 48 bits, whichever takes the least time in all, by prices before schedules are chosen.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if `plain_moduli` are not
@@ -65,76 +71,150 @@ def compile_residues(
     bits = network.intervals[-1].magnitude.bit_length()
     told = bits + bits % 2  # of the reach: it is told up to a factor of four, as the moduli are
 
-    def circuit(t: int, first: Circuit | None = None) -> Circuit:
-        like = first.parameters if first else None
-        lowering = exact_lowering(network, security, packing=packing, plain_modulus=t, wraps=True, like=like)
-        rings = (like.poly_modulus_degree,) if like else None
-        return search(lowering, images, packing, security, salt, rings)
+    def lowering(t: int, largest: int) -> Lowering:
+        return exact_lowering(network, security, packing=packing, plain_modulus=t, largest=largest)
+
+    def compiled(t: int, others: Iterable[int] | None) -> list[Circuit]:
+        """Return the circuits for a prime and these other ones; or, if there are none, for as many as are needed."""
+        found = find(lowering(t, t), images, packing, security, salt)
+        circuits, N = [found.circuit], found.circuit.parameters.poly_modulus_degree
+        for other in islice(primes_below(t, N), MOST_MODULI) if others is None else others:
+            if others is None and _holds(circuits, bits):
+                break
+            try:
+                circuits.append(_with_weights_of(lowering(other, t), found))
+            except ParameterError:
+                if others is not None:
+                    raise
+        if not _holds(circuits, bits):
+            raise ParameterError(f"too few primes below {t} serve the network at N={N}")
+        return circuits
 
     if plain_moduli is None:
-        found, reasons = _cheapest(circuit, bits)
+        circuits, reasons = _cheapest(compiled, _splits(lowering(_WIDEST, _WIDEST), images, packing, security, bits))
     else:
-        primes = _named(plain_moduli, bits)
-        first = circuit(primes[0])
-        found, reasons = [first, *(circuit(t, first) for t in primes[1:])], ["the primes were asked for"]
-    room = room_bits([one.parameters.t for one in found])
-    return ResidueCircuit(tuple(found), min(told, room), tuple(reasons))
+        first, *others = _named(plain_moduli, bits)
+        circuits, reasons = compiled(first, others), ["the primes were asked for"]
+    room = room_bits([circuit.parameters.t for circuit in circuits])
+    return ResidueCircuit(tuple(circuits), min(told, room), tuple(reasons))
 
 
-def _cheapest(circuit: Callable[..., Circuit], bits: int) -> tuple[list[Circuit], list[str]]:
-    """Return the circuits of the split that takes the least time, and what was tried.
+def _cheapest(
+    compiled: Callable[[int, None], list[Circuit]], splits: Sequence[_Split]
+) -> tuple[list[Circuit], list[str]]:
+    """Return the circuits of the first split that is not refused, and what the splits would cost."""
+    reasons = [f"{split}, before schedules are chosen" for split in splits]
+    for split in splits:
+        try:
+            return compiled(split.primes[0], None), reasons
+        except ParameterError as refusal:
+            reasons.append(f"{split} refused: {refusal}")
+    raise ParameterError("; ".join(reasons))
+
+
+def _holds(circuits: Sequence[Circuit], bits: int) -> bool:
+    return room_bits([circuit.parameters.t for circuit in circuits]) >= bits
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Primes for a network, the largest first, and what their circuits cost by schedules that have not been chosen."""
+
+    primes: list[int]
+    units: float
+
+    def __str__(self) -> str:
+        size = self.primes[0].bit_length()
+        return f"{len(self.primes)} prime(s) of at most {size} bits: {self.units:.1f} units"
+
+
+def _splits(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security, bits: int
+) -> list[_Split]:
+    """Return the splits that fit a ring, the cheapest first.
 
     Args:
-        circuit: compiles for a prime; and for another one by what was found for a larger one.
+        lowering: the network, modulo any prime.
+        images: see `compile_residues`.
+        packing: see there.
+        security: see there.
         bits: every logit is below 2^bits in magnitude.
+
+    Raises:
+        ParameterError: if there are none.
     """
-    tried: list[tuple[float, int, Circuit]] = []
-    reasons, refusals = [], []
-    for count, size in _splits(bits):
+    found, refusals = [], [f"logits have {bits} bits"]
+    price = rough_prices(lowering, images, packing, security)
+    for size in _sizes(bits):
+        t = next(moduli(size))
         try:
-            first = circuit(next(moduli(size)))
+            fit, units = price(partial(fit_bfv, t=t, security=security, checked=False))
         except ParameterError as refusal:
-            refusals.append(f"{count} primes of {size} bits: {refusal}")
+            refusals.append(f"primes of {size} bits: {refusal}")
             continue
-        tried.append((count * first.cost().total, count, first))
-        reasons.append(f"{count} prime(s) of {size} bits: {tried[-1][0]:.1f} units in all")
-        if len(tried) == TRIED:
+        if primes := _enough(t, fit.parameters.poly_modulus_degree, bits):
+            found.append(_Split(primes, len(primes) * units))
+    if not found:
+        raise ParameterError("; ".join(refusals))
+    return sorted(found, key=lambda split: split.units)
+
+
+def _sizes(bits: int) -> list[int]:
+    """Return the sizes of primes to try: for every number of primes, the fewest first, the least size that needs it."""
+    sizes: dict[int, int] = {}
+    for size in SIZES:
+        splits = (_enough(next(moduli(size)), N, bits) for N in reversed(RING_DEGREES))
+        if primes := next(filter(None, splits), None):
+            sizes.setdefault(len(primes), size)
+    return [sizes[count] for count in sorted(sizes)]
+
+
+def _enough(first: int, N: int, bits: int) -> list[int]:
+    """Return a prime and the next smaller ones for a ring, so many that they hold integers below 2^bits; or none."""
+    primes, whole = [first], first
+    for t in primes_below(first, N):
+        if whole // 2 + 1 >= 1 << bits or len(primes) == MOST_MODULI:
             break
-    if not tried:
-        raise ParameterError("; ".join([f"logits have {bits} bits", *refusals]))
-    _, count, first = min(tried, key=lambda priced: priced[0])
-    size = first.parameters.t.bit_length()
-    found = [first, *islice(_alike(circuit, first, islice(moduli(size), 1, None)), count - 1)]
-    if len(found) < count or room_bits([one.parameters.t for one in found]) < bits:
-        raise ParameterError(f"too few primes of {size} bits serve the network; name others in `plain_moduli`")
-    return found, reasons
+        primes.append(t)
+        whole *= t
+    return primes if whole // 2 + 1 >= 1 << bits else []
 
 
-def _splits(bits: int) -> Iterator[tuple[int, int]]:
-    """Yield how many primes of which size hold integers below 2^bits in magnitude, the fewest of every size."""
-    last = SIZES[-1] + 1
-    for count in range(1, MOST_MODULI + 1):
-        fitting = (size for size in SIZES if _holds(list(islice(moduli(size), count)), count, bits))
-        size = next(fitting, None)
-        if size is not None and size < last:
-            yield count, size
-            last = size
+def _with_weights_of(lowering: Lowering, found: Found) -> Circuit:
+    """Return the circuit of the same operations with a lowering's weights, which are those modulo a smaller prime.
+
+    All noise grows with t, so the bound for the larger one holds, if weights are within their declared norms.
+
+    Raises:
+        ParameterError: if a plaintext is larger than plaintexts usually are, or a logit the same for every input.
+    """
+    first, t = found.circuit, lowering.modulus
+    assert t is not None
+    packing = first.interface.packing
+    if found.schedules:
+        recorded = lower(lowering.stages, packing, lowering.encode, lowering.activate, found.schedules).program
+    else:
+        layers = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+        recorded = lower_features(lowering.scheme, layers, packing, lowering.activate).program
+    program = _with_operands(first.program, recorded)
+    bound = placed_budget(program, first.parameters, PlainNorms(t))
+    if not program.plaintexts:
+        require_no_constant_output(program, t)
+    interface = replace(first.interface, parameters=replace(first.parameters, plain_modulus=t))
+    return Circuit(interface, program, bound, lowering.reasons, first.salt)
 
 
-def _holds(primes: Sequence[int], count: int, bits: int) -> bool:
-    return len(primes) == count and room_bits(primes) >= bits
+def _with_operands(program: Program, recorded: Program) -> Program:
+    """Return a placed program with the plaintexts and matrices of another one of the same operations, as recorded."""
+    matrices = (operation for operation in recorded.operations if isinstance(operation, Matrix))
 
+    def changed(operation: Operation) -> Operation:
+        if not isinstance(operation, Matrix):
+            return operation
+        other = next(matrices)
+        return replace(operation, weights=other.weights, constants=other.constants)
 
-def _alike(circuit: Callable[..., Circuit], first: Circuit, primes: Iterator[int]) -> Iterator[Circuit]:
-    """Yield circuits that differ from the first in t alone. A prime by which weights look unusual is left out."""
-    for t in primes:
-        try:
-            found = circuit(t, first)
-        except ParameterError:
-            continue
-        told = replace(found.interface, parameters=first.parameters)
-        if told.digest == first.interface.digest:
-            yield found
+    return replace(program, operations=tuple(map(changed, program.operations)), plaintexts=recorded.plaintexts)
 
 
 def _named(primes: Sequence[int], bits: int) -> list[int]:

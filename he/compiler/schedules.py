@@ -29,6 +29,7 @@ def cheapest(
     write: Callable[[Sequence[Schedule]], Lowered],
     sketches: Sequence[Callable[[Schedule], Program]],
     fit: Callable[[Program], Fit],
+    rough: Callable[[Program], Fit] | None = None,
     prices: Prices = HOISTING,
     key_bytes: Sequence[int] = KEY_BYTES,
 ) -> tuple[Lowered, Fit]:
@@ -42,6 +43,7 @@ def cheapest(
         write: lowers the stages with a schedule for every linear layer.
         sketches: record each linear layer alone with a schedule; see `he.compiler.latency.sketches`.
         fit: finds parameters for a program.
+        rough: finds some for a program by which schedules are priced; `fit` by default.
         prices: the prices of the engine that is to run the program.
         key_bytes: the limits for all evaluation keys, ascending. A network that needs more keys gets as few as it can.
 
@@ -53,7 +55,7 @@ def cheapest(
     """
     choices = schedules(stages)
     lowered = write([options[0] for options in choices])
-    fitted = fit(lowered.program)
+    fitted = (rough or fit)(lowered.program)
     states = fitted.states(lowered.program)
 
     def price(layer: Program, begin: State | None) -> float:
@@ -82,6 +84,13 @@ def cheapest(
             break
     assert found is not None  # the first one is cheaper than nothing
     return found
+
+
+def limited_units(lowered: Lowered, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1]) -> float:
+    """Return what a network costs with as many keys as a limit allows, by the schedules that it has."""
+    keys = _keys(lowered.program, fitted, limit)
+    program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
+    return cost(fitted.place(program), fitted.parameters, prices).total
 
 
 def _units(found: tuple[Lowered, Fit], prices: Prices) -> float:

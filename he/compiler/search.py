@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal
+from functools import cache, partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,15 +17,16 @@ from he.circuit.inputs import InputSpec
 from he.circuit.interface import Interface
 from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
-from he.compiler.latency import Activate, Encode, Lowered, choose_packing, lower, sketches
+from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
-from he.compiler.schedules import cheapest
+from he.compiler.schedules import cheapest, limited_units
 from he.compiler.stages import Stage
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
+from he.readers.cost import cost
 from he.readers.flooding import price_bits
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
@@ -48,6 +49,7 @@ class Lowering:
         activate: records an activation.
         modulus: t for BFV; None for CKKS.
         fit: finds parameters for a program at a ring degree.
+        rough: finds some without a look at plaintexts, by which schedules are priced; None for `fit`.
         images: makes the network's input specification from its layout.
         advice: what to do if no parameters are found.
         reasons: one line for every choice made so far, for `Circuit.reasons`.
@@ -70,17 +72,25 @@ class Lowering:
     reasons: tuple[str, ...] = ()
     circuit_privacy: int | None = None
     norms: Sequence[float] | None = None
+    rough: Callable[[Fold, int], Fit] | None = None
     guards: Sequence[Guard] = ()
 
 
+class Found(NamedTuple):
+    """A circuit, and the schedules of its linear layers; none if it is packed for throughput."""
+
+    circuit: Circuit
+    schedules: tuple[Schedule, ...]
+
+
 def search(
-    lowering: Lowering,
-    images: int | None,
-    packing: PackingName,
-    security: Security,
-    salt: bytes | None,
-    rings: Sequence[int] | None = None,
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security, salt: bytes | None
 ) -> Circuit:
+    """Return the circuit that `find` finds."""
+    return find(lowering, images, packing, security, salt).circuit
+
+
+def find(lowering: Lowering, images: int | None, packing: PackingName, security: Security, salt: bytes | None) -> Found:
     """Return the circuit at the smallest ring that has room for it.
 
     Args:
@@ -89,7 +99,6 @@ def search(
         packing: `"latency"` or `"throughput"`.
         security: see `he.ring.params.Parameters`; `"insecure"` also allows smaller rings.
         salt: 32 secret bytes for the commitment to the network and the rounding of CKKS weights; None for random ones.
-        rings: the ring degrees to try; by default all that have room for anything at this security.
 
     Raises:
         ParameterError: if no ring has room, with the reason for each; or if packing for throughput finds a logit that
@@ -98,18 +107,62 @@ def search(
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
-    for N in rings or (RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES):
+    for N in _rings(security):
         try:
             lowered, fit = write(N)
         except ParameterError as refusal:
             refusals.append(f"N={N} refused: {refusal}")
             continue
         if packing == "throughput":
-            _require_no_constant(fit.program, lowering.modulus)
+            require_no_constant_output(fit.program, lowering.modulus)
         reasons = *lowering.reasons, *refusals, *_privacy(lowering, fit)
-        return Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
+        circuit = Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
+        return Found(circuit, lowered.schedules)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
+
+
+def rough_prices(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security
+) -> Callable[[Callable[[Fold, int], Fit]], tuple[Fit, float]]:
+    """Return what prices a network's operations, by the first schedules and whatever its weights.
+
+    It takes a function like `Lowering.fit`, which may be for another plaintext modulus than the lowering's. It returns
+    what that finds in the smallest ring that has room, and the units; or it raises the last ring's ParameterError.
+    """
+
+    @cache
+    def recorded(N: int) -> tuple[Lowered, Fold]:
+        chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
+        lowered = lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True)
+        return lowered, fold(lowered.program)
+
+    @cache
+    def features() -> Fold:
+        network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+        smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+        return fold(lower_features(lowering.scheme, network, smallest, lowering.activate).program)
+
+    def priced(fit: Callable[[Fold, int], Fit]) -> tuple[Fit, float]:
+        refused = None
+        for N in _rings(security):
+            try:
+                if packing == "throughput":
+                    found = fit(features(), N)
+                    return found, cost(found.program, found.parameters).total
+                lowered, folded = recorded(N)
+                found = fit(folded, N)
+                return found, limited_units(lowered, found)
+            except ParameterError as refusal:
+                refused = refusal
+        assert refused
+        raise refused
+
+    return priced
+
+
+def _rings(security: Security) -> Sequence[int]:
+    return RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES
 
 
 def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
@@ -120,7 +173,12 @@ def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
     return [f"circuit privacy: an answer tells logits alone, up to 2^-{bits}; it takes {price:.0f} bits of the modulus"]
 
 
-def _require_no_constant(program: Program, modulus: int | None) -> None:
+def require_no_constant_output(program: Program, modulus: int | None) -> None:
+    """Refuse a program, packed for throughput, of which a logit ignores its input.
+
+    Raises:
+        ParameterError: if there is one; the message names it.
+    """
     constant = constant_outputs(program, modulus)
     if constant.any():
         raise ParameterError(
@@ -134,7 +192,14 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
         record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate, guards=lowering.guards)
         parts = sketches(lowering.stages, packing, lowering.encode)
-        return cheapest(lowering.stages, record, parts, lambda program: lowering.fit(fold(program), N))
+        rough = lowering.rough or lowering.fit
+        return cheapest(
+            lowering.stages,
+            record,
+            parts,
+            fit=lambda program: lowering.fit(fold(program), N),
+            rough=lambda program: rough(fold(program), N),
+        )
 
     return write
 

@@ -137,13 +137,17 @@ class EncryptedClassifier(EncryptedModel):
         return tags("classifier", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Return the labels [n] of inputs; see `decision_function`."""
+        """Return the labels [n] of inputs; where one input may have several labels, 0 or 1 for each [n, outputs]."""
         values = self._outputs(x)
+        if self._is_multilabel:
+            return (values > 0).astype(np.int64)
         index = (values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1)
         return self.classes_[index]
 
     def predict_proba(self, x: ArrayLike) -> FloatArray:
         """Return the probability of every class [n, classes]: a softmax or a logistic function, done by the client.
+
+        They add up to one, but for labels of which an input may have several.
 
         Raises:
             AttributeError: if the model gives none, as a support vector machine does.
@@ -159,13 +163,18 @@ class EncryptedClassifier(EncryptedModel):
             return np.stack([1.0 - positive, positive], axis=1)
         if link == "logistic":  # one against the rest
             each = 0.5 * (1.0 + np.tanh(0.5 * values))
-            return np.asarray(each / each.sum(axis=1, keepdims=True))
+            return each if self._is_multilabel else np.asarray(each / each.sum(axis=1, keepdims=True))
         powers = np.exp(values - values.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of inputs whose label is predicted."""
-        return float(np.mean(self.predict(x) == array(y, "y")))
+        """Return the share of inputs whose label is predicted, or all of whose labels are."""
+        right = self.predict(x) == array(y, "y")
+        return float(np.mean(right.all(axis=1) if self._is_multilabel else right))
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return bool(self.compiled_.graph.metadata.get("multilabel"))
 
 
 class EncryptedRegressor(EncryptedModel):

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from he.ring.arithmetic import MAX_BITS, centred, product
-from he.ring.slots import bit_reversal, exponents
+from he.ring.slots import bit_reversal, slot_order
 
 #: A random polynomial stays within so many deviations at all roots; `chance_beyond` says how surely.
 DEVIATIONS = 7.5
@@ -78,7 +78,7 @@ def norm_of_plaintext(slots: np.ndarray, t: int) -> float:
         rows = rows[:, :half]
     N = rows.size
     values = np.empty(N, np.int64)
-    values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = rows.ravel() % t
+    values[slot_order(N)] = rows.ravel() % t
     return canonical_norm(centred(_coefficients(values, t), t))
 
 

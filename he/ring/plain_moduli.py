@@ -7,6 +7,7 @@ A client sees t, which follows from how far a network's numbers may reach. So th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from he.ring.params import RING_DEGREES, ParameterError
 from he.ring.primes import is_prime
@@ -14,14 +15,15 @@ from he.ring.primes import is_prime
 #: The bits of the moduli; there is no prime of 18 bits. Larger ones are too close to the primes of the chain.
 SIZES = (17, *range(20, 50, 2))
 
-_STEP = 2 * RING_DEGREES[-1]
-
 
 def moduli(bits: int) -> Iterator[int]:
     """Yield the primes ≡ 1 mod 2N, for every N, of so many bits; the largest first."""
-    for candidate in range(((1 << bits) - 2) // _STEP * _STEP + 1, 1 << (bits - 1), -_STEP):
-        if is_prime(candidate):
-            yield candidate
+    return takewhile(lambda t: t >> (bits - 1), primes_below(1 << bits, RING_DEGREES[-1]))
+
+
+def primes_below(limit: int, N: int) -> Iterator[int]:
+    """Yield the primes ≡ 1 mod 2N from below a limit to 65537, the largest first."""
+    return filter(is_prime, range((limit - 2) // (2 * N) * (2 * N) + 1, 1 << 16, -2 * N))
 
 
 def least_modulus(reach: int) -> int | None:

@@ -72,6 +72,12 @@ def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
     return places, orders
 
 
+@cache
+def slot_order(N: int) -> np.ndarray:
+    """Return where the value of every BFV slot lies among the values of a polynomial in transformed order: [N]."""
+    return np.array(bit_reversal(N))[(exponents(N) - 1) // 2]
+
+
 def bit_reversal(N: int) -> list[int]:
     """Return, for every i below the power of two N, the number with the bits of i in the opposite order."""
     bits = N.bit_length() - 1

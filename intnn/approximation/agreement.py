@@ -1,6 +1,7 @@
 """How far two networks give the same answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,21 +11,39 @@ from intnn.network.network import IntNetwork
 from intnn.values.arrays import Array, FloatArray, reals
 
 Answers = Graph | IntNetwork | Callable[[FloatArray], Array]
+Decision = Literal["largest", "signs", "values"]
+
+STRAIN = 10.0  # of differences, over the root of the number of samples
+
+
+def decision_of(metadata: Mapping[str, Any], outputs: int) -> Decision:
+    """What of the outputs is a network's answer: the class of the largest, the sign of each, or their values.
+
+    Args:
+        metadata: A network's; "task", "classes", "multilabel" and a "logistic" link say what its outputs mean.
+        outputs: Their number. Of a network that says nothing, several outputs are classes, and one is a value.
+    """
+    names_classes = "classes" in metadata or metadata.get("link") == "logistic"
+    has_classes = metadata.get("task", "classification" if names_classes else None)
+    if has_classes == "regression" or (has_classes is None and outputs == 1):
+        return "values"
+    return "signs" if outputs == 1 or metadata.get("multilabel") else "largest"
 
 
 def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float:
-    """The share of samples for which two networks name the same class; for a single output, their R squared.
+    """The share of samples for which two networks decide alike; for values, how much of the reference is explained.
 
     Args:
         network: A network of floats or of integers, or any function that gives logits [n, classes] for floats
             [n, *input_shape].
-        reference: What it is compared with, of the same kinds.
+        reference: What it is compared with, of the same kinds. If it is a network, its metadata says whether its
+            answers are classes (see `decision_of`).
         samples: Inputs, floats [n, *input_shape]; an integer network rounds them by its own scale.
 
     Returns:
-        A number of at most 1, which is perfect. R squared is one less the mean squared difference as a part of the
-        variance of the reference; it is negative where the mean of the reference would be the better answer, and 0 for
-        other values than those of a reference that never changes.
+        A number of at most 1, which is perfect. For values it is R squared: one less the mean squared difference as a
+        part of the variance of the reference. That is negative where the mean of the reference would be the better
+        answer, and 0 for other values than those of a reference that never changes.
 
     Raises:
         TypeError: ``samples`` does not hold floats.
@@ -32,25 +51,41 @@ def agreement(network: Answers, reference: Answers, samples: ArrayLike) -> float
     """
     x = reals(samples, "samples")
     with np.errstate(over="ignore", invalid="ignore"):  # a polynomial that left its range may give anything
-        return agreement_of(answers(network, x), answers(reference, x))
+        logits, expected = answers(network, x), answers(reference, x)
+    metadata = reference.metadata if isinstance(reference, Graph | IntNetwork) else {}
+    return agreement_of(logits, expected, decision_of(metadata, expected.shape[1]))
 
 
-def agreement_of(logits: Array, reference: Array) -> float:
-    """The agreement of two arrays of logits [n, classes], as `agreement` gives it."""
+def agreement_of(logits: Array, reference: Array, decision: Decision) -> float:
+    """The agreement of two arrays of outputs [n, outputs], as `agreement` gives it."""
     if logits.shape != reference.shape:
         counts = f"{logits.shape[1]} and {reference.shape[1]}"
         raise ValueError(f"`network` and `reference` must have as many outputs, got {counts}")
-    if reference.shape[1] > 1:
+    if decision == "largest":
         return float(np.mean(logits.argmax(axis=1) == reference.argmax(axis=1)))
+    if decision == "signs":
+        return float(np.mean(np.all((logits > 0) == (reference > 0), axis=1)))
     values, expected = logits.astype(np.float64), reference.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         difference = float(np.mean(np.square(values - expected)))
     if difference == 0.0:
         return 1.0
-    variance = float(np.var(expected))
     if not np.isfinite(difference):
         return -np.inf
+    variance = float(np.mean(np.var(expected, axis=0)))
     return 1.0 - difference / variance if variance else 0.0
+
+
+def strained(logits: Array, reference: Array) -> FloatArray:
+    """Outputs that differ from a reference by more than these do: what decides alike all the same is near for good.
+
+    Few samples seldom lie where two networks that are nearly the same decide differently. Differences are made larger
+    by as much as leaves a share of samples uncertain that are so few: by a tenth where they are 10,000, twice as large
+    where they are 100.
+    """
+    values, expected = logits.astype(np.float64), reference.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return expected + (values - expected) * (1.0 + STRAIN / np.sqrt(len(values)))
 
 
 def answers(network: Answers, samples: FloatArray) -> Array:
@@ -58,5 +93,6 @@ def answers(network: Answers, samples: FloatArray) -> Array:
     if isinstance(network, Graph):
         return network.logits(samples)
     if isinstance(network, IntNetwork):
-        return network.logits(network.quantise_input(samples))
+        known = "output_scale" in network.metadata  # without it the classes are known, though not the values
+        return network.real_logits(samples) if known else network.logits(network.quantise_input(samples))
     return np.asarray(network(samples)).reshape(len(samples), -1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,14 +15,14 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # parts of the mean square of a feature
 ROWS = 20_000  # windows of a convolution that a fit looks at, and at least 4 for each of its weights
 ELEMENTS = 1 << 25  # of all these windows
 SMALLEST_DEVIATION = 1e-3  # of the largest of a layer's features: one that hardly varies explains nothing
-VALIDATED = 5  # one sample in so many chooses the ridge
+FOLDS, MANY_SAMPLES = 5, 500  # parts of the samples that choose a ridge; of so many samples, one part does
 
 
 def refitted(layer: Dense | Conv2d, x: FloatArray, target: FloatArray) -> Dense | Conv2d:
     """The layer with weights and biases that bring its outputs on ``x`` closest to ``target``.
 
-    The ridge is the one that does best on the last fifth of the samples, which then join the others. Where none does
-    better there than the layer as it is, that one is returned.
+    The ridge is the one that does best on samples that the fit has not seen, which then join the others (see `folds`).
+    Where none does better there than the layer as it is, that one is returned.
 
     Args:
         layer: The layer, whose weights the solution is drawn to.
@@ -61,28 +62,40 @@ def _solved(
     weight: FloatArray, bias: FloatArray, x: FloatArray, target: FloatArray, samples: int
 ) -> tuple[FloatArray, FloatArray]:
     """Weights [out, in] and biases [out] for rows [rows, in] and targets [rows, out]; a sample has rows / samples."""
-    residual = target - x @ weight.T - bias
-    fit = (samples - samples // VALIDATED) * (len(x) // samples)
-    if fit == len(x):
+    residual, each = target - x @ weight.T - bias, len(x) // samples
+    errors = np.zeros(1 + len(RIDGES))
+    for part in folds(samples):
+        rows = np.arange(part.start * each, part.stop * each)
+        solve = _ridge(np.delete(x, rows, axis=0), np.delete(residual, rows, axis=0))
+        errors[0] += np.sum(residual[rows] ** 2)
+        for i, ridge in enumerate(RIDGES, 1):
+            change, shift = solve(ridge)
+            errors[i] += np.sum((residual[rows] - x[rows] @ change - shift) ** 2)
+    best = int(np.argmin(errors))
+    if not best:
         return weight, bias
-    solve = _ridge(x[:fit], residual[:fit])
-    best, ridge = np.mean(residual[fit:] ** 2), None
-    for candidate in RIDGES:
-        change, shift = solve(candidate)
-        error = np.mean((residual[fit:] - x[fit:] @ change - shift) ** 2)
-        if error < best:
-            best, ridge = error, candidate
-    if ridge is None:
-        return weight, bias
-    change, shift = _ridge(x, residual)(ridge)
+    change, shift = _ridge(x, residual)(RIDGES[best - 1])
     return weight + change.T, bias + shift
+
+
+def folds(samples: int) -> list[slice]:
+    """Parts of the samples, each of which judges what the others say; none if there are too few."""
+    ends = [samples * i // FOLDS for i in range(FOLDS + 1)]
+    parts = [slice(start, stop) for start, stop in pairwise(ends)] if samples >= FOLDS else []
+    return parts[-1:] if samples >= MANY_SAMPLES else parts
+
+
+def standardised(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Features [rows, in] without their means, in units of their deviations; the means [in]; the deviations [in]."""
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    deviation = np.maximum(deviation, SMALLEST_DEVIATION * deviation.max() or 1.0)
+    return (x - mean) / deviation, mean, deviation
 
 
 def _ridge(x: FloatArray, y: FloatArray) -> Callable[[float], tuple[FloatArray, FloatArray]]:
     """From a ridge to the smallest change [in, out] and the shift [out] that explain y [rows, out] by x [rows, in]."""
-    mean, center, deviation = x.mean(axis=0), y.mean(axis=0), x.std(axis=0)
-    deviation = np.maximum(deviation, SMALLEST_DEVIATION * deviation.max() or 1.0)
-    x, y = (x - mean) / deviation, y - center
+    center = y.mean(axis=0)
+    (x, mean, deviation), y = standardised(x), y - center
     rows, taps = x.shape
     is_wide = rows < taps  # solved by rows where these are fewer
     gram, right = (x @ x.T, y) if is_wide else (x.T @ x, x.T @ y)

@@ -1,5 +1,6 @@
 """One pass through a network: every activation by a polynomial, every linear layer behind one solved anew."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,9 @@ from typing import TypeGuard
 
 import numpy as np
 
+from intnn.approximation.agreement import decision_of
 from intnn.approximation.fit import Fitted, fitted
+from intnn.approximation.head import sharpened
 from intnn.approximation.refit import refitted
 from intnn.layers.nodes import Activation, Conv2d, Dense, Join, MaxPool2d, Node, Scale, SumPool2d
 from intnn.network.graph import BATCH, Graph, applied
@@ -20,10 +23,11 @@ def is_replaced(node: Node | Join) -> TypeGuard[Activation]:
 
 
 def replace_activations(
-    graph: Graph, samples: FloatArray, degrees: Sequence[int], margin: float, refit: bool = True
+    graph: Graph, samples: FloatArray, degrees: Sequence[int], margin: float
 ) -> tuple[Graph, list[Fitted]]:
     """The network with polynomials, scalings not yet folded, and what was fitted for each activation."""
     walk = _Walk(graph, samples)
+    decision = decision_of(graph.metadata, math.prod(graph.output_shape))
     fits = []
     remaining = iter(degrees)
     for number, node in enumerate(graph.nodes):
@@ -34,8 +38,12 @@ def replace_activations(
             walk.append(number, fit.before, fit.polynomial, fit.after)
         elif isinstance(node, MaxPool2d):
             walk.append(number, *_average(node, walk, number))
-        elif refit and isinstance(node, (Dense, Conv2d)) and walk.has_changed(number):
-            walk.append(number, refitted(node, walk.seen(number), walk.float_values[number]))
+        elif isinstance(node, Dense | Conv2d) and walk.has_changed(number):
+            x, y = walk.seen(number), walk.float_values[number]
+            layer = refitted(node, x, y)
+            if isinstance(layer, Dense) and number == len(graph.nodes) - 1:
+                layer = sharpened(layer, x, y, decision)
+            walk.append(number, layer)
         else:
             walk.append(number, node)
         walk.forget(number)

@@ -218,9 +218,10 @@ class _Reader:
             metadata["producer"] = _text(self._model.producer_name)
         if self._is_quantised:
             metadata["quantised"] = True
+        if classes is not None or self._link != "none":
+            metadata["task"] = "classification"
         if classes is not None:
-            size = math.prod(result.shape)
-            metadata |= {"task": "classification", "classes": class_labels(classes, size, "`classes`")}
+            metadata["classes"] = class_labels(classes, math.prod(result.shape), "`classes`")
         name = _text(self._model.graph.name) or Path(path).stem
         return fold_scales(Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs)))
 

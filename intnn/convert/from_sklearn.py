@@ -45,6 +45,7 @@ _LINEAR = (
     "SGDClassifier",
     "SGDRegressor",
 )
+_STACK = "OneVsRestClassifier"  # of linear models, one for each class
 _NETWORKS = ("MLPClassifier", "MLPRegressor")
 _SEARCHES = ("GridSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV", "RandomizedSearchCV")
 _SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "PCA")
@@ -57,6 +58,7 @@ _REMEDIES: Mapping[str, str] = {
     "SplineTransformer": "make the features before encryption, and convert the estimator behind it",
     "SimpleImputer": "fill what is missing before encryption, and convert the estimator behind it",
     "ColumnTransformer": "transform columns before encryption, and convert the estimator behind it",
+    "OneVsOneClassifier": "use OneVsRestClassifier of a linear model",
     "SVC": "use LinearSVC, or an MLPClassifier for what is not linear",
     "SVR": "use LinearSVR, or an MLPRegressor for what is not linear",
 }
@@ -74,7 +76,8 @@ def from_sklearn(estimator: Any) -> Graph:
     Args:
         estimator: `MLPClassifier`, `MLPRegressor`, or a linear model: `LogisticRegression`, `LinearSVC`,
             `SGDClassifier`, `Perceptron`, `RidgeClassifier`, `LinearDiscriminantAnalysis`, `LinearRegression`, `Ridge`,
-            `Lasso`, `ElasticNet`, `LinearSVR`, `SGDRegressor` and others of their kind. A `Pipeline` may have
+            `Lasso`, `ElasticNet`, `LinearSVR`, `SGDRegressor` and others of their kind; or a `OneVsRestClassifier` of
+            linear classifiers. A `Pipeline` may have
             `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler` and `PCA` before it. A search over
             parameters stands for its best estimator.
 
@@ -85,16 +88,17 @@ def from_sklearn(estimator: Any) -> Graph:
     steps = list(_steps(estimator, type(estimator).__name__))
     *before, (place, final) = steps
     name = _class_name(final)
-    if name not in (*_LINEAR, *_NETWORKS):
-        raise _unknown(place, final, (*_NETWORKS, *_LINEAR))
+    readers = {**dict.fromkeys(_NETWORKS, _network), **dict.fromkeys(_LINEAR, _linear), _STACK: _stack}
+    if name not in readers:
+        raise _unknown(place, final, tuple(readers))
     _require_fitted(place, final)
     width = _width(*steps[0])
     scaling = Affine.identity(width)
     for step, transformer in before:
         scaling = scaling.then(_affine(step, transformer))
-    layers, meaning = (_network if name in _NETWORKS else _linear)(final, place)
+    layers, meaning = readers[name](final, place)
     first = layers[0]
-    assert isinstance(first, Dense)  # both readers begin with one
+    assert isinstance(first, Dense)  # all readers begin with one
     folded = scaling.then(Affine(first.weight, first.bias))
     nodes = (Dense(folded.weight, folded.bias), *layers[1:])
     return Graph((width,), nodes, name, {"source": "scikit-learn", **meaning})
@@ -178,6 +182,21 @@ def _affine(place: str, transformer: Any) -> Affine:
 
 def _vector(values: Any, default: FloatArray) -> FloatArray:
     return default if values is None else np.asarray(values, np.float64)
+
+
+def _stack(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
+    """Linear models side by side, one against the rest for each class."""
+    found = []
+    for number, one in enumerate(estimator.estimators_):
+        where = f"estimator {number} of {place}"
+        if _class_name(one) not in _LINEAR:
+            raise _unknown(where, one, _LINEAR)
+        found.append(_linear(one, where))
+    weights, biases = ([getattr(layers[0], name) for layers, _ in found] for name in ("weight", "bias"))
+    links = {meaning["link"] for _, meaning in found}
+    meaning = _meaning(estimator, links.pop() if len(links) == 1 else "none", len(weights), place)
+    several = {"multilabel": True} if estimator.multilabel_ else {}
+    return [Dense(np.concatenate(weights), np.concatenate(biases))], {**meaning, **several}
 
 
 def _linear(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:

@@ -33,7 +33,7 @@ def graph_of(model: Any, example: Any = None) -> Graph:
     Args:
         model: A `Graph`; a fitted estimator of scikit-learn; a module of torch; or the path of a file: ONNX (.onnx), an
             exported program of torch (.pt2), or a saved graph (.npz, .json).
-        example: One input or a batch of them, for those that need it: torch does.
+        example: A batch of inputs, of any size, for those that need it: modules of torch do.
 
     Raises:
         TypeError: Nobody converts such a model, or what should convert it returned no graph.
@@ -55,7 +55,8 @@ def graph_of(model: Any, example: Any = None) -> Graph:
             return graph
     registered = sorted({point.name for point in _points()})
     taken = ("Graph", "scikit-learn's estimators", "files .onnx, .npz, .json", *(f"{name!r}" for name in registered))
-    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {_described(model, names)}")
+    got = _described(model, names)
+    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {got}; install the package that converts it")
 
 
 def _names(model: Any) -> list[str]:

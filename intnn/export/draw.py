@@ -22,15 +22,32 @@ def draw_graph(
     shapes: Sequence[Shape],
     name: str,
     path: str | os.PathLike[str],
+    reaches: Sequence[tuple[float, float]] | None = None,
 ) -> None:
-    """Draw a float network; it raises what `draw_boxes` raises."""
-    boxes = [Box("input", (_size(input_shape),), ())]
-    for node, read, shape in zip(nodes, sources, shapes, strict=True):
+    """Draw a float network; it raises what `draw_boxes` raises.
+
+    Args:
+        input_shape: The shape of one input.
+        nodes: The nodes.
+        sources: For every node, the numbers of what it reads.
+        shapes: The output shape of every node.
+        name: What stands above.
+        path: The file.
+        reaches: The least and the greatest value of the input and of every node, if they are known.
+    """
+
+    def seen(number: int) -> tuple[str, ...]:
+        return () if reaches is None else ("seen from {:.3g} to {:.3g}".format(*reaches[number]),)
+
+    boxes = [Box("input", (_size(input_shape), *seen(0)), ())]
+    for number, (node, read, shape) in enumerate(zip(nodes, sources, shapes, strict=True), 1):
         curve = None
         if isinstance(node, Activation):
-            x = np.linspace(-_REACH, _REACH, _POINTS)
+            low, high = (-_REACH, _REACH) if reaches is None else reaches[read[0] + 1]
+            x = np.linspace(low, high, _POINTS)
             curve = Curve(x, node.apply(x), is_table=False)
-        boxes.append(Box(_title(node), (_size(shape), *_details(node)), _shifted(read), _kind(node), curve))
+        lines = (_size(shape), *seen(number), *_details(node))
+        boxes.append(Box(_title(node), lines, _shifted(read), _kind(node), curve))
     draw_boxes(boxes, name or "network", path)
 
 

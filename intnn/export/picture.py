@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -68,20 +69,12 @@ def draw_boxes(boxes: Sequence[Box], title: str, path: str | os.PathLike[str]) -
         ImportError: Matplotlib is not installed.
         OSError: The file cannot be written.
     """
-    path = file_path(path)
-    if path.suffix not in FORMATS:
-        raise ValueError(f"`path` must end in {', '.join(FORMATS)}, got {path.name!r}")
     if len(boxes) > LARGEST_PICTURE:
         raise ValueError(f"`boxes` must be at most {LARGEST_PICTURE}, got {len(boxes)}; draw a part of the network")
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: install the extra `draw` of this package") from error
     rows, columns = places(boxes)
     wide = (max(columns) + 1) * (_WIDTH + _BESIDE) + _MARGIN
     tall = (max(rows) + 1) * (_HEIGHT + _APART) - _APART + 2 * _MARGIN + 0.3
-    figure = Figure(figsize=(wide, tall))
+    figure = empty_figure(wide, tall, path)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, wide), ylim=(0, tall))
     axes.set_axis_off()
@@ -100,6 +93,34 @@ def draw_boxes(boxes: Sequence[Box], title: str, path: str | os.PathLike[str]) -
             extent = (left + _WIDTH - _CURVE - 0.1, bottom + 0.14, _CURVE, _HEIGHT - 0.24)
             inset = figure.add_axes((extent[0] / wide, extent[1] / tall, extent[2] / wide, extent[3] / tall))
             _curve(inset, box.curve)
+    write_figure(figure, path)
+
+
+def empty_figure(wide: float, tall: float, path: str | os.PathLike[str]) -> Any:
+    """A figure of matplotlib of so many inches that `write_figure` can write to a path.
+
+    Raises:
+        ValueError: The path's suffix is no format of pictures.
+        ImportError: Matplotlib is not installed.
+    """
+    if file_path(path).suffix not in FORMATS:
+        raise ValueError(f"`path` must end in {', '.join(FORMATS)}, got {file_path(path).name!r}")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: install the extra `draw` of this package") from error
+    return Figure(figsize=(wide, tall))
+
+
+def write_figure(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Write a figure to a path by its suffix, whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    import matplotlib as mpl
+
+    path = file_path(path)
     picture = io.BytesIO()
     # The bytes depend on the content alone, and names may have characters that the font lacks.
     with mpl.rc_context({"svg.hashsalt": "intnn"}), warnings.catch_warnings(action="ignore", category=UserWarning):

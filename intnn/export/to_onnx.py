@@ -171,8 +171,10 @@ def _written(writer: _Writer, layer: Node | Join, x: Sequence[str], place: _Plac
             return writer.add("Add", writer.add("Mul", x[0], weight), bias)
         case SumPool2d():
             taps = _taps(writer, x[0], place, both(layer.size), both(layer.step), all_four(layer.padding), (1, 1))
-            sums = writer.add("ReduceSum", taps, writer.constant([3]), keepdims=0)
-            return writer.reshaped(sums, place.output_shape)
+            # By a product, since ReduceSum of onnxruntime 1.31 goes through float64.
+            return writer.reshaped(
+                writer.add("MatMul", taps, writer.constant(np.ones((layer.area, 1)))), place.output_shape
+            )
         case Flatten() | Reshape():
             return writer.reshaped(x[0], place.output_shape)
         case Requantise():
@@ -275,8 +277,10 @@ def _requantised(writer: _Writer, x: str, layer: Requantise, place: _Place) -> s
         divisor = writer.constant(1 << layer.shift)
         value = writer.add("Add", value, writer.constant(1 << (layer.shift - 1)))
         value = writer.add("Div", writer.add("Sub", value, writer.add("Mod", value, divisor)), divisor)
-    low, high = (writer.constant(end) for end in (layer.domain.lo, layer.domain.hi))
-    return writer.add("Clip", value, low, high)
+    for comparison, end in (("Less", layer.domain.lo), ("Greater", layer.domain.hi)):
+        limit = writer.constant(end)  # Clip, Min and Max of onnxruntime 1.31 are wrong for int64 beyond 32 bits
+        value = writer.add("Where", writer.add(comparison, value, limit), limit, value)
+    return value
 
 
 def _polynomial(writer: _Writer, x: str, layer: IntPolynomial) -> str:

@@ -117,17 +117,23 @@ class Graph(ValueObject):
         """The class of the largest logit, [batch]; the lowest class of equals."""
         return self.logits(x).argmax(axis=1)
 
-    def draw(self, path: str | os.PathLike[str]) -> None:
+    def draw(self, path: str | os.PathLike[str], samples: ArrayLike | None = None) -> None:
         """Draw the nodes, their shapes and activations into an .svg, .png or .pdf file.
 
+        Args:
+            path: The file; it appears whole or not at all.
+            samples: Floats [batch, *input_shape]; if they are given, what every node reaches on them is drawn as well.
+
         Raises:
-            ValueError: The suffix is another one, or there are more than 400 nodes.
+            ValueError: The suffix is another one, there are more than 400 nodes, or `values` refuses the samples.
             ImportError: Matplotlib is not installed.
             OSError: The file cannot be written.
         """
         from intnn.export.draw import draw_graph  # a library that not everybody has
 
-        draw_graph(self.input_shape, self.nodes, self.sources, self.shapes, self.name, path)
+        values = None if samples is None else [reals(samples, "samples"), *self.values(samples)]
+        reaches = None if values is None else [(float(v.min()), float(v.max())) for v in values]
+        draw_graph(self.input_shape, self.nodes, self.sources, self.shapes, self.name, path, reaches)
 
     @property
     def fingerprint(self) -> str:

@@ -232,6 +232,9 @@ class IntNetwork(ValueObject):
     def quantise_input(self, images: ArrayLike) -> IntArray:
         """Round floats to the network's input: floor(images * input_scale + 1/2), saturated into ``input_domain``.
 
+        Where ``metadata["scaling"]`` holds "least" and "step" of every feature, an integer stands for
+        least + step * (integer - input_domain.lo) instead.
+
         Args:
             images: Finite floats [batch, *input_shape], in the units that the float network was trained on.
 
@@ -240,41 +243,35 @@ class IntNetwork(ValueObject):
 
         Raises:
             TypeError: ``images`` does not hold floats. Raw bytes, for one, must be scaled first.
-            ValueError: The shape is wrong, the batch empty, a value NaN or infinite, or the network has no one scale
-                for its input (see `require_one_scale`).
+            ValueError: The shape is wrong, the batch empty, a value NaN or infinite, or an `IntClassifier` has scaled
+                the network's input in a way of its own.
         """
-        self.require_one_scale()
+        scaling, domain = self.metadata.get("scaling"), self.input_domain
+        if not isinstance(scaling, Mapping):
+            self.require_one_scale()
         x = batched(reals(images, "images"), self.input_shape, "images")
         with np.errstate(over="ignore"):  # infinity saturates as well
-            scaled = x * self.input_scale
-        inside = np.clip(
-            scaled, self.input_domain.lo, self.input_domain.hi
-        )  # before rounding: huge floats have no int64
-        return self.input_domain.saturate(round_half_up(inside))
+            if isinstance(scaling, Mapping):
+                least, step = (np.asarray(scaling[name], np.float64) for name in ("least", "step"))
+                scaled = x / step - least / step + domain.lo
+            else:
+                scaled = x * self.input_scale
+        inside = np.clip(scaled, domain.lo, domain.hi)  # before rounding: huge floats have no int64
+        return domain.saturate(round_half_up(inside))
 
     def require_one_scale(self) -> None:
-        """Refuse a network that an `IntClassifier` trained with a scaling of its own, which `input_scale` is not.
+        """Refuse a network whose floats are scaled feature by feature, which `input_scale` is not.
 
         Raises:
             ValueError: It is one.
         """
-        if self.metadata.get("scaling") is not None:
+        scaling = self.metadata.get("scaling")
+        if scaling is not None:
+            remedy = "`quantise_input`" if isinstance(scaling, Mapping) else "the IntClassifier's `scaling_`"
             raise ValueError(
-                "the network must have one scale for its input, but an IntClassifier has scaled floats feature by "
-                "feature; make integers of them by the classifier's `scaling_`"
+                "the network must have one scale for its input, but floats are scaled feature by feature; make "
+                f"integers of them by {remedy}"
             )
-
-    def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the layers, their shapes, worst cases and tables into an .svg, .png or .pdf file.
-
-        Raises:
-            ValueError: The suffix is another one, or there are more than 400 layers.
-            ImportError: Matplotlib is not installed.
-            OSError: The file cannot be written.
-        """
-        from intnn.export.draw import draw_network  # a library that not everybody has
-
-        draw_network(self, path)
 
     @property
     def fingerprint(self) -> str:

@@ -1,13 +1,14 @@
 """The evaluation of networks beyond int64: modulo several primes, and as they are where values are small."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from intnn.layers.intervals import LIMIT
 from intnn.layers.nodes import Conv2d, Dense, IntPolynomial, Join, LutActivation, Node, Requantise, Scale, SumPool2d
 from intnn.network.edges import Sources, flow, last_of
-from intnn.ops import numpy_
+from intnn.ops import Operations, numpy_
 from intnn.ops.residues import EXACT, Modulo, combined, enough_primes
 from intnn.values.arrays import Array
 
@@ -45,7 +46,8 @@ class Residues:
             read = [value.astype(dtype, copy=False) for value in values if value is not None]
             return layer.join(read) if isinstance(layer, Join) else layer.apply(read[0], numpy_)
 
-        known = flow(batch, self._layers, self._sources, small)
+        entering: Array | None = batch
+        known = flow(entering, self._layers, self._sources, small)
 
         def modulo(prime: int) -> Array:
             ring = Modulo(prime)
@@ -73,7 +75,7 @@ def _applied(layer: Node | Join, values: list[Array], ring: Modulo) -> Array:
                 total = ring.residues(total * values[0] + coefficient)
             return total
         case _:
-            return layer.apply(values[0], ring)
+            return layer.apply(values[0], cast(Operations, ring))  # what has tables has been evaluated
 
 
 def _terms(layer: Node | Join) -> int:

@@ -25,27 +25,26 @@ def compensated(layer: Dense | Conv2d, inputs: FloatArray) -> tuple[FloatArray, 
         inputs: What it reads, [n, *shape].
 
     Returns:
-        The weights, whole numbers in the shape of the layer's, and the biases that go with them.
+        The weights, whole numbers in the shape of the layer's, none larger than the largest of its output; and the
+        biases that go with them.
     """
     groups = layer.groups if isinstance(layer, Conv2d) else 1
-    rows = np.column_stack([layer.weight.reshape(len(layer.weight), -1), layer.bias])
-    for part, read in zip(np.split(rows, groups), np.split(inputs, groups, axis=1), strict=True):
+    scale = float(np.abs(inputs).max()) or 1.0  # integers may be so large that their squares are no floats
+    rows = np.column_stack([layer.weight.reshape(len(layer.weight), -1), layer.bias / scale])
+    for part, read in zip(np.split(rows, groups), np.split(inputs / scale, groups, axis=1), strict=True):
         _compensate(part, _moments(layer, read))
-    return rows[:, :-1].reshape(layer.weight.shape), rows[:, -1]
+    return rows[:, :-1].reshape(layer.weight.shape), rows[:, -1] * scale
 
 
 def _compensate(rows: FloatArray, moments: FloatArray) -> None:
-    """Round the rows [out, taps + 1] in place but for their last column, by the inputs' second moments.
-
-    No weight becomes larger than the largest of its row is.
-    """
+    """Round the rows [out, taps + 1] in place but for their last column, by the inputs' second moments."""
     taps = len(moments) - 1
-    scale = np.sqrt(np.trace(moments[:taps, :taps]) / taps) or 1.0
-    moments = moments / scale**2 + DAMPING * np.eye(taps + 1)
+    mean = float(np.trace(moments[:taps, :taps])) / taps or 1.0
+    moments = moments + np.diag(np.append(np.full(taps, DAMPING * mean), 0.0))
     order = np.append(np.argsort(-moments.diagonal()[:taps], kind="stable"), taps)  # the most active inputs first
     factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
     left = rows[:, order]
-    largest = np.ceil(np.abs(left[:, :taps]).max(axis=1, keepdims=True) - 1e-9)
+    largest = np.rint(np.abs(left[:, :taps]).max(axis=1, keepdims=True))
     for i in range(taps):
         whole = np.clip(np.rint(left[:, i : i + 1]), -largest, largest)
         left[:, i + 1 :] -= (left[:, i : i + 1] - whole) / factor[i, i] * factor[i, i + 1 :]

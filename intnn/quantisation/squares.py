@@ -34,9 +34,13 @@ from intnn.network.network import IntNetwork
 from intnn.ops import numpy_
 from intnn.quantisation.grid import grid, rounded
 from intnn.quantisation.measure import final_layer
-from intnn.quantisation.units import Value, Weights, columns, common_unit, whole
+from intnn.quantisation.units import LARGEST, Value, Weights, columns, common_unit, whole
 from intnn.values.arrays import FloatArray, batched, instance, integer, reals
+from intnn.values.domain import IntDomain
 
+Scaling = dict[str, list[float]]
+
+WIDER = float(1 << 20)  # times its usual weights, and a layer is multiplied instead
 SMALLEST = 1e-120  # units below would leave float64 with the next square
 
 
@@ -46,6 +50,7 @@ def integer_squares(
     input_bits: int = 2,
     weight_bits: int | Sequence[int] = 5,
     reference: Graph | None = None,
+    by_feature: bool = False,
 ) -> IntNetwork:
     """Round a float network of squares to an integer network of squares.
 
@@ -59,6 +64,8 @@ def integer_squares(
             Every output channel has a scale of its own where the next layer can undo it.
         reference: The float network that ``graph`` stands for. A dense layer at the end is fitted to its logits on the
             samples, behind everything that has been rounded before it; by default ``graph`` itself.
+        by_feature: Whether every feature of a vector is scaled by its own range on the samples, and not all by one;
+            ``metadata["scaling"]`` then holds "least" and "step" of all, by which `IntNetwork.quantise_input` rounds.
 
     Returns:
         The integer network, with the graph's metadata and "output_scale", the integer units per float unit of its
@@ -77,14 +84,29 @@ def integer_squares(
     if len(bits) != len(weighted):
         raise ValueError(f"`weight_bits` must be one number or one for each of {len(weighted)} layers, got {bits}")
     largest = {i: (1 << integer(b, "weight_bits", 2, 24) - 1) - 1 for i, b in zip(weighted, bits, strict=True)}
-    domain, scale = grid((float(x.min()), float(x.max())), input_bits)
-    channels = graph.input_shape[0]
-    entering = Value(INPUT, np.full(channels, 1 / scale), np.zeros(channels), rounded(x, scale, domain))
+    if by_feature and len(graph.input_shape) > 1:
+        raise ValueError(f"`by_feature` must be False for images, got an input of shape {graph.input_shape}")
+    domain, entering, scaling = (_by_feature if by_feature else _by_one_scale)(x, input_bits)
     writer = _Writer(graph, largest, (reference or graph).logits(x))
     unit = writer.write(entering)
-    metadata = {**graph.metadata, "output_scale": 1 / unit}
+    metadata = {**graph.metadata, "output_scale": 1 / unit, **({"scaling": scaling} if by_feature else {})}
     layers, inputs = tuple(writer.layers), tuple(writer.inputs)
+    scale = 1.0 if by_feature else float(1 / entering.unit[0])
     return IntNetwork(graph.input_shape, domain, layers, scale, graph.name, metadata, inputs)
+
+
+def _by_one_scale(x: FloatArray, bits: int) -> tuple[IntDomain, Value, Scaling]:
+    domain, scale = grid((float(x.min()), float(x.max())), bits)
+    unit = np.full(x.shape[1], 1 / scale)
+    return domain, Value(INPUT, unit, np.zeros(len(unit)), rounded(x, scale, domain)), {}
+
+
+def _by_feature(x: FloatArray, bits: int) -> tuple[IntDomain, Value, Scaling]:
+    domain = IntDomain(0, (1 << bits) - 1)
+    least, most = x.min(axis=0), x.max(axis=0)
+    step = np.where(most > least, (most - least) / domain.hi, 1.0)
+    integers = np.floor((x - least) / step + 0.5)
+    return domain, Value(INPUT, step, least, integers), {"least": least.tolist(), "step": step.tolist()}
 
 
 class _Writer:
@@ -93,6 +115,9 @@ class _Writer:
     def __init__(self, graph: Graph, largest_weights: Mapping[int, int], logits: FloatArray) -> None:
         self.layers: list[Node | Join] = []
         self.inputs: list[tuple[int, ...]] = []
+        self._close = 1 / (
+            8 * max(largest_weights.values(), default=64)
+        )  # beside what rounding does to weights, little
         self._graph, self._largest_weights, self._logits = graph, largest_weights, logits
         self._readers = Counter(number for read in graph.sources for number in read)
         self._needs_one_unit = _with_one_unit(graph)
@@ -122,8 +147,9 @@ class _Writer:
                 value = self._reshaped(node, value, self._graph.shapes[i])
             case Add():
                 values = self._aligned(values, i in self._needs_one_unit)
-                value = self._joined(node, values, values[0].unit, sum(v.offset for v in values))
+                value = self._joined(node, values, values[0].unit, np.sum([v.offset for v in values], axis=0))
             case Concatenate():
+                values = self._aligned(values, shared=True)  # or the next layer's weights would be of all sizes
                 ends = (np.concatenate([getattr(v, name) for v in values]) for name in ("unit", "offset"))
                 value = self._joined(node, values, *ends)
             case _:
@@ -198,16 +224,21 @@ class _Writer:
     def _aligned(self, values: list[Value], shared: bool) -> list[Value]:
         """The values in one unit for every channel, or for all: layers are rounded anew, others multiplied."""
         values = [value if value.unit.all() else self._settled(value) for value in values]
-        free = [value.unit for value in values if value.weights is not None]
-        fixed = [value.unit for value in values if value.weights is None]
-        unit = common_unit(np.abs(fixed), np.abs(free), shared)
-        return [self._in_unit(value, unit) for value in values]
+        units = [np.abs(value.unit).min(keepdims=True) if shared else np.abs(value.unit) for value in values]
+        free = [unit for value, unit in zip(values, units, strict=True) if value.weights is not None]
+        fixed = [np.abs(value.unit) for value in values if value.weights is None]
+        multiples = [unit[None] for unit in np.concatenate(fixed)] if shared and fixed else fixed
+        unit = common_unit(np.array(multiples), np.array(free), self._close)
+        return [self._in_unit(value, np.broadcast_to(unit, value.unit.shape)) for value in values]
 
     def _in_unit(self, value: Value, unit: FloatArray) -> Value:
         if np.array_equal(value.unit, unit):
             return value
-        if value.weights is not None:
+        if value.weights is not None and (value.unit / unit).max() < WIDER:
             return self._rounded(value.weights, value.number, unit)
+        while np.abs(value.unit / unit).max() >= LARGEST:  # factors are int64
+            step = Scale(np.array([1 << 40]), np.zeros(1, np.int64))
+            value = self._moved(step, value, value.unit / (1 << 40), value.offset)
         node = Scale(whole(value.unit / unit), np.zeros(len(unit), np.int64))
         return self._moved(node, value, unit, value.offset)
 

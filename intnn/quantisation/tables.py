@@ -24,7 +24,7 @@ from intnn.quantisation.config import QuantConfig
 from intnn.quantisation.grid import grid, rounded
 from intnn.quantisation.measure import final_layer
 from intnn.quantisation.units import along, columns
-from intnn.values.arrays import FloatArray, batched, instance, reals
+from intnn.values.arrays import Array, FloatArray, batched, instance, reals
 from intnn.values.domain import IntDomain, Interval
 
 STRETCHES = np.geomspace(1.0, 32.0, 10)  # how much finer than without a projection a row is rounded
@@ -115,15 +115,15 @@ class _Walk:
             finest, relaxed = np.full_like(finest, finest.min()), np.full_like(relaxed, relaxed.min())
 
         wanted = targets[:JUDGED] if activation is None else activation.apply(targets[:JUDGED])
-        best: list[FloatArray] = []
+        best: list[Array] = []
         for stretch in STRETCHES:
             scales = np.minimum(stretch * relaxed, finest)
-            integers, offsets = round_within(rows * scales[:, None], node.bias * scales, budget)
-            layer = replace(node, weight=integers.reshape(weight.shape), bias=offsets)
+            attempt: list[Array] = [*round_within(rows * scales[:, None], node.bias * scales, budget), scales]
+            layer = replace(node, weight=attempt[0].reshape(weight.shape), bias=attempt[1])
             given = layer.apply(self._integers[:JUDGED], numpy_) / along(scales, wanted[0])
             error = np.square((given if activation is None else activation.apply(given)) - wanted)
             error = error.mean(axis=(0, *range(2, error.ndim)))
-            attempt = [error if own else np.full_like(error, error.sum()), integers, offsets, scales]
+            attempt.insert(0, error if own else np.full_like(error, error.sum()))
             best = _better(attempt, best) if best else attempt
         _, integers, offsets, scales = best
         self.unit = 1 / scales
@@ -151,7 +151,7 @@ def _is_homogeneous(activation: Activation) -> bool:
     return is_identity or activation.name in ("relu", "leaky_relu")
 
 
-def _better(attempt: list[FloatArray], best: list[FloatArray]) -> list[FloatArray]:
+def _better(attempt: list[Array], best: list[Array]) -> list[Array]:
     """Row by row the one with the smaller error, which comes first."""
     wins = attempt[0] < best[0]
     return [np.where(along(wins, new), new, old) for new, old in zip(attempt, best, strict=True)]

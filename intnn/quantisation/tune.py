@@ -1,11 +1,12 @@
 """The trade-off between agreement and cost, measured: which integer network to take for a float one."""
 
-import io
+import math
 import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,21 +21,24 @@ from intnn.quantisation.measure import Measure, with_final_layer
 from intnn.quantisation.price import estimated_units
 from intnn.quantisation.squares import integer_squares
 from intnn.quantisation.tables import integer_tables
-from intnn.storage.document import file_path, write_atomically
 from intnn.values.arrays import FloatArray, batched, instance, real, reals
 from intnn.values.value_object import ValueObject
 
 Price = Callable[[IntNetwork], float]
 Progress = Callable[[str], None]
-Attempt = Callable[[str, str, IntNetwork], float]
+Attempt = Callable[[str, str, Callable[[], IntNetwork]], float | None]
 
+FORMS = ("squares", "tables")
 FIRST_BITS = ((1, 3), (1, 4), (2, 3), (2, 4), (2, 5), (3, 5), (4, 6), (6, 8), (8, 10), (12, 14), (16, 18))
 POINTS = (57, 121, 241, 431)  # of tables; beyond, a ring twice as large makes them three times as dear
 TABLE_BITS = ((1, 4), (2, 4), (4, 5), (6, 6))  # of inputs and of a table's values
-TOLERANCE = 0.005  # the agreement that a cheaper network may give away
+PER_DOUBLING = 0.0025  # the agreement that twice the price must buy
+CHEAP = 4.0  # units below which nothing need be saved
 SETTLED = 0.002  # more bits than bring a network so near to its float form are not tried
 HELD_OUT = 3  # one sample in so many measures, and has no part in what is made
-FEWEST = 10  # samples of which some can be held out
+FEWEST = 10  # samples
+ENOUGH = 500  # samples of either kind; fewer are joined by others
+FEW_BITS = 6  # of inputs; where one scale for all features needs more, each gets its own as well
 MOST = 2000  # samples by which networks are rounded
 MOST_TABLES = 2  # activations that may be tables; more cost thousands of units
 PATIENCE = 2.0  # seconds without a word
@@ -48,6 +52,8 @@ class Trial(ValueObject):
         form: "squares" or "tables".
         sizes: What it was made with, for people.
         agreement: How far it agrees with the float network on the samples held out, by `Tuning.measure`, at most 1.
+        under_strain: The same if it differed more, by which networks are chosen; see
+            `intnn.approximation.agreement.strained`.
         units: Its price.
         network: The network.
     """
@@ -55,6 +61,7 @@ class Trial(ValueObject):
     form: str
     sizes: str
     agreement: float
+    under_strain: float
     units: float
     network: IntNetwork
 
@@ -70,8 +77,9 @@ class Tuning(ValueObject):
 
     Attributes:
         trials: All networks that were made, the cheapest first.
-        chosen: The cheapest of those whose agreement is within half a point of the best, under the budget.
-        measure: What the agreement is: "same class", "same sign" or "R squared".
+        chosen: Under the budget, the cheapest of those whose agreement is within half a point of the best; of several
+            at about that price, a tenth more at the most, the one that agrees best.
+        measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
 
@@ -98,33 +106,18 @@ class Tuning(ValueObject):
         return "\n".join([*lines, f"(agreement with the float network on {self.held_out} samples held out)"])
 
     def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw agreement against units as an SVG file; it needs matplotlib.
+        """Draw agreement against units into an .svg, .png or .pdf file.
 
         Raises:
-            ImportError: There is no matplotlib.
+            ValueError: The suffix is another one.
+            ImportError: Matplotlib is not installed.
             OSError: The file cannot be written.
         """
-        from matplotlib.figure import Figure
+        from intnn.export.trade_off import draw_trade_off  # a library that not everybody has
 
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
-        axes = figure.add_subplot()
-        for form, marker in (("squares", "o"), ("tables", "s")):
-            points = [(trial.units, trial.agreement) for trial in self.trials if trial.form == form]
-            if points:
-                axes.plot(*zip(*points, strict=True), marker, label=form)
-        best, frontier = -np.inf, []
-        for trial in self.trials:
-            if trial.agreement > best:
-                best = trial.agreement
-                frontier.append((trial.units, best))
-        axes.plot(*zip(*frontier, strict=True), "-", color="grey", zorder=0, label="best for the price")
-        axes.plot(self.chosen.units, self.chosen.agreement, "*", markersize=16, label="chosen")
-        axes.set(xscale="log", xlabel="units", ylabel=f"agreement with the float network ({self.measure})")
-        axes.legend()
-        axes.grid(alpha=0.3)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-        write_atomically(file_path(path), buffer.getvalue())
+        points = {form: [(t.units, t.agreement) for t in self.trials if t.form == form] for form in FORMS}
+        title = f"agreement with the float network ({self.measure})"
+        draw_trade_off(points, (self.chosen.units, self.chosen.agreement), title, path)
 
 
 def tune(
@@ -151,40 +144,66 @@ def tune(
 
     Raises:
         TypeError: An argument is of another type.
-        ValueError: Samples are missing, of another shape, NaN or infinite; the budget is not positive, or no network is
-            within it; or no form serves this graph.
+        ValueError: Samples are fewer than 10, of another shape, NaN or infinite; the budget is not positive, or no
+            network is within it; or no form serves this graph.
     """
     x = batched(reals(samples, "samples"), instance(graph, Graph, "graph").input_shape, "samples")
+    if len(x) < FEWEST:
+        raise ValueError(f"`samples` must hold at least {FEWEST} rows, got {len(x)}; hundreds are better")
     if budget is not None and not real(budget, "budget") > 0:
         raise ValueError(f"`budget` must be positive, got {budget}")
     price, report = price or estimated_units, progress or _Patient()
     is_held = np.arange(len(x)) % HELD_OUT == HELD_OUT - 1
-    seen, held = (x[~is_held], x[is_held]) if len(x) >= FEWEST else (x, x)
+    seen, held = _enough(x[~is_held]), _enough(x[is_held])
     measure = Measure.of(graph, held)
     trials: list[Trial] = []
+    refusals: list[ValueError] = []
 
-    def attempt(form: str, sizes: str, network: IntNetwork) -> float:
-        trial = Trial(form, sizes, measure(network), float(price(network)), network)
+    def attempt(form: str, sizes: str, make: Callable[[], IntNetwork]) -> float | None:
+        try:
+            network = make()
+        except ValueError as refusal:  # by the graph's layers, or since integers would have too many bits
+            refusals.append(refusal)
+            return None
+        trial = Trial(form, sizes, measure(network), measure.under_strain(network), float(price(network)), network)
         trials.append(trial)
         report(f"{form}, {sizes}: {measure.name} {trial.agreement:.4f}, {trial.units:.1f} units")
-        return trial.agreement
+        return trial.under_strain
 
     _try_squares(graph, seen, measure, attempt)
     if graph.is_chain and 0 < _count(graph, Activation) <= MOST_TABLES and not _count(graph, MaxPool2d):
         _try_tables(graph, seen[:MOST], attempt)
+    if not trials:
+        raise refusals[0]
     return _chosen(trials, budget, measure, len(held))
+
+
+def _enough(x: FloatArray) -> FloatArray:
+    """Samples, joined by points between two of them where they are few: what is asked there needs no label."""
+    if len(x) >= ENOUGH:
+        return x
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, len(x), (2, ENOUGH - len(x)))
+    part = rng.random((len(first), *[1] * (x.ndim - 1)))
+    return np.concatenate([x, x[first] + part * (x[second] - x[first])])
 
 
 def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Attempt) -> None:
     """Networks of squares, with more bits until they are as near to the float network as its squares in floats."""
     squares = with_final_layer(approximate(graph, seen, degree=2), seen, graph.logits(seen))
-    reachable, near = measure(squares), 0
-    for input_bits, first in FIRST_BITS:
-        bits = _rising(squares, first)
-        network = integer_squares(squares, seen[:MOST], input_bits, bits, graph)
-        sizes = f"inputs of {input_bits} bits, weights of {', '.join(map(str, bits))}"
-        near += attempt("squares", sizes, network) >= reachable - SETTLED
-        if near == 2:  # once may be luck
+    reachable = measure.under_strain(squares)
+    for by_feature in (False, True) if len(graph.input_shape) == 1 else (False,):
+        near = 0
+        for input_bits, first in FIRST_BITS:
+            bits = _rising(squares, first)
+            make = partial(integer_squares, squares, seen[:MOST], input_bits, bits, graph, by_feature)
+            each = " by feature" if by_feature else ""
+            sizes = f"inputs of {input_bits} bits{each}, weights of {', '.join(map(str, bits))}"
+            agreement = attempt("squares", sizes, make)
+            near += agreement is not None and agreement >= reachable - SETTLED
+            if agreement is None or near == 2:  # once may be luck
+                break
+        if near == 2 and input_bits <= FEW_BITS:
             break
 
 
@@ -195,8 +214,8 @@ def _try_tables(graph: Graph, seen: FloatArray, attempt: Attempt) -> None:
         for input_bits, bits in TABLE_BITS:
             config = QuantConfig(input_bits=input_bits, activation_bits=bits, table_points=points)
             sizes = f"inputs of {input_bits} bits, tables of {points} points with values of {bits} bits"
-            agreement = attempt("tables", sizes, integer_tables(graph, seen, config))
-            if agreement <= best:
+            agreement = attempt("tables", sizes, partial(integer_tables, graph, seen, config))
+            if agreement is None or agreement <= best:
                 break
             best = agreement
 
@@ -228,8 +247,7 @@ def _chosen(trials: list[Trial], budget: float | None, measure: Measure, held_ou
         raise ValueError(
             f"`budget` must be at least {trials[0].units:.1f}, the price of the cheapest network, got {budget}"
         )
-    best = max(trial.agreement for trial in allowed)
-    chosen = next(trial for trial in allowed if trial.agreement >= best - TOLERANCE)
+    chosen = max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
     return Tuning(tuple(trials), chosen, measure.name, held_out)
 
 

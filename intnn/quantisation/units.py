@@ -9,8 +9,6 @@ from intnn.quantisation.compensate import compensated
 from intnn.values.arrays import Array, FloatArray
 from intnn.values.rounding import round_half_up
 
-FINEST = 16  # a common unit is at most so many times as fine as it must be
-CLOSE = 0.005  # the relative error of a factor at which no finer unit is looked for
 LARGEST = float(1 << 62)  # above, integers are Python's
 
 
@@ -78,7 +76,7 @@ class Weights:
         return replace(layer, weight=whole(weight), bias=whole(bias))
 
 
-def along(channels: FloatArray, values: FloatArray) -> FloatArray:
+def along(channels: Array, values: Array) -> Array:
     """One number for each channel [channels], in a shape that meets values [channels, ...]."""
     return channels.reshape(-1, *[1] * (values.ndim - 1))
 
@@ -90,40 +88,31 @@ def columns(layer: Dense | Conv2d, channels: FloatArray) -> FloatArray:
     return rows.reshape(*rows.shape, *[1] * (layer.weight.ndim - 2))
 
 
-def common_unit(fixed: FloatArray, free: FloatArray, shared: bool) -> FloatArray:
+def common_unit(fixed: FloatArray, free: FloatArray, close: float) -> FloatArray:
     """A unit of which several others are nearly multiples.
 
     Args:
         fixed: Units that shall be multiples of the result, [values, channels].
         free: Units that shall not be smaller than the result, [values, channels].
-        shared: Whether all channels have the same.
+        close: The relative error of a multiple that is small enough.
 
     Returns:
-        The unit of every channel, [channels]: as coarse as it may be, with factors that are right to half a percent if
-        sixteen times as fine a unit does for it.
+        The unit of every channel, [channels]: the finest of the others over a whole number, and over the least power of
+        two for which the multiples are close enough.
     """
-    everything = [*fixed, *free]
     finest = np.min(fixed if len(fixed) else free, axis=0)
-    if shared:
-        finest = np.full_like(finest, finest.min())
     if not len(fixed):
         return finest
-    divisor = np.ceil(finest / np.min(everything, axis=0))
-    if shared:
-        divisor = np.full_like(divisor, divisor.max())
-
-    def error(times: int) -> float:
-        factors = fixed * divisor * times / finest
-        return float(np.abs(np.rint(factors) / factors - 1).max())
-
-    times = next((n for n in range(1, FINEST + 1) if error(n) <= CLOSE), min(range(1, FINEST + 1), key=error))
-    return finest / (divisor * times)
+    unit = finest / np.ceil(finest / np.min([*fixed, *free], axis=0))
+    while np.abs(np.rint(fixed / unit) / (fixed / unit) - 1).max() > close:
+        unit = unit / 2
+    return unit
 
 
 def whole(values: FloatArray) -> Array:
     """Floats rounded to integers, halves up: int64, or Python integers where one is larger."""
     if np.abs(values).max() < LARGEST:
         return round_half_up(values)
-    rounded = np.empty(values.shape, object)
-    rounded.flat = [int(value) for value in np.floor(values + 0.5).flat]
-    return rounded
+    rounded: Array = np.empty(values.size, object)
+    rounded[:] = [int(value) for value in np.floor(values + 0.5).ravel()]
+    return rounded.reshape(values.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -28,16 +28,18 @@ from plaintext_models.determinism import deterministic
 from plaintext_models.training.qat.table_network import TableNetwork
 
 Form = Literal["polynomial", "squares", "tables"]
+Student = Trainable | SquareNetwork | TableNetwork
 FORMS: tuple[Form, ...] = get_args(Form)
 
 HELD_OUT = 5  # one sample of so many is not trained on,
 MOST_HELD_OUT = 5000  # but no more than tell agreements to a quarter of a point
 LEAST_SAMPLES = 10
-FIT = 2000  # samples by which the start is fitted; more hardly change it
+FIT = 5000  # samples by which the start is fitted; more hardly change it
 CYCLES = (2, 4, 8)  # epochs
 BATCH = 128
 LEARNING_RATES = {"polynomial": 1e-3, "squares": 5e-4, "tables": 2e-3}
-BITS = 13  # of an integer network's outputs, times two for each square on the way: 26, 52, ...
+BITS, MORE_BITS = 13, 8  # of an integer network's outputs: 13 for each doubling by a square, and 8: 34, 60, 112, ...
+INPUT_BITS = {"polynomial": 1, "squares": 2, "tables": 1}
 SMALLEST_IMAGE = 16  # pixels of a side, from which a pixel more or less changes nothing that people see
 EQUAL = 16  # samples on which an integer network is compared with its module
 
@@ -68,7 +70,7 @@ def adapt(
     form: Form = "polynomial",
     *,
     degree: int = 2,
-    input_bits: int = 1,
+    input_bits: int | None = None,
     max_bits: int | None = None,
     points: int = 121,
     levels: int = 16,
@@ -83,7 +85,8 @@ def adapt(
 ) -> Adapted:
     """Fine-tune a float network into a form that runs on ciphertexts; it learns its own answers, and needs no labels.
 
-    A fifth of the samples is held out. What is returned agrees best with the float network there, and may be the start.
+    A fifth of the samples is held out. What is returned agrees best with the float network there: it is the start where
+    training does not help, or diverges.
     Equal arguments give equal bits on one machine, unless the time runs out. Interrupted by Ctrl-C, it raises
     KeyboardInterrupt; ``model`` stays as it is in any case.
 
@@ -95,9 +98,10 @@ def adapt(
             BFV with a plaintext modulus of ``max_bits`` bits or several that have as many together. "tables" gives an
             `IntNetwork` of lookup tables; it needs a chain, and samples in [0, 1].
         degree: Of the polynomials, at least 2.
-        input_bits: Bits of an input of the integer forms, with its sign where there are negative ones.
-        max_bits: Bits of the outputs of squares in the worst case, with their sign; by default 26 with one square
-            on the way, and twice as many with each more.
+        input_bits: Bits of an input of the integer forms, with its sign where there are negative ones; by default 2 for
+            squares and 1 for tables.
+        max_bits: Bits of the outputs of squares in the worst case, with their sign; by default 34 with one square on
+            the way, 60 with two, and about twice as many with each more.
         points: Points of every table, odd.
         levels: Values of every table.
         even: Whether tables read magnitudes.
@@ -114,36 +118,33 @@ def adapt(
         TypeError: ``model`` is none of these, or has a layer that the form does not allow.
         ConversionError: ``model`` has no equal among graphs.
         ValueError: Samples are too few, of another shape, NaN or infinite; an option is out of range.
-        FloatingPointError: The loss is no longer finite; lower the learning rate.
     """
     begin = time.monotonic()
     if form not in FORMS:
         raise ValueError(f"`form` must be one of {', '.join(FORMS)}, got {form!r}")
     x = _samples(samples)
     graph = _graph(model, x)
-    integer(input_bits, "input_bits", 1, 16)
-    epochs = tuple(integer(count, "cycles", 1) for count in cycles)
-    if not epochs:
-        raise ValueError("`cycles` must name at least one cycle, got none")
+    _require_start(start, graph)
     if shifts and len(graph.input_shape) != 3:
         raise ValueError(f"`shifts` must be False for inputs that are no images, got shape {graph.input_shape}")
-    if start is not None and (start.input_shape, start.output_shape) != (graph.input_shape, graph.output_shape):
-        wanted, got = (f"{g.input_shape} to {g.output_shape}" for g in (graph, start))
-        raise ValueError(f"`start` must map {wanted} as the model does, got {got}")
+    if not cycles:
+        raise ValueError("`cycles` must name at least one cycle, got none")
+    epochs = tuple(integer(count, "cycles", 1) for count in cycles)
+    bits = integer(INPUT_BITS[form] if input_bits is None else input_bits, "input_bits", 1, 16)
     with deterministic(integer(seed, "seed")):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         count = min(len(x) // HELD_OUT, MOST_HELD_OUT)
         held_out, trained = x[order[:count]], x[order[count:]]
         fit = trained[:FIT]
-        student: Trainable | SquareNetwork | TableNetwork
+        student: Student
         if form == "tables":
-            student = table_network(graph, fit, input_bits, points, levels, even)
+            student = table_network(graph, fit, bits, points, levels, even)
         else:
             if start is None:
-                start = approximate(graph, fit.double().numpy(), degree=2 if form == "squares" else degree)
+                start = approximate(graph, fit.double().numpy(), 2 if form == "squares" else degree)
+            start = replace(start, name=graph.name, metadata={**graph.metadata, **start.metadata})
             if form == "squares":
-                bits = BITS << _squares(start) if max_bits is None else integer(max_bits, "max_bits", 3)
-                student = SquareNetwork(start, fit, input_bits, bits)
+                student = SquareNetwork(start, fit, bits, _output_bits(start) if max_bits is None else max_bits)
             else:
                 student = Trainable(start)
                 student.settle(fit)
@@ -186,12 +187,19 @@ def _samples(samples: ArrayLike) -> Tensor:
     return torch.from_numpy(checked.astype(np.float32))
 
 
-def _squares(graph: Graph) -> int:
-    """The most squares on a way from the input to the output."""
-    passed = {-1: 0}
+def _require_start(start: Graph | None, graph: Graph) -> None:
+    """Refuse a start that maps other shapes."""
+    if start is not None and (start.input_shape, start.output_shape) != (graph.input_shape, graph.output_shape):
+        wanted, got = (f"{g.input_shape} to {g.output_shape}" for g in (graph, start))
+        raise ValueError(f"`start` must map {wanted} as the model does, got {got}")
+
+
+def _output_bits(graph: Graph) -> int:
+    """The bits that outputs get by default: by the most squares on a way from the input to the output."""
+    squares = {-1: 0}
     for number, (node, sources) in enumerate(zip(graph.nodes, graph.sources, strict=True)):
-        passed[number] = max(passed[source] for source in sources) + isinstance(node, Activation)
-    return passed[len(graph.nodes) - 1]
+        squares[number] = max(squares[source] for source in sources) + isinstance(node, Activation)
+    return (BITS << squares[len(graph.nodes) - 1]) + MORE_BITS
 
 
 def _looks_like_images(graph: Graph) -> bool:

@@ -23,13 +23,14 @@ from intnn.layers.nodes import (
 from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
-from intnn.values.arrays import Array
+from intnn.values.arrays import Array, integer
 from intnn.values.domain import IntDomain
 from plaintext_models.adaptation.budget import Alignment, aligned, budgets, filling
 from plaintext_models.adaptation.grid import Rounded, rounded
 from plaintext_models.adaptation.trainable import Polynomial, Scaled, Trainable, Weighted, columns
 from plaintext_models.training.qat.rounding import round_half_up
 
+MOST_BITS = 900  # float64 holds scales of as many
 EXACT = 1 << 53  # float64 holds every integer up to here;
 ROUNDING = 2.0**-40  # beyond, sums are right to this part of their bound
 
@@ -54,7 +55,7 @@ class SquareNetwork(nn.Module):
         self.floats = Trainable(self.graph)
         self.floats.settle(samples)
         self.domain, self.input_scale = input_grid(samples, input_bits)
-        self.budgets, self.alignments = budgets(self.graph, self.domain, max_bits)
+        self.budgets, self.alignments = budgets(self.graph, self.domain, integer(max_bits, "max_bits", 3, MOST_BITS))
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs [batch, *input_shape] -> outputs [batch, outputs] in the units of the float network."""
@@ -65,10 +66,6 @@ class SquareNetwork(nn.Module):
         """Inputs [batch, *input_shape] -> the integers [batch, outputs], in float64, which is exact below 2**53."""
         integers = {number: (layer.weight, layer.bias) for number, layer in self.parameters_rounded()[0].items()}
         return self._run(self._inputs(x), integers)
-
-    def escaped(self) -> Tensor:
-        """How far the last batch took the squares' arguments beyond their reach; see `Trainable.escaped`."""
-        return self.floats.escaped()
 
     @torch.no_grad()
     def to_network(self) -> IntNetwork:

@@ -19,7 +19,7 @@ from numpy.polynomial import chebyshev
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intnn.layers.geometry import Borders, all_four, both
+from intnn.layers.geometry import Borders, all_four, both, elements
 from intnn.layers.nodes import (
     Activation,
     Add,
@@ -34,10 +34,11 @@ from intnn.layers.nodes import (
     Scale,
     SumPool2d,
 )
+from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.values.arrays import Array
 
-ROWS = 1000  # of samples that are evaluated at a time
+MOST_VALUES = 1 << 26  # of one layer on all samples that it is settled by
 SMALLEST_UNIT = 0.01  # of an input, relative to the layer's largest: rare inputs must not get a step of their own
 ENOUGH = 1000  # samples, from which an input that never varied is taken for one that never will
 Function = Callable[..., Tensor]
@@ -76,11 +77,16 @@ class Trainable(nn.Module):
         What is computed on the samples stays the same but for rounding: a dense weight whose input was the same in
         each of at least `ENOUGH` samples becomes a part of the bias. Such weights only widen what can be proved.
         """
-        for layer, sources in zip(self.layers, self.graph.sources, strict=True):
+        largest = max(map(elements, (self.graph.input_shape, *self.graph.shapes)))
+        values = {INPUT: samples[: max(1, MOST_VALUES // largest)]}
+        last_read = {source: number for number, sources in enumerate(self.graph.sources) for source in sources}
+        for number, (layer, sources) in enumerate(zip(self.layers, self.graph.sources, strict=True)):
+            read = [values[source] for source in sources]
             if isinstance(layer, Weighted | Polynomial):
-                (source,) = sources
-                parts = samples.split(ROWS)
-                layer.settle(samples if source < 0 else torch.cat([self.values(part)[source] for part in parts]))
+                layer.settle(*read)
+            values[number] = layer(*read)
+            for source in {source for source in sources if last_read[source] == number}:
+                del values[source]
 
     def escaped(self) -> Tensor:
         """How far the last batch took the arguments of polynomials beyond their reach: a differentiable penalty.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from intnn.layers.nodes import Activation, Conv2d, Dense, Join, Node, Scale
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
+from plaintext_models.bridge.tracing.wide import in_float64
 from plaintext_models.training.qat.table_network import TableNetwork
 
 ROWS = 2  # of random inputs at every scale
@@ -49,7 +50,7 @@ def require_equal_floats(
     x = np.concatenate([scale * rng.normal(size=(ROWS, *graph.input_shape)) for scale in SCALES])
     if example is not None:
         x = np.concatenate([x, example[:EXAMPLES]])
-    with torch.no_grad():
+    with torch.no_grad(), in_float64():
         theirs = compute(torch.tensor(x)).cpu().double().numpy()  # a copy, which may be overwritten
     with np.errstate(over="ignore", invalid="ignore"):
         allowed = TOLERANCE * _sizes(graph).forward(np.abs(x))

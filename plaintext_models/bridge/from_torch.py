@@ -1,7 +1,9 @@
 """From what people have trained in torch to a float graph."""
 
+import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from intnn.convert.labels import class_labels
 from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import require_equal_floats
-from plaintext_models.bridge.capture import Captured, capture, capture_program
-from plaintext_models.bridge.program_file import read_program
-from plaintext_models.bridge.reader import Reader
-from plaintext_models.bridge.wide import in_float64
+from plaintext_models.bridge.reading.reader import Reader
+from plaintext_models.bridge.tracing.capture import Captured, capture, capture_program, functional
+from plaintext_models.bridge.tracing.program_file import read_program
 
 
 @torch.inference_mode(False)
@@ -42,7 +44,7 @@ def from_torch(
 
     Args:
         module: A module, which stays as it is; a program that `torch.export` has made of one in evaluation mode; or the
-            name of a file that `torch.export.save` has written, of which nothing is run or unpickled.
+            name of a ``.pt2`` file that `torch.export.save` has written, of which nothing is run or unpickled.
         example: Inputs [batch, ...] of any batch size, floats as the module is given them. Not needed for a program.
         name: The name of the graph.
         classes: The name of every class, strings or numbers, for ``metadata["classes"]``; two for a single output.
@@ -52,10 +54,10 @@ def from_torch(
         TypeError: ``module`` is no module, or ``example`` is no tensor.
         ValueError: The module cannot be traced (control flow that depends on values, hooks, several inputs or outputs,
             weights that are NaN or complex), has an operator that no graph has, or computes something else than its
-            graph; the example has no batch axis or no floats; or ``classes`` has another length than the output.
+            graph; the example has no batch axis or no floats; or ``classes`` are not as many as the outputs.
     """
     rows = None if example is None else _checked(example)
-    if isinstance(module, (str, os.PathLike)):
+    if isinstance(module, (str, os.PathLike)) and os.fspath(module).endswith(".pt2"):
         module = read_program(module)
     with torch.random.fork_rng(devices=[]):
         if isinstance(module, ExportedProgram):
@@ -63,24 +65,31 @@ def from_torch(
         elif rows is None:
             raise ValueError("`example` must be given for a module: a batch of inputs, of any size")
         else:
-            captured = capture(module, rows)
-        with in_float64():
-            return _graph(captured, rows, name, classes, metadata)
+            captured = capture(module, rows)  # type: ignore[arg-type]  # whatever it is, it is looked at there
+        return _graph(captured, rows, name, classes, metadata)
+
+
+def convert(model: Any, example: Any = None) -> Graph:
+    """`from_torch`, as `intnn.graph_of` finds it: by the entry points "torch" and "pt2" of this package."""
+    return from_torch(model, example)
 
 
 def _graph(
     captured: Captured, rows: Tensor | None, name: str, classes: Sequence[Any] | None, metadata: dict[str, Any]
 ) -> Graph:
     reader = Reader(captured.shape, captured.batch)
-    nodes, sources = reader.read(captured.program)
+    try:
+        nodes, sources = reader.read(captured.program)
+    except ValueError:  # what has no node may consist of others that do
+        reader = Reader(captured.shape, captured.batch)
+        nodes, sources = reader.read(functional(captured.program, apart=True))
     if reader.link:
         metadata["link"] = reader.link.removeprefix("log_")
+    graph = Graph(captured.shape, nodes, name, metadata, sources)
     if classes is not None:
-        metadata["classes"] = [label.item() if isinstance(label, np.generic) else label for label in classes]
-    graph = fold_scales(Graph(captured.shape, nodes, name, metadata, sources))
-    outputs = int(np.prod(graph.output_shape))
-    if classes is not None and len(metadata["classes"]) != (2 if outputs == 1 else outputs):
-        raise ValueError(f"`classes` must name {2 if outputs == 1 else outputs} classes, got {len(metadata['classes'])}")
+        metadata["classes"] = class_labels(classes, math.prod(graph.output_shape), "`classes`")
+        graph = replace(graph, metadata=metadata)
+    graph = fold_scales(graph)
     example = None if rows is None else rows.numpy()
     require_equal_floats(captured.compute, graph, example, link=reader.link)
     return graph

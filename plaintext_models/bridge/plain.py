@@ -8,8 +8,6 @@ from torch.nn.modules import module as torch_module
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from plaintext_models.bridge.twin import Chain
-
 _REMEDY = (
     "make it part of the weights first, by remove_weight_norm, remove_spectral_norm, remove_parametrizations or "
     "prune.remove of torch.nn.utils"
@@ -59,7 +57,7 @@ def _walk(module: nn.Module, name: str, around: tuple[nn.Module, ...]) -> Iterat
     if module in around:
         raise ValueError(f"`module` must hold layers, got a chain that holds itself as {name}")
     require_plain(module, name)
-    if isinstance(module, nn.Sequential) and type(module) in (nn.Sequential, Chain):
+    if type(module) is nn.Sequential:
         for number, child in enumerate(module):  # a layer may come twice
             yield from _walk(child, f"{name}.{number}", (*around, module))
     elif type(module) not in (nn.Dropout, nn.Identity):

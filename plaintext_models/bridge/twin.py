@@ -9,6 +9,8 @@ approximation of Athalye, Carlini and Wagner (arXiv:1802.00420).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -16,7 +18,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Requantise, Shape, SumPool2d
+from intnn.layers.geometry import Shape, all_four
+from intnn.layers.nodes import (
+    Activation,
+    Add,
+    Concatenate,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntPolynomial,
+    Join,
+    LutActivation,
+    MaxPool2d,
+    Node,
+    Requantise,
+    Reshape,
+    Scale,
+    SumPool2d,
+)
+from intnn.network.edges import Sources
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.values.arrays import instance
@@ -39,10 +59,10 @@ def float_twin(graph: Graph) -> nn.Module:
         `graph.logits(images)`, computed in float64 and returned in the images' own type, float32 at least.
 
     Raises:
-        TypeError: ``graph`` is no `Graph`, or has nodes that have no torch module here.
+        TypeError: ``graph`` is no `Graph`, or has nodes of a class of one's own.
     """
     instance(graph, Graph, "graph")
-    return Chain(graph.input_shape, [_module(node) for node in graph.chain], narrow=True)
+    return Twin(graph.input_shape, [_module(node) for node in graph.nodes], graph.sources, narrow=True)
 
 
 @torch.inference_mode(False)
@@ -71,8 +91,9 @@ def straight_through(network: IntNetwork) -> nn.Module:
         largest = max(largest, values.magnitude if isinstance(layer, Requantise) else bound)
     if largest > FLOAT64:
         raise ValueError(f"`network` must not have sums beyond 2**53 to be exact in float64, got {largest}")
-    modules = [_Quantiser(network), *map(_module, network.chain)]
-    return Chain(network.input_shape, modules, narrow=network.ranges[-1].magnitude <= FLOAT32)
+    modules = [_Quantiser(network), *map(_module, network.layers)]
+    sources = ((-1,), *(tuple(source + 1 for source in read) for read in network.sources))  # behind the quantiser
+    return Twin(network.input_shape, modules, sources, narrow=network.ranges[-1].magnitude <= FLOAT32)
 
 
 def integer_target(network: IntNetwork) -> Target:
@@ -91,7 +112,9 @@ def integer_target(network: IntNetwork) -> Target:
         ValueError: Where `straight_through` raises it.
     """
     module, last = straight_through(network), network.intervals[-1]
-    width, terms = float(np.median(last.hi - last.lo)), math.prod((network.input_shape, *network.shapes)[-2])
+    read = network.sources[-1][0]
+    terms = math.prod(network.input_shape if read < 0 else network.shapes[read])
+    width = float(np.median(last.hi - last.lo))
     unit = 2.0 ** max(0, round(math.log2(max(1, width) / math.sqrt(12 * terms))))
     return Target(lambda images: module.to(images.device)(images) / unit)
 
@@ -116,17 +139,19 @@ def integer_oracle(network: IntNetwork) -> Target:
     return Target.oracle(answers)
 
 
-class Chain(nn.Sequential):
-    """Modules on float64, one after another.
+class Twin(nn.Module):
+    """A module for every node, on float64.
 
     Args:
         input_shape: The shape of one input.
         modules: Applied in this order.
+        sources: For every module the numbers of those that it reads; -1 is the input.
         narrow: Whether logits are returned in the type of the images, float32 at least.
     """
 
-    def __init__(self, input_shape: Shape, modules: list[nn.Module], *, narrow: bool) -> None:
-        super().__init__(*modules)
+    def __init__(self, input_shape: Shape, modules: list[nn.Module], sources: Sources, *, narrow: bool) -> None:
+        super().__init__()
+        self.layers, self.sources = nn.ModuleList(modules), sources
         self.input_shape, self.narrow = input_shape, narrow
         self.eval().requires_grad_(False)
 
@@ -135,7 +160,10 @@ class Chain(nn.Sequential):
         is_traced = torch.compiler.is_exporting()  # when values are not known
         if images.shape[1:] != self.input_shape or (not is_traced and torch.isnan(images).any()):
             raise ValueError(f"`images` must be [batch, *{self.input_shape}] without NaN, got {tuple(images.shape)}")
-        return super().forward(images.double()).flatten(1).to(_dtype(images, self.narrow))
+        values = {-1: images.double()}
+        for number, (layer, read) in enumerate(zip(self.layers, self.sources, strict=True)):
+            values[number] = layer(*(values[source] for source in read))
+        return values[len(self.layers) - 1].flatten(1).to(_dtype(images, self.narrow))
 
 
 class _Quantiser(nn.Module):
@@ -202,32 +230,89 @@ class _Polynomial(nn.Module):
         return y
 
 
-def _module(node: Node) -> nn.Module:
+class _Scaling(nn.Module):
+    """`Scale`."""
+
+    def __init__(self, node: Scale) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("weight", _tensor(node.weight).double())
+        self.register_buffer("bias", _tensor(node.bias).double())
+
+    def forward(self, x: Tensor) -> Tensor:
+        along = (-1, *(1,) * (x.ndim - 2))
+        return x * self.weight.view(along) + self.bias.view(along)
+
+
+class _Joined(nn.Module):
+    """`Add` or `Concatenate`."""
+
+    def __init__(self, *, is_sum: bool) -> None:
+        super().__init__()
+        self.is_sum = is_sum
+
+    def forward(self, *values: Tensor) -> Tensor:
+        return sum(values[1:], values[0]) if self.is_sum else torch.cat(values, 1)
+
+
+#: Torch's modules of activations by name; coefficients are their arguments.
+_ACTIVATIONS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        **ACTIVATIONS,
+        "leaky_relu": nn.LeakyReLU,
+        "elu": nn.ELU,
+        "gelu": nn.GELU,
+        "gelu_tanh": lambda: nn.GELU("tanh"),
+        "silu": nn.SiLU,
+        "softplus": nn.Softplus,
+        "hardtanh": lambda low, high: nn.Hardtanh(low, high) if low < high else _Polynomial((low,)),
+        "hardsigmoid": nn.Hardsigmoid,
+        "hardswish": nn.Hardswish,
+        "polynomial": lambda *coefficients: _Polynomial(coefficients),
+    }
+)
+
+
+def _module(node: Node | Join) -> nn.Module:
     match node:
         case Dense():
             out, width = node.weight.shape
             return _filled(skip_init(nn.Linear, width, out), node)
         case Conv2d():
-            out, channels, *kernel = node.weight.shape
-            if not node.is_plain:
-                raise TypeError(f"a convolution must have one step both ways and neither groups nor gaps, got {node}")
+            out, inputs, *kernel = node.weight.shape
             convolution = skip_init(
-                nn.Conv2d, channels, out, tuple(kernel), stride=node.stride, padding=node.padding
-            )  # without drawing weights: torch's generator is the caller's
-            return _filled(convolution, node)
-        case SumPool2d(size=int(size), stride=int(stride), padding=0):
-            return TorchSumPool2d(size, stride)
+                nn.Conv2d, inputs * node.groups, out, tuple(kernel), stride=node.strides, dilation=node.dilations,
+                groups=node.groups,
+            )  # without drawing weights: torch's generator is the caller's  # fmt: skip
+            return _bordered(node.borders, 0.0, _filled(convolution, node))
+        case SumPool2d():
+            return _bordered(all_four(node.padding), 0.0, TorchSumPool2d(node.size, node.step))
+        case MaxPool2d():
+            return _bordered(all_four(node.padding), -math.inf, nn.MaxPool2d(node.size, node.step))
+        case Scale():
+            return _Scaling(node)
         case Flatten():
             return nn.Flatten()
-        case Activation(name="polynomial"):
-            return _Polynomial(node.coefficients)
+        case Reshape():
+            return nn.Sequential(nn.Flatten(), nn.Unflatten(1, node.shape))
+        case Add() | Concatenate():
+            return _Joined(is_sum=isinstance(node, Add))
         case Activation():
-            return ACTIVATIONS[node.name]()
+            return _ACTIVATIONS[node.name](*node.coefficients)
+        case IntPolynomial():
+            return _Polynomial(tuple(map(float, node.coefficients)))
         case Requantise():
             return _Rescaling(node)
         case LutActivation():
             return _Table(node.lut)
     raise TypeError(f"a node must be one of intnn.layers.nodes, got {type(node).__name__}")
+
+
+def _bordered(borders: tuple[int, int, int, int], value: float, module: nn.Module) -> nn.Module:
+    """A module behind a border of one value: top, bottom, left, right."""
+    top, bottom, left, right = borders
+    return nn.Sequential(nn.ConstantPad2d((left, right, top, bottom), value), module) if any(borders) else module
 
 
 def _filled(layer: nn.Module, node: Dense | Conv2d) -> nn.Module:

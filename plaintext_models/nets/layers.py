@@ -19,11 +19,11 @@ class SumPool2d(nn.Module):
     """The sum of every window: average pooling without the division.
 
     Args:
-        size: Side of the window, at least 1.
-        stride: The step of the window; ``size`` by default.
+        size: Side of the window, at least 1; or both, (vertical, horizontal).
+        stride: The step of the window, alike; ``size`` by default.
     """
 
-    def __init__(self, size: int, stride: int | None = None):
+    def __init__(self, size: int | tuple[int, int], stride: int | tuple[int, int] | None = None):
         super().__init__()
         self.size, self.stride = size, size if stride is None else stride
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
-from he.ring.slots import bit_reversal, exponents, polynomial
+from he.ring.slots import polynomial, slot_order
 
 
 def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
     """Return the polynomial modulo t with slots int64 [N]: its coefficients int64 [N] in centred form."""
     N, t = len(slots), plain_modulus
     values = np.empty(N, np.uint64)
-    values[np.array(bit_reversal(N))[(exponents(N) - 1) // 2]] = slots % t
+    values[slot_order(N)] = slots % t
     evaluate.inverse(chain(N, (t,)).tables, values, 0)
     coefficients = values.astype(np.int64)
     return np.where(coefficients > t // 2, coefficients - t, coefficients)

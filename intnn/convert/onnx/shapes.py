@@ -181,11 +181,9 @@ def squeeze(call: Call) -> Value:
     if any(full[axis] != 1 for axis in axes):
         raise call.refused(f"must leave out axes of one element, and not the batch, got axes {given}", _FIXED)
     left = tuple(side for axis, side in enumerate(full) if axis not in axes)[1:]
-    return value.reshaped(left or (1,)) if left else _refuse_scalar(call)
-
-
-def _refuse_scalar(call: Call) -> Value:
-    raise call.refused("must leave one axis beside the batch", "keep the last axis of one element")
+    if not left:
+        raise call.refused("must leave an axis beside the batch", "keep the last axis of one element")
+    return value.reshaped(left)
 
 
 def unsqueeze(call: Call) -> Value:

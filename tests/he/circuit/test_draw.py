@@ -1,7 +1,8 @@
 import pytest
 
-from he import compile_approximate, compile_exact
+from he import compile_approximate, compile_exact, compile_residues
 from he.testing import square_graph, table_network
+from intnn import Dense, IntDomain, IntNetwork, IntPolynomial
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,10 @@ def test_a_circuit_is_drawn_stage_by_stage(tmp_path, compiled):
 def test_what_cannot_be_drawn(tmp_path):
     with pytest.raises(ValueError, match=r"`path` must end in \.svg"):
         compile_approximate(square_graph()).draw(tmp_path / "m.txt")
+
+
+def test_circuits_modulo_several_primes_are_drawn_as_one(tmp_path):
+    network = IntNetwork((2,), IntDomain(0, 15), (Dense([[9, -7]], [1]), IntPolynomial((0, 0, 1))))
+    circuit = compile_residues(network)
+    circuit.draw(tmp_path / "m.svg")
+    assert f"one of {len(circuit.circuits)} circuits, a prime each, N = " in (tmp_path / "m.svg").read_text()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from intnn.approximation.agreement import agreement, agreement_of, answers
+from intnn.approximation.agreement import agreement, agreement_of, answers, decision_of
 from intnn.layers.nodes import Activation, Dense
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
@@ -22,14 +22,38 @@ def test_networks_of_all_kinds_are_compared_by_their_classes() -> None:
     assert agreement(IDENTITY, IDENTITY, SAMPLES) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("metadata", "outputs", "decision"),
+    [
+        ({}, 3, "largest"),
+        ({}, 1, "values"),
+        ({"classes": ["a", "b"]}, 1, "signs"),
+        ({"classes": ["a", "b", "c"]}, 3, "largest"),
+        ({"task": "classification"}, 1, "signs"),
+        ({"task": "classification", "multilabel": True}, 3, "signs"),
+        ({"task": "regression"}, 3, "values"),
+    ],
+)
+def test_metadata_says_what_outputs_mean(metadata: dict, outputs: int, decision: str) -> None:
+    assert decision_of(metadata, outputs) == decision
+    graph = Graph((3,), (Dense(np.ones((outputs, 3)), np.zeros(outputs)),), "", metadata)
+    opposite = {"largest": 1.0, "signs": 0.0, "values": -8.0}[decision]  # all logits of the graph are equal
+    x = SAMPLES - SAMPLES.mean(axis=0)
+    assert agreement(lambda y: -2.0 * graph.logits(y), graph, x) == pytest.approx(opposite)
+
+
+def test_signs_are_compared_row_by_row() -> None:
+    assert agreement_of(np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[2.0, -3.0], [2.0, -3.0]]), "signs") == 0.5
+
+
 def test_one_output_is_compared_by_what_it_explains() -> None:
     y = np.array([[0.0], [1.0], [2.0], [3.0]])
-    assert agreement_of(y, y) == 1.0
-    assert agreement_of(np.full_like(y, y.mean()), y) == pytest.approx(0.0)
-    assert agreement_of(y + 0.5, y) == pytest.approx(1.0 - 0.25 / 1.25)
-    assert agreement_of(y, np.zeros_like(y)) == 0.0
-    assert agreement_of(0.0 * y, np.zeros_like(y)) == 1.0
-    assert agreement_of(np.full_like(y, 1e200), y) == -np.inf  # its square is no float
+    assert agreement_of(y, y, "values") == 1.0
+    assert agreement_of(np.full_like(y, y.mean()), y, "values") == pytest.approx(0.0)
+    assert agreement_of(y + 0.5, y, "values") == pytest.approx(1.0 - 0.25 / 1.25)
+    assert agreement_of(y, np.zeros_like(y), "values") == 0.0
+    assert agreement_of(0.0 * y, np.zeros_like(y), "values") == 1.0
+    assert agreement_of(np.full_like(y, 1e200), y, "values") == -np.inf  # its square is no float
 
 
 def test_values_that_are_no_floats_do_not_agree() -> None:
@@ -44,8 +68,8 @@ def test_values_that_are_no_floats_do_not_agree() -> None:
 
 def test_logits_of_large_integers_are_compared() -> None:
     large = np.array([[10**30, 0], [0, 10**30]], dtype=object)
-    assert agreement_of(large, np.array([[1.0, 0.0], [1.0, 0.0]])) == 0.5
-    assert agreement_of(large[:, :1], large[:, :1].astype(float)) == 1.0
+    assert agreement_of(large, np.array([[1.0, 0.0], [1.0, 0.0]]), "largest") == 0.5
+    assert agreement_of(large[:, :1], large[:, :1].astype(float), "values") == 1.0
 
 
 def test_outputs_of_several_axes_are_flattened() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -104,6 +104,7 @@ def test_one_output_and_few_samples(activation: Activation) -> None:
     assert np.isfinite(fit_approximation(graph, samples(graph, 5), 4).agreement)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 99), st.permutations(range(6)), st.permutations(range(3)), st.sampled_from([2, 4]))
 def test_permuted_units_and_outputs_change_nothing_else(seed: int, units: list, outputs: list, degree: int) -> None:
     graph = mlp(Activation("relu"), (5, 6, 3), seed)
@@ -213,6 +214,7 @@ def test_name_metadata_and_result_are_the_same_every_time() -> None:
     assert one.fingerprint == other.fingerprint
 
 
+@settings(max_examples=25)
 @given(float_arrays((20, 8), 1e3))
 def test_any_samples_give_finite_weights(x: Any) -> None:
     found = fit_approximation(mlp(Activation("gelu_tanh")), x, 4)

@@ -52,7 +52,7 @@ def test_new_samples_are_not_explained_worse(seed: int, count: int, noise: float
 
     found = refitted(layer, *draw(count))
     x, target = draw(2000)
-    assert error(found, x, target) < 1.6 * error(layer, x, target)  # by chance, with 5 samples of much noise
+    assert error(found, x, target) < 1.6 * error(layer, x, target)  # by chance, with few samples of much noise
     if count == 200 and noise < 1.0:
         assert error(found, x, target) < error(layer, x, target)
 

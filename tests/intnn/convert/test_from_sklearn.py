@@ -21,6 +21,7 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -143,6 +144,20 @@ def test_several_labels_at_once_are_said():
     assert graph.metadata["multilabel"] is True
     assert graph.metadata["link"] == "logistic"
     assert "multilabel" not in from_sklearn(fitted(MLPClassifier((4,), max_iter=5), IRIS, SPECIES)).metadata
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_against_the_rest(classes):
+    kept = np.isin(SPECIES, range(classes))
+    x, y = IRIS[kept], SPECIES[kept]
+    estimator = fitted(make_pipeline(MinMaxScaler(), OneVsRestClassifier(LogisticRegression(solver="liblinear"))), x, y)
+    assert require_equal(estimator, x).metadata["link"] == "logistic"
+    estimator = fitted(OneVsRestClassifier(LinearSVC()), IRIS, np.eye(3, dtype=int)[SPECIES])
+    assert require_equal(estimator, IRIS).metadata["multilabel"] is True
+    with pytest.raises(
+        ConversionError, match=r"estimator 0 of OneVsRestClassifier must be of a class .*, got SVC; use"
+    ):
+        from_sklearn(fitted(OneVsRestClassifier(SVC()), IRIS, SPECIES))
 
 
 def test_what_is_folded_leaves_no_trace():

@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -97,7 +98,11 @@ def test_converters_that_return_something_else(monkeypatch):
 
 def test_this_package_registers_torch():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["intnn.converters"].keys() == {"torch", "pt2"}
+    points = project["entry-points"]["intnn.converters"]
+    assert points.keys() == {"torch", "pt2"}
+    for target in points.values():
+        module, name = target.split(":")
+        assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_the_package_loads_its_readers_when_they_are_asked_for():

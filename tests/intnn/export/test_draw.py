@@ -76,6 +76,17 @@ def test_boxes_say_what_layers_are(tmp_path):
         assert text in said
 
 
+def test_a_graph_says_what_samples_reach(tmp_path):
+    graph = Graph((2,), (Dense(np.array([[1.0, -2.0]]), np.zeros(1)), Activation("tanh")))
+    graph.draw(tmp_path / "m.svg", np.array([[1.0, 0.5], [1.0, -1.5], [1.0, 1.0]]))
+    said = texts(tmp_path / "m.svg")
+    for text in ("seen from -1.5 to 1", "seen from -1 to 4", f"seen from {np.tanh(-1.0):.3g} to 0.999"):
+        assert text in said
+    Graph((2,), (Activation("relu"),)).draw(tmp_path / "m.svg", np.zeros((1, 2)))  # one value: a curve of one point
+    with pytest.raises(ValueError, match="must have shape"):
+        graph.draw(tmp_path / "m.svg", np.zeros((1, 3)))
+
+
 def test_values_beyond_int64_are_drawn(tmp_path):
     square = IntPolynomial((0, 0, 1))
     network = IntNetwork((1,), IntDomain(-(2**20), 2**20), (square, square, square))

@@ -3,7 +3,7 @@
 import torch
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - its usual name
 
 ACTIVATIONS = (
     nn.ReLU, lambda: nn.ReLU(inplace=True), nn.ReLU6, lambda: nn.LeakyReLU(0.2), lambda: nn.ELU(0.7), nn.SELU,
@@ -216,7 +216,8 @@ def random_modules(draw):
     body, channels = draw(image_layers(inputs, 2))
     down = draw(st.sampled_from([
         lambda: (nn.Conv2d(channels, 2, 3, (2, 1), (1, 0)), 2 * 3 * 5), lambda: (nn.AvgPool2d(2), channels * 9),
-        lambda: (nn.MaxPool2d(2, ceil_mode=True), channels * 12), lambda: (nn.AvgPool2d(2, ceil_mode=True), channels * 12),
+        lambda: (nn.MaxPool2d(2, ceil_mode=True), channels * 12),
+        lambda: (nn.AvgPool2d(2, ceil_mode=True), channels * 12),
         lambda: (nn.AdaptiveAvgPool2d((3, 1)), channels * 3), lambda: (Call(lambda x: x.mean(3)), channels * 6),
         lambda: (Call(lambda x: x.permute(0, 2, 3, 1)), channels * 42), lambda: (Call(lambda x: x[:, :1, ::2]), 21),
         lambda: (Call(lambda x: x.amax((2, 3))), channels), lambda: (Call(lambda x: x.sum(1)), 42),

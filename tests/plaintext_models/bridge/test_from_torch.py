@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils import parametrizations
 
 from intnn.layers.nodes import Activation, Add, Conv2d, Dense, Scale
 from intnn.network.graph import Graph
 from plaintext_models.bridge import agreement
 from plaintext_models.bridge.from_torch import from_torch
-from plaintext_models.bridge.wide import in_float64
+from plaintext_models.bridge.tracing.wide import in_float64
 from tests.plaintext_models.bridge.architectures import ACTIVATIONS, ZOO, Call, random_modules, trained
 
 
@@ -78,8 +78,7 @@ FUNCTIONS = {
     "narrow casts": (lambda x: (x.float() * torch.ones(4, dtype=torch.float32)).to(torch.float32), (4,)),
     "pooling with a divisor": (lambda x: F.avg_pool2d(x, 2, divisor_override=3), (2, 4, 6)),
     "global pooling in one row": (lambda x: F.adaptive_max_pool2d(x, 1).flatten(1), (2, 4, 6)),
-    "space to depth": (lambda x: F.conv2d(F.pixel_unshuffle(x, 2).flatten(1)[:, :, None, None], torch.ones(1, 24, 1, 1)),
-                       (1, 4, 6)),
+    "space to depth": (lambda x: F.pixel_unshuffle(x, 2).flatten(1) @ torch.linspace(-1, 1, 24), (1, 4, 6)),
     "padding, then padded convolution": (lambda x: F.conv2d(F.pad(x, (1, 0, 2, 0)), torch.ones(1, 1, 3, 3), padding=1),
                                          (1, 4, 5)),
     "a shuffle of channels": (lambda x: F.relu(F.channel_shuffle(x, 2)).flatten(1), (4, 2, 2)),
@@ -98,7 +97,9 @@ def test_functional_calls(name):
 
 
 def test_normalisation_and_average_pooling_become_part_of_convolutions():
-    module = trained(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2)))
+    module = trained(
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2))
+    )
     graph = from_torch(module, torch.rand(1, 1, 6, 6))
     assert [type(node).__name__ for node in graph.nodes] == ["Conv2d", "SumPool2d", "Flatten", "Dense"]
 
@@ -109,6 +110,22 @@ def test_a_permutation_before_a_dense_layer_is_an_order_of_its_weights():
     assert [type(node).__name__ for node in graph.nodes] == ["Flatten", "Dense"]
     weight = module[2].weight.detach().double().view(2, 2, 2, 3).permute(0, 3, 1, 2).reshape(2, 12)
     np.testing.assert_array_equal(graph.nodes[1].weight, weight)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: 0.25 * x**2 + 0.5 * x + 1,
+        lambda x: (0.25 * x + 0.5) * x + 1,
+        lambda x: x * (x / 2 + 1) / 2 + 1,
+        lambda x: 1 + x / 2 + torch.square(x / 2),
+    ],
+)
+def test_a_polynomial_is_one_activation_however_it_is_written(function):
+    module = nn.Sequential(nn.Linear(3, 4), Call(function), nn.Linear(4, 2))
+    graph = from_torch(module, torch.rand(1, 3))
+    require_equal(graph, module, (3,))
+    assert [type(node) for node in graph.nodes] == [Dense, Activation, Dense]
 
 
 def test_a_layer_that_is_called_twice_is_two_nodes():

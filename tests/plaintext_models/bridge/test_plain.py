@@ -63,7 +63,7 @@ def test_what_is_no_chain_of_layers_is_named():
         to_graph(absent, (4,))
     (square := nn.Sequential(nn.Linear(4, 4))).append(square)
     for chain in (square, nn.Sequential(square)):
-        with pytest.raises(ValueError, match="`module` must run on a batch .*RecursionError"):
+        with pytest.raises(ValueError, match=r"`module` must run on a batch .*RecursionError"):
             to_graph(chain, (4,))
 
 

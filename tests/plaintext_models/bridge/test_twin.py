@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from intnn import Activation, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation, SumPool2d
-from intnn.layers.nodes import Conv2d, Requantise
+from intnn.layers.nodes import Add, Concatenate, Conv2d, IntPolynomial, Requantise, Reshape, Scale
 from intnn.testing import float_graphs, int_networks
 from plaintext_models.attacks.ball.noise import random_noise
 from plaintext_models.attacks.black_box.square import square
@@ -15,8 +15,10 @@ from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.losses import cross_entropy, margin
 from plaintext_models.bridge.export import to_graph
+from plaintext_models.bridge.from_torch import from_torch
 from plaintext_models.bridge.twin import float_twin, integer_oracle, integer_target, straight_through
 from plaintext_models.zoo import shipped
+from tests.plaintext_models.bridge.architectures import random_modules
 
 TABLES = ("digits-table-mlp", "digits-table-cnn")
 RADIUS = 0.2
@@ -171,6 +173,34 @@ def test_a_twin_gives_what_its_graph_gives(data):
 def test_a_twin_is_exported_as_the_graph_that_it_comes_from(graph):
     assume(not any(isinstance(node, Activation) and node.name == "polynomial" for node in graph.nodes))
     assert to_graph(float_twin(graph), graph.input_shape, graph.name, **graph.metadata).fingerprint == graph.fingerprint
+
+
+@settings(max_examples=25)
+@given(random_modules(), st.integers(0, 99))
+def test_twins_of_graphs_with_branches_and_every_node(network, seed):
+    module, shape = network
+    graph = from_torch(module, torch.zeros(1, *shape))
+    images = np.random.default_rng(seed).normal(size=(3, *shape))
+    expected, twin = graph.logits(images), float_twin(graph)
+    largest = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(twin(torch.from_numpy(images)), expected, rtol=1e-9, atol=1e-9 * largest)
+    again = to_graph(twin, shape).logits(images)
+    np.testing.assert_allclose(again, expected, rtol=1e-9, atol=1e-9 * largest)
+
+
+def test_integer_networks_with_branches_and_polynomials_are_exact():
+    rng = np.random.default_rng(0)
+    weight, bias = rng.integers(-4, 5, (4, 1, 3, 3)), rng.integers(-9, 9, 4)
+    layers = (
+        Conv2d(weight, bias, (1, 2), (1, 1, 0, 1), 1), IntPolynomial((1, -2, 3)), Conv2d(weight, bias, 1, 1, 1, 4),
+        Add(), Concatenate(), Scale(np.arange(1, 9), np.arange(8)), SumPool2d((2, 1), 1, (0, 1, 0, 0)),
+        Reshape((8 * 6, 3)), Flatten(), dense(*rng.integers(-3, 4, (2, 8 * 6 * 3))),
+    )  # fmt: skip
+    sources = ((-1,), (0,), (1,), (1, 2), (3, 0), (4,), (5,), (6,), (7,), (8,))
+    network = IntNetwork((1, 6, 6), IntDomain(-3, 3), layers, inputs=sources)
+    images = rng.integers(-3, 4, (5, 1, 6, 6))
+    logits = straight_through(network)(torch.from_numpy(images).double() / network.input_scale)
+    assert np.array_equal(logits, network.logits(images))
 
 
 def test_a_twin_has_the_gradient_of_its_graph():

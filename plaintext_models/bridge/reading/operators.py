@@ -8,24 +8,29 @@ from typing import Any
 from torch import Tensor
 
 from intnn.layers.nodes import MaxPool2d, SumPool2d
-from plaintext_models.bridge import elementwise as each
-from plaintext_models.bridge import linear as lin
-from plaintext_models.bridge.draft import Draft, Value
-from plaintext_models.bridge.refusal import Refusal
+from plaintext_models.bridge.reading import elementwise as each
+from plaintext_models.bridge.reading import linear as lin
+from plaintext_models.bridge.reading.draft import Draft, Value
+from plaintext_models.bridge.reading.unsupported import UnsupportedError
 
 #: From a draft, the operator's arguments by torch's own names, and the size of the batch.
 Operator = Callable[[Draft, dict[str, Any], int], Any]
 
 #: Operators that only move elements: they move places instead.
-MOVES = frozenset(
-    ["view", "_unsafe_view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "numpy_T", "swapaxes", "movedim", "squeeze", "unsqueeze", "select", "slice", "narrow", "expand", "repeat", "flip", "roll", "index", "index_select", "split", "split_with_sizes", "chunk", "unbind", "channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "view_as", "tile"]
-)
+MOVES = frozenset({
+    "view", "_unsafe_view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "numpy_T", "swapaxes",
+    "movedim", "squeeze", "unsqueeze", "select", "slice", "narrow", "expand", "repeat", "flip", "roll", "index",
+    "index_select", "split", "split_with_sizes", "chunk", "unbind", "channel_shuffle", "pixel_shuffle",
+    "pixel_unshuffle", "view_as", "expand_as", "reshape_as", "tile"
+})  # fmt: skip
 #: Operators that give what they get.
-SAME = frozenset(["clone", "detach", "alias", "contiguous", "lift_fresh_copy", "dropout", "feature_dropout", "alpha_dropout"])
+SAME = frozenset({
+    "clone", "detach", "alias", "contiguous", "lift_fresh_copy", "dropout", "feature_dropout", "alpha_dropout"
+})  # fmt: skip
 #: Operators that read nothing of a value but its shape.
-SHAPED = frozenset(["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "sym_size"])
+SHAPED = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "sym_size"})
 #: Operators that check something and give nothing.
-CHECKS = frozenset(["_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range"])
+CHECKS = frozenset({"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range"})
 
 _SCORES = "return the scores, and take the largest of what `Graph.predict` or the client gives"
 _ACTIVATE = "use an activation that a graph has: relu, leaky_relu, elu, gelu, silu, softplus, tanh, sigmoid, hardtanh"
@@ -41,15 +46,23 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "_native_batch_norm_legit": "keep running statistics (track_running_stats=True), and train them",
         **dict.fromkeys(("where", "gt", "lt", "ge", "le", "eq", "ne", "item", "masked_fill", "sign"), _BRANCH),
         **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention"), _SEQUENCE),
-        **dict.fromkeys(("mish", "abs", "exp", "log", "sqrt", "erf", "sin", "cos", "softsign", "hardshrink"), _ACTIVATE),
+        **dict.fromkeys(
+            ("mish", "abs", "exp", "log", "sqrt", "erf", "sin", "cos", "softsign", "hardshrink"), _ACTIVATE
+        ),
         **dict.fromkeys(("tanhshrink", "softshrink", "threshold", "reciprocal", "rsqrt", "glu", "erfc"), _ACTIVATE),
         "embedding": "give the embedded vectors as inputs",
         "native_dropout": "drop out while training only, by nn.Dropout or F.dropout(x, training=self.training)",
         "rrelu_with_noise": "use LeakyReLU",
-        **dict.fromkeys(("bernoulli", "rand_like", "randn_like", "randint_like"), "compute the same for the same input"),
-        **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), "use Conv2d, and no larger image"),
+        **dict.fromkeys(
+            ("bernoulli", "rand_like", "randn_like", "randint_like"), "compute the same for the same input"
+        ),
+        **dict.fromkeys(
+            ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), "use Conv2d, and no larger image"
+        ),
         **dict.fromkeys(("conv3d", "avg_pool3d", "max_pool3d"), "use layers of images or sequences"),
-        **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d"), "give the model images of the size that it works on"),
+        **dict.fromkeys(
+            ("upsample_nearest2d", "upsample_bilinear2d"), "give the model images of the size that it works on"
+        ),
     }
 )
 
@@ -62,8 +75,9 @@ def _product(draft: Draft, a: dict[str, Any], left: str, right: str, bias: Tenso
     """A matrix product with a constant on the right."""
     value, matrix = a[left], a[right]
     if not isinstance(value, Value) or isinstance(matrix, Value) or matrix.ndim > 2:
-        raise Refusal(
-            "a matrix product of another kind than inputs times weights", "use nn.Linear; attention is no part of a graph"
+        raise UnsupportedError(
+            "a matrix product of another kind than inputs times weights",
+            "use nn.Linear; attention is no part of a graph",
         )
     result = lin.linear(draft, value, matrix.T if matrix.ndim == 2 else matrix[None], bias)
     return result if matrix.ndim == 2 else Value(result.node, result.places.squeeze(-1))
@@ -71,7 +85,7 @@ def _product(draft: Draft, a: dict[str, Any], left: str, right: str, bias: Tenso
 
 def _addmm(draft: Draft, a: dict[str, Any], batch: int) -> Value:
     if a["beta"] != 1 or a["alpha"] != 1 or isinstance(a["self"], Value):
-        raise Refusal("addmm with factors or a sum of two values", "use nn.Linear")
+        raise UnsupportedError("addmm with factors or a sum of two values", "use nn.Linear")
     product = _product(draft, a, "mat1", "mat2")
     return each.added(draft, product, a["self"], 1, batch)
 
@@ -90,7 +104,9 @@ def _softmax(name: str) -> Operator:
     def left(_draft: Draft, a: dict[str, Any], _batch: int) -> Value:
         value, dim = a["self"], a["dim"]
         if dim % (len(value.shape) + 1) != 1:
-            raise Refusal(f"a {name} over another axis than the classes", "take it along dim=1, or leave it out")
+            raise UnsupportedError(
+                f"a {name} over another axis than the classes", "take it along dim=1, or leave it out"
+            )
         return replace(value, link=name)
 
     return left
@@ -99,13 +115,20 @@ def _softmax(name: str) -> Operator:
 def _cast(_draft: Draft, a: dict[str, Any], _batch: int) -> Value:
     dtype = a.get("dtype")
     if dtype is not None and (not dtype.is_floating_point or dtype.itemsize < 4):
-        raise Refusal(f"a conversion to {dtype}", "leave values as float32 or float64")
+        raise UnsupportedError(f"a conversion to {dtype}", "leave values as float32 or float64")
     return a["self"]
+
+
+def _batch_norm(draft: Draft, a: dict[str, Any], _: int) -> Value:
+    if a["training"]:
+        raise UnsupportedError("batch normalisation by the batch", REMEDIES["_native_batch_norm_legit"])
+    names = ("input", "weight", "bias", "running_mean", "running_var", "eps")
+    return lin.normalised(draft, **{name: a[name] for name in names})
 
 
 def _rrelu(draft: Draft, a: dict[str, Any], _: int) -> Value:
     if a["training"]:
-        raise Refusal("a random slope", "use LeakyReLU")
+        raise UnsupportedError("a random slope", "use LeakyReLU")
     return draft.activation(a["self"], "leaky_relu", (a["lower"] + a["upper"]) / 2)
 
 
@@ -119,14 +142,11 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         **dict.fromkeys(("conv1d", "conv2d", "conv3d"), lambda d, a, _: lin.convolution(d, **a)),
         **dict.fromkeys(("avg_pool1d", "avg_pool2d"), lambda d, a, _: lin.average(d, **a)),
         **dict.fromkeys(("max_pool1d", "max_pool2d"), lambda d, a, _: lin.maximum(d, **a)),
-        **dict.fromkeys(
-            ("max_pool1d_with_indices", "max_pool2d_with_indices"), lambda d, a, _: [lin.maximum(d, **a)]
-        ),
+        **dict.fromkeys(("max_pool1d_with_indices", "max_pool2d_with_indices"), lambda d, a, _: [lin.maximum(d, **a)]),
         **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), lambda d, a, _: lin.adaptive_average(d, **a)),
         **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), lambda d, a, _: lin.adaptive_maximum(d, **a)),
-        "_native_batch_norm_legit_no_training": lambda d, a, _: [
-            lin.normalised(d, **{key: value for key, value in a.items() if key != "momentum"})
-        ],
+        "_native_batch_norm_legit_no_training": lambda d, a, _: [_batch_norm(d, {**a, "training": False}, 0)],
+        "batch_norm": _batch_norm,
         "mean": _mean,
         "sum": lambda d, a, _: _pooled(d, a, SumPool2d)[0],
         "amax": lambda d, a, _: _pooled(d, a, MaxPool2d)[0],
@@ -177,12 +197,12 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
 def _stacked(draft: Draft, values: list[Value], dim: int) -> Value:
     count = len(values[0].shape) + 2
     if dim % count == 0:
-        raise Refusal("a stack along the batch", "stack along another axis")
+        raise UnsupportedError("a stack along the batch", "stack along another axis")
     axis = dim % count - 1
     return lin.concatenated(draft, [replace(v, places=v.places.unsqueeze(axis)) for v in values], axis + 1)
 
 
 def _divided(draft: Draft, a: dict[str, Any], batch: int) -> Value:
     if a.get("rounding_mode") is not None:
-        raise Refusal("a division that rounds", "divide without rounding")
+        raise UnsupportedError("a division that rounds", "divide without rounding")
     return each.divided(draft, a["self"], a["other"], batch)

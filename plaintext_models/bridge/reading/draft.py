@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, Join, Node, Reshape, Scale, Shape
-from plaintext_models.bridge.refusal import Refusal
+from plaintext_models.bridge.reading.unsupported import UnsupportedError
 
 INPUT = -1  # the number of the graph's input, where nodes have theirs
 
@@ -90,7 +90,7 @@ class Draft:
         try:
             shape = node.joined_shape(shapes) if isinstance(node, Join) else node.output_shape(shapes[0])
         except ValueError as error:
-            raise Refusal(str(error), "give it inputs of the shapes that it takes") from None
+            raise UnsupportedError(str(error), "give it inputs of the shapes that it takes") from None
         self.nodes.append(node)
         self.sources.append(sources)
         self.shapes.append(shape)
@@ -138,8 +138,12 @@ class Draft:
         rest, total = math.prod(value.shape[1:]), self.size(value.node)
         first = value.places.reshape(-1, rest)[:, :1] if value.shape else value.places.reshape(1, 1)
         channels = total // rest
-        if total % rest or (first % rest).any() or not torch.equal(value.places.reshape(-1, rest), first + counted(rest)):
-            raise Refusal(
+        if (
+            total % rest
+            or (first % rest).any()
+            or not torch.equal(value.places.reshape(-1, rest), first + counted(rest))
+        ):
+            raise UnsupportedError(
                 "elements in another order or number",
                 "permute, slice or flip only along channels, or right before a linear layer",
             )

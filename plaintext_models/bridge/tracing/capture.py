@@ -9,11 +9,11 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from intnn.layers.nodes import Shape
-from plaintext_models.bridge.operators import CHECKS
 from plaintext_models.bridge.plain import require_plain_modules
-from plaintext_models.bridge.quiet import quiet
-from plaintext_models.bridge.reader import answer
-from plaintext_models.bridge.wide import in_float64, wide, widened
+from plaintext_models.bridge.reading.operators import CHECKS
+from plaintext_models.bridge.reading.reader import answer
+from plaintext_models.bridge.tracing.quiet import quiet
+from plaintext_models.bridge.tracing.wide import in_float64, wide, widened
 
 BATCH = 3  # images that a module is traced with: what mixes them shows
 
@@ -23,7 +23,7 @@ class Captured:
     """A program, and what it was made of.
 
     Attributes:
-        program: Operators without side effects, parameters, buffers and constants.
+        program: Operators, parameters, buffers and constants.
         shape: The shape of one input.
         batch: The size of the batch that the program was made for.
         compute: The module or the program itself on float64 inputs [batch, *shape].
@@ -53,16 +53,10 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     _require_one_output(_run(copied, inputs, example))
     try:
         with quiet(), in_float64():
-            program = torch.export.export(copied, (inputs,), strict=False).run_decompositions({})
+            program = torch.export.export(copied, (inputs,), strict=False)
     except Exception as error:
         raise _untraceable(error) from error
-    changed = program.graph_signature.buffers_to_mutate
-    if changed:
-        raise ValueError(
-            f"`module` must stay as it is when it computes, got one that changes {', '.join(changed.values())}; "
-            "let evaluation mode leave buffers alone"
-        )
-    return Captured(program, tuple(inputs.shape[1:]), BATCH, lambda inputs: _called(copied, inputs))
+    return Captured(functional(program), tuple(inputs.shape[1:]), BATCH, lambda inputs: _called(copied, inputs))
 
 
 def capture_program(program: ExportedProgram, example: Tensor | None) -> Captured:
@@ -72,9 +66,9 @@ def capture_program(program: ExportedProgram, example: Tensor | None) -> Capture
         ValueError: It has several inputs or outputs, sides that are not known, or changes its buffers.
     """
     signature = program.graph_signature
-    if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1 or signature.buffers_to_mutate:
+    if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
         raise ValueError(
-            "`model` must be a program from one tensor to one tensor that changes no buffer, got "
+            "`module` must be a program from one tensor to one tensor, got "
             f"{len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs"
         )
     (placeholder,) = (node for node in program.graph.nodes if node.name == signature.user_inputs[0])
@@ -83,13 +77,40 @@ def capture_program(program: ExportedProgram, example: Tensor | None) -> Capture
     if any(free[1:]) and example is None:
         raise ValueError("`example` must be given for a program whose images may have several sizes")
     known = sides if example is None else list(example.shape)
-    if len(known) != len(sides) or any(not f and k != s for f, k, s in zip(free[1:], known[1:], sides[1:], strict=True)):
+    if len(known) != len(sides) or any(
+        not f and k != s for f, k, s in zip(free[1:], known[1:], sides[1:], strict=True)
+    ):
         raise ValueError(f"`example` must have the shape that the program takes, {sides}, got {known}")
     batch = BATCH if free[0] else int(sides[0])
-    with quiet():
-        program = program.run_decompositions({})
+    program = functional(program)
     shape = tuple(int(side) for side in known[1:])
     return Captured(program, shape, batch, _Runner(program, batch))
+
+
+def functional(program: ExportedProgram, *, apart: bool = False) -> ExportedProgram:
+    """A program without operators that overwrite their operands, which torch takes a while to write anew.
+
+    Args:
+        program: What torch exported.
+        apart: Whether operators that consist of others are to be taken apart as well.
+
+    Raises:
+        ValueError: It changes its buffers.
+    """
+    if not (
+        apart
+        or any(getattr(getattr(node.target, "_schema", None), "is_mutable", False) for node in program.graph.nodes)
+    ):
+        return program
+    with quiet():
+        program = program.run_decompositions({})
+    changed = program.graph_signature.buffers_to_mutate.values()
+    if changed:
+        raise ValueError(
+            f"`module` must stay as it is when it computes, got one that changes {', '.join(changed)}; export it in "
+            "evaluation mode, where buffers stay"
+        )
+    return program
 
 
 class _Runner(fx.Interpreter):

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
+from intnn.layers.geometry import all_four
 from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, MaxPool2d, SumPool2d
-from plaintext_models.bridge.draft import Draft, Value, is_counted
-from plaintext_models.bridge.refusal import Refusal
+from plaintext_models.bridge.reading.draft import Draft, Value, is_counted
+from plaintext_models.bridge.reading.unsupported import UnsupportedError
 
 Sides = Sequence[int]
 
@@ -61,9 +62,9 @@ def convolution(
 ) -> Value:
     """A convolution of images, or of sequences as images of height one."""
     axes = weight.ndim - 2
-    require_batch(input, axes)
     if axes == 3:
-        raise Refusal("a convolution of volumes", "use Conv2d or Conv1d")
+        raise UnsupportedError("a convolution of volumes", "use Conv2d or Conv1d")
+    require_batch(input, axes)
     steps, gaps = _spread(stride, axes), _spread(dilation, axes)
     if isinstance(padding, str):
         reach = [gap * (side - 1) * (padding == "same") for gap, side in zip(gaps, weight.shape[2:], strict=True)]
@@ -72,14 +73,11 @@ def convolution(
         pairs = [(side, side) for side in _spread(padding, axes)]
     if axes == 1:
         weight, steps, gaps, pairs = weight[:, :, None], [1, *steps], [1, *gaps], [(0, 0), *pairs]
-    number = _imaged(draft, input)
-    borders = [side for pair in pairs for side in pair]
-    before = draft.node(number)
-    if isinstance(before, SumPool2d) and before.size == before.step == 1:  # what only pads
-        (number,) = draft.sources[number]
-        around = before.padding if isinstance(before.padding, tuple) else (before.padding,) * 4
-        borders = [inner + outer for inner, outer in zip(borders, around, strict=True)]
-    node = Conv2d(_floats(weight), _bias(bias, weight), tuple(steps), tuple(borders), tuple(gaps), groups)
+    number, borders = _inside(draft, _imaged(draft, input), [side for pair in pairs for side in pair], SumPool2d)
+    (down, across), (top, bottom, left, right), (below, beside) = steps, borders, gaps
+    node = Conv2d(
+        _floats(weight), _bias(bias, weight), (down, across), (top, bottom, left, right), (below, beside), groups
+    )
     return _as_read(draft, draft.add(node, number), axes)
 
 
@@ -97,13 +95,11 @@ def average(
     axes = len(self.shape) - 1
     sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
     ones = torch.ones(1, 1, *((1, *self.shape[1:])[-2:]), dtype=torch.float64)
-    pads = [int(side) for side in _spread(padding, axes)]
-    averages = F.avg_pool2d(
-        ones, sides, steps, [0, *pads][-2:], ceil_mode, count_include_pad, divisor_override
-    )  # of an image of ones
+    pads = [0, *_spread(padding, axes)][-2:]
+    averages = F.avg_pool2d(ones, sides, steps, pads, ceil_mode, count_include_pad, divisor_override)
     top, bottom, left, right = borders
     sums = F.avg_pool2d(F.pad(ones, (left, right, top, bottom)), sides, steps, divisor_override=1)
-    number = draft.add(SumPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
+    number = draft.add(SumPool2d(sides, steps, borders), _imaged(draft, self))
     made = _as_read(draft, number, axes)
     factors = (averages / sums).reshape(1, *made.shape[1:])
     return draft.scaled(made, factors.flatten()[0] if (factors == factors.flatten()[0]).all() else factors)
@@ -120,9 +116,10 @@ def maximum(
 ) -> Value:
     """Max pooling."""
     if set(dilation) != {1}:
-        raise Refusal("max pooling with a dilation", "use one without")
+        raise UnsupportedError("max pooling with a dilation", "use one without")
     sides, steps, borders = _window(self, kernel_size, stride, padding, ceil_mode)
-    number = draft.add(MaxPool2d(tuple(sides), tuple(steps), borders), _imaged(draft, self))
+    number, (top, bottom, left, right) = _inside(draft, _imaged(draft, self), borders, MaxPool2d)
+    number = draft.add(MaxPool2d(sides, steps, (top, bottom, left, right)), number)
     return _as_read(draft, number, len(self.shape) - 1)
 
 
@@ -143,7 +140,9 @@ def reduced(
     count = len(value.shape) + 1
     axes = sorted(axis % count - 1 for axis in dim) if dim else list(range(-1, count - 1))
     if -1 in axes:
-        raise Refusal("a sum, mean or maximum over the batch", "name the axes of one input, as in x.mean((2, 3))")
+        raise UnsupportedError(
+            "a sum, mean or maximum over the batch", "name the axes of one input, as in x.mean((2, 3))"
+        )
     elements = math.prod(value.shape[axis] for axis in axes)
     sides = [1 if axis in axes else side for axis, side in enumerate(value.shape)]
     shape = tuple(side for axis, side in enumerate(sides) if keepdim or axis not in axes)
@@ -176,14 +175,17 @@ def normalised(
 
 
 def padded(draft: Draft, self: Value, pad: Sides, mode: str, value: float | None) -> Value:
-    """Zeros around an image or a sequence; a convolution behind it takes them over."""
+    """Zeros around an image or a sequence, or what is never the largest; layers behind it take them over."""
     axes = len(self.shape) - 1
-    if mode != "constant" or value:
-        raise Refusal(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
+    if mode != "constant" or value not in (None, 0, -math.inf):
+        raise UnsupportedError(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
     if min(pad) < 0 or len(pad) > 2 * min(axes, 2) or axes not in (1, 2):
-        raise Refusal(f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number")
+        raise UnsupportedError(
+            f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number"
+        )
     left, right, top, bottom = (*pad, 0, 0, 0, 0)[:4]
-    number = draft.add(SumPool2d(1, 1, (top, bottom, left, right)), _imaged(draft, self))
+    pool = SumPool2d if not value else MaxPool2d
+    number = draft.add(pool(1, 1, (top, bottom, left, right)), _imaged(draft, self))
     return _as_read(draft, number, axes)
 
 
@@ -204,7 +206,9 @@ def concatenated(draft: Draft, values: Sequence[Value], dim: int) -> Value:
     """Values one behind the other along an axis, which becomes the first of the node's."""
     axis = dim % (len(values[0].shape) + 1) - 1
     if axis < 0:
-        raise Refusal("a concatenation of images of the batch", "concatenate along another axis")
+        raise UnsupportedError("a concatenation of images of the batch", "concatenate along another axis")
+    if len(values) == 1:
+        return values[0]
     turned = [Value(value.node, value.places.movedim(axis, 0)) for value in values]
     made = draft.whole(draft.add(Concatenate(), *(draft.laid(value) for value in turned)))
     return Value(made.node, made.places.movedim(0, axis))
@@ -213,15 +217,28 @@ def concatenated(draft: Draft, values: Sequence[Value], dim: int) -> Value:
 def require_batch(value: Value, axes: int) -> None:
     """Refuse an image that torch took for a batch."""
     if len(value.shape) != axes + 1:
-        raise Refusal("an input without a batch axis", "give an example with one, as in example[None]")
+        raise UnsupportedError("an input without a batch axis", "give an example with one, as in example[None]")
 
 
 def _imaged(draft: Draft, value: Value) -> int:
     """The number of a node that gives an image, or a sequence as an image of height one."""
     shape = value.shape
     if len(shape) not in (2, 3):
-        raise Refusal("an input without a batch axis or channels", "give an example [batch, channels, height, width]")
+        raise UnsupportedError(
+            "an input without a batch axis or channels", "give an example [batch, channels, height, width]"
+        )
     return draft.laid(value, shape if len(shape) == 3 else (shape[0], 1, shape[1]))
+
+
+def _inside(
+    draft: Draft, number: int, borders: Sequence[int], pool: type[SumPool2d | MaxPool2d]
+) -> tuple[int, Sequence[int]]:
+    """The node behind one that only pads, and the borders of both together."""
+    node = draft.node(number)
+    if not isinstance(node, pool) or not node.size == node.step == 1:
+        return number, borders
+    (source,) = draft.sources[number]
+    return source, [inner + outer for inner, outer in zip(borders, all_four(node.padding), strict=True)]
 
 
 def _as_read(draft: Draft, number: int, axes: int) -> Value:
@@ -232,11 +249,13 @@ def _as_read(draft: Draft, number: int, axes: int) -> Value:
 
 def _window(
     value: Value, kernel: Sides, stride: Sides, padding: Sides, ceil: bool
-) -> tuple[list[int], list[int], tuple[int, int, int, int]]:
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
     """Sides, steps and borders of a pool; rounding up its output is a border that is larger at the end."""
     axes = len(value.shape) - 1
     if axes not in (1, 2):
-        raise Refusal("an input without a batch axis or channels", "give an example [batch, channels, height, width]")
+        raise UnsupportedError(
+            "an input without a batch axis or channels", "give an example [batch, channels, height, width]"
+        )
     sides = _spread(kernel, axes)
     steps = _spread(stride or sides, axes)
     borders = []
@@ -247,8 +266,8 @@ def _window(
         borders += [pad, pad + extra]
     if axes == 1:
         sides, steps, borders = [1, *sides], [1, *steps], [0, 0, *borders]
-    top, bottom, left, right = borders
-    return sides, steps, (top, bottom, left, right)
+    (height, width), (down, across), (top, bottom, left, right) = sides, steps, borders
+    return (height, width), (down, across), (top, bottom, left, right)
 
 
 def _adapted(value: Value, output_size: Sides) -> list[int]:
@@ -256,7 +275,7 @@ def _adapted(value: Value, output_size: Sides) -> list[int]:
     lengths = value.shape[1:]
     counts = [length if count is None else count for count, length in zip(output_size, lengths, strict=True)]
     if any(length % count for length, count in zip(lengths, counts, strict=True)):
-        raise Refusal(
+        raise UnsupportedError(
             f"adaptive pooling of {list(lengths)} to {counts}, whose windows differ in size",
             "choose an output size that divides the image's sides",
         )

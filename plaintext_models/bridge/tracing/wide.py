@@ -55,15 +55,17 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
     if id(value) in made:
         return made[id(value)]
     if isinstance(value, nn.Module):
-        made[id(value)] = copy = type(value).__new__(type(value))
-        vars(copy).update({key: _copied(held, made) for key, held in vars(value).items()} | {"training": False})
-    elif isinstance(value, Tensor):
-        copy = value.detach().to("cpu", torch.float64 if value.is_floating_point() else value.dtype, copy=True)
-        made[id(value)] = copy = nn.Parameter(copy, requires_grad=False) if isinstance(value, nn.Parameter) else copy
-    elif type(value) in (list, tuple):
-        copy = type(value)(_copied(held, made) for held in value)
-    elif type(value) in (dict, OrderedDict):
-        copy = type(value)((key, _copied(held, made)) for key, held in value.items())
-    else:
-        copy = value
-    return copy
+        module = made[id(value)] = type(value).__new__(type(value))
+        vars(module).update({key: _copied(held, made) for key, held in vars(value).items()} | {"training": False})
+        return module
+    if isinstance(value, Tensor):
+        dtype = torch.float64 if value.is_floating_point() else value.dtype
+        tensor = value.detach().to("cpu", dtype, copy=True)
+        is_parameter = isinstance(value, nn.Parameter)
+        made[id(value)] = tensor = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
+        return tensor
+    if type(value) in (list, tuple):
+        return type(value)(_copied(held, made) for held in value)
+    if type(value) in (dict, OrderedDict):
+        return type(value)((key, _copied(held, made)) for key, held in value.items())
+    return value

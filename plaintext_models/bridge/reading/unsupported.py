@@ -1,7 +1,7 @@
 """What a graph cannot say, before it is known where in a module it stands."""
 
 
-class Refusal(Exception):
+class UnsupportedError(Exception):
     """An operator that has no place in a graph.
 
     Args:

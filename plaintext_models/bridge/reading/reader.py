@@ -10,12 +10,14 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from intnn.layers.nodes import Activation, Join, Node, Shape
-from plaintext_models.bridge.draft import INPUT, Draft, Value, counted
-from plaintext_models.bridge.operators import CHECKS, MOVES, OPERATORS, REMEDIES, SAME, SHAPED
-from plaintext_models.bridge.refusal import Refusal
-from plaintext_models.bridge.wide import wide, widened
+from plaintext_models.bridge.reading.draft import INPUT, Draft, Value, counted
+from plaintext_models.bridge.reading.operators import CHECKS, MOVES, OPERATORS, REMEDIES, SAME, SHAPED
+from plaintext_models.bridge.reading.unsupported import UnsupportedError
+from plaintext_models.bridge.tracing.wide import in_float64, wide, widened
 
 _ELSEWHERE = "compute it outside the module, before or after, or build it of layers that a graph has"
+
+LARGEST = 1 << 28  # elements of what is computed while a program is read
 
 
 class Reader:
@@ -39,22 +41,25 @@ class Reader:
         Raises:
             ValueError: An operator has no place in a graph; the message names it, its module and what to do.
         """
+        with in_float64():
+            return self._finished(self._output(program))
+
+    def _output(self, program: ExportedProgram) -> Any:
+        """What the program gives."""
         values: dict[fx.Node, Any] = dict(self._inputs(program))
-        output: Any = None
         for node in program.graph.nodes:
             if node in values:
                 continue
             args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
             if node.op == "output":
-                output = args[0][answer(program)]
-                break
+                return args[0][answer(program)]
             try:
                 values[node] = self._evaluate(node, args, kwargs)
-            except Refusal as refusal:
+            except UnsupportedError as refusal:
                 raise ValueError(
                     f"`module` must be made of what a graph has, got {refusal.what}{_place(node)}; {refusal.remedy}"
                 ) from None
-        return self._finished(output)
+        raise AssertionError("a program ends in its output")
 
     def _inputs(self, program: ExportedProgram) -> Mapping[fx.Node, Any]:
         """The input, and parameters, buffers and constants in float64."""
@@ -70,20 +75,24 @@ class Reader:
 
     def _evaluate(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         read = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Value)]
+        held = pytree.tree_leaves(node.meta.get("val"))
+        if any(isinstance(leaf, Tensor) and leaf.numel() > LARGEST for leaf in held):
+            raise UnsupportedError(f"{node.target} of more than {LARGEST} elements", "use smaller images and layers")
         if node.op != "call_function":
-            raise Refusal("a part with control flow of its own", _ELSEWHERE)
-        if isinstance(node.target, torch._ops.OpOverload):
-            return self._operator(node.target, args, kwargs, read)
-        if isinstance(node.target, torch._ops.HigherOrderOperator):
-            raise Refusal(f"control flow or a mode of its own ({node.target})", _ELSEWHERE)
-        if read and not isinstance(args[0], (list, tuple)):  # a size, or one of several results
-            raise Refusal(f"{node.target}", _ELSEWHERE)
-        return self._picked(node.target(*args, **kwargs))
+            raise UnsupportedError("a part with control flow of its own", _ELSEWHERE)
+        target: Any = node.target
+        if isinstance(target, torch._ops.OpOverload):
+            return self._operator(target, args, kwargs, read)
+        if isinstance(target, torch._ops.HigherOrderOperator):
+            raise UnsupportedError(f"control flow or a mode of its own ({target})", _ELSEWHERE)
+        if read and not isinstance(args[0], (list, tuple)):  # neither a size nor one of several results
+            raise UnsupportedError(f"{target}", _ELSEWHERE)
+        return self._picked(target(*args, **kwargs))
 
     @staticmethod
     def _picked(result: Any) -> Any:
         if isinstance(result, Missing):
-            raise Refusal(f"the places of what {result.name} gives", "use its values only")
+            raise UnsupportedError(f"the places of what {result.name} gives", "use its values only")
         return result
 
     def _operator(self, target: torch._ops.OpOverload, args: Any, kwargs: Any, read: list[Value]) -> Any:
@@ -92,20 +101,20 @@ class Reader:
             return None
         if not read or name in SHAPED:
             if torch.Tag.nondeterministic_seeded in target.tags:
-                raise Refusal(f"random numbers ({name})", "compute the same for the same input")
+                raise UnsupportedError(f"random numbers ({name})", "compute the same for the same input")
             args, kwargs = widened(self._stood_in(args), self._stood_in(kwargs))
             return target(*args, **kwargs)
         arguments = _bound(target, args, kwargs)
         if any(value.link for value in read) and name not in SAME:
-            raise Refusal(f"{name} behind a softmax", "leave the softmax to the end, or out")
+            raise UnsupportedError(f"{name} behind a softmax", "leave the softmax to the end, or out")
         if name in SAME:
             if arguments.get("train"):
-                raise Refusal(f"{name} that is not in evaluation mode", REMEDIES["native_dropout"])
+                raise UnsupportedError(f"{name} that is not in evaluation mode", REMEDIES["native_dropout"])
             return read[0]
         if name in MOVES:
             return self._moved(target, args, kwargs, read)
         if name not in OPERATORS:
-            raise Refusal(name, REMEDIES.get(name, _ELSEWHERE))
+            raise UnsupportedError(name, REMEDIES.get(name, _ELSEWHERE))
         result = OPERATORS[name](self.draft, arguments, self.batch)
         return [*result, *[Missing(name)] * (len(target._schema.returns) - 1)] if isinstance(result, list) else result
 
@@ -130,7 +139,7 @@ class Reader:
         def single(moved: Tensor) -> Value:
             places = moved[0] if moved.ndim and len(moved) == self.batch else None
             if places is None or not torch.equal(moved, places + starts.view(-1, *[1] * places.ndim)):
-                raise Refusal(
+                raise UnsupportedError(
                     f"{target._schema.name.removeprefix('aten::')} across the batch",
                     "keep the first axis for the batch, as in x.flatten(1) or x.view(len(x), -1)",
                 )
@@ -145,13 +154,13 @@ class Reader:
             raise ValueError("`module` must compute its output from its input, got one that is constant")
         draft = self.draft
         number, self.link = output.node, output.link
-        if isinstance(node := draft.node(number), Activation) and node.name == "sigmoid" and not self.link:
-            if output.places.numel() == 1:
-                (number,) = draft.sources[number]
-                self.link = "logistic"
+        node = draft.node(number)
+        if isinstance(node, Activation) and node.name == "sigmoid" and output.places.numel() == 1:
+            (number,) = draft.sources[number]
+            self.link = "logistic"
         try:
             last = draft.laid(Value(number, output.places), output.shape or (1,))
-        except Refusal as refusal:
+        except UnsupportedError as refusal:
             raise ValueError(f"`module` must give what a graph can give, got {refusal.what} as output") from None
         if last == INPUT:
             raise ValueError("`module` must have at least one layer, got one that gives its input")

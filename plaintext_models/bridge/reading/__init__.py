@@ -1,0 +1,1 @@
+"""From programs of ATen's operators to the nodes of a graph."""

@@ -1,0 +1,90 @@
+"""Polynomials are what they are, in few products, and a leading coefficient of 1 takes none."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import compile_approximate, simulate
+from he.compiler.evaluate import activate_polynomial
+from he.compiler.outline import is_led
+from he.parties.connect import connect
+from he.program.algebra import run
+from he.program.operations import ScalarDot
+from he.program.recorder import Recorder
+from he.readers.clear import ClearAlgebra
+from intnn import Activation, Dense, Graph
+
+
+def recorded(coefficients):
+    recorder = Recorder()
+    value = activate_polynomial(recorder, recorder.input(0), Activation("polynomial", tuple(coefficients)))
+    return recorder.program(1, [value])
+
+
+def depth(program):
+    """The most products of ciphertexts on a path."""
+    found = []
+    for operation in program.operations:
+        before = max((found[a] for a in getattr(operation, "args", ())), default=0)
+        found.append(before + (type(operation).__name__ == "Multiply"))
+    return found[program.outputs[0]]
+
+
+@settings(max_examples=80)
+@given(st.integers(1, 31), st.sampled_from(["dense", "even", "even and linear", "odd"]), st.integers(0, 2**32 - 1))
+def test_polynomials_are_evaluated_at_the_least_depth(degree, kind, seed):
+    found = np.random.default_rng(seed).normal(size=degree + 1)
+    if kind == "odd":
+        found[::2] = 0
+    elif kind != "dense":
+        found[3 if kind == "even and linear" else 1 :: 2] = 0
+    found[degree] = 1.0
+    program = recorded(found)
+    x = np.linspace(-1, 1, 11)[None]
+    (result,) = run(program, ClearAlgebra(None, x, (), 1))
+    assert result == pytest.approx(np.polynomial.polynomial.polyval(x[0], found), rel=1e-9, abs=1e-9)
+    assert depth(program) == (degree - 1).bit_length()
+    assert is_led(program.operations[-1])
+
+
+@pytest.mark.parametrize(
+    ("degree", "dense", "even"), [(3, 2, None), (4, 3, 2), (6, 4, 3), (8, 5, 4), (15, 7, None), (31, 11, None)]
+)
+def test_they_take_few_products(degree, dense, even):
+    assert recorded([0.5] * degree + [1.0]).counts["Multiply"] == dense
+    if even:
+        found = [0.5 * (j % 2 == 0 or j == 1) for j in range(degree)] + [1.0]
+        assert recorded(found).counts["Multiply"] == even
+
+
+def test_a_leading_coefficient_that_is_not_1_takes_a_plain_product():
+    (last,) = [op for op in recorded([0.1, 0.2, 0.3]).operations if isinstance(op, ScalarDot)]
+    assert not is_led(last)
+
+
+@pytest.mark.parametrize("packing", ["latency", "throughput"])
+@pytest.mark.parametrize(
+    "activation",
+    [(0.1, 0.5, 0.9, 0.0, -0.46), (0.0, 0.7, 0.0, -0.2), (0.2, 0.3, 0.4, -0.1, 0.05, 0.02, -0.03, 0.01), (0.3, -2.0)],
+)
+def test_polynomials_are_within_their_bound_when_encrypted(activation, packing):
+    rng = np.random.default_rng(0)
+    last = Dense(rng.normal(size=(3, 6)) / 2, rng.normal(size=3))
+    graph = Graph(
+        (4,), (Dense(rng.normal(size=(6, 4)) / 2, rng.normal(size=6) / 4), Activation("polynomial", activation), last)
+    )
+    circuit = compile_approximate(graph, images=2, packing=packing, max_error=1e-3, security="insecure")
+    x = rng.random((2, 4))
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
+    client, session = connect(circuit)
+    error = np.abs(client.decrypt(session.evaluate(client.encrypt(x))) - graph.logits(x)).max()
+    assert error <= circuit.output_bound <= 1e-3
+
+
+def test_last_activations_keep_their_coefficients():
+    """No layer follows that could make up for a factor."""
+    graph = Graph((2,), (Dense(np.ones((2, 2)), np.zeros(2)), Activation("polynomial", (0.1, 0.2, 0.3))))
+    circuit = compile_approximate(graph, security="insecure")
+    x = np.array([[0.25, 0.5]])
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x))

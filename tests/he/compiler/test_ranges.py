@@ -1,0 +1,192 @@
+"""Calibrated ranges change nothing of a network, and guards prove what they say, in the clear."""
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from he import InputError, ParameterError, RangeError, compile_approximate, simulate, simulate_guards
+from he.compiler import activations as polynomials
+from he.compiler.arrange import arranged_from
+from he.compiler.norms import normalised
+from he.compiler.ranges import ACCEPTED, Samples, image
+from he.compiler.stages import layered, to_stages
+from he.testing import polynomial_graphs, square_graph
+from intnn import Activation, Add, Dense, Flatten, Graph
+from tests.he.compiler.test_norms import computed
+from tests.he.parties.test_ranges import deep
+
+EVEN = [
+    Activation("square"),
+    Activation("polynomial", (0.1, 0.5, 0.4)),
+    Activation("polynomial", (0.1, 0.5, 0.9, 0, -0.4)),
+]
+
+
+@st.composite
+def networks(draw):
+    """Networks of dense layers with even activations, and samples that stay near one point."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    widths = draw(st.lists(st.integers(1, 12), min_size=3, max_size=4))
+    nodes = []
+    for width, outputs in zip(widths, [*widths[1:], 3], strict=True):
+        nodes += [Dense(rng.normal(size=(outputs, width)), rng.normal(size=outputs) / 2), draw(st.sampled_from(EVEN))]
+    return Graph((widths[0],), tuple(nodes[:-1])), rng.random((9, widths[0])) * draw(st.sampled_from([0.01, 0.3, 1.0]))
+
+
+def calibrated(graph, samples, margin=1.5):
+    stages = to_stages(graph.input_shape, graph.nodes, graph.sources)
+    arranged, origins = arranged_from(stages)
+    return stages, normalised(arranged, 0.0, 1.0, Samples.of(graph, samples, margin, stages, origins))
+
+
+def sums(stages, guards, x):
+    """What every guard is on inputs [batch, features], and how far the units of its layer go."""
+    by_layer = {guard.layer: guard for guard in guards}
+    found = []
+    for number, (linear, functions) in enumerate(layered(stages)):
+        x = np.stack([linear.times(row) + linear.bias for row in x])
+        far = np.abs(x).max(axis=1)
+        for function in functions:
+            x = polynomials.values(function, x)
+        if number in by_layer:
+            found.append(((x + by_layer[number].offset).sum(axis=1), far, by_layer[number]))
+    return found
+
+
+@settings(max_examples=60)
+@given(networks(), st.floats(1.25, 4))
+def test_the_network_stays_the_same(network, margin):
+    graph, samples = network
+    _, (stages, norms, _) = calibrated(graph, samples, margin)
+    x = np.random.default_rng(0).random((5, *graph.input_shape))
+    expected = graph.logits(x)
+    assert computed(stages, x) == pytest.approx(expected, rel=1e-8, abs=1e-8 * (1 + np.abs(expected).max()))
+    assert len(norms) == len(layered(stages))
+
+
+@settings(max_examples=80)
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_what_a_guard_accepts_is_in_its_range_and_what_it_may_be_has_room(network, seed):
+    """For the corners of the inputs' range, for inputs between, and for samples."""
+    graph, samples = network
+    _, (stages, norms, guards) = calibrated(graph, samples)
+    rng = np.random.default_rng(seed)
+    shape = 40, *graph.input_shape
+    x = np.concatenate([rng.integers(0, 2, shape), rng.random(shape), samples, np.zeros((1, *graph.input_shape))])
+    kept = np.ones(len(x), bool)  # the images that kept all ranges so far
+    for total, far, guard in sums(stages, guards, x):
+        assert 0 < guard.limit == 2.0 ** round(np.log2(guard.limit))
+        assert (total >= -1e-9 * guard.largest).all()
+        assert (total[kept] <= guard.largest / 2).all()  # twice, for intervals are those of true values
+        kept &= total <= guard.limit
+        assert (far[kept] <= norms[guard.layer].magnitude * (1 + 1e-6)).all()
+        assert (total[-10:] <= ACCEPTED * guard.limit / 1.5**2 * (1 + 1e-9)).all()  # samples, with their margin
+    last = layered(stages)[-1][0]
+    outputs = computed(stages, x)[kept]
+    assert (np.abs(outputs) <= norms[-1].magnitude * (1 + 1e-6)).all()
+    assert len(last.bias) == 3
+
+
+@settings(max_examples=40)
+@given(networks())
+def test_a_sum_bounds_what_the_next_layer_makes_of_it(network):
+    """Intervals of single units would allow all of them to be as large as one may be."""
+    graph, samples = network
+    _, (stages, norms, guards) = calibrated(graph, samples)
+    layers = layered(stages)
+    for guard in guards:
+        following = layers[guard.layer + 1][0]
+        box = np.tile([[-guard.offset], [guard.limit - guard.offset]], (1, following.inputs))
+        assert norms[guard.layer + 1].magnitude <= np.abs(image(following, box)).max() * 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(polynomial_graphs(), st.sampled_from(["latency", "throughput"]), st.integers(0, 2**32 - 1))
+def test_samples_are_accepted_and_compute_what_the_network_does(graph, packing, seed):
+    """Also convolutions, polynomials of odd degree, which have no guard, and networks without activations."""
+    x = np.random.default_rng(seed).random((5, *graph.input_shape))
+    try:
+        circuit = compile_approximate(graph, x, ranges="calibrated", packing=packing, security="insecure")
+    except ParameterError:  # it ignores its input
+        reject()
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
+    shares = simulate_guards(circuit, x)
+    assert shares.shape == (5, len(circuit.interface.guards))
+    assert (shares <= 1 / 2.0**2 + 1e-9).all()
+    assert "ranges: calibrated on 5 samples, with a margin of 2" in circuit.explain()
+
+
+def test_a_layer_that_gains_nothing_has_no_guard():
+    graph = square_graph()
+    x = np.random.default_rng(0).random((50, *graph.input_shape))
+    circuit = compile_approximate(graph, x, ranges="calibrated", security="insecure")
+    assert circuit.interface.guards == ()
+    assert "no layer gains by a guard" in circuit.explain()
+
+
+def test_branches_are_calibrated_as_well():
+    rng = np.random.default_rng(1)
+    nodes = [Dense(rng.normal(size=(8, 8)) / 2, np.zeros(8)) if i % 2 == 0 else Activation("square") for i in range(4)]
+    graph = Graph(
+        (8,),
+        (
+            *nodes,
+            Add(),
+            Dense(rng.normal(size=(8, 8)) / 4, np.zeros(8)),
+            Activation("square"),
+            Flatten(),
+            Dense(rng.normal(size=(2, 8)), np.zeros(2)),
+        ),
+        inputs=((-1,), (0,), (1,), (2,), (1, 3), (4,), (5,), (6,), (7,)),
+    )
+    x = 0.2 * rng.random((20, 8))
+    circuit = compile_approximate(graph, x, ranges="calibrated", security="insecure")
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x), rel=1e-9)
+    assert circuit.interface.guards
+    with pytest.raises(RangeError, match=r"images \[1\] of the batch left the range"):
+        simulate(circuit, np.stack([x[0], np.ones(8)]))
+
+
+def test_four_squares_fit_where_they_are_calibrated():
+    """The worst input of a network of four squares takes numbers that no scales hold."""
+    graph, samples = deep(4)
+    with pytest.raises(ParameterError, match="fits no parameter set"):
+        compile_approximate(graph, input_range=(-0.5, 1.5))
+    circuit = compile_approximate(graph, samples, input_range=(-0.5, 1.5), ranges="calibrated")
+    assert circuit.parameters.poly_modulus_degree <= 16384
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"ranges": "guessed"}, ValueError, '`ranges` must be "proved" or "calibrated", got'),
+        ({"ranges": "calibrated"}, ValueError, '`samples` must be given where `ranges` are "calibrated", and only'),
+        ({"samples": np.zeros((3, 1, 4, 4))}, ValueError, "`samples` must be given where"),
+        (
+            {"samples": np.zeros((3, 4, 4)), "ranges": "calibrated"},
+            InputError,
+            r"`samples` must have shape \[samples, 1, 4",
+        ),
+        ({"samples": np.zeros((0, 1, 4, 4)), "ranges": "calibrated"}, InputError, "`samples` must have shape"),
+        (
+            {"samples": np.full((3, 1, 4, 4), 2.0), "ranges": "calibrated"},
+            InputError,
+            r"`samples` must lie in \[0.0, 1.0\]",
+        ),
+        ({"samples": np.full((3, 1, 4, 4), np.nan), "ranges": "calibrated"}, ValueError, "`samples`"),
+        (
+            {"samples": np.zeros((3, 1, 4, 4)), "ranges": "calibrated", "margin": 1.0},
+            ValueError,
+            "`margin` must be finite and",
+        ),
+        (
+            {"samples": np.zeros((3, 1, 4, 4)), "ranges": "calibrated", "circuit_privacy": 8},
+            ValueError,
+            "`circuit_privacy` must be None",
+        ),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        compile_approximate(square_graph(), security="insecure", **arguments)
