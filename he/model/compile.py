@@ -24,7 +24,6 @@ from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
-from intnn.quantisation.measure import NAMES, Measure
 from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
@@ -212,7 +211,7 @@ def _exact(
 def _approximate(
     graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
 ) -> _Candidate:
-    measure, refusals = Measure.of(graph, x), []
+    refusals: list[str] = []
     found: list[_Candidate] = []
     for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
         begin = time.monotonic()
@@ -227,11 +226,8 @@ def _approximate(
             refusals.append(f"{name}: {refusal}")
             say(refusals[-1])
             continue
-        agreement = approximation.agreement
-        if measure.name == NAMES["signs"]:  # where an approximation looks at the values
-            agreement = measure(approximation.graph)
         seconds = fitted - begin, time.monotonic() - fitted
-        found.append(_Candidate(name, approximation.graph, circuit, agreement, *seconds))
+        found.append(_Candidate(name, approximation.graph, circuit, approximation.agreement, *seconds))
         say(str(found[-1]))
         if found[0].units <= CHEAP:
             break

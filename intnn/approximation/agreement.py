@@ -20,10 +20,11 @@ def decision_of(metadata: Mapping[str, Any], outputs: int) -> Decision:
     """What of the outputs is a network's answer: the class of the largest, the sign of each, or their values.
 
     Args:
-        metadata: A network's; "task", "classes" and "multilabel" say what its outputs mean.
+        metadata: A network's; "task", "classes", "multilabel" and a "logistic" link say what its outputs mean.
         outputs: Their number. Of a network that says nothing, several outputs are classes, and one is a value.
     """
-    has_classes = metadata.get("task", "classification" if "classes" in metadata else None)
+    names_classes = "classes" in metadata or metadata.get("link") == "logistic"
+    has_classes = metadata.get("task", "classification" if names_classes else None)
     if has_classes == "regression" or (has_classes is None and outputs == 1):
         return "values"
     return "signs" if outputs == 1 or metadata.get("multilabel") else "largest"
