@@ -27,7 +27,9 @@ from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _LARGEST_MATRIX = 1 << 24  # and its most elements
-_MOST_AMPLIFIED = 26  # bits by which an error of a layer's units may grow behind it, so that no scale is too long
+#: Bits by which an error of a layer's units may grow behind it, so that no scale is too long: one that differs from copy
+#: to copy, and one that is the same in all.
+_MOST_AMPLIFIED = (26, 24)
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -133,7 +135,7 @@ def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence
 
 
 def _raised(forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Norms]) -> list[float]:
-    """Return reaches such that no error of a layer's units is amplified by more than `_MOST_AMPLIFIED` bits.
+    """Return reaches such that no error of a layer's units is amplified by more than `_MOST_AMPLIFIED`.
 
     The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
     further need no longer scale; the weights that make up for it need one instead.
@@ -145,7 +147,7 @@ def _raised(forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Nor
         alike = norms[number].outputs == widest == power_of_two(widest)
         behind = sum(_amplified_by(forms[k], norms[k], norms[k + 1], alike) for k in range(number, len(forms) - 1))
         if forms[number].free:
-            result[number] = max(result[number], float(math.ceil(behind - _MOST_AMPLIFIED)))
+            result[number] = max(result[number], float(math.ceil(behind - _MOST_AMPLIFIED[alike])))
     return result
 
 
