@@ -16,6 +16,13 @@ every value is bounded before it is ever run:
 True
 >>> int((network.predict(network.quantise_input(samples)) == graph.predict(samples)).sum())
 93
+
+Without ranges and sizes, `quantise` tries several forms of integer network on the samples, and takes the cheapest that
+agrees with the float one; `tune` shows the others as well.
+
+>>> network = quantise(graph, samples)
+>>> bool((network.predict(network.quantise_input(samples)) == graph.predict(samples)).mean() > 0.97)
+True
 """
 
 import importlib
@@ -48,7 +55,9 @@ from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
 from intnn.quantisation.calibrate import Ranges, calibrate
 from intnn.quantisation.quantise import QuantConfig, quantise
+from intnn.quantisation.squares import integer_squares
 from intnn.quantisation.tabulate import tabulate
+from intnn.quantisation.tune import Tuning, tune
 from intnn.storage.document import FormatError
 from intnn.training.plan import Convolution, Hidden
 from intnn.values import rounding
@@ -99,6 +108,7 @@ __all__ = [
     "Scale",
     "Shape",
     "SumPool2d",
+    "Tuning",
     "activations",
     "agreement",
     "approximate",
@@ -108,9 +118,11 @@ __all__ = [
     "from_onnx",
     "from_sklearn",
     "graph_of",
+    "integer_squares",
     "quantise",
     "rounding",
     "tabulate",
+    "tune",
 ]
 
 

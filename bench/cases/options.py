@@ -8,6 +8,7 @@ from typing import Annotated
 
 from bench.cases import names
 from bench.cases.experiments import EXPERIMENTS
+from bench.cases.own_models import MODELS
 from bench.cases.scripts import groups
 from bench.harness.case import Option, Options
 from bench.harness.machine import MAX_THREADS
@@ -16,6 +17,7 @@ from bench.tables.networks import NETWORKS
 
 ALL_PATHS = "all"
 MAX_SEED = 2**32 - 1  # every library that is compared takes seeds up to here, some none beyond
+_MODELS = f"A file .onnx, .pt2, .npz or .json, or one of {', '.join(MODELS)}"
 TURNS = 25  # of ours and of each peer, by default
 
 Dataset = Annotated[str, Option("Images and networks to use.", choices=names.shipped_datasets)]
@@ -153,6 +155,25 @@ class SecrecyOptions(Options):
     steps: Annotated[int, Option("Queries of the query attack, for an image.", least=1)] = 200
     json: Json = None
     seed: Annotated[int, Option("Of attacks, and of the attacker's own network.", least=0, most=MAX_SEED)] = 0
+
+
+@dataclass(frozen=True)
+class OwnOptions(Options):
+    """What `own` measures."""
+
+    model: Annotated[tuple[str, ...], Option(f"{_MODELS}; one or several.")] = ("digits-mlp",)
+    samples: Annotated[Path | None, Option("Inputs for a model from a file, .npy, in the model's units.")] = None
+    labels: Annotated[Path | None, Option("What is right for them, .npy.")] = None
+    test_samples: Annotated[Path | None, Option("Inputs to test by, .npy; by default a fifth of the samples.")] = None
+    test_labels: Annotated[Path | None, Option("What is right for those, .npy.")] = None
+    adapt: Annotated[bool, Option("Fine-tune as well, given 5,000 samples.", flag="--adapt/--no-adapt")] = True
+    images: Annotated[int, Option("Test inputs that are encrypted.", least=1)] = 3
+    threads: Annotated[int | None, Option("Of an evaluation; by default all.", least=1, most=MAX_THREADS)] = None
+    data: Data = None
+    json: Json = None
+    plot: Annotated[Path | None, Option("Draw the rows to this file: .png, .svg or .pdf.", writes="picture")] = None
+    plot_dir: Annotated[Path | None, Option("Draw networks and circuits into this folder.", writes="pictures")] = None
+    seed: Annotated[int, Option("For training and what is held out.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,13 @@ _ALL = (
         extras=("he", "data", "attacks", "bench"),
     ),
     Case(
+        "own",
+        "A model of one's own on ciphertexts: what every way keeps, takes and costs (the extra train for torch).",
+        options.OwnOptions,
+        "bench.cases.own",
+        extras=("he", "data", "bench"),
+    ),
+    Case(
         "gpu",
         "The CUDA kernels on this machine's GPU: equality with the reference, then speed.",
         options.GpuOptions,

@@ -48,3 +48,27 @@ def anchors() -> tuple[Anchor, ...]:
     """The published figures that come with the package, in the order in which the table shows them."""
     text = files("bench.tables").joinpath("anchors.json").read_text(encoding="utf-8")
     return tuple(Anchor(**fields) for fields in json.loads(text))
+
+
+@dataclass(frozen=True)
+class UnitAnchor:
+    """A cost of one encrypted answer of a 784-128-10 network elsewhere, in units of one SEAL rotation there.
+
+    Attributes:
+        name: The library.
+        setting: Which of its settings.
+        units: The cost.
+        source: Where the figure is from.
+    """
+
+    name: str
+    setting: str
+    units: int
+    source: str
+
+
+#: The time divided by that of one rotation by SEAL on the same machine: see `bench.harness.yardstick`.
+UNIT_ANCHORS = (
+    UnitAnchor("Concrete ML", "exact setting", 2160, "measured by this project on a 2-core machine"),
+    UnitAnchor("Concrete ML", "setting 1e-3", 470, "as stated in the project's own comparison"),
+)

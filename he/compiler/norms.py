@@ -17,8 +17,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from he.compiler.latency import power_of_two
-from he.compiler.linear import LinearMap
+from he.compiler.activations import coefficients
+from he.compiler.linear import LinearMap, power_of_two
 from he.compiler.ranges import Form, Guard, Samples, activated, form_of, read_by
 from he.compiler.stages import Stage, layered
 from he.readers.noise_ckks import Norms
@@ -27,6 +27,7 @@ from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _LARGEST_MATRIX = 1 << 24  # and its most elements
+_MOST_AMPLIFIED = 22  # bits by which an error of a layer's units may grow behind it, so that no scale is too long
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -72,6 +73,7 @@ def normalised(
     reaches = [0.0] * len(layers)
     if is_chain:
         reaches = _reaches([f.free for f in known], [f.power for f in known], [norm.magnitude for norm in norms])
+        reaches = _raised(known, reaches, norms)
     before = [0.0, *(form.power * reach for form, reach in zip(known, reaches, strict=True))]
     result: list[Stage] = []
     guards: list[Guard] = []
@@ -127,6 +129,27 @@ def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence
             gain = math.log2(magnitude) / run[-1] if 1 < magnitude < math.inf else 0.0
             result += [float(round(c * gain)) for c in run[:-1]] + [0.0]
             run, before = [], 0.0
+    return result
+
+
+def _raised(forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Norms]) -> list[float]:
+    """Return reaches such that no error of a layer's units is amplified by more than `_MOST_AMPLIFIED` bits.
+
+    The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
+    further need no longer scale; the weights that make up for it need one instead.
+    """
+    result, behind = list(reaches), 0.0  # bits by which the rest of the network amplifies an error of this layer
+    for number in reversed(range(len(forms) - 1)):
+        form, here, following = forms[number], norms[number], norms[number + 1]
+        slope = 1.0
+        for activation in form.activations:
+            slope *= sum(j * abs(c) * here.magnitude ** (j - 1) for j, c in enumerate(coefficients(activation)) if j)
+        by_length = 2 * math.sqrt(following.parts) * here.length * following.column
+        is_square = [activation.name for activation in form.activations] == ["square"]
+        factor = min(slope * following.loose, by_length) if is_square else slope * following.loose
+        behind += math.log2(factor) if 0 < factor < math.inf else 0.0
+        if form.free:
+            result[number] = max(result[number], float(math.ceil(behind - _MOST_AMPLIFIED)))
     return result
 
 

@@ -16,11 +16,10 @@ from he.compiler.compile import require_network, require_options
 from he.compiler.exact import exact_lowering
 from he.compiler.fit_bfv import PlainNorms, fit_bfv, placed_budget
 from he.compiler.latency import lower
-from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output, rough_fits
+from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output, rough_prices
 from he.compiler.throughput import feature_layers, lower_features
 from he.program.operations import Matrix, Operation
 from he.program.program import Program
-from he.readers.cost import cost
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.plain_moduli import SIZES, moduli, primes_below, require_modulus
 from intnn import IntNetwork, LutActivation, Requantise
@@ -145,16 +144,16 @@ def _splits(
         ParameterError: if there are none.
     """
     found, refusals = [], [f"logits have {bits} bits"]
-    fits = rough_fits(lowering, images, packing, security)
+    price = rough_prices(lowering, images, packing, security)
     for size in _sizes(bits):
         t = next(moduli(size))
         try:
-            fit = fits(partial(fit_bfv, t=t, security=security, checked=False))
+            fit, units = price(partial(fit_bfv, t=t, security=security, checked=False))
         except ParameterError as refusal:
             refusals.append(f"primes of {size} bits: {refusal}")
             continue
         if primes := _enough(t, fit.parameters.poly_modulus_degree, bits):
-            found.append(_Split(primes, len(primes) * cost(fit.program, fit.parameters).total))
+            found.append(_Split(primes, len(primes) * units))
     if not found:
         raise ParameterError("; ".join(refusals))
     return sorted(found, key=lambda split: split.units)

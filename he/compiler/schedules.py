@@ -86,6 +86,13 @@ def cheapest(
     return found
 
 
+def limited_units(lowered: Lowered, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1]) -> float:
+    """Return what a network costs with as many keys as a limit allows, by the schedules that it has."""
+    keys = _keys(lowered.program, fitted, limit)
+    program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
+    return cost(fitted.place(program), fitted.parameters, prices).total
+
+
 def _units(found: tuple[Lowered, Fit], prices: Prices) -> float:
     return cost(found[1].program, found[1].parameters, prices).total
 

@@ -19,13 +19,14 @@ from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
 from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
-from he.compiler.schedules import cheapest
+from he.compiler.schedules import cheapest, limited_units
 from he.compiler.stages import Stage
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.clear import constant_outputs
+from he.readers.cost import cost
 from he.readers.flooding import price_bits
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
@@ -121,37 +122,43 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
 
 
-def rough_fits(
+def rough_prices(
     lowering: Lowering, images: int | None, packing: PackingName, security: Security
-) -> Callable[[Callable[[Fold, int], Fit]], Fit]:
-    """Return what finds parameters for a network's operations, by the first schedules and whatever its weights.
+) -> Callable[[Callable[[Fold, int], Fit]], tuple[Fit, float]]:
+    """Return what prices a network's operations, by the first schedules and whatever its weights.
 
-    It takes a function like `Lowering.fit`, which may be for another plaintext modulus than the lowering's, and returns
-    what that finds in the smallest ring that has room; or it raises a ParameterError with the last ring's refusal.
+    It takes a function like `Lowering.fit`, which may be for another plaintext modulus than the lowering's. It returns
+    what that finds in the smallest ring that has room, and the units; or it raises the last ring's ParameterError.
     """
 
     @cache
-    def recorded(N: int) -> Fold:
-        if packing == "throughput":
-            return every_ring
+    def recorded(N: int) -> tuple[Lowered, Fold]:
         chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
-        return fold(lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True).program)
+        lowered = lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True)
+        return lowered, fold(lowered.program)
 
-    def fitted(fit: Callable[[Fold, int], Fit]) -> Fit:
+    @cache
+    def features() -> Fold:
+        network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+        smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+        return fold(lower_features(lowering.scheme, network, smallest, lowering.activate).program)
+
+    def priced(fit: Callable[[Fold, int], Fit]) -> tuple[Fit, float]:
         refused = None
         for N in _rings(security):
             try:
-                return fit(recorded(N), N)
+                if packing == "throughput":
+                    found = fit(features(), N)
+                    return found, cost(found.program, found.parameters).total
+                lowered, folded = recorded(N)
+                found = fit(folded, N)
+                return found, limited_units(lowered, found)
             except ParameterError as refusal:
                 refused = refusal
         assert refused
         raise refused
 
-    if packing == "throughput":
-        network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
-        smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
-        every_ring = fold(lower_features(lowering.scheme, network, smallest, lowering.activate).program)
-    return fitted
+    return priced
 
 
 def _rings(security: Security) -> Sequence[int]:

@@ -16,7 +16,7 @@ from he.model.inputs import floats_of
 from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
-from intnn.estimator.base import Estimator, not_fitted
+from intnn.estimator.base import Estimator, not_fitted, tags
 from intnn.values.arrays import Array, FloatArray, array
 
 
@@ -86,6 +86,13 @@ class EncryptedModel(Estimator):
         values = self._outputs(x)
         return values[:, 0] if values.shape[1] == 1 else values
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "compiled_")
+
+    def __sklearn_clone__(self) -> Any:
+        """A copy that is not fitted; its model stays trained."""
+        return type(self)(**self.get_params())
+
     def _outputs(self, x: ArrayLike) -> FloatArray:
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
@@ -126,38 +133,55 @@ class EncryptedClassifier(EncryptedModel):
         self.classes_ = np.array(classes)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        return tags("classifier", needs_labels=False)
+
     def predict(self, x: ArrayLike) -> Array:
-        """Return the labels [n] of inputs; see `decision_function`."""
+        """Return the labels [n] of inputs; where one input may have several labels, 0 or 1 for each [n, outputs]."""
         values = self._outputs(x)
+        if self._is_multilabel:
+            return (values > 0).astype(np.int64)
         index = (values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1)
         return self.classes_[index]
 
     def predict_proba(self, x: ArrayLike) -> FloatArray:
         """Return the probability of every class [n, classes]: a softmax or a logistic function, done by the client.
 
+        They add up to one, but for labels of which an input may have several.
+
         Raises:
             AttributeError: if the model gives none, as a support vector machine does.
         """
-        link = self.compiled_.graph.metadata.get("link", "softmax") if hasattr(self, "compiled_") else "softmax"
-        values = self._outputs(x)
+        if not hasattr(self, "compiled_"):
+            raise not_fitted(self)
+        link = self.compiled_.graph.metadata.get("link", "softmax")
         if link not in ("softmax", "logistic"):
             raise AttributeError("the model gives no probabilities: its outputs are distances from a boundary")
+        values = self._outputs(x)
         if values.shape[1] == 1:
             positive = 0.5 * (1.0 + np.tanh(0.5 * values[:, 0]))
             return np.stack([1.0 - positive, positive], axis=1)
         if link == "logistic":  # one against the rest
             each = 0.5 * (1.0 + np.tanh(0.5 * values))
-            return np.asarray(each / each.sum(axis=1, keepdims=True))
+            return each if self._is_multilabel else np.asarray(each / each.sum(axis=1, keepdims=True))
         powers = np.exp(values - values.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of inputs whose label is predicted."""
-        return float(np.mean(self.predict(x) == array(y, "y")))
+        """Return the share of inputs whose label is predicted, or all of whose labels are."""
+        right = self.predict(x) == array(y, "y")
+        return float(np.mean(right.all(axis=1) if self._is_multilabel else right))
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return bool(self.compiled_.graph.metadata.get("multilabel"))
 
 
 class EncryptedRegressor(EncryptedModel):
     """A trained regression that predicts on ciphertexts; see `EncryptedModel`."""
+
+    def __sklearn_tags__(self) -> Any:
+        return tags("regressor", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> FloatArray:
         """Return the values [n] or [n, outputs] of inputs; see `decision_function`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,18 +14,20 @@ from numpy.typing import ArrayLike
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.compiler.compile import compile_approximate, compile_exact
+from he.compiler.ranges import Ranges
 from he.compiler.residues import compile_residues
 from he.compiler.search import PackingName
 from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
-from intnn.approximation.approximate import FEWEST_SAMPLES, fit_approximation
+from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
-from intnn.quantisation.tune import tune
+from intnn.estimator.base import not_fitted
+from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
-TOLERANCE = 0.005  # the agreement that a cheaper path may give away
+TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
 
 Progress = Callable[[str], None]
 
@@ -36,6 +40,9 @@ class _Candidate:
     network: Graph | IntNetwork
     circuit: Circuit | ResidueCircuit
     agreement: float
+    fitting_seconds: float
+    compiling_seconds: float
+    tuning: Tuning | None = None
 
     @property
     def units(self) -> float:
@@ -46,7 +53,7 @@ class _Candidate:
         return f"{self.name}: agreement {self.agreement:.2%}, {self.units:.1f} units"
 
 
-def compile(
+def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     model: Any,
     samples: ArrayLike,
     *,
@@ -69,7 +76,8 @@ def compile(
             scikit-learn, a `Graph`, an `IntNetwork` or a fitted `IntClassifier`.
         samples: typical inputs [n, *shape] in the model's units, as floats; some hundreds to some thousands. The
             network is fitted to them, a fifth of them measures how well; what is far from all of them has no answer.
-        exact: True or False for one path alone; None for the cheaper of those within half a point of the best.
+        exact: True or False for one path alone; None for the one that agrees better, where twice the
+            price must buy a quarter of a point.
         packing: see `he.compile_exact`.
         images: see there.
         max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms).
@@ -87,12 +95,12 @@ def compile(
     """
     if max_units is not None and not real(max_units, "max_units") > 0:
         raise ValueError(f"`max_units` must be positive, got {max_units}")
-    say = progress or (lambda line: None)
+    say = progress or _silent
     options = {"packing": packing, "images": images, "security": security}
     if isinstance(model, IntClassifier):
-        model = model.network_
+        return _of_integers(*_trained(model), exact, max_units, options)
     if isinstance(model, IntNetwork):
-        return _of_integers(model, exact, max_units, options)
+        return _of_integers(model, _one_scale(model), exact, max_units, options)
     given = floats_of(samples, None)
     graph = graph_of(model, given[:1])
     x = floats_of(samples, graph.input_shape)
@@ -114,25 +122,66 @@ def compile(
         say(str(candidate))
     if not found:
         raise ParameterError("; ".join(refusals))
-    best = max(candidate.agreement for candidate in found)
-    chosen = min((c for c in found if c.agreement >= best - TOLERANCE), key=lambda c: c.units)
+    chosen = _best(found)
     reasons = [str(candidate) for candidate in found] + refusals
     if len(paths) > 1:
-        reasons.append(f"chosen: {chosen.name}, the cheapest within {TOLERANCE:.1%} of the best agreement")
-    return Compiled(graph, chosen.network, chosen.circuit, inputs, chosen.agreement, tuple(reasons))
+        reasons.append(f"chosen: {chosen.name}, for twice the price must buy a quarter of a point of agreement")
+    return Compiled(
+        graph,
+        chosen.network,
+        chosen.circuit,
+        inputs,
+        chosen.agreement,
+        tuple(reasons),
+        chosen.tuning,
+        chosen.fitting_seconds,
+        chosen.compiling_seconds,
+    )
 
 
-def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any]) -> Compiled:
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def _trained(classifier: IntClassifier) -> tuple[IntNetwork, Inputs]:
+    """The network of a classifier, with what its outputs mean, and the scaling that it was trained with."""
+    if not hasattr(classifier, "network_"):
+        raise not_fitted(classifier)
+    network, scaling = classifier.network_, classifier.scaling_
+    metadata = {
+        **{name: value for name, value in network.metadata.items() if name != "scaling"},
+        "task": "classification",
+        "link": "softmax",
+        "classes": classifier.classes_.tolist(),
+        "output_scale": 1 / classifier.logit_unit_,
+    }
+    network = replace(network, input_scale=1.0, metadata=metadata)
+    if scaling is None:
+        return network, _one_scale(network)
+    domain, factor = network.input_domain, 1 / np.atleast_1d(scaling.step)
+    offset = np.atleast_1d(scaling.least) - domain.lo / factor
+    return network, Inputs(network.input_shape, offset, factor, float(domain.lo), float(domain.hi), saturates=True)
+
+
+def _one_scale(network: IntNetwork) -> Inputs:
+    """The inputs of a network that rounds all of them alike."""
+    network.require_one_scale()
+    ends = network.input_domain.lo / network.input_scale, network.input_domain.hi / network.input_scale
+    return Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
+
+
+def _of_integers(
+    network: IntNetwork, inputs: Inputs, exact: bool | None, max_units: float | None, options: dict[str, Any]
+) -> Compiled:
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")
-    network.require_one_scale()
+    begin = time.monotonic()
     circuit = exact_circuit(network, options)
+    seconds = time.monotonic() - begin
     _require_units(circuit, max_units)
-    step = network.input_scale
-    ends = network.input_domain.lo / step, network.input_domain.hi / step
-    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
-    return Compiled(network, network, circuit, inputs, 1.0, ("exact: the integer network as it is",))
+    reasons = ("exact: the integer network as it is",)
+    return Compiled(network, network, circuit, inputs, 1.0, reasons, compiling_seconds=seconds)
 
 
 def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | ResidueCircuit:
@@ -147,35 +196,69 @@ def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | Res
 def _exact(
     graph: Graph, x: FloatArray, _: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
 ) -> _Candidate:
+    begin = time.monotonic()
     try:
         tuning = tune(graph, x, budget=max_units, progress=say)
     except ValueError as refusal:
         raise ParameterError(f"exact: {refusal}") from refusal
-    trial = tuning.chosen
+    trial, fitted = tuning.chosen, time.monotonic()
     circuit = exact_circuit(trial.network, options)
     _require_units(circuit, max_units)
-    return _Candidate(f"exact, {trial.form}, {trial.sizes}", trial.network, circuit, trial.agreement)
+    seconds = fitted - begin, time.monotonic() - fitted
+    return _Candidate(f"exact, {trial.form}, {trial.sizes}", trial.network, circuit, trial.agreement, *seconds, tuning)
 
 
 def _approximate(
     graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
 ) -> _Candidate:
-    refusals = []
-    for degree in (None, 2):  # the degrees that the agreement asks for, or the lowest
-        approximation = fit_approximation(graph, x, degree)
+    refusals: list[str] = []
+    found: list[_Candidate] = []
+    for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
+        begin = time.monotonic()
+        approximation, fitted = fit_approximation(graph, x, degree, tolerance=tolerance), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
+        name = f"approximate, polynomials of degrees {degrees}"
+        if any(name == candidate.name for candidate in found):
+            continue
         try:
-            circuit = compile_approximate(
-                approximation.graph, input_range=inputs.range, samples=x, ranges="calibrated", **options
-            )
-            _require_units(circuit, max_units)
+            circuit = _circuit_in_range(approximation, x, inputs, max_units, options)
         except ParameterError as refusal:
-            refusals.append(f"approximate, polynomials of degrees {degrees}: {refusal}")
+            refusals.append(f"{name}: {refusal}")
             say(refusals[-1])
             continue
-        name = f"approximate, polynomials of degrees {degrees}"
-        return _Candidate(name, approximation.graph, circuit, approximation.agreement)
-    raise ParameterError("; ".join(refusals))
+        seconds = fitted - begin, time.monotonic() - fitted
+        found.append(_Candidate(name, approximation.graph, circuit, approximation.agreement, *seconds))
+        say(str(found[-1]))
+        if found[0].units <= CHEAP:
+            break
+    if not found:
+        raise ParameterError("; ".join(refusals))
+    return _best(found)
+
+
+def _circuit_in_range(
+    approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
+) -> Circuit:
+    """Compile for ranges that are proved where that is cheap, as it is for one activation, and calibrated elsewhere."""
+    ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
+    for kind in ranges:
+        try:
+            samples = x if kind == "calibrated" else None
+            circuit = compile_approximate(
+                approximation.graph, samples, ranges=kind, input_range=inputs.range, **options
+            )
+            _require_units(circuit, max_units)
+        except ParameterError:
+            if kind == ranges[-1]:
+                raise
+        else:
+            return circuit
+    raise AssertionError("one range or the other was compiled or refused")
+
+
+def _best(found: Sequence[_Candidate]) -> _Candidate:
+    """Return the candidate that agrees best, where twice the price must buy a quarter of a point."""
+    return max(found, key=lambda c: c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)))
 
 
 def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:

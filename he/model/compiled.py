@@ -12,6 +12,8 @@ from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.model.inputs import Inputs, floats_of
 from intnn import Graph, IntNetwork
+from intnn.approximation.agreement import Decision, decision_of
+from intnn.quantisation.tune import Tuning
 from intnn.values.arrays import Array, FloatArray
 from intnn.values.value_object import ValueObject
 
@@ -28,6 +30,9 @@ class Compiled(ValueObject):
         agreement: how far `network` gives the answers of `graph` on samples that were held out: the share of equal
             classes, or R squared where an output is a number.
         reasons: one line for every choice that was made, with the numbers that decided it.
+        tuning: the integer networks that were tried, where the path is exact and the model was one of floats.
+        fitting_seconds: the time that it took to find the network.
+        compiling_seconds: the time that it took to find the circuit.
     """
 
     graph: Graph | IntNetwork
@@ -36,6 +41,9 @@ class Compiled(ValueObject):
     inputs: Inputs
     agreement: float
     reasons: tuple[str, ...]
+    tuning: Tuning | None = None
+    fitting_seconds: float = 0.0
+    compiling_seconds: float = 0.0
 
     @property
     def exact(self) -> bool:
@@ -45,13 +53,14 @@ class Compiled(ValueObject):
     @property
     def classes(self) -> list[Any] | None:
         """The names of the classes, as the model has them; None where an output is a number."""
-        if self.graph.metadata.get("task") == "regression":
+        if self.decision == "values":
             return None
-        given = self.graph.metadata.get("classes")
-        if given is not None:
-            return list(given)
-        outputs = self.graph.output_shape[0]
-        return list(range(outputs)) if outputs > 1 else [0, 1] if self.graph.metadata.get("task") else None
+        return list(self.graph.metadata.get("classes") or range(max(int(np.prod(self.graph.output_shape)), 2)))
+
+    @property
+    def decision(self) -> Decision:
+        """What of the outputs is the answer: the class of the "largest", the "signs" of each, or the "values"."""
+        return decision_of(self.graph.metadata, int(np.prod(self.graph.output_shape)))
 
     def prepare(self, x: ArrayLike) -> Array:
         """Return inputs [n, *shape], in the model's units, as `Client.encrypt` takes them.

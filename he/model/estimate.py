@@ -12,9 +12,11 @@ from he.engines.engine import thread_count
 from he.formats.compact import Form
 from he.model.compile import compile as compile_model
 from he.model.compiled import Compiled
-from he.parties.prepared import prepare
+from he.parties.prepared import PreparedCircuit, prepare
 from he.ring.params import ParameterError, Parameters
 from intnn.values.value_object import ValueObject
+
+REHEARSALS = 5
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,18 @@ def estimate(model: Any, samples: ArrayLike, *, threads: int | None = None, **op
     Raises:
         TypeError, ValueError: as `he.compile`, but that a model which fits no parameters is no error.
     """
+    threads = thread_count(threads)
     try:
         compiled = compile_model(model, samples, **options)
     except ParameterError as refusal:
         return Estimate(fits=False, reasons=(str(refusal),))
-    return estimate_of(compiled, threads)
+    return estimate_of(compiled, prepare(compiled.circuit, threads=threads), threads)
 
 
-def estimate_of(compiled: Compiled, threads: int | None = None) -> Estimate:
-    """Return what one evaluation of a compiled model costs; see `estimate`."""
-    threads = thread_count(threads)
-    circuit, interface, cost = compiled.circuit, compiled.circuit.interface, compiled.circuit.cost()
-    prepared, count = prepare(circuit, threads=threads), len(interfaces(interface))
+def estimate_of(compiled: Compiled, prepared: PreparedCircuit, threads: int) -> Estimate:
+    """Return what one evaluation of a compiled model on so many threads costs, by its prepared circuit."""
+    interface, cost = compiled.circuit.interface, compiled.circuit.cost()
+    count = len(interfaces(interface))
     parameters = interface.parameters
     sent = count * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
     result = Form.result(parameters, interface.output_level, interface.output_scale)
@@ -101,7 +103,7 @@ def estimate_of(compiled: Compiled, threads: int | None = None) -> Estimate:
         parameters=parameters,
         images=interface.images,
         units=cost.total,
-        seconds=prepared.rehearse(threads),
+        seconds=prepared.rehearse(threads, REHEARSALS),
         threads=threads,
         memory_bytes=prepared.encoded_bytes + 2 * cost.key_bytes + cost.value_bytes,
         key_bytes=cost.key_bytes,

@@ -78,14 +78,14 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         return Session(interface, keys.id, evaluator, most, rerandomise)
 
     def rehearse(self, threads: int | None = None, repeats: int = 3) -> float:
-        """Return the seconds that one evaluation takes on this machine, before any key has been made.
+        """Return the seconds that a session's answer takes on this machine, before any key has been made.
 
-        Numbers drawn at random stand for keys and inputs. What a session does besides, reading a request's header and
-        writing the answer's, is not in it.
+        Numbers drawn at random stand for keys and inputs. Re-randomising the answer, where the circuit was compiled for
+        it, is not in it.
 
         Args:
             threads: see `session`.
-            repeats: the number of evaluations, of which the least time counts, after a first one; 0 for the first.
+            repeats: the number of answers, whose median counts, after a first one; 0 for the first.
 
         Raises:
             TypeError: if an argument has another type.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,8 +13,12 @@ from he.circuit.residues import interfaces
 from he.engines.engine import Evaluator
 from he.formats import compact
 from he.formats.compact import Form
+from he.formats.messages import Kind, seal_message
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.passes.expand import SEED_BYTES
+from he.parties.session import Session
+
+_NO_KEY = "rehearsal"
 
 
 class _Bound(Protocol):
@@ -22,27 +26,27 @@ class _Bound(Protocol):
 
 
 def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repeats: int) -> float:
-    """Return the seconds of an evaluation with random numbers in the places of keys and inputs: the least of several.
+    """Return the seconds of a session's answer with random numbers in the places of keys and inputs: the median.
 
     Args:
         prepared: a prepared circuit, or several.
         interface: its interface.
         threads: the number of threads; by default one for each available processor.
-        repeats: the number of evaluations, after a first one that is not timed.
+        repeats: the number of answers, after a first one that is not timed; 0 for the first.
     """
     rng, parameters = np.random.default_rng(0), interface.parameters
     digit = _random(Form.digit(parameters, parameters.levels), rng)
     evaluator = prepared.bind(digit * (parameters.levels * len(interface.key_elements)), threads)
     fresh = _random(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
-    first, *others = [_timed(evaluator, [fresh] * count) for _ in range(1 + repeats)]
-    return min(others or [first])
-
-
-def _timed(evaluator: Evaluator, inputs: Sequence[bytes]) -> float:
-    before = time.perf_counter()
-    evaluator.evaluate(inputs)
-    return time.perf_counter() - before
+    session, seconds = Session(interface, _NO_KEY, evaluator, 1 + repeats, None), []
+    for nonce in range(1 + repeats):
+        names = {"circuit": interface.digest, "key": _NO_KEY, "nonce": f"{nonce:032x}"}
+        request = seal_message(Kind.REQUEST, names, [fresh] * count)
+        before = time.perf_counter()
+        session.evaluate(request)
+        seconds.append(time.perf_counter() - before)
+    return statistics.median(seconds[1:] or seconds)
 
 
 def _random(form: Form, rng: np.random.Generator) -> bytes:

@@ -3,23 +3,16 @@
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from intnn.approximation.distil import distilled
+from intnn.approximation.agreement import Decision, agreement_of, decision_of, strained
+from intnn.approximation.head import sharpened
 from intnn.approximation.refit import refitted
 from intnn.layers.nodes import Conv2d, Dense
 from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
-from intnn.values.arrays import FloatArray
+from intnn.values.arrays import Array, FloatArray
 
-
-def measured_by(graph: Graph) -> str:
-    """What tells whether an answer is right: the "same class", the "same sign" of one output, or "R squared"."""
-    is_one = math.prod(graph.output_shape) == 1
-    if graph.metadata.get("task", "regression" if is_one else "classification") == "regression":
-        return "R squared"
-    return "same sign" if is_one else "same class"
+NAMES: dict[Decision, str] = {"largest": "same class", "signs": "same signs", "values": "R squared"}
 
 
 def final_layer(graph: Graph, i: int, layer: Dense | Conv2d, x: FloatArray, wanted: FloatArray) -> Dense | Conv2d:
@@ -34,15 +27,8 @@ def final_layer(graph: Graph, i: int, layer: Dense | Conv2d, x: FloatArray, want
     """
     if i != len(graph.nodes) - 1 or not isinstance(layer, Dense):
         return layer
-    measure = measured_by(graph)
-    if measure == "same class":
-        return distilled(layer, x, wanted)
-    if measure == "R squared":
-        return refitted(layer, x, wanted)
-    # One output is the difference of two classes' logits.
-    halves = np.array([[-0.5], [0.5]])
-    two = distilled(replace(layer, weight=halves * layer.weight, bias=halves[:, 0] * layer.bias), x, wanted * halves.T)
-    return replace(layer, weight=two.weight[1:] - two.weight[:1], bias=two.bias[1:] - two.bias[:1])
+    decision = decision_of(graph.metadata, math.prod(graph.output_shape))
+    return refitted(layer, x, wanted) if decision == "values" else sharpened(layer, x, wanted, decision)
 
 
 def with_final_layer(graph: Graph, samples: FloatArray, wanted: FloatArray) -> Graph:
@@ -57,35 +43,36 @@ def with_final_layer(graph: Graph, samples: FloatArray, wanted: FloatArray) -> G
 
 @dataclass(frozen=True)
 class Measure:
-    """The agreement with a float network on samples.
-
-    Of several outputs the largest counts: the measure is the share of samples of the "same class". Of one output that
-    ``metadata["task"]`` calls a classification it is the share of the "same sign". Everything else is a regression,
-    with "R squared": one less the squared error in parts of the variance, over all outputs.
+    """The agreement with a float network on samples, as in `intnn.approximation.agreement`.
 
     Attributes:
-        name: "same class", "same sign" or "R squared".
+        decision: What of the outputs is the answer.
         samples: The samples, floats [n, *input_shape].
         wanted: The float network's outputs, [n, outputs].
     """
 
-    name: str
+    decision: Decision
     samples: FloatArray
     wanted: FloatArray
 
     @classmethod
     def of(cls, graph: Graph, samples: FloatArray) -> "Measure":
-        """The measure that suits a graph's outputs and its ``metadata["task"]``."""
-        return cls(measured_by(graph), samples, graph.logits(samples))
+        """The measure that suits what the graph's metadata says of its outputs."""
+        wanted = graph.logits(samples)
+        return cls(decision_of(graph.metadata, wanted.shape[1]), samples, wanted)
+
+    @property
+    def name(self) -> str:
+        """The measure in words."""
+        return NAMES[self.decision]
 
     def __call__(self, network: Graph | IntNetwork) -> float:
         """The agreement of a network, 1 at the best."""
-        logits = network.real_logits if isinstance(network, IntNetwork) else network.logits
-        given = logits(self.samples)
-        if self.name == "same class":
-            return float(np.mean(given.argmax(axis=1) == self.wanted.argmax(axis=1)))
-        if self.name == "same sign":
-            return float(np.mean((given > 0) == (self.wanted > 0)))
-        error = np.square(given - self.wanted).sum()
-        variance = np.square(self.wanted - self.wanted.mean(axis=0)).sum()
-        return 1.0 - float(error / variance) if variance else float(error == 0)
+        return agreement_of(self._outputs(network), self.wanted, self.decision)
+
+    def under_strain(self, network: Graph | IntNetwork) -> float:
+        """The agreement that is left if the differences are larger, by which networks are chosen; see `strained`."""
+        return agreement_of(strained(self._outputs(network), self.wanted), self.wanted, self.decision)
+
+    def _outputs(self, network: Graph | IntNetwork) -> Array:
+        return (network.real_logits if isinstance(network, IntNetwork) else network.logits)(self.samples)

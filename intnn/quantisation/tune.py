@@ -1,5 +1,6 @@
 """The trade-off between agreement and cost, measured: which integer network to take for a float one."""
 
+import math
 import os
 import sys
 import time
@@ -31,8 +32,8 @@ FORMS = ("squares", "tables")
 FIRST_BITS = ((1, 3), (1, 4), (2, 3), (2, 4), (2, 5), (3, 5), (4, 6), (6, 8), (8, 10), (12, 14), (16, 18))
 POINTS = (57, 121, 241, 431)  # of tables; beyond, a ring twice as large makes them three times as dear
 TABLE_BITS = ((1, 4), (2, 4), (4, 5), (6, 6))  # of inputs and of a table's values
-TOLERANCE = 0.005  # the agreement that a cheaper network may give away
-ROUGHLY = 1.1  # times the price is the same price
+PER_DOUBLING = 0.0025  # the agreement that twice the price must buy
+CHEAP = 4.0  # units below which nothing need be saved
 SETTLED = 0.002  # more bits than bring a network so near to its float form are not tried
 HELD_OUT = 3  # one sample in so many measures, and has no part in what is made
 FEWEST = 10  # samples
@@ -51,6 +52,8 @@ class Trial(ValueObject):
         form: "squares" or "tables".
         sizes: What it was made with, for people.
         agreement: How far it agrees with the float network on the samples held out, by `Tuning.measure`, at most 1.
+        under_strain: The same if it differed more, by which networks are chosen; see
+            `intnn.approximation.agreement.strained`.
         units: Its price.
         network: The network.
     """
@@ -58,6 +61,7 @@ class Trial(ValueObject):
     form: str
     sizes: str
     agreement: float
+    under_strain: float
     units: float
     network: IntNetwork
 
@@ -75,7 +79,7 @@ class Tuning(ValueObject):
         trials: All networks that were made, the cheapest first.
         chosen: Under the budget, the cheapest of those whose agreement is within half a point of the best; of several
             at about that price, a tenth more at the most, the one that agrees best.
-        measure: What the agreement is: "same class", "same sign" or "R squared".
+        measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
 
@@ -161,10 +165,10 @@ def tune(
         except ValueError as refusal:  # by the graph's layers, or since integers would have too many bits
             refusals.append(refusal)
             return None
-        trial = Trial(form, sizes, measure(network), float(price(network)), network)
+        trial = Trial(form, sizes, measure(network), measure.under_strain(network), float(price(network)), network)
         trials.append(trial)
         report(f"{form}, {sizes}: {measure.name} {trial.agreement:.4f}, {trial.units:.1f} units")
-        return trial.agreement
+        return trial.under_strain
 
     _try_squares(graph, seen, measure, attempt)
     if graph.is_chain and 0 < _count(graph, Activation) <= MOST_TABLES and not _count(graph, MaxPool2d):
@@ -187,7 +191,7 @@ def _enough(x: FloatArray) -> FloatArray:
 def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Attempt) -> None:
     """Networks of squares, with more bits until they are as near to the float network as its squares in floats."""
     squares = with_final_layer(approximate(graph, seen, degree=2), seen, graph.logits(seen))
-    reachable = measure(squares)
+    reachable = measure.under_strain(squares)
     for by_feature in (False, True) if len(graph.input_shape) == 1 else (False,):
         near = 0
         for input_bits, first in FIRST_BITS:
@@ -243,9 +247,7 @@ def _chosen(trials: list[Trial], budget: float | None, measure: Measure, held_ou
         raise ValueError(
             f"`budget` must be at least {trials[0].units:.1f}, the price of the cheapest network, got {budget}"
         )
-    best = max(trial.agreement for trial in allowed)
-    close = [trial for trial in allowed if trial.agreement >= best - TOLERANCE]
-    chosen = max((trial for trial in close if trial.units <= ROUGHLY * close[0].units), key=lambda t: t.agreement)
+    chosen = max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
     return Tuning(tuple(trials), chosen, measure.name, held_out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -85,7 +85,8 @@ def adapt(
 ) -> Adapted:
     """Fine-tune a float network into a form that runs on ciphertexts; it learns its own answers, and needs no labels.
 
-    A fifth of the samples is held out. What is returned agrees best with the float network there, and may be the start.
+    A fifth of the samples is held out. What is returned agrees best with the float network there: it is the start where
+    training does not help, or diverges.
     Equal arguments give equal bits on one machine, unless the time runs out. Interrupted by Ctrl-C, it raises
     KeyboardInterrupt; ``model`` stays as it is in any case.
 
@@ -117,7 +118,6 @@ def adapt(
         TypeError: ``model`` is none of these, or has a layer that the form does not allow.
         ConversionError: ``model`` has no equal among graphs.
         ValueError: Samples are too few, of another shape, NaN or infinite; an option is out of range.
-        FloatingPointError: The loss is no longer finite; lower the learning rate.
     """
     begin = time.monotonic()
     if form not in FORMS:
@@ -142,6 +142,7 @@ def adapt(
         else:
             if start is None:
                 start = approximate(graph, fit.double().numpy(), 2 if form == "squares" else degree)
+            start = replace(start, name=graph.name, metadata={**graph.metadata, **start.metadata})
             if form == "squares":
                 student = SquareNetwork(start, fit, bits, _output_bits(start) if max_bits is None else max_bits)
             else:

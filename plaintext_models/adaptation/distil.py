@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intnn.approximation.agreement import agreement_of
+from intnn.approximation.agreement import Decision, agreement_of
 from plaintext_models.training.loop import Batch, BatchHook, minimise
 
 TEMPERATURE = 2.0  # softens the answers, so that they say which wrong classes are the least wrong
@@ -52,7 +52,7 @@ def distil(
     """Train a network to answer as another one does, and leave it as it agreed best on what it was not trained on.
 
     Every cycle is a warm restart (Loshchilov and Hutter, arXiv:1608.03983) of the one-cycle schedule. The first one
-    that does not improve ends the training.
+    that does not improve, or whose loss does not stay finite, ends the training.
 
     Args:
         student: Maps inputs [batch, ...] to outputs [batch, outputs]; trained in place.
@@ -70,10 +70,7 @@ def distil(
         progress: Whether to show a bar.
 
     Returns:
-        The cycles that were trained.
-
-    Raises:
-        FloatingPointError: The loss is no longer finite; lower the learning rate.
+        The cycles that were trained to their end.
     """
     targets, expected = outputs(teacher, samples), outputs(teacher, held_out)
     scale = torch.where((spread := targets.std(0)) > 0, spread, 1.0)
@@ -98,20 +95,23 @@ def distil(
             spent, trained = time.monotonic() - begin, sum(cycle.epochs for cycle in done)
             if done and spent + spent / trained * epochs > seconds:
                 break
-            records = minimise(
-                student,
-                samples,
-                targets,
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                seed=seed + number,
-                weight_decay=weight_decay,
-                batch=hooks,
-                loss=loss,
-                score=lambda answers, batch: agreement(answers, batch.labels),
-                progress=progress,
-            )
+            try:
+                records = minimise(
+                    student,
+                    samples,
+                    targets,
+                    epochs=epochs,
+                    batch_size=batch_size,
+                    learning_rate=learning_rate,
+                    seed=seed + number,
+                    weight_decay=weight_decay,
+                    batch=hooks,
+                    loss=loss,
+                    score=lambda answers, batch: agreement(answers, batch.labels),
+                    progress=progress,
+                )
+            except FloatingPointError:  # it diverged, and is as it was before this cycle
+                break
             done.append(Cycle(epochs, records[-1].loss, agreement(outputs(student, held_out), expected)))
             if done[-1].agreement <= best:
                 break
@@ -130,7 +130,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
 
 def agreement(answers: Tensor, expected: Tensor) -> float:
     """How far answers [n, outputs] are those that are expected; see `intnn.approximation.agreement`."""
-    decision = "values" if expected.shape[1] == 1 else "largest"
+    decision: Decision = "values" if expected.shape[1] == 1 else "largest"
     return agreement_of(answers.numpy(), expected.numpy(), decision)
 
 

@@ -172,7 +172,7 @@ def test_what_is_of_another_type_is_named(position):
     for other in (network, graph, arguments[1], arguments[2], 4, "x", {}):
         if type(other) is type(arguments[position]):
             continue
-        with pytest.raises(TypeError, match=f"`{('graph', 'ranges', 'config')[position]}` must be a "):
+        with pytest.raises(TypeError, match=f"`{('graph', 'samples', 'config')[position]}` must (be a|hold floats)"):
             quantise(*[*arguments[:position], other, *arguments[position + 1 :]])
 
 

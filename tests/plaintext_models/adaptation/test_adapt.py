@@ -77,8 +77,9 @@ def test_a_seed_determines_it_to_the_bit_whatever_torchs_generator(digits, modul
     assert fingerprint(1) == fingerprint(1) != fingerprint(2)
 
 
-def test_the_start_is_kept_where_training_makes_it_worse(digits, module):
-    kept = adapt(module, digits.train_images, learning_rate=100.0, **QUICK)
+@pytest.mark.parametrize("learning_rate", [100.0, 1e30])  # worse, and no longer finite
+def test_the_start_is_kept_where_training_does_not_help(digits, module, learning_rate):
+    kept = adapt(module, digits.train_images, learning_rate=learning_rate, **QUICK)
     assert kept.agreement_after == kept.agreement_before
     # It is the start, but for float32.
     x = digits.test_images.astype(np.float64)
@@ -123,14 +124,16 @@ def test_one_output_is_a_regression(form):
 def test_a_start_of_ones_own(digits, module):
     graph = to_graph(module, (1, 8, 8))
     start = Graph(graph.input_shape, tuple(Activation("square") if n == Activation("relu") else n for n in graph.nodes))
+    graph = Graph(graph.input_shape, graph.nodes, "mine", {"classes": list("0123456789")})
     adapted = adapt(graph, digits.train_images, start=start, progress=False, cycles=(8,), learning_rate=1e-2)
+    assert (adapted.network.name, adapted.network.metadata) == (graph.name, graph.metadata)
     assert adapted.agreement_after > adapted.agreement_before
 
 
 def test_refusals(digits, module):
-    images = digits.train_images[:50]
+    images, graph = digits.train_images[:50], to_graph(module, (1, 8, 8))
 
-    def refuse(kind, text, samples=images, model=module, **options):
+    def refuse(kind, text, samples=images, model=graph, **options):
         with pytest.raises(kind, match=text):
             adapt(model, samples, **{**QUICK, **options})
 
@@ -140,8 +143,7 @@ def test_refusals(digits, module):
     refuse(ValueError, r"`samples` must have shape \(n, ...\) with n at least 10, got \(9, 1, 8, 8\)", images[:9])
     refuse(ValueError, r"`samples` must have shape \(n, ...\) with n at least 10, got \(0, 1, 8, 8\)", images[:0])
     refuse(ValueError, "`samples` must fit float32, got 1e\\+300", images.astype(np.float64) * 1e300)
-    graph = to_graph(module, (1, 8, 8))
-    refuse(ValueError, r"`samples` must have shape \(batch, 1, 8, 8\), got \(50, 64\)", images.reshape(50, 64), graph)
+    refuse(ValueError, r"`samples` must have shape \(batch, 1, 8, 8\), got \(50, 64\)", images.reshape(50, 64))
     refuse(TypeError, "`model` must be one of Graph", model=object())
     refuse(ValueError, r"`cycles` must lie in \[1", cycles=(0,))
     refuse(ValueError, "`cycles` must name at least one cycle", cycles=())

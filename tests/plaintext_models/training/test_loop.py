@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
 from plaintext_models.data import datasets
 from plaintext_models.data.augment import RandomAffine
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.cnn import table_cnn
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training.loop import augmented, train
+from plaintext_models.training.loop import augmented, minimise, train
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +144,26 @@ def test_the_gradient_limit_changes_what_is_learnt(digits):
     assert not torch.equal(states[0], states[2])
     with pytest.raises(ValueError, match="`gradient_limit` must be positive or None, got 0"):
         train(fresh(), digits, **SETTINGS, gradient_limit=0)
+
+
+def test_any_loss_on_any_targets_is_minimised():
+    inputs = torch.rand(400, 3, generator=torch.Generator().manual_seed(0))
+    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5]])
+    torch.manual_seed(0)
+    module = nn.Linear(3, 1)
+    scores = []
+    history = minimise(
+        module,
+        inputs,
+        targets,
+        epochs=30,
+        batch_size=40,
+        learning_rate=0.1,
+        seed=0,
+        loss=lambda outputs, batch: (outputs - batch.labels).square().mean(),
+        score=lambda outputs, batch: scores.append(len(outputs)) or -float((outputs - batch.labels).abs().max()),
+        progress=False,
+    )
+    assert history[-1].loss < 1e-3 < history[0].loss
+    assert history[0].accuracy < history[-1].accuracy < 0
+    assert set(scores) == {40}

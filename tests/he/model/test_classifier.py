@@ -1,0 +1,140 @@
+"""Encrypted models have scikit-learn's habits, and the answers of the models that they were made of."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.svm import LinearSVC
+
+from he import EncryptedClassifier, EncryptedRegressor
+from intnn import Dense, Graph
+
+INSECURE = {"security": "insecure", "threads": 1}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+class TestEncrypted:
+    """What is computed on ciphertexts is what the circuit computes in the clear, and what the model says."""
+
+    def test_classes(self, linear, iris, exact):
+        x, y = iris
+        model = EncryptedClassifier(linear, exact=exact, **INSECURE).fit(x)
+        clear = EncryptedClassifier(linear, exact=exact, simulate=True, **INSECURE).fit(x)
+        assert model.compiled_.exact is exact
+        assert list(model.classes_) == ["setosa", "versicolor", "virginica"]
+        some = x[::25]
+        if exact:
+            assert (model.decision_function(some) == clear.decision_function(some)).all()
+        assert np.allclose(model.decision_function(some), clear.decision_function(some), atol=0.2)
+        assert (model.predict(some) == linear.predict(some)).mean() >= 0.8
+        assert clear.score(x, y) >= linear.score(x, y) - 0.02
+        assert np.mean(clear.predict(x) == linear.predict(x)) >= 0.99
+
+    def test_two_classes(self, binary, iris, exact):
+        x, _ = iris
+        model = EncryptedClassifier(binary, exact=exact, **INSECURE).fit(x)
+        clear = EncryptedClassifier(binary, exact=exact, simulate=True, **INSECURE).fit(x)
+        assert clear.decision_function(x).shape == (150,)
+        assert list(clear.classes_) == ["no", "yes"]
+        assert np.mean(clear.predict(x) == binary.predict(x)) >= 0.99
+        assert np.abs(clear.predict_proba(x) - binary.predict_proba(x)).max() < 0.15
+        assert (model.predict(x[:2]) == binary.predict(x[:2])).all()
+
+    def test_numbers(self, ridge, iris, exact):
+        x, _ = iris
+        model = EncryptedRegressor(ridge, exact=exact, **INSECURE).fit(x[:, :3])
+        clear = EncryptedRegressor(ridge, exact=exact, simulate=True, **INSECURE).fit(x[:, :3])
+        wanted = ridge.predict(x[:, :3])
+        assert np.abs(clear.predict(x[:, :3]) - wanted).max() < 0.25
+        assert clear.score(x[:, :3], x[:, 3]) >= ridge.score(x[:, :3], x[:, 3]) - 0.02
+        assert np.allclose(model.predict(x[:2, :3]), clear.predict(x[:2, :3]), atol=0.1)
+
+
+@pytest.fixture(scope="module")
+def fitted(perceptron, iris):
+    return EncryptedClassifier(perceptron, simulate=True, **INSECURE).fit(*iris)
+
+
+class TestHabits:
+    def test_probabilities_sum_to_one(self, fitted, perceptron, iris):
+        probabilities = fitted.predict_proba(iris[0])
+        assert probabilities.shape == (150, 3)
+        assert np.allclose(probabilities.sum(1), 1)
+        assert (probabilities >= 0).all()
+        assert (fitted.classes_[probabilities.argmax(1)] == fitted.predict(iris[0])).all()
+
+    def test_parameters(self, perceptron):
+        model = EncryptedClassifier(perceptron, exact=True, max_units=9.0)
+        assert model.get_params()["model"] is perceptron
+        assert model.get_params()["max_units"] == 9.0
+        assert model.set_params(exact=False).exact is False
+        with pytest.raises(ValueError, match="`depth` must be one of"):
+            model.set_params(depth=2)
+
+    def test_a_clone_is_not_fitted_but_its_model_is_trained(self, fitted, iris):
+        copy = clone(fitted)
+        assert copy.get_params() == fitted.get_params()
+        with pytest.raises(NotFittedError):
+            copy.predict(iris[0])
+        assert (copy.fit(iris[0]).predict(iris[0]) == fitted.predict(iris[0])).all()
+
+    def test_kinds(self, fitted, ridge):
+        assert is_classifier(fitted)
+        assert is_regressor(EncryptedRegressor(ridge))
+        assert not is_classifier(EncryptedRegressor(ridge))
+
+    def test_not_fitted(self, perceptron, iris):
+        model = EncryptedClassifier(perceptron)
+        for method in (model.predict, model.predict_proba, model.decision_function):
+            with pytest.raises(NotFittedError, match="call `fit` first"):
+                method(iris[0])
+
+    def test_features(self, fitted, iris):
+        assert fitted.n_features_in_ == 4
+        whole = np.rint(iris[0]).astype(int)  # tables of features have integers
+        assert (fitted.predict(whole) == fitted.predict(whole.astype(float))).all()
+        assert (fitted.predict(iris[0].tolist()) == fitted.predict(iris[0])).all()
+        for x, kind, message in (
+            (iris[0][:, :3], ValueError, "shape"),
+            (iris[0][0], ValueError, "shape"),
+            (iris[0][:0], ValueError, "`x`"),
+            (np.full((1, 4), np.nan), ValueError, "finite"),
+            (np.zeros((1, 4), np.uint8), TypeError, "uint8"),
+        ):
+            with pytest.raises(kind, match=message):
+                fitted.predict(x)
+
+    def test_what_lies_far_outside_has_an_answer_or_is_refused_by_name(self, fitted):
+        assert fitted.predict(np.full((1, 4), 1e6)).shape == (1,)
+
+    def test_distances_are_no_probabilities(self, iris):
+        model = EncryptedClassifier(LinearSVC(max_iter=5000).fit(*iris), simulate=True, **INSECURE).fit(iris[0])
+        with pytest.raises(AttributeError, match="no probabilities"):
+            model.predict_proba(iris[0])
+        assert model.predict(iris[0]).shape == (150,)
+
+    def test_a_number_is_no_class(self, ridge, iris):
+        with pytest.raises(ValueError, match="EncryptedRegressor"):
+            EncryptedClassifier(ridge, simulate=True, **INSECURE).fit(iris[0][:, :3])
+
+
+def test_one_against_the_rest(iris):
+    """Each class has a logistic function of its own, as `OneVsRestClassifier` and MLPs of several labels have."""
+    weight = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]])
+    graph = Graph((4,), (Dense(weight, -np.ones(3)),), metadata={"link": "logistic", "classes": [1, 2, 3]})
+    model = EncryptedClassifier(graph, exact=False, simulate=True, **INSECURE).fit(iris[0])
+    each = 1 / (1 + np.exp(-graph.logits(iris[0])))
+    assert np.allclose(model.predict_proba(iris[0]), each / each.sum(1, keepdims=True), atol=0.05)
+
+
+def test_a_sigmoid_of_one_output_decides_between_two(iris):
+    graph = Graph((4,), (Dense(np.array([[0.0, 0, 1, 1]]), np.array([-5.0])),), metadata={"link": "logistic"})
+    model = EncryptedClassifier(graph, exact=True, simulate=True, **INSECURE).fit(iris[0])
+    assert list(model.classes_) == [0, 1]
+    assert np.mean(model.predict(iris[0]) == (graph.logits(iris[0])[:, 0] > 0)) >= 0.98
+
+
+def test_many_at_a_time(linear, iris):
+    model = EncryptedClassifier(linear, exact=False, packing="throughput", **INSECURE).fit(iris[0])
+    assert model.compiled_.circuit.interface.images > 1
+    assert np.mean(model.predict(iris[0]) == linear.predict(iris[0])) >= 0.99

@@ -1,0 +1,72 @@
+"""The scaling that clients do."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from he.model.inputs import Inputs, floats_of
+from intnn import Conv2d, Dense, Flatten, Graph
+
+features = arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=st.floats(-1e3, 1e3))
+
+
+@given(features, st.integers(0, 99))
+def test_what_is_scaled_is_undone_by_the_network(x, seed):
+    """The network of scaled inputs gives for them what the given one gives for the inputs."""
+    rng, size = np.random.default_rng(seed), x.shape[1]
+    graph = Graph((size,), (Dense(rng.normal(size=(3, size)), rng.normal(size=3)),))
+    inputs = Inputs.of(x)
+    found, wanted = inputs.undone_by(graph).logits(inputs.scaled(x)), graph.logits(x)
+    assert np.allclose(found, wanted, rtol=1e-6, atol=1e-6 * (1 + np.abs(x).max()))
+
+
+@given(features)
+def test_samples_are_within_the_range_and_do_not_saturate(x):
+    inputs = Inputs.of(x)
+    scaled = inputs.scaled(x)
+    assert scaled.min() >= min(inputs.low, 0)
+    assert scaled.max() <= max(inputs.high, 1)
+    assert scaled.min() >= -1e-9
+    assert scaled.max() <= 1 + 1e-9
+    beyond = inputs.scaled(np.full_like(x, 1e9))
+    assert not inputs.saturates or (beyond <= inputs.high).all()
+
+
+def test_pixels_have_one_factor_and_no_offset_as_padding_is_zero():
+    x = np.random.default_rng(0).normal(size=(10, 1, 4, 4)) * 7
+    inputs = Inputs.of(x)
+    assert (inputs.offset == 0).all()
+    assert inputs.factor.shape == (1,)
+    assert inputs.range == (-1.0, 1.0)
+    graph = Graph((1, 4, 4), (Conv2d(np.ones((2, 1, 3, 3)), np.ones(2), padding=1), Flatten()))
+    assert np.allclose(inputs.undone_by(graph).logits(inputs.scaled(x)), graph.logits(x))
+
+
+def test_what_is_within_0_and_1_stays_as_it_is():
+    x = np.random.default_rng(0).random((10, 3))
+    inputs = Inputs.of(x)
+    assert (inputs.scaled(x) == x).all()
+    assert not inputs.saturates
+    graph = Graph((3,), (Dense(np.ones((1, 3)), np.zeros(1)),))
+    assert inputs.undone_by(graph) is graph
+
+
+def test_a_feature_that_never_changes():
+    x = np.array([[5.0, 1.0], [5.0, 2.0]])
+    assert np.isfinite(Inputs.of(x).scaled(x)).all()
+
+
+def test_floats_of():
+    assert floats_of([[1, 2]], None).dtype == np.float64
+    for x, kind in (
+        (np.zeros((1, 2), np.uint8), TypeError),
+        (np.zeros((1, 2), complex), TypeError),
+        (np.array([["a", "b"]]), TypeError),
+        (np.array([[np.nan, 1]]), ValueError),
+        (np.zeros((0, 2)), ValueError),
+        (np.zeros((1, 3)), ValueError),
+    ):
+        with pytest.raises(kind, match=r"`samples`|`x`"):
+            floats_of(x, (2,))
