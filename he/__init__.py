@@ -30,7 +30,7 @@ from he.formats.keys import KeyFileError
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError
 from he.model.classifier import EncryptedClassifier, EncryptedRegressor
-from he.model.compile import compile
+from he.model.compile import compile  # noqa: A004 - of models
 from he.model.compiled import Compiled
 from he.model.estimate import Estimate, estimate
 from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes

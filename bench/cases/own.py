@@ -22,8 +22,10 @@ from he.circuit.residues import interfaces
 from he.engines.engine import thread_count
 from he.model.compiled import Compiled
 from he.model.estimate import estimate_of
+from he.model.inputs import floats_of
 from intnn import Graph, graph_of
-from intnn.quantisation.measure import Measure
+from intnn.approximation.agreement import Decision, agreement_of, decision_of
+from intnn.quantisation.measure import NAMES
 
 __all__ = ["OwnJob", "draw", "jobs", "measure", "show"]
 
@@ -127,7 +129,7 @@ def measure(job: OwnJob, report: Reporter) -> Iterator[OwnRow]:
         job.title,
         shape,
         "",
-        judge.measure,
+        NAMES[judge.decision],
         len(parts.train),
         len(parts.test),
         judge.accuracy(judge.wanted),
@@ -231,44 +233,42 @@ class _Judge:
     """What the float model answers on the test part, and what is right.
 
     Attributes:
-        measure: "same class", "same sign" or "R squared".
+        decision: What of the outputs is the answer.
         wanted: The float model's outputs [n, outputs].
-        right: The numbers of the right classes, or values [n, outputs]; None without labels.
+        right: Outputs that would decide rightly, or are right values, [n, outputs]; None without labels.
     """
 
-    measure: str
+    decision: Decision
     wanted: np.ndarray
     right: np.ndarray | None
 
     @classmethod
     def of(cls, graph: Graph, parts: Parts) -> _Judge:
-        measure, wanted, labels = Measure.of(graph, parts.test[:1]).name, graph.logits(parts.test), parts.test_labels
+        wanted, labels = graph.logits(parts.test), parts.test_labels
+        decision = decision_of(graph.metadata, wanted.shape[1])
         if labels is None:
-            return cls(measure, wanted, None)
-        if measure == "R squared":
-            return cls(measure, wanted, np.asarray(labels, np.float64).reshape(wanted.shape))
-        outputs = wanted.shape[1]
-        classes = list(graph.metadata.get("classes") or range(max(outputs, 2)))
-        strange = set(labels.tolist()) - set(classes)
-        if strange:
-            raise ValueError(f"labels must be classes of the model, {classes}, got {sorted(strange)[0]!r}")
-        return cls(measure, wanted, np.array([classes.index(label) for label in labels.tolist()]))
+            return cls(decision, wanted, None)
+        if decision == "values" or graph.metadata.get("multilabel"):
+            if labels.size != wanted.size or labels.dtype.kind not in "biuf":
+                raise ValueError(f"labels must be {wanted.shape[1]} number(s) for each input, got {labels.shape}")
+            numbers = labels.astype(np.float64).reshape(wanted.shape)
+            return cls(decision, wanted, numbers - 0.5 if decision == "signs" else numbers)
+        classes = list(graph.metadata.get("classes") or range(max(wanted.shape[1], 2)))
+        strange = [label for label in labels.ravel().tolist() if label not in classes]
+        if strange or labels.shape != (len(wanted),):
+            raise ValueError(
+                f"labels must be one of the classes {classes} for each input, got {strange[:1] or labels.shape}"
+            )
+        index = np.array([classes.index(label) for label in labels.tolist()])
+        return cls(decision, wanted, index[:, None] - 0.5 if decision == "signs" else np.eye(len(classes))[index])
 
     def accuracy(self, outputs: np.ndarray) -> float | None:
         """The share of right answers, or R squared; None without labels."""
-        return None if self.right is None else self._score(outputs, self.right)
+        return None if self.right is None else agreement_of(outputs, self.right, self.decision)
 
     def agreement(self, outputs: np.ndarray) -> float:
         """How far outputs [n, outputs] give the answers of the float model."""
-        return self._score(outputs, self.wanted if self.measure == "R squared" else self._classes(self.wanted))
-
-    def _score(self, outputs: np.ndarray, wanted: np.ndarray) -> float:
-        if self.measure != "R squared":
-            return float(np.mean(self._classes(outputs) == wanted))
-        return float(1.0 - np.square(outputs - wanted).sum() / np.square(wanted - wanted.mean(axis=0)).sum())
-
-    def _classes(self, outputs: np.ndarray) -> np.ndarray:
-        return outputs.argmax(axis=1) if self.measure == "same class" else (outputs[:, 0] > 0).astype(np.int64)
+        return agreement_of(outputs, self.wanted, self.decision)
 
 
 def _parts(job: OwnJob) -> Parts:
@@ -278,6 +278,11 @@ def _parts(job: OwnJob) -> Parts:
     options = ("--samples", "--labels", "--test-samples", "--test-labels")
     x, y, test, test_labels = (_read(option, path) for option, path in zip(options, job.files, strict=True))
     assert x is not None  # without samples there is no job
+    try:
+        x = floats_of(x, None, options[0])
+        test = None if test is None else floats_of(test, x.shape[1:], options[2])
+    except TypeError as error:
+        raise ValueError(str(error)) from error
     for name, inputs, labels in (("--labels", x, y), ("--test-labels", test, test_labels)):
         if labels is not None and (inputs is None or labels.shape[:1] != inputs.shape[:1]):
             raise ValueError(f"`{name}` must hold a label for each of the samples, got shape {labels.shape}")

@@ -41,7 +41,7 @@ class OwnRow:
         model: The name of the model, or its file.
         shape: The network in short.
         way: "exact" (integers, BFV) or "approximate" (floats, CKKS); with ", adapted", after fine-tuning.
-        measure: What `agreement` counts: "same class", "same sign" or "R squared".
+        measure: What `agreement` counts: "same class", "same signs" or "R squared".
         n_samples: Samples that the network was fitted to, and fine-tuned on.
         n_test: Inputs of the test part, which `float_accuracy`, `accuracy` and `agreement` are of.
         float_accuracy: The share of test inputs that the float model classifies rightly, or its R squared; None

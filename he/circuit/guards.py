@@ -38,7 +38,8 @@ class RangeError(ValueError):
     """An image left the range for which a circuit was calibrated, so that nothing is known of the answer's error.
 
     No logit of the answer is returned. Ask again without these images, or compile with `ranges="proved"`, a larger
-    `margin`, or samples that are more like the images.
+    `margin`, or samples that are more like the images. Whoever answered has chosen the guards: let it see that an
+    answer was refused, if it must, but neither why nor for which images.
 
     Attributes:
         images: the numbers of the images in the batch, as far as the first guard that was exceeded shows them.

@@ -21,6 +21,9 @@ from he.ring.params import Parameters
 from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
 
+#: The largest error of a CKKS logit that clients accept, unless their policy says otherwise.
+USUAL_ERROR = 1.0
+
 LEAST_TOLERANCE = 2.0**-60  # of CKKS, whose scales reach no further; what is published gets noise in its proportion
 
 #: The fields of an interface as it is written.

@@ -1,8 +1,8 @@
 """Polynomial activations in the form in which CKKS evaluates them: monic, and with a scale that is free to choose.
 
 With u = x / a and a polynomial p of degree d and leading coefficient c, p(x) = c a^d q(u), where q is monic: its
-coefficient j is p's, divided by c a^(d - j). The layer before makes u of x, and the layer after makes up for c a^d. So a
-leading coefficient costs nothing, and a polynomial of degree 2 is the square of a sum, plus a constant.
+coefficient j is p's, divided by c a^(d - j). The layer before makes u of x, and the layer after makes up for c a^d. So
+a leading coefficient costs nothing, and a polynomial of degree 2 is the square of a sum, plus a constant.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from intnn import Activation
 
 SQUARE = (0.0, 0.0, 1.0)
 
-#: The farthest that a parabola's vertex may be from 0, in what its argument reaches: the square of a sum would lose bits.
+#: The farthest that a parabola's vertex may be from 0, in what its argument reaches; farther, a square loses bits.
 _FARTHEST_VERTEX = 2.0
 
 _polynomials = np.polynomial.polynomial

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.inputs import InputError, InputSpec, is_finite
+from he.circuit.interface import USUAL_ERROR
 from he.compiler.arrange import arranged_from
 from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
@@ -78,6 +79,10 @@ def approximate_lowering(
         if 0 < finer < max_error:
             fit, max_error = partial(_fit_finer, fit), finer
             reasons = (f"error: at most {finer:.2g} is asked for, a {LEAST_STEPS}th of what a logit may reach",)
+    if max_error > USUAL_ERROR:
+        reasons = (
+            f"error: up to {max_error:g} is allowed, and accepted by clients with that `Policy.max_error` alone",
+        )
     return Lowering(
         network=graph,
         scheme=Scheme.CKKS,

@@ -10,6 +10,7 @@ import numpy as np
 
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
 from he.compiler.place_bfv import budget_bits, place_bfv
+from he.engines.rns.encode import encode_exact
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
@@ -25,6 +26,7 @@ from he.ring.params import (
 )
 from he.ring.scheme import Scheme
 
+_MANY_SLOTS = 1 << 21  # for whose norms kernels are worth loading
 LEAST_BUDGET_BITS = 1  # of the noise budget that must be left at the end, by the bound
 
 
@@ -72,13 +74,12 @@ class PlainNorms:
 
     def largest(self, program: Program) -> float:
         """Return the largest norm of the plaintexts that a program multiplies with; 0 if there are none."""
-        factors = {plain.index for plain in program.factors}
-        return max((self._norm(program.plaintexts[index]) for index in factors), default=0.0)
-
-    def _norm(self, plaintext: np.ndarray) -> float:
-        if id(plaintext) not in self._known:
-            self._known[id(plaintext)] = plaintext, norm_of_plaintext(plaintext, self.t)
-        return self._known[id(plaintext)][1]
+        factors = {id(plaintext): plaintext for plaintext in (program.plaintexts[p.index] for p in program.factors)}
+        unknown = [plaintext for i, plaintext in factors.items() if i not in self._known]
+        encode = encode_exact if len(unknown) * program.slots >= _MANY_SLOTS else None
+        for plaintext in unknown:
+            self._known[id(plaintext)] = plaintext, norm_of_plaintext(plaintext, self.t, encode)
+        return max((self._known[i][1] for i in factors), default=0.0)
 
 
 def _fit(

@@ -25,8 +25,9 @@ from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.dependence import DependenceAlgebra
+from he.readers.deviations import Deviations
 from he.readers.flooding import zero_deviation
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Deviations, Norms
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
 from he.readers.variance import PRODUCT_TAIL, deviation_at_root, rounding_variance
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme

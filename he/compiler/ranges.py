@@ -1,26 +1,31 @@
 """How far the units of a layer reach: for the worst input, or for what samples show, with a guard.
 
-*Calibrated* ranges are those of samples, times a margin. What holds for them holds for an input whose layers stay within
-them, and a *guard* shows whether they did: the sum of what an activation makes of a layer's units, which the session
-returns beside the logits. A monic polynomial q of even degree has a least value q*, so that every term of the sum of all
-q(u_i) - q* is at least 0; and where the sum is at most P, so is every term, and |u_i| is at most the largest root M of
-q - q* = P. For squares, M is the root of P.
+*Calibrated* ranges are those of samples, times a margin. What holds for them holds for an input whose layers stay
+within them, and a *range guard* shows whether they did: the sum of what an activation makes of a layer's units, which
+the session returns beside the logits. A monic polynomial q of even degree has a least value q*, so that every term of
+the sum of all q(u_i) - q* is at least 0; and where the sum is at most P, so is every term, and |u_i| is at most M, the
+largest root of q - q* = P. For squares, M is the root of P, and a bound on the Euclidean norm of the units besides.
 
 *Proof that an accepted answer is within its bound.* Let u' be the values that are really computed, with all errors, as
 integers of any size: a ciphertext holds them modulo its modulus, and all operations are the same there. By induction
 over the layers, |u'| is at most M in every layer with a guard, and at most what intervals say in the others. In a layer
 whose predecessors keep their ranges, intervals say how far u' may reach, and so how large the guard's sum may be: W.
 There is room for W in the guard's modulus, so that what the client decrypts is the sum itself, but for the errors of
-lowering it and of adding it up, which are at most P / 8. The client accepts up to 3 P / 4, so the sum is below P. Errors
-of a product are bounded by its factors' computed values, so the bound on the logits' error needs no more than that.
+lowering it and of adding it up, which are at most P / 8. The client accepts up to 3 P / 4, so the sum is below P.
+Errors of a product are bounded by its factors' computed values, so the logits' bound needs no more than that.
 
-A wrong answer can therefore not be accepted, whatever the input in its range: the guard of the first layer that leaves
-its range is too large, is not wrapped around, and is looked at before those of later layers, which may be.
+So no answer is accepted that is wrong, whatever the input in its range: the guard of the first layer that leaves its
+range is too large, is not wrapped around, and is looked at before those of later layers, which may be. All lanes are
+looked at, for the coefficients of a polynomial, which may wrap around, are shared by them.
 
 *Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8.
 
 A layer gets a guard only where that proves at least a bit more than intervals do, so a layer of many units mostly has
 none. Polynomials of odd degree have no least value, and get none.
+
+*What guards tell.* A client learns how many there are, of which layers it may guess; their limits, which are three
+quarters of powers of two; and for every image the sums, which are functions of its own, like logits, and tell of
+weights as these do.
 """
 
 from __future__ import annotations
@@ -227,7 +232,7 @@ def read_by(linear: LinearMap, forms: Sequence[Form]) -> tuple[LinearMap, np.nda
 
 
 def _by_sum(linear: LinearMap, guard: Guard) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the largest outputs of a linear map without bias, by what a guard says of its inputs' sum."""
+    """Return the least and the largest outputs of a linear map without bias, by the guard of its inputs' sum."""
     middle = -guard.offset * linear.times(np.ones(linear.inputs))
     low, high = np.zeros(linear.outputs), np.zeros(linear.outputs)
     np.minimum.at(low, linear.rows, linear.weights)

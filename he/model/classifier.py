@@ -16,7 +16,7 @@ from he.model.inputs import floats_of
 from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
-from intnn.estimator.base import Estimator, not_fitted
+from intnn.estimator.base import Estimator, not_fitted, tags
 from intnn.values.arrays import Array, FloatArray, array
 
 
@@ -93,12 +93,6 @@ class EncryptedModel(Estimator):
         """A copy that is not fitted; its model stays trained."""
         return type(self)(**self.get_params())
 
-    def _tags(self, kind: str, **tags: Any) -> Any:
-        """What scikit-learn's tools may expect; only they ask, so that scikit-learn is there."""
-        from sklearn.utils import InputTags, Tags, TargetTags
-
-        return Tags(kind, TargetTags(required=False), input_tags=InputTags(two_d_array=True), **tags)
-
     def _outputs(self, x: ArrayLike) -> FloatArray:
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
@@ -140,18 +134,20 @@ class EncryptedClassifier(EncryptedModel):
         return self
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags
-
-        return self._tags("classifier", classifier_tags=ClassifierTags())
+        return tags("classifier", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Return the labels [n] of inputs; see `decision_function`."""
+        """Return the labels [n] of inputs; where one input may have several labels, 0 or 1 for each [n, outputs]."""
         values = self._outputs(x)
+        if self._is_multilabel:
+            return (values > 0).astype(np.int64)
         index = (values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1)
         return self.classes_[index]
 
     def predict_proba(self, x: ArrayLike) -> FloatArray:
         """Return the probability of every class [n, classes]: a softmax or a logistic function, done by the client.
+
+        They add up to one, but for labels of which an input may have several.
 
         Raises:
             AttributeError: if the model gives none, as a support vector machine does.
@@ -167,22 +163,25 @@ class EncryptedClassifier(EncryptedModel):
             return np.stack([1.0 - positive, positive], axis=1)
         if link == "logistic":  # one against the rest
             each = 0.5 * (1.0 + np.tanh(0.5 * values))
-            return np.asarray(each / each.sum(axis=1, keepdims=True))
+            return each if self._is_multilabel else np.asarray(each / each.sum(axis=1, keepdims=True))
         powers = np.exp(values - values.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of inputs whose label is predicted."""
-        return float(np.mean(self.predict(x) == array(y, "y")))
+        """Return the share of inputs whose label is predicted, or all of whose labels are."""
+        right = self.predict(x) == array(y, "y")
+        return float(np.mean(right.all(axis=1) if self._is_multilabel else right))
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return bool(self.compiled_.graph.metadata.get("multilabel"))
 
 
 class EncryptedRegressor(EncryptedModel):
     """A trained regression that predicts on ciphertexts; see `EncryptedModel`."""
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import RegressorTags
-
-        return self._tags("regressor", regressor_tags=RegressorTags())
+        return tags("regressor", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> FloatArray:
         """Return the values [n] or [n, outputs] of inputs; see `decision_function`."""

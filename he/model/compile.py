@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,20 +14,20 @@ from numpy.typing import ArrayLike
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.compiler.compile import compile_approximate, compile_exact
+from he.compiler.ranges import Ranges
 from he.compiler.residues import compile_residues
 from he.compiler.search import PackingName
 from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
-from intnn.approximation.approximate import FEWEST_SAMPLES, fit_approximation
+from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
-from intnn.quantisation.measure import Measure
-from intnn.quantisation.tune import Tuning, tune
+from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
-TOLERANCE = 0.005  # the agreement that a cheaper path may give away
+TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
 
 Progress = Callable[[str], None]
 
@@ -52,7 +53,7 @@ class _Candidate:
         return f"{self.name}: agreement {self.agreement:.2%}, {self.units:.1f} units"
 
 
-def compile(
+def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     model: Any,
     samples: ArrayLike,
     *,
@@ -75,7 +76,8 @@ def compile(
             scikit-learn, a `Graph`, an `IntNetwork` or a fitted `IntClassifier`.
         samples: typical inputs [n, *shape] in the model's units, as floats; some hundreds to some thousands. The
             network is fitted to them, a fifth of them measures how well; what is far from all of them has no answer.
-        exact: True or False for one path alone; None for the cheaper of those within half a point of the best.
+        exact: True or False for one path alone; None for the one that agrees better, where twice the
+            price must buy a quarter of a point.
         packing: see `he.compile_exact`.
         images: see there.
         max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms).
@@ -93,7 +95,7 @@ def compile(
     """
     if max_units is not None and not real(max_units, "max_units") > 0:
         raise ValueError(f"`max_units` must be positive, got {max_units}")
-    say = progress or (lambda line: None)
+    say = progress or _silent
     options = {"packing": packing, "images": images, "security": security}
     if isinstance(model, IntClassifier):
         return _of_integers(*_trained(model), exact, max_units, options)
@@ -120,11 +122,10 @@ def compile(
         say(str(candidate))
     if not found:
         raise ParameterError("; ".join(refusals))
-    best = max(candidate.agreement for candidate in found)
-    chosen = min((c for c in found if c.agreement >= best - TOLERANCE), key=lambda c: c.units)
+    chosen = _best(found)
     reasons = [str(candidate) for candidate in found] + refusals
     if len(paths) > 1:
-        reasons.append(f"chosen: {chosen.name}, the cheapest within {TOLERANCE:.1%} of the best agreement")
+        reasons.append(f"chosen: {chosen.name}, for twice the price must buy a quarter of a point of agreement")
     return Compiled(
         graph,
         chosen.network,
@@ -136,6 +137,10 @@ def compile(
         chosen.fitting_seconds,
         chosen.compiling_seconds,
     )
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 def _trained(classifier: IntClassifier) -> tuple[IntNetwork, Inputs]:
@@ -206,27 +211,54 @@ def _exact(
 def _approximate(
     graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
 ) -> _Candidate:
-    refusals = []
-    for degree in (None, 2):  # the degrees that the agreement asks for, or the lowest
+    refusals: list[str] = []
+    found: list[_Candidate] = []
+    for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
         begin = time.monotonic()
-        approximation, fitted = fit_approximation(graph, x, degree), time.monotonic()
+        approximation, fitted = fit_approximation(graph, x, degree, tolerance=tolerance), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
+        name = f"approximate, polynomials of degrees {degrees}"
+        if any(name == candidate.name for candidate in found):
+            continue
         try:
-            circuit = compile_approximate(
-                approximation.graph, input_range=inputs.range, samples=x, ranges="calibrated", **options
-            )
-            _require_units(circuit, max_units)
+            circuit = _circuit_in_range(approximation, x, inputs, max_units, options)
         except ParameterError as refusal:
-            refusals.append(f"approximate, polynomials of degrees {degrees}: {refusal}")
+            refusals.append(f"{name}: {refusal}")
             say(refusals[-1])
             continue
-        name = f"approximate, polynomials of degrees {degrees}"
         seconds = fitted - begin, time.monotonic() - fitted
-        measure, agreement = Measure.of(graph, x), approximation.agreement
-        if measure.name == "same sign":  # where an approximation looks at the values
-            agreement = measure(approximation.graph)
-        return _Candidate(name, approximation.graph, circuit, agreement, *seconds)
-    raise ParameterError("; ".join(refusals))
+        found.append(_Candidate(name, approximation.graph, circuit, approximation.agreement, *seconds))
+        say(str(found[-1]))
+        if found[0].units <= CHEAP:
+            break
+    if not found:
+        raise ParameterError("; ".join(refusals))
+    return _best(found)
+
+
+def _circuit_in_range(
+    approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
+) -> Circuit:
+    """Compile for ranges that are proved where that is cheap, as it is for one activation, and calibrated elsewhere."""
+    ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
+    for kind in ranges:
+        try:
+            samples = x if kind == "calibrated" else None
+            circuit = compile_approximate(
+                approximation.graph, samples, ranges=kind, input_range=inputs.range, **options
+            )
+            _require_units(circuit, max_units)
+        except ParameterError:
+            if kind == ranges[-1]:
+                raise
+        else:
+            return circuit
+    raise AssertionError("one range or the other was compiled or refused")
+
+
+def _best(found: Sequence[_Candidate]) -> _Candidate:
+    """Return the candidate that agrees best, where twice the price must buy a quarter of a point."""
+    return max(found, key=lambda c: c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)))
 
 
 def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:

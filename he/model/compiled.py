@@ -12,7 +12,7 @@ from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.model.inputs import Inputs, floats_of
 from intnn import Graph, IntNetwork
-from intnn.convert.labels import task_of
+from intnn.approximation.agreement import Decision, decision_of
 from intnn.quantisation.tune import Tuning
 from intnn.values.arrays import Array, FloatArray
 from intnn.values.value_object import ValueObject
@@ -53,10 +53,14 @@ class Compiled(ValueObject):
     @property
     def classes(self) -> list[Any] | None:
         """The names of the classes, as the model has them; None where an output is a number."""
-        metadata, outputs = self.graph.metadata, int(np.prod(self.graph.output_shape))
-        if task_of(metadata, outputs) == "regression":
+        if self.decision == "values":
             return None
-        return list(metadata.get("classes") or range(max(outputs, 2)))
+        return list(self.graph.metadata.get("classes") or range(max(int(np.prod(self.graph.output_shape)), 2)))
+
+    @property
+    def decision(self) -> Decision:
+        """What of the outputs is the answer: the class of the "largest", the "signs" of each, or the "values"."""
+        return decision_of(self.graph.metadata, int(np.prod(self.graph.output_shape)))
 
     def prepare(self, x: ArrayLike) -> Array:
         """Return inputs [n, *shape], in the model's units, as `Client.encrypt` takes them.

@@ -189,8 +189,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             DecryptionError: if the ciphertexts decrypt to no result: there is no noise budget, copies disagree, or
                 residues are those of numbers that the network cannot reach. The request has had its answer, and the
                 refusal is counted.
-            RangeError: if the circuit's ranges are calibrated and an image left them, so that the logits may be wrong. The
-                request has had its answer, and the refusal is counted.
+            RangeError: if the circuit's ranges are calibrated and an image left them, so that the logits may be wrong.
+                The request has had its answer, and the refusal is counted.
             PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
                 allows. The key has not been used then, and the request stays open.
         """

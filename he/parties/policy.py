@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from he.circuit.interface import Interface
+from he.circuit.interface import USUAL_ERROR, Interface
 from he.circuit.residues import interfaces
 from he.readers.cost import ciphertext_bytes, key_bytes
 from he.ring.params import SECURITIES, Security, require_security
@@ -70,7 +70,7 @@ class Policy(ValueObject):
 
     schemes: tuple[Scheme, ...] = tuple(Scheme)
     security: Security = "128"
-    max_error: float = 1.0
+    max_error: float = USUAL_ERROR
     largest_input: float = 2.0**20
     most_key_bytes: int = 1 << 30
     most_request_bytes: int = 1 << 30
@@ -152,7 +152,12 @@ class Policy(ValueObject):
         secure = SECURITIES.index(parameters.security) <= SECURITIES.index(self.security)
         yield "security", parameters.security, secure, f'"{self.security}"'
         error = interface.tolerance / 2
-        yield "tolerance", interface.tolerance, error <= self.max_error, f"at most twice {self.max_error}"
+        yield (
+            "tolerance",
+            interface.tolerance,
+            error <= self.max_error,
+            f"at most twice {self.max_error} (`Policy(max_error={error:g})` accepts this one)",
+        )
         largest = max(abs(spec.low), abs(spec.high))
         if not scheme.exact:  # what is larger than the modulus is encrypted as another number
             room = parameters.log2_modulus(parameters.levels) - parameters.scale_bits - 2  # type: ignore[operator]

@@ -46,8 +46,8 @@ class Program(ValueObject):
         operations: each reads values that earlier operations define.
         plaintexts: packed operands, int64 (BFV, modulo t) or finite float64 (CKKS), each [slots] and made read-only.
         outputs: the numbers of the values that are the results, at least one.
-        guards: how many of the last outputs are *guards*: they show whether values stayed in their range, and are no part
-            of the result.
+        guards: how many of the last outputs are range guards: they show whether values stayed in their range, and are
+            no part of the result.
 
     Raises:
         ValueError: if an operation refers to a value, an input or a plaintext that is not there, if there is no output

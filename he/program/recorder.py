@@ -103,7 +103,10 @@ class Recorder:
         return self._record(Rescale((a,)))
 
     def program(self, slots: int, outputs: Sequence[int], guards: int = 0) -> Program:
-        """Return the program recorded so far, with plaintexts of this many slots and these outputs, the last of them guards."""
+        """Return the program recorded so far, with plaintexts of this many slots and these outputs.
+
+        So many of the last outputs are range guards.
+        """
         inputs = tuple(self._inputs.get(i, DATA) for i in range(max(self._inputs, default=-1) + 1))
         return Program(slots, inputs, tuple(self._operations), tuple(self._plaintexts), tuple(outputs), guards)
 

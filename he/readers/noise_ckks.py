@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
+from he.readers.deviations import NONE, Deviations, Spread, max_of
 from he.readers.variance import (
     ERROR_VARIANCE,
-    NORMAL_TAIL,
-    PRODUCT_TAIL,
     deviation_at_root,
     key_switch_variance,
     rounding_variance,
@@ -60,62 +58,6 @@ class Norms(ValueObject):
     column: float = math.inf
     parts: float = 2.0
     width: int = 1
-
-
-class Deviations(NamedTuple):
-    """Standard deviations of an error, at a complex root: a slot, which is the real part there, has half the variance.
-
-    Attributes:
-        normal: of the part with the tails of a normal distribution: encryption, and the rounding of plaintexts.
-        product: of the part that is a product of two such numbers, of a rounding with the secret or of a digit with the
-            error of a key. Its real part has Laplace's distribution, whose tails are longer.
-    """
-
-    normal: float = 0.0
-    product: float = 0.0
-
-    def __mul__(self, factor: float) -> Deviations:  # type: ignore[override]  # no repetition of a tuple
-        return Deviations(self.normal * factor, self.product * factor)
-
-    def and_(self, other: Deviations) -> Deviations:
-        """Return the deviations of the sum with an independent error."""
-        return Deviations(math.hypot(self.normal, other.normal), math.hypot(self.product, other.product))
-
-    def without(self, other: Deviations) -> Deviations:
-        """Return the deviations of the independent error that, with the other, has these deviations; 0 if none has."""
-        pairs = zip(self, other, strict=True)
-        return Deviations(*(math.sqrt(max(0.0, (whole - part) * (whole + part))) for whole, part in pairs))
-
-    def with_(self, other: Deviations) -> Deviations:
-        """Return the deviations of the sum with any other error."""
-        return Deviations(self.normal + other.normal, self.product + other.product)
-
-    @property
-    def bound(self) -> float:
-        """A bound that a slot's error exceeds with a probability below 2^-39."""
-        return NORMAL_TAIL * self.normal + PRODUCT_TAIL * self.product
-
-
-NONE = Deviations()
-
-
-class Spread(NamedTuple):
-    """The errors of units before they were squared, until it is known what the next layer makes of the squares.
-
-    Attributes:
-        joint, loose: those of the units.
-        slope: a bound on what a square multiplies any of these errors by: twice a unit, and its error.
-        length: a bound on the Euclidean norm of what it multiplies all of them by.
-    """
-
-    joint: Deviations
-    loose: Deviations
-    slope: float
-    length: float
-
-    def settled(self, joint: Deviations, loose: Deviations) -> tuple[Deviations, Deviations, None]:
-        """Return `joint` and `loose` of a value with these errors of the squares in them, and nothing spread."""
-        return joint.and_(self.joint * self.slope), loose.and_(self.loose * self.slope), None
 
 
 @dataclass(frozen=True)
@@ -348,7 +290,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         The square of an error counts like the error times its bound, although its mean is not 0, and it is no copy from
         copy to copy: at scales of 2^20 and more, it is far below the other errors.
         """
-        spread = self._spread(a, 1.0) if a is b else None
+        spread = self._spread(a, a, 1.0) if a is b else None
         a, b = a.settled(), b.settled()
         of_a, of_b = a.times(b.magnitude + b.bound), b.times(a.magnitude)
         return CkksError(
@@ -362,16 +304,21 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             spread=spread,
         )
 
-    def _spread(self, a: CkksError, longer: float) -> Spread | None:
-        """Return the errors of units that are squared, if their norm is known; None if these are no units."""
-        if not a.units or not math.isfinite(self._norms[a.layers - 1].length):
-            return None
+    def _spread(self, a: CkksError, b: CkksError, longer: float) -> Spread | None:
+        """Return the errors of units that are multiplied with themselves, None if these are no units.
+
+        Each of both errors is multiplied by the units, which are `longer` where they are complex.
+        """
         norms = self._norms[a.layers - 1]
-        slope = 2 * longer * a.magnitude + a.bound
-        return Spread(a.joint, a.loose, slope, 2 * longer * norms.length + math.sqrt(norms.outputs) * a.bound)
+        if not (a.units and b.units and math.isfinite(norms.length)):
+            return None
+        slope = longer * a.magnitude + a.bound
+        length = longer * norms.length + math.sqrt(norms.outputs) * a.bound
+        return Spread(a.joint.with_(b.joint), a.loose.with_(b.loose), slope, length)
 
     def square_parts(self, a: CkksError, conjugate: CkksError) -> CkksError:
         # The error of (z + z')^2 - i (z - z')^2 is 4 (a f + i b g) with f and g parts of the operands' errors.
+        spread = self._spread(a, conjugate, self._longer)
         a, conjugate = a.settled(), conjugate.settled()
         of_a, of_b = (v.times(self._longer * a.magnitude + a.bound) for v in (a, conjugate))
         return CkksError(
@@ -380,8 +327,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             magnitude=a.magnitude**2,
             layers=a.layers,
             own=of_a.own.with_(of_b.own),
-            joint=of_a.joint.with_(of_b.joint),
-            loose=of_a.loose.with_(of_b.loose),
+            joint=NONE if spread else of_a.joint.with_(of_b.joint),
+            loose=NONE if spread else of_a.loose.with_(of_b.loose),
+            spread=spread,
         )
 
     def conjugate(self, a: CkksError) -> CkksError:
@@ -438,8 +386,3 @@ def _behind(spread: Spread | None, norms: Norms) -> tuple[Deviations, Deviations
         joint * min(slope * norms.spectral, length * norms.column),
         loose * min(slope * norms.loose, math.sqrt(norms.parts) * length * norms.column),
     )
-
-
-def max_of(deviations: Sequence[Deviations]) -> Deviations:
-    """Return the largest deviation of each kind."""
-    return Deviations(max(d.normal for d in deviations), max(d.product for d in deviations))

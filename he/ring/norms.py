@@ -9,6 +9,7 @@ Euclidean norm of the values (Parseval).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,8 @@ from he.ring.slots import bit_reversal, slot_order
 
 #: A random polynomial stays within so many deviations at all roots; `chance_beyond` says how surely.
 DEVIATIONS = 7.5
+
+_LONG = 1024  # slots, from which on it pays to encode them by other means
 
 
 def canonical_norm(coefficients: np.ndarray) -> float:
@@ -68,15 +71,24 @@ def norm_of_secret(residues: np.ndarray, prime: int) -> float:
     return canonical_norm(centred(_coefficients(residues, prime), prime))
 
 
-def norm_of_plaintext(slots: np.ndarray, t: int) -> float:
+def norm_of_plaintext(
+    slots: np.ndarray, t: int, encode: Callable[[np.ndarray, int], np.ndarray] | None = None
+) -> float:
     """Return the canonical norm of the polynomial that packs integers modulo t into its slots [N], two rows.
 
     Rows that repeat shorter ones belong to a polynomial in a power of X, which is found in a smaller ring.
+
+    Args:
+        slots: the integers.
+        t: the plaintext modulus.
+        encode: returns the coefficients around 0 of the polynomial with these slots; it is called for long rows.
     """
     rows = slots.reshape(2, -1)
     while (half := rows.shape[1] // 2) > 1 and np.array_equal(rows[:, :half], rows[:, half:]):
         rows = rows[:, :half]
     N = rows.size
+    if encode and N >= _LONG:
+        return canonical_norm(encode(rows.ravel(), t))
     values = np.empty(N, np.int64)
     values[slot_order(N)] = rows.ravel() % t
     return canonical_norm(centred(_coefficients(values, t), t))

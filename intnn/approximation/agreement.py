@@ -13,15 +13,18 @@ from intnn.values.arrays import Array, FloatArray, reals
 Answers = Graph | IntNetwork | Callable[[FloatArray], Array]
 Decision = Literal["largest", "signs", "values"]
 
+STRAIN = 10.0  # of differences, over the root of the number of samples
+
 
 def decision_of(metadata: Mapping[str, Any], outputs: int) -> Decision:
     """What of the outputs is a network's answer: the class of the largest, the sign of each, or their values.
 
     Args:
-        metadata: A network's; "task", "classes" and "multilabel" say what its outputs mean.
+        metadata: A network's; "task", "classes", "multilabel" and a "logistic" link say what its outputs mean.
         outputs: Their number. Of a network that says nothing, several outputs are classes, and one is a value.
     """
-    has_classes = metadata.get("task", "classification" if "classes" in metadata else None)
+    names_classes = "classes" in metadata or metadata.get("link") == "logistic"
+    has_classes = metadata.get("task", "classification" if names_classes else None)
     if has_classes == "regression" or (has_classes is None and outputs == 1):
         return "values"
     return "signs" if outputs == 1 or metadata.get("multilabel") else "largest"
@@ -71,6 +74,18 @@ def agreement_of(logits: Array, reference: Array, decision: Decision) -> float:
         return -np.inf
     variance = float(np.mean(np.var(expected, axis=0)))
     return 1.0 - difference / variance if variance else 0.0
+
+
+def strained(logits: Array, reference: Array) -> FloatArray:
+    """Outputs that differ from a reference by more than these do: what decides alike all the same is near for good.
+
+    Few samples seldom lie where two networks that are nearly the same decide differently. Differences are made larger
+    by as much as leaves a share of samples uncertain that are so few: by a tenth where they are 10,000, twice as large
+    where they are 100.
+    """
+    values, expected = logits.astype(np.float64), reference.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return expected + (values - expected) * (1.0 + STRAIN / np.sqrt(len(values)))
 
 
 def answers(network: Answers, samples: FloatArray) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from intnn.approximation.agreement import agreement
+from intnn.approximation.agreement import agreement, agreement_of, decision_of, strained
 from intnn.approximation.fit import Fitted
 from intnn.approximation.replace import is_replaced, replace_activations
 from intnn.layers.nodes import MaxPool2d
@@ -143,9 +143,8 @@ def fit_approximation(
     x = batched(reals(samples, "samples"), graph.input_shape, "samples")
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
-    margin = usual_margin(len(x)) if margin is None else real(margin, "margin")
     tolerance = real(tolerance, "tolerance")
-    if not 1.0 <= margin < math.inf:
+    if margin is not None and not 1.0 <= (margin := real(margin, "margin")) < math.inf:
         raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
     if not 0.0 <= tolerance < math.inf:
         raise ValueError(f"`tolerance` must be finite and at least 0, got {tolerance}")
@@ -154,16 +153,23 @@ def fit_approximation(
     largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
     order = np.random.default_rng(0).permutation(len(x))
     x = x[order[: max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)]]
+    widening = usual_margin(len(x)) if margin is None else margin
     held, seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
 
     def fit(degrees: Sequence[int]) -> Approximation:
-        replaced, fits = replace_activations(graph, seen, degrees, margin)
+        replaced, fits = replace_activations(graph, seen, degrees, widening)
         replaced = fold_scales(replaced)
         return Approximation(replaced, _layers(replaced, fits), agreement(replaced, graph, held))
 
+    def under_strain(found: Approximation) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = strained(found.graph.logits(held), wanted)
+        return agreement_of(outputs, wanted, decision_of(graph.metadata, wanted.shape[1]))
+
     if not count and not any(isinstance(node, MaxPool2d) for node in graph.nodes):
         return Approximation(graph, (), 1.0)
-    return fit(degrees) if degrees is not None else _searched(fit, count, tolerance)
+    wanted = graph.logits(held)
+    return fit(degrees) if degrees is not None else _searched(fit, under_strain, count, tolerance)
 
 
 def usual_margin(samples: int) -> float:
@@ -185,20 +191,26 @@ def _degrees(degree: int | Sequence[int], count: int) -> list[int]:
     return degrees
 
 
-def _searched(fit: Callable[[Sequence[int]], Approximation], count: int, tolerance: float) -> Approximation:
+def _searched(
+    fit: Callable[[Sequence[int]], Approximation],
+    agrees: Callable[[Approximation], float],
+    count: int,
+    tolerance: float,
+) -> Approximation:
     """The lowest degree for all that comes close enough, then a lower one for each layer that allows it."""
-    fits: list[Approximation] = []
+    fits: list[tuple[float, Approximation]] = []
     for degree in DEGREES[: None if count else 1]:
-        fits.append(fit([degree] * count))
-        if fits[-1].agreement >= 1.0 - tolerance:
+        found = fit([degree] * count)
+        fits.append((agrees(found), found))
+        if fits[-1][0] >= 1.0 - tolerance:
             break
-    goal = min(1.0, max(found.agreement for found in fits)) - tolerance
-    best = next(found for found in fits if found.agreement >= goal)
+    goal = min(1.0, max(agreement for agreement, _ in fits)) - tolerance
+    best = next(found for agreement, found in fits if agreement >= goal)
     degrees = [layer.degree for layer in best.layers]
     for i, degree in enumerate(degrees):
         for lower in DEGREES[: DEGREES.index(degree)]:
             found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
-            if found.agreement >= goal:
+            if agrees(found) >= goal:
                 best, degrees[i] = found, lower
                 break
     return best

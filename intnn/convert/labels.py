@@ -5,22 +5,11 @@ have probabilities: "softmax" over all of them, "logistic" to each of them, or "
 labels as JSON values; one output decides between two of them by its sign, the second one where it is positive.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from intnn.convert.errors import ConversionError
-
-
-def task_of(metadata: Mapping[str, Any], outputs: int) -> str:
-    """What a network does, by its metadata: "classification" or "regression".
-
-    Where that says nothing, several outputs are scores of classes; one is a number, unless a logistic function of it is
-    a probability.
-    """
-    is_number = outputs == 1 and metadata.get("link") != "logistic"
-    return str(metadata.get("task", "regression" if is_number else "classification"))
 
 
 def class_labels(classes: Any, outputs: int, place: str) -> list[str | int | float | bool]:

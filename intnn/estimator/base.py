@@ -55,6 +55,19 @@ def _arguments(estimator: type) -> dict[str, inspect.Parameter]:
     return {name: parameter for name, parameter in found.items() if parameter.kind not in variable}
 
 
+def tags(kind: str, needs_labels: bool) -> Any:
+    """What scikit-learn's tools may expect of a "classifier" or "regressor"; only they ask, so that it is there."""
+    from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+    return Tags(
+        estimator_type=kind,
+        target_tags=TargetTags(required=needs_labels),
+        classifier_tags=ClassifierTags() if kind == "classifier" else None,
+        regressor_tags=RegressorTags() if kind == "regressor" else None,
+        input_tags=InputTags(two_d_array=True),
+    )
+
+
 def not_fitted(estimator: object) -> Exception:
     """The error of a method that needs `fit` first: a ValueError, and scikit-learn's own where that is loaded."""
     module = sys.modules.get("sklearn.exceptions")

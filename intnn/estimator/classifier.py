@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from intnn.estimator.base import Estimator, features, not_fitted, targets, weights
+from intnn.estimator.base import Estimator, features, not_fitted, tags, targets, weights
 from intnn.estimator.scaling import Scaling
 from intnn.network.network import IntNetwork
 from intnn.training.examples import Changes, repeats_of, shown
@@ -210,15 +210,7 @@ class IntClassifier(Estimator):
         return hasattr(self, "network_")
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn's tools may expect; only they ask, so that scikit-learn is there."""
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(),
-            input_tags=InputTags(two_d_array=True),
-        )
+        return tags("classifier", needs_labels=True)
 
     def _domain(self) -> IntDomain:
         if isinstance(self.input_domain, IntDomain):

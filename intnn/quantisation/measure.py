@@ -3,14 +3,14 @@
 import math
 from dataclasses import dataclass, replace
 
-from intnn.approximation.agreement import Decision, agreement_of, decision_of
+from intnn.approximation.agreement import Decision, agreement_of, decision_of, strained
 from intnn.approximation.head import sharpened
 from intnn.approximation.refit import refitted
 from intnn.layers.nodes import Conv2d, Dense
 from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
-from intnn.values.arrays import FloatArray
+from intnn.values.arrays import Array, FloatArray
 
 NAMES: dict[Decision, str] = {"largest": "same class", "signs": "same signs", "values": "R squared"}
 
@@ -66,12 +66,13 @@ class Measure:
         """The measure in words."""
         return NAMES[self.decision]
 
-    def error_of(self, agreement: float) -> float:
-        """The standard error of a share of samples; none is known of R squared."""
-        share = min(max(agreement, 0.0), 1.0)
-        return 0.0 if self.decision == "values" else math.sqrt(share * (1 - share) / len(self.samples))
-
     def __call__(self, network: Graph | IntNetwork) -> float:
         """The agreement of a network, 1 at the best."""
-        logits = network.real_logits if isinstance(network, IntNetwork) else network.logits
-        return agreement_of(logits(self.samples), self.wanted, self.decision)
+        return agreement_of(self._outputs(network), self.wanted, self.decision)
+
+    def under_strain(self, network: Graph | IntNetwork) -> float:
+        """The agreement that is left if the differences are larger, by which networks are chosen; see `strained`."""
+        return agreement_of(strained(self._outputs(network), self.wanted), self.wanted, self.decision)
+
+    def _outputs(self, network: Graph | IntNetwork) -> Array:
+        return (network.real_logits if isinstance(network, IntNetwork) else network.logits)(self.samples)

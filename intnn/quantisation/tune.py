@@ -1,5 +1,6 @@
 """The trade-off between agreement and cost, measured: which integer network to take for a float one."""
 
+import math
 import os
 import sys
 import time
@@ -32,8 +33,9 @@ FORMS = ("squares", "tables")
 FIRST_BITS = ((1, 3), (1, 4), (2, 3), (2, 4), (2, 5), (3, 5), (4, 6), (6, 8), (8, 10), (12, 14), (16, 18))
 POINTS = (57, 121, 241, 431)  # of tables; beyond, a ring twice as large makes them three times as dear
 TABLE_BITS = ((1, 4), (2, 4), (4, 5), (6, 6))  # of inputs and of a table's values
-TOLERANCE = 0.005  # the agreement that a cheaper network may give away
+PER_DOUBLING = 0.0025  # the agreement that twice the price must buy
 ROUGHLY = 1.1  # times the price is the same price
+CHEAP = 4.0  # units below which nothing need be saved
 SETTLED = 0.002  # more bits than bring a network so near to its float form are not tried
 HELD_OUT = 3  # one sample in so many measures, and has no part in what is made
 FEWEST = 10  # samples
@@ -52,6 +54,8 @@ class Trial(ValueObject):
         form: "squares" or "tables".
         sizes: What it was made with, for people.
         agreement: How far it agrees with the float network on the samples held out, by `Tuning.measure`, at most 1.
+        under_strain: The same if it differed more, by which networks are chosen; see
+            `intnn.approximation.agreement.strained`.
         units: Its price.
         network: The network.
     """
@@ -59,6 +63,7 @@ class Trial(ValueObject):
     form: str
     sizes: str
     agreement: float
+    under_strain: float
     units: float
     network: IntNetwork
 
@@ -74,9 +79,8 @@ class Tuning(ValueObject):
 
     Attributes:
         trials: All networks that were made, the cheapest first.
-        chosen: Under the budget, the cheapest of those whose agreement is surely within half a point of the best: by
-            half a point less the standard error, or a quarter of one. Of several at about that price, a tenth more at
-            the most, the one that agrees best. It was made anew with all samples, and its agreement measured before.
+        chosen: Under the budget, the one that agrees best under strain, less a quarter of a point for every doubling of
+            the price beyond 4 units. It was made anew with all samples, and its agreement measured before.
         measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
@@ -165,18 +169,18 @@ def tune(
         except ValueError as refusal:  # by the graph's layers, or since integers would have too many bits
             refusals.append(refusal)
             return None
-        trial = Trial(form, sizes, measure(network), float(price(network)), network)
+        trial = Trial(form, sizes, measure(network), measure.under_strain(network), float(price(network)), network)
         trials.append(trial)
         makers[network] = make
         report(f"{form}, {sizes}: {measure.name} {trial.agreement:.4f}, {trial.units:.1f} units")
-        return trial.agreement
+        return trial.under_strain
 
     _try_squares(graph, seen, measure, attempt)
     if graph.is_chain and 0 < _count(graph, Activation) <= MOST_TABLES and not _count(graph, MaxPool2d):
         _try_tables(graph, attempt)
     if not trials:
         raise refusals[0]
-    chosen = _chosen(trials, budget, measure)
+    chosen = _chosen(trials, budget)
     network = makers[chosen.network](_enough(x))
     final = replace(chosen, network=network, units=float(price(network)))
     if final.units <= ROUGHLY * chosen.units and (budget is None or final.units <= budget):
@@ -208,7 +212,7 @@ def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Atte
         return integer_squares(in_squares(x), x[:MOST], input_bits, bits, graph, by_feature)
 
     squares = in_squares(seen)
-    reachable = measure(squares)
+    reachable = measure.under_strain(squares)
     for by_feature in (False, True) if len(graph.input_shape) == 1 else (False,):
         near = 0
         for input_bits, first in FIRST_BITS:
@@ -262,17 +266,14 @@ def _count(graph: Graph, kind: type) -> int:
     return sum(isinstance(node, kind) for node in graph.nodes)
 
 
-def _chosen(trials: Sequence[Trial], budget: float | None, measure: Measure) -> Trial:
+def _chosen(trials: Sequence[Trial], budget: float | None) -> Trial:
     trials = sorted(trials, key=lambda trial: (trial.units, -trial.agreement))
     allowed = [trial for trial in trials if budget is None or trial.units <= budget]
     if not allowed:
         raise ValueError(
             f"`budget` must be at least {trials[0].units:.1f}, the price of the cheapest network, got {budget}"
         )
-    best = max(trial.agreement for trial in allowed)
-    slack = max(TOLERANCE - measure.error_of(best), TOLERANCE / 2)
-    close = [trial for trial in allowed if trial.agreement >= best - slack]
-    return max((trial for trial in close if trial.units <= ROUGHLY * close[0].units), key=lambda t: t.agreement)
+    return max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
 
 
 class _Patient:

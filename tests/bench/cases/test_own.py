@@ -89,7 +89,7 @@ def test_a_model_from_onnx_with_one_output_and_labels(tmp_path):
     assert result.exit_code == 0, result.output
     for row in rows_of(tmp_path / "own.json"):
         assert row["model"] == "model.onnx"
-        assert row["measure"] == "same sign"
+        assert row["measure"] == "same signs"
         assert (row["n_samples"], row["n_test"]) == (160, 40)
         assert row["float_accuracy"] == 1.0
         assert row["accuracy"] == row["agreement"] >= 0.9

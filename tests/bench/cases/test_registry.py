@@ -25,6 +25,7 @@ REFUSED = {
     "times": {"processes": 0},
     "attacks": {"radius": float("nan")},
     "robustness": {"radius": -1.0},
+    "own": {"images": 10**6},
     "secrecy": {"model": "digits-square-cnn"},
     "gpu": {},  # without a GPU there is nothing to measure
 }

@@ -50,7 +50,9 @@ def test_all_layers_amplify_alike():
     graph = Graph(
         (8,),
         tuple(
-            node for _ in range(3) for node in (Dense(3.0 * rng.normal(size=(8, 8)), np.zeros(8)), Activation("square"))
+            node
+            for _ in range(3)
+            for node in (Dense(1.25 * rng.normal(size=(8, 8)), np.zeros(8)), Activation("square"))
         )[:-1],
     )
     _, found, _ = normalised(to_stages(graph.input_shape, graph.nodes), 0.0, 1.0)

@@ -50,11 +50,12 @@ class TestEncrypted:
         assert np.allclose(model.predict(x[:2, :3]), clear.predict(x[:2, :3]), atol=0.1)
 
 
-class TestHabits:
-    @pytest.fixture(scope="class")
-    def fitted(self, perceptron, iris):
-        return EncryptedClassifier(perceptron, simulate=True, **INSECURE).fit(*iris)
+@pytest.fixture(scope="module")
+def fitted(perceptron, iris):
+    return EncryptedClassifier(perceptron, simulate=True, **INSECURE).fit(*iris)
 
+
+class TestHabits:
     def test_probabilities_sum_to_one(self, fitted, perceptron, iris):
         probabilities = fitted.predict_proba(iris[0])
         assert probabilities.shape == (150, 3)

@@ -68,5 +68,5 @@ def test_floats_of():
         (np.zeros((0, 2)), ValueError),
         (np.zeros((1, 3)), ValueError),
     ):
-        with pytest.raises(kind, match="`samples`|`x`"):
+        with pytest.raises(kind, match=r"`samples`|`x`"):
             floats_of(x, (2,))
