@@ -22,7 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from he.compiler.linear import Grid, LinearMap
+from he.compiler.linear import Grid, LinearMap, power_of_two
 from he.compiler.stages import Function, Stage, layered
 from intnn.network.edges import INPUT
 
@@ -81,7 +81,7 @@ def _on_grids(layers: _Layers, in_order: list[np.ndarray]) -> list[list[np.ndarr
     )
     pools = [_pool_of(layers, number) for number in range(len(grids))]
     result = []
-    for sides in dict.fromkeys([(_power_of_two(rows), _power_of_two(columns)), (rows, columns)]):
+    for sides in dict.fromkeys([(power_of_two(rows), power_of_two(columns)), (rows, columns)]):
         at = [plain if grid is None else _on_grid(grid, last, sides, pool, len(plain))
               for grid, pool, plain in zip(grids, pools, in_order, strict=False)]  # fmt: skip
         result.append([*at, in_order[-1]])
@@ -105,8 +105,8 @@ def _on_grid(grid: Grid, cell: Sequence[int], sides: tuple[int, int], pool: tupl
     channels, (high, wide) = grid.shape[0], pool
     if down % high or across % wide:
         high = wide = 1
-    padded = _power_of_two(channels)
-    if _power_of_two(down * across * channels * sides[0] * sides[1]) == _power_of_two(
+    padded = power_of_two(channels)
+    if power_of_two(down * across * channels * sides[0] * sides[1]) == power_of_two(
         down * across * padded * sides[0] * sides[1]
     ):
         channels = padded
@@ -120,7 +120,7 @@ def _on_grid(grid: Grid, cell: Sequence[int], sides: tuple[int, int], pool: tupl
 
 
 def _width(places: np.ndarray) -> int:
-    return _power_of_two(int(places.max()) + 1)
+    return power_of_two(int(places.max()) + 1)
 
 
 def _diagonals(layers: _Layers, places: list[np.ndarray]) -> int:
@@ -150,7 +150,7 @@ def _period(linear: LinearMap, places: list[np.ndarray]) -> int:
         return 0
     at, count = places[linear.reads[0]], linear.pool[0] * linear.pool[1]
     period = _width(at) // count
-    if count < 2 or count != _power_of_two(count):
+    if count < 2 or count != power_of_two(count):
         return 0
     # Every sum's pixels must be neighbours in the image that differ in their phase alone.
     by_sum = np.sort(at[linear.columns] % period * len(at) + linear.rows)
@@ -200,7 +200,3 @@ def _cut(layers: _Layers, origins: Sequence[np.ndarray], row: int) -> tuple[_Lay
             result.append((linear.moved(at, each, inputs, linear.inputs), list(functions)))
             come_from.append((number, origins[number][part * each : (part + 1) * each]))
     return result, come_from
-
-
-def _power_of_two(least: int) -> int:
-    return 1 << (least - 1).bit_length()

@@ -11,8 +11,7 @@ import numpy as np
 from he.circuit.inputs import InputSpec
 from he.compiler.arrange import arranged
 from he.compiler.fit_bfv import fit_bfv
-from he.compiler.latency import power_of_two
-from he.compiler.linear import LinearMap
+from he.compiler.linear import LinearMap, power_of_two
 from he.compiler.polynomial import TablePolynomial, table_polynomial
 from he.compiler.powers import evaluate
 from he.compiler.search import Lowering, PackingName

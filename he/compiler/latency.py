@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from he.circuit.packing import MAX_TAPS, InputLayout, OutputLayout, Packing
+from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compiler.activations import coefficients
-from he.compiler.linear import LinearMap
+from he.compiler.diagonals import Diagonals
+from he.compiler.entrance import Entrance, gather, taps_of
+from he.compiler.linear import LinearMap, power_of_two, width_of
 from he.compiler.ranges import Guard
 from he.compiler.stages import Stage
 from he.program.operations import Plain
@@ -202,33 +204,6 @@ def _summed(
     return [value]
 
 
-class Entrance(NamedTuple):
-    """How a client's inputs reach the first layers, those that read the network's input.
-
-    Attributes:
-        layout: the layout of all of their inputs.
-        parts: the ciphertexts of each of the layers, by its place in memory.
-    """
-
-    layout: InputLayout
-    parts: dict[int, range]
-
-    @staticmethod
-    def of(packing: Packing, firsts: Sequence[LinearMap]) -> Entrance:
-        """Return the entrance of these layers; the taps of each begin a ciphertext."""
-        tables = [gather(first) for first in firsts]
-        width = max(len(table) for table in tables)
-        each = packing.copies(width) * (1 if packing.split_rows else packing.rows)  # taps in a ciphertext
-        parts, padded, begin = {}, [], 0
-        for first, table in zip(firsts, tables, strict=True):
-            count = -(-table.shape[1] // each)
-            parts[id(first)] = range(begin, begin + count)
-            more = count * each - table.shape[1] if len(firsts) > 1 else 0
-            padded.append(np.pad(table, ((0, width - len(table)), (0, more)), constant_values=-1))
-            begin += count
-        return Entrance(InputLayout.of(packing, firsts[0].inputs, np.concatenate(padded, axis=1)), parts)
-
-
 def _maps(stages: Sequence[Stage]) -> list[LinearMap]:
     return [stage for stage in stages if isinstance(stage, LinearMap)]
 
@@ -269,7 +244,7 @@ def _first_layer(recorder: Recorder, linear: LinearMap, entrance: Entrance, sche
     @cache
     def by_tap() -> np.ndarray:
         weights = np.zeros((layout.width, max(1, int(np.diff(linear.starts).max()))))
-        weights[_taps(linear)] = linear.weights
+        weights[taps_of(linear)] = linear.weights
         return layout.by_tap(encode(weights), 0).reshape(len(part), -1)
 
     def factor(i: int) -> np.ndarray:
@@ -327,17 +302,6 @@ def _next_layer(
     return _add_bias(recorder, result, linear, packing, encode, out_width)
 
 
-def _before_first(diagonals: np.ndarray, count: int) -> int:
-    """Return how many diagonals, counted down from the last of `count`, lie next to the first: they become negative.
-
-    With a border, a convolution reads to either side of its pixel; its taps are neighbours all the same.
-    """
-    gaps = np.diff(np.append(diagonals, diagonals[0] + count))
-    widest = np.flatnonzero(gaps == gaps.max())
-    after = np.roll(diagonals, -1)[widest]  # what begins behind the widest gaps
-    return int(np.min(-after % count))
-
-
 def _chained(recorder: Recorder, giants: Sequence[tuple[int, int]], lanes: int) -> int:
     """Record the sum of values, each rotated by its own number of units, by Horner's rule: most steps are equal."""
     (ahead, total), *others = sorted(giants, reverse=True)
@@ -345,55 +309,6 @@ def _chained(recorder: Recorder, giants: Sequence[tuple[int, int]], lanes: int) 
         total = recorder.add([recorder.rotate(total, (ahead - giant) * lanes), inner])
         ahead = giant
     return recorder.rotate(total, ahead * lanes)
-
-
-class Diagonals(NamedTuple):
-    """A linear map by the diagonals of its matrix, which has a period of `width` columns and of `out_width` rows.
-
-    Diagonal d meets the input rotated by d: at unit u it has the term of row u and column u + d.
-
-    Attributes:
-        linear: the linear map.
-        width: the period of the input, a power of two.
-        out_width: the period of the output, a power of two.
-        unit: int64 [terms], the unit of every term on its diagonal.
-        terms: the terms of every diagonal that has any.
-    """
-
-    linear: LinearMap
-    width: int
-    out_width: int
-    unit: np.ndarray
-    terms: dict[int, np.ndarray]
-
-    @staticmethod
-    def of_all(linear: LinearMap, widths: Sequence[int]) -> list[Diagonals]:
-        """Return the diagonals of a map for each value that it reads; all count as periodic in the longest period."""
-        width = max(widths)
-        if len(widths) == 1:
-            return [Diagonals.of(linear, width)]
-        return [Diagonals.of(linear.part(number), width) for number in range(len(widths))]
-
-    @staticmethod
-    def of(linear: LinearMap, width: int) -> Diagonals:
-        """Return the diagonals of a map whose input has this period."""
-        out_width = width_of(linear)
-        count = min(width, out_width)
-        diagonal = (linear.columns - linear.rows) % count
-        before = _before_first(np.unique(diagonal), count)
-        diagonal = (diagonal + before) % count - before
-        unit = (linear.columns - diagonal) % width if width >= out_width else linear.rows
-        order = np.argsort(diagonal, kind="stable")
-        present, begins = np.unique(diagonal[order], return_index=True)
-        terms = dict(zip(present.tolist(), np.split(order, begins[1:]), strict=True))
-        return Diagonals(linear, width, out_width, unit, terms)
-
-    def weights(self, diagonal: int) -> np.ndarray:
-        """Return the weights of a diagonal, float64 [units], where units are the longer of both periods."""
-        at = self.terms[diagonal]
-        weights = np.zeros(max(self.width, self.out_width))
-        weights[self.unit[at]] = self.linear.weights[at]
-        return weights
 
 
 def _guard_sum(recorder: Recorder, value: int, stage: Stage, guard: Guard, width: int, packing: Packing) -> int:
@@ -417,34 +332,6 @@ def _add_bias(recorder: Recorder, value: int, linear: LinearMap, packing: Packin
     bias = np.zeros(width)
     bias[: len(linear.bias)] = linear.bias
     return recorder.add_plain(value, recorder.plaintext_of(lambda: packing.spread(encode(bias))))
-
-
-def gather(linear: LinearMap) -> np.ndarray:
-    """Return the inputs that the architecture connects with each unit: int64 [width, taps], -1 for absent taps."""
-    taps = max(1, int(np.diff(linear.starts).max()))
-    if width_of(linear) * taps > MAX_TAPS:
-        raise ParameterError(
-            f"the first layer must read at most {MAX_TAPS:,} inputs, as many for each unit as for the unit with the "
-            f"most, got {width_of(linear):,} x {taps:,}: make the layer or its input smaller"
-        )
-    gather = np.full((width_of(linear), taps), -1, dtype=np.int64)
-    gather[_taps(linear)] = linear.columns
-    return gather
-
-
-def _taps(linear: LinearMap) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unit of every term, and the number of the term among those of its unit."""
-    return linear.rows, np.arange(len(linear.columns)) - linear.starts[linear.rows]
-
-
-def width_of(linear: LinearMap) -> int:
-    """Return the width of a period that holds the map's outputs: their number, rounded up to a power of two."""
-    return power_of_two(linear.outputs)
-
-
-def power_of_two(least: int) -> int:
-    """Return the smallest power of two that is at least `least`."""
-    return 1 << (least - 1).bit_length()
 
 
 def choose_packing(scheme: Scheme, N: int, images: int | None, stages: Sequence[Stage]) -> Packing:

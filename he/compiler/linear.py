@@ -318,3 +318,13 @@ def _sums(places: np.ndarray, a: np.ndarray, b: np.ndarray, count: int, modulus:
         np.bincount(places, half, minlength=count).astype(np.int64) for half in (terms & ((1 << 24) - 1), terms >> 24)
     )
     return centred(low + product(high % modulus, 1 << 24, modulus), modulus).astype(np.float64)
+
+
+def width_of(linear: LinearMap) -> int:
+    """Return the width of a period that holds the map's outputs: their number, rounded up to a power of two."""
+    return power_of_two(linear.outputs)
+
+
+def power_of_two(least: int) -> int:
+    """Return the smallest power of two that is at least `least`."""
+    return 1 << (least - 1).bit_length()

@@ -18,8 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from he.compiler.activations import coefficients
-from he.compiler.latency import power_of_two
-from he.compiler.linear import LinearMap
+from he.compiler.linear import LinearMap, power_of_two
 from he.compiler.ranges import Form, Guard, Samples, activated, form_of, read_by
 from he.compiler.stages import Stage, layered
 from he.readers.noise_ckks import Norms

@@ -143,9 +143,8 @@ def fit_approximation(
     x = batched(reals(samples, "samples"), graph.input_shape, "samples")
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
-    margin = usual_margin(len(x)) if margin is None else real(margin, "margin")
     tolerance = real(tolerance, "tolerance")
-    if not 1.0 <= margin < math.inf:
+    if margin is not None and not 1.0 <= (margin := real(margin, "margin")) < math.inf:
         raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
     if not 0.0 <= tolerance < math.inf:
         raise ValueError(f"`tolerance` must be finite and at least 0, got {tolerance}")
@@ -154,10 +153,11 @@ def fit_approximation(
     largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
     order = np.random.default_rng(0).permutation(len(x))
     x = x[order[: max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)]]
+    widening = usual_margin(len(x)) if margin is None else margin
     held, seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
 
     def fit(degrees: Sequence[int]) -> Approximation:
-        replaced, fits = replace_activations(graph, seen, degrees, margin)
+        replaced, fits = replace_activations(graph, seen, degrees, widening)
         replaced = fold_scales(replaced)
         return Approximation(replaced, _layers(replaced, fits), agreement(replaced, graph, held))
 

@@ -105,7 +105,8 @@ def main() -> int:
                 each = (time.perf_counter() - started) / tried
                 print(f"{tried} networks, the worst at {worst:.3f} of its bound, {each:.2f} s each", flush=True)
     print(
-        f"{tried} networks, {omitted} more fit no ring, or left their range: {beyond} beyond the bound, the worst at {worst:.3f} of it"
+        f"{tried} networks, {omitted} more fit no ring, or left their range: {beyond} beyond the bound, "
+        f"the worst at {worst:.3f} of it"
     )
     return int(beyond > 0)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from he import ParameterError, compile_approximate, compile_exact, connect, simulate
 from he.compiler.approximate import approximate_lowering
 from he.compiler.arrange import arranged
+from he.compiler.diagonals import Diagonals
 from he.compiler.exact import exact_lowering
-from he.compiler.latency import Diagonals
 from he.compiler.search import search
 from he.compiler.stages import layered, to_stages
 from intnn import (

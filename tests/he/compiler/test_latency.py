@@ -13,8 +13,8 @@ from he.compiler.evaluate import activate_polynomial
 from he.compiler.fit import MAX_CHAIN_BITS
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches, width_of
-from he.compiler.linear import LinearMap
+from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches
+from he.compiler.linear import LinearMap, width_of
 from he.compiler.norms import normalised, reach
 from he.compiler.rotations import affordable, compose
 from he.compiler.schedules import cheapest
