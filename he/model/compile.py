@@ -27,6 +27,7 @@ from intnn.estimator.base import not_fitted
 from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
+ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
 
 Progress = Callable[[str], None]
@@ -209,13 +210,21 @@ def _exact(
         tuning = tune(graph, x, budget=max_units, progress=say)
     except ValueError as refusal:
         raise ParameterError(f"exact: {refusal}") from refusal
-    trial, fitted = tuning.chosen, time.monotonic()
-    network, inputs = _with_one_scale(trial.network, inputs)
-    circuit = exact_circuit(network, options)
-    _require_units(circuit, max_units)
-    seconds = fitted - begin, time.monotonic() - fitted
-    name = f"exact, {trial.form}, {trial.sizes}"
-    return _Candidate(name, network, circuit, inputs, trial.agreement, *seconds, tuning)
+    fitted, refusals = time.monotonic(), []
+    cheaper = [trial for trial in reversed(tuning.trials) if trial.units < tuning.chosen.units]
+    for trial in (tuning.chosen, *cheaper[: ATTEMPTS - 1]):  # the price by which one was chosen is an estimate
+        name = f"exact, {trial.form}, {trial.sizes}"
+        network, inputs_of_it = _with_one_scale(trial.network, inputs)
+        try:
+            circuit = exact_circuit(network, options)
+            _require_units(circuit, max_units)
+        except ParameterError as refusal:
+            refusals.append(f"{name}: {refusal}")
+            say(refusals[-1])
+            continue
+        seconds = fitted - begin, time.monotonic() - fitted
+        return _Candidate(name, network, circuit, inputs_of_it, trial.agreement, *seconds, tuning)
+    raise ParameterError("; ".join(refusals))
 
 
 def _approximate(
@@ -267,8 +276,8 @@ def _circuit_in_range(
 
 
 def _best(found: Sequence[_Candidate]) -> _Candidate:
-    """Return the candidate that agrees best, where twice the price must buy a quarter of a point."""
-    return max(found, key=lambda c: c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)))
+    """Return what agrees best, where twice the price must buy a quarter of a point; of equals, the cheaper one."""
+    return max(found, key=lambda c: (c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)), -c.units))
 
 
 def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:
