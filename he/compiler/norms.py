@@ -27,7 +27,7 @@ from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _LARGEST_MATRIX = 1 << 24  # and its most elements
-MOST_AMPLIFIED = 18.0  # bits by which errors of a layer's units may grow behind it where a scale would be too long
+MOST_AMPLIFIED = 26.0  # bits by which errors of a layer's units may grow behind it where a scale would be too long
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
