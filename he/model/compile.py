@@ -183,9 +183,9 @@ def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | Non
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")
-    ends = (end / network.input_scale for end in (network.input_domain.lo, network.input_domain.hi))
+    low, high = (end / network.input_scale for end in (network.input_domain.lo, network.input_domain.hi))
     given = network
-    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
+    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), low, high, saturates=True)
     network, inputs = _with_one_scale(network, inputs)
     begin = time.monotonic()
     circuit = exact_circuit(network, options)
