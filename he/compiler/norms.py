@@ -27,7 +27,9 @@ from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _LARGEST_MATRIX = 1 << 24  # and its most elements
-_MOST_AMPLIFIED = 22  # bits by which an error of a layer's units may grow behind it, so that no scale is too long
+#: Bits by which an error of a layer's units may grow behind it, so that no scale is too long: one that differs from copy
+#: to copy, and one that is the same in all.
+_MOST_AMPLIFIED = (26, 24)
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -133,24 +135,38 @@ def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence
 
 
 def _raised(forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Norms]) -> list[float]:
-    """Return reaches such that no error of a layer's units is amplified by more than `_MOST_AMPLIFIED` bits.
+    """Return reaches such that no error of a layer's units is amplified by more than `_MOST_AMPLIFIED`.
 
     The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
     further need no longer scale; the weights that make up for it need one instead.
     """
-    result, behind = list(reaches), 0.0  # bits by which the rest of the network amplifies an error of this layer
-    for number in reversed(range(len(forms) - 1)):
-        form, here, following = forms[number], norms[number], norms[number + 1]
-        slope = 1.0
-        for activation in form.activations:
-            slope *= sum(j * abs(c) * here.magnitude ** (j - 1) for j, c in enumerate(coefficients(activation)) if j)
-        by_length = 2 * math.sqrt(following.parts) * here.length * following.column
-        is_square = [activation.name for activation in form.activations] == ["square"]
-        factor = min(slope * following.loose, by_length) if is_square else slope * following.loose
-        behind += math.log2(factor) if 0 < factor < math.inf else 0.0
-        if form.free:
-            result[number] = max(result[number], float(math.ceil(behind - _MOST_AMPLIFIED)))
+    widest = max(norm.outputs for norm in norms[:-1])
+    result = list(reaches)
+    for number in range(len(forms) - 1):
+        # Of a layer that fills a row, every error is the same in all copies, behind it too.
+        alike = norms[number].outputs == widest == power_of_two(widest)
+        behind = sum(_amplified_by(forms[k], norms[k], norms[k + 1], alike) for k in range(number, len(forms) - 1))
+        if forms[number].free:
+            result[number] = max(result[number], float(math.ceil(behind - _MOST_AMPLIFIED[alike])))
     return result
+
+
+def _amplified_by(form: Form, here: Norms, following: Norms, alike: bool) -> float:
+    """Return the bits by which an error of a layer's units is amplified on its way to the next layer's.
+
+    Args:
+        form: the layer's form.
+        here: its norms.
+        following: those of the next.
+        alike: whether the error is the same in all copies.
+    """
+    slope, norm = 1.0, following.spectral if alike else following.loose
+    for activation in form.activations:
+        slope *= sum(j * abs(c) * here.magnitude ** (j - 1) for j, c in enumerate(coefficients(activation)) if j)
+    factor = slope * norm
+    if [activation.name for activation in form.activations] == ["square"]:
+        factor = min(factor, 2 * math.sqrt(1.0 if alike else following.parts) * here.length * following.column)
+    return math.log2(factor) if 0 < factor < math.inf else 0.0
 
 
 def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> Norms:
