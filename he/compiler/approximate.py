@@ -43,6 +43,7 @@ def approximate_lowering(
     circuit_privacy: int | None = None,
     packing: PackingName = "latency",
     calibration: Calibration | None = None,
+    most_amplified: float = math.inf,
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 
@@ -65,7 +66,7 @@ def approximate_lowering(
     samples = Samples.of(graph, calibration.samples, calibration.margin, given, origins) if calibration else None
     with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
         # Slots without an input hold zero.
-        stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), samples)
+        stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), samples, most_amplified)
         logit = reach(stages, norms)
     magnitude = max(abs(low), abs(high))
     fit: Callable[..., Fit] = partial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from numpy.typing import ArrayLike
@@ -9,10 +10,11 @@ from numpy.typing import ArrayLike
 from he.circuit.circuit import Circuit
 from he.compiler.approximate import approximate_lowering, calibration_of
 from he.compiler.exact import Tables, exact_lowering
+from he.compiler.norms import MOST_AMPLIFIED
 from he.compiler.ranges import MARGIN, Ranges
 from he.compiler.search import PackingName, search
 from he.readers.flooding import MOST_NORMAL_BITS, MOST_UNIFORM_BITS
-from he.ring.params import Security, require_security
+from he.ring.params import ParameterError, Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
 
@@ -125,8 +127,20 @@ def compile_approximate(
     calibration = calibration_of(graph, samples, ranges, margin, input_range)
     if calibration and privacy:
         raise ValueError('`circuit_privacy` must be None where `ranges` are "calibrated": guards tell of layers')
-    lowering = approximate_lowering(graph, input_range, max_error, security, privacy, packing, calibration)
-    return search(lowering, images, packing, security, salt)
+
+    def attempt(most_amplified: float) -> Circuit:
+        lowering = approximate_lowering(
+            graph, input_range, max_error, security, privacy, packing, calibration, most_amplified
+        )
+        return search(lowering, images, packing, security, salt)
+
+    try:
+        return attempt(math.inf)
+    except ParameterError as refusal:
+        try:
+            return attempt(MOST_AMPLIFIED)
+        except ParameterError:
+            raise refusal from None
 
 
 def require_network(network: object) -> None:

@@ -27,14 +27,16 @@ from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _LARGEST_MATRIX = 1 << 24  # and its most elements
-#: Bits by which an error of a layer's units may grow behind it, so that no scale is too long: one that differs from copy
-#: to copy, and one that is the same in all.
-_MOST_AMPLIFIED = (26, 24)
+MOST_AMPLIFIED = 26.0  # bits by which errors of a layer's units may grow behind it where a scale would be too long
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
 def normalised(
-    stages: Sequence[Stage], low: float, high: float, samples: Samples | None = None
+    stages: Sequence[Stage],
+    low: float,
+    high: float,
+    samples: Samples | None = None,
+    most_amplified: float = math.inf,
 ) -> tuple[list[Stage], list[Norms], list[Guard]]:
     """Return a network that computes the same with units that reach equally far, and the norms of its linear layers.
 
@@ -43,6 +45,7 @@ def normalised(
         low: the least value of an input.
         high: the greatest.
         samples: what samples show of the ranges; None if they are to be those of the worst input.
+        most_amplified: bits by which errors of a layer's units may grow behind it; see `_raised`.
 
     Returns:
         The stages; the norms of their linear maps, in order; and the guards of layers whose range is calibrated.
@@ -75,7 +78,8 @@ def normalised(
     reaches = [0.0] * len(layers)
     if is_chain:
         reaches = _reaches([f.free for f in known], [f.power for f in known], [norm.magnitude for norm in norms])
-        reaches = _raised(known, reaches, norms)
+        if most_amplified < math.inf:
+            reaches = _raised(known, reaches, norms, most_amplified)
     before = [0.0, *(form.power * reach for form, reach in zip(known, reaches, strict=True))]
     result: list[Stage] = []
     guards: list[Guard] = []
@@ -134,11 +138,14 @@ def _reaches(free: Sequence[bool], powers: Sequence[float], magnitudes: Sequence
     return result
 
 
-def _raised(forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Norms]) -> list[float]:
-    """Return reaches such that no error of a layer's units is amplified by more than `_MOST_AMPLIFIED`.
+def _raised(
+    forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Norms], most_amplified: float
+) -> list[float]:
+    """Return reaches such that no error of a layer's units is amplified by more than so many bits.
 
     The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
-    further need no longer scale; the weights that make up for it need one instead.
+    further need no longer scale; the weights that make up for it need one instead. That is for networks that would
+    not fit otherwise.
     """
     widest = max(norm.outputs for norm in norms[:-1])
     result = list(reaches)
@@ -147,7 +154,7 @@ def _raised(forms: Sequence[Form], reaches: Sequence[float], norms: Sequence[Nor
         alike = norms[number].outputs == widest == power_of_two(widest)
         behind = sum(_amplified_by(forms[k], norms[k], norms[k + 1], alike) for k in range(number, len(forms) - 1))
         if forms[number].free:
-            result[number] = max(result[number], float(math.ceil(behind - _MOST_AMPLIFIED[alike])))
+            result[number] = max(result[number], float(math.ceil(behind - most_amplified)))
     return result
 
 

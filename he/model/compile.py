@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
+from he.compiler.approximate import DEFAULT_ERROR
 from he.compiler.compile import compile_approximate, compile_exact
 from he.compiler.ranges import Ranges
 from he.compiler.residues import compile_residues
@@ -21,6 +22,7 @@ from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
+from intnn.approximation.agreement import decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
@@ -181,9 +183,9 @@ def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | Non
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")
-    ends = (end / network.input_scale for end in (network.input_domain.lo, network.input_domain.hi))
+    low, high = (end / network.input_scale for end in (network.input_domain.lo, network.input_domain.hi))
     given = network
-    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
+    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), low, high, saturates=True)
     network, inputs = _with_one_scale(network, inputs)
     begin = time.monotonic()
     circuit = exact_circuit(network, options)
@@ -259,12 +261,13 @@ def _circuit_in_range(
     approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
 ) -> Circuit:
     """Compile for ranges that are proved where that is cheap, as it is for one activation, and calibrated elsewhere."""
+    errors = _error_allowed(approximation.graph, x)
     ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
     for kind in ranges:
         try:
             samples = x if kind == "calibrated" else None
             circuit = compile_approximate(
-                approximation.graph, samples, ranges=kind, input_range=inputs.range, **options
+                approximation.graph, samples, ranges=kind, input_range=inputs.range, max_error=errors, **options
             )
             _require_units(circuit, max_units)
         except ParameterError:
@@ -273,6 +276,19 @@ def _circuit_in_range(
         else:
             return circuit
     raise AssertionError("one range or the other was compiled or refused")
+
+
+def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
+    """Return a sixteenth of what usually lies between the largest logit and the next, from 0.2 to 1.
+
+    Errors are far below their bounds. None stands for what `compile_approximate` takes by itself.
+    """
+    logits = graph.logits(x)
+    if decision_of(graph.metadata, logits.shape[1]) != "largest" or logits.shape[1] < 2:
+        return None
+    first = np.sort(logits, axis=1)[:, -2:]
+    usual = float(np.median(first[:, 1] - first[:, 0])) / 16
+    return min(usual, 1.0) if usual > DEFAULT_ERROR else None
 
 
 def _best(found: Sequence[_Candidate]) -> _Candidate:

@@ -1,6 +1,6 @@
 """Placing modulus switches and rescalings changes no value, and keeps every operand at its ciphertext's level."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from he.compiler.place_bfv import place_bfv
 from he.compiler.place_ckks import Precision, place
-from he.program.algebra import run
+from he.program.algebra import apply, run
+from he.program.operations import Add, Rescale, Rotate, SwitchModulus
+from he.program.placed import output_levels
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
 from he.readers.noise_bfv import BfvNoiseAlgebra
+from he.readers.noise_ckks import CkksErrorAlgebra, Norms
 from he.ring.params import ParameterError, Parameters
 
 BFV = Parameters("bfv", 1024, (40,) * 10 + (60,), plain_modulus=65537, security="insecure")
@@ -201,3 +204,44 @@ def test_operations_that_belong_to_the_other_scheme_are_refused():
     program = recorder.program(BFV.slots, [recorder.rescale(recorder.input(0))])
     with pytest.raises(TypeError, match="BFV has no rescaling"):
         run(program, BfvNoiseAlgebra(BFV))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(4, 40), st.integers(12, 40))
+def test_guards_are_computed_at_the_last_levels_and_change_nothing_else(seed, length, bits):
+    """Whatever they are read from; what they show is as it was, at a scale of so many bits or more."""
+    rng = np.random.default_rng(seed)
+    plain = random_program(rng, CKKS, length)
+    recorder = Recorder(plain.plaintexts, plain.inputs)
+    known = []
+    for operation in plain.operations:
+        known += apply(recorder, operation, [known[a] for a in getattr(operation, "args", ())])
+    needed = {plain.outputs[0]}  # a guard reads what the result is made of
+    for position in reversed(range(len(plain.operations))):
+        needed |= set(getattr(plain.operations[position], "args", ())) if position in needed else set()
+    guards = []
+    for value in rng.choice([known[a] for a in sorted(needed)], 2):
+        total = recorder.scalar_dot([int(value)], [1.0], 0.5)
+        guards.append(recorder.add([total, recorder.rotate(total, 1)]))
+    program = recorder.program(plain.slots, [known[plain.outputs[0]], *guards], 2)
+    assert set(program.guarding.values()) <= {0, 1}
+    precision = replace(EVEN, guard_bits=(bits, bits))
+    without, guarded = place(plain, EVEN, CKKS), place(program, precision, CKKS)
+    assert guarded.guards == 2
+    x = rng.normal(size=(3, CKKS.slots))
+    expected = run(program, ClearAlgebra(None, x, program.plaintexts, 1))
+    for found, due in zip(run(guarded, ClearAlgebra(None, x, guarded.plaintexts, 1)), expected, strict=True):
+        assert found == pytest.approx(due, rel=1e-9, abs=1e-9)
+    assert output_levels(guarded, CKKS) == {1}
+    norms = [Norms(1.0, 1.0, 1.0, 1)] * (len(program.operations) + 1)
+    read = run(guarded, CkksErrorAlgebra(CKKS, guarded, norms, 1.0))
+    assert read[0].scale == run(without, CkksErrorAlgebra(CKKS, without, norms, 1.0))[0].scale
+    for guard in read[1:]:
+        assert 2.0**bits * (1 - 1e-6) <= guard.scale
+    levels = {}
+    for position, operation in enumerate(guarded.operations):
+        args = getattr(operation, "args", ())
+        level = min((levels[a] for a in args), default=CKKS.levels)
+        levels[position] = level - isinstance(operation, Rescale | SwitchModulus)
+        if position in guarded.guarding and isinstance(operation, Rotate | Add):
+            assert levels[position] <= 2

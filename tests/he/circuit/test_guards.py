@@ -1,0 +1,97 @@
+"""Range guards as a client sees them: limits, copies, the first one exceeded, and what an interface says of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from he import Interface, RangeError, compile_approximate, compile_exact
+from he.circuit.guards import RangeGuard, images_outside
+from he.circuit.packing import Packing, PackingError
+from he.testing import square_graph, table_network
+from tests.he.parties.test_ranges import WIDE, deep
+
+PACKING = Packing(1, 32, 4)
+
+
+def slots(*by_lane):
+    """The slots of guards whose values differ from lane to lane: every lane has eight copies."""
+    return np.stack([np.tile(np.array(values, float), 8) for values in by_lane])
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    graph, samples = deep(3, 8, 1)
+    return compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", security="insecure")
+
+
+@given(st.lists(st.floats(-2, 2), min_size=4, max_size=4), st.floats(0.25, 4))
+def test_images_beyond_the_limit_are_named(values, scale):
+    guard = RangeGuard(1.0, scale * 8)
+    found = images_outside([guard], PACKING, slots(values) * scale, 8.0)
+    assert found == [lane for lane, value in enumerate(values) if not abs(value * scale / scale) <= 1 + 1e-12]
+
+
+def test_the_first_guard_that_is_exceeded_counts_and_what_follows_is_not_looked_at():
+    guards = [RangeGuard(1.0, 1.0)] * 2
+    noise = np.random.default_rng(0).normal(size=(1, 32)) * 100  # copies that disagree
+    assert images_outside(guards, PACKING, np.concatenate([slots([0, 3, 0, 0]), noise]), 1.0) == [1]
+    with pytest.raises(PackingError):
+        images_outside(guards, PACKING, np.concatenate([slots([0, 0, 0, 0]), noise]), 1.0)
+    assert images_outside(guards, PACKING, slots([0, 0.9, 0, 0], [0, 0, 1.1, 1.2]), 1.0) == [2, 3]
+
+
+def test_what_is_no_number_is_outside():
+    assert images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, 1e300, 0, 0]), 1.0) == [1]
+    with pytest.raises(PackingError):
+        images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, np.nan, 0, 0]), 1.0)
+
+
+@pytest.mark.parametrize("numbers", [(0.0, 1.0), (-1.0, 1.0), (1.0, 0.0), (np.inf, 1.0), (1.0, np.nan), ("1", 1.0)])
+def test_guards_are_of_positive_numbers(numbers):
+    with pytest.raises(ValueError, match="a guard's `limit` and `scale` must be positive and finite"):
+        RangeGuard(*numbers)
+
+
+def test_an_interface_tells_of_its_guards_and_is_read_as_it_was(guarded):
+    interface = guarded.interface
+    assert len(interface.guards) >= 2
+    assert interface.ciphertexts == interface.output.ciphertexts + len(interface.guards) == len(interface.scales)
+    again = Interface.from_dict(json.loads(json.dumps(interface.to_dict())), interface.tables)
+    assert again.digest == interface.digest
+    assert again.guards == interface.guards
+    for guard in interface.guards:  # rounded, so that they tell little of weights
+        assert np.log2(guard.limit / 0.75) == round(np.log2(guard.limit / 0.75))
+
+
+@pytest.mark.parametrize("written", [[[1.0]], [[1.0, 2.0, 3.0]], [1.0, 2.0], "guards", [[0.0, 1.0]], [[True, 1.0]], 3])
+def test_malformed_guards_are_refused(guarded, written):
+    fields = {**guarded.interface.to_dict(), "guards": written}
+    with pytest.raises(ValueError, match=r"guard|list|malformed"):
+        Interface.from_dict(fields, guarded.interface.tables)
+
+
+def test_exact_and_private_circuits_have_none():
+    guard = RangeGuard(1.0, 1.0)
+    exact = compile_exact(table_network(), security="insecure").interface
+    private = compile_approximate(square_graph(), circuit_privacy=6, security="insecure").interface
+    for interface in (exact, private):
+        assert "guards" not in interface.to_dict()  # digests are as they were
+        with pytest.raises(
+            ValueError, match="`guards` must be those of a CKKS circuit whose answers are not re-random"
+        ):
+            replace(interface, guards=(guard,))
+
+
+def test_a_circuit_has_the_guards_of_its_program(guarded):
+    with pytest.raises(ValueError, match=r"its outputs are .*, got|its guards are"):
+        replace(guarded, interface=replace(guarded.interface, guards=guarded.interface.guards[:1]))
+
+
+def test_an_error_names_its_images():
+    error = RangeError([3, 5])
+    assert error.images == (3, 5)
+    assert "images [3, 5] of the batch left the range" in str(error)
