@@ -147,7 +147,7 @@ def _raised(
     further need no longer scale; the weights that make up for it need one instead. That is for networks that would
     not fit otherwise.
     """
-    widest = max(norm.outputs for norm in norms[:-1])
+    widest = max((norm.outputs for norm in norms[:-1]), default=1)  # none where there is one layer
     result = list(reaches)
     for number in range(len(forms) - 1):
         # Of a layer that fills a row, every error is the same in all copies, behind it too.
