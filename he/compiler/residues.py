@@ -68,8 +68,9 @@ def compile_residues(
                 f"layer {i} must be linear or an IntPolynomial, for tables read whole numbers and not residues, got "
                 f"{type(layer).__name__}; use compile_exact"
             )
-    bits = network.intervals[-1].magnitude.bit_length()
-    told = bits + bits % 2  # of the reach: it is told up to a factor of four, as the moduli are
+    reach = network.intervals[-1].magnitude.bit_length()
+    told = reach + reach % 2  # bits: so primes and bound tell the reach up to a factor of four, as a single prime does
+    bits = told if plain_moduli is None else reach
 
     def lowering(t: int, largest: int) -> Lowering:
         return exact_lowering(network, security, packing=packing, plain_modulus=t, largest=largest)

@@ -40,7 +40,7 @@ def require_equal_floats(
     Args:
         compute: Maps float64 inputs [batch, *graph.input_shape] to outputs, such as a module in float64.
         graph: What it is to be equal to.
-        example: More inputs [n, *graph.input_shape]; a few of them are looked at.
+        example: More inputs [n, *graph.input_shape], the first `EXAMPLES` of which are looked at.
         link: What it computes behind the graph, by its name in `LINKS`.
 
     Raises:

@@ -15,9 +15,9 @@ from torch.export import ExportedProgram
 from intnn.convert.labels import class_labels
 from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
-from plaintext_models.bridge.agreement import require_equal_floats
+from plaintext_models.bridge.agreement import EXAMPLES, require_equal_floats
 from plaintext_models.bridge.reading.reader import Reader
-from plaintext_models.bridge.tracing.capture import Captured, capture, capture_program, functional
+from plaintext_models.bridge.tracing.capture import Captured, capture, capture_program
 from plaintext_models.bridge.tracing.program_file import read_program
 
 
@@ -62,10 +62,10 @@ def from_torch(
     with torch.random.fork_rng(devices=[]):
         if isinstance(module, ExportedProgram):
             captured = capture_program(module, rows)
-        elif rows is None:
+        elif rows is None or example is None:
             raise ValueError("`example` must be given for a module: a batch of inputs, of any size")
         else:
-            captured = capture(module, rows)  # type: ignore[arg-type]  # whatever it is, it is looked at there
+            captured = capture(module, rows, tuple(example.shape))  # type: ignore[arg-type]  # whatever it is, it is looked at there
         return _graph(captured, rows, name, classes, metadata)
 
 
@@ -78,11 +78,7 @@ def _graph(
     captured: Captured, rows: Tensor | None, name: str, classes: Sequence[Any] | None, metadata: dict[str, Any]
 ) -> Graph:
     reader = Reader(captured.shape, captured.batch)
-    try:
-        nodes, sources = reader.read(captured.program)
-    except ValueError:  # what has no node may consist of others that do
-        reader = Reader(captured.shape, captured.batch)
-        nodes, sources = reader.read(functional(captured.program, apart=True))
+    nodes, sources = reader.read(captured.program)
     if reader.link:
         metadata["link"] = reader.link.removeprefix("log_")
     graph = Graph(captured.shape, nodes, name, metadata, sources)
@@ -96,22 +92,24 @@ def _graph(
 
 
 def _checked(example: Any) -> Tensor:
-    """The example in float64."""
+    """The example in float64: as many of its inputs as are looked at."""
     if isinstance(example, (tuple, list, dict)):
         raise TypeError(f"`example` must be one tensor, got a {type(example).__name__}; a graph has one input")
     if not isinstance(example, (Tensor, np.ndarray)):
         raise TypeError(f"`example` must be a tensor [batch, ...], got {type(example).__name__}")
-    tensor = torch.as_tensor(example)
-    if not tensor.is_floating_point():
+    is_float = example.is_floating_point() if isinstance(example, Tensor) else example.dtype.kind == "f"
+    if not is_float:
         raise ValueError(
-            f"`example` must hold floats as the module is given them, got {tensor.dtype}; divide images by 255, say"
+            f"`example` must hold floats as the module is given them, got {example.dtype}; divide images by 255, say"
         )
-    if tensor.is_meta or tensor.layout != torch.strided:
-        raise ValueError(f"`example` must be a dense tensor with values, got {tensor.layout} on {tensor.device}")
-    if tensor.ndim < 2 or not tensor.numel():
+    if isinstance(example, Tensor) and (example.is_meta or example.layout != torch.strided):
+        raise ValueError(f"`example` must be a dense tensor with values, got {example.layout} on {example.device}")
+    if example.ndim < 2 or 0 in example.shape:
         raise ValueError(
-            f"`example` must be a batch of inputs, [batch, ...], got shape {tuple(tensor.shape)}; give example[None]"
+            f"`example` must be a batch of inputs, [batch, ...], got shape {tuple(example.shape)}; give example[None]"
         )
+    some = example[:EXAMPLES]
+    tensor = some if isinstance(some, Tensor) else torch.from_numpy(np.array(some, np.float64))
     if not torch.isfinite(tensor).all():
         raise ValueError("`example` must be finite, got NaN or infinity")
     return tensor.detach().to("cpu", torch.float64, copy=True, memory_format=torch.contiguous_format)

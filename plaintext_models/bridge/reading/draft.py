@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -134,31 +135,38 @@ class Draft:
         return self.add(Flatten() if len(shape) == 1 else Reshape(shape), number)
 
     def _picked(self, value: Value) -> int:
-        """Channels chosen by a linear layer of ones and zeros; other places have no node."""
-        rest, total = math.prod(value.shape[1:]), self.size(value.node)
-        first = value.places.reshape(-1, rest)[:, :1] if value.shape else value.places.reshape(1, 1)
-        channels = total // rest
-        if (
-            total % rest
-            or (first % rest).any()
-            or not torch.equal(value.places.reshape(-1, rest), first + counted(rest))
-        ):
-            raise UnsupportedError(
-                "elements in another order or number",
-                "permute, slice or flip only along channels, or right before a linear layer",
-            )
-        weight = np.zeros((len(first), channels))
-        weight[np.arange(len(first)), first.flatten().numpy() // rest] = 1.0
-        bias = np.zeros(len(first))
-        if rest == 1:
-            return self.add(Dense(weight, bias), self.laid(self.whole(value.node), (total,)))
-        own = self.shape(value.node)
-        image = own if len(own) == 3 and own[0] == channels else (channels, rest, 1)
-        return self.add(Conv2d(weight[:, :, None, None], bias), self.laid(self.whole(value.node), image))
+        """Channels, or every other pixel, chosen by a linear layer of ones and zeros; other places have no node."""
+        for (channels, height, width), steps in self._layouts(value):
+            grid = counted(height * width).view(height, width)[:: steps[0], :: steps[1]].flatten()
+            rows = value.places.reshape(-1, len(grid))
+            chosen = rows[:, :1] // (height * width)
+            if not torch.equal(rows, chosen * height * width + grid):
+                continue
+            weight = np.zeros((len(rows), channels))
+            weight[np.arange(len(rows)), chosen.flatten().numpy()] = 1.0
+            bias, whole = np.zeros(len(rows)), self.whole(value.node)
+            if height == width == 1:
+                return self.add(Dense(weight, bias), self.laid(whole, (channels,)))
+            return self.add(Conv2d(weight[:, :, None, None], bias, steps), self.laid(whole, (channels, height, width)))
+        raise UnsupportedError(
+            "elements in another order or number",
+            "permute, slice or flip only along channels, or right before a linear layer",
+        )
+
+    def _layouts(self, value: Value) -> Iterator[tuple[tuple[int, int, int], tuple[int, int]]]:
+        """Images that a node's output may be taken for, and the steps between pixels of them that a value may have."""
+        own, shape = self.shape(value.node), value.shape
+        rest, total = math.prod(shape[1:]), self.size(value.node)
+        if len(own) == len(shape) == 3:
+            steps = [-(-length // side) for length, side in zip(own[1:], shape[1:], strict=True)]
+            if all(-(-length // step) == side for length, step, side in zip(own[1:], steps, shape[1:], strict=True)):
+                yield (own[0], own[1], own[2]), (steps[0], steps[1])
+        if total % rest == 0:
+            yield (total // rest, rest, 1), (1, 1)
 
     def scaled(self, value: Value, weight: Tensor | float, bias: Tensor | float = 0.0) -> Value:
         """Factors and offsets that broadcast to a value: for all elements, for each channel, or for each element."""
-        factors, offsets = (torch.as_tensor(p, dtype=torch.float64) for p in (weight, bias))
+        factors, offsets = (_one_for_all(torch.as_tensor(p, dtype=torch.float64), value) for p in (weight, bias))
         shape = torch.broadcast_shapes(value.shape, factors.shape, offsets.shape)
         if factors.numel() == offsets.numel() == 1 and shape == value.shape:
             if factors.item() == 1 and offsets.item() == 0:
@@ -177,6 +185,13 @@ class Draft:
                 break
         number = self.laid(self.whole(value.node), layout)
         return replace(value, node=self.add(Scale(*(_vector(row[:, 0]) for row in rows)), number))
+
+
+def _one_for_all(values: Tensor, value: Value) -> Tensor:
+    """Constants as one, where all are the same and make a value no larger."""
+    first = values.flatten()[:1]
+    is_inside = torch.broadcast_shapes(values.shape, value.shape) == value.shape
+    return first.view(()) if is_inside and (values == first).all() else values
 
 
 def _vector(values: Tensor) -> np.ndarray:

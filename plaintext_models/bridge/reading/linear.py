@@ -179,11 +179,18 @@ def padded(draft: Draft, self: Value, pad: Sides, mode: str, value: float | None
     axes = len(self.shape) - 1
     if mode != "constant" or value not in (None, 0, -math.inf):
         raise UnsupportedError(f"padding by {value if mode == 'constant' else repr(mode)}", "pad with zeros")
-    if min(pad) < 0 or len(pad) > 2 * min(axes, 2) or axes not in (1, 2):
+    if min(pad) < 0 or len(pad) > 2 * axes + 2 or axes not in (1, 2) or (value and len(pad) > 2 * axes):
         raise UnsupportedError(
-            f"padding of {list(pad)}", "pad images or sequences along their own axes, by no negative number"
+            f"padding of {list(pad)}", "pad images or sequences with zeros, and by no negative number"
         )
-    left, right, top, bottom = (*pad, 0, 0, 0, 0)[:4]
+    if any(channels := pad[2 * axes :]):  # of zeros, which no weight reaches
+        before, after = channels
+        weight = F.pad(torch.eye(self.shape[0], dtype=torch.float64), (0, 0, before, after))[:, :, None, None]
+        number = draft.add(Conv2d(_floats(weight), np.zeros(len(weight))), _imaged(draft, self))
+        self = _as_read(draft, number, axes)
+    left, right, top, bottom = (*pad[: 2 * axes], 0, 0, 0, 0)[:4]
+    if not (left or right or top or bottom):
+        return self
     pool = SumPool2d if not value else MaxPool2d
     number = draft.add(pool(1, 1, (top, bottom, left, right)), _imaged(draft, self))
     return _as_read(draft, number, axes)

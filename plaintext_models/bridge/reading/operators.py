@@ -50,6 +50,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
             ("mish", "abs", "exp", "log", "sqrt", "erf", "sin", "cos", "softsign", "hardshrink"), _ACTIVATE
         ),
         **dict.fromkeys(("tanhshrink", "softshrink", "threshold", "reciprocal", "rsqrt", "glu", "erfc"), _ACTIVATE),
+        **dict.fromkeys(("einsum", "tensordot", "bmm"), "use nn.Linear, or x @ matrix"),
         "embedding": "give the embedded vectors as inputs",
         "native_dropout": "drop out while training only, by nn.Dropout or F.dropout(x, training=self.training)",
         "rrelu_with_noise": "use LeakyReLU",
@@ -121,7 +122,8 @@ def _cast(_draft: Draft, a: dict[str, Any], _batch: int) -> Value:
 
 def _batch_norm(draft: Draft, a: dict[str, Any], _: int) -> Value:
     if a["training"]:
-        raise UnsupportedError("batch normalisation by the batch", REMEDIES["_native_batch_norm_legit"])
+        remedy = "export the module in evaluation mode, with running statistics (track_running_stats=True)"
+        raise UnsupportedError("batch normalisation by the batch", remedy)
     names = ("input", "weight", "bias", "running_mean", "running_var", "eps")
     return lin.normalised(draft, **{name: a[name] for name in names})
 

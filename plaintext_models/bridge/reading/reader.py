@@ -1,5 +1,6 @@
 """From a program of ATen's operators, as torch exports it, to a graph."""
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,7 +75,11 @@ class Reader:
         return found
 
     def _evaluate(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
-        read = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Value)]
+        leaves = pytree.tree_leaves((args, kwargs))
+        read = [leaf for leaf in leaves if isinstance(leaf, Value)]
+        for leaf in leaves if node.target is not operator.getitem else ():
+            if isinstance(leaf, Missing):
+                raise UnsupportedError(f"the places of what {leaf.name} gives", "use its values only")
         held = pytree.tree_leaves(node.meta.get("val"))
         if any(isinstance(leaf, Tensor) and leaf.numel() > LARGEST for leaf in held):
             raise UnsupportedError(f"{node.target} of more than {LARGEST} elements", "use smaller images and layers")
@@ -87,13 +92,7 @@ class Reader:
             raise UnsupportedError(f"control flow or a mode of its own ({target})", _ELSEWHERE)
         if read and not isinstance(args[0], (list, tuple)):  # neither a size nor one of several results
             raise UnsupportedError(f"{target}", _ELSEWHERE)
-        return self._picked(target(*args, **kwargs))
-
-    @staticmethod
-    def _picked(result: Any) -> Any:
-        if isinstance(result, Missing):
-            raise UnsupportedError(f"the places of what {result.name} gives", "use its values only")
-        return result
+        return target(*args, **kwargs)
 
     def _operator(self, target: torch._ops.OpOverload, args: Any, kwargs: Any, read: list[Value]) -> Any:
         name = target._schema.name.removeprefix("aten::")

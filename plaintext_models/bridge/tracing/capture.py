@@ -1,7 +1,9 @@
 """From a module to a program of ATen's operators: torch's own export, of a copy in float64 and in evaluation mode."""
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,20 +29,42 @@ class Captured:
         shape: The shape of one input.
         batch: The size of the batch that the program was made for.
         compute: The module or the program itself on float64 inputs [batch, *shape].
+        is_wide: Whether the program was traced in float64.
     """
 
     program: ExportedProgram
     shape: Shape
     batch: int
     compute: Callable[[Tensor], Tensor]
+    is_wide: bool
+
+    def functional(self) -> "Captured":
+        """The same without operators that overwrite their operands, which torch takes a while to write anew.
+
+        Raises:
+            ValueError: The program changes its buffers.
+        """
+        schemas = [getattr(node.target, "_schema", None) for node in self.program.graph.nodes]
+        if not any(getattr(schema, "is_mutable", False) for schema in schemas):
+            return self
+        with quiet(), in_float64() if self.is_wide else contextlib.nullcontext():
+            program = self.program.run_decompositions({})
+        changed = program.graph_signature.buffers_to_mutate.values()
+        if changed:
+            raise ValueError(
+                f"`module` must stay as it is when it computes, got one that changes {', '.join(changed)}; export it "
+                "in evaluation mode, where buffers stay"
+            )
+        return replace(self, program=program)
 
 
-def capture(module: nn.Module, example: Tensor) -> Captured:
+def capture(module: nn.Module, example: Tensor, given: tuple[int, ...]) -> Captured:
     """Export a module, which stays as it is.
 
     Args:
         module: Any module that `torch.export` can trace.
         example: Inputs [batch, ...] of any batch size, float64.
+        given: The shape of the example before some of its inputs were taken.
 
     Raises:
         TypeError: The module is none.
@@ -50,13 +74,14 @@ def capture(module: nn.Module, example: Tensor) -> Captured:
     require_plain_modules(module)
     copied = wide(module)
     inputs = example[:1].repeat(BATCH, *[1] * (example.ndim - 1))
-    _require_one_output(_run(copied, inputs, example))
+    _require_one_output(_run(copied, inputs, given))
     try:
         with quiet(), in_float64():
             program = torch.export.export(copied, (inputs,), strict=False)
     except Exception as error:
         raise _untraceable(error) from error
-    return Captured(functional(program), tuple(inputs.shape[1:]), BATCH, lambda inputs: _called(copied, inputs))
+    compute: Callable[[Tensor], Tensor] = partial(_called, copied)
+    return Captured(program, tuple(inputs.shape[1:]), BATCH, compute, is_wide=True).functional()
 
 
 def capture_program(program: ExportedProgram, example: Tensor | None) -> Captured:
@@ -82,35 +107,8 @@ def capture_program(program: ExportedProgram, example: Tensor | None) -> Capture
     ):
         raise ValueError(f"`example` must have the shape that the program takes, {sides}, got {known}")
     batch = BATCH if free[0] else int(sides[0])
-    program = functional(program)
     shape = tuple(int(side) for side in known[1:])
-    return Captured(program, shape, batch, _Runner(program, batch))
-
-
-def functional(program: ExportedProgram, *, apart: bool = False) -> ExportedProgram:
-    """A program without operators that overwrite their operands, which torch takes a while to write anew.
-
-    Args:
-        program: What torch exported.
-        apart: Whether operators that consist of others are to be taken apart as well.
-
-    Raises:
-        ValueError: It changes its buffers.
-    """
-    if not (
-        apart
-        or any(getattr(getattr(node.target, "_schema", None), "is_mutable", False) for node in program.graph.nodes)
-    ):
-        return program
-    with quiet():
-        program = program.run_decompositions({})
-    changed = program.graph_signature.buffers_to_mutate.values()
-    if changed:
-        raise ValueError(
-            f"`module` must stay as it is when it computes, got one that changes {', '.join(changed)}; export it in "
-            "evaluation mode, where buffers stay"
-        )
-    return program
+    return Captured(program, shape, batch, _Runner(program, batch), is_wide=False).functional()
 
 
 class _Runner(fx.Interpreter):
@@ -137,20 +135,20 @@ class _Runner(fx.Interpreter):
         return torch.cat(outputs)
 
 
-def _run(module: nn.Module, inputs: Tensor, example: Tensor) -> Any:
+def _run(module: nn.Module, inputs: Tensor, given: tuple[int, ...]) -> Any:
     """The module's output, or why there is none."""
     try:
         return _called(module, inputs)
     except Exception as error:
         failure = error
     try:
-        _called(module, example[None])
+        _called(module, inputs.new_zeros(1, *given))
     except Exception:
         raise ValueError(
             f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
             f"{_said(failure)}"
         ) from failure
-    raise ValueError(f"`example` must have a batch axis, got shape {tuple(example.shape)}; give example[None]")
+    raise ValueError(f"`example` must have a batch axis, got shape {given}; give example[None]")
 
 
 def _called(module: nn.Module, inputs: Tensor) -> Any:

@@ -55,7 +55,7 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
     if id(value) in made:
         return made[id(value)]
     if isinstance(value, nn.Module):
-        module = made[id(value)] = type(value).__new__(type(value))
+        module = made[id(value)] = object.__new__(type(value))  # fx makes another class otherwise
         vars(module).update({key: _copied(held, made) for key, held in vars(value).items()} | {"training": False})
         return module
     if isinstance(value, Tensor):

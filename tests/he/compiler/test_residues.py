@@ -1,5 +1,6 @@
 """Networks modulo several primes against plain Python integers, in the clear and encrypted."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -152,9 +153,12 @@ def test_a_square_network_has_the_cheapest_split_with_one_set_of_parameters():
 
 
 def test_what_a_client_is_told_of_the_reach_is_an_even_number_of_bits():
+    told = []
     for weight in (2**20, 2**21 - 1, 2**21):
         network = IntNetwork((1,), IntDomain(-1, 1), (dense([[weight]]),))
-        assert compile_residues(network, security="insecure").reach_bits == 22
+        told.append(replace(compile_residues(network, security="insecure").interface, commitment="0" * 64))
+    assert {interface.reach_bits for interface in told} == {22}
+    assert len({interface.digest for interface in told}) == 1
 
 
 def test_a_bad_list_of_primes_is_refused_by_name():
@@ -182,7 +186,7 @@ def test_tables_and_other_networks_are_refused_by_name():
 def test_a_network_that_fits_nowhere_is_refused_with_every_split():
     network = IntNetwork((1,), IntDomain(-1, 1), (dense([[2**20]]),))
     with pytest.raises(
-        ParameterError, match=r"logits have 21 bits; primes of 24 bits: .*; primes of 20 bits: 40000 images"
+        ParameterError, match=r"logits have 22 bits; primes of 24 bits: .*; primes of 20 bits: 40000 images"
     ):
         compile_residues(network, images=40000)
 

@@ -149,11 +149,24 @@ def autoencoder():
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.Tanh(), nn.Linear(3, 16), nn.Unflatten(1, (1, 4, 4)))
 
 
+class OptionA(nn.Module):
+    """The shortcut without weights of He et al. (arXiv:1512.03385): every other pixel, and channels of zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 4, 3, 2, 1), nn.Linear(64, 3)
+
+    def forward(self, x):
+        short = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 1))
+        return self.head(F.relu(self.conv(x) + short).flatten(1))
+
+
 #: Modules by name, with the shape of an input.
 ZOO = {
     "lenet5": (LeNet5, (1, 28, 28)), "resnet": (resnet, (3, 12, 12)), "mobilenet": (mobilenet, (3, 16, 16)),
     "vgg": (vgg, (3, 16, 16)), "sequence": (sequence, (2, 40)), "inception": (inception, (3, 8, 8)),
     "mixer": (Mixer, (1, 8, 8)), "gelu_mlp": (gelu_mlp, (12,)), "autoencoder": (autoencoder, (1, 4, 4)),
+    "option_a": (OptionA, (2, 8, 7)),
 }  # fmt: skip
 
 

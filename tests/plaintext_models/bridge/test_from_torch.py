@@ -47,7 +47,7 @@ def test_models_as_people_write_them(name):
     assert not any(isinstance(node, Scale) for node in graph.nodes) or name in ("inception", "mixer")
 
 
-@settings(max_examples=60)  # torch takes a tenth of a second to trace a module
+@settings(max_examples=40)
 @given(random_modules(), st.integers(0, 99))
 def test_random_architectures(network, seed):
     module, shape = network
@@ -75,13 +75,16 @@ FUNCTIONS = {
     "one feature": (lambda x: 2 * x, (1,)),
     "a chunk as output": (lambda x: (x + 1).chunk(2, 1)[1], (4, 3, 3)),
     "a scalar for each input": (lambda x: x.sum(1), (5,)),
-    "narrow casts": (lambda x: (x.float() * torch.ones(4, dtype=torch.float32)).to(torch.float32), (4,)),
+    "narrow casts": (lambda x: (x.float() * torch.linspace(1, 2, 4, dtype=torch.float32)).to(torch.float32), (4,)),
     "pooling with a divisor": (lambda x: F.avg_pool2d(x, 2, divisor_override=3), (2, 4, 6)),
     "global pooling in one row": (lambda x: F.adaptive_max_pool2d(x, 1).flatten(1), (2, 4, 6)),
     "space to depth": (lambda x: F.pixel_unshuffle(x, 2).flatten(1) @ torch.linspace(-1, 1, 24), (1, 4, 6)),
     "padding, then padded convolution": (lambda x: F.conv2d(F.pad(x, (1, 0, 2, 0)), torch.ones(1, 1, 3, 3), padding=1),
                                          (1, 4, 5)),
     "a shuffle of channels": (lambda x: F.relu(F.channel_shuffle(x, 2)).flatten(1), (4, 2, 2)),
+    "padded features": (lambda x: F.pad(x, (1, 2, 0, 1)), (2, 4)),
+    "padded channels": (lambda x: F.pad(x, (1, 0, 0, 1, 1, 2)), (2, 3, 3)),
+    "every third pixel": (lambda x: x[:, [1, 0], ::3, ::2] * 2, (2, 7, 5)),
     "a power of one": (lambda x: x**1 + x**2 * 2, (3,)),
 }  # fmt: skip
 
@@ -203,6 +206,35 @@ def test_examples_of_any_batch_size_and_memory_format(batch):
     last = module.to(memory_format=torch.channels_last)
     assert from_torch(last, example.to(memory_format=torch.channels_last)).fingerprint == expected
     assert from_torch(last, example.numpy()).fingerprint == expected
+
+
+@pytest.mark.parametrize(
+    "wrap", [torch.fx.symbolic_trace, nn.DataParallel, lambda m: torch.compile(m, backend="eager")]
+)
+def test_wrapped_modules_are_what_they_wrap(wrap):
+    module, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.rand(1, 3)
+    assert from_torch(wrap(module), x).fingerprint == from_torch(module, x).fingerprint
+
+
+def test_layers_that_torch_does_not_know_of_are_part_of_a_module():
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2)]
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    assert [type(node) for node in from_torch(Listed(), torch.rand(1, 3)).nodes] == [Dense, Dense]
+
+
+def test_arrays_of_any_kind_are_examples():
+    rows = np.random.default_rng(0).random((9, 3), np.float32)
+    rows.setflags(write=False)
+    graphs = [from_torch(nn.Linear(3, 2).double(), x) for x in (rows, rows[::-1, ::-1], rows.astype(">f8"))]
+    assert len(graphs) == 3
 
 
 def test_a_sequence_becomes_an_image_of_height_one_once():
