@@ -18,7 +18,7 @@ from he.compiler.arrange import arranged_from
 from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.norms import normalised, reach
+from he.compiler.norms import MOST_AMPLIFIED, normalised, reach
 from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges, Samples
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import require_no_constant, to_stages
@@ -43,7 +43,7 @@ def approximate_lowering(
     circuit_privacy: int | None = None,
     packing: PackingName = "latency",
     calibration: Calibration | None = None,
-    most_amplified: float = math.inf,
+    most_amplified: float = MOST_AMPLIFIED[0],
 ) -> Lowering:
     """Return a float network as CKKS computes it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 
 from numpy.typing import ArrayLike
@@ -135,10 +134,10 @@ def compile_approximate(
         return search(lowering, images, packing, security, salt)
 
     try:
-        return attempt(math.inf)
+        return attempt(MOST_AMPLIFIED[0])
     except ParameterError as refusal:
         try:
-            return attempt(MOST_AMPLIFIED)
+            return attempt(MOST_AMPLIFIED[1])
         except ParameterError:
             raise refusal from None
 

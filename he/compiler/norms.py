@@ -27,7 +27,10 @@ from intnn.network.edges import INPUT
 
 _LARGEST_GRAM = 1 << 11  # the most rows or columns of a matrix whose singular values are computed
 _LARGEST_MATRIX = 1 << 24  # and its most elements
-MOST_AMPLIFIED = 26.0  # bits by which errors of a layer's units may grow behind it where a scale would be too long
+#: Bits by which an error of a layer's units may grow behind it, so that no scale is too long: at first, and where a
+#: network does not fit then.
+MOST_AMPLIFIED = (26.0, 18.0)
+_ALIKE = 2.0  # bits by which it may grow less if it is the same in all copies
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -36,7 +39,7 @@ def normalised(
     low: float,
     high: float,
     samples: Samples | None = None,
-    most_amplified: float = math.inf,
+    most_amplified: float = MOST_AMPLIFIED[0],
 ) -> tuple[list[Stage], list[Norms], list[Guard]]:
     """Return a network that computes the same with units that reach equally far, and the norms of its linear layers.
 
@@ -78,8 +81,7 @@ def normalised(
     reaches = [0.0] * len(layers)
     if is_chain:
         reaches = _reaches([f.free for f in known], [f.power for f in known], [norm.magnitude for norm in norms])
-        if most_amplified < math.inf:
-            reaches = _raised(known, reaches, norms, most_amplified)
+        reaches = _raised(known, reaches, norms, most_amplified)
     before = [0.0, *(form.power * reach for form, reach in zip(known, reaches, strict=True))]
     result: list[Stage] = []
     guards: list[Guard] = []
@@ -144,8 +146,7 @@ def _raised(
     """Return reaches such that no error of a layer's units is amplified by more than so many bits.
 
     The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
-    further need no longer scale; the weights that make up for it need one instead. That is for networks that would
-    not fit otherwise.
+    further need no longer scale; the weights that make up for it need one instead.
     """
     widest = max((norm.outputs for norm in norms[:-1]), default=1)  # none where there is one layer
     result = list(reaches)
@@ -154,7 +155,7 @@ def _raised(
         alike = norms[number].outputs == widest == power_of_two(widest)
         behind = sum(_amplified_by(forms[k], norms[k], norms[k + 1], alike) for k in range(number, len(forms) - 1))
         if forms[number].free:
-            result[number] = max(result[number], float(math.ceil(behind - most_amplified)))
+            result[number] = max(result[number], float(math.ceil(behind - most_amplified + (_ALIKE if alike else 0.0))))
     return result
 
 
