@@ -151,7 +151,7 @@ class _Reader:
         self._readers = Counter(name for node in model.graph.node for name in node.input)
         self._readers[self._output] += 1
         self._last = self._names_of_the_answer()
-        self._link = "none"
+        self._link: str | None = None
         self._is_quantised = False
         self._values: dict[str, Value] = {t.name: Constant(tensor_array(t)) for t in model.graph.initializer}
         given = _only(
@@ -213,14 +213,15 @@ class _Reader:
         if result.node == INPUT:
             raise ConversionError(f"output {self._output!r}", "must be calculated, got the input itself")
         nodes, inputs = tidied(self._builder.nodes, self._builder.inputs, result.node)
-        metadata: dict[str, Any] = {"source": "onnx", "opset": self._opset, "link": self._link}
+        metadata: dict[str, Any] = {"source": "onnx", "opset": self._opset}
+        if self._link is not None:
+            metadata["link"] = self._link
         if self._model.producer_name:
             metadata["producer"] = _text(self._model.producer_name)
         if self._is_quantised:
             metadata["quantised"] = True
-        if classes is not None or self._link != "none":
-            metadata["task"] = "classification"
         if classes is not None:
+            metadata["task"] = "classification"
             metadata["classes"] = class_labels(classes, math.prod(result.shape), "`classes`")
         name = _text(self._model.graph.name) or Path(path).stem
         return fold_scales(Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs)))
