@@ -145,7 +145,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         reasons.append(f"chosen: {chosen.name}, for twice the price must buy a quarter of a point of agreement")
     if chosen.agreement < WEAK:
         warnings.warn(
-            f"what is encrypted agrees with the model on the samples held out by {chosen.agreement:.1%} only; `explain` "
+            f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%} only; `explain` "
             "says what was tried. More samples, the other path by `exact`, or `adapt` come closer",
             stacklevel=2,
         )
