@@ -243,7 +243,8 @@ def _exact(
     try:
         tuning = tune(graph, x, budget=max_units, progress=say)
     except ValueError as refusal:
-        raise ParameterError(f"exact: {refusal}") from refusal
+        told = str(refusal).replace("`budget`", "`max_units`")  # under the name that it has here
+        raise ParameterError(f"exact: {told}") from refusal
     fitted, refusals = time.monotonic(), []
     cheaper = [trial for trial in reversed(tuning.trials) if trial.units < tuning.chosen.units]
     for trial in (tuning.chosen, *cheaper[: ATTEMPTS - 1]):  # the price by which one was chosen is an estimate
@@ -266,13 +267,15 @@ def _approximate(
 ) -> _Candidate:
     refusals: list[str] = []
     found: list[_Candidate] = []
+    tried: set[str] = set()
     for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
         begin = time.monotonic()
         approximation, fitted = fit_approximation(graph, x, degree, tolerance=tolerance), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
         name = f"approximate, polynomials of degrees {degrees}"
-        if any(name == candidate.name for candidate in found):
+        if name in tried:
             continue
+        tried.add(name)
         try:
             circuit = _circuit_in_range(approximation, x, inputs, max_units, options)
         except ParameterError as refusal:

@@ -119,7 +119,7 @@ def from_onnx(path: str | os.PathLike[str], classes: Sequence[Any] | None = None
 
     Read are float32 and float64 models of dense layers and convolutions over one or two axes, batch normalisation,
     pooling, activations, sums and concatenations of branches, scaling by constants, and whatever moves values between
-    them; opsets from 7 on. A softmax at the end, or a sigmoid of one output, is left to the client: `metadata["link"]`
+    them; opsets from 7 on. A softmax or a sigmoid at the end is left to the client: `metadata["link"]`
     says so, see `intnn.convert.labels`. Quantised models, with QuantizeLinear and DequantizeLinear or with QLinear
     operators, are read as the float network of their dequantised weights, which neither rounds nor saturates between
     layers; `metadata["quantised"]` is then true.
@@ -242,11 +242,11 @@ class _Reader:
         return reader
 
     def _may_be_left_out(self, call: Call) -> bool:
-        """Whether a link works on the outputs: a softmax on all of them, a sigmoid on the only one."""
+        """Whether a link works on the outputs: a softmax on all of them, a sigmoid on what is calculated."""
         value = call.floating(0)
         shape = value.shape if isinstance(value, Feature) else value.base.shape
         if call.operator == "Sigmoid":
-            return shape == (1,)
+            return not (isinstance(value, Feature) and value.node == INPUT)
         axis = call.attribute("axis", -1 if self._opset >= 13 else 1)
         return len(shape) == 1 and call.axes(axis, 2) == [1]
 

@@ -183,6 +183,22 @@ class TestWhatTheModelDoesNotSay:
             he.compile(one_score, iris[0], task="ranking")
 
 
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_sigmoid_of_each_output_is_left_to_the_client(iris, multilabel):
+    """Else probabilities would be taken for scores, of which all are positive."""
+    torch = pytest.importorskip("torch")
+    from_torch = pytest.importorskip("plaintext_models.bridge.from_torch").from_torch
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Sigmoid())
+    meaning = {"multilabel": True} if multilabel else {}
+    graph = from_torch(module, iris[0][:1], **meaning)
+    model = EncryptedClassifier(graph, exact=False, simulate=True, **INSECURE).fit(iris[0])
+    each = module(torch.tensor(iris[0], dtype=torch.float32)).detach().numpy()
+    wanted = each if multilabel else each / each.sum(1, keepdims=True)
+    assert np.allclose(model.predict_proba(iris[0]), wanted, atol=0.05)
+    assert np.mean(model.predict(iris[0]) == (each > 0.5 if multilabel else each.argmax(1))) > 0.95
+
+
 def test_a_weak_agreement_is_said():
     """A wave of many periods is no polynomial of a low degree."""
     x = np.linspace(0, 1, 300)[:, None]

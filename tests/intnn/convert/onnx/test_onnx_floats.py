@@ -71,6 +71,7 @@ def test_links_at_the_end_are_left_to_the_client(tmp_path):
         (3, "Softmax", "softmax"),
         (3, "LogSoftmax", "softmax"),
         (1, "Sigmoid", "logistic"),
+        (3, "Sigmoid", "logistic"),
     ):
         model = Model((2,))
         dense = model.add("Gemm", "x", model.tensor(np.ones((2, outputs))))
