@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 
 from he.circuit.simulate import simulate
 from he.compiler.search import PackingName
-from he.model.compile import Task
 from he.model.compile import compile as compile_model
 from he.model.compiled import Compiled
 from he.model.inputs import floats_of
 from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
+from intnn.approximation.agreement import Task
 from intnn.estimator.base import Estimator, not_fitted, tags
 from intnn.values.arrays import Array, FloatArray, array
 

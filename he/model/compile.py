@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +23,7 @@ from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
-from intnn.approximation.agreement import decision_of
+from intnn.approximation.agreement import Task, decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
@@ -36,7 +36,6 @@ TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees ma
 WEAK = 0.97  # an agreement below it is no footnote
 
 Progress = Callable[[str], None]
-Task = Literal["classification", "regression"]
 _Network = TypeVar("_Network", Graph, IntNetwork)
 
 
@@ -117,9 +116,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     if isinstance(model, IntClassifier):
         model = _trained(model)
     if isinstance(model, IntNetwork):
-        return _of_integers(_meant(model, task), exact, max_units, options)
+        return _of_integers(meant(model, task), exact, max_units, options)
     given = floats_of(samples, None)
-    graph = _meant(graph_of(model, given[:1]), task)
+    graph = meant(graph_of(model, given[:1]), task)
     x = floats_of(samples, graph.input_shape)
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
@@ -162,8 +161,12 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     )
 
 
-def _meant(network: _Network, task: Task | None) -> _Network:
-    """The network, which says of its outputs what they are."""
+def meant(network: _Network, task: Task | None) -> _Network:
+    """Return the network, which says of its outputs what they are.
+
+    Raises:
+        ValueError: if it says that they are something else.
+    """
     if task is None:
         return network
     if task not in get_args(Task):

@@ -25,6 +25,7 @@ from intnn import (
 from intnn.quantisation.tune import tune
 
 INSECURE = {"security": "insecure"}
+pytestmark = pytest.mark.filterwarnings("ignore:what is encrypted agrees")  # of weights at random
 
 
 def graph_of_layers(*widths, activation="relu", seed=0, **metadata):
