@@ -148,7 +148,7 @@ def _raised(
     The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
     further need no longer scale; the weights that make up for it need one instead.
     """
-    widest = max(norm.outputs for norm in norms[:-1])
+    widest = max((norm.outputs for norm in norms[:-1]), default=1)
     result = list(reaches)
     for number in range(len(forms) - 1):
         # Of a layer that fills a row, every error is the same in all copies, behind it too.
