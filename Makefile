@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he times attacks robustness secrecy gpu test lint format test-slow fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy he times attacks robustness secrecy own gpu test lint format test-slow fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -40,6 +40,9 @@ robustness: $(VENV)/attacks.stamp  ## the card of a model: many attacks, one ref
 
 secrecy: $(VENV)/attacks.stamp  ## what hiding a network stops: attacks through its decrypted answers, and others
 	$(BIN)/python -m bench secrecy --json results/secrecy.json $(ARGS)
+
+own: $(VENV)/own.stamp  ## a model of your own, encrypted: what it keeps and costs (ARGS="--model FILE.onnx --samples X.npy")
+	$(BIN)/python -m bench own --json results/own.json --plot-dir results/own $(ARGS)
 
 gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
 	$(BIN)/python -m bench gpu $(ARGS)
@@ -102,6 +105,11 @@ $(VENV)/kernels.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 $(VENV)/attacks.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	@echo 'Installing what the attacks need into $(VENV), torch included ...'
 	$(INSTALL) --editable '.[he,data,train,attacks,bench,oracles]'
+	@touch $@
+
+$(VENV)/own.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what models of torch, scikit-learn and ONNX need into $(VENV) ...'
+	$(INSTALL) --editable '.[he,data,train,bench,onnx,draw]'
 	@touch $@
 
 $(VENV)/gpu.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt

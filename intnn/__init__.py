@@ -21,7 +21,7 @@ Without ranges and sizes, `quantise` tries several forms of integer network on t
 agrees with the float one; `tune` shows the others as well.
 
 >>> network = quantise(graph, samples)
->>> bool((network.predict(network.quantise_input(samples)) == graph.predict(samples)).mean() > 0.97)
+>>> bool((network.predict(network.quantise_input(samples)) == graph.predict(samples)).mean() > 0.9)
 True
 """
 

@@ -315,8 +315,7 @@ def _pictures(report: Reporter, name: str, compiled: Compiled) -> None:
     _picture(report, f"{name}-network.svg", compiled.network)
     if compiled.tuning is not None:
         _picture(report, f"{name}-tuning.svg", compiled.tuning)
-    first = compiled.circuit.circuits[0] if hasattr(compiled.circuit, "circuits") else compiled.circuit
-    _picture(report, f"{name}-circuit.svg", first)
+    _picture(report, f"{name}-circuit.svg", compiled.circuit)
 
 
 def _picture(report: Reporter, name: str, drawn: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
+from he.compiler.approximate import DEFAULT_ERROR
 from he.compiler.compile import compile_approximate, compile_exact
 from he.compiler.ranges import Ranges
 from he.compiler.residues import compile_residues
@@ -21,12 +22,14 @@ from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
+from intnn.approximation.agreement import decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
 from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
+ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
 
 Progress = Callable[[str], None]
@@ -39,6 +42,7 @@ class _Candidate:
     name: str
     network: Graph | IntNetwork
     circuit: Circuit | ResidueCircuit
+    inputs: Inputs
     agreement: float
     fitting_seconds: float
     compiling_seconds: float
@@ -98,9 +102,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     say = progress or _silent
     options = {"packing": packing, "images": images, "security": security}
     if isinstance(model, IntClassifier):
-        return _of_integers(*_trained(model), exact, max_units, options)
+        model = _trained(model)
     if isinstance(model, IntNetwork):
-        return _of_integers(model, _one_scale(model), exact, max_units, options)
+        return _of_integers(model, exact, max_units, options)
     given = floats_of(samples, None)
     graph = graph_of(model, given[:1])
     x = floats_of(samples, graph.input_shape)
@@ -130,7 +134,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         graph,
         chosen.network,
         chosen.circuit,
-        inputs,
+        chosen.inputs,
         chosen.agreement,
         tuple(reasons),
         chosen.tuning,
@@ -143,45 +147,52 @@ def _silent(_: str) -> None:
     """Say nothing."""
 
 
-def _trained(classifier: IntClassifier) -> tuple[IntNetwork, Inputs]:
+def _trained(classifier: IntClassifier) -> IntNetwork:
     """The network of a classifier, with what its outputs mean, and the scaling that it was trained with."""
     if not hasattr(classifier, "network_"):
         raise not_fitted(classifier)
     network, scaling = classifier.network_, classifier.scaling_
+    scaled = {} if scaling is None else {"scaling": {"least": scaling.least.tolist(), "step": scaling.step.tolist()}}
     metadata = {
-        **{name: value for name, value in network.metadata.items() if name != "scaling"},
+        **network.metadata,
+        **scaled,
         "task": "classification",
         "link": "softmax",
         "classes": classifier.classes_.tolist(),
         "output_scale": 1 / classifier.logit_unit_,
     }
-    network = replace(network, input_scale=1.0, metadata=metadata)
+    return replace(network, input_scale=1.0, metadata=metadata)
+
+
+def _with_one_scale(network: IntNetwork, inputs: Inputs) -> tuple[IntNetwork, Inputs]:
+    """Leave it to the client to scale every feature on its own, where an integer network does that."""
+    scaling, domain = network.metadata.get("scaling"), network.input_domain
     if scaling is None:
-        return network, _one_scale(network)
-    domain, factor = network.input_domain, 1 / np.atleast_1d(scaling.step)
-    offset = np.atleast_1d(scaling.least) - domain.lo / factor
-    return network, Inputs(network.input_shape, offset, factor, float(domain.lo), float(domain.hi), saturates=True)
+        return network, inputs
+    if not isinstance(scaling, Mapping):
+        network.require_one_scale()  # which says what to do
+    least, step = (np.atleast_1d(np.asarray(scaling[name], np.float64)) for name in ("least", "step"))
+    factor = inputs.factor / step
+    offset = inputs.offset + least / inputs.factor - domain.lo / factor
+    metadata = {name: value for name, value in network.metadata.items() if name != "scaling"}
+    inputs = Inputs(network.input_shape, offset, factor, float(domain.lo), float(domain.hi), saturates=True)
+    return replace(network, input_scale=1.0, metadata=metadata), inputs
 
 
-def _one_scale(network: IntNetwork) -> Inputs:
-    """The inputs of a network that rounds all of them alike."""
-    network.require_one_scale()
-    ends = network.input_domain.lo / network.input_scale, network.input_domain.hi / network.input_scale
-    return Inputs(network.input_shape, np.zeros(1), np.ones(1), *ends, saturates=True)
-
-
-def _of_integers(
-    network: IntNetwork, inputs: Inputs, exact: bool | None, max_units: float | None, options: dict[str, Any]
-) -> Compiled:
+def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any]) -> Compiled:
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")
+    low, high = (end / network.input_scale for end in (network.input_domain.lo, network.input_domain.hi))
+    given = network
+    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), low, high, saturates=True)
+    network, inputs = _with_one_scale(network, inputs)
     begin = time.monotonic()
     circuit = exact_circuit(network, options)
     seconds = time.monotonic() - begin
     _require_units(circuit, max_units)
     reasons = ("exact: the integer network as it is",)
-    return Compiled(network, network, circuit, inputs, 1.0, reasons, compiling_seconds=seconds)
+    return Compiled(given, network, circuit, inputs, 1.0, reasons, compiling_seconds=seconds)
 
 
 def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | ResidueCircuit:
@@ -194,18 +205,28 @@ def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | Res
 
 
 def _exact(
-    graph: Graph, x: FloatArray, _: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
+    graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
 ) -> _Candidate:
     begin = time.monotonic()
     try:
         tuning = tune(graph, x, budget=max_units, progress=say)
     except ValueError as refusal:
         raise ParameterError(f"exact: {refusal}") from refusal
-    trial, fitted = tuning.chosen, time.monotonic()
-    circuit = exact_circuit(trial.network, options)
-    _require_units(circuit, max_units)
-    seconds = fitted - begin, time.monotonic() - fitted
-    return _Candidate(f"exact, {trial.form}, {trial.sizes}", trial.network, circuit, trial.agreement, *seconds, tuning)
+    fitted, refusals = time.monotonic(), []
+    cheaper = [trial for trial in reversed(tuning.trials) if trial.units < tuning.chosen.units]
+    for trial in (tuning.chosen, *cheaper[: ATTEMPTS - 1]):  # the price by which one was chosen is an estimate
+        name = f"exact, {trial.form}, {trial.sizes}"
+        network, inputs_of_it = _with_one_scale(trial.network, inputs)
+        try:
+            circuit = exact_circuit(network, options)
+            _require_units(circuit, max_units)
+        except ParameterError as refusal:
+            refusals.append(f"{name}: {refusal}")
+            say(refusals[-1])
+            continue
+        seconds = fitted - begin, time.monotonic() - fitted
+        return _Candidate(name, network, circuit, inputs_of_it, trial.agreement, *seconds, tuning)
+    raise ParameterError("; ".join(refusals))
 
 
 def _approximate(
@@ -227,7 +248,7 @@ def _approximate(
             say(refusals[-1])
             continue
         seconds = fitted - begin, time.monotonic() - fitted
-        found.append(_Candidate(name, approximation.graph, circuit, approximation.agreement, *seconds))
+        found.append(_Candidate(name, approximation.graph, circuit, inputs, approximation.agreement, *seconds))
         say(str(found[-1]))
         if found[0].units <= CHEAP:
             break
@@ -240,12 +261,13 @@ def _circuit_in_range(
     approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
 ) -> Circuit:
     """Compile for ranges that are proved where that is cheap, as it is for one activation, and calibrated elsewhere."""
+    errors = _error_allowed(approximation.graph, x)
     ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
     for kind in ranges:
         try:
             samples = x if kind == "calibrated" else None
             circuit = compile_approximate(
-                approximation.graph, samples, ranges=kind, input_range=inputs.range, **options
+                approximation.graph, samples, ranges=kind, input_range=inputs.range, max_error=errors, **options
             )
             _require_units(circuit, max_units)
         except ParameterError:
@@ -256,9 +278,22 @@ def _circuit_in_range(
     raise AssertionError("one range or the other was compiled or refused")
 
 
+def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
+    """Return a sixteenth of what usually lies between the largest logit and the next, from 0.2 to 1.
+
+    Errors are far below their bounds. None stands for what `compile_approximate` takes by itself.
+    """
+    logits = graph.logits(x)
+    if decision_of(graph.metadata, logits.shape[1]) != "largest" or logits.shape[1] < 2:
+        return None
+    first = np.sort(logits, axis=1)[:, -2:]
+    usual = float(np.median(first[:, 1] - first[:, 0])) / 16
+    return min(usual, 1.0) if usual > DEFAULT_ERROR else None
+
+
 def _best(found: Sequence[_Candidate]) -> _Candidate:
-    """Return the candidate that agrees best, where twice the price must buy a quarter of a point."""
-    return max(found, key=lambda c: c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)))
+    """Return what agrees best, where twice the price must buy a quarter of a point; of equals, the cheaper one."""
+    return max(found, key=lambda c: (c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)), -c.units))
 
 
 def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:

@@ -13,6 +13,7 @@ from intnn.values.arrays import FloatArray, array, batched, frozen, reals
 from intnn.values.value_object import ValueObject
 
 MARGIN = 0.25  # by which a feature's range is wider than what was seen, on either side
+NARROWEST = 1e-100  # of what is seen of a feature; less is none
 BEYOND = 1.0  # how far beyond [0, 1] floats may reach, which integers cannot
 
 
@@ -54,9 +55,11 @@ class Inputs(ValueObject):
         if low >= 0.0 and high <= 1.0:
             return Inputs(shape, np.zeros(1), np.ones(1), 0.0, 1.0, saturates=False)
         if len(shape) > 1:
-            return Inputs(shape, np.zeros(1), np.array([1 / max(-low, high)]), -1.0 * (low < 0), 1.0, saturates=True)
+            return Inputs(
+                shape, np.zeros(1), np.array([1 / max(-low, high, NARROWEST)]), -1.0 * (low < 0), 1.0, saturates=True
+            )
         lows, highs = samples.min(axis=0), samples.max(axis=0)
-        reach = np.where(highs > lows, highs - lows, np.maximum(np.abs(highs), 1.0))
+        reach = np.where(highs - lows > NARROWEST, highs - lows, np.maximum(np.abs(highs), 1.0))
         width = (1 + 2 * MARGIN) * reach
         return Inputs(shape, lows - MARGIN * reach, 1 / width, -BEYOND, 1 + BEYOND, saturates=True)
 

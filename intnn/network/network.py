@@ -273,6 +273,18 @@ class IntNetwork(ValueObject):
                 f"integers of them by {remedy}"
             )
 
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the layers, their shapes, worst cases and tables into an .svg, .png or .pdf file.
+
+        Raises:
+            ValueError: The suffix is another one, or there are more than 400 layers.
+            ImportError: Matplotlib is not installed.
+            OSError: The file cannot be written.
+        """
+        from intnn.export.draw import draw_network  # a library that not everybody has
+
+        draw_network(self, path)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the network's content, in hexadecimal."""

@@ -4,8 +4,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,13 +26,15 @@ from intnn.values.value_object import ValueObject
 
 Price = Callable[[IntNetwork], float]
 Progress = Callable[[str], None]
-Attempt = Callable[[str, str, Callable[[], IntNetwork]], float | None]
+Make = Callable[[FloatArray], IntNetwork]
+Attempt = Callable[[str, str, Make], float | None]
 
 FORMS = ("squares", "tables")
 FIRST_BITS = ((1, 3), (1, 4), (2, 3), (2, 4), (2, 5), (3, 5), (4, 6), (6, 8), (8, 10), (12, 14), (16, 18))
 POINTS = (57, 121, 241, 431)  # of tables; beyond, a ring twice as large makes them three times as dear
 TABLE_BITS = ((1, 4), (2, 4), (4, 5), (6, 6))  # of inputs and of a table's values
 PER_DOUBLING = 0.0025  # the agreement that twice the price must buy
+ROUGHLY = 1.1  # times the price is the same price
 CHEAP = 4.0  # units below which nothing need be saved
 SETTLED = 0.002  # more bits than bring a network so near to its float form are not tried
 HELD_OUT = 3  # one sample in so many measures, and has no part in what is made
@@ -77,8 +79,8 @@ class Tuning(ValueObject):
 
     Attributes:
         trials: All networks that were made, the cheapest first.
-        chosen: Under the budget, the cheapest of those whose agreement is within half a point of the best; of several
-            at about that price, a tenth more at the most, the one that agrees best.
+        chosen: Under the budget, the one that agrees best under strain, less a quarter of a point for every doubling of
+            the price beyond 4 units. It was made anew with all samples, and its agreement measured before.
         measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
@@ -132,7 +134,8 @@ def tune(
     Two forms are tried. In networks of squares every activation is the square of a sum (see
     `intnn.approximation.approximate` and `intnn.quantisation.squares`), with few bits of inputs and weights first and
     more until they make no difference. In networks of tables, for graphs without branches, every activation is a table
-    of 57 to 431 points (see `intnn.quantisation.tables`). A third of the samples is held out and measures.
+    of 57 to 431 points (see `intnn.quantisation.tables`). A third of the samples is held out and measures; the network
+    that is chosen is then made anew with all of them, if its price stays about the same.
 
     Args:
         graph: The float network.
@@ -157,25 +160,33 @@ def tune(
     seen, held = _enough(x[~is_held]), _enough(x[is_held])
     measure = Measure.of(graph, held)
     trials: list[Trial] = []
+    makers: dict[IntNetwork, Make] = {}
     refusals: list[ValueError] = []
 
-    def attempt(form: str, sizes: str, make: Callable[[], IntNetwork]) -> float | None:
+    def attempt(form: str, sizes: str, make: Make) -> float | None:
         try:
-            network = make()
+            network = make(seen)
         except ValueError as refusal:  # by the graph's layers, or since integers would have too many bits
             refusals.append(refusal)
             return None
         trial = Trial(form, sizes, measure(network), measure.under_strain(network), float(price(network)), network)
         trials.append(trial)
+        makers[network] = make
         report(f"{form}, {sizes}: {measure.name} {trial.agreement:.4f}, {trial.units:.1f} units")
         return trial.under_strain
 
     _try_squares(graph, seen, measure, attempt)
     if graph.is_chain and 0 < _count(graph, Activation) <= MOST_TABLES and not _count(graph, MaxPool2d):
-        _try_tables(graph, seen[:MOST], attempt)
+        _try_tables(graph, attempt)
     if not trials:
         raise refusals[0]
-    return _chosen(trials, budget, measure, len(held))
+    chosen = _chosen(trials, budget)
+    network = makers[chosen.network](_enough(x))
+    final = replace(chosen, network=network, units=float(price(network)))
+    if final.units <= ROUGHLY * chosen.units and (budget is None or final.units <= budget):
+        trials[trials.index(chosen)] = chosen = final
+    trials.sort(key=lambda trial: (trial.units, -trial.agreement))
+    return Tuning(tuple(trials), chosen, measure.name, len(held))
 
 
 def _enough(x: FloatArray) -> FloatArray:
@@ -183,23 +194,34 @@ def _enough(x: FloatArray) -> FloatArray:
     if len(x) >= ENOUGH:
         return x
     rng = np.random.default_rng(0)
-    first, second = rng.integers(0, len(x), (2, ENOUGH - len(x)))
+    first, second = rng.integers(0, len(x), (2, ENOUGH))
     part = rng.random((len(first), *[1] * (x.ndim - 1)))
     return np.concatenate([x, x[first] + part * (x[second] - x[first])])
 
 
 def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Attempt) -> None:
     """Networks of squares, with more bits until they are as near to the float network as its squares in floats."""
-    squares = with_final_layer(approximate(graph, seen, degree=2), seen, graph.logits(seen))
+    known: dict[int, Graph] = {}
+
+    def in_squares(x: FloatArray) -> Graph:
+        if len(x) not in known:
+            known[len(x)] = with_final_layer(approximate(graph, x, degree=2), x, graph.logits(x))
+        return known[len(x)]
+
+    def make(x: FloatArray, input_bits: int, bits: Sequence[int], by_feature: bool) -> IntNetwork:
+        return integer_squares(in_squares(x), x[:MOST], input_bits, bits, graph, by_feature)
+
+    squares = in_squares(seen)
     reachable = measure.under_strain(squares)
     for by_feature in (False, True) if len(graph.input_shape) == 1 else (False,):
         near = 0
         for input_bits, first in FIRST_BITS:
             bits = _rising(squares, first)
-            make = partial(integer_squares, squares, seen[:MOST], input_bits, bits, graph, by_feature)
             each = " by feature" if by_feature else ""
             sizes = f"inputs of {input_bits} bits{each}, weights of {', '.join(map(str, bits))}"
-            agreement = attempt("squares", sizes, make)
+            agreement = attempt(
+                "squares", sizes, partial(make, input_bits=input_bits, bits=bits, by_feature=by_feature)
+            )
             near += agreement is not None and agreement >= reachable - SETTLED
             if agreement is None or near == 2:  # once may be luck
                 break
@@ -207,14 +229,18 @@ def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Atte
             break
 
 
-def _try_tables(graph: Graph, seen: FloatArray, attempt: Attempt) -> None:
+def _try_tables(graph: Graph, attempt: Attempt) -> None:
     """Networks of tables; for every size of tables with more bits until they do harm."""
+
+    def make(x: FloatArray, config: QuantConfig) -> IntNetwork:
+        return integer_tables(graph, x[:MOST], config)
+
     for points in POINTS:
         best = -np.inf
         for input_bits, bits in TABLE_BITS:
             config = QuantConfig(input_bits=input_bits, activation_bits=bits, table_points=points)
             sizes = f"inputs of {input_bits} bits, tables of {points} points with values of {bits} bits"
-            agreement = attempt("tables", sizes, partial(integer_tables, graph, seen, config))
+            agreement = attempt("tables", sizes, partial(make, config=config))
             if agreement is None or agreement <= best:
                 break
             best = agreement
@@ -240,15 +266,14 @@ def _count(graph: Graph, kind: type) -> int:
     return sum(isinstance(node, kind) for node in graph.nodes)
 
 
-def _chosen(trials: list[Trial], budget: float | None, measure: Measure, held_out: int) -> Tuning:
+def _chosen(trials: Sequence[Trial], budget: float | None) -> Trial:
     trials = sorted(trials, key=lambda trial: (trial.units, -trial.agreement))
     allowed = [trial for trial in trials if budget is None or trial.units <= budget]
     if not allowed:
         raise ValueError(
             f"`budget` must be at least {trials[0].units:.1f}, the price of the cheapest network, got {budget}"
         )
-    chosen = max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
-    return Tuning(tuple(trials), chosen, measure.name, held_out)
+    return max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
 
 
 class _Patient:

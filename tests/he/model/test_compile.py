@@ -1,5 +1,6 @@
 """The one call, for models of every library."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +10,19 @@ from hypothesis import strategies as st
 
 import he
 from he.circuit.residues import ResidueCircuit
-from he.model.compile import TOLERANCE
-from intnn import Activation, ConversionError, Dense, Graph, IntClassifier, LutActivation, calibrate, quantise
+from he.model.compile import CHEAP, PER_DOUBLING, exact_circuit
+from intnn import (
+    Activation,
+    ConversionError,
+    Dense,
+    Graph,
+    IntClassifier,
+    IntDomain,
+    LutActivation,
+    calibrate,
+    quantise,
+)
+from intnn.quantisation.tune import tune
 
 INSECURE = {"security": "insecure"}
 
@@ -53,14 +65,15 @@ class TestModels:
         assert compiled.compiling_seconds > 0
         assert (compiled.tuning is not None) is exact
 
-    def test_the_cheaper_path_of_those_that_agree(self, graph, x):
+    def test_the_path_that_agrees_best_for_its_price(self, graph, x):
         lines = []
         compiled = he.compile(graph, x, progress=lines.append, **INSECURE)
         each = [he.compile(graph, x, exact=exact, **INSECURE) for exact in (True, False)]
-        allowed = [c for c in each if c.agreement >= max(e.agreement for e in each) - TOLERANCE]
-        cheapest = min(allowed, key=lambda c: c.circuit.cost().total)
-        assert compiled.exact is cheapest.exact
-        assert compiled.circuit.cost().total == cheapest.circuit.cost().total
+        worth = [c.agreement - PER_DOUBLING * np.log2(max(c.circuit.cost().total, CHEAP)) for c in each]
+        units = [c.circuit.cost().total for c in each]
+        best = each[0] if (worth[0], -units[0]) > (worth[1], -units[1]) else each[1]
+        assert compiled.exact is best.exact
+        assert compiled.circuit.cost().total == best.circuit.cost().total
         text = compiled.explain()
         assert "exact, " in text
         assert "approximate, " in text
@@ -159,6 +172,22 @@ class TestIntClassifier:
             he.compile(IntClassifier(), iris[0])
 
 
+def test_an_integer_network_that_scales_features_leaves_it_to_the_client():
+    """What `tune` makes for features of many sizes: the client scales, and the service has integers."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)) * [1, 100, 0.01]
+    scaling = {"least": x.min(0).tolist(), "step": ((x.max(0) - x.min(0)) / 15).tolist()}
+    graph = Graph((3,), (Dense(rng.normal(size=(2, 3)), np.zeros(2)),))
+    plain = quantise(graph, calibrate(graph, x / np.abs(x).max(0)))
+    network = replace(plain, input_domain=IntDomain(0, 15), metadata={**plain.metadata, "scaling": scaling})
+    compiled = he.compile(network, x, **INSECURE)
+    integers = network.quantise_input(x)
+    assert np.abs(compiled.prepare(x) - integers).max() <= 1
+    assert np.mean(compiled.prepare(x) == integers) > 0.95
+    client, _ = he.connect(compiled.circuit, threads=1)
+    assert (client.prepare(compiled.inputs.scaled(x)) == compiled.prepare(x)).all()
+
+
 class TestRefusals:
     def test_samples(self, graph, x):
         for samples, kind, message in (
@@ -205,6 +234,26 @@ class TestRefusals:
     def test_too_few_units_name_every_path(self, graph, x):
         with pytest.raises(he.ParameterError, match=r"exact.*approximate"):
             he.compile(graph, x, max_units=0.01, **INSECURE)
+
+    def test_a_cheaper_network_where_an_estimate_was_too_low(self, graph, x, monkeypatch):
+        real = exact_circuit
+        tuning = tune(graph, x)
+        tuning = replace(tuning, chosen=tuning.trials[-1])
+        asked = []
+
+        def refuse_once(network, options):
+            asked.append(network)
+            if len(asked) == 1:
+                raise he.ParameterError("too dear")
+            return real(network, options)
+
+        monkeypatch.setattr("he.model.compile.tune", lambda *_, **__: tuning)
+        monkeypatch.setattr("he.model.compile.exact_circuit", refuse_once)
+        compiled = he.compile(graph, x, exact=True, **INSECURE)
+        assert asked[0] is tuning.chosen.network
+        assert asked[1] is compiled.network
+        by_network = {id(trial.network): trial.units for trial in tuning.trials}
+        assert by_network[id(compiled.network)] < tuning.chosen.units
 
     def test_a_single_feature(self):
         rng = np.random.default_rng(0)

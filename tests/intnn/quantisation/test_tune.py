@@ -55,19 +55,19 @@ def test_a_first_quantise_keeps_the_accuracy(digits, tuned):
     accuracy, wanted = (
         (predicted == y).mean() for predicted in (network.predict(network.quantise_input(x)), graph.predict(x))
     )
-    assert accuracy > max(0.96, wanted - 0.015)
+    assert accuracy > max(0.95, wanted - 0.01)
     assert network.metadata["classes"] == graph.metadata["classes"]
     assert tuning.chosen.units < 12
 
 
-def test_the_cheapest_within_half_a_point_is_chosen(tuned):
+def test_twice_the_price_buys_a_quarter_of_a_point(tuned):
     tuning, _ = tuned
     assert tuning.measure == "same class"
     assert [trial.units for trial in tuning.trials] == sorted(trial.units for trial in tuning.trials)
-    best = max(trial.agreement for trial in tuning.trials)
-    close = [trial for trial in tuning.trials if trial.agreement >= best - 0.005]
-    assert tuning.chosen in close
-    assert tuning.chosen.units <= 1.1 * close[0].units
+    assert tuning.chosen in tuning.trials
+    for trial in tuning.trials:
+        doublings = np.log2(1.1 * max(trial.units, 4) / max(tuning.chosen.units, 4))  # a tenth for being made anew
+        assert trial.under_strain <= tuning.chosen.under_strain + 0.0025 * doublings + 1e-12
     assert {trial.form for trial in tuning.trials} == {"squares", "tables"}
 
 
@@ -123,7 +123,7 @@ def test_a_regression_is_measured_by_what_it_explains():
     x, y = load_diabetes(return_X_y=True)
     model = make_pipeline(
         StandardScaler(),
-        MLPRegressor(hidden_layer_sizes=(10,), max_iter=200, solver="lbfgs", alpha=30.0),
+        MLPRegressor(hidden_layer_sizes=(10,), max_iter=200, solver="lbfgs", alpha=30.0, random_state=0),
     )
     graph = from_sklearn(model.fit(x[:200], y[:200]))
     tuning = tune(graph, x[:200], progress=silent)
