@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TypeGuard
 
 import numpy as np
@@ -63,22 +62,18 @@ def _average(node: MaxPool2d, walk: "_Walk", number: int) -> tuple[Node, Node]:
     return pool, Scale(slope, mean_y - slope * mean_x)
 
 
-@dataclass
 class _Walk:
     """Two networks side by side on the same samples: the given one, and the one that grows."""
 
-    original: Graph
-    samples: FloatArray
-    nodes: list[Node | Join] = field(default_factory=list)
-    inputs: list[tuple[int, ...]] = field(default_factory=list)
-    place: dict[int, int] = field(default_factory=lambda: {-1: -1})  # where a node's value stands in the new network
-    float_values: dict[int, FloatArray] = field(default_factory=dict)
-    values: dict[int, FloatArray] = field(default_factory=dict)  # of the new network, by the number of the old node
-    changed: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.float_values[-1] = self.values[-1] = self.samples
-        self.readers = Counter(source for sources in self.original.sources for source in sources)
+    def __init__(self, original: Graph, samples: FloatArray) -> None:
+        self.original = original
+        self.nodes: list[Node | Join] = []
+        self.inputs: list[tuple[int, ...]] = []
+        self.place: dict[int, int] = {-1: -1}  # where a node's value stands in the new network
+        self.float_values: dict[int, FloatArray] = {-1: samples}
+        self.values: dict[int, FloatArray] = {-1: samples}  # of the new network, by the number of the old node
+        self.changed: set[int] = set()
+        self.readers = Counter(source for sources in original.sources for source in sources)
 
     def evaluate_float(self, number: int) -> None:
         sources = self.original.sources[number]

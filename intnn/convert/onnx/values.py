@@ -1,7 +1,7 @@
 """What the names of a file stand for: constants, values of the network, and functions of these."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -59,7 +59,6 @@ class Feature:
 Form = Activation | tuple[float, float] | Literal["sum", "difference"] | None
 
 
-@dataclass(eq=False)
 class Pointwise:
     """A function of each element of one value, not yet made a node, since it may be a part of a known one.
 
@@ -68,20 +67,22 @@ class Pointwise:
         arguments: Features, or functions of the same feature.
         form: What it is alone: an activation, (factor, offset), a sum, a difference; None for what no node computes.
         place: How messages call it.
-        parts: Whatever it is made of, each once, from the outermost to the feature; not itself (derived).
+        parts: Whatever it is made of, each once, from the outermost to the feature; not itself.
         made: Its node, once it has one.
     """
 
-    function: Callable[..., FloatArray]
-    arguments: "tuple[Pointwise | Feature, ...]"
-    form: Form
-    place: str
-    parts: "tuple[Pointwise | Feature, ...]" = field(init=False)
-    made: Feature | None = None
-
-    def __post_init__(self) -> None:
-        inner = [part for a in self.arguments if isinstance(a, Pointwise) for part in a.parts]
-        self.parts = tuple({id(part): part for part in (*self.arguments, *inner)}.values())
+    def __init__(
+        self,
+        function: Callable[..., FloatArray],
+        arguments: "tuple[Pointwise | Feature, ...]",
+        form: Form,
+        place: str,
+    ) -> None:
+        self.function, self.arguments, self.form, self.place = function, arguments, form, place
+        inner = [part for a in arguments if isinstance(a, Pointwise) for part in a.parts]
+        unique = {id(part): part for part in (*arguments, *inner)}
+        self.parts: tuple[Pointwise | Feature, ...] = tuple(unique.values())
+        self.made: Feature | None = None
 
     @property
     def is_complete(self) -> bool:
