@@ -84,7 +84,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         model: a torch module, the path of an ONNX file or of an exported torch program, a fitted estimator of
             scikit-learn, a `Graph`, an `IntNetwork` or a fitted `IntClassifier`.
         samples: typical inputs [n, *shape] in the model's units, as floats; some hundreds to some thousands. The
-            network is fitted to them, a fifth of them measures how well; what is far from all of them has no answer.
+            network is fitted to them, a fifth or a third measures how well; what is far from all of them has no answer.
         exact: True or False for one path alone; None for the one that agrees better, where twice the
             price must buy a quarter of a point.
         task: what the outputs are, where the model does not say, as modules of torch and most files do not:
