@@ -156,7 +156,7 @@ def _row(start: OwnRow, way: Way, model: Any, parts: Parts, judge: _Judge, job: 
         compiled = compile_model(
             network, samples, exact=way.exact, progress=lambda line: report(f"{way.name}: {line[:60]}")
         )
-    except (ParameterError, ValueError) as refusal:
+    except (ParameterError, TypeError, ValueError, FloatingPointError) as refusal:  # as `adapt` and `he.compile` say
         return replace(start, refused=str(refusal), adapting_seconds=adapting)
     given = compiled.outputs(compiled.network.logits(compiled.prepare(parts.test)))
     row = replace(

@@ -25,9 +25,11 @@ import numpy as np
 
 from he.compiler.linear import Grid, LinearMap, power_of_two
 from he.compiler.stages import Function, Stage, layered
+from he.ring.params import ParameterError
 from intnn.network.edges import INPUT
 
 ROW = 1 << 14  # slots of a row in the largest ring
+MOST_CIPHERTEXTS = 512  # of a request for one image: some 400 MB in the largest ring
 
 _Layers = list[tuple[LinearMap, list[Function]]]
 
@@ -47,11 +49,15 @@ def arranged_from(stages: Sequence[Stage], row: int = ROW) -> tuple[list[Stage],
         stages: the result of `he.compiler.stages.to_stages`.
         row: the slots of a row.
 
+    Raises:
+        ParameterError: if a client would have to send too many ciphertexts.
+
     Returns:
         The stages; no linear map has more than `row` outputs, but for the last. And, for each linear map, where its
         units come from.
     """
     layers = layered(stages)
+    _require_sendable(layers, row)
     in_order = [np.arange(linear.outputs) for linear, _ in layers]
     candidates = [in_order, *_on_grids(layers, in_order)]
     fitting = [places for places in candidates if all(_width(at) <= row for at in places[:-1])]
@@ -66,6 +72,17 @@ def arranged_from(stages: Sequence[Stage], row: int = ROW) -> tuple[list[Stage],
         origins[-1][at] = np.arange(len(at))
     cut, cut_origins = _cut(moved, origins, row)
     return [stage for linear, functions in cut for stage in (linear, *functions)], cut_origins
+
+
+def _require_sendable(layers: _Layers, row: int) -> None:
+    """Refuse first layers that read more inputs, unit by unit, than a request may hold."""
+    firsts = [linear for linear, _ in layers if linear.reads == (INPUT,)]
+    sent = sum(-(-linear.outputs // row) * int(np.diff(linear.starts).max(initial=1)) for linear in firsts)
+    if max(linear.outputs for linear in firsts) > row and sent > MOST_CIPHERTEXTS:
+        raise ParameterError(
+            f"the first layers must read what {MOST_CIPHERTEXTS} ciphertexts hold, got {sent}, one for every {row} "
+            "units and each of their inputs: make the layer or its input smaller, or its steps larger"
+        )
 
 
 def _on_grids(layers: _Layers, in_order: list[np.ndarray]) -> list[list[np.ndarray]]:

@@ -31,6 +31,7 @@ _LARGEST_MATRIX = 1 << 24  # and its most elements
 #: network does not fit then.
 MOST_AMPLIFIED = (26.0, 18.0)
 _ALIKE = 2.0  # bits by which it may grow less if it is the same in all copies
+_MOST_RAISED = 32.0  # bits; what would have to reach further fits no scales
 _SLACK = 1e-6  # bits by which a norm may exceed a power of two, for roundings
 
 
@@ -149,14 +150,15 @@ def _raised(
     The error of a scale counts in proportion to how far the units reach. So where many layers follow, units that reach
     further need no longer scale; the weights that make up for it need one instead.
     """
-    widest = max((norm.outputs for norm in norms[:-1]), default=1)  # none where there is one layer
+    widest = max((norm.outputs for norm in norms[:-1]), default=1)
     result = list(reaches)
     for number in range(len(forms) - 1):
         # Of a layer that fills a row, every error is the same in all copies, behind it too.
         alike = norms[number].outputs == widest == power_of_two(widest)
         behind = sum(_amplified_by(forms[k], norms[k], norms[k + 1], alike) for k in range(number, len(forms) - 1))
-        if forms[number].free:
-            result[number] = max(result[number], float(math.ceil(behind - most_amplified + (_ALIKE if alike else 0.0))))
+        raised = float(math.ceil(behind - most_amplified + (_ALIKE if alike else 0.0)))
+        if forms[number].free and raised <= _MOST_RAISED:
+            result[number] = max(result[number], raised)
     return result
 
 
@@ -171,7 +173,8 @@ def _amplified_by(form: Form, here: Norms, following: Norms, alike: bool) -> flo
     """
     slope, norm = 1.0, following.spectral if alike else following.loose
     for activation in form.activations:
-        slope *= sum(j * abs(c) * here.magnitude ** (j - 1) for j, c in enumerate(coefficients(activation)) if j)
+        powers = np.power(here.magnitude, np.arange(len(coefficients(activation)) - 1))
+        slope *= float(np.sum(np.abs(np.polynomial.polynomial.polyder(coefficients(activation))) * powers))
     factor = slope * norm
     if [activation.name for activation in form.activations] == ["square"]:
         factor = min(factor, 2 * math.sqrt(1.0 if alike else following.parts) * here.length * following.column)
@@ -186,12 +189,12 @@ def norms_of(linear: LinearMap, magnitude: float, length: float = math.inf) -> N
     linear = linear.of_sums
     squares, spectral = linear.weights**2, _spectral_energy(linear)
     return Norms(
-        magnitude=_rounded_up(magnitude**2),
+        magnitude=_rounded_up(magnitude * magnitude),
         row=_rounded_up(float(np.bincount(linear.rows, squares, minlength=linear.outputs).max())),
         spectral=_rounded_up(spectral),
         terms=int(np.diff(linear.starts).max()),
         loose=_rounded_up(_loose_energy(linear, spectral)),
-        length=_rounded_up(length**2),
+        length=_rounded_up(length * length),
         outputs=linear.outputs,
         largest=_rounded_up(float(squares.max(initial=0.0))),
         column=_rounded_up(float(np.bincount(linear.columns, squares, minlength=linear.inputs).max())),

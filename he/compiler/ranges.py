@@ -278,8 +278,10 @@ def form_of(
     form = _scaled((activation,), ends, shift, factors, gain, gain * loss)
     if guard is None:
         return form
-    worst = activated(activation, form.ends)[1] + guard.offset
-    largest = 2.0 ** math.ceil(math.log2(2 * float(worst.sum())))  # twice: intervals are those of true values
+    worst = float((activated(activation, form.ends)[1] + guard.offset).sum())
+    if not worst < 2.0**1000:  # no modulus has room for it
+        return as_it_is
+    largest = 2.0 ** math.ceil(math.log2(2 * worst))  # twice: intervals are those of true values
     return replace(form, ends=_clipped(form.ends, -1.0, 1.0), guard=replace(guard, largest=largest))
 
 

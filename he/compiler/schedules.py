@@ -68,22 +68,22 @@ def cheapest(
         for options, sketch, begin in zip(choices, sketches, begins, strict=True)
     ]
     lowered = write(chosen)
-    fewer = [write([schedule.with_fewer_keys(*how) for schedule in chosen]) for how in FEWER_KEYS]
-    found: tuple[Lowered, Fit] | None = None
-    units = math.inf
-    for limit in key_bytes:
-        best, is_cut = _limited(lowered, fitted, fit, prices, limit)
-        least = _units(best, prices)
+    best, least, limit = lowered, math.inf, key_bytes[0]
+    fewer: list[Lowered] = []
+    for bound in key_bytes:
+        candidate, units = lowered, limited_units(lowered, fitted, prices, bound)
+        is_cut = len(lowered.program.rotation_steps) > _keys(lowered.program, fitted, bound)
+        if is_cut and not fewer:
+            fewer = [write([schedule.with_fewer_keys(*how) for schedule in chosen]) for how in FEWER_KEYS]
         for other in fewer if is_cut else ():
-            another, _ = _limited(other, fitted, fit, prices, limit)
-            if _units(another, prices) <= WAITING_WORTH * least:
-                best, least = another, _units(another, prices)
-        if least <= WORTH * units:
-            found, units = best, least
+            waiting = limited_units(other, fitted, prices, bound)
+            if waiting <= WAITING_WORTH * units:
+                candidate, units = other, waiting
+        if units <= WORTH * least:
+            best, least, limit = candidate, units, bound
         if not is_cut:
             break
-    assert found is not None  # the first one is cheaper than nothing
-    return found
+    return _limited(best, fitted, fit, prices, limit)
 
 
 def limited_units(lowered: Lowered, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1]) -> float:
@@ -93,23 +93,17 @@ def limited_units(lowered: Lowered, fitted: Fit, prices: Prices = HOISTING, limi
     return cost(fitted.place(program), fitted.parameters, prices).total
 
 
-def _units(found: tuple[Lowered, Fit], prices: Prices) -> float:
-    return cost(found[1].program, found[1].parameters, prices).total
-
-
 def _limited(
     lowered: Lowered, fitted: Fit, fit: Callable[[Program], Fit], prices: Prices, limit: int
-) -> tuple[tuple[Lowered, Fit], bool]:
-    """Return a network with as many keys as a limit allows, and whether it would have more without the limit."""
-    is_cut = False
+) -> tuple[Lowered, Fit]:
+    """Return a network with as many keys as a limit allows, fitted for its noise."""
     for _ in range(ATTEMPTS):
         keys = _keys(lowered.program, fitted, limit)
-        is_cut |= len(lowered.program.rotation_steps) > keys
         program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
         fitted = fitted.again(program) or fit(program)
         if cost(fitted.program, fitted.parameters).key_bytes <= limit:
             break
-    return (lowered._replace(program=program), fitted), is_cut
+    return lowered._replace(program=program), fitted
 
 
 def _rotations(lowered: Lowered, fitted: Fit, prices: Prices) -> Callable[[int, int, int], float]:

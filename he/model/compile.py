@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.compiler.approximate import DEFAULT_ERROR
-from he.compiler.compile import compile_approximate, compile_exact
+from he.compiler.compile import compile_approximate, compile_exact, require_options
 from he.compiler.ranges import Ranges
 from he.compiler.residues import compile_residues
 from he.compiler.search import PackingName
@@ -97,6 +97,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         TypeError: if the model is of a type that nobody converts, or samples are no floats.
         ValueError: if samples have another shape, are too few, or hold NaN, or an option is out of range.
     """
+    if not (exact is None or isinstance(exact, bool)):
+        raise TypeError(f"`exact` must be True, False or None, got {exact!r}")
+    require_options(images, packing, security)
     if max_units is not None and not real(max_units, "max_units") > 0:
         raise ValueError(f"`max_units` must be positive, got {max_units}")
     say = progress or _silent

@@ -95,6 +95,8 @@ def floats_of(samples: ArrayLike, shape: tuple[int, ...] | None, name: str = "sa
         TypeError: if they are bytes of images, which must be scaled as the model has learned them, or no numbers.
         ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
     """
+    if hasattr(samples, "toarray"):
+        raise TypeError(f"`{name}` must be dense, got a sparse matrix; pass {name.strip('-')}.toarray()")
     values = array(samples, name)
     if values.dtype == np.uint8:
         raise TypeError(f"`{name}` must be floats as the model was trained on, got uint8; divide images by 255, say")

@@ -189,9 +189,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             assert read[0].period % self._norms[self._finished].width == 0  # whole periods are read, in every lane
             entering[layer] = max_of([v.joint for v in read]), loose, read[0].spread
         first, scale = values[0], plains[0].scale
-        relative = sum((v.magnitude / plain.scale) ** 2 for v, plain in zip(values, plains, strict=True))
+        relative = math.hypot(*(v.magnitude / plain.scale for v, plain in zip(values, plains, strict=True)))
         result = CkksError(first.level, first.scale * scale, self._norms[self._finished].magnitude, self._finished + 1)
-        return replace(result, entering=entering).plus(Deviations(normal=self._encoding * math.sqrt(relative)))
+        return replace(result, entering=entering).plus(Deviations(normal=self._encoding * relative))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
@@ -326,7 +326,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return CkksError(
             level=a.level,
             scale=4 * a.scale * a.scale,
-            magnitude=a.magnitude**2,
+            magnitude=a.magnitude * a.magnitude,
             layers=a.layers,
             own=of_a.own.with_(of_b.own),
             joint=NONE if spread else of_a.joint.with_(of_b.joint),

@@ -39,7 +39,7 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "he", "times", "attacks", "robustness", "secrecy", "gpu"
+        "table", "kernels", "training", "accuracy", "he", "times", "attacks", "robustness", "secrecy", "own", "gpu"
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

@@ -210,9 +210,12 @@ class TestRefusals:
             ({"max_units": -1.0}, "max_units"),
             ({"packing": "fast"}, "packing"),
             ({"images": 0}, "images"),
+            ({"security": "none"}, "^`security`"),
         ):
             with pytest.raises(ValueError, match=message):
                 he.compile(graph, x, **options)
+        with pytest.raises(TypeError, match="`exact` must be True, False or None"):
+            he.compile(graph, x, exact="yes")
 
     def test_models(self, x):
         with pytest.raises(TypeError, match="`model` must be one of"):

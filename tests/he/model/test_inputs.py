@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_matrix
 
 from he.model.inputs import Inputs, floats_of
 from intnn import Conv2d, Dense, Flatten, Graph
@@ -61,6 +62,7 @@ def test_a_feature_that_never_changes():
 def test_floats_of():
     assert floats_of([[1, 2]], None).dtype == np.float64
     for x, kind in (
+        (csr_matrix(np.eye(2)), TypeError),
         (np.zeros((1, 2), np.uint8), TypeError),
         (np.zeros((1, 2), complex), TypeError),
         (np.array([["a", "b"]]), TypeError),
