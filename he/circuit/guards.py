@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,13 +67,14 @@ def images_outside(guards: Sequence[RangeGuard], packing: Packing, slots: np.nda
         scale: the scale at which the ciphertexts were decoded.
 
     Raises:
-        PackingError: if the copies of a guard disagree, and none before it is exceeded.
+        PackingError: if the copies of a guard disagree, and neither it nor one before it is exceeded.
     """
     layout = OutputLayout(packing, 1, 1)
     for number, guard in enumerate(guards):
         found = slots[number : number + 1] * (scale / guard.scale)
-        shown = layout.unpack(found, packing.images, guard.limit * DISAGREEMENT)[:, 0]
+        shown = layout.unpack(found, packing.images, math.inf)[:, 0]
         outside = ~(np.abs(shown) <= guard.limit)  # a comparison with NaN is false
-        if outside.any():
+        if outside.any():  # copies of what is far outside may differ by more than its limit
             return np.flatnonzero(outside).tolist()
+        layout.unpack(found, packing.images, guard.limit * DISAGREEMENT)
     return []

@@ -48,6 +48,7 @@ def approximate_lowering(
     """Return a float network as CKKS computes it.
 
     Raises:
+        ArithmeticError: if a value may be beyond what a float holds.
         ParameterError: if a stage ignores its input.
         TypeError: if a node has no encrypted evaluation.
         ValueError: if an activation is no polynomial, or an argument is out of range.
@@ -63,8 +64,8 @@ def approximate_lowering(
     given, origins = stages, None
     if packing == "latency":
         stages, origins = arranged_from(stages)
-    samples = Samples.of(graph, calibration.samples, calibration.margin, given, origins) if calibration else None
-    with np.errstate(over="ignore", invalid="ignore"):  # the search says that no scales hold such values
+    with np.errstate(over="raise", invalid="raise", divide="raise"):  # no scales hold such values
+        samples = Samples.of(graph, calibration.samples, calibration.margin, given, origins) if calibration else None
         # Slots without an input hold zero.
         stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), samples, most_amplified)
         logit = reach(stages, norms)

@@ -17,6 +17,7 @@ A layer with more places than a row has slots is cut into several, of one cipher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -107,9 +108,9 @@ def _on_grids(layers: _Layers, in_order: list[np.ndarray]) -> list[list[np.ndarr
 
 def _pool_of(layers: _Layers, number: int) -> tuple[int, int]:
     """Return the pixels of a layer that all of its readers read as sums, of so many down and across."""
-    pools = {linear.pool for linear, _ in layers if number in linear.reads}
-    (pool, *others) = pools
-    return (1, 1) if others or pool is None else pool
+    sizes = {linear.pool.size if linear.pool else (1, 1) for linear, _ in layers if number in linear.reads}
+    (size, *others) = sizes
+    return (1, 1) if others else size
 
 
 def _on_grid(grid: Grid, cell: Sequence[int], sides: tuple[int, int], pool: tuple[int, int], units: int) -> np.ndarray:
@@ -165,14 +166,14 @@ def _period(linear: LinearMap, places: list[np.ndarray]) -> int:
     """Return the distance of pixels that a map reads as sums, if they fill their layer's period; 0 if they do not."""
     if linear.pool is None or linear.grid is None or linear.reads[0] == INPUT:
         return 0
-    at, count = places[linear.reads[0]], linear.pool[0] * linear.pool[1]
+    at, count = places[linear.reads[0]], math.prod(linear.pool.size)
     period = _width(at) // count
     if count < 2 or count != power_of_two(count):
         return 0
-    # Every sum's pixels must be neighbours in the image that differ in their phase alone.
-    by_sum = np.sort(at[linear.columns] % period * len(at) + linear.rows)
-    alone = np.unique(by_sum, return_counts=True)[1]
-    return period if (alone == count).all() else 0
+    # The pixels of a sum must be all that lie a multiple of the period apart, and so as many as there are.
+    sums, is_read = linear.pool.sums, linear.pool.sums >= 0
+    met = np.unique(np.stack([sums[is_read], at[is_read] % period]), axis=1)
+    return period if met.shape[1] == sums.max() + 1 else 0
 
 
 def _moved(layers: _Layers, places: list[np.ndarray], row: int) -> _Layers:

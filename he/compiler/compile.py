@@ -128,10 +128,15 @@ def compile_approximate(
         raise ValueError('`circuit_privacy` must be None where `ranges` are "calibrated": guards tell of layers')
 
     def attempt(most_amplified: float) -> Circuit:
-        lowering = approximate_lowering(
-            graph, input_range, max_error, security, privacy, packing, calibration, most_amplified
-        )
-        return search(lowering, images, packing, security, salt)
+        try:
+            lowering = approximate_lowering(
+                graph, input_range, max_error, security, privacy, packing, calibration, most_amplified
+            )
+            return search(lowering, images, packing, security, salt)
+        except ArithmeticError:  # a number is beyond what a float holds
+            raise ParameterError(
+                "the network's values may be too large for any scale: make it shallower, or its values smaller"
+            ) from None
 
     try:
         return attempt(MOST_AMPLIFIED[0])

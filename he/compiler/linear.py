@@ -38,6 +38,19 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
+class Pool:
+    """The sums of an image's pixels that a map reads, and not each pixel.
+
+    Attributes:
+        size: the pixels of a sum, down and across.
+        sums: int64 [inputs], the sum of every pixel; -1 for pixels of none.
+    """
+
+    size: tuple[int, int]
+    sums: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class LinearMap:
     """The map y = weight x + bias, with a term wherever the architecture allows a weight, zero or not.
 
@@ -52,7 +65,8 @@ class LinearMap:
         reads: the numbers of the layers whose units are its inputs, one behind the other; -1 is the network's input.
         sizes: the number of units of each of them.
         grid: where its outputs lie in an image; None where they are not pixels.
-        pool: the pixels of its only layer that it reads as sums, of so many down and across; None if it reads each.
+        pool: the sums that it reads of its only layer; None if it reads each unit. They are of use before units are
+            moved.
         period: where its inputs have places, the distance from which on weights repeat: it reads the sums of inputs so
             far apart; 0 if they do not.
         modulus: t, if weights and biases are integers of which residues modulo t are wanted.
@@ -66,7 +80,7 @@ class LinearMap:
     reads: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     grid: Grid | None = None
-    pool: tuple[int, int] | None = None
+    pool: Pool | None = None
     period: int = 0
     modulus: int | None = None
 

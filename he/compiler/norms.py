@@ -60,13 +60,14 @@ def normalised(
     forms: dict[int, Form] = {INPUT: Form.of_inputs(layers[0][0].inputs, low, high)}
     for number, (linear, activations) in enumerate(layers):
         linear, ends = read_by(linear, [forms[layer] for layer in linear.reads])
-        period = max(reader.period for reader, _ in layers if number in reader.reads) if number + 1 < len(layers) else 0
+        # Periods are a layer's, divided by powers of two: what repeats after the least repeats after all of them.
+        periods = [reader.period for reader, _ in layers if number in reader.reads and reader.period]
         form = form_of(
             activations,
             ends,
             samples.of_layer(number) if samples else None,
             hidden=number + 1 < len(layers),
-            period=period,
+            period=min(periods, default=0),
         )
         linear = replace(
             linear,

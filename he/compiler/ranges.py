@@ -262,10 +262,11 @@ def form_of(
         if any(activation.name != "square" for activation in activations):
             return as_it_is
         return _scaled(tuple(activations), ends, 0.0, _inverse(np.abs(ends).max(axis=0)), 1.0, 0.0)
-    activation, gain, shift, loss = polynomials.monic(activations[0], float(np.abs(ends).max()))
+    activation, gain, shift, loss = polynomials.monic(activations[0], _rounded_up(np.abs(ends).max()))
     ends = ends + shift
     far = np.abs(ends).max(axis=0)
-    factors = _inverse(far if activation.name == "square" else np.full(units, far.max()))
+    # What units share decides about coefficients, which decide about scales: it is told, so it is rounded.
+    factors = _inverse(far if activation.name == "square" else np.full(units, _rounded_up(far.max())))
     guard = None
     if seen is not None and degrees[0] % 2 == 0:
         found = _guarded(activation, far, Seen(seen.units + shift, seen.margin), period)
@@ -305,7 +306,7 @@ def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -
     reach = _alike(np.abs(seen.units).max(axis=0), period)
     reach = np.minimum(far, np.maximum(reach, _LEAST_REACH * reach.max()))
     if activation.name != "square":
-        reach = np.full_like(reach, reach.max())
+        reach = np.full_like(reach, _rounded_up(reach.max()))
     if not reach.max() > 0:
         return None
     factors = _inverse(reach)
@@ -314,7 +315,7 @@ def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -
     sums = (polynomials.values(scaled, seen.units * factors) - least).sum(axis=1)
     limit = 2.0 ** math.ceil(math.log2(max(seen.margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
     # Half a bit of how far says little of weights, and makes the limit a power of two, for degrees are even.
-    further = 2.0 ** (math.ceil(2 * math.log2(polynomials.farthest(scaled, limit + least)) - 1e-6) / 2)
+    further = _rounded_up(polynomials.farthest(scaled, limit + least))
     degree = polynomials.degree(scaled)
     limit = 2.0 ** round(math.log2(limit) - degree * math.log2(further))
     return factors / further, Guard(0, -least * further**-degree, limit, 0.0, len(far))
@@ -341,6 +342,11 @@ def activated(activation: Activation, ends: np.ndarray) -> np.ndarray:
 def _alike(reach: np.ndarray, period: int) -> np.ndarray:
     """Return how far units reach, [units], if those at the same place of every period reach equally far."""
     return np.tile(reach.reshape(-1, period).max(axis=0), len(reach) // period) if period else reach
+
+
+def _rounded_up(reach: float) -> float:
+    """Return the least root of a power of two that is not below a reach, but for roundings; 0 for 0."""
+    return 2.0 ** (math.ceil(2 * math.log2(reach) - 1e-6) / 2) if reach > 0 else 0.0
 
 
 def _inverse(reach: np.ndarray) -> np.ndarray:

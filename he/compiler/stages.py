@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from he.compiler.linear import Grid, LinearMap, linear_map
+from he.compiler.linear import Grid, LinearMap, Pool, linear_map
 from he.ring.params import ParameterError
 from intnn import (
     Activation,
@@ -69,14 +69,14 @@ class _Value:
         bias: what is added, [units].
         shape: the shape of the node's output.
         step: the pixels of the input from one of its pixels to the next.
-        pool: the pixels of its only layer that it reads as sums, of so many down and across; None if it reads each.
+        pool: the sums that it reads of its only layer; None if it reads each unit.
     """
 
     terms: Mapping[int, LinearMap | None]
     bias: np.ndarray
     shape: Shape
     step: tuple[int, int]
-    pool: tuple[int, int] | None = None
+    pool: Pool | None = None
 
     @property
     def only(self) -> int | None:
@@ -125,7 +125,9 @@ class _Builder:
         terms = {number: plain if known is None else known.then(plain) for number, known in value.terms.items()}
         step, pool = value.step, value.pool
         if isinstance(node, SumPool2d) and value.only is not None and node.size == node.step and not node.padding:
-            pool = both(node.size)
+            sums = np.full(linear.inputs, -1)
+            sums[linear.columns] = linear.rows
+            pool = Pool(both(node.size), sums)
         if isinstance(node, Conv2d | SumPool2d):
             down, across = node.strides if isinstance(node, Conv2d) else both(node.step)
             step = step[0] * down, step[1] * across

@@ -186,7 +186,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             read = _alike([v for v in values if v.layers == layer])
             shared = max_of([v.shared for v in read]) * math.sqrt(self._rotations)
             loose = max_of([v.loose.and_(v.turned) for v in read]).and_(shared)
-            assert read[0].period <= self._norms[self._finished].width  # whole periods are read
+            assert read[0].period % self._norms[self._finished].width == 0  # whole periods are read, in every lane
             entering[layer] = max_of([v.joint for v in read]), loose, read[0].spread
         first, scale = values[0], plains[0].scale
         relative = math.hypot(*(v.magnitude / plain.scale for v, plain in zip(values, plains, strict=True)))
@@ -269,7 +269,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
         A value and its rotations by all multiples of a k-th of its period add up to one whose errors have a k-th of the
         period, however they differed within it. A sum of k units' errors has k times the variance at most that bounds
-        those of all units. What the rotations add of their own differs from copy to copy.
+        those of all units. What the rotations add of their own differs from copy to copy, and from period to period
+        where their sum is rotated once more.
         """
         values = [v.settled() for v in values]
         first, turned = values[0], NONE
@@ -280,8 +281,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         magnitude, (step, left) = sum(v.magnitude for v in values), divmod(first.period or self._row, len(values))
         result = replace(first, magnitude=magnitude, own=own, turned=NONE, shared=NONE, units=False)
         if self._packed and not left and [v.rotated for v in values] == [step * i for i in range(len(values))]:
-            alike = first.joint.and_(first.loose) * math.sqrt(len(values))
-            return replace(result, joint=alike, loose=turned, period=step)
+            alike, differing = (first.joint, first.loose) if first.period else (first.joint.and_(first.loose), NONE)
+            longer = math.sqrt(len(values))
+            return replace(result, joint=alike * longer, loose=(differing * longer).and_(turned), period=step)
         return replace(result, joint=joint, loose=loose.with_(turned))
 
     def multiply(self, a: CkksError, b: CkksError) -> CkksError:

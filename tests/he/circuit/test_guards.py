@@ -38,10 +38,22 @@ def test_images_beyond_the_limit_are_named(values, scale):
 def test_the_first_guard_that_is_exceeded_counts_and_what_follows_is_not_looked_at():
     guards = [RangeGuard(1.0, 1.0)] * 2
     noise = np.random.default_rng(0).normal(size=(1, 32)) * 100  # copies that disagree
+    noise[0, :4] = 0  # the first ones, which alone are shown
     assert images_outside(guards, PACKING, np.concatenate([slots([0, 3, 0, 0]), noise]), 1.0) == [1]
     with pytest.raises(PackingError):
         images_outside(guards, PACKING, np.concatenate([slots([0, 0, 0, 0]), noise]), 1.0)
     assert images_outside(guards, PACKING, slots([0, 0.9, 0, 0], [0, 0, 1.1, 1.2]), 1.0) == [2, 3]
+
+
+def test_copies_of_what_is_far_outside_may_disagree_and_others_may_not():
+    """The errors of an image far outside are as large as it: its copies disagreed, and a sound answer was forged."""
+    guards, disagreeing = [RangeGuard(1.0, 1.0)], slots([0, 1e6, 0, 0])
+    disagreeing[0, ::3] += 7
+    disagreeing[0, :4] = 0, 1e6, 0, 0
+    assert images_outside(guards, PACKING, disagreeing, 1.0) == [1]
+    disagreeing[0, 1] = 0.5
+    with pytest.raises(PackingError):
+        images_outside(guards, PACKING, disagreeing, 1.0)
 
 
 def test_what_is_no_number_is_outside():

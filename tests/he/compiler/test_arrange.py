@@ -12,6 +12,7 @@ from he.compiler.approximate import approximate_lowering
 from he.compiler.arrange import arranged
 from he.compiler.diagonals import Diagonals
 from he.compiler.exact import exact_lowering
+from he.compiler.norms import normalised
 from he.compiler.search import search
 from he.compiler.stages import layered, to_stages
 from intnn import (
@@ -26,6 +27,7 @@ from intnn import (
     IntNetwork,
     Lut,
     LutActivation,
+    Reshape,
     SumPool2d,
 )
 from intnn.network.edges import INPUT
@@ -161,6 +163,65 @@ def test_layers_of_several_ciphertexts():
     assert circuit.interface.inputs[0].layout.ciphertexts % 4 == 0
     client, session = connect(circuit)
     assert (client.decrypt(session.evaluate(client.encrypt(x))) == network.logits(x)).all()
+
+
+def pooled(rng, pools, dense=False):
+    """A network whose first layer is read by branches, each as sums of so many of its 8 x 8 pixels."""
+    nodes, inputs, ends = [Conv2d(rng.normal(size=(2, 1, 3, 3)), rng.normal(size=2), 1, 1)], [(-1,)], []
+
+    def then(node, *read):
+        nodes.append(node)
+        inputs.append(read or (len(nodes) - 2,))
+
+    then(Activation("square"))
+    for pool in pools:
+        then(SumPool2d(pool), 1)
+        down, across = 8 // pool[0], 8 // pool[1]
+        if dense:
+            then(Flatten())
+            then(Dense(rng.normal(size=(down * across, 2 * down * across)), rng.normal(size=down * across)))
+            then(Reshape((1, down, across)))
+        else:
+            then(Conv2d(rng.normal(size=(1, 2, 1, 1)), rng.normal(size=1)))
+        then(Activation("square"))
+        then(Flatten())
+        then(Dense(rng.normal(size=(3, down * across)), rng.normal(size=3)))
+        ends.append(len(nodes) - 1)
+    if len(pools) > 1:
+        then(Add(), *ends)
+    return Graph((1, 8, 8), tuple(nodes), inputs=tuple(inputs))
+
+
+SIDES = st.sampled_from([(1, 2), (2, 1), (2, 2), (4, 1), (1, 4), (2, 4), (4, 2), (4, 4)])
+
+
+@settings(max_examples=40)
+@given(st.lists(SIDES, min_size=1, max_size=3), st.booleans(), st.integers(0, 99))
+def test_what_is_read_as_sums_has_weights_that_repeat(pools, dense, seed):
+    """Units were scaled alike by the longest period alone, and a dense reader took any pixels for a sum's."""
+    graph = pooled(np.random.default_rng(seed), pools, dense)
+    moved = arranged(to_stages(graph.input_shape, graph.nodes, graph.sources))
+    for linear, _ in layered(normalised(moved, 0.0, 1.0)[0]):
+        each = linear.weight.reshape(linear.outputs, -1, linear.period or linear.inputs)
+        assert each == pytest.approx(np.broadcast_to(each[:, :1], each.shape), rel=1e-9)
+
+
+@pytest.mark.parametrize(("pools", "dense"), [([(2, 2), (2, 1)], False), ([(2, 1), (1, 2)], True)])
+def test_branches_read_one_layer_as_different_sums(pools, dense):
+    rng = np.random.default_rng(1)
+    graph = pooled(rng, pools, dense)
+    circuit, x = compile_approximate(graph, security="insecure"), rng.random((1, 1, 8, 8))
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x), rel=1e-9)
+
+
+def test_sums_of_pixels_of_several_images_in_a_row():
+    """The sums' period was compared with that of a single image: an assertion failed."""
+    rng = np.random.default_rng(0)
+    graph = pooled(rng, [(2, 2)])
+    circuit, x = compile_approximate(graph, images=4, security="insecure"), rng.random((4, 1, 8, 8))
+    assert circuit.interface.packing.lanes == 4
+    client, session = connect(circuit)
+    assert np.abs(client.decrypt(session.evaluate(client.encrypt(x))) - graph.logits(x)).max() <= circuit.output_bound
 
 
 def test_pixels_lie_where_convolutions_have_few_diagonals():

@@ -1,5 +1,7 @@
 """Calibrated ranges change nothing of a network, and guards prove what they say, in the clear."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
@@ -191,3 +193,19 @@ def test_four_squares_fit_where_they_are_calibrated():
 def test_arguments_that_do_not_go_together_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         compile_approximate(square_graph(), security="insecure", **arguments)
+
+
+@pytest.mark.parametrize("ranges", ["proved", "calibrated"])
+@pytest.mark.parametrize("reach", [1.0, 1e20, 1e100, 1e300])
+@pytest.mark.parametrize("coefficients", [(), (0.1, 0.5, 0.9, 0, 0.4), (0.3, 0, 0.5, 0.3)])
+def test_values_that_no_float_holds_fit_no_parameters(coefficients, reach, ranges):
+    """They met as infinities: no convergence, no number, or an overflow was reported instead."""
+    activation = Activation("polynomial", coefficients) if coefficients else Activation("square")
+    rng = np.random.default_rng(0)
+    nodes = [layer for _ in range(5) for layer in (Dense(rng.normal(size=(4, 4)), rng.normal(size=4)), activation)]
+    graph = Graph((4,), (*nodes, Dense(rng.normal(size=(2, 4)), np.zeros(2))))
+    options = {"samples": rng.random((5, 4)), "ranges": ranges} if ranges == "calibrated" else {}
+    with suppress(ParameterError):
+        circuit = compile_approximate(graph, input_range=(-reach, reach), security="insecure", **options)
+        assert reach == 1.0
+        assert circuit.output_bound <= 0.2

@@ -154,6 +154,23 @@ def test_weights_chosen_against_their_rounding():
     assert max(shares(graph, np.array([[1.0, 0.0]]), clients=6, security="insecure")) <= 1
 
 
+@pytest.mark.parametrize("degree", [2, 3, 4])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_polynomials_tell_a_rounded_reach_alone(degree, seed):
+    """Coefficients were scaled by how far units reach, to the last bit, and scales followed from coefficients."""
+    rng = np.random.default_rng(seed)
+    activation = Activation("polynomial", (0.1, 0.5, 0.2, 0.3, 0.4)[: degree + 1])
+    signs = [rng.choice([-1.0, 1.0], shape) / 8 for shape in ((6, 8), (6, 6), (3, 6))]
+
+    def told(smaller):
+        dense = [Dense(w * smaller, np.zeros(len(w))) for w in signs]
+        graph = Graph((8,), (dense[0], activation, dense[1], activation, dense[2]))
+        circuit = compile_approximate(graph, max_error=1e-3, security="insecure", salt=bytes(32))
+        return {name: value for name, value in circuit.interface.to_dict().items() if name != "commitment"}
+
+    assert told(0.999) == told(0.998) == told(0.997)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),

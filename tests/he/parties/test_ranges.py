@@ -119,6 +119,19 @@ def test_what_is_far_outside_does_not_come_around(squares, seed):
         assert (share is None) == bool((simulate_guards(circuit, x) > 1).any())
 
 
+@pytest.mark.parametrize("engine", ["rns", "seal"])
+def test_what_is_millions_of_times_too_large_is_refused_for_its_range(engine):
+    """Its errors are as much larger, and differ from copy to copy: the answer was taken for a damaged one."""
+    graph, samples = deep(2, 4)
+    circuit = compile_approximate(graph, samples, input_range=(-4096.0, 4096.0), ranges="calibrated",
+                                  max_error=1e-3, images=1, security="insecure")  # fmt: skip
+    client, session = connect(circuit, engine=engine)
+    for x in (np.full((1, 4), 4096.0), np.full((1, 4), -4096.0)):
+        with pytest.raises(RangeError):
+            answered(client, session, x)
+    assert outcome(client, session, graph, samples[:1], circuit.output_bound) <= 1
+
+
 def test_one_image_outside_has_the_whole_answer_refused_and_is_named():
     """All lanes share the coefficients of a polynomial: one of them that wraps around is wrong in every lane."""
     graph, samples = deep(3)

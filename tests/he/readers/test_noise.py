@@ -21,13 +21,16 @@ from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.program.algebra import run
 from he.program.operations import Plain, Scalar
+from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
+from he.readers.deviations import Deviations
 from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, PRODUCT_TAIL, key_switch_variance, rounding_variance
 from he.ring.params import Parameters
 from he.testing import compiled, polynomial_graphs, square_graph
 
+CKKS = Parameters("ckks", 1024, (40, 40, 60), scale_bits=30, security="insecure")
 BFV = Parameters("bfv", 8192, (42, 42, 43, 43, 44), plain_modulus=65537)
 
 
@@ -201,3 +204,18 @@ def test_ckks_values_stay_within_their_magnitudes(graph, input_range, seed):
         (result,) = run(program, Both(clear, bounds))
         assert result.bound.bound <= circuit.output_bound <= result.bound.bound * (1 + 2**-9)  # rounded up
         assert bounds.room(result.bound) >= 0
+
+
+def test_the_second_sum_of_rotations_keeps_what_the_first_one_added_apart():
+    """Of a row, the first sum repeats after its half, but for what its rotation adds: that differs between both."""
+    recorder = Recorder()
+    recorder.input(0)
+    algebra = CkksErrorAlgebra(CKKS, recorder.program(512, [0]), [], 1.0)
+    value = CkksError(2, 2.0**30, 1.0, joint=Deviations(3.0), loose=Deviations(4.0))
+    half = algebra.rotate(value, 256)
+    once = algebra.add([value, half])
+    assert once.joint == pytest.approx(Deviations(5 * 2**0.5))  # one copy fills the row: its errors are all alike
+    assert (once.period, once.loose) == (256, half.turned)
+    twice = algebra.add([once, algebra.rotate(once, 128)])
+    assert twice.joint == pytest.approx(Deviations(10.0))
+    assert (twice.period, twice.loose) == (128, pytest.approx(half.turned * 3**0.5))
