@@ -231,6 +231,6 @@ def test_numbers_of_numpy_are_numbers():
 def test_a_network_of_scaled_floats_rounds_no_raw_ones():
     X, y = blobs()
     network = small(scaling="minmax").fit(X / 255, y).network_
-    with pytest.raises(ValueError, match="make integers of them by the classifier's `scaling_`"):
+    with pytest.raises(ValueError, match="make integers of them by the IntClassifier's `scaling_`"):
         network.quantise_input(X / 255)
     assert small().fit(X, y).network_.quantise_input(X / 1.0).shape == X.shape

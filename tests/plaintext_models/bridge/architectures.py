@@ -1,6 +1,7 @@
 """Modules as people write them, and random ones of a grammar."""
 
 import torch
+from hypothesis import reject
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
@@ -239,3 +240,13 @@ def random_modules(draw):
     head = (nn.Linear(features, 3), draw(st.sampled_from(ACTIVATIONS))(), nn.Linear(3, draw(st.integers(1, 4))))
     module = nn.Sequential(body, pool, nn.Flatten(), *head)
     return trained(module).train(draw(st.booleans())), (inputs, 6, 7)
+
+
+def taken(module, example):
+    """The graph of a random module; one that sums what it has turned round before is refused, and so rejected here."""
+    try:
+        return from_torch(module, example)
+    except ValueError as refusal:
+        if "elements in another order" in str(refusal):
+            reject()
+        raise

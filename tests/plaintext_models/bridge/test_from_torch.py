@@ -16,7 +16,7 @@ from intnn.network.graph import Graph
 from plaintext_models.bridge import agreement
 from plaintext_models.bridge.from_torch import from_torch
 from plaintext_models.bridge.tracing.wide import in_float64
-from tests.plaintext_models.bridge.architectures import ACTIVATIONS, ZOO, Call, random_modules, trained
+from tests.plaintext_models.bridge.architectures import ACTIVATIONS, ZOO, Call, random_modules, taken, trained
 
 
 def require_equal(graph, module, shape, seed=0):
@@ -51,7 +51,7 @@ def test_models_as_people_write_them(name):
 @given(random_modules(), st.integers(0, 99))
 def test_random_architectures(network, seed):
     module, shape = network
-    require_equal(from_torch(module, torch.randn(1, *shape)), module, shape, seed)
+    require_equal(taken(module, torch.randn(1, *shape)), module, shape, seed)
 
 
 @pytest.mark.parametrize("number", range(len(ACTIVATIONS)))

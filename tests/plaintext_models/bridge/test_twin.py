@@ -15,10 +15,9 @@ from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.losses import cross_entropy, margin
 from plaintext_models.bridge.export import to_graph
-from plaintext_models.bridge.from_torch import from_torch
 from plaintext_models.bridge.twin import float_twin, integer_oracle, integer_target, straight_through
 from plaintext_models.zoo import shipped
-from tests.plaintext_models.bridge.architectures import random_modules
+from tests.plaintext_models.bridge.architectures import random_modules, taken
 
 TABLES = ("digits-table-mlp", "digits-table-cnn")
 RADIUS = 0.2
@@ -179,7 +178,7 @@ def test_a_twin_is_exported_as_the_graph_that_it_comes_from(graph):
 @given(random_modules(), st.integers(0, 99))
 def test_twins_of_graphs_with_branches_and_every_node(network, seed):
     module, shape = network
-    graph = from_torch(module, torch.zeros(1, *shape))
+    graph = taken(module, torch.zeros(1, *shape))
     images = np.random.default_rng(seed).normal(size=(3, *shape))
     expected, twin = graph.logits(images), float_twin(graph)
     largest = max(1.0, np.abs(expected).max())
