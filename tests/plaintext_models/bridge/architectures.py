@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
+from plaintext_models.bridge.from_torch import from_torch
+
 ACTIVATIONS = (
     nn.ReLU, lambda: nn.ReLU(inplace=True), nn.ReLU6, lambda: nn.LeakyReLU(0.2), lambda: nn.ELU(0.7), nn.SELU,
     lambda: nn.CELU(1.5), nn.GELU, lambda: nn.GELU("tanh"), nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus,
