@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from intnn.approximation.agreement import Task
 from plaintext_models.attacks.core.ball import NORMS
 from plaintext_models.zoo import shipped
 from plaintext_models.zoo.registry import RECIPES, of_kind
@@ -15,6 +18,11 @@ def shipped_networks() -> tuple[str, ...]:
 def exact_networks() -> tuple[str, ...]:
     """Those of integers, which are evaluated exactly under encryption."""
     return tuple(name for name in shipped.names() if shipped.record(name).kind == "IntNetwork")
+
+
+def tasks() -> tuple[str, ...]:
+    """What a model's outputs may be."""
+    return get_args(Task)
 
 
 def shipped_datasets() -> tuple[str, ...]:

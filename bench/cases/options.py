@@ -166,6 +166,7 @@ class OwnOptions(Options):
     labels: Annotated[Path | None, Option("What is right for them, .npy.")] = None
     test_samples: Annotated[Path | None, Option("Inputs to test by, .npy; by default a fifth of the samples.")] = None
     test_labels: Annotated[Path | None, Option("What is right for those, .npy.")] = None
+    task: Annotated[str | None, Option("What outputs are, where a file does not say.", choices=names.tasks)] = None
     adapt: Annotated[bool, Option("Fine-tune as well, given 5,000 samples.", flag="--adapt/--no-adapt")] = True
     images: Annotated[int, Option("Test inputs that are encrypted.", least=1)] = 3
     threads: Annotated[int | None, Option("Of an evaluation; by default all.", least=1, most=MAX_THREADS)] = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from he import ParameterError, RangeError, connect, prepare, simulate
 from he import compile as compile_model
 from he.circuit.residues import interfaces
 from he.engines.engine import thread_count
+from he.model.compile import meant
 from he.model.compiled import Compiled
 from he.model.estimate import estimate_of
 from he.model.inputs import floats_of
 from intnn import Graph, graph_of
-from intnn.approximation.agreement import Decision, agreement_of, decision_of
+from intnn.approximation.agreement import Decision, Task, agreement_of, decision_of
 from intnn.quantisation.measure import NAMES
 
 __all__ = ["OwnJob", "draw", "jobs", "measure", "show"]
@@ -66,6 +67,7 @@ class OwnJob:
         model: A key of MODELS, or the path of a file.
         data: The folder of MNIST; None for where it is found by itself.
         files: The .npy files of samples, labels, test samples and test labels, for a model from a file.
+        task: What the outputs of a model from a file are; None for what it says.
         adapts: Whether a model with many samples is fine-tuned as well.
         images: The number of test inputs that are encrypted.
         threads: The number of threads of an evaluation; None for all.
@@ -76,6 +78,7 @@ class OwnJob:
     model: str
     data: Path | None
     files: tuple[Path | None, Path | None, Path | None, Path | None]
+    task: Task | None
     adapts: bool
     images: int
     threads: int | None
@@ -106,9 +109,11 @@ def jobs(options: OwnOptions) -> tuple[OwnJob, ...]:
             raise ValueError(f"`--model` must name a file that is there, got {model}")
         if is_file and options.samples is None:
             raise ValueError(f"`--samples` must name a .npy file with inputs like those that {model} will be asked")
-        if not is_file and any(files):
-            raise ValueError(f"`--samples` and `--labels` go with a model from a file; {model} has its own data")
-        about = options.adapt, options.images, options.threads, options.seed
+        if not is_file and (any(files) or options.task):
+            raise ValueError(
+                f"`--samples`, `--labels` and `--task` go with a model from a file; {model} has its own data"
+            )
+        about = cast(Task | None, options.task), options.adapt, options.images, options.threads, options.seed
         job = OwnJob(model, options.data, files, *about, pictures=options.plot_dir is not None)
         _require_images(_parts(job), options.images)
         found.append(job)
@@ -117,13 +122,16 @@ def jobs(options: OwnOptions) -> tuple[OwnJob, ...]:
 
 def measure(job: OwnJob, report: Reporter) -> Iterator[OwnRow]:
     """A row for each way that the model can go."""
-    parts, seconds, model, shape = _parts(job), None, job.model, "from a file"
+    parts, seconds, shape = _parts(job), None, "from a file"
+    model: Any = job.model
     if job.model in MODELS:
         own = MODELS[job.model]
         report("training in floats")
         shape = own.shape
         seconds, model = timed(lambda: own.trained(parts, job.seed, report))
-    graph = graph_of(model, parts.train[:1])
+    graph = meant(graph_of(model, parts.train[:1]), job.task)
+    if job.model not in MODELS:
+        model = graph
     judge = _Judge.of(graph, parts)
     start = OwnRow(
         job.title,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from he.model.inputs import floats_of
 from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
+from intnn.approximation.agreement import Task
 from intnn.estimator.base import Estimator, not_fitted, tags
 from intnn.values.arrays import Array, FloatArray, array
 
@@ -40,6 +41,8 @@ class EncryptedModel(Estimator):
         n_features_in_: the number of elements of one input.
     """
 
+    _task: ClassVar[Task]
+
     def __init__(
         self,
         model: Any,
@@ -61,12 +64,13 @@ class EncryptedModel(Estimator):
             y: not looked at.
 
         Raises:
-            ParameterError, TypeError, ValueError: as `he.compile`.
+            ParameterError, TypeError, ValueError: as `he.compile`; the model is for the other task.
         """
         self.compiled_: Compiled = compile_model(
             self.model,
             samples,
             exact=self.exact,
+            task=self._task,
             packing=self.packing,
             images=1 if self.packing == "latency" else None,
             max_units=self.max_units,
@@ -117,20 +121,15 @@ class EncryptedClassifier(EncryptedModel):
     """A trained classifier that predicts on ciphertexts; see `EncryptedModel`.
 
     Attributes:
-        classes_: the labels, as the model has them.
+        classes_: the labels, as the model has them; where it has none, numbers from 0.
     """
 
-    def fit(self, samples: ArrayLike, y: object = None) -> EncryptedClassifier:
-        """See `EncryptedModel.fit`.
+    _task = "classification"
 
-        Raises:
-            ValueError: if the model is no classifier.
-        """
+    def fit(self, samples: ArrayLike, y: object = None) -> EncryptedClassifier:
+        """See `EncryptedModel.fit`."""
         super().fit(samples, y)
-        classes = self.compiled_.classes
-        if classes is None:
-            raise ValueError("`model` must name classes, got one whose output is a number; use EncryptedRegressor")
-        self.classes_ = np.array(classes)
+        self.classes_ = np.array(self.compiled_.classes)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -159,13 +158,12 @@ class EncryptedClassifier(EncryptedModel):
             raise AttributeError("the model gives no probabilities: its outputs are distances from a boundary")
         values = self._outputs(x)
         if values.shape[1] == 1:
-            positive = 0.5 * (1.0 + np.tanh(0.5 * values[:, 0]))
+            positive = _linked(values[:, 0], "logistic")
             return np.stack([1.0 - positive, positive], axis=1)
-        if link == "logistic":  # one against the rest
-            each = 0.5 * (1.0 + np.tanh(0.5 * values))
-            return each if self._is_multilabel else np.asarray(each / each.sum(axis=1, keepdims=True))
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        each = _linked(values, link)
+        if link == "logistic" and not self._is_multilabel:  # one against the rest
+            return np.asarray(each / each.sum(axis=1, keepdims=True))
+        return each
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
         """Return the share of inputs whose label is predicted, or all of whose labels are."""
@@ -180,14 +178,27 @@ class EncryptedClassifier(EncryptedModel):
 class EncryptedRegressor(EncryptedModel):
     """A trained regression that predicts on ciphertexts; see `EncryptedModel`."""
 
+    _task = "regression"
+
     def __sklearn_tags__(self) -> Any:
         return tags("regressor", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> FloatArray:
-        """Return the values [n] or [n, outputs] of inputs; see `decision_function`."""
-        return self.decision_function(x)
+        """Return the values [n] or [n, outputs] of inputs: `decision_function`, and what the model ends in."""
+        values = _linked(self._outputs(x), self.compiled_.graph.metadata.get("link", "none"))
+        return values[:, 0] if values.shape[1] == 1 else values
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
         """Return R squared: 1 less the squared error as a part of the variance of the values."""
         values, expected = self.predict(x), array(y, "y")
         return float(1.0 - np.square(values - expected).sum() / np.square(expected - expected.mean(axis=0)).sum())
+
+
+def _linked(values: FloatArray, link: str) -> FloatArray:
+    """Return what a model makes of its last scores [n, outputs], which is left to the client."""
+    if link == "logistic":
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
+    if link == "softmax":
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    return values

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
-from intnn.approximation.agreement import decision_of
+from intnn.approximation.agreement import Task, decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
@@ -32,7 +33,10 @@ from intnn.values.arrays import FloatArray, real
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
 
+WEAK = 0.97  # an agreement below it is no footnote
+
 Progress = Callable[[str], None]
+_Network = TypeVar("_Network", Graph, IntNetwork)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     samples: ArrayLike,
     *,
     exact: bool | None = None,
+    task: Task | None = None,
     packing: PackingName = "latency",
     images: int | None = 1,
     max_units: float | None = None,
@@ -79,9 +84,12 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         model: a torch module, the path of an ONNX file or of an exported torch program, a fitted estimator of
             scikit-learn, a `Graph`, an `IntNetwork` or a fitted `IntClassifier`.
         samples: typical inputs [n, *shape] in the model's units, as floats; some hundreds to some thousands. The
-            network is fitted to them, a fifth of them measures how well; what is far from all of them has no answer.
+            network is fitted to them, a fifth or a third measures how well; what is far from all of them has no answer.
         exact: True or False for one path alone; None for the one that agrees better, where twice the
             price must buy a quarter of a point.
+        task: what the outputs are, where the model does not say, as modules of torch and most files do not:
+            "classification" (the largest counts, or the sign of a single one) or "regression" (their values count). By
+            default several outputs are classes, and a single one is a value.
         packing: see `he.compile_exact`.
         images: see there.
         max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms).
@@ -91,11 +99,15 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     Returns:
         The circuit, with the network that it computes, how far that agrees with the model, and the reasons.
 
+    Warns:
+        UserWarning: if less than 97 % of the samples held out have the model's answer.
+
     Raises:
         ConversionError: if the model has no equal among networks; the message names the place and a remedy.
         ParameterError: if no path fits, with the reasons of each.
         TypeError: if the model is of a type that nobody converts, or samples are no floats.
-        ValueError: if samples have another shape, are too few, or hold NaN, or an option is out of range.
+        ValueError: if samples have another shape, are too few, or hold NaN; an option is out of range; or the model is
+            for another task.
     """
     if not (exact is None or isinstance(exact, bool)):
         raise TypeError(f"`exact` must be True, False or None, got {exact!r}")
@@ -107,9 +119,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     if isinstance(model, IntClassifier):
         model = _trained(model)
     if isinstance(model, IntNetwork):
-        return _of_integers(model, exact, max_units, options)
+        return _of_integers(meant(model, task), exact, max_units, options)
     given = floats_of(samples, None)
-    graph = graph_of(model, given[:1])
+    graph = meant(graph_of(model, given[:1]), task)
     x = floats_of(samples, graph.input_shape)
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
@@ -133,6 +145,12 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     reasons = [str(candidate) for candidate in found] + refusals
     if len(paths) > 1:
         reasons.append(f"chosen: {chosen.name}, for twice the price must buy a quarter of a point of agreement")
+    if chosen.agreement < WEAK:
+        warnings.warn(
+            f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%} only; `explain` "
+            "says what was tried. More samples, the other path by `exact`, or `adapt` come closer",
+            stacklevel=2,
+        )
     return Compiled(
         graph,
         chosen.network,
@@ -144,6 +162,23 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         chosen.fitting_seconds,
         chosen.compiling_seconds,
     )
+
+
+def meant(network: _Network, task: Task | None) -> _Network:
+    """Return the network, which says of its outputs what they are.
+
+    Raises:
+        ValueError: if it says that they are something else.
+    """
+    if task is None:
+        return network
+    if task not in get_args(Task):
+        raise ValueError(f"`task` must be one of {get_args(Task)}, got {task!r}")
+    known = network.metadata.get("task", task)
+    if known != task:
+        of_other = {"classification": "EncryptedClassifier", "regression": "EncryptedRegressor"}[known]
+        raise ValueError(f"`model` must be one for {task}, got one for {known}; use {of_other}, or `task={known!r}`")
+    return replace(network, metadata={**network.metadata, "task": task})
 
 
 def _silent(_: str) -> None:
@@ -214,7 +249,8 @@ def _exact(
     try:
         tuning = tune(graph, x, budget=max_units, progress=say)
     except ValueError as refusal:
-        raise ParameterError(f"exact: {refusal}") from refusal
+        told = str(refusal).replace("`budget`", "`max_units`")  # under the name that it has here
+        raise ParameterError(f"exact: {told}") from refusal
     fitted, refusals = time.monotonic(), []
     cheaper = [trial for trial in reversed(tuning.trials) if trial.units < tuning.chosen.units]
     for trial in (tuning.chosen, *cheaper[: ATTEMPTS - 1]):  # the price by which one was chosen is an estimate
@@ -237,13 +273,15 @@ def _approximate(
 ) -> _Candidate:
     refusals: list[str] = []
     found: list[_Candidate] = []
+    tried: set[str] = set()
     for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
         begin = time.monotonic()
         approximation, fitted = fit_approximation(graph, x, degree, tolerance=tolerance), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
         name = f"approximate, polynomials of degrees {degrees}"
-        if any(name == candidate.name for candidate in found):
+        if name in tried:
             continue
+        tried.add(name)
         try:
             circuit = _circuit_in_range(approximation, x, inputs, max_units, options)
         except ParameterError as refusal:

@@ -12,6 +12,7 @@ from intnn.values.arrays import Array, FloatArray, reals
 
 Answers = Graph | IntNetwork | Callable[[FloatArray], Array]
 Decision = Literal["largest", "signs", "values"]
+Task = Literal["classification", "regression"]
 
 STRAIN = 10.0  # of differences, over the root of the number of samples
 

@@ -119,7 +119,7 @@ def from_onnx(path: str | os.PathLike[str], classes: Sequence[Any] | None = None
 
     Read are float32 and float64 models of dense layers and convolutions over one or two axes, batch normalisation,
     pooling, activations, sums and concatenations of branches, scaling by constants, and whatever moves values between
-    them; opsets from 7 on. A softmax at the end, or a sigmoid of one output, is left to the client: `metadata["link"]`
+    them; opsets from 7 on. A softmax or a sigmoid at the end is left to the client: `metadata["link"]`
     says so, see `intnn.convert.labels`. Quantised models, with QuantizeLinear and DequantizeLinear or with QLinear
     operators, are read as the float network of their dequantised weights, which neither rounds nor saturates between
     layers; `metadata["quantised"]` is then true.
@@ -151,7 +151,7 @@ class _Reader:
         self._readers = Counter(name for node in model.graph.node for name in node.input)
         self._readers[self._output] += 1
         self._last = self._names_of_the_answer()
-        self._link = "none"
+        self._link: str | None = None
         self._is_quantised = False
         self._values: dict[str, Value] = {t.name: Constant(tensor_array(t)) for t in model.graph.initializer}
         given = _only(
@@ -213,14 +213,15 @@ class _Reader:
         if result.node == INPUT:
             raise ConversionError(f"output {self._output!r}", "must be calculated, got the input itself")
         nodes, inputs = tidied(self._builder.nodes, self._builder.inputs, result.node)
-        metadata: dict[str, Any] = {"source": "onnx", "opset": self._opset, "link": self._link}
+        metadata: dict[str, Any] = {"source": "onnx", "opset": self._opset}
+        if self._link is not None:
+            metadata["link"] = self._link
         if self._model.producer_name:
             metadata["producer"] = _text(self._model.producer_name)
         if self._is_quantised:
             metadata["quantised"] = True
-        if classes is not None or self._link != "none":
-            metadata["task"] = "classification"
         if classes is not None:
+            metadata["task"] = "classification"
             metadata["classes"] = class_labels(classes, math.prod(result.shape), "`classes`")
         name = _text(self._model.graph.name) or Path(path).stem
         return fold_scales(Graph(self._builder.input_shape, tuple(nodes), name, metadata, tuple(inputs)))
@@ -241,11 +242,11 @@ class _Reader:
         return reader
 
     def _may_be_left_out(self, call: Call) -> bool:
-        """Whether a link works on the outputs: a softmax on all of them, a sigmoid on the only one."""
+        """Whether a link works on the outputs: a softmax on all of them, a sigmoid on what is calculated."""
         value = call.floating(0)
         shape = value.shape if isinstance(value, Feature) else value.base.shape
         if call.operator == "Sigmoid":
-            return shape == (1,)
+            return not (isinstance(value, Feature) and value.node == INPUT)
         axis = call.attribute("axis", -1 if self._opset >= 13 else 1)
         return len(shape) == 1 and call.axes(axis, 2) == [1]
 

@@ -39,7 +39,7 @@ def from_torch(
     node for is refused by its name and its module, with what to do. Before the graph is returned, it is compared with
     the module on random inputs and on the example.
 
-    A softmax at the end, or the sigmoid of a single output, is left to the client: encryption cannot compute it and
+    A softmax or a sigmoid at the end is left to the client: encryption cannot compute it and
     the largest score is the same without it. ``metadata["link"]`` says so: "softmax" or "logistic".
 
     Args:

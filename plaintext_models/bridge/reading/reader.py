@@ -154,7 +154,7 @@ class Reader:
         draft = self.draft
         number, self.link = output.node, output.link
         node = draft.node(number)
-        if isinstance(node, Activation) and node.name == "sigmoid" and output.places.numel() == 1:
+        if isinstance(node, Activation) and node.name == "sigmoid" and draft.sources[number] != (INPUT,):
             (number,) = draft.sources[number]
             self.link = "logistic"
         try:

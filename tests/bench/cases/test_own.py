@@ -111,6 +111,20 @@ def test_a_regression_without_labels_on_test_samples_of_its_own(tmp_path):
         assert row["agreement"] > 0.9
 
 
+def test_a_single_score_of_a_file_is_told_to_be_one_of_classes(tmp_path):
+    graph, x = little_graph(1), np.random.default_rng(3).random((300, 4))
+    graph.save(tmp_path / "g.npz")
+    y = (graph.logits(x)[:, 0] > 0).astype(int)
+    given = files(tmp_path, x, y)
+    outputs = ("--json", tmp_path / "own.json", "--images", 1)
+    result = invoke("--model", tmp_path / "g.npz", *given, "--task", "classification", *outputs)
+    assert result.exit_code == 0, result.output
+    for row in rows_of(tmp_path / "own.json"):
+        assert row["measure"] == "same signs"
+        assert row["float_accuracy"] == 1.0
+        assert row["accuracy"] == row["agreement"] > 0.9
+
+
 def test_what_no_way_can_do_is_a_row_that_says_why(tmp_path, monkeypatch):
     from bench.cases import own
     from he import ParameterError

@@ -6,8 +6,9 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.svm import LinearSVC
 
+import he
 from he import EncryptedClassifier, EncryptedRegressor
-from intnn import Dense, Graph
+from intnn import Activation, Dense, Graph
 
 INSECURE = {"security": "insecure", "threads": 1}
 
@@ -138,3 +139,71 @@ def test_many_at_a_time(linear, iris):
     model = EncryptedClassifier(linear, exact=False, packing="throughput", **INSECURE).fit(iris[0])
     assert model.compiled_.circuit.interface.images > 1
     assert np.mean(model.predict(iris[0]) == linear.predict(iris[0])) >= 0.99
+
+
+class TestWhatTheModelDoesNotSay:
+    """A module or a file has outputs, and nothing says whether they are classes."""
+
+    @pytest.fixture
+    def one_score(self):
+        return Graph((4,), (Dense(np.array([[0.0, 0, 1, 1]]), np.array([-5.0])),))
+
+    @pytest.mark.parametrize("exact", [True, False])
+    def test_a_single_score_decides_between_two(self, one_score, iris, exact):
+        model = EncryptedClassifier(one_score, exact=exact, simulate=True, **INSECURE).fit(iris[0])
+        assert list(model.classes_) == [0, 1]
+        assert model.compiled_.decision == "signs"
+        assert np.mean(model.predict(iris[0]) == (one_score.logits(iris[0])[:, 0] > 0)) >= 0.98
+        assert model.predict_proba(iris[0]).shape == (150, 2)
+
+    def test_several_numbers_are_no_classes(self, iris):
+        graph = Graph((4,), (Dense(np.eye(3, 4) + 0.5, np.zeros(3)), Activation("tanh"), Dense(np.eye(3), np.ones(3))))
+        x = iris[0] / 10
+        model = EncryptedRegressor(graph, exact=True, simulate=True, **INSECURE).fit(x)
+        assert model.compiled_.decision == "values"
+        assert model.compiled_.tuning.measure == "R squared"
+        assert np.abs(model.predict(x) - graph.logits(x)).max() < 0.1
+
+    @pytest.mark.parametrize(("link", "outputs"), [("logistic", 1), ("softmax", 3)])
+    def test_a_regression_gives_what_its_model_ends_in(self, iris, link, outputs):
+        graph = Graph((4,), (Dense(np.eye(outputs, 4), -np.ones(outputs)),), metadata={"link": link})
+        model = EncryptedRegressor(graph, exact=False, simulate=True, **INSECURE).fit(iris[0])
+        wanted = np.exp(graph.logits(iris[0]))
+        wanted /= wanted.sum(1, keepdims=True) if outputs > 1 else 1 + wanted
+        assert np.allclose(model.predict(iris[0]).reshape(wanted.shape), wanted, atol=0.02)
+
+    def test_the_other_task(self, ridge, perceptron, one_score, iris):
+        for kind, model, other in (
+            (EncryptedClassifier, ridge, "EncryptedRegressor"),
+            (EncryptedRegressor, perceptron, "EncryptedClassifier"),
+        ):
+            with pytest.raises(ValueError, match=f"`model` must be .*{other}"):
+                kind(model, **INSECURE).fit(iris[0][:, : 3 if model is ridge else 4])
+        with pytest.raises(ValueError, match="`task` must be one of"):
+            he.compile(one_score, iris[0], task="ranking")
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_sigmoid_of_each_output_is_left_to_the_client(iris, multilabel):
+    """Else probabilities would be taken for scores, of which all are positive."""
+    torch = pytest.importorskip("torch")
+    from_torch = pytest.importorskip("plaintext_models.bridge.from_torch").from_torch
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Sigmoid())
+    meaning = {"multilabel": True} if multilabel else {}
+    graph = from_torch(module, iris[0][:1], **meaning)
+    model = EncryptedClassifier(graph, exact=False, simulate=True, **INSECURE).fit(iris[0])
+    each = module(torch.tensor(iris[0], dtype=torch.float32)).detach().numpy()
+    wanted = each if multilabel else each / each.sum(1, keepdims=True)
+    assert np.allclose(model.predict_proba(iris[0]), wanted, atol=0.05)
+    assert np.mean(model.predict(iris[0]) == (each > 0.5 if multilabel else each.argmax(1))) > 0.95
+
+
+def test_a_weak_agreement_is_said():
+    """A wave of many periods is no polynomial of a low degree."""
+    x = np.linspace(0, 1, 300)[:, None]
+    steps = np.arange(16) / 16
+    wave = Dense((-1.0) ** np.arange(16)[None] * 64, np.array([-1.0]))
+    graph = Graph((1,), (Dense(np.full((16, 1), 400.0), -400 * steps), Activation("sigmoid"), wave))
+    with pytest.warns(UserWarning, match="agrees with the model on samples held out by .* only"):
+        EncryptedClassifier(graph, exact=False, simulate=True, **INSECURE).fit(x)

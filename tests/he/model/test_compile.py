@@ -25,6 +25,7 @@ from intnn import (
 from intnn.quantisation.tune import tune
 
 INSECURE = {"security": "insecure"}
+pytestmark = pytest.mark.filterwarnings("ignore:what is encrypted agrees")  # of weights at random
 
 
 def graph_of_layers(*widths, activation="relu", seed=0, **metadata):
@@ -290,3 +291,11 @@ def test_outputs_follow_the_model_for_features_of_any_size(inputs, outputs, acti
         error = np.square(found - wanted).mean(0) / np.maximum(wanted.var(0), 1e-12)
         assert compiled.agreement > 0.8
         assert error.mean() < 0.25
+
+
+def test_a_budget_is_refused_once_and_by_the_name_that_it_has_here(graph, x):
+    with pytest.raises(he.ParameterError) as refusal:
+        he.compile(graph, x, max_units=0.01, **INSECURE)
+    assert "`max_units` must be at least" in str(refusal.value)
+    assert "`budget`" not in str(refusal.value)
+    assert str(refusal.value).count("polynomials of degrees 2:") == 1
