@@ -135,7 +135,8 @@ def compile_approximate(
             return search(lowering, images, packing, security, salt)
         except ArithmeticError:  # a number is beyond what a float holds
             raise ParameterError(
-                "the network's values may be too large for any scale: make it shallower, or its values smaller"
+                "the network fits no parameter set: its values may be larger or smaller than any float holds. Make it "
+                "shallower, or its values closer to one"
             ) from None
 
     try:

@@ -240,6 +240,8 @@ def _spectral_energy(linear: LinearMap) -> float:
 
     A matrix's norm is at most Schur's bound, and at most its Frobenius norm.
     """
+    if not len(linear.weights):  # all that it reads of a branch may be padding
+        return 0.0
     bound = min(_schur(linear) ** 2, float(np.sum(linear.weights**2)))
     used, read = (np.unique(places, return_inverse=True) for places in (linear.rows, linear.columns))
     height, width = len(used[0]), len(read[0])  # without places where nothing is

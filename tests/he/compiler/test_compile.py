@@ -304,7 +304,7 @@ def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
     deeper = compile_approximate(graph(4), max_error=0.2)
     assert deeper.parameters.poly_modulus_degree == 16384
     assert "N=8192 refused: its depth alone takes 224 bits of modulus, more than 214" in deeper.explain()
-    with pytest.raises(ParameterError, match="N=32768 refused: "):
+    with pytest.raises(ParameterError, match="fits no parameter set"):
         compile_approximate(graph(20), max_error=0.2)
 
 

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he import compile_approximate, simulate
 from he.compiler import norms, ranges
 from he.compiler.linear import LinearMap, linear_map
 from he.compiler.norms import normalised, norms_of
 from he.compiler.stages import to_stages
 from he.testing import inputs, polynomial_graphs, square_graph
-from intnn import Activation, Dense, Graph
+from intnn import Activation, Add, Conv2d, Dense, Graph, Reshape
 
 
 def computed(stages, x):
@@ -113,3 +114,16 @@ def test_units_without_a_weight_are_left_alone():
     stages[0].bias[0] = 0.0
     other, _, _ = normalised(stages, 0.0, 1.0)
     assert all(np.isfinite(stage.weights).all() for stage in other if isinstance(stage, LinearMap))
+
+
+def test_a_branch_that_is_read_in_the_padding_alone_has_no_norm():
+    """There was no matrix to decompose, and no diagonal: index errors."""
+    one = np.ones((1, 1, 1, 1))
+    beside, through = Conv2d(one, np.ones(1), 3, 1), Conv2d(one, np.ones(1))
+    square = Activation("square")
+    nodes = (Dense(np.eye(4), np.ones(4)), square, Reshape((1, 2, 2)), beside, through, square, Add())
+    graph = Graph((4,), nodes, inputs=((-1,), (0,), (1,), (2,), (2,), (4,), (3, 5)))
+    circuit = compile_approximate(graph, security="insecure")
+    x = np.random.default_rng(0).random((1, 4))
+    assert simulate(circuit, x) == pytest.approx(graph.logits(x))
+    assert norms_of(linear_map(beside, (1, 2, 2)), 1.0).spectral == 0.0
