@@ -22,7 +22,7 @@ def worst_bits(network):
 
 
 @settings(max_examples=40)
-@given(graphs(), st.integers(1, 4), st.booleans(), st.integers(60, 200))
+@given(graphs(), st.integers(1, 4), st.booleans(), st.integers(90, 200))
 def test_the_network_gives_the_integers_of_the_module(graph, input_bits, signed, max_bits):
     x = torch.from_numpy(samples(graph, signed=signed))
     module = SquareNetwork(graph, x, input_bits, max_bits)
@@ -36,7 +36,7 @@ def test_the_network_gives_the_integers_of_the_module(graph, input_bits, signed,
 
 
 @settings(max_examples=20)
-@given(graphs(), st.integers(60, 300))
+@given(graphs(), st.integers(90, 300))
 def test_forward_is_the_integers_in_the_units_of_the_float_network(graph, max_bits):
     x = torch.from_numpy(samples(graph))
     module = SquareNetwork(graph, x, 3, max_bits).eval()
