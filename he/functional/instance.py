@@ -15,7 +15,7 @@ from intnn.values.value_object import ValueObject
 
 SchemeName = Literal["rlwe", "ddh", "pads"]
 
-#: The schemes; `he.functional.scheme.scheme` returns what implements one of them.
+#: The schemes; `he.functional.schemes.scheme` returns what implements one of them.
 SCHEMES: tuple[SchemeName, ...] = ("rlwe", "ddh", "pads")
 
 MAX_LENGTH = 1 << 16
