@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
@@ -62,12 +61,16 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
     _order: IntArray
 
     @classmethod
-    def of(cls, length: int, prime: int, vectors: Sequence[Array] = ()) -> Self:
-        """The span of vectors of residues, uint64 [length], such as `grown` returns; by default of none."""
-        rest, order, rank = np.empty((len(vectors) + 1, length), np.uint64), np.arange(length), 0
-        for vector in np.array(vectors, np.uint64).reshape(-1, length):
-            rank = kernels.absorb(rest, order, rank, vector, kernels.modulus(prime))
-        return cls(length, prime, rank, rest[:rank], order)
+    def empty(cls, length: int, prime: int) -> Self:
+        """The span of no vectors."""
+        return cls(length, prime, 0, np.empty((0, length), np.uint64), np.arange(length))
+
+    def extended(self, vectors: Array) -> Self:
+        """The span with what `grown` has added to it: residues modulo the prime, uint64 [vectors, length]."""
+        rest, order, rank = self._spare(len(vectors)), self._order.copy(), self.rank
+        for vector in np.array(vectors):  # theirs may be read-only, which is another type to the kernel
+            rank = kernels.absorb(rest, order, rank, vector, kernels.modulus(self.prime))
+        return type(self)(self.length, self.prime, rank, rest[:rank], order)
 
     def grown(self, y: IntArray, most: int) -> tuple[Self, Array]:
         """The span with more vectors in it.
@@ -91,8 +94,7 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
         if not kernels.reduce(self._rest, self._order, self.rank, combination, modulus, left):
             return self, np.empty((0, self.length), np.uint64)
         tries = min(len(y), most - self.rank) + 1  # one more than may be added, to see that there is no more
-        rest, order = np.empty((self.rank + tries, self.length), np.uint64), self._order.copy()
-        rest[: self.rank] = self._rest
+        rest, order = self._spare(tries), self._order.copy()
         added = np.empty((tries, self.length), np.uint64)
         rank = kernels.grow(rest, order, self.rank, y, _weights(tries, len(y)), modulus, sums, added)
         if rank > most:
@@ -101,6 +103,12 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
                 "already; ask for fewer keys, or for combinations of those that were issued"
             )
         return type(self)(self.length, self.prime, rank, rest[:rank], order), added[: rank - self.rank]
+
+    def _spare(self, rows: int) -> Array:
+        """A copy of the basis with so many rows to spare, and one for the kernel to work in."""
+        rest = np.empty((self.rank + rows + 1, self.length), np.uint64)
+        rest[: self.rank] = self._rest
+        return rest
 
 
 def _weights(combinations: int, vectors: int) -> Array:
