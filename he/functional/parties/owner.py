@@ -145,6 +145,6 @@ def arranged(blocks: Iterable[Block], owners: Sequence[str]) -> list[Ciphertext]
         raise MismatchError(f"`owners` must name each whose blocks they are once, got {list(owners)!r:.200}")
     for name, present in numbers.items():
         if present != list(range(len(present))):
-            raise MismatchError(f"blocks of owner {name!r} are missing, got numbers {str(present):.100}")
+            raise MismatchError(f"blocks of owner {name!r} are missing, got numbers {present!s:.100}")
     order = {name: place for place, name in enumerate(owners)}
     return [block.ciphertext for block in sorted(blocks, key=lambda block: (order[block.owner], block.number))]

@@ -117,7 +117,7 @@ def run(path: str, source: BinaryIO, sink: BinaryIO) -> None:
         return
     with authority, socket.create_server((_HOST, 0)) as server:
         _say(sink, DONE + str(server.getsockname()[1]).encode())
-        while source not in select.select([server, source], [], [])[0]:
+        while source.fileno() not in select.select([server.fileno(), source.fileno()], [], [])[0]:
             connection = Connection(server.accept()[0].detach())
             threading.Thread(target=serve, args=(connection, authority, password, token), daemon=True).start()
 

@@ -87,7 +87,7 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
     ) -> None:
         self.address, self._token, self._schemes, self._lock = address, token, schemes, threading.Lock()
         try:
-            self._connection: Connection = Client(address, authkey=password)  # type: ignore[assignment]
+            self._connection: Connection = Client(address, authkey=password)
         except (OSError, EOFError, AuthenticationError) as error:
             raise GoneError(f"no authority answers at {address} to this password: {error!r}; start it") from error
 

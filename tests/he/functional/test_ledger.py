@@ -56,7 +56,7 @@ def requests(draw, most=6):
 @example((2, [np.array([[32767, -32767], [32767, -32767]]), np.array([[-32767, 32766]])]), PRIME)
 def test_the_dimension_is_that_over_the_rationals(asked, prime):
     n, batches = asked
-    span, seen, added = Span.of(n, prime), [], []
+    span, seen, added = Span.empty(n, prime), [], []
     for y in batches:
         before = span
         span, new = span.grown(y, n)
@@ -64,7 +64,9 @@ def test_the_dimension_is_that_over_the_rationals(asked, prime):
         added += list(new)
         assert span.rank == rank(seen) == before.rank + len(new)
         assert (span is before) == (not len(new))
-    again = Span.of(n, prime, np.array(added, np.uint64).reshape(-1, n))
+    again = Span.empty(n, prime)
+    for vector in added:
+        again = again.extended(vector[None])
     for y in batches:
         assert again.grown(y, n)[0] is again  # what was added is all that was
     assert again.rank == span.rank
@@ -78,7 +80,7 @@ def test_no_way_of_asking_gets_more_than_the_budget(asked, most, random):
     rows = [row for y in batches for row in y.tolist()]
     combined = [[a - b for a, b in zip(random.choice(rows), random.choice(rows), strict=True)] for _ in range(4)]
     combined = [row for row in combined if max(map(abs, row)) <= 32767]
-    span = Span.of(n, secret_prime())
+    span = Span.empty(n, secret_prime())
     issued = []
     parts = [rows, combined, *([row] for row in random.sample(rows, len(rows))), *([row] for row in combined)]
     for part in filter(None, parts):
@@ -135,14 +137,14 @@ def test_a_prime_that_is_known_would_give_a_direction_for_free():
     y[4] = [*digits, left]  # times (1, base, base^2, ...), which all other rows are orthogonal to, it is the prime
     assert np.abs(y).max() <= 32767
     assert rank(y) == 5
-    assert Span.of(5, PRIME).grown(y, 5)[0].rank == 4
-    assert Span.of(5, secret_prime()).grown(y, 5)[0].rank == 5
+    assert Span.empty(5, PRIME).grown(y, 5)[0].rank == 4
+    assert Span.empty(5, secret_prime()).grown(y, 5)[0].rank == 5
 
 
 def test_a_whole_batch_costs_one_combination_where_nothing_is_new(monkeypatch):
     rng = np.random.default_rng(0)
     y = rng.integers(-127, 128, (5, 20))
-    span, _ = Span.of(20, secret_prime()).grown(y, 5)
+    span, _ = Span.empty(20, secret_prime()).grown(y, 5)
     drawn = []
     weights = ledger._weights
     monkeypatch.setattr(ledger, "_weights", lambda *shape: (drawn.append(shape), weights(*shape))[1])
@@ -161,7 +163,7 @@ def test_primes_are_of_61_bits_and_drawn_anew():
 
 
 def test_a_span_tells_nothing_of_its_prime_and_is_not_stored():
-    span = Span.of(3, PRIME)
+    span = Span.empty(3, PRIME)
     assert str(PRIME) not in repr(span)
     with pytest.raises(TypeError, match="cannot be pickled or copied; the authority's journal"):
         copy.copy(span)
