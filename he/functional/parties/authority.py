@@ -61,10 +61,9 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         self._counted: dict[str, int] = {}  # keys that the journal counts as issued
         self._places: dict[str, int] = {}  # of openings in the journal, which hold the master keys
         self._master = lru_cache(_MASTERS)(self._read_master)
-        self._journal = Journal(file_path(path))
+        self._journal, self._entered = Journal(file_path(path)), 0  # how much of it is in the books
         try:
-            for place, message in self._journal.messages():
-                self._restore(place, message)
+            self._catch_up()
         except BaseException:
             self._journal.close()
             raise
@@ -97,12 +96,13 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         """
         opening = Opening(of, budget, data, role, samples)
         with self._lock:
-            self._journal.require_open()
+            self._require_ready()
             self._books.require_room(opening)
             master, public = self._schemes(of.scheme).setup(of)
             prime = secret_prime()
             self._places[of.id] = self._journal.append(records.opened(opening, prime, master))
             self._books.open(opening, prime)
+            self._entered = self._journal.end
         return public
 
     def enrol(self, of: Instance, owner: str) -> None:
@@ -117,12 +117,13 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         """
         require_name(owner, "owner")
         with self._lock:
-            self._journal.require_open()
+            self._require_ready()
             self._opened(of)
             if self._books.has_owner(of, owner):
                 raise FunctionalError(f"an owner {owner!r} is registered for instance {of.id}; choose another name")
             self._journal.append(records.enrolled(of, owner))
             self._books.enrol(of, owner)
+            self._entered = self._journal.end
 
     def issue(self, request: KeyRequest) -> FunctionalKey:
         """Issue a key, if the budget allows it.
@@ -136,7 +137,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         """
         of, keys = of_type(request, KeyRequest, "request").instance, len(request.y)
         with self._lock:
-            self._journal.require_open()
+            self._require_ready()
             opening = self._opened(of)
             span, added = self._books.account(opening).span.grown(request.y, opening.budget)
             key = self._schemes(of.scheme).derive_key(self._master(of.id), request.y, request.scope)
@@ -144,6 +145,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             if len(added) or total > self._counted.get(opening.data, 0):
                 self._count(of, opening.data, -(-total // STRIDE) * STRIDE, added)
             self._books.issue(opening, span, keys)
+            self._entered = self._journal.end
         return key
 
     def derive(self, request: bytes) -> bytes:
@@ -166,12 +168,25 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             OSError: The journal cannot be written. It is closed, and counts too many keys.
         """
         with self._lock:
+            if not self._journal.is_open:
+                return
             try:
                 for data, (of, issued) in self._books.counts().items():
                     if self._counted.get(data, issued) != issued:
                         self._count(of, data, issued, np.empty((0, of.length), np.uint64))
             finally:
                 self._journal.close()
+
+    def _require_ready(self) -> None:
+        self._journal.require_open()
+        if self._entered != self._journal.end:  # an interrupt came between the journal and the books
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Enter in the books what is in the journal beyond them."""
+        for place, message in self._journal.messages(self._entered):
+            self._restore(place, message)
+            self._entered = self._journal.end
 
     def _opened(self, of: Instance) -> Opening:
         opening = self._books.opening(of_type(of, Instance, "instance"))

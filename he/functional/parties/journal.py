@@ -31,6 +31,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     Attributes:
         path: The file; it is made if there is none.
+        end: Where the last message that was read or written ends.
 
     Raises:
         JournalError: Others may use the file, or another process has it open.
@@ -41,29 +42,34 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         require_place(path)
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._end = 0
+        self.end = 0
         try:
             self._claim()
         except BaseException:
             self.close()
             raise
 
-    def messages(self) -> Iterator[tuple[int, bytes]]:
-        """All messages with their places; `append` goes on behind the last one of them that was read.
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._file != _CLOSED
+
+    def messages(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The messages from a place on, with their places; `append` goes on behind the last one that was read.
 
         Raises:
             JournalError: The file is damaged, or no journal.
         """
-        self._end, size = 0, os.fstat(self._file).st_size
-        while self._end < size:
-            head = os.pread(self._file, _HEAD, self._end)
+        self.end, size = start, os.fstat(self._file).st_size
+        while self.end < size:
+            head = os.pread(self._file, _HEAD, self.end)
             length, again = (int.from_bytes(head[at : at + 8], "big") for at in (len(_MAGIC), len(_MAGIC) + 8))
             if not _MAGIC.startswith(head[: len(_MAGIC)]) or (len(head) == _HEAD and length != again):
-                raise JournalError(f"{self.path} is damaged at byte {self._end}, or no journal; restore it from a copy")
-            if len(head) < _HEAD or self._end + _HEAD + length > size:
+                raise JournalError(f"{self.path} is damaged at byte {self.end}, or no journal; restore it from a copy")
+            if len(head) < _HEAD or self.end + _HEAD + length > size:
                 return
-            yield self._end, os.pread(self._file, length, self._end + _HEAD)
-            self._end += _HEAD + length
+            place, self.end = self.end, self.end + _HEAD + length
+            yield place, os.pread(self._file, length, place + _HEAD)
 
     def read(self, place: int) -> bytes:
         """The message at a place that `append` or `messages` has given."""
@@ -77,14 +83,14 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             OSError: It cannot be written, such as on a full disk. The journal is what it was: what there is of the
                 message is no part of it, and overwritten by the next one.
         """
-        length, place = len(message).to_bytes(8, "big"), self._end
+        length, place = len(message).to_bytes(8, "big"), self.end
         os.ftruncate(self._file, place)
         rest, at = memoryview(b"".join([_MAGIC, length, length, message])), place
         while rest:
             written = os.pwrite(self._file, rest, at)
             rest, at = rest[written:], at + written
         os.fsync(self._file)
-        self._end = at
+        self.end = at
         return place
 
     def close(self) -> None:
@@ -99,7 +105,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         Raises:
             JournalError: It was closed.
         """
-        if self._file == _CLOSED:
+        if not self.is_open:
             raise JournalError(f"{self.path} was closed; open it again")
 
     def _claim(self) -> None:

@@ -58,7 +58,7 @@ class Block(ValueObject):
         instance, fields, parts = opened(Kind.FUNCTIONAL_BLOCK, data, names=("owner", "number"))
         if len(parts) != 1:
             raise MessageError(f"a block must have one part, got {len(parts)}")
-        ciphertext = schemes(instance.scheme).types.ciphertext.from_bytes(parts[0])
+        ciphertext = schemes(instance.scheme).types.ciphertext.from_bytes(bytes(parts[0]))
         if ciphertext.instance != instance:
             raise MismatchError(f"a block of instance {instance.id} must hold one of its ciphertexts")
         try:

@@ -40,6 +40,7 @@ from he.functional.parties.remote import (
     MOST_QUESTION_BYTES,
     OPEN,
     SECRET_BYTES,
+    GoneError,
     RemoteAuthority,
     answered,
     refusal,
@@ -70,7 +71,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.authority.close()
-        self.process.communicate()  # closes its input, which ends it
+        self.process.communicate(b"\n")  # ends it; to close its input would not, where another process holds that too
 
 
 def start(path: str) -> Running:
@@ -82,18 +83,25 @@ def start(path: str) -> Running:
     Raises:
         JournalError: The file is damaged, open to others, or in use.
         OSError: It cannot be read or made.
-        FunctionalError: The process does not start.
+        GoneError: The process does not start.
     """
     command = [sys.executable, "-m", "he.functional.parties.process", str(path)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603  # our own module
+    process = subprocess.Popen(  # noqa: S603  # our own module
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a Ctrl-C is for whoever started it
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     password, token = secrets.token_bytes(SECRET_BYTES), secrets.token_bytes(SECRET_BYTES)
     try:
         process.stdin.write(password + token)  # by a pipe: others may see arguments and environment
         process.stdin.flush()
-        port = int(answered(process.stdout.readline().replace(b"\0", b"\n").rstrip(b"\n")))
-        address = _HOST, port
+        answer = process.stdout.readline().rstrip(b"\n").replace(b"\0", b"\n")
+        if not answer:
+            raise GoneError("the authority's process ended before it could answer; see what it wrote")
+        address = _HOST, int(answered(answer))
         return Running(process, address, password, RemoteAuthority(address, password, token))
     except BaseException:
         process.kill()
