@@ -14,21 +14,22 @@ from intnn.values.domain import IntDomain
 DARKEST = 1 / 300  # of the range: pixels that public images never light are dear, but not infinitely so
 
 
-def weights_of(public: ArrayLike, inputs: IntDomain) -> FloatArray:
-    """What light costs in `images_by_programme`: the inverse of how bright a pixel is in public images.
+def prices(expected: ArrayLike, inputs: IntDomain) -> FloatArray:
+    """What light costs in `images_by_programme`: the inverse of how bright a pixel is expected to be.
 
     Args:
-        public: Images of the same kind that anybody has, int64 [n, length], within the domain.
-        inputs: The domain.
+        expected: Brightnesses, float64 of any shape: the mean of public images, [length], or what another attack has
+            made of the same samples, [samples, length] (*reweighting*: Candès, Wakin and Boyd 2008).
+        inputs: The domain of the inputs; what lies beyond it counts as its nearest element.
 
     Returns:
-        Positive weights, float64 [length].
+        Positive prices of the same shape.
 
     Raises:
-        TypeError: The images are no integers.
-        ValueError: They leave the domain.
+        TypeError: The brightnesses are no floats.
+        ValueError: One of them is not finite.
     """
-    brightness = (inputs.require(public, "public").mean(axis=0) - inputs.lo) / (inputs.size - 1)
+    brightness = (reals(expected, "expected").clip(inputs.lo, inputs.hi) - inputs.lo) / (inputs.size - 1)
     return np.asarray(1 / (brightness + DARKEST))
 
 
@@ -37,11 +38,11 @@ def images_by_programme(seen: Seen, weights: ArrayLike) -> Rebuilt:
 
     Minimise <weights, x> under keys x = products and lo <= x <= hi. Handwriting is dark nearly everywhere, and a
     programme's solution has at most as many pixels strictly between the limits as there are keys: this is *basis
-    pursuit* (Chen, Donoho, Saunders 1998), which finds sparse vectors from far fewer products than they are long.
+    pursuit* (Chen, Donoho and Saunders 1998), which finds sparse vectors from far fewer products than they are long.
 
     Args:
         seen: What was seen.
-        weights: The price of every pixel, [length], float64: see `weights_of`.
+        weights: The price of every pixel, float64 [length] or [samples, length]: see `prices`.
 
     Returns:
         The images. A confirmed one agrees with every product: strong evidence that it is right, and no proof.
@@ -51,14 +52,16 @@ def images_by_programme(seen: Seen, weights: ArrayLike) -> Rebuilt:
         ValueError: They are not one for every element.
         ImportError: SciPy is not installed.
     """
-    prices = reals(weights, "weights")
-    if prices.shape != seen.keys.shape[1:]:
-        raise ValueError(f"`weights` must have shape {list(seen.keys.shape[1:])}, got {list(prices.shape)}")
+    shape = len(seen.products), seen.keys.shape[1]
+    given = reals(weights, "weights")
+    if given.shape not in (shape[1:], shape):
+        raise ValueError(f"`weights` must have shape {list(shape[1:])} or {list(shape)}, got {list(given.shape)}")
     optimize, _ = _scipy()
     equations, bounds = seen.keys.astype(np.float64), (seen.inputs.lo, seen.inputs.hi)
-    images = np.full((len(seen.products), len(prices)), float(seen.inputs.lo))
-    for image, products in zip(images, seen.products.astype(np.float64), strict=True):
-        solution = optimize.linprog(prices, A_eq=equations, b_eq=products, bounds=bounds, method="highs")
+    images = np.full(shape, float(seen.inputs.lo))
+    rows = zip(images, np.broadcast_to(given, shape), seen.products.astype(np.float64), strict=True)
+    for image, costs, products in rows:
+        solution = optimize.linprog(costs, A_eq=equations, b_eq=products, bounds=bounds, method="highs")
         if solution.x is not None:
             image[:] = solution.x
     return nearest(seen, images)

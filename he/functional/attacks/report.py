@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from he.functional.attacks.elimination import rank
 from he.functional.attacks.forward import images_from_forward_keys
 from he.functional.attacks.gradient import images_from_gradient
-from he.functional.attacks.programme import images_by_neighbours, images_by_programme, weights_of
+from he.functional.attacks.programme import images_by_neighbours, images_by_programme, prices
 from he.functional.attacks.ridge import images_by_ridge
 from he.functional.attacks.seen import Rebuilt, Seen
 from he.functional.attacks.sights import Sight
@@ -54,7 +54,7 @@ class Attempt(ValueObject):
     """How far one attack has come.
 
     Attributes:
-        attack: The name of its function.
+        attack: Its name.
         share_rebuilt: The share of images that are right in every pixel, in [0, 1].
         psnr_db: The peak signal-to-noise ratio, 10 log10((hi - lo)^2 / mean squared error), in dB; infinite where all
             images are right.
@@ -136,10 +136,14 @@ def revealed_by_products(
         ValueError: Samples and truth differ in number or length, or an attack refuses what it is given.
         ImportError: SciPy is not installed.
     """
+    mean = seen.inputs.require(public, "public").mean(axis=0)
+    decoded = images_by_ridge(seen, public)
+    expected = decoded.images.astype(np.float64)
     found = {
-        "images_by_programme": images_by_programme(seen, weights_of(public, seen.inputs)),
-        "images_by_neighbours": images_by_neighbours(seen, *shape),
-        "images_by_ridge": images_by_ridge(seen, public),
+        "linear programme": images_by_programme(seen, prices(mean, seen.inputs)),
+        "linear programme, reweighted": images_by_programme(seen, prices(expected, seen.inputs)),
+        "neighbours": images_by_neighbours(seen, *shape),
+        "ridge decoder": decoded,
     }
     return _report(seen, found, truth, public_only_accuracy=public_only)
 
@@ -169,11 +173,11 @@ def revealed_by_training(
     images, confirmed = (
         np.concatenate([getattr(part, name) for part in gradients]) for name in ("images", "confirmed")
     )
-    found = {"images_from_gradient": Rebuilt(images, confirmed)}
+    found = {"gradient": Rebuilt(images, confirmed)}
     if forward is not None and len(sights) > 1:
         keys = np.concatenate([sight.forward.keys for sight in sights])
         seen = Seen(keys, forward(keys), sights[0].forward.inputs)
-        found["images_from_forward_keys"] = images_from_forward_keys(seen, len(sights[0].forward.keys))
+        found["forward keys"] = images_from_forward_keys(seen, len(sights[0].forward.keys))
     worst = min((sight.gradient for sight in sights), key=lambda gradient: rank(gradient.keys))
     return _report(worst, found, truth, updates=len(sights), public_only_accuracy=public_only)
 

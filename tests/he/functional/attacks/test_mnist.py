@@ -8,7 +8,7 @@ import pytest
 from he.functional.attacks.forward import images_by_least_squares, images_from_forward_keys
 from he.functional.attacks.gradient import images_from_gradient
 from he.functional.attacks.judge import judge, public_only_accuracy
-from he.functional.attacks.programme import images_by_programme, weights_of
+from he.functional.attacks.programme import images_by_programme, prices
 from he.functional.attacks.report import Truth, revealed_by_products, revealed_by_training
 from intnn.values.domain import IntDomain
 from plaintext_models.data.datasets import DATA_VARIABLE
@@ -45,7 +45,7 @@ def test_training_reveals_its_first_batch_by_the_first_gradient_and_three_batche
 def test_a_quarter_of_the_rank_gives_exact_images_and_an_eighth_of_that_none(mnist) -> None:
     public, images = mnist[0][:PUBLIC], mnist[0][PUBLIC : PUBLIC + 6]
     inputs = IntDomain(0, 255)
-    weights = weights_of(public, inputs)
+    weights = prices(public.mean(axis=0), inputs)
     many = images_by_programme(projected(images, components(public, 196), 255), weights)
     assert (many.images == images).all(axis=1).sum() >= 2
     few = images_by_programme(projected(images, components(public, 32), 255), weights)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.functional.attacks.programme import images_by_neighbours, images_by_programme, weights_of
+from he.functional.attacks.programme import images_by_neighbours, images_by_programme, prices
 from he.functional.attacks.seen import Seen
 from intnn.testing import int_arrays
 from intnn.values.domain import IntDomain
@@ -26,7 +26,7 @@ def exact(rebuilt, images) -> int:
 
 def test_few_keys_of_small_images_give_most_of_them_exactly(digits) -> None:
     public, images = digits
-    weights = weights_of(public, LEVELS)
+    weights = prices(public.mean(axis=0), LEVELS)
     found = {rank: exact(images_by_programme(projected(images, components(public, rank), 16), weights), images)
              for rank in (16, 32, 40)}  # fmt: skip
     assert found[16] == 0
@@ -54,7 +54,7 @@ def test_what_is_confirmed_has_the_products_and_what_is_determined_is_found(data
     images = data.draw(int_arrays((2, height * width), 0, 16))
     keys = data.draw(int_arrays((count, height * width), -127, 127))
     seen, whole = projected(images, keys, 16), projected(images, np.eye(height * width, dtype=int), 16)
-    weights = weights_of(images, LEVELS)
+    weights = prices(images.mean(axis=0), LEVELS)
     period = data.draw(st.integers(1, 4))
     for rebuilt in (images_by_programme(seen, weights), images_by_neighbours(seen, height, width, period=period)):
         products = rebuilt.images @ keys.T == images @ keys.T
@@ -70,20 +70,24 @@ def test_products_of_no_image_are_not_confirmed() -> None:
     assert not images_by_neighbours(seen, 2, 2).confirmed.any()
 
 
-def test_light_costs_most_where_public_images_are_dark() -> None:
-    weights = weights_of([[0, 16, 8], [0, 16, 0]], LEVELS)
-    assert weights[0] == pytest.approx(300)
-    assert weights[0] > weights[2] > weights[1] > 0
+def test_a_sample_may_have_prices_of_its_own() -> None:
+    # One key that sees two pixels alike: light falls where it is cheaper.
+    seen = Seen([[1, 1]], [[5], [5]], LEVELS)
+    assert images_by_programme(seen, np.array([[1.0, 2.0], [2.0, 1.0]])).images.tolist() == [[5, 0], [0, 5]]
+
+
+def test_light_costs_most_where_little_is_expected() -> None:
+    assert prices([0.0, 16.0, -3.0, 99.0], LEVELS) == pytest.approx([300, 300 / 301, 300, 300 / 301])
 
 
 def test_weights_and_shapes_are_checked() -> None:
     seen = Seen([[1, 1, 1, 1]], [[5]], LEVELS)
-    with pytest.raises(ValueError, match=r"`weights` must have shape \[4\], got \[3\]"):
+    with pytest.raises(ValueError, match=r"`weights` must have shape \[4\] or \[1, 4\], got \[3\]"):
         images_by_programme(seen, np.ones(3))
+    with pytest.raises(TypeError, match="`weights` must hold floats"):
+        images_by_programme(seen, [1, 1, 1, 1])
     with pytest.raises(ValueError, match="`height` x `width` must be 4, got 2 x 3"):
         images_by_neighbours(seen, 2, 3)
-    with pytest.raises(ValueError, match="`public` must lie in"):
-        weights_of([[17]], LEVELS)
 
 
 def test_without_scipy_the_error_says_what_to_install(monkeypatch) -> None:
