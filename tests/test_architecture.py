@@ -14,7 +14,17 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 MAY_IMPORT = {
     # Beside numba: only for those who have loaded it already, or call what needs it.
     "intnn": {"numba", "llvmlite", "sklearn", "onnx", "google", "matplotlib", "hypothesis"},
-    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography", "scipy", "hypothesis"},
+    "he": {
+        "intnn",
+        "tenseal",
+        "numba",
+        "llvmlite",
+        "zstandard",
+        "cryptography",
+        "coincurve",
+        "scipy",
+        "hypothesis",
+    },
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }
@@ -60,6 +70,11 @@ def test_imports_point_one_way(package: str) -> None:
 def test_only_the_bridge_touches_seal() -> None:
     touching = {str(p.relative_to(ROOT)) for p in modules("he") if "tenseal" in imports(p)}
     assert touching == SEAL_MODULES
+
+
+def test_only_the_scheme_of_discrete_logarithms_touches_its_curve() -> None:
+    touching = {path.parent.name for path in modules("he") if "coincurve" in imports(path)}
+    assert touching == {"ddh"}
 
 
 def test_only_the_testing_rooms_need_hypothesis() -> None:

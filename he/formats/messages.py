@@ -31,6 +31,12 @@ class Kind(Enum):
     EVALUATION_KEYS = b"K"
     REQUEST = b"Q"
     RESPONSE = b"A"
+    FUNCTIONAL_MASTER = b"M"
+    FUNCTIONAL_PUBLIC = b"P"
+    FUNCTIONAL_CIPHERTEXT = b"C"
+    FUNCTIONAL_KEY = b"F"
+    FUNCTIONAL_BLOCK = b"B"
+    KEY_REQUEST = b"R"
 
 
 class MessageError(ValueError):

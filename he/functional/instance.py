@@ -15,7 +15,7 @@ from intnn.values.value_object import ValueObject
 
 SchemeName = Literal["rlwe", "ddh", "pads"]
 
-#: The schemes; `he.functional.scheme.scheme` returns what implements one of them.
+#: The schemes; `he.functional.schemes.scheme` returns what implements one of them.
 SCHEMES: tuple[SchemeName, ...] = ("rlwe", "ddh", "pads")
 
 MAX_LENGTH = 1 << 16
@@ -56,6 +56,7 @@ class Instance(ValueObject):
             raise TypeError(f"`inputs` must be an IntDomain, got {type(self.inputs).__name__}")
         if not IntDomain(-128, 255).issuperset(self.inputs) or self.inputs.lo == self.inputs.hi:
             raise ValueError(f"`inputs` must lie in [-128, 255] and hold two integers or more, got {self.inputs}")
+        object.__setattr__(self, "inputs", IntDomain(self.inputs.lo, self.inputs.hi))  # an interval, also of a ring
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise ValueError(f"`id` must be 32 hexadecimal digits, got {self.id!r:.80}")
 

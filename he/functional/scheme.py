@@ -13,7 +13,7 @@ colludes with the authority.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from numpy.typing import ArrayLike
 
@@ -30,6 +30,14 @@ class Bound(Protocol):
 
     def to_bytes(self) -> bytes:
         """It as a message in the house's format."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Bound:
+        """Read it from a message; arrays in it are read-only.
+
+        Raises:
+            MessageError: The message is damaged, foreign, or not what an instance of this scheme has.
+        """
 
 
 class MasterKey(Bound, Protocol):
@@ -78,6 +86,15 @@ class Scope:
     stop: int
 
 
+class Types(NamedTuple):
+    """The types of a scheme, by which what it made is read from bytes."""
+
+    master_key: type[MasterKey]
+    public_key: type[PublicKey]
+    ciphertext: type[Ciphertext]
+    functional_key: type[FunctionalKey]
+
+
 class Scheme(Protocol):
     """One scheme: four functions, and what they need to be told."""
 
@@ -88,6 +105,10 @@ class Scheme(Protocol):
     @property
     def keys_are_scoped(self) -> bool:
         """Whether a key holds for the samples of a `Scope` alone; otherwise it holds for all of an instance."""
+
+    @property
+    def types(self) -> Types:
+        """Its types: `scheme.types.public_key.from_bytes(data)` reads a public key."""
 
     def setup(self, instance: Instance) -> tuple[MasterKey, PublicKey]:
         """Draw the keys of an instance.

@@ -16,22 +16,27 @@ KIND = "Checkpoint"
 FIELDS = ("weights", "bias", "weight_velocity", "bias_velocity")
 
 
-def identity(plan: Plan, examples: Examples, schedule: Schedule) -> dict[str, str]:
+def identity(plan: Plan, data: str, schedule: Schedule) -> dict[str, str]:
     """The digests of the network, the schedule and the data: a run goes on only where all are the same.
 
     They hash what `repr` says of plans and schedules, so that the names of these classes and fields are part of the
     format.
     """
+    return {
+        "network": hashlib.sha256(repr(plan).encode() + _tables(plan)).hexdigest(),
+        "schedule": hashlib.sha256(repr(schedule).encode()).hexdigest(),
+        "data": data,
+    }
+
+
+def data_digest(examples: Examples) -> str:
+    """What names a run's data in its `identity`."""
     data = hashlib.sha256(repr((examples.inputs.shape, examples.labels.shape)).encode())
     data.update(examples.inputs.tobytes())
     data.update(examples.labels.astype("<i8").tobytes())
     if examples.repeats is not None:
         data.update(examples.repeats.astype("<i8").tobytes())
-    return {
-        "network": hashlib.sha256(repr(plan).encode() + _tables(plan)).hexdigest(),
-        "schedule": hashlib.sha256(repr(schedule).encode()).hexdigest(),
-        "data": data.hexdigest(),
-    }
+    return data.hexdigest()
 
 
 def save(path: str | os.PathLike[str], state: list[Variables], epochs: int, identity: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from intnn.layers.nodes import Conv2d, Dense, Flatten, LutActivation, Node, Requantise, SumPool2d
 from intnn.network.network import IntNetwork
 from intnn.training.ops import numpy_
-from intnn.training.plan import Block, Plan
+from intnn.training.plan import Plan
 from intnn.training.step import Variables, working_weights
 from intnn.training.tables import DOMAIN
 from intnn.values.domain import IntDomain
@@ -24,7 +24,7 @@ def to_network(
         weights, bias = working_weights(block, variables, numpy_)
         # Training has its channels last, an `IntNetwork` has them first.
         kernels = weights.reshape(block.outputs, *block.window, block.channels).transpose(0, 3, 1, 2)
-        if flat or _covers(block):
+        if flat or block.is_dense:
             if not flat:
                 layers.append(Flatten())
                 flat = True
@@ -37,11 +37,6 @@ def to_network(
             if block.pool > 1:
                 layers += [SumPool2d(block.pool), _rescale(block.pool_shift, block.activation.codomain)]
     return IntNetwork(plan.input_shape, plan.inputs, tuple(layers), name=name, metadata=metadata or {})
-
-
-def _covers(block: Block) -> bool:
-    """Whether the kernel sees the whole image at once: then the block is a dense layer."""
-    return (block.height, block.width) == block.window and not block.padding and block.pool == 1
 
 
 def _rescale(shift: int, domain: IntDomain) -> Requantise:

@@ -132,6 +132,11 @@ class Block(ValueObject):
         return (self.rows // self.pool, self.cols // self.pool, self.outputs)
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the kernel sees the whole image at once, and nothing beyond it."""
+        return (self.height, self.width) == self.window and not self.padding and self.pool == 1
+
+    @property
     def weight_limit(self) -> int:
         """The largest magnitude of a weight."""
         return (1 << self.weight_bits - 1) - 1

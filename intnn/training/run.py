@@ -89,7 +89,7 @@ def train(
         checked_suffix(path, "checkpoint")
         require_place(path)
     examples = _examples(plan, x, labels, schedule, repeats)
-    identity = checkpoint.identity(plan, examples, schedule)
+    identity = checkpoint.identity(plan, checkpoint.data_digest(examples), schedule)
     state, done = initialise(plan, schedule.seed), 0
     if path is not None and path.exists():
         state, done = checkpoint.load(path, plan, identity)

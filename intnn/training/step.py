@@ -79,6 +79,14 @@ def working_weights(block: Block, variables: Variables, ops: ModuleType) -> tupl
     return weights, ops.rescale(_wide(variables.bias), block.bias_shift)
 
 
+class Begun(NamedTuple):
+    """A step up to the errors of the first block; every other block has been updated."""
+
+    logits: IntArray  # int64 [batch, classes], before the update
+    errors: IntArray  # int64 [positions, outputs], bytes: the errors of the first block's sums
+    exponent: int  # errors are multiples of 2**-exponent
+
+
 def step(
     plan: Plan,
     state: list[Variables],
@@ -104,16 +112,39 @@ def step(
     Returns:
         The logits before the update, int64 [batch, classes].
     """
+    first = plan.blocks[0]
+    weights, _ = working_weights(first, state[0], ops)
+    seen = ops.patches(x, first.window, first.stride, first.padding).reshape(-1, first.fan_in)
+    begun = begin(plan, state, ops.products(seen, weights), labels, rate, descent, rounding, ops)
+    finish(plan, state, begun, ops.products(begun.errors.T, seen.T), len(labels), rate, descent, ops)
+    return begun.logits
+
+
+def begin(
+    plan: Plan,
+    state: list[Variables],
+    sums: IntArray,
+    labels: Array,
+    rate: Rate,
+    descent: Descent,
+    rounding: tuple[int, int],
+    ops: ModuleType,
+) -> Begun:
+    """All of a `step` that needs no inputs, from the first block's products to its errors.
+
+    Every block but the first is updated. The arguments are those of `step`, but for ``sums``, which stand for the
+    inputs: their inner products with the first block's weights, without the biases, int64 [positions, outputs].
+    """
     working = [working_weights(block, variables, ops) for block, variables in zip(plan.blocks, state, strict=True)]
     seen, slopes = [], []
-    sums = x
-    for block, (weights, bias) in zip(plan.blocks, working, strict=True):
-        seen.append(ops.patches(x, block.window, block.stride, block.padding))
-        flat = seen[-1].reshape(-1, block.fan_in)
-        sums = (ops.products(flat, weights) + bias).reshape(len(x), block.rows, block.cols, block.outputs)
+    for i, (block, (_, bias)) in enumerate(zip(plan.blocks, working, strict=True)):
+        sums = (sums + bias).reshape(len(labels), block.rows, block.cols, block.outputs)
         if block.activation is not None:
             x, slope = activate(block, block.activation, sums, ops)
             slopes.append(slope)
+            following = plan.blocks[i + 1]
+            seen.append(ops.patches(x, following.window, following.stride, following.padding))
+            sums = ops.products(seen[-1].reshape(-1, following.fan_in), working[i + 1][0])
 
     logits = sums.reshape(len(labels), -1)
     d = ops.softmax_errors(ops.rescale(logits, plan.blocks[-1].shift), labels, exponential())
@@ -128,14 +159,33 @@ def step(
             errors = ops.spread(errors, block.rows, block.cols, block.pool)
             errors = ops.saturate(ops.rescale(errors * slopes[i], SLOPE_EXPONENT), -ERROR_LIMIT, ERROR_LIMIT)
         flat = errors.reshape(-1, block.outputs)
-        gradient = ops.products(flat.T, seen[i].reshape(-1, block.fan_in).T), ops.column_sums(flat)
         if i:
+            gradient = ops.products(flat.T, seen[i - 1].reshape(-1, block.fan_in).T), ops.column_sums(flat)
             shape = (len(labels), block.height, block.width, block.channels)
-            d = ops.products(flat, weights.T).reshape(seen[i].shape)
+            d = ops.products(flat, weights.T).reshape(seen[i - 1].shape)
             d = ops.fold(d, shape, block.window, block.stride, block.padding)
-        update(block, state[i], gradient, exponent, len(labels), rate, descent, ops)
-        exponent += block.weight_exponent
-    return logits
+            update(block, state[i], gradient, exponent, len(labels), rate, descent, ops)
+            exponent += block.weight_exponent
+    return Begun(logits, flat, exponent)
+
+
+def finish(
+    plan: Plan,
+    state: list[Variables],
+    begun: Begun,
+    gradient: IntArray,
+    batch: int,
+    rate: Rate,
+    descent: Descent,
+    ops: ModuleType,
+) -> None:
+    """What is left of a `step` behind `begin`: update the first block.
+
+    The gradient is the inner products of the errors and the inputs over all positions, int64 [outputs, fan_in], and
+    ``batch`` the number of examples; the other arguments are those of `step`.
+    """
+    sums = ops.column_sums(begun.errors)
+    update(plan.blocks[0], state[0], (gradient, sums), begun.exponent, batch, rate, descent, ops)
 
 
 class ArrayStep:
@@ -160,6 +210,31 @@ class ArrayStep:
         """Train on the batch in ``inputs``; the arguments and the result are those of the function `step`."""
         x = _wide(self.inputs) - self._offset
         return step(self._plan, self._state, x, labels, rate, self._descent, rounding, self._ops)
+
+    def state(self) -> list[Variables]:
+        """The variables as they are now, copied."""
+        return deepcopy(self._state)
+
+
+class ArrayHalves:
+    """`begin` and `finish` with the interface of `CompiledHalves`; the arguments are those of `ArrayStep`."""
+
+    def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent, ops: ModuleType):
+        self._plan, self._state, self._batch = plan, deepcopy(state), batch
+        self._descent, self._ops = descent, ops
+
+    @property
+    def weights(self) -> IntArray:
+        """The first block's weights, int64 [outputs, fan_in]."""
+        return working_weights(self._plan.blocks[0], self._state[0], self._ops)[0]
+
+    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
+        """The function `begin`."""
+        return begin(self._plan, self._state, sums, labels, rate, self._descent, rounding, self._ops)
+
+    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
+        """The function `finish`."""
+        finish(self._plan, self._state, begun, gradient, self._batch, rate, self._descent, self._ops)
 
     def state(self) -> list[Variables]:
         """The variables as they are now, copied."""

@@ -1,16 +1,16 @@
-"""The training step as one compiled call: its memory, and the way in and out of it."""
+"""The training step as one compiled call, or as two: their memory, and the way in and out of it."""
 
 import numpy as np
 
 from intnn.machine.host import instruction_set
 from intnn.training.cpu import words as at
-from intnn.training.cpu.step import step
+from intnn.training.cpu.step import begin, step
 from intnn.training.cpu.tile import tile_rows
-from intnn.training.cpu.update import start_sums
+from intnn.training.cpu.update import start_sums, update_by
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
-from intnn.training.step import Descent, Rate, Variables, working_weights
+from intnn.training.step import Begun, Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
 from intnn.values.value_object import Unstorable
@@ -20,8 +20,8 @@ PAGE = 4096
 SLACK = 256  # bytes behind every array, which whole vectors may touch
 
 
-class CompiledStep(Unstorable, instead="store its `state`"):
-    """Steps of one plan on batches of one size, bit-equal to `intnn.training.step.step`.
+class Compiled(Unstorable, instead="store its `state`"):
+    """The memory of steps of one plan on batches of one size.
 
     Args:
         plan: The network.
@@ -45,19 +45,6 @@ class CompiledStep(Unstorable, instead="store its `state`"):
             scratch = max(scratch, self._lay_out(i, block, following, batch))
             self._load(i, block, variables)
         self._scratch = self._array((scratch,), np.int32)
-        first = plan.blocks[0]
-        self.inputs = self._inputs.reshape(batch, first.height, first.width, first.channels)
-        """uint8 [batch, height, width, channels]: where the next batch goes, signed inputs plus 128."""
-
-    def step(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
-        """Train on the batch in ``inputs``; the arguments and the result are those of `intnn.training.step.step`."""
-        logits = np.empty((len(labels), self._plan.classes), np.int64)
-        numbers = np.array([*rate, self._descent.momentum_shift, self._descent.decay_shift, EXP_EXPONENT], np.int64)
-        step(
-            self._words, self._machine, self._scratch, labels, self._exponential, numbers,
-            np.array(rounding, np.uint64), logits,
-        )  # fmt: skip
-        return logits
 
     def state(self) -> list[Variables]:
         """The variables as they are now, copied."""
@@ -77,6 +64,10 @@ class CompiledStep(Unstorable, instead="store its `state`"):
                 )
             )
         return result
+
+    def _numbers(self, rate: Rate) -> IntArray:
+        """The numbers of descent, as the kernels take them."""
+        return np.array([*rate, self._descent.momentum_shift, self._descent.decay_shift, EXP_EXPONENT], np.int64)
 
     def _lay_out(self, i: int, block: Block, following: Block | None, batch: int) -> int:
         """Allocate and describe a block, and return how many int32s of scratch it needs."""
@@ -122,6 +113,8 @@ class CompiledStep(Unstorable, instead="store its `state`"):
             words[field] = array.ctypes.data
             if i == 0 and field == at.INPUTS:
                 self._inputs = array
+            if i == 0 and field == at.SPREAD:
+                self._spread = array[:batch]  # of a dense block, the errors of every example
         if block.activation is not None:
             for field, lut in ((at.VALUES, block.activation.values), (at.SLOPES, block.activation.slopes)):
                 table = self._array(lut.table.shape, np.int32)
@@ -170,6 +163,59 @@ class CompiledStep(Unstorable, instead="store its `state`"):
         array: Array = memory[start : start + size].view(kind).reshape(shape)
         array[...] = fill
         return array
+
+
+class CompiledStep(Compiled, instead="store its `state`"):
+    """Steps of one plan on batches of one size, bit-equal to `intnn.training.step.step`; arguments as `Compiled`."""
+
+    def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
+        super().__init__(plan, state, batch, descent)
+        first = plan.blocks[0]
+        self.inputs = self._inputs.reshape(batch, first.height, first.width, first.channels)
+        """uint8 [batch, height, width, channels]: where the next batch goes, signed inputs plus 128."""
+
+    def step(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
+        """Train on the batch in ``inputs``; the arguments and the result are those of `intnn.training.step.step`."""
+        logits = np.empty((len(labels), self._plan.classes), np.int64)
+        step(
+            self._words, self._machine, self._scratch, labels, self._exponential, self._numbers(rate),
+            np.array(rounding, np.uint64), logits,
+        )  # fmt: skip
+        return logits
+
+
+class CompiledHalves(Compiled, instead="store its `state`"):
+    """Steps in two halves, bit-equal to `intnn.training.step.begin` and `finish`; arguments as `Compiled`.
+
+    The first block is dense; nothing is checked.
+    """
+
+    def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
+        super().__init__(plan, state, batch, descent)
+        self._words[0, at.OFFSET] = 0  # sums from outside are those of inputs as they are, not stored plus 128
+        start_sums(self._words[0], self._machine)
+        self._errors = self._spread.reshape(batch, -1)[:, : plan.blocks[0].outputs]
+
+    @property
+    def weights(self) -> IntArray:
+        """The first block's weights, int64 [outputs, fan_in]."""
+        block = self._plan.blocks[0]
+        fours = self._variables[0][at.BYTES].view(np.int32).reshape(-1, int(self._words[0, at.DEPTH]) // 4, self._lanes)
+        rows = np.ascontiguousarray(fours.transpose(0, 2, 1)).view(np.int8).reshape(len(fours) * self._lanes, -1)
+        return rows[: block.outputs, : block.fan_in].astype(np.int64)
+
+    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
+        """`intnn.training.step.begin`."""
+        logits = np.empty((len(labels), self._plan.classes), np.int64)
+        exponent = begin(
+            self._words, self._machine, self._scratch, sums, labels, self._exponential, self._numbers(rate),
+            np.array(rounding, np.uint64), logits,
+        )  # fmt: skip
+        return Begun(logits, self._errors.astype(np.int64) - 128, exponent)
+
+    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
+        """`intnn.training.step.finish`, right after `begin`."""
+        update_by(self._words[0], self._machine, begun.exponent, self._numbers(rate), gradient)
 
 
 def _up(size: int, multiple: int) -> int:

@@ -68,32 +68,61 @@ def update_tile(columns: int) -> Any:
         def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
             isa = instruction_set()
             a, a_group, b, panel, groups, init, weights, velocities, narrow, weights_panel, rule = args
-            rows, size = tile_rows(isa), 4 * isa.lanes
+            rows = tile_rows(isa)
             starts = [builder.add(a, I64(4 * r)) for r in range(rows)]
             sums = _sums(builder, isa, starts, a_group, b, panel, columns, groups, init)
-            words = {name: splat(builder, load(builder, I32, rule, 4 * i), isa.lanes) for i, name in enumerate(RULE)}
+            words = _rule(builder, isa, rule)
             quarter = builder.sdiv(weights_panel, I64(4))
             for n in range(columns):
                 w_panel, v_panel = (_at(builder, start, weights_panel, n) for start in (weights, velocities))
-                byte_panel = _at(builder, narrow, quarter, n)
-                for first in range(0, rows, 4):
-                    group = None
-                    for r in range(first, first + 4):
-                        w = load(builder, vector(I32, isa.lanes), w_panel, size * r)
-                        v = load(builder, vector(I32, isa.lanes), v_panel, size * r)
-                        w, v = _descend(builder, sums[r * columns + n], w, v, words)
-                        store(builder, w, w_panel, size * r)
-                        store(builder, v, v_panel, size * r)
-                        byte = builder.ashr(builder.add(w, words["byte_half"]), words["byte_shift"])
-                        byte = builder.and_(byte, splat(builder, I32(255), isa.lanes))
-                        byte = builder.shl(byte, splat(builder, I32(8 * (r - first)), isa.lanes))
-                        group = byte if group is None else builder.or_(group, byte)
-                    store(builder, group, byte_panel, size * (first // 4))
+                _descend_rows(builder, isa, sums[n::columns], w_panel, v_panel, _at(builder, narrow, quarter, n), words)
             return context.get_dummy_value()
 
         return types.void(a, a_group, b, panel, groups, init, weights, velocities, narrow, weights_panel, rule), codegen
 
     return intrinsic(typing)
+
+
+@intrinsic
+def given_tile(_context: Any, gradients: Any, weights: Any, velocities: Any, narrow: Any, rule: Any) -> Any:
+    """Descend as `update_tile` does on `tile_rows` inputs by one panel of outputs, with gradients from outside.
+
+    The arguments are int64: the addresses of the gradients (int32 [row, lane]), of weights and velocities in the same
+    form, of the bytes and of the rule.
+    """
+
+    def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
+        isa = instruction_set()
+        gradients, weights, velocities, narrow, rule = args
+        kind = vector(I32, isa.lanes)
+        sums = [load(builder, kind, gradients, 4 * isa.lanes * r) for r in range(tile_rows(isa))]
+        _descend_rows(builder, isa, sums, weights, velocities, narrow, _rule(builder, isa, rule))
+        return context.get_dummy_value()
+
+    return types.void(gradients, weights, velocities, narrow, rule), codegen
+
+
+def _rule(builder: Builder, isa: InstructionSet, rule: Value) -> dict[str, Value]:
+    """The numbers of `RULE` at an address, each in all lanes."""
+    return {name: splat(builder, load(builder, I32, rule, 4 * i), isa.lanes) for i, name in enumerate(RULE)}
+
+
+def _descend_rows(builder: Builder, isa: InstructionSet, sums: list[Value], weights: Value, velocities: Value,
+                  narrow: Value, words: dict[str, Value]) -> None:  # fmt: skip
+    """Change the weights and velocities of one panel by the gradients of some rows, and write the new bytes."""
+    kind, size = vector(I32, isa.lanes), 4 * isa.lanes
+    for first in range(0, len(sums), 4):
+        group = None
+        for r in range(first, first + 4):
+            w, v = (load(builder, kind, address, size * r) for address in (weights, velocities))
+            w, v = _descend(builder, sums[r], w, v, words)
+            store(builder, w, weights, size * r)
+            store(builder, v, velocities, size * r)
+            byte = builder.ashr(builder.add(w, words["byte_half"]), words["byte_shift"])
+            byte = builder.and_(byte, splat(builder, I32(255), isa.lanes))
+            byte = builder.shl(byte, splat(builder, I32(8 * (r - first)), isa.lanes))
+            group = byte if group is None else builder.or_(group, byte)
+        store(builder, group, narrow, size * (first // 4))
 
 
 def _descend(b: Builder, g: Value, w: Value, v: Value, rule: dict[str, Value]) -> tuple[Value, Value]:

@@ -6,7 +6,7 @@ from intnn.machine.jit import compiled
 from intnn.machine.memory import int32s, signed_bytes
 from intnn.training.cpu import words as at
 from intnn.training.cpu.products import row_product
-from intnn.training.cpu.tile import RULE, update_tile
+from intnn.training.cpu.tile import RULE, given_tile, update_tile
 from intnn.training.limits import BIAS_LIMIT, VELOCITY_LIMIT
 from intnn.values.arrays import Array, IntArray
 
@@ -21,19 +21,46 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
 
     `intnn.training.step.update` defines the result; ``rate`` is as in `intnn.training.cpu.step.step`.
     """
-    mantissa, rate_shift, momentum, decay = rate[0], rate[1], rate[2], rate[3]
     padded = block[at.PADDED]
-    shift = exponent + block[at.INPUT_EXPONENT] + rate_shift - block[at.MASTER_EXPONENT] - block[at.DROPPED]
-    rule = np.empty(RULES, np.int32)
-    write_rule(rule, block[at.DROPPED], mantissa, shift, momentum, decay, block[at.FRACTION], block[at.WEIGHT_LIMIT])
     totals, init = int32s(block[at.ERROR_SUMS], padded), int32s(block[at.INIT], padded)
     for n in range(padded):
         init[n] = -block[at.OFFSET] * totals[n]
+    rule = weights_rule(block, exponent, rate)
     descend(block, machine, batch, rule)
     clear_padding(block, machine[0])
+    update_biases(block, machine, exponent, rate)
 
-    shift = exponent + rate_shift - block[at.BIAS_EXPONENT] - block[at.BIAS_DROPPED]
-    write_rule(rule, block[at.BIAS_DROPPED], mantissa, shift, momentum, 0, 0, BIAS_LIMIT)
+
+@compiled
+def update_by(block: IntArray, machine: IntArray, exponent: int, rate: IntArray, gradient: IntArray) -> None:
+    """`update` by the weights' gradients from outside, int64 [outputs, fan_in] that fit int32.
+
+    The biases' gradients are those that the errors left.
+    """
+    rule, tile = weights_rule(block, exponent, rate), np.zeros((machine[1], machine[0]), np.int32)
+    descend_by(block, gradient, rule, tile)
+    update_biases(block, machine, exponent, rate)
+
+
+@compiled
+def weights_rule(block: IntArray, exponent: int, rate: IntArray) -> Array:
+    """The numbers of `RULE` for a block's weights."""
+    shift = exponent + block[at.INPUT_EXPONENT] + rate[1] - block[at.MASTER_EXPONENT] - block[at.DROPPED]
+    rule = np.empty(RULES, np.int32)
+    write_rule(
+        rule, block[at.DROPPED], rate[0], shift, rate[2], rate[3], block[at.FRACTION], block[at.WEIGHT_LIMIT]
+    )  # fmt: skip
+    return rule
+
+
+@compiled
+def update_biases(block: IntArray, machine: IntArray, exponent: int, rate: IntArray) -> None:
+    """Descend on the biases, and write what the next sums start from."""
+    padded, momentum = block[at.PADDED], rate[2]
+    shift = exponent + rate[1] - block[at.BIAS_EXPONENT] - block[at.BIAS_DROPPED]
+    rule = np.empty(RULES, np.int32)
+    write_rule(rule, block[at.BIAS_DROPPED], rate[0], shift, momentum, 0, 0, BIAS_LIMIT)
+    totals = int32s(block[at.ERROR_SUMS], padded)
     bias, velocity = int32s(block[at.BIAS], padded), int32s(block[at.BIAS_VELOCITY], padded)
     for n in range(block[at.OUTPUTS]):
         g = np.int64(totals[n])
@@ -62,6 +89,24 @@ def descend(block: IntArray, machine: IntArray, batch: int, rule: Array) -> None
                 update_by_2(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
             else:
                 update_by_1(a, 4 * depth, errors, panel, fours, start, w, v, narrow, weights_panel, rule.ctypes.data)
+
+
+@compiled
+def descend_by(block: IntArray, gradient: IntArray, rule: Array, tile: Array) -> None:
+    """Change the weights by gradients [outputs, fan_in], tile by tile; ``tile`` is memory for one, int32 [row, lane].
+
+    The gradients of what lies behind the outputs and the fan-in are zero.
+    """
+    (height, lanes), depth, outputs, fan_in = tile.shape, block[at.DEPTH], block[at.OUTPUTS], block[at.FAN_IN]
+    for n in range(0, outputs, lanes):
+        for k in range(0, depth, height):
+            tile[:] = 0
+            for lane in range(min(lanes, outputs - n)):
+                for r in range(min(height, fan_in - k)):
+                    tile[r, lane] = gradient[n + lane, k + r]
+            place = n * depth + k * lanes
+            w, v = block[at.WEIGHTS] + 4 * place, block[at.VELOCITY] + 4 * place
+            given_tile(tile.ctypes.data, w, v, block[at.BYTES] + place, rule.ctypes.data)
 
 
 @compiled

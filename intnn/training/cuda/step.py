@@ -37,7 +37,7 @@ class DenseBlock:
     """
 
     def __init__(self, block: Block, variables: Variables, batch: int, tile: Tile | None = TENSOR) -> None:
-        if (block.rows, block.cols, block.pool) != (1, 1, 1):
+        if not block.is_dense:
             raise ValueError(f"`block` must be dense, got a convolution with {block.rows} x {block.cols} outputs")
         self.block, self.batch = block, batch
         inputs, out = block.fan_in, block.outputs

@@ -7,7 +7,9 @@ from tests.older_processors import output_on, with_older_processors
 CHECK = """
 import numpy as np
 from intnn import IntDomain
+from intnn.training.blind import BlindStep
 from intnn.training.cpu import step as training_step
+from intnn.training.cpu.update import update_by
 from intnn.machine.host import instruction_set
 from intnn.training.ops import numpy_
 from intnn.training.cpu.compiled import CompiledStep
@@ -26,8 +28,19 @@ for number in range(2):
     assert np.array_equal(*(s.step(labels, Rate(90, 12), (3, number)) for s in (ours, definition)))
     for a, b in zip(ours.state(), definition.state(), strict=True):
         assert all(np.array_equal(getattr(a, f), getattr(b, f)) for f in vars(a))
+dense = plan((37,), (50,), domain, 11)
+rest = dense, initialise(dense, 0), 5, Descent(3, 12)
+blind, definition = BlindStep(*rest), ArrayStep(*rest, numpy_)
+x, labels = rng.integers(-128, 128, (5, 50)), rng.integers(0, 11, 5)
+definition.inputs[...] = x.reshape(definition.inputs.shape) + 128
+logits, errors = blind.begin(x @ blind.weights.T, labels, Rate(90, 12), (3, 0))
+blind.finish(errors.T @ x)
+assert np.array_equal(logits, definition.step(labels, Rate(90, 12), (3, 0)))
+for a, b in zip(blind.state(), definition.state(), strict=True):
+    assert all(np.array_equal(getattr(a, f), getattr(b, f)) for f in vars(a))
 print("equal")
-print(*training_step.step.inspect_llvm().values())
+for kernel in (training_step.step, training_step.begin, update_by):
+    print(*kernel.inspect_llvm().values())
 """
 
 

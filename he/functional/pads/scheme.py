@@ -1,0 +1,141 @@
+"""One-time pads by label, made public: an owner adds a pad that the authority can make again, and nobody else.
+
+An owner draws a key for every ciphertext, on which the authority can agree with him by the ciphertext's header
+(`he.functional.pads.agreement`), and adds the words u of its pad to the centred vectors, modulo 2^32:
+
+    c = x - centre + u        <x - centre, y> = <c, y> - <u, y>
+
+A functional key is a vector y with <u, y> for every sample of its scope. Products are right since they are below 2^31,
+which is asked of the instance.
+
+What is promised, and to whom. Were the pads random, ciphertexts would be random words whatever the vectors are, and
+functional keys would follow from ciphertexts and products: a trainer learns the products that he has keys for and
+nothing else, also where vectors and keys are chosen after ciphertexts and keys have been seen. Pads are as good as
+random by the assumptions that `agreement` and `words` state, and none is used twice, since every ciphertext draws a key
+of its own. Nothing is promised against the authority, who can read all ciphertexts, nor against a trainer who colludes
+with it. An owner who does not follow the scheme can make the products with his own vectors wrong; the trainer sees that
+something is wrong only where a product is out of range, so what was tampered with passes with a chance of its range
+over 2^32.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.functional.checks import own, sample_range, uncentred
+from he.functional.errors import MismatchError
+from he.functional.instance import Instance, SchemeName
+from he.functional.pads.agreement import KEY_BYTES, agreed, public_of
+from he.functional.pads.objects import (
+    MAX_WORDS,
+    PadsCiphertext,
+    PadsFunctionalKey,
+    PadsMasterKey,
+    PadsPublicKey,
+    require_pads,
+    require_scope,
+)
+from he.functional.pads.words import pads, wrapped_products
+from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
+from intnn.values.arrays import IntArray
+
+_BLOCK_WORDS = 1 << 16  # words at a time, which stay in the processor's cache
+
+
+class Pads:
+    """The scheme: see the module, and `he.functional.scheme.Scheme` for what its functions have in common."""
+
+    name: SchemeName = "pads"
+    keys_are_scoped = True
+    types = Types(PadsMasterKey, PadsPublicKey, PadsCiphertext, PadsFunctionalKey)
+
+    def setup(self, instance: Instance) -> tuple[PadsMasterKey, PadsPublicKey]:
+        """Draw a key pair of X25519.
+
+        Raises:
+            TypeError: ``instance`` is no instance.
+            ValueError: It is of another scheme.
+            ParameterError: Its products can be 2^31 or larger.
+        """
+        require_pads(instance)
+        secret = secrets.token_bytes(KEY_BYTES)
+        return PadsMasterKey(instance, secret), PadsPublicKey(instance, public_of(secret))
+
+    def encrypt(self, public_key: PublicKey, x: ArrayLike) -> PadsCiphertext:
+        """Encrypt vectors, int64 [samples, length], of at most 2^32 elements together.
+
+        Raises:
+            TypeError: They are no integers, or the key is none of this scheme.
+            ValueError: Their shape or a value is wrong, or there are none, or too many.
+            MismatchError: The key is no honest public key.
+        """
+        key = own(public_key, PadsPublicKey, "public_key")
+        rows, centre = key.instance.require_inputs(x), key.instance.centre
+        most = MAX_WORDS // key.instance.length
+        if len(rows) > most:
+            raise ValueError(f"`x` must have at most {most} samples, got {len(rows)}: make several ciphertexts")
+        secret = secrets.token_bytes(KEY_BYTES)
+        header = public_of(secret)
+        seed = agreed(secret, key.public, header, key.public, key.instance.id)
+        words = np.empty(rows.shape, "<u4")
+        for start, stop in _blocks(0, *rows.shape):
+            masked = (rows[start:stop] - centre).astype("<u4").ravel()  # wraps: that is modulo 2^32
+            words[start:stop].reshape(-1)[:] = masked + pads(seed, start * key.instance.length, masked.size)
+        return PadsCiphertext(key.instance, header, words)
+
+    def derive_key(self, master_key: MasterKey, y: ArrayLike, scope: Scope | None = None) -> PadsFunctionalKey:
+        """Derive a key for vectors, int64 [keys, length], and the samples of a scope.
+
+        Raises:
+            TypeError: They are no integers, or the master key or scope is none of this scheme.
+            ValueError: Their shape or a value is wrong, there are none, or the scope names nothing that can be.
+            MismatchError: The scope's header is no honest public key.
+        """
+        master = own(master_key, PadsMasterKey, "master_key")
+        instance = master.instance
+        vectors, scope = instance.require_keys(y), require_scope(scope, instance)
+        seed, samples = master.shared(scope.header), scope.stop - scope.start
+        products, factors = np.empty((samples, len(vectors)), np.int32), vectors.T.astype(np.float64)
+        for start, stop in _blocks(scope.start, samples, *factors.shape):
+            words = pads(seed, start * instance.length, (stop - start) * instance.length).reshape(-1, instance.length)
+            products[start - scope.start : stop - scope.start] = wrapped_products(words, factors, instance.key_limit)
+        return PadsFunctionalKey(instance, vectors, scope, products)
+
+    def decrypt(
+        self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
+    ) -> IntArray:
+        """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
+
+        Raises:
+            TypeError: An argument is of another scheme, or ``samples`` no slice of integers.
+            ValueError: The slice holds nothing, or more than the ciphertext.
+            MismatchError: The key is for another instance, ciphertext or samples, or a product is out of range.
+        """
+        instance = own(public_key, PadsPublicKey, "public_key").instance
+        cipher = own(ciphertext, PadsCiphertext, "ciphertext", instance)
+        functional = own(key, PadsFunctionalKey, "key", instance)
+        wanted, scope = sample_range(samples, cipher.samples), functional.scope
+        if scope.header != cipher.header or not scope.start <= wanted.start < wanted.stop <= scope.stop:
+            raise MismatchError(
+                f"the key is for samples {scope.start} to {scope.stop} of ciphertext {scope.header.hex()}, got samples "
+                f"{wanted.start} to {wanted.stop} of {cipher.header.hex()}; ask the authority for a key for these"
+            )
+        products, factors = np.empty((len(wanted), len(functional.y)), np.int64), functional.y.T.astype(np.float64)
+        for start, stop in _blocks(wanted.start, len(wanted), *factors.shape):
+            sums = wrapped_products(cipher.words[start:stop], factors, instance.key_limit)
+            sums -= functional.pads[start - scope.start : stop - scope.start]  # wraps
+            products[start - wanted.start : stop - wanted.start] = sums
+        return uncentred(products, functional.y, instance)
+
+
+def _blocks(start: int, samples: int, length: int, keys: int = 1) -> Iterator[tuple[int, int]]:
+    """The ends of blocks of samples, one behind the other."""
+    step = max(1, _BLOCK_WORDS // max(length, keys))
+    return ((at, min(at + step, start + samples)) for at in range(start, start + samples, step))
+
+
+SCHEME = Pads()
