@@ -1,0 +1,89 @@
+"""The attacks on MNIST, where it is there: the figures of `docs/functional.md` are those of the slow tests."""
+
+import os
+
+import numpy as np
+import pytest
+
+from he.functional.attacks.forward import images_by_least_squares, images_from_forward_keys
+from he.functional.attacks.gradient import images_from_gradient
+from he.functional.attacks.judge import judge, public_only_accuracy
+from he.functional.attacks.programme import images_by_programme, prices
+from he.functional.attacks.report import Truth, revealed_by_products, revealed_by_training
+from intnn.values.domain import IntDomain
+from plaintext_models.data.datasets import DATA_VARIABLE
+from tests.he.functional.attacks.victims import components, images_of, projected, training
+
+pytestmark = pytest.mark.skipif(DATA_VARIABLE not in os.environ, reason=f"{DATA_VARIABLE} names no folder with MNIST")
+PUBLIC = 2_000
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    """With 256 grey levels."""
+    return images_of("mnist", 255)
+
+
+def forward_keys(sights):
+    return np.concatenate([sight.forward.keys for sight in sights])
+
+
+def test_training_reveals_its_first_batch_by_the_first_gradient_and_three_batches_by_four_updates(mnist) -> None:
+    images, labels = mnist[0] >> 4, mnist[1]
+    sights = training(images, labels, 15, units=128, batch=64, updates=4)
+    rebuilt = images_from_gradient(sights[0].gradient)
+    assert rebuilt.confirmed.all()
+    assert np.array_equal(rebuilt.images, images[:64])
+    seen = projected(images[:192], forward_keys(sights), 15)
+    assert not images_by_least_squares(seen).confirmed.any()
+    rebuilt = images_from_forward_keys(seen, 128)
+    right = (rebuilt.images == images[:192]).all(axis=1)
+    assert right.mean() > 0.5
+    assert right[rebuilt.confirmed].all()
+
+
+def test_a_quarter_of_the_rank_gives_exact_images_and_an_eighth_of_that_none(mnist) -> None:
+    public, images = mnist[0][:PUBLIC], mnist[0][PUBLIC : PUBLIC + 6]
+    inputs = IntDomain(0, 255)
+    weights = prices(public.mean(axis=0), inputs)
+    many = images_by_programme(projected(images, components(public, 196), 255), weights)
+    assert (many.images == images).all(axis=1).sum() >= 2
+    few = images_by_programme(projected(images, components(public, 32), 255), weights)
+    assert not few.confirmed.any()
+    assert not (few.images == images).all(axis=1).any()
+
+
+@pytest.fixture(scope="module")
+def readers(mnist):
+    """Judges of images with so many bits."""
+    return {bits: judge(mnist[0] >> 8 - bits, mnist[1], IntDomain(0, 2**bits - 1)) for bits in (4, 8)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rank", "bits"), [(16, 8), (32, 8), (64, 8), (128, 8), (196, 8), (32, 4), (64, 4), (196, 4)])
+def test_what_a_projection_reveals(mnist, readers, rank, bits) -> None:
+    hi, count = 2**bits - 1, 100 if rank <= 64 else 20
+    train, test = mnist[0] >> 8 - bits, mnist[2] >> 8 - bits
+    reader = readers[bits]
+    public, here = train[:PUBLIC], slice(PUBLIC, PUBLIC + count)
+    only = public_only_accuracy(public, mnist[1][:PUBLIC], test, mnist[3], IntDomain(0, hi))
+    seen = projected(train[here], components(public, rank), hi)
+    revealed = revealed_by_products(seen, public, Truth(train[here], mnist[1][here], reader), (28, 28), only)
+    print(f"\n{bits} bits; the judge reads {100 * reader.score(test, mnist[3]):.1f} % of originals\n{revealed}")
+    assert (revealed.share_rebuilt > 0) == (rank > 64)
+    assert 0.85 < revealed.public_only_accuracy < 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("units", "batch"), [(128, 64), (64, 64), (32, 64), (32, 512), (16, 512)])
+@pytest.mark.parametrize("updates", [1, 4, 16])
+def test_what_training_reveals(mnist, readers, units, batch, updates) -> None:
+    images, labels = mnist[0] >> 4, mnist[1]
+    used = slice(0, updates * batch)
+    truth = Truth(images[used], labels[used], readers[4])
+    sights = training(images, labels, 15, units, batch, updates)
+    scoped = revealed_by_training(sights, truth)
+    reusable = revealed_by_training(sights, truth, lambda keys: projected(images[used], keys, 15).products)
+    print(f"\n{units} units, batches of {batch}, {updates} updates\nkeys for one batch each: {scoped}")
+    print(f"keys for all samples: {reusable}")
+    assert (scoped.share_rebuilt == 1) == (units >= batch)
