@@ -126,6 +126,14 @@ class Scheme(Protocol):
     def types(self) -> Types:
         """Its types: `scheme.types.public_key.from_bytes(data)` reads a public key."""
 
+    def explain(self, instance: Instance) -> str:
+        """The parameters that the scheme chooses for an instance, and why they are enough, in some lines.
+
+        Raises:
+            ParameterError: No parameters within the guidelines of 128 bits fit the instance.
+            ValueError: It is of another scheme.
+        """
+
     def setup(self, instance: Instance) -> tuple[MasterKey, PublicKey]:
         """Draw the keys of an instance.
 

@@ -81,6 +81,7 @@ class Revealed(ValueObject):
         images: The number of images that every attack was tried on.
         attempts: What the attacks have found, one by one.
         share_rebuilt: The share of images that one attack or the other has rebuilt in every pixel, in [0, 1].
+        judge_accuracy_originals: The share of the originals in which the judge reads the right class, in [0, 1].
         updates: The number of updates that were watched; 0 where all keys are given out before training.
         public_only_accuracy: The accuracy that public images alone train to, if it was measured.
     """
@@ -90,6 +91,7 @@ class Revealed(ValueObject):
     images: int
     attempts: tuple[Attempt, ...]
     share_rebuilt: float
+    judge_accuracy_originals: float
     updates: int = 0
     public_only_accuracy: float | None = None
 
@@ -206,5 +208,6 @@ def _report(
         legible = float(truth.judge.score(rebuilt.images, truth.labels))
         attempts.append(Attempt(attack, float(right.mean()), ratio, legible))
     share = float(np.any(exact, axis=0).mean())
+    originals = float(truth.judge.score(truth.images, truth.labels))
     number, length = len(truth.images), seen.keys.shape[1]
-    return Revealed(rank(seen.keys), length, number, tuple(attempts), share, updates, public_only_accuracy)
+    return Revealed(rank(seen.keys), length, number, tuple(attempts), share, originals, updates, public_only_accuracy)

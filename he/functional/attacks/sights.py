@@ -41,17 +41,24 @@ class Watch:
         forward: The products with samples.
         gradient: The products with the features of a batch, for every batch.
         inputs: The integers that an element of a sample may be.
+        updates: How many updates are kept, the first ones; None for all.
     """
 
-    def __init__(self, forward: Products, gradient: Callable[[int], Products], inputs: IntDomain) -> None:
-        self._gradient, self._inputs = gradient, inputs
+    def __init__(
+        self,
+        forward: Products,
+        gradient: Callable[[int], Products],
+        inputs: IntDomain,
+        updates: int | None = None,
+    ) -> None:
+        self._gradient, self._inputs, self._updates = gradient, inputs, updates
         self._sums: list[Seen] = []
         self._gradients: list[Seen] = []
-        self.forward: Products = _Watched(forward, inputs, self._sums)
+        self.forward: Products = _Watched(forward, inputs, self._sums, updates)
 
     def gradient(self, batch: int) -> Products:
         """The products with the features of a batch, watched."""
-        return _Watched(self._gradient(batch), self._inputs, self._gradients)
+        return _Watched(self._gradient(batch), self._inputs, self._gradients, self._updates)
 
     @property
     def sights(self) -> list[Sight]:
@@ -60,10 +67,11 @@ class Watch:
 
 
 class _Watched:
-    def __init__(self, inner: Products, inputs: IntDomain, seen: list[Seen]) -> None:
-        self._inner, self._inputs, self._seen = inner, inputs, seen
+    def __init__(self, inner: Products, inputs: IntDomain, seen: list[Seen], most: int | None) -> None:
+        self._inner, self._inputs, self._seen, self._most = inner, inputs, seen, most
 
     def products(self, y: IntArray, start: int, stop: int) -> IntArray:
         result = self._inner.products(y, start, stop)
-        self._seen.append(Seen(np.array(y), np.array(result), self._inputs))
+        if self._most is None or len(self._seen) < self._most:
+            self._seen.append(Seen(np.array(y), np.array(result), self._inputs))
         return result

@@ -22,6 +22,7 @@ what runs in constant time, and what does not: an owner's elements choose what i
 
 from __future__ import annotations
 
+import math
 import secrets
 from functools import lru_cache
 
@@ -66,6 +67,14 @@ class Ddh:
     name: SchemeName = "ddh"
     keys_are_scoped = False
     types = Types(DdhMasterKey, DdhPublicKey, DdhCiphertext, DdhFunctionalKey)
+
+    def explain(self, instance: Instance) -> str:
+        """The group, and whether products fit the search for logarithms."""
+        require_ddh(instance)
+        return (
+            "discrete logarithms on secp256k1 (128 bits: SEC 2, version 2, table 1)\n"
+            f"products: at most 2^{math.log2(instance.bound):.1f} in magnitude, found by baby and giant steps"
+        )
 
     def setup(self, instance: Instance) -> tuple[DdhMasterKey, DdhPublicKey]:
         """Draw the keys of an instance.

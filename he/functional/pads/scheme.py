@@ -20,6 +20,7 @@ over 2^32.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterator
 
@@ -52,6 +53,14 @@ class Pads:
     name: SchemeName = "pads"
     keys_are_scoped = True
     types = Types(PadsMasterKey, PadsPublicKey, PadsCiphertext, PadsFunctionalKey)
+
+    def explain(self, instance: Instance) -> str:
+        """What pads are made of, and whether products fit them."""
+        require_pads(instance)
+        return (
+            "one-time pads, X25519 (about 128 bits: RFC 7748, section 7) and AES-256 in counter mode\n"
+            f"products: at most 2^{math.log2(instance.bound):.1f} in magnitude, of 2^31 that a pad hides"
+        )
 
     def setup(self, instance: Instance) -> tuple[PadsMasterKey, PadsPublicKey]:
         """Draw a key pair of X25519.

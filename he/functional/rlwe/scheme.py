@@ -45,6 +45,10 @@ class RlweScheme:
     keys_are_scoped = False
     types = Types(RlweMasterKey, RlwePublicKey, RlweCiphertext, RlweFunctionalKey)
 
+    def explain(self, instance: Instance) -> str:
+        """The parameters for an instance, and why they are enough: see `RlweParameters.explain`."""
+        return parameters(instance).explain()
+
     def setup(self, instance: Instance) -> tuple[RlweMasterKey, RlwePublicKey]:
         """Draw the keys of an instance.
 
