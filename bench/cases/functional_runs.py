@@ -35,7 +35,7 @@ class ProjectionRun:
     rate: float
     attacked: int
 
-    def in_clear(self, classifier: IntClassifier, seed: int) -> IntClassifier:
+    def in_clear(self, classifier: IntClassifier) -> IntClassifier:
         """The same network and passes, for whole images."""
         return IntClassifier(
             classifier.layers,
@@ -43,7 +43,7 @@ class ProjectionRun:
             batch_size=classifier.batch_size,
             learning_rate=self.rate,
             input_domain=(0, self.levels),
-            random_state=seed,
+            random_state=classifier.random_state,
         )
 
 
@@ -85,9 +85,9 @@ class FaithfulRun:
         """The network."""
         return plan((Hidden(self.units),), (self.features,), self.inputs, 10)
 
-    def schedule(self, seed: int, epochs: int | None = None) -> Schedule:
+    def schedule(self, seed: int) -> Schedule:
         """How it is trained."""
-        return Schedule(epochs or self.epochs, self.batch_size, self.rate, Descent(momentum_shift=3), seed)
+        return Schedule(self.epochs, self.batch_size, self.rate, Descent(momentum_shift=3), seed)
 
 
 #: By data set. Rates were chosen on validation images that were held out of the training part.

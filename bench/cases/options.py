@@ -14,6 +14,7 @@ from bench.harness.case import Option, Options
 from bench.harness.machine import MAX_THREADS
 from bench.harness.workloads import WORKLOADS, trained_networks
 from bench.tables.networks import NETWORKS
+from bench.tables.rows import TITLES
 
 ALL_PATHS = "all"
 MAX_SEED = 2**32 - 1  # every library that is compared takes seeds up to here, some none beyond
@@ -37,6 +38,11 @@ def experiments() -> tuple[str, ...]:
     return tuple(EXPERIMENTS)
 
 
+def rows() -> tuple[str, ...]:
+    """The rows of the table."""
+    return tuple(TITLES)
+
+
 def paths() -> tuple[str, ...]:
     """The evaluations under encryption, one by one or all."""
     return *NETWORKS, ALL_PATHS
@@ -49,6 +55,7 @@ class TableOptions(Options):
     dataset: Dataset = "digits"
     data: Data = None
     images: Annotated[int | None, Option("Encrypted images per network; by default all digits, 256 of MNIST.")] = None
+    row: Annotated[tuple[str, ...], Option("Rows of the table, one or several; by default all.", choices=rows)] = ()
     path: Annotated[str, Option("exact: BFV with tables. ckks: square activations.", choices=paths)] = ALL_PATHS
     json: Json = None
     plot: Annotated[Path | None, Option("Draw the rows to this file: .png, .svg or .pdf.", writes="picture")] = None

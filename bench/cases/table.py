@@ -1,4 +1,4 @@
-"""Table 3.1: the same network in the clear and on encrypted data."""
+"""Table 3.1: the same network in the clear and on encrypted data, by row."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.cases import functional
+from bench.cases.functional import FunctionalJob
 from bench.cases.options import ALL_PATHS, TableOptions
 from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds, peak_rss_bytes, timed
@@ -16,6 +18,7 @@ from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
 from bench.tables.networks import NETWORKS
 from bench.tables.rows import TITLES, OpenRow, Row
+from bench.tables.trained import TrainedRow
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.compiler.search import PackingName
 from intnn import Graph, IntNetwork
@@ -71,8 +74,13 @@ class OpenJob:
         return TITLES[self.row]
 
 
-def jobs(options: TableOptions) -> tuple[InferenceJob | OpenJob, ...]:
-    """The networks of the paths that are asked for, on images drawn from the held-out split; then the open rows.
+TableJob = InferenceJob | FunctionalJob | OpenJob
+
+
+def jobs(options: TableOptions) -> tuple[TableJob, ...]:
+    """The rows that are asked for, in the order of the table; all if none is.
+
+    The networks of the first are those of the paths that are asked for, on images drawn from the held-out split.
 
     Raises:
         ValueError: The number of images is not between 1 and the size of the split, or the data is missing.
@@ -84,22 +92,27 @@ def jobs(options: TableOptions) -> tuple[InferenceJob | OpenJob, ...]:
         raise ValueError(f"`--images` must lie in [1, {available}] for {dataset.name}, got {count}")
     picked = tuple(np.random.default_rng(options.seed).permutation(available)[:count].tolist())
     paths = tuple(NETWORKS) if options.path == ALL_PATHS else (options.path,)
-    return (
-        *(
+    by_row: dict[str, tuple[TableJob, ...]] = {
+        "inference": tuple(
             InferenceJob(path, f"{dataset.name}-{kind}", dataset.name, options.data, picked, options.seed)
             for path in paths
             for kind in NETWORKS[path]
         ),
-        *(OpenJob(row) for row in TITLES if row != "inference"),
-    )
+        functional.ROW: functional.jobs(dataset.name, options.data, options.seed),
+    }
+    rows = [row for row in TITLES if not options.row or row in options.row]
+    return tuple(job for row in rows for job in by_row.get(row, (OpenJob(row),)))
 
 
-def measure(job: InferenceJob | OpenJob, report: Reporter) -> Iterator[Row | OpenRow]:
+def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | OpenRow]:
     """The one row of a job."""
-    if isinstance(job, OpenJob):
-        yield OpenRow(job.row)
-    else:
-        yield _inference(job, report)
+    match job:
+        case OpenJob():
+            yield OpenRow(job.row)
+        case FunctionalJob():
+            yield functional.measure(job, report)
+        case InferenceJob():
+            yield _inference(job, report)
 
 
 def _inference(job: InferenceJob, report: Reporter) -> Row:

@@ -1,0 +1,119 @@
+"""The parties of functional encryption in one process, with a stopwatch for each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.harness.timing import timed
+from he.functional.instance import Instance
+from he.functional.parties.authority import Authority
+from he.functional.parties.books import Exposure, Role
+from he.functional.parties.owner import Block, Owner, arranged
+from he.functional.parties.request import KeyRequest
+from he.functional.parties.trainer import Products
+from he.functional.scheme import FunctionalKey
+from intnn.values.arrays import IntArray
+
+OWNER = "their owner"
+DATA = "the training images"
+
+
+@dataclass
+class Seconds:
+    """Wall-clock seconds of the parts of a run."""
+
+    setup: float = 0.0
+    encrypt: float = 0.0
+    keys: float = 0.0
+    decrypt: float = 0.0
+    train: float = 0.0
+
+    @property
+    def all(self) -> float:
+        """The whole run."""
+        return self.setup + self.encrypt + self.keys + self.decrypt + self.train
+
+    def within(self, total: float) -> Seconds:
+        """These parts of a whole, and the trainer's own work for the rest of it."""
+        return replace(self, train=self.train + total - self.all)
+
+    def times(self, batches: float, steps: float) -> Seconds:
+        """What a run takes that has so many times the batches, and the steps."""
+        return Seconds(
+            self.setup * batches, self.encrypt * batches, self.keys * steps, self.decrypt * steps, self.train * steps
+        )
+
+
+class Parties:
+    """An authority, and an owner for every instance; what both and the trainer take is measured."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority, self.seconds = authority, Seconds()
+        self.ciphertext_bytes = self.key_bytes = 0
+        self._key_bytes: dict[tuple[int, ...], int] = {}
+
+    def encrypted(self, of: Instance, x: IntArray, budget: int, role: Role, samples: range | None = None) -> Measured:
+        """Open an instance, and encrypt vectors for it."""
+        setup_s, public_key = timed(lambda: self._authority.open(of, budget, DATA, role, samples))
+        encrypt_s, blocks = timed(lambda: [self._sent(block) for block in Owner(OWNER, public_key).encrypt(x)])
+        self.seconds.setup += setup_s
+        self.seconds.encrypt += encrypt_s
+        return Measured(self, Products(self, public_key, arranged(blocks, [OWNER])))
+
+    def exposure(self) -> Exposure:
+        """What the keys that were issued tell."""
+        return self._authority.exposure(DATA)
+
+    def issue(self, request: KeyRequest) -> FunctionalKey:
+        """Have the authority issue a key."""
+        keys_s, key = timed(lambda: self._authority.issue(request))
+        self.seconds.keys += keys_s
+        shape = (*request.y.shape, 0 if request.scope is None else request.scope.stop - request.scope.start)
+        if shape not in self._key_bytes:  # they follow from the shape
+            self._key_bytes[shape] = len(key.to_bytes())
+        self.key_bytes += self._key_bytes[shape]
+        return key
+
+    def _sent(self, block: Block) -> Block:
+        """A block as the trainer reads it."""
+        data = block.to_bytes()
+        self.ciphertext_bytes += len(data)
+        return Block.from_bytes(data)
+
+
+class Measured:
+    """A trainer's products; what they take beside the authority's part counts as decryption."""
+
+    def __init__(self, parties: Parties, products: Products) -> None:
+        self.instance, self._parties, self._products = products.instance, parties, products
+
+    def products(self, y: IntArray, start: int, stop: int) -> IntArray:
+        """See `he.functional.parties.trainer.Products`."""
+        seconds = self._parties.seconds
+        before = seconds.keys
+        took, result = timed(lambda: self._products.products(y, start, stop))
+        seconds.decrypt += took - (seconds.keys - before)
+        return result
+
+
+class Kept:
+    """Products that are kept, as a curious trainer would."""
+
+    def __init__(self, products: Measured) -> None:
+        self.instance, self._products = products.instance, products
+
+    def products(self, y: IntArray, start: int, stop: int) -> IntArray:
+        """See `he.functional.parties.trainer.Products`."""
+        self.kept = self._products.products(y, start, stop)
+        return self.kept
+
+
+@contextmanager
+def parties_at_work() -> Iterator[Parties]:
+    """Parties whose authority's journal is thrown away at the end."""
+    with tempfile.TemporaryDirectory() as folder, Authority(Path(folder) / "journal") as authority:
+        yield Parties(authority)
