@@ -29,7 +29,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(whole, train_images=whole.train_images[part], train_labels=whole.train_labels[part])
 
     monkeypatch.setattr(functional, "datasets", SimpleNamespace(load=load))
-    run = FaithfulRun(16, 64, 32, 32, 2, Fraction(1, 20), watched=4, ddh_steps=1)
+    run = FaithfulRun(16, 64, 64, 32, 2, Fraction(1, 20), watched=4, ddh_steps=1)
     monkeypatch.setattr(functional, "FAITHFUL", MappingProxyType({"digits": run}))
     monkeypatch.setattr(
         functional, "PROJECTIONS", {"digits": ProjectionRun(16, PROJECTIONS["digits"].public, 16, 0.05, attacked=5)}
@@ -73,7 +73,7 @@ def test_every_image_of_faithful_training_is_revealed_by_one_gradient(scheme: st
     assert not row.extrapolated
     batches = (PROJECTIONS["digits"].public + FEW) // 32
     assert row.steps == row.measured_steps == 2 * batches
-    assert row.keys_issued == row.steps * 64  # 32 of weights and 32 of errors
+    assert row.keys_issued == row.steps * 128  # 64 of weights and 64 of errors
     assert row.accuracy_encrypted == row.accuracy_plain
     assert row.share_rebuilt == 1
     assert row.n_attacked == 4 * 32
