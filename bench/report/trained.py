@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.units import duration, percent, size
+from bench.report.units import duration, percent, size, times
 from bench.tables.trained import TrainedRow
 
-HEADINGS = (("clear", 7), ("encrypted", 9), ("ratio", 7), ("accuracy, both", 14), ("result", 13))
+HEADINGS = (("clear", 7), ("encrypted", 9), ("ratio", 8), ("accuracy, both", 14), ("result", 13))
 
 
 def cells(row: TrainedRow) -> tuple[str, ...]:
@@ -16,7 +16,7 @@ def cells(row: TrainedRow) -> tuple[str, ...]:
         f"{row.dataset} {row.protocol} {row.scheme}",
         duration(row.plain_seconds),
         duration(row.encrypted_seconds),
-        f"{row.encrypted_seconds / row.plain_seconds:.3g}x",
+        times(row.encrypted_seconds / row.plain_seconds),
         f"{percent(row.accuracy_plain)} {percent(row.accuracy_encrypted)}",
         result(row),
     )

@@ -27,3 +27,10 @@ def size(count: int | None) -> str:
 def percent(share: float | None) -> str:
     """A share with two digits behind the point: 97.50%; the whole is 100%."""
     return "-" if share is None else "100%" if share == 1 else f"{100 * share:.2f}%"
+
+
+def times(ratio: float) -> str:
+    """A ratio with up to three digits, in at most eight letters: 1.23x, 45.6x, 12,300x, 4.5e+06x."""
+    if ratio >= 999_500:
+        return f"{ratio:.2g}x"
+    return f"{float(f'{ratio:.3g}'):,.0f}x" if ratio >= 999.5 else f"{ratio:.3g}x"
