@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.cases.functional_parties import Kept, Measured, Parties, Seconds, parties_at_work
-from bench.cases.functional_runs import FAITHFUL, PROJECTIONS, RUNS, FaithfulRun, ProjectionRun, Protocol
+from bench.cases.functional_runs import FAITHFUL, PROJECTIONS, RUNS, ProjectionRun, Protocol
+from bench.cases.functional_unfinished import Taken, Unfinished
 from bench.harness.case import Reporter
 from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
@@ -47,6 +48,7 @@ class FunctionalJob:
         dataset: The name of the data set.
         data: The folder of that data set; None for where it is found by itself.
         seed: The seed of weights and roundings.
+        keep: A folder where training for minutes is kept after every epoch, to go on from; None to keep nothing.
     """
 
     protocol: Protocol
@@ -54,6 +56,13 @@ class FunctionalJob:
     dataset: str
     data: Path | None
     seed: int
+    keep: Path | None = None
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """What is kept of the run."""
+        name = f"{self.dataset}-{self.protocol}-{self.scheme}-{self.seed}.npz"
+        return Unfinished(None if self.keep is None else self.keep / name)
 
     @property
     def title(self) -> str:
@@ -61,9 +70,15 @@ class FunctionalJob:
         return f"{self.protocol}, {self.scheme}"
 
 
-def jobs(dataset: str, data: Path | None, seed: int) -> tuple[FunctionalJob, ...]:
-    """The runs of the table on a data set."""
-    return tuple(FunctionalJob(protocol, name, dataset, data, seed) for protocol, name in RUNS)
+def jobs(dataset: str, data: Path | None, seed: int, keep: Path | None = None) -> tuple[FunctionalJob, ...]:
+    """The runs of the table on a data set.
+
+    Raises:
+        OSError: The folder of what is kept does not exist and cannot be made.
+    """
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    return tuple(FunctionalJob(protocol, name, dataset, data, seed, keep) for protocol, name in RUNS)
 
 
 def measure(job: FunctionalJob, report: Reporter) -> TrainedRow:
@@ -72,7 +87,7 @@ def measure(job: FunctionalJob, report: Reporter) -> TrainedRow:
     with parties_at_work() as parties:
         if job.protocol == "projection":
             return _projection(job, PROJECTIONS[job.dataset], dataset, parties, report)
-        return _faithful(job, FAITHFUL[job.dataset], dataset, parties, report)
+        return _Faithful(job, dataset, report).row(parties)
 
 
 def _projection(
@@ -100,9 +115,9 @@ def _projection(
 
     report("in the clear", 0.05)
     plain_s, plain = timed(lambda: whole.fit(private, own))
-    start = time.process_time()
-    total_s, (fitted, products, trained) = timed(lambda: train(private, own, proposed.epochs, parties))
-    cpu_s = time.process_time() - start
+    start = _Stopwatch()
+    fitted, products, trained = train(private, own, proposed.epochs, parties)
+    seconds, cpu_s = parties.seconds.within(start.seconds), start.cpu_seconds
     twin = _again(proposed).fit(fitted(private), own)
 
     report("attacking", 0.6)
@@ -115,7 +130,7 @@ def _projection(
     return _row(
         job,
         parties,
-        parties.seconds.within(total_s),
+        seconds,
         parties.exposure(),
         revealed_by_products(seen, public, truth, (height, width), alone),
         network="-".join(map(str, (run.rank, *proposed.layers, dataset.classes))),
@@ -129,75 +144,131 @@ def _projection(
         accuracy_encrypted=float(trained.score(fitted(tests), dataset.test_labels)),
         bit_identical=trained.network_.fingerprint == twin.network_.fingerprint,
         cpu_seconds=cpu_s,
+        keys_issued=parties.keys,
+        key_bytes=parties.key_bytes,
         explanation=scheme(job.scheme).explain(products.instance),
     )
 
 
-def _faithful(job: FunctionalJob, run: FaithfulRun, dataset: Dataset, parties: Parties, report: Reporter) -> TrainedRow:
-    images, labels = _vectors(dataset.train_images, run.inputs), dataset.train_labels
-    tests = _vectors(dataset.test_images, run.inputs)
-    plan, schedule, size = run.plan(), run.schedule(job.seed), run.batch_size
-    all_batches = len(images) // size
-    slow = job.scheme == "ddh"  # whose steps take seconds: one pass over some batches is measured
-    batches, epochs = (run.ddh_steps, 1) if slow else (all_batches, schedule.epochs)
-    once = replace(schedule, epochs=1)
+class _Faithful:
+    """A run with keys for every update."""
 
-    def progress(done: int, steps: int) -> None:
-        report(f"step {done} of {steps}", 0.2 + 0.75 * done / steps)
+    def __init__(self, job: FunctionalJob, dataset: Dataset, report: Reporter) -> None:
+        self.job, self.dataset, self.report, self.run = job, dataset, report, FAITHFUL[job.dataset]
+        self.images, self.labels = _vectors(dataset.train_images, self.run.inputs), dataset.train_labels
+        self.plan, self.schedule = self.run.plan(), self.run.schedule(job.seed)
 
-    def train(batches: int, schedule: Schedule, parties: Parties) -> tuple[Watch, Measured, list[Variables]]:
-        vectors = faithful.batch_vectors(images[: batches * size], size)
-        report("encrypting", 0.02)
-        of = Instance(job.scheme, run.features, run.inputs)
-        forward, gradients = parties.encrypted(of, vectors.forward, run.features, "forward"), []
+    def row(self, parties: Parties) -> TrainedRow:
+        run, size, schedule, slow = self.run, self.run.batch_size, self.schedule, self.job.scheme == "ddh"
+        all_batches = len(self.images) // size
+        batches, done = all_batches, schedule
+        if slow:  # its steps take seconds, and have nothing to compile: one pass over some batches is measured
+            batches, done = run.ddh_steps, replace(schedule, epochs=1)
+        else:
+            self.report("compiling", 0.0)
+            once = replace(schedule, epochs=1)
+            self._in_clear(1, once)
+            with parties_at_work() as others:
+                self._train(1, once, others, Unfinished(None))
+        self.report("in the clear", 0.01)
+        plain_s, plain = timed(lambda: self._in_clear(all_batches, schedule))
+        trained = self._train(batches, done, parties, Unfinished(None) if slow else self.job.unfinished)
+        twin = self._in_clear(batches, done) if slow else plain
+        taken, exposure = trained.taken, parties.exposure()
+
+        self.report("attacking", 0.95)
+        shown = len(trained.watch.sights) * size
+        reader = judge(self.images[shown:], self.labels[shown:], run.inputs)
+        truth = Truth(self.images[:shown], self.labels[:shown], reader)
+        again = None if scheme(self.job.scheme).keys_are_scoped else lambda y: trained.forward.products(y, 0, shown)
+        return _row(
+            self.job,
+            parties,
+            taken.seconds.times(all_batches / batches, all_batches * run.epochs / (batches * done.epochs)),
+            exposure,
+            revealed_by_training(trained.watch.sights, truth, again),
+            network=run.shape,
+            epochs=run.epochs,
+            steps=all_batches * run.epochs,
+            measured_steps=batches * done.epochs,
+            n_train=all_batches * size,
+            n_test=len(self.dataset.test_images),
+            plain_seconds=plain_s,
+            accuracy_plain=self._accuracy(plain),
+            accuracy_encrypted=None if slow else self._accuracy(trained.state),
+            bit_identical=_same(trained.state, twin),
+            cpu_seconds=taken.cpu_seconds,
+            keys_issued=taken.keys,
+            key_bytes=taken.key_bytes,
+            resumed_after=trained.resumed_after,
+            explanation=scheme(self.job.scheme).explain(trained.forward.instance),
+        )
+
+    def _train(self, batches: int, schedule: Schedule, parties: Parties, unfinished: Unfinished) -> _Trained:
+        """Encrypt some batches, and train on them, or go on with it."""
+        size, inputs, start = self.run.batch_size, self.run.inputs, _Stopwatch()
+        vectors = faithful.batch_vectors(self.images[: batches * size], size)
+        self.report("encrypting", 0.02)
+        of = Instance(self.job.scheme, self.run.features, inputs)
+        forward, gradients = parties.encrypted(of, vectors.forward, self.run.features, "forward"), []
         for b, columns in enumerate(vectors.gradients):
-            report(f"encrypting batch {b + 1} of {batches}", 0.02 + 0.18 * b / batches)
-            of, samples = Instance(job.scheme, size, run.inputs), range(b * size, (b + 1) * size)
+            self.report(f"encrypting batch {b + 1} of {batches}", 0.02 + 0.18 * b / batches)
+            of, samples = Instance(self.job.scheme, size, inputs), range(b * size, (b + 1) * size)
             gradients.append(parties.encrypted(of, columns, size, "gradient", samples))
-        watch = Watch(forward, gradients.__getitem__, run.inputs, updates=min(run.watched, batches))
-        own = labels[: batches * size]
-        return watch, forward, faithful.train(plan, schedule, own, watch.forward, watch.gradient, progress=progress)
+        watch = Watch(forward, gradients.__getitem__, inputs, updates=min(self.run.watched, batches))
+        before = unfinished.taken()
 
-    if not slow:  # that one has nothing to compile
-        report("compiling", 0.0)
-        faithful.train_in_clear(plan, once, labels[:size], images[:size])
-        with parties_at_work() as others:
-            train(1, once, others)
+        def taken(epochs: int) -> Taken:
+            seconds = before.seconds.plus(parties.seconds.within(start.seconds))
+            keys, size = before.keys + parties.keys, before.key_bytes + parties.key_bytes
+            return Taken(epochs, seconds, before.cpu_seconds + start.cpu_seconds, keys, size)
 
-    report("in the clear", 0.01)
-    plain_s, plain = timed(lambda: faithful.train_in_clear(plan, schedule, labels, images))
-    start = time.process_time()
-    done = replace(schedule, epochs=epochs)
-    total_s, (watch, forward, state) = timed(lambda: train(batches, done, parties))
-    cpu_s = time.process_time() - start
-    exposure = parties.exposure()
-    measured = slice(0, batches * size)
-    twin = faithful.train_in_clear(plan, done, labels[measured], images[measured]) if slow else plain
+        state = faithful.train(
+            self.plan,
+            schedule,
+            self.labels[: batches * size],
+            watch.forward,
+            watch.gradient,
+            path=unfinished.checkpoint,
+            callback=lambda epoch: unfinished.keep(taken(epoch.number)),
+            progress=lambda step, steps: self.report(f"step {step} of {steps}", 0.2 + 0.75 * step / steps),
+        )
+        unfinished.forget()
+        return _Trained(watch, forward, state, taken(schedule.epochs), before.epochs)
 
-    report("attacking", 0.95)
-    shown = slice(0, len(watch.sights) * size)
-    truth = Truth(images[shown], labels[shown], judge(images[shown.stop :], labels[shown.stop :], run.inputs))
-    again = None if scheme(job.scheme).keys_are_scoped else lambda y: forward.products(y, 0, shown.stop)
-    scores = [float((to_network(plan, s).predict(tests) == dataset.test_labels).mean()) for s in (plain, state)]
-    return _row(
-        job,
-        parties,
-        parties.seconds.within(total_s).times(all_batches / batches, all_batches * run.epochs / (batches * epochs)),
-        exposure,
-        revealed_by_training(watch.sights, truth, again),
-        network=run.shape,
-        epochs=run.epochs,
-        steps=all_batches * run.epochs,
-        measured_steps=batches * epochs,
-        n_train=all_batches * size,
-        n_test=len(tests),
-        plain_seconds=plain_s,
-        accuracy_plain=scores[0],
-        accuracy_encrypted=None if slow else scores[1],
-        bit_identical=_same(state, twin),
-        cpu_seconds=cpu_s,
-        explanation=scheme(job.scheme).explain(forward.instance),
-    )
+    def _in_clear(self, batches: int, schedule: Schedule) -> list[Variables]:
+        part = slice(0, batches * self.run.batch_size)
+        return faithful.train_in_clear(self.plan, schedule, self.labels[part], self.images[part])
+
+    def _accuracy(self, state: list[Variables]) -> float:
+        tests = _vectors(self.dataset.test_images, self.run.inputs)
+        return float((to_network(self.plan, state).predict(tests) == self.dataset.test_labels).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """What came of a run, and what it took, with what earlier processes took of it."""
+
+    watch: Watch
+    forward: Measured
+    state: list[Variables]
+    taken: Taken
+    resumed_after: int
+
+
+class _Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_seconds(self) -> float:
+        return time.process_time() - self._cpu
 
 
 def _row(
@@ -226,7 +297,6 @@ def _row(
         keys_s=seconds.keys,
         decrypt_s=seconds.decrypt,
         train_s=seconds.train,
-        keys_issued=exposure.keys_issued,
         rank_issued=exposure.rank_issued,
         rank_budget=exposure.rank_budget,
         share_rebuilt=found.share_rebuilt,
@@ -238,7 +308,6 @@ def _row(
         reveals=found.sentence,
         security_bits=SECURITY_BITS,
         ciphertext_bytes=parties.ciphertext_bytes,
-        key_bytes=parties.key_bytes,
         threads=available_threads(),
         peak_rss_bytes=peak_rss_bytes(),
         seed=job.seed,

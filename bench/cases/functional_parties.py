@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from bench.harness.timing import timed
@@ -41,6 +41,10 @@ class Seconds:
         """These parts of a whole, and the trainer's own work for the rest of it."""
         return replace(self, train=self.train + total - self.all)
 
+    def plus(self, other: Seconds) -> Seconds:
+        """Both, one behind the other."""
+        return Seconds(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
     def times(self, batches: float, steps: float) -> Seconds:
         """What a run takes that has so many times the batches, and the steps."""
         return Seconds(
@@ -53,7 +57,7 @@ class Parties:
 
     def __init__(self, authority: Authority) -> None:
         self._authority, self.seconds = authority, Seconds()
-        self.ciphertext_bytes = self.key_bytes = 0
+        self.ciphertext_bytes = self.key_bytes = self.keys = 0
         self._key_bytes: dict[tuple[int, ...], int] = {}
 
     def encrypted(self, of: Instance, x: IntArray, budget: int, role: Role, samples: range | None = None) -> Measured:
@@ -76,6 +80,7 @@ class Parties:
         if shape not in self._key_bytes:  # they follow from the shape
             self._key_bytes[shape] = len(key.to_bytes())
         self.key_bytes += self._key_bytes[shape]
+        self.keys += len(request.y)
         return key
 
     def _sent(self, block: Block) -> Block:

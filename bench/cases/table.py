@@ -98,7 +98,7 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
             for path in paths
             for kind in NETWORKS[path]
         ),
-        functional.ROW: functional.jobs(dataset.name, options.data, options.seed),
+        functional.ROW: functional.jobs(dataset.name, options.data, options.seed, options.keep),
     }
     rows = [row for row in TITLES if not options.row or row in options.row]
     return tuple(job for row in rows for job in by_row.get(row, (OpenJob(row),)))

@@ -41,6 +41,8 @@ def details(row: TrainedRow) -> Iterator[str]:
         f"{duration(row.encrypt_s)}; trainer: decryption {duration(row.decrypt_s)}, the rest {duration(row.train_s)}; "
         f"{duration(row.cpu_seconds)} of processor time, threads: {row.threads}"
     )
+    if row.resumed_after:
+        yield f"an earlier process made {row.resumed_after} of the epochs; what they took is added"
     yield f"bytes: ciphertexts {size(row.ciphertext_bytes)}, keys {size(row.key_bytes)}"
     yield f"independent keys: {row.rank_issued} of a budget of {row.rank_budget}"
     if row.n_attacked:

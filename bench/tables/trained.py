@@ -42,7 +42,7 @@ class TrainedRow:
         rank_budget: The largest number that the authority would have issued.
         share_rebuilt: The share of the images that were attacked which the trainer rebuilds exactly.
         n_attacked: The number of those images.
-        psnr_db: The mean peak signal-to-noise ratio of the best rebuilt images that are not exact; None where all are.
+        psnr_db: The peak signal-to-noise ratio of what the best attack has rebuilt; None where all of it is exact.
         judge_accuracy: The share of the rebuilt images that a classifier, trained on originals, reads rightly.
         judge_accuracy_originals: The same on the originals.
         accuracy_public_only: The accuracy of the network trained on the public images alone; None if there are none.
@@ -54,6 +54,8 @@ class TrainedRow:
         threads: The threads that were available.
         peak_rss_bytes: The largest resident memory of the process up to the end of this row.
         seed: The seed of weights and batches.
+        resumed_after: The epochs that earlier processes made, which were stopped; their seconds are added, but for
+            set-up and encryption, which are made anew.
         measured: True.
         source: Where the figures are from.
         explanation: The parameters and why they are so.
@@ -97,6 +99,7 @@ class TrainedRow:
     threads: int
     peak_rss_bytes: int | None
     seed: int
+    resumed_after: int = 0
     measured: bool = True
     source: str = "measured in this run"
     explanation: str = ""

@@ -1,7 +1,9 @@
 """Rows of training with functional encryption, measured on real encryption of a few digits."""
 
 import dataclasses
+import os
 from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from bench.cases import functional
 from bench.cases.functional import FunctionalJob, jobs, measure
 from bench.cases.functional_parties import Seconds
 from bench.cases.functional_runs import FAITHFUL, PROJECTIONS, FaithfulRun, ProjectionRun
+from bench.cases.functional_unfinished import Taken
 from bench.harness.case import Silent
 from bench.report import trained
 from bench.tables.trained import TrainedRow
@@ -104,3 +107,46 @@ def test_seconds_of_a_run_that_is_so_many_times_as_long() -> None:
     assert seconds.train == 5.0
     assert seconds.times(2, 10) == Seconds(2.0, 4.0, 30.0, 40.0, 50.0)
     assert seconds.all == 15.0
+
+
+class Stopping(Silent):
+    """A user who is impatient at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.what = f"step {step} of "
+
+    def __call__(self, what: str, share: float | None = None) -> None:
+        if what.startswith(self.what):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("damage", [None, "older", "damaged", "missing"])
+def test_a_run_that_is_stopped_goes_on(tmp_path: Path, damage: str | None) -> None:
+    job = FunctionalJob("faithful", "pads", "digits", None, 3, tmp_path)
+    batches = (PROJECTIONS["digits"].public + FEW) // 32
+    with pytest.raises(KeyboardInterrupt):
+        measure(job, Stopping(batches + 2))
+    checkpoint = job.unfinished.checkpoint
+    beside = checkpoint.with_suffix(".taken.json")
+    first = job.unfinished.taken()
+    assert first.epochs == 1
+    assert first.keys == 128 * batches
+    match damage:
+        case "older":
+            os.utime(beside, (1, 1))
+        case "damaged":
+            beside.write_text("{}")
+        case "missing":
+            beside.unlink()
+    row = measure(job, Silent())
+    require_whole(row)
+    assert row.bit_identical
+    assert row.resumed_after == (1 if damage is None else 0)
+    assert row.keys_issued == 2 * 128 * batches
+    assert row.cpu_seconds > (first.cpu_seconds if damage is None else 0)
+    assert ("an earlier process made 1 of the epochs" in "".join(trained.details(row))) == (damage is None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_kept_unless_asked() -> None:
+    assert FunctionalJob("faithful", "pads", "digits", None, 3).unfinished.taken() == Taken()
