@@ -26,7 +26,9 @@ def requests(draw, limits=(1, 2, 127, 32767), most=6):
     elements = st.integers(-limit, limit) | st.sampled_from([0, limit, -limit])
     vectors = st.lists(elements, min_size=n, max_size=n)
     pool = draw(st.lists(vectors, min_size=1, max_size=4))
-    multiples = st.builds(lambda v, k: [max(-limit, min(limit, k * a)) for a in v], st.sampled_from(pool), st.sampled_from(limits))
+    multiples = st.builds(
+        lambda v, k: [max(-limit, min(limit, k * a)) for a in v], st.sampled_from(pool), st.sampled_from(limits)
+    )
     sums = st.builds(
         lambda v, w: [a - b if abs(a - b) <= limit else a for a, b in zip(v, w, strict=True)],
         *[st.sampled_from(pool)] * 2,
