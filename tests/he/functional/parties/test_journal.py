@@ -65,7 +65,7 @@ def test_a_damaged_head_is_refused(tmp_path_factory, at, to):
     content = bytearray(path.read_bytes())
     content[at] ^= to
     path.write_bytes(content)
-    with pytest.raises(JournalError, match="is damaged at byte 0, or no journal; restore it from a copy"):
+    with pytest.raises(JournalError, match=r"is damaged at byte 0 .* put no copy in its place that is older"):
         read(path)
 
 
@@ -74,7 +74,7 @@ def test_a_file_of_something_else_is_refused(path):
     path.write_bytes(b"HE")  # what a crash may have left of the first message
     assert read(path) == []
     path.write_bytes(b"no journal")
-    with pytest.raises(JournalError, match="or no journal"):
+    with pytest.raises(JournalError, match="no message of a journal begins there"):
         read(path)
     assert path.read_bytes() == b"no journal"
 
