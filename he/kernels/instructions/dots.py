@@ -19,7 +19,7 @@ TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 o
 def add_all(b: Builder, x: Value, offset: Value, count: Value, out: Value, prime: Value) -> None:
     """Store the sum of at most `MAX_ADDED` numbers below p modulo p; x lists addresses, ``offset`` is added to each."""
     (p,) = splats(b, prime)
-    (total,) = _loop(b, count, [words(0)], lambda i, sums: [b.add(sums[0], _listed(b, x, i, offset))])
+    (total,) = loop(b, count, [words(0)], lambda i, sums: [b.add(sums[0], _listed(b, x, i, offset))])
     multiple = MAX_ADDED
     while multiple > 1:
         multiple //= 2
@@ -64,7 +64,7 @@ def add_products(
         left, right = _listed_packed(b, x, i, offset, width), [_listed(b, table, i, offset) for table in (y, z)]
         return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
 
-    for i, total in enumerate(_loop(b, count, before, body)):
+    for i, total in enumerate(loop(b, count, before, body)):
         store(b, total, sums, BYTES * i)
 
 
@@ -130,7 +130,7 @@ def _two_dots(
                 following += [madd(b, "l", low, left, right), madd(b, "h", high, left, right)]
         return following
 
-    sums = _loop(b, count, [words(0)] * 8, body)
+    sums = loop(b, count, [words(0)] * 8, body)
     return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
 
 
@@ -171,7 +171,7 @@ def combine(
         factor, quotient = (splat(b, load(b, I64, b.add(table, place)), LANES) for table in (w, quotients))
         return [below(b, b.add(sums[0], times(b, value, factor, quotient, p)), two)]
 
-    (total,) = _loop(b, count, [words(0)], body)
+    (total,) = loop(b, count, [words(0)], body)
     store(b, below(b, total, p), out)
 
 
@@ -196,7 +196,7 @@ def matrix_tile(
                 following += [madd(b, "l", low, value, weight), madd(b, "h", high, value, weight)]
         return following
 
-    sums = _loop(b, count, [words(0)] * (2 * TILE_ROWS * TILE_VECTORS), body)
+    sums = loop(b, count, [words(0)] * (2 * TILE_ROWS * TILE_VECTORS), body)
     for r in range(TILE_ROWS):
         place = b.add(out, b.mul(row, I64(r)))
         for k in range(TILE_VECTORS):
@@ -215,7 +215,7 @@ def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value
         return [b.fadd(sums[0], b.fmul(value, share))]
 
     half = ir.Constant(doubles, [0.5] * LANES)
-    (total,) = _loop(b, count, [half], body)
+    (total,) = loop(b, count, [half], body)
     store(b, b.fptosi(total, WORDS), out)
 
 
@@ -239,13 +239,13 @@ def extend(
         factor = splat(b, load(b, I64, b.add(factors, b.shl(i, I64(3)))), LANES)
         return [madd(b, "l", sums[0], value, factor), madd(b, "h", sums[1], value, factor)]
 
-    low, high = _loop(b, count, [words(0)] * 2, body)
+    low, high = loop(b, count, [words(0)] * 2, body)
     v = load(b, WORDS, multiples)
     low, high = madd(b, "l", low, v, q), madd(b, "h", high, v, q)
     store(b, reduced(b, low, high, p, inverse), out)
 
 
-def _loop(
+def loop(
     b: Builder, count: Value, start: list[Value], body: Callable[[Value, list[Value]], list[Value]]
 ) -> list[Value]:
     """Repeat ``body`` ``count`` times, each time with the results of the time before; return the last results."""

@@ -1,0 +1,155 @@
+"""Discrete Gaussians D(s): an integer x with probability proportional to exp(-x^2 / 2 s^2), for deviations s from 6.4.
+
+A sample is a sum c_1 x_1 + c_2 x_2 + ... of samples x_j of one base law, D(6.4), with public multipliers c_j, as D.
+Micciancio and M. Walter, "Gaussian Sampling over the Integers: Efficient, Generic, Constant-Time" (CRYPTO 2017) do it.
+The variance of the sum is that of the base law times M, the sum of c_j^2.
+
+**Why the sum is Gaussian.** Let X have the law D(s), s^2 = M s_0^2, and let x have D(s_0). X + c x = z has a probability
+proportional to exp(-z^2 / 2 (s^2 + c^2 s_0^2)) times the sum of exp(-(x - m)^2 / 2 t^2) over all integers x, for some
+real m, with t^2 = s_0^2 / (1 + c^2 / M). That sum is the same for all m but for a factor between 1 - eps and 1 + eps,
+eps = 2 exp(-2 pi^2 t^2) / (1 - exp(-2 pi^2 t^2)), by Poisson's formula. Multipliers with c^2 <= 13 M leave
+t^2 >= s_0^2 / 14 = 2.92, and eps < 2^-82: every addition moves the sum by a statistical distance below 2^-81.
+
+**The base law.** A uniform word w of 64 bits gives |x|: the number of thresholds above w, where threshold i is
+2^64 P(|x| >= i), rounded; another bit gives the sign. Thresholds that round to 0 are left out, which cuts a tail off whose
+probability is below 2^-65. Roundings move every probability of |x| by 2^-64 at most, all of them together a statistical
+distance of `BASE_DISTANCE`, 2^-59. A sample of many terms is `Gaussian.distance` away, 2^-55 or less: that, times
+the number of samples that are drawn, is what a distinguisher gains over exact Gaussians.
+
+**Side channels.** Every word is compared with every threshold, and no branch and no address depends on a word.
+
+Words come from AES-256 in counter mode, keyed by the operating system's generator, once for every `Source`.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
+from functools import cache, cached_property
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from he.functional.rlwe import kernels
+from intnn.values.arrays import Array, IntArray
+
+#: The variance of the base law, as a fraction: its deviation is 6.4.
+BASE_VARIANCE = 40.96
+_VARIANCE = Decimal("40.96")
+#: The largest c^2 / M for which c is a multiplier behind others whose squares sum to M.
+SPREAD = 13
+
+SEED_BYTES = 32
+AT_ONCE = 1024  # samples, for their words to stay in the second cache
+_AES_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The law of a sum of multiples of base samples: a discrete Gaussian.
+
+    Attributes:
+        multipliers: The positive multipliers c_j. Each of them squared is at most `SPREAD` times the sum of the squares
+            before it.
+    """
+
+    multipliers: tuple[int, ...]
+
+    @cached_property
+    def multiple(self) -> int:
+        """M: the variance as a multiple of the base law's."""
+        return sum(c * c for c in self.multipliers)
+
+    @property
+    def variance(self) -> float:
+        """The square of the deviation."""
+        return BASE_VARIANCE * self.multiple
+
+    @property
+    def deviation(self) -> float:
+        """The deviation s."""
+        return math.sqrt(self.variance)
+
+    @property
+    def bound(self) -> int:
+        """The largest magnitude that a sample can have."""
+        return len(thresholds()) * sum(self.multipliers)
+
+    @property
+    def distance(self) -> float:
+        """An upper bound of the statistical distance of a sample from the discrete Gaussian."""
+        return len(self.multipliers) * (BASE_DISTANCE + 2.0**-81)
+
+
+@cache
+def gaussian(multiple: int) -> Gaussian:
+    """The law with the fewest terms whose variance is at least ``multiple`` times the base law's, and little more.
+
+    Args:
+        multiple: M, from 1 on.
+    """
+    multipliers, total = [1], 1
+    while total < multiple:
+        needed = math.isqrt(multiple - total - 1) + 1
+        multipliers.append(min(needed, math.isqrt(SPREAD * total)))
+        total += multipliers[-1] ** 2
+    return Gaussian(tuple(multipliers))
+
+
+@cache
+def thresholds() -> tuple[int, ...]:
+    """2^64 P(|x| >= i) of the base law, rounded to the nearest integer, for i = 1, 2, ... until 0."""
+    with localcontext(Context(prec=60)):
+        weights = [Decimal(1)]
+        while weights[-1] > Decimal(10) ** -50:
+            weights.append(2 * (-(Decimal(len(weights)) ** 2) / (2 * _VARIANCE)).exp())
+        total, found = sum(weights), []
+        for i in range(1, len(weights)):
+            tail = int((sum(weights[i:]) / total * (1 << 64)).to_integral_value())
+            if not tail:
+                break
+            found.append(tail)
+    return tuple(found)
+
+
+#: An upper bound of the statistical distance of a base sample from D(6.4): half of 2^-64 for every value of |x|, and the
+#: tail.
+BASE_DISTANCE = (len(thresholds()) + 1) * 2.0**-65 + 2.0**-65
+
+
+class Source:
+    """Uniform words and Gaussian samples from a key.
+
+    Args:
+        seed: 32 bytes, the key of AES-256; from the operating system's generator by default. Whoever passes one gets the
+            same numbers again, and must not use it twice.
+    """
+
+    def __init__(self, seed: bytes | None = None) -> None:
+        key = secrets.token_bytes(SEED_BYTES) if seed is None else seed
+        self._stream = Cipher(algorithms.AES256(key), modes.CTR(bytes(_AES_BLOCK))).encryptor()
+        self._zeros, self._buffer = np.zeros(0, np.uint8), np.zeros(0, np.uint8)
+
+    def words(self, count: int) -> Array:
+        """The next words of the stream, uint64 [count], in memory that the next call writes again."""
+        if len(self._zeros) < 8 * count:
+            self._zeros, self._buffer = np.zeros(8 * count, np.uint8), np.zeros(8 * count + _AES_BLOCK, np.uint8)
+        self._stream.update_into(self._zeros[: 8 * count], self._buffer)
+        return self._buffer[: 8 * count].view("<u8")
+
+    def samples(self, law: Gaussian, shape: tuple[int, ...]) -> IntArray:
+        """Samples of a law, int64 of a shape whose product is a multiple of 64.
+
+        Of every 1024 samples, or of those that are left in the end, the first word of each holds the signs of its base
+        samples, the lowest bit that of the first; then follow the words of all first base samples, and so on.
+        """
+        multipliers = np.array(law.multipliers, np.int64)
+        table = np.array(thresholds(), np.uint64)
+        out = np.empty(math.prod(shape), np.int64)
+        for start in range(0, len(out), AT_ONCE):
+            part = out[start : start + AT_ONCE]
+            words = self.words((len(multipliers) + 1) * len(part)).reshape(-1, len(part))
+            kernels.gaussian_sums(words, table, multipliers, part)
+        return out.reshape(shape)
