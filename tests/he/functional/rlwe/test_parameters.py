@@ -11,7 +11,7 @@ from he.functional.instance import Instance
 from he.functional.rlwe import parameters as module
 from he.functional.rlwe.parameters import KAPPA, MOST, QUARTER, parameters
 from he.ring.params import MAX_MODULUS_BITS, RING_DEGREES, ParameterError
-from he.ring.primes import is_prime
+from he.ring.primes import is_prime, ntt_primes
 from intnn import IntDomain
 
 SIGMA_SQUARED = Fraction(16, 5) ** 2
@@ -120,6 +120,21 @@ def test_where_no_ring_holds_the_modulus_is_said(monkeypatch):
     assert parameters(Instance("rlwe", 1, IntDomain(0, 1), 1)).N == 2048
     with pytest.raises(ParameterError, match=r"no ring up to N=2048 holds the modulus for vectors of 784 elements"):
         parameters(Instance("rlwe", 784, IntDomain(0, 15)))
+
+
+def test_where_primes_are_too_small_others_are_taken(monkeypatch):
+    """Primes of a size may be smaller than its powers of two promise."""
+    instance = Instance("rlwe", 1, IntDomain(0, 1), 1)
+    usual = parameters(instance)
+    assert usual.N == 2048
+
+    def small_in_small_rings(bits, N):
+        return ntt_primes(tuple(size - 4 for size in bits) if N == 2048 else bits, N)
+
+    monkeypatch.setattr(module, "ntt_primes", small_in_small_rings)
+    monkeypatch.setattr(module, "MAX_MODULUS_BITS", {"128": MAX_MODULUS_BITS["128"] | {2048: 37}})
+    monkeypatch.setattr(module, "_derived", module._derived.__wrapped__)
+    assert parameters(instance).N == 4096
 
 
 def test_it_explains_itself():
