@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, product, span, switching
+from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -36,6 +36,8 @@ def calls() -> dict[str, Callable[[], object]]:
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
     order = permutation(N, 3)
     packed = bytes(N * primes[0].bit_length() // 8)
+    small, sums, real = np.zeros((2, N), np.int64), np.zeros((1, 2, N)), np.zeros((2, N))
+    received, samples = _fixed(first), _fixed(small)
     return {
         "forward": lambda: evaluate.forward(tables, x[0, 0], 0),
         "inverse": lambda: evaluate.inverse(tables, x[0, 0], 0),
@@ -63,6 +65,16 @@ def calls() -> dict[str, Callable[[], object]]:
         "pack": lambda: bits.packed(x[0, 0], primes[0]),
         "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
         "unpack": lambda: bits.unpacked(packed, primes[:1], out[:1, :1]),
+        "gaussian_sums": lambda: functional.gaussian_sums(_zeros(1, N), _zeros(3), small[0, :1], small[1], _zeros(8)),
+        "transformed": lambda: functional.transformed(tables, samples, first[:2]),
+        "forward_all": lambda: functional.forward_all(tables, first),
+        "multiply_add": lambda: functional.multiply_add(tables, first, received[0], second),
+        "multiply_back": lambda: functional.multiply_back(tables, received, received[0], third),
+        "add_message": lambda: functional.add_message(tables, second, small[0], small, 0, samples, first[:2]),
+        "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
+        "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
+        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
+        "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
         **_calls_of_ledgers(),
     }
 
@@ -71,12 +83,12 @@ def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
     basis, order, modulus = _zeros(2, N), np.arange(N), span.modulus((1 << 61) - 1)
     y, sums, weights, vectors = np.zeros((1, N), np.int64), np.zeros((2, N), np.int64), _zeros(1, 1), _zeros(1, N)
     return {
-        "combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
-        "combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
-        "reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),
-        "absorb": lambda: span.absorb(basis, order, 1, vectors[0], modulus),
-        "grow": lambda: span.grow(basis, order, 1, y, weights, modulus, sums, vectors),
-        "grow, received": lambda: span.grow(basis, order, 1, _fixed(y), weights, modulus, sums, vectors),
+        "span, combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
+        "span, combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
+        "span, reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),
+        "span, absorb": lambda: span.absorb(basis, order, 1, vectors[0], modulus),
+        "span, grow": lambda: span.grow(basis, order, 1, y, weights, modulus, sums, vectors),
+        "span, grow, received": lambda: span.grow(basis, order, 1, _fixed(y), weights, modulus, sums, vectors),
     }
 
 
