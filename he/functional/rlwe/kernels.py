@@ -18,7 +18,7 @@ from intnn.machine.simd import I64, Builder, Value, load, splat, store
 from intnn.values.arrays import Array, IntArray
 
 forward, inverse = evaluate.forward, evaluate.inverse
-GROUP = 64  # samples at once: their words stay in registers while thresholds pass by
+GROUP = 32  # samples at once: their words stay in registers while thresholds pass by
 
 
 def _add_samples(
@@ -37,13 +37,16 @@ def _add_samples(
     drawn = [load(b, WORDS, uniform, BYTES * v) for v in range(vectors)]
     zero = words(0)
 
-    def compare(i: Value, counts: list[Value]) -> list[Value]:
+    def compare(i: Value, state: list[Value]) -> list[Value]:
         threshold = splat(b, load(b, I64, b.add(table, b.shl(i, I64(3)))), LANES)
-        above = [b.sext(b.icmp_unsigned("<", word, threshold), WORDS) for word in drawn]
-        return [b.sub(count, one) for count, one in zip(counts, above, strict=True)]
+        number, *counts = state
+        number = b.add(number, words(1))  # thresholds fall: the last one above a word gives how many there are
+        above = [b.icmp_unsigned("<", word, threshold) for word in drawn]
+        return [number, *(b.select(one, number, count) for one, count in zip(above, counts, strict=True))]
 
     factor, place = splat(b, multiplier, LANES), splat(b, term, LANES)
-    for v, count in enumerate(loop(b, entries, [zero] * vectors, compare)):
+    _, *counts = loop(b, entries, [zero] * (vectors + 1), compare)
+    for v, count in enumerate(counts):
         negative = b.sub(zero, b.and_(b.lshr(load(b, WORDS, signs, BYTES * v), place), words(1)))
         sample = b.sub(b.xor(count, negative), negative)
         store(b, b.add(load(b, WORDS, out, BYTES * v), b.mul(sample, factor)), out, BYTES * v)
@@ -57,7 +60,7 @@ def gaussian_sums(uniform: Array, table: Array, multipliers: IntArray, out: IntA
     """Sum multiples of base samples.
 
     Args:
-        uniform: Uniform words, uint64 [terms + 1, n], n a multiple of 64. Bit j of the first row are the signs of term j.
+        uniform: Uniform words, uint64 [terms + 1, n], n a multiple of 32. Bit j of the first row are the signs of term j.
         table: Thresholds, uint64 [entries].
         multipliers: int64 [terms], at most 64 of them.
         out: int64 [n], written.

@@ -23,6 +23,7 @@ from he.functional.rlwe.types import (
     RlweFunctionalKey,
     RlweMasterKey,
     RlwePublicKey,
+    closed,
     expanded,
     limb_bits,
     limbs,
@@ -30,9 +31,10 @@ from he.functional.rlwe.types import (
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
 from he.kernels.passes.expand import SEED_BYTES
 from he.kernels.tables.chain import chain
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen
+from intnn.values.arrays import Array, FloatArray, IntArray
 from intnn.values.arrays import instance as of_type
 
+_ROWS = 8  # polynomials at once: they stay in the second cache
 _COLUMNS = 1024  # coefficients at once, for the limbs of hundreds of rows to stay in the caches
 
 
@@ -83,7 +85,7 @@ class RlweScheme:
         keys -= p.secrets.bound * vectors.sum(axis=1, keepdims=True)
         if np.abs(keys).max() > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
-        return RlweFunctionalKey(key.instance, frozen(vectors), frozen(keys))
+        return RlweFunctionalKey(key.instance, closed(vectors.copy()), closed(keys))
 
     def decrypt(
         self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
@@ -122,13 +124,17 @@ SCHEME = RlweScheme()
 def drawn_keys(instance: Instance, source: Source, seed: bytes) -> tuple[RlweMasterKey, RlwePublicKey]:
     """Both keys of an instance from a source of randomness and the public seed of a, 64 bytes."""
     p = parameters(instance)
-    tables, shape = chain(p.N, p.primes).tables, (instance.length, p.N)
-    drawn, errors = source.samples(p.secrets, shape), source.samples(p.secrets, shape)
-    b, e = (np.empty((instance.length, len(p.primes), p.N), np.uint64) for _ in range(2))
-    kernels.transformed(tables, drawn, b)
-    kernels.transformed(tables, errors, e)
-    kernels.multiply_add(tables, b, expanded(seed, p), e)
-    return RlweMasterKey(instance, frozen(drawn.astype(np.int32))), RlwePublicKey(instance, seed, frozen(b))
+    tables, a = chain(p.N, p.primes).tables, expanded(seed, p)
+    drawn = np.empty((instance.length, p.N), np.int32)
+    b = np.empty((instance.length, len(p.primes), p.N), np.uint64)
+    e = np.empty((_ROWS, *b.shape[1:]), np.uint64)
+    for rows in _slices(0, instance.length, _ROWS):
+        s, part = source.samples(p.secrets, drawn[rows].shape), b[rows]
+        drawn[rows] = s
+        kernels.transformed(tables, s, part)
+        kernels.transformed(tables, source.samples(p.secrets, s.shape), e[: len(s)])
+        kernels.multiply_add(tables, part, a, e[: len(s)])
+    return RlweMasterKey(instance, closed(drawn)), RlwePublicKey(instance, seed, closed(b))
 
 
 def encrypted(key: RlwePublicKey, x: IntArray, source: Source) -> RlweCiphertext:
@@ -144,23 +150,32 @@ def _encrypted_block(key: RlwePublicKey, x: IntArray, source: Source) -> Block:
     r = np.empty((1, count, N), np.uint64)
     kernels.transformed(tables, source.samples(p.masks, (1, N)), r)
     scales = np.array([p.modulus // p.results % prime for prime in p.primes])
+    product, whole = (np.empty((_ROWS, count, N), np.uint64) for _ in range(2))
 
-    def part(factor: Array, message: IntArray, errors: IntArray) -> Array:
+    def add_errors(factor: Array, message: IntArray, errors: IntArray, out: Array) -> None:
         """The product with r, plus errors and the message, modulo the primes that are kept."""
-        product = np.empty((len(factor), count, N), np.uint64)
-        kernels.multiply_back(tables, factor, r[0], product)
-        whole = np.empty((len(factor), count, errors.shape[1]), np.uint64)
-        kernels.add_message(tables, product, scales, message, errors, whole)
+        n, m = errors.shape
+        kernels.multiply_back(tables, factor, r[0], product[:n])
         if p.kept == count:
-            return whole
-        kept = np.empty((len(factor), p.kept, errors.shape[1]), np.uint64)
-        kernels.drop_last(tables, whole, kept)
-        return kept
+            kernels.add_message(tables, product[:n], scales, message, errors, out)
+        else:
+            kernels.add_message(tables, product[:n], scales, message, errors, whole[:n, :, :m])
+            kernels.drop_last(tables, whole[:n, :, :m], out)
 
-    mask = part(key.a[None], np.empty((0, 1), np.int64), source.samples(p.masks, (1, N)))
+    mask = np.empty((1, p.kept, N), np.uint64)
+    add_errors(key.a[None], np.empty((0, 1), np.int64), source.samples(p.masks, (1, N)), mask)
     kernels.forward_all(tables, mask)
-    rows = part(key.b, x, source.samples(p.errors, (key.instance.length, p.coefficients(len(x)))))
-    return Block(frozen(mask[0]), frozen(rows))
+    rows = np.empty((key.instance.length, p.kept, p.coefficients(len(x))), np.uint64)
+    for part in _slices(0, len(rows), _ROWS):
+        out = rows[part]
+        errors = source.samples(p.errors, (len(out), rows.shape[2]))
+        add_errors(key.b[part], x[:, part], errors, out)
+    return Block(closed(mask[0]), closed(rows))
+
+
+def _slices(start: int, stop: int, size: int) -> list[slice]:
+    """From start to stop, so many at a time."""
+    return [slice(at, min(at + size, stop)) for at in range(start, stop, size)]
 
 
 def decrypted(block: Block, key: RlweFunctionalKey, start: int, stop: int) -> IntArray:
@@ -177,10 +192,9 @@ def decrypted(block: Block, key: RlweFunctionalKey, start: int, stop: int) -> In
     last = max(stop, first + p.checked)
     products, farthest = np.empty((len(key.y), last - first), np.int64), np.zeros(len(key.y))
     y = key.y.astype(np.float64)
-    for at in range(first, last, _COLUMNS):
-        columns = slice(at, min(at + _COLUMNS, last))
-        fractions = _fractions(block.rows[:, :, columns], y, masks, at, p, instance)
-        inside = slice(at - first, columns.stop - first)
+    for columns in _slices(first, last, _COLUMNS):
+        fractions = _fractions(block.rows[:, :, columns], y, masks, columns.start, p, instance)
+        inside = slice(columns.start - first, columns.stop - first)
         distances = np.empty(len(key.y))
         kernels.nearest(fractions, p.results, products[:, inside], distances)
         np.maximum(farthest, distances, out=farthest)

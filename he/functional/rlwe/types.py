@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 
 from he.formats.messages import Kind, MessageError
-from he.functional.errors import MismatchError
 from he.functional.instance import Instance
 from he.functional.messages import (
     MOST_KEYS,
@@ -30,7 +29,7 @@ from he.functional.rlwe.parameters import RlweParameters, parameters
 from he.kernels.passes.bits import packed, unpacked, word_bits
 from he.kernels.passes.expand import SEED_BYTES, uniform
 from he.kernels.tables.chain import chain
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen
+from intnn.values.arrays import Array, FloatArray, IntArray
 from intnn.values.value_object import Unstorable
 
 MOST_SAMPLES = 1 << 32
@@ -79,7 +78,7 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
         p = parameters(instance)
         require_lengths(parts, _integers_bytes(instance.length * p.N, p.secrets.bound))
         secrets = _unpacked_integers(parts[0], (instance.length, p.N), p.secrets.bound)
-        return RlweMasterKey(instance, frozen(secrets.astype(np.int32)))
+        return RlweMasterKey(instance, closed(secrets.astype(np.int32)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +216,13 @@ class RlweFunctionalKey(_OfInstance):
         count, p = number(fields, "keys", MOST_KEYS), parameters(instance)
         require_lengths(parts, vectors_bytes(instance, count), _integers_bytes(count * p.N, p.key_bound))
         y = vectors_from_bytes(instance, parts[0])
-        return RlweFunctionalKey(instance, y, frozen(_unpacked_integers(parts[1], (count, p.N), p.key_bound)))
+        return RlweFunctionalKey(instance, y, closed(_unpacked_integers(parts[1], (count, p.N), p.key_bound)))
+
+
+def closed(array: Array) -> Array:
+    """The same array, marked as read-only without a copy: these are large."""
+    array.setflags(write=False)
+    return array
 
 
 def expanded(seed: bytes, p: RlweParameters) -> Array:
@@ -247,7 +252,7 @@ def limbs(x: Array, instance: Instance, most: int) -> FloatArray:
 def _opened(kind: Kind, data: bytes, names: tuple[str, ...] = ()) -> tuple[Instance, dict, list[memoryview]]:
     instance, fields, parts = opened(kind, data, names=names)
     if instance.scheme != "rlwe":
-        raise MismatchError(f'the message must be of the scheme "rlwe", got one of "{instance.scheme}"')
+        raise MessageError(f'the message must belong to the scheme "rlwe", got one of "{instance.scheme}"')
     return instance, fields, parts
 
 
@@ -263,7 +268,7 @@ def _unpacked_residues(part: memoryview, shape: tuple[int, int, int], primes: tu
     out = np.empty(shape, np.uint64)
     if not unpacked(part, primes, out):
         raise MessageError("residues in the message must be below their primes")
-    return frozen(out)
+    return closed(out)
 
 
 def _integers_bytes(count: int, bound: int) -> int:
