@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.functional.errors import BudgetError
+from he.functional.parties.authority import Authority
 from he.functional.protocols.faithful import batch_vectors, train, train_in_clear
 from intnn import IntDomain
 from intnn.storage.document import FormatError
@@ -18,7 +20,7 @@ from intnn.training.ops import numpy_
 from intnn.training.plan import Convolution, Hidden, plan
 from intnn.training.schedule import Schedule, rate_at
 from intnn.training.step import Descent, initialise, step
-from tests.he.functional.protocols.sources import Clear, Encrypted, digits
+from tests.he.functional.protocols.sources import Clear, Parties, digits
 from tests.intnn.training.plans import BYTES, assert_equal
 
 backends = st.sampled_from(["reference", "numpy", "numba"])
@@ -191,21 +193,50 @@ def test_the_clear_twin_refuses_inputs_of_another_shape_or_domain():
             train_in_clear(LAYOUT, SCHEDULE, LABELS, x)
 
 
-@pytest.mark.parametrize(("name", "batches"), [("pads", 44), ("rlwe", 3)])
-def test_digits_train_through_real_keys_to_the_same_bits(name, batches):
+def encrypted(parties, x, size, budget):
+    """Where a run's products come from, through an authority that allows so many directions of the examples."""
+    vectors = batch_vectors(x, size)
+    gradients = [
+        parties.products(columns, "gradient", size, range(b * size, (b + 1) * size))
+        for b, columns in enumerate(vectors.gradients)
+    ]
+    return parties.products(vectors.forward, "forward", budget), gradients.__getitem__
+
+
+@pytest.mark.parametrize(("name", "batches"), [("pads", 44), ("rlwe", 4)])
+def test_digits_train_through_real_keys_to_the_same_bits(tmp_path, name, batches):
     x, labels = digits(32 * batches)
     layout = plan((64,), (64,), IntDomain(0, 16), 10)
     schedule = Schedule(2, 32, Fraction(1, 5), Descent(), 0)
-    forward, gradient = sources(x, 32, lambda vectors: Encrypted(name, vectors, layout.inputs))
-    state = train(layout, schedule, labels, forward, gradient)
+    with Authority(tmp_path / "journal") as authority:
+        state = train(layout, schedule, labels, *encrypted(Parties(authority, name, layout.inputs), x, 32, 64))
+        told = authority.exposure("data")
     assert_equal(state, train_in_clear(layout, schedule, labels, x))
-    assert forward.keys_issued == 2 * batches * 64
+    assert told.rank_issued == 64
+    assert told.known_share == 1
 
 
-def test_a_small_network_trains_through_keys_from_discrete_logarithms():
+def test_a_small_network_trains_through_keys_from_discrete_logarithms(tmp_path):
     x, labels = digits(4)
     x = x[:, 20:28]
     layout = plan((3,), (8,), IntDomain(0, 16), 10)
     schedule = Schedule(2, 2, Fraction(1, 5), Descent(), 0)
-    state = train(layout, schedule, labels, *sources(x, 2, lambda vectors: Encrypted("ddh", vectors, layout.inputs)))
+    with Authority(tmp_path / "journal") as authority:
+        state = train(layout, schedule, labels, *encrypted(Parties(authority, "ddh", layout.inputs), x, 2, 8))
     assert_equal(state, train_in_clear(layout, schedule, labels, x))
+
+
+def test_a_run_that_meets_its_budget_keeps_its_last_whole_epoch(tmp_path):
+    x, labels = digits(32)
+    layout = plan((8,), (64,), IntDomain(0, 16), 10)
+    schedule = Schedule(9, 16, Fraction(1, 5), Descent(), 0)
+    path, epochs, more = tmp_path / "run.npz", [], []
+    with Authority(tmp_path / "journal") as authority:
+        forward, gradient = encrypted(Parties(authority, "pads", layout.inputs), x, 16, 24)
+        with pytest.raises(BudgetError):
+            train(layout, schedule, labels, forward, gradient, path=path, callback=epochs.append)
+        assert authority.exposure("data").rank_issued <= 24
+    assert 1 <= len(epochs) < schedule.epochs
+    state = train(layout, schedule, labels, *sources(x, 16), path=path, callback=more.append)
+    assert_equal(state, train_in_clear(layout, schedule, labels, x))
+    assert [epoch.number for epoch in epochs + more] == list(range(1, schedule.epochs + 1))

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.functional.errors import BudgetError
+from he.functional.parties.authority import Authority
 from he.functional.protocols.projection import (
     BYTES,
     MANY,
@@ -20,7 +22,7 @@ from he.functional.protocols.projection import (
 )
 from intnn import IntClassifier, IntDomain
 from intnn.testing import int_arrays
-from tests.he.functional.protocols.sources import Clear, Encrypted, digits
+from tests.he.functional.protocols.sources import Clear, Parties, digits
 
 SUM = (1 << 38) - 1
 ONE = ByteScaling(np.zeros(2, np.int64), np.ones(2, np.int64), 0)
@@ -121,12 +123,24 @@ def test_training_asks_for_its_keys_once_and_has_the_bits_of_training_in_the_cle
 
 
 @pytest.mark.parametrize(("name", "examples", "rank"), [("rlwe", 1437, 32), ("pads", 1437, 32), ("ddh", 10, 2)])
-def test_digits_train_through_real_keys_to_the_bits_of_training_in_the_clear(name, examples, rank):
+def test_digits_train_through_real_keys_to_the_bits_of_training_in_the_clear(tmp_path, name, examples, rank):
     x, labels = digits(examples)
-    projection, products = fit_projection(x[:300], rank), Encrypted(name, x, IntDomain(0, 16))
-    trained = train(projection, products, labels)
-    assert products.keys_issued == rank
+    projection = fit_projection(x[:300], rank)
+    with Authority(tmp_path / "journal") as authority:
+        products = Parties(authority, name, IntDomain(0, 16), ("here", "there")).products(x, "projection", rank)
+        trained = train(projection, products, labels)
+        assert authority.exposure("data").rank_issued == rank
     assert_same_network(trained, classifier_for(examples).fit(projection(x), labels))
+
+
+def test_a_projection_beyond_the_budget_is_refused(tmp_path):
+    x, labels = digits(40)
+    with Authority(tmp_path / "journal") as authority:
+        products = Parties(authority, "pads", IntDomain(0, 16)).products(x, "projection", 7)
+        with pytest.raises(BudgetError):
+            train(fit_projection(x, 8), products, labels)
+        assert products.keys_issued == authority.exposure("data").keys_issued == 0
+        train(fit_projection(x, 7), products, labels)
 
 
 def test_half_the_rank_of_digits_is_enough_to_read_them():
