@@ -100,17 +100,15 @@ def test_a_key_for_another_ciphertext_is_refused() -> None:
         one.decrypt(second, forged)
 
 
-def test_a_product_out_of_range_is_refused() -> None:
+@pytest.mark.parametrize(("change", "largest"), [(1, 24), (-1, 4064), (2**30, 4064), (-(2**30), 4064)])
+def test_a_product_out_of_range_is_refused(change: int, largest: int) -> None:
     one = made("pads")
     ciphertext = one.encrypt([[0, 0, 0, 0]])  # 8 below the centre
-    y = np.full((1, 4), 127)
-    key = one.key(y, ciphertext)
-    assert one.instance.bound == 4 * 8 * 127
-    assert one.decrypt(ciphertext, key).tolist() == [[0]]  # the largest magnitude that can be
-    for change in (1, 2**30):
-        further = dataclasses.replace(key, pads=key.pads + np.int32(change))
-        with pytest.raises(MismatchError, match="a product is beyond 4064"):
-            one.decrypt(ciphertext, further)
+    key = one.key(np.array([[127, 127, 127, 127], [-1, -1, 0, -1]]), ciphertext)
+    assert one.decrypt(ciphertext, key).tolist() == [[0, 0]]  # both as far from zero as their vectors allow
+    further = dataclasses.replace(key, pads=key.pads - np.int32(change))  # wraps
+    with pytest.raises(MismatchError, match=f"a product is beyond {largest}, the largest with its vector"):
+        one.decrypt(ciphertext, further)
 
 
 SCOPES: list[tuple[Callable[[bytes], object], type[Exception]]] = [
@@ -149,8 +147,8 @@ def test_products_must_fit_words() -> None:
     y = np.array([[32767] * 65536, [-32767] * 65536])
     ciphertext = one.encrypt(x)
     assert one.decrypt(ciphertext, one.key(y, ciphertext)).tolist() == [[32767 * 65536, -32767 * 65536]]
-    with pytest.raises(ParameterError, match="must be below 2\\^31 for pads, got up to 4294836224"):
-        SCHEME.setup(dataclasses.replace(widest, inputs=IntDomain(-2, 1)))
+    with pytest.raises(ParameterError, match="must be below 2\\^31 for pads, got up to 2147483648"):
+        SCHEME.setup(Instance("pads", 65536, IntDomain(0, 255), 256))
 
 
 def test_more_samples_than_a_pad_has_words_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
