@@ -8,11 +8,11 @@ first layer's sums x wT and its gradient eT x, so the trainer asks for keys of t
     trainer:    state = train(plan, schedule, labels, forward, gradient)
     the same:   state = train_in_clear(plan, schedule, labels, x)
 
-What it reveals, to an honest but curious trainer who keeps every product: all of a batch's inputs, exactly, at the first
-update in which its errors have as many independent rows as the batch has examples, which is the usual case where the
-first layer is at least as wide as a batch; and all inputs once the weights of all updates span their space. The labels
-are the trainer's from the start: errors are the softmax p less the one-hot labels, and the trainer knows p. Encrypting
-labels, or the loss, would hide nothing.
+What it reveals, to an honest but curious trainer who keeps every product: all of a batch's inputs, exactly, at the
+first update in which its errors have as many independent rows as the batch has examples, which is the usual case where
+the first layer is at least as wide as a batch; and all inputs once the weights of all updates span their space. The
+labels are the trainer's from the start: errors are the softmax p less the one-hot labels, and the trainer knows p.
+Encrypting labels, or the loss, would hide nothing.
 """
 
 import hashlib
@@ -91,13 +91,17 @@ def train(
     that was stopped, at whatever moment, goes on from its last whole epoch, and ends with the bits of an undisturbed
     one: it asks again for the keys that it has had, which tell nothing new.
 
+    A rate of 1/5 is a good start. Of rates from 1/20 to 2/5 it was the best on 5,000 held-out examples of MNIST's
+    training set (one hidden layer of 128 units, pixels of 4 bits, batches of 64, 1 and 3 epochs), and as good as the
+    best on 300 of the digits' (64 units, batches of 32, 10 to 40 epochs).
+
     Args:
         plan: The network; its first layer is dense.
         schedule: How long and how fast to train.
         labels: The classes, int64 [n] in [0, plan.classes), in the order of the examples.
         forward: The instance of all examples: vectors of as many elements as an example has features.
-        gradient: The instance of a batch by its number: vectors of as many elements as a batch has examples, and as many
-            of them as there are features.
+        gradient: The instance of a batch by its number: vectors of as many elements as a batch has examples, and as
+            many of them as there are features.
         data: The name of the data, which a checkpoint is bound to.
         path: A checkpoint, written after every epoch, whole or not at all.
         callback: A function that is called with the report of every epoch.

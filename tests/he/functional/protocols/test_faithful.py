@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.functional.errors import BudgetError
+from he.functional.parties.authority import Authority
 from he.functional.protocols.faithful import batch_vectors, train, train_in_clear
 from intnn import IntDomain
 from intnn.storage.document import FormatError
@@ -18,8 +20,7 @@ from intnn.training.ops import numpy_
 from intnn.training.plan import Convolution, Hidden, plan
 from intnn.training.schedule import Schedule, rate_at
 from intnn.training.step import Descent, initialise, step
-from plaintext_models.data import datasets
-from tests.he.functional.protocols.sources import Clear, Encrypted
+from tests.he.functional.protocols.sources import Clear, Parties, digits
 from tests.intnn.training.plans import BYTES, assert_equal
 
 backends = st.sampled_from(["reference", "numpy", "numba"])
@@ -143,6 +144,14 @@ def test_a_checkpoint_of_other_data_labels_or_schedules_is_refused_and_kept(tmp_
     assert path.read_bytes() == kept
 
 
+def test_a_run_that_is_over_asks_for_nothing_more(tmp_path):
+    path, (forward, gradient) = tmp_path / "run.npz", sources(X, 2)
+    state = train(LAYOUT, SCHEDULE, LABELS, forward, gradient, path=path)
+    issued = forward.keys_issued
+    assert_equal(train(LAYOUT, SCHEDULE, LABELS, forward, gradient, path=path), state)
+    assert forward.keys_issued == issued == 2 * 2 * 4
+
+
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_a_key_is_asked_for(tmp_path):
     forward, gradient = sources(X, 2)
     for path, error in ((tmp_path / "run.txt", ValueError), (tmp_path / "none" / "run.npz", OSError)):
@@ -180,7 +189,7 @@ def test_owners_whose_examples_make_no_batches_are_told():
     for x, size, message in (
         (X, 6, "as many examples as a batch has, 6, got 5"),
         (X[:, None], 2, r"`x` must have shape \[n, features\], got \[5, 1, 3\]"),
-        (X, 0, "`batch_size` must be at least 1"),
+        (X, 0, r"`batch_size` must lie in \[1, "),
     ):
         with pytest.raises(ValueError, match=message):
             batch_vectors(x, size)
@@ -192,26 +201,50 @@ def test_the_clear_twin_refuses_inputs_of_another_shape_or_domain():
             train_in_clear(LAYOUT, SCHEDULE, LABELS, x)
 
 
-def digits(n):
-    data = datasets.load("digits")
-    return np.rint(data.train_images[:n].reshape(n, -1) * 16).astype(np.int64), data.train_labels[:n]
+def encrypted(parties, x, size, budget):
+    """Where a run's products come from, through an authority that allows so many directions of the examples."""
+    vectors = batch_vectors(x, size)
+    gradients = [
+        parties.products(columns, "gradient", size, range(b * size, (b + 1) * size))
+        for b, columns in enumerate(vectors.gradients)
+    ]
+    return parties.products(vectors.forward, "forward", budget), gradients.__getitem__
 
 
-@pytest.mark.parametrize(("name", "batches"), [("pads", 44), ("rlwe", 3)])
-def test_digits_train_through_real_keys_to_the_same_bits(name, batches):
+@pytest.mark.parametrize(("name", "batches"), [("pads", 44), ("rlwe", 4)])
+def test_digits_train_through_real_keys_to_the_same_bits(tmp_path, name, batches):
     x, labels = digits(32 * batches)
     layout = plan((64,), (64,), IntDomain(0, 16), 10)
     schedule = Schedule(2, 32, Fraction(1, 5), Descent(), 0)
-    forward, gradient = sources(x, 32, lambda vectors: Encrypted(name, vectors, layout.inputs))
-    state = train(layout, schedule, labels, forward, gradient)
+    with Authority(tmp_path / "journal") as authority:
+        state = train(layout, schedule, labels, *encrypted(Parties(authority, name, layout.inputs), x, 32, 64))
+        told = authority.exposure("data")
     assert_equal(state, train_in_clear(layout, schedule, labels, x))
-    assert forward.keys_issued == 2 * batches * 64
+    assert told.rank_issued == 64
+    assert told.known_share == 1
 
 
-def test_a_small_network_trains_through_keys_from_discrete_logarithms():
+def test_a_small_network_trains_through_keys_from_discrete_logarithms(tmp_path):
     x, labels = digits(4)
     x = x[:, 20:28]
     layout = plan((3,), (8,), IntDomain(0, 16), 10)
     schedule = Schedule(2, 2, Fraction(1, 5), Descent(), 0)
-    state = train(layout, schedule, labels, *sources(x, 2, lambda vectors: Encrypted("ddh", vectors, layout.inputs)))
+    with Authority(tmp_path / "journal") as authority:
+        state = train(layout, schedule, labels, *encrypted(Parties(authority, "ddh", layout.inputs), x, 2, 8))
     assert_equal(state, train_in_clear(layout, schedule, labels, x))
+
+
+def test_a_run_that_meets_its_budget_keeps_its_last_whole_epoch(tmp_path):
+    x, labels = digits(32)
+    layout = plan((8,), (64,), IntDomain(0, 16), 10)
+    schedule = Schedule(9, 16, Fraction(1, 5), Descent(), 0)
+    path, epochs, more = tmp_path / "run.npz", [], []
+    with Authority(tmp_path / "journal") as authority:
+        forward, gradient = encrypted(Parties(authority, "pads", layout.inputs), x, 16, 24)
+        with pytest.raises(BudgetError):
+            train(layout, schedule, labels, forward, gradient, path=path, callback=epochs.append)
+        assert authority.exposure("data").rank_issued <= 24
+    assert 1 <= len(epochs) < schedule.epochs
+    state = train(layout, schedule, labels, *sources(x, 16), path=path, callback=more.append)
+    assert_equal(state, train_in_clear(layout, schedule, labels, x))
+    assert [epoch.number for epoch in epochs + more] == list(range(1, schedule.epochs + 1))
