@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
+
 from he.formats.messages import MessageError
 from he.functional.errors import MismatchError
 from he.functional.instance import Instance, SchemeName
@@ -58,8 +60,8 @@ def sample_range(samples: slice | None, count: int) -> range:
     if samples is None:
         return range(count)
     start, stop, step = instance(samples, slice, "samples").indices(count)
-    beyond = samples.stop is not None and samples.stop > count
-    if step != 1 or start >= stop or beyond:
+    ends = [end for end in (samples.start, samples.stop) if end is not None]
+    if step != 1 or start >= stop or any(abs(end) > count for end in ends):
         raise ValueError(f"`samples` must be a slice without a step of one or more of {count} samples, got {samples}")
     return range(start, stop)
 
@@ -73,11 +75,14 @@ def uncentred(products: IntArray, y: IntArray, of: Instance) -> IntArray:
         of: The instance.
 
     Raises:
-        MismatchError: A product is beyond the instance's bound.
+        MismatchError: A product is beyond what its vector y allows.
     """
-    if max(products.max(), -products.min()) > of.bound:
+    bounds = of.magnitude * np.abs(y).sum(axis=1)
+    beyond = (np.abs(products) > bounds).any(axis=0)
+    if beyond.any():
         raise MismatchError(
-            f"a product is beyond {of.bound}, the largest that can be: a key or ciphertext is damaged or forged"
+            f"a product is beyond {bounds[beyond][0]}, the largest with its vector: "
+            "a key or ciphertext is damaged or forged"
         )
     products += of.centre * y.sum(axis=1)
     return products

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, product, switching
+from he.kernels.passes import bits, evaluate, expand, functional, product, switching
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -36,6 +36,8 @@ def calls() -> dict[str, Callable[[], object]]:
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
     order = permutation(N, 3)
     packed = bytes(N * primes[0].bit_length() // 8)
+    small, sums, real = np.zeros((2, N), np.int64), np.zeros((1, 2, N)), np.zeros((2, N))
+    received, samples = _fixed(first), _fixed(small)
     return {
         "forward": lambda: evaluate.forward(tables, x[0, 0], 0),
         "inverse": lambda: evaluate.inverse(tables, x[0, 0], 0),
@@ -63,6 +65,16 @@ def calls() -> dict[str, Callable[[], object]]:
         "pack": lambda: bits.packed(x[0, 0], primes[0]),
         "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
         "unpack": lambda: bits.unpacked(packed, primes[:1], out[:1, :1]),
+        "gaussian_sums": lambda: functional.gaussian_sums(_zeros(2, N), _zeros(3), np.ones(1, np.int64), small[0]),
+        "transformed": lambda: functional.transformed(tables, samples, first[:2]),
+        "forward_all": lambda: functional.forward_all(tables, first),
+        "multiply_add": lambda: functional.multiply_add(tables, first, received[0], second),
+        "multiply_back": lambda: functional.multiply_back(tables, received, received[0], third),
+        "add_message": lambda: functional.add_message(tables, second, small[0], small, 0, samples, first[:2]),
+        "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
+        "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
+        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
+        "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
     }
 
 

@@ -2,8 +2,8 @@
 
 The primal attack reduces the lattice of the samples until a block finds the unusually short vector (secret, error):
 uSVP as E. Alkim et al., "Post-quantum key exchange: a new hope" (USENIX Security 2016, section 6.3), estimate it, the
-secret scaled to the error as S. Bai and S. Galbraith (ACISP 2014) do. A block of size beta costs what MATZOV, "Report on
-the Security of LWE" (2022, section 6), counts for the sieve: classical gates, with dimensions for free. The ring's
+secret scaled to the error as S. Bai and S. Galbraith (ACISP 2014) do. A block of size beta costs what MATZOV, "Report
+on the Security of LWE" (2022, section 6), counts for the sieve: classical gates, with dimensions for free. The ring's
 structure is not known to help. M. Albrecht's lattice estimator applies the same formulas beside many others.
 """
 

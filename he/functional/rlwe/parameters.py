@@ -34,11 +34,12 @@ so the sum is as well. |d| is that of one sample, so s1 is the same; the adversa
 most N, once more for every ciphertext: 12 bits of advantage for N = 4096, not of the cost of an attack on the lattice.
 Security is selective: the data do not depend on the public key or on functional keys; the vectors y may, on everything.
 
-**Noise.** For a fixed y with |y| <= B sqrt(l), E = sum y_i e_i and k_y are vectors of N elements with deviation s1 |y|:
-but for 2^-64 their squared norms are below rho N s1^2 |y|^2 with rho = 1 + 2 sqrt(t / N) + 2 t / N, t = 64 ln 2
-(B. Laurent and P. Massart, Ann. Stat. 28, 2000, lemma 1). Given these, a coefficient of E r - f_0 k_y + sum y_i f_i is
-subgaussian with variance 2 rho N s1^2 |y|^2 s2^2 + |y|^2 s3^2, as discrete Gaussians are with their own deviations (D.
-Micciancio and C. Peikert, EUROCRYPT 2012, lemma 2.8): beyond 9.5 deviations with probability below 2^-64.
+**Noise.** For a fixed y with |y| <= B sqrt(l), E = sum y_i e_i and k_y are vectors of N elements with deviation s1 |y|,
+subgaussian as discrete Gaussians are with their own deviations (D. Micciancio and C. Peikert, EUROCRYPT 2012, lemma
+2.8). But for 2^-64 their squared norms are below rho N s1^2 |y|^2 with rho = 1 + 2 sqrt(t / N) + 2 t / N, t = 64 ln 2
+(D. Hsu, S. Kakade and T. Zhang, Electron. Commun. Probab. 17, 2012, theorem 2.1). Given these, a coefficient of
+E r - f_0 k_y + sum y_i f_i is subgaussian with variance 2 rho N s1^2 |y|^2 s2^2 + |y|^2 s3^2: beyond 9.5 deviations
+with probability below 2^-64.
 
 **Dropping a prime.** The owner divides c_0 and c_i by one prime and rounds. The roundings, uniform and independent of
 keys as fresh ciphertexts are, add sum y_i eps_i - eps_0 k_y, subgaussian with variance
@@ -169,6 +170,10 @@ class RlweParameters:
         """The number of coefficients, a multiple of 64, that a block with so many samples keeps."""
         return max(-(-samples // 64) * 64, self.checked)
 
+    def blocks(self, samples: int) -> int:
+        """The number of blocks of a ciphertext with so many samples."""
+        return -(-samples // self.N)
+
     @cached_property
     def estimate(self) -> Estimate:
         """What breaking ring learning with errors takes, with secret and error of deviation sigma."""
@@ -197,8 +202,9 @@ class RlweParameters:
             f"ciphertexts: {self.N} samples to a block, {kept} bits a coefficient",
             f"reach: {self.reach:.3f} of a step; refused beyond {self.tolerance:.3f}, {self.checked} coefficients or "
             "more looked at for every key",
-            f"security: {self.estimate}; guidelines of 2024 (IACR ePrint 2024/463) allow {self.limit} bits at N={self.N} "
-            "for 128 bits of classical security; selective, and not against a trainer who colludes with the authority",
+            f"security: {self.estimate}; guidelines of 2024 (IACR ePrint 2024/463) allow {self.limit} bits at "
+            f"N={self.N} for 128 bits of classical security; selective, and not against a trainer who colludes with "
+            "the authority",
         ])  # fmt: skip
 
 
@@ -225,21 +231,14 @@ def _derived(length: int, width: int, magnitude: int, key_limit: int) -> RlwePar
         for count, most in product(range(1, limit // _LEAST_BITS + 1), (QUARTER, MOST)):
             for bits, kept in _sizes(count, limit):
                 trial = replace(ideal, primes=tuple(1 << size for size in bits), kept=kept)  # larger than all primes
-                found = _with_primes(trial, bits) if trial.reach <= most else None
-                if found is not None and found.reach <= most:
-                    return found
+                if trial.reach <= most:
+                    found = replace(trial, primes=ntt_primes(bits, N))
+                    if found.reach <= most:
+                        return found
     raise ParameterError(
         f"no ring up to N={RING_DEGREES[-1]} holds the modulus for vectors of {length} elements within 128 bits of "
         "security; use shorter vectors, or smaller ranges of x and y"
     )
-
-
-def _with_primes(trial: RlweParameters, bits: tuple[int, ...]) -> RlweParameters | None:
-    """The same parameters with primes of some sizes; None if there are not enough of them."""
-    try:
-        return replace(trial, primes=ntt_primes(bits, trial.N))
-    except ValueError:
-        return None
 
 
 def _sizes(count: int, limit: int) -> list[tuple[tuple[int, ...], int]]:

@@ -7,32 +7,36 @@ only where samples are asked for.
 
 from __future__ import annotations
 
+import math
 import secrets
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.functional.checks import own, require_scheme, sample_range, uncentred
 from he.functional.errors import FunctionalError, MismatchError
 from he.functional.instance import Instance, SchemeName
-from he.functional.rlwe import kernels
 from he.functional.rlwe.gaussian import Source
-from he.functional.rlwe.parameters import RlweParameters, parameters
+from he.functional.rlwe.parameters import parameters
 from he.functional.rlwe.types import (
     Block,
     RlweCiphertext,
     RlweFunctionalKey,
     RlweMasterKey,
     RlwePublicKey,
+    closed,
+    cut,
+    exact_products,
     expanded,
     limb_bits,
-    limbs,
 )
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
+from he.kernels.passes import functional as kernels
 from he.kernels.passes.expand import SEED_BYTES
 from he.kernels.tables.chain import chain
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen
-from intnn.values.arrays import instance as of_type
+from intnn.values.arrays import Array, FloatArray, IntArray
 
+_ROWS = 8  # polynomials at once: they stay in the second cache
 _COLUMNS = 1024  # coefficients at once, for the limbs of hundreds of rows to stay in the caches
 
 
@@ -47,11 +51,11 @@ class RlweScheme:
         """Draw the keys of an instance.
 
         Raises:
-            ParameterError: No parameters within the guidelines of 128 bits fit the instance.
-            ValueError: The instance is one of another scheme.
+            TypeError: ``instance`` is no instance.
+            ValueError: It is of another scheme.
+            ParameterError: No parameters within the guidelines of 128 bits fit it.
         """
-        if of_type(instance, Instance, "instance").scheme != self.name:
-            raise ValueError(f'`instance` must be one of the scheme "rlwe", got "{instance.scheme}"')
+        require_scheme(instance, self.name)
         return drawn_keys(instance, Source(), secrets.token_bytes(SEED_BYTES))
 
     def encrypt(self, public_key: PublicKey, x: ArrayLike) -> RlweCiphertext:
@@ -61,7 +65,7 @@ class RlweScheme:
             TypeError: They are no integers, or the key is one of another scheme.
             ValueError: Their shape or a value is wrong, or there are none.
         """
-        key = of_type(public_key, RlwePublicKey, "public_key")
+        key = own(public_key, RlwePublicKey, "public_key")
         return encrypted(key, key.instance.require_inputs(x), Source())
 
     def derive_key(self, master_key: MasterKey, y: ArrayLike, scope: Scope | None = None) -> RlweFunctionalKey:
@@ -72,7 +76,7 @@ class RlweScheme:
             ValueError: Their shape or a value is wrong, or there is a scope.
             FunctionalError: The master key is not one that was drawn: the key is larger than keys are, but for 2^-64.
         """
-        key = of_type(master_key, RlweMasterKey, "master_key")
+        key = own(master_key, RlweMasterKey, "master_key")
         if scope is not None:
             raise ValueError("`scope` must be None: lattice keys hold for all ciphertexts of an instance")
         vectors, p = key.instance.require_keys(y), key.parameters
@@ -83,7 +87,7 @@ class RlweScheme:
         keys -= p.secrets.bound * vectors.sum(axis=1, keepdims=True)
         if np.abs(keys).max() > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
-        return RlweFunctionalKey(key.instance, frozen(vectors), frozen(keys))
+        return RlweFunctionalKey(key.instance, vectors, keys)
 
     def decrypt(
         self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
@@ -91,29 +95,20 @@ class RlweScheme:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
 
         Raises:
-            TypeError: A key or ciphertext is one of another scheme.
-            ValueError: ``samples`` has a step.
+            TypeError: An argument is of another scheme, or ``samples`` no slice of integers.
+            ValueError: The slice holds nothing, or more than the ciphertext.
             MismatchError: Key, ciphertext and public key belong to different instances, or a product could be wrong:
                 it lies too far from the grid of results, or is larger than products of the vector can be.
         """
-        source = of_type(ciphertext, RlweCiphertext, "ciphertext")
-        functional = of_type(key, RlweFunctionalKey, "key")
-        for other in (functional, of_type(public_key, RlwePublicKey, "public_key")):
-            if other.instance != source.instance:
-                raise MismatchError(
-                    f"keys and ciphertext must belong to one instance, got {source.instance.id} and {other.instance.id}"
-                )
-        start, stop, step = (samples or slice(None)).indices(source.samples)
-        if step != 1:
-            raise ValueError(f"`samples` must be samples one behind the other, got a step of {step}")
-        N = source.parameters.N
-        out = np.empty((max(stop - start, 0), len(functional.y)), np.int64)
-        for number, block in enumerate(source.blocks):
-            first, last = max(start, number * N), min(stop, (number + 1) * N)
-            if first < last:
-                products = decrypted(block, functional, first - number * N, last - number * N)
-                out[first - start : last - start] = products.T
-        return out
+        instance = own(public_key, RlwePublicKey, "public_key").instance
+        source = own(ciphertext, RlweCiphertext, "ciphertext", instance)
+        functional = own(key, RlweFunctionalKey, "key", instance)
+        wanted, N = sample_range(samples, source.samples), source.parameters.N
+        products = []
+        for number in range(wanted.start // N, source.parameters.blocks(wanted.stop)):
+            first, last = max(wanted.start - number * N, 0), min(wanted.stop - number * N, N)
+            products.append(decrypted(source.blocks[number], functional, first, last))
+        return uncentred(np.vstack(products), functional.y, instance)
 
 
 SCHEME = RlweScheme()
@@ -122,13 +117,17 @@ SCHEME = RlweScheme()
 def drawn_keys(instance: Instance, source: Source, seed: bytes) -> tuple[RlweMasterKey, RlwePublicKey]:
     """Both keys of an instance from a source of randomness and the public seed of a, 64 bytes."""
     p = parameters(instance)
-    tables, shape = chain(p.N, p.primes).tables, (instance.length, p.N)
-    drawn, errors = source.samples(p.secrets, shape), source.samples(p.secrets, shape)
-    b, e = (np.empty((instance.length, len(p.primes), p.N), np.uint64) for _ in range(2))
-    kernels.transformed(tables, drawn, b)
-    kernels.transformed(tables, errors, e)
-    kernels.multiply_add(tables, b, expanded(seed, p), e)
-    return RlweMasterKey(instance, frozen(drawn.astype(np.int32))), RlwePublicKey(instance, seed, frozen(b))
+    tables, a = chain(p.N, p.primes).tables, expanded(seed, p)
+    drawn = np.empty((instance.length, p.N), np.int32)
+    b = np.empty((instance.length, len(p.primes), p.N), np.uint64)
+    e = np.empty((_ROWS, *b.shape[1:]), np.uint64)
+    for rows in _slices(0, instance.length, _ROWS):
+        s, part = source.samples(p.secrets, drawn[rows].shape), b[rows]
+        drawn[rows] = s
+        kernels.transformed(tables, s, part)
+        kernels.transformed(tables, source.samples(p.secrets, s.shape), e[: len(s)])
+        kernels.multiply_add(tables, part, a, e[: len(s)])
+    return RlweMasterKey(instance, drawn), RlwePublicKey(instance, seed, b)
 
 
 def encrypted(key: RlwePublicKey, x: IntArray, source: Source) -> RlweCiphertext:
@@ -143,70 +142,67 @@ def _encrypted_block(key: RlwePublicKey, x: IntArray, source: Source) -> Block:
     tables, N, count = chain(p.N, p.primes).tables, p.N, len(p.primes)
     r = np.empty((1, count, N), np.uint64)
     kernels.transformed(tables, source.samples(p.masks, (1, N)), r)
+    closed(r)
     scales = np.array([p.modulus // p.results % prime for prime in p.primes])
 
-    def part(factor: Array, message: IntArray, errors: IntArray) -> Array:
+    def add_errors(factor: Array, first: int, errors: IntArray, message: IntArray, out: Array) -> None:
         """The product with r, plus errors and the message, modulo the primes that are kept."""
-        product = np.empty((len(factor), count, N), np.uint64)
+        product = np.empty((len(errors), count, N), np.uint64)
         kernels.multiply_back(tables, factor, r[0], product)
-        whole = np.empty((len(factor), count, errors.shape[1]), np.uint64)
-        kernels.add_message(tables, product, scales, message, errors, whole)
-        if p.kept == count:
-            return whole
-        kept = np.empty((len(factor), p.kept, errors.shape[1]), np.uint64)
-        kernels.drop_last(tables, whole, kept)
-        return kept
+        whole = out if p.kept == count else np.empty((len(errors), count, errors.shape[1]), np.uint64)
+        kernels.add_message(tables, product, scales, message, first, errors, whole)
+        if p.kept < count:
+            kernels.drop_last(tables, whole, out)
 
-    mask = part(key.a[None], np.empty((0, 1), np.int64), source.samples(p.masks, (1, N)))
+    mask = np.empty((1, p.kept, N), np.uint64)
+    add_errors(key.a[None], 0, source.samples(p.masks, (1, N)), x[:0], mask)
     kernels.forward_all(tables, mask)
-    rows = part(key.b, x, source.samples(p.errors, (key.instance.length, p.coefficients(len(x)))))
-    return Block(frozen(mask[0]), frozen(rows))
+    rows = np.empty((key.instance.length, p.kept, p.coefficients(len(x))), np.uint64)
+    for part in _slices(0, len(rows), _ROWS):
+        errors = source.samples(p.errors, (part.stop - part.start, rows.shape[2]))
+        add_errors(key.b[part], part.start, errors, x, rows[part])
+    return Block(mask[0], rows)
+
+
+def _slices(start: int, stop: int, size: int) -> list[slice]:
+    """From start to stop, so many at a time."""
+    return [slice(at, min(at + size, stop)) for at in range(start, stop, size)]
 
 
 def decrypted(block: Block, key: RlweFunctionalKey, start: int, stop: int) -> IntArray:
-    """The inner products of samples of a block, int64 [keys, stop - start].
+    """The inner products of samples of a block less the centre, int64 [stop - start, keys].
 
     Raises:
         MismatchError: A product could be wrong.
     """
-    p, instance = key.parameters, key.instance
+    p = key.parameters
     masks = np.empty((len(key.y), p.kept, p.N), np.uint64)
     kernels.multiply_back(chain(p.N, p.kept_primes).tables, key.transformed, block.mask, masks)
     # As many coefficients are looked at as show a foreign key: those of neighbours where too few are asked for.
     first = max(0, min(start, block.rows.shape[2] - p.checked))
     last = max(stop, first + p.checked)
-    products, farthest = np.empty((len(key.y), last - first), np.int64), np.zeros(len(key.y))
+    products, farthest = np.empty((last - first, len(key.y)), np.int64), 0.0
     y = key.y.astype(np.float64)
-    for at in range(first, last, _COLUMNS):
-        columns = slice(at, min(at + _COLUMNS, last))
-        fractions = _fractions(block.rows[:, :, columns], y, masks, at, p, instance)
-        inside = slice(at - first, columns.stop - first)
-        distances = np.empty(len(key.y))
-        kernels.nearest(fractions, p.results, products[:, inside], distances)
-        np.maximum(farthest, distances, out=farthest)
-    if farthest.max() > p.tolerance:
+    for columns in _slices(first, last, _COLUMNS):
+        fractions = _fractions(block.rows, columns, y, masks, key)
+        rounded, distances = np.empty(fractions.shape, np.int64), np.empty(len(key.y))
+        kernels.nearest(fractions, p.results, rounded, distances)
+        products[columns.start - first : columns.stop - first] = rounded.T
+        farthest = max(farthest, distances.max())
+    if farthest > p.tolerance:
         raise MismatchError(
-            f"a product lies {farthest.max():.2f} of a step from the grid of results, beyond {p.tolerance:.2f}: key and "
+            f"a product lies {farthest:.2f} of a step from the grid of results, beyond {p.tolerance:.2f}: key and "
             "ciphertext were not made by the same keys, or one of them was damaged"
         )
-    wanted = products[:, start - first : stop - first]
-    if (np.abs(wanted) > instance.magnitude * np.abs(key.y).sum(axis=1, keepdims=True)).any():
-        raise MismatchError("a product is larger than any with its vector; the ciphertext is no encryption of inputs")
-    return wanted + instance.centre * key.y.sum(axis=1, keepdims=True)
+    return products[start - first : stop - first]
 
 
-def _fractions(
-    rows: Array, y: FloatArray, masks: Array, start: int, p: RlweParameters, instance: Instance
-) -> FloatArray:
+def _fractions(rows: Array, columns: slice, y: FloatArray, masks: Array, key: RlweFunctionalKey) -> FloatArray:
     """Decryptions before they are rounded, as fractions of the modulus: float64 [keys, coefficients]."""
-    out, kept = np.zeros((len(y), rows.shape[2])), np.prod(np.array(p.kept_primes, object))
+    p, out = key.parameters, np.zeros((len(y), columns.stop - columns.start))
+    tables, modulus = chain(p.N, p.kept_primes).tables, math.prod(p.kept_primes)
     for j, prime in enumerate(p.kept_primes):
-        sums = exact_products(y, limbs(rows[:, j], instance, prime))
-        factor = pow(int(kept) // prime, -1, prime)
-        kernels.add_fractions(sums, limb_bits(instance), masks[:, j], start, factor, prime, out)
+        sums = exact_products(y, cut(rows, j, columns, key.instance, prime))
+        factor = pow(modulus // prime, -1, prime)
+        kernels.add_fractions(tables, sums, limb_bits(key.instance), masks, j, columns.start, factor, out)
     return out
-
-
-def exact_products(y: FloatArray, cut: FloatArray) -> FloatArray:
-    """The inner products of vectors of keys, [keys, l], with limbs, [limbs, l, m]: exact, as `limb_bits` says."""
-    return np.matmul(y, cut)

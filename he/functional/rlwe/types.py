@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from he.formats.messages import Kind, MessageError
-from he.functional.errors import MismatchError
+from he.functional.checks import made_of_a_message, require_scheme
 from he.functional.instance import Instance
 from he.functional.messages import (
     MOST_KEYS,
@@ -25,12 +27,13 @@ from he.functional.messages import (
     vectors_from_bytes,
     vectors_to_bytes,
 )
-from he.functional.rlwe import kernels
 from he.functional.rlwe.parameters import RlweParameters, parameters
 from he.kernels.passes.bits import packed, unpacked, word_bits
 from he.kernels.passes.expand import SEED_BYTES, uniform
+from he.kernels.passes.functional import limbs, transformed
 from he.kernels.tables.chain import chain
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen
+from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer
+from intnn.values.arrays import instance as of_type
 from intnn.values.value_object import Unstorable
 
 MOST_SAMPLES = 1 << 32
@@ -38,6 +41,9 @@ MOST_SAMPLES = 1 << 32
 
 class _OfInstance:
     instance: Instance
+
+    def __post_init__(self) -> None:
+        require_scheme(self.instance, "rlwe")
 
     @cached_property
     def parameters(self) -> RlweParameters:
@@ -51,17 +57,26 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
 
     Attributes:
         instance: The instance.
-        secrets: int32 [l, N], small coefficients.
+        secrets: int32 [l, N], small coefficients, read-only.
+
+    Raises:
+        TypeError: A part is of another type.
+        ValueError: The instance is none of this scheme, or a part has another shape or type of elements.
     """
 
     instance: Instance
     secrets: Array = field(repr=False)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _close(self.secrets, "secrets", np.int32, self.instance.length, self.parameters.N)
+
     @cached_property
     def limbs(self) -> FloatArray:
         """The secrets plus their bound in limbs for `exact_products`: float64 [limbs, l, N]."""
         bound = self.parameters.secrets.bound
-        return limbs((self.secrets + np.int64(bound)).view(np.uint64), self.instance, 2 * bound)
+        raised = (self.secrets[:, None] + np.int64(bound)).view(np.uint64)
+        return cut(raised, 0, slice(0, self.parameters.N), self.instance, 2 * bound)
 
     def to_bytes(self) -> bytes:
         """It as a message: whoever reads it can read everything that was encrypted for the instance."""
@@ -75,30 +90,40 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
         Raises:
             MessageError: The message is damaged, foreign, or no master key of this scheme.
         """
-        instance, _, parts = _opened(Kind.FUNCTIONAL_MASTER, data)
-        p = parameters(instance)
+        instance, p, _, parts = _opened(Kind.FUNCTIONAL_MASTER, data)
         require_lengths(parts, _integers_bytes(instance.length * p.N, p.secrets.bound))
         secrets = _unpacked_integers(parts[0], (instance.length, p.N), p.secrets.bound)
-        return RlweMasterKey(instance, frozen(secrets.astype(np.int32)))
+        return RlweMasterKey(instance, secrets.astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
-class RlwePublicKey(_OfInstance):
+class RlwePublicKey(_OfInstance, Unstorable, instead="store its bytes"):
     """The polynomials b_i = a s_i + e_i, which owners encrypt with.
 
     Attributes:
         instance: The instance.
         seed: The 64 bytes that a is made of.
-        b: Residues in transformed form, uint64 [l, primes, N].
+        b: Residues in transformed form, uint64 [l, primes, N], read-only.
+
+    Raises:
+        TypeError: A part is of another type.
+        ValueError: The instance is none of this scheme, or a part has another shape or type of elements.
     """
 
     instance: Instance
     seed: bytes
     b: Array = field(repr=False)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(of_type(self.seed, bytes, "seed")) != SEED_BYTES:
+            raise ValueError(f"`seed` must have {SEED_BYTES} bytes, got {len(self.seed)}")
+        p = self.parameters
+        _close(self.b, "b", np.uint64, self.instance.length, len(p.primes), p.N)
+
     @cached_property
     def a(self) -> Array:
-        """The uniform polynomial in transformed form: uint64 [primes, N]."""
+        """The uniform polynomial in transformed form: uint64 [primes, N], read-only."""
         return expanded(self.seed, self.parameters)
 
     def to_bytes(self) -> bytes:
@@ -113,8 +138,7 @@ class RlwePublicKey(_OfInstance):
         Raises:
             MessageError: The message is damaged, foreign, or no public key of this scheme.
         """
-        instance, _, parts = _opened(Kind.FUNCTIONAL_PUBLIC, data)
-        p = parameters(instance)
+        instance, p, _, parts = _opened(Kind.FUNCTIONAL_PUBLIC, data)
         shape = (instance.length, len(p.primes), p.N)
         require_lengths(parts, SEED_BYTES, _residues_bytes(shape, p.primes))
         return RlwePublicKey(instance, bytes(parts[0]), _unpacked_residues(parts[1], shape, p.primes))
@@ -125,8 +149,9 @@ class Block:
     """Up to N samples, encrypted under the same randomness.
 
     Attributes:
-        mask: c_0 in transformed form, uint64 [kept primes, N].
-        rows: The first coefficients of c_1 .. c_l, one for every sample, and more: uint64 [l, kept primes, coefficients].
+        mask: c_0 in transformed form, uint64 [kept primes, N], read-only.
+        rows: The first coefficients of c_1 .. c_l, one for every sample, and more, read-only: uint64 [l, kept primes,
+            coefficients].
     """
 
     mask: Array
@@ -134,18 +159,31 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class RlweCiphertext(_OfInstance):
+class RlweCiphertext(_OfInstance, Unstorable, instead="store its bytes"):
     """Encrypted vectors.
 
     Attributes:
         instance: The instance.
         samples: The number of vectors.
         blocks: N samples each, and what is left in the last one.
+
+    Raises:
+        TypeError: A part is of another type.
+        ValueError: The instance is none of this scheme, or a part has another shape or type of elements.
     """
 
     instance: Instance
     samples: int
     blocks: tuple[Block, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        p, samples = self.parameters, integer(self.samples, "samples", 1, MOST_SAMPLES)
+        if len(self.blocks) != p.blocks(samples):
+            raise ValueError(f"`blocks` must be {p.blocks(samples)} for {samples} samples, got {len(self.blocks)}")
+        for block, (mask, rows) in zip(self.blocks, _shapes(p, samples), strict=True):
+            _close(block.mask, "mask", np.uint64, *mask[1:])
+            _close(block.rows, "rows", np.uint64, *rows)
 
     @property
     def header(self) -> bytes:
@@ -165,41 +203,51 @@ class RlweCiphertext(_OfInstance):
         Raises:
             MessageError: The message is damaged, foreign, or no ciphertext of this scheme.
         """
-        instance, fields, parts = _opened(Kind.FUNCTIONAL_CIPHERTEXT, data, ("samples",))
-        samples, p = number(fields, "samples", MOST_SAMPLES), parameters(instance)
-        primes, mask_shape = p.kept_primes, (1, p.kept, p.N)
-        if len(parts) != 2 * -(-samples // p.N):
+        instance, p, fields, parts = _opened(Kind.FUNCTIONAL_CIPHERTEXT, data, ("samples",))
+        samples = number(fields, "samples", MOST_SAMPLES)
+        if len(parts) != 2 * p.blocks(samples):
             raise MessageError(f"a ciphertext of {samples} samples must have two parts for every {p.N}")
-        shapes = [(instance.length, p.kept, p.coefficients(min(p.N, samples - at))) for at in range(0, samples, p.N)]
-        require_lengths(parts, *(_residues_bytes(s, primes) for shape in shapes for s in (mask_shape, shape)))
+        shapes = _shapes(p, samples)
+        require_lengths(parts, *(_residues_bytes(shape, p.kept_primes) for pair in shapes for shape in pair))
         blocks = [
-            Block(_unpacked_residues(mask, mask_shape, primes)[0], _unpacked_residues(rows, shape, primes))
-            for mask, rows, shape in zip(parts[::2], parts[1::2], shapes, strict=True)
+            Block(
+                _unpacked_residues(mask, mask_shape, p.kept_primes)[0], _unpacked_residues(rows, shape, p.kept_primes)
+            )
+            for mask, rows, (mask_shape, shape) in zip(parts[::2], parts[1::2], shapes, strict=True)
         ]
         return RlweCiphertext(instance, samples, tuple(blocks))
 
 
 @dataclass(frozen=True, eq=False)
-class RlweFunctionalKey(_OfInstance):
+class RlweFunctionalKey(_OfInstance, Unstorable, instead="store its bytes"):
     """The polynomials k_y for vectors y: with them, whoever holds a ciphertext of the instance learns <x, y>.
 
     Attributes:
         instance: The instance.
-        y: The vectors, int64 [keys, l].
-        keys: int64 [keys, N], within +-`RlweParameters.key_bound`.
+        y: The vectors, int64 [keys, l], read-only.
+        keys: int64 [keys, N], within +-`RlweParameters.key_bound`, read-only.
+
+    Raises:
+        TypeError: A part is of another type.
+        ValueError: The instance is none of this scheme, or a part has another shape or type of elements.
     """
 
     instance: Instance
-    y: IntArray
+    y: IntArray = field(repr=False)
     keys: IntArray = field(repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        _close(self.keys, "keys", np.int64, len(self.y), self.parameters.N)
 
     @cached_property
     def transformed(self) -> Array:
         """The keys modulo the primes that ciphertexts have, in transformed form: uint64 [keys, kept primes, N]."""
         p = self.parameters
         out = np.empty((len(self.keys), p.kept, p.N), np.uint64)
-        kernels.transformed(chain(p.N, p.kept_primes).tables, self.keys, out)
-        return out
+        transformed(chain(p.N, p.kept_primes).tables, self.keys, out)
+        return closed(out)
 
     def to_bytes(self) -> bytes:
         """It as a message."""
@@ -213,42 +261,70 @@ class RlweFunctionalKey(_OfInstance):
         Raises:
             MessageError: The message is damaged, foreign, or no key of this scheme.
         """
-        instance, fields, parts = _opened(Kind.FUNCTIONAL_KEY, data, ("keys",))
-        count, p = number(fields, "keys", MOST_KEYS), parameters(instance)
+        instance, p, fields, parts = _opened(Kind.FUNCTIONAL_KEY, data, ("keys",))
+        count = number(fields, "keys", MOST_KEYS)
         require_lengths(parts, vectors_bytes(instance, count), _integers_bytes(count * p.N, p.key_bound))
         y = vectors_from_bytes(instance, parts[0])
-        return RlweFunctionalKey(instance, y, frozen(_unpacked_integers(parts[1], (count, p.N), p.key_bound)))
+        return RlweFunctionalKey(instance, y, _unpacked_integers(parts[1], (count, p.N), p.key_bound))
+
+
+def closed(array: Array) -> Array:
+    """The same array, marked as read-only without a copy: these are large."""
+    array.setflags(write=False)
+    return array
 
 
 def expanded(seed: bytes, p: RlweParameters) -> Array:
     """The uniform polynomial that a seed of 64 bytes names, in transformed form: uint64 [primes, N]."""
     out = np.empty((len(p.primes), p.N), np.uint64)
     uniform(np.frombuffer(seed, "<u8").astype(np.uint64), np.array(p.primes), out)
-    return out
+    return closed(out)
 
 
 def limb_bits(instance: Instance) -> int:
     """The most bits of a limb for which sums of its products with vectors of keys are integers within 2^53.
 
-    Float64 holds these exactly, also on the way, in whatever order a BLAS adds them, with fused additions or without: it
-    is an exact integer unit there.
+    Float64 holds these exactly, also on the way, in whatever order a BLAS adds them, with fused additions or without:
+    it is an exact integer unit there.
     """
     return 53 - (instance.length * instance.key_limit).bit_length()
 
 
-def limbs(x: Array, instance: Instance, most: int) -> FloatArray:
-    """Cut integers uint64 [l, m] from 0 to ``most`` into limbs as float64 [limbs, l, m]."""
+def cut(x: Array, row: int, columns: slice, instance: Instance, most: int) -> FloatArray:
+    """Cut one row of integers uint64 [l, rows, coefficients], at most ``most``, into limbs: float64 [limbs, l, m]."""
     bits = limb_bits(instance)
-    out = np.empty((-(-most.bit_length() // bits), *x.shape))
-    kernels.limbs(x, bits, out)
+    out = np.empty((-(-most.bit_length() // bits), len(x), columns.stop - columns.start))
+    limbs(closed(x), row, columns.start, bits, out)
     return out
 
 
-def _opened(kind: Kind, data: bytes, names: tuple[str, ...] = ()) -> tuple[Instance, dict, list[memoryview]]:
+def exact_products(y: FloatArray, limbs: FloatArray) -> FloatArray:
+    """The inner products of vectors of keys, [keys, l], with limbs, [limbs, l, m]: exact, as `limb_bits` says."""
+    return np.matmul(y, limbs)
+
+
+def _close(array: Array, name: str, kind: DTypeLike, *shape: int) -> None:
+    """Mark an array as read-only, after a look whether kernels can read it."""
+    if of_type(array, np.ndarray, name).dtype != kind or array.shape != shape or not array.flags.c_contiguous:
+        raise ValueError(
+            f"`{name}` must be {np.dtype(kind)} {list(shape)} in C order, got {array.dtype} {list(array.shape)}"
+        )
+    closed(array)
+
+
+def _shapes(p: RlweParameters, samples: int) -> list[tuple[tuple[int, int, int], tuple[int, int, int]]]:
+    """The shapes of the mask (of one polynomial) and of the rows of every block."""
+    counts = (min(p.N, samples - at) for at in range(0, samples, p.N))
+    return [((1, p.kept, p.N), (p.length, p.kept, p.coefficients(count))) for count in counts]
+
+
+def _opened(
+    kind: Kind, data: bytes, names: tuple[str, ...] = ()
+) -> tuple[Instance, RlweParameters, dict[str, Any], list[memoryview]]:
     instance, fields, parts = opened(kind, data, names=names)
-    if instance.scheme != "rlwe":
-        raise MismatchError(f'the message must be of the scheme "rlwe", got one of "{instance.scheme}"')
-    return instance, fields, parts
+    with made_of_a_message():
+        require_scheme(instance, "rlwe")
+        return instance, parameters(instance), fields, parts
 
 
 def _residues_bytes(shape: tuple[int, int, int], primes: tuple[int, ...]) -> int:
@@ -263,7 +339,7 @@ def _unpacked_residues(part: memoryview, shape: tuple[int, int, int], primes: tu
     out = np.empty(shape, np.uint64)
     if not unpacked(part, primes, out):
         raise MessageError("residues in the message must be below their primes")
-    return frozen(out)
+    return out
 
 
 def _integers_bytes(count: int, bound: int) -> int:

@@ -17,8 +17,13 @@ import sys
 
 from numba.core import event
 
+import numpy as np
+
 from he import PreparedCircuit, compile_approximate, compile_exact, connect, prepare
+from he.functional.instance import Instance
+from he.functional.rlwe.scheme import SCHEME
 from he.testing import inputs, square_graph, table_network
+from intnn import IntDomain
 
 with event.install_recorder("numba:compile") as compilations:
     for network, compile_for in ((table_network(), compile_exact), (square_graph(), compile_approximate)):
@@ -28,6 +33,14 @@ with event.install_recorder("numba:compile") as compilations:
             for circuit in (prepared, PreparedCircuit.load(sys.argv[1])):
                 client, session = connect(circuit, threads=2)
                 client.decrypt(session.evaluate(client.encrypt(inputs(network, 4))))
+    for limit in (1, 127):  # the owner drops no prime, or one
+        made = SCHEME.setup(Instance("rlwe", 1, IntDomain(0, 1 if limit == 1 else 15), limit))
+        for read in (False, True):
+            master, public = (type(key).from_bytes(key.to_bytes()) if read else key for key in made)
+            ciphertext, key = SCHEME.encrypt(public, np.ones((3, 1), np.int64)), SCHEME.derive_key(master, [[1]])
+            if read:
+                ciphertext, key = (type(part).from_bytes(part.to_bytes()) for part in (ciphertext, key))
+            SCHEME.decrypt(public, ciphertext, key)
 print(*{record.data["dispatcher"].py_func.__name__ for _, record in compilations.buffer})
 """
 LITTLE = "from he.kernels.tables.factors import word_bytes; print(word_bytes(2**30))"

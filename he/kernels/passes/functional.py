@@ -1,6 +1,8 @@
-"""Loops on raw arrays for the lattice scheme: samples, transforms of many rows, sums and roundings.
+"""Functional encryption from lattices: Gaussian samples, transforms of many rows, sums and roundings.
 
-Residues are uint64 below their primes. Row j of a polynomial belongs to the j-th prime of a chain.
+Residues are uint64 below their primes, which are below 2^50. Row j of a polynomial belongs to the j-th prime of a
+chain.
+`he.functional.rlwe.reference` has the definition in plain Python integers.
 """
 
 from functools import partial
@@ -18,7 +20,7 @@ from intnn.machine.simd import I64, Builder, Value, load, splat, store
 from intnn.values.arrays import Array, IntArray
 
 forward, inverse = evaluate.forward, evaluate.inverse
-GROUP = 64  # samples at once: their words stay in registers while thresholds pass by
+GROUP = 32  # samples at once: their words stay in registers while thresholds pass by
 
 
 def _add_samples(
@@ -37,13 +39,16 @@ def _add_samples(
     drawn = [load(b, WORDS, uniform, BYTES * v) for v in range(vectors)]
     zero = words(0)
 
-    def compare(i: Value, counts: list[Value]) -> list[Value]:
+    def compare(i: Value, state: list[Value]) -> list[Value]:
         threshold = splat(b, load(b, I64, b.add(table, b.shl(i, I64(3)))), LANES)
-        above = [b.sext(b.icmp_unsigned("<", word, threshold), WORDS) for word in drawn]
-        return [b.sub(count, one) for count, one in zip(counts, above, strict=True)]
+        number, *counts = state
+        number = b.add(number, words(1))  # thresholds fall: the last one above a word gives how many there are
+        above = [b.icmp_unsigned("<", word, threshold) for word in drawn]
+        return [number, *(b.select(one, number, count) for one, count in zip(above, counts, strict=True))]
 
     factor, place = splat(b, multiplier, LANES), splat(b, term, LANES)
-    for v, count in enumerate(loop(b, entries, [zero] * vectors, compare)):
+    _, *counts = loop(b, entries, [zero] * (vectors + 1), compare)
+    for v, count in enumerate(counts):
         negative = b.sub(zero, b.and_(b.lshr(load(b, WORDS, signs, BYTES * v), place), words(1)))
         sample = b.sub(b.xor(count, negative), negative)
         store(b, b.add(load(b, WORDS, out, BYTES * v), b.mul(sample, factor)), out, BYTES * v)
@@ -57,7 +62,8 @@ def gaussian_sums(uniform: Array, table: Array, multipliers: IntArray, out: IntA
     """Sum multiples of base samples.
 
     Args:
-        uniform: Uniform words, uint64 [terms + 1, n], n a multiple of 64. Bit j of the first row are the signs of term j.
+        uniform: Uniform words, uint64 [terms + 1, n], n a multiple of 32. Bit j of a word in the first row is the sign
+            of term j.
         table: Thresholds, uint64 [entries].
         multipliers: int64 [terms], at most 64 of them.
         out: int64 [n], written.
@@ -104,7 +110,7 @@ def forward_all(tables: Tables, x: Array) -> None:
 
 @compiled
 def multiply_add(tables: Tables, x: Array, y: Array, z: Array) -> None:
-    """Multiply x by one polynomial and add z, in place and in transformed form: [n, primes, N], [primes, N] and as x."""
+    """Multiply x by a polynomial y and add z, in place, all of them transformed: [n, primes, N] and y [primes, N]."""
     for i in range(len(x)):
         for j in range(x.shape[1]):
             p = np.uint64(tables.constants[j].modulus)
@@ -127,16 +133,19 @@ def multiply_back(tables: Tables, x: Array, y: Array, out: Array) -> None:
 
 
 @compiled
-def add_message(tables: Tables, c: Array, scales: IntArray, message: IntArray, errors: IntArray, out: Array) -> None:
+def add_message(
+    tables: Tables, c: Array, scales: IntArray, message: IntArray, first: int, errors: IntArray, out: Array
+) -> None:
     """Add an error, and a scaled message where there is one, to the first coefficients of polynomials.
 
     Args:
         tables: The chain's.
-        c: uint64 [l, primes, N].
+        c: uint64 [n, primes, N].
         scales: What a message is multiplied with, modulo every prime: int64 [primes].
-        message: int64 [samples, l], at most 255 in magnitude.
-        errors: int64 [l, coefficients], below 2^58 in magnitude.
-        out: uint64 [l, primes, coefficients], written.
+        message: int64 [samples, l], at most 255 in magnitude; polynomial i takes column first + i.
+        first: The first column.
+        errors: int64 [n, coefficients], below 2^58 in magnitude.
+        out: uint64 [n, primes, coefficients], written.
     """
     samples, row = len(message), np.empty(out.shape[2], np.int64)
     for j in range(out.shape[1]):
@@ -146,7 +155,7 @@ def add_message(tables: Tables, c: Array, scales: IntArray, message: IntArray, e
             for k in range(row.size):
                 row[k] = errors[i, k]
             for k in range(samples):
-                row[k] += scales[j] * message[k, i]
+                row[k] += scales[j] * message[k, first + i]
             for k in range(row.size):
                 out[i, j, k] = np.uint64(row[k]) + lifted + c[i, j, k]
             remainders(out[i, j], p)
@@ -174,31 +183,42 @@ def drop_last(tables: Tables, x: Array, out: Array) -> None:
 
 
 @compiled
-def limbs(x: Array, bits: int, out: Array) -> None:
-    """Cut residues [n, m] into limbs of so many bits as float64 [limbs, n, m], the lowest first."""
+def limbs(x: Array, j: int, start: int, bits: int, out: Array) -> None:
+    """Cut integers into limbs: row j of uint64 [l, rows, coefficients], from a coefficient on.
+
+    Args:
+        x: The integers.
+        j: The row.
+        start: The first coefficient.
+        bits: The bits of a limb.
+        out: float64 [limbs, l, m], the lowest limb first, written.
+    """
     mask = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)
     for limb in range(len(out)):
         shift = np.uint64(limb * bits)
-        for i in range(len(x)):
-            for k in range(x.shape[1]):
-                out[limb, i, k] = np.float64((x[i, k] >> shift) & mask)
+        for i in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                out[limb, i, k] = np.float64((x[i, j, start + k] >> shift) & mask)
 
 
 @compiled
-def add_fractions(sums: Array, bits: int, masks: Array, start: int, factor: int, prime: int, out: Array) -> None:
+def add_fractions(
+    tables: Tables, sums: Array, bits: int, masks: Array, j: int, start: int, factor: int, out: Array
+) -> None:
     """Add the share of one prime to decryptions, as fractions of the modulus.
 
     Args:
+        tables: The chain's.
         sums: Inner products of limbs, integers below 2^53 in magnitude: float64 [limbs, keys, m].
         bits: The bits of a limb.
-        masks: What is taken off, uint64 [keys, N].
+        masks: What is taken off, uint64 [keys, primes, N].
+        j: The index of the prime p.
         start: The first coefficient.
         factor: The inverse of q / p modulo p.
-        prime: The prime p.
         out: float64 [keys, m], added to; every share is in [0, 1).
     """
-    p = np.uint64(prime)
-    inverse_p = 1.0 / np.float64(prime)
+    p = np.uint64(tables.constants[j].modulus)
+    inverse_p = 1.0 / np.float64(p)
     lifted = (np.uint64(1) << np.uint64(53)) // p * p + p
     radix = (np.uint64(1) << np.uint64(bits)) % p
     for i in range(out.shape[0]):
@@ -210,7 +230,7 @@ def add_fractions(sums: Array, bits: int, masks: Array, start: int, factor: int,
                 part = min(part, part + p)
                 total = times(total, radix, p, inverse_p) + min(part, part - p)
                 total = min(total, total - p)
-            total += p - masks[i, start + k]
+            total += p - masks[i, j, start + k]
             total = min(total, total - p)
             out[i, k] += np.float64(times(total, np.uint64(factor), p, inverse_p)) * inverse_p
 
