@@ -1,10 +1,11 @@
 import pytest
 
+from he.functional.instance import SCHEMES
 from he.functional.schemes import scheme
 from tests.test_architecture import loaded_by
 
 
-@pytest.mark.parametrize("name", ["ddh", "pads"])
+@pytest.mark.parametrize("name", SCHEMES)
 def test_a_scheme_is_found_by_its_name(name: str) -> None:
     assert scheme(name).name == name
     assert scheme(name) is scheme(name)

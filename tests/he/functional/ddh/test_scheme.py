@@ -135,7 +135,7 @@ def test_a_master_key_does_not_show_its_secret() -> None:
 
 
 ZEROS = np.zeros((2, 2, 32), np.uint8)
-TOO_LARGE = np.full((2, 2, 32), 255, np.uint8)
+ORDERS = np.frombuffer(ORDER.to_bytes(32, "big") * 4, np.uint8).reshape(2, 2, 32)
 
 
 def some(count: int) -> Points:
@@ -146,7 +146,7 @@ def some(count: int) -> Points:
     ("make", "error"),
     [
         (lambda i: DdhMasterKey(i, ZEROS[:1]), ValueError),
-        (lambda i: DdhMasterKey(i, TOO_LARGE), ValueError),
+        (lambda i: DdhMasterKey(i, ORDERS), ValueError),
         (lambda i: DdhMasterKey(i, ZEROS.astype(np.int64)), ValueError),
         (lambda i: DdhMasterKey(i, ZEROS.tobytes()), TypeError),
         (lambda i: DdhMasterKey("instance", ZEROS), TypeError),
@@ -154,13 +154,14 @@ def some(count: int) -> Points:
         (lambda i: DdhPublicKey(i, some(2)), ValueError),
         (lambda i: DdhPublicKey(i, ZEROS), TypeError),
         (lambda i: DdhPublicKey(dataclasses.replace(i, scheme="pads"), some(3)), ValueError),
+        (lambda i: DdhCiphertext(i, some(0)), ValueError),
         (lambda i: DdhCiphertext(i, some(3)), ValueError),
         (lambda i: DdhCiphertext(i, some(5)), ValueError),
         (lambda i: DdhCiphertext(i, ZEROS), TypeError),
         (lambda i: DdhCiphertext(dataclasses.replace(i, scheme="pads"), some(4)), ValueError),
         (lambda i: DdhFunctionalKey(i, [[1, 2]], ZEROS), ValueError),
         (lambda i: DdhFunctionalKey(i, [[1, 2], [3, 400]], ZEROS), ValueError),
-        (lambda i: DdhFunctionalKey(i, [[1, 2], [3, 4]], TOO_LARGE), ValueError),
+        (lambda i: DdhFunctionalKey(i, [[1, 2], [3, 4]], ORDERS), ValueError),
         (lambda i: DdhFunctionalKey(i, [[1, 2], [3, 4]], None), TypeError),
     ],
 )

@@ -149,8 +149,8 @@ def test_products_must_fit_words() -> None:
     y = np.array([[32767] * 65536, [-32767] * 65536])
     ciphertext = one.encrypt(x)
     assert one.decrypt(ciphertext, one.key(y, ciphertext)).tolist() == [[32767 * 65536, -32767 * 65536]]
-    with pytest.raises(ParameterError, match="must be below 2\\^31 for pads, got up to 4294836224"):
-        SCHEME.setup(dataclasses.replace(widest, inputs=IntDomain(-2, 1)))
+    with pytest.raises(ParameterError, match="must be below 2\\^31 for pads, got up to 2147483648"):
+        SCHEME.setup(Instance("pads", 65536, IntDomain(0, 255), 256))
 
 
 def test_more_samples_than_a_pad_has_words_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
