@@ -37,6 +37,8 @@ class Kind(Enum):
     FUNCTIONAL_KEY = b"F"
     FUNCTIONAL_BLOCK = b"B"
     KEY_REQUEST = b"R"
+    JOURNAL = b"J"
+    INSTRUCTION = b"D"
 
 
 class MessageError(ValueError):

@@ -1,14 +1,17 @@
 """What messages of functional encryption have in common: they name their instance, and lengths follow from it.
 
-def to_bytes(self):
-    return seal(Kind.FUNCTIONAL_KEY, self.instance, {"keys": len(self.y)}, [vectors_to_bytes(self.y), ...])
+A type's bytes are two short methods:
 
-@staticmethod
-def from_bytes(data):
-    instance, fields, parts = opened(Kind.FUNCTIONAL_KEY, data, names=("keys",))
-    keys = number(fields, "keys", MOST_KEYS)
-    require_lengths(parts, vectors_bytes(instance, keys), ...)
-    return Key(instance, vectors_from_bytes(instance, parts[0]), ...)
+    def to_bytes(self):
+        return seal(Kind.FUNCTIONAL_KEY, self.instance, {"keys": len(self.y)}, [vectors_to_bytes(self.y), ...])
+
+    def from_bytes(data):
+        instance, fields, parts = opened(Kind.FUNCTIONAL_KEY, data, names=("keys",))
+        keys = number(fields, "keys", MOST_KEYS)
+        require_lengths(parts, vectors_bytes(instance, keys), ...)
+        return Key(instance, vectors_from_bytes(instance, parts[0]), ...)
+
+Whoever parses checks lengths before anything is made of the parts.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from he.formats.messages import Kind, MessageError, open_message, require_fields
 from he.functional.errors import MismatchError
 from he.functional.instance import Instance
 from intnn.values.arrays import IntArray, frozen, integer
+from intnn.values.arrays import instance as of_type
 from intnn.values.domain import IntDomain
 
 #: The most vectors that one key, or one request for a key, may have.
 MOST_KEYS = 1 << 16
+_MOST_LETTERS = 200
 _WORD = np.dtype("<i2")  # of an element of a key's vector: `Instance.key_limit` is below 2^15
 
 
@@ -45,7 +50,7 @@ def seal(kind: Kind, instance: Instance, fields: dict[str, Any], parts: Sequence
 
 
 def opened(
-    kind: Kind, data: bytes, instance: Instance | None = None, most: int | None = None, names: Sequence[str] = ()
+    kind: Kind, data: bytes, instance: Instance | None = None, most: int | None = None, names: Sequence[str] | None = ()
 ) -> tuple[Instance, dict[str, Any], list[memoryview]]:
     """The instance, the other fields of the header, and the parts of a message, which lie in it: they are no copies.
 
@@ -54,7 +59,7 @@ def opened(
         data: The message.
         instance: The instance that is expected; None if any will do.
         most: The largest number of bytes that the parts may have together, where the receiver knows it beforehand.
-        names: The names of the other fields.
+        names: The names of the other fields; None if the caller looks at them himself.
 
     Raises:
         MessageError: The message is damaged, foreign, too long, of another kind, or its header is not as it must be.
@@ -62,7 +67,7 @@ def opened(
         TypeError: ``data`` is no bytes.
     """
     fields, parts = open_message(kind, data, most)
-    require_fields(fields, "instance", *names)
+    require_fields(fields, "instance", *(fields if names is None else names))
     found = _instance(fields.pop("instance"))
     if instance is not None and found != instance:
         raise MismatchError(
@@ -92,6 +97,18 @@ def require_lengths(parts: Sequence[memoryview], *lengths: int) -> None:
     found = tuple(map(len, parts))
     if found != lengths:
         raise MessageError(f"the parts of the message must have {_listed(lengths)} bytes, got {_listed(found)}")
+
+
+def require_name(value: str, name: str) -> str:
+    """Return a name of 1 to 200 printable letters.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is empty, too long, or holds what cannot be printed.
+    """
+    if not 0 < len(of_type(value, str, name)) <= _MOST_LETTERS or not value.isprintable():
+        raise ValueError(f"`{name}` must be a name of 1 to {_MOST_LETTERS} printable letters, got {value!r:.250}")
+    return value
 
 
 def vectors_bytes(instance: Instance, keys: int) -> int:

@@ -43,13 +43,25 @@ class Bound(Protocol):
 class MasterKey(Bound, Protocol):
     """What the authority keeps secret."""
 
+    @staticmethod
+    def from_bytes(data: bytes) -> MasterKey:
+        """Read one: see `Bound`."""
+
 
 class PublicKey(Bound, Protocol):
     """What data owners encrypt with, and trainers decrypt beside; no secret."""
 
+    @staticmethod
+    def from_bytes(data: bytes) -> PublicKey:
+        """Read one: see `Bound`."""
+
 
 class Ciphertext(Bound, Protocol):
     """Encrypted vectors of one data owner."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Ciphertext:
+        """Read one: see `Bound`."""
 
     @property
     def samples(self) -> int:
@@ -65,6 +77,10 @@ class Ciphertext(Bound, Protocol):
 
 class FunctionalKey(Bound, Protocol):
     """What decrypts inner products with some vectors y, and nothing else."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> FunctionalKey:
+        """Read one: see `Bound`."""
 
     @property
     def y(self) -> IntArray:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, functional, product, switching
+from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -75,6 +75,20 @@ def calls() -> dict[str, Callable[[], object]]:
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
+        **_calls_of_ledgers(),
+    }
+
+
+def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
+    basis, order, modulus = _zeros(2, N), np.arange(N), span.modulus((1 << 61) - 1)
+    y, sums, weights, vectors = np.zeros((1, N), np.int64), np.zeros((2, N), np.int64), _zeros(1, 1), _zeros(1, N)
+    return {
+        "combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
+        "combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
+        "reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),
+        "absorb": lambda: span.absorb(basis, order, 1, vectors[0], modulus),
+        "grow": lambda: span.grow(basis, order, 1, y, weights, modulus, sums, vectors),
+        "grow, received": lambda: span.grow(basis, order, 1, _fixed(y), weights, modulus, sums, vectors),
     }
 
 

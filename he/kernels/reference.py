@@ -73,3 +73,32 @@ def scaled_product(a: Sequence[int], b: Sequence[int], plain_modulus: int, prime
     q = prod(primes)
     x, y = ([centred(v, q) for v in polynomial] for polynomial in (a, b))
     return [(2 * plain_modulus * v + q) // (2 * q) % q for v in product(x, y)]
+
+
+def absorbed(
+    rest: list[list[int]], order: list[int], vector: Sequence[int], p: int
+) -> tuple[list[list[int]], list[int]]:
+    """Add a vector to a span modulo p in the form of `he.kernels.passes.span`, rows without their pivots' zeros.
+
+    Args:
+        rest: The rows, at the positions that are no pivots.
+        order: All positions, pivots first.
+        vector: Any integers, by their positions.
+        p: The prime.
+    """
+    rank = len(rest)
+    left = [
+        (vector[at] - sum(vector[order[i]] * row[j] for i, row in enumerate(rest))) % p
+        for j, at in enumerate(order[rank:])
+    ]
+    if not any(left):
+        return rest, order
+    pivot = next(j for j, a in enumerate(left) if a)
+    scale = pow(left[pivot], -1, p)
+    rows = [[a * scale % p for a in left]]
+    rows = [[(a - row[pivot] * b) % p for a, b in zip(row, rows[0], strict=True)] for row in rest] + rows
+    order = order.copy()
+    order[rank], order[rank + pivot] = order[rank + pivot], order[rank]
+    for row in rows:
+        row[pivot] = row[0]
+    return [row[1:] for row in rows], order

@@ -8,11 +8,11 @@ first layer's sums x wT and its gradient eT x, so the trainer asks for keys of t
     trainer:    state = train(plan, schedule, labels, forward, gradient)
     the same:   state = train_in_clear(plan, schedule, labels, x)
 
-What it reveals, to an honest but curious trainer who keeps every product: all of a batch's inputs, exactly, at the first
-update in which its errors have as many independent rows as the batch has examples, which is the usual case where the
-first layer is at least as wide as a batch; and all inputs once the weights of all updates span their space. The labels
-are the trainer's from the start: errors are the softmax p less the one-hot labels, and the trainer knows p. Encrypting
-labels, or the loss, would hide nothing.
+What it reveals, to an honest but curious trainer who keeps every product: all of a batch's inputs, exactly, at the
+first update in which its errors have as many independent rows as the batch has examples, which is the usual case where
+the first layer is at least as wide as a batch; and all inputs once the weights of all updates span their space. The
+labels are the trainer's from the start: errors are the softmax p less the one-hot labels, and the trainer knows p.
+Encrypting labels, or the loss, would hide nothing.
 """
 
 import hashlib
@@ -96,8 +96,8 @@ def train(
         schedule: How long and how fast to train.
         labels: The classes, int64 [n] in [0, plan.classes), in the order of the examples.
         forward: The instance of all examples: vectors of as many elements as an example has features.
-        gradient: The instance of a batch by its number: vectors of as many elements as a batch has examples, and as many
-            of them as there are features.
+        gradient: The instance of a batch by its number: vectors of as many elements as a batch has examples, and as
+            many of them as there are features.
         data: The name of the data, which a checkpoint is bound to.
         path: A checkpoint, written after every epoch, whole or not at all.
         callback: A function that is called with the report of every epoch.

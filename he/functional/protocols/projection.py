@@ -5,8 +5,8 @@
     new inputs: classifier.predict(projection(x))
 
 The projection is fixed before training: integers within +-127 that follow from public examples, and from nothing else.
-The trainer asks once for one key a row, decrypts the projections of all examples, brings them to bytes by an integer map
-that is public as well, and trains in the clear. So everything that the keys reveal are as many numbers of an example as
+The trainer asks once for one key a row, decrypts the projections of all examples, brings them to bytes by an integer
+map that is public as well, and trains in the clear. So all that the keys reveal are as many numbers of an example as
 the projection has rows, exactly, to whoever holds keys and ciphertexts. That is no small thing: the more rows, the
 closer an example can be rebuilt.
 
@@ -25,7 +25,7 @@ from he.functional.instance import MAX_LENGTH
 from he.functional.protocols.products import Products
 from intnn.estimator.classifier import IntClassifier
 from intnn.training import generator
-from intnn.values.arrays import FloatArray, IntArray, frozen, instance, integer, integers, real
+from intnn.values.arrays import FloatArray, IntArray, frozen, instance, integer, real
 from intnn.values.domain import IntDomain
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject

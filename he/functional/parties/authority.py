@@ -1,0 +1,214 @@
+"""The key authority: it opens instances, issues functional keys within a budget, and remembers what they tell."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+
+from he.functional.errors import FunctionalError, MismatchError
+from he.functional.instance import Instance, SchemeName
+from he.functional.ledger import secret_prime
+from he.functional.messages import require_name
+from he.functional.parties import records
+from he.functional.parties.books import Books, Exposure, Opening, Role
+from he.functional.parties.journal import Journal, JournalError
+from he.functional.parties.request import KeyRequest
+from he.functional.scheme import FunctionalKey, MasterKey, PublicKey, Scheme
+from he.functional.schemes import scheme
+from intnn.storage.document import file_path
+from intnn.values.arrays import Array
+from intnn.values.arrays import instance as of_type
+from intnn.values.value_object import Unstorable
+
+#: How many keys are counted in the journal before they are issued, so that most requests write nothing.
+STRIDE = 1 << 16
+_MASTERS = 16  # that are held in memory; some have megabytes
+
+
+class Authority(Unstorable, instead="open its journal, when nobody else has it open"):
+    """Who holds the master keys of instances, and decides what trainers may know.
+
+    The authority is trusted: with its master keys it can read all that is encrypted, and so can whoever reads its
+    journal or colludes with it. Against trainers it promises that the keys which it has issued for some data, to
+    whomever and through whatever instances, tell no more directions of it than the budget: trainers who share what they
+    hold gain nothing, since there is one account for all of them. What a direction tells of a
+    particular image is another matter (`docs/functional.md`).
+
+    Everything is in one file, the journal. What a request adds to the span of an account's keys is in it, durably,
+    before the key leaves the authority, and most requests add nothing: then nothing is written. An authority that is
+    killed after it has recorded, and before it has answered, issues the key when it is asked again, and the span does
+    not grow. Nothing else that the authority promises depends on what is in memory, but the number of keys:
+    the journal counts them beforehand, 65,536 at a time.
+
+    It may be used by several threads.
+
+    Args:
+        path: The journal's file, which is made if there is none; its folder exists.
+        schemes: What implements a scheme, by its name.
+
+    Raises:
+        JournalError: The file is damaged or no journal, others may use it, or another authority has it open.
+        OSError: The file cannot be read or made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], schemes: Callable[[SchemeName], Scheme] = scheme) -> None:
+        self._schemes, self._books, self._lock = schemes, Books(), threading.Lock()
+        self._counted: dict[str, int] = {}  # keys that the journal counts as issued
+        self._places: dict[str, int] = {}  # of openings in the journal, which hold the master keys
+        self._master = lru_cache(_MASTERS)(self._read_master)
+        self._journal, self._entered = Journal(file_path(path)), 0  # how much of it is in the books
+        try:
+            self._catch_up()
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(
+        self, of: Instance, budget: int, data: str, role: Role = "forward", samples: range | None = None
+    ) -> PublicKey:
+        """Draw the keys of an instance, and return the public one, of which the authority keeps no copy.
+
+        Args:
+            of: The instance; its id is new.
+            budget: The largest dimension that the span of its keys may have, from 1 to its length. Instances that
+                encrypt the same vectors have one budget together.
+            data: The name of the data. That instances for the same data name it alike is up to who opens them.
+            role: "forward" or "projection" if vectors are samples of the data, "gradient" if they are columns of a
+                batch, with an element for each sample.
+            samples: Which samples of the data they are, or have elements for; by default all.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: An argument is out of its range, the instance was opened before, or it does not fit the others
+                for the data.
+            OSError: The journal cannot be written; the instance is not open.
+        """
+        opening = Opening(of, budget, data, role, samples)
+        with self._lock:
+            self._require_ready()
+            self._books.require_room(opening)
+            master, public = self._schemes(of.scheme).setup(of)
+            prime = secret_prime()
+            self._places[of.id] = self._journal.append(records.opened(opening, prime, master))
+            self._books.open(opening, prime)
+            self._entered = self._journal.end
+        return public
+
+    def enrol(self, of: Instance, owner: str) -> None:
+        """Register an owner who will encrypt for an instance, by a name of 1 to 200 printable letters.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: It is no name.
+            MismatchError: The instance is not open here.
+            FunctionalError: An owner of this name is registered already.
+            OSError: The journal cannot be written; the owner is not registered.
+        """
+        require_name(owner, "owner")
+        with self._lock:
+            self._require_ready()
+            self._opened(of)
+            if self._books.has_owner(of, owner):
+                raise FunctionalError(f"an owner {owner!r} is registered for instance {of.id}; choose another name")
+            self._journal.append(records.enrolled(of, owner))
+            self._books.enrol(of, owner)
+            self._entered = self._journal.end
+
+    def issue(self, request: KeyRequest) -> FunctionalKey:
+        """Issue a key, if the budget allows it.
+
+        Raises:
+            TypeError: It is no request.
+            MismatchError: The instance is not open here.
+            ValueError: The scheme refuses the request: see its `derive_key`.
+            BudgetError: The budget does not allow it. Nothing is issued or recorded then, of the whole request.
+            OSError: The journal cannot be written. Nothing is issued then.
+        """
+        of, keys = of_type(request, KeyRequest, "request").instance, len(request.y)
+        with self._lock:
+            self._require_ready()
+            opening = self._opened(of)
+            span, added = self._books.account(opening).span.grown(request.y, opening.budget)
+            key = self._schemes(of.scheme).derive_key(self._master(of.id), request.y, request.scope)
+            total = self._books.issued(opening.data) + keys
+            if len(added) or total > self._counted.get(opening.data, 0):
+                self._count(of, opening.data, -(-total // STRIDE) * STRIDE, added)
+            self._books.issue(opening, span, keys)
+            self._entered = self._journal.end
+        return key
+
+    def derive(self, request: bytes) -> bytes:
+        """Issue a key for a `KeyRequest` as a message; see `issue`.
+
+        Raises:
+            MessageError: The message is damaged, or no request.
+        """
+        return self.issue(KeyRequest.from_bytes(request)).to_bytes()
+
+    def exposure(self, data: str) -> Exposure:
+        """What the keys that were issued tell of some data; nothing, if there are none."""
+        with self._lock:
+            return self._books.exposure(data)
+
+    def close(self) -> None:
+        """Write how many keys were issued, and close the journal. A second call does nothing.
+
+        Raises:
+            OSError: The journal cannot be written. It is closed, and counts too many keys.
+        """
+        with self._lock:
+            if not self._journal.is_open:
+                return
+            try:
+                for data, (of, issued) in self._books.counts().items():
+                    if self._counted.get(data, issued) != issued:
+                        self._count(of, data, issued, np.empty((0, of.length), np.uint64))
+            finally:
+                self._journal.close()
+
+    def _require_ready(self) -> None:
+        self._journal.require_open()
+        if self._entered != self._journal.end:  # an interrupt came between the journal and the books
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Enter in the books what is in the journal beyond them."""
+        for place, message in self._journal.messages(self._entered):
+            self._restore(place, message)
+            self._entered = self._journal.end
+
+    def _opened(self, of: Instance) -> Opening:
+        opening = self._books.opening(of_type(of, Instance, "instance"))
+        if opening is None:
+            raise MismatchError(f"instance {of.id} is not open at this authority as it is described; open it first")
+        return opening
+
+    def _count(self, of: Instance, data: str, keys: int, added: Array) -> None:
+        """Record how many keys were issued for some data in all, and what the span of an instance has more."""
+        self._journal.append(records.issued(of, keys, added))
+        self._counted[data] = keys
+
+    def _read_master(self, name: str) -> MasterKey:
+        of, data = records.master_key(self._journal.read(self._places[name]))
+        return self._schemes(of.scheme).types.master_key.from_bytes(data)
+
+    def _restore(self, place: int, message: bytes) -> None:
+        try:
+            opening = records.enter(self._books, message)
+        except (KeyError, TypeError, ValueError) as error:
+            raise JournalError(
+                f"{self._journal.path} is damaged at byte {place}: {error}; restore it from a copy"
+            ) from error
+        self._places.setdefault(opening.instance.id, place)
+        self._counted[opening.data] = self._books.issued(opening.data)

@@ -1,0 +1,126 @@
+"""A file of messages that only grows: each is in it whole, and for good, before anybody acts on it.
+
+A message lies between a head (magic, 8 bytes, and its length, twice 8 bytes) and the next head. A file that ends within
+a message was cut by a crash while that was written; nobody has acted on it yet, and it is dropped. Everything else that
+is not as it was written is damage, and refused: a journal that forgets what was issued would issue more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from he.functional.errors import FunctionalError
+from intnn.storage.document import require_place
+from intnn.values.value_object import Unstorable
+
+_MAGIC = b"HEJOURN1"
+_HEAD = len(_MAGIC) + 16
+_CLOSED = -1
+
+
+class JournalError(FunctionalError):
+    """A journal is damaged, foreign, in use, or open to others; nothing is issued by it."""
+
+
+class Journal(Unstorable, instead="open its file, when nobody else has it open"):
+    """A journal in a file that its owner alone may read, and one process at a time may open (POSIX).
+
+    Attributes:
+        path: The file; it is made if there is none.
+        end: Where the last message that was read or written ends.
+
+    Raises:
+        JournalError: Others may use the file, or another process has it open.
+        OSError: The file cannot be opened or made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        require_place(path)
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.end = 0
+        try:
+            self._claim()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._file != _CLOSED
+
+    def messages(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The messages from a place on, with their places; `append` goes on behind the last one that was read.
+
+        Raises:
+            JournalError: The file is damaged, or no journal.
+        """
+        self.end, size = start, os.fstat(self._file).st_size
+        while self.end < size:
+            head = os.pread(self._file, _HEAD, self.end)
+            length, again = (int.from_bytes(head[at : at + 8], "big") for at in (len(_MAGIC), len(_MAGIC) + 8))
+            if not _MAGIC.startswith(head[: len(_MAGIC)]) or (len(head) == _HEAD and length != again):
+                raise JournalError(f"{self.path} is damaged at byte {self.end}, or no journal; restore it from a copy")
+            if len(head) < _HEAD or self.end + _HEAD + length > size:
+                return
+            place, self.end = self.end, self.end + _HEAD + length
+            yield place, os.pread(self._file, length, place + _HEAD)
+
+    def read(self, place: int) -> bytes:
+        """The message at a place that `append` or `messages` has given."""
+        length = os.pread(self._file, 8, place + len(_MAGIC))
+        return os.pread(self._file, int.from_bytes(length, "big"), place + _HEAD)
+
+    def append(self, message: bytes) -> int:
+        """Write a message, durably, and return its place.
+
+        Raises:
+            OSError: It cannot be written, such as on a full disk. The journal is what it was: what there is of the
+                message is no part of it, and overwritten by the next one.
+        """
+        length, place = len(message).to_bytes(8, "big"), self.end
+        os.ftruncate(self._file, place)
+        rest, at = memoryview(b"".join([_MAGIC, length, length, message])), place
+        while rest:
+            written = os.pwrite(self._file, rest, at)
+            rest, at = rest[written:], at + written
+        os.fsync(self._file)
+        self.end = at
+        return place
+
+    def close(self) -> None:
+        """Close the file, if it is open; others may open it then."""
+        file, self._file = self._file, _CLOSED
+        if file != _CLOSED:
+            os.close(file)
+
+    def require_open(self) -> None:
+        """Check that the file is open.
+
+        Raises:
+            JournalError: It was closed.
+        """
+        if not self.is_open:
+            raise JournalError(f"{self.path} was closed; open it again")
+
+    def _claim(self) -> None:
+        """Have the file for ourselves, its name on the disk included."""
+        mode = stat.S_IMODE(os.fstat(self._file).st_mode)
+        if mode & 0o077:
+            raise JournalError(
+                f"others may use {self.path} (mode {mode:04o}); take that right away: chmod 600 {self.path}"
+            )
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalError(f"{self.path} is in use by another authority; ask that one, or end it") from None
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,84 @@
+"""What a trainer asks the authority for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from he.formats.messages import Kind, MessageError
+from he.functional.instance import Instance
+from he.functional.messages import (
+    MOST_KEYS,
+    number,
+    opened,
+    require_lengths,
+    seal,
+    vectors_bytes,
+    vectors_from_bytes,
+    vectors_to_bytes,
+)
+from he.functional.scheme import Scope
+from intnn.values.arrays import IntArray, instance
+from intnn.values.value_object import ValueObject
+
+MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`
+_MOST_SAMPLES = 1 << 48
+
+
+@dataclass(frozen=True, eq=False)
+class KeyRequest(ValueObject):
+    """Vectors of which a trainer wants inner products.
+
+    Attributes:
+        instance: The instance.
+        y: The vectors, int64 [keys, length], at most 65,536.
+        scope: The samples, for schemes whose keys hold for some samples only.
+
+    Raises:
+        TypeError: An attribute is of another type.
+        ValueError: The vectors are out of range, have another shape, or are too many, or the scope cannot be.
+    """
+
+    instance: Instance
+    y: IntArray = field(repr=False)
+    scope: Scope | None = None
+
+    def __post_init__(self) -> None:
+        instance(self.instance, Instance, "instance")
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
+        if len(self.y) > MOST_KEYS:
+            raise ValueError(f"`y` must have at most {MOST_KEYS} vectors, got {len(self.y)}; make several requests")
+        if self.scope is not None:
+            scope = instance(self.scope, Scope, "scope")
+            if not 0 < len(scope.header) <= MOST_HEADER_BYTES:
+                raise ValueError(
+                    f"`scope` must have a header of 1 to {MOST_HEADER_BYTES} bytes, got {len(scope.header)}"
+                )
+            if not 0 <= scope.start < scope.stop <= _MOST_SAMPLES:
+                raise ValueError(f"`scope` must hold one sample or more, got {scope.start} to {scope.stop}")
+
+    def to_bytes(self) -> bytes:
+        """The request as a message."""
+        fields, parts = {"keys": len(self.y), "start": 0, "stop": 0}, [vectors_to_bytes(self.y)]
+        if self.scope is not None:
+            fields.update(start=self.scope.start, stop=self.scope.stop)
+            parts.append(self.scope.header)
+        return seal(Kind.KEY_REQUEST, self.instance, fields, parts)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> KeyRequest:
+        """Read a request.
+
+        Raises:
+            MessageError: The message is damaged, or no request.
+            TypeError: ``data`` is no bytes.
+        """
+        instance, fields, parts = opened(Kind.KEY_REQUEST, data, names=("keys", "start", "stop"))
+        keys = number(fields, "keys", MOST_KEYS)
+        start, stop = (number(fields, name, _MOST_SAMPLES, least=0) for name in ("start", "stop"))
+        header = bytes(parts[1]) if len(parts) == 2 and len(parts[1]) <= MOST_HEADER_BYTES else b""
+        require_lengths(parts, vectors_bytes(instance, keys), *([len(header)] if header else []))
+        try:
+            scope = Scope(header, start, stop) if header or stop else None
+            return KeyRequest(instance, vectors_from_bytes(instance, parts[0]), scope)
+        except ValueError as error:
+            raise MessageError(f"the message is no request: {error}") from error

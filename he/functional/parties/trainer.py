@@ -1,0 +1,109 @@
+"""The trainer's side: exact inner products with encrypted samples, for which it asks the authority."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.functional.errors import MismatchError
+from he.functional.instance import Instance
+from he.functional.parties.owner import Schemes
+from he.functional.parties.request import KeyRequest
+from he.functional.scheme import Ciphertext, FunctionalKey, PublicKey, Scope
+from he.functional.schemes import scheme
+from intnn.values.arrays import IntArray, integer
+
+
+class KeySource(Protocol):
+    """Whoever issues functional keys: an `Authority`, or a `RemoteAuthority` that asks one."""
+
+    def issue(self, request: KeyRequest) -> FunctionalKey:
+        """Issue a key.
+
+        Raises:
+            BudgetError: The budget does not allow it.
+        """
+
+
+class Products:
+    """The inner products of one instance's encrypted samples with vectors that the authority issues keys for.
+
+    Samples are numbered through all ciphertexts, which lie one behind the other, also of several owners.
+
+    Args:
+        authority: Whom to ask for keys.
+        public_key: The instance's public key.
+        ciphertexts: The encrypted samples; `he.functional.parties.owner.arranged` puts several owners' in order.
+        schemes: What implements a scheme, by its name.
+
+    Attributes:
+        instance: The instance.
+        samples: The number of all samples.
+        keys_issued: How many keys this trainer was issued: one for every vector, and for every scope of it where keys
+            hold for some samples only.
+
+    Raises:
+        MismatchError: A ciphertext belongs to another instance.
+        ValueError: There is none.
+    """
+
+    def __init__(
+        self,
+        authority: KeySource,
+        public_key: PublicKey,
+        ciphertexts: Sequence[Ciphertext],
+        schemes: Schemes = scheme,
+    ) -> None:
+        self.instance: Instance = public_key.instance
+        self._authority, self._public_key, self._ciphertexts = authority, public_key, tuple(ciphertexts)
+        self._scheme = schemes(self.instance.scheme)
+        if not self._ciphertexts:
+            raise ValueError("`ciphertexts` must be one or more, got none")
+        for ciphertext in self._ciphertexts:
+            if ciphertext.instance != self.instance:
+                raise MismatchError(
+                    f"all ciphertexts must belong to instance {self.instance.id}, got one of {ciphertext.instance.id}"
+                )
+        self.samples = sum(ciphertext.samples for ciphertext in self._ciphertexts)
+        self.keys_issued = 0
+
+    def products(self, y: ArrayLike, start: int, stop: int) -> IntArray:
+        """Ask for keys, and decrypt.
+
+        Args:
+            y: Vectors, int64 [keys, length], within the instance's limit.
+            start: The first sample.
+            stop: One behind the last sample.
+
+        Returns:
+            The inner products <x, y> of these samples with all vectors, int64 [stop - start, keys], exact.
+
+        Raises:
+            TypeError: An argument is no integer.
+            ValueError: A value or a shape is wrong, or there are no such samples.
+            BudgetError: The authority refuses a key.
+            MismatchError: A product could be wrong: a ciphertext is damaged or forged.
+        """
+        stop = integer(stop, "stop", 1, self.samples)
+        start = integer(start, "start", 0, stop - 1)
+        y = self.instance.require_keys(y)
+        parts, key, begin = [], None, 0
+        for ciphertext in self._ciphertexts:
+            first, last = max(start - begin, 0), min(stop - begin, ciphertext.samples)
+            begin += ciphertext.samples
+            if first >= last:
+                continue
+            if self._scheme.keys_are_scoped:
+                key = self._key(KeyRequest(self.instance, y, Scope(ciphertext.header, first, last)))
+            elif key is None:
+                key = self._key(KeyRequest(self.instance, y))
+            parts.append(self._scheme.decrypt(self._public_key, ciphertext, key, slice(first, last)))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _key(self, request: KeyRequest) -> FunctionalKey:
+        key = self._authority.issue(request)
+        self.keys_issued += len(request.y)
+        return key
