@@ -1,0 +1,153 @@
+"""The books: which instances encrypt the same vectors, and what is known of a batch."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from he.functional.instance import Instance
+from he.functional.ledger import known_share, secret_prime
+from he.functional.parties.books import Books, Exposure, Opening
+from intnn import IntDomain
+
+
+def opening(length=4, budget=2, data="images", role="forward", samples=None):
+    return Opening(Instance("pads", length, IntDomain(0, 15)), budget, data, role, samples)
+
+
+def opened(*openings):
+    books = Books()
+    for each in openings:
+        books.require_room(each)
+        books.open(each, secret_prime())
+    return books
+
+
+def issued(books, opening, rank):
+    """Enter keys for the first so many directions."""
+    y = np.eye(opening.instance.length, dtype=np.int64)[:rank]
+    if rank:
+        books.issue(opening, books.account(opening).span.grown(y, opening.budget)[0], rank)
+
+
+@st.composite
+def ranges(draw):
+    start = draw(st.integers(0, 1 << 40))
+    return range(start, start + draw(st.integers(1, 1 << 16)))
+
+
+@given(st.text(min_size=1, max_size=200).filter(str.isprintable), st.none() | ranges(), st.data())
+def test_an_opening_survives_the_trip(data_name, samples, data):
+    role = data.draw(st.sampled_from(["forward", "projection", "gradient"]))
+    length = len(samples) if samples is not None and role == "gradient" else 4
+    it = opening(length, data.draw(st.integers(1, length)), data_name, role, samples)
+    assert Opening.of(it.instance, it.fields()) == it
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"budget": 0}, ValueError, r"`budget` must lie in \[1, 4\], got 0"),
+        ({"budget": 5}, ValueError, r"`budget` must lie in \[1, 4\], got 5"),
+        ({"budget": 1.0}, TypeError, "`budget`"),
+        ({"data": ""}, ValueError, "`data` must be a name"),
+        ({"data": None}, TypeError, "`data`"),
+        ({"role": "backward"}, ValueError, '`role` must be "forward", "gradient" or "projection", got \'backward\''),
+        ({"role": ["gradient"]}, ValueError, "`role`"),
+        ({"samples": (0, 4)}, TypeError, "`samples`"),
+        ({"samples": range(3, 3)}, ValueError, "range of one sample or more"),
+        ({"samples": range(-1, 3)}, ValueError, "range of one sample or more"),
+        ({"samples": range(0, 8, 2)}, ValueError, "without a step"),
+        ({"samples": range(2**50)}, ValueError, "range of one sample or more"),
+        ({"role": "gradient", "samples": range(3)}, ValueError, r"as many as .* elements, 4, got range\(0, 3\)"),
+    ],
+)
+def test_an_opening_that_cannot_be_is_refused(wrong, error, message):
+    with pytest.raises(error, match=message):
+        opening(**wrong)
+
+
+@given(ranges(), ranges())
+def test_two_openings_overlap_where_they_have_a_sample_in_common(a, b):
+    is_common = max(a.start, b.start) in a and max(a.start, b.start) in b
+    assert opening(samples=a).overlaps(opening(samples=b)) == is_common
+    assert opening(samples=a).overlaps(opening(samples=None))
+    assert opening(samples=None).overlaps(opening(samples=b))
+    assert not opening(samples=a).overlaps(opening(samples=a, data="others"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({}, {"budget": 3}, r"share a budget, 2 of 4 directions, got 3 of 4; a new budget needs other data"),
+        ({}, {"budget": 2, "length": 5}, "got 2 of 5"),
+        ({}, {"budget": 3, "role": "projection"}, "share a budget"),
+        ({}, {"samples": range(2)}, r"`samples` must be those of another instance .* or none of them"),
+        ({"samples": range(4)}, {}, "what is known of a sample could not be told"),
+        ({"samples": range(4)}, {"samples": range(3, 5)}, "what is known of a sample could not be told"),
+        *[
+            ({"role": "gradient", "samples": range(4)}, {"role": "gradient", "samples": samples}, "`samples`")
+            for samples in (None, range(3, 7))
+        ],
+    ],
+)
+def test_instances_that_encrypt_the_same_vectors_have_one_budget(first, second, message):
+    books = opened(opening(**first))
+    with pytest.raises(ValueError, match=message):
+        books.require_room(opening(**second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"role": "projection"}),
+        ({}, {"data": "others", "budget": 3}),
+        ({}, {"role": "gradient", "budget": 1}),
+        ({}, {"role": "gradient", "samples": range(4)}),
+        ({"samples": range(4)}, {"samples": range(4, 8), "budget": 1}),
+        ({"role": "gradient", "samples": range(4)}, {"role": "gradient", "samples": range(4, 6), "length": 2}),
+    ],
+)
+def test_instances_that_share_nothing_have_their_own(first, second):
+    books = opened(opening(**first), opening(**second))
+    assert len(books.counts()) == (2 if "data" in second else 1)
+
+
+def test_an_instance_is_known_by_all_that_it_is():
+    it = opening()
+    books = opened(it)
+    assert books.opening(it.instance) is it
+    assert books.opening(Instance("pads", 4, IntDomain(0, 15))) is None
+    assert books.opening(Instance("pads", 4, IntDomain(0, 14), id=it.instance.id)) is None
+    again = Opening(Instance("ddh", 2, IntDomain(0, 1), id=it.instance.id), 1, "others", "forward")
+    with pytest.raises(ValueError, match=f"{it.instance.id} was opened before"):
+        books.require_room(again)
+
+
+@given(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
+def test_exposure_is_that_of_what_is_known_best(rows, first, second):
+    """Of all samples, of a batch alone, or of a batch beside what is known of its samples."""
+    forward, batches = opening(5, 3), [opening(2, 2, "images", "gradient", range(at, at + 2)) for at in (0, 2)]
+    books = opened(forward, *batches, opening(data="others"))
+    for it, rank in zip([forward, *batches], [rows, first, second], strict=True):
+        issued(books, it, rank)
+    best = max(first, second)
+    share = float(known_share(rows, 5, best, 2))
+    assert books.exposure("images") == Exposure(rows, 3, rows + first + second, share, best, 2)
+    assert books.exposure("others") == Exposure(0, 2)
+    assert books.exposure("none") == Exposure()
+
+
+def test_batches_share_what_is_known_of_their_own_samples_only():
+    left, right = opening(4, 4, samples=range(2)), opening(4, 4, samples=range(2, 4))
+    batch = opening(2, 2, role="gradient", samples=range(2, 4))
+    books = opened(left, right, batch)
+    issued(books, left, 3)
+    issued(books, batch, 1)
+    assert books.exposure("images").known_share == 0.75  # of the left ones
+    issued(books, right, 2)
+    assert books.exposure("images").known_share == 0.75  # of either: 1 - (1 - 2/4)(1 - 1/2)
+    issued(books, right, 3)
+    assert Fraction(books.exposure("images").known_share) == Fraction(7, 8)
