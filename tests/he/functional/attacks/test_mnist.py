@@ -63,18 +63,31 @@ def readers(mnist):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rank", "bits"), [(16, 8), (32, 8), (64, 8), (128, 8), (196, 8), (32, 4), (64, 4), (196, 4)])
-def test_what_a_projection_reveals(mnist, readers, rank, bits) -> None:
-    hi, count = 2**bits - 1, 100 if rank <= 64 else 20
-    train, test = mnist[0] >> 8 - bits, mnist[2] >> 8 - bits
-    reader = readers[bits]
-    public, here = train[:PUBLIC], slice(PUBLIC, PUBLIC + count)
-    only = public_only_accuracy(public, mnist[1][:PUBLIC], test, mnist[3], IntDomain(0, hi))
-    seen = projected(train[here], components(public, rank), hi)
-    revealed = revealed_by_products(seen, public, Truth(train[here], mnist[1][here], reader), (28, 28), only)
-    print(f"\n{bits} bits; the judge reads {100 * reader.score(test, mnist[3]):.1f} % of originals\n{revealed}")
-    assert (revealed.share_rebuilt > 0) == (rank > 32)
-    assert 0.85 < revealed.public_only_accuracy < 0.95
+@pytest.mark.parametrize("bits", [4, 8])
+def test_what_public_images_teach(mnist, readers, bits) -> None:
+    train, test = mnist[0][:PUBLIC] >> 8 - bits, mnist[2] >> 8 - bits
+    only = public_only_accuracy(train, mnist[1][:PUBLIC], test, mnist[3], readers[bits].input_domain)
+    reader = readers[bits].score(test, mnist[3])
+    print(f"\n{bits} bits: public images alone train to {100 * only:.1f} %, all to {100 * reader:.1f} %")
+    assert 0.85 < only < 0.95 < reader
+
+
+PRINCIPAL = [(16, 8), (32, 8), (64, 8), (128, 8), (196, 8), (32, 4), (64, 4), (196, 4)]
+RANDOM = [(64, 8), (196, 8)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "rank", "bits"), [("principal", *pair) for pair in PRINCIPAL] + [("random", *pair) for pair in RANDOM]
+)
+def test_what_a_projection_reveals(mnist, readers, kind, rank, bits) -> None:
+    here = slice(PUBLIC, PUBLIC + (100 if rank <= 64 else 20))
+    train, hi = mnist[0] >> 8 - bits, 2**bits - 1
+    seen = projected(train[here], components(train[:PUBLIC], rank, kind), hi)
+    truth = Truth(train[here], mnist[1][here], readers[bits])
+    revealed = revealed_by_products(seen, train[:PUBLIC], truth, (28, 28))
+    print(f"\n{kind}, {bits} bits, {revealed}")
+    assert (revealed.share_rebuilt > 0) == (rank > (32 if kind == "principal" else 64))
 
 
 def gaussian_deviation(epsilon, delta) -> float:
@@ -88,14 +101,16 @@ def gaussian_deviation(epsilon, delta) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [16, 32, 64, 128, 196])
-def test_what_a_projection_trains_to(mnist, rank) -> None:
+@pytest.mark.parametrize(
+    ("kind", "rank"), [("principal", rank) for rank in (16, 32, 64, 128, 196)] + [("random", 64), ("random", 196)]
+)
+def test_what_a_projection_trains_to(mnist, kind, rank) -> None:
     train, labels, test, test_labels = mnist
-    projection = fit_projection(train[:PUBLIC], rank)
+    projection = fit_projection(train[:PUBLIC], rank, kind)
     classifier = classifier_for(len(train) - PUBLIC).fit(projection(train[PUBLIC:]), labels[PUBLIC:])
     accuracy = classifier.score(projection(test), test_labels)
-    print(f"\n{rank} keys: {100 * accuracy:.1f} %")
-    assert accuracy > (0.96 if rank < 32 else 0.975)
+    print(f"\n{kind}, {rank} keys: {100 * accuracy:.1f} %")
+    assert accuracy > (0.975 if kind == "principal" and rank >= 32 else 0.94)
 
 
 @pytest.mark.slow

@@ -23,9 +23,9 @@ def images_of(name, hi, data=None):
     return train, dataset.train_labels, test, dataset.test_labels
 
 
-def components(public, rank):
+def components(public, rank, kind="principal"):
     """The vectors of the projection protocol's keys, [rank, features]."""
-    return fit_projection(public, rank).matrix
+    return fit_projection(public, rank, kind).matrix
 
 
 def projected(images, keys, hi):
