@@ -105,9 +105,13 @@ class Revealed(ValueObject):
 
     @property
     def sentence(self) -> str:
-        """What was found, in words that follow from the numbers."""
+        """What was found, in words that follow from the numbers.
+
+        "Every training image" is said of batches that were rebuilt whole, as others are by their own gradients; samples
+        of images are counted.
+        """
         when = {0: "", 1: " after update 1 of its batch"}.get(self.updates, f" after {self.updates} updates")
-        if self.share_rebuilt == 1:
+        if self.share_rebuilt == 1 and self.updates:
             return f"reveals every training image{when}"
         rebuilt = f"{round(self.share_rebuilt * self.images)} of {self.images} training images"
         return f"reveals {rebuilt} exactly{when}, and {100 * self.judge_accuracy:.0f} % of them legibly"
