@@ -6,8 +6,8 @@ The variance of the sum is that of the base law times M, the sum of c_j^2.
 
 **Why the sum is Gaussian.** Let X have the law D(s), s^2 = M s_0^2, and let x have D(s_0). X + c x = z has a
 probability proportional to exp(-z^2 / 2 (s^2 + c^2 s_0^2)) times the sum of exp(-(x - m)^2 / 2 t^2) over all integers
-x, for some real m, with t^2 = s_0^2 / (1 + c^2 / M). That sum is the same for all m but for a factor between 1 - eps and
-1 + eps, eps = 2 exp(-2 pi^2 t^2) / (1 - exp(-2 pi^2 t^2)), by Poisson's formula. Multipliers with c^2 <= 13 M leave
+x, for some real m, with t^2 = s_0^2 / (1 + c^2 / M). That sum is the same for all m but for a factor between 1 - eps
+and 1 + eps, eps = 2 exp(-2 pi^2 t^2) / (1 - exp(-2 pi^2 t^2)), by Poisson's formula. Multipliers with c^2 <= 13 M leave
 t^2 >= s_0^2 / 14 = 2.92, and eps < 2^-82: every addition moves the sum by a statistical distance below 2^-81.
 
 **The base law.** A uniform word w of 64 bits gives |x|: the number of thresholds above w, where threshold i is

@@ -45,8 +45,8 @@ def dropped(x: Sequence[int], modulus: int, prime: int) -> Polynomial:
 
 def decrypted(
     y: Sequence[int], rows: Sequence[Sequence[int]], mask: Sequence[int], key: Sequence[int], modulus: int, results: int
-) -> tuple[list[int], Fraction]:
-    """Inner products at the first coefficients, as many as rows have, and how far from the grid they lie at most.
+) -> list[tuple[int, Fraction]]:
+    """Inner products at the first coefficients, as many as rows have, each with its distance from the grid in steps.
 
     Args:
         y: The vector of the key.
@@ -57,13 +57,12 @@ def decrypted(
         results: K.
     """
     masks = reference.product(mask, key)
-    found, farthest = [], Fraction(0)
+    found = []
     for k, column in enumerate(zip(*rows, strict=True)):
         value = Fraction((sum(a * b for a, b in zip(y, column, strict=True)) - masks[k]) % modulus * results, modulus)
         nearest = round(value)
-        farthest = max(farthest, abs(value - nearest))
-        found.append(reference.centred(nearest, results))
-    return found, farthest
+        found.append((reference.centred(nearest, results), abs(value - nearest)))
+    return found
 
 
 def residues(x: Sequence[int], primes: Sequence[int]) -> list[Polynomial]:

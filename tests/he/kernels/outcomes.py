@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import evaluate, switching
+from he.kernels.passes import evaluate, functional, switching
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
@@ -51,11 +51,35 @@ def main() -> None:
     constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)
     scaled_product(tables, constants, x, divided, len(primes), squared, Workers(1).all)
     data, again = b"".join(packed(row, p) for row, p in zip(x[0], primes, strict=False)), np.empty_like(x[:1])
-    assert unpacked(data, 0, primes[:LEVEL], again)
+    assert unpacked(data, primes[:LEVEL], again)
     drawn = np.empty((LEVEL, N), np.uint64)
     uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
     found += [sums, permuted, divided, total, products, rows, tensor, squared, again, drawn]
+    found += functional_encryption(rng, primes)
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
+
+
+def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> list[np.ndarray]:
+    """Samples, an encryption with them, and what a decryption of it is rounded to."""
+    tables, table = chain(N, primes).tables, np.sort(rng.integers(0, 2**64, 59, np.uint64))[::-1].copy()
+    samples, small = np.empty((2, N), np.int64), rng.integers(-255, 256, (3, 2))
+    for row in samples:
+        functional.gaussian_sums(rng.integers(0, 2**64, (4, N), np.uint64), table, np.array([1, 3, 9999]), row)
+    spectra, products, whole = np.empty((3, 2, len(primes), N), np.uint64)
+    functional.transformed(tables, samples, spectra)
+    functional.multiply_back(tables, spectra, spectra[1], products)
+    scales = np.array([p // 2 for p in primes])
+    functional.add_message(tables, products, scales, small, 0, samples, whole)
+    kept = np.empty((2, LEVEL, N), np.uint64)
+    functional.drop_last(tables, whole, kept)
+    cut, fractions = np.empty((3, 2, N)), np.zeros((3, N))
+    functional.limbs(kept, 0, 0, 20, cut)
+    masks, rounded = rng.integers(0, primes[0], (3, 1, N), np.uint64), np.empty((3, N), np.int64)
+    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 0, 5, fractions)
+    functional.nearest(fractions, 129, rounded, np.empty(3))
+    functional.forward_all(tables, whole)
+    functional.multiply_add(tables, whole, spectra[0], products)
+    return [samples, spectra, products, kept, rounded, whole]
 
 
 if __name__ == "__main__":
