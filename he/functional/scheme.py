@@ -155,5 +155,7 @@ class Scheme(Protocol):
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
 
         Raises:
+            TypeError: An argument is of another scheme, or ``samples`` no slice of integers.
+            ValueError: The slice has a step, holds nothing, or reaches beyond the ciphertext.
             MismatchError: Key and ciphertext belong to different instances or scopes, or a product could be wrong.
         """

@@ -116,7 +116,7 @@ class Ddh:
 
         Raises:
             TypeError: An argument is of another scheme, or ``samples`` no slice of integers.
-            ValueError: The slice holds nothing, or more than the ciphertext.
+            ValueError: The slice has a step, holds nothing, or reaches beyond the ciphertext.
             MismatchError: The key is for another instance, or a product has no logarithm within the instance's bound.
         """
         instance = own(public_key, DdhPublicKey, "public_key").instance

@@ -112,7 +112,7 @@ class Pads:
 
         Raises:
             TypeError: An argument is of another scheme, or ``samples`` no slice of integers.
-            ValueError: The slice holds nothing, or more than the ciphertext.
+            ValueError: The slice has a step, holds nothing, or reaches beyond the ciphertext.
             MismatchError: The key is for another instance, ciphertext or samples, or a product is out of range.
         """
         instance = own(public_key, PadsPublicKey, "public_key").instance

@@ -27,8 +27,6 @@ KINDS = {
 
 @pytest.fixture(scope="module", params=SCHEMES)
 def name(request: pytest.FixtureRequest) -> str:
-    if request.param == "rlwe":
-        pytest.importorskip("he.functional.rlwe.scheme")
     return request.param
 
 

@@ -100,17 +100,15 @@ def test_a_key_for_another_ciphertext_is_refused() -> None:
         one.decrypt(second, forged)
 
 
-def test_a_product_out_of_range_is_refused() -> None:
+@pytest.mark.parametrize(("change", "largest"), [(1, 24), (-1, 4064), (2**30, 4064), (-(2**30), 4064)])
+def test_a_product_out_of_range_is_refused(change: int, largest: int) -> None:
     one = made("pads")
     ciphertext = one.encrypt([[0, 0, 0, 0]])  # 8 below the centre
-    y = np.full((1, 4), 127)
-    key = one.key(y, ciphertext)
-    assert one.instance.bound == 4 * 8 * 127
-    assert one.decrypt(ciphertext, key).tolist() == [[0]]  # the largest magnitude that can be
-    for change in (1, 2**30):
-        further = dataclasses.replace(key, pads=key.pads + np.int32(change))
-        with pytest.raises(MismatchError, match="a product is beyond 4064"):
-            one.decrypt(ciphertext, further)
+    key = one.key(np.array([[127, 127, 127, 127], [-1, -1, 0, -1]]), ciphertext)
+    assert one.decrypt(ciphertext, key).tolist() == [[0, 0]]  # both as far from zero as their vectors allow
+    further = dataclasses.replace(key, pads=key.pads - np.int32(change))  # wraps
+    with pytest.raises(MismatchError, match=f"a product is beyond {largest}, the largest with its vector"):
+        one.decrypt(ciphertext, further)
 
 
 SCOPES: list[tuple[Callable[[bytes], object], type[Exception]]] = [
