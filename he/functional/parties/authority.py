@@ -16,7 +16,7 @@ from he.functional.ledger import secret_prime
 from he.functional.messages import require_name
 from he.functional.parties import records
 from he.functional.parties.books import Books, Exposure, Opening, Role
-from he.functional.parties.journal import Journal, JournalError
+from he.functional.parties.journal import Journal
 from he.functional.parties.request import KeyRequest
 from he.functional.scheme import FunctionalKey, MasterKey, PublicKey, Scheme
 from he.functional.schemes import scheme
@@ -43,9 +43,10 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
     before the key leaves the authority, and most requests add nothing: then nothing is written. An authority that is
     killed after it has recorded, and before it has answered, issues the key when it is asked again, and the span does
     not grow. Nothing else that the authority promises depends on what is in memory, but the number of keys:
-    the journal counts them beforehand, 65,536 at a time.
+    the journal counts them beforehand, 65,536 at a time. An older copy of the journal has forgotten what was issued
+    since: whoever can put it in the journal's place gets the budget again.
 
-    It may be used by several threads.
+    It may be used by several threads. It does not promise to answer: whoever may ask can keep it busy.
 
     Args:
         path: The journal's file, which is made if there is none; its folder exists.
@@ -207,8 +208,6 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         try:
             opening = records.enter(self._books, message)
         except (KeyError, TypeError, ValueError) as error:
-            raise JournalError(
-                f"{self._journal.path} is damaged at byte {place}: {error}; restore it from a copy"
-            ) from error
+            raise self._journal.damaged(place, error) from error
         self._places.setdefault(opening.instance.id, place)
         self._counted[opening.data] = self._books.issued(opening.data)

@@ -65,7 +65,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             head = os.pread(self._file, _HEAD, self.end)
             length, again = (int.from_bytes(head[at : at + 8], "big") for at in (len(_MAGIC), len(_MAGIC) + 8))
             if not _MAGIC.startswith(head[: len(_MAGIC)]) or (len(head) == _HEAD and length != again):
-                raise JournalError(f"{self.path} is damaged at byte {self.end}, or no journal; restore it from a copy")
+                raise self.damaged(self.end, "no message of a journal begins there")
             if len(head) < _HEAD or self.end + _HEAD + length > size:
                 return
             place, self.end = self.end, self.end + _HEAD + length
@@ -92,6 +92,13 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         os.fsync(self._file)
         self.end = at
         return place
+
+    def damaged(self, place: int, problem: object) -> JournalError:
+        """The error that says that the message at a place is not what was written."""
+        return JournalError(
+            f"{self.path} is damaged at byte {place} ({problem}); put no copy in its place that is older than the last "
+            "key: it would allow again what has been issued"
+        )
 
     def close(self) -> None:
         """Close the file, if it is open; others may open it then."""

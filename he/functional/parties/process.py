@@ -96,8 +96,9 @@ def start(path: str) -> Running:
     assert process.stdout is not None
     password, token = secrets.token_bytes(SECRET_BYTES), secrets.token_bytes(SECRET_BYTES)
     try:
-        process.stdin.write(password + token)  # by a pipe: others may see arguments and environment
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            process.stdin.write(password + token)  # by a pipe: others may see arguments and environment
+            process.stdin.flush()
         answer = process.stdout.readline().rstrip(b"\n").replace(b"\0", b"\n")
         if not answer:
             raise GoneError("the authority's process ended before it could answer; see what it wrote")

@@ -21,6 +21,8 @@ from intnn.values.arrays import IntArray, instance
 from intnn.values.value_object import ValueObject
 
 MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`
+#: The most keys times samples of a request with a scope: what answers it has a word for each.
+MOST_PRODUCTS = 1 << 28
 _MOST_SAMPLES = 1 << 48
 
 
@@ -55,6 +57,11 @@ class KeyRequest(ValueObject):
                 )
             if not 0 <= scope.start < scope.stop <= _MOST_SAMPLES:
                 raise ValueError(f"`scope` must hold one sample or more, got {scope.start} to {scope.stop}")
+            if len(self.y) * (scope.stop - scope.start) > MOST_PRODUCTS:
+                raise ValueError(
+                    f"a request must be for at most {MOST_PRODUCTS} products, got {len(self.y)} vectors and "
+                    f"{scope.stop - scope.start} samples; make several requests"
+                )
 
     def to_bytes(self) -> bytes:
         """The request as a message."""

@@ -65,7 +65,7 @@ def test_a_damaged_head_is_refused(tmp_path_factory, at, to):
     content = bytearray(path.read_bytes())
     content[at] ^= to
     path.write_bytes(content)
-    with pytest.raises(JournalError, match="is damaged at byte 0, or no journal; restore it from a copy"):
+    with pytest.raises(JournalError, match=r"is damaged at byte 0 .* put no copy in its place that is older"):
         read(path)
 
 
@@ -74,7 +74,7 @@ def test_a_file_of_something_else_is_refused(path):
     path.write_bytes(b"HE")  # what a crash may have left of the first message
     assert read(path) == []
     path.write_bytes(b"no journal")
-    with pytest.raises(JournalError, match="or no journal"):
+    with pytest.raises(JournalError, match="no message of a journal begins there"):
         read(path)
     assert path.read_bytes() == b"no journal"
 
@@ -94,14 +94,9 @@ def test_what_cannot_be_written_is_not_there(path, monkeypatch, call):
         patch.setattr(os, call, full)
         with pytest.raises(OSError, match="No space left"):
             journal.append(b"a message that does not fit")
-    assert [message for _, message in journal.messages()][:1] == [b"first"]
+    journal.append(b"second")
     journal.close()
-    journal = Journal(path)
-    list(journal.messages())
-    journal.append(b"2")
-    journal.close()
-    assert read(path)[0] == b"first"
-    assert read(path)[-1] == b"2"
+    assert read(path) == [b"first", b"second"]
 
 
 def test_a_message_that_is_written_in_pieces_is_whole(path, monkeypatch):
