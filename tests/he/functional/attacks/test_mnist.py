@@ -166,3 +166,16 @@ def test_what_training_reveals(mnist, readers, units, batch, updates) -> None:
     assert scoped.rank <= units
     if updates == 1:
         assert scoped.rank == min(units, batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("units", "batch"), [(32, 64), (32, 512), (16, 512)])
+def test_forward_keys_of_sixteen_updates_are_a_projection_of_every_sample(mnist, readers, units, batch) -> None:
+    images, labels = mnist[0] >> 4, mnist[1]
+    public, others = images[-PUBLIC:], slice(30_000, 30_010)  # which no update has used
+    sights = training(images, labels, 15, units, batch, updates=16)
+    truth = Truth(images[others], labels[others], readers[4])
+    seen = projected(images[others], forward_keys(sights), 15)
+    revealed = revealed_by_products(seen, public, truth, (28, 28))
+    print(f"\n{units} units, batches of {batch}, samples that no update has used: {revealed}")
+    assert revealed.share_rebuilt > 0
