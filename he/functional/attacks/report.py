@@ -126,7 +126,7 @@ class Revealed(ValueObject):
 def revealed_by_products(
     seen: Seen, public: ArrayLike, truth: Truth, shape: tuple[int, int], public_only: float | None = None
 ) -> Revealed:
-    """What the projection protocol reveals: few products of every sample, once.
+    """What the projection protocol reveals: few products of every sample.
 
     Args:
         seen: The projection as keys, and the products of the samples to try: a linear programme takes up to half a
@@ -159,6 +159,9 @@ def revealed_by_training(
     public_only: float | None = None,
 ) -> Revealed:
     """What the faithful protocol reveals of the images of its first updates.
+
+    Where the first layer is narrower than a batch, and forward keys hold for all samples, these are a projection of every
+    sample, whose rank grows with the updates: `revealed_by_products` says what that reveals, which may be much more.
 
     Args:
         sights: The first updates, each of a batch of its own.
