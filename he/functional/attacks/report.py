@@ -160,8 +160,8 @@ def revealed_by_training(
 ) -> Revealed:
     """What the faithful protocol reveals of the images of its first updates.
 
-    Where the first layer is narrower than a batch, and forward keys hold for all samples, these are a projection of every
-    sample, whose rank grows with the updates: `revealed_by_products` says what that reveals, which may be much more.
+    Where the first layer is narrower than a batch, and forward keys hold for all samples, these are a projection of
+    every sample, whose rank grows with the updates: `revealed_by_products` says what that reveals, which may be more.
 
     Args:
         sights: The first updates, each of a batch of its own.
