@@ -65,7 +65,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "pack": lambda: bits.packed(x[0, 0], primes[0]),
         "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
         "unpack": lambda: bits.unpacked(packed, primes[:1], out[:1, :1]),
-        "gaussian_sums": lambda: functional.gaussian_sums(_zeros(2, N), _zeros(3), np.ones(1, np.int64), small[0]),
+        "gaussian_sums": lambda: functional.gaussian_sums(_zeros(1, N), _zeros(3), small[0, :1], small[1], _zeros(8)),
         "transformed": lambda: functional.transformed(tables, samples, first[:2]),
         "forward_all": lambda: functional.forward_all(tables, first),
         "multiply_add": lambda: functional.multiply_add(tables, first, received[0], second),

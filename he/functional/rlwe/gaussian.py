@@ -10,14 +10,16 @@ x, for some real m, with t^2 = s_0^2 / (1 + c^2 / M). That sum is the same for a
 and 1 + eps, eps = 2 exp(-2 pi^2 t^2) / (1 - exp(-2 pi^2 t^2)), by Poisson's formula. Multipliers with c^2 <= 13 M leave
 t^2 >= s_0^2 / 14 = 2.92, and eps < 2^-82: every addition moves the sum by a statistical distance below 2^-81.
 
-**The base law.** A uniform word w of 64 bits gives |x|: the number of thresholds above w, where threshold i is
-2^64 P(|x| >= i), rounded; another bit gives the sign. Thresholds that round to 0 are left out, which cuts a tail off
-whose probability is below 2^-65. Roundings move every probability of |x| by 2^-64 at most, all of them together a
-statistical distance of `BASE_DISTANCE`, 2^-59. A sample of many terms is `Gaussian.distance` away, 2^-54 or less.
+**The base law.** A uniform number u of 122 bits gives |x|: the number of thresholds above u, where threshold i is
+2^122 P(|x| >= i), rounded; another bit gives the sign. Thresholds that round to 0 are left out, which cuts a tail off
+whose probability is below 2^-123. Roundings move every probability of |x| by 2^-122 at most, all of them together a
+statistical distance of `BASE_DISTANCE`, below 2^-116. A sample of many terms is `Gaussian.distance` away, below 2^-76.
 Whoever tells these samples from exact Gaussians succeeds by that times their number more often than by chance, however
-much he computes: by less than 2^-32 for the 3.2 million samples in a block of vectors of 784 elements.
+much he computes: by less than 2^-54 for the 3.2 million samples in a block of vectors of 784 elements.
 
-**Side channels.** Every word is compared with every threshold, and no branch and no address depends on a word.
+**Side channels.** The upper 58 bits of u decide, unless they are those of a threshold: once in 2^52 base samples. They
+are compared with every threshold, and no branch and no address depends on them, but for the one branch that is taken
+when any word among many does not decide. Who sees it taken, once in 2^26 such blocks, does not see which word that was.
 
 Words come from AES-256 in counter mode, keyed by the operating system's generator, once for every `Source`.
 """
@@ -33,7 +35,9 @@ from functools import cache, cached_property
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from he.kernels.passes.functional import gaussian_sums
+from he.functional.rlwe import reference
+from he.kernels.instructions.lanes import LANES
+from he.kernels.passes.functional import COUNT_BITS, gaussian_sums
 from intnn.values.arrays import Array, IntArray
 
 #: The variance of the base law, as a fraction: its deviation is 6.4.
@@ -101,19 +105,26 @@ def gaussian(multiple: int) -> Gaussian:
 
 @cache
 def thresholds() -> tuple[int, ...]:
-    """2^64 P(|x| >= i) of the base law, rounded to the nearest integer, for i = 1, 2, ... until 0."""
-    with localcontext(Context(prec=60)):
+    """2^122 P(|x| >= i) of the base law, rounded to the nearest integer, for i = 1, 2, ... until 0."""
+    with localcontext(Context(prec=80)):
         weights = [Decimal(1)]  # of |x|, up to a common factor
-        while weights[-1] > Decimal(10) ** -50:
+        while weights[-1] > Decimal(10) ** -70:
             weights.append(2 * (-(Decimal(len(weights)) ** 2) / (2 * _VARIANCE)).exp())
         total = sum(weights, Decimal(0))
-        tails = [sum(weights[i:], Decimal(0)) / total * (1 << 64) for i in range(1, len(weights))]
+        tails = [sum(weights[i:], Decimal(0)) / total * (1 << 122) for i in range(1, len(weights))]
         return tuple(rounded for tail in tails if (rounded := int(tail.to_integral_value())))
 
 
-#: An upper bound of the statistical distance of a base sample from D(6.4): half of 2^-64 for every value of |x|, and
+@cache
+def table() -> Array:
+    """The upper 58 bits of the thresholds, above the number of larger ones: rising, as `gaussian_sums` takes them."""
+    upper = [threshold >> 64 for threshold in thresholds() if threshold >> 64]
+    return np.array([threshold << COUNT_BITS | larger for larger, threshold in enumerate(upper)][::-1], np.uint64)
+
+
+#: An upper bound of the statistical distance of a base sample from D(6.4): half of 2^-122 for every value of |x|, and
 #: the tail.
-BASE_DISTANCE = (len(thresholds()) + 1) * 2.0**-65 + 2.0**-65
+BASE_DISTANCE = (len(thresholds()) + 1) * 2.0**-123 + 2.0**-123
 
 
 class Source:
@@ -140,15 +151,16 @@ class Source:
     def samples(self, law: Gaussian, shape: tuple[int, ...]) -> IntArray:
         """Samples of a law, int64 of a shape whose product is a multiple of 64, read-only.
 
-        Of every 1024 samples, or of those that are left in the end, the first word of each holds the signs of its base
-        samples, the lowest bit that of the first; then follow the words of all first base samples, and so on.
+        Every 1024 samples, or those that are left in the end, take the words of all their first base samples, then of
+        all second ones, and so on, and then such words as some of these make necessary.
         """
-        multipliers = np.array(law.multipliers, np.int64)
-        table = np.array(thresholds(), np.uint64)
-        out = np.empty(math.prod(shape), np.int64)
+        multipliers, out = np.array(law.multipliers, np.int64), np.empty(math.prod(shape), np.int64)
         for start in range(0, len(out), AT_ONCE):
-            part = out[start : start + AT_ONCE]
-            words = self.words((len(multipliers) + 1) * len(part)).reshape(-1, len(part))
-            gaussian_sums(words, table, multipliers, part)
+            part, closest = out[start : start + AT_ONCE], np.full(LANES, np.iinfo(np.uint64).max)
+            words = self.words(len(multipliers) * len(part)).reshape(-1, len(part))
+            gaussian_sums(words, table(), multipliers, part, closest)
+            if not closest.all():
+                drawn = words.tolist()  # before `further` overwrites them
+                part[:] = reference.gaussian_sums(drawn, thresholds(), law.multipliers, lambda: int(self.words(1)[0]))
         out.setflags(write=False)
         return out.reshape(shape)

@@ -1,6 +1,6 @@
 """The definition of the lattice scheme's kernels in plain Python integers. Polynomials are lists of coefficients."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import prod
 
@@ -9,23 +9,30 @@ from he.kernels import reference
 Polynomial = list[int]
 
 
-def base_sample(word: int, negative: bool, thresholds: Sequence[int]) -> int:
-    """One sample of the base law from a uniform word below 2^64 and a sign."""
-    magnitude = sum(word < threshold for threshold in thresholds)
-    return -magnitude if negative else magnitude
+def base_sample(word: int, thresholds: Sequence[int], further: Callable[[], int]) -> int:
+    """One sample of the base law from a uniform word below 2^64, and another one where it does not decide.
+
+    Args:
+        word: The lowest bit is the sign; the upper 58 bits are the upper ones of a number of 122 bits.
+        thresholds: The magnitude is the number of thresholds, of 122 bits, above that number.
+        further: Gives the lower 64 bits of the number if its upper bits are those of a threshold.
+    """
+    upper = word >> 6
+    lower = further() if any(threshold >> 64 == upper for threshold in thresholds) else 0
+    magnitude = sum(upper << 64 | lower < threshold for threshold in thresholds)
+    return -magnitude if word & 1 else magnitude
 
 
 def gaussian_sums(
-    uniform: Sequence[Sequence[int]], thresholds: Sequence[int], multipliers: Sequence[int]
+    uniform: Sequence[Sequence[int]],
+    thresholds: Sequence[int],
+    multipliers: Sequence[int],
+    further: Callable[[], int],
 ) -> Polynomial:
-    """Sum multiples of base samples; bit j of the first row's words are the signs of the words in row j + 1."""
-    signs, *terms = uniform
+    """Sum multiples of base samples, one row of words for every multiplier."""
     return [
-        sum(
-            c * base_sample(term[k], bool(signs[k] >> j & 1), thresholds)
-            for j, (c, term) in enumerate(zip(multipliers, terms, strict=True))
-        )
-        for k in range(len(signs))
+        sum(c * base_sample(word, thresholds, further) for c, word in zip(multipliers, column, strict=True))
+        for column in zip(*uniform, strict=True)
     ]
 
 

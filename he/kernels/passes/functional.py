@@ -21,60 +21,65 @@ from intnn.values.arrays import Array, IntArray
 
 forward, inverse = evaluate.forward, evaluate.inverse
 GROUP = 32  # samples at once: their words stay in registers while thresholds pass by
+COUNT_BITS = 6  # the lowest ones of a threshold, which hold how many there are above it
 
 
 def _add_samples(
     b: Builder,
     uniform: Value,
-    signs: Value,
     table: Value,
     entries: Value,
     multiplier: Value,
-    term: Value,
     out: Value,
+    closest: Value,
     *,
     vectors: int,
 ) -> None:
-    """Add multiples of base samples to ``out``: a word's magnitude is the number of thresholds above it."""
+    """Add multiples of base samples to ``out``: a word's magnitude stands in the last threshold that it reaches."""
     drawn = [load(b, WORDS, uniform, BYTES * v) for v in range(vectors)]
-    zero = words(0)
+    raised = [b.or_(word, words((1 << COUNT_BITS) - 1)) for word in drawn]
 
-    def compare(i: Value, state: list[Value]) -> list[Value]:
+    def compare(i: Value, reached: list[Value]) -> list[Value]:
         threshold = splat(b, load(b, I64, b.add(table, b.shl(i, I64(3)))), LANES)
-        number, *counts = state
-        number = b.add(number, words(1))  # thresholds fall: the last one above a word gives how many there are
-        above = [b.icmp_unsigned("<", word, threshold) for word in drawn]
-        return [number, *(b.select(one, number, count) for one, count in zip(above, counts, strict=True))]
+        return [
+            b.select(b.icmp_unsigned(">=", word, threshold), threshold, last)
+            for word, last in zip(raised, reached, strict=True)
+        ]
 
-    factor, place = splat(b, multiplier, LANES), splat(b, term, LANES)
-    _, *counts = loop(b, entries, [zero] * (vectors + 1), compare)
-    for v, count in enumerate(counts):
-        negative = b.sub(zero, b.and_(b.lshr(load(b, WORDS, signs, BYTES * v), place), words(1)))
+    factor, least = splat(b, multiplier, LANES), load(b, WORDS, closest)
+    for v, last in enumerate(loop(b, entries, [splat(b, entries, LANES)] * vectors, compare)):
+        negative = b.sub(words(0), b.and_(drawn[v], words(1)))
+        count = b.and_(last, words((1 << COUNT_BITS) - 1))
         sample = b.sub(b.xor(count, negative), negative)
         store(b, b.add(load(b, WORDS, out, BYTES * v), b.mul(sample, factor)), out, BYTES * v)
+        distance = b.lshr(b.xor(last, drawn[v]), words(COUNT_BITS))
+        least = b.select(b.icmp_unsigned("<", distance, least), distance, least)
+    store(b, least, closest)
 
 
 add_samples = emitted(partial(_add_samples, vectors=GROUP // LANES))
 
 
 @compiled
-def gaussian_sums(uniform: Array, table: Array, multipliers: IntArray, out: IntArray) -> None:
-    """Sum multiples of base samples.
+def gaussian_sums(uniform: Array, table: Array, multipliers: IntArray, out: IntArray, closest: Array) -> None:
+    """Sum multiples of base samples, each from the upper 58 bits of a word, and the lowest one for its sign.
 
     Args:
-        uniform: Uniform words, uint64 [terms + 1, n], n a multiple of 32. Bit j of a word in the first row is the sign
-            of term j.
-        table: Thresholds, uint64 [entries].
-        multipliers: int64 [terms], at most 64 of them.
+        uniform: Uniform words, uint64 [terms, n], n a multiple of 32.
+        table: Thresholds, rising: uint64 [entries], at most 63. Their upper 58 bits are not 0; below these stands how
+            many thresholds are larger.
+        multipliers: int64 [terms].
         out: int64 [n], written.
+        closest: uint64 [8], lowered. One of them is 0 in the end if the upper bits of a word were those of a threshold,
+            or 0: then they do not decide, and ``out`` is of no use.
     """
     for k in range(out.size):
         out[k] = 0
     for term in range(len(multipliers)):
         for k in range(0, 8 * out.size, 8 * GROUP):
             add_samples((
-                uniform[term + 1].ctypes.data + k, uniform[0].ctypes.data + k, table.ctypes.data, len(table),
-                multipliers[term], term, out.ctypes.data + k,
+                uniform[term].ctypes.data + k, table.ctypes.data, len(table), multipliers[term],
+                out.ctypes.data + k, closest.ctypes.data,
             ))  # fmt: skip
 
 

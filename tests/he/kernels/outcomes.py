@@ -61,10 +61,11 @@ def main() -> None:
 
 def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> list[np.ndarray]:
     """Samples, an encryption with them, and what a decryption of it is rounded to."""
-    tables, table = chain(N, primes).tables, np.sort(rng.integers(0, 2**64, 59, np.uint64))[::-1].copy()
+    tables, table = chain(N, primes).tables, np.sort(rng.integers(2**60, 2**64, 59, np.uint64))
     samples, small = np.empty((2, N), np.int64), rng.integers(-255, 256, (3, 2))
+    closest = np.full(8, 2**63, np.uint64)
     for row in samples:
-        functional.gaussian_sums(rng.integers(0, 2**64, (4, N), np.uint64), table, np.array([1, 3, 9999]), row)
+        functional.gaussian_sums(rng.integers(0, 2**64, (3, N), np.uint64), table, np.array([1, 3, 9999]), row, closest)
     spectra, products, whole = np.empty((3, 2, len(primes), N), np.uint64)
     functional.transformed(tables, samples, spectra)
     functional.multiply_back(tables, spectra, spectra[1], products)
@@ -79,7 +80,7 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     functional.nearest(fractions, 129, rounded, np.empty(3))
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
-    return [samples, spectra, products, kept, rounded, whole]
+    return [samples, closest, spectra, products, kept, rounded, whole]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,12 +20,13 @@ from he.functional.rlwe.gaussian import (
     Gaussian,
     Source,
     gaussian,
+    table,
     thresholds,
 )
 from he.kernels.passes.functional import GROUP, gaussian_sums
 
 FALSE_ALARM = 1e-6  # the chance that a test of random numbers would fail, were its seed not fixed
-WORDS = 1 << 64
+WHOLE = 1 << 122  # what thresholds are fractions of
 PRECISION = 400  # bits
 
 
@@ -42,20 +44,28 @@ def weights(count: int) -> list[int]:
     return found
 
 
-def test_the_table_is_the_law_rounded():
+def test_thresholds_are_the_law_rounded():
     law = weights(200)
     doubled = [law[0], *(2 * weight for weight in law[1:])]
-    total, table = sum(doubled), thresholds()
-    for i, threshold in enumerate(table, 1):
+    total, found = sum(doubled), thresholds()
+    for i, threshold in enumerate(found, 1):
         tail = sum(doubled[i:])
-        assert abs(threshold * total - tail * WORDS) * 2 <= total * (1 + 2**-100)
-    assert list(table) == sorted(set(table), reverse=True)
-    assert 2 * WORDS * sum(doubled[len(table) + 1 :]) < total  # what is cut off has a probability below 2^-65
-    drawn = [WORDS - table[0], *(a - b for a, b in zip(table, (*table[1:], 0), strict=True))]
+        assert abs(threshold * total - tail * WHOLE) * 2 <= total + (total >> 100)
+    assert list(found) == sorted(set(found), reverse=True)
+    assert 2 * WHOLE * sum(doubled[len(found) + 1 :]) < total  # what is cut off has a probability below 2^-123
+    drawn = [WHOLE - found[0], *(a - b for a, b in zip(found, (*found[1:], 0), strict=True))]
     padded = drawn + [0] * (len(doubled) - len(drawn))
-    distance = sum(abs(a * total - b * WORDS) for a, b in zip(padded, doubled, strict=True))
-    assert distance <= 2 * BASE_DISTANCE * WORDS * total
-    assert BASE_DISTANCE < 2**-59
+    distance = sum(abs(a * total - b * WHOLE) for a, b in zip(padded, doubled, strict=True))
+    assert distance <= 2 * Fraction(BASE_DISTANCE) * WHOLE * total
+    assert BASE_DISTANCE < 2**-116
+
+
+def test_the_table_has_the_upper_bits_of_thresholds_and_what_words_come_to():
+    entries, found = table().tolist(), thresholds()
+    assert entries == sorted(set(entries))
+    assert [entry >> 6 for entry in reversed(entries)] == [t >> 64 for t in found if t >> 64]
+    assert [entry & 63 for entry in reversed(entries)] == list(range(len(entries)))
+    assert len({entry >> 6 for entry in entries}) == len(entries) < 64 < len(found)
 
 
 def test_a_sum_has_the_law_that_it_shall_have():
@@ -89,31 +99,78 @@ def test_laws_are_as_wide_as_asked_and_little_wider(multiple):
         assert 2 * math.exp(-2 * math.pi**2 * t2) < 2**-82
     assert law.deviation == pytest.approx(6.4 * math.sqrt(law.multiple))
     assert law.bound == len(thresholds()) * sum(law.multipliers)
-    assert law.distance == pytest.approx(len(law.multipliers) * BASE_DISTANCE)
-    assert law.distance < 2**-54
+    assert law.distance == pytest.approx(len(law.multipliers) * 2**-81)
+    assert law.distance < 2**-75
+
+
+def edges() -> list[int]:
+    """Words of either sign near all thresholds and the ends."""
+    upper = {u + d for u in (0, 1 << 58, *(t >> 64 for t in thresholds())) for d in (-1, 0, 1)}
+    return [u << 6 | low for u in upper if 0 <= u < 1 << 58 for low in (0, 1, 62, 63)]
 
 
 @given(st.data(), st.integers(1, 3), st.lists(st.integers(1, 2**40), min_size=1, max_size=6))
-def test_sums_are_those_of_the_reference(data, groups, multipliers):
-    table, count = thresholds(), GROUP * groups
-    edges = [w + d for w in (0, *table) for d in (-1, 0, 1) if 0 <= w + d < WORDS] + [WORDS - 1]
+def test_sums_are_those_of_the_reference_where_words_decide(data, groups, multipliers):
+    count = GROUP * groups
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    uniform = rng.integers(0, WORDS, (len(multipliers) + 1, count), np.uint64, endpoint=False)
-    uniform[1:][rng.random((len(multipliers), count)) < 0.5] = data.draw(st.sampled_from(edges))
-    out = np.full(count, 77, np.int64)
-    gaussian_sums(uniform, np.array(table, np.uint64), np.array(multipliers), out)
-    assert out.tolist() == reference.gaussian_sums(uniform.tolist(), table, multipliers)
+    uniform = rng.integers(0, 1 << 64, (len(multipliers), count), np.uint64)
+    uniform[rng.random((len(multipliers), count)) < 0.1] = data.draw(st.sampled_from(edges()))
+    out, closest = np.full(count, 77, np.int64), np.full(8, 2**64 - 1, np.uint64)
+    gaussian_sums(uniform, table(), np.array(multipliers), out, closest)
+    upper = {0, *(t >> 64 for t in thresholds())}
+    assert (closest == 0).any() == any(word >> 6 in upper for word in uniform.ravel().tolist())
+    if closest.all():
+        assert out.tolist() == reference.gaussian_sums(uniform.tolist(), thresholds(), multipliers, never)
+
+
+def never() -> int:
+    raise AssertionError("all words decide")
+
+
+@pytest.mark.parametrize("at", [0, 1, 30, 55, 70])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_where_upper_bits_are_those_of_a_threshold_lower_ones_decide(at: int, sign: int) -> None:
+    threshold = thresholds()[at]
+    upper, lower = threshold >> 64, threshold % (1 << 64)
+    word = upper << 6 | sign
+    for low, magnitude in ((lower - 1, at + 1), (lower, at)):
+        assert reference.base_sample(word, thresholds(), lambda low=low: low) == (-magnitude if sign else magnitude)
+
+
+def test_a_source_draws_more_where_words_do_not_decide(monkeypatch) -> None:
+    """All words are made the same; so is the outcome, by the next words of the stream."""
+    law, (first, *_) = gaussian(5), thresholds()
+    words = Source.words
+
+    def forged(self, count):
+        found = words(self, count)
+        if count > 1:
+            found[:] = first >> 64 << 6
+            found[5] = 1 << 63  # another word, which decides
+        return found
+
+    monkeypatch.setattr(Source, "words", forged)
+    found = Source(b"s" * 32).samples(law, (64,))
+    monkeypatch.undo()
+    source, lower = Source(b"s" * 32), first % (1 << 64)
+    source.words(64 * len(law.multipliers))
+    uniform = np.full((len(law.multipliers), 64), first >> 64 << 6)
+    uniform[0, 5] = 1 << 63
+    expected = reference.gaussian_sums(uniform.tolist(), thresholds(), law.multipliers, lambda: int(source.words(1)[0]))
+    assert found.tolist() == expected
+    assert set(np.delete(found, 5).tolist()) <= {0, 1, 2, 3, 4, 5, 6}
+    assert 0 < lower < 1 << 64
 
 
 @pytest.mark.parametrize("shape", [(64,), (3, 64), (2, AT_ONCE), (1, AT_ONCE + 192)])
 def test_samples_are_made_of_the_cipher_in_counter_mode(shape):
-    seed, law, table = bytes(range(32)), gaussian(10**6), thresholds()
+    seed, law = bytes(range(32)), gaussian(10**6)
     stream = Cipher(algorithms.AES256(seed), modes.CTR(bytes(16))).encryptor()
     expected, terms, count = [], len(law.multipliers), math.prod(shape)
     for start in range(0, count, AT_ONCE):
         part = min(AT_ONCE, count - start)
-        words = np.frombuffer(stream.update(bytes(8 * part * (terms + 1))), "<u8").reshape(-1, part)
-        expected += reference.gaussian_sums(words.tolist(), table, law.multipliers)
+        words = np.frombuffer(stream.update(bytes(8 * part * terms)), "<u8").reshape(-1, part)
+        expected += reference.gaussian_sums(words.tolist(), thresholds(), law.multipliers, never)
     found = Source(seed).samples(law, shape)
     assert found.shape == shape
     assert found.ravel().tolist() == expected
