@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from he.functional.instance import Instance
+from he.functional.rlwe.parameters import parameters
+from intnn.values.domain import IntDomain
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 
@@ -48,3 +52,13 @@ def test_every_command_that_is_named_exists() -> None:
             re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE)
         )
         assert named <= targets, f"{document}: {named - targets}"
+
+
+def test_the_table_of_lattice_parameters_is_what_is_derived() -> None:
+    text = (ROOT / "docs/functional.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*length (\d+) \| (\d+)\.\.(\d+) \| (.*?) \| (\d+) \| (\d+) \|$", text, flags=re.MULTILINE)
+    assert len(rows) == text.count("| digits, length") + text.count("| MNIST at") + text.count("| gradients of")
+    for length, lo, hi, primes, kept, bits in rows:
+        p = parameters(Instance("rlwe", int(length), IntDomain(int(lo), int(hi))))
+        derived = " + ".join(str(prime.bit_length()) for prime in p.primes), p.kept, round(p.estimate.bits), p.N
+        assert derived == (primes, int(kept), int(bits), 4096), f"length {length}, elements {lo}..{hi}"

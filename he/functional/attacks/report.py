@@ -107,9 +107,13 @@ class Revealed(ValueObject):
 
     @property
     def sentence(self) -> str:
-        """What was found, in words that follow from the numbers."""
+        """What was found, in words that follow from the numbers.
+
+        "Every training image" is said of batches that were rebuilt whole, as others are by their own gradients; samples
+        of images are counted.
+        """
         when = {0: "", 1: " after update 1 of its batch"}.get(self.updates, f" after {self.updates} updates")
-        if self.share_rebuilt == 1:
+        if self.share_rebuilt == 1 and self.updates:
             return f"reveals every training image{when}"
         rebuilt = f"{round(self.share_rebuilt * self.images)} of {self.images} training images"
         return f"reveals {rebuilt} exactly{when}, and {100 * self.judge_accuracy:.0f} % of them legibly"
@@ -124,7 +128,7 @@ class Revealed(ValueObject):
 def revealed_by_products(
     seen: Seen, public: ArrayLike, truth: Truth, shape: tuple[int, int], public_only: float | None = None
 ) -> Revealed:
-    """What the projection protocol reveals: few products of every sample, once.
+    """What the projection protocol reveals: few products of every sample.
 
     Args:
         seen: The projection as keys, and the products of the samples to try: a linear programme takes up to half a
@@ -157,6 +161,9 @@ def revealed_by_training(
     public_only: float | None = None,
 ) -> Revealed:
     """What the faithful protocol reveals of the images of its first updates.
+
+    Where the first layer is narrower than a batch, and forward keys hold for all samples, these are a projection of
+    every sample, whose rank grows with the updates: `revealed_by_products` says what that reveals, which may be more.
 
     Args:
         sights: The first updates, each of a batch of its own.

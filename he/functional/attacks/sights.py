@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from he.functional.attacks.seen import Seen
+from he.functional.protocols.products import Products
 from intnn.values.arrays import IntArray
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
-
-
-class Products(Protocol):
-    """What gives a trainer inner products: see `he.functional.parties.trainer.Products`."""
-
-    def products(self, y: IntArray, start: int, stop: int) -> IntArray:
-        """The inner products of samples start .. stop - 1 with vectors y [keys, length], int64 [stop - start, keys]."""
 
 
 @dataclass(frozen=True, eq=False)

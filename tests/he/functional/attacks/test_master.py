@@ -5,7 +5,11 @@ from hypothesis import strategies as st
 
 from he.functional.attacks.elimination import rank
 from he.functional.attacks.master import secrets_from_keys
+from he.functional.instance import Instance
+from he.functional.rlwe.parameters import parameters
+from he.functional.rlwe.scheme import SCHEME
 from intnn.testing import int_arrays
+from intnn.values.domain import IntDomain
 
 
 @given(st.data())
@@ -27,6 +31,16 @@ def test_one_key_less_is_not_enough() -> None:
     assert np.array_equal(secrets_from_keys(y, y @ secrets, 1000), secrets)
     with pytest.raises(ValueError, match="determine all 64 secrets, got 0 of them"):
         secrets_from_keys(y[:63], y[:63] @ secrets, 1000)
+
+
+def test_functional_keys_of_the_lattice_scheme_give_its_master_key() -> None:
+    instance = Instance("rlwe", 6, IntDomain(0, 3))
+    master, _ = SCHEME.setup(instance)
+    y = np.random.default_rng(0).integers(-127, 128, (6, 6))
+    key, bound = SCHEME.derive_key(master, y), parameters(instance).secrets.bound
+    assert np.array_equal(secrets_from_keys(key.y, key.keys, bound), master.secrets)
+    with pytest.raises(ValueError, match="determine all 6 secrets"):
+        secrets_from_keys(key.y[:5], key.keys[:5], bound)
 
 
 def test_keys_of_other_secrets_are_refused() -> None:

@@ -9,7 +9,7 @@ from he.functional.attacks.programme import images_by_neighbours, images_by_prog
 from he.functional.attacks.seen import Seen
 from intnn.testing import int_arrays
 from intnn.values.domain import IntDomain
-from tests.he.functional.attacks.victims import components, images_of, projected
+from tests.he.functional.attacks.victims import components, images_of, projected, training
 
 LEVELS = IntDomain(0, 16)
 
@@ -32,6 +32,18 @@ def test_few_keys_of_small_images_give_most_of_them_exactly(digits) -> None:
     assert found[16] == 0
     assert 10 < found[32] < 40
     assert found[40] == 40
+
+
+def test_forward_keys_of_a_narrow_layer_open_images_that_no_update_has_used(digits) -> None:
+    public, others = digits
+    train, labels, *_ = images_of("digits", 16)
+    keys = np.concatenate([s.forward.keys for s in training(train, labels, 16, units=8, batch=64, updates=6)])
+    weights = prices(public.mean(axis=0), LEVELS)
+    first, all_six = (
+        exact(images_by_programme(projected(others, part, 16), weights), others) for part in (keys[:8], keys)
+    )
+    assert first == 0
+    assert all_six > 20
 
 
 def test_smoothness_alone_finds_fewer(digits) -> None:

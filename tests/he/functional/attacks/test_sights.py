@@ -2,16 +2,7 @@ import numpy as np
 
 from he.functional.attacks.sights import Watch
 from intnn.values.domain import IntDomain
-
-
-class Clear:
-    """Products in the clear."""
-
-    def __init__(self, x):
-        self.x = x
-
-    def products(self, y, start, stop):
-        return self.x[start:stop] @ y.T
+from tests.he.functional.protocols.sources import Clear
 
 
 def test_a_watch_changes_nothing_and_keeps_what_passes() -> None:

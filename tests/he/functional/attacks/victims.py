@@ -6,6 +6,7 @@ import numpy as np
 
 from he.functional.attacks.seen import Seen
 from he.functional.attacks.sights import Sight
+from he.functional.protocols.projection import fit_projection
 from intnn.training.ops import numpy_
 from intnn.training.plan import plan
 from intnn.training.schedule import Schedule, rate_at
@@ -22,11 +23,9 @@ def images_of(name, hi, data=None):
     return train, dataset.train_labels, test, dataset.test_labels
 
 
-def components(public, rank):
-    """Principal components of public images, rounded to bytes, [rank, features]."""
-    centred = public - public.mean(axis=0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :rank].T
-    return np.rint(axes / np.abs(axes).max(axis=1, keepdims=True) * 127).astype(np.int64)
+def components(public, rank, kind="principal"):
+    """The vectors of the projection protocol's keys, [rank, features]."""
+    return fit_projection(public, rank, kind).matrix
 
 
 def projected(images, keys, hi):
