@@ -66,7 +66,7 @@ class Parties:
         encrypt_s, blocks = timed(lambda: [self._sent(block) for block in Owner(OWNER, public_key).encrypt(x)])
         self.seconds.setup += setup_s
         self.seconds.encrypt += encrypt_s
-        return Measured(self, Products(self, public_key, arranged(blocks, [OWNER])))
+        return Measured(self, Products(self, of, arranged(blocks, [OWNER])))
 
     def exposure(self) -> Exposure:
         """What the keys that were issued tell."""

@@ -3,7 +3,7 @@
     master_key, public_key = setup(instance)            # the key authority
     ciphertext = encrypt(public_key, x)                  # a data owner: vectors x, int64 [samples, length]
     key = derive_key(master_key, y, scope)               # the authority: vectors y, int64 [keys, length]
-    products = decrypt(public_key, ciphertext, key)      # the trainer: <x, y>, int64 [samples, keys], or an error
+    products = decrypt(ciphertext, key)                  # the trainer: <x, y>, int64 [samples, keys], or an error
 
 Whoever holds a functional key and a ciphertext learns the inner products of its vectors and nothing else; whoever holds
 as many independent keys as vectors have elements knows the vectors. A scheme promises nothing against a trainer who
@@ -49,7 +49,7 @@ class MasterKey(Bound, Protocol):
 
 
 class PublicKey(Bound, Protocol):
-    """What data owners encrypt with, and trainers decrypt beside; no secret."""
+    """What data owners encrypt with; no secret."""
 
     @staticmethod
     def from_bytes(data: bytes) -> PublicKey:
@@ -157,9 +157,7 @@ class Scheme(Protocol):
             ValueError: Their shape or a value is wrong, or there is a scope where none is used, or none where one is.
         """
 
-    def decrypt(
-        self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
-    ) -> IntArray:
+    def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
 
         Raises:

@@ -118,9 +118,7 @@ class Ddh:
         vectors = master.instance.require_keys(y)
         return DdhFunctionalKey(master.instance, vectors, inner_products(vectors, master.scalars))
 
-    def decrypt(
-        self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
-    ) -> IntArray:
+    def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
 
         Raises:
@@ -128,8 +126,8 @@ class Ddh:
             ValueError: The slice has a step, holds nothing, or reaches beyond the ciphertext.
             MismatchError: The key is for another instance, or a product has no logarithm within the instance's bound.
         """
-        instance = own(public_key, DdhPublicKey, "public_key").instance
-        cipher = own(ciphertext, DdhCiphertext, "ciphertext", instance)
+        cipher = own(ciphertext, DdhCiphertext, "ciphertext")
+        instance = cipher.instance
         functional = own(key, DdhFunctionalKey, "key", instance)
         wanted, combiner = sample_range(samples, cipher.samples), Combiner(functional.y)
         masks = [[-int.from_bytes(number, "big") for number in pair] for pair in functional.scalars.tolist()]

@@ -114,9 +114,7 @@ class Pads:
             products[start - scope.start : stop - scope.start] = wrapped_products(words, factors, instance.key_limit)
         return PadsFunctionalKey(instance, vectors, scope, products)
 
-    def decrypt(
-        self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
-    ) -> IntArray:
+    def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
 
         Raises:
@@ -124,8 +122,8 @@ class Pads:
             ValueError: The slice has a step, holds nothing, or reaches beyond the ciphertext.
             MismatchError: The key is for another instance, ciphertext or samples, or a product is out of range.
         """
-        instance = own(public_key, PadsPublicKey, "public_key").instance
-        cipher = own(ciphertext, PadsCiphertext, "ciphertext", instance)
+        cipher = own(ciphertext, PadsCiphertext, "ciphertext")
+        instance = cipher.instance
         functional = own(key, PadsFunctionalKey, "key", instance)
         wanted, scope = sample_range(samples, cipher.samples), functional.scope
         if scope.header != cipher.header or not scope.start <= wanted.start < wanted.stop <= scope.stop:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from he.functional.messages import require_name
 from he.functional.parties import records
 from he.functional.parties.books import Books, Exposure, Opening, Role
 from he.functional.parties.journal import Journal
+from he.functional.parties.masters import Masters
 from he.functional.parties.request import KeyRequest
 from he.functional.scheme import FunctionalKey, MasterKey, PublicKey, Scheme
 from he.functional.schemes import scheme
@@ -27,7 +27,6 @@ from intnn.values.value_object import Unstorable
 
 #: How many keys are counted in the journal before they are issued, so that most requests write nothing.
 STRIDE = 1 << 16
-_MASTERS = 16  # that are held in memory; some have megabytes
 
 
 class Authority(Unstorable, instead="open its journal, when nobody else has it open"):
@@ -61,7 +60,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         self._schemes, self._books, self._lock = schemes, Books(), threading.Lock()
         self._counted: dict[str, int] = {}  # by data: the keys that the journal counts as issued
         self._places: dict[str, int] = {}  # of openings in the journal, which hold the master keys
-        self._master = lru_cache(_MASTERS)(self._read_master)
+        self._masters = Masters(self._read_master)
         self._journal, self._entered = Journal(file_path(path)), 0  # how much of it is in the books
         try:
             self._catch_up()
@@ -141,7 +140,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             self._require_ready()
             opening = self._opened(of)
             span, added = self._books.account(opening).span.grown(request.y, opening.budget)
-            key = self._schemes(of.scheme).derive_key(self._master(of.id), request.y, request.scope)
+            key = self._schemes(of.scheme).derive_key(self._masters[of.id], request.y, request.scope)
             total = self._books.issued(opening.data) + keys
             if len(added) or total > self._counted.get(opening.data, 0):
                 self._count(of, opening.data, -(-total // STRIDE) * STRIDE, added)
@@ -200,9 +199,9 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         self._journal.append(records.issued(of, keys, added))
         self._counted[data] = keys
 
-    def _read_master(self, name: str) -> MasterKey:
+    def _read_master(self, name: str) -> tuple[MasterKey, int]:
         of, data = records.master_key(self._journal.read(self._places[name]))
-        return self._schemes(of.scheme).types.master_key.from_bytes(data)
+        return self._schemes(of.scheme).types.master_key.from_bytes(data), len(data)
 
     def _restore(self, place: int, message: bytes) -> None:
         try:

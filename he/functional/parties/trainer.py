@@ -12,9 +12,10 @@ from he.functional.errors import MismatchError
 from he.functional.instance import Instance
 from he.functional.parties.owner import Schemes
 from he.functional.parties.request import KeyRequest
-from he.functional.scheme import Ciphertext, FunctionalKey, PublicKey, Scope
+from he.functional.scheme import Ciphertext, FunctionalKey, Scope
 from he.functional.schemes import scheme
 from intnn.values.arrays import IntArray, integer
+from intnn.values.arrays import instance as of_type
 
 
 class KeySource(Protocol):
@@ -35,7 +36,7 @@ class Products:
 
     Args:
         authority: Whom to ask for keys.
-        public_key: The instance's public key.
+        instance: The instance whose samples it decrypts.
         ciphertexts: The encrypted samples; `he.functional.parties.owner.arranged` puts several owners' in order.
         schemes: What implements a scheme, by its name.
 
@@ -46,6 +47,7 @@ class Products:
             hold for some samples only.
 
     Raises:
+        TypeError: ``instance`` is none.
         MismatchError: A ciphertext belongs to another instance.
         ValueError: There is none.
     """
@@ -53,12 +55,12 @@ class Products:
     def __init__(
         self,
         authority: KeySource,
-        public_key: PublicKey,
+        instance: Instance,
         ciphertexts: Sequence[Ciphertext],
         schemes: Schemes = scheme,
     ) -> None:
-        self.instance: Instance = public_key.instance
-        self._authority, self._public_key, self._ciphertexts = authority, public_key, tuple(ciphertexts)
+        self.instance = of_type(instance, Instance, "instance")
+        self._authority, self._ciphertexts = authority, tuple(ciphertexts)
         self._scheme = schemes(self.instance.scheme)
         if not self._ciphertexts:
             raise ValueError("`ciphertexts` must be one or more, got none")
@@ -100,7 +102,7 @@ class Products:
                 key = self._key(KeyRequest(self.instance, y, Scope(ciphertext.header, first, last)))
             elif key is None:
                 key = self._key(KeyRequest(self.instance, y))
-            parts.append(self._scheme.decrypt(self._public_key, ciphertext, key, slice(first, last)))
+            parts.append(self._scheme.decrypt(ciphertext, key, slice(first, last)))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _key(self, request: KeyRequest) -> FunctionalKey:

@@ -36,7 +36,7 @@ from he.kernels.passes.expand import SEED_BYTES
 from he.kernels.tables.chain import chain
 from intnn.values.arrays import Array, FloatArray, IntArray
 
-_ROWS = 8  # polynomials at once: they stay in the second cache
+_ROWS = 8  # polynomials at once: they stay in the second cache, and need no fresh pages
 _COLUMNS = 1024  # coefficients at once, for the limbs of hundreds of rows to stay in the caches
 
 
@@ -84,28 +84,29 @@ class RlweScheme:
         if scope is not None:
             raise ValueError("`scope` must be None: lattice keys hold for all ciphertexts of an instance")
         vectors, p = key.instance.require_keys(y), key.parameters
-        sums = exact_products(vectors.astype(np.float64), key.limbs)
-        keys = np.zeros(sums.shape[1:], np.int64)
-        for limb in reversed(sums):
-            keys = (keys << limb_bits(key.instance)) + limb.astype(np.int64)
-        keys -= p.secrets.bound * vectors.sum(axis=1, keepdims=True)
-        if np.abs(keys).max() > p.key_bound:
+        y64, keys = vectors.astype(np.float64), np.empty((len(vectors), p.N), np.int64)
+        for rows in _slices(0, len(vectors), _ROWS):
+            part, sums = keys[rows], exact_products(y64[rows], key.limbs)
+            part[:] = sums[-1]
+            for limb in sums[-2::-1]:
+                part <<= limb_bits(key.instance)
+                part += limb.astype(np.int64)
+            part -= p.secrets.bound * vectors[rows].sum(axis=1, keepdims=True)
+        if max(keys.max(), -keys.min()) > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
         return RlweFunctionalKey(key.instance, vectors, keys)
 
-    def decrypt(
-        self, public_key: PublicKey, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None
-    ) -> IntArray:
+    def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
 
         Raises:
             TypeError: An argument is of another scheme, or ``samples`` no slice of integers.
             ValueError: The slice holds nothing, or more than the ciphertext.
-            MismatchError: Key, ciphertext and public key belong to different instances, or a product could be wrong:
+            MismatchError: Key and ciphertext belong to different instances, or a product could be wrong:
                 it lies too far from the grid of results, or is larger than products of the vector can be.
         """
-        instance = own(public_key, RlwePublicKey, "public_key").instance
-        source = own(ciphertext, RlweCiphertext, "ciphertext", instance)
+        source = own(ciphertext, RlweCiphertext, "ciphertext")
+        instance = source.instance
         functional = own(key, RlweFunctionalKey, "key", instance)
         wanted, N = sample_range(samples, source.samples), source.parameters.N
         products = []

@@ -31,7 +31,7 @@ class Made:
         return self.scheme.derive_key(self.master, y, scope)
 
     def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> np.ndarray:
-        return self.scheme.decrypt(self.public, ciphertext, key, samples)
+        return self.scheme.decrypt(ciphertext, key, samples)
 
 
 def made(name: SchemeName, length: int = 4, lo: int = 0, hi: int = 15, key_limit: int = 127, **others: str) -> Made:

@@ -41,7 +41,7 @@ with event.install_recorder("numba:compile") as compilations:
             ciphertext, key = SCHEME.encrypt(public, np.ones((3, 1), np.int64)), SCHEME.derive_key(master, [[1]])
             if read:
                 ciphertext, key = (type(part).from_bytes(part.to_bytes()) for part in (ciphertext, key))
-            SCHEME.decrypt(public, ciphertext, key)
+            SCHEME.decrypt(ciphertext, key)
     for read in (False, True):
         keys = np.eye(3, dtype=np.int64)[:2]
         keys.setflags(write=not read)

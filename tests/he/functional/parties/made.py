@@ -34,7 +34,7 @@ class Trainer:
     def asks(self, authority: KeySource, y: np.ndarray) -> None:
         """Ask for a key, and see that it decrypts what it should."""
         key = authority.issue(self.request(y))
-        assert (self._scheme.decrypt(self.public, self.ciphertext, key) == self.x @ np.transpose(y)).all()
+        assert (self._scheme.decrypt(self.ciphertext, key) == self.x @ np.transpose(y)).all()
 
     @property
     def _scheme(self):

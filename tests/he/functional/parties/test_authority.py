@@ -221,7 +221,7 @@ def test_keys_cross_as_bytes(path):
     with Authority(path) as authority:
         who = trainer(authority.open(instance(), 2, "data"))
         key = scheme("pads").types.functional_key.from_bytes(authority.derive(who.request(EYE[:2]).to_bytes()))
-        products = scheme("pads").decrypt(who.public, who.ciphertext, key)
+        products = scheme("pads").decrypt(who.ciphertext, key)
         assert products.tolist() == who.x[:, :2].tolist()
         with pytest.raises(MessageError):
             authority.derive(b"no request")

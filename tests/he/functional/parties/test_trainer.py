@@ -41,7 +41,7 @@ def made(authority, name, sizes, budget=3, length=3, block_samples=4):
         at += samples
     asked = Asked(authority)
     names = [f"owner {number}" for number in range(len(sizes))]
-    return x, asked, Products(asked, public, arranged(blocks[::-1], names))
+    return x, asked, Products(asked, public.instance, arranged(blocks[::-1], names))
 
 
 @settings(max_examples=60)
@@ -96,6 +96,6 @@ def test_ciphertexts_of_another_instance_or_none_are_refused(authority):
     public, other = (scheme("pads").setup(instance())[1] for _ in range(2))
     foreign = next(Owner("Ada", other).encrypt([[0, 0, 0, 0]])).ciphertext
     with pytest.raises(MismatchError, match=f"instance {public.instance.id}, got one of {foreign.instance.id}"):
-        Products(authority, public, [foreign])
+        Products(authority, public.instance, [foreign])
     with pytest.raises(ValueError, match="`ciphertexts` must be one or more, got none"):
-        Products(authority, public, [])
+        Products(authority, public.instance, [])

@@ -37,7 +37,7 @@ class Parties:
         public = self._authority.open(instance, budget, "data", role, samples)
         parts = zip(self._owners, np.array_split(x, len(self._owners)), strict=True)
         blocks = [block for owner, part in parts for block in Owner(owner, public).encrypt(part)]
-        return Products(self._authority, public, arranged(blocks, self._owners))
+        return Products(self._authority, instance, arranged(blocks, self._owners))
 
 
 def digits(n: int, part: str = "train"):
