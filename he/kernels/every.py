@@ -83,12 +83,12 @@ def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
     basis, order, modulus = _zeros(2, N), np.arange(N), span.modulus((1 << 61) - 1)
     y, sums, weights, vectors = np.zeros((1, N), np.int64), np.zeros((2, N), np.int64), _zeros(1, 1), _zeros(1, N)
     return {
-        "combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
-        "combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
-        "reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),
-        "absorb": lambda: span.absorb(basis, order, 1, vectors[0], modulus),
-        "grow": lambda: span.grow(basis, order, 1, y, weights, modulus, sums, vectors),
-        "grow, received": lambda: span.grow(basis, order, 1, _fixed(y), weights, modulus, sums, vectors),
+        "span, combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
+        "span, combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
+        "span, reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),
+        "span, absorb": lambda: span.absorb(basis, order, 1, vectors[0], modulus),
+        "span, grow": lambda: span.grow(basis, order, 1, y, weights, modulus, sums, vectors),
+        "span, grow, received": lambda: span.grow(basis, order, 1, _fixed(y), weights, modulus, sums, vectors),
     }
 
 

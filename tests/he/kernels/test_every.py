@@ -21,6 +21,7 @@ import numpy as np
 
 from he import PreparedCircuit, compile_approximate, compile_exact, connect, prepare
 from he.functional.instance import Instance
+from he.functional.ledger import Span, secret_prime
 from he.functional.rlwe.scheme import SCHEME
 from he.testing import inputs, square_graph, table_network
 from intnn import IntDomain
@@ -41,6 +42,11 @@ with event.install_recorder("numba:compile") as compilations:
             if read:
                 ciphertext, key = (type(part).from_bytes(part.to_bytes()) for part in (ciphertext, key))
             SCHEME.decrypt(public, ciphertext, key)
+    for read in (False, True):
+        keys = np.eye(3, dtype=np.int64)[:2]
+        keys.setflags(write=not read)
+        span, added = Span.empty(3, secret_prime()).grown(keys, 3)
+        span.extended(added).grown(keys, 3)
 print(*{record.data["dispatcher"].py_func.__name__ for _, record in compilations.buffer})
 """
 LITTLE = "from he.kernels.tables.factors import word_bytes; print(word_bytes(2**30))"

@@ -144,6 +144,14 @@ def test_a_checkpoint_of_other_data_labels_or_schedules_is_refused_and_kept(tmp_
     assert path.read_bytes() == kept
 
 
+def test_a_run_that_is_over_asks_for_nothing_more(tmp_path):
+    path, (forward, gradient) = tmp_path / "run.npz", sources(X, 2)
+    state = train(LAYOUT, SCHEDULE, LABELS, forward, gradient, path=path)
+    issued = forward.keys_issued
+    assert_equal(train(LAYOUT, SCHEDULE, LABELS, forward, gradient, path=path), state)
+    assert forward.keys_issued == issued == 2 * 2 * 4
+
+
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_a_key_is_asked_for(tmp_path):
     forward, gradient = sources(X, 2)
     for path, error in ((tmp_path / "run.txt", ValueError), (tmp_path / "none" / "run.npz", OSError)):
