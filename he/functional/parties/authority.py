@@ -59,7 +59,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
 
     def __init__(self, path: str | os.PathLike[str], schemes: Callable[[SchemeName], Scheme] = scheme) -> None:
         self._schemes, self._books, self._lock = schemes, Books(), threading.Lock()
-        self._counted: dict[str, int] = {}  # keys that the journal counts as issued
+        self._counted: dict[str, int] = {}  # by data: the keys that the journal counts as issued
         self._places: dict[str, int] = {}  # of openings in the journal, which hold the master keys
         self._master = lru_cache(_MASTERS)(self._read_master)
         self._journal, self._entered = Journal(file_path(path)), 0  # how much of it is in the books
@@ -210,4 +210,3 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         except (KeyError, TypeError, ValueError) as error:
             raise self._journal.damaged(place, error) from error
         self._places.setdefault(opening.instance.id, place)
-        self._counted[opening.data] = self._books.issued(opening.data)

@@ -75,6 +75,8 @@ def test_a_process_answers_until_it_is_killed_and_the_next_one_goes_on(path):
     with start(path) as running:
         who.asks(running.authority, EYE[:2])
         assert running.authority.exposure("data").rank_issued == 2
+        held = os.dup(running.process.stdin.fileno())  # as by a process that was forked meanwhile
+    os.close(held)
     assert running.process.returncode == 0
     with Authority(path) as authority:
         assert authority.exposure("data").rank_issued == 2
