@@ -82,7 +82,8 @@ class Revealed(ValueObject):
         attempts: What the attacks have found, one by one.
         share_rebuilt: The share of images that one attack or the other has rebuilt in every pixel, in [0, 1].
         judge_accuracy_originals: The share of the originals in which the judge reads the right class, in [0, 1].
-        updates: The number of updates that were watched; 0 where all keys are given out before training.
+        updates: The number of updates that it took: 1 where every batch's own gradient was enough, or else all that
+            were watched; 0 where all keys are given out before training.
         public_only_accuracy: The accuracy that public images alone train to, if it was measured.
     """
 
@@ -188,7 +189,8 @@ def revealed_by_training(
         seen = Seen(keys, forward(keys), sights[0].forward.inputs)
         found["forward keys"] = images_from_forward_keys(seen, len(sights[0].forward.keys))
     worst = min((sight.gradient for sight in sights), key=lambda gradient: rank(gradient.keys))
-    return _report(worst, found, truth, updates=len(sights), public_only_accuracy=public_only)
+    enough = np.array_equal(images, truth.images)
+    return _report(worst, found, truth, updates=1 if enough else len(sights), public_only_accuracy=public_only)
 
 
 def psnr_db(images: IntArray, truth: IntArray, inputs: IntDomain) -> float:

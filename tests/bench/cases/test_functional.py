@@ -82,7 +82,7 @@ def test_every_image_of_faithful_training_is_revealed_by_one_gradient(scheme: st
     assert row.n_attacked == 4 * 32
     assert row.psnr_db is None
     assert row.judge_accuracy >= row.judge_accuracy_originals  # of the best attack
-    assert "every training image" in row.reveals
+    assert row.reveals == "reveals every training image after update 1 of its batch"
 
 
 def test_what_is_too_slow_is_extrapolated_and_says_so() -> None:

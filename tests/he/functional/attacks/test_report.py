@@ -91,7 +91,7 @@ def test_the_report_prints_every_attack_and_what_was_public(digits, reader) -> N
 
 def test_the_best_attack_counts() -> None:
     attempts = (Attempt("a", 0.25, 10.0, 0.75), Attempt("b", 0.5, 12.0, 0.25))
-    revealed = Revealed(2, 4, 4, attempts, 0.75)
+    revealed = Revealed(2, 4, 4, attempts, 0.75, 1.0)
     assert (revealed.psnr_db, revealed.judge_accuracy) == (12.0, 0.75)
     assert revealed.sentence == "reveals 3 of 4 training images exactly, and 75 % of them legibly"
     assert "public" not in str(revealed)

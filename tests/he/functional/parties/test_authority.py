@@ -311,7 +311,7 @@ def test_a_journal_that_speaks_of_what_was_not_opened_is_refused(path):
 def test_an_authority_shows_nothing_and_is_not_copied(path):
     with Authority(path) as authority:
         authority.open(instance(), 2, "data")
-        secret = authority._master(next(iter(authority._places))).secret
+        secret = authority._masters[next(iter(authority._places))].secret
         assert secret.hex() not in repr(authority)
         assert repr(secret) not in repr(authority)
         with pytest.raises(TypeError, match="cannot be pickled or copied; open its journal"):
