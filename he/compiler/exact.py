@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from he.circuit.inputs import InputSpec
-from he.compiler.arrange import arranged
+from he.compiler.arrange import Places, arranged
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.linear import LinearMap, power_of_two
 from he.compiler.polynomial import TablePolynomial, table_polynomial
@@ -39,6 +39,7 @@ def exact_lowering(
     plain_modulus: int | None = None,
     *,
     largest: int | None = None,
+    places: Places | None = None,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -51,6 +52,7 @@ def exact_lowering(
         plain_modulus: see there.
         largest: the largest of several plaintext moduli, of which `plain_modulus` is one; logits may wrap around
             each of them. None if there is one.
+        places: those of the units, as they were found modulo another of several moduli; None to find them.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -66,7 +68,7 @@ def exact_lowering(
     stages = to_stages(network.input_shape, network.layers, network.sources, t)
     require_no_constant(stages, t)
     if packing == "latency":
-        stages = arranged(stages)
+        stages = arranged(stages, places=places)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
     # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
@@ -97,7 +99,7 @@ def exact_lowering(
         advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
         reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
         circuit_privacy=circuit_privacy,
-        norms=_residue_norms(network, largest) if largest else None,
+        norms=_residue_norms(network, largest) if largest and packing == "throughput" else None,
     )
 
 

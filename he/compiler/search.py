@@ -19,7 +19,7 @@ from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
 from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
-from he.compiler.schedules import cheapest, limited_units
+from he.compiler.schedules import Turned, cheapest
 from he.compiler.stages import Stage
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
@@ -132,10 +132,10 @@ def rough_prices(
     """
 
     @cache
-    def recorded(N: int) -> tuple[Lowered, Fold]:
+    def recorded(N: int) -> tuple[Turned, Fold]:
         chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
         lowered = lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True)
-        return lowered, fold(lowered.program)
+        return Turned.of(lowered, chosen.row_length), fold(lowered.program)
 
     @cache
     def features() -> Fold:
@@ -150,9 +150,9 @@ def rough_prices(
                 if packing == "throughput":
                     found = fit(features(), N)
                     return found, cost(found.program, found.parameters).total
-                lowered, folded = recorded(N)
+                turned, folded = recorded(N)
                 found = fit(folded, N)
-                return found, limited_units(lowered, found)
+                return found, turned.limited_units(found)
             except ParameterError as refusal:
                 refused = refusal
         assert refused
