@@ -79,9 +79,7 @@ def compile_residues(
         places = Places.of(to_stages(network.input_shape, network.layers, network.sources, _WIDEST))
 
     def lowering(t: int, largest: int) -> Lowering:
-        return exact_lowering(
-            network, security, packing=packing, plain_modulus=t, largest=largest, places=places
-        )
+        return exact_lowering(network, security, packing=packing, plain_modulus=t, largest=largest, places=places)
 
     def compiled(t: int, others: Iterable[int] | None) -> list[Circuit]:
         """Return the circuits for a prime and these other ones; or, if there are none, for as many as are needed."""

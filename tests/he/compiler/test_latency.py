@@ -201,3 +201,21 @@ def test_far_too_many_keys_are_given_up_by_the_dozen():
     assert len(asked) < 0.65 * sum(range(9, 64))  # which are the prices that it takes one by one
     values = np.arange(64)[None]
     assert np.array_equal(*(run(p, ClearAlgebra(257, values, rows=1)) for p in (program, fewer)))
+
+
+@settings(max_examples=15)
+@given(st.sets(st.integers(1, 31), min_size=2, max_size=12), st.lists(st.integers(1, 11), min_size=2, max_size=4))
+def test_what_was_counted_for_one_limit_serves_the_next(steps, limits):
+    recorder = Recorder()
+    x = recorder.input(0)
+    values = [recorder.rotate(x, step) for step in sorted(steps)]
+    values += [recorder.rotate(values[0], step) for step in sorted(steps)[::2]]
+    program = recorder.program(32, [recorder.add(values)])
+    turns = Turns(program, 32)
+    for number, keys in enumerate(limits):  # at other prices every time
+
+        def price(value, made, split, number=number):
+            return made + (1 + number) * split
+
+        kept, fresh = turns.affordable(keys, price), Turns(program, 32).affordable(keys, price)
+        assert kept.operations == fresh.operations
