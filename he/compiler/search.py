@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +59,8 @@ class Lowering:
         norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
             have.
         guards: the guards of layers whose ranges are calibrated.
+        options: for each of its tables, in how many ways it may be evaluated.
+        choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
     """
 
     network: Network
@@ -74,6 +77,8 @@ class Lowering:
     norms: Sequence[float] | None = None
     rough: Callable[[Fold, int], Fit] | None = None
     guards: Sequence[Guard] = ()
+    options: tuple[int, ...] = ()
+    choose: Callable[[Sequence[int]], Lowering] | None = None
 
 
 class Found(NamedTuple):
@@ -105,6 +110,7 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
             is the same for every input.
     """
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
+    lowering = _with_cheapest_options(lowering, images, packing, security)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
     for N in _rings(security):
@@ -159,6 +165,26 @@ def rough_prices(
         raise refused
 
     return priced
+
+
+def _with_cheapest_options(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security
+) -> Lowering:
+    """Return the lowering with those of its options that cost the least, chosen for one table after the other."""
+    chosen = [0] * len(lowering.options)
+
+    def units(number: int, option: int) -> float:
+        assert lowering.choose
+        other = lowering.choose([*chosen[:number], option, *chosen[number + 1 :]])
+        try:
+            return rough_prices(other, images, packing, security)(other.rough or other.fit)[1]
+        except ParameterError:
+            return math.inf
+
+    for number, count in enumerate(lowering.options):
+        if count > 1:
+            chosen[number] = min(range(count), key=partial(units, number))
+    return lowering.choose(chosen) if lowering.choose and any(chosen) else lowering
 
 
 def _rings(security: Security) -> Sequence[int]:
