@@ -31,7 +31,9 @@ def even(x, rng):
     return np.abs(x) * 15 // np.abs(x).max()
 
 
-@pytest.mark.parametrize(("points", "table", "tables"), [(121, steps, "hidden"), (57, even, "told"), (241, even, "told")])
+@pytest.mark.parametrize(
+    ("points", "table", "tables"), [(121, steps, "hidden"), (57, even, "told"), (241, even, "told")]
+)
 def test_no_other_tree_of_a_table_is_cheaper(points, table, tables):
     lowering = exact_lowering(network(points, table), "128", tables)
     (count,) = lowering.options
