@@ -59,7 +59,7 @@ class Lowering:
         norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
             have.
         guards: the guards of layers whose ranges are calibrated.
-        options: for each of its tables, in how many ways it may be evaluated.
+        options: for each of its tables, or for all of its polynomials, in how many ways they may be evaluated.
         choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
     """
 
@@ -140,14 +140,15 @@ def rough_prices(
     @cache
     def recorded(N: int) -> tuple[Turned, Fold]:
         chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
-        lowered = lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True)
+        record = partial(lower, lowering.stages, chosen, lowering.encode, lowering.activate)
+        lowered = record(guards=lowering.guards, sketched=True)
         return Turned.of(lowered, chosen.row_length), fold(lowered.program)
 
     @cache
     def features() -> Fold:
         network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
         smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
-        return fold(lower_features(lowering.scheme, network, smallest, lowering.activate).program)
+        return fold(lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards).program)
 
     def priced(fit: Callable[[Fold, int], Fit]) -> tuple[Fit, float]:
         refused = None
@@ -170,7 +171,7 @@ def rough_prices(
 def _with_cheapest_options(
     lowering: Lowering, images: int | None, packing: PackingName, security: Security
 ) -> Lowering:
-    """Return the lowering with those of its options that cost the least, chosen for one table after the other."""
+    """Return the lowering with those of its options that cost the least, chosen one after the other."""
     chosen = [0] * len(lowering.options)
 
     def units(number: int, option: int) -> float:
