@@ -25,11 +25,18 @@ _BLOCKS = (1 << 30, 2, 4, 8, 16)  # the degrees below which a part is a sum of p
 
 def activate_polynomial(recorder: Recorder, value: int, stage: Stage) -> int:
     """Record a polynomial, in the way that takes the fewest products of ciphertexts."""
+    return activate_with_power(recorder, value, stage, 1)[0]
+
+
+def activate_with_power(recorder: Recorder, value: int, stage: Stage, power: int) -> tuple[int, int]:
+    """Record a polynomial, and a power of its argument by the powers that it takes anyway."""
     assert isinstance(stage, Activation)
+    evaluation = _Evaluation(recorder, value)
     if stage.name == "square":
-        return recorder.relinearise(recorder.multiply(value, value))
+        return evaluation.power(2), evaluation.power(power)
     found = coefficients(stage)
-    return _Evaluation(recorder, value).of(found, min(_BLOCKS, key=lambda block: _products(found, block)))
+    result = evaluation.of(found, min(_BLOCKS, key=lambda block: _products(found, block)))
+    return result, evaluation.power(power)
 
 
 def _products(found: Sequence[float], block: int) -> int:
@@ -54,17 +61,18 @@ class _Evaluation:
         """Record what the polynomial is a sum of, but for its constant, the highest last: factors, and values."""
         degree = max((j for j, c in enumerate(found) if c), default=0)
         if degree < block:
-            return [(c, self._power(j)) for j, c in enumerate(found) if j and c]
+            return [(c, self.power(j)) for j, c in enumerate(found) if j and c]
         giant = 1 << (degree.bit_length() - 1)
         if degree == giant:
-            return [*self._terms(found[:giant], block), (found[giant], self._power(giant))]
+            return [*self._terms(found[:giant], block), (found[giant], self.power(giant))]
         quotient = self.of(found[giant : degree + 1], block)
-        product = self._recorder.multiply(self._power(giant), quotient)
+        product = self._recorder.multiply(self.power(giant), quotient)
         return [*self._terms(found[:giant], block), (1.0, self._recorder.relinearise(product))]
 
-    def _power(self, exponent: int) -> int:
+    def power(self, exponent: int) -> int:
+        """Record a power, of those below it that there are."""
         if exponent not in self._powers:
             most = 1 << ((exponent - 1).bit_length() - 1)  # the largest power of two below
-            product = self._recorder.multiply(self._power(most), self._power(exponent - most))
+            product = self._recorder.multiply(self.power(most), self.power(exponent - most))
             self._powers[exponent] = self._recorder.relinearise(product)
         return self._powers[exponent]
