@@ -89,7 +89,7 @@ def approximate_lowering(
         reasons = (
             f"error: up to {max_error:g} is allowed, and accepted by clients with that `Policy.max_error` alone",
         )
-    reaches = _reaches(stages, norms)
+    reaches = _reaches(stages, norms, {guard.layer for guard in guards})
     lowering = Lowering(
         network=graph,
         scheme=Scheme.CKKS,
@@ -121,11 +121,16 @@ def approximate_lowering(
     return replace(lowering, options=(2,), choose=in_form) if reaches else lowering
 
 
-def _reaches(stages: Sequence[Stage], norms: Sequence[Norms]) -> dict[Stage, float]:
-    """Return polynomials of a high degree, with how far from 0 their arguments may be."""
+def _reaches(stages: Sequence[Stage], norms: Sequence[Norms], guarded: Set[int]) -> dict[Stage, float]:
+    """Return polynomials of a high degree, with how far from 0 their arguments may be.
+
+    Layers with a guard, which is a sum of powers, are left out.
+    """
     found: dict[Stage, float] = {}
-    for (_, activations), norm in zip(polynomials_of(stages), norms, strict=True):
-        if activations and degree(activations[0]) >= LEAST_CHEBYSHEV and math.isfinite(norm.magnitude):
+    for number, ((_, activations), norm) in enumerate(zip(polynomials_of(stages), norms, strict=True)):
+        if number in guarded or not (activations and math.isfinite(norm.magnitude)):
+            continue
+        if degree(activations[0]) >= LEAST_CHEBYSHEV:
             found[activations[0]] = max(norm.magnitude, found.get(activations[0], 0.0))
     return found
 

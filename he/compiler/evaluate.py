@@ -39,12 +39,21 @@ def activate_polynomial(recorder: Recorder, value: int, stage: Stage, reach: flo
         stage: the polynomial.
         reach: how far from 0 the argument may be, for a sum of Chebyshev polynomials; by default it is one of powers.
     """
+    return _activated(_Evaluation(recorder, value, reach * reach / 4), stage)
+
+
+def activate_with_power(recorder: Recorder, value: int, stage: Stage, power: int) -> tuple[int, int]:
+    """Record a polynomial, and a power of its argument by the powers that it takes anyway."""
+    evaluation = _Evaluation(recorder, value, 0.0)
+    return _activated(evaluation, stage), evaluation.power(power)
+
+
+def _activated(evaluation: _Evaluation, stage: Stage) -> int:
     assert isinstance(stage, Activation)
     if stage.name == "square":
-        return recorder.relinearise(recorder.multiply(value, value))
-    a = reach * reach / 4
-    found = _of_dickson(coefficients(stage), a)
-    return _Evaluation(recorder, value, a).of(found, min(_BLOCKS, key=lambda block: _products(found, block, a)))
+        return evaluation.power(2)
+    found = _of_dickson(coefficients(stage), evaluation.a)
+    return evaluation.of(found, min(_BLOCKS, key=lambda block: _products(found, block, evaluation.a)))
 
 
 def _of_dickson(found: Sequence[float], a: float) -> list[float]:
@@ -68,7 +77,7 @@ class _Evaluation:
     """Records sums of Dickson polynomials of one value, D_n(x, a), which they share."""
 
     def __init__(self, recorder: Recorder, value: int, a: float) -> None:
-        self._recorder, self._powers, self._a = recorder, {1: value}, a
+        self._recorder, self._powers, self.a = recorder, {1: value}, a
 
     def of(self, found: Sequence[float], block: int) -> int:
         """Record the sum with these coefficients, cut into parts of degrees below `block`."""
@@ -79,25 +88,26 @@ class _Evaluation:
         """Record what the sum consists of, but for its constant, the highest last: factors, and values."""
         degree = max((j for j, c in enumerate(found) if c), default=0)
         if degree < block:
-            return [(c, self._power(j)) for j, c in enumerate(found) if j and c]
+            return [(c, self.power(j)) for j, c in enumerate(found) if j and c]
         giant = 1 << (degree.bit_length() - 1)
         if degree == giant:
-            return [*self._terms(found[:giant], block), (found[giant], self._power(giant))]
+            return [*self._terms(found[:giant], block), (found[giant], self.power(giant))]
         rest = list(found[:giant])
         for n in range(1, degree - giant + 1):
-            rest[giant - n] -= found[giant + n] * self._a**n
+            rest[giant - n] -= found[giant + n] * self.a**n
         quotient = self.of(found[giant : degree + 1], block)
-        product = self._recorder.multiply(self._power(giant), quotient)
+        product = self._recorder.multiply(self.power(giant), quotient)
         return [*self._terms(rest, block), (1.0, self._recorder.relinearise(product))]
 
-    def _power(self, exponent: int) -> int:
+    def power(self, exponent: int) -> int:
+        """Record D_n(x, a) for an exponent n, of those below it that there are; for a = 0 this is a power."""
         if exponent not in self._powers:
             most = 1 << ((exponent - 1).bit_length() - 1)  # the largest power of two below
             n = exponent - most
-            product = self._recorder.relinearise(self._recorder.multiply(self._power(most), self._power(n)))
-            if self._a and n == most:
-                product = self._recorder.scalar_dot([product], [1.0], -2 * self._a**n)
-            elif self._a:
-                product = self._recorder.scalar_dot([self._power(most - n), product], [-(self._a**n), 1.0], 0.0)
+            product = self._recorder.relinearise(self._recorder.multiply(self.power(most), self.power(n)))
+            if self.a and n == most:
+                product = self._recorder.scalar_dot([product], [1.0], -2 * self.a**n)
+            elif self.a:
+                product = self._recorder.scalar_dot([self.power(most - n), product], [-(self.a**n), 1.0], 0.0)
             self._powers[exponent] = product
         return self._powers[exponent]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import compile_approximate, simulate
-from he.compiler.evaluate import activate_polynomial
+from he.compiler.evaluate import activate_polynomial, activate_with_power
 from he.compiler.outline import is_led
 from he.parties.connect import connect
 from he.program.algebra import run
@@ -53,6 +53,21 @@ def test_polynomials_are_evaluated_at_the_least_depth(degree, kind, reach, seed)
     assert result == pytest.approx(expected, rel=1e-9, abs=1e-9 * max(1.0, np.abs(expected).max()))
     assert depth(program) == (degree - 1).bit_length()
     assert is_led(program.operations[-1])
+
+
+@settings(max_examples=40)
+@given(st.integers(2, 16), st.integers(0, 2**32 - 1))
+def test_the_power_in_which_a_polynomial_ends_takes_one_product_at_most_and_no_depth(degree, seed):
+    found, power = [*np.random.default_rng(seed).normal(size=degree), 1.0], degree + degree % 2
+    recorder = Recorder()
+    both = activate_with_power(recorder, recorder.input(0), Activation("polynomial", tuple(found)), power)
+    program, without = recorder.program(1, both), recorded(found)
+    x = np.linspace(-1, 1, 11)[None]
+    result, powers = run(program, ClearAlgebra(None, x, (), 1))
+    assert result == pytest.approx(np.polynomial.polynomial.polyval(x[0], found), rel=1e-9, abs=1e-9)
+    assert powers == pytest.approx(x[0] ** power, rel=1e-9)
+    assert depth(recorder.program(1, both[::-1])) <= depth(without)
+    assert program.counts["Multiply"] <= without.counts["Multiply"] + (degree - 1).bit_length()
 
 
 @pytest.mark.parametrize("reach", [0.0, 1.0])
