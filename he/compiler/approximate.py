@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -113,7 +113,7 @@ def approximate_lowering(
             return lowering
 
         def activate(recorder: Recorder, value: int, stage: Stage) -> int:
-            return activate_polynomial(recorder, value, stage, reaches.get(stage, 0.0))
+            return activate_polynomial(recorder, value, stage, reaches.get(cast(Activation, stage), 0.0))
 
         told = [f"activation: of degree {degree(stage)}, a sum of Chebyshev polynomials" for stage in reaches]
         return replace(lowering, activate=activate, reasons=(*lowering.reasons, *told))
@@ -121,12 +121,12 @@ def approximate_lowering(
     return replace(lowering, options=(2,), choose=in_form) if reaches else lowering
 
 
-def _reaches(stages: Sequence[Stage], norms: Sequence[Norms], guarded: Set[int]) -> dict[Stage, float]:
+def _reaches(stages: Sequence[Stage], norms: Sequence[Norms], guarded: Set[int]) -> dict[Activation, float]:
     """Return polynomials of a high degree, with how far from 0 their arguments may be.
 
     Layers with a guard, which is a sum of powers, are left out.
     """
-    found: dict[Stage, float] = {}
+    found: dict[Activation, float] = {}
     for number, ((_, activations), norm) in enumerate(zip(polynomials_of(stages), norms, strict=True)):
         if number in guarded or not (activations and math.isfinite(norm.magnitude)):
             continue
