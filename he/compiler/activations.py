@@ -59,19 +59,3 @@ def amplified(activation: Activation, factor: float) -> Activation:
 def degree(activation: Activation) -> int:
     """Return the polynomial's degree."""
     return len(coefficients(activation)) - 1
-
-
-def least(activation: Activation) -> float:
-    """Return the least value of a monic polynomial of even degree."""
-    found = coefficients(activation)
-    turns = np.roots(_polynomials.polyder(found)[::-1])
-    return float(values(activation, turns.real).min())
-
-
-def farthest(activation: Activation, level: float) -> float:
-    """Return how far from 0 the values of a monic polynomial of even degree are `level` at most."""
-    found = np.array(coefficients(activation))
-    found[0] -= level
-    roots = np.roots(found[::-1])
-    real = roots.real[np.abs(roots.imag) <= 1e-6 * (1 + np.abs(roots))]
-    return float(np.abs(real).max(initial=0.0)) * (1 + 1e-9)

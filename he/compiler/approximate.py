@@ -7,25 +7,28 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.inputs import InputError, InputSpec, is_finite
 from he.circuit.interface import USUAL_ERROR
+from he.compiler.activations import degree
 from he.compiler.arrange import arranged_from
 from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.norms import MOST_AMPLIFIED, normalised, reach
+from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
 from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges, Samples
 from he.compiler.search import Lowering, PackingName
-from he.compiler.stages import require_no_constant, to_stages
+from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
 from he.program.program import Program
+from he.program.recorder import Recorder
 from he.readers.flooding import hidden_error, normal_error
+from he.readers.noise_ckks import Norms
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
@@ -33,6 +36,7 @@ from intnn.values.arrays import array, real, reals
 
 DEFAULT_ERROR = 0.2  # the largest error of a logit, where nothing else is asked for
 LEAST_STEPS = 64  # by default, what a logit may reach is at least so many times its error
+LEAST_CHEBYSHEV = 6  # the least degree from which Chebyshev polynomials are tried in the place of powers
 
 
 def approximate_lowering(
@@ -85,7 +89,8 @@ def approximate_lowering(
         reasons = (
             f"error: up to {max_error:g} is allowed, and accepted by clients with that `Policy.max_error` alone",
         )
-    return Lowering(
+    reaches = _reaches(stages, norms, {guard.layer for guard in guards})
+    lowering = Lowering(
         network=graph,
         scheme=Scheme.CKKS,
         stages=stages,
@@ -93,6 +98,7 @@ def approximate_lowering(
         activate=activate_polynomial,
         modulus=None,
         fit=partial(fit, max_error=max_error),
+        rough=partial(fit, max_error=max_error, checked=False),
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
         reasons=(*reasons, *_told(calibration, guards)),
         advice="pass a larger `max_error`, or make the network shallower, or its values smaller"
@@ -101,11 +107,38 @@ def approximate_lowering(
         guards=guards,
     )
 
+    def in_form(chosen: Sequence[int]) -> Lowering:
+        """Return the lowering with powers, 0, or with Chebyshev polynomials, 1, in all polynomials of a high degree."""
+        if not any(chosen):
+            return lowering
 
-def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: float) -> Fit:
+        def activate(recorder: Recorder, value: int, stage: Stage) -> int:
+            return activate_polynomial(recorder, value, stage, reaches.get(cast(Activation, stage), 0.0))
+
+        told = [f"activation: of degree {degree(stage)}, a sum of Chebyshev polynomials" for stage in reaches]
+        return replace(lowering, activate=activate, reasons=(*lowering.reasons, *told))
+
+    return replace(lowering, options=(2,), choose=in_form) if reaches else lowering
+
+
+def _reaches(stages: Sequence[Stage], norms: Sequence[Norms], guarded: Set[int]) -> dict[Activation, float]:
+    """Return polynomials of a high degree, with how far from 0 their arguments may be.
+
+    Layers with a guard, which is a sum of powers, are left out.
+    """
+    found: dict[Activation, float] = {}
+    for number, ((_, activations), norm) in enumerate(zip(polynomials_of(stages), norms, strict=True)):
+        if number in guarded or not (activations and math.isfinite(norm.magnitude)):
+            continue
+        if degree(activations[0]) >= LEAST_CHEBYSHEV:
+            found[activations[0]] = max(norm.magnitude, found.get(activations[0], 0.0))
+    return found
+
+
+def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: float, checked: bool = True) -> Fit:
     """Fit a program to the default error if that leaves less than `max_error` all the same, for it may cost less."""
     with suppress(ParameterError):
-        found = fit(folded, N, max_error=DEFAULT_ERROR)
+        found = fit(folded, N, max_error=DEFAULT_ERROR, checked=checked)
 
         def again(program: Program) -> Fit | None:
             other = found.again(program)
@@ -113,10 +146,12 @@ def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: floa
 
         if found.bound <= max_error:
             return replace(found, tolerance=2 * max_error, again=again)
-    return fit(folded, N, max_error=max_error)
+    return fit(folded, N, max_error=max_error, checked=checked)
 
 
-def _fit_private(fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, max_error: float) -> Fit:
+def _fit_private(
+    fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, max_error: float, checked: bool = True
+) -> Fit:
     """Fit a program whose answers are flooded with most of `max_error`, and whose own error is hidden by that."""
     hidden = hidden_error(N, len(folded.program.outputs), bits, max_error)
 
@@ -126,7 +161,7 @@ def _fit_private(fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, ma
         again = found.again
         return replace(found, bound=max_error, tolerance=2 * max_error, again=lambda program: private(again(program)))
 
-    result = private(fit(folded, N, max_error=hidden, flood=normal_error(max_error)))
+    result = private(fit(folded, N, max_error=hidden, flood=normal_error(max_error), checked=checked))
     assert result is not None
     return result
 

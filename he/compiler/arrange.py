@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,17 +38,54 @@ _Layers = list[tuple[LinearMap, list[Function]]]
 Origin = tuple[int, np.ndarray]
 
 
-def arranged(stages: Sequence[Stage], row: int = ROW) -> list[Stage]:
+class Places(NamedTuple):
+    """The places of the units of every layer.
+
+    They follow from where maps have terms, and so are those of a network modulo any prime.
+
+    Attributes:
+        at: int64 [units] for every layer.
+        moves: whether a layer's units are not in their order, or a layer has to be cut.
+    """
+
+    at: list[np.ndarray]
+    moves: bool
+
+    @staticmethod
+    def of(stages: Sequence[Stage], row: int = ROW) -> Places:
+        """Return the places that make few diagonals; the outputs stay as they are.
+
+        Args:
+            stages: the result of `he.compiler.stages.to_stages`.
+            row: the slots of a row.
+
+        Raises:
+            ParameterError: if a client would have to send too many ciphertexts.
+        """
+        layers = layered(stages)
+        _require_sendable(layers, row)
+        in_order = [np.arange(linear.outputs) for linear, _ in layers]
+        candidates = [in_order, *_on_grids(layers, in_order)]
+        fitting = [places for places in candidates if all(_width(at) <= row for at in places[:-1])]
+        places = min(fitting or candidates, key=lambda places: _diagonals(layers, places))
+        is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
+        return Places(places, moves=not (places is in_order and is_chain and fitting))
+
+
+def arranged(stages: Sequence[Stage], row: int = ROW, places: Places | None = None) -> list[Stage]:
     """Return the stages of `arranged_from`, without where their units come from."""
-    return arranged_from(stages, row)[0]
+    return arranged_from(stages, row, places)[0]
 
 
-def arranged_from(stages: Sequence[Stage], row: int = ROW) -> tuple[list[Stage], list[Origin]]:
-    """Return stages that compute the same, with units where they make few diagonals; the outputs stay as they are.
+def arranged_from(
+    stages: Sequence[Stage], row: int = ROW, places: Places | None = None
+) -> tuple[list[Stage], list[Origin]]:
+    """Return stages that compute the same, with units in places that make few diagonals.
 
     Args:
         stages: the result of `he.compiler.stages.to_stages`.
         row: the slots of a row.
+        places: those of the units; by default, `Places.of` these stages.
 
     Raises:
         ParameterError: if a client would have to send too many ciphertexts.
@@ -56,18 +94,12 @@ def arranged_from(stages: Sequence[Stage], row: int = ROW) -> tuple[list[Stage],
         The stages; no linear map has more than `row` outputs, but for the last. And, for each linear map, where its
         units come from.
     """
-    layers = layered(stages)
-    _require_sendable(layers, row)
-    in_order = [np.arange(linear.outputs) for linear, _ in layers]
-    candidates = [in_order, *_on_grids(layers, in_order)]
-    fitting = [places for places in candidates if all(_width(at) <= row for at in places[:-1])]
-    places = min(fitting or candidates, key=lambda places: _diagonals(layers, places))
-    is_chain = all(linear.reads == (number - 1,) for number, (linear, _) in enumerate(layers))
-    if places is in_order and is_chain and fitting:
-        return list(stages), list(enumerate(in_order))
-    moved = _moved(layers, places, row)
+    places = places or Places.of(stages, row)
+    if not places.moves:
+        return list(stages), list(enumerate(places.at))
+    moved = _moved(layered(stages), places.at, row)
     origins = []
-    for (linear, _), at in zip(moved, places, strict=True):
+    for (linear, _), at in zip(moved, places.at, strict=True):
         origins.append(np.full(linear.outputs, -1))
         origins[-1][at] = np.arange(len(at))
     cut, cut_origins = _cut(moved, origins, row)

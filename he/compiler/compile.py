@@ -92,12 +92,13 @@ def compile_approximate(
         samples: float [samples, *shape], for calibrated ranges: inputs like those that are to be encrypted, some
             hundreds of them.
         ranges: `"proved"`: the bound on the error holds for every input in `input_range`. `"calibrated"`: it holds for
-            inputs whose layers reach no further than `margin` times as far as on the samples, which lets deeper
-            networks fit, and makes others cheaper. *Guards* show which inputs those are: sums of what activations make
+            inputs whose layers reach hardly further than on the samples, by a `margin`, which lets deeper
+            networks fit, and makes others cheaper. *Guards* show which inputs those are: sums of an even power
             of a layer's units, which are returned beside the logits, and told to the client. The client refuses an
             answer that does not keep its range (`RangeError`), and no such answer is ever returned: see
             `he.compiler.ranges`. Ranges of layers that gain nothing by it are proved all the same.
-        margin: see `ranges`; at least 1.25. The larger, the fewer images are refused.
+        margin: its square is how many times as large as on samples a guard's sum may be; at least 1.25. The larger, the
+            fewer images are refused.
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
         max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from he.circuit.inputs import InputSpec
-from he.compiler.arrange import arranged
+from he.compiler.arrange import Places, arranged
 from he.compiler.fit_bfv import fit_bfv
 from he.compiler.linear import LinearMap, power_of_two
-from he.compiler.polynomial import TablePolynomial, table_polynomial
+from he.compiler.polynomial import TablePolynomial, table_polynomials
 from he.compiler.powers import evaluate
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
@@ -39,6 +39,7 @@ def exact_lowering(
     plain_modulus: int | None = None,
     *,
     largest: int | None = None,
+    places: Places | None = None,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -51,6 +52,7 @@ def exact_lowering(
         plain_modulus: see there.
         largest: the largest of several plaintext moduli, of which `plain_modulus` is one; logits may wrap around
             each of them. None if there is one.
+        places: those of the units, as they were found modulo another of several moduli; None to find them.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -66,12 +68,11 @@ def exact_lowering(
     stages = to_stages(network.input_shape, network.layers, network.sources, t)
     require_no_constant(stages, t)
     if packing == "latency":
-        stages = arranged(stages)
+        stages = arranged(stages, places=places)
     activations = [stage for stage in stages if isinstance(stage, LutActivation)]
     by_table = {stage.lut: stage for stage in activations}  # layers may share a table
     # The domain of a tabulated rescaling is what the weights let reach it, and so told as a power of two only.
-    polynomials = {lut: polynomial_of(stage, tables, rounded=rescales, t=t) for lut, stage in by_table.items()}
-    evaluated = {id(stage): polynomials[stage.lut] for stage in activations}
+    options = {lut: polynomials_of(stage, tables, rounded=rescales, t=t) for lut, stage in by_table.items()}
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)
@@ -79,26 +80,35 @@ def exact_lowering(
     def encode(numbers: np.ndarray) -> np.ndarray:
         return centred(numbers if numbers.dtype == object else numbers.astype(np.int64), t)
 
-    def activate(recorder: Recorder, value: int, stage: Stage) -> int:
-        if isinstance(stage, IntPolynomial):
-            return evaluate(recorder, value, stage.coefficients)
-        return evaluated[id(stage)].evaluate(recorder, value)
+    def with_trees(numbers: Sequence[int]) -> Lowering:
+        """Return the lowering with these of the trees of every table."""
+        chosen = {lut: trees[number] for (lut, trees), number in zip(options.items(), numbers, strict=True)}
+        evaluated = {id(stage): chosen[stage.lut] for stage in activations}
 
-    return Lowering(
-        network=given,
-        scheme=Scheme.BFV,
-        stages=stages,
-        encode=encode,
-        activate=activate,
-        modulus=t,
-        fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
-        rough=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, checked=False),
-        images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
-        advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
-        reasons=(*reason, *(_describe(polynomials[stage.lut], stage.lut.domain.size) for stage in activations)),
-        circuit_privacy=circuit_privacy,
-        norms=_residue_norms(network, largest) if largest else None,
-    )
+        def activate(recorder: Recorder, value: int, stage: Stage) -> int:
+            if isinstance(stage, IntPolynomial):
+                return evaluate(recorder, value, stage.coefficients)
+            return evaluated[id(stage)].evaluate(recorder, value)
+
+        return Lowering(
+            network=given,
+            scheme=Scheme.BFV,
+            stages=stages,
+            encode=encode,
+            activate=activate,
+            modulus=t,
+            fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
+            rough=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, checked=False),
+            images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
+            advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
+            reasons=(*reason, *(_describe(chosen[stage.lut], stage.lut.domain.size) for stage in activations)),
+            circuit_privacy=circuit_privacy,
+            norms=_residue_norms(network, largest) if largest and packing == "throughput" else None,
+            options=tuple(len(trees) for trees in options.values()),
+            choose=with_trees,
+        )
+
+    return with_trees([0] * len(options))
 
 
 def _residue_norms(network: IntNetwork, t: int) -> list[float]:
@@ -108,10 +118,10 @@ def _residue_norms(network: IntNetwork, t: int) -> list[float]:
     return [min(declared_norm(linear), float(t * power_of_two(int(np.diff(linear.starts).max())))) for linear in maps]
 
 
-def polynomial_of(
+def polynomials_of(
     activation: LutActivation, tables: Tables = "hidden", rounded: bool = False, t: int = PLAIN_MODULUS
-) -> TablePolynomial:
-    """Return the polynomial over Z_t that evaluates a table.
+) -> list[TablePolynomial]:
+    """Return the polynomial over Z_t that evaluates a table, with the trees to choose from.
 
     Args:
         activation: the table.
@@ -122,7 +132,7 @@ def polynomial_of(
     domain = activation.lut.domain
     size = 1 << (domain.size - 1).bit_length() if rounded else domain.size
     points, values = range(domain.lo, domain.hi + 1), activation.lut.table.tolist()
-    return table_polynomial(points, values, t, min(size, t), told=tables == "told")
+    return table_polynomials(points, values, t, min(size, t), told=tables == "told")
 
 
 def _modulus(network: IntNetwork, named: int | None, wraps: bool) -> tuple[int, tuple[str, ...]]:

@@ -85,6 +85,7 @@ def fit_ckks(
     flood: float | None = None,
     prices: Prices = HOISTING,
     guards: Sequence[Guard] = (),
+    checked: bool = True,
 ) -> Fit:
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
 
@@ -100,6 +101,7 @@ def fit_ckks(
             of zero that goes with it counts as the program's. None if answers are not re-randomised.
         prices: the prices of the engine that is to run the program.
         guards: what the program's guards show, in order.
+        checked: whether plaintexts are looked at. Where they are not, only `Fit.again` makes a program for use.
 
     Raises:
         ParameterError: if there is none, with the bits that it would take.
@@ -111,7 +113,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood, guards)):
+    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood, guards, checked)):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
@@ -149,6 +151,7 @@ class _Task:
     tolerance: float
     flood: float | None
     guards: Sequence[Guard]
+    checked: bool
 
 
 class _Search:
@@ -242,7 +245,7 @@ class _Search:
                 if finer and finer.length == chain.length and finer.bits <= limit:
                     with suppress(ParameterError):  # there are too few primes of a size
                         if self._accepts(finer, max_error) and (
-                            fit := self._fit(self._folded.program, finer, max_error, security)
+                            fit := self._fit(self._folded.program, finer, max_error, security, self._task.checked)
                         ):
                             return fit
         return None
@@ -260,12 +263,16 @@ class _Search:
 
         This looks at weights. It decides only where a logit is so small beside the others that it would be lost.
         """
+        if not self._task.checked:
+            return True
         return all(output.found.all() for output in self._folded.read(placed, DependenceAlgebra(placed)))
 
-    def _fit(self, program: Program, chain: _Candidate, max_error: float, security: Security) -> Fit | None:
+    def _fit(
+        self, program: Program, chain: _Candidate, max_error: float, security: Security, checked: bool = True
+    ) -> Fit | None:
         parameters, stay = self._parameters(chain, security), len(chain.stay)
         placed = place(program, chain.precision, parameters, stay)
-        kept = all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
+        kept = not checked or all(output.found.all() for output in run(placed, DependenceAlgebra(placed)))
         found = self._is_within(placed, parameters, max_error)
         if found is None or not kept:
             return None

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from he.circuit.packing import InputLayout, OutputLayout, Packing
-from he.compiler.activations import coefficients
 from he.compiler.diagonals import Diagonals
 from he.compiler.entrance import Entrance, gather, taps_of
+from he.compiler.evaluate import activate_with_power
 from he.compiler.linear import LinearMap, power_of_two, width_of
 from he.compiler.ranges import Guard
 from he.compiler.stages import Stage
@@ -27,7 +27,6 @@ from he.program.program import Program
 from he.program.recorder import Recorder
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
-from intnn import Activation
 from intnn.network.edges import INPUT
 from intnn.values.value_object import ValueObject
 
@@ -130,14 +129,16 @@ def lower(
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
-    widths, sums = _widths_read(stages), []
+    widths, sums, guarded = _widths_read(stages), [], {guard.layer: guard for guard in guards}
     for stage in stages:
         if not isinstance(stage, LinearMap):
-            values[-1] = activate(recorder, values[-1], stage)
-            for guard in guards:
-                if guard.layer == len(values) - 1:
-                    width = width_of(_maps(stages)[guard.layer]) if widths[guard.layer] else entrance.layout.width
-                    sums.append(_guard_sum(recorder, values[-1], stage, guard, width, packing))
+            if (guard := guarded.get(len(values) - 1)) is None:
+                values[-1] = activate(recorder, values[-1], stage)
+                continue
+            values[-1], power = activate_with_power(recorder, values[-1], stage, guard.power)
+            width = width_of(_maps(stages)[guard.layer]) if widths[guard.layer] else entrance.layout.width
+            total = recorder.scalar_dot([power], [1.0], 0.0)  # units of padding are 0
+            sums.append(_sum_periods(recorder, total, packing.lanes, width * packing.lanes, 2))
             continue
         number, schedule = len(values), left.pop(0)
         if not widths[number]:
@@ -309,14 +310,6 @@ def _chained(recorder: Recorder, giants: Sequence[tuple[int, int]], lanes: int) 
         total = recorder.add([recorder.rotate(total, (ahead - giant) * lanes), inner])
         ahead = giant
     return recorder.rotate(total, ahead * lanes)
-
-
-def _guard_sum(recorder: Recorder, value: int, stage: Stage, guard: Guard, width: int, packing: Packing) -> int:
-    """Record a guard's sum over all units of a period, which every slot of a lane then holds."""
-    assert isinstance(stage, Activation)
-    unused = (width - guard.units) * coefficients(stage)[0]  # of units that are always 0
-    total = recorder.scalar_dot([value], [1.0], (guard.units * guard.offset - unused) / width)
-    return _sum_periods(recorder, total, packing.lanes, width * packing.lanes, 2)
 
 
 def _sum_periods(recorder: Recorder, value: int, period: int, extent: int, radix: int) -> int:

@@ -93,7 +93,7 @@ def normalised(
         linear = replace(linear, weights=linear.weights * amplified, bias=linear.bias * gain)
         result += [linear, *form.amplified(gain)]
         if form.guard:
-            guards.append(form.guard.scaled(number, gain**form.power))
+            guards.append(form.guard.scaled(number, gain))
     return result, norms, guards
 
 

@@ -14,13 +14,16 @@ two halves the degree for one or two more products.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from he.compiler import modular
+
+#: A tree of more products than so many times the fewest is never worth its lower depth.
+MOST_PRODUCTS = 2
 
 V = TypeVar("V")
 
@@ -148,19 +151,29 @@ class TablePolynomial:
 def table_polynomial(
     points: Sequence[int], values: Sequence[int], modulus: int, size: int | None = None, told: bool = False
 ) -> TablePolynomial:
-    """Return a table's polynomial with a tree for its evaluation; the table maps each point to its value.
+    """Return the first of `table_polynomials`, which has the same arguments: the cheapest, as far as can be guessed."""
+    return table_polynomials(points, values, modulus, size, told)[0]
+
+
+def table_polynomials(
+    points: Sequence[int], values: Sequence[int], modulus: int, size: int | None = None, told: bool = False
+) -> list[TablePolynomial]:
+    """Return a table's polynomial with trees for its evaluation; the table maps each point to its value.
+
+    A product costs about as much as the modulus has primes, and their number grows with the depth. So trees are ordered
+    by products times depth; but what they cost depends on the network around them, and on the ring that they need.
 
     Args:
         points: distinct integers modulo t.
         values: as many integers; they are taken modulo t.
         modulus: the prime t.
-        size: the number of points that the tree is made for, if it is to serve larger tables; at most t.
-        told: whether the tree may depend on the table: on its symmetry, and on the degree of its polynomial. By default
-            it is the same for all tables of one size.
+        size: the number of points that the trees are made for, if they are to serve larger tables; at most t.
+        told: whether the trees may depend on the table: on its symmetry, and on the degree of its polynomial. By
+            default they are the same for all tables of one size.
 
     Returns:
-        A polynomial that equals the table on every point; elsewhere its value is unspecified. Of all trees that may be
-        chosen it has the cheapest.
+        Polynomials that equal the table on every point; elsewhere their values are unspecified. None of the trees has
+        both more products and more depth than another, or far more products than the one with the fewest.
 
     Raises:
         ValueError: if there are no points, they repeat modulo t, the lengths differ, or `size` is less or beyond t.
@@ -176,39 +189,51 @@ def table_polynomial(
     if not len(points) <= size <= modulus:
         raise ValueError(f"`size` must be from {len(points)}, the number of points, to {modulus}, got {size}")
     if not told:
-        return _candidate(list(table), list(table.values()), modulus, "none", 0, size)
-    candidates = [_candidate(list(table), list(table.values()), modulus, "none", 0)]
+        return _worthwhile(_candidates(table, modulus, "none", 0, size))
+    candidates = _candidates(table, modulus, "none", 0)
     mirrored = {x: table.get(-x % modulus) for x in table}
     if all(mirrored[x] == y for x, y in table.items()):
-        half = {x * x % modulus: y for x, y in table.items()}
-        candidates.append(_candidate(list(half), list(half.values()), modulus, "even", 0))
+        candidates += _candidates({x * x % modulus: y for x, y in table.items()}, modulus, "even", 0)
     offset = table.get(0)
     if offset is not None and all(
         y is not None and (y + table[x] - 2 * offset) % modulus == 0 for x, y in mirrored.items()
     ):
         half = {x * x % modulus: (y - offset) * pow(x, -1, modulus) % modulus for x, y in table.items() if x}
         if half:
-            candidates.append(_candidate(list(half), list(half.values()), modulus, "odd", offset))
-    return min(candidates, key=lambda candidate: _cost(candidate.products, candidate.depth))
+            candidates += _candidates(half, modulus, "odd", offset)
+    return _worthwhile(candidates)
 
 
-def _candidate(
-    points: list[int], values: list[int], t: int, symmetry: Symmetry, constant: int, size: int | None = None
-) -> TablePolynomial:
-    """Return the polynomial for a tree that fits the table, or any table of so many points."""
-    zero = modular.vanishing(np.array(points), t)
-    through = modular.interpolate(np.array(points), np.array(values), zero, t)
+def _worthwhile(candidates: Sequence[TablePolynomial]) -> list[TablePolynomial]:
+    """Return those of the candidates that may be the cheapest, the likely ones first."""
+    ordered = sorted(candidates, key=lambda candidate: (candidate.products * candidate.depth, candidate.depth))
+    most = MOST_PRODUCTS * min(candidate.products for candidate in ordered)
+    found: list[TablePolynomial] = []
+    for candidate in ordered:
+        beaten = any(other.products <= candidate.products and other.depth <= candidate.depth for other in found)
+        if candidate.products <= most and not beaten:
+            found.append(candidate)
+    return found
+
+
+def _candidates(
+    table: Mapping[int, int], t: int, symmetry: Symmetry, constant: int, size: int | None = None
+) -> list[TablePolynomial]:
+    """Return the polynomial with every tree that fits the table, or any table of so many points."""
+    points, values = np.array([*table]), np.array([*table.values()])
+    zero = modular.vanishing(points, t)
+    through = modular.interpolate(points, values, zero, t)
     degree = max(1, int(np.max(np.flatnonzero(through), initial=0)) if size is None else size - 1)
-    k, m = _shape(size or len(points), degree)
-    if m == 1:
-        coefficients = np.zeros(degree + 1, np.int64)
-        coefficients[: len(through)] = through[: degree + 1]
-        return TablePolynomial(t, symmetry, constant, k, _leaf(coefficients, t))
-    # Monic of degree d = k(2^m - 1): add x^(d - D) * prod(x - point), which is 0 wherever the table is defined.
-    padding = k * (2**m - 1) - len(points)
-    monic = np.concatenate([np.zeros(padding, np.int64), zero])
-    monic[: len(through)] = (monic[: len(through)] + through) % t
-    return TablePolynomial(t, symmetry, constant, k, _cut(monic, k, m, t))
+    coefficients = np.zeros(degree + 1, np.int64)
+    coefficients[: len(through)] = through[: degree + 1]
+    found = [TablePolynomial(t, symmetry, constant, degree, _leaf(coefficients, t))]
+    for k, m in _shapes(size or len(points)):
+        # Monic of degree d = k(2^m - 1): add x^(d - D) * prod(x - point), which is 0 wherever the table is defined.
+        padding = k * (2**m - 1) - len(points)
+        monic = np.concatenate([np.zeros(padding, np.int64), zero])
+        monic[: len(through)] = (monic[: len(through)] + through) % t
+        found.append(TablePolynomial(t, symmetry, constant, k, _cut(monic, k, m, t)))
+    return found
 
 
 def _cut(p: np.ndarray, k: int, m: int, t: int) -> Leaf | Branch:
@@ -228,10 +253,20 @@ def _leaf(coefficients: np.ndarray, t: int, *leading: int) -> Leaf:
     return Leaf((*((coefficients - 2) % t + 2).tolist(), *leading))
 
 
-def _shape(points: int, degree: int) -> tuple[int, int]:
-    """Return the baby steps k and the tree height m that evaluate a table of these points and degree most cheaply."""
-    monic = ((-(-points // (2**m - 1)), m) for m in range(2, 14))
-    return min([(degree, 1), *monic], key=lambda shape: _cost(_products(*shape), _depth(*shape)))
+def _shapes(points: int) -> list[tuple[int, int]]:
+    """Return numbers of baby steps k and tree heights m, from 2, for any table of so many points; none beats another.
+
+    Without these a polynomial of degree d takes d - 1 products.
+    """
+    shapes = [(-(-points // (2**m - 1)), m) for m in range(2, 14)]
+    costs = [(_products(*shape), _depth(*shape)) for shape in shapes]
+    fewest = min(products for products, _ in costs)
+    return [
+        shape
+        for i, (shape, (products, depth)) in enumerate(zip(shapes, costs, strict=True))
+        if products <= MOST_PRODUCTS * fewest
+        and not any(p <= products and d <= depth and (p, d, j) < (products, depth, i) for j, (p, d) in enumerate(costs))
+    ]
 
 
 def _products(k: int, m: int) -> int:
@@ -240,11 +275,6 @@ def _products(k: int, m: int) -> int:
 
 def _depth(k: int, m: int) -> int:
     return (k - 1).bit_length() + (m if m > 1 else 0)
-
-
-def _cost(products: int, depth: int) -> tuple[int, int]:
-    # A product costs about as much as the modulus has primes, and their number grows with the depth.
-    return products * depth, depth
 
 
 def _square(algebra: RingAlgebra[V], x: V) -> V:

@@ -1,18 +1,25 @@
 """How far the units of a layer reach: for the worst input, or for what samples show, with a guard.
 
 *Calibrated* ranges are those of samples, times a margin. What holds for them holds for an input whose layers stay
-within them, and a *range guard* shows whether they did: the sum of what an activation makes of a layer's units, which
-the session returns beside the logits. A monic polynomial q of even degree has a least value q*, so that every term of
-the sum of all q(u_i) - q* is at least 0; and where the sum is at most P, so is every term, and |u_i| is at most M, the
-largest root of q - q* = P. For squares, M is the root of P, and a bound on the Euclidean norm of the units besides.
+within them, and a *range guard* shows whether they did: the sum of an even power p of a layer's units, which the
+session returns beside the logits. It is the power in which the layer's polynomial ends, or the next one if that is odd,
+so it is at hand or takes a product, and no more depth. No term of the sum is negative: where it is at most P, the
+p-norm of the units is at most M, the p-th root of P, and so is every |u_i|. A polynomial's own values would be no such
+measure: that of a ReLU has its least values far outside of what samples reach, and a sum of what lies above them says
+little.
+
+*What else follows from the p-norm.* By Hoelder's inequality |sum of w_i u_i^j| is at most M^j times the norm of w that
+is dual to p / j, which bounds what the next layer makes of all terms of a polynomial; and the Euclidean norm of n units
+is at most n^(1/2 - 1/p) M.
 
 *Proof that an accepted answer is within its bound.* Let u' be the values that are really computed, with all errors, as
 integers of any size: a ciphertext holds them modulo its modulus, and all operations are the same there. By induction
 over the layers, |u'| is at most M in every layer with a guard, and at most what intervals say in the others. In a layer
 whose predecessors keep their ranges, intervals say how far u' may reach, and so how large the guard's sum may be: W.
 There is room for W in the guard's modulus, so that what the client decrypts is the sum itself, but for the errors of
-lowering it and of adding it up, which are at most P / 8. The client accepts up to 3 P / 4, so the sum is below P.
-Errors of a product are bounded by its factors' computed values, so the logits' bound needs no more than that.
+powers, of lowering them and of adding them up, which are at most P / 8 where |u'| is at most M, and grow with |u'|
+slower than the sum does. The client accepts up to 3 P / 4, so the sum is below P. Errors of a product are bounded by
+its factors' computed values, so the logits' bound needs no more than that.
 
 So no answer is accepted that is wrong, whatever the input in its range: the guard of the first layer that leaves its
 range is too large, is not wrapped around, and is looked at before those of later layers, which may be. All lanes are
@@ -21,9 +28,9 @@ looked at, for the coefficients of a polynomial, which may wrap around, are shar
 *Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8.
 
 A layer gets a guard only where that proves at least a bit more than intervals do, so a layer of many units mostly has
-none. Polynomials of odd degree have no least value, and get none.
+none.
 
-*What guards tell.* A client learns how many there are, of which layers it may guess; their limits, which are three
+*What guards tell.* A client learns how many there are, of which layers they may guess; their limits, which are three
 quarters of powers of two; and for every image the sums, which are functions of its own, like logits, and tell of
 weights as these do.
 """
@@ -71,7 +78,8 @@ class Seen(NamedTuple):
 
     Attributes:
         units: the layer's units before the first activation, [samples, units].
-        margin: how many times as far as there the units, all together, may reach.
+        margin: its square is how many times as large as there a guard's sum may be. So the units of a square, all
+            together, may reach so many times as far; those of higher degrees less far.
     """
 
     units: np.ndarray
@@ -143,22 +151,28 @@ class Guard:
     """The guard of one layer.
 
     Attributes:
-        layer: the number of the linear map behind which an activation makes what is summed.
-        offset: what is added to the polynomial's value in every unit, so that none is negative.
+        layer: the number of the linear map whose outputs, to some power, are summed.
+        power: p, that power, even.
         limit: P, the sum that proves that the layer is in its range, a power of two.
         largest: W, the largest sum of a layer whose predecessors are in their ranges, rounded up to a power of two.
         units: the number of units.
     """
 
     layer: int
-    offset: float
+    power: int
     limit: float
     largest: float
     units: int
 
+    @property
+    def norm(self) -> float:
+        """M, the bound on the p-norm of the units."""
+        return float(self.limit ** (1 / self.power))
+
     def scaled(self, layer: int, factor: float) -> Guard:
-        """Return the guard of this layer if the polynomial's values are multiplied by a power of two."""
-        return Guard(layer, self.offset * factor, self.limit * factor, self.largest * factor, self.units)
+        """Return the guard of this layer if its units are multiplied by a power of two."""
+        factor **= self.power
+        return replace(self, layer=layer, limit=self.limit * factor, largest=self.largest * factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +211,8 @@ class Form:
     def length(self) -> float:
         """A bound on the Euclidean norm of the units."""
         length = float(np.linalg.norm(np.abs(self.ends).max(axis=0)))
-        if self.guard and self.activations[0].name == "square":
-            length = min(length, math.sqrt(self.guard.limit))
+        if self.guard:
+            length = min(length, self.guard.units ** (1 / 2 - 1 / self.guard.power) * self.guard.norm)
         return length
 
     @property
@@ -227,17 +241,35 @@ def read_by(linear: LinearMap, forms: Sequence[Form]) -> tuple[LinearMap, np.nda
     for number, form in enumerate(forms):
         part = linear.part(number)
         found = image(part, form.ends_behind)
-        ends += _clipped(found, *_by_sum(part, form.guard)) if form.guard else found
+        ends += _clipped(found, *_by_norm(part, form.activations[0], form.guard)) if form.guard else found
     return linear, ends
 
 
-def _by_sum(linear: LinearMap, guard: Guard) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the largest outputs of a linear map without bias, by the guard of its inputs' sum."""
-    middle = -guard.offset * linear.times(np.ones(linear.inputs))
-    low, high = np.zeros(linear.outputs), np.zeros(linear.outputs)
-    np.minimum.at(low, linear.rows, linear.weights)
-    np.maximum.at(high, linear.rows, linear.weights)
-    return middle + low * guard.limit, middle + high * guard.limit
+def _by_norm(linear: LinearMap, activation: Activation, guard: Guard) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest outputs of a linear map without bias on a polynomial of units with a guard."""
+    constant, *others = polynomials.coefficients(activation)
+    middle = constant * linear.times(np.ones(linear.inputs))
+    low, high = middle.copy(), middle.copy()
+    for exponent, coefficient in enumerate(others, 1):
+        weights = coefficient * linear.weights
+        if exponent % 2:  # of odd powers, either sign
+            below = above = _row_norms(linear, np.abs(weights), guard.power / exponent)
+        else:
+            below, above = (_row_norms(linear, np.maximum(s * weights, 0.0), guard.power / exponent) for s in (-1, 1))
+        low -= below * guard.norm**exponent
+        high += above * guard.norm**exponent
+    return low, high
+
+
+def _row_norms(linear: LinearMap, sizes: np.ndarray, exponent: float) -> np.ndarray:
+    """Return the norms of a map's rows that are dual to one with this exponent, of at least 1, for weights >= 0."""
+    largest = np.zeros(linear.outputs)
+    np.maximum.at(largest, linear.rows, sizes)
+    if exponent == 1:
+        return largest
+    dual = exponent / (exponent - 1)
+    shares = sizes / np.where(largest > 0, largest, 1.0)[linear.rows]  # whose powers are floats
+    return largest * np.bincount(linear.rows, shares**dual, minlength=linear.outputs) ** (1 / dual)
 
 
 def form_of(
@@ -268,7 +300,7 @@ def form_of(
     # What units share decides about coefficients, which decide about scales: it is told, so it is rounded.
     factors = _inverse(far if activation.name == "square" else np.full(units, _rounded_up(far.max())))
     guard = None
-    if seen is not None and degrees[0] % 2 == 0:
+    if seen is not None and degrees[0] > 1:
         found = _guarded(activation, far, Seen(seen.units + shift, seen.margin), period)
         if found is not None and (far * found[0]).max() >= WORTH:
             factors, guard = found
@@ -279,7 +311,7 @@ def form_of(
     form = _scaled((activation,), ends, shift, factors, gain, gain * loss)
     if guard is None:
         return form
-    worst = float((activated(activation, form.ends)[1] + guard.offset).sum())
+    worst = float((np.abs(form.ends).max(axis=0) ** guard.power).sum())
     if not worst < 2.0**1000:  # no modulus has room for it
         return as_it_is
     largest = 2.0 ** math.ceil(math.log2(2 * worst))  # twice: intervals are those of true values
@@ -298,7 +330,7 @@ def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -
     """Return the factors by which units reach no further than 1 if their guard accepts them, and the guard.
 
     Args:
-        activation: the monic polynomial of even degree.
+        activation: the monic polynomial.
         far: [units], how far the units reach at most.
         seen: what they are on samples.
         period: see `form_of`.
@@ -310,15 +342,13 @@ def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -
     if not reach.max() > 0:
         return None
     factors = _inverse(reach)
-    scaled = polynomials.amplified(activation, float(factors[0]))
-    least = polynomials.least(scaled)
-    sums = (polynomials.values(scaled, seen.units * factors) - least).sum(axis=1)
+    power = 2 * math.ceil(polynomials.degree(activation) / 2)
+    sums = ((seen.units * factors) ** power).sum(axis=1)
     limit = 2.0 ** math.ceil(math.log2(max(seen.margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
-    # Half a bit of how far says little of weights, and makes the limit a power of two, for degrees are even.
-    further = _rounded_up(polynomials.farthest(scaled, limit + least))
-    degree = polynomials.degree(scaled)
-    limit = 2.0 ** round(math.log2(limit) - degree * math.log2(further))
-    return factors / further, Guard(0, -least * further**-degree, limit, 0.0, len(far))
+    # Half a bit of how far says little of weights, and makes the limit a power of two, for powers are even.
+    further = _rounded_up(limit ** (1 / power))
+    limit = 2.0 ** round(math.log2(limit) - power * math.log2(further))
+    return factors / further, Guard(0, power, limit, 0.0, len(far))
 
 
 def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:

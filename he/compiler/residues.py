@@ -12,11 +12,13 @@ from math import prod
 from he.circuit.circuit import Circuit
 from he.circuit.commitment import SALT_BYTES, require_salt
 from he.circuit.residues import MOST_MODULI, ResidueCircuit, room_bits
+from he.compiler.arrange import Places
 from he.compiler.compile import require_network, require_options
 from he.compiler.exact import exact_lowering
 from he.compiler.fit_bfv import PlainNorms, fit_bfv, placed_budget
 from he.compiler.latency import lower
 from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output, rough_prices
+from he.compiler.stages import to_stages
 from he.compiler.throughput import feature_layers, lower_features
 from he.program.operations import Matrix, Operation
 from he.program.program import Program
@@ -72,8 +74,12 @@ def compile_residues(
     told = reach + reach % 2  # bits: so primes and bound tell the reach up to a factor of four, as a single prime does
     bits = told if plain_moduli is None else reach
 
+    places = None
+    if packing == "latency":  # units lie where they lie modulo any prime
+        places = Places.of(to_stages(network.input_shape, network.layers, network.sources, _WIDEST))
+
     def lowering(t: int, largest: int) -> Lowering:
-        return exact_lowering(network, security, packing=packing, plain_modulus=t, largest=largest)
+        return exact_lowering(network, security, packing=packing, plain_modulus=t, largest=largest, places=places)
 
     def compiled(t: int, others: Iterable[int] | None) -> list[Circuit]:
         """Return the circuits for a prime and these other ones; or, if there are none, for as many as are needed."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
+
 from he.program.algebra import apply
 from he.program.operations import Rotate, arguments
 from he.program.program import Program
@@ -44,42 +46,69 @@ def compose(program: Program, steps: Iterable[int], row_length: int) -> Program:
     return recorder.program(program.slots, [known[output] for output in program.outputs], program.guards)
 
 
-def affordable(program: Program, keys: int, row_length: int, price: Callable[[int, int, int], float]) -> Program:
-    """Return the program with at most `keys` distinct rotation steps.
+class Turns:
+    """The rotations of a program, and by how many steps they are done where some steps have no key.
 
-    Steps are given up one by one, and each time the one whose loss costs the least; while there are far too many, an
-    eighth of those that are too many is given up at once. The result has more steps than `keys` if no further step can
-    be given up.
+    What has been counted is kept: limits and prices change more often than steps do.
 
     Args:
         program: a program that has not been placed.
-        keys: the number of steps that may have a key.
         row_length: the number of slots in a row.
-        price: the cost of rotating a value, by its number: of so many rotations, of which so many are rotated further.
     """
-    rotated: dict[int, set[int]] = {}
-    for operation in program.operations:
-        if isinstance(operation, Rotate):
-            rotated.setdefault(operation.args[0], set()).add(operation.step)
-    steps = set(program.rotation_steps)
 
-    def total(remaining: set[int]) -> float | None:
-        """Return the cost of all rotations by these steps; None if they do not reach one of them."""
-        route = _routes(remaining, row_length, program.rotation_steps)
-        if not program.rotation_steps <= route.keys():
-            return None
-        return sum(price(value, *_tree(targets, route, row_length)) for value, targets in rotated.items())
+    def __init__(self, program: Program, row_length: int) -> None:
+        self._program, self._row_length = program, row_length
+        self._targets: dict[int, set[int]] = {}  # of every value that is rotated
+        for operation in program.operations:
+            if isinstance(operation, Rotate):
+                self._targets.setdefault(operation.args[0], set()).add(operation.step)
+        self._counted: dict[int, np.ndarray | None] = {}  # by the bits of the steps that have a key
+        self._bit = {step: 1 << i for i, step in enumerate(sorted(program.rotation_steps))}
 
-    while len(steps) > keys:
-        options = [(total(steps - {step}), step) for step in sorted(steps)]
-        priced = sorted((cost, step) for cost, step in options if cost is not None)
-        if not priced:
-            break
-        excess = len(steps) - keys
-        for _, step in priced[: excess // 8 if excess > FAR_TOO_MANY else 1]:
-            if total(steps - {step}) is not None:  # others have gone since it was priced
-                steps.remove(step)
-    return compose(program, steps, row_length) if steps < program.rotation_steps else program
+    def affordable(self, keys: int, price: Callable[[int, int, int], float]) -> Program:
+        """Return the program with at most `keys` distinct rotation steps.
+
+        Steps are given up one by one, and each time the one whose loss costs the least; while there are far too many,
+        an eighth of those that are too many is given up at once. The result has more steps than `keys` if no further
+        step can be given up.
+
+        Args:
+            keys: the number of steps that may have a key.
+            price: the cost of rotating a value, by its number: of so many rotations, of which so many are rotated
+                further.
+        """
+        steps = set(self._program.rotation_steps)
+
+        def total(remaining: set[int]) -> float | None:
+            """Return the cost of all rotations by these steps; None if they do not reach one of them."""
+            counts = self._counts(remaining)
+            return None if counts is None else sum(map(price, self._targets, *counts.tolist()))
+
+        while len(steps) > keys:
+            options = [(total(steps - {step}), step) for step in sorted(steps)]
+            priced = sorted((cost, step) for cost, step in options if cost is not None)
+            if not priced:
+                break
+            excess = len(steps) - keys
+            for _, step in priced[: excess // 8 if excess > FAR_TOO_MANY else 1]:
+                if total(steps - {step}) is not None:  # others have gone since it was priced
+                    steps.remove(step)
+        fewer = steps < self._program.rotation_steps
+        return compose(self._program, steps, self._row_length) if fewer else self._program
+
+    def _counts(self, steps: set[int]) -> np.ndarray | None:
+        """Return how many rotations of each value there are, and how many are rotated further: [2, values].
+
+        It is None if the steps do not reach a rotation of the program.
+        """
+        key = sum(self._bit[step] for step in steps)
+        if key not in self._counted:
+            route = _routes(steps, self._row_length, self._program.rotation_steps)
+            trees = None
+            if self._program.rotation_steps <= route.keys():
+                trees = [_tree(targets, route, self._row_length) for targets in self._targets.values()]
+            self._counted[key] = None if trees is None else np.array(trees, np.int32).T
+        return self._counted[key]
 
 
 def _tree(targets: Iterable[int], route: Mapping[int, int], row_length: int) -> tuple[int, int]:

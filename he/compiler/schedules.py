@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from he.compiler.fit import Fit, State
 from he.compiler.latency import Lowered, Schedule, schedules
-from he.compiler.rotations import affordable
+from he.compiler.rotations import Turns
 from he.compiler.stages import Stage
 from he.formats import switching
 from he.program.program import Program
@@ -67,16 +68,18 @@ def cheapest(
         min(options, key=lambda option: price(sketch(option), begin))
         for options, sketch, begin in zip(choices, sketches, begins, strict=True)
     ]
-    lowered = write(chosen)
-    best, least, limit = lowered, math.inf, key_bytes[0]
-    fewer: list[Lowered] = []
+    row_length = fitted.parameters.row_length
+    usual = Turned.of(write(chosen), row_length)
+    best, least, limit = usual, math.inf, key_bytes[0]
+    fewer: list[Turned] = []
     for bound in key_bytes:
-        candidate, units = lowered, limited_units(lowered, fitted, prices, bound)
-        is_cut = len(lowered.program.rotation_steps) > _keys(lowered.program, fitted, bound)
+        candidate, units = usual, usual.limited_units(fitted, prices, bound)
+        is_cut = len(usual.lowered.program.rotation_steps) > _keys(usual.lowered.program, fitted, bound)
         if is_cut and not fewer:
-            fewer = [write([schedule.with_fewer_keys(*how) for schedule in chosen]) for how in FEWER_KEYS]
+            others = (write([schedule.with_fewer_keys(*how) for schedule in chosen]) for how in FEWER_KEYS)
+            fewer = [Turned.of(other, row_length) for other in others]
         for other in fewer if is_cut else ():
-            waiting = limited_units(other, fitted, prices, bound)
+            waiting = other.limited_units(fitted, prices, bound)
             if waiting <= WAITING_WORTH * units:
                 candidate, units = other, waiting
         if units <= WORTH * least:
@@ -86,36 +89,43 @@ def cheapest(
     return _limited(best, fitted, fit, prices, limit)
 
 
-def limited_units(lowered: Lowered, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1]) -> float:
-    """Return what a network costs with as many keys as a limit allows, by the schedules that it has."""
-    keys = _keys(lowered.program, fitted, limit)
-    program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
-    return cost(fitted.place(program), fitted.parameters, prices).total
+class Turned(NamedTuple):
+    """A lowered network with the rotations of its program."""
+
+    lowered: Lowered
+    turns: Turns
+
+    @staticmethod
+    def of(lowered: Lowered, row_length: int) -> Turned:
+        """Return it for rows of so many slots."""
+        return Turned(lowered, Turns(lowered.program, row_length))
+
+    def limited_units(self, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1]) -> float:
+        """Return what the network costs with as many keys as a limit allows, by the schedules that it has."""
+        return cost(fitted.place(self.limited(fitted, prices, limit)), fitted.parameters, prices).total
+
+    def limited(self, fitted: Fit, prices: Prices, limit: int) -> Program:
+        """Return the program with as many keys as a limit allows, where they are as long as this fit's."""
+        states = fitted.states(self.lowered.program)
+        each = cache(lambda level: rotation_costs(fitted.parameters, level, prices))
+
+        def price(value: int, made: int, split: int) -> float:
+            one, further = each(states[value].level)
+            return one * made + further * split
+
+        return self.turns.affordable(_keys(self.lowered.program, fitted, limit), price)
 
 
 def _limited(
-    lowered: Lowered, fitted: Fit, fit: Callable[[Program], Fit], prices: Prices, limit: int
+    turned: Turned, fitted: Fit, fit: Callable[[Program], Fit], prices: Prices, limit: int
 ) -> tuple[Lowered, Fit]:
     """Return a network with as many keys as a limit allows, fitted for its noise."""
     for _ in range(ATTEMPTS):
-        keys = _keys(lowered.program, fitted, limit)
-        program = affordable(lowered.program, keys, fitted.parameters.row_length, _rotations(lowered, fitted, prices))
+        program = turned.limited(fitted, prices, limit)
         fitted = fitted.again(program) or fit(program)
         if cost(fitted.program, fitted.parameters).key_bytes <= limit:
             break
-    return lowered._replace(program=program), fitted
-
-
-def _rotations(lowered: Lowered, fitted: Fit, prices: Prices) -> Callable[[int, int, int], float]:
-    """Return the price of rotating a value of the program, as `affordable` asks for it."""
-    states = fitted.states(lowered.program)
-    each = cache(lambda level: rotation_costs(fitted.parameters, level, prices))
-
-    def price(value: int, made: int, split: int) -> float:
-        one, further = each(states[value].level)
-        return one * made + further * split
-
-    return price
+    return turned.lowered._replace(program=program), fitted
 
 
 def _keys(program: Program, fitted: Fit, max_key_bytes: int) -> int:

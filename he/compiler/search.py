@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
 from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
-from he.compiler.schedules import cheapest, limited_units
+from he.compiler.schedules import Turned, cheapest
 from he.compiler.stages import Stage
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
@@ -58,6 +59,8 @@ class Lowering:
         norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
             have.
         guards: the guards of layers whose ranges are calibrated.
+        options: for each of its tables, or for all of its polynomials, in how many ways they may be evaluated.
+        choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
     """
 
     network: Network
@@ -74,6 +77,8 @@ class Lowering:
     norms: Sequence[float] | None = None
     rough: Callable[[Fold, int], Fit] | None = None
     guards: Sequence[Guard] = ()
+    options: tuple[int, ...] = ()
+    choose: Callable[[Sequence[int]], Lowering] | None = None
 
 
 class Found(NamedTuple):
@@ -105,6 +110,7 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
             is the same for every input.
     """
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
+    lowering = _with_cheapest_options(lowering, images, packing, security)
     write = _for_latency(lowering, images) if packing == "latency" else _for_throughput(lowering, images)
     refusals: list[str] = []
     for N in _rings(security):
@@ -132,16 +138,17 @@ def rough_prices(
     """
 
     @cache
-    def recorded(N: int) -> tuple[Lowered, Fold]:
+    def recorded(N: int) -> tuple[Turned, Fold]:
         chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
-        lowered = lower(lowering.stages, chosen, lowering.encode, lowering.activate, sketched=True)
-        return lowered, fold(lowered.program)
+        record = partial(lower, lowering.stages, chosen, lowering.encode, lowering.activate)
+        lowered = record(guards=lowering.guards, sketched=True)
+        return Turned.of(lowered, chosen.row_length), fold(lowered.program)
 
     @cache
     def features() -> Fold:
         network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
         smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
-        return fold(lower_features(lowering.scheme, network, smallest, lowering.activate).program)
+        return fold(lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards).program)
 
     def priced(fit: Callable[[Fold, int], Fit]) -> tuple[Fit, float]:
         refused = None
@@ -150,15 +157,35 @@ def rough_prices(
                 if packing == "throughput":
                     found = fit(features(), N)
                     return found, cost(found.program, found.parameters).total
-                lowered, folded = recorded(N)
+                turned, folded = recorded(N)
                 found = fit(folded, N)
-                return found, limited_units(lowered, found)
+                return found, turned.limited_units(found)
             except ParameterError as refusal:
                 refused = refusal
         assert refused
         raise refused
 
     return priced
+
+
+def _with_cheapest_options(
+    lowering: Lowering, images: int | None, packing: PackingName, security: Security
+) -> Lowering:
+    """Return the lowering with those of its options that cost the least, chosen one after the other."""
+    chosen = [0] * len(lowering.options)
+
+    def units(number: int, option: int) -> float:
+        assert lowering.choose
+        other = lowering.choose([*chosen[:number], option, *chosen[number + 1 :]])
+        try:
+            return rough_prices(other, images, packing, security)(other.rough or other.fit)[1]
+        except ParameterError:
+            return math.inf
+
+    for number, count in enumerate(lowering.options):
+        if count > 1:
+            chosen[number] = min(range(count), key=partial(units, number))
+    return lowering.choose(chosen) if lowering.choose and any(chosen) else lowering
 
 
 def _rings(security: Security) -> Sequence[int]:

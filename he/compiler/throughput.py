@@ -9,13 +9,15 @@ square of either part takes a conjugation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from he.circuit.packing import InputLayout, OutputLayout, Packing
+from he.compiler.evaluate import activate_with_power
 from he.compiler.latency import Activate, Encode, Lowered
 from he.compiler.linear import LinearMap
 from he.compiler.ranges import Guard
@@ -40,13 +42,13 @@ class FeatureLayer(NamedTuple):
         linear: the linear map, its weights and biases encoded.
         activations: the activations that are applied to each unit, in order.
         norm: the largest sum of a row's absolute values, rounded up to a power of two: what is declared of the weights.
-        varying: bool [outputs], which units vary with an input; None for logits, which all do.
+        fixed: the hidden units that vary with no input, by their numbers, before their activations.
     """
 
     linear: LinearMap
     activations: list[Function]
     norm: float
-    varying: np.ndarray | None = None
+    fixed: Mapping[int, float] = MappingProxyType({})
 
 
 def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[float] | None = None) -> list[FeatureLayer]:
@@ -78,7 +80,8 @@ def feature_layers(stages: Sequence[Stage], encode: Encode, norms: Sequence[floa
                 values = _activated(stage, values, encode)
             known = np.zeros(linear.outputs)
             known[constant] = values[0]
-            result[i] = result[i]._replace(linear=_with_decoys(linear, constant), varying=~constant)
+            fixed = {unit: float(linear.bias[unit]) for unit in np.flatnonzero(constant).tolist()}
+            result[i] = result[i]._replace(linear=_with_decoys(linear, constant), fixed=fixed)
             for reader in range(i + 1, len(result)):
                 following = result[reader].linear
                 mine = _is_of(following, i, reader)
@@ -176,23 +179,35 @@ def lower_features(
     known = {INPUT: {feature: recorder.input(i) for i, feature in enumerate(read.tolist())}}
     if packing.split_rows and not scheme.exact:
         activate = _square_parts
-    sums: list[int] = []
+    sums, guarded = [], {guard.layer: guard for guard in guards}
     for number, layer in enumerate(network):
         linear, begin = layer.linear, 0
         values: dict[int, int] = {}
         for source, size in zip(linear.reads or (number - 1,), linear.sizes or (linear.inputs,), strict=True):
             values |= {begin + unit: value for unit, value in known[source].items()}
             begin += size
-        known[number] = _apply(recorder, values, layer, activate)
-        sums += [_guard_sum(recorder, known[number], layer, guard) for guard in guards if guard.layer == number]
+        guard = guarded.get(number)
+        known[number], powers = _apply(recorder, values, layer, activate, guard)
+        if guard:
+            summed = [power for unit, power in powers.items() if unit not in layer.fixed]
+            rest = sum(value**guard.power for value in layer.fixed.values())
+            sums.append(recorder.scalar_dot(summed, [1.0] * len(summed), rest))
     outputs = [known[len(network) - 1][unit] for unit in range(last.outputs)]
     layout = InputLayout.of(packing, first.inputs, read[None, :])
     return Lowered(recorder.program(1, [*outputs, *sums], len(sums)), layout, OutputLayout(packing, 1, last.outputs))
 
 
-def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate) -> dict[int, int]:
-    """Record the units of a layer that are connected, block by block, each with its activations."""
-    result, linear = {}, layer.linear
+def _apply(
+    recorder: Recorder, values: dict[int, int], layer: FeatureLayer, activate: Activate, guard: Guard | None
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Record the units of a layer that are connected, block by block, each with its activations.
+
+    Returns:
+        The units behind their activations, and what a guard sums of them.
+    """
+    linear = layer.linear
+    result: dict[int, int] = {}
+    powers: dict[int, int] = {}
     for units, inputs in _blocks(linear):
         known = [values[i] for i in inputs.tolist()]
         weights = np.stack([linear.weights[linear.row(unit)] for unit in units])
@@ -200,15 +215,11 @@ def _apply(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, acti
         for unit, value in zip(units, block, strict=True):
             result[unit] = value
             for stage in layer.activations:
-                result[unit] = activate(recorder, result[unit], stage)
-    return result
-
-
-def _guard_sum(recorder: Recorder, values: dict[int, int], layer: FeatureLayer, guard: Guard) -> int:
-    """Record a guard's sum of all units that vary with an input; others are constants of the next layer."""
-    assert layer.varying is not None
-    summed = [value for unit, value in values.items() if layer.varying[unit]]
-    return recorder.scalar_dot(summed, [1.0] * len(summed), len(summed) * guard.offset)
+                if guard is None or getattr(stage, "name", None) == "square":  # which is what its guard sums
+                    result[unit] = powers[unit] = activate(recorder, result[unit], stage)
+                else:
+                    result[unit], powers[unit] = activate_with_power(recorder, result[unit], stage, guard.power)
+    return result, powers
 
 
 def _blocks(linear: LinearMap) -> Iterator[tuple[list[int], np.ndarray]]:

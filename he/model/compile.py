@@ -24,7 +24,7 @@ from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.agreement import Task, decision_of
-from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, fit_approximation
+from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, Fits
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
 from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
@@ -274,9 +274,10 @@ def _approximate(
     refusals: list[str] = []
     found: list[_Candidate] = []
     tried: set[str] = set()
+    fits = Fits(graph, x)
     for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
         begin = time.monotonic()
-        approximation, fitted = fit_approximation(graph, x, degree, tolerance=tolerance), time.monotonic()
+        approximation, fitted = fits.of(degree, tolerance), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
         name = f"approximate, polynomials of degrees {degrees}"
         if name in tried:

@@ -14,6 +14,7 @@ from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
 from he.readers.deviations import NONE, Deviations, Spread, max_of
+from he.readers.series import Series
 from he.readers.variance import (
     ERROR_VARIANCE,
     deviation_at_root,
@@ -83,6 +84,7 @@ class CkksError:
             of the layer before; these and `own` are then what was added since.
         spread: behind a square, the errors of what was squared; `joint` and `loose` contain what was added since.
         units: whether this is the output of a linear layer as it is.
+        series: what an activation has made of a unit so far, of that unit; None if it is not known.
     """
 
     level: int
@@ -99,11 +101,16 @@ class CkksError:
     entering: Mapping[int, tuple[Deviations, Deviations, Spread | None]] | None = None
     spread: Spread | None = None
     units: bool = False
+    series: Series | None = None
 
     @property
     def bound(self) -> float:
         """A bound on the error of a slot."""
         return self.own.bound
+
+    def within(self, series: Series | None) -> CkksError:
+        """Return the value, which is bounded by a series as well."""
+        return self if series is None else replace(self, series=series, magnitude=min(self.magnitude, series.reach))
 
     def plus(self, independent: Deviations) -> CkksError:
         """Return the value with an error that is independent from unit to unit, and the same in all copies."""
@@ -203,7 +210,8 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             own = own.with_(v.own * abs(s.value)).with_(Deviations(normal=rounding))
             joint = joint.with_(v.joint * abs(s.value)).with_(Deviations(normal=self._encoding * rounding))
             loose = loose.with_(v.loose * abs(s.value))
-        return CkksError(first.level, first.scale * scalars[0].scale, magnitude, first.layers, own, joint, loose)
+        found = CkksError(first.level, first.scale * scalars[0].scale, magnitude, first.layers, own, joint, loose)
+        return found.within(Series.sum([v.series for v in values], [s.value for s in scalars], constant.value))
 
     def matrix(self, values: Sequence[CkksError], matrix: Matrix) -> list[CkksError]:
         values = _alike(values)
@@ -220,6 +228,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             own=own.and_(entering * norms.row),
             joint=joint.and_(entering * norms.spectral),
             units=True,
+            series=Series.of_unit(norms.magnitude),
         )
         return [result.plus(Deviations(normal=rounding))] * len(matrix.constants)
 
@@ -249,6 +258,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             loose=a.loose.and_(loose * norms.loose).and_(loose_behind),
             entering=None,
             units=True,
+            series=Series.of_unit(a.magnitude),
         )
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
@@ -279,7 +289,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             own, joint, loose = own.with_(v.own), joint.with_(v.joint), loose.with_(v.loose)
             turned = turned.with_(v.turned.and_(v.shared))
         magnitude, (step, left) = sum(v.magnitude for v in values), divmod(first.period or self._row, len(values))
-        result = replace(first, magnitude=magnitude, own=own, turned=NONE, shared=NONE, units=False)
+        result = replace(first, magnitude=magnitude, own=own, turned=NONE, shared=NONE, units=False, series=None)
         if self._packed and not left and [v.rotated for v in values] == [step * i for i in range(len(values))]:
             alike, differing = (first.joint, first.loose) if first.period else (first.joint.and_(first.loose), NONE)
             longer = math.sqrt(len(values))
@@ -304,7 +314,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             joint=NONE if spread else of_a.joint.with_(of_b.joint),
             loose=NONE if spread else of_a.loose.with_(of_b.loose),
             spread=spread,
-        )
+        ).within(Series.product(a.series, b.series))
 
     def _spread(self, a: CkksError, b: CkksError, longer: float) -> Spread | None:
         """Return the errors of units that are multiplied with themselves, None if these are no units.

@@ -25,8 +25,13 @@ _LONG = 1024  # slots, from which on it pays to encode them by other means
 
 def canonical_norm(coefficients: np.ndarray) -> float:
     """Return the canonical norm of a real polynomial with coefficients [N]."""
-    N = len(coefficients)
-    return float(np.abs(np.fft.fft(coefficients * np.exp(-1j * np.pi / N * np.arange(N)))).max())
+    return float(np.abs(np.fft.fft(coefficients * _half_turn(len(coefficients)))).max())
+
+
+@cache
+def _half_turn(N: int) -> np.ndarray:
+    """Return the first N powers of exp(-i pi / N), by which roots of X^N + 1 become roots of unity."""
+    return np.exp(-1j * np.pi / N * np.arange(N))
 
 
 def random_canonical_norm(N: int, variance: float) -> float:

@@ -139,37 +139,58 @@ def fit_approximation(
         ValueError: The shape of the samples is wrong, there are too few or a value is NaN or infinite; there is not one
             degree for each activation; or a number is out of range.
     """
-    instance(graph, Graph, "graph")
-    x = batched(reals(samples, "samples"), graph.input_shape, "samples")
-    if len(x) < FEWEST_SAMPLES:
-        raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
-    tolerance = real(tolerance, "tolerance")
-    if margin is not None and not 1.0 <= (margin := real(margin, "margin")) < math.inf:
-        raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
-    if not 0.0 <= tolerance < math.inf:
-        raise ValueError(f"`tolerance` must be finite and at least 0, got {tolerance}")
-    count = sum(map(is_replaced, graph.nodes))
-    degrees = None if degree is None else _degrees(degree, count)
-    largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
-    order = np.random.default_rng(0).permutation(len(x))
-    x = x[order[: max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)]]
-    widening = usual_margin(len(x)) if margin is None else margin
-    held, seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
+    return Fits(graph, samples, margin).of(degree, tolerance)
 
-    def fit(degrees: Sequence[int]) -> Approximation:
-        replaced, fits = replace_activations(graph, seen, degrees, widening)
-        replaced = fold_scales(replaced)
-        return Approximation(replaced, _layers(replaced, fits), agreement(replaced, graph, held))
 
-    def under_strain(found: Approximation) -> float:
+class Fits:
+    """The approximations of a network on the same samples; what several searches ask for is fitted once.
+
+    Args:
+        graph: See `fit_approximation`, also for what is raised.
+        samples: See there.
+        margin: See there.
+    """
+
+    def __init__(self, graph: Graph, samples: ArrayLike, margin: float | None = None) -> None:
+        instance(graph, Graph, "graph")
+        x = batched(reals(samples, "samples"), graph.input_shape, "samples")
+        if len(x) < FEWEST_SAMPLES:
+            raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
+        if margin is not None and not 1.0 <= (margin := real(margin, "margin")) < math.inf:
+            raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
+        largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
+        order = np.random.default_rng(0).permutation(len(x))
+        x = x[order[: max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)]]
+        self._graph, self._margin = graph, usual_margin(len(x)) if margin is None else margin
+        self._held, self._seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
+        self._wanted = graph.logits(self._held)
+        self._found: dict[tuple[int, ...], tuple[float, Approximation]] = {}
+
+    def of(self, degree: int | Sequence[int] | None = 2, tolerance: float = TOLERANCE) -> Approximation:
+        """The approximation of a degree, or the one that a search finds; see `fit_approximation`."""
+        tolerance = real(tolerance, "tolerance")
+        if not 0.0 <= tolerance < math.inf:
+            raise ValueError(f"`tolerance` must be finite and at least 0, got {tolerance}")
+        count = sum(map(is_replaced, self._graph.nodes))
+        degrees = None if degree is None else _degrees(degree, count)
+        if not count and not any(isinstance(node, MaxPool2d) for node in self._graph.nodes):
+            return Approximation(self._graph, (), 1.0)
+        return _searched(self._fit, count, tolerance) if degrees is None else self._fit(degrees)[1]
+
+    def _fit(self, degrees: Sequence[int]) -> tuple[float, Approximation]:
+        """The approximation of these degrees, and its agreement under strain."""
+        key = tuple(degrees)
+        if key not in self._found:
+            replaced, fits = replace_activations(self._graph, self._seen, degrees, self._margin)
+            replaced = fold_scales(replaced)
+            found = Approximation(replaced, _layers(replaced, fits), agreement(replaced, self._graph, self._held))
+            self._found[key] = self._under_strain(found), found
+        return self._found[key]
+
+    def _under_strain(self, found: Approximation) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = strained(found.graph.logits(held), wanted)
-        return agreement_of(outputs, wanted, decision_of(graph.metadata, wanted.shape[1]))
-
-    if not count and not any(isinstance(node, MaxPool2d) for node in graph.nodes):
-        return Approximation(graph, (), 1.0)
-    wanted = graph.logits(held)
-    return fit(degrees) if degrees is not None else _searched(fit, under_strain, count, tolerance)
+            outputs = strained(found.graph.logits(self._held), self._wanted)
+        return agreement_of(outputs, self._wanted, decision_of(self._graph.metadata, self._wanted.shape[1]))
 
 
 def usual_margin(samples: int) -> float:
@@ -192,16 +213,12 @@ def _degrees(degree: int | Sequence[int], count: int) -> list[int]:
 
 
 def _searched(
-    fit: Callable[[Sequence[int]], Approximation],
-    agrees: Callable[[Approximation], float],
-    count: int,
-    tolerance: float,
+    fit: Callable[[Sequence[int]], tuple[float, Approximation]], count: int, tolerance: float
 ) -> Approximation:
     """The lowest degree for all that comes close enough, then a lower one for each layer that allows it."""
     fits: list[tuple[float, Approximation]] = []
     for degree in DEGREES[: None if count else 1]:
-        found = fit([degree] * count)
-        fits.append((agrees(found), found))
+        fits.append(fit([degree] * count))
         if fits[-1][0] >= 1.0 - tolerance:
             break
     goal = min(1.0, max(agreement for agreement, _ in fits)) - tolerance
@@ -209,8 +226,8 @@ def _searched(
     degrees = [layer.degree for layer in best.layers]
     for i, degree in enumerate(degrees):
         for lower in DEGREES[: DEGREES.index(degree)]:
-            found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
-            if agrees(found) >= goal:
+            agreement, found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
+            if agreement >= goal:
                 best, degrees[i] = found, lower
                 break
     return best

@@ -23,8 +23,8 @@ SQUARES: Prices = {
 }
 # Units by tables in a row and points of the largest; between them, lines through logarithms.
 TABLES: Prices = {
-    1: {29: 28.5, 57: 36.0, 121: 46.0, 241: 69.0, 431: 108.0, 511: 266.0, 1023: 316.0, 2047: 506.0, 4095: 754.0},
-    2: {29: 300.0, 57: 382.0, 121: 513.0, 241: 752.0, 511: 1059.0},
+    1: {29: 27.0, 57: 35.0, 121: 62.0, 241: 90.0, 361: 232.0, 511: 335.0, 1023: 516.0, 2047: 775.0, 4095: 1121.0},
+    2: {29: 251.0, 57: 390.0, 121: 671.0, 241: 851.0},
 }
 DEEPER = 3.5  # times as much for each activation in a row beyond two: guessed
 

@@ -31,7 +31,7 @@ Attempt = Callable[[str, str, Make], float | None]
 
 FORMS = ("squares", "tables")
 FIRST_BITS = ((1, 3), (1, 4), (2, 3), (2, 4), (2, 5), (3, 5), (4, 6), (6, 8), (8, 10), (12, 14), (16, 18))
-POINTS = (57, 121, 241, 431)  # of tables; beyond, a ring twice as large makes them three times as dear
+POINTS = (57, 121, 241, 431)  # of tables; beyond 248, a ring twice as large makes them more than twice as dear
 TABLE_BITS = ((1, 4), (2, 4), (4, 5), (6, 6))  # of inputs and of a table's values
 PER_DOUBLING = 0.0025  # the agreement that twice the price must buy
 ROUGHLY = 1.1  # times the price is the same price

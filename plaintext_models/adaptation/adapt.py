@@ -35,7 +35,7 @@ HELD_OUT = 5  # one sample of so many is not trained on,
 MOST_HELD_OUT = 5000  # but no more than tell agreements to a quarter of a point
 LEAST_SAMPLES = 10
 FIT = 5000  # samples by which the start is fitted; more hardly change it
-CYCLES = (2, 4, 8)  # epochs
+CYCLES = (2, 4, 8, 16, 32)  # epochs
 BATCH = 128
 LEARNING_RATES = {"polynomial": 1e-3, "squares": 5e-4, "tables": 2e-3}
 BITS, MORE_BITS = 13, 8  # of an integer network's outputs: 13 for each doubling by a square, and 8: 34, 60, 112, ...
@@ -106,7 +106,7 @@ def adapt(
         levels: Values of every table.
         even: Whether tables read magnitudes.
         start: A graph of polynomials, or of squares for the integer form, in place of `intnn.approximation`'s.
-        cycles: Epochs of each cycle of the schedule; one that does not improve is the last.
+        cycles: Epochs of each cycle of the schedule; one after which answers held out are no nearer is the last.
         learning_rate: The peak of the schedule; by default a rate that suits the form.
         shifts: Whether the samples are images that may be moved by a pixel: by default, where they look like it and
             become polynomials; integers have no bits to spare for what moves into the border.

@@ -24,8 +24,8 @@ class Cycle:
 
     Attributes:
         epochs: How many passes over the samples it takes.
-        loss: The mean loss of the last of them.
-        agreement: What the network has learned after it, on samples held out.
+        loss: How far the network's answers are from those expected after it, on samples held out.
+        agreement: How far they agree there.
     """
 
     epochs: int
@@ -52,7 +52,8 @@ def distil(
     """Train a network to answer as another one does, and leave it as it agreed best on what it was not trained on.
 
     Every cycle is a warm restart (Loshchilov and Hutter, arXiv:1608.03983) of the one-cycle schedule. The first one
-    that does not improve, or whose loss does not stay finite, ends the training.
+    that does not bring the answers nearer to those expected on samples held out, or whose loss does not stay finite,
+    ends the training. Agreement alone would end it too early: it differs by a few samples from cycle to cycle.
 
     Args:
         student: Maps inputs [batch, ...] to outputs [batch, outputs]; trained in place.
@@ -86,8 +87,12 @@ def distil(
         with torch.no_grad():
             return teacher(batch.images)
 
+    def judged() -> tuple[float, float]:
+        answers = outputs(student, held_out)
+        return float(distance(answers, expected)), agreement(answers, expected)
+
     begin = time.monotonic()
-    best, kept = agreement(outputs(student, held_out), expected), _copy(student)
+    (nearest, best), kept = judged(), _copy(student)
     hooks: list[BatchHook] = [_shifted] if shifts else []
     done: list[Cycle] = []
     try:
@@ -96,7 +101,7 @@ def distil(
             if done and spent + spent / trained * epochs > seconds:
                 break
             try:
-                records = minimise(
+                minimise(
                     student,
                     samples,
                     targets,
@@ -112,10 +117,13 @@ def distil(
                 )
             except FloatingPointError:  # it diverged, and is as it was before this cycle
                 break
-            done.append(Cycle(epochs, records[-1].loss, agreement(outputs(student, held_out), expected)))
-            if done[-1].agreement <= best:
+            done.append(Cycle(epochs, *judged()))
+            is_nearer = done[-1].loss < nearest
+            if done[-1].agreement > best or (done[-1].agreement == best and is_nearer):
+                best, kept = done[-1].agreement, _copy(student)
+            if not is_nearer:
                 break
-            best, kept = done[-1].agreement, _copy(student)
+            nearest = done[-1].loss
     finally:
         student.load_state_dict(kept)
     return tuple(done)

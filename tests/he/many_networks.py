@@ -56,7 +56,7 @@ def _weight(rng: np.random.Generator, outputs: int, inputs: int) -> np.ndarray:
 def _activation(rng: np.random.Generator) -> Activation:
     if rng.random() < 0.7:
         return Activation("square")
-    return Activation("polynomial", tuple(rng.normal(size=rng.integers(2, 4)) / 2))
+    return Activation("polynomial", tuple(rng.normal(size=rng.integers(2, 10)) / 2))
 
 
 def share_of_bound(seed: int) -> tuple[int, float | None, str]:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from he import ParameterError, compile_approximate, compile_exact, connect, simulate
 from he.compiler.approximate import approximate_lowering
-from he.compiler.arrange import arranged
+from he.compiler.arrange import Places, arranged
 from he.compiler.diagonals import Diagonals
 from he.compiler.exact import exact_lowering
+from he.compiler.linear import LinearMap
 from he.compiler.norms import normalised
 from he.compiler.search import search
 from he.compiler.stages import layered, to_stages
@@ -141,6 +142,19 @@ def test_branches_are_within_their_bound(graph, seed):
     assert np.allclose(simulate(circuit, x), expected, rtol=1e-9, atol=1e-9)
     client, session = connect(circuit)
     assert np.abs(client.decrypt(session.evaluate(client.encrypt(x))) - expected).max() <= circuit.output_bound
+
+
+@settings(max_examples=15)
+@given(branched(small_table, lambda rng, shape: rng.integers(-9, 10, shape)), st.sampled_from([16, 64]))
+def test_units_lie_in_the_same_places_modulo_any_prime(network, row):
+    """Modulo 3 many weights vanish, which changes no place."""
+    stages, other = (to_stages(*network, t) for t in (65537, 3))
+    places = Places.of(stages, row)
+    for found, given_them in zip(arranged(other, row), arranged(other, row, places), strict=True):
+        if isinstance(found, LinearMap):
+            assert np.array_equal(found.starts, given_them.starts)
+            assert np.array_equal(found.columns, given_them.columns)
+            assert np.array_equal(found.weights, given_them.weights)
 
 
 def test_layers_of_several_ciphertexts():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import compile_approximate, simulate
-from he.compiler.evaluate import activate_polynomial
+from he.compiler.evaluate import activate_polynomial, activate_with_power
 from he.compiler.outline import is_led
 from he.parties.connect import connect
 from he.program.algebra import run
@@ -14,11 +14,12 @@ from he.program.operations import ScalarDot
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
 from intnn import Activation, Dense, Graph
+from intnn.approximation.fit import fitted
 
 
-def recorded(coefficients):
+def recorded(coefficients, reach=0.0):
     recorder = Recorder()
-    value = activate_polynomial(recorder, recorder.input(0), Activation("polynomial", tuple(coefficients)))
+    value = activate_polynomial(recorder, recorder.input(0), Activation("polynomial", tuple(coefficients)), reach)
     return recorder.program(1, [value])
 
 
@@ -32,30 +33,53 @@ def depth(program):
 
 
 @settings(max_examples=80)
-@given(st.integers(1, 31), st.sampled_from(["dense", "even", "even and linear", "odd"]), st.integers(0, 2**32 - 1))
-def test_polynomials_are_evaluated_at_the_least_depth(degree, kind, seed):
+@given(
+    st.integers(1, 31),
+    st.sampled_from(["dense", "even", "even and linear", "odd"]),
+    st.sampled_from([0.0, 0.5, 1.0, 2.0**0.5, 2.0]),
+    st.integers(0, 2**32 - 1),
+)
+def test_polynomials_are_evaluated_at_the_least_depth(degree, kind, reach, seed):
     found = np.random.default_rng(seed).normal(size=degree + 1)
     if kind == "odd":
         found[::2] = 0
     elif kind != "dense":
         found[3 if kind == "even and linear" else 1 :: 2] = 0
     found[degree] = 1.0
-    program = recorded(found)
-    x = np.linspace(-1, 1, 11)[None]
+    program = recorded(found, reach)
+    x = np.linspace(-1, 1, 11)[None] * (reach or 1.0)
     (result,) = run(program, ClearAlgebra(None, x, (), 1))
-    assert result == pytest.approx(np.polynomial.polynomial.polyval(x[0], found), rel=1e-9, abs=1e-9)
+    expected = np.polynomial.polynomial.polyval(x[0], found)
+    assert result == pytest.approx(expected, rel=1e-9, abs=1e-9 * max(1.0, np.abs(expected).max()))
     assert depth(program) == (degree - 1).bit_length()
     assert is_led(program.operations[-1])
 
 
+@settings(max_examples=40)
+@given(st.integers(2, 16), st.integers(0, 2**32 - 1))
+def test_the_power_in_which_a_polynomial_ends_takes_one_product_at_most_and_no_depth(degree, seed):
+    found, power = [*np.random.default_rng(seed).normal(size=degree), 1.0], degree + degree % 2
+    recorder = Recorder()
+    both = activate_with_power(recorder, recorder.input(0), Activation("polynomial", tuple(found)), power)
+    program, without = recorder.program(1, both), recorded(found)
+    x = np.linspace(-1, 1, 11)[None]
+    result, powers = run(program, ClearAlgebra(None, x, (), 1))
+    assert result == pytest.approx(np.polynomial.polynomial.polyval(x[0], found), rel=1e-9, abs=1e-9)
+    assert powers == pytest.approx(x[0] ** power, rel=1e-9)
+    assert depth(recorder.program(1, both[::-1])) <= depth(without)
+    assert program.counts["Multiply"] <= without.counts["Multiply"] + (degree - 1).bit_length()
+
+
+@pytest.mark.parametrize("reach", [0.0, 1.0])
 @pytest.mark.parametrize(
-    ("degree", "dense", "even"), [(3, 2, None), (4, 3, 2), (6, 4, 3), (8, 5, 4), (15, 7, None), (31, 11, None)]
+    ("degree", "dense", "even"),
+    [(3, 2, None), (4, 3, 2), (6, 4, 3), (8, 5, 4), (14, 7, 5), (15, 7, None), (31, 11, None)],
 )
-def test_they_take_few_products(degree, dense, even):
-    assert recorded([0.5] * degree + [1.0]).counts["Multiply"] == dense
+def test_they_take_few_products(degree, dense, even, reach):
+    assert recorded([0.5] * degree + [1.0], reach).counts["Multiply"] == dense
     if even:
         found = [0.5 * (j % 2 == 0 or j == 1) for j in range(degree)] + [1.0]
-        assert recorded(found).counts["Multiply"] == even
+        assert recorded(found, reach).counts["Multiply"] == even
 
 
 def test_a_leading_coefficient_that_is_not_1_takes_a_plain_product():
@@ -88,3 +112,54 @@ def test_last_activations_keep_their_coefficients():
     circuit = compile_approximate(graph, security="insecure")
     x = np.array([[0.25, 0.5]])
     assert simulate(circuit, x) == pytest.approx(graph.logits(x))
+
+
+def fitted_graph(degree, function="relu"):
+    """A layer whose units reach all of the range of the polynomial behind it."""
+    weight = np.eye(4) * 2
+    seen = np.random.default_rng(0).uniform(-4, 4, (2000, 1))
+    polynomial = fitted(Activation(function), degree, seen, 1.0).polynomial
+    return Graph((4,), (Dense(weight, -np.ones(4)), polynomial, Dense(np.eye(4), np.zeros(4))))
+
+
+def compiled(graph, form, monkeypatch, **options):
+    """Compile with every polynomial in one form, 0 for powers and 1 for Chebyshev's."""
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "he.compiler.search._with_cheapest_options",
+            lambda lowering, *_: lowering.choose([form] * len(lowering.options)),
+        )
+        return compile_approximate(graph, salt=bytes(32), **options)
+
+
+@pytest.mark.parametrize(("function", "degree", "better"), [("relu", 6, 1), ("gelu", 6, 1), ("sigmoid", 8, 0)])
+def test_the_form_that_costs_less_is_taken(function, degree, better, monkeypatch):
+    graph = fitted_graph(degree, function)
+    forms = [compiled(graph, form, monkeypatch, images=64, max_error=1e-3) for form in (0, 1)]
+    taken = compile_approximate(graph, images=64, max_error=1e-3, salt=bytes(32))
+    assert forms[better].cost().total < forms[1 - better].cost().total
+    assert taken.parameters == forms[better].parameters
+    assert ("Chebyshev" in taken.explain()) == bool(better)
+
+
+@pytest.mark.parametrize("function", ["relu", "tanh", "sigmoid", "gelu"])
+def test_at_low_degrees_powers_are_no_worse(function, monkeypatch):
+    """So nothing else is tried there."""
+    graph = fitted_graph(4, function)
+    assert "Chebyshev" not in compile_approximate(graph, max_error=1e-3).explain()
+    monkeypatch.setattr("he.compiler.approximate.LEAST_CHEBYSHEV", 4)
+    powers, chebyshev = (compiled(graph, form, monkeypatch, max_error=1e-3) for form in (0, 1))
+    assert "Chebyshev" in chebyshev.explain()
+    assert powers.cost().total <= chebyshev.cost().total
+
+
+@pytest.mark.parametrize("packing", ["latency", "throughput"])
+@pytest.mark.parametrize("degree", [6, 9, 14])
+def test_sums_of_chebyshev_polynomials_are_within_their_bound_when_encrypted(degree, packing, monkeypatch):
+    graph = fitted_graph(degree)
+    circuit = compiled(graph, 1, monkeypatch, packing=packing, max_error=1e-2, security="insecure")
+    x = np.concatenate([np.zeros((1, 4)), np.ones((1, 4)), np.random.default_rng(0).random((2, 4))])
+    client, session = connect(circuit)
+    for image in x[:, None]:
+        error = np.abs(client.decrypt(session.evaluate(client.encrypt(image))) - graph.logits(image)).max()
+        assert error <= circuit.output_bound <= 1e-2

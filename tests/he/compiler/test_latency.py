@@ -16,7 +16,7 @@ from he.compiler.fit_ckks import fit_ckks
 from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches
 from he.compiler.linear import LinearMap, width_of
 from he.compiler.norms import normalised, reach
-from he.compiler.rotations import affordable, compose
+from he.compiler.rotations import Turns, compose
 from he.compiler.schedules import cheapest
 from he.compiler.stages import to_stages
 from he.program.algebra import run
@@ -104,7 +104,7 @@ def test_a_second_copy_may_take_a_larger_ring():
 def test_fewer_keys_compute_the_same(graph, keys):
     stages, write, _ = lowering(graph)
     lowered = write([options[-1] for options in schedules(stages)])
-    fewer = affordable(lowered.program, keys, N // 2, lambda value, made, split: made)
+    fewer = Turns(lowered.program, N // 2).affordable(keys, lambda value, made, split: made)
     assert fewer.rotation_steps <= lowered.program.rotation_steps
     x = inputs(graph, 1)
     assert logits(lowered, fewer, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
@@ -195,9 +195,27 @@ def test_far_too_many_keys_are_given_up_by_the_dozen():
         asked.append(value)
         return made + split
 
-    fewer = affordable(program, 8, 64, price)
+    fewer = Turns(program, 64).affordable(8, price)
     assert fewer.rotation_steps <= program.rotation_steps
     assert len(fewer.rotation_steps) == 8
     assert len(asked) < 0.65 * sum(range(9, 64))  # which are the prices that it takes one by one
     values = np.arange(64)[None]
     assert np.array_equal(*(run(p, ClearAlgebra(257, values, rows=1)) for p in (program, fewer)))
+
+
+@settings(max_examples=15)
+@given(st.sets(st.integers(1, 31), min_size=2, max_size=12), st.lists(st.integers(1, 11), min_size=2, max_size=4))
+def test_what_was_counted_for_one_limit_serves_the_next(steps, limits):
+    recorder = Recorder()
+    x = recorder.input(0)
+    values = [recorder.rotate(x, step) for step in sorted(steps)]
+    values += [recorder.rotate(values[0], step) for step in sorted(steps)[::2]]
+    program = recorder.program(32, [recorder.add(values)])
+    turns = Turns(program, 32)
+    for number, keys in enumerate(limits):  # at other prices every time
+
+        def price(value, made, split, number=number):
+            return made + (1 + number) * split
+
+        kept, fresh = turns.affordable(keys, price), Turns(program, 32).affordable(keys, price)
+        assert kept.operations == fresh.operations

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from he.compiler.polynomial import Leaf, table_polynomial
+from he.compiler.polynomial import MOST_PRODUCTS, Leaf, table_polynomial, table_polynomials
 from he.ring.params import PLAIN_MODULUS
 
 MODULI = (97, 257, 769, PLAIN_MODULUS)
@@ -82,13 +82,18 @@ def tables(draw, modulus):
 @given(st.data(), st.sampled_from(MODULI), st.booleans(), st.integers(0, 40))
 def test_a_plan_equals_its_table_and_costs_what_it_says(data, modulus, told, more):
     points, values = data.draw(tables(modulus))
-    plan = table_polynomial(points, values, modulus, min(len(points) + more, modulus), told)
-    result, meter = evaluate(plan, points)
-    assert result.residues.tolist() == values
-    assert result.relinearised
-    assert result.depth == plan.depth
-    assert meter.products == plan.products
-    assert meter.relinearisations <= meter.products
+    plans = table_polynomials(points, values, modulus, min(len(points) + more, modulus), told)
+    for plan in plans:
+        result, meter = evaluate(plan, points)
+        assert result.residues.tolist() == values
+        assert result.relinearised
+        assert result.depth == plan.depth
+        assert meter.products == plan.products
+        assert meter.relinearisations <= meter.products
+    costs = sorted((plan.products, plan.depth) for plan in plans)
+    assert [depth for _, depth in costs] == sorted({depth for _, depth in costs}, reverse=True)  # none beats another
+    assert costs[-1][0] <= MOST_PRODUCTS * costs[0][0]
+    assert min(plans, key=lambda plan: plan.products * plan.depth) == plans[0]
 
 
 def shape(node):
@@ -103,9 +108,10 @@ def shape(node):
 def test_tables_of_one_size_have_one_plan(data, modulus):
     points, values = data.draw(tables(modulus))
     others = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, modulus, len(points)).tolist()
-    plans = [table_polynomial(points, entries, modulus) for entries in (values, others, [0] * len(points))]
-    assert len({(p.symmetry, p.constant, p.baby_steps, p.products, p.depth) for p in plans}) == 1
-    assert shape(plans[0].tree) == shape(plans[1].tree) == shape(plans[2].tree)
+    found = [table_polynomials(points, entries, modulus) for entries in (values, others, [0] * len(points))]
+    for plans in zip(*found, strict=True):
+        assert len({(p.symmetry, p.constant, p.baby_steps, p.products, p.depth) for p in plans}) == 1
+        assert shape(plans[0].tree) == shape(plans[1].tree) == shape(plans[2].tree)
 
 
 def test_a_plan_for_larger_tables_is_theirs():

@@ -1,5 +1,6 @@
 """Calibrated ranges change nothing of a network, and guards prove what they say, in the clear."""
 
+import math
 from contextlib import suppress
 
 import numpy as np
@@ -11,28 +12,32 @@ from he import InputError, ParameterError, RangeError, compile_approximate, simu
 from he.compiler import activations as polynomials
 from he.compiler.arrange import arranged_from
 from he.compiler.norms import normalised
-from he.compiler.ranges import ACCEPTED, Samples, image
+from he.compiler.ranges import ACCEPTED, Form, Guard, Samples, read_by
 from he.compiler.stages import layered, to_stages
 from he.testing import polynomial_graphs, square_graph
 from intnn import Activation, Add, Dense, Flatten, Graph
 from tests.he.compiler.test_norms import computed
 from tests.he.parties.test_ranges import deep
 
-EVEN = [
+ACTIVATIONS = [
     Activation("square"),
     Activation("polynomial", (0.1, 0.5, 0.4)),
+    Activation("polynomial", (0.1, 0.5, 0.9, -0.4)),
     Activation("polynomial", (0.1, 0.5, 0.9, 0, -0.4)),
 ]
 
 
 @st.composite
 def networks(draw):
-    """Networks of dense layers with even activations, and samples that stay near one point."""
+    """Networks of dense layers with polynomials, and samples that stay near one point."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     widths = draw(st.lists(st.integers(1, 12), min_size=3, max_size=4))
     nodes = []
     for width, outputs in zip(widths, [*widths[1:], 3], strict=True):
-        nodes += [Dense(rng.normal(size=(outputs, width)), rng.normal(size=outputs) / 2), draw(st.sampled_from(EVEN))]
+        nodes += [
+            Dense(rng.normal(size=(outputs, width)), rng.normal(size=outputs) / 2),
+            draw(st.sampled_from(ACTIVATIONS)),
+        ]
     return Graph((widths[0],), tuple(nodes[:-1])), rng.random((9, widths[0])) * draw(st.sampled_from([0.01, 0.3, 1.0]))
 
 
@@ -50,10 +55,10 @@ def sums(stages, guards, x):
     for number, (linear, functions) in enumerate(layered(stages)):
         x = np.stack([linear.times(row) + linear.bias for row in x])
         far = np.abs(x).max(axis=1)
+        if guard := by_layer.get(number):
+            found.append(((x**guard.power).sum(axis=1), far, guard))
         for function in functions:
             x = polynomials.values(function, x)
-        if number in by_layer:
-            found.append(((x + by_layer[number].offset).sum(axis=1), far, by_layer[number]))
     return found
 
 
@@ -80,7 +85,6 @@ def test_what_a_guard_accepts_is_in_its_range_and_what_it_may_be_has_room(networ
     kept = np.ones(len(x), bool)  # the images that kept all ranges so far
     for total, far, guard in sums(stages, guards, x):
         assert 0 < guard.limit == 2.0 ** round(np.log2(guard.limit))
-        assert (total >= -1e-9 * guard.largest).all()
         assert (total[kept] <= guard.largest / 2).all()  # twice, for intervals are those of true values
         kept &= total <= guard.limit
         assert (far[kept] <= norms[guard.layer].magnitude * (1 + 1e-6)).all()
@@ -91,23 +95,53 @@ def test_what_a_guard_accepts_is_in_its_range_and_what_it_may_be_has_room(networ
     assert len(last.bias) == 3
 
 
-@settings(max_examples=40)
-@given(networks())
-def test_a_sum_bounds_what_the_next_layer_makes_of_it(network):
-    """Intervals of single units would allow all of them to be as large as one may be."""
-    graph, samples = network
-    _, (stages, norms, guards) = calibrated(graph, samples)
-    layers = layered(stages)
-    for guard in guards:
-        following = layers[guard.layer + 1][0]
-        box = np.tile([[-guard.offset], [guard.limit - guard.offset]], (1, following.inputs))
-        assert norms[guard.layer + 1].magnitude <= np.abs(image(following, box)).max() * 2
+def form_with_guard(found, weights, limit):
+    """A layer behind a guard whose monic polynomial has these coefficients, and what reads it by these weights."""
+    units, power = weights.shape[1], 2 * math.ceil((len(found) - 1) / 2)
+    guard = Guard(0, power, limit, np.inf, units)
+    form = Form((polynomials.polynomial(tuple(found)),), np.tile([[-guard.norm], [guard.norm]], (1, units)), 0.0,
+                np.ones(units), np.ones(units), guard=guard)  # fmt: skip
+    (following,) = to_stages((units,), (Dense(weights, np.zeros(len(weights))),), ((-1,),))
+    return guard, read_by(following, [form])[1]
+
+
+@settings(max_examples=60)
+@given(st.integers(2, 7), st.integers(1, 9), st.integers(-6, 6), st.integers(0, 2**32 - 1))
+def test_a_sum_bounds_what_the_next_layer_makes_of_any_units(degree, units, limit, seed):
+    """Of units in any direction, and of those that make the most of one power, up to the largest sum."""
+    rng = np.random.default_rng(seed)
+    found, weights = [*rng.normal(size=degree), 1.0], rng.normal(size=(2, units))
+    guard, ends = form_with_guard(found, weights, 2.0**limit)
+    worst = [np.sign(w) * np.abs(w) ** (1 / (guard.power - j)) for w in weights for j in range(1, guard.power)]
+    u = np.concatenate([rng.normal(size=(20, units)), np.eye(units), worst])
+    u *= guard.norm / np.sum(u**guard.power, axis=1, keepdims=True) ** (1 / guard.power)
+    u = np.concatenate([u, -u, u * rng.random((len(u), 1))])
+    outputs = np.polynomial.polynomial.polyval(u, found) @ weights.T
+    slack = 1e-9 * np.abs(ends).max()
+    assert (ends[0] - slack <= outputs).all()
+    assert (outputs <= ends[1] + slack).all()
+
+
+@settings(max_examples=60)
+@given(st.integers(2, 7), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_units_exist_that_reach_what_a_sum_bounds(degree, units, seed):
+    """For a power alone, the bound is the best there is; intervals of single units would let all be as far as one."""
+    weights = np.random.default_rng(seed).normal(size=(1, units))
+    guard, ends = form_with_guard([0.0] * degree + [1.0], weights, 4.0)
+    positive = np.abs(weights[0]) if degree % 2 else np.maximum(weights[0], 0.0)
+    if guard.power == degree:
+        u = np.eye(units)[positive.argmax()] * (positive.max() > 0)
+    else:
+        u = np.sign(weights[0]) * positive ** (1 / (guard.power - degree))
+    total = np.sum(u**guard.power)
+    u *= guard.norm / total ** (1 / guard.power) if total else 1.0
+    assert np.sum(weights * u**degree) == pytest.approx(ends[1, 0], rel=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
 @given(polynomial_graphs(), st.sampled_from(["latency", "throughput"]), st.integers(0, 2**32 - 1))
 def test_samples_are_accepted_and_compute_what_the_network_does(graph, packing, seed):
-    """Also convolutions, polynomials of odd degree, which have no guard, and networks without activations."""
+    """Also convolutions, polynomials of odd degree, and networks without activations."""
     x = np.random.default_rng(seed).random((5, *graph.input_shape))
     try:
         circuit = compile_approximate(graph, x, ranges="calibrated", packing=packing, security="insecure")
@@ -126,6 +160,22 @@ def test_a_layer_that_gains_nothing_has_no_guard():
     circuit = compile_approximate(graph, x, ranges="calibrated", security="insecure")
     assert circuit.interface.guards == ()
     assert "no layer gains by a guard" in circuit.explain()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS[::2])
+def test_units_that_vary_with_no_input_count_in_both_packings(activation):
+    """Features that are constant are no ciphertexts: what they add to a sum is known."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(6, 6)) * np.array([[1.0], [0.0]] * 3)
+    nodes = (Dense(weights, np.full(6, 0.2)), activation, Dense(rng.normal(size=(3, 6)), np.zeros(3)))
+    graph, x = Graph((6,), nodes), rng.random((5, 6)) / 10
+    options = {"ranges": "calibrated", "security": "insecure", "input_range": (-4.0, 4.0)}
+    one, many = (
+        simulate_guards(compile_approximate(graph, x, packing=packing, **options), x)
+        for packing in ("latency", "throughput")
+    )
+    assert one.shape == (5, 1)
+    assert many == pytest.approx(one, rel=1e-9)
 
 
 def test_branches_are_calibrated_as_well():

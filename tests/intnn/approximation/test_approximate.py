@@ -11,8 +11,10 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
+from intnn.approximation import approximate as module
 from intnn.approximation.agreement import agreement
-from intnn.approximation.approximate import Approximation, approximate, fit_approximation
+from intnn.approximation.approximate import Approximation, Fits, approximate, fit_approximation
+from intnn.approximation.replace import replace_activations
 from intnn.layers.nodes import Activation, Add, Concatenate, Conv2d, Dense, Flatten, MaxPool2d, Scale, SumPool2d
 from intnn.network.graph import Graph
 from intnn.testing.strategies import float_arrays
@@ -70,6 +72,22 @@ def test_a_search_finds_a_low_degree(digits: Any) -> None:
     assert agreement(approximate(graph, seen, degrees), graph, unseen) > 0.95
     strict = fit_approximation(graph, seen, degree=None, tolerance=0.0)  # which no degree may reach
     assert strict.agreement >= found.agreement
+
+
+def test_searches_share_what_is_fitted(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, seen, _ = digits
+    fitted: list[tuple[int, ...]] = []
+
+    def counted(graph: Graph, seen: Any, degrees: Any, margin: float) -> Any:
+        fitted.append(tuple(degrees))
+        return replace_activations(graph, seen, degrees, margin)
+
+    monkeypatch.setattr(module, "replace_activations", counted)
+    fits = Fits(graph, seen)
+    found = [fits.of(None, tolerance) for tolerance in (0.0, 0.02)]
+    assert len(fitted) == len(set(fitted))
+    alone = fit_approximation(graph, seen, degree=None, tolerance=0.02)
+    assert found[1].graph.fingerprint == alone.graph.fingerprint
 
 
 def test_inputs_that_leave_the_ranges_are_named(digits: Any) -> None:
