@@ -15,6 +15,7 @@ _ALL = (
         options.TableOptions,
         "bench.cases.table",
         extras=("he", "data", "bench"),
+        schema=2,
     ),
     Case(
         "kernels",

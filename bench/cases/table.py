@@ -15,7 +15,7 @@ from bench.harness.timing import median_seconds, peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
 from bench.tables.networks import NETWORKS
-from bench.tables.rows import TITLES, Row
+from bench.tables.rows import TITLES, OpenRow, Row
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.compiler.search import PackingName
 from intnn import Graph, IntNetwork
@@ -94,10 +94,10 @@ def jobs(options: TableOptions) -> tuple[InferenceJob | OpenJob, ...]:
     )
 
 
-def measure(job: InferenceJob | OpenJob, report: Reporter) -> Iterator[Row]:
+def measure(job: InferenceJob | OpenJob, report: Reporter) -> Iterator[Row | OpenRow]:
     """The one row of a job."""
     if isinstance(job, OpenJob):
-        yield Row(row=job.row, measured=False, source="not measured yet")
+        yield OpenRow(job.row)
     else:
         yield _inference(job, report)
 

@@ -12,46 +12,54 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.machine import available_threads, machine
-from bench.report.units import duration, size
+from bench.report import trained
+from bench.report.units import duration, percent, size
 from bench.tables.anchors import anchors
-from bench.tables.rows import TITLES, Row
+from bench.tables.rows import TITLES, OpenRow, Row
+from bench.tables.trained import TrainedRow
 from intnn.storage.document import write_atomically
 
 WIDTH = 80  # of a line for people
+HEADINGS = (("clear", 7), ("encrypted", 9), ("batched", 7), ("accuracy, both", 14), ("result", 13))
+
+AnyRow = Row | TrainedRow | OpenRow
 
 
-def show(console: Console, rows: Sequence[Row]) -> None:
+def show(console: Console, rows: Sequence[AnyRow]) -> None:
     """Print measured rows, each kind followed by the published figures for it, within 80 columns."""
     console.print("[bold]Table 3.1, measured here[/bold]")
     console.print(_measured_on(machine(), available_threads()), style="dim", highlight=False, markup=False)
     for kind, title in TITLES.items():
-        first = kind == next(iter(TITLES))
-        table = Table(box=None, show_header=first, padding=(0, 1, 0, 0), pad_edge=False)
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("", width=22, no_wrap=True)
-        for heading, width in (("clear", 7), ("encrypted", 9), ("batched", 7), ("accuracy, both", 14), ("result", 13)):
+        for heading, width in HEADINGS if kind == "inference" else trained.HEADINGS:
             table.add_column(heading, width=width, justify="right", no_wrap=True)
         for row in (r for r in rows if r.row == kind):
             table.add_row(*_cells(row))
         for anchor in (a for a in anchors() if a.row == kind):
             seconds = duration(anchor.plain_seconds), duration(anchor.encrypted_seconds)
-            table.add_row(anchor.name, *seconds, "", _percent(anchor.accuracy), "published", style="dim")
+            table.add_row(anchor.name, *seconds, "", percent(anchor.accuracy), "published", style="dim")
         console.print(f"\n[bold]{title}[/bold]")
         console.print(table)
     for row in rows:
-        if row.measured:
+        if isinstance(row, Row):
             _print_details(console, row)
+        elif isinstance(row, TrainedRow):
+            console.print(f"\n[bold]{row.name}[/bold]")
+            for line in trained.details(row):
+                _print_wrapped(console, line)
     console.print("\n[bold]published figures[/bold]")
     sources = {(a.name, a.source, a.hardware, a.security) for a in anchors()}
     for name, source, hardware, security in sorted(sources, key=lambda s: s[0].lower()):
         _print_wrapped(console, f"{name}: {source}; hardware {hardware}; security {security}")
 
 
-def draw(path: Path, rows: Sequence[Row]) -> None:
+def draw(path: Path, rows: Sequence[AnyRow]) -> None:
     """Seconds for one image in the clear, encrypted, and encrypted in a batch, beside the published figures."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    measured = [row for row in rows if row.measured]
+    measured = [row for row in rows if isinstance(row, Row)]
     published = [a for a in anchors() if a.row == "inference"]
     figure = Figure(figsize=(9, 1.6 + 0.62 * (len(measured) + len(published))), layout="constrained")
     axes = figure.add_subplot()
@@ -95,15 +103,17 @@ def _measured_on(about: Mapping[str, Any], threads: int) -> str:
     return f"on {name if len(name) <= room else name[: room - 3] + '...'}{counted}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    if not row.measured:
+def _cells(row: AnyRow) -> tuple[str, ...]:
+    if isinstance(row, OpenRow):
         return (row.source,)
+    if isinstance(row, TrainedRow):
+        return trained.cells(row)
     return (
         row.network or "",
         duration(row.plain_seconds_per_image),
         duration(row.encrypted_seconds_per_image),
         duration(row.batch_seconds_per_image),
-        f"{_percent(row.accuracy_plain)} {_percent(row.accuracy_encrypted)}",
+        f"{percent(row.accuracy_plain)} {percent(row.accuracy_encrypted)}",
         _exactness(row),
     )
 
@@ -128,7 +138,7 @@ def _print_details(console: Console, row: Row) -> None:
     console.print(f"\n[bold]{row.network}[/bold], {row.engine} engine, threads: {row.threads}")
     lines = (
         verdict,
-        f"accuracy in the clear on all {row.n_test_split} held-out images: {_percent(row.accuracy_plain_test_split)}",
+        f"accuracy in the clear on all {row.n_test_split} held-out images: {percent(row.accuracy_plain_test_split)}",
         f"one image: encrypt {duration(row.encrypt_s)}, evaluate {duration(row.evaluate_s)}, decrypt "
         f"{duration(row.decrypt_s)}; keys {duration(row.keygen_s)}, once"
         + ("" if row.prepare_s is None else f"; weights {duration(row.prepare_s)}, once for all clients"),
@@ -147,7 +157,3 @@ def _print_wrapped(console: Console, line: str) -> None:
     indent = " " * (2 + len(line) - len(line.lstrip()))
     text = textwrap.fill(line.strip(), console.width, initial_indent=indent, subsequent_indent=indent + "  ")
     console.print(text, highlight=False, markup=False)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else "100%" if share == 1 else f"{100 * share:.2f}%"

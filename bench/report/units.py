@@ -22,3 +22,8 @@ def size(count: int | None) -> str:
         if count >= limit:
             return f"{count / limit:.3g} {unit}"
     return f"{count / 1e3:.3g} kB"
+
+
+def percent(share: float | None) -> str:
+    """A share with two digits behind the point: 97.50%; the whole is 100%."""
+    return "-" if share is None else "100%" if share == 1 else f"{100 * share:.2f}%"

@@ -14,7 +14,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what was measured in this run, or, with `measured` false, that nothing was.
+    """One network evaluated on encrypted images in this run.
 
     Seconds are medians. The fields that begin with `batch` are of requests with `batch_images` images each, packed for
     throughput; the images are repeated to fill them. Accuracies and mismatches are over the `n_images` different
@@ -59,7 +59,7 @@ class Row:
         batch_seconds_per_image: The time from a batch to its decrypted logits, for each image of it.
         batch_evaluate_s: The server's time for a batch.
         seed: The seed that the images were drawn with.
-        measured: Whether anything was measured.
+        measured: True.
         source: Where the figures are from.
         explanation: What the compiler chose and why, for the circuit of a single image.
     """
@@ -102,3 +102,18 @@ class Row:
     measured: bool = True
     source: str = "measured in this run"
     explanation: str = ""
+
+
+@dataclass(frozen=True)
+class OpenRow:
+    """A line of the table that this version does not measure.
+
+    Attributes:
+        row: The kind of line, a key of TITLES.
+        measured: False.
+        source: Why there are no figures.
+    """
+
+    row: str
+    measured: bool = False
+    source: str = "not measured yet"
