@@ -32,6 +32,7 @@ from intnn.values.arrays import FloatArray, real
 
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
+CALIBRATED_WORTH = 0.75  # of a circuit's cost with proved ranges that calibrated ones must leave at most
 
 WEAK = 0.97  # an agreement below it is no footnote
 
@@ -302,9 +303,10 @@ def _approximate(
 def _circuit_in_range(
     approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
 ) -> Circuit:
-    """Compile for ranges that are proved where that is cheap, as it is for one activation, and calibrated elsewhere."""
+    """Compile for calibrated ranges; with one activation, for proved ones, unless the others save a good part."""
     errors = _error_allowed(approximation.graph, x)
     ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
+    found: list[Circuit] = []
     for kind in ranges:
         try:
             samples = x if kind == "calibrated" else None
@@ -313,11 +315,14 @@ def _circuit_in_range(
             )
             _require_units(circuit, max_units)
         except ParameterError:
-            if kind == ranges[-1]:
+            if kind == ranges[-1] and not found:
                 raise
         else:
-            return circuit
-    raise AssertionError("one range or the other was compiled or refused")
+            found.append(circuit)
+            if circuit.cost().total <= CHEAP:
+                break
+    first, last = found[0], found[-1]
+    return last if last.cost().total <= CALIBRATED_WORTH * first.cost().total else first
 
 
 def _error_allowed(graph: Graph, x: FloatArray) -> float | None:

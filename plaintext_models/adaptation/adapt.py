@@ -69,7 +69,7 @@ def adapt(
     samples: ArrayLike,
     form: Form = "polynomial",
     *,
-    degree: int = 2,
+    degree: int | None = None,
     input_bits: int | None = None,
     max_bits: int | None = None,
     points: int = 121,
@@ -97,7 +97,8 @@ def adapt(
         form: "polynomial" gives a `Graph` of polynomials, for CKKS. "squares" gives an `IntNetwork` of squares, for
             BFV with a plaintext modulus of ``max_bits`` bits or several that have as many together. "tables" gives an
             `IntNetwork` of lookup tables; it needs a chain, and samples in [0, 1].
-        degree: Of the polynomials, at least 2.
+        degree: Of the polynomials, at least 2; by default 3 with one activation on the way, and 2 with more, whose
+            degrees multiply.
         input_bits: Bits of an input of the integer forms, with its sign where there are negative ones; by default 2 for
             squares and 1 for tables.
         max_bits: Bits of the outputs of squares in the worst case, with their sign; by default 34 with one square on
@@ -141,7 +142,11 @@ def adapt(
             student = table_network(graph, fit, bits, points, levels, even)
         else:
             if start is None:
-                start = approximate(graph, fit.double().numpy(), 2 if form == "squares" else degree)
+                if form == "squares":
+                    degree = 2
+                elif degree is None:
+                    degree = 3 if _activations(graph) == 1 else 2
+                start = approximate(graph, fit.double().numpy(), degree)
             start = replace(start, name=graph.name, metadata={**graph.metadata, **start.metadata})
             if form == "squares":
                 student = SquareNetwork(start, fit, bits, _output_bits(start) if max_bits is None else max_bits)
@@ -195,11 +200,16 @@ def _require_start(start: Graph | None, graph: Graph) -> None:
 
 
 def _output_bits(graph: Graph) -> int:
-    """The bits that outputs get by default: by the most squares on a way from the input to the output."""
-    squares = {-1: 0}
+    """The bits that outputs of squares get by default."""
+    return (BITS << _activations(graph)) + MORE_BITS
+
+
+def _activations(graph: Graph) -> int:
+    """The most activations on a way from the input to the output."""
+    found = {-1: 0}
     for number, (node, sources) in enumerate(zip(graph.nodes, graph.sources, strict=True)):
-        squares[number] = max(squares[source] for source in sources) + isinstance(node, Activation)
-    return (BITS << squares[len(graph.nodes) - 1]) + MORE_BITS
+        found[number] = max(found[source] for source in sources) + isinstance(node, Activation)
+    return found[len(graph.nodes) - 1]
 
 
 def _looks_like_images(graph: Graph) -> bool:

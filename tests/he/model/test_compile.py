@@ -1,5 +1,6 @@
 """The one call, for models of every library."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -291,6 +292,21 @@ def test_outputs_follow_the_model_for_features_of_any_size(inputs, outputs, acti
         error = np.square(found - wanted).mean(0) / np.maximum(wanted.var(0), 1e-12)
         assert compiled.agreement > 0.8
         assert error.mean() < 0.25
+
+
+@pytest.mark.parametrize("worth", [10.0, 0.75, 0.0])
+def test_ranges_of_one_activation_are_calibrated_where_that_saves_enough(worth, monkeypatch):
+    def compiled(limit):
+        monkeypatch.setattr("he.model.compile.CALIBRATED_WORTH", limit)
+        return he.compile(graph, samples, exact=False).circuit
+
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(600, 6))
+    first, last = (Dense(rng.normal(size=(b, a)) / np.sqrt(c), np.zeros(b)) for a, b, c in ((6, 8, 6), (8, 4, 1)))
+    graph = Graph((6,), (first, Activation("relu"), last))
+    proved, calibrated, found = (compiled(limit) for limit in (0.0, math.inf, worth))
+    kinds = ["calibrated" in circuit.explain() for circuit in (proved, calibrated, found)]
+    assert kinds == [False, True, calibrated.cost().total <= worth * proved.cost().total]
 
 
 def test_a_budget_is_refused_once_and_by_the_name_that_it_has_here(graph, x):

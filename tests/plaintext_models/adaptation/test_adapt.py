@@ -121,6 +121,17 @@ def test_one_output_is_a_regression(form):
     assert np.abs(answers - graph.logits(samples)).mean() < 0.5 * graph.logits(samples).std()
 
 
+@pytest.mark.parametrize(("layers", "degree"), [(1, 3), (2, 2)])
+def test_cubics_where_one_activation_is_on_the_way(layers, degree):
+    rng = np.random.default_rng(0)
+    hidden = (Dense(rng.normal(size=(6, 6)) / 2, rng.normal(size=6)), Activation("relu")) * layers
+    network = adapt(
+        Graph((6,), (*hidden, Dense(rng.normal(size=(3, 6)), np.zeros(3)))), rng.normal(size=(200, 6)), **QUICK
+    ).network
+    degrees = [len(node.coefficients or (0, 0, 1)) - 1 for node in network.nodes if isinstance(node, Activation)]
+    assert degrees == [degree] * layers
+
+
 def test_a_start_of_ones_own(digits, module):
     graph = to_graph(module, (1, 8, 8))
     start = Graph(graph.input_shape, tuple(Activation("square") if n == Activation("relu") else n for n in graph.nodes))
