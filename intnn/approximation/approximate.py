@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from intnn.approximation.agreement import agreement, agreement_of, decision_of, strained
 from intnn.approximation.fit import Fitted
+from intnn.approximation.measure import Measure
+from intnn.approximation.points import ENOUGH, joined
 from intnn.approximation.replace import is_replaced, replace_activations
 from intnn.layers.nodes import MaxPool2d
 from intnn.network.fold import fold_scales
@@ -58,11 +59,14 @@ class Approximation(ValueObject):
         layers: Its polynomials that stand for something else, in the order of its nodes.
         agreement: With the given network, on the samples that were held out: the share of equal classes, or R squared
             for values (see `intnn.approximation.agreement`).
+        under_strain: The same on these and on points like them if it differed more, by which degrees are chosen; see
+            `intnn.approximation.agreement.strained` and `intnn.approximation.points`.
     """
 
     graph: Graph
     layers: tuple[Layer, ...]
     agreement: float
+    under_strain: float
 
     def escapes(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Which inputs take a polynomial out of the range that it was fitted for, bool [batch].
@@ -151,25 +155,20 @@ def fit_approximation(
     count = sum(map(is_replaced, graph.nodes))
     degrees = None if degree is None else _degrees(degree, count)
     largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
-    order = np.random.default_rng(0).permutation(len(x))
-    x = x[order[: max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)]]
+    most = max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)
+    x = x[np.random.default_rng(0).permutation(len(x))[:most]]
     widening = usual_margin(len(x)) if margin is None else margin
-    held, seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
+    measure = Measure.of(graph, x[: len(x) // HELD_OUT])
+    points = joined(x[len(x) // HELD_OUT :], min(ENOUGH, most))
 
     def fit(degrees: Sequence[int]) -> Approximation:
-        replaced, fits = replace_activations(graph, seen, degrees, widening)
+        replaced, fits = replace_activations(graph, points, degrees, widening)
         replaced = fold_scales(replaced)
-        return Approximation(replaced, _layers(replaced, fits), agreement(replaced, graph, held))
-
-    def under_strain(found: Approximation) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):
-            outputs = strained(found.graph.logits(held), wanted)
-        return agreement_of(outputs, wanted, decision_of(graph.metadata, wanted.shape[1]))
+        return Approximation(replaced, _layers(replaced, fits), measure(replaced), measure.under_strain(replaced))
 
     if not count and not any(isinstance(node, MaxPool2d) for node in graph.nodes):
-        return Approximation(graph, (), 1.0)
-    wanted = graph.logits(held)
-    return fit(degrees) if degrees is not None else _searched(fit, under_strain, count, tolerance)
+        return Approximation(graph, (), 1.0, 1.0)
+    return fit(degrees) if degrees is not None else _searched(fit, count, tolerance)
 
 
 def usual_margin(samples: int) -> float:
@@ -191,26 +190,20 @@ def _degrees(degree: int | Sequence[int], count: int) -> list[int]:
     return degrees
 
 
-def _searched(
-    fit: Callable[[Sequence[int]], Approximation],
-    agrees: Callable[[Approximation], float],
-    count: int,
-    tolerance: float,
-) -> Approximation:
+def _searched(fit: Callable[[Sequence[int]], Approximation], count: int, tolerance: float) -> Approximation:
     """The lowest degree for all that comes close enough, then a lower one for each layer that allows it."""
-    fits: list[tuple[float, Approximation]] = []
+    fits: list[Approximation] = []
     for degree in DEGREES[: None if count else 1]:
-        found = fit([degree] * count)
-        fits.append((agrees(found), found))
-        if fits[-1][0] >= 1.0 - tolerance:
+        fits.append(fit([degree] * count))
+        if fits[-1].under_strain >= 1.0 - tolerance:
             break
-    goal = min(1.0, max(agreement for agreement, _ in fits)) - tolerance
-    best = next(found for agreement, found in fits if agreement >= goal)
+    goal = min(1.0, max(found.under_strain for found in fits)) - tolerance
+    best = next(found for found in fits if found.under_strain >= goal)
     degrees = [layer.degree for layer in best.layers]
     for i, degree in enumerate(degrees):
         for lower in DEGREES[: DEGREES.index(degree)]:
             found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
-            if agrees(found) >= goal:
+            if found.under_strain >= goal:
                 best, degrees[i] = found, lower
                 break
     return best
