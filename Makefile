@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he times attacks robustness secrecy own gpu test lint format test-slow fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy he times attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -62,6 +62,9 @@ format: $(VENV)/test.stamp  ## let ruff mend what it can
 
 test-slow: $(VENV)/test.stamp  ## the tests that take minutes
 	$(PYTEST) -m slow $(ARGS)
+
+test-random: $(VENV)/test.stamp  ## property tests on examples drawn anew (ARGS="--hypothesis-seed=N" repeats them)
+	$(PYTEST) -n 2 --hypothesis-profile=random $(ARGS)
 
 fuzz: $(VENV)/test.stamp  ## ten million mutated messages for clients and sessions (ARGS="COUNT SEED")
 	$(BIN)/python -m tests.he.fuzz $(ARGS)

@@ -104,7 +104,7 @@ def test_no_input_in_the_range_is_answered_beyond_the_bound(squares, seed, packi
 
 
 @settings(max_examples=4, deadline=None)
-@given(st.integers(1, 4), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 3), st.integers(0, 2**32 - 1))  # four squares do not always fit: they are refused
 def test_what_is_far_outside_does_not_come_around(squares, seed):
     """A guard that wraps around its modulus could look small: there is room for all that the range lets it be."""
     graph, samples = deep(squares, 8, seed)

@@ -52,9 +52,9 @@ def test_new_samples_are_not_explained_worse(seed: int, count: int, noise: float
 
     found = refitted(layer, *draw(count))
     x, target = draw(2000)
-    assert error(found, x, target) < 1.6 * error(layer, x, target)  # by chance, with few samples of much noise
-    if count == 200 and noise < 1.0:
-        assert error(found, x, target) < error(layer, x, target)
+    assert error(found, x, target) < 2 * error(layer, x, target)  # by chance, with five samples of much noise
+    if count >= 20 and noise < 0.9:
+        assert error(found, x, target) < 0.9 * error(layer, x, target)
 
 
 def test_a_layer_that_is_right_stays_as_it_is() -> None:
