@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,7 +60,7 @@ class Approximation(ValueObject):
         agreement: With the given network, on the samples that were held out: the share of equal classes, or R squared
             for values (see `intnn.approximation.agreement`).
         under_strain: The same on these and on points like them if it differed more, by which degrees are chosen; see
-            `intnn.approximation.agreement.strained` and `intnn.approximation.points`.
+            `intnn.approximation.agreement.agreement_under_strain` and `intnn.approximation.points`.
     """
 
     graph: Graph
@@ -126,7 +126,8 @@ def fit_approximation(
     Args:
         graph: The float network. It stays as it is.
         samples: Typical inputs, floats [n, *graph.input_shape], at least 5; hundreds are better, and at most 6250 are
-            looked at, fewer of a network with large layers. A fifth is held out and measures the agreement.
+            looked at, fewer of a network with large layers. A fifth is held out and measures the agreement; what is
+            returned is then fitted to all.
         degree: The degree of all polynomials, from 2 to 32, or one for every activation that is no polynomial yet, in
             the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them.
         margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default it follows
@@ -158,17 +159,23 @@ def fit_approximation(
     most = max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)
     x = x[np.random.default_rng(0).permutation(len(x))[:most]]
     widening = usual_margin(len(x)) if margin is None else margin
-    measure = Measure.of(graph, x[: len(x) // HELD_OUT])
-    points = joined(x[len(x) // HELD_OUT :], min(ENOUGH, most))
-
-    def fit(degrees: Sequence[int]) -> Approximation:
-        replaced, fits = replace_activations(graph, points, degrees, widening)
-        replaced = fold_scales(replaced)
-        return Approximation(replaced, _layers(replaced, fits), measure(replaced), measure.under_strain(replaced))
-
     if not count and not any(isinstance(node, MaxPool2d) for node in graph.nodes):
         return Approximation(graph, (), 1.0, 1.0)
-    return fit(degrees) if degrees is not None else _searched(fit, count, tolerance)
+    held, seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
+    measure = Measure.of(graph, held)
+
+    def made(samples: FloatArray, degrees: Sequence[int]) -> tuple[Graph, tuple[Layer, ...]]:
+        replaced, fits = replace_activations(graph, joined(samples, min(ENOUGH, most)), degrees, widening)
+        replaced = fold_scales(replaced)
+        return replaced, _layers(replaced, fits)
+
+    def fit(degrees: Sequence[int]) -> Approximation:
+        replaced, layers = made(seen, degrees)
+        return Approximation(replaced, layers, measure(replaced), measure.under_strain(replaced))
+
+    found = fit(degrees) if degrees is not None else _searched(fit, count, tolerance)
+    replaced, layers = made(x, [layer.degree for layer in found.layers])
+    return replace(found, graph=replaced, layers=layers)
 
 
 def usual_margin(samples: int) -> float:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn.approximation.agreement import Decision, agreement_of, answers, decision_of, strained
+from intnn.approximation.agreement import Decision, agreement_of, agreement_under_strain, answers, decision_of
 from intnn.approximation.points import others_like
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
@@ -52,10 +52,10 @@ class Measure:
         """The agreement that is left if differences are larger, by which networks are chosen.
 
         It is the mean of that on the samples, which are few, and of that on the points, which lie between classes more
-        often than samples do; see `intnn.approximation.agreement.strained`.
+        often than samples do; see `intnn.approximation.agreement.agreement_under_strain`.
         """
         left = [
-            agreement_of(strained(_outputs(network, x), wanted), wanted, self.decision)
+            agreement_under_strain(_outputs(network, x), wanted, self.decision)
             for x, wanted in ((self.samples, self.wanted), (self.others, self.wanted_there))
             if len(x)
         ]

@@ -56,7 +56,7 @@ class Trial(ValueObject):
         sizes: What it was made with, for people.
         agreement: How far it agrees with the float network on the samples held out, by `Tuning.measure`, at most 1.
         under_strain: The same if it differed more, by which networks are chosen; see
-            `intnn.approximation.agreement.strained`.
+            `intnn.approximation.agreement.agreement_under_strain`.
         units: Its price.
         network: The network.
     """

@@ -24,7 +24,7 @@ def test_a_network_agrees_with_itself_and_another_does_less_under_strain(seed: i
     measure = Measure.of(graph, x)
     assert measure(graph) == measure.under_strain(graph) == 1.0
     alone = replace(measure, others=x[:0], wanted_there=measure.wanted[:0])
-    assert alone.under_strain(other) <= measure(other) <= 1.0
+    assert alone.under_strain(other) < 1.0 or measure(other) == 1.0
 
 
 def test_points_between_samples_tell_networks_apart_that_samples_do_not() -> None:
