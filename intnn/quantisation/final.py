@@ -1,13 +1,11 @@
 """The last layer of a network, fitted anew to the logits that it should give."""
 
 import math
-from dataclasses import replace
 
 from intnn.approximation.agreement import decision_of
 from intnn.approximation.head import sharpened
 from intnn.approximation.refit import refitted
 from intnn.layers.nodes import Conv2d, Dense
-from intnn.network.edges import INPUT
 from intnn.network.graph import Graph
 from intnn.values.arrays import FloatArray
 
@@ -26,13 +24,3 @@ def final_layer(graph: Graph, i: int, layer: Dense | Conv2d, x: FloatArray, want
         return layer
     decision = decision_of(graph.metadata, math.prod(graph.output_shape))
     return refitted(layer, x, wanted) if decision == "values" else sharpened(layer, x, wanted, decision)
-
-
-def with_final_layer(graph: Graph, samples: FloatArray, wanted: FloatArray) -> Graph:
-    """The graph with its `final_layer` fitted to logits [n, outputs] on samples [n, *input_shape]."""
-    last = len(graph.nodes) - 1
-    (source, *_), layer = graph.sources[last], graph.nodes[last]
-    if not isinstance(layer, Dense):
-        return graph
-    x = samples if source == INPUT else graph.values(samples)[source]
-    return replace(graph, nodes=(*graph.nodes[:-1], final_layer(graph, last, layer, x, wanted)))

@@ -19,7 +19,6 @@ from intnn.network.edges import flow
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation.config import QuantConfig
-from intnn.quantisation.final import with_final_layer
 from intnn.quantisation.price import estimated_units
 from intnn.quantisation.squares import integer_squares
 from intnn.quantisation.tables import integer_tables
@@ -194,9 +193,8 @@ def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Atte
     known: dict[int, Graph] = {}
 
     def in_squares(x: FloatArray) -> Graph:
-        if len(x) not in known:
-            points = joined(x)
-            known[len(x)] = with_final_layer(approximate(graph, x, degree=2), points, graph.logits(points))
+        if len(x) not in known:  # no margin: integers are proved for all inputs, and cannot leave their ranges
+            known[len(x)] = approximate(graph, x, degree=2, margin=1.0)
         return known[len(x)]
 
     def make(x: FloatArray, input_bits: int, bits: Sequence[int], by_feature: bool) -> IntNetwork:
