@@ -26,7 +26,7 @@ from he.model.estimate import estimate_of
 from he.model.inputs import floats_of
 from intnn import Graph, graph_of
 from intnn.approximation.agreement import Decision, Task, agreement_of, decision_of
-from intnn.quantisation.measure import NAMES
+from intnn.approximation.measure import NAMES
 
 __all__ = ["OwnJob", "draw", "jobs", "measure", "show"]
 

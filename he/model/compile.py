@@ -49,6 +49,7 @@ class _Candidate:
     circuit: Circuit | ResidueCircuit
     inputs: Inputs
     agreement: float
+    under_strain: float
     fitting_seconds: float
     compiling_seconds: float
     tuning: Tuning | None = None
@@ -126,7 +127,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     x = floats_of(samples, graph.input_shape)
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
-    inputs = Inputs.of(x)
+    inputs = Inputs.of(x, graph)
     scaled, values = inputs.undone_by(graph), inputs.scaled(x)
     paths: list[Callable[[Graph, FloatArray, Inputs, float | None, dict[str, Any], Progress], _Candidate]] = []
     paths += [_exact] * (exact is not False) + [_approximate] * (exact is not True)
@@ -265,7 +266,7 @@ def _exact(
             say(refusals[-1])
             continue
         seconds = fitted - begin, time.monotonic() - fitted
-        return _Candidate(name, network, circuit, inputs_of_it, trial.agreement, *seconds, tuning)
+        return _Candidate(name, network, circuit, inputs_of_it, trial.agreement, trial.under_strain, *seconds, tuning)
     raise ParameterError("; ".join(refusals))
 
 
@@ -291,7 +292,8 @@ def _approximate(
             say(refusals[-1])
             continue
         seconds = fitted - begin, time.monotonic() - fitted
-        found.append(_Candidate(name, approximation.graph, circuit, inputs, approximation.agreement, *seconds))
+        worth = approximation.agreement, approximation.under_strain
+        found.append(_Candidate(name, approximation.graph, circuit, inputs, *worth, *seconds))
         say(str(found[-1]))
         if found[0].units <= CHEAP:
             break
@@ -339,8 +341,8 @@ def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
 
 
 def _best(found: Sequence[_Candidate]) -> _Candidate:
-    """Return what agrees best, where twice the price must buy a quarter of a point; of equals, the cheaper one."""
-    return max(found, key=lambda c: (c.agreement - PER_DOUBLING * math.log2(max(c.units, CHEAP)), -c.units))
+    """Return what agrees best under strain, where twice the price must buy a quarter of a point; else the cheaper."""
+    return max(found, key=lambda c: (c.under_strain - PER_DOUBLING * math.log2(max(c.units, CHEAP)), -c.units))
 
 
 def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:

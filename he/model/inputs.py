@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intnn import Graph, Scale
+from intnn.approximation.replace import is_replaced
 from intnn.network.fold import fold_scales
 from intnn.values.arrays import FloatArray, array, batched, frozen, reals
 from intnn.values.value_object import ValueObject
@@ -24,7 +25,8 @@ class Inputs(ValueObject):
     A circuit has one range, and an integer network one step, for all of its inputs. Features of tables are of all
     sizes, so each is brought to [0, 1] by what was seen of it, a quarter wider on either side. What lies beyond
     saturates: integers there, and floats where they are as far from [0, 1] as it is wide. Pixels have one factor for
-    all, and no offset, because convolutions pad with zeros; what is within [0, 1] stays as it is.
+    all, and no offset, because convolutions pad with zeros; what is within [0, 1] stays as it is. Where activations
+    become polynomials, which hold for inputs like the samples alone, floats saturate as integers do.
 
     The model's owner gives these numbers to its clients: they tell how far each feature reaches in the samples.
 
@@ -48,8 +50,8 @@ class Inputs(ValueObject):
         object.__setattr__(self, "factor", frozen(self.factor))
 
     @staticmethod
-    def of(samples: FloatArray) -> Inputs:
-        """Return the scaling for inputs like these, float64 [n, *shape]."""
+    def of(samples: FloatArray, graph: Graph) -> Inputs:
+        """Return the scaling for inputs of a network like these, float64 [n, *shape]."""
         shape = samples.shape[1:]
         low, high = float(samples.min()), float(samples.max())
         if low >= 0.0 and high <= 1.0:
@@ -61,7 +63,8 @@ class Inputs(ValueObject):
         lows, highs = samples.min(axis=0), samples.max(axis=0)
         reach = np.where(highs - lows > NARROWEST, highs - lows, np.maximum(np.abs(highs), 1.0))
         width = (1 + 2 * MARGIN) * reach
-        return Inputs(shape, lows - MARGIN * reach, 1 / width, -BEYOND, 1 + BEYOND, saturates=True)
+        beyond = 0.0 if any(map(is_replaced, graph.nodes)) else BEYOND
+        return Inputs(shape, lows - MARGIN * reach, 1 / width, -beyond, 1 + beyond, saturates=True)
 
     @property
     def range(self) -> tuple[float, float]:

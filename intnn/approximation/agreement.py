@@ -1,5 +1,6 @@
 """How far two networks give the same answers."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ Decision = Literal["largest", "signs", "values"]
 Task = Literal["classification", "regression"]
 
 STRAIN = 10.0  # of differences, over the root of the number of samples
+NEAR = 0.15  # of the samples: those nearest to another answer, whose differences are set against each other's leads
 
 
 def decision_of(metadata: Mapping[str, Any], outputs: int) -> Decision:
@@ -77,16 +79,46 @@ def agreement_of(logits: Array, reference: Array, decision: Decision) -> float:
     return 1.0 - difference / variance if variance else 0.0
 
 
-def strained(logits: Array, reference: Array) -> FloatArray:
-    """Outputs that differ from a reference by more than these do: what decides alike all the same is near for good.
+def agreement_under_strain(logits: Array, reference: Array, decision: Decision) -> float:
+    """The agreement that is to be expected if outputs differ from a reference by more than these do.
 
-    Few samples seldom lie where two networks that are nearly the same decide differently. Differences are made larger
-    by as much as leaves a share of samples uncertain that are so few: by a tenth where they are 10,000, twice as large
-    where they are 100.
+    Few samples seldom lie where two networks that are nearly the same decide differently. So differences are made
+    larger by as much as leaves a share of samples uncertain that are so few: by a tenth where they are 10,000, twice as
+    large where they are 100. And for classes, which of the samples that are near to another answer has which of their
+    differences is chance: each lead of one answer over the next meets each loss of lead.
+
+    Args:
+        logits: Outputs, [n, outputs].
+        reference: What they should be, [n, outputs].
+        decision: What of the outputs is the answer.
     """
+    strained = _strained(logits, reference)
+    if decision == "values":
+        return agreement_of(strained, reference, decision)
+    lead = _lead(reference, reference, decision)
+    with np.errstate(invalid="ignore"):  # infinite outputs have no lead
+        loss = np.nan_to_num(lead - _lead(strained, reference, decision), nan=np.inf)
+    near = np.argsort(lead, kind="stable")[: math.ceil(NEAR * len(lead))]
+    differs = loss >= lead
+    leads = np.sort(lead[near])
+    differing = np.searchsorted(leads, loss[near], side="right").sum() / len(near)
+    return 1.0 - float(differing + np.delete(differs, near).sum()) / len(lead)
+
+
+def _strained(logits: Array, reference: Array) -> FloatArray:
     values, expected = logits.astype(np.float64), reference.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         return expected + (values - expected) * (1.0 + STRAIN / np.sqrt(len(values)))
+
+
+def _lead(logits: Array, reference: Array, decision: Decision) -> FloatArray:
+    """How far the reference's answer is from another one in these outputs, [n]; negative where that is theirs."""
+    if decision == "signs":
+        return np.asarray(np.where(reference > 0, logits, -logits).min(axis=1), np.float64)
+    answer = reference.argmax(axis=1)[:, None]
+    rest = np.array(logits, np.float64)
+    np.put_along_axis(rest, answer, -np.inf, axis=1)
+    return np.asarray(np.take_along_axis(logits, answer, axis=1)[:, 0] - rest.max(axis=1), np.float64)
 
 
 def answers(network: Answers, samples: FloatArray) -> Array:

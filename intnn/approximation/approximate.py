@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from intnn.approximation.agreement import agreement, agreement_of, decision_of, strained
 from intnn.approximation.fit import Fitted
+from intnn.approximation.measure import Measure
+from intnn.approximation.points import ENOUGH, joined
 from intnn.approximation.replace import is_replaced, replace_activations
 from intnn.layers.nodes import MaxPool2d
 from intnn.network.fold import fold_scales
@@ -58,11 +60,14 @@ class Approximation(ValueObject):
         layers: Its polynomials that stand for something else, in the order of its nodes.
         agreement: With the given network, on the samples that were held out: the share of equal classes, or R squared
             for values (see `intnn.approximation.agreement`).
+        under_strain: The same on these and on points like them if it differed more, by which degrees are chosen; see
+            `intnn.approximation.agreement.agreement_under_strain` and `intnn.approximation.points`.
     """
 
     graph: Graph
     layers: tuple[Layer, ...]
     agreement: float
+    under_strain: float
 
     def escapes(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Which inputs take a polynomial out of the range that it was fitted for, bool [batch].
@@ -122,7 +127,8 @@ def fit_approximation(
     Args:
         graph: The float network. It stays as it is.
         samples: Typical inputs, floats [n, *graph.input_shape], at least 5; hundreds are better, and at most 6250 are
-            looked at, fewer of a network with large layers. A fifth is held out and measures the agreement.
+            looked at, fewer of a network with large layers. A fifth is held out and measures the agreement; what is
+            returned is then fitted to all.
         degree: The degree of all polynomials, from 2 to 32, or one for every activation that is no polynomial yet, in
             the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them.
         margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default it follows
@@ -159,12 +165,13 @@ class Fits:
         if margin is not None and not 1.0 <= (margin := real(margin, "margin")) < math.inf:
             raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
         largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
-        order = np.random.default_rng(0).permutation(len(x))
-        x = x[order[: max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)]]
-        self._graph, self._margin = graph, usual_margin(len(x)) if margin is None else margin
-        self._held, self._seen = x[: len(x) // HELD_OUT], x[len(x) // HELD_OUT :]
-        self._wanted = graph.logits(self._held)
-        self._found: dict[tuple[int, ...], tuple[float, Approximation]] = {}
+        self._most = max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)
+        self._all = x[np.random.default_rng(0).permutation(len(x))[: self._most]]
+        held = len(self._all) // HELD_OUT
+        self._graph, self._margin = graph, usual_margin(len(self._all)) if margin is None else margin
+        self._seen, self._held = self._all[held:], self._all[:held]
+        self._searched: dict[tuple[int, ...], Approximation] = {}
+        self._final: dict[tuple[int, ...], Approximation] = {}
 
     def of(self, degree: int | Sequence[int] | None = 2, tolerance: float = TOLERANCE) -> Approximation:
         """The approximation of a degree, or the one that a search finds; see `fit_approximation`."""
@@ -174,23 +181,32 @@ class Fits:
         count = sum(map(is_replaced, self._graph.nodes))
         degrees = None if degree is None else _degrees(degree, count)
         if not count and not any(isinstance(node, MaxPool2d) for node in self._graph.nodes):
-            return Approximation(self._graph, (), 1.0)
-        return _searched(self._fit, count, tolerance) if degrees is None else self._fit(degrees)[1]
+            return Approximation(self._graph, (), 1.0, 1.0)
+        found = _searched(self._fit, count, tolerance) if degrees is None else self._fit(degrees)
+        key = tuple(layer.degree for layer in found.layers)
+        if key not in self._final:
+            graph, layers = self._made(self._all, key)
+            self._final[key] = replace(found, graph=graph, layers=layers)
+        return self._final[key]
 
-    def _fit(self, degrees: Sequence[int]) -> tuple[float, Approximation]:
-        """The approximation of these degrees, and its agreement under strain."""
+    @cached_property
+    def _measure(self) -> Measure:
+        return Measure.of(self._graph, self._held)
+
+    def _fit(self, degrees: Sequence[int]) -> Approximation:
+        """The approximation of these degrees on the samples that do not measure it."""
         key = tuple(degrees)
-        if key not in self._found:
-            replaced, fits = replace_activations(self._graph, self._seen, degrees, self._margin)
-            replaced = fold_scales(replaced)
-            found = Approximation(replaced, _layers(replaced, fits), agreement(replaced, self._graph, self._held))
-            self._found[key] = self._under_strain(found), found
-        return self._found[key]
+        if key not in self._searched:
+            graph, layers = self._made(self._seen, key)
+            measure = self._measure
+            self._searched[key] = Approximation(graph, layers, measure(graph), measure.under_strain(graph))
+        return self._searched[key]
 
-    def _under_strain(self, found: Approximation) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):
-            outputs = strained(found.graph.logits(self._held), self._wanted)
-        return agreement_of(outputs, self._wanted, decision_of(self._graph.metadata, self._wanted.shape[1]))
+    def _made(self, samples: FloatArray, degrees: Sequence[int]) -> tuple[Graph, tuple[Layer, ...]]:
+        points = joined(samples, min(ENOUGH, self._most))
+        graph, fits = replace_activations(self._graph, points, degrees, self._margin)
+        graph = fold_scales(graph)
+        return graph, _layers(graph, fits)
 
 
 def usual_margin(samples: int) -> float:
@@ -212,22 +228,20 @@ def _degrees(degree: int | Sequence[int], count: int) -> list[int]:
     return degrees
 
 
-def _searched(
-    fit: Callable[[Sequence[int]], tuple[float, Approximation]], count: int, tolerance: float
-) -> Approximation:
+def _searched(fit: Callable[[Sequence[int]], Approximation], count: int, tolerance: float) -> Approximation:
     """The lowest degree for all that comes close enough, then a lower one for each layer that allows it."""
-    fits: list[tuple[float, Approximation]] = []
+    fits: list[Approximation] = []
     for degree in DEGREES[: None if count else 1]:
         fits.append(fit([degree] * count))
-        if fits[-1][0] >= 1.0 - tolerance:
+        if fits[-1].under_strain >= 1.0 - tolerance:
             break
-    goal = min(1.0, max(agreement for agreement, _ in fits)) - tolerance
-    best = next(found for agreement, found in fits if agreement >= goal)
+    goal = min(1.0, max(found.under_strain for found in fits)) - tolerance
+    best = next(found for found in fits if found.under_strain >= goal)
     degrees = [layer.degree for layer in best.layers]
     for i, degree in enumerate(degrees):
         for lower in DEGREES[: DEGREES.index(degree)]:
-            agreement, found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
-            if agreement >= goal:
+            found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
+            if found.under_strain >= goal:
                 best, degrees[i] = found, lower
                 break
     return best

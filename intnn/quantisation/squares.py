@@ -32,8 +32,8 @@ from intnn.network.edges import INPUT, last_of
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.ops import numpy_
+from intnn.quantisation.final import final_layer
 from intnn.quantisation.grid import grid, rounded
-from intnn.quantisation.measure import final_layer
 from intnn.quantisation.units import LARGEST, Value, Weights, columns, common_unit, whole
 from intnn.values.arrays import FloatArray, batched, instance, integer, reals
 from intnn.values.domain import IntDomain

@@ -21,8 +21,8 @@ from intnn.quantisation import activations
 from intnn.quantisation.bounded import TINY, Budget, relaxed_scales, round_within
 from intnn.quantisation.by_ranges import ahead, separated, shrunk
 from intnn.quantisation.config import QuantConfig
+from intnn.quantisation.final import final_layer
 from intnn.quantisation.grid import grid, rounded
-from intnn.quantisation.measure import final_layer
 from intnn.quantisation.units import along, columns
 from intnn.values.arrays import Array, FloatArray, batched, instance, reals
 from intnn.values.domain import IntDomain, Interval

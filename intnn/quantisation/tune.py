@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intnn.approximation.approximate import approximate
+from intnn.approximation.measure import Measure
+from intnn.approximation.points import joined
 from intnn.layers.nodes import Activation, Conv2d, Dense, Join, MaxPool2d, Node
 from intnn.network.edges import flow
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation.config import QuantConfig
-from intnn.quantisation.measure import Measure, with_final_layer
 from intnn.quantisation.price import estimated_units
 from intnn.quantisation.squares import integer_squares
 from intnn.quantisation.tables import integer_tables
@@ -39,9 +40,8 @@ CHEAP = 4.0  # units below which nothing need be saved
 SETTLED = 0.002  # more bits than bring a network so near to its float form are not tried
 HELD_OUT = 3  # one sample in so many measures, and has no part in what is made
 FEWEST = 10  # samples
-ENOUGH = 500  # samples of either kind; fewer are joined by others
 FEW_BITS = 6  # of inputs; where one scale for all features needs more, each gets its own as well
-MOST = 2000  # samples by which networks are rounded
+MOST = 2000  # points by which networks are rounded
 MOST_TABLES = 2  # activations that may be tables; more cost thousands of units
 PATIENCE = 2.0  # seconds without a word
 
@@ -55,7 +55,7 @@ class Trial(ValueObject):
         sizes: What it was made with, for people.
         agreement: How far it agrees with the float network on the samples held out, by `Tuning.measure`, at most 1.
         under_strain: The same if it differed more, by which networks are chosen; see
-            `intnn.approximation.agreement.strained`.
+            `intnn.approximation.agreement.agreement_under_strain`.
         units: Its price.
         network: The network.
     """
@@ -157,8 +157,7 @@ def tune(
         raise ValueError(f"`budget` must be positive, got {budget}")
     price, report = price or estimated_units, progress or _Patient()
     is_held = np.arange(len(x)) % HELD_OUT == HELD_OUT - 1
-    seen, held = _enough(x[~is_held]), _enough(x[is_held])
-    measure = Measure.of(graph, held)
+    seen, measure = x[~is_held], Measure.of(graph, x[is_held])
     trials: list[Trial] = []
     makers: dict[IntNetwork, Make] = {}
     refusals: list[ValueError] = []
@@ -181,22 +180,12 @@ def tune(
     if not trials:
         raise refusals[0]
     chosen = _chosen(trials, budget)
-    network = makers[chosen.network](_enough(x))
+    network = makers[chosen.network](x)
     final = replace(chosen, network=network, units=float(price(network)))
     if final.units <= ROUGHLY * chosen.units and (budget is None or final.units <= budget):
         trials[trials.index(chosen)] = chosen = final
     trials.sort(key=lambda trial: (trial.units, -trial.agreement))
-    return Tuning(tuple(trials), chosen, measure.name, len(held))
-
-
-def _enough(x: FloatArray) -> FloatArray:
-    """Samples, joined by points between two of them where they are few: what is asked there needs no label."""
-    if len(x) >= ENOUGH:
-        return x
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(0, len(x), (2, ENOUGH))
-    part = rng.random((len(first), *[1] * (x.ndim - 1)))
-    return np.concatenate([x, x[first] + part * (x[second] - x[first])])
+    return Tuning(tuple(trials), chosen, measure.name, len(measure.samples))
 
 
 def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Attempt) -> None:
@@ -204,12 +193,12 @@ def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Atte
     known: dict[int, Graph] = {}
 
     def in_squares(x: FloatArray) -> Graph:
-        if len(x) not in known:
-            known[len(x)] = with_final_layer(approximate(graph, x, degree=2), x, graph.logits(x))
+        if len(x) not in known:  # no margin: integers are proved for all inputs, and cannot leave their ranges
+            known[len(x)] = approximate(graph, x, degree=2, margin=1.0)
         return known[len(x)]
 
     def make(x: FloatArray, input_bits: int, bits: Sequence[int], by_feature: bool) -> IntNetwork:
-        return integer_squares(in_squares(x), x[:MOST], input_bits, bits, graph, by_feature)
+        return integer_squares(in_squares(x), joined(x, MOST)[:MOST], input_bits, bits, graph, by_feature)
 
     squares = in_squares(seen)
     reachable = measure.under_strain(squares)
@@ -233,7 +222,7 @@ def _try_tables(graph: Graph, attempt: Attempt) -> None:
     """Networks of tables; for every size of tables with more bits until they do harm."""
 
     def make(x: FloatArray, config: QuantConfig) -> IntNetwork:
-        return integer_tables(graph, x[:MOST], config)
+        return integer_tables(graph, joined(x, MOST)[:MOST], config)
 
     for points in POINTS:
         best = -np.inf

@@ -8,9 +8,12 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
 from he.model.inputs import Inputs, floats_of
-from intnn import Conv2d, Dense, Flatten, Graph
+from intnn import Activation, Conv2d, Dense, Flatten, Graph
 
 features = arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=st.floats(-1e3, 1e3))
+
+LINEAR = Graph((1,), (Dense(np.ones((1, 1)), np.zeros(1)),))
+CURVED = Graph((1,), (Activation("relu"),))
 
 
 @given(features, st.integers(0, 99))
@@ -18,14 +21,14 @@ def test_what_is_scaled_is_undone_by_the_network(x, seed):
     """The network of scaled inputs gives for them what the given one gives for the inputs."""
     rng, size = np.random.default_rng(seed), x.shape[1]
     graph = Graph((size,), (Dense(rng.normal(size=(3, size)), rng.normal(size=3)),))
-    inputs = Inputs.of(x)
+    inputs = Inputs.of(x, LINEAR)
     found, wanted = inputs.undone_by(graph).logits(inputs.scaled(x)), graph.logits(x)
     assert np.allclose(found, wanted, rtol=1e-6, atol=1e-6 * (1 + np.abs(x).max()))
 
 
 @given(features)
 def test_samples_are_within_the_range_and_do_not_saturate(x):
-    inputs = Inputs.of(x)
+    inputs = Inputs.of(x, LINEAR)
     scaled = inputs.scaled(x)
     assert scaled.min() >= min(inputs.low, 0)
     assert scaled.max() <= max(inputs.high, 1)
@@ -37,7 +40,7 @@ def test_samples_are_within_the_range_and_do_not_saturate(x):
 
 def test_pixels_have_one_factor_and_no_offset_as_padding_is_zero():
     x = np.random.default_rng(0).normal(size=(10, 1, 4, 4)) * 7
-    inputs = Inputs.of(x)
+    inputs = Inputs.of(x, LINEAR)
     assert (inputs.offset == 0).all()
     assert inputs.factor.shape == (1,)
     assert inputs.range == (-1.0, 1.0)
@@ -47,7 +50,7 @@ def test_pixels_have_one_factor_and_no_offset_as_padding_is_zero():
 
 def test_what_is_within_0_and_1_stays_as_it_is():
     x = np.random.default_rng(0).random((10, 3))
-    inputs = Inputs.of(x)
+    inputs = Inputs.of(x, LINEAR)
     assert (inputs.scaled(x) == x).all()
     assert not inputs.saturates
     graph = Graph((3,), (Dense(np.ones((1, 3)), np.zeros(1)),))
@@ -56,7 +59,16 @@ def test_what_is_within_0_and_1_stays_as_it_is():
 
 def test_a_feature_that_never_changes():
     x = np.array([[5.0, 1.0], [5.0, 2.0]])
-    assert np.isfinite(Inputs.of(x).scaled(x)).all()
+    assert np.isfinite(Inputs.of(x, LINEAR).scaled(x)).all()
+
+
+def test_polynomials_are_asked_for_nothing_that_lies_far_from_the_samples():
+    """Linear networks hold anywhere; a polynomial stands for an activation within its range."""
+    x = np.array([[0.0], [2.0]])
+    far = np.array([[-1e9], [1e9]])
+    assert Inputs.of(x, LINEAR).scaled(far).ravel().tolist() == [-1.0, 2.0]
+    assert Inputs.of(x, CURVED).scaled(far).ravel().tolist() == [0.0, 1.0]
+    assert (Inputs.of(x, CURVED).scaled(x) == Inputs.of(x, LINEAR).scaled(x)).all()
 
 
 def test_floats_of():

@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from intnn.approximation.agreement import agreement, agreement_of, answers, decision_of
+from intnn.approximation.agreement import (
+    Decision,
+    agreement,
+    agreement_of,
+    agreement_under_strain,
+    answers,
+    decision_of,
+)
 from intnn.layers.nodes import Activation, Dense
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
@@ -64,6 +73,51 @@ def test_values_that_are_no_floats_do_not_agree() -> None:
         agreement(Graph((3,), (Dense(np.full((1, 3), 1e200), np.zeros(1)), Activation("square"))), one, SAMPLES)
         == -np.inf
     )
+
+
+@given(st.integers(0, 999), st.integers(1, 60), st.sampled_from(["largest", "signs"]), st.floats(0, 2))
+def test_what_decides_alike_under_strain_decides_alike(seed: int, count: int, decision: Decision, size: float) -> None:
+    """What is certain to agree agrees, and what is to be expected does not depend on the order or the unit."""
+    rng = np.random.default_rng(seed)
+    reference = rng.normal(size=(count, 3))
+    logits = reference + size * rng.normal(size=(count, 3))
+    left = agreement_under_strain(logits, reference, decision)
+    assert 0.0 <= left <= 1.0
+    assert left < 1.0 or agreement_of(logits, reference, decision) == 1.0
+    order = rng.permutation(count)
+    assert agreement_under_strain(logits[order], reference[order], decision) == pytest.approx(left)
+    assert agreement_under_strain(8.0 * logits, 8.0 * reference, decision) == left
+    assert agreement_under_strain(reference, reference, decision) == 1.0
+    assert agreement_under_strain(-reference, reference, decision) == 0.0
+
+
+def test_differences_meet_the_leads_of_all_samples_that_are_near() -> None:
+    """A large difference happened to meet a large lead; it might have met the small one."""
+    reference = np.array([[0.1], [0.5], *[[9.0]] * 11])
+    lucky, unlucky = reference.copy(), reference.copy()
+    lucky[1] -= 0.08
+    unlucky[0] -= 0.08
+    assert agreement_of(lucky, reference, "signs") == agreement_of(unlucky, reference, "signs") == 1.0
+    left = [agreement_under_strain(x, reference, "signs") for x in (lucky, unlucky)]
+    assert left[0] == left[1] == pytest.approx(1.0 - 0.5 / 13)
+    lucky[12] = -1.0  # far from another answer, and another answer
+    assert agreement_under_strain(lucky, reference, "signs") == pytest.approx(1.0 - 1.5 / 13)
+
+
+@given(st.integers(0, 999), st.sampled_from(["largest", "signs", "values"]))
+def test_closer_outputs_leave_more_under_strain(seed: int, decision: Decision) -> None:
+    rng = np.random.default_rng(seed)
+    reference, difference = rng.normal(size=(2, 40, 3))
+    left = [agreement_under_strain(reference + part * difference, reference, decision) for part in (0.0, 0.1, 0.3, 1.0)]
+    assert left == sorted(left, reverse=True)
+    assert left[0] == 1.0 > left[-1]
+
+
+def test_outputs_that_are_no_floats_leave_nothing() -> None:
+    reference = np.ones((20, 1)) * [[1.0, 2.0]]
+    for value in (np.nan, np.inf, -np.inf):
+        assert agreement_under_strain(np.full_like(reference, value), reference, "largest") == 0.0
+        assert agreement_under_strain(np.full_like(reference, value), reference, "values") == -np.inf
 
 
 def test_logits_of_large_integers_are_compared() -> None:

@@ -21,8 +21,8 @@ from intnn import (
     calibrate,
     quantise,
 )
+from intnn.approximation.measure import Measure
 from intnn.convert.from_sklearn import from_sklearn
-from intnn.quantisation.measure import Measure
 from intnn.quantisation.price import estimated_units
 from intnn.quantisation.tune import tune
 
