@@ -31,7 +31,7 @@ def own(value: object, kind: type[B], name: str, of: Instance | None = None) -> 
         MismatchError: It belongs to another instance.
     """
     found = instance(value, kind, name)
-    if of is not None and found.instance != of:
+    if of is not None and found.instance is not of and found.instance != of:
         raise MismatchError(
             f"`{name}` must belong to the instance {of.id} as it is here, got one of {found.instance.id}; "
             "take the keys and ciphertexts of one instance"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from numpy.typing import ArrayLike
@@ -96,7 +97,12 @@ class Instance(ValueObject):
             TypeError: They are no integers.
             ValueError: Their shape or a value is wrong, or there are none.
         """
-        return _rows(IntDomain(-self.key_limit, self.key_limit).require(y, "y"), self.length, "y")
+        return _rows(self._keys.require(y, "y"), self.length, "y")
+
+    @cached_property
+    def _keys(self) -> IntDomain:
+        """The integers that an element of y may be."""
+        return IntDomain(-self.key_limit, self.key_limit)
 
 
 def _rows(values: IntArray, length: int, name: str) -> IntArray:
