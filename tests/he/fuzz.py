@@ -267,7 +267,7 @@ def _scalar(rng: random.Random) -> Any:
 def _mutate_parts(rng: random.Random, parts: list[bytes], subjects: list[Subject]) -> bool:
     """Alter, move, remove or add parts; tell whether what an honest answer would hold may have changed."""
     if not parts or rng.random() < 0.15:
-        donor = rng.choice(subjects).messages[rng.choice(list(Kind))][1]
+        donor = rng.choice(subjects).messages[rng.choice(list(WEIGHTS))][1]
         parts.insert(rng.randint(0, len(parts)), rng.choice(donor) if donor else rng.randbytes(rng.randrange(99)))
         return True
     i, j = rng.randrange(len(parts)), rng.randrange(len(parts))

@@ -76,10 +76,10 @@ def test_a_search_finds_a_low_degree(digits: Any) -> None:
 
 def test_searches_share_what_is_fitted(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     graph, seen, _ = digits
-    fitted: list[tuple[int, ...]] = []
+    fitted: list[tuple[float, ...]] = []
 
     def counted(graph: Graph, seen: Any, degrees: Any, margin: float) -> Any:
-        fitted.append((len(seen), *degrees))  # without the samples that measure, or with them
+        fitted.append((float(seen.sum()), *degrees))  # of all samples, or without those that measure
         return replace_activations(graph, seen, degrees, margin)
 
     monkeypatch.setattr(module, "replace_activations", counted)
