@@ -36,8 +36,8 @@ from he.kernels.passes.expand import SEED_BYTES
 from he.kernels.tables.chain import chain
 from intnn.values.arrays import Array, FloatArray, IntArray
 
-_ROWS = 8  # polynomials at once: they stay in the second cache, and need no fresh pages
-_COLUMNS = 1024  # coefficients at once, for the limbs of hundreds of rows to stay in the caches
+_ROWS = 8  # polynomials at once: they stay in the second cache
+_COLUMNS = 1024  # coefficients at once: sums stay in the caches and need no fresh pages, and limbs are read once
 
 
 class RlweScheme:
@@ -85,13 +85,14 @@ class RlweScheme:
             raise ValueError("`scope` must be None: lattice keys hold for all ciphertexts of an instance")
         vectors, p = key.instance.require_keys(y), key.parameters
         y64, keys = vectors.astype(np.float64), np.empty((len(vectors), p.N), np.int64)
-        for rows in _slices(0, len(vectors), _ROWS):
-            part, sums = keys[rows], exact_products(y64[rows], key.limbs)
+        centres = p.secrets.bound * vectors.sum(axis=1, keepdims=True)
+        for columns in _slices(0, p.N, _COLUMNS):
+            part, sums = keys[:, columns], exact_products(y64, key.limbs[:, :, columns])
             part[:] = sums[-1]
             for limb in sums[-2::-1]:
                 part <<= limb_bits(key.instance)
                 part += limb.astype(np.int64)
-            part -= p.secrets.bound * vectors[rows].sum(axis=1, keepdims=True)
+            part -= centres
         if max(keys.max(), -keys.min()) > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
         return RlweFunctionalKey(key.instance, vectors, keys)
