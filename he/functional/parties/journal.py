@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,9 @@ class JournalError(FunctionalError):
 class Journal(Unstorable, instead="open its file, when nobody else has it open"):
     """A journal in a file that its owner alone may read, and one process at a time may open (POSIX).
 
+    In a process that was forked from the one which has it open it is closed: each of the two would write over what the
+    other one has written.
+
     Attributes:
         path: The file; it is made if there is none.
         end: Where the last message that was read or written ends.
@@ -43,6 +47,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.end = 0
+        _JOURNALS.add(self)
         try:
             self._claim()
         except BaseException:
@@ -131,3 +136,14 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+_JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for journal in _JOURNALS:
+        journal.close()
+
+
+os.register_at_fork(after_in_child=_close_all)
