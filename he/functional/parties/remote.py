@@ -6,6 +6,7 @@ newline, and what the error says. Nothing is unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from multiprocessing import AuthenticationError
@@ -104,11 +105,17 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
 
         Raises:
             FunctionalError: The token is wrong.
+            MismatchError: The public key is that of another instance.
             GoneError: The authority does not answer.
         """
         opening = Opening(of, budget, data, role, samples)
         answer = self._ask(OPEN + self._token + seal(Kind.INSTRUCTION, of, opening.fields()))
-        return public_key_from_bytes(answer, self._schemes)
+        public = public_key_from_bytes(answer, self._schemes)
+        if public.instance != of:
+            raise MismatchError(
+                f"the authority must answer with the public key of instance {of.id}, got that of {public.instance.id}"
+            )
+        return public
 
     def enrol(self, of: Instance, owner: str) -> None:
         """Register an owner: see `Authority.enrol`, also for what it raises.
@@ -151,12 +158,14 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
                 f"a question must have at most {MOST_QUESTION_BYTES} bytes, got {len(question)}; ask for fewer keys"
             )
         try:
-            with self._lock:
+            with self._lock, contextlib.ExitStack() as interrupted:
+                interrupted.callback(self._connection.close)  # a late answer would be taken for the next question's
                 self._connection.send_bytes(question)
                 answer = self._connection.recv_bytes()
+                interrupted.pop_all()
         except (OSError, EOFError) as error:
             raise GoneError(
-                f"the authority at {self.address} has ended ({error!r}); start it again, and ask again: what it had "
-                "recorded counts once"
+                f"the authority at {self.address} has ended, or the connection to it ({error!r}); start it or connect "
+                "again, and ask again: what it had recorded counts once"
             ) from error
         return answered(answer)
