@@ -67,6 +67,18 @@ def test_training_of_few_units_does_not_reveal_every_image_after_update_1(digits
     )
 
 
+def test_one_update_of_as_many_units_as_features_reveals_every_sample_of_a_larger_batch(reader) -> None:
+    rng = np.random.default_rng(0)
+    samples, labels = rng.integers(0, 17, (128, 12)), rng.integers(0, 10, 128)
+    sights = training(samples, labels, 16, units=16, batch=64, updates=2)
+    truth = Truth(samples, labels, judge(samples, labels, LEVELS))
+    revealed = revealed_by_training(sights, truth)
+    assert revealed.sentence == "reveals every training image after update 1 of its batch"
+    assert revealed.rank < revealed.length
+    fewer = revealed_by_training(training(samples, labels, 16, units=8, batch=64, updates=2), truth)
+    assert fewer.share_rebuilt < 1
+
+
 def test_keys_that_hold_for_all_samples_reveal_what_gradients_of_few_units_do_not(digits, reader) -> None:
     train, labels, *_ = digits
     sights = training(train, labels, 16, units=16, batch=32, updates=12)
