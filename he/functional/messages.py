@@ -114,7 +114,7 @@ def require_name(value: str, name: str) -> str:
         raise ValueError(f"`{name}` must be a name of 1 to {_MOST_LETTERS} printable letters, got {value!r:.250}")
     if value != unicodedata.normalize("NFC", value.strip()):
         raise ValueError(
-            f"`{name}` must be in Unicode's normal form C and have no spaces at its ends, got {ascii(value):.250}"
+            f"`{name}` must be in Unicode's normal form C and have no spaces at its ends, got {value!a:.250}"
         )
     return value
 
