@@ -89,7 +89,7 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
         self.address, self._token, self._schemes, self._lock = address, token, schemes, threading.Lock()
         try:
             self._connection: Connection = Client(address, authkey=password)
-        except (OSError, EOFError, AuthenticationError) as error:
+        except (OSError, EOFError, AuthenticationError, AssertionError) as error:  # the last one up to Python 3.11
             raise GoneError(f"no authority answers at {address} to this password: {error!r}; start it") from error
 
     def __enter__(self) -> Self:

@@ -206,6 +206,20 @@ def test_who_does_not_know_the_password_learns_nothing(address):
         assert asking.exposure("data") == Exposure()
 
 
+def test_somebody_else_is_no_authority():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet():
+            with server.accept()[0] as connection:
+                connection.sendall(struct.pack("!i", 5) + b"hello")
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        with pytest.raises(GoneError, match="no authority answers at"):
+            RemoteAuthority(server.getsockname(), PASSWORD)
+        greeter.join()
+
+
 def test_faults_that_nobody_expects_say_nothing_of_what_they_were():
     assert remote.refusal(ZeroDivisionError("a secret")) == (
         b"-FunctionalError\nthe authority has a fault (ZeroDivisionError); nothing was issued"
