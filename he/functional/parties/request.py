@@ -21,8 +21,9 @@ from intnn.values.arrays import IntArray, frozen, instance
 from intnn.values.value_object import ValueObject
 
 MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`
-#: The most keys times samples of a request with a scope: what answers it has a word for each.
-MOST_PRODUCTS = 1 << 28
+#: The most keys times samples of a request with a scope: what answers it has a word for each,
+#: and a request of a few hundred bytes must not take all of an authority's memory.
+MOST_PRODUCTS = 1 << 26
 _MOST_SAMPLES = 1 << 48
 
 

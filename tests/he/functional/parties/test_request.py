@@ -82,9 +82,9 @@ def test_what_is_no_request_is_refused(fields, parts, message):
         (Y, Scope(b"a", 0, (1 << 48) + 1), ValueError, "one sample or more"),
         (
             Y,
-            Scope(b"a", 0, (1 << 28) + 1),
+            Scope(b"a", 0, (1 << 26) + 1),
             ValueError,
-            "at most 268435456 products, got 1 vectors and 268435457 samples",
+            "at most 67108864 products, got 1 vectors and 67108865 samples",
         ),
         (Y, (b"a", 0, 1), TypeError, "`scope`"),
     ],
