@@ -2,7 +2,8 @@
 
 A message lies between a head (magic, 8 bytes, and its length, twice 8 bytes) and the next head. A file that ends within
 a message was cut by a crash while that was written; nobody has acted on it yet, and it is dropped. Everything else that
-is not as it was written is damage, and refused: a journal that forgets what was issued would issue more.
+is not as it was written is damage, and refused: a journal that forgets what was issued would issue more. What was cut
+off later cannot be told from that: such a file is an older copy of itself.
 """
 
 from __future__ import annotations
