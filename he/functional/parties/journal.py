@@ -11,11 +11,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 from he.functional.errors import FunctionalError
+from he.functional.parties.forks import close_in_forked
 from intnn.storage.document import require_place
 from intnn.values.value_object import Unstorable
 
@@ -48,7 +48,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.end = 0
-        _JOURNALS.add(self)
+        close_in_forked(self)
         try:
             self._claim()
         except BaseException:
@@ -137,14 +137,3 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-_JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
-
-
-def _close_all() -> None:
-    for journal in _JOURNALS:
-        journal.close()
-
-
-os.register_at_fork(after_in_child=_close_all)

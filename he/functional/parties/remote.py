@@ -20,6 +20,7 @@ from he.functional.errors import BudgetError, FunctionalError, MismatchError
 from he.functional.instance import Instance
 from he.functional.messages import seal
 from he.functional.parties.books import Exposure, Opening, Role
+from he.functional.parties.forks import close_in_forked
 from he.functional.parties.journal import JournalError
 from he.functional.parties.owner import Schemes, public_key_from_bytes
 from he.functional.parties.request import KeyRequest
@@ -73,6 +74,9 @@ def answered(answer: bytes) -> bytes:
 class RemoteAuthority(Unstorable, instead="make another one by its address"):
     """A connection to an authority in another process of this machine; several threads may use it.
 
+    In a process that was forked from the one which has made it it is closed: each of the two would take answers to the
+    other one's questions.
+
     Args:
         address: Where the authority listens: a host and a port.
         password: What all who may ask it know.
@@ -91,6 +95,7 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
             self._connection: Connection = Client(address, authkey=password)
         except (OSError, EOFError, AuthenticationError, AssertionError) as error:  # the last one up to Python 3.11
             raise GoneError(f"no authority answers at {address} to this password: {error!r}; start it") from error
+        close_in_forked(self)
 
     def __enter__(self) -> Self:
         return self

@@ -141,6 +141,7 @@ def test_one_at_a_time_has_it_open(path):
     assert read(path) == [b"first"]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on, where there are threads
 def test_a_forked_process_has_it_closed(path):
     journal = Journal(path)
     journal.append(b"first")

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import multiprocessing
 import os
 import signal
 import socket
@@ -276,6 +277,22 @@ def test_a_question_that_is_too_long_is_not_sent(address, monkeypatch):
         monkeypatch.setattr(remote, "MOST_QUESTION_BYTES", 100)
         with pytest.raises(MessageError, match="at most 100 bytes, got 1001; ask for fewer keys"):
             asking.exposure("d" * 1000)
+        assert asking.exposure("data") == Exposure()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on, where there are threads
+def test_a_forked_process_connects_again(address):
+    def ask_and_connect():
+        with pytest.raises(GoneError, match="connect again"):
+            asking.exposure("data")
+        with RemoteAuthority(address, PASSWORD) as own:
+            assert own.exposure("data") == Exposure()
+
+    with RemoteAuthority(address, PASSWORD) as asking:
+        child = multiprocessing.get_context("fork").Process(target=ask_and_connect)
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
         assert asking.exposure("data") == Exposure()
 
 
