@@ -168,8 +168,8 @@ def revealed_by_training(
     every sample, whose rank grows with the updates: `revealed_by_products` says what that reveals, which may be more.
 
     Args:
-        sights: The first updates, each of a batch of its own.
-        truth: The images of their batches, one batch behind the other.
+        sights: The first updates. What several of them tell of one batch is put together.
+        truth: The images of their batches, one batch behind the other as they came first.
         forward: Where keys hold for all samples (RLWE, DDH): a function of keys [keys, features] that gives the
             products of all images of the truth, [samples, keys], as the trainer can decrypt them.
         public_only: What `public_only_accuracy` has measured.
@@ -180,16 +180,17 @@ def revealed_by_training(
     """
     if not sights:
         raise ValueError("`sights` must hold an update, got none")
+    batches = _by_batch(sights)
     found = {
-        "gradient": _joined([images_from_gradient(sight.gradient) for sight in sights]),
-        "sums": _joined([images_by_least_squares(sight.forward) for sight in sights]),
+        "gradient": _joined([images_from_gradient(batch.gradient) for batch in batches]),
+        "sums": _joined([images_by_least_squares(batch.forward) for batch in batches]),
     }
-    enough = any(np.array_equal(own.images, truth.images) for own in found.values())
+    enough = len(batches) == len(sights) and any(np.array_equal(own.images, truth.images) for own in found.values())
     if forward is not None and len(sights) > 1:
         keys = np.concatenate([sight.forward.keys for sight in sights])
         seen = Seen(keys, forward(keys), sights[0].forward.inputs)
         found["forward keys"] = images_from_forward_keys(seen, len(sights[0].forward.keys))
-    worst = min((sight.gradient for sight in sights), key=lambda gradient: rank(gradient.keys))
+    worst = min((batch.gradient for batch in batches), key=lambda gradient: rank(gradient.keys))
     return _report(worst, found, truth, updates=1 if enough else len(sights), public_only_accuracy=public_only)
 
 
@@ -197,6 +198,23 @@ def psnr_db(images: IntArray, truth: IntArray, inputs: IntDomain) -> float:
     """10 log10((hi - lo)^2 / mean squared error) in dB, over all pixels of all images; infinite where all are right."""
     error = float(np.square((images - truth).astype(np.float64)).mean())
     return 10 * math.log10((inputs.size - 1) ** 2 / error) if error else math.inf
+
+
+def _by_batch(sights: Sequence[Sight]) -> list[Sight]:
+    """All that was seen of every batch, whatever the update."""
+    batches: dict[int | Sight, list[Sight]] = {}
+    for sight in sights:
+        batches.setdefault(sight if sight.batch is None else sight.batch, []).append(sight)
+    return [
+        Sight(_together([sight.forward for sight in of]), _together([sight.gradient for sight in of]))
+        for of in batches.values()
+    ]
+
+
+def _together(seen: list[Seen]) -> Seen:
+    """What was seen of the same samples with several keys."""
+    keys, products = np.concatenate([each.keys for each in seen]), [each.products for each in seen]
+    return Seen(keys, np.concatenate(products, axis=1), seen[0].inputs)
 
 
 def _joined(parts: list[Rebuilt]) -> Rebuilt:
