@@ -16,6 +16,7 @@ Whoever parses checks lengths before anything is made of the parts.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,14 +101,21 @@ def require_lengths(parts: Sequence[memoryview], *lengths: int) -> None:
 
 
 def require_name(value: str, name: str) -> str:
-    """Return a name of 1 to 200 printable letters.
+    """Return a name of 1 to 200 printable letters, if it is the one way to write it.
+
+    Two names that look alike would be two data sets, with a budget each: accents are to be part of their letters
+    (Unicode's normal form C), as not every system types them, and spaces are not to stand at the ends.
 
     Raises:
         TypeError: It is no string.
-        ValueError: It is empty, too long, or holds what cannot be printed.
+        ValueError: It is empty, too long, written in another way, or holds what cannot be printed.
     """
     if not 0 < len(of_type(value, str, name)) <= _MOST_LETTERS or not value.isprintable():
         raise ValueError(f"`{name}` must be a name of 1 to {_MOST_LETTERS} printable letters, got {value!r:.250}")
+    if value != unicodedata.normalize("NFC", value.strip()):
+        raise ValueError(
+            f"`{name}` must be in Unicode's normal form C and have no spaces at its ends, got {value!a:.250}"
+        )
     return value
 
 

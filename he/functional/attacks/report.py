@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from he.functional.attacks.elimination import rank
-from he.functional.attacks.forward import images_from_forward_keys
+from he.functional.attacks.forward import images_by_least_squares, images_from_forward_keys
 from he.functional.attacks.gradient import images_from_gradient
 from he.functional.attacks.programme import images_by_neighbours, images_by_programme, prices
 from he.functional.attacks.ridge import images_by_ridge
@@ -82,8 +82,8 @@ class Revealed(ValueObject):
         attempts: What the attacks have found, one by one.
         share_rebuilt: The share of images that one attack or the other has rebuilt in every pixel, in [0, 1].
         judge_accuracy_originals: The share of the originals in which the judge reads the right class, in [0, 1].
-        updates: The number of updates that it took: 1 where every batch's own gradient was enough, or else all that
-            were watched; 0 where all keys are given out before training.
+        updates: The number of updates that it took: 1 where every batch's own gradient, or its own sums, were enough,
+            or else all that were watched; 0 where all keys are given out before training.
         public_only_accuracy: The accuracy that public images alone train to, if it was measured.
     """
 
@@ -110,7 +110,7 @@ class Revealed(ValueObject):
     def sentence(self) -> str:
         """What was found, in words that follow from the numbers.
 
-        "Every training image" is said of batches that were rebuilt whole, as others are by their own gradients; samples
+        "Every training image" is said of batches that were rebuilt whole, as others are by their own updates; samples
         of images are counted.
         """
         when = {0: "", 1: " after update 1 of its batch"}.get(self.updates, f" after {self.updates} updates")
@@ -163,12 +163,13 @@ def revealed_by_training(
 ) -> Revealed:
     """What the faithful protocol reveals of the images of its first updates.
 
-    Where the first layer is narrower than a batch, and forward keys hold for all samples, these are a projection of
+    A batch's own update gives its images where the first layer is as wide as the batch, by the gradient, or as samples
+    are long, by the sums. Where it is narrower, and forward keys hold for all samples, these are a projection of
     every sample, whose rank grows with the updates: `revealed_by_products` says what that reveals, which may be more.
 
     Args:
-        sights: The first updates, each of a batch of its own.
-        truth: The images of their batches, one batch behind the other.
+        sights: The first updates. What several of them tell of one batch is put together.
+        truth: The images of their batches, one batch behind the other as they came first.
         forward: Where keys hold for all samples (RLWE, DDH): a function of keys [keys, features] that gives the
             products of all images of the truth, [samples, keys], as the trainer can decrypt them.
         public_only: What `public_only_accuracy` has measured.
@@ -179,17 +180,17 @@ def revealed_by_training(
     """
     if not sights:
         raise ValueError("`sights` must hold an update, got none")
-    gradients = [images_from_gradient(sight.gradient) for sight in sights]
-    images, confirmed = (
-        np.concatenate([getattr(part, name) for part in gradients]) for name in ("images", "confirmed")
-    )
-    found = {"gradient": Rebuilt(images, confirmed)}
+    batches = _by_batch(sights)
+    found = {
+        "gradient": _joined([images_from_gradient(batch.gradient) for batch in batches]),
+        "sums": _joined([images_by_least_squares(batch.forward) for batch in batches]),
+    }
+    enough = len(batches) == len(sights) and any(np.array_equal(own.images, truth.images) for own in found.values())
     if forward is not None and len(sights) > 1:
         keys = np.concatenate([sight.forward.keys for sight in sights])
         seen = Seen(keys, forward(keys), sights[0].forward.inputs)
         found["forward keys"] = images_from_forward_keys(seen, len(sights[0].forward.keys))
-    worst = min((sight.gradient for sight in sights), key=lambda gradient: rank(gradient.keys))
-    enough = np.array_equal(images, truth.images)
+    worst = min((batch.gradient for batch in batches), key=lambda gradient: rank(gradient.keys))
     return _report(worst, found, truth, updates=1 if enough else len(sights), public_only_accuracy=public_only)
 
 
@@ -197,6 +198,28 @@ def psnr_db(images: IntArray, truth: IntArray, inputs: IntDomain) -> float:
     """10 log10((hi - lo)^2 / mean squared error) in dB, over all pixels of all images; infinite where all are right."""
     error = float(np.square((images - truth).astype(np.float64)).mean())
     return 10 * math.log10((inputs.size - 1) ** 2 / error) if error else math.inf
+
+
+def _by_batch(sights: Sequence[Sight]) -> list[Sight]:
+    """All that was seen of every batch, whatever the update."""
+    batches: dict[int | Sight, list[Sight]] = {}
+    for sight in sights:
+        batches.setdefault(sight if sight.batch is None else sight.batch, []).append(sight)
+    return [
+        Sight(_together([sight.forward for sight in of]), _together([sight.gradient for sight in of]))
+        for of in batches.values()
+    ]
+
+
+def _together(seen: list[Seen]) -> Seen:
+    """What was seen of the same samples with several keys."""
+    keys, products = np.concatenate([each.keys for each in seen]), [each.products for each in seen]
+    return Seen(keys, np.concatenate(products, axis=1), seen[0].inputs)
+
+
+def _joined(parts: list[Rebuilt]) -> Rebuilt:
+    """What was rebuilt of several batches, one behind the other."""
+    return Rebuilt(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "confirmed")))
 
 
 def _report(

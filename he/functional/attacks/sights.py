@@ -21,10 +21,13 @@ class Sight(ValueObject):
     Attributes:
         forward: The weights of the first layer, [units, features], as keys, and the batch's sums [batch, units].
         gradient: The errors of the first layer, [units, batch], as keys, and the gradient [features, units].
+        batch: The number of the batch, by which several updates of it belong together; None if there is one update of
+            every batch.
     """
 
     forward: Seen
     gradient: Seen
+    batch: int | None = None
 
 
 class Watch:
@@ -45,26 +48,31 @@ class Watch:
         updates: int | None = None,
     ) -> None:
         self._gradient, self._inputs, self._updates = gradient, inputs, updates
-        self._sums: list[Seen] = []
-        self._gradients: list[Seen] = []
+        self._sums: list[tuple[int, Seen]] = []
+        self._gradients: list[tuple[int, Seen]] = []
         self.forward: Products = _Watched(forward, inputs, self._sums, updates)
 
     def gradient(self, batch: int) -> Products:
         """The products with the features of a batch, watched."""
-        return _Watched(self._gradient(batch), self._inputs, self._gradients, self._updates)
+        return _Watched(self._gradient(batch), self._inputs, self._gradients, self._updates, batch)
 
     @property
     def sights(self) -> list[Sight]:
         """The updates so far, each of a forward pass and of the gradient that followed it."""
-        return [Sight(sums, gradient) for sums, gradient in zip(self._sums, self._gradients, strict=False)]
+        return [
+            Sight(sums, gradient, batch)
+            for (_, sums), (batch, gradient) in zip(self._sums, self._gradients, strict=False)
+        ]
 
 
 class _Watched:
-    def __init__(self, inner: Products, inputs: IntDomain, seen: list[Seen], most: int | None) -> None:
-        self._inner, self._inputs, self._seen, self._most = inner, inputs, seen, most
+    def __init__(
+        self, inner: Products, inputs: IntDomain, seen: list[tuple[int, Seen]], most: int | None, batch: int = 0
+    ) -> None:
+        self._inner, self._inputs, self._seen, self._most, self._batch = inner, inputs, seen, most, batch
 
     def products(self, y: IntArray, start: int, stop: int) -> IntArray:
         result = self._inner.products(y, start, stop)
         if self._most is None or len(self._seen) < self._most:
-            self._seen.append(Seen(np.array(y), np.array(result), self._inputs))
+            self._seen.append((self._batch, Seen(np.array(y), np.array(result), self._inputs)))
         return result

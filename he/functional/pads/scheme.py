@@ -13,9 +13,9 @@ functional keys would follow from ciphertexts and products: a trainer learns the
 nothing else, also where vectors and keys are chosen after ciphertexts and keys have been seen. Pads are as good as
 random by the assumptions that `agreement` and `words` state, and none is used twice, since every ciphertext draws a key
 of its own. Nothing is promised against the authority, who can read all ciphertexts, nor against a trainer who colludes
-with it. An owner who does not follow the scheme can make the products with his own vectors wrong; the trainer sees that
-something is wrong only where a product is out of range, so what was tampered with passes with a chance of its range
-over 2^32.
+with it. An owner who does not follow the scheme, and whoever may change a ciphertext, decides what the products with it
+are: who adds d to a word adds d y_i to a product. The trainer sees that something is wrong only where a product is out
+of range, so even bytes that are foreign pass with a chance of its range over 2^32.
 """
 
 from __future__ import annotations

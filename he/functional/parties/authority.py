@@ -42,8 +42,8 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
     before the key leaves the authority, and most requests add nothing: then nothing is written. An authority that is
     killed after it has recorded, and before it has answered, issues the key when it is asked again, and the span does
     not grow. Nothing else that the authority promises depends on what is in memory, but the number of keys:
-    the journal counts them beforehand, 65,536 at a time. An older copy of the journal has forgotten what was issued
-    since: whoever can put it in the journal's place gets the budget again.
+    the journal counts them beforehand, 65,536 at a time. An older copy of the journal, or one whose end was cut off,
+    has forgotten what was issued since: whoever can put it in the journal's place gets the budget again.
 
     It may be used by several threads. It does not promise to answer: whoever may ask can keep it busy.
 

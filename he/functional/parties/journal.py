@@ -2,7 +2,8 @@
 
 A message lies between a head (magic, 8 bytes, and its length, twice 8 bytes) and the next head. A file that ends within
 a message was cut by a crash while that was written; nobody has acted on it yet, and it is dropped. Everything else that
-is not as it was written is damage, and refused: a journal that forgets what was issued would issue more.
+is not as it was written is damage, and refused: a journal that forgets what was issued would issue more. What was cut
+off later cannot be told from that: such a file is an older copy of itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from he.functional.errors import FunctionalError
+from he.functional.parties.forks import close_in_forked
 from intnn.storage.document import require_place
 from intnn.values.value_object import Unstorable
 
@@ -29,6 +31,9 @@ class JournalError(FunctionalError):
 class Journal(Unstorable, instead="open its file, when nobody else has it open"):
     """A journal in a file that its owner alone may read, and one process at a time may open (POSIX).
 
+    In a process that was forked from the one which has it open it is closed: each of the two would write over what the
+    other one has written.
+
     Attributes:
         path: The file; it is made if there is none.
         end: Where the last message that was read or written ends.
@@ -43,6 +48,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.end = 0
+        close_in_forked(self)
         try:
             self._claim()
         except BaseException:

@@ -22,7 +22,8 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import BinaryIO, Self
@@ -47,6 +48,7 @@ from he.functional.parties.remote import (
 )
 
 _HOST = "127.0.0.1"
+_PAUSE = 0.1  # seconds, before somebody is let in again where there was no room
 _FIELDS = {OPEN: ("budget", "data", "role", "samples"), ENROL: ("owner",)}
 
 
@@ -63,7 +65,7 @@ class Running:
 
     process: subprocess.Popen[bytes]
     address: tuple[str, int]
-    password: bytes
+    password: bytes = field(repr=False)
     authority: RemoteAuthority
 
     def __enter__(self) -> Self:
@@ -127,8 +129,11 @@ def run(path: str, source: BinaryIO, sink: BinaryIO) -> None:
     with authority, socket.create_server((_HOST, 0)) as server:
         _say(sink, DONE + str(server.getsockname()[1]).encode())
         while source.fileno() not in select.select([server.fileno(), source.fileno()], [], [])[0]:
-            connection = Connection(server.accept()[0].detach())
-            threading.Thread(target=serve, args=(connection, authority, password, token), daemon=True).start()
+            try:
+                connection = Connection(server.accept()[0].detach())
+                threading.Thread(target=serve, args=(connection, authority, password, token), daemon=True).start()
+            except (OSError, RuntimeError):  # there are too many files or threads: those who are here go on
+                time.sleep(_PAUSE)
 
 
 def serve(connection: Connection, authority: Authority, password: bytes, token: bytes) -> None:

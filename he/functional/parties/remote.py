@@ -6,6 +6,7 @@ newline, and what the error says. Nothing is unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from multiprocessing import AuthenticationError
@@ -19,6 +20,7 @@ from he.functional.errors import BudgetError, FunctionalError, MismatchError
 from he.functional.instance import Instance
 from he.functional.messages import seal
 from he.functional.parties.books import Exposure, Opening, Role
+from he.functional.parties.forks import close_in_forked
 from he.functional.parties.journal import JournalError
 from he.functional.parties.owner import Schemes, public_key_from_bytes
 from he.functional.parties.request import KeyRequest
@@ -72,6 +74,9 @@ def answered(answer: bytes) -> bytes:
 class RemoteAuthority(Unstorable, instead="make another one by its address"):
     """A connection to an authority in another process of this machine; several threads may use it.
 
+    In a process that was forked from the one which has made it it is closed: each of the two would take answers to the
+    other one's questions.
+
     Args:
         address: Where the authority listens: a host and a port.
         password: What all who may ask it know.
@@ -88,8 +93,9 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
         self.address, self._token, self._schemes, self._lock = address, token, schemes, threading.Lock()
         try:
             self._connection: Connection = Client(address, authkey=password)
-        except (OSError, EOFError, AuthenticationError) as error:
+        except (OSError, EOFError, AuthenticationError, AssertionError) as error:  # the last one up to Python 3.11
             raise GoneError(f"no authority answers at {address} to this password: {error!r}; start it") from error
+        close_in_forked(self)
 
     def __enter__(self) -> Self:
         return self
@@ -104,11 +110,17 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
 
         Raises:
             FunctionalError: The token is wrong.
+            MismatchError: The public key is that of another instance.
             GoneError: The authority does not answer.
         """
         opening = Opening(of, budget, data, role, samples)
         answer = self._ask(OPEN + self._token + seal(Kind.INSTRUCTION, of, opening.fields()))
-        return public_key_from_bytes(answer, self._schemes)
+        public = public_key_from_bytes(answer, self._schemes)
+        if public.instance != of:
+            raise MismatchError(
+                f"the authority must answer with the public key of instance {of.id}, got that of {public.instance.id}"
+            )
+        return public
 
     def enrol(self, of: Instance, owner: str) -> None:
         """Register an owner: see `Authority.enrol`, also for what it raises.
@@ -151,12 +163,14 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
                 f"a question must have at most {MOST_QUESTION_BYTES} bytes, got {len(question)}; ask for fewer keys"
             )
         try:
-            with self._lock:
+            with self._lock, contextlib.ExitStack() as interrupted:
+                interrupted.callback(self._connection.close)  # a late answer would be taken for the next question's
                 self._connection.send_bytes(question)
                 answer = self._connection.recv_bytes()
+                interrupted.pop_all()
         except (OSError, EOFError) as error:
             raise GoneError(
-                f"the authority at {self.address} has ended ({error!r}); start it again, and ask again: what it had "
-                "recorded counts once"
+                f"the authority at {self.address} has ended, or the connection to it ({error!r}); start it or connect "
+                "again, and ask again: what it had recorded counts once"
             ) from error
         return answered(answer)

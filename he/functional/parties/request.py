@@ -17,12 +17,13 @@ from he.functional.messages import (
     vectors_to_bytes,
 )
 from he.functional.scheme import Scope
-from intnn.values.arrays import IntArray, instance
+from intnn.values.arrays import IntArray, frozen, instance
 from intnn.values.value_object import ValueObject
 
 MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`
-#: The most keys times samples of a request with a scope: what answers it has a word for each.
-MOST_PRODUCTS = 1 << 28
+#: The most keys times samples of a request with a scope: what answers it has a word for each,
+#: and a request of a few hundred bytes must not take all of an authority's memory.
+MOST_PRODUCTS = 1 << 26
 _MOST_SAMPLES = 1 << 48
 
 
@@ -32,7 +33,7 @@ class KeyRequest(ValueObject):
 
     Attributes:
         instance: The instance.
-        y: The vectors, int64 [keys, length], at most 65,536.
+        y: The vectors, int64 [keys, length], at most 65,536; read-only.
         scope: The samples, for schemes whose keys hold for some samples only.
 
     Raises:
@@ -46,7 +47,7 @@ class KeyRequest(ValueObject):
 
     def __post_init__(self) -> None:
         instance(self.instance, Instance, "instance")
-        object.__setattr__(self, "y", self.instance.require_keys(self.y))
+        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
         if len(self.y) > MOST_KEYS:
             raise ValueError(f"`y` must have at most {MOST_KEYS} vectors, got {len(self.y)}; make several requests")
         if self.scope is not None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from he.functional.errors import MismatchError
+from he.functional.checks import own
 from he.functional.instance import Instance
 from he.functional.parties.owner import Schemes
 from he.functional.parties.request import KeyRequest
@@ -47,7 +47,7 @@ class Products:
             hold for some samples only.
 
     Raises:
-        TypeError: ``instance`` is none.
+        TypeError: ``instance`` is none, or a ciphertext is none of its scheme.
         MismatchError: A ciphertext belongs to another instance.
         ValueError: There is none.
     """
@@ -65,10 +65,7 @@ class Products:
         if not self._ciphertexts:
             raise ValueError("`ciphertexts` must be one or more, got none")
         for ciphertext in self._ciphertexts:
-            if ciphertext.instance != self.instance:
-                raise MismatchError(
-                    f"all ciphertexts must belong to instance {self.instance.id}, got one of {ciphertext.instance.id}"
-                )
+            own(ciphertext, self._scheme.types.ciphertext, "ciphertexts", self.instance)
         self.samples = sum(ciphertext.samples for ciphertext in self._ciphertexts)
         self.keys_issued = 0
 

@@ -10,7 +10,8 @@ first layer's sums x wT and its gradient eT x, so the trainer asks for keys of t
 
 What it reveals, to an honest but curious trainer who keeps every product: all of a batch's inputs, exactly, at the
 first update in which its errors have as many independent rows as the batch has examples, which is the usual case where
-the first layer is at least as wide as a batch. A narrow layer is no remedy: where keys hold for all samples ("rlwe",
+the first layer is at least as wide as a batch; and at its first update, by the sums alone, where the first layer is at
+least as wide as examples are long. A narrow layer is no remedy: where keys hold for all samples ("rlwe",
 "ddh"), the weights of all updates are a projection of every input, and inputs such as images follow from a part of the
 rank that their space has (`he.functional.attacks`, `docs/functional.md`). The labels are the trainer's from the start:
 errors are the softmax p less the one-hot labels, and the trainer knows p. Encrypting labels, or the loss, would hide

@@ -36,6 +36,8 @@ from he.kernels.passes.expand import SEED_BYTES
 from he.kernels.tables.chain import chain
 from intnn.values.arrays import Array, FloatArray, IntArray
 
+#: The most coefficients of a functional key, of 8 bytes: a small request must not take all of an authority's memory.
+MOST_COEFFICIENTS = 1 << 26
 _ROWS = 8  # polynomials at once: they stay in the second cache
 _COLUMNS = 1024  # coefficients at once: sums stay in the caches and need no fresh pages, and limbs are read once
 
@@ -77,13 +79,16 @@ class RlweScheme:
 
         Raises:
             TypeError: They are no integers, or the master key is one of another scheme.
-            ValueError: Their shape or a value is wrong, or there is a scope.
+            ValueError: Their shape or a value is wrong, they are too many, or there is a scope.
             FunctionalError: The master key is not one that was drawn: the key is larger than keys are, but for 2^-64.
         """
         key = own(master_key, RlweMasterKey, "master_key")
         if scope is not None:
             raise ValueError("`scope` must be None: lattice keys hold for all ciphertexts of an instance")
         vectors, p = key.instance.require_keys(y), key.parameters
+        if len(vectors) * p.N > MOST_COEFFICIENTS:
+            most = MOST_COEFFICIENTS // p.N
+            raise ValueError(f"`y` must have at most {most} vectors, got {len(vectors)}; make several requests")
         y64, keys = vectors.astype(np.float64), np.empty((len(vectors), p.N), np.int64)
         centres = p.secrets.bound * vectors.sum(axis=1, keepdims=True)
         for columns in _slices(0, p.N, _COLUMNS):

@@ -5,6 +5,8 @@ import pytest
 
 from he.functional.attacks.judge import judge, public_only_accuracy
 from he.functional.attacks.report import Attempt, Revealed, Truth, psnr_db, revealed_by_products, revealed_by_training
+from he.functional.attacks.seen import Seen
+from he.functional.attacks.sights import Sight
 from intnn.values.domain import IntDomain
 from tests.he.functional.attacks.victims import components, images_of, projected, training
 
@@ -65,6 +67,35 @@ def test_training_of_few_units_does_not_reveal_every_image_after_update_1(digits
     assert revealed.sentence.startswith(
         f"reveals {found} of 32 training images exactly after update 1 of its batch, and"
     )
+
+
+def test_one_update_of_as_many_units_as_features_reveals_every_sample_of_a_larger_batch(reader) -> None:
+    rng = np.random.default_rng(0)
+    samples, labels = rng.integers(0, 17, (128, 12)), rng.integers(0, 10, 128)
+    sights = training(samples, labels, 16, units=16, batch=64, updates=2)
+    truth = Truth(samples, labels, judge(samples, labels, LEVELS))
+    revealed = revealed_by_training(sights, truth)
+    assert revealed.sentence == "reveals every training image after update 1 of its batch"
+    assert revealed.rank < revealed.length
+    fewer = revealed_by_training(training(samples, labels, 16, units=8, batch=64, updates=2), truth)
+    assert fewer.share_rebuilt < 1
+
+
+def test_several_updates_of_one_batch_are_put_together() -> None:
+    """As `known_share` counts them: keys of the second epoch add to what the first one has told of the same images."""
+    rng = np.random.default_rng(0)
+    samples, labels = rng.integers(0, 17, (128, 20)), rng.integers(0, 10, 128)
+    truth, sights = Truth(samples, labels, judge(samples, labels, LEVELS)), []
+    for update in range(4):
+        batch = update % 2
+        x = samples[64 * batch :][:64]
+        weights, errors = rng.integers(-127, 128, (12, 20)), rng.integers(-127, 128, (12, 64))
+        sums, gradient = Seen(weights, x @ weights.T, LEVELS), Seen(errors, x.T @ errors.T, LEVELS)
+        sights.append(Sight(sums, gradient, batch))
+    assert revealed_by_training(sights[:2], truth).share_rebuilt == 0
+    revealed = revealed_by_training(sights, truth)
+    assert (revealed.rank, revealed.images) == (24, 128)
+    assert revealed.sentence == "reveals every training image after 4 updates"
 
 
 def test_keys_that_hold_for_all_samples_reveal_what_gradients_of_few_units_do_not(digits, reader) -> None:

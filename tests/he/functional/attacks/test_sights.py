@@ -18,6 +18,7 @@ def test_a_watch_changes_nothing_and_keeps_what_passes() -> None:
         assert np.array_equal(watch.forward.products(weights[batch], 3 * batch, 3 * batch + 3), here @ weights[batch].T)
         assert len(watch.sights) == batch  # an update is seen when its gradient is
         assert np.array_equal(watch.gradient(batch).products(errors[batch], 0, 5), here.T @ errors[batch].T)
+    assert [sight.batch for sight in watch.sights] == [0, 1]
     for batch, sight in enumerate(watch.sights):
         here = x[3 * batch : 3 * batch + 3]
         assert np.array_equal(sight.forward.keys, weights[batch])

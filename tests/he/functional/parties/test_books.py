@@ -1,5 +1,6 @@
 """The books: which instances encrypt the same vectors, and what is known of a batch."""
 
+import unicodedata
 from fractions import Fraction
 
 import numpy as np
@@ -38,7 +39,14 @@ def ranges(draw):
     return range(start, start + draw(st.integers(1, 1 << 16)))
 
 
-@given(st.text(min_size=1, max_size=200).filter(str.isprintable), st.none() | ranges(), st.data())
+names = (
+    st.text(min_size=1, max_size=200)
+    .map(lambda text: unicodedata.normalize("NFC", text).strip())
+    .filter(lambda name: 0 < len(name) <= 200 and name.isprintable())
+)
+
+
+@given(names, st.none() | ranges(), st.data())
 def test_an_opening_survives_the_trip(data_name, samples, data):
     role = data.draw(st.sampled_from(["forward", "projection", "gradient"]))
     length = len(samples) if samples is not None and role == "gradient" else 4
@@ -53,6 +61,8 @@ def test_an_opening_survives_the_trip(data_name, samples, data):
         ({"budget": 5}, ValueError, r"`budget` must lie in \[1, 4\], got 5"),
         ({"budget": 1.0}, TypeError, "`budget`"),
         ({"data": ""}, ValueError, "`data` must be a name"),
+        ({"data": "x-rays "}, ValueError, "`data` must be .* no spaces at its ends, got 'x-rays '"),
+        ({"data": "e\u0301tude"}, ValueError, r"normal form C .* got 'e\\u0301tude'"),
         ({"data": None}, TypeError, "`data`"),
         ({"role": "backward"}, ValueError, '`role` must be "forward", "gradient" or "projection", got \'backward\''),
         ({"role": ["gradient"]}, ValueError, "`role`"),

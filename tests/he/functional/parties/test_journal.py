@@ -1,6 +1,7 @@
 """The journal: what was appended is there, whole and for good, and what is damaged is refused."""
 
 import errno
+import multiprocessing
 import os
 import stat
 
@@ -138,6 +139,20 @@ def test_one_at_a_time_has_it_open(path):
     with pytest.raises(JournalError, match="was closed; open it again"):
         journal.require_open()
     assert read(path) == [b"first"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on, where there are threads
+def test_a_forked_process_has_it_closed(path):
+    journal = Journal(path)
+    journal.append(b"first")
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=journal.append, args=(b"child",))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 1
+    journal.append(b"second")
+    journal.close()
+    assert read(path) == [b"first", b"second"]
 
 
 def test_its_folder_must_be_there(tmp_path):

@@ -1,6 +1,9 @@
 """The authority in a process of its own: it answers as one in this process does, to who knows the password."""
 
+import contextlib
+import errno
 import io
+import multiprocessing
 import os
 import signal
 import socket
@@ -57,6 +60,7 @@ def address(authority):
 
 def test_a_process_answers_until_it_is_killed_and_the_next_one_goes_on(path):
     with start(path) as running:
+        assert repr(running.password) not in repr(running)
         asking = RemoteAuthority(running.address, running.password)
         who = trainer(running.authority.open(instance(), 2, "data"))
         who.asks(asking, EYE[:2])
@@ -67,7 +71,7 @@ def test_a_process_answers_until_it_is_killed_and_the_next_one_goes_on(path):
         with pytest.raises(JournalError, match="is in use by another authority"):
             start(path)
         running.process.send_signal(signal.SIGKILL)
-        with pytest.raises(GoneError, match=r"has ended .* start it again, and ask again"):
+        with pytest.raises(GoneError, match=r"has ended.* start it or connect again, and ask again"):
             asking.issue(who.request(EYE[:2]))
         asking.close()
         with pytest.raises(GoneError, match="no authority answers at"):
@@ -93,25 +97,43 @@ def test_a_process_that_does_not_start_says_why(path, monkeypatch):
         start(path)
 
 
-def test_it_runs_until_its_input_ends(path):
-    """In this process, by pipes, as the module does for its standard input and output."""
+@contextlib.contextmanager
+def running_here(path):
+    """Where an authority in a thread of this process listens, until its input ends; by pipes for input and output."""
     read, write = os.pipe()
     os.write(write, PASSWORD + TOKEN)
     answers_read, out = os.pipe()
     with os.fdopen(read, "rb") as source, os.fdopen(out, "wb") as sink, os.fdopen(answers_read, "rb") as answers:
         runner = threading.Thread(target=process.run, args=(path, source, sink))
         runner.start()
-        port = int(answers.readline().removeprefix(remote.DONE))
-        with RemoteAuthority(("127.0.0.1", port), PASSWORD, TOKEN) as asking:
-            trainer(asking.open(instance(), 2, "data")).asks(asking, EYE[:1])
+        yield "127.0.0.1", int(answers.readline().removeprefix(remote.DONE))
         os.close(write)
         runner.join(60)
         assert not runner.is_alive()
+
+
+def test_it_runs_until_its_input_ends(path):
+    with running_here(path) as address, RemoteAuthority(address, PASSWORD, TOKEN) as asking:
+        trainer(asking.open(instance(), 2, "data")).asks(asking, EYE[:1])
     sink = io.BytesIO()
     path.write_bytes(b"damaged")
     process.run(path, io.BytesIO(PASSWORD + TOKEN), sink)
     assert sink.getvalue().startswith(b"-JournalError\0")
     assert sink.getvalue().count(b"\n") == 1
+
+
+def test_it_goes_on_where_there_are_no_files_for_more_connections(path, monkeypatch):
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    def crowded(server):
+        if failures:
+            raise failures.pop()
+        return accept(server)
+
+    monkeypatch.setattr(socket.socket, "accept", crowded)
+    with running_here(path) as address, RemoteAuthority(address, PASSWORD) as asking:
+        assert asking.exposure("data") == Exposure()
+    assert not failures
 
 
 def test_all_that_an_authority_does_crosses(authority, address):
@@ -185,6 +207,20 @@ def test_who_does_not_know_the_password_learns_nothing(address):
         assert asking.exposure("data") == Exposure()
 
 
+def test_somebody_else_is_no_authority():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet():
+            with server.accept()[0] as connection:
+                connection.sendall(struct.pack("!i", 5) + b"hello")
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        with pytest.raises(GoneError, match="no authority answers at"):
+            RemoteAuthority(server.getsockname(), PASSWORD)
+        greeter.join()
+
+
 def test_faults_that_nobody_expects_say_nothing_of_what_they_were():
     assert remote.refusal(ZeroDivisionError("a secret")) == (
         b"-FunctionalError\nthe authority has a fault (ZeroDivisionError); nothing was issued"
@@ -196,17 +232,44 @@ def test_faults_that_nobody_expects_say_nothing_of_what_they_were():
         remote.answered(remote.refusal(BudgetError("two\nlines")))
 
 
-def test_an_answer_for_something_else_is_refused(authority):
-    """From whoever knows the password and is no authority, or one that has lost its way."""
+@pytest.fixture
+def ends():
+    """Who asks, and the other end of the line."""
     ours, theirs = Pipe()
-    public = authority.open(instance(), 4, "data")
-    who = trainer(public)
     asking = object.__new__(RemoteAuthority)
     asking.address, asking._schemes, asking._lock, asking._connection = "here", remote.scheme, threading.Lock(), ours
+    asking._token = TOKEN
+    with asking, theirs:
+        yield asking, theirs
+
+
+def test_an_answer_for_something_else_is_refused(authority, ends):
+    """From whoever knows the password and is no authority, or one that has lost its way."""
+    asking, theirs = ends
+    public = authority.open(instance(), 4, "data")
+    who = trainer(public)
     theirs.send_bytes(remote.DONE + authority.derive(who.request(EYE[1:2]).to_bytes()))
-    with theirs, pytest.raises(MismatchError, match="must answer with a key for the vectors asked for"):
+    with pytest.raises(MismatchError, match="must answer with a key for the vectors asked for"):
         asking.issue(who.request(EYE[:1]))
-    ours.close()
+    theirs.send_bytes(remote.DONE + public.to_bytes())
+    with pytest.raises(MismatchError, match="must answer with the public key of instance"):
+        asking.open(instance(), 1, "data of which less may be known")
+
+
+def test_the_answer_to_a_question_that_was_interrupted_is_not_that_to_the_next(ends, monkeypatch):
+    asking, theirs = ends
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asking._connection, "recv_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            asking.exposure("data")
+    with contextlib.suppress(OSError):
+        theirs.send_bytes(remote.DONE + b"{}")
+    with pytest.raises(GoneError, match="connect again"):
+        asking.exposure("others")
 
 
 def test_a_question_that_is_too_long_is_not_sent(address, monkeypatch):
@@ -214,6 +277,22 @@ def test_a_question_that_is_too_long_is_not_sent(address, monkeypatch):
         monkeypatch.setattr(remote, "MOST_QUESTION_BYTES", 100)
         with pytest.raises(MessageError, match="at most 100 bytes, got 1001; ask for fewer keys"):
             asking.exposure("d" * 1000)
+        assert asking.exposure("data") == Exposure()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on, where there are threads
+def test_a_forked_process_connects_again(address):
+    def ask_and_connect():
+        with pytest.raises(GoneError, match="connect again"):
+            asking.exposure("data")
+        with RemoteAuthority(address, PASSWORD) as own:
+            assert own.exposure("data") == Exposure()
+
+    with RemoteAuthority(address, PASSWORD) as asking:
+        child = multiprocessing.get_context("fork").Process(target=ask_and_connect)
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
         assert asking.exposure("data") == Exposure()
 
 

@@ -94,8 +94,10 @@ def test_samples_that_are_not_there_are_refused(authority):
 
 def test_ciphertexts_of_another_instance_or_none_are_refused(authority):
     public, other = (scheme("pads").setup(instance())[1] for _ in range(2))
-    foreign = next(Owner("Ada", other).encrypt([[0, 0, 0, 0]])).ciphertext
-    with pytest.raises(MismatchError, match=f"instance {public.instance.id}, got one of {foreign.instance.id}"):
-        Products(authority, public.instance, [foreign])
+    block = next(Owner("Ada", other).encrypt([[0, 0, 0, 0]]))
+    with pytest.raises(MismatchError, match=f"instance {public.instance.id} .* got one of {other.instance.id}"):
+        Products(authority, public.instance, [block.ciphertext])
+    with pytest.raises(TypeError, match="`ciphertexts` must be a PadsCiphertext, got Block"):
+        Products(authority, other.instance, [block])
     with pytest.raises(ValueError, match="`ciphertexts` must be one or more, got none"):
         Products(authority, public.instance, [])

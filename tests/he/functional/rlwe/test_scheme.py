@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.functional.errors import FunctionalError, MismatchError
+from he.functional.rlwe import scheme as rlwe
 from he.functional.rlwe.gaussian import Source
 from he.functional.rlwe.scheme import SCHEME, encrypted
 from he.functional.rlwe.types import Block, RlweCiphertext, RlweFunctionalKey, RlweMasterKey, closed
@@ -140,6 +141,14 @@ def test_keys_that_are_too_large_are_not_given_away(digits: Made) -> None:
         SCHEME.derive_key(master, np.full((1, 64), 127))
     small = SCHEME.derive_key(master, np.eye(64, dtype=np.int64)[:1])
     assert (small.keys == bound).all()
+
+
+def test_a_request_does_not_take_all_memory(digits: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rlwe, "MOST_COEFFICIENTS", 2 * 4096)
+    y = np.eye(64, dtype=np.int64)
+    assert len(SCHEME.derive_key(digits.master, y[:2]).keys) == 2
+    with pytest.raises(ValueError, match="`y` must have at most 2 vectors, got 3; make several requests"):
+        SCHEME.derive_key(digits.master, y[:3])
 
 
 def test_no_key_without_elements_of_the_instance(digits: Made) -> None:
