@@ -52,7 +52,7 @@ from intnn import Activation, Flatten, Graph, Reshape
 
 Ranges = Literal["proved", "calibrated"]
 
-MARGIN = 2.0  # by default, how many times as far as on samples a layer may reach
+MARGIN = 2.0  # by default; its square is how many times as large as on samples a guard's sum may be
 LEAST_MARGIN = 1.25
 ACCEPTED = 3 / 4  # of the sum that proves a layer to be in its range: the client accepts no more
 ERROR = 1 / 8  # of it that a guard may be off by

@@ -22,7 +22,7 @@ from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_pack
 from he.compiler.ranges import ACCEPTED, Guard
 from he.compiler.schedules import Turned, cheapest
 from he.compiler.stages import Stage
-from he.compiler.throughput import feature_layers, feature_packing, lower_features
+from he.compiler.throughput import FeatureLayer, feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
 from he.program.placed import output_levels
 from he.program.program import Program
@@ -146,7 +146,7 @@ def rough_prices(
 
     @cache
     def features() -> Fold:
-        network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+        network = _features(lowering)
         smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
         return fold(lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards).program)
 
@@ -232,12 +232,7 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
 
 
 def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
-    network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
-    if not lowering.scheme.exact and any(len(layer.linear.reads) > 1 for layer in network):
-        raise ParameterError(
-            'branches of a float network meet at scales of their own, which `packing="throughput"` has not: use '
-            '"latency", or quantise the network and compile it with compile_exact'
-        )
+    network = _features(lowering)
 
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = feature_packing(lowering.scheme, N, network)
@@ -252,6 +247,21 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
     first = lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards)
     folded = fold(first.program)
     return write
+
+
+def _features(lowering: Lowering) -> list[FeatureLayer]:
+    """Return the network's layers for throughput.
+
+    Raises:
+        ParameterError: if branches meet that this packing cannot bring to one scale.
+    """
+    network = feature_layers(lowering.stages, lowering.encode, lowering.norms)
+    if not lowering.scheme.exact and any(len(layer.linear.reads) > 1 for layer in network):
+        raise ParameterError(
+            'branches of a float network meet at scales of their own, which `packing="throughput"` has not: use '
+            '"latency", or quantise the network and compile it with compile_exact'
+        )
+    return network
 
 
 def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> Interface:

@@ -13,7 +13,7 @@ from he.compiler.search import PackingName
 from he.model.compile import compile as compile_model
 from he.model.compiled import Compiled
 from he.model.inputs import floats_of
-from he.parties.connect import connect
+from he.parties.connect import answered, connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
 from intnn.approximation.agreement import Task
@@ -85,6 +85,8 @@ class EncryptedModel(Estimator):
 
         Raises:
             DecryptionError: if an answer was refused.
+            RangeError: if the circuit's ranges are calibrated and an input left them; `images` holds the numbers of
+                some that did.
             TypeError, ValueError: as `Compiled.prepare`.
         """
         values = self._outputs(x)
@@ -108,13 +110,7 @@ class EncryptedModel(Estimator):
 
     def _encrypted(self) -> Callable[[Array], Array]:
         client, session = connect(prepare(self.compiled_.circuit, threads=self.threads), threads=self.threads)
-        (spec,) = client.interface.client_inputs
-
-        def evaluate(x: Array) -> Array:
-            batches = spec.batches(x)
-            return np.concatenate([client.decrypt(session.evaluate(client.encrypt(batch))) for batch in batches])
-
-        return evaluate
+        return lambda x: answered(client, session, x)
 
 
 class EncryptedClassifier(EncryptedModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, get_args
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
-from he.compiler.approximate import DEFAULT_ERROR
+from he.compiler.approximate import DEFAULT_ERROR, LEAST_STEPS
 from he.compiler.compile import compile_approximate, compile_exact, require_options
 from he.compiler.ranges import Ranges
 from he.compiler.residues import compile_residues
@@ -35,6 +35,8 @@ TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees ma
 CALIBRATED_WORTH = 0.75  # of a circuit's cost with proved ranges that calibrated ones must leave at most
 
 WEAK = 0.97  # an agreement below it is no footnote
+SAME = 1e-9  # of the largest output: what an output varies by that says the same of all samples
+FEW_SAMPLES = 100  # of fewer, no more than some 20 are held out, one of which is more than may be missing
 
 Progress = Callable[[str], None]
 _Network = TypeVar("_Network", Graph, IntNetwork)
@@ -102,7 +104,8 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         The circuit, with the network that it computes, how far that agrees with the model, and the reasons.
 
     Warns:
-        UserWarning: if less than 97 % of the samples held out have the model's answer.
+        UserWarning: if less than 97 % of the samples held out have the model's answer, or if that many say little of
+            other inputs: samples are fewer than 100, or some of the model's answers are those of none of them.
 
     Raises:
         ConversionError: if the model has no equal among networks; the message names the place and a remedy.
@@ -147,12 +150,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     reasons = [str(candidate) for candidate in found] + refusals
     if len(paths) > 1:
         reasons.append(f"chosen: {chosen.name}, for twice the price must buy a quarter of a point of agreement")
-    if chosen.agreement < WEAK:
-        warnings.warn(
-            f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%} only; `explain` "
-            "says what was tried. More samples, the other path by `exact`, or `adapt` come closer",
-            stacklevel=2,
-        )
+    for doubt in _doubts(graph, x, chosen):
+        told = f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%}"
+        warnings.warn(f"{told} {doubt}", stacklevel=2)
     return Compiled(
         graph,
         chosen.network,
@@ -164,6 +164,32 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         chosen.fitting_seconds,
         chosen.compiling_seconds,
     )
+
+
+def _doubts(graph: Graph, x: FloatArray, chosen: _Candidate) -> Iterator[str]:
+    """Yield what is to be said against what was chosen, or against how it was measured."""
+    if chosen.agreement < WEAK:
+        yield "only; `explain` says what was tried. More samples, the other path by `exact`, or `adapt` come closer"
+    if len(x) < FEW_SAMPLES:
+        yield f"but {len(x)} samples say little of other inputs: pass some hundreds"
+    missing, answers = _missing(graph, x)
+    if missing:
+        yield (
+            f"but the model gives {missing} of its {answers} answers to none of the samples, and inputs that have "
+            "these may be answered wrongly: pass samples of all kinds"
+        )
+
+
+def _missing(graph: Graph, x: FloatArray) -> tuple[int, int]:
+    """Return how many of a model's answers are those of none of these inputs, and how many it has; 0 for values."""
+    logits = graph.logits(x)
+    decision, outputs = decision_of(graph.metadata, logits.shape[1]), logits.shape[1]
+    if decision == "values":
+        return 0, 0
+    if decision == "largest":
+        return outputs - len(np.unique(logits.argmax(axis=1))), outputs
+    alike = np.all(logits > 0, axis=0) | np.all(logits <= 0, axis=0)
+    return int(alike.sum()), 2 * outputs
 
 
 def meant(network: _Network, task: Task | None) -> _Network:
@@ -328,16 +354,24 @@ def _circuit_in_range(
 
 
 def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
-    """Return a sixteenth of what usually lies between the largest logit and the next, from 0.2 to 1.
+    """Return the error that decides about no answer; None for what `compile_approximate` takes by itself.
 
-    Errors are far below their bounds. None stands for what `compile_approximate` takes by itself.
+    What counts is what usually lies between the largest logit and the next, between one and zero, or between values.
+    Errors are far below their bounds: up to 1 is allowed for classes if that is a sixteenth of it; and no error's bound
+    is to be more than all of it, as it would be of logits that are large and nearly constant.
     """
     logits = graph.logits(x)
-    if decision_of(graph.metadata, logits.shape[1]) != "largest" or logits.shape[1] < 2:
-        return None
-    first = np.sort(logits, axis=1)[:, -2:]
-    usual = float(np.median(first[:, 1] - first[:, 0])) / 16
-    return min(usual, 1.0) if usual > DEFAULT_ERROR else None
+    decision = decision_of(graph.metadata, logits.shape[1])
+    if decision == "largest":
+        first = np.sort(logits, axis=1)[:, -2:]
+        usual = float(np.median(first[:, -1] - first[:, 0]))
+        if usual / 16 > DEFAULT_ERROR:
+            return min(usual / 16, 1.0)
+    else:
+        each = np.median(np.abs(logits), axis=0) if decision == "signs" else np.std(logits, axis=0)
+        usual = float(min(each[each > SAME * np.abs(logits).max()], default=0.0))
+    taken = min(DEFAULT_ERROR, float(np.abs(logits).max()) / LEAST_STEPS)
+    return usual if 0 < usual < taken else None
 
 
 def _best(found: Sequence[_Candidate]) -> _Candidate:

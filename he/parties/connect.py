@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from he.circuit.circuit import Circuit
+from he.circuit.guards import RangeError
 from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
 from he.parties.client import Client, interface_bytes
@@ -58,10 +59,29 @@ def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: n
 
     Raises:
         InputError: if the images are not what the circuit takes.
+        RangeError: see `answered`.
     """
     client, session = connect(circuit)
     (spec,) = client.interface.client_inputs
-    batches = spec.batches(images)
-    for batch in batches:  # all of them, before the first is encrypted
+    for batch in spec.batches(images):  # all of them, before the first is encrypted
         spec.check(batch, client.interface.parameters.scheme)
-    return np.concatenate([client.decrypt(session.evaluate(client.encrypt(batch))) for batch in batches])
+    return answered(client, session, images)
+
+
+def answered(client: Client, session: Session, images: np.ndarray) -> np.ndarray:
+    """Have a session answer any number of images [n, *shape], batch by batch, and return the logits [n, outputs].
+
+    Raises:
+        DecryptionError: if an answer was refused.
+        InputError: if the images are not what the circuit takes.
+        RangeError: if an image left its range; its number is that among all images.
+    """
+    (spec,) = client.interface.client_inputs
+    logits, begin = [], 0
+    for batch in spec.batches(images):
+        try:
+            logits.append(client.decrypt(session.evaluate(client.encrypt(batch))))
+        except RangeError as refusal:
+            raise RangeError([begin + image for image in refusal.images]) from refusal
+        begin += len(batch)
+    return np.concatenate(logits)

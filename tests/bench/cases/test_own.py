@@ -11,6 +11,8 @@ from bench.harness.rows import read
 from bench.report.own import OwnRow
 from intnn import Activation, Dense, Graph
 
+pytestmark = pytest.mark.filterwarnings("ignore:what is encrypted agrees")  # of weights at random
+
 
 def invoke(*arguments):
     return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["own", *map(str, arguments)])

@@ -263,8 +263,9 @@ def test_a_chain_without_images_stays_as_it_is():
     assert arranged(stages) == stages
 
 
-def test_float_branches_are_not_packed_for_throughput():
-    nodes = (Dense(np.eye(2), np.ones(2)), Activation("square"), Add())
+@pytest.mark.parametrize("degree", [2, 8])  # of a high one, Chebyshev polynomials are tried
+def test_float_branches_are_not_packed_for_throughput(degree):
+    nodes = (Dense(np.eye(2), np.ones(2)), Activation("polynomial", tuple(np.ones(degree + 1))), Add())
     graph = Graph((2,), nodes, inputs=((-1,), (0,), (1, 0)))
     with pytest.raises(ParameterError, match='`packing="throughput"` has not: use "latency"'):
         compile_approximate(graph, packing="throughput", security="insecure")

@@ -119,6 +119,7 @@ class TestHabits:
             EncryptedClassifier(ridge, simulate=True, **INSECURE).fit(iris[0][:, :3])
 
 
+@pytest.mark.filterwarnings("ignore:what is encrypted agrees")  # few of its answers are given
 def test_one_against_the_rest(iris):
     """Each class has a logistic function of its own, as `OneVsRestClassifier` and MLPs of several labels have."""
     weight = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]])
@@ -183,6 +184,7 @@ class TestWhatTheModelDoesNotSay:
             he.compile(one_score, iris[0], task="ranking")
 
 
+@pytest.mark.filterwarnings("ignore:what is encrypted agrees")  # few of its answers are given
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_sigmoid_of_each_output_is_left_to_the_client(iris, multilabel):
     """Else probabilities would be taken for scores, of which all are positive."""

@@ -1,6 +1,7 @@
 """The one call, for models of every library."""
 
 import math
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -316,3 +317,41 @@ def test_a_budget_is_refused_once_and_by_the_name_that_it_has_here(graph, x):
     assert "`max_units` must be at least" in str(refusal.value)
     assert "`budget`" not in str(refusal.value)
     assert str(refusal.value).count("polynomials of degrees 2:") == 1
+
+
+class TestWhatSamplesSay:
+    """Where samples do not show how far the model's answers are kept, that is said."""
+
+    @pytest.fixture
+    def signs(self):
+        """A model of two classes: whether features add up to more than two and a half."""
+        layers = Dense(np.ones((4, 5)), np.array([-2.0, -2.5, -3.0, -1.5])), Activation("tanh")
+        return Graph((5,), (*layers, Dense(np.ones((1, 4)), np.zeros(1))), metadata={"task": "classification"})
+
+    def test_samples_of_all_kinds_are_no_reason_to_warn(self, signs, x):
+        with warnings.catch_warnings(action="error"):
+            assert he.compile(signs, x, exact=False, **INSECURE).agreement >= 0.97
+
+    def test_few_samples_say_little(self, signs, x):
+        with pytest.warns(UserWarning, match="but 30 samples say little of other inputs"):
+            he.compile(signs, x[:30], exact=False, **INSECURE)
+
+    def test_a_sign_that_no_sample_has_is_not_known(self, signs, x):
+        with pytest.warns(UserWarning, match="gives 1 of its 2 answers to none of the samples"):
+            he.compile(signs, x[signs.logits(x)[:, 0] > 0], exact=False, **INSECURE)
+
+    def test_a_class_that_no_sample_has_is_not_known(self, signs, x):
+        either = replace(signs, nodes=(*signs.nodes[:-1], Dense(np.array([[1.0], [-1.0]]) * np.ones(4), np.zeros(2))))
+        with pytest.warns(UserWarning, match="gives 1 of its 2 answers to none of the samples"):
+            he.compile(either, x[either.logits(x).argmax(axis=1) == 0], exact=False, **INSECURE)
+
+
+@pytest.mark.parametrize("scales", [[1e-3], [1.0, 1e-3], [1e4, 1e-2]])
+def test_errors_are_less_than_values_vary(x, scales):
+    """A value that is nearly constant, or small beside others, is not lost in what the largest may be off by."""
+    scale = np.array(scales)
+    *nodes, scores = graph_of_layers(5, 8, len(scale), activation="tanh").nodes
+    last = Dense(scores.weight * scale[:, None], 1 + scores.bias * scale)
+    graph = Graph((5,), (*nodes, last))
+    compiled = he.compile(graph, x, exact=False, task="regression", **INSECURE)
+    assert compiled.circuit.output_bound <= graph.logits(x).std(axis=0).min()

@@ -14,6 +14,7 @@ from he import (
     interface_bytes,
     load_circuit,
     prepare,
+    run_encrypted,
     save_circuit,
     simulate_guards,
 )
@@ -142,6 +143,15 @@ def test_one_image_outside_has_the_whole_answer_refused_and_is_named():
     with pytest.raises(RangeError, match=r"images \[5\] of the batch left the range .* ask again without them"):
         answered(client, session, x)
     assert np.abs(answered(client, session, x[:5]) - graph.logits(x[:5])).max() <= circuit.output_bound
+
+
+def test_an_image_outside_is_named_by_its_number_among_all_batches():
+    graph, samples = deep(2)
+    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", images=1, security="insecure")
+    x = np.concatenate([samples[: 2 * circuit.interface.images + 1], np.full((1, 16), 4.0)])
+    with pytest.raises(RangeError) as refusal:
+        run_encrypted(circuit, x)
+    assert refusal.value.images == (len(x) - 1,)
 
 
 def test_refusals_for_the_range_are_counted_like_others():
