@@ -14,7 +14,18 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 MAY_IMPORT = {
     # Beside numba: only for those who have loaded it already, or call what needs it.
     "intnn": {"numba", "llvmlite", "sklearn", "onnx", "google", "matplotlib", "hypothesis"},
-    "he": {"intnn", "tenseal", "numba", "llvmlite", "zstandard", "cryptography", "coincurve", "scipy", "hypothesis"},
+    "he": {
+        "intnn",
+        "tenseal",
+        "numba",
+        "llvmlite",
+        "zstandard",
+        "cryptography",
+        "coincurve",
+        "threadpoolctl",
+        "scipy",
+        "hypothesis",
+    },
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
 }

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
+from he.functional.blas import product
 from intnn.values.arrays import FloatArray
 
 Words = NDArray[np.uint32]
@@ -55,7 +56,7 @@ def wrapped_products(words: Words, factors: FloatArray, limit: int) -> NDArray[n
     """
     columns = (1 << 22) // limit
     parts = (
-        words[:, at : at + columns].view("<i4").astype(np.float64) @ factors[at : at + columns]
+        product(words[:, at : at + columns].view("<i4").astype(np.float64), factors[at : at + columns])
         for at in range(0, len(factors), columns)
     )
     total = next(parts).astype(np.int64)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from he.formats.messages import Kind, MessageError
+from he.functional.blas import product
 from he.functional.checks import made_of_a_message, require_scheme
 from he.functional.instance import Instance
 from he.functional.messages import (
@@ -300,7 +301,7 @@ def cut(x: Array, row: int, columns: slice, instance: Instance, most: int) -> Fl
 
 def exact_products(y: FloatArray, limbs: FloatArray) -> FloatArray:
     """The inner products of vectors of keys, [keys, l], with limbs, [limbs, l, m]: exact, as `limb_bits` says."""
-    return np.matmul(y, limbs)
+    return product(y, limbs)
 
 
 def _close(array: Array, name: str, kind: DTypeLike, *shape: int) -> None:
