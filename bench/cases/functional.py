@@ -129,7 +129,6 @@ def _projection(
     steps = proposed.epochs * (len(private) // proposed.batch_size)
     return _row(
         job,
-        parties,
         seconds,
         parties.exposure(),
         revealed_by_products(seen, public, truth, (height, width), alone),
@@ -146,6 +145,7 @@ def _projection(
         cpu_seconds=cpu_s,
         keys_issued=parties.keys,
         key_bytes=parties.key_bytes,
+        ciphertext_bytes=parties.ciphertext_bytes,
         explanation=scheme(job.scheme).explain(products.instance),
     )
 
@@ -175,6 +175,8 @@ class _Faithful:
         trained = self._train(batches, done, parties, Unfinished(None) if slow else self.job.unfinished)
         twin = self._in_clear(batches, done) if slow else plain
         taken, exposure = trained.taken, parties.exposure()
+        longer = all_batches * run.epochs / (batches * done.epochs)  # than what was measured
+        seconds = taken.seconds.times(all_batches / batches, longer)
 
         self.report("attacking", 0.95)
         shown = len(trained.watch.sights) * size
@@ -183,8 +185,7 @@ class _Faithful:
         again = None if scheme(self.job.scheme).keys_are_scoped else lambda y: trained.forward.products(y, 0, shown)
         return _row(
             self.job,
-            parties,
-            taken.seconds.times(all_batches / batches, all_batches * run.epochs / (batches * done.epochs)),
+            seconds,
             exposure,
             revealed_by_training(trained.watch.sights, truth, again),
             network=run.shape,
@@ -197,9 +198,10 @@ class _Faithful:
             accuracy_plain=self._accuracy(plain),
             accuracy_encrypted=None if slow else self._accuracy(trained.state),
             bit_identical=_same(trained.state, twin),
-            cpu_seconds=taken.cpu_seconds,
-            keys_issued=taken.keys,
-            key_bytes=taken.key_bytes,
+            cpu_seconds=taken.cpu_seconds * seconds.all / taken.seconds.all,
+            keys_issued=round(taken.keys * longer),
+            key_bytes=round(taken.key_bytes * longer),
+            ciphertext_bytes=parties.ciphertext_bytes * all_batches // batches,
             resumed_after=trained.resumed_after,
             explanation=scheme(self.job.scheme).explain(trained.forward.instance),
         )
@@ -273,7 +275,6 @@ class _Stopwatch:
 
 def _row(
     job: FunctionalJob,
-    parties: Parties,
     seconds: Seconds,
     exposure: Exposure,
     found: Revealed,
@@ -307,7 +308,6 @@ def _row(
         accuracy_public_only=found.public_only_accuracy,
         reveals=found.sentence,
         security_bits=SECURITY_BITS,
-        ciphertext_bytes=parties.ciphertext_bytes,
         threads=available_threads(),
         peak_rss_bytes=peak_rss_bytes(),
         seed=job.seed,

@@ -46,7 +46,7 @@ def details(row: TrainedRow) -> Iterator[str]:
     yield f"bytes: ciphertexts {size(row.ciphertext_bytes)}, keys {size(row.key_bytes)}"
     yield f"independent keys: {row.rank_issued} of a budget of {row.rank_budget}"
     if row.n_attacked:
-        yield f"reveals: {row.reveals}"
+        yield row.reveals
         yield (
             f"attacks on {row.n_attacked} images: {percent(row.share_rebuilt)} rebuilt exactly"
             + ("" if row.psnr_db is None else f", the others at {row.psnr_db:.1f} dB")

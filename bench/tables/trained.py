@@ -10,7 +10,8 @@ class TrainedRow:
     """One network trained on encrypted data, beside the same training in the clear.
 
     Seconds are wall-clock times of the whole run, of all parties one after the other. With `extrapolated`, some steps
-    were measured, the encrypted seconds are those steps times the steps of the run, and nothing was trained to the end.
+    were measured; seconds, keys and bytes are those of these steps times the steps of the run (set-up and ciphertexts:
+    times its batches), and nothing was trained to the end.
     Fields that do not apply are None.
 
     Attributes:
