@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.functional.blas import one_thread, product
 from he.functional.instance import MAX_LENGTH
 from he.functional.protocols.products import Products
 from intnn.estimator.classifier import IntClassifier
@@ -229,7 +230,8 @@ def classifier_for(examples: int) -> IntClassifier:
 def _components(examples: IntArray, rank: int) -> IntArray:
     """The first principal components, int64 [rank, features] within +-127."""
     centred: FloatArray = examples - examples.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
+    with one_thread():
+        _, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
     rows = vectors.T[::-1][:rank]
     peaks = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
     return round_half_up(rows / peaks * LIMIT)
@@ -240,7 +242,7 @@ def _products(x: IntArray, matrix: IntArray) -> IntArray:
 
     numpy multiplies matrices of integers many times slower.
     """
-    return (x.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
+    return product(x.astype(np.float64), matrix.T.astype(np.float64)).astype(np.int64)
 
 
 def _inputs(x: ArrayLike, name: str, features: int | None = None) -> IntArray:
