@@ -14,7 +14,8 @@ ROW = TrainedRow(
     steps=88, measured_steps=88, extrapolated=False, n_train=1437, n_test=360, plain_seconds=0.5, encrypted_seconds=2.0,
     setup_s=0.1, encrypt_s=0.2, keys_s=0.3, decrypt_s=0.4, train_s=1.0, accuracy_plain=0.95, accuracy_encrypted=0.95,
     bit_identical=True, keys_issued=1000, rank_issued=64, rank_budget=64, share_rebuilt=1.0, n_attacked=32,
-    psnr_db=None, judge_accuracy=0.9, judge_accuracy_originals=0.91, accuracy_public_only=None, reveals="reveals every image",
+    psnr_db=None, judge_accuracy=0.9, judge_accuracy_originals=0.91, accuracy_public_only=None,
+    reveals="reveals every image",
     security_bits=128, ciphertext_bytes=1000, key_bytes=2000, cpu_seconds=2.0, threads=2, peak_rss_bytes=None,
     seed=0,
 )  # fmt: skip
