@@ -22,7 +22,7 @@ DEGREES = (2, 3, 4, 6, 8)  # that a search tries, cheapest first
 TOLERANCE = 0.003  # agreement that a search gives away for a lower degree
 LARGEST_DEGREE = 32
 FEWEST_SAMPLES = 5
-LARGEST_SAMPLES, LARGEST_VALUES = 6250, 1 << 24  # samples looked at, and values of one layer on all of them
+LARGEST_SAMPLES, LARGEST_VALUES = 6250, 1 << 23  # samples looked at, and values of one layer on all of them
 HELD_OUT = 5  # one sample in so many measures the agreement
 SLACK = 1e-9  # of a range: folded weights round otherwise
 
@@ -239,11 +239,15 @@ def _searched(fit: Callable[[Sequence[int]], Approximation], count: int, toleran
     best = next(found for found in fits if found.under_strain >= goal)
     degrees = [layer.degree for layer in best.layers]
     for i, degree in enumerate(degrees):
-        for lower in DEGREES[: DEGREES.index(degree)]:
-            found = fit([*degrees[:i], lower, *degrees[i + 1 :]])
+        low, high = 0, DEGREES.index(degree)  # by bisection: what a degree is enough for, higher ones are
+        while low < high:
+            middle = (low + high) // 2
+            found = fit([*degrees[:i], DEGREES[middle], *degrees[i + 1 :]])
             if found.under_strain >= goal:
-                best, degrees[i] = found, lower
-                break
+                best, high = found, middle
+            else:
+                low = middle + 1
+        degrees[i] = DEGREES[high]
     return best
 
 
