@@ -49,7 +49,7 @@ def details(row: TrainedRow) -> Iterator[str]:
         yield row.reveals
         yield (
             f"attacks on {row.n_attacked} images: {percent(row.share_rebuilt)} rebuilt exactly"
-            + ("" if row.psnr_db is None else f", the others at {row.psnr_db:.1f} dB")
+            + ("" if row.psnr_db is None else f", at best {row.psnr_db:.1f} dB")
             + f"; a judge reads {percent(row.judge_accuracy)} of what is rebuilt, and "
             f"{percent(row.judge_accuracy_originals)} of the originals"
         )

@@ -66,7 +66,7 @@ def test_what_is_extrapolated_says_from_how_much() -> None:
 def test_what_is_revealed_is_told_where_it_was_attacked() -> None:
     told = "\n".join(trained.details(replace(ROW, psnr_db=17.94, share_rebuilt=0.5)))
     assert "reveals every image" in told
-    assert "50.00% rebuilt exactly, the others at 17.9 dB" in told
+    assert "50.00% rebuilt exactly, at best 17.9 dB" in told
     assert "reveals" not in "\n".join(trained.details(replace(ROW, n_attacked=0)))
 
 
