@@ -233,10 +233,14 @@ class _Faithful:
             watch.gradient,
             path=unfinished.checkpoint,
             callback=lambda epoch: unfinished.keep(taken(epoch.number)),
-            progress=lambda step, steps: self.report(f"step {step} of {steps}", 0.2 + 0.75 * step / steps),
+            progress=self._progress,
         )
         unfinished.forget()
         return _Trained(watch, forward, state, taken(schedule.epochs), before.epochs)
+
+    def _progress(self, step: int, steps: int) -> None:
+        if step % (steps // 400 + 1) == 0:  # a line on the screen takes as long as a small step
+            self.report(f"step {step} of {steps}", 0.2 + 0.75 * step / steps)
 
     def _in_clear(self, batches: int, schedule: Schedule) -> list[Variables]:
         part = slice(0, batches * self.run.batch_size)
