@@ -97,7 +97,7 @@ class RandomFeatures(ValueObject):
                 for number in range(self.filters)
             ]
         )
-        numbers = sum((drawn >> shift) & 255 for shift in (0, 8, 16, 24)) - _REACH
+        numbers: IntArray = np.stack([(drawn >> shift) & 255 for shift in (0, 8, 16, 24)]).sum(axis=0) - _REACH
         taken = (_WHOLE - _KEPT) * numbers[:, :taps].sum(axis=1, keepdims=True)
         weights = _WHOLE * taps * numbers[:, :taps] - taken
         return weights, numbers[:, taps] * (_WHOLE * taps * _LEVELS * self.shrink**2 // 2)
