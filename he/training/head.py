@@ -1,10 +1,11 @@
 """A linear head by least squares, in few steps with public constants: the clear twin of what a trainer does encrypted.
 
-With samples X [n, d], whitened and with a column of ones, and targets Y [n, classes], the head W minimises |X W - Y|^2,
-so that G W = X^T Y / n with the moments G = X^T X / n. If all eigenvalues of G lie in [a, b], Chebyshev's semi-iteration
-(Golub and Varga, "Chebyshev semi-iterative methods, successive overrelaxation iterative methods, and second order
-Richardson iterative methods", Numerische Mathematik 3, 1961) makes the residual after k steps the smallest that k
-products with G allow for all such G. From W_0 = 0, with t = (b + a) / 2 and h = (b - a) / 2, step i computes
+With samples X [n, d], whitened and with a column of ones, and targets Y [n, classes], the head W minimises
+|X W - Y|^2, so that G W = X^T Y / n with the moments G = X^T X / n. If all eigenvalues of G lie in [a, b], Chebyshev's
+semi-iteration (G. H. Golub and R. S. Varga, "Chebyshev semi-iterative methods, successive overrelaxation iterative
+methods, and second order Richardson iterative methods", Numerische Mathematik 3, 1961) makes the residual after k steps
+the smallest that k products with G allow for all such G. From W_0 = 0, with t = (b + a) / 2 and h = (b - a) / 2, step i
+computes
 
     G_i = X^T (Y - X W_(i-1)) / n      the gradient, downhill
     P_i = G_i + beta_i P_(i-1)         beta_1 = 0, beta_2 = (h alpha_1)^2 / 2, then beta_i = (h alpha_(i-1) / 2)^2
