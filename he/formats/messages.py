@@ -39,6 +39,8 @@ class Kind(Enum):
     KEY_REQUEST = b"R"
     JOURNAL = b"J"
     INSTRUCTION = b"D"
+    TRAINING_BLOCK = b"T"
+    ENCRYPTED_HEAD = b"H"
 
 
 class MessageError(ValueError):

@@ -1,0 +1,125 @@
+"""The owner's side: samples are whitened, checked and encrypted, and the trained head is decrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.formats.messages import MessageError
+from he.formats.switching import RELINEARISATION
+from he.parties.cipher import PairCipher
+from he.parties.keys import EvaluationKeys, SecretKey
+from he.training.block import Block, EncryptedHead, Origin
+from he.training.head import require_white, targets
+from he.training.plan import HeadPlan
+from he.training.whitening import Whitening, require_bound
+from intnn.values.arrays import FloatArray, instance
+from intnn.values.value_object import Unstorable
+
+
+def elements(plan: HeadPlan) -> tuple[int, ...]:
+    """Return the Galois elements of a trainer's keys, that of relinearisation first."""
+    return (RELINEARISATION, *plan.elements)
+
+
+class Owner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a plan, and may read the head.
+
+    Several owners who train one head share the secret key, the evaluation keys, the plan and the whitening; each of
+    them can read whatever is encrypted, and what any of them sends is hidden from the trainer alone.
+
+    A decrypted head is approximate, and its error tells of the secret key: show it to nobody who does not hold the key
+    (B. Li and D. Micciancio, "On the Security of Homomorphic Encryption on Approximate Numbers", EUROCRYPT 2021).
+
+    Args:
+        name: His name, of 1 to 200 printable letters, which no other owner of the run has.
+        plan: The plan.
+        whitening: The whitening that all owners use.
+        secret_key: The key, for the plan's parameters; by default a new one.
+        evaluation_keys: Those of the run, where another owner has made them; by default new ones.
+
+    Raises:
+        TypeError: An argument has another type.
+        ValueError: The whitening is of another number of features, or the key for other parameters.
+        MessageError: The evaluation keys were not made from this key for this plan.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: HeadPlan,
+        whitening: Whitening,
+        secret_key: SecretKey | None = None,
+        evaluation_keys: EvaluationKeys | None = None,
+    ) -> None:
+        self.plan, self.name = instance(plan, HeadPlan, "plan"), name
+        self._whitening = instance(whitening, Whitening, "whitening")
+        if len(whitening.mean) + 1 != plan.features:
+            raise ValueError(
+                f"`whitening` must be of {plan.features - 1} features, one less than the plan's, got "
+                f"{len(whitening.mean)}"
+            )
+        key = SecretKey.generate(plan.parameters) if secret_key is None else secret_key
+        if instance(key, SecretKey, "secret_key").parameters != plan.parameters:
+            raise ValueError(f"`secret_key` must be for the plan's parameters ({plan.parameters}), got {key}")
+        self.secret_key = key
+        if evaluation_keys is None:
+            evaluation_keys = key.keys_of(elements(plan), plan.digest)
+        self.evaluation_keys = instance(evaluation_keys, EvaluationKeys, "evaluation_keys")
+        if evaluation_keys.circuit != plan.digest:
+            raise MessageError("`evaluation_keys` must be for this plan, got keys for another")
+        key.require_own(evaluation_keys, None)
+        self._origin = Origin(plan.digest, whitening.digest, evaluation_keys.id)
+        self._cipher, self._next = PairCipher(key), 0
+        Block(self._origin, name, 0, 1, ())  # refuses a name that is none
+
+    def encrypt(self, features: ArrayLike, labels: ArrayLike) -> Iterator[Block]:
+        """Whiten, check and encrypt samples as blocks of at most N / 2 of them, made one by one.
+
+        Args:
+            features: float64 [n, features], not whitened, without the column of ones.
+            labels: int64 [n] in [0, classes).
+
+        Raises:
+            BoundError: The plan's bound is too small for these samples: training would diverge. Nothing is encrypted.
+            TypeError: An argument has another type.
+            ValueError: A shape is wrong, a label is no class, or a whitened feature is beyond 16.
+        """
+        white = require_white(self._whitening.apply(features), self.plan.features)
+        y = targets(labels, self.plan.classes)
+        if len(y) != len(white):
+            raise ValueError(f"`labels` must be as many as samples, {len(white)}, got {len(y)}")
+        require_bound(white, self.plan.descent.bound)
+        slots = self.plan.block_samples
+        return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
+
+    def _block(self, white: FloatArray, y: FloatArray) -> Block:
+        plan, number = self.plan, len(white)
+        self._next += 1
+        features, pairs = np.zeros((plan.features, plan.block_samples)), np.zeros((2 * plan.pairs, plan.block_samples))
+        features[:, :number], pairs[: plan.classes, :number] = white.T, y.T
+        numbers = [(row, np.zeros_like(row)) for row in features] + list(zip(pairs[::2], pairs[1::2], strict=True))
+        made = (
+            self._cipher.encrypt(first, second, form)
+            for (first, second), form in zip(numbers, Block.forms(plan), strict=True)
+        )
+        return Block(self._origin, self.name, self._next - 1, number, tuple(made))
+
+    def decrypt(self, head: EncryptedHead | bytes) -> FloatArray:
+        """Decrypt a head.
+
+        Returns:
+            float64 [features, classes], for whitened samples with a column of ones.
+
+        Raises:
+            MessageError: The message is damaged, or of another run.
+            SealDataError: A ciphertext in it is none, or legible without a key.
+        """
+        plan = self.plan
+        given = EncryptedHead.from_bytes(head, plan) if isinstance(head, bytes) else head
+        self._origin.require(given.origin)
+        form = EncryptedHead.form(plan)
+        pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])
+        return pairs.reshape(plan.features, 2 * plan.pairs)[:, : plan.classes]
