@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from he.engines.engine import thread_count
 from he.engines.rns.value import Value
-from he.formats import compact
+from he.formats import compact, switching
 from he.formats.compact import Form
-from he.formats.messages import MessageError
+from he.formats.messages import Kind, MessageError, require_size
 from he.formats.seal_bytes import CiphertextArray
 from he.parties.keys import EvaluationKeys
+from he.training import checkpoint
 from he.training.arithmetic import Arithmetic
 from he.training.block import Block, EncryptedHead, Origin
 from he.training.plan import HeadPlan
+from intnn.storage.document import file_path, require_place
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
@@ -27,6 +31,7 @@ class _Samples:
 
     features: list[Value]
     targets: Columns
+    digest: bytes
 
 
 class Trainer(Unstorable, instead="keep the blocks, and give them to another trainer"):
@@ -50,6 +55,9 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
 
     def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
         self.plan = instance(plan, HeadPlan, "plan")
+        if not isinstance(evaluation_keys, EvaluationKeys):
+            most = (1 + len(plan.elements)) * switching.key_bytes(plan.parameters, plan.parameters.levels)
+            require_size(Kind.EVALUATION_KEYS, evaluation_keys, most)
         keys = evaluation_keys if isinstance(evaluation_keys, EvaluationKeys) else EvaluationKeys(evaluation_keys)
         if keys.circuit != plan.digest:
             raise MessageError("the evaluation keys were made for another plan; owners and trainer must agree on one")
@@ -86,26 +94,46 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             )
         pairs = list(zip(block.ciphertexts, Block.forms(self.plan), strict=True))
         values = self._arithmetic.each(lambda pair: Value(compact.read(*pair).residues), pairs)
-        self._blocks[place] = _Samples(values[: self.plan.features], values[self.plan.features :])
+        digest = hashlib.sha256(repr((place, block.samples)).encode())
+        for part in block.ciphertexts:
+            digest.update(part)
+        self._blocks[place] = _Samples(values[: self.plan.features], values[self.plan.features :], digest.digest())
         self._origin, self.samples = expected, self.samples + block.samples
 
-    def fit(self, progress: Callable[[int, int], None] | None = None) -> EncryptedHead:
+    def fit(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> EncryptedHead:
         """Make the steps that are left, and return the head.
 
         A run that was stopped, also by an exception of ``progress``, goes on behind its last whole step, with the bits
-        of an undisturbed one.
+        of an undisturbed one: in the same trainer, or in another one with the same blocks and the checkpoint.
 
         Args:
             progress: A function that is called after every step, with the number of steps made, and of levels left.
+            path: A checkpoint, written after every step, whole or not at all, and read if it is there.
 
         Raises:
             MessageError: Other samples have come than the plan's.
+            StoredError: The checkpoint is damaged, belongs to another run, or would be larger than 8 GB. It is not
+                changed.
+            OSError: Its folder does not exist, or it cannot be written.
         """
         plan = self.plan
         if self.samples != plan.samples or self._origin is None:
             raise MessageError(f"the plan is for {plan.samples} samples, got {self.samples}; add the missing blocks")
+        blocks = hashlib.sha256(b"".join(sorted(block.digest for block in self._blocks.values())))
+        run = {**vars(self._origin), "samples": blocks.hexdigest()}
+        if path is not None:
+            place = file_path(path)
+            require_place(place)
+            if place.exists():
+                self._gradients = max(self._gradients, checkpoint.load(place, run, plan), key=len)
         while self.steps < plan.descent.steps:
             self._gradients.append(self._gradient())
+            if path is not None:
+                checkpoint.save(path, run, self._gradients)
             if progress is not None:
                 progress(self.steps, plan.scales[self.steps - 1].level - 1)
         form = EncryptedHead.form(plan)

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.formats.messages import MessageError
+from he.formats.seal_bytes import SealDataError
+from he.parties.keys import EvaluationKeys
 from he.training.errors import head_error
 from he.training.head import fit
 from he.training.owner import elements
@@ -133,3 +135,18 @@ def test_missing_blocks_are_named():
 def test_keys_for_another_plan_are_refused():
     with pytest.raises(MessageError, match="another plan"):
         Trainer(plan(steps=1), keys(plan())[1])
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-8], lambda data: data[: len(data) // 2], lambda data: b""])
+def test_fewer_keys_than_the_plans_are_refused(change):
+    of = plan()
+    given = EvaluationKeys.sealed(of.digest, change(bytes(keys(of)[1].data)))
+    with pytest.raises(SealDataError, match="must have"):
+        Trainer(of, given, 1)
+
+
+def test_more_keys_than_the_plans_are_not_looked_at():
+    of = plan()
+    given = EvaluationKeys.sealed(of.digest, bytes(keys(of)[1].data) * 2).to_bytes()
+    with pytest.raises(MessageError, match="must have at most"):
+        Trainer(of, given, 1)
