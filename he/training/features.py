@@ -23,7 +23,6 @@ from intnn.values.value_object import ValueObject
 _LEVELS = 255  # pixels are rounded to as many steps
 _REACH = 510  # of a drawn number, which is the sum of four bytes less its mean
 _DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
-_KEPT, _WHOLE = 3, 10  # of a filter's mean as many tenths are kept: most of an image's brightness tells little
 _BATCH = 512  # images whose windows are in memory at once
 
 
@@ -81,26 +80,18 @@ class RandomFeatures(ValueObject):
         return self.filters * math.prod(self.places)
 
     def filter_weights(self) -> tuple[IntArray, IntArray]:
-        """Draw the filters.
+        """Draw the filters: their numbers are sums of a draw's four bytes less the mean, 510, and so nearly normal.
 
-        A number is the sum of a draw's four bytes less 510, which is nearly normal. A filter is made of them with
-        seven tenths of its mean taken off, its threshold of half a deviation of what one full pixel adds.
+        A threshold is as large as a quarter of what one full pixel under such a number adds.
 
         Returns:
             The filters, int64 [filters, window * window], and their thresholds, int64 [filters], which are added to
             sums of pixels that are integers from 0 to 255 * shrink**2.
         """
-        taps = self.window**2
-        drawn = np.stack(
-            [
-                generator.draws(generator.key(self.seed, generator.FEATURES, number), taps + 1)
-                for number in range(self.filters)
-            ]
-        )
+        streams = [generator.key(self.seed, generator.FEATURES, number) for number in range(self.filters)]
+        drawn = np.stack([generator.draws(stream, self.window**2 + 1) for stream in streams])
         numbers: IntArray = np.stack([(drawn >> shift) & 255 for shift in (0, 8, 16, 24)]).sum(axis=0) - _REACH
-        taken = (_WHOLE - _KEPT) * numbers[:, :taps].sum(axis=1, keepdims=True)
-        weights = _WHOLE * taps * numbers[:, :taps] - taken
-        return weights, numbers[:, taps] * (_WHOLE * taps * _LEVELS * self.shrink**2 // 2)
+        return numbers[:, :-1], numbers[:, -1] * (_LEVELS * self.shrink**2) // 4
 
     def of(self, images: ArrayLike) -> FloatArray:
         """Compute the features of images.
@@ -134,7 +125,7 @@ class RandomFeatures(ValueObject):
     @property
     def _unit(self) -> float:
         """The power of two next to what a full pixel under a usual weight adds to a sum, by which sums are divided."""
-        one = _WHOLE * self.window**2 * _DEVIATION * _LEVELS * self.shrink**2 * self.pool**2
+        one = _DEVIATION * _LEVELS * self.shrink**2 * self.pool**2
         return 2.0 ** round(math.log2(one))
 
 

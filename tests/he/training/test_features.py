@@ -19,8 +19,8 @@ def filters_in_integers(maps):
     for number in range(maps.filters):
         stream = key(maps.seed, FEATURES, number)
         numbers = [sum(draw(stream, place).to_bytes(4, "little")) - 510 for place in range(taps + 1)]
-        weights.append([10 * taps * w - 7 * sum(numbers[:taps]) for w in numbers[:taps]])
-        thresholds.append(numbers[taps] * (10 * taps * 255 * maps.shrink**2 // 2))
+        weights.append(numbers[:taps])
+        thresholds.append(numbers[taps] * 255 * maps.shrink**2 // 4)
     return weights, thresholds
 
 
@@ -74,7 +74,7 @@ def test_features_are_those_of_integers_times_one_power_of_two(case):
 def test_the_largest_sizes_leave_every_sum_exact():
     maps = RandomFeatures(4096, 4096, 1, 12, 12, 12)
     taps, pixel = maps.window**2, 255 * maps.shrink**2
-    largest = taps * (10 * taps * 510 + 7 * taps * 510) * pixel + 510 * (10 * taps * pixel // 2)
+    largest = taps * 510 * pixel + 510 * pixel // 4
     assert maps.pool**2 * largest < 2**BITS_OF_FLOAT64
 
 
