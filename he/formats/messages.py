@@ -41,6 +41,8 @@ class Kind(Enum):
     INSTRUCTION = b"D"
     TRAINING_BLOCK = b"T"
     ENCRYPTED_HEAD = b"H"
+    HEAD_QUERY = b"S"
+    HEAD_ANSWER = b"L"
 
 
 class MessageError(ValueError):

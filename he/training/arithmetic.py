@@ -15,7 +15,10 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
-from he.formats import switching
+from he.formats import compact, switching
+from he.formats.compact import Form
+from he.formats.messages import Kind, MessageError, require_size
+from he.formats.seal_bytes import CiphertextArray
 from he.parties.keys import EvaluationKeys
 from he.program.operations import Scalar
 from he.training.plan import HeadPlan
@@ -40,7 +43,7 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
 
     def __init__(self, plan: HeadPlan, keys: EvaluationKeys, threads: int) -> None:
         encoder, self._elements, self._threads = Encoder.of(plan.parameters), plan.elements, threads
-        read = switching.read(keys.data, plan.parameters, (switching.RELINEARISATION, *plan.elements))
+        read = switching.read(keys.data, plan.parameters, plan.key_elements)
         nothing = Weights({}, {}, {})
         self._algebra = Approximate(encoder, nothing, SwitchingKeys.of(encoder, read), False, (), Workers(1), Buffers())
 
@@ -89,3 +92,25 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
             a.rotations = a.readers = 1  # nobody else reads it
             a = self._algebra.add([a, self._algebra.automorphism(a, element)])
         return Value(self._algebra.mod_down(a))
+
+
+def read_keys(keys: EvaluationKeys | bytes, plan: HeadPlan) -> EvaluationKeys:
+    """Return the evaluation keys of a plan that are given as such or as bytes; more bytes are not looked at.
+
+    Raises:
+        MessageError: They are damaged, too many, or for another plan.
+        TypeError: They are neither.
+    """
+    if not isinstance(keys, EvaluationKeys):
+        most = len(plan.key_elements) * switching.key_bytes(plan.parameters, plan.parameters.levels)
+        require_size(Kind.EVALUATION_KEYS, keys, most)
+        keys = EvaluationKeys(keys)
+    if keys.circuit != plan.digest:
+        raise MessageError("the evaluation keys were made for another plan; owners and trainer must agree on one")
+    return keys
+
+
+def written(value: Value, form: Form) -> bytes:
+    """Return a value that has been divided, as a ciphertext of this form."""
+    assert value.residues is not None
+    return compact.write(CiphertextArray(value.residues, form.ntt, form.scale, None), form)

@@ -23,6 +23,7 @@ import math
 from he.readers.deviations import NONE, Deviations
 from he.readers.variance import ERROR_VARIANCE, deviation_at_root, key_switch_variance, rounding_variance
 from he.training.plan import HeadPlan, StepScales
+from he.training.whitening import LARGEST
 
 _ENCODING_VARIANCE = 1 / 12  # of a coefficient that is rounded to the nearest integer
 
@@ -33,7 +34,23 @@ def head_error(plan: HeadPlan) -> float:
     It holds if the top eigenvalue of the samples' moments is at most the plan's bound, and misses with a probability
     below 2^-39 for a weight. Roundings of float64, some 2^-45 of the largest weight, are not in it.
     """
-    return _Errors(plan).bound()
+    head, fixed = _Errors(plan).head()
+    return head.bound + fixed
+
+
+def logit_error(plan: HeadPlan) -> float:
+    """Return a bound on the error of every logit that an encrypted head gives an encrypted sample.
+
+    It is that of `head_error` for a sample of the largest length that there is, and of what one more product adds.
+
+    Raises:
+        ParameterError: The plan leaves no level for logits.
+    """
+    errors = _Errors(plan)
+    head, fixed = errors.head()
+    length = LARGEST * math.sqrt(plan.features)
+    added = errors.product(plan.head_level, plan.logit_scale * plan.parameters.primes[1], head, plan.head_norm)
+    return (head * length).with_(added).bound + fixed * length
 
 
 class _Errors:
@@ -48,8 +65,8 @@ class _Errors:
         self._column = math.sqrt(self._n * plan.descent.bound)  # of X: a bound on its norm
         self._targets = math.sqrt(self._n) * plan.target_norm
 
-    def bound(self) -> float:
-        """Return the bound of `head_error`."""
+    def head(self) -> tuple[Deviations, float]:
+        """Return the deviations of a head's errors, and a bound on what integer factors change in a column."""
         n, weights = self._n, self._plan.descent.weights
         residual, gradients, head, fixed, fixed_gradients = self._y, list[Deviations](), NONE, 0.0, list[float]()
         for row, scales in zip(weights, self._plan.scales, strict=True):
@@ -63,7 +80,7 @@ class _Errors:
             if scales.earlier:
                 head = head.with_(Deviations(product=self._rounding / scales.head))
             residual = self._residual(scales, head, sum(row))
-        return head.bound + fixed
+        return head, fixed
 
     def _gradient(self, scales: StepScales, residual: Deviations, head: Deviations) -> Deviations:
         """Return the errors of a step's gradient times n, from those of its residuals, and of the head in them."""
@@ -80,13 +97,22 @@ class _Errors:
         """Return the errors of the next step's residuals, but for what the head's error makes of samples."""
         if not scales.targets:
             return NONE
-        plan, x = self._plan, self._x.normal
-        length = weights * math.sqrt(plan.descent.bound) * plan.target_norm  # of a column of the head
-        level, product = scales.level - 1, self._sample_scale * scales.head
-        switched = self._switch(level) / product
-        rounded = self._rounding * plan.parameters.primes[level - 1] / product
-        crossed = math.sqrt(plan.features) * x * (head.normal + head.product)
-        return self._y.with_(Deviations(x * length, crossed + math.hypot(switched, rounded)))
+        length = weights * self._plan.gradient_bound / self._n  # of two columns of the head
+        return self._y.with_(self.product(scales.level - 1, self._sample_scale * scales.head, head, length))
+
+    def product(self, level: int, scale: float, head: Deviations, length: float) -> Deviations:
+        """Return what a product of samples with a head adds, rescaled, to what the head's error makes of samples.
+
+        Args:
+            level: The level of the factors.
+            scale: The scale of the product before it is rescaled.
+            head: The deviations of the head's errors.
+            length: A bound on the norm of two of its columns together.
+        """
+        rounded = self._rounding * self._plan.parameters.primes[level - 1] / scale
+        crossed = math.sqrt(self._plan.features) * self._x.normal * (head.normal + head.product)
+        switched = self._switch(level) / scale
+        return Deviations(self._x.normal * length, crossed + math.hypot(switched, rounded))
 
     def _switch(self, level: int) -> float:
         """Return the deviation that a key switch adds, with the rounding of its result, in units of coefficients."""

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.formats.compact import Form
 from he.formats.messages import MessageError
-from he.formats.switching import RELINEARISATION
 from he.parties.cipher import PairCipher
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.training.block import Block, EncryptedHead, Origin
+from he.training.block import Block
+from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.head import require_white, targets
+from he.training.origin import Ciphertexts, Origin
 from he.training.plan import HeadPlan
 from he.training.whitening import Whitening, require_bound
 from intnn.values.arrays import FloatArray, instance
 from intnn.values.value_object import Unstorable
-
-
-def elements(plan: HeadPlan) -> tuple[int, ...]:
-    """Return the Galois elements of a trainer's keys, that of relinearisation first."""
-    return (RELINEARISATION, *plan.elements)
 
 
 class Owner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -66,7 +63,7 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
             raise ValueError(f"`secret_key` must be for the plan's parameters ({plan.parameters}), got {key}")
         self.secret_key = key
         if evaluation_keys is None:
-            evaluation_keys = key.keys_of(elements(plan), plan.digest)
+            evaluation_keys = key.keys_of(plan.key_elements, plan.digest)
         self.evaluation_keys = instance(evaluation_keys, EvaluationKeys, "evaluation_keys")
         if evaluation_keys.circuit != plan.digest:
             raise MessageError("`evaluation_keys` must be for this plan, got keys for another")
@@ -96,16 +93,23 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
 
     def _block(self, white: FloatArray, y: FloatArray) -> Block:
-        plan, number = self.plan, len(white)
+        plan, zero = self.plan, np.zeros(self.plan.block_samples)
+        pairs = np.zeros((2 * plan.pairs, plan.block_samples))
+        pairs[: plan.classes, : len(y)] = y.T
+        numbers = [(row, zero) for row in self._rows(white)] + list(zip(pairs[::2], pairs[1::2], strict=True))
         self._next += 1
-        features, pairs = np.zeros((plan.features, plan.block_samples)), np.zeros((2 * plan.pairs, plan.block_samples))
-        features[:, :number], pairs[: plan.classes, :number] = white.T, y.T
-        numbers = [(row, np.zeros_like(row)) for row in features] + list(zip(pairs[::2], pairs[1::2], strict=True))
-        made = (
-            self._cipher.encrypt(first, second, form)
-            for (first, second), form in zip(numbers, Block.forms(plan), strict=True)
-        )
-        return Block(self._origin, self.name, self._next - 1, number, tuple(made))
+        made = self._encrypted(numbers, Block.forms(plan))
+        return Block(self._origin, self.name, self._next - 1, len(white), made)
+
+    def _rows(self, white: FloatArray) -> FloatArray:
+        """Return samples feature by feature, in slots."""
+        rows = np.zeros((self.plan.features, self.plan.block_samples))
+        rows[:, : len(white)] = white.T
+        return rows
+
+    def _encrypted(self, numbers: Sequence[tuple[FloatArray, FloatArray]], forms: Sequence[Form]) -> Ciphertexts:
+        pairs = zip(numbers, forms, strict=True)
+        return tuple(self._cipher.encrypt(first, second, form) for (first, second), form in pairs)
 
     def decrypt(self, head: EncryptedHead | bytes) -> FloatArray:
         """Decrypt a head.
@@ -123,3 +127,38 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         form = EncryptedHead.form(plan)
         pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])
         return pairs.reshape(plan.features, 2 * plan.pairs)[:, : plan.classes]
+
+    def ask(self, features: ArrayLike) -> Iterator[Query]:
+        """Whiten and encrypt samples that an encrypted head is to be given: N / 2 of them a query, made one by one.
+
+        Args:
+            features: float64 [n, features], not whitened, without the column of ones.
+
+        Raises:
+            TypeError: The features are no floats.
+            ValueError: Their shape is wrong, or a whitened one is beyond 16.
+        """
+        white, slots = self._whitening.apply(features), self.plan.block_samples
+        return (self._query(white[at : at + slots]) for at in range(0, len(white), slots))
+
+    def _query(self, white: FloatArray) -> Query:
+        zero = np.zeros(self.plan.block_samples)
+        made = self._encrypted([(row, zero) for row in self._rows(white)], Query.forms(self.plan))
+        return Query(self._origin, len(white), made)
+
+    def logits(self, query: bytes, answer: bytes) -> FloatArray:
+        """Decrypt the answer to a query, both as messages.
+
+        Returns:
+            The logits of the query's samples, float64 [samples, classes].
+
+        Raises:
+            MessageError: A message is damaged, of another run, or the answer is to another query.
+            SealDataError: A ciphertext in the answer is none, or legible without a key.
+            ParameterError: The plan leaves no level for answers.
+        """
+        plan, form = self.plan, Answer.form(self.plan)
+        asked, given = Query.from_bytes(query, plan), Answer.from_bytes(answer, plan, query)
+        self._origin.require(given.origin)
+        pairs = np.concatenate([self._cipher.decrypt(part, form) for part in given.ciphertexts])
+        return pairs[: plan.classes, : asked.samples].T

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.training.head import MOST_CLASSES, Descent
 from he.training.whitening import LARGEST
@@ -68,6 +69,7 @@ class HeadPlan(ValueObject):
         features: The number of features with the column of ones, from 2 to 4096.
         classes: The number of classes, from 2 to 1024.
         descent: The constants of the steps.
+        inference: Whether a level is left behind the steps, for what the encrypted head makes of encrypted samples.
         security: As in `Parameters`.
         ring_degree: N; by default the smallest that the security allows.
 
@@ -81,6 +83,7 @@ class HeadPlan(ValueObject):
     features: int
     classes: int
     descent: Descent
+    inference: bool = False
     security: Security = "128"
     ring_degree: int | None = None
 
@@ -92,7 +95,13 @@ class HeadPlan(ValueObject):
         ):
             object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
         instance(self.descent, Descent, "descent")
+        instance(self.inference, bool, "inference")
         _ = self.parameters
+
+    @property
+    def head_level(self) -> int:
+        """The number of primes that are left of an encrypted head: one, or two where a product follows."""
+        return 1 + self.inference
 
     @property
     def pairs(self) -> int:
@@ -117,7 +126,7 @@ class HeadPlan(ValueObject):
     @property
     def bits(self) -> tuple[int, ...]:
         """The bits of the primes, the special one last."""
-        return (_FIRST, *[_MIDDLE] * self.descent.levels, _FIRST)
+        return (_FIRST, *[_MIDDLE] * (self.descent.levels + self.inference), _FIRST)
 
     @cached_property
     def degree(self) -> int:
@@ -159,7 +168,7 @@ class HeadPlan(ValueObject):
     def _scales(self, sample_bits: int, target_bits: int) -> Iterator[StepScales]:
         primes = self._frame.primes
         x, y = 2.0**sample_bits, 2.0**target_bits
-        level, residual, gradients = self.descent.levels + 1, y, list[float]()
+        level, residual, gradients = self.descent.levels + self.head_level, y, list[float]()
         for row in self.descent.weights:
             gradient = x * residual / primes[level - 1]
             shares = [weight / row[-1] for weight in row[:-1]]
@@ -186,7 +195,8 @@ class HeadPlan(ValueObject):
     def _have_room(self, sample_bits: int, target_bits: int) -> bool:
         """Return whether all values stay below half of their moduli, and a bit below that."""
         x, residuals = 2.0**sample_bits, math.sqrt(self.samples) * self.target_norm
-        needs = [(self.descent.levels + 1, x * LARGEST), (self.descent.levels + 1, 2.0**target_bits)]
+        top = self.descent.levels + self.head_level
+        needs = [(top, x * LARGEST), (top, 2.0**target_bits)]
         for row, scales in zip(self.descent.weights, self._scales(sample_bits, target_bits), strict=True):
             needs += [
                 (scales.level, x * scales.residual * self.gradient_bound),
@@ -196,18 +206,53 @@ class HeadPlan(ValueObject):
             if scales.targets:
                 needs.append((scales.level - 1, x * scales.head * (residuals + 1)))
             needs.append((scales.level, scales.residual * residuals))
+        if self.inference:
+            product = x * scales.head * self.logit_bound
+            needs += [(2, product), (1, product / self._frame.primes[1])]
         return all(math.log2(value) + 1 + _SPARE <= self._frame.log2_modulus(level) for level, value in needs)
+
+    @property
+    def head_norm(self) -> float:
+        """A bound on the Euclidean norm of two classes' columns of the head together."""
+        return sum(self.descent.weights[-1]) * self.gradient_bound / self.samples
+
+    @property
+    def logit_bound(self) -> float:
+        """A bound on what a head makes of any sample whose features are within 16."""
+        return LARGEST * math.sqrt(self.features) * self.head_norm
+
+    @property
+    def logit_scale(self) -> float:
+        """The scale of what an encrypted head makes of encrypted samples.
+
+        Raises:
+            ParameterError: The plan leaves no level for it.
+        """
+        if not self.inference:
+            raise ParameterError("`inference` must be true in the plan for a head that encrypted samples are given to")
+        return self.parameters.input_scale * self.scales[-1].head / self.parameters.primes[1]
 
     @property
     def elements(self) -> tuple[int, ...]:
         """The Galois elements of totals over slots: of X -> X**(2**m + 1) for m from 2 on."""
         return tuple((1 << m) + 1 for m in range(2, self.degree.bit_length()))
 
+    @property
+    def key_elements(self) -> tuple[int, ...]:
+        """The Galois elements of all evaluation keys in their order; relinearisation's stands among them, first."""
+        return (RELINEARISATION, *self.elements)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types, with what follows from it for whoever reads it."""
         constants = {"steps": self.descent.steps, "bound": self.descent.bound, "ratio": self.descent.ratio}
         sizes = {"samples": self.samples, "features": self.features, "classes": self.classes}
-        return {**sizes, "descent": constants, "security": self.security, "ring_degree": self.degree}
+        return {
+            **sizes,
+            "descent": constants,
+            "inference": self.inference,
+            "security": self.security,
+            "ring_degree": self.degree,
+        }
 
     @cached_property
     def digest(self) -> str:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from he.engines.engine import thread_count
 from he.engines.rns.value import Value
-from he.formats import compact, switching
-from he.formats.compact import Form
-from he.formats.messages import Kind, MessageError, require_size
-from he.formats.seal_bytes import CiphertextArray
+from he.formats import compact
+from he.formats.messages import MessageError
 from he.parties.keys import EvaluationKeys
 from he.training import checkpoint
-from he.training.arithmetic import Arithmetic
-from he.training.block import Block, EncryptedHead, Origin
+from he.training.arithmetic import Arithmetic, read_keys, written
+from he.training.block import Block
+from he.training.encrypted_head import EncryptedHead
+from he.training.origin import Origin
 from he.training.plan import HeadPlan
 from intnn.storage.document import file_path, require_place
 from intnn.values.arrays import instance
@@ -55,12 +55,7 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
 
     def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
         self.plan = instance(plan, HeadPlan, "plan")
-        if not isinstance(evaluation_keys, EvaluationKeys):
-            most = (1 + len(plan.elements)) * switching.key_bytes(plan.parameters, plan.parameters.levels)
-            require_size(Kind.EVALUATION_KEYS, evaluation_keys, most)
-        keys = evaluation_keys if isinstance(evaluation_keys, EvaluationKeys) else EvaluationKeys(evaluation_keys)
-        if keys.circuit != plan.digest:
-            raise MessageError("the evaluation keys were made for another plan; owners and trainer must agree on one")
+        keys = read_keys(evaluation_keys, plan)
         self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads)), keys.id
         self._origin: Origin | None = None
         self._blocks: dict[tuple[str, int], _Samples] = {}
@@ -137,7 +132,7 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             if progress is not None:
                 progress(self.steps, plan.scales[self.steps - 1].level - 1)
         form = EncryptedHead.form(plan)
-        parts = [_written(value, form) for row in self._head() for value in row]
+        parts = [written(value, form) for row in self._head() for value in row]
         return EncryptedHead(self._origin, tuple(parts))
 
     def _gradient(self) -> list[Columns]:
@@ -179,8 +174,3 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         """Return the last of these values, plus the others at a level, times their factors and rescaled."""
         lowered = [self._arithmetic.lowered(value, level) for value in values[:-1]]
         return self._arithmetic.add(self._arithmetic.combination(lowered, factors), values[-1])
-
-
-def _written(value: Value, form: Form) -> bytes:
-    assert value.residues is not None
-    return compact.write(CiphertextArray(value.residues, form.ntt, form.scale, None), form)

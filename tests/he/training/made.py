@@ -6,7 +6,7 @@ import numpy as np
 
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.training.head import Descent
-from he.training.owner import Owner, elements
+from he.training.owner import Owner
 from he.training.plan import HeadPlan
 from he.training.whitening import Moments, Whitening
 
@@ -21,7 +21,7 @@ def plan(samples=700, steps=2, bound=2.5, classes=CLASSES):
 @cache
 def keys(of: HeadPlan) -> tuple[SecretKey, EvaluationKeys]:
     secret = SecretKey.generate(of.parameters)
-    return secret, secret.keys_of(elements(of), of.digest)
+    return secret, secret.keys_of(of.key_elements, of.digest)
 
 
 @cache

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, open_message, seal_message
-from he.training.block import Block, EncryptedHead, Origin
+from he.training.block import Block
+from he.training.encrypted_head import EncryptedHead
+from he.training.origin import Origin
 from tests.he.training.made import blocks, plan
 
 ORIGIN = Origin(plan().digest, "1" * 64, "2" * 64)

@@ -9,9 +9,11 @@ from he.formats.messages import MessageError
 from he.formats.seal_bytes import CiphertextArray, SealDataError
 from he.parties.cipher import PairCipher
 from he.parties.keys import SecretKey
-from he.training.block import Block, EncryptedHead, Origin
+from he.training.block import Block
+from he.training.encrypted_head import EncryptedHead
 from he.training.head import targets
-from he.training.owner import Owner, elements
+from he.training.origin import Origin
+from he.training.owner import Owner
 from he.training.whitening import BoundError
 from tests.he.training.made import FEATURES, blocks, keys, owner, plan, samples, whitening
 
@@ -71,7 +73,7 @@ def test_owners_refuse_what_does_not_fit_their_plan():
     with pytest.raises(ValueError, match="`secret_key` must be for the plan's parameters"):
         Owner("a", of, whitening(), keys(other)[0])
     with pytest.raises(MessageError, match="must be for this plan"):
-        Owner("a", of, whitening(), keys(of)[0], keys(of)[0].keys_of(elements(of), other.digest))
+        Owner("a", of, whitening(), keys(of)[0], keys(of)[0].keys_of(of.key_elements, other.digest))
     with pytest.raises(MessageError, match="made from another secret key"):
         Owner("a", of, whitening(), SecretKey.generate(of.parameters), keys(of)[1])
     with pytest.raises(MessageError, match="`owner` must be 1 to 200 printable letters"):

@@ -14,7 +14,9 @@ from he.training.plan import HeadPlan
 
 SMALL = {"security": "insecure", "ring_degree": 1024}
 descents = st.builds(Descent, st.integers(1, 3), st.floats(1, 4), st.floats(2, 16))
-plans = st.builds(HeadPlan, st.integers(1, 1 << 20), st.integers(2, 4096), st.integers(2, 1024), descents)
+plans = st.builds(
+    HeadPlan, st.integers(1, 1 << 20), st.integers(2, 4096), st.integers(2, 1024), descents, st.booleans()
+)
 
 
 @settings(max_examples=50, deadline=None)
@@ -34,7 +36,7 @@ def test_scales_belong_together(plan):
         if step.targets:
             assert x * step.head == pytest.approx(2.0 ** plan.scale_bits[1] * step.targets, rel=2**-25)
         residual, level = x * step.head / primes[level - 2], level - 2
-    assert level == 0
+    assert level == plan.head_level - 1
     assert plan.scales[-1].targets == 0
 
 
@@ -75,6 +77,14 @@ def test_no_value_is_beyond_its_modulus(seed, steps, slack):
         residuals = padded - x @ head
 
 
+@settings(max_examples=50, deadline=None)
+@given(plans.filter(lambda plan: plan.inference))
+def test_logits_have_room(plan):
+    largest = plan.logit_bound * plan.logit_scale
+    assert largest * 2 < plan.parameters.primes[0]
+    assert largest * plan.parameters.primes[1] * 2 < 2 ** plan.parameters.log2_modulus(2)
+
+
 def test_larger_scales_would_have_no_room():
     plan = HeadPlan(1437, 129, 10, Descent(2, 2.5))
     samples, own = plan.scale_bits
@@ -112,6 +122,7 @@ def test_digests_name_plans(one, other):
         (lambda: HeadPlan(9, 1, 10, Descent(1, 2.0)), ValueError, "`features` must lie in"),
         (lambda: HeadPlan(9, 9, 1, Descent(1, 2.0)), ValueError, "`classes` must lie in"),
         (lambda: HeadPlan(9, 9, 10, 2), TypeError, "`descent` must be a Descent"),
+        (lambda: HeadPlan(9, 9, 10, Descent(1, 2.0), 1), TypeError, "`inference` must be a bool"),
         (lambda: HeadPlan(9, 9, 10, Descent(2, 2.0), ring_degree=4096), ParameterError, "must sum to at most"),
         (lambda: HeadPlan(9, 9, 10, Descent(1, 2.0), security="256"), ParameterError, "`security` must be"),
         (lambda: HeadPlan(1 << 20, 9, 10, Descent(1, 1e30)), ParameterError, "no scale holds 1048576 samples"),

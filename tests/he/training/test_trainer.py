@@ -10,7 +10,6 @@ from he.formats.seal_bytes import SealDataError
 from he.parties.keys import EvaluationKeys
 from he.training.errors import head_error
 from he.training.head import fit
-from he.training.owner import elements
 from he.training.trainer import Trainer
 from tests.he.training.made import blocks, keys, owner, plan, samples, whitening
 
@@ -109,7 +108,7 @@ def test_a_block_that_does_not_belong_is_refused_and_changes_nothing(block, text
 def test_blocks_under_other_keys_are_refused():
     of = plan()
     secret = keys(of)[0]
-    run = Trainer(of, secret.keys_of(elements(of), of.digest), 1)
+    run = Trainer(of, secret.keys_of(of.key_elements, of.digest), 1)
     with pytest.raises(MessageError, match="another pair of keys"):
         run.add(blocks()[0])
 
