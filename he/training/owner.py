@@ -82,12 +82,15 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         Raises:
             BoundError: The plan's bound is too small for these samples: training would diverge. Nothing is encrypted.
             TypeError: An argument has another type.
-            ValueError: A shape is wrong, a label is no class, or a whitened feature is beyond 16.
+            ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
+                samples than the plan is for.
         """
         white = require_white(self._whitening.apply(features), self.plan.features)
         y = targets(labels, self.plan.classes)
         if len(y) != len(white):
             raise ValueError(f"`labels` must be as many as samples, {len(white)}, got {len(y)}")
+        if len(y) > self.plan.samples:
+            raise ValueError(f"the plan is for {self.plan.samples} samples, got {len(y)}; plan for as many")
         require_bound(white, self.plan.descent.bound)
         slots = self.plan.block_samples
         return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
@@ -111,8 +114,8 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         pairs = zip(numbers, forms, strict=True)
         return tuple(self._cipher.encrypt(first, second, form) for (first, second), form in pairs)
 
-    def decrypt(self, head: EncryptedHead | bytes) -> FloatArray:
-        """Decrypt a head.
+    def decrypt(self, head: bytes) -> FloatArray:
+        """Decrypt a head, which is a message.
 
         Returns:
             float64 [features, classes], for whitened samples with a column of ones.
@@ -120,9 +123,10 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         Raises:
             MessageError: The message is damaged, or of another run.
             SealDataError: A ciphertext in it is none, or legible without a key.
+            TypeError: It is no bytes.
         """
         plan = self.plan
-        given = EncryptedHead.from_bytes(head, plan) if isinstance(head, bytes) else head
+        given = EncryptedHead.from_bytes(head, plan)
         self._origin.require(given.origin)
         form = EncryptedHead.form(plan)
         pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])

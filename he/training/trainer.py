@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from he.engines.engine import thread_count
 from he.engines.rns.value import Value
 from he.formats import compact
-from he.formats.messages import MessageError
+from he.formats.messages import MessageError, message_digest
 from he.parties.keys import EvaluationKeys
 from he.training import checkpoint
 from he.training.arithmetic import Arithmetic, read_keys, written
@@ -27,11 +27,11 @@ Columns = list[Value]  # what belongs to two classes each
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """The ciphertexts of a block: one for every feature, and those of targets."""
+    """The ciphertexts of a block, one for every feature, those of targets, and what names the block."""
 
     features: list[Value]
     targets: Columns
-    digest: bytes
+    digest: str
 
 
 class Trainer(Unstorable, instead="keep the blocks, and give them to another trainer"):
@@ -67,15 +67,16 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         """How many steps have been made."""
         return len(self._gradients)
 
-    def add(self, block: Block | bytes) -> None:
-        """Take a block of samples. If it is refused, nothing has changed.
+    def add(self, message: bytes) -> None:
+        """Take a block of samples, as it travels. If it is refused, nothing has changed.
 
         Raises:
             MessageError: It is damaged, of another run, has come before, holds more samples than the plan has left, or
                 training has begun.
-            SealDataError: A ciphertext has another form, or a residue is not below its prime.
+            SealDataError: A residue is not below its prime.
+            TypeError: It is no bytes.
         """
-        block = Block.from_bytes(block, self.plan) if isinstance(block, bytes) else block
+        block = Block.from_bytes(message, self.plan)
         expected = self._origin or Origin(self.plan.digest, block.origin.whitening, self._keys)
         expected.require(block.origin)
         place = block.owner, block.number
@@ -89,10 +90,8 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             )
         pairs = list(zip(block.ciphertexts, Block.forms(self.plan), strict=True))
         values = self._arithmetic.each(lambda pair: Value(compact.read(*pair).residues), pairs)
-        digest = hashlib.sha256(repr((place, block.samples)).encode())
-        for part in block.ciphertexts:
-            digest.update(part)
-        self._blocks[place] = _Samples(values[: self.plan.features], values[self.plan.features :], digest.digest())
+        features, own = values[: self.plan.features], values[self.plan.features :]
+        self._blocks[place] = _Samples(features, own, message_digest(message))
         self._origin, self.samples = expected, self.samples + block.samples
 
     def fit(
@@ -118,8 +117,8 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         plan = self.plan
         if self.samples != plan.samples or self._origin is None:
             raise MessageError(f"the plan is for {plan.samples} samples, got {self.samples}; add the missing blocks")
-        blocks = hashlib.sha256(b"".join(sorted(block.digest for block in self._blocks.values())))
-        run = {**vars(self._origin), "samples": blocks.hexdigest()}
+        blocks = "".join(sorted(block.digest for block in self._blocks.values()))
+        run = {**vars(self._origin), "samples": hashlib.sha256(blocks.encode()).hexdigest()}
         if path is not None:
             place = file_path(path)
             require_place(place)

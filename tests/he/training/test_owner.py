@@ -57,6 +57,7 @@ def test_a_bound_that_is_too_small_is_refused_before_anything_is_encrypted():
         (lambda x, labels: (np.where(x > 2, np.nan, x), labels), ValueError, "`features` must be finite"),
         (lambda x, labels: (x, labels + 1), ValueError, "`labels` must lie in"),
         (lambda x, labels: (x, labels[:-1]), ValueError, "`labels` must be as many as samples"),
+        (lambda x, labels: (np.tile(x, (2, 1)), np.tile(labels, 2)), ValueError, "for 700 samples, got 1400"),
         (lambda x, labels: (x, labels * 1.0), TypeError, "`labels` must hold integers"),
         (lambda x, labels: (x.astype(int), labels), TypeError, "`features` must hold floats"),
     ],
@@ -116,14 +117,14 @@ def test_heads_of_other_runs_are_refused():
     for name, text in (("plan", "another plan"), ("whitening", "another whitening"), ("keys", "another pair of keys")):
         foreign = Origin(**{**vars(origin_of(made)), name: "0" * 64})
         with pytest.raises(MessageError, match=text):
-            made.decrypt(head_of(values, foreign))
+            made.decrypt(head_of(values, foreign).to_bytes())
 
 
 def test_a_head_that_is_legible_without_a_key_is_refused():
     of, made = plan(), owner()
     size = EncryptedHead.form(of).bytes
     with pytest.raises(SealDataError, match="legible without a key"):
-        made.decrypt(EncryptedHead(origin_of(made), (bytes(size),) * (of.features * of.pairs)))
+        made.decrypt(EncryptedHead(origin_of(made), (bytes(size),) * (of.features * of.pairs)).to_bytes())
 
 
 def test_a_block_is_no_head():

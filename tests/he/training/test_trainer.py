@@ -45,9 +45,9 @@ def test_several_owners_train_what_one_would():
     of, (x, labels) = plan(), samples()
     one, other, run = owner(of, "one"), owner(of, "other"), trainer(of)
     for block in [*one.encrypt(x[:100], labels[:100]), *other.encrypt(x[100:], labels[100:])]:
-        run.add(block)
+        run.add(block.to_bytes())
     twin = fit(whitening().apply(x), labels, of.classes, of.descent)
-    assert np.abs(other.decrypt(run.fit()) - twin).max() <= head_error(of)
+    assert np.abs(other.decrypt(run.fit().to_bytes()) - twin).max() <= head_error(of)
 
 
 def test_neither_order_nor_threads_change_a_bit():
