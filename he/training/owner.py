@@ -39,7 +39,7 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: The whitening is of another number of features, or the key for other parameters.
+        ValueError: The whitening gives another number of features, or the key for other parameters.
         MessageError: The evaluation keys were not made from this key for this plan.
     """
 
@@ -53,10 +53,10 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
     ) -> None:
         self.plan, self.name = instance(plan, HeadPlan, "plan"), name
         self._whitening = instance(whitening, Whitening, "whitening")
-        if len(whitening.mean) + 1 != plan.features:
+        kept = whitening.matrix.shape[1]
+        if kept + 1 != plan.features:
             raise ValueError(
-                f"`whitening` must be of {plan.features - 1} features, one less than the plan's, got "
-                f"{len(whitening.mean)}"
+                f"`whitening` must give {plan.features - 1} features, one less than the plan's, got {kept}"
             )
         key = SecretKey.generate(plan.parameters) if secret_key is None else secret_key
         if instance(key, SecretKey, "secret_key").parameters != plan.parameters:

@@ -90,7 +90,7 @@ class Whitening(ValueObject):
 
     Attributes:
         mean: What is subtracted, float64 [features].
-        matrix: What is multiplied with, float64 [features, features].
+        matrix: What is multiplied with, float64 [features, kept], with at most as many columns as rows.
 
     Raises:
         TypeError: An argument holds no floats.
@@ -103,23 +103,25 @@ class Whitening(ValueObject):
     def __post_init__(self) -> None:
         for name in ("mean", "matrix"):
             object.__setattr__(self, name, frozen(reals(getattr(self, name), name)))
-        features = self.mean.shape
-        if len(features) != 1 or self.matrix.shape != features * 2:
+        features, matrix = self.mean.shape, self.matrix.shape
+        if len(features) != 1 or len(matrix) != 2 or matrix[0] != features[0] or not 0 < matrix[1] <= features[0]:
             raise ValueError(
-                f"`mean` and `matrix` must have shapes [d] and [d, d], got {features} and {self.matrix.shape}"
+                f"`mean` and `matrix` must have shapes [d] and [d, at most d], got {features} and {matrix}"
             )
 
     @staticmethod
-    def of(moments: Moments, ridge: float) -> Whitening:
+    def of(moments: Moments, ridge: float, keep: int | None = None) -> Whitening:
         """Return the whitening of samples with these moments.
 
         Args:
             moments: Those of the samples, at least two.
             ridge: What is added to every variance, in mean variances: above 0, and mostly below 1.
+            keep: How many directions are kept, those in which the samples differ most; by default all.
 
         Raises:
             TypeError: An argument has another type.
-            ValueError: There are too few samples, all of them are equal, or the ridge is not above 0.
+            ValueError: There are too few samples, all of them are equal, the ridge is not above 0, or there are not so
+                many directions.
         """
         share, samples = real(ridge, "ridge"), moments.samples
         if not 0 < share < np.inf:
@@ -131,9 +133,10 @@ class Whitening(ValueObject):
         typical = float(np.trace(covariance)) / len(mean)
         if not typical > 0:
             raise ValueError("`moments` must be those of samples that differ, got equal ones; take others")
-        values, vectors = np.linalg.eigh(covariance)
+        first = 0 if keep is None else len(mean) - integer(keep, "keep", 1, len(mean))
+        values, vectors = np.linalg.eigh(covariance)  # in ascending order
         variances = np.maximum(values, 0) + share * typical  # roundings may leave them a little below 0
-        return Whitening(mean, vectors / np.sqrt(variances))
+        return Whitening(mean, vectors[:, first:] / np.sqrt(variances[first:]))
 
     @cached_property
     def digest(self) -> str:
@@ -148,7 +151,7 @@ class Whitening(ValueObject):
             features: float64 [samples, features].
 
         Returns:
-            float64 [samples, features + 1], within [-`LARGEST`, `LARGEST`]; the last column holds ones.
+            float64 [samples, kept + 1], within [-`LARGEST`, `LARGEST`]; the last column holds ones.
 
         Raises:
             TypeError: They are no floats.

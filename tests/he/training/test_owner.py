@@ -14,7 +14,7 @@ from he.training.encrypted_head import EncryptedHead
 from he.training.head import targets
 from he.training.origin import Origin
 from he.training.owner import Owner
-from he.training.whitening import BoundError
+from he.training.whitening import BoundError, Moments, Whitening
 from tests.he.training.made import FEATURES, blocks, keys, owner, plan, samples, whitening
 
 
@@ -71,6 +71,8 @@ def test_bad_samples_are_refused_before_anything_is_encrypted(change, error, tex
 
 def test_owners_refuse_what_does_not_fit_their_plan():
     of, other = plan(), plan(steps=1)
+    with pytest.raises(ValueError, match="`whitening` must give 3 features, one less than the plan's, got 2"):
+        Owner("a", of, Whitening.of(Moments.of(samples()[0]), 0.1, keep=2), *keys(of))
     with pytest.raises(ValueError, match="`secret_key` must be for the plan's parameters"):
         Owner("a", of, whitening(), keys(other)[0])
     with pytest.raises(MessageError, match="must be for this plan"):

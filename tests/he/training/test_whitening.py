@@ -36,6 +36,18 @@ def test_a_ridge_leaves_less_than_the_identity(seed, ridge):
 
 
 @settings(deadline=None)
+@given(seeds, st.integers(1, 5))
+def test_the_directions_that_are_kept_are_those_of_the_largest_variances(seed, keep):
+    x = samples(seed, 40, 5)
+    whole, part = (Whitening.of(Moments.of(x), 0.1, kept) for kept in (None, keep))
+    assert np.array_equal(part.matrix, whole.matrix[:, 5 - keep :])
+    variances = np.linalg.eigvalsh(np.cov(x.T))[::-1]
+    found = sorted(1 / np.linalg.norm(part.matrix, axis=0) ** 2 - 0.1 * variances.mean(), reverse=True)
+    assert np.allclose(found, variances[:keep], rtol=1e-6, atol=1e-6 * variances[0])
+    assert part.apply(x).shape == (40, keep + 1)
+
+
+@settings(deadline=None)
 @given(seeds, st.integers(1, 39))
 def test_owners_moments_add_up_to_those_of_all(seed, split):
     x = samples(seed, 40, 3)
@@ -104,7 +116,11 @@ def test_digests_name_maps():
         (lambda: Moments.of(np.zeros((0, 2))), ValueError, "must be one or more"),
         (lambda: Moments(2, np.zeros(2), np.zeros((3, 3))), ValueError, r"shapes \[d\] and \[d, d\]"),
         (lambda: Moments.of(samples(0, 9, 2)).plus(Moments.of(samples(0, 9, 3))), ValueError, "must be of 2 features"),
-        (lambda: Whitening(np.zeros(2), np.zeros((3, 3))), ValueError, r"shapes \[d\] and \[d, d\]"),
+        (lambda: Whitening(np.zeros(2), np.zeros((3, 3))), ValueError, r"shapes \[d\] and \[d, at most d\]"),
+        (lambda: Whitening(np.zeros(2), np.zeros((2, 3))), ValueError, r"shapes \[d\] and \[d, at most d\]"),
+        (lambda: Whitening(np.zeros(2), np.zeros((2, 0))), ValueError, r"shapes \[d\] and \[d, at most d\]"),
+        (lambda: Whitening.of(Moments.of(samples(0, 9, 2)), 0.1, 3), ValueError, "`keep` must lie in"),
+        (lambda: Whitening.of(Moments.of(samples(0, 9, 2)), 0.1, 0), ValueError, "`keep` must lie in"),
         (lambda: Whitening.of(Moments.of(samples(0, 1, 2)), 0.1), ValueError, "at least 2 samples"),
         (lambda: Whitening.of(Moments.of(np.ones((5, 2))), 0.1), ValueError, "samples that differ"),
         (lambda: Whitening.of(Moments.of(samples(0, 9, 2)), 0.0), ValueError, "`ridge` must be finite and above 0"),
