@@ -16,13 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.training.draws import DEVIATION, nearly_normal
 from intnn.training import generator
 from intnn.values.arrays import FloatArray, IntArray, batched, integer, reals
 from intnn.values.value_object import ValueObject
 
 _LEVELS = 255  # pixels are rounded to as many steps
-_REACH = 510  # of a drawn number, which is the sum of four bytes less its mean
-_DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
 _BATCH = 512  # images whose windows are in memory at once
 
 
@@ -80,7 +79,7 @@ class RandomFeatures(ValueObject):
         return self.filters * math.prod(self.places)
 
     def filter_weights(self) -> tuple[IntArray, IntArray]:
-        """Draw the filters: their numbers are sums of a draw's four bytes less the mean, 510, and so nearly normal.
+        """Draw the filters, of nearly normal integers within 510.
 
         A threshold is as large as a quarter of what one full pixel under such a number adds.
 
@@ -89,8 +88,7 @@ class RandomFeatures(ValueObject):
             sums of pixels that are integers from 0 to 255 * shrink**2.
         """
         streams = [generator.key(self.seed, generator.FEATURES, number) for number in range(self.filters)]
-        drawn = np.stack([generator.draws(stream, self.window**2 + 1) for stream in streams])
-        numbers: IntArray = np.stack([(drawn >> shift) & 255 for shift in (0, 8, 16, 24)]).sum(axis=0) - _REACH
+        numbers = np.stack([nearly_normal(stream, self.window**2 + 1) for stream in streams])
         return numbers[:, :-1], numbers[:, -1] * (_LEVELS * self.shrink**2) // 4
 
     def of(self, images: ArrayLike) -> FloatArray:
@@ -125,7 +123,7 @@ class RandomFeatures(ValueObject):
     @property
     def _unit(self) -> float:
         """The power of two next to what a full pixel under a usual weight adds to a sum, by which sums are divided."""
-        one = _DEVIATION * _LEVELS * self.shrink**2 * self.pool**2
+        one = DEVIATION * _LEVELS * self.shrink**2 * self.pool**2
         return 2.0 ** round(math.log2(one))
 
 

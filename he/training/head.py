@@ -129,6 +129,20 @@ def require_white(x: ArrayLike, features: int) -> FloatArray:
     return checked
 
 
+def checked_samples(x: ArrayLike, labels: ArrayLike, classes: int) -> tuple[FloatArray, FloatArray]:
+    """Return whitened samples and their targets.
+
+    Raises:
+        TypeError: An argument has another type.
+        ValueError: A shape or a value is wrong, or there are other numbers of samples and labels.
+    """
+    y = targets(labels, classes)
+    white = require_white(x, np.shape(x)[-1] if np.ndim(x) else 0)
+    if len(white) != len(y):
+        raise ValueError(f"`labels` must be as many as samples, {len(white)}, got {len(y)}")
+    return white, y
+
+
 def fit(x: ArrayLike, labels: ArrayLike, classes: int, descent: Descent) -> FloatArray:
     """Train a head in the clear, step by step as a trainer does on ciphertexts.
 
@@ -145,12 +159,9 @@ def fit(x: ArrayLike, labels: ArrayLike, classes: int, descent: Descent) -> Floa
         TypeError: An argument has another type.
         ValueError: A shape or a value is wrong, or there are other numbers of samples and labels.
     """
-    y, columns = targets(labels, classes), np.shape(x)[-1] if np.ndim(x) else 0
-    white = require_white(x, columns)
-    if len(white) != len(y):
-        raise ValueError(f"`labels` must be as many as samples, {len(white)}, got {len(y)}")
+    white, y = checked_samples(x, labels, classes)
     gradients: list[FloatArray] = []
-    head, residuals = np.zeros((columns, classes)), y
+    head, residuals = np.zeros((white.shape[1], classes)), y
     for row in descent.weights:
         if gradients:
             residuals = y - white @ head

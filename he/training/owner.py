@@ -13,7 +13,7 @@ from he.parties.cipher import PairCipher
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
-from he.training.head import require_white, targets
+from he.training.head import checked_samples
 from he.training.origin import Ciphertexts, Origin
 from he.training.plan import HeadPlan
 from he.training.whitening import Whitening, require_bound
@@ -85,10 +85,7 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
             ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
                 samples than the plan is for.
         """
-        white = require_white(self._whitening.apply(features), self.plan.features)
-        y = targets(labels, self.plan.classes)
-        if len(y) != len(white):
-            raise ValueError(f"`labels` must be as many as samples, {len(white)}, got {len(y)}")
+        white, y = checked_samples(self._whitening.apply(features), labels, self.plan.classes)
         if len(y) > self.plan.samples:
             raise ValueError(f"the plan is for {self.plan.samples} samples, got {len(y)}; plan for as many")
         require_bound(white, self.plan.descent.bound)
