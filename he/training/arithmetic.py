@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -21,12 +21,29 @@ from he.formats.messages import Kind, MessageError, require_size
 from he.formats.seal_bytes import CiphertextArray
 from he.parties.keys import EvaluationKeys
 from he.program.operations import Scalar
+from he.ring.params import Parameters
 from he.training.plan import HeadPlan
 from intnn.values.value_object import Unstorable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _AT_ONCE = 8  # products that are held before they are added
+
+
+class Frame(Protocol):
+    """What the operations need to know of a plan."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """The encryption parameters."""
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """The Galois elements of totals over slots."""
+
+    @property
+    def key_elements(self) -> tuple[int, ...]:
+        """The Galois elements of all evaluation keys, relinearisation's first."""
 
 
 class Arithmetic(Unstorable, instead="it holds tables of this process"):
@@ -41,7 +58,7 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         SealDataError: The keys are not as many bytes as the plan's, or a residue is not below its prime.
     """
 
-    def __init__(self, plan: HeadPlan, keys: EvaluationKeys, threads: int) -> None:
+    def __init__(self, plan: Frame, keys: EvaluationKeys, threads: int) -> None:
         encoder, self._elements, self._threads = Encoder.of(plan.parameters), plan.elements, threads
         read = switching.read(keys.data, plan.parameters, plan.key_elements)
         nothing = Weights({}, {}, {})

@@ -234,8 +234,8 @@ class HeadPlan(ValueObject):
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """The Galois elements of totals over slots: of X -> X**(2**m + 1) for m from 2 on."""
-        return tuple((1 << m) + 1 for m in range(2, self.degree.bit_length()))
+        """The Galois elements of totals over slots."""
+        return total_elements(self.degree)
 
     @property
     def key_elements(self) -> tuple[int, ...]:
@@ -259,3 +259,8 @@ class HeadPlan(ValueObject):
         """SHA-256 of the plan in hexadecimal digits; it covers the parameters and scales, which follow from it."""
         known = {"plan": self.to_dict(), "parameters": self.parameters.digest, "scale_bits": self.scale_bits}
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def total_elements(degree: int) -> tuple[int, ...]:
+    """Return the Galois elements of totals over slots in a ring: of X -> X**(2**m + 1) for m from 2 on."""
+    return tuple((1 << m) + 1 for m in range(2, degree.bit_length()))
