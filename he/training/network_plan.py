@@ -26,7 +26,7 @@ from intnn.values.value_object import ValueObject
 
 TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
 _FIRST, _MIDDLE = 46, 38  # bits of primes: the first and the special one; those between them
-_SAMPLE_BITS = 34
+_SAMPLE_BITS, _SECOND_BITS = 36, 38  # of scales: with them, gradients of both layers have scales that are nearly equal
 _LEAST_BITS, _MOST_BITS = 34, 44  # of the scale of V
 _SPARE = 1.0  # bits of the last modulus that no total reaches
 
@@ -39,13 +39,15 @@ class NetworkScales:
         samples: The number of all samples, by which gradients are divided.
         primes: The primes of the parameters.
         first: The scale of V.
-        sample: The scale of X and of Y, and of W but for its last row.
+        sample: The scale of X and of Y.
+        second: The scale of W but for its last row.
     """
 
     samples: int
     primes: tuple[int, ...]
     first: float
     sample: float = 2.0**_SAMPLE_BITS
+    second: float = 2.0**_SECOND_BITS
 
     def _product(self, level: int, *scales: float) -> float:
         """The scale of a product at a level, once it is rescaled."""
@@ -64,22 +66,22 @@ class NetworkScales:
     @property
     def bias(self) -> float:
         """The scale of W's last row, whose products with samples must have that of the other logits' terms."""
-        return self.square
+        return self.square * self.second / self.sample
 
     @property
     def target_factor(self) -> int:
         """What targets are multiplied by to have the scale of logits before these are rescaled."""
-        return round(self.square)
+        return round(self.square * self.second / self.sample)
 
     @property
     def residual(self) -> float:
         """The scale of R."""
-        return self._product(5, self.square, self.sample)
+        return self._product(5, self.square, self.second)
 
     @property
     def error(self) -> float:
         """The scale of R W'^T."""
-        return self._product(4, self.residual, self.sample)
+        return self._product(4, self.residual, self.second)
 
     @property
     def inner(self) -> float:

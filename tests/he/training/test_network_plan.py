@@ -25,11 +25,11 @@ plans = st.builds(
 @given(plans)
 def test_every_term_of_a_sum_has_one_scale(plan):
     scales, primes = plan.scales, plan.parameters.primes
-    logits = scales.square * scales.sample  # of squares times W
+    logits = scales.square * scales.second  # of squares times W
     assert scales.sample * scales.bias == pytest.approx(logits)  # of ones times W's last row
     assert scales.sample * scales.target_factor == pytest.approx(logits, rel=2**-30)
     assert scales.residual == pytest.approx(logits / primes[4])
-    assert scales.error == pytest.approx(scales.residual * scales.sample / primes[3])
+    assert scales.error == pytest.approx(scales.residual * scales.second / primes[3])
     assert scales.inner == pytest.approx(scales.error * scales.unit / primes[2])
     mean = scales.inner * scales.sample / primes[1] * plan.samples
     assert scales.first_gradient == pytest.approx(mean / 2)  # 2 U: the number is half, at half of the scale
@@ -45,6 +45,11 @@ def test_gradients_within_the_reach_have_room_and_no_larger_scale_has(plan):
     assert largest(plan.scales) < plan.parameters.log2_modulus(1)
     more = replace(plan.scales, first=2 * plan.scales.first)
     assert largest(more) > plan.parameters.log2_modulus(1) - 1 or more.first > 2**44
+
+
+def test_gradients_of_both_layers_are_about_as_exact():
+    scales = NetworkPlan(1437, 33, 10, DESCENT).scales
+    assert abs(math.log2(scales.first_gradient / scales.second_gradient)) < 2
 
 
 def test_parameters_are_secure_and_the_smallest():

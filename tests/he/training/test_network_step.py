@@ -70,7 +70,7 @@ def test_gradients_are_those_of_the_twin(samples):
     ]
     weights = EncryptedWeights(
         matrix(network.first, value(scales.first)),
-        matrix(network.second[:-1], value(scales.sample, SECOND)),
+        matrix(network.second[:-1], value(scales.second, SECOND)),
         [*map(value(scales.bias, SECOND), network.second[-1])],
     )
     found, twin = encrypted_gradients(arithmetic, blocks, weights, scales), gradients(network, white, y)
