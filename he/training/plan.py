@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from he.formats.messages import MAX_PARTS
 from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.training.head import MOST_CLASSES, Descent
@@ -96,6 +97,11 @@ class HeadPlan(ValueObject):
             object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
         instance(self.descent, Descent, "descent")
         instance(self.inference, bool, "inference")
+        if self.features * self.pairs > MAX_PARTS:
+            raise ValueError(
+                f"`features` times half of `classes` must be at most {MAX_PARTS}, the ciphertexts of a message, got "
+                f"{self.features * self.pairs}"
+            )
         _ = self.parameters
 
     @property

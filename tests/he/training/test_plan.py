@@ -1,6 +1,8 @@
 """Plans: scales that belong together, room for every value that samples within the bound can make, and totals."""
 
+import copy
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +16,7 @@ from he.training.plan import HeadPlan
 
 SMALL = {"security": "insecure", "ring_degree": 1024}
 descents = st.builds(Descent, st.integers(1, 3), st.floats(1, 4), st.floats(2, 16))
-plans = st.builds(
-    HeadPlan, st.integers(1, 1 << 20), st.integers(2, 4096), st.integers(2, 1024), descents, st.booleans()
-)
+plans = st.builds(HeadPlan, st.integers(1, 1 << 20), st.integers(2, 4096), st.integers(2, 32), descents, st.booleans())
 
 
 @settings(max_examples=50, deadline=None)
@@ -115,12 +115,20 @@ def test_digests_name_plans(one, other):
     assert replace(one).digest == one.digest
 
 
+@settings(max_examples=10, deadline=None)
+@given(plans)
+def test_plans_are_copied_and_pickled_as_what_they_are(plan):
+    for again in (copy.deepcopy(plan), pickle.loads(pickle.dumps(plan))):
+        assert (again, again.digest, again.scales) == (plan, plan.digest, plan.scales)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
         (lambda: HeadPlan(0, 9, 10, Descent(1, 2.0)), ValueError, "`samples` must lie in"),
         (lambda: HeadPlan(9, 1, 10, Descent(1, 2.0)), ValueError, "`features` must lie in"),
         (lambda: HeadPlan(9, 9, 1, Descent(1, 2.0)), ValueError, "`classes` must lie in"),
+        (lambda: HeadPlan(9, 4096, 33, Descent(1, 2.0)), ValueError, "must be at most 65536, the ciphertexts of"),
         (lambda: HeadPlan(9, 9, 10, 2), TypeError, "`descent` must be a Descent"),
         (lambda: HeadPlan(9, 9, 10, Descent(1, 2.0), 1), TypeError, "`inference` must be a bool"),
         (lambda: HeadPlan(9, 9, 10, Descent(2, 2.0), ring_degree=4096), ParameterError, "must sum to at most"),
