@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cases import functional
+from bench.cases import functional, heads
 from bench.cases.functional import FunctionalJob
+from bench.cases.heads import HeadJob
 from bench.cases.options import ALL_PATHS, TableOptions
 from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds, peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
+from bench.tables.heads import HeadRow
 from bench.tables.networks import NETWORKS
-from bench.tables.rows import TITLES, OpenRow, Row
+from bench.tables.rows import TITLES, Row
 from bench.tables.trained import TrainedRow
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
 from he.compiler.search import PackingName
@@ -25,7 +27,7 @@ from intnn import Graph, IntNetwork
 from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
 
-__all__ = ["InferenceJob", "OpenJob", "draw", "jobs", "measure", "show"]
+__all__ = ["InferenceJob", "draw", "jobs", "measure", "show"]
 
 SINGLE_REQUESTS = 5  # single-image requests whose median is the latency
 PLAIN_REPEATS = 100
@@ -58,23 +60,7 @@ class InferenceJob:
         return self.network
 
 
-@dataclass(frozen=True)
-class OpenJob:
-    """A row of the table that this version cannot measure.
-
-    Attributes:
-        row: A key of TITLES.
-    """
-
-    row: str
-
-    @property
-    def title(self) -> str:
-        """The row's title."""
-        return TITLES[self.row]
-
-
-TableJob = InferenceJob | FunctionalJob | OpenJob
+TableJob = InferenceJob | FunctionalJob | HeadJob
 
 
 def jobs(options: TableOptions) -> tuple[TableJob, ...]:
@@ -99,18 +85,19 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
             for kind in NETWORKS[path]
         ),
         functional.ROW: functional.jobs(dataset.name, options.data, options.seed, options.keep),
+        heads.ROW: heads.jobs(dataset.name, options.data),
     }
     rows = [row for row in TITLES if not options.row or row in options.row]
-    return tuple(job for row in rows for job in by_row.get(row, (OpenJob(row),)))
+    return tuple(job for row in rows for job in by_row[row])
 
 
-def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | OpenRow]:
+def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow]:
     """The one row of a job."""
     match job:
-        case OpenJob():
-            yield OpenRow(job.row)
         case FunctionalJob():
             yield functional.measure(job, report)
+        case HeadJob():
+            yield heads.measure(job, report)
         case InferenceJob():
             yield _inference(job, report)
 

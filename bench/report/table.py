@@ -12,17 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.machine import available_threads, machine
-from bench.report import trained
+from bench.report import heads, trained
 from bench.report.units import duration, percent, size
 from bench.tables.anchors import anchors
-from bench.tables.rows import TITLES, OpenRow, Row
+from bench.tables.heads import HeadRow
+from bench.tables.rows import TITLES, Row
 from bench.tables.trained import TrainedRow
 from intnn.storage.document import write_atomically
 
 WIDTH = 80  # of a line for people
 HEADINGS = (("clear", 7), ("encrypted", 9), ("batched", 7), ("accuracy, both", 14), ("result", 13))
 
-AnyRow = Row | TrainedRow | OpenRow
+AnyRow = Row | TrainedRow | HeadRow
 
 
 def show(console: Console, rows: Sequence[AnyRow]) -> None:
@@ -44,9 +45,9 @@ def show(console: Console, rows: Sequence[AnyRow]) -> None:
     for row in rows:
         if isinstance(row, Row):
             _print_details(console, row)
-        elif isinstance(row, TrainedRow):
+        elif isinstance(row, TrainedRow | HeadRow):
             console.print(f"\n[bold]{row.name}[/bold]")
-            for line in trained.details(row):
+            for line in trained.details(row) if isinstance(row, TrainedRow) else heads.details(row):
                 _print_wrapped(console, line)
     console.print("\n[bold]published figures[/bold]")
     sources = {(a.name, a.source, a.hardware, a.security) for a in anchors()}
@@ -104,10 +105,10 @@ def _measured_on(about: Mapping[str, Any], threads: int) -> str:
 
 
 def _cells(row: AnyRow) -> tuple[str, ...]:
-    if isinstance(row, OpenRow):
-        return (row.source,)
     if isinstance(row, TrainedRow):
         return trained.cells(row)
+    if isinstance(row, HeadRow):
+        return heads.cells(row)
     return (
         row.network or "",
         duration(row.plain_seconds_per_image),

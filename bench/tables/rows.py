@@ -102,18 +102,3 @@ class Row:
     measured: bool = True
     source: str = "measured in this run"
     explanation: str = ""
-
-
-@dataclass(frozen=True)
-class OpenRow:
-    """A line of the table that this version does not measure.
-
-    Attributes:
-        row: The kind of line, a key of TITLES.
-        measured: False.
-        source: Why there are no figures.
-    """
-
-    row: str
-    measured: bool = False
-    source: str = "not measured yet"

@@ -39,6 +39,10 @@ class Kind(Enum):
     KEY_REQUEST = b"R"
     JOURNAL = b"J"
     INSTRUCTION = b"D"
+    TRAINING_BLOCK = b"T"
+    ENCRYPTED_HEAD = b"H"
+    HEAD_QUERY = b"S"
+    HEAD_ANSWER = b"L"
 
 
 class MessageError(ValueError):

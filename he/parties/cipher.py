@@ -94,3 +94,42 @@ class Cipher(Unstorable, instead="it holds a secret key: store that with `Secret
         if not self._exact:
             raise TypeError("a CKKS ciphertext has no noise budget")
         return self._decryptor.invariant_noise_budget(ciphertext)
+
+
+class PairCipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Encrypts and decrypts CKKS slots of pairs a + b X**(N / 2), at any scale and level.
+
+    Coefficients are rounded to the nearest integer: it is for slots that nobody chooses against their owner.
+    """
+
+    def __init__(self, secret_key: SecretKey) -> None:
+        self._parameters, self._context = secret_key.parameters, secret_key.context
+        self._ids = level_ids(self._context, self._parameters)
+        self._encryptor, self._decryptor = secret_key.encryptor(), secret_key.decryptor()
+        self._encoder = sealapi.CKKSEncoder(self._context)
+        self._units = imaginary_units(self._parameters.poly_modulus_degree)
+
+    def encrypt(self, first: np.ndarray, second: np.ndarray, form: Form) -> bytes:
+        """Return a fresh ciphertext of two numbers a slot, float64 [N / 2] each, in a seeded form of the top level.
+
+        Raises:
+            ValueError: if SEAL's encoder refuses the numbers at that scale.
+        """
+        plaintext = sealapi.Plaintext()
+        self._encoder.encode((first + self._units * second).tolist(), form.scale, plaintext)
+        ciphertext = self._encryptor.encrypt_symmetric(plaintext)
+        return compact.compact(to_bytes(ciphertext), form, self._parameters, self._ids)
+
+    def decrypt(self, data: bytes | memoryview, form: Form) -> np.ndarray:
+        """Return the two numbers of every slot, float64 [2, N / 2], of a ciphertext of this form.
+
+        Raises:
+            SealDataError: if the bytes are no ciphertext of the form, or one that is legible without a key.
+            ValueError: if SEAL's decoder refuses the plaintext.
+        """
+        read, plaintext = compact.read(data, form), sealapi.Plaintext()
+        require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
+        written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
+        self._decryptor.decrypt(written, plaintext)
+        slots = np.array(self._encoder.decode_complex(plaintext))
+        return np.stack([slots.real, (slots / self._units).real])

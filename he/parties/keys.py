@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -179,17 +180,26 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             TypeError: if `interface` is no interface.
         """
         self.require_for(interface)
+        data = self._switching_keys(interface.key_elements)
+        if interface.rerandomises:
+            data += self._zero(interface)
+        return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
+
+    def keys_of(self, elements: Sequence[int], circuit: str) -> EvaluationKeys:
+        """Return new keys of these Galois elements, `RELINEARISATION` among them, for what has this digest."""
+        data = self._switching_keys(elements)
+        return EvaluationKeys.sealed(circuit, data, self._mark(circuit, data))
+
+    def _switching_keys(self, elements: Sequence[int]) -> bytes:
+        """Return new keys as they travel, one behind the other: as SEAL keeps them, they take ten times the space."""
         generator, key_id = sealapi.KeyGenerator(self.context, self._secret), self.context.key_parms_id()
         parts = []
-        for element in interface.key_elements:  # one after the other: as SEAL keeps them, they take ten times the space
+        for element in elements:
             relinearises = element == RELINEARISATION
             made = generator.create_relin_keys() if relinearises else generator.create_galois_keys([element])
             key = read_keys(to_bytes(made), self.parameters, key_id)[element // 2]
             parts.append(switching.write([key], self.parameters))
-        if interface.rerandomises:
-            parts.append(self._zero(interface))
-        data = b"".join(parts)
-        return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
+        return b"".join(parts)
 
     def _mark(self, circuit: str, data: bytes | memoryview) -> str:
         """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""
@@ -205,15 +215,16 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         made = to_bytes(self.encryptor().encrypt_zero_symmetric(ids[level]))
         return compact.compact(made, switching.zero_form(self.parameters, level), self.parameters, ids)
 
-    def require_own(self, keys: EvaluationKeys, interface: Interface) -> None:
-        """Check that the evaluation keys of a circuit were made from this secret, by the mark that they carry.
+    def require_own(self, keys: EvaluationKeys, interface: Interface | None) -> None:
+        """Check that the evaluation keys of a circuit, or of what is none, were made from this secret, by their mark.
 
         The keys themselves are not looked at: whoever gave them would learn of the secret by what is refused.
 
         Raises:
             MessageError: if they were made from another, or are no keys of this circuit.
         """
-        keys.require(interface)
+        if interface is not None:
+            keys.require(interface)
         if not hmac.compare_digest(self._mark(keys.circuit, keys.data), keys.mark):
             raise MessageError(
                 "the evaluation keys were made from another secret key, or changed; load the one that they were made "

@@ -13,7 +13,7 @@ MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
 
 # The uses of draws. A use is the first word of its path, so that no two uses share a stream.
-WEIGHTS, ORDER, CHANGES, ROUNDING, REPEATS = range(5)
+WEIGHTS, ORDER, CHANGES, ROUNDING, REPEATS, FEATURES = range(6)
 
 Key = tuple[int, int]
 

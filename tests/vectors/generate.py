@@ -28,6 +28,8 @@ from he.parties import cipher, keys
 from he.parties import client as parties
 from he.parties.client import Client, interface_bytes
 from he.testing import inputs, square_graph, table_network
+from he.training.network import NetworkDescent, SquareNetwork
+from he.training.recipes import DIGITS, MNIST, MNIST_LARGE
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan
@@ -153,6 +155,19 @@ def _digest(state: list[Variables]) -> str:
     return array_digest(*(a for p in state for a in (p.weights, p.bias, p.weight_velocity, p.bias_velocity)))
 
 
+def features() -> dict[str, Any]:
+    """Public features, filters and network weights, which all owners must have alike."""
+    result: dict[str, Any] = {}
+    images = np.random.default_rng(3).integers(0, 256, (8, 1, 28, 28)) / 255
+    for recipe in (DIGITS, MNIST, MNIST_LARGE):
+        maps = recipe.features
+        made = maps.of(images[:, :, : maps.height, : maps.width])
+        result[f"{maps.height}x{maps.width}, {maps.filters} filters"] = array_digest(*maps.filter_weights(), made)
+    start = SquareNetwork.initial(33, 10, NetworkDescent(16, 1, 0.1, 0.1))
+    result["weights at the start"] = array_digest(start.first, start.second)
+    return result
+
+
 def rows() -> list[dict[str, Any]]:
     """The table's rows of three images, without what a stopwatch says."""
     jobs = [job for job in table.jobs(TableOptions(images=3)) if isinstance(job, table.InferenceJob)]
@@ -173,6 +188,7 @@ SECTIONS = {
     "explained": explained,
     "stored": stored,
     "trained": trained,
+    "features": features,
     "models": models,
 }
 

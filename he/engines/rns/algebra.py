@@ -217,10 +217,10 @@ class Residues(Algebra[Value]):
         return result
 
     def rotate(self, a: Value, step: int) -> Value:
-        return self._permuted(a, self._parameters.galois_element(step))
+        return self.automorphism(a, self._parameters.galois_element(step))
 
     def swap_rows(self, a: Value) -> Value:
-        return self._permuted(a, 2 * self._N - 1)
+        return self.automorphism(a, 2 * self._N - 1)
 
     def rescale(self, a: Value) -> Value:
         return Value(self._divided(self.mod_down(a), a.level - 1))
@@ -235,7 +235,8 @@ class Residues(Algebra[Value]):
         self._share(level + 1, partial(switching.decompose, self._tables, x, centred, self._special, finished, digits))
         a.digits = digits
 
-    def _permuted(self, a: Value, element: int) -> Value:
+    def automorphism(self, a: Value, element: int) -> Value:
+        """Return the value behind X -> X**element, for whose Galois element there must be a key."""
         x, key, permutation = self.mod_down(a), self._keys.galois[element].addresses, self._keys.permutations[element]
         result = self._empty(2, a.level + 1, self._N)
         if a.rotations == 1:  # no other operation needs its digits

@@ -1,0 +1,1 @@
+"""Training on ciphertexts: an owner encrypts samples, a trainer that holds no secret returns an encrypted model."""

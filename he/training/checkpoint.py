@@ -1,0 +1,64 @@
+"""The gradients of a run on disk: ciphertexts, written whole or not at all, and bound to their run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from he.engines.rns.value import Value
+from he.formats import stored
+from he.formats.stored import StoredError
+from he.training.plan import HeadPlan
+
+KIND = "gradients of a head"
+Gradient = list[list[Value]]  # feature by feature, two classes each
+
+
+def save(path: str | os.PathLike[str], run: Mapping[str, str], gradients: Sequence[Gradient]) -> None:
+    """Write the gradients of all steps so far.
+
+    Args:
+        path: The file.
+        run: What names the run: its plan, whitening, keys and samples.
+        gradients: The gradients, step by step.
+
+    Raises:
+        StoredError: They are larger than a file may be, 8 GB.
+        OSError: The file cannot be written; one that was there stays as it was.
+    """
+    arrays = {f"{step}": np.array([[_residues(v) for v in row] for row in g]) for step, g in enumerate(gradients)}
+    stored.write(path, KIND, {"run": dict(run)}, arrays)
+
+
+def load(path: str | os.PathLike[str], run: Mapping[str, str], plan: HeadPlan) -> list[Gradient]:
+    """Read what `save` wrote for the same run.
+
+    Raises:
+        StoredError: The file is damaged or foreign, or belongs to another run; the message says what differs.
+        OSError: It cannot be read.
+    """
+    content, arrays = stored.read(path, KIND)
+    saved = content.get("run")
+    for name, digest in run.items():
+        if not isinstance(saved, dict) or saved.get(name) != digest:
+            raise StoredError(f"{path} belongs to a run with other {name}; name a new file")
+    if not 0 < len(arrays) <= plan.descent.steps:
+        raise StoredError(f"{path} must hold 1 to {plan.descent.steps} steps, got {len(arrays)}; store it again")
+    made = zip(plan.scales, range(len(arrays)), strict=False)
+    return [_gradient(path, arrays.get(f"{step}"), plan, scales.level - 1) for scales, step in made]
+
+
+def _residues(value: Value) -> np.ndarray:
+    assert value.residues is not None
+    return value.residues
+
+
+def _gradient(path: str | os.PathLike[str], array: np.ndarray | None, plan: HeadPlan, level: int) -> Gradient:
+    shape, primes = (plan.features, plan.pairs, 2, level, plan.degree), np.array(plan.parameters.primes[:level])
+    if array is None or array.shape != shape or array.dtype != np.uint64:
+        raise StoredError(f"{path} must hold gradients uint64 {list(shape)}; store it again")
+    if not (array < primes.astype(np.uint64)[:, None]).all():
+        raise StoredError(f"{path} must hold residues below their primes; store it again")
+    return [[Value(residues.copy()) for residues in row] for row in array]

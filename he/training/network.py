@@ -1,0 +1,208 @@
+"""A whole network of one hidden layer with squares, trained by full-batch descent: the clear twin of encrypted steps.
+
+With whitened samples X [n, features], the last column ones, weights V [features, hidden] and W [hidden + 1, classes],
+whose last row is added, and targets Y,
+
+    U = X V                            Z = [U^2, 1] W                    R = Z - Y
+    dW = [U^2, 1]^T R / n              dV = X^T (2 U * (R W'^T)) / n     W' is W without its last row
+
+are the gradients of |R|^2 / (2 n). Steps are those of the heavy ball (B. T. Polyak, "Some methods of speeding up the
+convergence of iteration methods", 1964): a velocity is momentum times itself plus the gradient, and weights move
+against it, at a rate for each layer.
+
+All of it is sums and products, so that it can be done on ciphertexts, and a step takes six levels, one for a product
+each: X V, squares, logits, R W'^T, times 2 U, and X^T. Squares of hidden units are what makes steps diverge where rates
+are too large, and what ciphertexts have no room for where units grow: `fit_network` refuses both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.training.draws import DEVIATION, nearly_normal
+from he.training.head import checked_samples, require_white
+from intnn.training import generator
+from intnn.values.arrays import FloatArray, frozen, instance, integer, integers, real, reals
+from intnn.values.value_object import ValueObject
+
+LEVELS = 6  # of a step
+MOST_HIDDEN = 1 << 10
+MOST_STEPS = 1 << 16
+
+
+class ReachError(ValueError):
+    """A hidden unit, a residual or a gradient has grown beyond what is planned: rates are too large."""
+
+
+@dataclass(frozen=True)
+class NetworkDescent(ValueObject):
+    """The public constants of a network and of its training.
+
+    Attributes:
+        hidden: The hidden units, from 1 to 1024.
+        steps: The steps, from 1 to 65536.
+        first_rate: The rate of V, above 0.
+        second_rate: The rate of W, above 0.
+        momentum: What is kept of a velocity, in [0, 1).
+        reach: What no hidden unit, residual or gradient may exceed on what is trained on, above 0.
+        seed: Names the weights at the start, in [0, 2**64).
+
+    Raises:
+        TypeError: A number has another type.
+        ValueError: It is out of its range.
+    """
+
+    hidden: int
+    steps: int
+    first_rate: float
+    second_rate: float
+    momentum: float = 0.9
+    reach: float = 8.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = {"hidden": (1, MOST_HIDDEN), "steps": (1, MOST_STEPS), "seed": (0, (1 << 64) - 1)}
+        for name, (low, high) in ranges.items():
+            object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
+        for name in ("first_rate", "second_rate", "reach"):
+            value = real(getattr(self, name), name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"`{name}` must be finite and above 0, got {value}")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "momentum", real(self.momentum, "momentum"))
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"`momentum` must lie in [0, 1), got {self.momentum}")
+
+
+@dataclass(frozen=True, eq=False)
+class SquareNetwork(ValueObject):
+    """The weights of a network.
+
+    Attributes:
+        first: V, float64 [features, hidden].
+        second: W, float64 [hidden + 1, classes].
+
+    Raises:
+        TypeError: An argument holds no floats.
+        ValueError: The shapes do not fit each other, or a weight is not finite.
+    """
+
+    first: FloatArray
+    second: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("first", "second"):
+            object.__setattr__(self, name, frozen(reals(getattr(self, name), name)))
+        shapes = self.first.shape, self.second.shape
+        if [len(shape) for shape in shapes] != [2, 2] or shapes[1][0] != shapes[0][1] + 1:
+            raise ValueError(f"`first` and `second` must have shapes [d, h] and [h + 1, classes], got {shapes}")
+
+    @staticmethod
+    def initial(features: int, classes: int, descent: NetworkDescent) -> SquareNetwork:
+        """Draw the weights at the start, which are public and the same bits everywhere.
+
+        A hidden unit is 1 plus a sum with a deviation of about 0.3 on whitened samples, where a square is mostly
+        linear; logits begin near 0.
+        """
+        first = 0.3 / math.sqrt(features) * _drawn(descent.seed, 0, features * descent.hidden)
+        second = 0.1 / math.sqrt(descent.hidden) * _drawn(descent.seed, 1, (descent.hidden + 1) * classes)
+        first = first.reshape(features, descent.hidden)
+        first[-1] = 1
+        return SquareNetwork(first, second.reshape(descent.hidden + 1, classes))
+
+    def logits(self, x: ArrayLike) -> FloatArray:
+        """Compute the logits, float64 [n, classes], of whitened samples with a column of ones, [n, features].
+
+        Raises:
+            TypeError: They are no floats.
+            ValueError: A shape or a value is wrong.
+        """
+        white = require_white(x, len(self.first))
+        return with_ones((white @ self.first) ** 2) @ self.second
+
+    def accuracy(self, x: ArrayLike, labels: ArrayLike) -> float:
+        """Return the share of samples whose largest logit is their label's: from 0 to 1."""
+        return float((np.argmax(self.logits(x), axis=1) == integers(labels, "labels")).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """What a step computes.
+
+    Attributes:
+        first: dV, float64 [features, hidden].
+        second: dW, float64 [hidden + 1, classes].
+        reach: The largest absolute value of a hidden unit, a residual or a gradient.
+    """
+
+    first: FloatArray
+    second: FloatArray
+    reach: float
+
+
+def gradients(network: SquareNetwork, white: FloatArray, y: FloatArray) -> Gradients:
+    """Compute the gradients on whitened samples [n, features] with these targets [n, classes]."""
+    units = white @ network.first
+    squares = with_ones(units**2)
+    residuals = squares @ network.second - y
+    errors = residuals @ network.second[:-1].T
+    first, second = white.T @ (2 * units * errors) / len(white), squares.T @ residuals / len(white)
+    reach = max(float(np.abs(values).max()) for values in (units, residuals, first, second))
+    return Gradients(first, second, reach)
+
+
+def fit_network(
+    x: ArrayLike,
+    labels: ArrayLike,
+    classes: int,
+    descent: NetworkDescent,
+    progress: Callable[[int, SquareNetwork, float], None] | None = None,
+) -> SquareNetwork:
+    """Train a network in the clear, step by step as is done on ciphertexts.
+
+    Args:
+        x: Whitened samples, float64 [n, features] in [-16, 16], the last column ones.
+        labels: int64 [n] in [0, classes).
+        classes: The number of classes.
+        descent: The constants.
+        progress: A function that is called after every step with the steps made, the network, and the reach of the
+            step.
+
+    Raises:
+        ReachError: A unit, a residual or a gradient is beyond the reach.
+        TypeError: An argument has another type.
+        ValueError: A shape or a value is wrong, or there are other numbers of samples and labels.
+    """
+    instance(descent, NetworkDescent, "descent")
+    white, y = checked_samples(x, labels, classes)
+    network = SquareNetwork.initial(white.shape[1], classes, descent)
+    first, second = np.zeros_like(network.first), np.zeros_like(network.second)
+    for step in range(1, descent.steps + 1):
+        found = gradients(network, white, y)
+        if not found.reach <= descent.reach:
+            raise ReachError(
+                f"what a step computes must stay within `reach`, {descent.reach:g}, got {found.reach:.3g} in step "
+                f"{step}; lower the rates, or plan for a larger reach"
+            )
+        first, second = descent.momentum * first + found.first, descent.momentum * second + found.second
+        network = SquareNetwork(
+            network.first - descent.first_rate * first, network.second - descent.second_rate * second
+        )
+        if progress is not None:
+            progress(step, network, found.reach)
+    return network
+
+
+def with_ones(values: FloatArray) -> FloatArray:
+    """Append a column of ones to values [n, m]."""
+    return np.concatenate([values, np.ones((len(values), 1))], axis=1)
+
+
+def _drawn(seed: int, layer: int, count: int) -> FloatArray:
+    """Draw numbers of mean 0 and deviation 1."""
+    return nearly_normal(generator.key(seed, generator.WEIGHTS, layer), count) / DEVIATION

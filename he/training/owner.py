@@ -1,0 +1,165 @@
+"""The owner's side: samples are whitened, checked and encrypted, and the trained head is decrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.formats.compact import Form
+from he.formats.messages import MessageError
+from he.parties.cipher import PairCipher
+from he.parties.keys import EvaluationKeys, SecretKey
+from he.training.block import Block
+from he.training.encrypted_head import Answer, EncryptedHead, Query
+from he.training.head import checked_samples
+from he.training.origin import Ciphertexts, Origin
+from he.training.plan import HeadPlan
+from he.training.whitening import Whitening, require_bound
+from intnn.values.arrays import FloatArray, instance
+from intnn.values.value_object import Unstorable
+
+
+class Owner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a plan, and may read the head.
+
+    Several owners who train one head share the secret key, the evaluation keys, the plan and the whitening; each of
+    them can read whatever is encrypted, and what any of them sends is hidden from the trainer alone.
+
+    A decrypted head is approximate, and its error tells of the secret key: show it to nobody who does not hold the key
+    (B. Li and D. Micciancio, "On the Security of Homomorphic Encryption on Approximate Numbers", EUROCRYPT 2021).
+
+    Args:
+        name: His name, of 1 to 200 printable letters, which no other owner of the run has.
+        plan: The plan.
+        whitening: The whitening that all owners use.
+        secret_key: The key, for the plan's parameters; by default a new one.
+        evaluation_keys: Those of the run, where another owner has made them; by default new ones.
+
+    Raises:
+        TypeError: An argument has another type.
+        ValueError: The whitening gives another number of features, or the key for other parameters.
+        MessageError: The evaluation keys were not made from this key for this plan.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: HeadPlan,
+        whitening: Whitening,
+        secret_key: SecretKey | None = None,
+        evaluation_keys: EvaluationKeys | None = None,
+    ) -> None:
+        self.plan, self.name = instance(plan, HeadPlan, "plan"), name
+        self._whitening = instance(whitening, Whitening, "whitening")
+        kept = whitening.matrix.shape[1]
+        if kept + 1 != plan.features:
+            raise ValueError(
+                f"`whitening` must give {plan.features - 1} features, one less than the plan's, got {kept}"
+            )
+        key = SecretKey.generate(plan.parameters) if secret_key is None else secret_key
+        if instance(key, SecretKey, "secret_key").parameters != plan.parameters:
+            raise ValueError(f"`secret_key` must be for the plan's parameters ({plan.parameters}), got {key}")
+        self.secret_key = key
+        if evaluation_keys is None:
+            evaluation_keys = key.keys_of(plan.key_elements, plan.digest)
+        self.evaluation_keys = instance(evaluation_keys, EvaluationKeys, "evaluation_keys")
+        if evaluation_keys.circuit != plan.digest:
+            raise MessageError("`evaluation_keys` must be for this plan, got keys for another")
+        key.require_own(evaluation_keys, None)
+        self._origin = Origin(plan.digest, whitening.digest, evaluation_keys.id)
+        self._cipher, self._next = PairCipher(key), 0
+        Block(self._origin, name, 0, 1, ())  # refuses a name that is none
+
+    def encrypt(self, features: ArrayLike, labels: ArrayLike) -> Iterator[Block]:
+        """Whiten, check and encrypt samples as blocks of at most N / 2 of them, made one by one.
+
+        Args:
+            features: float64 [n, features], not whitened, without the column of ones.
+            labels: int64 [n] in [0, classes).
+
+        Raises:
+            BoundError: The plan's bound is too small for these samples: training would diverge. Nothing is encrypted.
+            TypeError: An argument has another type.
+            ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
+                samples than the plan is for.
+        """
+        white, y = checked_samples(self._whitening.apply(features), labels, self.plan.classes)
+        if len(y) > self.plan.samples:
+            raise ValueError(f"the plan is for {self.plan.samples} samples, got {len(y)}; plan for as many")
+        require_bound(white, self.plan.descent.bound)
+        slots = self.plan.block_samples
+        return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
+
+    def _block(self, white: FloatArray, y: FloatArray) -> Block:
+        plan, zero = self.plan, np.zeros(self.plan.block_samples)
+        pairs = np.zeros((2 * plan.pairs, plan.block_samples))
+        pairs[: plan.classes, : len(y)] = y.T
+        numbers = [(row, zero) for row in self._rows(white)] + list(zip(pairs[::2], pairs[1::2], strict=True))
+        self._next += 1
+        made = self._encrypted(numbers, Block.forms(plan))
+        return Block(self._origin, self.name, self._next - 1, len(white), made)
+
+    def _rows(self, white: FloatArray) -> FloatArray:
+        """Return samples feature by feature, in slots."""
+        rows = np.zeros((self.plan.features, self.plan.block_samples))
+        rows[:, : len(white)] = white.T
+        return rows
+
+    def _encrypted(self, numbers: Sequence[tuple[FloatArray, FloatArray]], forms: Sequence[Form]) -> Ciphertexts:
+        pairs = zip(numbers, forms, strict=True)
+        return tuple(self._cipher.encrypt(first, second, form) for (first, second), form in pairs)
+
+    def decrypt(self, head: bytes) -> FloatArray:
+        """Decrypt a head, which is a message.
+
+        Returns:
+            float64 [features, classes], for whitened samples with a column of ones.
+
+        Raises:
+            MessageError: The message is damaged, or of another run.
+            SealDataError: A ciphertext in it is none, or legible without a key.
+            TypeError: It is no bytes.
+        """
+        plan = self.plan
+        given = EncryptedHead.from_bytes(head, plan)
+        self._origin.require(given.origin)
+        form = EncryptedHead.form(plan)
+        pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])
+        return pairs.reshape(plan.features, 2 * plan.pairs)[:, : plan.classes]
+
+    def ask(self, features: ArrayLike) -> Iterator[Query]:
+        """Whiten and encrypt samples that an encrypted head is to be given: N / 2 of them a query, made one by one.
+
+        Args:
+            features: float64 [n, features], not whitened, without the column of ones.
+
+        Raises:
+            TypeError: The features are no floats.
+            ValueError: Their shape is wrong, or a whitened one is beyond 16.
+        """
+        white, slots = self._whitening.apply(features), self.plan.block_samples
+        return (self._query(white[at : at + slots]) for at in range(0, len(white), slots))
+
+    def _query(self, white: FloatArray) -> Query:
+        zero = np.zeros(self.plan.block_samples)
+        made = self._encrypted([(row, zero) for row in self._rows(white)], Query.forms(self.plan))
+        return Query(self._origin, len(white), made)
+
+    def logits(self, query: bytes, answer: bytes) -> FloatArray:
+        """Decrypt the answer to a query, both as messages.
+
+        Returns:
+            The logits of the query's samples, float64 [samples, classes].
+
+        Raises:
+            MessageError: A message is damaged, of another run, or the answer is to another query.
+            SealDataError: A ciphertext in the answer is none, or legible without a key.
+            ParameterError: The plan leaves no level for answers.
+        """
+        plan, form = self.plan, Answer.form(self.plan)
+        asked, given = Query.from_bytes(query, plan), Answer.from_bytes(answer, plan, query)
+        self._origin.require(given.origin)
+        pairs = np.concatenate([self._cipher.decrypt(part, form) for part in given.ciphertexts])
+        return pairs[: plan.classes, : asked.samples].T
