@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching
+from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching, tensors
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -32,6 +32,8 @@ def calls() -> dict[str, Callable[[], object]]:
     addresses = np.array([x.ctypes.data, y.ctypes.data])
     key = Factors.packed(_zeros(LEVEL, 2, LEVEL + 1, N), primes).addresses
     plaintexts = Factors.packed(_zeros(2, LEVEL, N), primes[:LEVEL])
+    pairs, panel = plaintexts.addresses[None, :, None].repeat(2, 2), _zeros(*tensors.panel_shape(1))
+    sums_of_products = _zeros(1, 1, 3, LEVEL, N)
     constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
     order = permutation(N, 3)
@@ -45,6 +47,9 @@ def calls() -> dict[str, Callable[[], object]]:
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
         "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
         "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
+        "tensor_products": lambda: tensors.tensor_products(
+            tables, pairs, addresses[:, None], 0, 0, panel, sums_of_products
+        ),
         "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
         "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
         "switch": lambda: switching.switch(tables, x[1], centred, key, special, extended, 0, 1),

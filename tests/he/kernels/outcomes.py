@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import evaluate, functional, switching
+from he.kernels.passes import evaluate, functional, switching, tensors
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
@@ -46,6 +46,10 @@ def main() -> None:
     for component in range(2):
         for prime in range(LEVEL):
             evaluate.matrix_products(tables, pair, weights, component, prime, rows)
+    panel, multiplied = np.empty(tensors.panel_shape(1), np.uint64), np.empty((2, 1, 3, LEVEL, N), np.uint64)
+    left = factors.addresses.transpose(1, 0, 2)[:, :2, None].repeat(2, 2)
+    for prime in range(LEVEL):
+        tensors.tensor_products(tables, left, pair[:, None], prime, prime, panel, multiplied)
     tensor, squared = np.empty((2, 3, LEVEL, N), np.uint64)
     evaluate.multiply(tables, x, divided, 0, tensor)
     constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)
@@ -54,7 +58,7 @@ def main() -> None:
     assert unpacked(data, primes[:LEVEL], again)
     drawn = np.empty((LEVEL, N), np.uint64)
     uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
-    found += [sums, permuted, divided, total, products, rows, tensor, squared, again, drawn]
+    found += [sums, permuted, divided, total, products, rows, multiplied, tensor, squared, again, drawn]
     found += functional_encryption(rng, primes)
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
 
