@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching, tensors
+from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching, tensors, traces
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -45,6 +45,9 @@ def calls() -> dict[str, Callable[[], object]]:
         "inverse": lambda: evaluate.inverse(tables, x[0, 0], 0),
         "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
+        "add_image": lambda: traces.add_image(tables, x, key, special, order, out),
+        "merge": lambda: traces.merge(tables, x, y, centred, key, special, order, out),
+        "split": lambda: traces.split(tables, x, centred, key, special, order, y, out),
         "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
         "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
         "tensor_products": lambda: tensors.tensor_products(

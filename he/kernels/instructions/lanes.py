@@ -138,6 +138,33 @@ def tensor(
         store(b, value, b.add(out, b.mul(out_component, I64(i))))
 
 
+def merge(
+    b: Builder, x: Value, y: Value, w: Value, out_sum: Value, out_difference: Value, prime: Value, inverse: Value
+) -> None:
+    """Store x + y w and x - y w modulo p; w is held times 2**52."""
+    p, inverse = splats(b, prime, inverse)
+    first, second = load(b, WORDS, x), montgomery(b, load(b, WORDS, y), load(b, WORDS, w), p, inverse)
+    store(b, below(b, b.add(first, second), p), out_sum)
+    store(b, below(b, b.sub(b.add(first, p), second), p), out_difference)
+
+
+def split(
+    b: Builder, x: Value, y: Value, w: Value, out_sum: Value, out_difference: Value, prime: Value, inverse: Value
+) -> None:
+    """Store x + y and (x - y) w modulo p; w is held times 2**52."""
+    p, inverse = splats(b, prime, inverse)
+    first, second = load(b, WORDS, x), load(b, WORDS, y)
+    store(b, below(b, b.add(first, second), p), out_sum)
+    difference = b.sub(b.add(first, p), second)
+    store(b, montgomery(b, difference, load(b, WORDS, w), p, inverse), out_difference)
+
+
+def montgomery(b: Builder, x: Value, w: Value, p: Value, inverse: Value) -> Value:
+    """Multiply x and w and divide by 2**52 modulo p, for x below 2 p and w below p; the result is below p."""
+    zero = words(0)
+    return reduced(b, madd(b, "l", zero, x, w), madd(b, "h", zero, x, w), p, inverse)
+
+
 def ordered(b: Builder, x: Value, order: Value) -> Value:
     """Take the lanes of x that another vector names, in its order."""
     if "avx512f" in features():

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import evaluate, functional, switching, tensors
+from he.kernels.passes import evaluate, functional, switching, tensors, traces
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
@@ -36,6 +36,9 @@ def main() -> None:
     switching.rotate(tables, x, centred, factors.addresses, LEVEL, order, permuted, 0, LEVEL + 1)
     divided = np.empty((2, LEVEL, N), np.uint64)
     switching.mod_down(tables, permuted, LEVEL, divided, 0, 2)
+    merged, even, odd = (np.empty((2, LEVEL, N), np.uint64) for _ in range(3))
+    traces.merge(tables, x, divided, centred, factors.addresses, LEVEL, order, merged)
+    traces.split(tables, x, centred, factors.addresses, LEVEL, order, even, odd)
     addresses = np.array([sums.ctypes.data, permuted.ctypes.data])
     evaluate.sum_rows(tables, addresses, LEVEL, total)
     products = np.empty_like(sums)
@@ -58,7 +61,22 @@ def main() -> None:
     assert unpacked(data, primes[:LEVEL], again)
     drawn = np.empty((LEVEL, N), np.uint64)
     uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
-    found += [sums, permuted, divided, total, products, rows, multiplied, tensor, squared, again, drawn]
+    found += [
+        sums,
+        permuted,
+        divided,
+        merged,
+        even,
+        odd,
+        total,
+        products,
+        rows,
+        multiplied,
+        tensor,
+        squared,
+        again,
+        drawn,
+    ]
     found += functional_encryption(rng, primes)
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
 
