@@ -21,12 +21,12 @@ def exponents(N: int) -> np.ndarray:
 
 
 def polynomial(slots: np.ndarray) -> np.ndarray:
-    """Return the coefficients, float64 [N], of the real polynomial that has these real slots, float64 [N / 2]."""
+    """Return the coefficients, float64 [N], of the real polynomial with these slots, float64 or complex128 [N / 2]."""
     N = 2 * len(slots)
-    values = np.empty(N)
+    values = np.empty(N, slots.dtype)
     places = (exponents(N) - 1) // 2
     values[places[: N // 2]] = slots
-    values[places[N // 2 :]] = slots  # the second row holds conjugates, and slots are real
+    values[places[N // 2 :]] = slots.conj()  # the second row holds conjugates
     twist = np.exp(-1j * np.pi * np.arange(N) / N)
     return (twist * np.fft.fft(values)).real / N
 
@@ -70,6 +70,26 @@ def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
     places[first // 8] = 64 * np.arange(N // 8) + first % 8
     orders[first % 8] = blocks % 8
     return places, orders
+
+
+@cache
+def trace_elements(N: int) -> tuple[int, ...]:
+    """Return the exponents g of the automorphisms X -> X**g by which ciphertexts are merged and split, for any number.
+
+    They generate all that fix X**(N / 2), which stands for i: entry l - 1 fixes the powers of X**(N / 2**l).
+    """
+    return tuple((1 << bits) + 1 for bits in range(2, N.bit_length()))
+
+
+@cache
+def packed_places(N: int, count: int) -> np.ndarray:
+    """Return the coefficients at which a polynomial holds so many numbers or pairs of them: int64 [count].
+
+    The second number of a pair stands N / 2 coefficients further. Of 2**depth places at equal distances the first
+    ones in bit-reversed order are taken: half of them lie at even multiples of the distance, and are taken first.
+    """
+    depth = (count - 1).bit_length()
+    return np.array(bit_reversal(1 << depth)[:count]) * (N >> (depth + 1))
 
 
 @cache

@@ -1,0 +1,141 @@
+"""Totals over slots of many ciphertexts, packed into one; and numbers of one ciphertext, each in all slots of its own.
+
+The total over the slots is the trace of a polynomial: what all automorphisms that fix X^(N / 2) leave of it. A rotation
+for every doubling would be log2(N / 2) key switches for each total. Merged on the way (`he.kernels.passes.traces`), a
+total costs one; and another one splits it off again.
+
+Slots hold single numbers, or pairs a + b X^(N / 2) (`he.ring.slots.imaginary_units`), whose halves are added up apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+import numpy as np
+
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.kernels.passes import traces
+from he.kernels.tables.roots import WORD
+from he.ring.slots import trace_elements
+
+
+class Traces:
+    """Packs totals and expands packed numbers, with one client's keys.
+
+    Errors are bounded by `he.readers.variance.packing_variance` and `expansion_variance`.
+
+    Args:
+        encoder: the encoder of the parameters.
+        keys: evaluation keys, with those of all `he.ring.slots.trace_elements`.
+        buffers: the memory of results.
+
+    Raises:
+        ValueError: if a key is missing.
+    """
+
+    def __init__(self, encoder: Encoder, keys: SwitchingKeys, buffers: Buffers) -> None:
+        self._encoder, self._empty, self._N = encoder, buffers.empty, encoder.parameters.poly_modulus_degree
+        elements = trace_elements(self._N)
+        missing = [element for element in elements if element not in keys.galois]
+        if missing:
+            raise ValueError(f"`keys` must have those of all Galois elements {elements}, and lacks {missing}")
+        self._depths, self._keys = len(elements), keys  # addresses do not keep what they are of
+        self._automorphisms = [
+            (keys.galois[element].addresses, encoder.special, keys.permutations[element]) for element in elements
+        ]
+
+    def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
+        """Return one ciphertext of the totals over the slots of many.
+
+        Ciphertext i adds to the coefficient `packed_places(N, count)[i]` the sum over its slots of the numbers, times
+        the scale, and N / 2 coefficients further that of the second numbers of pairs; all other coefficients are 0.
+        So a total, times the scale, must be below half of the modulus.
+
+        Args:
+            ciphertexts: uint64 [2, level, N], one level for all, in transformed form; each is taken when it is
+                needed, and no more than log2(N) of them are held.
+            count: their number, from 1 to N / 2: half of that, rounded up to a power of two, is merged as a whole.
+
+        Returns:
+            uint64 [2, level, N], at the same scale.
+
+        Raises:
+            ValueError: if there are no such ciphertexts, or too many.
+        """
+        depth = self._depth(count)
+        result = self._merged(iter(ciphertexts), count, depth)
+        for further in range(depth, self._depths):
+            result = self._doubled(result, further)
+        return result
+
+    def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
+        """Yield ciphertexts with the numbers that one holds at `packed_places`, each in all slots of its own.
+
+        They are multiplied by the power of two that is at least ``count``, which must fit the modulus as well.
+
+        Args:
+            packed: uint64 [2, level, N] in transformed form; what it holds at other coefficients than the places of
+                pairs adds to the error.
+            count: the number of ciphertexts, from 1 to N / 2.
+
+        Yields:
+            uint64 [2, level, N], at the same scale times 2**ceil(log2(count)).
+
+        Raises:
+            ValueError: if so many are more than a ciphertext holds.
+        """
+        return self._split(packed, count, self._depth(count))
+
+    def _depth(self, count: int) -> int:
+        if not 1 <= count <= self._N // 2:
+            raise ValueError(f"`count` must be from 1 to {self._N // 2} at N={self._N}, got {count}")
+        return (count - 1).bit_length()
+
+    def _merged(self, ciphertexts: Iterator[np.ndarray], count: int, depth: int) -> np.ndarray:
+        """Merge the next ciphertexts; those at even multiples of the distance come first."""
+        if not depth:
+            return next(ciphertexts)
+        half = 1 << depth - 1
+        even = self._merged(ciphertexts, min(count, half), depth - 1)
+        if count <= half:
+            return self._doubled(even, depth - 1)
+        odd, result = self._merged(ciphertexts, count - half, depth - 1), self._empty(*even.shape)
+        power = self._powers[depth - 1][0][: even.shape[1]]
+        traces.merge(self._encoder.tables, even, odd, power, *self._automorphisms[depth - 1], result)
+        return result
+
+    def _doubled(self, x: np.ndarray, index: int) -> np.ndarray:
+        """Return the sum of a ciphertext and its image."""
+        result = self._empty(*x.shape)
+        traces.add_image(self._encoder.tables, x, *self._automorphisms[index], result)
+        return result
+
+    def _split(self, x: np.ndarray, count: int, depth: int) -> Iterator[np.ndarray]:
+        if not depth:
+            yield x
+            return
+        half = 1 << depth - 1
+        if count <= half:
+            yield from self._split(self._doubled(x, depth - 1), count, depth - 1)
+            return
+        even, odd = self._empty(*x.shape), self._empty(*x.shape)
+        power = self._powers[depth - 1][1][: x.shape[1]]
+        traces.split(self._encoder.tables, x, power, *self._automorphisms[depth - 1], even, odd)
+        yield from self._split(even, half, depth - 1)
+        del even  # what it was split into has been taken
+        yield from self._split(odd, count - half, depth - 1)
+
+    @cached_property
+    def _powers(self) -> list[np.ndarray]:
+        """X**h and X**-h times 2**52, uint64 [2, levels, N], for the distance h of every depth."""
+        N, primes = self._N, range(self._encoder.special)
+        result = []
+        for depth in range(self._depths):
+            unit = np.zeros((2, N), np.int64)
+            h = N >> depth + 2
+            unit[0, h], unit[1, N - h] = 1 << WORD, -(1 << WORD)
+            result.append(np.array([self._encoder.transformed(power, primes) for power in unit]))
+        return result

@@ -1,0 +1,72 @@
+"""Keys, encryption and decryption by SEAL, for what has no circuit. Not a test by itself."""
+
+from math import prod
+
+import numpy as np
+import tenseal.sealapi as sealapi
+
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
+from he.formats.seal_bytes import CiphertextArray, expanded, read_ciphertext, read_keys, read_secret, write_ciphertext
+from he.kernels.passes import evaluate
+from he.ring.params import Parameters
+
+
+class SealParties:
+    """A data owner, who has a secret key, and the evaluation keys that it gives away.
+
+    Attributes:
+        parameters: CKKS, insecure.
+        encoder: of the parameters.
+        spectrum: the secret, transformed, modulo every prime: uint64 [primes, N].
+    """
+
+    def __init__(self, N: int, bits: tuple[int, ...], scale_bits: int) -> None:
+        self.parameters = Parameters("ckks", N, bits, scale_bits=scale_bits, security="insecure")
+        self.encoder = Encoder.of(self.parameters)
+        self.context = create_context(self.parameters)
+        self._ids = level_ids(self.context, self.parameters)
+        self._generator = sealapi.KeyGenerator(self.context)
+        self._key = self._generator.secret_key()
+        self._encoder = sealapi.CKKSEncoder(self.context)
+        self._encryptor = sealapi.Encryptor(self.context, self._key)
+        self._decryptor = sealapi.Decryptor(self.context, self._key)
+        self.spectrum = read_secret(to_bytes(self._key), self.parameters, self.context.key_parms_id())
+
+    def keys(self, elements: tuple[int, ...]) -> SwitchingKeys:
+        """Return the keys of Galois elements."""
+        made = to_bytes(self._generator.create_galois_keys(list(elements)))
+        read = read_keys(made, self.parameters, self.context.key_parms_id())
+        primes = self.parameters.primes
+        keys = ((g, np.stack([expanded(digit, primes).residues for digit in read[g // 2]])) for g in elements)
+        return SwitchingKeys.of(self.encoder, keys)
+
+    def encrypt(self, slots: np.ndarray, level: int | None = None) -> np.ndarray:
+        """Return the residues of a fresh ciphertext of real or complex slots, dropped to a level."""
+        plaintext = sealapi.Plaintext()
+        self._encoder.encode(slots.tolist(), self.parameters.input_scale, plaintext)
+        data = to_bytes(self._encryptor.encrypt_symmetric(plaintext))
+        read = expanded(read_ciphertext(data, self.parameters, self._ids), self.parameters.data_primes)
+        return np.ascontiguousarray(read.residues[:, : level or self.parameters.levels])
+
+    def decrypt(self, residues: np.ndarray, scale: float | None = None) -> np.ndarray:
+        """Return the complex slots of a ciphertext by SEAL; of one at the input scale, if none is given."""
+        array = CiphertextArray(np.ascontiguousarray(residues), True, scale or self.parameters.input_scale)
+        ciphertext = from_bytes(sealapi.Ciphertext(), self.context, write_ciphertext(array, self._ids))
+        plaintext = sealapi.Plaintext()
+        self._decryptor.decrypt(ciphertext, plaintext)
+        return np.array(self._encoder.decode_complex(plaintext))
+
+    def phase(self, residues: np.ndarray) -> list[int]:
+        """Return c0 + c1 s as integers within half of the modulus, all bits of them."""
+        level, primes = residues.shape[1], self.parameters.data_primes
+        rows = np.empty((level, residues.shape[2]), np.uint64)
+        for j, p in enumerate(primes[:level]):
+            products = residues[1, j].astype(object) * self.spectrum[j].astype(object)
+            rows[j] = (products + residues[0, j].astype(object)) % p
+            evaluate.inverse(self.encoder.tables, rows[j], j)
+        q = prod(primes[:level])
+        hats = [q // p * pow(q // p, -1, p) for p in primes[:level]]
+        whole = [sum(int(r) * hat for r, hat in zip(column, hats, strict=True)) % q for column in rows.T]
+        return [a - q if 2 * a > q else a for a in whole]

@@ -1,0 +1,96 @@
+"""Totals packed into one ciphertext, and expanded: what SEAL decrypts, and the errors that were bounded."""
+
+import math
+
+import numpy as np
+import pytest
+
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.traces import Traces
+from he.readers.variance import expansion_variance, packing_variance
+from he.ring.slots import imaginary_units, packed_places, polynomial, trace_elements
+from tests.he.engines.seal_parties import SealParties
+
+N, LEVEL = 1024, 2
+TAIL = 7.0  # deviations of a nearly normal error
+
+
+@pytest.fixture(scope="module")
+def parties():
+    return SealParties(N, (46, 38, 38, 46), 30)
+
+
+@pytest.fixture(scope="module")
+def traces(parties):
+    return Traces(parties.encoder, parties.keys(trace_elements(N)), Buffers())
+
+
+def encrypted(parties, pairs):
+    """Ciphertexts at `LEVEL` of pairs of numbers [count, 2, N / 2]."""
+    return [parties.encrypt(a + imaginary_units(N) * b, LEVEL) for a, b in pairs]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 21, N // 2])
+def test_totals_are_packed_and_expanded(parties, traces, count):
+    rng = np.random.default_rng(count)
+    some = rng.normal(size=(min(count, 21), 2, N // 2))
+    of = rng.integers(0, len(some), count) if count > len(some) else np.arange(count)
+    ciphertexts, totals = encrypted(parties, some), some.sum(axis=2)[of]
+    packed = traces.packed((ciphertexts[i] for i in of), count)
+    coefficients, places = polynomial(parties.decrypt(packed)), packed_places(N, count)
+    scale = parties.parameters.input_scale
+    fresh = (N // 2) * math.sqrt(10.5 + 1 / 12)  # a total of the errors of encryption
+    error = TAIL * math.hypot(fresh, math.sqrt(packing_variance(parties.parameters, LEVEL))) / scale
+    assert np.abs(coefficients[places] - totals[:, 0]).max() < error
+    assert np.abs(coefficients[places + N // 2] - totals[:, 1]).max() < error
+    assert error < 1e-4 * math.sqrt(N)
+    others = np.ones(N, bool)
+    others[places], others[places + N // 2] = False, False
+    assert not others.any() or np.abs(coefficients[others]).max() < error
+
+    factor = 1 << (count - 1).bit_length()
+    expanded = list(traces.expanded(packed, count))
+    assert len(expanded) == count
+    for i in {0, 1, count // 2, count - 1} & set(range(count)):
+        a, b = totals[i] * factor
+        slots = parties.decrypt(expanded[i], scale)
+        assert np.abs(slots - (a + imaginary_units(N) * b)).max() < 2 * factor * error
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_errors_have_the_variance_that_is_stated(parties, traces, level):
+    """Exactly: of phases, whose totals are known as integers."""
+    count, rng = 128, np.random.default_rng(level)
+    ciphertexts = [parties.encrypt(rng.normal(size=N // 2), level) for _ in range(count)]
+    packed, places = traces.packed(ciphertexts, count), packed_places(N, count)
+    phase = parties.phase(packed)
+    due = [0] * N
+    for place, ciphertext in zip(places.tolist(), ciphertexts, strict=True):
+        whole = parties.phase(ciphertext)
+        due[place], due[place + N // 2] = (N // 2 * whole[i] for i in (0, N // 2))
+    q = math.prod(parties.parameters.data_primes[:level])
+    errors = np.array([(a - b + q // 2) % q - q // 2 for a, b in zip(phase, due, strict=True)], np.float64)
+    at_totals = errors[np.concatenate([places, places + N // 2])]
+    found, stated = (at_totals**2).mean(), packing_variance(parties.parameters, level)
+    assert 0.6 < found / stated < 1.6  # of 256 errors
+
+    squares = []
+    for i, expanded in enumerate(traces.expanded(packed, count)):
+        rest = np.array(parties.phase(expanded), object)
+        for half in (0, N // 2):
+            rest[half] = (rest[half] - count * due[places[i] + half] + q // 2) % q - q // 2
+        squares.append((rest.astype(np.float64) ** 2).sum())  # the variance at a root, on average over all roots
+    found, stated = np.mean(squares), expansion_variance(parties.parameters, level, level, count)
+    assert 0.6 < found / stated < 1.6
+
+
+def test_what_is_missing_or_too_much_is_named(parties, traces):
+    few = parties.keys(trace_elements(N)[:-1])
+    with pytest.raises(ValueError, match=rf"`keys` must have those of all Galois elements .*, and lacks \[{N + 1}\]"):
+        Traces(parties.encoder, SwitchingKeys(None, few.galois, few.permutations), Buffers())
+    for count in (0, N // 2 + 1):
+        with pytest.raises(ValueError, match=f"`count` must be from 1 to {N // 2} at N={N}, got {count}"):
+            traces.packed([], count)
+        with pytest.raises(ValueError, match="`count` must be"):
+            traces.expanded(np.zeros((2, 1, N), np.uint64), count)
