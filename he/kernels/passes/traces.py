@@ -62,15 +62,21 @@ def merge(
         out: uint64 [2, level, N], written; it may be ``even`` or ``odd``.
     """
     total, difference = np.empty_like(even), np.empty_like(even)
-    for c in range(2):
-        for j in range(even.shape[1]):
-            p, montgomery = tables.constants[j].modulus, tables.constants[j].montgomery
-            x, y, w = even[c, j].ctypes.data, odd[c, j].ctypes.data, power[j].ctypes.data
-            first, second = total[c, j].ctypes.data, difference[c, j].ctypes.data
-            for k in range(0, 8 * even.shape[2], 64):
-                merge_words((x + k, y + k, w + k, first + k, second + k, p, montgomery))
+    merge_rows(tables, even, odd, power, total, difference)
     image(tables, difference, key, special, permutation, out)
     add_rows(tables, out, total, even.shape[1] - 1, out)
+
+
+@compiled
+def merge_rows(tables: Tables, x: Array, y: Array, power: Array, total: Array, difference: Array) -> None:
+    """Compute x + w y and x - w y, for w as `merge` takes it."""
+    for c in range(2):
+        for j in range(x.shape[1]):
+            p, montgomery = tables.constants[j].modulus, tables.constants[j].montgomery
+            here, there, w = x[c, j].ctypes.data, y[c, j].ctypes.data, power[j].ctypes.data
+            first, second = total[c, j].ctypes.data, difference[c, j].ctypes.data
+            for k in range(0, 8 * x.shape[2], 64):
+                merge_words((here + k, there + k, w + k, first + k, second + k, p, montgomery))
 
 
 @compiled
