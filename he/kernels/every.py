@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching, tensors, traces
+from he.kernels.passes import bits, encrypt, evaluate, expand, functional, product, span, switching, tensors, traces
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -79,6 +79,8 @@ def calls() -> dict[str, Callable[[], object]]:
         "multiply_add": lambda: functional.multiply_add(tables, first, received[0], second),
         "multiply_back": lambda: functional.multiply_back(tables, received, received[0], third),
         "add_message": lambda: functional.add_message(tables, second, small[0], small, 0, samples, first[:2]),
+        "add_binomial": lambda: encrypt.add_binomial(_zeros(N), small[0]),
+        "encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),

@@ -159,6 +159,23 @@ def split(
     store(b, montgomery(b, difference, load(b, WORDS, w), p, inverse), out_difference)
 
 
+def subtract_product(b: Builder, x: Value, y: Value, w: Value, out: Value, prime: Value, inverse: Value) -> None:
+    """Store x - y w modulo p; w is held times 2**52."""
+    p, inverse = splats(b, prime, inverse)
+    product = montgomery(b, load(b, WORDS, y), load(b, WORDS, w), p, inverse)
+    store(b, below(b, b.sub(b.add(load(b, WORDS, x), p), product), p), out)
+
+
+def add_binomial(b: Builder, uniform: Value, out: Value, half: Value) -> None:
+    """Add to integers how many of ``half`` bits of a word are set, less how many of the next as many are."""
+    word, (count,) = load(b, WORDS, uniform), splats(b, half)
+    mask = b.sub(b.shl(words(1), count), words(1))
+    first, second = (
+        call(b, f"llvm.ctpop.v{LANES}i64", WORDS, b.and_(bits, mask)) for bits in (word, b.lshr(word, count))
+    )
+    store(b, b.sub(b.add(load(b, WORDS, out), first), second), out)
+
+
 def montgomery(b: Builder, x: Value, w: Value, p: Value, inverse: Value) -> Value:
     """Multiply x and w and divide by 2**52 modulo p, for x below 2 p and w below p; the result is below p."""
     zero = words(0)

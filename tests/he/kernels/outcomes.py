@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import evaluate, functional, switching, tensors, traces
+from he.kernels.passes import encrypt, evaluate, functional, switching, tensors, traces
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
@@ -91,6 +91,9 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     spectra, products, whole = np.empty((3, 2, len(primes), N), np.uint64)
     functional.transformed(tables, samples, spectra)
     functional.multiply_back(tables, spectra, spectra[1], products)
+    encrypt.add_binomial(rng.integers(0, 2**64, N, np.uint64), samples[0])
+    hidden = np.empty((1, LEVEL, N), np.uint64)
+    encrypt.encrypted(tables, samples[:1], spectra[0], spectra[1, :LEVEL], hidden)
     scales = np.array([p // 2 for p in primes])
     functional.add_message(tables, products, scales, small, 0, samples, whole)
     kept = np.empty((2, LEVEL, N), np.uint64)
@@ -102,7 +105,7 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     functional.nearest(fractions, 129, rounded, np.empty(3))
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
-    return [samples, closest, spectra, products, kept, rounded, whole]
+    return [samples, closest, hidden, spectra, products, kept, rounded, whole]
 
 
 if __name__ == "__main__":
