@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -30,8 +31,8 @@ def calls() -> dict[str, Callable[[], object]]:
     extended, high, digits = _zeros(2, LEVEL + 1, N), _zeros(3, LEVEL + 1, N), _zeros(LEVEL + 1, LEVEL, N)
     x, y, out, centred = first[:2], second[:2], third[:2], _zeros(LEVEL, N)
     addresses = np.array([x.ctypes.data, y.ctypes.data])
-    key = Factors.packed(_zeros(LEVEL, 2, LEVEL + 1, N), primes).addresses
-    plaintexts = Factors.packed(_zeros(2, LEVEL, N), primes[:LEVEL])
+    key = _factors(primes, LEVEL, 2).addresses
+    plaintexts = _factors(primes[:LEVEL], 2)
     pairs, panel = plaintexts.addresses[None, :, None].repeat(2, 2), _zeros(*tensors.panel_shape(1))
     sums_of_products = _zeros(1, 1, 3, LEVEL, N)
     constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
@@ -43,6 +44,7 @@ def calls() -> dict[str, Callable[[], object]]:
     return {
         "forward": lambda: evaluate.forward(tables, x[0, 0], 0),
         "inverse": lambda: evaluate.inverse(tables, x[0, 0], 0),
+        "pack factors": lambda: Factors.packed(x, primes[:LEVEL]),
         "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
         "add_image": lambda: traces.add_image(tables, x, key, special, order, out),
@@ -104,6 +106,10 @@ def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
 
 def _zeros(*shape: int) -> Array:
     return np.zeros(shape, np.uint64)
+
+
+def _factors(primes: tuple[int, ...], *shape: int) -> Factors:
+    return Factors(np.zeros(prod(shape) * Factors.size(N, primes), np.uint8), N, primes, shape)
 
 
 def _fixed(array: Array) -> Array:

@@ -7,7 +7,10 @@ from math import prod
 
 import numpy as np
 
+from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
+from intnn.machine.simd import store
+from intnn.values.arrays import Array
 from intnn.values.value_object import Unstorable
 
 SPARE = 64  # bytes behind a row, for its last words to be read as a vector
@@ -43,16 +46,26 @@ class Factors(Unstorable, instead="pack the polynomials again"):
         memory = np.zeros(prod(shape) * Factors.size(N, moduli), np.uint8)
         start = 0
         for place in np.ndindex(rows.shape[:-1]):
-            width = _width(moduli[place[-1]])
-            words = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width]
-            memory[start : start + N * width] = words.ravel()
-            start += N * width + SPARE
+            size = _row_bytes(N, moduli[place[-1]])
+            _pack(rows[place], (size - SPARE) // N, memory[start : start + size])
+            start += size
         return Factors(memory, N, moduli, tuple(shape))
 
     @staticmethod
     def size(N: int, moduli: Sequence[int]) -> int:
         """Count the bytes of a polynomial with these primes."""
         return sum(_row_bytes(N, p) for p in moduli)
+
+
+store_word = emitted(store)
+
+
+@compiled
+def _pack(row: Array, width: int, out: Array) -> None:
+    """Store words of so many bytes side by side; the zeros above a word are where the next one, or nothing, comes."""
+    at = out.ctypes.data
+    for k in range(row.size):
+        store_word((row[k], at + k * width))
 
 
 def _row_bytes(N: int, prime: int) -> int:
