@@ -81,7 +81,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "multiply_add": lambda: functional.multiply_add(tables, first, received[0], second),
         "multiply_back": lambda: functional.multiply_back(tables, received, received[0], third),
         "add_message": lambda: functional.add_message(tables, second, small[0], small, 0, samples, first[:2]),
-        "add_binomial": lambda: encrypt.add_binomial(_zeros(N), small[0]),
+        "noisy": lambda: encrypt.noisy(_zeros(N), real[0], small[0]),
         "encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),

@@ -18,6 +18,7 @@ LANES = 8
 BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
 MASK = (1 << 52) - 1
+MANTISSA = 52  # bits of a float64
 
 
 def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
@@ -166,14 +167,23 @@ def subtract_product(b: Builder, x: Value, y: Value, w: Value, out: Value, prime
     store(b, below(b, b.sub(b.add(load(b, WORDS, x), p), product), p), out)
 
 
-def add_binomial(b: Builder, uniform: Value, out: Value, half: Value) -> None:
-    """Add to integers how many of ``half`` bits of a word are set, less how many of the next as many are."""
-    word, (count,) = load(b, WORDS, uniform), splats(b, half)
-    mask = b.sub(b.shl(words(1), count), words(1))
+def noisy(b: Builder, uniform: Value, x: Value, out: Value, half: Value) -> None:
+    """Store floats as integers, rounded at random, plus a binomial error.
+
+    The error is how many of the lowest ``half`` bits of a word are set, less how many of the next as many are. Those
+    above them are a fraction, and a float plus that fraction is rounded down.
+    """
+    doubles, word, (count,) = vector(ir.DoubleType(), LANES), load(b, WORDS, uniform), splats(b, half)
+    mask, twice = b.sub(b.shl(words(1), count), words(1)), b.add(count, count)
     first, second = (
         call(b, f"llvm.ctpop.v{LANES}i64", WORDS, b.and_(bits, mask)) for bits in (word, b.lshr(word, count))
     )
-    store(b, b.sub(b.add(load(b, WORDS, out), first), second), out)
+    # The bits of a float from 1 to 2 are those of 1.0 and, below them, of its fraction.
+    fraction = b.lshr(b.shl(b.lshr(word, twice), twice), words(64 - MANTISSA))
+    raised = b.bitcast(b.or_(fraction, words(1023 << MANTISSA)), doubles)
+    value = b.fadd(load(b, doubles, x), b.fsub(raised, ir.Constant(doubles, [1.0] * LANES)))
+    whole = b.fptosi(call(b, f"llvm.floor.v{LANES}f64", doubles, value), WORDS)
+    store(b, b.sub(b.add(whole, first), second), out)
 
 
 def montgomery(b: Builder, x: Value, w: Value, p: Value, inverse: Value) -> Value:

@@ -7,22 +7,25 @@ from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array, IntArray
 
-subtract_product, binomial_words = emitted(lanes.subtract_product), emitted(lanes.add_binomial)
-HALF = 21  # coins of either sign that an error is the sum of
+subtract_product, noisy_words = emitted(lanes.subtract_product), emitted(lanes.noisy)
+HALF = 21  # coins of either sign that make an error
 
 
 @compiled
-def add_binomial(uniform: Array, out: IntArray) -> None:
-    """Add errors to integers: each the number of heads among 21 coins, less that among 21 others.
+def noisy(uniform: Array, x: Array, out: IntArray) -> None:
+    """Round numbers up or down at random, to the right mean, and add errors of SEAL's law to them.
 
-    No branch and no address depends on them.
+    An error is the number of heads among 21 coins, less that among 21 others: of mean 0 and variance 10.5. No branch
+    and no address depends on them.
 
     Args:
-        uniform: Uniform words, uint64 [n], n a multiple of 8, whose lowest 42 bits are the coins.
-        out: int64 [n], added to.
+        uniform: Uniform words, uint64 [n], n a multiple of 8: the lowest 42 bits are the coins, and the 22 above them
+            the fraction that is added to a number before it is rounded down.
+        x: float64 [n], below 2**59 in magnitude.
+        out: int64 [n], written.
     """
     for k in range(0, 8 * out.size, 64):
-        binomial_words((uniform.ctypes.data + k, out.ctypes.data + k, HALF))
+        noisy_words((uniform.ctypes.data + k, x.ctypes.data + k, out.ctypes.data + k, HALF))
 
 
 @compiled

@@ -91,7 +91,7 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     spectra, products, whole = np.empty((3, 2, len(primes), N), np.uint64)
     functional.transformed(tables, samples, spectra)
     functional.multiply_back(tables, spectra, spectra[1], products)
-    encrypt.add_binomial(rng.integers(0, 2**64, N, np.uint64), samples[0])
+    encrypt.noisy(rng.integers(0, 2**64, N, np.uint64), rng.normal(scale=2**40, size=N), samples[0])
     hidden = np.empty((1, LEVEL, N), np.uint64)
     encrypt.encrypted(tables, samples[:1], spectra[0], spectra[1, :LEVEL], hidden)
     scales = np.array([p // 2 for p in primes])

@@ -1,5 +1,7 @@
 """Errors and masks of encryption: those of plain integers, bit for bit."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,21 +18,23 @@ N = 64
 FALSE_ALARM = 1e-6  # the chance that a test of random numbers would fail, were its seed not fixed
 
 
-@given(st.integers(0, 2**32), st.integers(1, 20))
-def test_errors_are_counts_of_bits(seed, vectors):
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(0, 58))
+def test_numbers_are_rounded_at_random_and_errors_are_counts_of_bits(seed, vectors, bits):
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 2**64, 8 * vectors, np.uint64)
-    words[:3] = 2**21 - 1, (2**21 - 1) << 21, 2**64 - 1
-    before = rng.integers(-(2**59), 2**59, len(words))
-    after = before.copy()
-    encrypt.add_binomial(words, after)
-    coins = [(w & 2**21 - 1, w >> 21 & 2**21 - 1) for w in words.tolist()]
-    assert (after - before).tolist() == [a.bit_count() - b.bit_count() for a, b in coins]
+    words[:4] = 2**21 - 1, (2**21 - 1) << 21, 2**64 - 1, 0
+    x = rng.uniform(-(2.0**bits), 2.0**bits, len(words))
+    x[4:7] = 2.0**bits, -(2.0**bits), -0.5
+    out = np.empty(len(words), np.int64)
+    encrypt.noisy(words, x, out)
+    for word, number, found in zip(words.tolist(), x.tolist(), out.tolist(), strict=True):
+        error = (word & 2**21 - 1).bit_count() - (word >> 21 & 2**21 - 1).bit_count()
+        assert found == math.floor(number + (word >> 42) / 2**22) + error
 
 
 def test_errors_have_the_law_of_seals():
-    errors = np.zeros(1 << 16, np.int64)
-    encrypt.add_binomial(Words(bytes(32)).words(len(errors)), errors)
+    errors = np.empty(1 << 16, np.int64)
+    encrypt.noisy(Words(bytes(32)).words(len(errors)), np.zeros(len(errors)), errors)
     values, law = np.arange(-21, 22), stats.binom(42, 0.5)
     counts = np.array([(errors == x).sum() for x in values])
     due = law.pmf(values + 21) * len(errors)
@@ -38,6 +42,12 @@ def test_errors_have_the_law_of_seals():
     found = np.append(counts[likely], counts[~likely].sum())
     assert stats.chisquare(found, np.append(due[likely], due[~likely].sum())).pvalue > FALSE_ALARM
     assert law.var() == pytest.approx(10.5)
+
+
+def test_a_number_is_rounded_to_itself_on_average():
+    x, out = np.full(1 << 16, 12345.3), np.empty(1 << 16, np.int64)
+    encrypt.noisy(Words(bytes(range(32))).words(len(x)), x, out)
+    assert abs(out.mean() - x[0]) < 6 * math.sqrt((10.5 + 0.21) / len(x))
 
 
 @settings(max_examples=30)
