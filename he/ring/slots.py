@@ -31,6 +31,34 @@ def polynomial(slots: np.ndarray) -> np.ndarray:
     return (twist * np.fft.fft(values)).real / N
 
 
+def paired_polynomials(pairs: np.ndarray) -> np.ndarray:
+    """Return the coefficients, float64 [n, N], of real polynomials whose slots hold pairs a + b X**(N / 2).
+
+    Modulo X**(N / 2) - i, a polynomial has complex coefficients, each of two real ones N / 2 places apart, and half as
+    many roots: one of each conjugate pair, at which X**(N / 2) is i. So a transform of half the size does it.
+
+    Args:
+        pairs: a + b i for every slot, complex128 [n, N / 2].
+    """
+    half = pairs.shape[1]
+    values = np.empty(pairs.shape, np.complex128)
+    values[:, _pair_places(2 * half)] = pairs
+    found = np.fft.fft(values, axis=1) * _pair_twist(2 * half)
+    return np.concatenate([found.real, found.imag], axis=1)
+
+
+@cache
+def _pair_places(N: int) -> np.ndarray:
+    """Return k for every slot's root to the power of 4 k + 1, its own or that of its conjugate: int64 [N / 2]."""
+    own = exponents(N)[: N // 2]
+    return np.where(own % 4 == 1, own, 2 * N - own) // 4
+
+
+@cache
+def _pair_twist(N: int) -> np.ndarray:
+    return np.exp(-1j * np.pi * np.arange(N // 2) / N) * 2 / N
+
+
 def slots_of(coefficients: np.ndarray) -> np.ndarray:
     """Return the real parts of the slots, float64 [N / 2], of the polynomial with these coefficients, float64 [N]."""
     N = len(coefficients)

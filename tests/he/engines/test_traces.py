@@ -10,7 +10,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.traces import Traces
 from he.readers.variance import expansion_variance, packing_variance
 from he.ring.slots import imaginary_units, packed_places, polynomial, trace_elements
-from tests.he.engines.seal_parties import SealParties
+from tests.he.seal_parties import SealParties
 
 N, LEVEL = 1024, 2
 TAIL = 7.0  # deviations of a nearly normal error
