@@ -10,16 +10,20 @@ Slots hold single numbers, or pairs a + b X^(N / 2) (`he.ring.slots.imaginary_un
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 
 import numpy as np
 
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers
 from he.kernels.passes import traces
 from he.kernels.tables.roots import WORD
 from he.ring.slots import trace_elements
+
+_BLOCK = 5  # depth of what is merged or split together, for threads to share it
 
 
 class Traces:
@@ -30,14 +34,20 @@ class Traces:
     Args:
         encoder: the encoder of the parameters.
         keys: evaluation keys, with those of all `he.ring.slots.trace_elements`.
+        workers: the threads that share the work.
         buffers: the memory of results.
 
     Raises:
         ValueError: if a key is missing.
     """
 
-    def __init__(self, encoder: Encoder, keys: SwitchingKeys, buffers: Buffers) -> None:
-        self._encoder, self._empty, self._N = encoder, buffers.empty, encoder.parameters.poly_modulus_degree
+    def __init__(self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers) -> None:
+        self._encoder, self._all, self._empty, self._N = (
+            encoder,
+            workers.all,
+            buffers.empty,
+            encoder.parameters.poly_modulus_degree,
+        )
         elements = trace_elements(self._N)
         missing = [element for element in elements if element not in keys.galois]
         if missing:
@@ -55,9 +65,9 @@ class Traces:
         So a total, times the scale, must be below half of the modulus.
 
         Args:
-            ciphertexts: uint64 [2, level, N], one level for all, in transformed form; each is taken when it is
-                needed, and no more than log2(N) of them are held.
-            count: their number, from 1 to N / 2: half of that, rounded up to a power of two, is merged as a whole.
+            ciphertexts: uint64 [2, level, N], one level for all, in transformed form; they are taken when they are
+                needed, and few are held.
+            count: their number, from 1 to N / 2.
 
         Returns:
             uint64 [2, level, N], at the same scale.
@@ -68,7 +78,8 @@ class Traces:
         depth = self._depth(count)
         result = self._merged(iter(ciphertexts), count, depth)
         for further in range(depth, self._depths):
-            result = self._doubled(result, further)
+            whole, result = result, self._empty(*result.shape)
+            self._merge(whole, None, further, result)
         return result
 
     def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
@@ -96,37 +107,56 @@ class Traces:
 
     def _merged(self, ciphertexts: Iterator[np.ndarray], count: int, depth: int) -> np.ndarray:
         """Merge the next ciphertexts; those at even multiples of the distance come first."""
-        if not depth:
-            return next(ciphertexts)
+        if depth <= _BLOCK:
+            block = list(islice(ciphertexts, count))
+            for index in range(depth):
+                pairs = list(zip(block[::2], [*block[1::2], None], strict=False))  # the last one may stand alone
+                block = [self._empty(*even.shape) for even, _ in pairs]
+                parts = zip(pairs, block, strict=True)
+                self._all([partial(self._merge, *pair, index, result) for pair, result in parts])
+            return block[0]
         half = 1 << depth - 1
         even = self._merged(ciphertexts, min(count, half), depth - 1)
-        if count <= half:
-            return self._doubled(even, depth - 1)
-        odd, result = self._merged(ciphertexts, count - half, depth - 1), self._empty(*even.shape)
-        power = self._powers[depth - 1][0][: even.shape[1]]
-        traces.merge(self._encoder.tables, even, odd, power, *self._automorphisms[depth - 1], result)
+        odd = self._merged(ciphertexts, count - half, depth - 1) if count > half else None
+        result = self._empty(*even.shape)
+        self._merge(even, odd, depth - 1, result)
         return result
 
-    def _doubled(self, x: np.ndarray, index: int) -> np.ndarray:
-        """Return the sum of a ciphertext and its image."""
-        result = self._empty(*x.shape)
-        traces.add_image(self._encoder.tables, x, *self._automorphisms[index], result)
-        return result
+    def _merge(self, even: np.ndarray, odd: np.ndarray | None, index: int, result: np.ndarray) -> None:
+        """Merge two ciphertexts by the automorphism of an index, or one and a ciphertext of zeros."""
+        if odd is None:
+            traces.add_image(self._encoder.tables, even, *self._automorphisms[index], result)
+        else:
+            power = self._powers[index][0][: even.shape[1]]
+            traces.merge(self._encoder.tables, even, odd, power, *self._automorphisms[index], result)
 
     def _split(self, x: np.ndarray, count: int, depth: int) -> Iterator[np.ndarray]:
-        if not depth:
-            yield x
+        """Yield the first ciphertexts that one is split into; those at even multiples of the distance come first."""
+        if depth <= _BLOCK:
+            block = [x]
+            for index in reversed(range(depth)):
+                size = -(-count >> index)  # of the next block: every second one may not be wanted
+                following = [self._empty(*x.shape) for _ in range(size)]
+                parts = zip(block, following[::2], [*following[1::2], None], strict=False)
+                self._all([partial(self._divide, whole, index, even, odd) for whole, even, odd in parts])
+                block = following
+            yield from block
             return
         half = 1 << depth - 1
-        if count <= half:
-            yield from self._split(self._doubled(x, depth - 1), count, depth - 1)
-            return
-        even, odd = self._empty(*x.shape), self._empty(*x.shape)
-        power = self._powers[depth - 1][1][: x.shape[1]]
-        traces.split(self._encoder.tables, x, power, *self._automorphisms[depth - 1], even, odd)
-        yield from self._split(even, half, depth - 1)
+        even, odd = self._empty(*x.shape), self._empty(*x.shape) if count > half else None
+        self._divide(x, depth - 1, even, odd)
+        yield from self._split(even, min(count, half), depth - 1)
         del even  # what it was split into has been taken
-        yield from self._split(odd, count - half, depth - 1)
+        if odd is not None:
+            yield from self._split(odd, count - half, depth - 1)
+
+    def _divide(self, x: np.ndarray, index: int, even: np.ndarray, odd: np.ndarray | None) -> None:
+        """Split a ciphertext by the automorphism of an index; leave out what is odd if nobody wants it."""
+        if odd is None:
+            traces.add_image(self._encoder.tables, x, *self._automorphisms[index], even)
+        else:
+            power = self._powers[index][1][: x.shape[1]]
+            traces.split(self._encoder.tables, x, power, *self._automorphisms[index], even, odd)
 
     @cached_property
     def _powers(self) -> list[np.ndarray]:

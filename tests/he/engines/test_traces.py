@@ -7,6 +7,7 @@ import pytest
 
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
 from he.readers.variance import expansion_variance, packing_variance
 from he.ring.slots import imaginary_units, packed_places, polynomial, trace_elements
@@ -22,8 +23,13 @@ def parties():
 
 
 @pytest.fixture(scope="module")
-def traces(parties):
-    return Traces(parties.encoder, parties.keys(trace_elements(N)), Buffers())
+def keys(parties):
+    return parties.keys(trace_elements(N))
+
+
+@pytest.fixture(scope="module")
+def traces(parties, keys):
+    return Traces(parties.encoder, keys, Workers(1), Buffers())
 
 
 def encrypted(parties, pairs):
@@ -31,7 +37,7 @@ def encrypted(parties, pairs):
     return [parties.encrypt(a + imaginary_units(N) * b, LEVEL) for a, b in pairs]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 21, N // 2])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 21, 33, 75, N // 2])
 def test_totals_are_packed_and_expanded(parties, traces, count):
     rng = np.random.default_rng(count)
     some = rng.normal(size=(min(count, 21), 2, N // 2))
@@ -85,10 +91,22 @@ def test_errors_have_the_variance_that_is_stated(parties, traces, level):
     assert 0.6 < found / stated < 1.6
 
 
-def test_what_is_missing_or_too_much_is_named(parties, traces):
-    few = parties.keys(trace_elements(N)[:-1])
+@pytest.mark.parametrize("count", [7, 45])
+def test_threads_change_no_bit(parties, keys, traces, count):
+    ciphertexts = [parties.encrypt(np.full(N // 2, i / count), 1) for i in range(count)]
+    alone = traces.packed(ciphertexts, count)
+    with Workers(3) as workers:
+        several = Traces(parties.encoder, keys, workers, Buffers())
+        packed = several.packed(ciphertexts, count)
+        assert np.array_equal(packed, alone)
+        for one, other in zip(traces.expanded(alone, count), several.expanded(packed, count), strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_what_is_missing_or_too_much_is_named(parties, keys, traces):
+    few = {element: keys.galois[element] for element in trace_elements(N)[:-1]}
     with pytest.raises(ValueError, match=rf"`keys` must have those of all Galois elements .*, and lacks \[{N + 1}\]"):
-        Traces(parties.encoder, SwitchingKeys(None, few.galois, few.permutations), Buffers())
+        Traces(parties.encoder, SwitchingKeys(None, few, keys.permutations), Workers(1), Buffers())
     for count in (0, N // 2 + 1):
         with pytest.raises(ValueError, match=f"`count` must be from 1 to {N // 2} at N={N}, got {count}"):
             traces.packed([], count)
