@@ -1,6 +1,7 @@
 """Keys, encryption and decryption by SEAL, for what has no circuit. Not a test by itself."""
 
 from math import prod
+from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
@@ -9,6 +10,7 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import CiphertextArray, expanded, read_ciphertext, read_keys, read_secret, write_ciphertext
+from he.formats.switching import RELINEARISATION
 from he.kernels.passes import evaluate
 from he.ring.params import Parameters
 
@@ -34,13 +36,17 @@ class SealParties:
         self._decryptor = sealapi.Decryptor(self.context, self._key)
         self.spectrum = read_secret(to_bytes(self._key), self.parameters, self.context.key_parms_id())
 
-    def keys(self, elements: tuple[int, ...]) -> SwitchingKeys:
-        """Return the keys of Galois elements."""
-        made = to_bytes(self._generator.create_galois_keys(list(elements)))
-        read = read_keys(made, self.parameters, self.context.key_parms_id())
-        primes = self.parameters.primes
-        keys = ((g, np.stack([expanded(digit, primes).residues for digit in read[g // 2]])) for g in elements)
-        return SwitchingKeys.of(self.encoder, keys)
+    def keys(self, elements: tuple[int, ...], *, relinearisation: bool = False) -> SwitchingKeys:
+        """Return the keys of Galois elements, and that of relinearisation if wanted."""
+        made = self._read(self._generator.create_galois_keys(list(elements))) if elements else {}
+        keys = {element: made[element // 2] for element in elements}
+        if relinearisation:
+            keys[RELINEARISATION] = self._read(self._generator.create_relin_keys())[0]
+        return SwitchingKeys.of(self.encoder, keys.items())
+
+    def _read(self, keys: Any) -> dict[int, np.ndarray]:
+        read, primes = read_keys(to_bytes(keys), self.parameters, self.context.key_parms_id()), self.parameters.primes
+        return {i: np.stack([expanded(digit, primes).residues for digit in digits]) for i, digits in read.items()}
 
     def encrypt(self, slots: np.ndarray, level: int | None = None) -> np.ndarray:
         """Return the residues of a fresh ciphertext of real or complex slots, dropped to a level."""

@@ -6,8 +6,12 @@ serves all columns. Those on the right are few: pieces of them are copied side b
 
 from functools import partial
 
+import numpy as np
+
 from he.kernels.instructions import tensors
 from he.kernels.instructions.tensors import COLUMNS
+from he.kernels.passes import switching
+from he.kernels.passes.evaluate import add_rows
 from he.kernels.tables.chain import Tables
 from he.kernels.tables.factors import word_bytes
 from intnn.machine.emit import emitted
@@ -111,3 +115,23 @@ def sum_panel(
                 two_sums(numbers)
             else:
                 three_sums(numbers)
+
+
+@compiled
+def relinearise_and_rescale(tables: Tables, x: Array, key: IntArray, special: int, out: Array) -> None:
+    """Take a sum of products to two polynomials, and divide it by its last prime.
+
+    Args:
+        tables: The chain's.
+        x: uint64 [3, level, N].
+        key: The relinearisation key, as `switching.switch` takes it.
+        special: The index of the special prime.
+        out: uint64 [2, level - 1, N], written.
+    """
+    _, level, N = x.shape
+    centred, sums, whole = np.empty((level, N), np.uint64), np.empty((2, level + 1, N), np.uint64), np.empty_like(x[:2])
+    switching.to_centred(tables, x[2], centred, 0, level)
+    switching.switch(tables, x[2], centred, key, special, sums, 0, level + 1)
+    switching.mod_down(tables, sums, special, whole, 0, 2)
+    add_rows(tables, whole, x, level - 1, whole)
+    switching.mod_down(tables, whole, level - 1, out, 0, 2)
