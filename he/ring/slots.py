@@ -38,20 +38,19 @@ def paired_polynomials(pairs: np.ndarray) -> np.ndarray:
     many roots: one of each conjugate pair, at which X**(N / 2) is i. So a transform of half the size does it.
 
     Args:
-        pairs: a + b i for every slot, complex128 [n, N / 2].
+        pairs: a + b i for every slot, complex128 [n, N / 2]; or a alone, float64.
     """
-    half = pairs.shape[1]
-    values = np.empty(pairs.shape, np.complex128)
-    values[:, _pair_places(2 * half)] = pairs
-    found = np.fft.fft(values, axis=1) * _pair_twist(2 * half)
+    N = 2 * pairs.shape[1]
+    found = np.fft.fft(np.take(pairs, _pair_order(N), axis=1), axis=1)
+    found *= _pair_twist(N)
     return np.concatenate([found.real, found.imag], axis=1)
 
 
 @cache
-def _pair_places(N: int) -> np.ndarray:
-    """Return k for every slot's root to the power of 4 k + 1, its own or that of its conjugate: int64 [N / 2]."""
+def _pair_order(N: int) -> np.ndarray:
+    """Return for every k the slot whose root, or whose root's conjugate, is the root to the power 4 k + 1: [N / 2]."""
     own = exponents(N)[: N // 2]
-    return np.where(own % 4 == 1, own, 2 * N - own) // 4
+    return np.argsort(np.where(own % 4 == 1, own, 2 * N - own))
 
 
 @cache
