@@ -34,6 +34,7 @@ def calls() -> dict[str, Callable[[], object]]:
     key = _factors(primes, LEVEL, 2).addresses
     plaintexts = _factors(primes[:LEVEL], 2)
     pairs, panel = plaintexts.addresses[None, :, None].repeat(2, 2), _zeros(*tensors.panel_shape(1))
+    wide = _zeros(3, 2 * LEVEL + 1, N)
     sums_of_products, lower = _zeros(1, 1, 3, LEVEL, N), _zeros(2, LEVEL - 1, N)
     constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
@@ -56,6 +57,9 @@ def calls() -> dict[str, Callable[[], object]]:
             tables, pairs, addresses[:, None], 0, 0, panel, sums_of_products
         ),
         "relinearise_and_rescale": lambda: tensors.relinearise_and_rescale(tables, first, key, special, lower),
+        "scale_and_relinearise": lambda: tensors.scale_and_relinearise(
+            tables, scaling, wide, key, special, LEVEL + 1, out
+        ),
         "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
         "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
         "switch": lambda: switching.switch(tables, x[1], centred, key, special, extended, 0, 1),

@@ -19,19 +19,20 @@ class SealParties:
     """A data owner, who has a secret key, and the evaluation keys that it gives away.
 
     Attributes:
-        parameters: CKKS, insecure.
+        parameters: of both.
         encoder: of the parameters.
         spectrum: the secret, transformed, modulo every prime: uint64 [primes, N].
     """
 
-    def __init__(self, N: int, bits: tuple[int, ...], scale_bits: int) -> None:
-        self.parameters = Parameters("ckks", N, bits, scale_bits=scale_bits, security="insecure")
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
         self.encoder = Encoder.of(self.parameters)
         self.context = create_context(self.parameters)
         self._ids = level_ids(self.context, self.parameters)
         self._generator = sealapi.KeyGenerator(self.context)
         self._key = self._generator.secret_key()
-        self._encoder = sealapi.CKKSEncoder(self.context)
+        self._exact = parameters.scheme.exact
+        self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self.context)
         self._encryptor = sealapi.Encryptor(self.context, self._key)
         self._decryptor = sealapi.Decryptor(self.context, self._key)
         self.spectrum = read_secret(to_bytes(self._key), self.parameters, self.context.key_parms_id())
@@ -49,20 +50,37 @@ class SealParties:
         return {i: np.stack([expanded(digit, primes).residues for digit in digits]) for i, digits in read.items()}
 
     def encrypt(self, slots: np.ndarray, level: int | None = None) -> np.ndarray:
-        """Return the residues of a fresh ciphertext of real or complex slots, dropped to a level."""
+        """Return a fresh ciphertext, in transformed form; one of CKKS may be dropped to a level.
+
+        Args:
+            slots: integers [N] for BFV, real or complex numbers [N / 2] for CKKS.
+            level: the level of the result, by default all.
+        """
         plaintext = sealapi.Plaintext()
-        self._encoder.encode(slots.tolist(), self.parameters.input_scale, plaintext)
+        scale = () if self._exact else (self.parameters.input_scale,)
+        self._encoder.encode(slots.tolist(), *scale, plaintext)
         data = to_bytes(self._encryptor.encrypt_symmetric(plaintext))
         read = expanded(read_ciphertext(data, self.parameters, self._ids), self.parameters.data_primes)
-        return np.ascontiguousarray(read.residues[:, : level or self.parameters.levels])
+        residues = self._each(evaluate.forward, read.residues) if self._exact else read.residues
+        return np.ascontiguousarray(residues[:, : level or self.parameters.levels])
 
     def decrypt(self, residues: np.ndarray, scale: float | None = None) -> np.ndarray:
-        """Return the complex slots of a ciphertext by SEAL; of one at the input scale, if none is given."""
-        array = CiphertextArray(np.ascontiguousarray(residues), True, scale or self.parameters.input_scale)
+        """Return the slots of a ciphertext by SEAL: integers for BFV; complex numbers for CKKS, by default at the input
+        scale.
+        """
+        read = self._each(evaluate.inverse, residues) if self._exact else np.ascontiguousarray(residues)
+        array = CiphertextArray(read, not self._exact, scale or self.parameters.input_scale)
         ciphertext = from_bytes(sealapi.Ciphertext(), self.context, write_ciphertext(array, self._ids))
         plaintext = sealapi.Plaintext()
         self._decryptor.decrypt(ciphertext, plaintext)
-        return np.array(self._encoder.decode_complex(plaintext))
+        return np.array((self._encoder.decode_int64 if self._exact else self._encoder.decode_complex)(plaintext))
+
+    def _each(self, transform: Any, residues: np.ndarray) -> np.ndarray:
+        result = residues.copy()
+        for component in result:
+            for j, row in enumerate(component):
+                transform(self.encoder.tables, row, j)
+        return result
 
     def phase(self, residues: np.ndarray) -> list[int]:
         """Return c0 + c1 s as integers within half of the modulus, all bits of them."""

@@ -12,6 +12,7 @@ from he.kernels.instructions import tensors
 from he.kernels.instructions.tensors import COLUMNS
 from he.kernels.passes import switching
 from he.kernels.passes.evaluate import add_rows
+from he.kernels.passes.product import Scaling, scaled
 from he.kernels.tables.chain import Tables
 from he.kernels.tables.factors import word_bytes
 from intnn.machine.emit import emitted
@@ -118,20 +119,48 @@ def sum_panel(
 
 
 @compiled
-def relinearise_and_rescale(tables: Tables, x: Array, key: IntArray, special: int, out: Array) -> None:
-    """Take a sum of products to two polynomials, and divide it by its last prime.
+def relinearise(tables: Tables, x: Array, key: IntArray, special: int, out: Array) -> None:
+    """Take a sum of products to two polynomials.
 
     Args:
         tables: The chain's.
-        x: uint64 [3, level, N].
+        x: uint64 [3, at least level, N], transformed.
         key: The relinearisation key, as `switching.switch` takes it.
         special: The index of the special prime.
-        out: uint64 [2, level - 1, N], written.
+        out: uint64 [2, level, N], written.
     """
-    _, level, N = x.shape
-    centred, sums, whole = np.empty((level, N), np.uint64), np.empty((2, level + 1, N), np.uint64), np.empty_like(x[:2])
-    switching.to_centred(tables, x[2], centred, 0, level)
-    switching.switch(tables, x[2], centred, key, special, sums, 0, level + 1)
-    switching.mod_down(tables, sums, special, whole, 0, 2)
-    add_rows(tables, whole, x, level - 1, whole)
-    switching.mod_down(tables, whole, level - 1, out, 0, 2)
+    level, N = out.shape[1], out.shape[2]
+    centred, sums = np.empty((level, N), np.uint64), np.empty((2, level + 1, N), np.uint64)
+    switching.to_centred(tables, x[2, :level], centred, 0, level)
+    switching.switch(tables, x[2, :level], centred, key, special, sums, 0, level + 1)
+    switching.mod_down(tables, sums, special, out, 0, 2)
+    add_rows(tables, out, x, level - 1, out)
+
+
+@compiled
+def relinearise_and_rescale(tables: Tables, x: Array, key: IntArray, special: int, out: Array) -> None:
+    """Do the same, and divide by the last prime: uint64 [3, level, N] to [2, level - 1, N]."""
+    whole = np.empty_like(x[:2])
+    relinearise(tables, x, key, special, whole)
+    switching.mod_down(tables, whole, whole.shape[1] - 1, out, 0, 2)
+
+
+@compiled
+def scale_and_relinearise(
+    tables: Tables, scaling: Scaling, x: Array, key: IntArray, special: int, auxiliary: int, out: Array
+) -> None:
+    """Multiply a sum of BFV products by t / q, round it, and take it to two polynomials.
+
+    Args:
+        tables: The chain's.
+        scaling: The constants of the level.
+        x: uint64 [3, level + auxiliary primes, N], overwritten.
+        key: The relinearisation key, as `switching.switch` takes it.
+        special: The index of the special prime.
+        auxiliary: The index of the first auxiliary prime.
+        out: uint64 [2, level, N], written.
+    """
+    level = out.shape[1]
+    for c in range(3):
+        scaled(tables, scaling, x[c, :level], x[c, level:], auxiliary)
+    relinearise(tables, x, key, special, out)

@@ -10,6 +10,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
 from he.readers.variance import expansion_variance, packing_variance
+from he.ring.params import Parameters
 from he.ring.slots import imaginary_units, packed_places, polynomial, trace_elements
 from tests.he.seal_parties import SealParties
 
@@ -19,7 +20,7 @@ TAIL = 7.0  # deviations of a nearly normal error
 
 @pytest.fixture(scope="module")
 def parties():
-    return SealParties(N, (46, 38, 38, 46), 30)
+    return SealParties(Parameters("ckks", N, (46, 38, 38, 46), scale_bits=30, security="insecure"))
 
 
 @pytest.fixture(scope="module")

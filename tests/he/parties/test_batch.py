@@ -68,7 +68,7 @@ def test_packed_numbers_are_coefficients():
 @pytest.mark.parametrize("level", [1, 3])
 def test_errors_are_small_and_new_in_every_coefficient(level):
     """Exactly: by the secret, at coefficients that are integers, which are not rounded."""
-    parties = SealParties(N, (46, 38, 38, 46), 30)
+    parties = SealParties(Parameters("ckks", N, (46, 38, 38, 46), scale_bits=30, security="insecure"))
     encryptor = BatchEncryptor(parties.parameters, parties.spectrum)
     numbers = np.random.default_rng(level).integers(-(2**40), 2**40, (8, N)) / 2**30
     found, seeds = [], set()
