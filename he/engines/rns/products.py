@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise, product
 from math import prod
@@ -50,10 +50,32 @@ class Products(ABC):
         made = ExactProducts if encoder.parameters.scheme.exact else ApproximateProducts
         return made(encoder, keys, workers, buffers)
 
-    def factors(self, ciphertext: np.ndarray) -> Factors:
-        """Return a ciphertext uint64 [2, level, N], in transformed form, packed for the left side of products."""
-        level = ciphertext.shape[1]
-        return self._encoder.factors(self._extended(ciphertext), self._primes(level))
+    def packed(self, ciphertexts: Iterable[np.ndarray], rows: int, terms: int) -> Factors:
+        """Return a matrix of ciphertexts, packed for the left side of products.
+
+        Args:
+            ciphertexts: row by row, uint64 [2, level, N] in transformed form, one level for all; each is taken when the
+                one before is packed.
+            rows: the number of rows.
+            terms: the number of ciphertexts in a row.
+
+        Returns:
+            [rows, terms, 2]. A matrix has one memory, which is large: the system hands that out in large pages.
+
+        Raises:
+            ValueError: if there are fewer ciphertexts, or more.
+        """
+        result: Factors | None = None
+        for place, ciphertext in zip(np.ndindex(rows, terms), ciphertexts, strict=True):
+            primes = self._primes(ciphertext.shape[1])
+            if result is None:
+                N = self._encoder.parameters.poly_modulus_degree
+                result = Factors.empty(N, self._encoder.moduli(primes), (rows, terms, 2))
+            for c, polynomial in enumerate(self._encoder.raised(self._extended(ciphertext), primes)):
+                result.put((*place, c), polynomial)
+        if result is None:
+            raise ValueError("a matrix must have ciphertexts, got none")
+        return result
 
     def sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:
         """Yield the entries of a matrix product, row by row: the sums over j of c_ij d_jk.
@@ -62,8 +84,8 @@ class Products(ABC):
         the whole sum what they add to a single product.
 
         Args:
-            left: the addresses of the packed c_ij, int64 [rows, terms, 2, primes]: those of `factors`, which somebody
-                has to hold meanwhile.
+            left: the addresses of the packed c_ij, int64 [rows, terms, 2, primes]: those of `packed`, or transposed.
+                Somebody has to hold what they are of.
             right: for every term j the d_jk, uint64 [2, level, N] in transformed form, one level for all. That of the
                 left side is the same, or, in CKKS, may be higher.
 

@@ -25,8 +25,8 @@ def products(left, right, threads=1, parties=PARTIES, keys=KEYS):
     """Of ciphertexts [rows][terms] and [terms][columns]."""
     with Workers(threads) as workers:
         one = Products.of(parties.encoder, keys, workers, Buffers())
-        packed = [[one.factors(ciphertext) for ciphertext in row] for row in left]
-        return list(one.sums(np.array([[factors.addresses for factors in row] for row in packed]), right))
+        packed = one.packed((ciphertext for row in left for ciphertext in row), len(left), len(left[0]))
+        return list(one.sums(packed.addresses, right))
 
 
 @settings(max_examples=10, deadline=None)
@@ -89,10 +89,28 @@ def test_threads_and_blocks_change_no_bit(monkeypatch):
             assert np.array_equal(one, other)
 
 
+def test_a_packed_matrix_may_be_transposed():
+    rng = np.random.default_rng(1)
+    left, right = ([PARTIES.encrypt(rng.normal(size=N // 2)) for _ in range(count)] for count in (6, 2))
+    with Workers(1) as workers:
+        one = Products.of(PARTIES.encoder, KEYS, workers, Buffers())
+        packed = one.packed(left, 2, 3)
+        found = list(one.sums(packed.addresses.transpose(1, 0, 2, 3), [[right[0]], [right[1]]]))
+    for j, entry in enumerate(found):
+        (alone,) = products([[left[j], left[3 + j]]], [[right[0]], [right[1]]])
+        assert np.array_equal(entry, alone)
+
+
 def test_what_does_not_match_is_named():
     with pytest.raises(ValueError, match="`keys` must have that of relinearisation"):
         Products.of(PARTIES.encoder, SwitchingKeys(None, {}, {}), Workers(1), Buffers())
     fresh, low = PARTIES.encrypt(np.zeros(N // 2)), PARTIES.encrypt(np.zeros(N // 2), 1)
+    one = Products.of(PARTIES.encoder, KEYS, Workers(1), Buffers())
+    for count in (3, 5):
+        with pytest.raises(ValueError, match="zip"):
+            one.packed([fresh] * count, 2, 2)
+    with pytest.raises(ValueError, match="a matrix must have ciphertexts, got none"):
+        one.packed([], 0, 1)
     for left, right in (([[fresh]], [[fresh]] * 2), ([[low]], [[fresh]]), ([[low]], [[low]]), ([[fresh]], [[]])):
         with pytest.raises(ValueError, match="`left` must have as many terms as `right`"):
             products(left, right)
