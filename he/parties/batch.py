@@ -7,11 +7,12 @@ e come from AES-256 in counter mode, keyed by the operating system's generator; 
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterator
-from math import prod
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from he.formats import compact
 from he.formats.compact import Form
@@ -23,6 +24,7 @@ from he.kernels.tables.chain import chain
 from he.ring.params import ParameterError, Parameters
 from he.ring.slots import paired_polynomials
 from he.ring.words import Words
+from intnn.values.arrays import array, integer, real, reals
 from intnn.values.value_object import Unstorable
 
 _LARGEST = 2.0**59  # coefficient whose residues are found in words
@@ -52,47 +54,68 @@ class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with
             factor = self._tables.constants[j]
             scale_row(self._tables, secret[j], j, int(factor["radix"]), int(factor["radix_quotient"]), row)
 
-    def form(self, level: int | None = None) -> Form:
-        """Return the form of the ciphertexts: fresh ones, at a level or that of all data primes."""
-        parameters = self._parameters
-        primes = parameters.primes[: self._level(level)]
-        return Form(primes, parameters.poly_modulus_degree, True, parameters.input_scale, seeded=True)
+    def form(self, level: int | None = None, scale: float | None = None) -> Form:
+        """Return the form of the ciphertexts: at a level and a scale, by default those of fresh ones.
 
-    def encrypt(self, pairs: np.ndarray, level: int | None = None) -> Iterator[bytes]:
+        Raises:
+            ValueError: if there is no such level, or the scale is not positive.
+        """
+        parameters = self._parameters
+        count = parameters.levels if level is None else integer(level, "level", 1, parameters.levels)
+        factor = parameters.input_scale if scale is None else real(scale, "scale")
+        if not 0 < factor < math.inf:
+            raise ValueError(f"`scale` must be positive and finite, got {scale}")
+        return Form(parameters.primes[:count], parameters.poly_modulus_degree, True, factor, seeded=True)
+
+    def encrypt(self, pairs: ArrayLike, level: int | None = None, scale: float | None = None) -> Iterator[bytes]:
         """Yield a ciphertext for every row of slots, as it travels: `he.formats.compact`.
 
         Args:
             pairs: the slots, real or complex [n, N / 2]. A complex number stands for a pair a + b X^(N / 2), whose
                 value is a + b i or a - b i in turns (`he.ring.slots.imaginary_units`).
             level: the number of data primes, by default all.
+            scale: the scale, by default that of fresh ciphertexts.
 
         Raises:
+            TypeError: if they are no numbers.
             ValueError: if the shape is another, or a number is not finite, or too large for its scale.
         """
-        self._require_shape("pairs", pairs, self._parameters.poly_modulus_degree // 2)
-        parts = (pairs[start : start + _TOGETHER] for start in range(0, len(pairs), _TOGETHER))
-        return self._each((paired_polynomials(part) for part in parts), self.form(level))
+        slots = array(pairs, "pairs")
+        if slots.dtype.kind == "c":
+            slots = slots.astype(np.complex128, copy=False)
+            for part in (slots.real, slots.imag):
+                reals(part, "pairs")
+        else:
+            slots = reals(slots, "pairs")
+        _require_shape("pairs", slots, self._parameters.poly_modulus_degree // 2)
+        parts = (slots[start : start + _TOGETHER] for start in range(0, len(slots), _TOGETHER))
+        return self._each(map(_polynomials, parts), self.form(level, scale))
 
-    def encrypt_coefficients(self, numbers: np.ndarray, level: int | None = None) -> Iterator[bytes]:
+    def encrypt_coefficients(
+        self, numbers: ArrayLike, level: int | None = None, scale: float | None = None
+    ) -> Iterator[bytes]:
         """Yield a ciphertext for every row of coefficients: packed numbers, which whoever evaluates expands.
 
         Args:
-            numbers: float64 [n, N]: where `he.ring.slots.packed_places` says, and 0 elsewhere.
+            numbers: [n, N]: where `he.ring.slots.packed_places` says, and 0 elsewhere.
             level: the number of data primes, by default all.
+            scale: the scale, by default that of fresh ciphertexts.
 
         Raises:
+            TypeError: if they are no numbers.
             ValueError: if the shape is another, or a number is not finite, or too large for its scale.
         """
-        self._require_shape("numbers", numbers, self._parameters.poly_modulus_degree)
-        return self._each((numbers[i : i + 1] for i in range(len(numbers))), self.form(level))
+        coefficients = reals(numbers, "numbers")
+        _require_shape("numbers", coefficients, self._parameters.poly_modulus_degree)
+        return self._each((coefficients[i : i + 1] for i in range(len(coefficients))), self.form(level, scale))
 
     def _each(self, polynomials: Iterator[np.ndarray], form: Form) -> Iterator[bytes]:
-        limit = min(_LARGEST, prod(form.primes) / 2 - 2 * HALF)
+        limit = min(_LARGEST, math.prod(form.primes) / 2 - 2 * HALF)
         for part in polynomials:
             largest = np.abs(part).max()
             if not largest * form.scale < limit:
                 raise ValueError(
-                    f"the coefficients of a batch must be finite and below {limit / form.scale:.3g} at scale "
+                    f"the coefficients of a batch must be below {limit / form.scale:.3g} at scale "
                     f"{form.scale:.3g} and level {len(form.primes)}, got {largest:.3g}; scale the numbers down"
                 )
             for row in part * form.scale:
@@ -101,26 +124,20 @@ class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with
     def _encrypted(self, scaled: np.ndarray, form: Form) -> bytes:
         level, N = len(form.primes), form.degree
         seed = np.frombuffer(secrets.token_bytes(SEED_BYTES), "<u8").astype(np.uint64)
-        message, mask, out = (
-            np.empty((1, N), np.int64),
-            np.empty((level, N), np.uint64),
-            np.empty((1, level, N), np.uint64),
-        )
+        message, mask = np.empty((1, N), np.int64), np.empty((level, N), np.uint64)
         noisy(self._words.words(N), scaled, message[0])
         uniform(seed, np.array(form.primes, np.int64), mask)
+        out = np.empty((1, level, N), np.uint64)
         out = np.empty((1, level, N), np.uint64)
         encrypted(self._tables, message, self._secret, mask, out)
         return compact.write(CiphertextArray(out, True, form.scale, seed), form)
 
-    def _level(self, level: int | None) -> int:
-        levels = self._parameters.levels
-        if level is None:
-            return levels
-        if not 1 <= level <= levels:
-            raise ValueError(f"`level` must be from 1 to {levels}, got {level}")
-        return level
 
-    @staticmethod
-    def _require_shape(name: str, array: np.ndarray, width: int) -> None:
-        if array.ndim != 2 or array.shape[1] != width:
-            raise ValueError(f"`{name}` must have rows of {width} numbers, got shape {array.shape}")
+def _polynomials(pairs: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float64 is beyond every limit
+        return paired_polynomials(pairs)
+
+
+def _require_shape(name: str, numbers: np.ndarray, width: int) -> None:
+    if numbers.ndim != 2 or numbers.shape[1] != width:
+        raise ValueError(f"`{name}` must have rows of {width} numbers, got shape {numbers.shape}")

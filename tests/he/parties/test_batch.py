@@ -45,6 +45,17 @@ def test_seal_decrypts_every_row(count, level, is_complex, seed):
         assert np.abs(slots - (row.real + imaginary_units(N) * row.imag)).max() < 7 * (11 * N) ** 0.5 / 2**34
 
 
+def test_a_scale_of_ones_own():
+    slots, encryptor = np.random.default_rng(3).normal(size=N // 2), KEY.batch_encryptor()
+    (data,) = encryptor.encrypt([slots.tolist()], scale=2.0**25)
+    assert np.abs(decrypted(data, encryptor.form(scale=2.0**25)) - slots).max() < 7 * (11 * N) ** 0.5 / 2**25
+    (data,) = encryptor.encrypt((1j * slots[None]).astype(np.complex64), scale=2.0**25)
+    halves = imaginary_units(N) * slots
+    assert np.abs(decrypted(data, encryptor.form(scale=2.0**25)) - halves).max() < 7 * (11 * N) ** 0.5 / 2**25
+    (data,) = encryptor.encrypt([slots.tolist()], scale=2.0**25)
+    assert np.abs(decrypted(data, encryptor.form()) - slots / 2**9).max() < 7 * (11 * N) ** 0.5 / 2**34
+
+
 def test_they_are_as_long_as_those_of_a_client():
     assert KEY.batch_encryptor().form() == Form.fresh(PARAMETERS)
 
@@ -94,10 +105,21 @@ def test_numbers_up_to_the_limit_are_encrypted_and_larger_ones_refused(level):
     row[0, 7] = 0.99 * largest
     (data,) = encryptor.encrypt_coefficients(row, level)
     assert polynomial(decrypted(data, encryptor.form(level)))[7] == pytest.approx(row[0, 7])
-    for number in (largest, -largest, np.inf, np.nan):
+    for number in (largest, -largest):
         row[0, 7] = number
-        with pytest.raises(ValueError, match=f"must be finite and below .* at scale 1.72e.10 and level {level}, got"):
+        with pytest.raises(ValueError, match=f"must be below .* at scale 1.72e.10 and level {level}, got"):
             list(encryptor.encrypt_coefficients(row, level))
+    for number in (np.inf, np.nan):
+        row[0, 7] = number
+        with pytest.raises(ValueError, match="`numbers` must be finite"):
+            encryptor.encrypt_coefficients(row, level)
+        imaginary = np.ones((1, N // 2), np.complex128)
+        imaginary.imag[0, 7] = number
+        for pairs in (row[:, : N // 2], imaginary):
+            with pytest.raises(ValueError, match="`pairs` must be finite"):
+                encryptor.encrypt(pairs, level)
+    with pytest.raises(ValueError, match="must be below"):
+        list(encryptor.encrypt(np.full((1, N // 2), 1e308), level))
 
 
 def test_what_does_not_fit_is_named():
@@ -108,8 +130,15 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=rf"`numbers` must have rows of {N} numbers, got shape"):
         encryptor.encrypt_coefficients(np.zeros((1, N // 2)))
     for level in (0, 4):
-        with pytest.raises(ValueError, match=f"`level` must be from 1 to 3, got {level}"):
+        with pytest.raises(ValueError, match=rf"`level` must lie in \[1, 3\], got {level}"):
             encryptor.encrypt(np.zeros((1, N // 2)), level)
+    for scale in (0.0, -1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"`scale` must be positive and finite, got {scale}"):
+            encryptor.encrypt(np.zeros((1, N // 2)), scale=scale)
+    with pytest.raises(TypeError, match="`pairs` must"):
+        encryptor.encrypt([["a"] * (N // 2)])
+    with pytest.raises(TypeError, match="`numbers` must"):
+        encryptor.encrypt_coefficients(np.zeros((1, N), complex))
     exact = SecretKey.generate(Parameters("bfv", N, (30, 40), 65537, security="insecure"))
     with pytest.raises(ParameterError, match="a batch must be encrypted with CKKS, got parameters of BFV"):
         exact.batch_encryptor()
