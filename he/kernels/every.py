@@ -48,17 +48,10 @@ def calls() -> dict[str, Callable[[], object]]:
         "pack factors": lambda: Factors.packed(x, primes[:LEVEL]),
         "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
-        "add_image": lambda: traces.add_image(tables, x, key, special, order, out),
-        "merge": lambda: traces.merge(tables, x, y, centred, key, special, order, out),
-        "split": lambda: traces.split(tables, x, centred, key, special, order, y, out),
         "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
         "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
         "tensor_products": lambda: tensors.tensor_products(
             tables, pairs, addresses[:, None], 0, 0, panel, sums_of_products
-        ),
-        "relinearise_and_rescale": lambda: tensors.relinearise_and_rescale(tables, first, key, special, lower),
-        "scale_and_relinearise": lambda: tensors.scale_and_relinearise(
-            tables, scaling, wide, key, special, LEVEL + 1, out
         ),
         "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
         "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
@@ -77,6 +70,15 @@ def calls() -> dict[str, Callable[[], object]]:
         "add_extended": lambda: evaluate.add_extended(tables, x, special, extended),
         "add_constants": lambda: evaluate.add_constants(tables, x[0], _zeros(LEVEL, 2)),
         "scale_row": lambda: evaluate.scale_row(tables, x[0, 0], 0, 1, 0, out[0, 0]),
+        "with keys, add_image": lambda: traces.add_image(tables, x, key, special, order, out),
+        "with keys, merge": lambda: traces.merge(tables, x, y, centred, key, special, order, out),
+        "with keys, split": lambda: traces.split(tables, x, centred, key, special, order, y, out),
+        "with keys, relinearise_and_rescale": lambda: tensors.relinearise_and_rescale(
+            tables, first, key, special, lower
+        ),
+        "with keys, scale_and_relinearise": lambda: tensors.scale_and_relinearise(
+            tables, scaling, wide, key, special, LEVEL + 1, out
+        ),
         "pack": lambda: bits.packed(x[0, 0], primes[0]),
         "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
         "unpack": lambda: bits.unpacked(packed, primes[:1], out[:1, :1]),
@@ -87,7 +89,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "multiply_back": lambda: functional.multiply_back(tables, received, received[0], third),
         "add_message": lambda: functional.add_message(tables, second, small[0], small, 0, samples, first[:2]),
         "noisy": lambda: encrypt.noisy(_zeros(N), real[0], small[0]),
-        "encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
+        "transformed, encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
