@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.engines.engine import thread_count
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
@@ -34,20 +37,22 @@ _TOGETHER = 16  # polynomials: as many stay in the second cache
 class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
     """Encrypts arrays of numbers with CKKS; callers use `SecretKey.batch_encryptor`.
 
-    Threads need an encryptor each.
+    It has threads of its own, and may not be used by several others at once.
 
     Args:
         parameters: the parameters.
         secret: the secret key, transformed, uint64 [primes, N].
+        threads: the number of threads that encrypt, by default one for each processor that this process may use.
 
     Raises:
         ParameterError: if the scheme is BFV.
+        ValueError: if `threads` is out of range.
     """
 
-    def __init__(self, parameters: Parameters, secret: np.ndarray) -> None:
+    def __init__(self, parameters: Parameters, secret: np.ndarray, threads: int | None = None) -> None:
         if parameters.scheme.exact:
             raise ParameterError("a batch must be encrypted with CKKS, got parameters of BFV; encrypt its parts")
-        self._parameters, self._words = parameters, Words()
+        self._parameters, self._words, self._threads = parameters, Words(), thread_count(threads)
         self._tables = chain(parameters.poly_modulus_degree, parameters.data_primes).tables
         self._secret = np.empty((parameters.levels, parameters.poly_modulus_degree), np.uint64)
         for j, row in enumerate(self._secret):
@@ -111,23 +116,23 @@ class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with
 
     def _each(self, polynomials: Iterator[np.ndarray], form: Form) -> Iterator[bytes]:
         limit = min(_LARGEST, math.prod(form.primes) / 2 - 2 * HALF)
-        for part in polynomials:
-            largest = np.abs(part).max()
-            if not largest * form.scale < limit:
-                raise ValueError(
-                    f"the coefficients of a batch must be below {limit / form.scale:.3g} at scale "
-                    f"{form.scale:.3g} and level {len(form.primes)}, got {largest:.3g}; scale the numbers down"
-                )
-            for row in part * form.scale:
-                yield self._encrypted(row, form)
+        with ThreadPoolExecutor(self._threads) as pool:  # numpy and kernels release the GIL
+            for part in polynomials:
+                largest = np.abs(part).max()
+                if not largest * form.scale < limit:
+                    raise ValueError(
+                        f"the coefficients of a batch must be below {limit / form.scale:.3g} at scale {form.scale:.3g} "
+                        f"and level {len(form.primes)}, got {largest:.3g}; scale the numbers down"
+                    )
+                words = self._words.words(part.size).reshape(part.shape)
+                yield from list(pool.map(partial(self._encrypted, form), part * form.scale, words))
 
-    def _encrypted(self, scaled: np.ndarray, form: Form) -> bytes:
+    def _encrypted(self, form: Form, scaled: np.ndarray, words: np.ndarray) -> bytes:
         level, N = len(form.primes), form.degree
         seed = np.frombuffer(secrets.token_bytes(SEED_BYTES), "<u8").astype(np.uint64)
         message, mask = np.empty((1, N), np.int64), np.empty((level, N), np.uint64)
-        noisy(self._words.words(N), scaled, message[0])
+        noisy(words, scaled, message[0])
         uniform(seed, np.array(form.primes, np.int64), mask)
-        out = np.empty((1, level, N), np.uint64)
         out = np.empty((1, level, N), np.uint64)
         encrypted(self._tables, message, self._secret, mask, out)
         return compact.write(CiphertextArray(out, True, form.scale, seed), form)

@@ -225,13 +225,14 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """Return SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
         return sealapi.Encryptor(self.context, self._secret)
 
-    def batch_encryptor(self) -> BatchEncryptor:
-        """Return an encryptor of many numbers with this key. It holds the secret: keep it where the key is.
+    def batch_encryptor(self, threads: int | None = None) -> BatchEncryptor:
+        """Return an encryptor of arrays of numbers with this key. It holds the secret: keep it where the key is.
 
         Raises:
             ParameterError: if the scheme is BFV.
+            ValueError: if `threads` is out of range; see `BatchEncryptor`.
         """
-        return BatchEncryptor(self.parameters, _residues(self._secret, self.parameters, self.context))
+        return BatchEncryptor(self.parameters, _residues(self._secret, self.parameters, self.context), threads)
 
     def decryptor(self) -> Any:
         """Return SEAL's decryptor with this key. It holds the secret: keep it where the key is."""

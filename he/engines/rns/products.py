@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise, product
 from math import prod
@@ -50,12 +50,12 @@ class Products(ABC):
         made = ExactProducts if encoder.parameters.scheme.exact else ApproximateProducts
         return made(encoder, keys, workers, buffers)
 
-    def packed(self, ciphertexts: Iterable[np.ndarray], rows: int, terms: int) -> Factors:
+    def packed(self, ciphertexts: Sequence[Callable[[], np.ndarray]], rows: int, terms: int) -> Factors:
         """Return a matrix of ciphertexts, packed for the left side of products.
 
         Args:
-            ciphertexts: row by row, uint64 [2, level, N] in transformed form, one level for all; each is taken when the
-                one before is packed.
+            ciphertexts: row by row, functions that return uint64 [2, level, N] in transformed form, one level for all.
+                Each is called once, when its ciphertext is packed, from any thread.
             rows: the number of rows.
             terms: the number of ciphertexts in a row.
 
@@ -63,18 +63,20 @@ class Products(ABC):
             [rows, terms, 2]. A matrix has one memory, which is large: the system hands that out in large pages.
 
         Raises:
-            ValueError: if there are fewer ciphertexts, or more.
+            ValueError: if there are no such ciphertexts, or not so many.
         """
-        result: Factors | None = None
-        for place, ciphertext in zip(np.ndindex(rows, terms), ciphertexts, strict=True):
-            primes = self._primes(ciphertext.shape[1])
-            if result is None:
-                N = self._encoder.parameters.poly_modulus_degree
-                result = Factors.empty(N, self._encoder.moduli(primes), (rows, terms, 2))
-            for c, polynomial in enumerate(self._encoder.raised(self._extended(ciphertext), primes)):
+        if not len(ciphertexts) or len(ciphertexts) != rows * terms:
+            raise ValueError(f"`ciphertexts` must be {rows} rows of {terms}, at least one, got {len(ciphertexts)}")
+        first, N = ciphertexts[0](), self._encoder.parameters.poly_modulus_degree
+        primes = self._primes(first.shape[1])
+        result = Factors.empty(N, self._encoder.moduli(primes), (rows, terms, 2))
+
+        def put(place: tuple[int, ...], ciphertext: Callable[[], np.ndarray]) -> None:
+            for c, polynomial in enumerate(self._encoder.raised(self._extended(ciphertext()), primes)):
                 result.put((*place, c), polynomial)
-        if result is None:
-            raise ValueError("a matrix must have ciphertexts, got none")
+
+        pairs = zip(np.ndindex(rows, terms), [lambda: first, *ciphertexts[1:]], strict=True)
+        self._workers.all([partial(put, place, ciphertext) for place, ciphertext in pairs])
         return result
 
     def sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:

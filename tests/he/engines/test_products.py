@@ -21,11 +21,15 @@ EXACT = SealParties(Parameters("bfv", N, (40, 40, 40, 40, 40), 65537, security="
 EXACT_KEYS = EXACT.keys((), relinearisation=True)
 
 
+def returned(ciphertext):
+    return lambda: ciphertext
+
+
 def products(left, right, threads=1, parties=PARTIES, keys=KEYS):
     """Of ciphertexts [rows][terms] and [terms][columns]."""
     with Workers(threads) as workers:
         one = Products.of(parties.encoder, keys, workers, Buffers())
-        packed = one.packed((ciphertext for row in left for ciphertext in row), len(left), len(left[0]))
+        packed = one.packed([returned(ciphertext) for row in left for ciphertext in row], len(left), len(left[0]))
         return list(one.sums(packed.addresses, right))
 
 
@@ -94,7 +98,7 @@ def test_a_packed_matrix_may_be_transposed():
     left, right = ([PARTIES.encrypt(rng.normal(size=N // 2)) for _ in range(count)] for count in (6, 2))
     with Workers(1) as workers:
         one = Products.of(PARTIES.encoder, KEYS, workers, Buffers())
-        packed = one.packed(left, 2, 3)
+        packed = one.packed([returned(ciphertext) for ciphertext in left], 2, 3)
         found = list(one.sums(packed.addresses.transpose(1, 0, 2, 3), [[right[0]], [right[1]]]))
     for j, entry in enumerate(found):
         (alone,) = products([[left[j], left[3 + j]]], [[right[0]], [right[1]]])
@@ -106,11 +110,9 @@ def test_what_does_not_match_is_named():
         Products.of(PARTIES.encoder, SwitchingKeys(None, {}, {}), Workers(1), Buffers())
     fresh, low = PARTIES.encrypt(np.zeros(N // 2)), PARTIES.encrypt(np.zeros(N // 2), 1)
     one = Products.of(PARTIES.encoder, KEYS, Workers(1), Buffers())
-    for count in (3, 5):
-        with pytest.raises(ValueError, match="zip"):
-            one.packed([fresh] * count, 2, 2)
-    with pytest.raises(ValueError, match="a matrix must have ciphertexts, got none"):
-        one.packed([], 0, 1)
+    for count, rows in ((3, 2), (5, 2), (0, 0)):
+        with pytest.raises(ValueError, match=f"`ciphertexts` must be {rows} rows of 2, at least one, got {count}"):
+            one.packed([returned(fresh)] * count, rows, 2)
     for left, right in (([[fresh]], [[fresh]] * 2), ([[low]], [[fresh]]), ([[low]], [[low]]), ([[fresh]], [[]])):
         with pytest.raises(ValueError, match="`left` must have as many terms as `right`"):
             products(left, right)

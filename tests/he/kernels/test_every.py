@@ -64,7 +64,7 @@ with event.install_recorder("numba:compile") as compilations:
             encryptor = BatchEncryptor(parties.parameters, parties.spectrum)
             x = compact.read(next(encryptor.encrypt(np.ones((1, numbers)))), encryptor.form()).residues
         products, traces = Products.of(*shared), Traces(*shared)
-        left = products.packed([x, x], 1, 2)
+        left = products.packed([lambda: x] * 2, 1, 2)
         for columns in (1, 2, 3):
             list(products.sums(left.addresses, [[x] * columns] * 2))
         list(traces.expanded(traces.packed([x] * 3, 3), 3))

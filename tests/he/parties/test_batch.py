@@ -34,7 +34,7 @@ def decrypted(data, form):
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 20), st.sampled_from([1, 2, 3, None]), st.booleans(), st.integers(0, 2**32))
 def test_seal_decrypts_every_row(count, level, is_complex, seed):
-    rng, encryptor = np.random.default_rng(seed), KEY.batch_encryptor()
+    rng, encryptor = np.random.default_rng(seed), KEY.batch_encryptor(threads=1 + seed % 3)
     pairs = rng.uniform(-9, 9, (count, N // 2)) + 1j * is_complex * rng.uniform(-9, 9, (count, N // 2))
     pairs = pairs if is_complex else pairs.real
     ciphertexts, form = list(encryptor.encrypt(pairs, level)), encryptor.form(level)
@@ -139,6 +139,8 @@ def test_what_does_not_fit_is_named():
         encryptor.encrypt([["a"] * (N // 2)])
     with pytest.raises(TypeError, match="`numbers` must"):
         encryptor.encrypt_coefficients(np.zeros((1, N), complex))
+    with pytest.raises(ValueError, match="`threads` must lie in"):
+        KEY.batch_encryptor(threads=0)
     exact = SecretKey.generate(Parameters("bfv", N, (30, 40), 65537, security="insecure"))
     with pytest.raises(ParameterError, match="a batch must be encrypted with CKKS, got parameters of BFV"):
         exact.batch_encryptor()
