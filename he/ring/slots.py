@@ -100,23 +100,24 @@ def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def trace_elements(N: int) -> tuple[int, ...]:
+def trace_elements(N: int, pairs: bool = True) -> tuple[int, ...]:
     """Return the exponents g of the automorphisms X -> X**g by which ciphertexts are merged and split, for any number.
 
-    They generate all that fix X**(N / 2), which stands for i: entry l - 1 fixes the powers of X**(N / 2**l).
+    They generate those that fix X**(N / 2), which stands for i, and so pairs a + b X**(N / 2): the l-th fixes the
+    powers of X**(N / 2**l). Without pairs they generate all; the conjugation comes first, which fixes numbers alone.
     """
-    return tuple((1 << bits) + 1 for bits in range(2, N.bit_length()))
+    return (() if pairs else (2 * N - 1,)) + tuple((1 << bits) + 1 for bits in range(2, N.bit_length()))
 
 
 @cache
-def packed_places(N: int, count: int) -> np.ndarray:
-    """Return the coefficients at which a polynomial holds so many numbers or pairs of them: int64 [count].
+def packed_places(N: int, count: int, pairs: bool = True) -> np.ndarray:
+    """Return the coefficients at which a polynomial holds so many pairs of numbers, or single ones: int64 [count].
 
     The second number of a pair stands N / 2 coefficients further. Of 2**depth places at equal distances the first
     ones in bit-reversed order are taken: half of them lie at even multiples of the distance, and are taken first.
     """
     depth = (count - 1).bit_length()
-    return np.array(bit_reversal(1 << depth)[:count]) * (N >> (depth + 1))
+    return np.array(bit_reversal(1 << depth)[:count]) * (N >> (depth + pairs))
 
 
 @cache

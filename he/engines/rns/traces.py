@@ -4,7 +4,8 @@ The total over the slots is the trace of a polynomial: what all automorphisms th
 for every doubling would be log2(N / 2) key switches for each total. Merged on the way (`he.kernels.passes.traces`), a
 total costs one; and another one splits it off again.
 
-Slots hold single numbers, or pairs a + b X^(N / 2) (`he.ring.slots.imaginary_units`), whose halves are added up apart.
+Slots of CKKS may hold pairs a + b X^(N / 2) (`he.ring.slots.imaginary_units`), whose halves are added up apart. Totals
+of single numbers, and all of BFV, take the conjugation beside the automorphisms that fix pairs.
 """
 
 from __future__ import annotations
@@ -36,19 +37,26 @@ class Traces:
         keys: evaluation keys, with those of all `he.ring.slots.trace_elements`.
         workers: the threads that share the work.
         buffers: the memory of results.
+        pairs: whether slots hold pairs, for CKKS only; by default if the scheme is CKKS.
 
     Raises:
-        ValueError: if a key is missing.
+        ValueError: if a key is missing, or there are pairs in BFV.
     """
 
-    def __init__(self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers) -> None:
+    def __init__(
+        self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers, *, pairs: bool | None = None
+    ) -> None:
+        exact = encoder.parameters.scheme.exact
+        self._pairs = not exact if pairs is None else pairs
+        if self._pairs and exact:
+            raise ValueError("`pairs` must be False for BFV, whose slots hold single numbers, got True")
         self._encoder, self._all, self._empty, self._N = (
             encoder,
             workers.all,
             buffers.empty,
             encoder.parameters.poly_modulus_degree,
         )
-        elements = trace_elements(self._N)
+        elements = trace_elements(self._N, self._pairs)
         missing = [element for element in elements if element not in keys.galois]
         if missing:
             raise ValueError(f"`keys` must have those of all Galois elements {elements}, and lacks {missing}")
@@ -60,14 +68,15 @@ class Traces:
     def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
         """Return one ciphertext of the totals over the slots of many.
 
-        Ciphertext i adds to the coefficient `packed_places(N, count)[i]` the sum over its slots of the numbers, times
-        the scale, and N / 2 coefficients further that of the second numbers of pairs; all other coefficients are 0.
-        So a total, times the scale, must be below half of the modulus.
+        At the coefficient `he.ring.slots.packed_places(N, count, pairs)[i]` stands the sum over the slots of ciphertext
+        i, times the scale, and N / 2 coefficients further that of the second numbers of pairs; all others are 0. Of
+        single numbers in CKKS it is twice the sum, for a slot and its conjugate both count; in BFV it is the sum modulo
+        t. A total, times the scale, must be below half of the modulus.
 
         Args:
             ciphertexts: uint64 [2, level, N], one level for all, in transformed form; they are taken when they are
                 needed, and few are held.
-            count: their number, from 1 to N / 2.
+            count: their number, from 1 to N / 2, or N without pairs.
 
         Returns:
             uint64 [2, level, N], at the same scale.
@@ -85,12 +94,11 @@ class Traces:
     def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
         """Yield ciphertexts with the numbers that one holds at `packed_places`, each in all slots of its own.
 
-        They are multiplied by the power of two that is at least ``count``, which must fit the modulus as well.
+        They are multiplied by the least power of two from ``count`` on, which must fit the modulus as well.
 
         Args:
-            packed: uint64 [2, level, N] in transformed form; what it holds at other coefficients than the places of
-                pairs adds to the error.
-            count: the number of ciphertexts, from 1 to N / 2.
+            packed: uint64 [2, level, N] in transformed form; what it holds at other coefficients adds to the error.
+            count: the number of ciphertexts, from 1 to N / 2, or N without pairs.
 
         Yields:
             uint64 [2, level, N], at the same scale times 2**ceil(log2(count)).
@@ -101,8 +109,9 @@ class Traces:
         return self._split(packed, count, self._depth(count))
 
     def _depth(self, count: int) -> int:
-        if not 1 <= count <= self._N // 2:
-            raise ValueError(f"`count` must be from 1 to {self._N // 2} at N={self._N}, got {count}")
+        most = 1 << self._depths
+        if not 1 <= count <= most:
+            raise ValueError(f"`count` must be from 1 to {most} at N={self._N}, got {count}")
         return (count - 1).bit_length()
 
     def _merged(self, ciphertexts: Iterator[np.ndarray], count: int, depth: int) -> np.ndarray:
@@ -165,7 +174,7 @@ class Traces:
         result = []
         for depth in range(self._depths):
             unit = np.zeros((2, N), np.int64)
-            h = N >> depth + 2
+            h = N >> depth + 1 + self._pairs
             unit[0, h], unit[1, N - h] = 1 << WORD, -(1 << WORD)
             result.append(np.array([self._encoder.transformed(power, primes) for power in unit]))
         return result

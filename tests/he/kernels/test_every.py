@@ -58,7 +58,7 @@ with event.install_recorder("numba:compile") as compilations:
     for scheme, numbers in (({"plain_modulus": 65537}, 1024), ({"scale_bits": 30}, 512)):
         name = "bfv" if "plain_modulus" in scheme else "ckks"
         parties = SealParties(Parameters(name, 1024, (40, 40, 40), **scheme, security="insecure"))
-        keys = parties.keys(trace_elements(1024), relinearisation=True)
+        keys = parties.keys(trace_elements(1024, pairs=False), relinearisation=True)
         shared, x = (parties.encoder, keys, Workers(1), Buffers()), parties.encrypt(np.ones(numbers, int))
         if name == "ckks":
             encryptor = BatchEncryptor(parties.parameters, parties.spectrum)
