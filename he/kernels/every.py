@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching
+from he.kernels.passes import bits, encrypt, evaluate, expand, functional, product, span, switching, tensors, traces
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import factors
@@ -30,8 +31,11 @@ def calls() -> dict[str, Callable[[], object]]:
     extended, high, digits = _zeros(2, LEVEL + 1, N), _zeros(3, LEVEL + 1, N), _zeros(LEVEL + 1, LEVEL, N)
     x, y, out, centred = first[:2], second[:2], third[:2], _zeros(LEVEL, N)
     addresses = np.array([x.ctypes.data, y.ctypes.data])
-    key = Factors.packed(_zeros(LEVEL, 2, LEVEL + 1, N), primes).addresses
-    plaintexts = Factors.packed(_zeros(2, LEVEL, N), primes[:LEVEL])
+    key = _factors(primes, LEVEL, 2).addresses
+    plaintexts = _factors(primes[:LEVEL], 2)
+    pairs, panel = plaintexts.addresses[None, :, None].repeat(2, 2), _zeros(*tensors.panel_shape(1))
+    wide = _zeros(3, 2 * LEVEL + 1, N)
+    sums_of_products, lower = _zeros(1, 1, 3, LEVEL, N), _zeros(2, LEVEL - 1, N)
     constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
     order = permutation(N, 3)
@@ -41,10 +45,14 @@ def calls() -> dict[str, Callable[[], object]]:
     return {
         "forward": lambda: evaluate.forward(tables, x[0, 0], 0),
         "inverse": lambda: evaluate.inverse(tables, x[0, 0], 0),
+        "pack factors": lambda: Factors.packed(x, primes[:LEVEL]),
         "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
         "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
         "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
+        "tensor_products": lambda: tensors.tensor_products(
+            tables, pairs, addresses[:, None], 0, 0, panel, sums_of_products
+        ),
         "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
         "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
         "switch": lambda: switching.switch(tables, x[1], centred, key, special, extended, 0, 1),
@@ -62,6 +70,15 @@ def calls() -> dict[str, Callable[[], object]]:
         "add_extended": lambda: evaluate.add_extended(tables, x, special, extended),
         "add_constants": lambda: evaluate.add_constants(tables, x[0], _zeros(LEVEL, 2)),
         "scale_row": lambda: evaluate.scale_row(tables, x[0, 0], 0, 1, 0, out[0, 0]),
+        "with keys, add_image": lambda: traces.add_image(tables, x, key, special, order, out),
+        "with keys, merge": lambda: traces.merge(tables, x, y, centred, key, special, order, out),
+        "with keys, split": lambda: traces.split(tables, x, centred, key, special, order, y, out),
+        "with keys, relinearise_and_rescale": lambda: tensors.relinearise_and_rescale(
+            tables, first, key, special, lower
+        ),
+        "with keys, scale_and_relinearise": lambda: tensors.scale_and_relinearise(
+            tables, scaling, wide, key, special, LEVEL + 1, out
+        ),
         "pack": lambda: bits.packed(x[0, 0], primes[0]),
         "pack, received": lambda: bits.packed(_fixed(x[0, 0]), primes[0]),
         "unpack": lambda: bits.unpacked(packed, primes[:1], out[:1, :1]),
@@ -71,6 +88,8 @@ def calls() -> dict[str, Callable[[], object]]:
         "multiply_add": lambda: functional.multiply_add(tables, first, received[0], second),
         "multiply_back": lambda: functional.multiply_back(tables, received, received[0], third),
         "add_message": lambda: functional.add_message(tables, second, small[0], small, 0, samples, first[:2]),
+        "noisy": lambda: encrypt.noisy(_zeros(N), real[0], small[0]),
+        "transformed, encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
@@ -94,6 +113,10 @@ def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
 
 def _zeros(*shape: int) -> Array:
     return np.zeros(shape, np.uint64)
+
+
+def _factors(primes: tuple[int, ...], *shape: int) -> Factors:
+    return Factors(np.zeros(prod(shape) * Factors.size(N, primes), np.uint8), N, primes, shape)
 
 
 def _fixed(array: Array) -> Array:

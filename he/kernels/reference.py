@@ -68,6 +68,32 @@ def switched(digits: Sequence[Sequence[int]], key: Sequence[Sequence[int]], modu
     return [a % modulus for a in divided([x % (modulus * special) for x in total], special)]
 
 
+def image(
+    ciphertext: Sequence[Sequence[int]],
+    key: Sequence[Sequence[Sequence[int]]],
+    element: int,
+    primes: Sequence[int],
+    special: int,
+) -> list[Polynomial]:
+    """Apply an automorphism to a ciphertext: digits of the second polynomial times the key are added to the first.
+
+    Args:
+        ciphertext: Two polynomials modulo the product of the primes.
+        key: Two polynomials for every digit, to which the inverse automorphism has been applied.
+        element: The exponent of X.
+        primes: The primes of the ciphertext.
+        special: The special prime.
+    """
+    q, result = prod(primes), []
+    digits = [[centred(a % p, p) for a in ciphertext[1]] for p in primes]
+    for half, added in enumerate((ciphertext[0], [0] * len(ciphertext[0]))):
+        products = [product(digit, pair[half]) for digit, pair in zip(digits, key, strict=True)]
+        total = [special * a + sum(terms) for a, *terms in zip(added, *products, strict=True)]
+        turned = [x % (q * special) for x in automorphism(total, element)]
+        result.append([a % q for a in divided(turned, special)])
+    return result
+
+
 def scaled_product(a: Sequence[int], b: Sequence[int], plain_modulus: int, primes: Sequence[int]) -> Polynomial:
     """Compute round(t a b / q) modulo q for centred a and b: products of BFV ciphertexts are made of this."""
     q = prod(primes)

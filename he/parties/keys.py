@@ -24,6 +24,7 @@ from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
+from he.parties.batch import BatchEncryptor
 from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import file_path, write_atomically
@@ -234,6 +235,15 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
     def encryptor(self) -> Any:
         """Return SEAL's encryptor with this key. It holds the secret: keep it where the key is."""
         return sealapi.Encryptor(self.context, self._secret)
+
+    def batch_encryptor(self, threads: int | None = None) -> BatchEncryptor:
+        """Return an encryptor of arrays of numbers with this key. It holds the secret: keep it where the key is.
+
+        Raises:
+            ParameterError: if the scheme is BFV.
+            ValueError: if `threads` is out of range; see `BatchEncryptor`.
+        """
+        return BatchEncryptor(self.parameters, _residues(self._secret, self.parameters, self.context), threads)
 
     def decryptor(self) -> Any:
         """Return SEAL's decryptor with this key. It holds the secret: keep it where the key is."""

@@ -21,14 +21,41 @@ def exponents(N: int) -> np.ndarray:
 
 
 def polynomial(slots: np.ndarray) -> np.ndarray:
-    """Return the coefficients, float64 [N], of the real polynomial that has these real slots, float64 [N / 2]."""
+    """Return the coefficients, float64 [N], of the real polynomial with these slots, float64 or complex128 [N / 2]."""
     N = 2 * len(slots)
-    values = np.empty(N)
+    values = np.empty(N, slots.dtype)
     places = (exponents(N) - 1) // 2
     values[places[: N // 2]] = slots
-    values[places[N // 2 :]] = slots  # the second row holds conjugates, and slots are real
+    values[places[N // 2 :]] = slots.conj()  # the second row holds conjugates
     twist = np.exp(-1j * np.pi * np.arange(N) / N)
     return (twist * np.fft.fft(values)).real / N
+
+
+def paired_polynomials(pairs: np.ndarray) -> np.ndarray:
+    """Return the coefficients, float64 [n, N], of real polynomials whose slots hold pairs a + b X**(N / 2).
+
+    Modulo X**(N / 2) - i, a polynomial has complex coefficients, each of two real ones N / 2 places apart, and half as
+    many roots: one of each conjugate pair, at which X**(N / 2) is i. So a transform of half the size does it.
+
+    Args:
+        pairs: a + b i for every slot, complex128 [n, N / 2]; or a alone, float64.
+    """
+    N = 2 * pairs.shape[1]
+    found = np.fft.fft(np.take(pairs, _pair_order(N), axis=1), axis=1)
+    found *= _pair_twist(N)
+    return np.concatenate([found.real, found.imag], axis=1)
+
+
+@cache
+def _pair_order(N: int) -> np.ndarray:
+    """Return for every k the slot whose root, or whose root's conjugate, is the root to the power 4 k + 1: [N / 2]."""
+    own = exponents(N)[: N // 2]
+    return np.argsort(np.where(own % 4 == 1, own, 2 * N - own))
+
+
+@cache
+def _pair_twist(N: int) -> np.ndarray:
+    return np.exp(-1j * np.pi * np.arange(N // 2) / N) * 2 / N
 
 
 def slots_of(coefficients: np.ndarray) -> np.ndarray:
@@ -70,6 +97,27 @@ def permutation(N: int, element: int) -> tuple[np.ndarray, np.ndarray]:
     places[first // 8] = 64 * np.arange(N // 8) + first % 8
     orders[first % 8] = blocks % 8
     return places, orders
+
+
+@cache
+def trace_elements(N: int, pairs: bool = True) -> tuple[int, ...]:
+    """Return the exponents g of the automorphisms X -> X**g by which ciphertexts are merged and split, for any number.
+
+    They generate those that fix X**(N / 2), which stands for i, and so pairs a + b X**(N / 2): the l-th fixes the
+    powers of X**(N / 2**l). Without pairs they generate all; the conjugation comes first, which fixes numbers alone.
+    """
+    return (() if pairs else (2 * N - 1,)) + tuple((1 << bits) + 1 for bits in range(2, N.bit_length()))
+
+
+@cache
+def packed_places(N: int, count: int, pairs: bool = True) -> np.ndarray:
+    """Return the coefficients at which a polynomial holds so many pairs of numbers, or single ones: int64 [count].
+
+    The second number of a pair stands N / 2 coefficients further. Of 2**depth places at equal distances the first
+    ones in bit-reversed order are taken: half of them lie at even multiples of the distance, and are taken first.
+    """
+    depth = (count - 1).bit_length()
+    return np.array(bit_reversal(1 << depth)[:count]) * (N >> (depth + pairs))
 
 
 @cache

@@ -69,12 +69,16 @@ class Encoder(ABC):
 
     def factors(self, residues: np.ndarray, primes: Sequence[int]) -> Factors:
         """Return transformed polynomials uint64 [..., primes, N] as factors; `primes` are indices in the chain."""
+        return Factors.packed(self.raised(residues, primes), self.moduli(primes))
+
+    def raised(self, residues: np.ndarray, primes: Sequence[int]) -> np.ndarray:
+        """Return residues uint64 [..., primes, N] times 2**52, as factors hold them."""
         result = np.empty_like(residues)
         for place in np.ndindex(residues.shape[:-2]):
             for j, prime in enumerate(primes):
                 w, w_quotient = self.tables.constants[prime][["radix", "radix_quotient"]].tolist()
                 kernels.scale_row(self.tables, residues[*place, j], prime, w, w_quotient, result[*place, j])
-        return Factors.packed(result, self.moduli(primes))
+        return result
 
     def moduli(self, primes: Sequence[int]) -> list[int]:
         """Return the primes at these indices of the chain."""

@@ -27,17 +27,16 @@ Words come from AES-256 in counter mode, keyed by the operating system's generat
 from __future__ import annotations
 
 import math
-import secrets
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from functools import cache, cached_property
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from he.functional.rlwe import reference
 from he.kernels.instructions.lanes import LANES
 from he.kernels.passes.functional import COUNT_BITS, gaussian_sums
+from he.ring.words import Words
 from intnn.values.arrays import Array, IntArray
 
 #: The variance of the base law, as a fraction: its deviation is 6.4.
@@ -46,9 +45,7 @@ _VARIANCE = Decimal("40.96")
 #: The largest c^2 / M for which c is a multiplier behind others whose squares sum to M.
 SPREAD = 13
 
-SEED_BYTES = 32
 AT_ONCE = 1024  # samples, for their words to stay in the second cache
-_AES_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -127,26 +124,8 @@ def table() -> Array:
 BASE_DISTANCE = (len(thresholds()) + 1) * 2.0**-123 + 2.0**-123
 
 
-class Source:
-    """Uniform words and Gaussian samples from a key.
-
-    Args:
-        seed: 32 bytes, the key of AES-256; from the operating system's generator by default. Whoever passes one gets
-            the same numbers again, and must not use it twice.
-    """
-
-    def __init__(self, seed: bytes | None = None) -> None:
-        key = secrets.token_bytes(SEED_BYTES) if seed is None else seed
-        self._stream = Cipher(algorithms.AES256(key), modes.CTR(bytes(_AES_BLOCK))).encryptor()
-        self._zeros, self._buffer = np.zeros(0, np.uint8), np.zeros(0, np.uint8)
-
-    def words(self, count: int) -> Array:
-        """The next words of the stream, uint64 [count], in memory that the next call writes again."""
-        size = 8 * count
-        if len(self._zeros) < size:
-            self._zeros, self._buffer = np.zeros(size, np.uint8), np.zeros(size + _AES_BLOCK, np.uint8)
-        self._stream.update_into(self._zeros[:size].data, self._buffer.data)
-        return self._buffer[:size].view("<u8")
+class Source(Words):
+    """Uniform words and Gaussian samples from a key."""
 
     def samples(self, law: Gaussian, shape: tuple[int, ...]) -> IntArray:
         """Samples of a law, int64 of a shape whose product is a multiple of 64, read-only.

@@ -19,7 +19,7 @@ TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 o
 def add_all(b: Builder, x: Value, offset: Value, count: Value, out: Value, prime: Value) -> None:
     """Store the sum of at most `MAX_ADDED` numbers below p modulo p; x lists addresses, ``offset`` is added to each."""
     (p,) = splats(b, prime)
-    (total,) = loop(b, count, [words(0)], lambda i, sums: [b.add(sums[0], _listed(b, x, i, offset))])
+    (total,) = loop(b, count, [words(0)], lambda i, sums: [b.add(sums[0], listed(b, x, i, offset))])
     multiple = MAX_ADDED
     while multiple > 1:
         multiple //= 2
@@ -61,7 +61,7 @@ def add_products(
     before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(4)]
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
-        left, right = _listed_packed(b, x, i, offset, width), [_listed(b, table, i, offset) for table in (y, z)]
+        left, right = listed_packed(b, x, i, offset, width), [listed(b, table, i, offset) for table in (y, z)]
         return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
 
     for i, total in enumerate(loop(b, count, before, body)):
@@ -123,9 +123,9 @@ def _two_dots(
     def body(i: Value, sums: list[Value]) -> list[Value]:
         following: list[Value] = []
         for k in range(2):
-            left = _listed(b, x, i, offset, k=k)
+            left = listed(b, x, i, offset, k=k)
             for table in (y, z):
-                right = _listed_packed(b, table, i, offset, width, k)
+                right = listed_packed(b, table, i, offset, width, k)
                 low, high = sums[len(following) : len(following) + 2]
                 following += [madd(b, "l", low, left, right), madd(b, "h", high, left, right)]
         return following
@@ -134,12 +134,12 @@ def _two_dots(
     return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
 
 
-def _listed(b: Builder, addresses: Value, i: Value, offset: Value, k: int = 0) -> Value:
+def listed(b: Builder, addresses: Value, i: Value, offset: Value, k: int = 0) -> Value:
     """Load the k-th eight words at ``offset`` bytes behind the i-th address of a list."""
     return load(b, WORDS, b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset), BYTES * k)
 
 
-def _listed_packed(b: Builder, addresses: Value, i: Value, offset: Value, width: Value, k: int = 0) -> Value:
+def listed_packed(b: Builder, addresses: Value, i: Value, offset: Value, width: Value, k: int = 0) -> Value:
     """Load the same of words of ``width`` bytes, at most 7; 64 bytes behind the last word may be read as well."""
     offset = b.mul(b.add(b.lshr(offset, I64(3)), I64(LANES * k)), width)
     address = b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset)

@@ -18,6 +18,7 @@ LANES = 8
 BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
 MASK = (1 << 52) - 1
+MANTISSA = 52  # bits of a float64
 
 
 def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
@@ -136,6 +137,59 @@ def tensor(
 
     for i, value in enumerate((sum_of((c0, d0)), sum_of((c0, d1), (c1, d0)), sum_of((c1, d1)))):
         store(b, value, b.add(out, b.mul(out_component, I64(i))))
+
+
+def merge(
+    b: Builder, x: Value, y: Value, w: Value, out_sum: Value, out_difference: Value, prime: Value, inverse: Value
+) -> None:
+    """Store x + y w and x - y w modulo p; w is held times 2**52."""
+    p, inverse = splats(b, prime, inverse)
+    first, second = load(b, WORDS, x), montgomery(b, load(b, WORDS, y), load(b, WORDS, w), p, inverse)
+    store(b, below(b, b.add(first, second), p), out_sum)
+    store(b, below(b, b.sub(b.add(first, p), second), p), out_difference)
+
+
+def split(
+    b: Builder, x: Value, y: Value, w: Value, out_sum: Value, out_difference: Value, prime: Value, inverse: Value
+) -> None:
+    """Store x + y and (x - y) w modulo p; w is held times 2**52."""
+    p, inverse = splats(b, prime, inverse)
+    first, second = load(b, WORDS, x), load(b, WORDS, y)
+    store(b, below(b, b.add(first, second), p), out_sum)
+    difference = b.sub(b.add(first, p), second)
+    store(b, montgomery(b, difference, load(b, WORDS, w), p, inverse), out_difference)
+
+
+def subtract_product(b: Builder, x: Value, y: Value, w: Value, out: Value, prime: Value, inverse: Value) -> None:
+    """Store x - y w modulo p; w is held times 2**52."""
+    p, inverse = splats(b, prime, inverse)
+    product = montgomery(b, load(b, WORDS, y), load(b, WORDS, w), p, inverse)
+    store(b, below(b, b.sub(b.add(load(b, WORDS, x), p), product), p), out)
+
+
+def noisy(b: Builder, uniform: Value, x: Value, out: Value, half: Value) -> None:
+    """Store floats as integers, rounded at random, plus a binomial error.
+
+    The error is how many of the lowest ``half`` bits of a word are set, less how many of the next as many are. Those
+    above them are a fraction, and a float plus that fraction is rounded down.
+    """
+    doubles, word, (count,) = vector(ir.DoubleType(), LANES), load(b, WORDS, uniform), splats(b, half)
+    mask, twice = b.sub(b.shl(words(1), count), words(1)), b.add(count, count)
+    first, second = (
+        call(b, f"llvm.ctpop.v{LANES}i64", WORDS, b.and_(bits, mask)) for bits in (word, b.lshr(word, count))
+    )
+    # The bits of a float from 1 to 2 are those of 1.0 and, below them, of its fraction.
+    fraction = b.lshr(b.shl(b.lshr(word, twice), twice), words(64 - MANTISSA))
+    raised = b.bitcast(b.or_(fraction, words(1023 << MANTISSA)), doubles)
+    value = b.fadd(load(b, doubles, x), b.fsub(raised, ir.Constant(doubles, [1.0] * LANES)))
+    whole = b.fptosi(call(b, f"llvm.floor.v{LANES}f64", doubles, value), WORDS)
+    store(b, b.sub(b.add(whole, first), second), out)
+
+
+def montgomery(b: Builder, x: Value, w: Value, p: Value, inverse: Value) -> Value:
+    """Multiply x and w and divide by 2**52 modulo p, for x below 2 p and w below p; the result is below p."""
+    zero = words(0)
+    return reduced(b, madd(b, "l", zero, x, w), madd(b, "h", zero, x, w), p, inverse)
 
 
 def ordered(b: Builder, x: Value, order: Value) -> Value:

@@ -7,7 +7,10 @@ from math import prod
 
 import numpy as np
 
+from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
+from intnn.machine.simd import store
+from intnn.values.arrays import Array
 from intnn.values.value_object import Unstorable
 
 SPARE = 64  # bytes behind a row, for its last words to be read as a vector
@@ -19,8 +22,8 @@ class Factors(Unstorable, instead="pack the polynomials again"):
     A row's words have as many bytes as its prime.
 
     Args:
-        memory: The bytes that `packed` made, uint8 [size(N, moduli) times the polynomials]; they are kept, and never
-            written.
+        memory: The bytes of all polynomials, uint8 [size(N, moduli) times their number]; they are kept, and written by
+            `put` alone.
         N: The number of words of a row.
         moduli: The prime of every row of a polynomial.
         shape: The axes along which the polynomials are arranged.
@@ -32,7 +35,8 @@ class Factors(Unstorable, instead="pack the polynomials again"):
 
     def __init__(self, memory: np.ndarray, N: int, moduli: Sequence[int], shape: tuple[int, ...] = ()) -> None:
         self.memory = memory
-        starts = np.cumsum([0, *(_row_bytes(N, p) for p in moduli)])
+        self._sizes = [_row_bytes(N, p) for p in moduli]
+        starts = np.cumsum([0, *self._sizes])
         polynomials = memory.ctypes.data + starts[-1] * np.arange(prod(shape), dtype=np.int64)
         self.addresses = (polynomials[:, None] + starts[:-1]).reshape(*shape, len(moduli))
 
@@ -40,19 +44,37 @@ class Factors(Unstorable, instead="pack the polynomials again"):
     def packed(rows: np.ndarray, moduli: Sequence[int]) -> Factors:
         """Copy rows uint64 [..., primes, N]; entry j of the last axis but one belongs to the j-th of these primes."""
         *shape, _, N = rows.shape
-        memory = np.zeros(prod(shape) * Factors.size(N, moduli), np.uint8)
-        start = 0
-        for place in np.ndindex(rows.shape[:-1]):
-            width = _width(moduli[place[-1]])
-            words = rows[place].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width]
-            memory[start : start + N * width] = words.ravel()
-            start += N * width + SPARE
-        return Factors(memory, N, moduli, tuple(shape))
+        result = Factors.empty(N, moduli, tuple(shape))
+        for place in np.ndindex(*shape):
+            result.put(place, rows[place])
+        return result
+
+    @staticmethod
+    def empty(N: int, moduli: Sequence[int], shape: tuple[int, ...]) -> Factors:
+        """Make room for polynomials, which are 0 until they are put there."""
+        return Factors(np.zeros(prod(shape) * Factors.size(N, moduli), np.uint8), N, moduli, shape)
+
+    def put(self, place: tuple[int, ...], rows: np.ndarray) -> None:
+        """Copy the rows of a polynomial, uint64 [primes, N], to its place among the others."""
+        starts = self.addresses[place] - self.memory.ctypes.data
+        for row, start, size in zip(rows, starts.tolist(), self._sizes, strict=True):
+            _pack(row, (size - SPARE) // len(row), self.memory[start : start + size])
 
     @staticmethod
     def size(N: int, moduli: Sequence[int]) -> int:
         """Count the bytes of a polynomial with these primes."""
         return sum(_row_bytes(N, p) for p in moduli)
+
+
+store_word = emitted(store)
+
+
+@compiled
+def _pack(row: Array, width: int, out: Array) -> None:
+    """Store words of so many bytes side by side; the zeros above a word are where the next one, or nothing, comes."""
+    at = out.ctypes.data
+    for k in range(row.size):
+        store_word((row[k], at + k * width))
 
 
 def _row_bytes(N: int, prime: int) -> int:

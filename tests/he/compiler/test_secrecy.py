@@ -14,6 +14,7 @@ from he.formats import switching
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import CiphertextArray, write_ciphertext
+from he.parties.batch import BatchEncryptor
 from he.testing import inputs, square_graph, table_network
 from intnn import IntNetwork
 from tests.he.conftest import Party
@@ -151,7 +152,14 @@ def test_no_key_polynomial_is_the_secret_or_its_negative(party) -> None:
     assert polynomials == 2 * keys * parameters.levels
 
 
-SECRET_TYPES = (SecretKey, sealapi.SecretKey, sealapi.KeyGenerator, sealapi.Decryptor, sealapi.Encryptor)
+SECRET_TYPES = (
+    SecretKey,
+    BatchEncryptor,
+    sealapi.SecretKey,
+    sealapi.KeyGenerator,
+    sealapi.Decryptor,
+    sealapi.Encryptor,
+)
 
 
 def reachable(thing: object, seen: dict[int, object]) -> dict[int, object]:

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import evaluate, functional, switching
+from he.kernels.passes import encrypt, evaluate, functional, switching, tensors, traces
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
@@ -36,6 +36,9 @@ def main() -> None:
     switching.rotate(tables, x, centred, factors.addresses, LEVEL, order, permuted, 0, LEVEL + 1)
     divided = np.empty((2, LEVEL, N), np.uint64)
     switching.mod_down(tables, permuted, LEVEL, divided, 0, 2)
+    merged, even, odd = (np.empty((2, LEVEL, N), np.uint64) for _ in range(3))
+    traces.merge(tables, x, divided, centred, factors.addresses, LEVEL, order, merged)
+    traces.split(tables, x, centred, factors.addresses, LEVEL, order, even, odd)
     addresses = np.array([sums.ctypes.data, permuted.ctypes.data])
     evaluate.sum_rows(tables, addresses, LEVEL, total)
     products = np.empty_like(sums)
@@ -46,6 +49,10 @@ def main() -> None:
     for component in range(2):
         for prime in range(LEVEL):
             evaluate.matrix_products(tables, pair, weights, component, prime, rows)
+    panel, multiplied = np.empty(tensors.panel_shape(1), np.uint64), np.empty((2, 1, 3, LEVEL, N), np.uint64)
+    left = factors.addresses.transpose(1, 0, 2)[:, :2, None].repeat(2, 2)
+    for prime in range(LEVEL):
+        tensors.tensor_products(tables, left, pair[:, None], prime, prime, panel, multiplied)
     tensor, squared = np.empty((2, 3, LEVEL, N), np.uint64)
     evaluate.multiply(tables, x, divided, 0, tensor)
     constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)
@@ -54,7 +61,22 @@ def main() -> None:
     assert unpacked(data, primes[:LEVEL], again)
     drawn = np.empty((LEVEL, N), np.uint64)
     uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
-    found += [sums, permuted, divided, total, products, rows, tensor, squared, again, drawn]
+    found += [
+        sums,
+        permuted,
+        divided,
+        merged,
+        even,
+        odd,
+        total,
+        products,
+        rows,
+        multiplied,
+        tensor,
+        squared,
+        again,
+        drawn,
+    ]
     found += functional_encryption(rng, primes)
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
 
@@ -69,6 +91,9 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     spectra, products, whole = np.empty((3, 2, len(primes), N), np.uint64)
     functional.transformed(tables, samples, spectra)
     functional.multiply_back(tables, spectra, spectra[1], products)
+    encrypt.noisy(rng.integers(0, 2**64, N, np.uint64), rng.normal(scale=2**40, size=N), samples[0])
+    hidden = np.empty((1, LEVEL, N), np.uint64)
+    encrypt.encrypted(tables, samples[:1], spectra[0], spectra[1, :LEVEL], hidden)
     scales = np.array([p // 2 for p in primes])
     functional.add_message(tables, products, scales, small, 0, samples, whole)
     kept = np.empty((2, LEVEL, N), np.uint64)
@@ -80,7 +105,7 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     functional.nearest(fractions, 129, rounded, np.empty(3))
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
-    return [samples, closest, spectra, products, kept, rounded, whole]
+    return [samples, closest, hidden, spectra, products, kept, rounded, whole]
 
 
 if __name__ == "__main__":

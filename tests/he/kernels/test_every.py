@@ -19,12 +19,20 @@ from numba.core import event
 
 import numpy as np
 
-from he import PreparedCircuit, compile_approximate, compile_exact, connect, prepare
+from he import Parameters, PreparedCircuit, compile_approximate, compile_exact, connect, prepare
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.products import Products
+from he.engines.rns.threads import Workers
+from he.engines.rns.traces import Traces
+from he.formats import compact
 from he.functional.instance import Instance
 from he.functional.ledger import Span, secret_prime
 from he.functional.rlwe.scheme import SCHEME
+from he.parties.batch import BatchEncryptor
+from he.ring.slots import trace_elements
 from he.testing import inputs, square_graph, table_network
 from intnn import IntDomain
+from tests.he.seal_parties import SealParties
 
 with event.install_recorder("numba:compile") as compilations:
     for network, compile_for in ((table_network(), compile_exact), (square_graph(), compile_approximate)):
@@ -47,6 +55,19 @@ with event.install_recorder("numba:compile") as compilations:
         keys.setflags(write=not read)
         span, added = Span.empty(3, secret_prime()).grown(keys, 3)
         span.extended(added).grown(keys, 3)
+    for scheme, numbers in (({"plain_modulus": 65537}, 1024), ({"scale_bits": 30}, 512)):
+        name = "bfv" if "plain_modulus" in scheme else "ckks"
+        parties = SealParties(Parameters(name, 1024, (40, 40, 40), **scheme, security="insecure"))
+        keys = parties.keys(trace_elements(1024, pairs=False), relinearisation=True)
+        shared, x = (parties.encoder, keys, Workers(1), Buffers()), parties.encrypt(np.ones(numbers, int))
+        if name == "ckks":
+            encryptor = BatchEncryptor(parties.parameters, parties.spectrum)
+            x = compact.read(next(encryptor.encrypt(np.ones((1, numbers)))), encryptor.form()).residues
+        products, traces = Products.of(*shared), Traces(*shared)
+        left = products.packed([lambda: x] * 2, 1, 2)
+        for columns in (1, 2, 3):
+            list(products.sums(left.addresses, [[x] * columns] * 2))
+        list(traces.expanded(traces.packed([x] * 3, 3), 3))
 print(*{record.data["dispatcher"].py_func.__name__ for _, record in compilations.buffer})
 """
 LITTLE = "from he.kernels.tables.factors import word_bytes; print(word_bytes(2**30))"
@@ -81,7 +102,7 @@ def test_all_kernels_are_compiled_beforehand_and_once(cold):
         assert {line.split("] ")[1].split(":")[0] for line in lines[:-1]} == set(calls())
         assert sum(compiled in line for line in lines[:-1]) >= count - 3  # some compile others that come later
     assert second.stderr.splitlines()[-1].startswith(f"0 of {count} kernels compiled in")
-    # Nothing is left to be compiled for networks in either scheme and packing.
+    # Nothing is left to be compiled, for networks in either scheme and packing nor for training.
     assert run(cold, "-c", ENCRYPTED, str(cold / "prepared")).stdout == "\n"
 
 

@@ -392,6 +392,19 @@ def test_a_row_is_as_wide_as_the_kernels_read_it(prime):
     assert Factors.size(64, [prime]) == 64 * word_bytes(prime) + SPARE
 
 
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=3), st.integers(0, 2**32))
+def test_packed_words_lie_side_by_side(bits, seed):
+    rng, moduli = np.random.default_rng(seed), [2**b - 1 for b in bits]
+    rows = rng.integers(0, np.array(moduli, np.uint64)[:, None], (2, len(bits), 64), np.uint64, endpoint=True)
+    expected = b""
+    for polynomial in rows.tolist():
+        for row, p in zip(polynomial, moduli, strict=True):
+            expected += b"".join(word.to_bytes(word_bytes(p), "little") for word in row) + bytes(SPARE)
+    packed = Factors.packed(rows, moduli)
+    assert packed.memory.tobytes() == expected
+    assert packed.addresses[1, 0] - packed.addresses[0, 0] == Factors.size(64, moduli)
+
+
 @pytest.mark.parametrize(("N", "prime"), [(1024, (1 << 51) - 1), (1024, 12289)])
 def test_primes_that_do_not_fit_are_refused(N, prime):
     if prime % (2 * N) == 1 and prime < 1 << 50:

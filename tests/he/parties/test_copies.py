@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import Parameters, connect, prepare, simulate
+from he import Parameters, SecretKey, connect, prepare, simulate
 from he.circuit import store
 from he.circuit.packing import InputLayout, Packing
 from he.kernels.tables.factors import Factors
@@ -80,11 +80,13 @@ def living():
     circuit = compiled(NETWORKS["bfv"], images=2, security="insecure")
     prepared = {name: prepare(circuit, name) for name in ("rns", "seal")}
     client, session = connect(prepared["rns"], threads=1)
+    key = SecretKey.generate(Parameters("ckks", 1024, (40, 40), scale_bits=20, security="insecure"))
     return {
         "prepared circuit": prepared["rns"],
         "session": session,
         "client": client,
         "secret key": client.secret_key,
+        "batch encryptor": key.batch_encryptor(),
         "evaluator of rns": session.evaluator,
         "evaluator of seal": connect(prepared["seal"])[1].evaluator,
         "encoded by rns": prepared["rns"]._prepared,
@@ -99,6 +101,7 @@ REMEDIES = {
     "session": r"bind the keys again with `PreparedCircuit\.session`",
     "client": r"they hold a secret key: store that with `SecretKey\.save`",
     "secret key": "store it under a password with `save`",
+    "batch encryptor": r"it holds a secret key: store that with `SecretKey\.save`",
     "evaluator of rns": r"bind the keys again with `PreparedCircuit\.session`",
     "evaluator of seal": r"bind the keys again with `PreparedCircuit\.session`",
     "encoded by rns": r"store it with `PreparedCircuit\.save`",

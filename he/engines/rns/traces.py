@@ -1,0 +1,180 @@
+"""Totals over slots of many ciphertexts, packed into one; and numbers of one ciphertext, each in all slots of its own.
+
+The total over the slots is the trace of a polynomial: what all automorphisms that fix X^(N / 2) leave of it. A rotation
+for every doubling would be log2(N / 2) key switches for each total. Merged on the way (`he.kernels.passes.traces`), a
+total costs one; and another one splits it off again.
+
+Slots of CKKS may hold pairs a + b X^(N / 2) (`he.ring.slots.imaginary_units`), whose halves are added up apart. Totals
+of single numbers, and all of BFV, take the conjugation beside the automorphisms that fix pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
+from itertools import islice
+
+import numpy as np
+
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers
+from he.kernels.passes import traces
+from he.kernels.tables.roots import WORD
+from he.ring.slots import trace_elements
+
+_BLOCK = 5  # depth of what is merged or split together, for threads to share it
+
+
+class Traces:
+    """Packs totals and expands packed numbers, with one client's keys.
+
+    Errors are bounded by `he.readers.variance.packing_variance` and `expansion_variance`.
+
+    Args:
+        encoder: the encoder of the parameters.
+        keys: evaluation keys, with those of all `he.ring.slots.trace_elements`.
+        workers: the threads that share the work.
+        buffers: the memory of results.
+        pairs: whether slots hold pairs, for CKKS only; by default if the scheme is CKKS.
+
+    Raises:
+        ValueError: if a key is missing, or there are pairs in BFV.
+    """
+
+    def __init__(
+        self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers, *, pairs: bool | None = None
+    ) -> None:
+        exact = encoder.parameters.scheme.exact
+        self._pairs = not exact if pairs is None else pairs
+        if self._pairs and exact:
+            raise ValueError("`pairs` must be False for BFV, whose slots hold single numbers, got True")
+        self._encoder, self._all, self._empty, self._N = (
+            encoder,
+            workers.all,
+            buffers.empty,
+            encoder.parameters.poly_modulus_degree,
+        )
+        elements = trace_elements(self._N, self._pairs)
+        missing = [element for element in elements if element not in keys.galois]
+        if missing:
+            raise ValueError(f"`keys` must have those of all Galois elements {elements}, and lacks {missing}")
+        self._depths, self._keys = len(elements), keys  # addresses do not keep what they are of
+        self._automorphisms = [
+            (keys.galois[element].addresses, encoder.special, keys.permutations[element]) for element in elements
+        ]
+
+    def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
+        """Return one ciphertext of the totals over the slots of many.
+
+        At the coefficient `he.ring.slots.packed_places(N, count, pairs)[i]` stands the sum over the slots of ciphertext
+        i, times the scale, and N / 2 coefficients further that of the second numbers of pairs; all others are 0. Of
+        single numbers in CKKS it is twice the sum, for a slot and its conjugate both count; in BFV it is the sum modulo
+        t. A total, times the scale, must be below half of the modulus.
+
+        Args:
+            ciphertexts: uint64 [2, level, N], one level for all, in transformed form; they are taken when they are
+                needed, and few are held.
+            count: their number, from 1 to N / 2, or N without pairs.
+
+        Returns:
+            uint64 [2, level, N], at the same scale.
+
+        Raises:
+            ValueError: if there are no such ciphertexts, or too many.
+        """
+        depth = self._depth(count)
+        result = self._merged(iter(ciphertexts), count, depth)
+        for further in range(depth, self._depths):
+            whole, result = result, self._empty(*result.shape)
+            self._merge(whole, None, further, result)
+        return result
+
+    def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
+        """Yield ciphertexts with the numbers that one holds at `packed_places`, each in all slots of its own.
+
+        They are multiplied by the least power of two from ``count`` on, which must fit the modulus as well.
+
+        Args:
+            packed: uint64 [2, level, N] in transformed form; what it holds at other coefficients adds to the error.
+            count: the number of ciphertexts, from 1 to N / 2, or N without pairs.
+
+        Yields:
+            uint64 [2, level, N], at the same scale times 2**ceil(log2(count)).
+
+        Raises:
+            ValueError: if so many are more than a ciphertext holds.
+        """
+        return self._split(packed, count, self._depth(count))
+
+    def _depth(self, count: int) -> int:
+        most = 1 << self._depths
+        if not 1 <= count <= most:
+            raise ValueError(f"`count` must be from 1 to {most} at N={self._N}, got {count}")
+        return (count - 1).bit_length()
+
+    def _merged(self, ciphertexts: Iterator[np.ndarray], count: int, depth: int) -> np.ndarray:
+        """Merge the next ciphertexts; those at even multiples of the distance come first."""
+        if depth <= _BLOCK:
+            block = list(islice(ciphertexts, count))
+            for index in range(depth):
+                pairs = list(zip(block[::2], [*block[1::2], None], strict=False))  # the last one may stand alone
+                block = [self._empty(*even.shape) for even, _ in pairs]
+                parts = zip(pairs, block, strict=True)
+                self._all([partial(self._merge, *pair, index, result) for pair, result in parts])
+            return block[0]
+        half = 1 << depth - 1
+        even = self._merged(ciphertexts, min(count, half), depth - 1)
+        odd = self._merged(ciphertexts, count - half, depth - 1) if count > half else None
+        result = self._empty(*even.shape)
+        self._merge(even, odd, depth - 1, result)
+        return result
+
+    def _merge(self, even: np.ndarray, odd: np.ndarray | None, index: int, result: np.ndarray) -> None:
+        """Merge two ciphertexts by the automorphism of an index, or one and a ciphertext of zeros."""
+        if odd is None:
+            traces.add_image(self._encoder.tables, even, *self._automorphisms[index], result)
+        else:
+            power = self._powers[index][0][: even.shape[1]]
+            traces.merge(self._encoder.tables, even, odd, power, *self._automorphisms[index], result)
+
+    def _split(self, x: np.ndarray, count: int, depth: int) -> Iterator[np.ndarray]:
+        """Yield the first ciphertexts that one is split into; those at even multiples of the distance come first."""
+        if depth <= _BLOCK:
+            block = [x]
+            for index in reversed(range(depth)):
+                size = -(-count >> index)  # of the next block: every second one may not be wanted
+                following = [self._empty(*x.shape) for _ in range(size)]
+                parts = zip(block, following[::2], [*following[1::2], None], strict=False)
+                self._all([partial(self._divide, whole, index, even, odd) for whole, even, odd in parts])
+                block = following
+            yield from block
+            return
+        half = 1 << depth - 1
+        even, odd = self._empty(*x.shape), self._empty(*x.shape) if count > half else None
+        self._divide(x, depth - 1, even, odd)
+        yield from self._split(even, min(count, half), depth - 1)
+        del even  # what it was split into has been taken
+        if odd is not None:
+            yield from self._split(odd, count - half, depth - 1)
+
+    def _divide(self, x: np.ndarray, index: int, even: np.ndarray, odd: np.ndarray | None) -> None:
+        """Split a ciphertext by the automorphism of an index; leave out what is odd if nobody wants it."""
+        if odd is None:
+            traces.add_image(self._encoder.tables, x, *self._automorphisms[index], even)
+        else:
+            power = self._powers[index][1][: x.shape[1]]
+            traces.split(self._encoder.tables, x, power, *self._automorphisms[index], even, odd)
+
+    @cached_property
+    def _powers(self) -> list[np.ndarray]:
+        """X**h and X**-h times 2**52, uint64 [2, levels, N], for the distance h of every depth."""
+        N, primes = self._N, range(self._encoder.special)
+        result = []
+        for depth in range(self._depths):
+            unit = np.zeros((2, N), np.int64)
+            h = N >> depth + 1 + self._pairs
+            unit[0, h], unit[1, N - h] = 1 << WORD, -(1 << WORD)
+            result.append(np.array([self._encoder.transformed(power, primes) for power in unit]))
+        return result

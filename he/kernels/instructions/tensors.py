@@ -1,0 +1,94 @@
+"""Sums of products of ciphertexts: instructions, as in `lanes`."""
+
+from llvmlite import ir
+
+from he.kernels.instructions.dots import listed_packed, loop
+from he.kernels.instructions.lanes import BYTES, WORDS, below, madd, reduced, splats, words
+from intnn.machine.simd import I32, I64, Builder, Value, call, load, store
+
+COLUMNS = 3  # sums at once: their 18 vectors, the factors and the prime stay in 32 registers
+
+
+def evaluations(b: Builder, d: Value, component: Value, out: Value, prime: Value) -> None:
+    """Store eight words each of d0, d1 and (d0 + d1) modulo p; d1 is ``component`` bytes behind d0."""
+    (p,) = splats(b, prime)
+    d0, d1 = load(b, WORDS, d), load(b, WORDS, b.add(d, component))
+    for i, value in enumerate((d0, d1, below(b, b.add(d0, d1), p))):
+        store(b, value, out, BYTES * i)
+
+
+def tensor_sums(
+    b: Builder,
+    x: Value,
+    half: Value,
+    following: Value,
+    ahead: Value,
+    width: Value,
+    place: Value,
+    y: Value,
+    step: Value,
+    count: Value,
+    out: Value,
+    column: Value,
+    component: Value,
+    start: Value,
+    prime: Value,
+    inverse: Value,
+    *,
+    columns: int,
+) -> None:
+    """Store sums of products (c0 + c1 s)(d0 + d1 s) / 2**52 modulo p: eight words of three rows, for some columns.
+
+    Three products make one: the middle row is (c0 + c1)(d0 + d1) without the other two (A. Karatsuba and Y. Ofman,
+    "Multiplication of Many-Digital Numbers by Automatic Computers", 1962).
+
+    Args:
+        b: Where instructions go.
+        x: The address of a list of addresses of rows, which are packed: of c0, and ``half`` bytes further of c1. Those
+            of the next term are ``following`` bytes further, and ``ahead`` bytes further those of rows that are
+            needed soon.
+        half: See ``x``.
+        following: See ``x``.
+        ahead: See ``x``.
+        width: The bytes of a packed word.
+        place: The bytes from an unpacked row's beginning to the words.
+        y: The address of what `evaluations` stores, for one column behind the other; those of the next term are
+            ``step`` bytes further.
+        step: See ``y``.
+        count: The number of terms, so many that `reduced` takes their sum.
+        out: The address of the words of the first column's first row; columns and components are so many bytes apart.
+        column: See ``out``.
+        component: See ``out``.
+        start: Whether the rows hold nothing yet. If not, sums are added to what they hold.
+        prime: p.
+        inverse: -1 / p modulo 2**52.
+        columns: The number of columns, at most `COLUMNS`.
+    """
+    p, inverse = splats(b, prime, inverse)
+    octets = b.mul(b.lshr(place, I64(3)), width)
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        term, at = b.add(x, b.mul(i, following)), b.add(y, b.mul(i, step))
+        halves = [term, b.add(term, half)]
+        for address in halves:
+            prefetch(b, b.add(load(b, I64, b.add(address, ahead)), octets))
+        c = [listed_packed(b, address, I64(0), place, width) for address in halves]
+        c.append(below(b, b.add(*c), p))
+        d = [load(b, WORDS, at, BYTES * k) for k in range(3 * columns)]
+        return [madd(b, "lh"[k % 2], total, c[k // 2 % 3], d[k // 2]) for k, total in enumerate(sums)]
+
+    sums = loop(b, count, [words(0)] * (6 * columns), body)
+    for k in range(columns):
+        low, high, whole = (reduced(b, sums[i], sums[i + 1], p, inverse) for i in range(6 * k, 6 * k + 6, 2))
+        middle = below(b, b.sub(b.add(whole, p), low), p)
+        middle = below(b, b.sub(b.add(middle, p), high), p)
+        for i, total in enumerate((low, middle, high)):
+            target = b.add(out, b.add(b.mul(column, I64(k)), b.mul(component, I64(i))))
+            before = b.select(start, words(0), load(b, WORDS, target))
+            store(b, below(b, b.add(total, before), p), target)
+
+
+def prefetch(b: Builder, address: Value) -> None:
+    """Ask the processor for the line of an address, to be read soon."""
+    read, near, data = I32(0), I32(3), I32(1)
+    call(b, "llvm.prefetch.p0", ir.VoidType(), b.inttoptr(address, ir.PointerType()), read, near, data)
