@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from he.kernels.passes import bits, evaluate, expand, functional, product, span, switching
+from he.kernels.passes import bits, evaluate, expand, functional, hybrid, product, span, switching
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
+from he.kernels.tables.gadgets import gadget_tables
 from he.kernels.tables.roots import factors
+from he.ring.gadget import Gadget
 from he.ring.primes import ntt_primes
 from he.ring.slots import permutation
 from intnn.values.arrays import Array
@@ -76,6 +78,23 @@ def calls() -> dict[str, Callable[[], object]]:
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
         **_calls_of_ledgers(),
+        **_calls_of_gadgets(),
+    }
+
+
+def _calls_of_gadgets() -> dict[str, Callable[[], object]]:
+    primes = ntt_primes((30,) * 4, N)  # two of a level, two special ones
+    tables, gadget = chain(N, primes).tables, gadget_tables(Gadget(N, primes, 2, 2))
+    x, parts, multiples, out = _zeros(2, 2, N), _zeros(2, N), np.zeros((1, N), np.int64), _zeros(2, 4, N)
+    key, digits, order = Factors.packed(_zeros(1, 2, 4, N), primes), _zeros(4, 1, N), permutation(N, 3)
+    addresses = key.addresses
+    return {
+        "hybrid, to_parts": lambda: hybrid.to_parts(tables, gadget, x[1], parts, multiples, 0, 1),
+        "hybrid, switch": lambda: hybrid.switch(tables, gadget, x[1], parts, multiples, addresses, out, 0, 4),
+        "hybrid, rotate": lambda: hybrid.rotate(tables, gadget, x, parts, multiples, addresses, order, out, 0, 4),
+        "hybrid, decompose": lambda: hybrid.decompose(tables, gadget, x[1], parts, multiples, digits, 0, 4),
+        "hybrid, rotate_digits": lambda: hybrid.rotate_digits(tables, gadget, x, digits, addresses, order, out),
+        "hybrid, mod_down": lambda: hybrid.mod_down(tables, gadget, out, x, 0, 2),
     }
 
 

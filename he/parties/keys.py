@@ -23,6 +23,8 @@ from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
+from he.parties.hybrid_keys import hybrid_key
+from he.ring.gadget import Gadget
 from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import file_path, write_atomically
@@ -190,6 +192,11 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             parts.append(self._zero(interface))
         data = b"".join(parts)
         return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
+
+    def hybrid_key(self, gadget: Gadget, element: int) -> bytes:
+        """Return a new evaluation key for a gadget of this key's parameters; see `he.parties.hybrid_keys`."""
+        residues = _residues(self._secret, self.parameters, self.context)
+        return hybrid_key(self.parameters, residues, self.encryptor(), self.context.key_parms_id(), gadget, element)
 
     def _mark(self, circuit: str, data: bytes | memoryview) -> str:
         """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from he.engines.rns.threads import Workers
 from he.kernels import reference
 from he.kernels.passes import evaluate, switching
-from he.kernels.passes.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
+from he.kernels.passes.extension import extend_rows
+from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.tables.chain import chain
+from he.kernels.tables.extension import extension
 from he.kernels.tables.factors import SPARE, Factors, word_bytes
 from he.kernels.tables.roots import factors as with_quotients
 from he.kernels.tables.roots import least_root, roots
