@@ -36,7 +36,7 @@ def calls() -> dict[str, Callable[[], object]]:
     plaintexts = Factors.packed(_zeros(2, LEVEL, N), primes[:LEVEL])
     constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
-    order = permutation(N, 3)
+    order, places = permutation(N, 3), np.arange(LEVEL)
     packed = bytes(N * primes[0].bit_length() // 8)
     small, sums, real = np.zeros((2, N), np.int64), np.zeros((1, 2, N)), np.zeros((2, N))
     received, samples = _fixed(first), _fixed(small)
@@ -46,7 +46,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
         "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
-        "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
+        "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, places, out),
         "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
         "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
         "switch": lambda: switching.switch(tables, x[1], centred, key, special, extended, 0, 1),
@@ -58,10 +58,10 @@ def calls() -> dict[str, Callable[[], object]]:
         "multiply": lambda: evaluate.multiply(tables, x, y, 0, third),
         "scalar_products": lambda: evaluate.scalar_products(tables, addresses, constants, out),
         "to_centred": lambda: switching.to_centred(tables, x[1], centred, 0, 1),
-        "sum_rows": lambda: evaluate.sum_rows(tables, addresses, LEVEL - 1, out),
+        "sum_rows": lambda: evaluate.sum_rows(tables, addresses, places, out),
         "add_rows": lambda: evaluate.add_rows(tables, x, y, LEVEL - 1, out),
         "add_rows, stored": lambda: evaluate.add_rows(tables, x, _fixed(y), LEVEL - 1, out),
-        "add_extended": lambda: evaluate.add_extended(tables, x, special, extended),
+        "add_extended": lambda: evaluate.add_extended(tables, x, constants[:, 0].copy(), extended),
         "add_constants": lambda: evaluate.add_constants(tables, x[0], _zeros(LEVEL, 2)),
         "scale_row": lambda: evaluate.scale_row(tables, x[0, 0], 0, 1, 0, out[0, 0]),
         "pack": lambda: bits.packed(x[0, 0], primes[0]),

@@ -12,6 +12,7 @@ parameters' own, whose security is its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -90,6 +91,11 @@ class Gadget(ValueObject):
         return tuple(self.chain[i] for i in self.indices)
 
     @property
+    def rows(self) -> int:
+        """The number of primes of an extended polynomial."""
+        return self.level + self.specials
+
+    @property
     def special_primes(self) -> tuple[int, ...]:
         """The primes that extended polynomials have beside those of the level."""
         return self.primes[self.level :]
@@ -103,3 +109,44 @@ class Gadget(ValueObject):
     def moduli(self) -> tuple[int, ...]:
         """The modulus of every digit: the product of its primes."""
         return tuple(prod(self.primes[i] for i in group) for group in self.groups)
+
+
+@dataclass(frozen=True)
+class Gadgets(ValueObject):
+    """The gadget by which keys are switched at every level of a chain.
+
+    Attributes:
+        degree: N, the ring's degree.
+        chain: all primes of the parameters, the one that never carries data last.
+        specials: the number of special primes at every level, from level 1 on.
+
+    Raises:
+        ParameterError: if there are more or fewer levels than the chain's, or a number is out of its range.
+    """
+
+    degree: int
+    chain: tuple[int, ...]
+    specials: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "specials", tuple(self.specials))
+        if len(self.specials) != len(self.chain) - 1:
+            raise ParameterError(
+                f"`specials` must have a number for each of {len(self.chain) - 1} levels, got {self.specials}"
+            )
+        for level in range(1, len(self.chain)):
+            self.at(level)
+
+    @staticmethod
+    def of(parameters: Parameters, specials: Sequence[int] | None = None) -> Gadgets:
+        """Return the gadgets with these numbers of special primes, by default one at every level.
+
+        Raises:
+            ParameterError: as the constructor.
+        """
+        chosen = (1,) * parameters.levels if specials is None else tuple(specials)
+        return Gadgets(parameters.poly_modulus_degree, parameters.primes, chosen)
+
+    def at(self, level: int) -> Gadget:
+        """Return the gadget of a level."""
+        return Gadget(self.degree, self.chain, level, self.specials[level - 1])

@@ -30,6 +30,7 @@ from he.formats.seal_bytes import CiphertextArray
 from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
+from he.ring.gadget import Gadget
 from intnn.values.value_object import Unstorable
 
 MAX_LEVELS = 24  # kernels reduce a sum of so many products, and two more, in one step
@@ -87,8 +88,10 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         threads = thread_count(threads)
         if isinstance(like, RnsEvaluator):
             return RnsEvaluator(self, like.keys, threads)
-        read = switching.read(keys, self.circuit.parameters, self.circuit.interface.key_elements)
-        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, read), threads)
+        parameters = self.circuit.parameters
+        gadget = Gadget.of(parameters, parameters.levels)
+        read = switching.read(keys, parameters, self.circuit.interface.key_elements)
+        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, ((g, gadget, key) for g, key in read)), threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""

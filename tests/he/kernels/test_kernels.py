@@ -119,7 +119,7 @@ def test_sums_of_many(case, count):
     x = rng.integers(0, primes, (count, 2, len(primes), table.N), dtype=np.uint64)
     x[..., 0] = (primes - np.uint64(1))[:, 0]
     out = np.empty(x[0].shape, np.uint64)
-    evaluate.sum_rows(table.tables, np.array([a.ctypes.data for a in x]), len(primes) - 1, out)
+    evaluate.sum_rows(table.tables, np.array([a.ctypes.data for a in x]), np.arange(len(primes)), out)
     assert np.array_equal(out, x.sum(axis=0, dtype=np.uint64) % primes)
 
 
@@ -137,7 +137,7 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
         Factors.packed(np.array(stored), primes),
     )
     out = np.empty((2, len(primes), N), np.uint64)
-    evaluate.plain_products(table.tables, addresses, factors.addresses, len(primes) - 1, out)
+    evaluate.plain_products(table.tables, addresses, factors.addresses, np.arange(len(primes)), out)
     moduli = np.array(primes, object)[:, None]
     total = sum(c.astype(object) * p.astype(object) for c, p in zip(ciphertexts, plaintexts, strict=True))
     assert np.array_equal(out.astype(object), total % moduli)
@@ -221,7 +221,7 @@ def test_as_many_of_the_largest_products_as_are_added_before_reduction():
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
     addresses, factors = np.full(terms, largest.ctypes.data), Factors.packed(np.array([largest] * terms), primes)
     out = np.empty((1, 2, N), np.uint64)
-    evaluate.plain_products(table.tables, addresses, factors.addresses, 1, out)
+    evaluate.plain_products(table.tables, addresses, factors.addresses, np.arange(2), out)
     for row, p in zip(out[0], primes, strict=True):
         assert set(row.tolist()) == {terms * (p - 1) ** 2 * pow(2, -52, p) % p}
 
