@@ -1,4 +1,4 @@
-"""Variances of the errors that encryption, rounding and key switching add, and the tails of their distributions.
+"""Variances of the errors that encryption and rounding add, and the tails of their distributions.
 
 A polynomial with N independent coefficients of mean 0 and variance V has a deviation of sqrt(N V) at a complex root of
 X^N + 1, and half of that variance in a slot of CKKS, which is the real part there (Iliashenko, *Optimisations of fully
@@ -9,8 +9,6 @@ effectiveness of heuristic worst-case noise analysis in FHE*, ESORICS 2020).
 from __future__ import annotations
 
 import math
-
-from he.ring.params import Parameters
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
 SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}
@@ -29,14 +27,3 @@ def rounding_variance(N: int, size: int = 2) -> float:
     This is the error of rounding the `size` polynomials of a ciphertext to integers.
     """
     return (1 + N * SECRET_VARIANCE + (N * N * SECRET_VARIANCE**2 if size == 3 else 0)) / 12
-
-
-def key_switch_variance(parameters: Parameters, level: int) -> float:
-    """Return the variance, at a root, of what one key switch at `level` adds besides the rounding of its result.
-
-    It is the sum over all digits of a digit times an error of its key, divided by the special prime. Digits lie around
-    0 and are uniform: so engines have to decompose, and do.
-    """
-    N = parameters.poly_modulus_degree
-    digits = sum((p / parameters.primes[-1]) ** 2 for p in parameters.primes[:level]) / 12
-    return (N * digits) * (N * ERROR_VARIANCE)
