@@ -134,8 +134,7 @@ class Gadgets(ValueObject):
             raise ParameterError(
                 f"`specials` must have a number for each of {len(self.chain) - 1} levels, got {self.specials}"
             )
-        for level in range(1, len(self.chain)):
-            self.at(level)
+        _ = self._gadgets
 
     @staticmethod
     def of(parameters: Parameters, specials: Sequence[int] | None = None) -> Gadgets:
@@ -149,4 +148,8 @@ class Gadgets(ValueObject):
 
     def at(self, level: int) -> Gadget:
         """Return the gadget of a level."""
-        return Gadget(self.degree, self.chain, level, self.specials[level - 1])
+        return self._gadgets[level - 1]
+
+    @cached_property
+    def _gadgets(self) -> tuple[Gadget, ...]:
+        return tuple(Gadget(self.degree, self.chain, level, n) for level, n in enumerate(self.specials, 1))
