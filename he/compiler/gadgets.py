@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
+from he.formats import hybrid
 from he.program.program import Program
-from he.readers.cost import HOISTING, Prices, cost, key_gadgets, travelling_bytes
+from he.readers.cost import HOISTING, Prices, cost, key_gadgets
 from he.readers.key_switching import key_switch_norm
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import ParameterError, Parameters
@@ -53,7 +54,7 @@ def choose_gadgets(
             chosen[level] = min(able, key=lambda specials: units[specials][level])
         else:
             gadgets = _gadgets(parameters, chosen)
-            size = sum(travelling_bytes(parameters, gadget) for _, gadget in key_gadgets(one.uses, gadgets))
+            size = sum(hybrid.key_bytes(gadget) for _, gadget in key_gadgets(one.uses, gadgets))
             sizes.append(size)
             time = sum(units[specials][level] for level, specials in chosen.items())
             if (max_key_bytes is None or size <= max_key_bytes) and (best is None or (time, size) < best[:2]):

@@ -3,12 +3,13 @@
 A digit is an encryption of zero under all primes of the parameters, as SEAL draws it, plus a multiple of what the key
 is for. Of its first polynomial only the rows travel that the gadget uses, in the form of the scheme: coefficients for
 BFV, transformed for CKKS. Its second polynomial is named by a seed, for all primes: whoever reads it expands it and
-leaves out rows. Nothing else is written; how many bytes there are follows from the gadget.
+leaves out rows. Nothing else is written; how many bytes there are follows from the gadget. Keys lie one behind another
+in an order that writer and reader know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -61,6 +62,31 @@ def read(data: bytes | memoryview, gadget: Gadget, scheme: Scheme) -> np.ndarray
     require(len(data) == due, f"a key of {len(gadget.groups)} digits must have {due} bytes, got {len(data)}")
     parts = (data[start : start + form.bytes] for start in range(0, due, form.bytes))
     return np.stack([_rows(compact.read(part, form, expand=False), gadget) for part in parts])
+
+
+def read_all(
+    data: bytes | memoryview, keys: Sequence[tuple[int, Gadget]], scheme: Scheme
+) -> Iterator[tuple[int, Gadget, np.ndarray]]:
+    """Read keys that lie one behind the other, one after the other.
+
+    Args:
+        data: the bytes of all keys.
+        keys: the Galois element and the gadget of every key, in their order.
+        scheme: the scheme of the keys' ciphertexts.
+
+    Yields:
+        Element, gadget, and the key as `read` returns it.
+
+    Raises:
+        SealDataError: if the bytes are not as many as these keys have, or a residue is not below its prime.
+    """
+    due = sum(key_bytes(gadget) for _, gadget in keys)
+    require(len(data) == due, f"{len(keys)} keys must have {due} bytes, got {len(data)}")
+    view, start = memoryview(data), 0
+    for element, gadget in keys:
+        stop = start + key_bytes(gadget)
+        yield element, gadget, read(view[start:stop], gadget, scheme)
+        start = stop
 
 
 def _rows(digit: CiphertextArray, gadget: Gadget) -> np.ndarray:

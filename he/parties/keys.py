@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -193,10 +194,11 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         data = b"".join(parts)
         return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
 
-    def hybrid_key(self, gadget: Gadget, element: int) -> bytes:
-        """Return a new evaluation key for a gadget of this key's parameters; see `he.parties.hybrid_keys`."""
-        residues = _residues(self._secret, self.parameters, self.context)
-        return hybrid_key(self.parameters, residues, self.encryptor(), self.context.key_parms_id(), gadget, element)
+    def hybrid_keys(self, keys: Iterable[tuple[int, Gadget]]) -> bytes:
+        """Return new evaluation keys for Galois elements and gadgets, in order; see `he.parties.hybrid_keys`."""
+        made, encryptor = _residues(self._secret, self.parameters, self.context), self.encryptor()
+        of_secret = self.parameters, made, encryptor, self.context.key_parms_id()
+        return b"".join(hybrid_key(*of_secret, gadget, element) for element, gadget in keys)
 
     def _mark(self, circuit: str, data: bytes | memoryview) -> str:
         """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""

@@ -129,9 +129,9 @@ def cost(
         weights: for every operation, for how much work of its kind it stands (`he.program.fold`); 1 by default. Keys,
             rotations and bytes are those of the program itself.
         level: the level of the inputs of a part of a program; that of fresh ciphertexts by default.
-        gadgets: those by which keys are switched; by default with one special prime.
+        gadgets: those by which keys are switched, which then travel as `he.formats.hybrid` has it; by default with one
+            special prime, and keys as SEAL makes them.
     """
-    gadgets = gadgets or Gadgets.of(parameters)
     counter = _WorkAlgebra(parameters, prices.hoists, level, gadgets)
     values: list[_Counted] = []
     work: dict[str, Work] = {}
@@ -158,6 +158,8 @@ def cost(
     units = {name: _units(done, parameters, prices) for name, done in work.items()}
     units["Input"] = parameters.poly_modulus_degree / REFERENCE_RING * prices.load * loaded
     rotations = [times for times in counter.rotated.values() if times > 1]
+    keys = key_gadgets(counter.uses, gadgets or Gadgets.of(parameters))
+    needed = sum(hybrid.key_bytes(gadget) for _, gadget in keys)
     return Cost(
         work=work,
         units=units,
@@ -167,8 +169,8 @@ def cost(
         single=sum(counter.rotated.values()) - sum(rotations),
         keys={element: max(levels) for element, levels in counter.uses.items()},
         uses={element: frozenset(levels) for element, levels in counter.uses.items()},
-        key_bytes=sum(travelling_bytes(parameters, gadget) for _, gadget in key_gadgets(counter.uses, gadgets)),
-        needed_key_bytes=sum(hybrid.key_bytes(gadget) for _, gadget in key_gadgets(counter.uses, gadgets)),
+        key_bytes=needed if gadgets else len(counter.uses) * key_bytes(parameters, parameters.levels),
+        needed_key_bytes=needed,
         value_bytes=8 * parameters.poly_modulus_degree * most,
     )
 
@@ -187,11 +189,6 @@ def key_gadgets(uses: Mapping[int, Iterable[int]], gadgets: Gadgets) -> list[tup
         for gadget in map(gadgets.at, sorted(levels)):
             found[element, gadget.specials] = gadget
     return [(element, gadget) for (element, _), gadget in found.items()]
-
-
-def travelling_bytes(parameters: Parameters, gadget: Gadget) -> int:
-    """Count the bytes of a key as it travels: with one special prime, it is SEAL's, for all data primes."""
-    return key_bytes(parameters, parameters.levels) if gadget.specials == 1 else hybrid.key_bytes(gadget)
 
 
 def rotation_costs(parameters: Parameters, level: int, prices: Prices = HOISTING) -> tuple[float, float]:

@@ -92,9 +92,9 @@ def test_many_levels_take_long_digits_and_much_shorter_keys():
     program = program_of([(4, 8, True)])
     gadgets = choose_gadgets(program, PARAMETERS)
     assert gadgets.at(4).specials > 1
-    spent, one = (cost(program, PARAMETERS, gadgets=g) for g in (gadgets, None))
+    spent, one = (cost(program, PARAMETERS, gadgets=g) for g in (gadgets, Gadgets.of(PARAMETERS)))
     assert spent.total < one.total
-    assert spent.key_bytes < one.key_bytes / 3
+    assert spent.key_bytes < one.key_bytes / 2 < cost(program, PARAMETERS).key_bytes / 4
 
 
 def test_prices_decide():

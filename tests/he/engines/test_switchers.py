@@ -27,18 +27,23 @@ SCALE = 2.0**40
 class Side:
     """A secret with all keys that a few operations need at one level, and an algebra that has the keys alone."""
 
-    def __init__(self, parameters, level, specials, steps=(1, 5), threads=1):
+    def __init__(self, parameters, level, specials, steps=(1, 5)):
         self.parameters, self.level = parameters, level
         self.secret = SecretKey.generate(parameters)
         self.context, self.ids = self.secret.context, level_ids(self.secret.context, parameters)
         most = len(parameters.primes)
         self.gadgets = Gadgets.of(parameters, [min(specials, most - n) for n in range(1, most)])
-        self.encoder, scheme = Encoder.of(parameters, self.gadgets), parameters.scheme
+        self.encoder = Encoder.of(parameters, self.gadgets)
         elements = [RELINEARISATION, *(parameters.galois_element(step) for step in steps)]
-        swap = 2 * parameters.poly_modulus_degree - 1
-        gadget = self.gadgets.at(level)
-        keys = [(e, gadget, hybrid.read(self.secret.hybrid_key(gadget, e), gadget, scheme)) for e in (*elements, swap)]
-        self.keys, self.buffers = SwitchingKeys.of(self.encoder, keys), Buffers()
+        self.keys = self.bind(
+            [(e, self.gadgets.at(level)) for e in (*elements, 2 * parameters.poly_modulus_degree - 1)]
+        )
+        self.buffers = Buffers()
+
+    def bind(self, keys):
+        """What the engine makes of keys that have travelled."""
+        data = self.secret.hybrid_keys(keys)
+        return SwitchingKeys.of(self.encoder, hybrid.read_all(data, keys, self.parameters.scheme))
 
     def algebra(self, workers=None, weights=None):
         kind = Residues.of(self.parameters.scheme)

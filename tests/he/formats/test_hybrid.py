@@ -54,6 +54,21 @@ def test_a_key_is_read_as_it_was_written(gadget, scheme, seed):
         assert np.array_equal(key[1], whole.residues[1, list(gadget.indices)])
 
 
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.sampled_from([1, 3, 2047]), gadgets()), max_size=4), SCHEMES)
+def test_keys_one_behind_the_other_are_read_one_by_one(keys, scheme):
+    parts = [hybrid.write(digits_of(gadget, scheme, i), gadget, scheme) for i, (_, gadget) in enumerate(keys)]
+    data = b"".join(parts)
+    found = list(hybrid.read_all(data, keys, scheme))
+    assert [(element, gadget) for element, gadget, _ in found] == keys
+    for (_, gadget, key), part in zip(found, parts, strict=True):
+        assert np.array_equal(key, hybrid.read(part, gadget, scheme))
+    for wrong in (data + b"\0", data[:-1], data[64:]):
+        if len(wrong) != len(data):
+            with pytest.raises(SealDataError, match=rf"{len(keys)} keys must have {len(data)} bytes, got {len(wrong)}"):
+                list(hybrid.read_all(wrong, keys, scheme))
+
+
 @settings(max_examples=60)
 @given(gadgets(), SCHEMES, st.data())
 def test_damaged_bytes_are_read_as_a_key_or_refused(gadget, scheme, data):

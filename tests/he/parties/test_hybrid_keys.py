@@ -63,7 +63,7 @@ def expected_source(secret, element, gadget):
 def test_a_digit_encrypts_the_source_times_the_special_primes_modulo_its_own(scheme, element, level, specials):
     secret = secret_of(scheme)
     gadget = Gadget.of(secret.parameters, level, specials)
-    key = hybrid.read(secret.hybrid_key(gadget, element), gadget, secret.parameters.scheme)
+    key = hybrid.read(secret.hybrid_keys([(element, gadget)]), gadget, secret.parameters.scheme)
     source = expected_source(secret, element, gadget)
     for digit, group in zip(key, gadget.groups, strict=True):
         digit = digit.copy()
@@ -81,7 +81,7 @@ def test_no_two_digits_share_their_randomness(scheme):
     secret = secret_of(scheme)
     gadget = Gadget.of(secret.parameters, 3, 1)
     form = hybrid.digit_form(gadget, secret.parameters.scheme)
-    data = [secret.hybrid_key(gadget, 3) for _ in range(2)]
+    data = [secret.hybrid_keys([(3, gadget)]) for _ in range(2)]
     seeds = {whole[end - 64 : end] for whole in data for end in range(form.bytes, len(whole) + 1, form.bytes)}
     assert len(seeds) == 6
 
@@ -91,11 +91,11 @@ def test_a_gadget_of_other_parameters_is_refused(scheme):
     secret = secret_of(scheme)
     other = Parameters("ckks", 1024, (36, 34, 40, 38, 42), scale_bits=30, security="insecure")
     with pytest.raises(ParameterError, match="`gadget` must be one of"):
-        secret.hybrid_key(Gadget.of(other, 2, 2), 1)
+        secret.hybrid_keys([(1, Gadget.of(other, 2, 2))])
 
 
 @pytest.mark.parametrize("element", [0, 2, 2048, 2049, -1, True, 3.0])
 def test_only_galois_elements_have_keys(element):
     secret = secret_of("ckks")
     with pytest.raises(ValueError, match="`element` must be an odd integer from 1 to 2047"):
-        secret.hybrid_key(Gadget.of(secret.parameters, 2, 2), element)
+        secret.hybrid_keys([(element, Gadget.of(secret.parameters, 2, 2))])

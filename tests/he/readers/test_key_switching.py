@@ -42,7 +42,7 @@ class Switch:
         self.parameters = Parameters(scheme, N, bits, **extra, security="insecure")
         self.gadget = Gadget.of(self.parameters, level, specials)
         secret = SecretKey.generate(self.parameters)
-        key = hybrid.read(secret.hybrid_key(self.gadget, ELEMENT), self.gadget, self.parameters.scheme)
+        key = hybrid.read(secret.hybrid_keys([(ELEMENT, self.gadget)]), self.gadget, self.parameters.scheme)
         residues = read_secret(to_bytes(secret._secret), self.parameters, secret.context.key_parms_id())
         self.secret = residues[list(self.gadget.indices)].astype(object)
         self.tables = chain(N, self.parameters.primes).tables
