@@ -4,7 +4,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import tenseal.sealapi as sealapi
 
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
@@ -12,14 +11,13 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.weights import Weights
-from he.formats import hybrid
-from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import CiphertextArray, expanded, read_ciphertext, write_ciphertext
+from he.formats import compact, hybrid
 from he.formats.switching import RELINEARISATION
 from he.parties.keys import SecretKey
 from he.program.operations import Plain
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import Parameters
+from tests.he.engines.seal_side import decrypted, encrypted
 
 SCALE = 2.0**40
 
@@ -30,7 +28,6 @@ class Side:
     def __init__(self, parameters, level, specials, steps=(1, 5)):
         self.parameters, self.level = parameters, level
         self.secret = SecretKey.generate(parameters)
-        self.context, self.ids = self.secret.context, level_ids(self.secret.context, parameters)
         most = len(parameters.primes)
         self.gadgets = Gadgets.of(parameters, [min(specials, most - n) for n in range(1, most)])
         self.encoder = Encoder.of(parameters, self.gadgets)
@@ -51,31 +48,17 @@ class Side:
         return kind(self.encoder, weights or empty, self.keys, False, [], workers or Workers(1), self.buffers)
 
     def encrypt(self, values, algebra):
-        """SEAL's encryption of slots, at the level; other primes are dropped by SEAL."""
-        plain = sealapi.Plaintext()
-        if self.parameters.scheme.exact:
-            sealapi.BatchEncoder(self.context).encode(values.tolist(), plain)
-        else:
-            sealapi.CKKSEncoder(self.context).encode(values.tolist(), SCALE, plain)
-        fresh = from_bytes(
-            sealapi.Ciphertext(), self.context, to_bytes(self.secret.encryptor().encrypt_symmetric(plain))
-        )
-        evaluator = sealapi.Evaluator(self.context)
-        while fresh.coeff_modulus_size() > self.level:
-            evaluator.mod_switch_to_next_inplace(fresh)
-        found = read_ciphertext(to_bytes(fresh), self.parameters, self.ids)
-        return algebra.to_ntt(expanded(found, self.parameters.primes[: self.level]).residues.astype(np.uint64))
+        """SEAL's encryption of slots, of which primes above the level are dropped."""
+        fresh = compact.read(encrypted(self.secret, values, SCALE), compact.Form.fresh(self.parameters)).residues
+        value = algebra.to_ntt(fresh)
+        while value.level > self.level:
+            value = algebra.switch_modulus(value)
+        return value
 
     def decrypt(self, value, algebra, scale=SCALE):
-        residues, scheme = algebra.from_ntt(value), self.parameters.scheme
-        array = CiphertextArray(residues, scheme.ntt_form, 1.0 if scheme.exact else scale)
-        ciphertext = from_bytes(sealapi.Ciphertext(), self.context, write_ciphertext(array, self.ids))
-        plain = sealapi.Plaintext()
-        self.secret.decryptor().decrypt(ciphertext, plain)
-        if scheme.exact:
-            self.budget = self.secret.decryptor().invariant_noise_budget(ciphertext)
-            return np.array(sealapi.BatchEncoder(self.context).decode_int64(plain))
-        return np.array(sealapi.CKKSEncoder(self.context).decode_double(plain))
+        exact = self.parameters.scheme.exact
+        slots, self.budget = decrypted(self.secret, algebra.from_ntt(value), 1.0 if exact else scale)
+        return slots
 
 
 @cache
