@@ -9,15 +9,16 @@ from he.formats.seal_bytes import CiphertextArray, write_ciphertext
 from he.parties.keys import SecretKey
 
 
-def encrypted(secret: SecretKey, slots: np.ndarray, scale: float = 1.0) -> bytes:
-    """A fresh ciphertext of slots as it travels."""
+def encrypted(secret: SecretKey, slots: np.ndarray, scale: float = 1.0, level: int | None = None) -> bytes:
+    """A fresh ciphertext of slots as it travels; that of CKKS may have any level, that of BFV has the highest."""
     parameters, plain = secret.parameters, sealapi.Plaintext()
+    ids = level_ids(secret.context, parameters)
     if parameters.scheme.exact:
         sealapi.BatchEncoder(secret.context).encode(slots.tolist(), plain)
     else:
-        sealapi.CKKSEncoder(secret.context).encode(slots.tolist(), scale, plain)
+        sealapi.CKKSEncoder(secret.context).encode(slots.tolist(), ids[level or parameters.levels], scale, plain)
     made = to_bytes(secret.encryptor().encrypt_symmetric(plain))
-    return compact.compact(made, compact.Form.fresh(parameters), parameters, level_ids(secret.context, parameters))
+    return compact.compact(made, compact.Form.fresh(parameters, level), parameters, ids)
 
 
 def decrypted(secret: SecretKey, residues: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, int]:

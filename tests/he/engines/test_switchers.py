@@ -151,6 +151,19 @@ def test_sums_and_products_with_plaintexts_stay_extended(scheme, level, specials
     assert_slots(party, party.decrypt(added, algebra), parts[0] + parts[1] + 2 * parts[2])
 
 
+@pytest.mark.parametrize(("level", "specials"), [(6, 2), (4, 4)])
+def test_what_was_encrypted_below_the_highest_level_has_special_primes_from_the_first(level, specials):
+    party = side("ckks", 1024, 8, level, specials)
+    algebra, x = party.algebra(), slots(party.parameters, 10)
+    data = encrypted(party.secret, x, SCALE, level)
+    fresh = compact.read(data, compact.Form.fresh(party.parameters, level)).residues
+    assert fresh.shape == (2, level, 1024)
+    value = algebra.to_ntt(fresh)
+    assert_slots(party, party.decrypt(algebra.rotate(value, 1), algebra), rolled(x, 1, party.parameters))
+    squared = algebra.relinearise(algebra.multiply(value, value))
+    assert_slots(party, party.decrypt(squared, algebra, SCALE**2), x * x)
+
+
 @SCHEMES
 def test_a_key_serves_every_level_below_its_own(scheme):
     party = side(scheme, 1024, 8, 5, 3)
