@@ -5,12 +5,14 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import evaluate, functional, switching
+from he.kernels.passes import evaluate, functional, hybrid, switching
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
+from he.kernels.tables.gadgets import gadget_tables
+from he.ring.gadget import Gadget
 from he.ring.primes import ntt_primes
 from he.ring.slots import permutation
 
@@ -55,8 +57,24 @@ def main() -> None:
     drawn = np.empty((LEVEL, N), np.uint64)
     uniform(np.arange(8, dtype=np.uint64), np.array(primes[:LEVEL]), drawn)
     found += [sums, permuted, divided, total, products, rows, tensor, squared, again, drawn]
-    found += functional_encryption(rng, primes)
+    found += functional_encryption(rng, primes) + hybrid_switch(rng, primes)
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
+
+
+def hybrid_switch(rng: np.random.Generator, primes: tuple[int, ...]) -> list[np.ndarray]:
+    """A key switch and a rotation by two special primes, and their divisions."""
+    tables, gadget, level = chain(N, primes).tables, gadget_tables(Gadget(N, primes, 2, 2)), 2
+    moduli = np.array(primes, np.uint64)[:, None]
+    x, key = rng.integers(0, moduli[:level], (2, level, N), np.uint64), rng.integers(0, moduli, (1, 2, 4, N), np.uint64)
+    factors, parts, multiples = Factors.packed(key, primes), np.empty_like(x[1]), np.empty((1, N), np.int64)
+    hybrid.to_parts(tables, gadget, x[1], parts, multiples, 0, 1)
+    sums, turned = np.empty((2, 2, 4, N), np.uint64)
+    hybrid.switch(tables, gadget, x[1], parts, multiples, factors.addresses, sums, 0, 4)
+    hybrid.rotate(tables, gadget, x, parts, multiples, factors.addresses, permutation(N, 3), turned, 0, 4)
+    divided = np.empty((2, 2, level, N), np.uint64)
+    for extended, out in zip((sums, turned), divided, strict=True):
+        hybrid.mod_down(tables, gadget, extended, out, 0, 2)
+    return [parts, multiples, sums, turned, divided]
 
 
 def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> list[np.ndarray]:
