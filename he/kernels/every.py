@@ -92,7 +92,7 @@ def _calls_of_gadgets() -> dict[str, Callable[[], object]]:
         "hybrid, to_parts": lambda: hybrid.to_parts(tables, gadget, x[1], parts, multiples, 0, 1),
         "hybrid, switch": lambda: hybrid.switch(tables, gadget, x[1], parts, multiples, addresses, out, 0, 4),
         "hybrid, rotate": lambda: hybrid.rotate(tables, gadget, x, parts, multiples, addresses, order, out, 0, 4),
-        "hybrid, decompose": lambda: hybrid.decompose(tables, gadget, x[1], parts, multiples, digits, 0, 4),
+        "hybrid, decompose": lambda: hybrid.decompose(tables, gadget, parts, multiples, digits, 0, 4),
         "hybrid, rotate_digits": lambda: hybrid.rotate_digits(tables, gadget, x, digits, addresses, order, out),
         "hybrid, mod_down": lambda: hybrid.mod_down(tables, gadget, out, x, 0, 2),
     }

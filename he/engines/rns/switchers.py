@@ -149,7 +149,7 @@ class GroupDigits(Switcher):
         return partial(hybrid.rotate, self._tables, self.constants, *operands)
 
     def _decompose(self, x: np.ndarray, out: np.ndarray) -> Callable[[int, int], object]:
-        return partial(hybrid.decompose, self._tables, self.constants, x, *self._parts(x), out)
+        return partial(hybrid.decompose, self._tables, self.constants, *self._parts(x), out)
 
     def rotate_digits(
         self, x: np.ndarray, digits: np.ndarray, key: SwitchingKey, permutation: Permutation

@@ -10,7 +10,10 @@ reached is always one with the given residues, exactly, and at most (1/2 + that 
 one unless the fraction is as close as that to one half.
 """
 
+from functools import partial
+
 from he.kernels.instructions import dots
+from he.kernels.passes import transform
 from he.kernels.passes.evaluate import scale
 from he.kernels.tables.chain import Tables
 from he.kernels.tables.extension import Extension
@@ -18,7 +21,9 @@ from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array
 
-fractions, extend = emitted(dots.fractions), emitted(dots.extend)
+fractions = emitted(dots.fractions)
+extend, extend_loosely = (emitted(partial(dots.extend, finished=finished)) for finished in (True, False))
+LOOSE = transform.LOOSE
 
 
 def fraction_error(count: int) -> float:
@@ -43,7 +48,7 @@ def count_multiples(parts: Array, shares: Array, multiples: Array) -> None:
 
 @compiled
 def extend_row(
-    tables: Tables, parts: Array, multiples: Array, factors: Array, modulus: int, prime: int, out: Array
+    tables: Tables, parts: Array, multiples: Array, factors: Array, modulus: int, prime: int, finished: bool, out: Array
 ) -> None:
     """Compute the residues modulo one more prime.
 
@@ -54,15 +59,20 @@ def extend_row(
         factors: int64 [at least sources], Q / q_i times 2**52.
         modulus: -Q times 2**52.
         prime: The index of the prime.
-        out: uint64 [N], written; residues are below the prime.
+        finished: Whether residues are below the prime p. If not, and p is below `LOOSE`, they are below 8 p.
+        out: uint64 [N], written.
     """
     c = tables.constants[prime]
     count, N = parts.shape
     first, v, target, w, p, montgomery = (
         parts.ctypes.data, multiples.ctypes.data, out.ctypes.data, factors.ctypes.data, c.modulus, c.montgomery,
     )  # fmt: skip
-    for k in range(0, 8 * N, 64):
-        extend((first + k, 8 * N, w, count, v + k, modulus, target + k, p, montgomery))
+    if finished or p >= LOOSE:
+        for k in range(0, 8 * N, 64):
+            extend((first + k, 8 * N, w, count, v + k, modulus, target + k, p, montgomery))
+    else:
+        for k in range(0, 8 * N, 64):
+            extend_loosely((first + k, 8 * N, w, count, v + k, modulus, target + k, p, montgomery))
 
 
 @compiled
@@ -87,4 +97,4 @@ def extend_rows(
             scale((row + k, row + k, hat.value, hat.quotient, p))
     count_multiples(x, extension.shares, multiples)
     for j in range(len(out)):
-        extend_row(tables, x, multiples, extension.factors[j], extension.modulus[j], target + j, out[j])
+        extend_row(tables, x, multiples, extension.factors[j], extension.modulus[j], target + j, True, out[j])

@@ -13,7 +13,6 @@ from he.kernels.passes.switching import (
     MAX_LOOSE,
     Permutation,
     key_products,
-    list_addresses,
     mod_down_row,
     permuted_products,
 )
@@ -74,7 +73,7 @@ def extend_forward(
     out: Array,
 ) -> None:
     """Do what `extend_row` says and transform the row; ``finished`` is what `lift_forward` says."""
-    extend_row(tables, parts, multiples, factors, modulus, prime, out)
+    extend_row(tables, parts, multiples, factors, modulus, prime, False, out)
     c = tables.constants[prime]
     powers, quotients = tables.forward[prime], tables.forward_quotients[prime]
     lift_forward(out, c.one, 0, powers, quotients, c.modulus, out, finished)
@@ -84,7 +83,6 @@ def extend_forward(
 def digits_modulo(
     tables: Tables,
     gadget: GadgetTables,
-    x: Array,
     parts: Array,
     multiples: Array,
     row: int,
@@ -94,10 +92,7 @@ def digits_modulo(
     """Compute all digits modulo the prime of one row: uint64 [digits, N]. See `decompose`."""
     for g in range(len(gadget.groups)):
         start, end = gadget.groups[g]
-        if start <= row < end:
-            for k in range(x.shape[1]):
-                out[g, k] = x[row, k]
-        else:
+        if not start <= row < end:
             extend_forward(
                 tables, parts[start:end], multiples[g], gadget.up.factors[g, row], gadget.up.modulus[g, row],
                 gadget.indices[row], finished, out[g],
@@ -108,27 +103,26 @@ def digits_modulo(
 def decompose(
     tables: Tables,
     gadget: GadgetTables,
-    x: Array,
     parts: Array,
     multiples: Array,
     out: Array,
     first: int,
     stop: int,
 ) -> None:
-    """Compute the digits of a polynomial, each taken to every prime and transformed.
+    """Compute the digits of a polynomial, each taken to every prime but its own, and transformed.
 
     Args:
         tables: The chain's.
         gadget: The gadget's.
-        x: uint64 [level, N].
-        parts: What `to_parts` makes of it.
+        parts: What `to_parts` makes of the polynomial.
         multiples: What `to_parts` counts.
-        out: uint64 [rows, digits, N]; rows are written. Up to `MAX_LOOSE` digits are left unfinished (`lift_forward`).
+        out: uint64 [rows, digits, N]; rows are written, but for digits modulo their own primes, which the polynomial's
+            rows are. Up to `MAX_LOOSE` digits are left unfinished (`lift_forward`).
         first: The first row that is written.
         stop: The first row behind it that is not.
     """
     for row in range(first, stop):
-        digits_modulo(tables, gadget, x, parts, multiples, row, len(multiples) > MAX_LOOSE, out[row])
+        digits_modulo(tables, gadget, parts, multiples, row, len(multiples) > MAX_LOOSE, out[row])
 
 
 @compiled
@@ -158,9 +152,30 @@ def switch(
     """
     digits, lists = np.empty((len(multiples), x.shape[1]), np.uint64), np.empty((3, len(multiples)), np.int64)
     for row in range(first, stop):
-        digits_modulo(tables, gadget, x, parts, multiples, row, len(multiples) > MAX_LOOSE, digits)
-        list_addresses(digits, key, row, lists)
+        digits_modulo(tables, gadget, parts, multiples, row, len(multiples) > MAX_LOOSE, digits)
+        list_digits(gadget, x, digits, key, row, lists)
         key_products(tables, lists, gadget.indices[row], out[0, row], out[1, row])
+
+
+@compiled
+def list_digits(gadget: GadgetTables, x: Array, digits: Array, key: IntArray, row: int, lists: IntArray) -> None:
+    """List the addresses of all digits modulo the prime of a row, and of a row of both halves of a key.
+
+    Args:
+        gadget: The gadget's.
+        x: uint64 [level, N], the digit modulo its own primes.
+        digits: uint64 [digits, N], what `digits_modulo` has made of the others.
+        key: As for `switch`.
+        row: The row.
+        lists: int64 [3, digits], written.
+    """
+    for g in range(len(digits)):
+        start, end = gadget.groups[g]
+        if start <= row < end:
+            lists[0, g] = x[row].ctypes.data
+        else:
+            lists[0, g] = digits[g].ctypes.data
+        lists[1, g], lists[2, g] = key[g, 0, row], key[g, 1, row]
 
 
 @compiled
@@ -192,8 +207,8 @@ def rotate(
     """
     digits, lists = np.empty((len(multiples), x.shape[2]), np.uint64), np.empty((3, len(multiples)), np.int64)
     for row in range(first, stop):
-        digits_modulo(tables, gadget, x[1], parts, multiples, row, len(multiples) > MAX_LOOSE, digits)
-        list_addresses(digits, key, row, lists)
+        digits_modulo(tables, gadget, parts, multiples, row, len(multiples) > MAX_LOOSE, digits)
+        list_digits(gadget, x[1], digits, key, row, lists)
         turned_row(tables, gadget, x[0], lists, row, permutation, out)
 
 
@@ -210,7 +225,7 @@ def rotate_digits(
     """Do what `rotate` says with the digits of `decompose`, for all rows."""
     lists = np.empty((3, digits.shape[1]), np.int64)
     for row in range(len(digits)):
-        list_addresses(digits[row], key, row, lists)
+        list_digits(gadget, x[1], digits[row], key, row, lists)
         turned_row(tables, gadget, x[0], lists, row, permutation, out)
 
 
