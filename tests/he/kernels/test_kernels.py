@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from he.engines.rns.threads import Workers
 from he.kernels import reference
+from he.kernels.instructions.butterflies import BIAS, LARGEST, LOOSE_BITS
 from he.kernels.passes import evaluate, switching
 from he.kernels.passes.extension import extend_rows
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
+from he.kernels.passes.transform import lift_forward
 from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
 from he.kernels.tables.factors import SPARE, Factors, word_bytes
@@ -78,7 +80,7 @@ def test_transforms_are_values_at_odd_powers_of_the_root(N, bits, seed):
 
 
 @pytest.mark.parametrize("bits", [46, 50])
-@pytest.mark.parametrize("N", [2048, 4096, 8192, 16384, 32768])
+@pytest.mark.parametrize("N", [2048, 4096, 8192, 16384, 32768, 65536])
 def test_large_transforms_have_single_values_right_and_invert(N, bits):
     (prime,) = primes_of(N, [bits])
     table, rng = chain(N, (prime,)), np.random.default_rng(N)
@@ -94,6 +96,25 @@ def test_large_transforms_have_single_values_right_and_invert(N, bits):
         assert int(y[i]) == total
     evaluate.inverse(table.tables, y, 0)
     assert np.array_equal(y, x)
+
+
+@pytest.mark.parametrize("N", [1024, 65536])
+def test_loose_residues_stay_below_what_is_read_of_them(N):
+    """The worst is that all stages add: what enters is as large as it may be, and so are all products."""
+    (prime,) = primes_of(N, [LOOSE_BITS])
+    stages = N.bit_length() - 1
+    assert stages <= BIAS  # differences stay positive
+    assert BIAS + 3 + stages <= LARGEST
+    assert (LARGEST + 1) * prime < 2**52  # the difference of `mod_down_row`
+    assert switching.MAX_LOOSE * LARGEST * prime**2 // 2**52 + prime < 8 * prime  # what `reduced` brings down
+    table, rng = chain(N, (prime,)).tables, np.random.default_rng(N)
+    x, y, finished = rng.integers(0, 2**52, (3, N), np.uint64)
+    one = int(table.constants[0]["one"])
+    for out, is_finished in ((y, False), (finished, True)):
+        lift_forward(x, one, prime - 1, table.forward[0], table.forward_quotients[0], prime, out, is_finished)
+    y &= np.uint64(2**52 - 1)
+    assert y.max() < LARGEST * prime
+    assert np.array_equal(y % np.uint64(prime), finished)
 
 
 @given(chains())
