@@ -23,7 +23,7 @@ def choose_gadgets(
     Of every set of at most `MOST_KINDS` numbers of special primes, each level takes the one with which it costs the
     least. Of the sets whose keys fit, the one with the least time is taken.
 
-    Only gadgets are taken that add no more noise than one special prime does at the same level (`adds_no_noise`), so
+    Only gadgets are taken that add no more noise than one special prime does at the same level (`is_no_noisier`), so
     that bounds by which parameters were chosen hold. Levels at which no keys are switched have one special prime.
 
     Args:
@@ -39,7 +39,7 @@ def choose_gadgets(
     levels = sorted({level for levels in one.uses.values() for level in levels})
     units = {1: one.by_level}
     for specials in range(2, parameters.levels + 1):
-        allowed = [level for level in levels if adds_no_noise(parameters, level, specials)]
+        allowed = [level for level in levels if is_no_noisier(parameters, level, specials)]
         if allowed:
             found = cost(program, parameters, prices, gadgets=_gadgets(parameters, dict.fromkeys(allowed, specials)))
             units[specials] = {level: found.by_level[level] for level in allowed}
@@ -67,7 +67,7 @@ def choose_gadgets(
     return best[2]
 
 
-def adds_no_noise(parameters: Parameters, level: int, specials: int) -> bool:
+def is_no_noisier(parameters: Parameters, level: int, specials: int) -> bool:
     """Return whether there are so many special primes above a level, and a switch adds no more noise than by one."""
     if level + specials > len(parameters.primes):
         return False

@@ -49,16 +49,8 @@ def to_parts(
 @compiled
 def row_to_parts(tables: Tables, hat: int, quotient: int, x: Array, prime: int, out: Array) -> None:
     """Transform a row [N] back, its hat in place of 1 / N: the transform and the product with the hat are one."""
-    inverse(
-        x,
-        tables.inverse[prime],
-        tables.inverse_quotients[prime],
-        tables.constants[prime].modulus,
-        hat,
-        quotient,
-        0,
-        out,
-    )
+    powers, quotients = tables.inverse[prime], tables.inverse_quotients[prime]
+    inverse(x, powers, quotients, tables.constants[prime].modulus, hat, quotient, 0, out)
 
 
 @compiled

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.compiler.gadgets import MOST_KINDS, adds_no_noise, choose_gadgets
+from he.compiler.gadgets import MOST_KINDS, choose_gadgets, is_no_noisier
 from he.program.recorder import Recorder
 from he.readers.cost import HOISTING, Prices, cost
 from he.readers.key_switching import key_switch_norm
@@ -41,7 +41,7 @@ def programs(draw):
 def all_choices(program):
     """Every choice of gadgets that adds no noise, of at most so many kinds, with its cost."""
     levels = sorted({level for levels in cost(program, PARAMETERS).uses.values() for level in levels})
-    able = [[n for n in range(1, 8) if adds_no_noise(PARAMETERS, level, n)] for level in levels]
+    able = [[n for n in range(1, 8) if is_no_noisier(PARAMETERS, level, n)] for level in levels]
     for numbers in product(*able):
         if len(set(numbers)) <= MOST_KINDS:
             chosen = dict(zip(levels, numbers, strict=True))
@@ -82,10 +82,10 @@ def test_no_switch_adds_more_noise_than_with_one_special_prime(program):
 
 def test_special_primes_that_are_too_short_are_not_taken():
     parameters = Parameters("ckks", 1024, (50, 50, 30, 30, 50), scale_bits=30, security="insecure")
-    assert adds_no_noise(parameters, 2, 1)
-    assert not adds_no_noise(parameters, 2, 2)  # 100 bits by 80
-    assert adds_no_noise(parameters, 1, 2)
-    assert not adds_no_noise(parameters, 3, 3)  # there are two
+    assert is_no_noisier(parameters, 2, 1)
+    assert not is_no_noisier(parameters, 2, 2)  # 100 bits by 80
+    assert is_no_noisier(parameters, 1, 2)
+    assert not is_no_noisier(parameters, 3, 3)  # there are two
 
 
 def test_many_levels_take_long_digits_and_much_shorter_keys():
