@@ -83,7 +83,12 @@ class Residues(Algebra[Value]):
         return self._switchers[level]
 
     def _key(self, element: int, level: int) -> SwitchingKey:
-        return self._keys.keys[element, self._encoder.gadgets.at(level).specials]
+        """Return the key of a Galois element for the gadget of a level.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        return self._keys.key(element, self._encoder.gadgets.at(level))
 
     def mod_down(self, a: Value) -> np.ndarray:
         """Return a value's residues; an extended value is divided by the special primes first, which is done once."""

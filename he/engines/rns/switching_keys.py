@@ -54,6 +54,22 @@ class SwitchingKeys:
     keys: Mapping[tuple[int, int], SwitchingKey]
     permutations: Mapping[int, tuple[np.ndarray, np.ndarray]]
 
+    def key(self, element: int, gadget: Gadget) -> SwitchingKey:
+        """Return the key of a Galois element that serves a gadget.
+
+        Raises:
+            ValueError: if there is none: kernels would read where no key is.
+        """
+        found = self.keys.get((element, gadget.specials))
+        if found is None or gadget.level > found.gadget.level:
+            what = "relinearisation" if element == RELINEARISATION else f"the Galois element {element}"
+            there = "none" if found is None else f"one up to level {found.gadget.level}"
+            raise ValueError(
+                f"the keys must have one of {what} for level {gadget.level} with {gadget.specials} special prime(s), "
+                f"got {there}; make those that `he.readers.cost.key_gadgets` lists"
+            )
+        return found
+
     @staticmethod
     def of(encoder: Encoder, keys: Iterable[tuple[int, Gadget, np.ndarray]]) -> SwitchingKeys:
         """Return keys as factors; one of them is held at a time.

@@ -178,6 +178,23 @@ def test_a_key_serves_every_level_below_its_own(scheme):
 
 @SCHEMES
 @pytest.mark.parametrize("specials", [1, 3])
+def test_where_no_key_is_none_is_read(scheme, specials):
+    party = side(scheme, 1024, 8, 4, specials)
+    algebra = party.algebra()
+    value = algebra.to_ntt(np.zeros((2, 5, 1024), np.uint64))
+    for operation, what in (
+        (lambda: algebra.rotate(value, 1), "the Galois element 3"),
+        (lambda: algebra.relinearise(algebra.multiply(value, value)), "relinearisation"),
+    ):
+        with pytest.raises(ValueError, match=rf"one of {what} for level 5 with {specials} .* up to level 4"):
+            operation()
+    low = party.encrypt(slots(party.parameters, 11), algebra)
+    with pytest.raises(ValueError, match=rf"for level 4 with {specials} special prime\(s\), got none"):
+        algebra.rotate(low, 7)
+
+
+@SCHEMES
+@pytest.mark.parametrize("specials", [1, 3])
 def test_threads_change_no_bit(scheme, specials):
     party = side(scheme, 1024, 8, 5 if specials > 1 else 7, specials)
     x = slots(party.parameters, 9)
