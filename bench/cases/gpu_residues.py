@@ -112,7 +112,7 @@ def _plain_products(o: Operands) -> bool:
     cuda_evaluate.plain_products(o.tables, cuda.to_device(x), cuda.to_device(plaintexts), out)
     expected = np.empty(out.shape, np.uint64)
     addresses, factors = np.array([array.ctypes.data for array in x]), Factors.packed(plaintexts, o.primes[: o.special])
-    evaluate.plain_products(o.chain.tables, addresses, factors.addresses, expected.shape[1] - 1, expected)
+    evaluate.plain_products(o.chain.tables, addresses, factors.addresses, np.arange(expected.shape[1]), expected)
     return np.array_equal(out.copy_to_host(), expected)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import tenseal.sealapi as sealapi
 
+from bench.cases.key_switching import SwitchingJob, switches
 from bench.cases.options import HeOptions
 from bench.harness.case import Reporter
 from bench.harness.machine import available_threads
@@ -34,9 +35,10 @@ from intnn import IntNetwork
 from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
 
-__all__ = ["NetworkJob", "OperationsJob", "jobs", "measure", "show"]
+__all__ = ["NetworkJob", "OperationsJob", "SwitchingJob", "jobs", "measure", "show"]
 
 RINGS = {8192: (50, 40, 40, 50), 16384: (50, 45, 45, 45, 45, 45, 50)}
+SWITCHES = (SwitchingJob(16384, (42,) * 10, 7, (1, 3)), SwitchingJob(32768, (42,) * 20, 16, (1, 4)))
 SCHEMES: tuple[Literal["bfv", "ckks"], ...] = ("ckks", "bfv")
 SCALE_BITS = 40
 ROTATIONS = 10  # of one value, for hoisting
@@ -89,8 +91,8 @@ class NetworkJob:
         return self.network
 
 
-def jobs(options: HeOptions) -> tuple[OperationsJob | NetworkJob, ...]:
-    """The rings and schemes of single operations, where they are asked for, and the networks.
+def jobs(options: HeOptions) -> tuple[OperationsJob | SwitchingJob | NetworkJob, ...]:
+    """The rings and schemes of single operations and key switches, where they are asked for, and the networks.
 
     Raises:
         ValueError: A network is not shipped or not of the data set, its data is missing, or a bound is not positive.
@@ -108,14 +110,17 @@ def jobs(options: HeOptions) -> tuple[OperationsJob | NetworkJob, ...]:
     )
     threads = options.threads or tuple(sorted({1, min(2, available_threads()), available_threads()}))
     about = options.dataset, options.data, options.images, threads, options.max_error
-    return *operations, *(NetworkJob(name, *about) for name in names)
+    return *operations, *(SWITCHES if options.operations else ()), *(NetworkJob(name, *about) for name in names)
 
 
-def measure(job: OperationsJob | NetworkJob, report: Reporter) -> Iterator[HeRow]:
+def measure(job: OperationsJob | SwitchingJob | NetworkJob, report: Reporter) -> Iterator[HeRow]:
     """The rows of a job, one by one."""
     if isinstance(job, OperationsJob):
         report("taking turns")
         yield from _operations(job.scheme, job.poly_modulus_degree, job.coeff_modulus_bits)
+    elif isinstance(job, SwitchingJob):
+        report("taking turns")
+        yield from switches(job)
     else:
         yield from _networks(job, report)
 

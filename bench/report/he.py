@@ -20,7 +20,8 @@ class HeRow:
         scheme: "bfv" or "ckks".
         poly_modulus_degree: The ring's degree N.
         coeff_modulus_bits: The bits of the primes, the special one last.
-        engine: "rns" for the fast engine, "seal" for SEAL's evaluator.
+        engine: "rns" for the fast engine, "seal" for SEAL's evaluator; of key switches, "rns" and the number of special
+            primes.
         threads: The number of threads of the evaluation.
         batch: The number of images of a request; 0 for an operation.
         ms: Median milliseconds of one operation, or of one evaluation, input and output bytes included.
@@ -30,7 +31,7 @@ class HeRow:
         accuracy: The share of images whose decrypted answer is right; None for an operation.
         n_images: The number of images that `accuracy` is of.
         exact_mismatches: The number of images with a logit unlike the plain network's; None for CKKS and operations.
-        evaluation_key_bytes: The size of what a client sends once.
+        evaluation_key_bytes: The size of what a client sends once: of key switches, of all that are timed.
         ciphertext_bytes: The size of one request.
         peak_rss_bytes: The largest resident memory of the process so far.
         prepare_ms: Milliseconds to encode the circuit's weights, once for all clients; None for an operation.

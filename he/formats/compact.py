@@ -40,12 +40,11 @@ class Form:
     seeded: bool
 
     @staticmethod
-    def fresh(parameters: Parameters) -> Form:
-        """Return the form of what a client encrypts."""
-        scheme = parameters.scheme
-        return Form(
-            parameters.data_primes, parameters.poly_modulus_degree, scheme.ntt_form, parameters.input_scale, True
-        )
+    def fresh(parameters: Parameters, level: int | None = None) -> Form:
+        """Return the form of what a client encrypts: at a level that leaves special primes, or at the highest."""
+        scheme, N = parameters.scheme, parameters.poly_modulus_degree
+        primes = parameters.primes[: parameters.levels if level is None else level]
+        return Form(primes, N, scheme.ntt_form, parameters.input_scale, True)
 
     @staticmethod
     def result(parameters: Parameters, level: int, scale: float) -> Form:

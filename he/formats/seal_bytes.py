@@ -54,14 +54,14 @@ def read_ciphertext(data: bytes, parameters: Parameters, ids: LevelIds) -> Ciphe
     Args:
         data: SEAL's serialisation, compressed or not.
         parameters: the parameters whose primes it has.
-        ids: SEAL's identifiers of the levels.
+        ids: SEAL's identifiers of the levels that it may have; one prime more than the data primes is the special one.
 
     Raises:
         SealDataError: naming what is not as it should be.
     """
-    limit = _CIPHERTEXT.size + _HEADER.size + 8 + 3 * 8 * parameters.levels * parameters.poly_modulus_degree
+    limit = _CIPHERTEXT.size + _HEADER.size + 8 + 3 * 8 * len(parameters.primes) * parameters.poly_modulus_degree
     body = _body(data, limit)
-    result, end = _read_ciphertext(body, 0, parameters, ids, parameters.primes[:-1])
+    result, end = _read_ciphertext(body, 0, parameters, ids, parameters.primes)
     require(end == len(body), f"{len(body) - end} bytes follow the ciphertext")
     return result
 

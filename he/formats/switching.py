@@ -46,10 +46,15 @@ def read_zero(data: bytes | memoryview, parameters: Parameters, level: int) -> n
     form = zero_form(parameters, level)
     residues = compact.read(data, form).residues
     if not form.ntt:
-        tables = chain(form.degree, form.primes).tables
-        for component, prime in np.ndindex(residues.shape[:2]):
-            forward(tables, residues[component, prime], prime)
+        transform_rows(residues, form.primes)
     return residues
+
+
+def transform_rows(residues: np.ndarray, primes: tuple[int, ...]) -> None:
+    """Transform polynomials uint64 [polynomials, level, N] modulo these primes, in place."""
+    tables = chain(residues.shape[-1], primes).tables
+    for polynomial, prime in np.ndindex(residues.shape[:2]):
+        forward(tables, residues[polynomial, prime], prime)
 
 
 def write(keys: Iterable[Key], parameters: Parameters) -> bytes:

@@ -7,10 +7,24 @@ from math import prod
 
 import numpy as np
 
-from he.kernels.passes import bits, encrypt, evaluate, expand, functional, product, span, switching, tensors, traces
+from he.kernels.passes import (
+    bits,
+    encrypt,
+    evaluate,
+    expand,
+    functional,
+    hybrid,
+    product,
+    span,
+    switching,
+    tensors,
+    traces,
+)
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
+from he.kernels.tables.gadgets import gadget_tables
 from he.kernels.tables.roots import factors
+from he.ring.gadget import Gadget
 from he.ring.primes import ntt_primes
 from he.ring.slots import permutation
 from intnn.values.arrays import Array
@@ -38,7 +52,7 @@ def calls() -> dict[str, Callable[[], object]]:
     sums_of_products, lower = _zeros(1, 1, 3, LEVEL, N), _zeros(2, LEVEL - 1, N)
     constants = np.array([factors((1, 1), (p, p)) for p in primes[:LEVEL]])
     weights, rows = _zeros(LEVEL, 1, 2, 4), _zeros(4, 2, LEVEL, N)
-    order = permutation(N, 3)
+    order, places = permutation(N, 3), np.arange(LEVEL)
     packed = bytes(N * primes[0].bit_length() // 8)
     small, sums, real = np.zeros((2, N), np.int64), np.zeros((1, 2, N)), np.zeros((2, N))
     received, samples = _fixed(first), _fixed(small)
@@ -49,7 +63,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "uniform": lambda: expand.uniform(_zeros(8), np.array(primes[:1]), _zeros(1, 512)),
         "rotate": lambda: switching.rotate(tables, x, centred, key, special, order, extended, 0, 1),
         "scaled": lambda: product.scaled(tables, scaling, x[0], high[0], LEVEL + 1),
-        "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, LEVEL - 1, out),
+        "plain_products": lambda: evaluate.plain_products(tables, addresses, plaintexts.addresses, places, out),
         "tensor_products": lambda: tensors.tensor_products(
             tables, pairs, addresses[:, None], 0, 0, panel, sums_of_products
         ),
@@ -64,10 +78,10 @@ def calls() -> dict[str, Callable[[], object]]:
         "multiply": lambda: evaluate.multiply(tables, x, y, 0, third),
         "scalar_products": lambda: evaluate.scalar_products(tables, addresses, constants, out),
         "to_centred": lambda: switching.to_centred(tables, x[1], centred, 0, 1),
-        "sum_rows": lambda: evaluate.sum_rows(tables, addresses, LEVEL - 1, out),
+        "sum_rows": lambda: evaluate.sum_rows(tables, addresses, places, out),
         "add_rows": lambda: evaluate.add_rows(tables, x, y, LEVEL - 1, out),
         "add_rows, stored": lambda: evaluate.add_rows(tables, x, _fixed(y), LEVEL - 1, out),
-        "add_extended": lambda: evaluate.add_extended(tables, x, special, extended),
+        "add_extended": lambda: evaluate.add_extended(tables, x, constants[:, 0].copy(), extended),
         "add_constants": lambda: evaluate.add_constants(tables, x[0], _zeros(LEVEL, 2)),
         "scale_row": lambda: evaluate.scale_row(tables, x[0, 0], 0, 1, 0, out[0, 0]),
         "with keys, add_image": lambda: traces.add_image(tables, x, key, special, order, out),
@@ -95,6 +109,23 @@ def calls() -> dict[str, Callable[[], object]]:
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
         **_calls_of_ledgers(),
+        **_calls_of_gadgets(),
+    }
+
+
+def _calls_of_gadgets() -> dict[str, Callable[[], object]]:
+    primes = ntt_primes((30,) * 4, N)  # two of a level, two special ones
+    tables, gadget = chain(N, primes).tables, gadget_tables(Gadget(N, primes, 2, 2))
+    x, parts, multiples, out = _zeros(2, 2, N), _zeros(2, N), np.zeros((1, N), np.int64), _zeros(2, 4, N)
+    key, digits, order = Factors.packed(_zeros(1, 2, 4, N), primes), _zeros(4, 1, N), permutation(N, 3)
+    addresses = key.addresses
+    return {
+        "hybrid, to_parts": lambda: hybrid.to_parts(tables, gadget, x[1], parts, multiples, 0, 1),
+        "hybrid, switch": lambda: hybrid.switch(tables, gadget, x[1], parts, multiples, addresses, out, 0, 4),
+        "hybrid, rotate": lambda: hybrid.rotate(tables, gadget, x, parts, multiples, addresses, order, out, 0, 4),
+        "hybrid, decompose": lambda: hybrid.decompose(tables, gadget, parts, multiples, digits, 0, 4),
+        "hybrid, rotate_digits": lambda: hybrid.rotate_digits(tables, gadget, x, digits, addresses, order, out),
+        "hybrid, mod_down": lambda: hybrid.mod_down(tables, gadget, out, x, 0, 2),
     }
 
 

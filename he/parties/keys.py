@@ -10,7 +10,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ from he.formats.messages import Kind, MessageError, message_digest, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
 from he.parties.batch import BatchEncryptor
+from he.parties.hybrid_keys import hybrid_key
+from he.ring.gadget import Gadget
 from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import file_path, write_atomically
@@ -201,6 +203,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             key = read_keys(to_bytes(made), self.parameters, key_id)[element // 2]
             parts.append(switching.write([key], self.parameters))
         return b"".join(parts)
+
+    def hybrid_keys(self, keys: Iterable[tuple[int, Gadget]]) -> bytes:
+        """Return new evaluation keys for Galois elements and gadgets, in order; see `he.parties.hybrid_keys`."""
+        made, encryptor = _residues(self._secret, self.parameters, self.context), self.encryptor()
+        of_secret = self.parameters, made, encryptor, self.context.key_parms_id()
+        return b"".join(hybrid_key(*of_secret, gadget, element) for element, gadget in keys)
 
     def _mark(self, circuit: str, data: bytes | memoryview) -> str:
         """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""

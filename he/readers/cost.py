@@ -3,24 +3,27 @@
 Time is counted in the two steps that an engine over a residue number system does to a polynomial modulo one prime: a
 number-theoretic transform (N log N operations) and a pass of slotwise multiplications (N operations). The number of
 steps that an operation takes follows from the algorithms: key switching by one digit for every prime (Cheon et al., *A
-full RNS variant of approximate homomorphic encryption*, SAC 2018, section 3), rotations of one value that share its
-digits (Halevi and Shoup, *Faster homomorphic linear transformations in HElib*, CRYPTO 2018, section 5), and BFV
-products in two bases (Bajard et al., *A full RNS variant of FV*, SAC 2016, section 4). An engine that hoists also keeps
-the ciphertexts of both schemes transformed, and its mod-down is lazy: one follows a whole sum of rotations. SEAL keeps
-only CKKS ciphertexts transformed.
+full RNS variant of approximate homomorphic encryption*, SAC 2018, section 3) or for groups of them (`he.ring.gadget`),
+rotations of one value that share its digits (Halevi and Shoup, *Faster homomorphic linear transformations in HElib*,
+CRYPTO 2018, section 5), and BFV products in two bases (Bajard et al., *A full RNS variant of FV*, SAC 2016, section 4).
+An engine that hoists also keeps the ciphertexts of both schemes transformed, and its mod-down is lazy: one follows a
+whole sum of rotations. SEAL keeps only CKKS ciphertexts transformed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from he.formats import hybrid
 from he.formats.switching import key_bytes
 from he.kernels.passes.bits import word_bits
 from he.program.algebra import Algebra, apply
 from he.program.operations import Matrix, Plain, Scalar, arguments
 from he.program.program import Program
+from he.readers.work import Work, decomposing, dividing, multiplying
+from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 
@@ -62,38 +65,31 @@ SEAL = Prices(transform=0.045, product=0.004, load=0.06, hoists=False)
 
 
 @dataclass(frozen=True)
-class Work:
-    """A number of transforms and of slotwise products, each of a polynomial modulo one prime."""
-
-    transforms: int = 0
-    products: int = 0
-
-    def __add__(self, other: Work) -> Work:
-        return Work(self.transforms + other.transforms, self.products + other.products)
-
-
-@dataclass(frozen=True)
 class Cost:
     """The cost of one evaluation.
 
     Attributes:
         work: all steps of each class of operations, by its name.
         units: the time of each class of operations, by its name, in units of one SEAL rotation.
+        by_level: the time at each level, without what inputs take to be read.
         hoisted: the number of rotations, row swaps and conjugations of values that are rotated more than once.
         groups: the number of values that are rotated more than once.
         single: the number of all other rotations, row swaps and conjugations.
         keys: the highest level at which each key is used, by its Galois element; 1 stands for relinearisation.
-        key_bytes: bytes of all keys as SEAL writes fresh ones: half of each is replaced by a seed, the rest compressed.
+        uses: the levels at which each key is used, by the same.
+        key_bytes: bytes of all keys as they travel: half of each is replaced by a seed, the rest packed.
         needed_key_bytes: the same without the primes and digits above the level at which a key is used.
         value_bytes: the most bytes that values take at one moment if operations are evaluated in order.
     """
 
     work: dict[str, Work]
     units: dict[str, float]
+    by_level: dict[int, float]
     hoisted: int
     groups: int
     single: int
     keys: dict[int, int]
+    uses: dict[int, frozenset[int]]
     key_bytes: int
     needed_key_bytes: int
     value_bytes: int
@@ -107,8 +103,9 @@ class Cost:
         """Return the cost of so many evaluations, one after the other under the same keys."""
         return replace(
             self,
-            work={kind: Work(count * each.transforms, count * each.products) for kind, each in self.work.items()},
+            work={kind: each.times(count) for kind, each in self.work.items()},
             units={kind: count * units for kind, units in self.units.items()},
+            by_level={level: count * units for level, units in self.by_level.items()},
             hoisted=count * self.hoisted,
             groups=count * self.groups,
             single=count * self.single,
@@ -121,6 +118,7 @@ def cost(
     prices: Prices = HOISTING,
     weights: Sequence[int] | None = None,
     level: int | None = None,
+    gadgets: Gadgets | None = None,
 ) -> Cost:
     """Return the cost of a placed program on an engine with these prices.
 
@@ -131,10 +129,13 @@ def cost(
         weights: for every operation, for how much work of its kind it stands (`he.program.fold`); 1 by default. Keys,
             rotations and bytes are those of the program itself.
         level: the level of the inputs of a part of a program; that of fresh ciphertexts by default.
+        gadgets: those by which keys are switched, which then travel as `he.formats.hybrid` has it; by default with one
+            special prime, and keys as SEAL makes them.
     """
-    counter = _WorkAlgebra(parameters, prices.hoists, level)
+    counter = _WorkAlgebra(parameters, prices.hoists, level, gadgets)
     values: list[_Counted] = []
     work: dict[str, Work] = {}
+    work_at: dict[int, Work] = {}
     loaded = waiting = most = 0
     outputs = set(program.outputs)
     for position, operation in enumerate(program.operations):
@@ -144,10 +145,10 @@ def cost(
         counter.mod_down(*(values[a] for a in made if a in outputs))
         name = type(operation).__name__
         times = weights[position] if weights else 1
-        done = Work(
-            times * (counter.work.transforms - before.transforms), times * (counter.work.products - before.products)
-        )
+        done = (counter.work - before).times(times)
         work[name] = work.get(name, Work()) + done
+        at = max((values[a].level for a in arguments(operation)), default=values[-1].level)
+        work_at[at] = work_at.get(at, Work()) + done
         loaded += 2 * times * values[-1].level if name == "Input" else 0
         waiting += sum(values[a].size * values[a].level for a in made)
         most = max(most, waiting)
@@ -157,17 +158,37 @@ def cost(
     units = {name: _units(done, parameters, prices) for name, done in work.items()}
     units["Input"] = parameters.poly_modulus_degree / REFERENCE_RING * prices.load * loaded
     rotations = [times for times in counter.rotated.values() if times > 1]
+    keys = key_gadgets(counter.uses, gadgets or Gadgets.of(parameters))
+    needed = sum(hybrid.key_bytes(gadget) for _, gadget in keys)
     return Cost(
         work=work,
         units=units,
+        by_level={at: _units(done, parameters, prices) for at, done in work_at.items()},
         hoisted=sum(rotations),
         groups=len(rotations),
         single=sum(counter.rotated.values()) - sum(rotations),
-        keys=counter.keys,
-        key_bytes=len(counter.keys) * key_bytes(parameters, parameters.levels),
-        needed_key_bytes=sum(key_bytes(parameters, level) for level in counter.keys.values()),
+        keys={element: max(levels) for element, levels in counter.uses.items()},
+        uses={element: frozenset(levels) for element, levels in counter.uses.items()},
+        key_bytes=needed if gadgets else len(counter.uses) * key_bytes(parameters, parameters.levels),
+        needed_key_bytes=needed,
         value_bytes=8 * parameters.poly_modulus_degree * most,
     )
+
+
+def key_gadgets(uses: Mapping[int, Iterable[int]], gadgets: Gadgets) -> list[tuple[int, Gadget]]:
+    """List the keys that switch at some levels: a Galois element, and a gadget of the highest level that it serves.
+
+    An element has a key for every number of special primes that its levels take.
+
+    Args:
+        uses: the levels at which each element is used.
+        gadgets: the gadgets of all levels.
+    """
+    found: dict[tuple[int, int], Gadget] = {}
+    for element, levels in uses.items():
+        for gadget in map(gadgets.at, sorted(levels)):
+            found[element, gadget.specials] = gadget
+    return [(element, gadget) for (element, _), gadget in found.items()]
 
 
 def rotation_costs(parameters: Parameters, level: int, prices: Prices = HOISTING) -> tuple[float, float]:
@@ -180,10 +201,8 @@ def rotation_costs(parameters: Parameters, level: int, prices: Prices = HOISTING
         done.append(counter.work)
         counter.rotate(rotated, 2)
     _, before, between = done
-    switch = Work(between.transforms - before.transforms, between.products - before.products)
-    further = Work(counter.work.transforms - between.transforms, counter.work.products - between.products)
-    one = _units(switch, parameters, prices)
-    return one, _units(further, parameters, prices) - one
+    one = _units(between - before, parameters, prices)
+    return one, _units(counter.work - between, parameters, prices) - one
 
 
 def _units(work: Work, parameters: Parameters, prices: Prices) -> float:
@@ -209,22 +228,26 @@ class _WorkAlgebra(Algebra[_Counted]):
         parameters: the parameters for which the program was placed.
         hoists: whether rotations of one value share its digits.
         level: the level of inputs; that of fresh ciphertexts by default.
+        gadgets: those by which keys are switched; by default with one special prime.
 
     Attributes:
         work: the steps of all operations read so far.
         rotated: the number of rotations of each value that was rotated, by its identity.
-        keys: the highest level at which each key was used, by its Galois element; 1 stands for relinearisation.
+        uses: the levels at which each key was used, by its Galois element; 1 stands for relinearisation.
     """
 
-    def __init__(self, parameters: Parameters, hoists: bool = True, level: int | None = None) -> None:
+    def __init__(
+        self, parameters: Parameters, hoists: bool = True, level: int | None = None, gadgets: Gadgets | None = None
+    ) -> None:
         self._level = parameters.levels if level is None else level
+        self._gadgets = gadgets or Gadgets.of(parameters)
         self._parameters, self._exact, self._hoists = parameters, parameters.scheme.exact, hoists
         self._identities = 0
         self._transformed: set[int] = set()
         self._divided: set[int] = set()
         self.work = Work()
         self.rotated: dict[int, int] = {}
-        self.keys: dict[int, int] = {}
+        self.uses: dict[int, set[int]] = {}
 
     def input(self, index: int) -> _Counted:
         return self._value(self._level)
@@ -235,7 +258,7 @@ class _WorkAlgebra(Algebra[_Counted]):
             fresh = {v.identity for v in values} - self._transformed
             self._transformed |= fresh
             self._do(transforms=2 * level * (len(fresh) + 1))
-        self._do(products=2 * (level + extended) * len(values))
+        self._do(products=2 * self._rows(level, extended) * len(values))
         return self._value(level, extended=extended)
 
     def scalar_dot(self, values: Sequence[_Counted], scalars: Sequence[Scalar], constant: Scalar) -> _Counted:
@@ -255,7 +278,7 @@ class _WorkAlgebra(Algebra[_Counted]):
 
     def add(self, values: Sequence[_Counted]) -> _Counted:
         level, size, extended = values[0].level, max(v.size for v in values), self._lazy(values)
-        self._do(products=size * (level + extended) * (len(values) - 1))
+        self._do(products=size * self._rows(level, extended) * (len(values) - 1))
         return self._value(level, size, extended)
 
     def multiply(self, a: _Counted, b: _Counted) -> _Counted:
@@ -317,24 +340,28 @@ class _WorkAlgebra(Algebra[_Counted]):
         return False
 
     def mod_down(self, *values: _Counted) -> None:
-        """Count the division of each extended value by the special prime, once."""
+        """Count the division of each extended value by the special primes, once."""
         for v in values:
             if v.extended and v.identity not in self._divided:
                 self._divided.add(v.identity)
                 self._divide(v.level)
 
     def _divide(self, level: int) -> None:
-        """Count the division of two polynomials by the special prime."""
-        self._do(transforms=2 * (level + 1))
+        """Count the division of two polynomials by the special primes."""
+        self.work += dividing(self._gadgets.at(level))
 
     def _decompose(self, level: int) -> None:
-        """Count the transforms of one polynomial's digits, `level` of them, to all `level` + 1 primes."""
-        self._do(transforms=level * (level + 1))
+        """Count the digits of one polynomial."""
+        self.work += decomposing(self._gadgets.at(level))
 
     def _switch_key(self, level: int, element: int) -> None:
         """Count the product of the digits with the key, and note the key's use."""
-        self._do(products=2 * level * (level + 1))
-        self.keys[element] = max(self.keys.get(element, 0), level)
+        self.work += multiplying(self._gadgets.at(level))
+        self.uses.setdefault(element, set()).add(level)
+
+    def _rows(self, level: int, extended: bool) -> int:
+        """Return the number of primes of a value."""
+        return self._gadgets.at(level).rows if extended else level
 
     def _do(self, transforms: int = 0, products: int = 0) -> None:
         self.work += Work(transforms, products)

@@ -26,7 +26,9 @@ import numpy as np
 
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
+from he.readers.key_switching import key_switch_norm
 from he.readers.variance import ERROR_VARIANCE
+from he.ring.gadget import Gadgets
 from he.ring.norms import random_canonical_norm, random_euclidean_norm, secret_norm
 from he.ring.params import Parameters
 
@@ -77,9 +79,10 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
     Args:
         parameters: a BFV set.
         plain_norm: the declared bound on the canonical norms of packed plaintexts; the usual one by default.
+        gadgets: those by which keys are switched; by default with one special prime.
     """
 
-    def __init__(self, parameters: Parameters, plain_norm: float | None = None) -> None:
+    def __init__(self, parameters: Parameters, plain_norm: float | None = None, gadgets: Gadgets | None = None) -> None:
         self._parameters = parameters
         N, t = parameters.poly_modulus_degree, parameters.t
         self._t, self._root = t, math.sqrt(N)
@@ -91,10 +94,9 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         # A polynomial that is rounded is wrong by no more than 1/2 in any coefficient.
         self._rounding = self._root / 2
         self._roundings = {2: self._rounding * (1 + secret), 3: self._rounding * (1 + secret + secret**2)}
-        error = random_canonical_norm(N, ERROR_VARIANCE)
-        digits = [self._rounding * sum(parameters.primes[:level]) for level in range(parameters.levels + 1)]
-        rounding = 2 * self._roundings[2]  # SEAL's engine rounds twice
-        self._key_switches = [digit / parameters.primes[-1] * error + rounding for digit in digits]
+        rounding, gadgets = 2 * self._roundings[2], gadgets or Gadgets.of(parameters)  # SEAL's engine rounds twice
+        levels = range(1, parameters.levels + 1)
+        self._key_switches = {level: key_switch_norm(gadgets.at(level)) + rounding for level in levels}
 
     def input(self, index: int) -> BfvNoise:
         N, level = self._parameters.poly_modulus_degree, self._parameters.levels

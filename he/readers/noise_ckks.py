@@ -14,13 +14,10 @@ from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
 from he.readers.deviations import NONE, Deviations, Spread, max_of
+from he.readers.key_switching import key_switch_variance
 from he.readers.series import Series
-from he.readers.variance import (
-    ERROR_VARIANCE,
-    deviation_at_root,
-    key_switch_variance,
-    rounding_variance,
-)
+from he.readers.variance import ERROR_VARIANCE, deviation_at_root, rounding_variance
+from he.ring.gadget import Gadgets
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 
@@ -168,19 +165,22 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         program: the program; sums and rotations of packed values occur within linear layers, and in guards.
         norms: those of every linear layer of the program, in order.
         magnitude: the largest absolute value of an input.
+        gadgets: those by which keys are switched; by default with one special prime.
     """
 
-    def __init__(self, parameters: Parameters, program: Program, norms: Sequence[Norms], magnitude: float) -> None:
+    def __init__(
+        self, parameters: Parameters, program: Program, norms: Sequence[Norms], magnitude: float,
+        gadgets: Gadgets | None = None,
+    ) -> None:  # fmt: skip
         self._parameters, self._norms, self._magnitude = parameters, norms, magnitude
+        self._gadgets = gadgets or Gadgets.of(parameters)
         N = parameters.poly_modulus_degree
-        self._packed, self._rotations = program.slots > 1, program.counts["Rotate"]
-        self._row = program.slots  # of a CKKS plaintext
+        self._packed, self._row, self._rotations = program.slots > 1, program.slots, program.counts["Rotate"]
         self._finished = 0  # linear layers of packed values, which follow each other in the program
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
-        # A complex slot with values in both parts is longer than either part.
-        self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0
+        self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0  # than the parts: complex slots
 
     def input(self, index: int) -> CkksError:
         p = self._parameters
@@ -371,7 +371,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return a.plus_loose(independent) if self._packed else a.plus(independent)
 
     def _key_switch(self, a: CkksError) -> Deviations:
-        variance = key_switch_variance(self._parameters, a.level) + 2 * self._rounding**2  # SEAL's engine rounds twice
+        variance = key_switch_variance(self._gadgets.at(a.level)) + 2 * self._rounding**2  # SEAL's engine rounds twice
         return Deviations(product=math.sqrt(variance) / a.scale)
 
     def room(self, a: CkksError) -> float:

@@ -60,9 +60,8 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
 
     def __init__(self, plan: Frame, keys: EvaluationKeys, threads: int) -> None:
         encoder, self._elements, self._threads = Encoder.of(plan.parameters), plan.elements, threads
-        read = switching.read(keys.data, plan.parameters, plan.key_elements)
-        nothing = Weights({}, {}, {})
-        self._algebra = Approximate(encoder, nothing, SwitchingKeys.of(encoder, read), False, (), Workers(1), Buffers())
+        read, nothing = SwitchingKeys.read(encoder, keys.data, plan.key_elements), Weights({}, {}, {})
+        self._algebra = Approximate(encoder, nothing, read, False, (), Workers(1), Buffers())
 
     def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Call a function for all items, on as many threads as there are, and return the results in order."""

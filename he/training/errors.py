@@ -21,7 +21,9 @@ from __future__ import annotations
 import math
 
 from he.readers.deviations import NONE, Deviations
-from he.readers.variance import ERROR_VARIANCE, deviation_at_root, key_switch_variance, rounding_variance
+from he.readers.key_switching import key_switch_variance
+from he.readers.variance import ERROR_VARIANCE, deviation_at_root, rounding_variance
+from he.ring.gadget import Gadget
 from he.training.plan import HeadPlan, StepScales
 from he.training.whitening import LARGEST
 
@@ -116,7 +118,7 @@ class _Errors:
 
     def _switch(self, level: int) -> float:
         """Return the deviation that a key switch adds, with the rounding of its result, in units of coefficients."""
-        return math.sqrt(key_switch_variance(self._plan.parameters, level) + self._rounding**2)
+        return math.sqrt(key_switch_variance(Gadget.of(self._plan.parameters, level)) + self._rounding**2)
 
     def _rounded_targets(self, step: int) -> float:
         """Return what the integer factor of targets in a residual changes at most in the gradient of a step."""

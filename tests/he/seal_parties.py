@@ -12,6 +12,7 @@ from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_byt
 from he.formats.seal_bytes import CiphertextArray, expanded, read_ciphertext, read_keys, read_secret, write_ciphertext
 from he.formats.switching import RELINEARISATION
 from he.kernels.passes import evaluate
+from he.ring.gadget import Gadget
 from he.ring.params import Parameters
 
 
@@ -43,7 +44,8 @@ class SealParties:
         keys = {element: made[element // 2] for element in elements}
         if relinearisation:
             keys[RELINEARISATION] = self._read(self._generator.create_relin_keys())[0]
-        return SwitchingKeys.of(self.encoder, keys.items())
+        gadget = Gadget.of(self.parameters, self.parameters.levels)
+        return SwitchingKeys.of(self.encoder, ((element, gadget, key) for element, key in keys.items()))
 
     def _read(self, keys: Any) -> dict[int, np.ndarray]:
         read, primes = read_keys(to_bytes(keys), self.parameters, self.context.key_parms_id()), self.parameters.primes

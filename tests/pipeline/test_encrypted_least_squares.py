@@ -16,7 +16,7 @@ from he.formats import compact
 from he.kernels.passes import evaluate, switching
 from he.kernels.tables.roots import factors
 from he.parties.batch import BatchEncryptor
-from he.readers.variance import packing_variance
+from he.readers.traces import packing_variance
 from he.ring.params import Parameters
 from he.ring.slots import packed_places, polynomial, trace_elements
 from tests.he.seal_parties import SealParties

@@ -11,10 +11,12 @@ import numpy as np
 
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder, ExactEncoder
-from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.switchers import Switcher
+from he.engines.rns.switching_keys import SwitchingKey, SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
+from he.formats.switching import RELINEARISATION
 from he.kernels.passes import evaluate as kernels
 from he.kernels.passes import switching
 from he.kernels.passes.product import scaled_product, scaling
@@ -51,7 +53,8 @@ class Residues(Algebra[Value]):
         parameters = encoder.parameters
         self._encoder, self._weights, self._keys, self._both_parts = encoder, weights, keys, both_parts
         self._inputs, self._all, self._share, self._empty = inputs, workers.all, workers.share, buffers.empty
-        self._parameters, self._tables, self._special = parameters, encoder.tables, encoder.special
+        self._parameters, self._tables = parameters, encoder.tables
+        self._switchers: dict[int, Switcher] = {}
         self._N, self._primes = parameters.poly_modulus_degree, parameters.data_primes
 
     @staticmethod
@@ -72,17 +75,32 @@ class Residues(Algebra[Value]):
     def from_ntt(self, value: Value) -> np.ndarray:
         """Return a value's residues in the form in which a ciphertext travels."""
 
+    def _switcher(self, level: int) -> Switcher:
+        """Return what switches keys at a level; two threads may make it at once, which does no harm."""
+        if level not in self._switchers:
+            gadget = self._encoder.gadgets.at(level)
+            self._switchers[level] = Switcher.of(self._tables, gadget, self._share, self._empty)
+        return self._switchers[level]
+
+    def _key(self, element: int, level: int) -> SwitchingKey:
+        """Return the key of a Galois element for the gadget of a level.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        return self._keys.key(element, self._encoder.gadgets.at(level))
+
     def mod_down(self, a: Value) -> np.ndarray:
-        """Return a value's residues; an extended value is divided by the special prime first, which is done once."""
+        """Return a value's residues; an extended value is divided by the special primes first, which is done once."""
         if a.residues is None:
             assert a.extended is not None
             if a.readers == 1:
-                a.residues = self._divided(a.extended, self._special)
+                a.residues = self._divided_by_special(a.extended, a.level)
                 return a.residues
             with a.lock:  # not shared: a thread that holds the lock must not take another task, which may want it
                 if a.residues is None:
                     residues = self._empty(2, a.level, self._N)
-                    switching.mod_down(self._tables, a.extended, self._special, residues, 0, 2)
+                    self._switcher(a.level).mod_down(a.extended, residues, 0, 2)
                     a.residues = residues
         return a.residues
 
@@ -111,18 +129,24 @@ class Residues(Algebra[Value]):
     def add(self, values: Sequence[Value]) -> Value:
         extended, others = self._lazy(values)
         if not extended:
-            return Value(self._sum(self._of_one_size(values), values[0].level - 1))
-        total = self._sum(list(extended.values()), self._special)
-        for i in others:
-            kernels.add_extended(self._tables, self.mod_down(values[i]), self._special, total)
-        return Value(None, total)
+            return Value(self._sum(self._of_one_size(values), values[0].level))
+        total = self._sum(list(extended.values()), values[0].level)
+        return self._extended(total, [self.mod_down(values[i]) for i in others], values[0].level)
 
-    def _sum(self, arrays: Sequence[np.ndarray], last: int) -> np.ndarray:
+    def _extended(self, total: np.ndarray, others: Sequence[np.ndarray], level: int) -> Value:
+        """Return an extended value, to which the residues of others are added."""
+        switcher = self._switcher(level)
+        for x in others:
+            kernels.add_extended(self._tables, x, switcher.constants.special, total)
+        return Value(None, total, switcher.gadget.specials)
+
+    def _sum(self, arrays: Sequence[np.ndarray], level: int) -> np.ndarray:
         total = self._empty(*arrays[0].shape)
-        kernels.sum_rows(self._tables, _addresses(arrays[: kernels.MAX_ADDED]), last, total)
+        primes = self._switcher(level).constants.indices[: total.shape[1]]
+        kernels.sum_rows(self._tables, _addresses(arrays[: kernels.MAX_ADDED]), primes, total)
         for start in range(kernels.MAX_ADDED, len(arrays), kernels.MAX_ADDED - 1):
             some = [total, *arrays[start : start + kernels.MAX_ADDED - 1]]
-            kernels.sum_rows(self._tables, _addresses(some), last, total)
+            kernels.sum_rows(self._tables, _addresses(some), primes, total)
         return total
 
     def add_plain(self, a: Value, plain: Plain) -> Value:
@@ -132,23 +156,19 @@ class Residues(Algebra[Value]):
 
     def plain_dot(self, values: Sequence[Value], plains: Sequence[Plain]) -> Value:
         factors = [self._weights.factors[plain] for plain in plains]
-        extended, others = self._lazy(values)
-        total = (
-            self._products(list(extended.values()), [factors[i] for i in extended], self._special) if extended else None
-        )
-        if not others:
-            return Value(None, total)
-        ciphertexts = self._of_one_size([values[i] for i in others])
-        rest = self._products(ciphertexts, [factors[i] for i in others], values[0].level - 1)
-        if total is None:
-            return Value(rest)
-        kernels.add_extended(self._tables, rest, self._special, total)
-        return Value(None, total)
+        (extended, others), level = self._lazy(values), values[0].level
+        ciphertexts = self._of_one_size([values[i] for i in others]) if others else []
+        rest = [self._products(ciphertexts, [factors[i] for i in others], level)] if others else []
+        if not extended:
+            return Value(rest[0])
+        total = self._products(list(extended.values()), [factors[i] for i in extended], level)
+        return self._extended(total, rest, level)
 
-    def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], last: int) -> np.ndarray:
+    def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], level: int) -> np.ndarray:
         result = self._empty(*ciphertexts[0].shape)
         rows = np.array([factor.addresses for factor in factors])
-        kernels.plain_products(self._tables, _addresses(ciphertexts), rows, last, result)
+        primes = self._switcher(level).constants.indices[: result.shape[1]]
+        kernels.plain_products(self._tables, _addresses(ciphertexts), rows, primes, result)
         return result
 
     def scalar_dot(self, values: Sequence[Value], scalars: Sequence[Scalar], constant: Scalar) -> Value:
@@ -195,20 +215,17 @@ class Residues(Algebra[Value]):
         return self.swap_rows(a)
 
     def relinearise(self, a: Value) -> Value:
-        assert self._keys.relinearisation is not None
         residues = self.mod_down(a)
-        x, sums = residues[2], self._empty(2, a.level + 1, self._N)
-        centred, key = self._centred(x), self._keys.relinearisation.addresses
-        self._share(a.level + 1, partial(switching.switch, self._tables, x, centred, key, self._special, sums))
-        result = self._divided(sums, self._special)
+        sums = self._switcher(a.level).switch(residues[2], self._key(RELINEARISATION, a.level))
+        result = self._divided_by_special(sums, a.level)
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return Value(result)
 
-    def _centred(self, x: np.ndarray) -> np.ndarray:
-        """Return the centred coefficients of rows [level, N], as `switching.to_centred` computes them."""
-        centred = self._empty(*x.shape)
-        self._share(len(x), partial(switching.to_centred, self._tables, x, centred))
-        return centred
+    def _divided_by_special(self, x: np.ndarray, level: int) -> np.ndarray:
+        """Return extended polynomials [n, rows, N] divided by the special primes of a level."""
+        result = self._empty(len(x), level, self._N)
+        self._share(len(x), partial(self._switcher(level).mod_down, x, result))
+        return result
 
     def _divided(self, x: np.ndarray, divisor: int) -> np.ndarray:
         """Return polynomials [n, level + 1, N] divided by the prime of their last row, whose index is `divisor`."""
@@ -229,24 +246,21 @@ class Residues(Algebra[Value]):
         """Compute the digits that a value's rotations share. No other thread may use the value yet."""
         if a.residues is None:
             assert a.extended is not None
-            a.residues = self._divided(a.extended, self._special)
-        x, level, finished = a.residues[1], a.level, a.level > switching.MAX_LOOSE
-        centred, digits = self._centred(x), self._empty(level + 1, level, self._N)
-        self._share(level + 1, partial(switching.decompose, self._tables, x, centred, self._special, finished, digits))
-        a.digits = digits
+            a.residues = self._divided_by_special(a.extended, a.level)
+        a.digits = self._switcher(a.level).decompose(a.residues[1])
 
     def automorphism(self, a: Value, element: int) -> Value:
         """Return the value behind X -> X**element, for whose Galois element there must be a key."""
-        x, key, permutation = self.mod_down(a), self._keys.galois[element].addresses, self._keys.permutations[element]
-        result = self._empty(2, a.level + 1, self._N)
+        x, key, permutation = self.mod_down(a), self._key(element, a.level), self._keys.permutations[element]
+        switcher = self._switcher(a.level)
         if a.rotations == 1:  # no other operation needs its digits
-            operands = x, self._centred(x[1]), key, self._special, permutation, result
-            self._share(a.level + 1, partial(switching.rotate, self._tables, *operands))
+            result = switcher.rotate(x, key, permutation)
         else:
             if a.digits is None:
                 self.decompose(a)
-            switching.rotate_digits(self._tables, x, a.digits, key, self._special, permutation, result)
-        return Value(None, result)
+            assert a.digits is not None
+            result = switcher.rotate_digits(x, a.digits, key, permutation)
+        return Value(None, result, switcher.gadget.specials)
 
 
 def _addresses(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -15,6 +15,7 @@ from he.kernels.tables.chain import Chain, chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import WORD, least_root
 from he.program.operations import Matrix, Plain, Scalar
+from he.ring.gadget import Gadgets
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
 
@@ -26,22 +27,22 @@ class Encoder(ABC):
         parameters: the parameter set.
         chain: its primes, and for BFV those that products need beside them, with the tables of their transforms.
         tables: the chain's tables, which kernels read.
-        special: the index of the special prime in the chain.
+        gadgets: the gadgets by which keys are switched.
         imaginary: a square root of -1 modulo every data prime, which is the value of X**(N / 2) at half of the roots.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.parameters = parameters
+    def __init__(self, parameters: Parameters, gadgets: Gadgets) -> None:
+        self.parameters, self.gadgets = parameters, gadgets
         self.chain = self._make_chain()
         self.tables = self.chain.tables
-        self.special = parameters.levels
         N = parameters.poly_modulus_degree
         self.imaginary = [pow(least_root(N, p), N // 2, p) for p in parameters.data_primes]
 
     @staticmethod
-    def of(parameters: Parameters) -> Encoder:
-        """Return an encoder of the parameters' scheme."""
-        return {Scheme.BFV: ExactEncoder, Scheme.CKKS: ApproximateEncoder}[parameters.scheme](parameters)
+    def of(parameters: Parameters, gadgets: Gadgets | None = None) -> Encoder:
+        """Return an encoder of the parameters' scheme; by default there is one special prime at every level."""
+        kind = {Scheme.BFV: ExactEncoder, Scheme.CKKS: ApproximateEncoder}[parameters.scheme]
+        return kind(parameters, gadgets or Gadgets.of(parameters))
 
     def _make_chain(self) -> Chain:
         return chain(self.parameters.poly_modulus_degree, self.parameters.primes)
@@ -63,8 +64,8 @@ class Encoder(ABC):
         """
 
     def factor(self, slots: np.ndarray, plain: Plain) -> Factors:
-        """Return a packed plaintext as a factor, for the primes of its level and the special one."""
-        primes = [*range(plain.level), self.special]
+        """Return a packed plaintext as a factor, for the primes of its level and the special ones there."""
+        primes = self.gadgets.at(plain.level).indices
         return self.factors(self.transformed(self.coefficients(slots, plain.scale), primes), primes)
 
     def factors(self, residues: np.ndarray, primes: Sequence[int]) -> Factors:

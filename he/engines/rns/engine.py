@@ -24,7 +24,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
-from he.formats import compact, switching
+from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.tables.roots import LARGEST_PRIME_BITS
@@ -87,8 +87,8 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         threads = thread_count(threads)
         if isinstance(like, RnsEvaluator):
             return RnsEvaluator(self, like.keys, threads)
-        read = switching.read(keys, self.circuit.parameters, self.circuit.interface.key_elements)
-        return RnsEvaluator(self, SwitchingKeys.of(self.encoder, read), threads)
+        read = SwitchingKeys.read(self.encoder, keys, self.circuit.interface.key_elements)
+        return RnsEvaluator(self, read, threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""

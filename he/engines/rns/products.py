@@ -14,6 +14,7 @@ from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder, ExactEncoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
+from he.formats.switching import RELINEARISATION
 from he.kernels.passes.product import extend_polynomial, scaling
 from he.kernels.passes.tensors import (
     panel_shape,
@@ -22,6 +23,7 @@ from he.kernels.passes.tensors import (
     tensor_products,
 )
 from he.kernels.tables.factors import Factors
+from he.ring.gadget import Gadget
 
 _MOST_BYTES = 1 << 26  # of sums that are not relinearised yet
 
@@ -40,9 +42,9 @@ class Products(ABC):
     """
 
     def __init__(self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers) -> None:
-        if keys.relinearisation is None:
-            raise ValueError("`keys` must have that of relinearisation, and lacks it")
-        self._encoder, self._workers, self._empty, self._key = encoder, workers, buffers.empty, keys.relinearisation
+        parameters = encoder.parameters
+        key = keys.key(RELINEARISATION, Gadget.of(parameters, parameters.levels))
+        self._encoder, self._workers, self._empty, self._key = encoder, workers, buffers.empty, key.by_prime
 
     @staticmethod
     def of(encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers) -> Products:
@@ -178,7 +180,7 @@ class ApproximateProducts(Products):
         return level - 1
 
     def _finish(self, x: np.ndarray, level: int, result: np.ndarray) -> None:
-        relinearise_and_rescale(self._encoder.tables, x, self._key.addresses, self._encoder.special, result)
+        relinearise_and_rescale(self._encoder.tables, x, self._key, self._encoder.parameters.levels, result)
 
 
 class ExactProducts(Products):
@@ -220,7 +222,7 @@ class ExactProducts(Products):
         return level
 
     def _finish(self, x: np.ndarray, level: int, result: np.ndarray) -> None:
-        parameters, special = self._encoder.parameters, self._encoder.special
+        parameters, special = self._encoder.parameters, self._encoder.parameters.levels
         constants = scaling(parameters.primes[:level], self._auxiliary(level), parameters.t)
-        tables, key, auxiliary = self._encoder.tables, self._key.addresses, len(parameters.primes)
+        tables, key, auxiliary = self._encoder.tables, self._key, len(parameters.primes)
         scale_and_relinearise(tables, constants, x, key, special, auxiliary, result)

@@ -2,38 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from he.engines.rns.encoder import Encoder
+from he.formats import switching
 from he.formats.switching import RELINEARISATION
 from he.kernels.tables.factors import Factors
+from he.ring.gadget import Gadget
 from he.ring.slots import automorphism, permutation
 
 
 @dataclass(frozen=True, eq=False)
-class SwitchingKeys:
-    """Evaluation keys as factors of products.
+class SwitchingKey:
+    """An evaluation key as factors of products.
 
     Attributes:
-        relinearisation: the relinearisation key; None if the circuit needs none.
-        galois: the key of every Galois element, permuted by the inverse automorphism, so that only the result of a
-            rotation has to be permuted.
+        gadget: the gadget that it was made for, which has the highest level at which it switches.
+        factors: the digits of the key, [digits, 2] with a row for every prime of the gadget.
+    """
+
+    gadget: Gadget
+    factors: Factors
+
+    def at(self, gadget: Gadget) -> np.ndarray:
+        """Return the addresses of the rows for the gadget of a level: int64 [digits, 2, rows]."""
+        top, level = self.gadget.level, gadget.level
+        rows = [*range(level), *range(top, top + gadget.specials)]
+        return np.ascontiguousarray(self.factors.addresses[: len(gadget.groups), :, rows])
+
+    @cached_property
+    def by_prime(self) -> np.ndarray:
+        """The addresses of rows by the indices of their primes: int64 [digits, 2, primes]; 0 where there is no row."""
+        digits, halves, _ = self.factors.addresses.shape
+        result = np.zeros((digits, halves, len(self.gadget.chain)), np.int64)
+        result[..., list(self.gadget.indices)] = self.factors.addresses
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchingKeys:
+    """Evaluation keys by Galois elements, of which 1 is relinearisation's, and by their numbers of special primes.
+
+    Attributes:
+        keys: the keys, permuted by the inverse automorphism, so that only the result of a rotation has to be permuted.
         permutations: the permutation of every Galois element, as `he.ring.slots.permutation` returns it.
     """
 
-    relinearisation: Factors | None
-    galois: dict[int, Factors]
-    permutations: dict[int, tuple[np.ndarray, np.ndarray]]
+    keys: Mapping[tuple[int, int], SwitchingKey]
+    permutations: Mapping[int, tuple[np.ndarray, np.ndarray]]
+
+    def key(self, element: int, gadget: Gadget) -> SwitchingKey:
+        """Return the key of a Galois element that serves a gadget.
+
+        Raises:
+            ValueError: if there is none: kernels would read where no key is.
+        """
+        found = self.keys.get((element, gadget.specials))
+        if found is None or gadget.level > found.gadget.level:
+            what = "relinearisation" if element == RELINEARISATION else f"the Galois element {element}"
+            there = "none" if found is None else f"one up to level {found.gadget.level}"
+            raise ValueError(
+                f"the keys must have one of {what} for level {gadget.level} with {gadget.specials} special prime(s), "
+                f"got {there}; make those that `he.readers.cost.key_gadgets` lists"
+            )
+        return found
 
     @staticmethod
-    def of(encoder: Encoder, keys: Iterable[tuple[int, np.ndarray]]) -> SwitchingKeys:
-        """Return as factors the keys that `he.formats.switching.read` yields; one of them is held at a time."""
-        N, primes = encoder.parameters.poly_modulus_degree, range(len(encoder.parameters.primes))
-        galois = {
-            g: encoder.factors(np.take(key, np.argsort(automorphism(N, g)), axis=-1), primes) for g, key in keys
-        }  # the identity permutes nothing, so relinearisation's is read like any other
-        relinearisation = galois.pop(RELINEARISATION, None)
-        return SwitchingKeys(relinearisation, galois, {g: permutation(N, g) for g in galois})
+    def read(encoder: Encoder, data: bytes | memoryview, elements: Sequence[int]) -> SwitchingKeys:
+        """Return the keys that `he.formats.switching.write` wrote, which have one special prime, for these elements.
+
+        Raises:
+            SealDataError: as `he.formats.switching.read`.
+        """
+        parameters = encoder.parameters
+        gadget = Gadget.of(parameters, parameters.levels)
+        found = switching.read(data, parameters, elements)
+        return SwitchingKeys.of(encoder, ((element, gadget, key) for element, key in found))
+
+    @staticmethod
+    def of(encoder: Encoder, keys: Iterable[tuple[int, Gadget, np.ndarray]]) -> SwitchingKeys:
+        """Return keys as factors; one of them is held at a time.
+
+        Args:
+            encoder: the encoder of the keys' parameters.
+            keys: Galois element, gadget and key, uint64 [digits, 2, rows, N] in transformed form.
+        """
+        N = encoder.parameters.poly_modulus_degree
+        found = {}
+        for element, gadget, key in keys:  # the identity permutes nothing, so relinearisation's is read like any other
+            permuted = np.take(key, np.argsort(automorphism(N, element)), axis=-1)
+            found[element, gadget.specials] = SwitchingKey(gadget, encoder.factors(permuted, gadget.indices))
+        elements = {element for element, _ in found} - {RELINEARISATION}
+        return SwitchingKeys(found, {element: permutation(N, element) for element in elements})

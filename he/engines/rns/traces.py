@@ -22,6 +22,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.kernels.passes import traces
 from he.kernels.tables.roots import WORD
+from he.ring.gadget import Gadget
 from he.ring.slots import trace_elements
 
 _BLOCK = 5  # depth of what is merged or split together, for threads to share it
@@ -30,7 +31,7 @@ _BLOCK = 5  # depth of what is merged or split together, for threads to share it
 class Traces:
     """Packs totals and expands packed numbers, with one client's keys.
 
-    Errors are bounded by `he.readers.variance.packing_variance` and `expansion_variance`.
+    Errors are bounded by `he.readers.traces.packing_variance` and `expansion_variance`.
 
     Args:
         encoder: the encoder of the parameters.
@@ -57,12 +58,10 @@ class Traces:
             encoder.parameters.poly_modulus_degree,
         )
         elements = trace_elements(self._N, self._pairs)
-        missing = [element for element in elements if element not in keys.galois]
-        if missing:
-            raise ValueError(f"`keys` must have those of all Galois elements {elements}, and lacks {missing}")
+        top = Gadget.of(encoder.parameters, encoder.parameters.levels)
         self._depths, self._keys = len(elements), keys  # addresses do not keep what they are of
         self._automorphisms = [
-            (keys.galois[element].addresses, encoder.special, keys.permutations[element]) for element in elements
+            (keys.key(element, top).by_prime, encoder.parameters.levels, keys.permutations[element]) for element in elements
         ]
 
     def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
@@ -170,7 +169,7 @@ class Traces:
     @cached_property
     def _powers(self) -> list[np.ndarray]:
         """X**h and X**-h times 2**52, uint64 [2, levels, N], for the distance h of every depth."""
-        N, primes = self._N, range(self._encoder.special)
+        N, primes = self._N, range(self._encoder.parameters.levels)
         result = []
         for depth in range(self._depths):
             unit = np.zeros((2, N), np.int64)

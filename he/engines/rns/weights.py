@@ -72,7 +72,7 @@ class Weights:
         addends: dict[Plain, np.ndarray] = {}
         matrices: dict[Matrix, np.ndarray] = {}
         for i, plain in enumerate(operands[0]):
-            moduli = encoder.moduli([*range(plain.level), encoder.special])
+            moduli = encoder.gadgets.at(plain.level).primes
             factors[plain] = Factors(_array(arrays, f"factor.{i}", (Factors.size(N, moduli),), np.uint8), N, moduli)
         for i, plain in enumerate(operands[1]):
             addends[plain] = _array(arrays, f"addend.{i}", (plain.level, N), np.uint64)

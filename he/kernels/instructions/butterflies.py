@@ -14,7 +14,7 @@ from intnn.machine.simd import I64, Builder, Value, constant, load, splat, store
 
 LOOSE_BITS = 46  # of a prime
 BIAS = 16  # times p: added to what enters a loose forward transform, so that differences stay positive for 16 stages
-LARGEST = 34  # times p, of what leaves one: what had entered was below 3 p, and there are at most 15 stages
+LARGEST = 35  # times p, of what leaves one: what had entered was below 3 p, and there are at most 16 stages
 CHUNK = 64  # residues whose last stages are done in registers
 _PAIRS_OF_FOUR = [(0, 2, 0), (1, 3, 0), (0, 1, 1), (2, 3, 2)]  # forward: two vectors, and which of three twiddles
 

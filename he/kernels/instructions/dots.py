@@ -8,7 +8,19 @@ from operator import floordiv, mod
 
 from llvmlite import ir
 
-from he.kernels.instructions.lanes import BYTES, LANES, WORDS, below, madd, ordered, reduced, splats, times, words
+from he.kernels.instructions.lanes import (
+    BYTES,
+    LANES,
+    WORDS,
+    below,
+    divided,
+    madd,
+    ordered,
+    reduced,
+    splats,
+    times,
+    words,
+)
 from intnn.machine.host import features
 from intnn.machine.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
 
@@ -230,8 +242,13 @@ def extend(
     out: Value,
     prime: Value,
     inverse: Value,
+    *,
+    finished: bool = True,
 ) -> None:
-    """Store the sum of x_i factor_i, plus multiples times q, modulo p; factors and q are held times 2**52."""
+    """Store the sum of x_i factor_i, plus multiples times q, modulo p; factors and q are held times 2**52.
+
+    Unless it is ``finished``, it is below 8 p.
+    """
     p, inverse, q = splats(b, prime, inverse, q)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -242,7 +259,7 @@ def extend(
     low, high = loop(b, count, [words(0)] * 2, body)
     v = load(b, WORDS, multiples)
     low, high = madd(b, "l", low, v, q), madd(b, "h", high, v, q)
-    store(b, reduced(b, low, high, p, inverse), out)
+    store(b, (reduced if finished else divided)(b, low, high, p, inverse), out)
 
 
 def loop(

@@ -54,7 +54,19 @@ def times_loosely(b: Builder, x: Value, w: Value, quotient: Value, p: Value, sta
 def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
     """Divide high 2**52 + low, a sum of at most 28 products, by 2**52 modulo p; the result is below p.
 
-    ``inverse`` is -1 / p modulo 2**52. The quotient is below 28 p**2 / 2**52 + p, and so below 8 p.
+    ``inverse`` is -1 / p modulo 2**52.
+    """
+    total = divided(b, low, high, p, inverse)
+    two = b.add(p, p)
+    for limit in (b.add(two, two), two, p):
+        total = below(b, total, limit)
+    return total
+
+
+def divided(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
+    """Do what `reduced` says, but for the last step: the result is below 8 p.
+
+    One factor of each product is below p, the other one below 2**50: the quotient is below 28 p / 4 + p.
     """
     high = b.add(high, b.lshr(low, words(52)))
     low = b.and_(low, words(MASK))
@@ -63,11 +75,7 @@ def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Va
     total = madd(b, "h", high, m, p)
     # low + the low half of m p is 0 or 2**52.
     carry = b.zext(b.icmp_unsigned("!=", low, zero), WORDS)
-    total = b.add(total, carry)
-    two = b.add(p, p)
-    for limit in (b.add(two, two), two, p):
-        total = below(b, total, limit)
-    return total
+    return b.add(total, carry)
 
 
 def words(value: int) -> Value:

@@ -52,42 +52,41 @@ def add_rows(tables: Tables, x: Array, y: Array, last: int, out: Array) -> None:
 
 
 @compiled
-def sum_rows(tables: Tables, arrays: IntArray, last: int, out: Array) -> None:
-    """Add at most `MAX_ADDED` arrays [components, rows, N], at addresses; the last row belongs to prime ``last``."""
+def sum_rows(tables: Tables, arrays: IntArray, primes: IntArray, out: Array) -> None:
+    """Add at most `MAX_ADDED` arrays [components, rows, N], at addresses; row j belongs to prime ``primes[j]``."""
     components, rows, N = out.shape
     x, count = arrays.ctypes.data, len(arrays)
     for c in range(components):
         for j in range(rows):
-            p = tables.constants[j if j < rows - 1 else last].modulus
+            p = tables.constants[primes[j]].modulus
             offset, target = 8 * N * (c * rows + j), out[c, j].ctypes.data
             for k in range(0, 8 * N, 64):
                 add_all((x, offset + k, count, target + k, p))
 
 
 @compiled
-def add_extended(tables: Tables, x: Array, special: int, out: Array) -> None:
-    """Add x, times the special prime, to the first rows of ``out``: [components, level, N] to [components, rows, N].
+def add_extended(tables: Tables, x: Array, special: Array, out: Array) -> None:
+    """Add x, times the special primes, to the first rows of ``out``: [components, level, N] to [components, rows, N].
 
-    Modulo the special prime itself there is nothing to add.
+    Their product is given modulo every prime, `FACTOR` [at least level]. Modulo themselves there is nothing to add.
     """
     for c in range(x.shape[0]):
         for j in range(x.shape[1]):
-            pair, p = tables.pairs[special, j], tables.constants[j].modulus
-            w, w_quotient = pair.residue, pair.residue_quotient
+            p, w, w_quotient = tables.constants[j].modulus, special[j].value, special[j].quotient
             source, target = x[c, j].ctypes.data, out[c, j].ctypes.data
             for k in range(0, 8 * x.shape[2], 64):
                 add_multiple((source + k, target + k, w, w_quotient, p))
 
 
 @compiled
-def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, last: int, out: Array) -> None:
+def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, primes: IntArray, out: Array) -> None:
     """Multiply ciphertexts with plaintexts and add the products.
 
     Args:
         tables: The chain's.
         ciphertexts: The addresses of uint64 [components, rows, N].
         plaintexts: The addresses of `Factors`, int64 [terms, at least rows].
-        last: The index of the last row's prime.
+        primes: The index of every row's prime, int64 [rows].
         out: uint64 [components, rows, N], written.
     """
     components, rows, N = out.shape
@@ -96,7 +95,6 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
     for first in range(0, len(ciphertexts), MAX_TERMS):
         count = min(MAX_TERMS, len(ciphertexts) - first)
         for j in range(rows):
-            prime = j if j < rows - 1 else last
             for c in range(0, components, 2):  # two at once: what they are multiplied with is read once
                 other = min(c + 1, components - 1)
                 for i in range(count):
@@ -104,7 +102,7 @@ def plain_products(tables: Tables, ciphertexts: IntArray, plaintexts: IntArray, 
                     lists[1, i] = ciphertexts[first + i] + 8 * N * (c * rows + j)
                     lists[2, i] = ciphertexts[first + i] + 8 * N * (other * rows + j)
                 second = out[other, j] if other > c else spare
-                row_products(tables, lists[:, :count], prime, first == 0, sums, out[c, j], second)
+                row_products(tables, lists[:, :count], primes[j], first == 0, sums, out[c, j], second)
 
 
 @compiled

@@ -15,17 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from he.kernels.instructions import dots
 from he.kernels.instructions.butterflies import LOOSE_BITS
 from he.kernels.passes.evaluate import forward, inverse, multiply, scale, scale_difference, scale_row
+from he.kernels.passes.extension import extend_rows
 from he.kernels.tables.chain import Tables
-from he.kernels.tables.roots import LARGEST_PRIME_BITS, WORD, factors
+from he.kernels.tables.extension import Extension, extension
+from he.kernels.tables.roots import LARGEST_PRIME_BITS, factors
 from he.ring.primes import ntt_primes
-from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array
 
-fractions, extend = emitted(dots.fractions), emitted(dots.extend)
 AUXILIARY_BITS = LOOSE_BITS, LARGEST_PRIME_BITS  # the fewer, the faster are their transforms
 
 
@@ -50,35 +49,6 @@ def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tup
         if all(prod(found[: level + 1 + spare]) >= needed for level, needed in enumerate(least, 1)):
             return found
     raise ValueError(f"no primes of {bits} bits are enough for products modulo {primes}")
-
-
-class Extension(NamedTuple):
-    """The constants for going from residues modulo some primes to residues modulo others, of the centred value.
-
-    Attributes:
-        hats: `FACTOR` [sources], 1 / (Q / q_i) modulo q_i.
-        shares: float64 [sources], 1 / q_i.
-        factors: int64 [targets, sources], Q / q_i times 2**52.
-        modulus: int64 [targets], -Q times 2**52.
-    """
-
-    hats: np.ndarray
-    shares: np.ndarray
-    factors: np.ndarray
-    modulus: np.ndarray
-
-
-@cache
-def extension(sources: tuple[int, ...], targets: tuple[int, ...]) -> Extension:
-    """Compute the constants for going from some primes to others."""
-    Q = prod(sources)
-    inverses = [pow(Q // q, -1, q) for q in sources]
-    return Extension(
-        factors(inverses, sources),
-        1 / np.array(sources, np.float64),
-        np.array([[(Q // q << WORD) % p for q in sources] for p in targets], np.int64),
-        np.array([-(Q << WORD) % p for p in targets], np.int64),
-    )
 
 
 class Scaling(NamedTuple):
@@ -108,39 +78,6 @@ def scaling(data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: in
         factors([plain_modulus] * len(data + auxiliary), data + auxiliary),
         factors(inverses, auxiliary),
     )
-
-
-@compiled
-def extend_rows(
-    tables: Tables, extension: Extension, x: Array, source: int, target: int, multiples: Array, out: Array
-) -> None:
-    """Extend coefficients to other primes.
-
-    Args:
-        tables: The chain's.
-        extension: The constants from the rows' primes to the result's.
-        x: uint64 [sources, N], overwritten.
-        source: The index of the prime of its first row; the others follow.
-        target: The index of the prime of the result's first row.
-        multiples: Memory to work on, int64 [N]: how often Q has to be subtracted.
-        out: uint64 [targets, N], written.
-    """
-    count, N = x.shape
-    shares = extension.shares
-    for i in range(count):
-        row, hat, p = x[i].ctypes.data, extension.hats[i], tables.constants[source + i].modulus
-        for k in range(0, 8 * N, 64):
-            scale((row + k, row + k, hat.value, hat.quotient, p))
-    first, v = x.ctypes.data, multiples.ctypes.data
-    for k in range(0, 8 * N, 64):
-        fractions((first + k, 8 * N, shares.ctypes.data, count, v + k))
-    for j in range(len(out)):
-        c, factors = tables.constants[target + j], extension.factors[j]
-        for k in range(0, 8 * N, 64):
-            extend((
-                first + k, 8 * N, factors.ctypes.data, count, v + k, extension.modulus[j], out[j].ctypes.data + k,
-                c.modulus, c.montgomery,
-            ))  # fmt: skip
 
 
 @compiled

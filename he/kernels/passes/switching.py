@@ -106,19 +106,19 @@ def switch(
 @compiled
 def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_1: Array) -> None:
     """Compute the inner products of digits with both halves of a key, modulo one prime; see `list_addresses`."""
-    level, N, c = lists.shape[1], out_0.size, tables.constants[prime]
+    digits, N, c = lists.shape[1], out_0.size, tables.constants[prime]
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, c.modulus, c.montgomery
     width = word_bytes(p)
     for k in range(0, 8 * N, 128):
-        dot_pair((x, y, z, k, width, level, first + k, second + k, p, montgomery))
+        dot_pair((x, y, z, k, width, digits, first + k, second + k, p, montgomery))
 
 
 @compiled
-def list_addresses(digits: Array, key: IntArray, prime: int, lists: IntArray) -> None:
-    """List the addresses of digits [level, N] and of the halves of a key, to int64 [3, level]."""
+def list_addresses(digits: Array, key: IntArray, row: int, lists: IntArray) -> None:
+    """List the addresses of digits [digits, N] and of a row of both halves of a key, to int64 [3, digits]."""
     for i in range(len(digits)):
-        lists[0, i], lists[1, i], lists[2, i] = digits[i].ctypes.data, key[i, 0, prime], key[i, 1, prime]
+        lists[0, i], lists[1, i], lists[2, i] = digits[i].ctypes.data, key[i, 0, row], key[i, 1, row]
 
 
 @compiled
@@ -154,7 +154,8 @@ def rotate(
         prime = j if j < level else special
         digits_modulo(tables, x[1], centred, prime, digits, level > MAX_LOOSE)
         list_addresses(digits, key, prime, lists)
-        permuted_products(tables, x[0], lists, prime, special, permutation, out[0, j], out[1, j])
+        w = tables.pairs[special, prime].residue  # 0 for the special prime itself
+        permuted_products(tables, x[0, min(j, level - 1)], w, lists, prime, permutation, out[0, j], out[1, j])
 
 
 @compiled
@@ -166,26 +167,38 @@ def rotate_digits(
     for j in range(level + 1):
         prime = j if j < level else special
         list_addresses(digits[j], key, prime, lists)
-        permuted_products(tables, x[0], lists, prime, special, permutation, out[0, j], out[1, j])
+        w = tables.pairs[special, prime].residue  # 0 for the special prime itself
+        permuted_products(tables, x[0, min(j, level - 1)], w, lists, prime, permutation, out[0, j], out[1, j])
 
 
 @compiled
 def permuted_products(
     tables: Tables,
     added: Array,
+    w: int,
     lists: IntArray,
     prime: int,
-    special: int,
     permutation: Permutation,
     out_0: Array,
     out_1: Array,
 ) -> None:
-    """Do what `rotate` says modulo one prime, from its digits; see `list_addresses`."""
+    """Add ``added`` w to the first of the inner products of `key_products`, and permute both; see `rotate`.
+
+    Args:
+        tables: The chain's.
+        added: uint64 [N].
+        w: A number below the prime.
+        lists: What `list_addresses` lists.
+        prime: The index of the prime.
+        permutation: What `he.ring.slots.permutation` gives for the automorphism.
+        out_0: uint64 [N], written.
+        out_1: uint64 [N], written.
+    """
     level, N = lists.shape[1], out_0.size
     places, orders = permutation
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
-    addend, to, by = added[prime if prime < level else 0].ctypes.data, places.ctypes.data, orders.ctypes.data
-    w, c = tables.pairs[special, prime].residue, tables.constants[prime]  # w is 0 for the special prime itself
+    addend, to, by = added.ctypes.data, places.ctypes.data, orders.ctypes.data
+    c = tables.constants[prime]
     r, r_quotient, p, montgomery = c.radix, c.radix_quotient, c.modulus, c.montgomery
     first, second = out_0.ctypes.data, out_1.ctypes.data
     width = word_bytes(p)
@@ -211,14 +224,14 @@ def mod_down(tables: Tables, x: Array, divisor: int, out: Array, first: int, sto
         row_to_centred(tables, x[c, level], divisor, last)
         for j in range(level):
             mod_up(tables, last, divisor, j, rest, False)
-            mod_down_row(tables, x[c, j], rest, divisor, j, out[c, j])
+            pair = tables.pairs[divisor, j]
+            mod_down_row(tables, x[c, j], rest, pair.inverse, pair.inverse_quotient, j, out[c, j])
 
 
 @compiled
-def mod_down_row(tables: Tables, x: Array, rest: Array, divisor: int, prime: int, out: Array) -> None:
-    """Compute the exact quotient (x - rest) / divisor, modulo one prime."""
-    pair, p = tables.pairs[divisor, prime], tables.constants[prime].modulus
-    w, quotient = pair.inverse, pair.inverse_quotient
+def mod_down_row(tables: Tables, x: Array, rest: Array, w: int, quotient: int, prime: int, out: Array) -> None:
+    """Compute the exact quotient (x - rest) w modulo one prime: w is the inverse of a divisor, rest may be loose."""
+    p = tables.constants[prime].modulus
     source, here, target = x.ctypes.data, rest.ctypes.data, out.ctypes.data
     if p < LOOSE:
         for k in range(0, 8 * x.size, 64):

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
-from bench.cases import he
+from bench.cases import he, key_switching
 from bench.harness.rows import read
 
 FIELDS = {
@@ -18,6 +18,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(he, "RINGS", {4096: (34, 36, 36)})
     monkeypatch.setattr(he, "SCALE_BITS", 30)
     monkeypatch.setattr(he, "REPEATS", 1)
+    monkeypatch.setattr(he, "SWITCHES", (key_switching.SwitchingJob(4096, (26,) * 4, 2, (1, 2)),))
+    monkeypatch.setattr(key_switching, "SCALE_BITS", 20)
+    monkeypatch.setattr(key_switching, "REPEATS", 1)
 
 
 @pytest.mark.usefixtures("quick")
@@ -27,7 +30,13 @@ def test_rows_are_complete_and_consistent(tmp_path):
     assert result.exit_code == 0, result.output
     rows = [envelope.row for envelope in read(tmp_path / "h.json")]
     assert all(set(row) >= FIELDS for row in rows)
-    operations = [row for row in rows if not row["batch"]]
+    operations = [row for row in rows if not row["batch"] and row["engine"] in ("rns", "seal")]
+    switches = [row for row in rows if not row["batch"] and row not in operations]
+    assert [row["engine"] for row in switches] == 4 * ["rns, 1 special", "rns, 2 special"]
+    one, two = ({row["evaluation_key_bytes"] for row in switches[i::2]} for i in range(2))
+    assert len(one) == len(two) == 1
+    assert max(two) < max(one)  # one digit of four primes for two of three
+    assert all(row["ms"] > 0 and row["units"] > 0 and row["ratio_to_seal"] is None for row in switches)
     assert len(operations) == 2 * 5 * 2  # schemes, operations, engines
     for row in operations:
         assert row["ms"] > 0

@@ -106,8 +106,8 @@ def test_a_packed_matrix_may_be_transposed():
 
 
 def test_what_does_not_match_is_named():
-    with pytest.raises(ValueError, match="`keys` must have that of relinearisation"):
-        Products.of(PARTIES.encoder, SwitchingKeys(None, {}, {}), Workers(1), Buffers())
+    with pytest.raises(ValueError, match="the keys must have one of relinearisation"):
+        Products.of(PARTIES.encoder, SwitchingKeys({}, {}), Workers(1), Buffers())
     fresh, low = PARTIES.encrypt(np.zeros(N // 2)), PARTIES.encrypt(np.zeros(N // 2), 1)
     one = Products.of(PARTIES.encoder, KEYS, Workers(1), Buffers())
     for count, rows in ((3, 2), (5, 2), (0, 0)):

@@ -9,7 +9,7 @@ from he.engines.rns.buffers import Buffers
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
-from he.readers.variance import expansion_variance, packing_variance
+from he.readers.traces import expansion_variance, packing_variance
 from he.ring.params import Parameters
 from he.ring.slots import imaginary_units, packed_places, polynomial, trace_elements
 from tests.he.seal_parties import SealParties
@@ -139,12 +139,12 @@ def test_threads_change_no_bit(parties, keys, traces, count):
 
 
 def test_what_is_missing_or_too_much_is_named(parties, keys, traces):
-    few = {element: keys.galois[element] for element in trace_elements(N)[:-1]}
-    with pytest.raises(ValueError, match=rf"`keys` must have those of all Galois elements .*, and lacks \[{N + 1}\]"):
-        Traces(parties.encoder, SwitchingKeys(None, few, keys.permutations), Workers(1), Buffers())
+    few = {made: key for made, key in keys.keys.items() if made[0] != N + 1}
+    with pytest.raises(ValueError, match=f"the keys must have one of the Galois element {N + 1} for level"):
+        Traces(parties.encoder, SwitchingKeys(few, keys.permutations), Workers(1), Buffers())
     exact = SealParties(Parameters("bfv", N, (40, 40), 65537, security="insecure"))
     with pytest.raises(ValueError, match="`pairs` must be False for BFV"):
-        Traces(exact.encoder, SwitchingKeys(None, {}, {}), Workers(1), Buffers(), pairs=True)
+        Traces(exact.encoder, SwitchingKeys({}, {}), Workers(1), Buffers(), pairs=True)
     for count in (0, N // 2 + 1):
         with pytest.raises(ValueError, match=f"`count` must be from 1 to {N // 2} at N={N}, got {count}"):
             traces.packed([], count)

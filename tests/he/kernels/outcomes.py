@@ -5,12 +5,14 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import encrypt, evaluate, functional, switching, tensors, traces
+from he.kernels.passes import encrypt, evaluate, functional, hybrid, switching, tensors, traces
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
+from he.kernels.tables.gadgets import gadget_tables
+from he.ring.gadget import Gadget
 from he.ring.primes import ntt_primes
 from he.ring.slots import permutation
 
@@ -40,9 +42,9 @@ def main() -> None:
     traces.merge(tables, x, divided, centred, factors.addresses, LEVEL, order, merged)
     traces.split(tables, x, centred, factors.addresses, LEVEL, order, even, odd)
     addresses = np.array([sums.ctypes.data, permuted.ctypes.data])
-    evaluate.sum_rows(tables, addresses, LEVEL, total)
+    evaluate.sum_rows(tables, addresses, np.arange(LEVEL + 1), total)
     products = np.empty_like(sums)
-    evaluate.plain_products(tables, addresses, factors.addresses[:2, 0], LEVEL, products)
+    evaluate.plain_products(tables, addresses, factors.addresses[:2, 0], np.arange(LEVEL + 1), products)
     weights = rng.integers(0, moduli[:LEVEL, :, None, None], (LEVEL, 1, 2, 4), np.uint64)
     rows = np.empty((4, 2, LEVEL, N), np.uint64)
     pair = np.array([x.ctypes.data, divided.ctypes.data])
@@ -77,8 +79,24 @@ def main() -> None:
         again,
         drawn,
     ]
-    found += functional_encryption(rng, primes)
+    found += functional_encryption(rng, primes) + hybrid_switch(rng, primes)
     print(hashlib.sha256(b"".join(array.astype("<u8").tobytes() for array in found)).hexdigest())
+
+
+def hybrid_switch(rng: np.random.Generator, primes: tuple[int, ...]) -> list[np.ndarray]:
+    """A key switch and a rotation by two special primes, and their divisions."""
+    tables, gadget, level = chain(N, primes).tables, gadget_tables(Gadget(N, primes, 2, 2)), 2
+    moduli = np.array(primes, np.uint64)[:, None]
+    x, key = rng.integers(0, moduli[:level], (2, level, N), np.uint64), rng.integers(0, moduli, (1, 2, 4, N), np.uint64)
+    factors, parts, multiples = Factors.packed(key, primes), np.empty_like(x[1]), np.empty((1, N), np.int64)
+    hybrid.to_parts(tables, gadget, x[1], parts, multiples, 0, 1)
+    sums, turned = np.empty((2, 2, 4, N), np.uint64)
+    hybrid.switch(tables, gadget, x[1], parts, multiples, factors.addresses, sums, 0, 4)
+    hybrid.rotate(tables, gadget, x, parts, multiples, factors.addresses, permutation(N, 3), turned, 0, 4)
+    divided = np.empty((2, 2, level, N), np.uint64)
+    for extended, out in zip((sums, turned), divided, strict=True):
+        hybrid.mod_down(tables, gadget, extended, out, 0, 2)
+    return [parts, multiples, sums, turned, divided]
 
 
 def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> list[np.ndarray]:

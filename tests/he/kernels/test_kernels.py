@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from he.engines.rns.threads import Workers
 from he.kernels import reference
+from he.kernels.instructions.butterflies import BIAS, LARGEST, LOOSE_BITS
 from he.kernels.passes import evaluate, switching
-from he.kernels.passes.product import auxiliary_primes, extend_rows, extension, scaled_product, scaling
+from he.kernels.passes.extension import extend_rows
+from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
+from he.kernels.passes.transform import lift_forward
 from he.kernels.tables.chain import chain
+from he.kernels.tables.extension import extension
 from he.kernels.tables.factors import SPARE, Factors, word_bytes
 from he.kernels.tables.roots import factors as with_quotients
 from he.kernels.tables.roots import least_root, roots
@@ -76,7 +80,7 @@ def test_transforms_are_values_at_odd_powers_of_the_root(N, bits, seed):
 
 
 @pytest.mark.parametrize("bits", [46, 50])
-@pytest.mark.parametrize("N", [2048, 4096, 8192, 16384, 32768])
+@pytest.mark.parametrize("N", [2048, 4096, 8192, 16384, 32768, 65536])
 def test_large_transforms_have_single_values_right_and_invert(N, bits):
     (prime,) = primes_of(N, [bits])
     table, rng = chain(N, (prime,)), np.random.default_rng(N)
@@ -92,6 +96,25 @@ def test_large_transforms_have_single_values_right_and_invert(N, bits):
         assert int(y[i]) == total
     evaluate.inverse(table.tables, y, 0)
     assert np.array_equal(y, x)
+
+
+@pytest.mark.parametrize("N", [1024, 65536])
+def test_loose_residues_stay_below_what_is_read_of_them(N):
+    """The worst is that all stages add: what enters is as large as it may be, and so are all products."""
+    (prime,) = primes_of(N, [LOOSE_BITS])
+    stages = N.bit_length() - 1
+    assert stages <= BIAS  # differences stay positive
+    assert BIAS + 3 + stages <= LARGEST
+    assert (LARGEST + 1) * prime < 2**52  # the difference of `mod_down_row`
+    assert switching.MAX_LOOSE * LARGEST * prime**2 // 2**52 + prime < 8 * prime  # what `reduced` brings down
+    table, rng = chain(N, (prime,)).tables, np.random.default_rng(N)
+    x, y, finished = rng.integers(0, 2**52, (3, N), np.uint64)
+    one = int(table.constants[0]["one"])
+    for out, is_finished in ((y, False), (finished, True)):
+        lift_forward(x, one, prime - 1, table.forward[0], table.forward_quotients[0], prime, out, is_finished)
+    y &= np.uint64(2**52 - 1)
+    assert y.max() < LARGEST * prime
+    assert np.array_equal(y % np.uint64(prime), finished)
 
 
 @given(chains())
@@ -117,7 +140,7 @@ def test_sums_of_many(case, count):
     x = rng.integers(0, primes, (count, 2, len(primes), table.N), dtype=np.uint64)
     x[..., 0] = (primes - np.uint64(1))[:, 0]
     out = np.empty(x[0].shape, np.uint64)
-    evaluate.sum_rows(table.tables, np.array([a.ctypes.data for a in x]), len(primes) - 1, out)
+    evaluate.sum_rows(table.tables, np.array([a.ctypes.data for a in x]), np.arange(len(primes)), out)
     assert np.array_equal(out, x.sum(axis=0, dtype=np.uint64) % primes)
 
 
@@ -135,7 +158,7 @@ def test_inner_products_with_plaintexts_and_scalars(case, terms):
         Factors.packed(np.array(stored), primes),
     )
     out = np.empty((2, len(primes), N), np.uint64)
-    evaluate.plain_products(table.tables, addresses, factors.addresses, len(primes) - 1, out)
+    evaluate.plain_products(table.tables, addresses, factors.addresses, np.arange(len(primes)), out)
     moduli = np.array(primes, object)[:, None]
     total = sum(c.astype(object) * p.astype(object) for c, p in zip(ciphertexts, plaintexts, strict=True))
     assert np.array_equal(out.astype(object), total % moduli)
@@ -219,7 +242,7 @@ def test_as_many_of_the_largest_products_as_are_added_before_reduction():
     largest = np.array([[p - 1] * N for p in primes], np.uint64)
     addresses, factors = np.full(terms, largest.ctypes.data), Factors.packed(np.array([largest] * terms), primes)
     out = np.empty((1, 2, N), np.uint64)
-    evaluate.plain_products(table.tables, addresses, factors.addresses, 1, out)
+    evaluate.plain_products(table.tables, addresses, factors.addresses, np.arange(2), out)
     for row, p in zip(out[0], primes, strict=True):
         assert set(row.tolist()) == {terms * (p - 1) ** 2 * pow(2, -52, p) % p}
 

@@ -24,9 +24,11 @@ from he.program.operations import Plain, Scalar
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
 from he.readers.deviations import Deviations
+from he.readers.key_switching import key_switch_variance
 from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
-from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, PRODUCT_TAIL, key_switch_variance, rounding_variance
+from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, PRODUCT_TAIL, rounding_variance
+from he.ring.gadget import Gadget
 from he.ring.params import Parameters
 from he.testing import compiled, polynomial_graphs, square_graph
 
@@ -107,7 +109,7 @@ def test_key_switching_is_as_noisy_as_modelled_in_every_slot(engine):
         rotated = decrypted(client, evaluator, evaluator.algebra().rotate(value, step))
         errors.append(rotated - np.roll(decrypted(client, evaluator, value), -step))
     measured = np.sqrt(np.mean(np.square(errors), axis=0))
-    variance = key_switch_variance(parameters, parameters.levels)
+    variance = key_switch_variance(Gadget.of(parameters, parameters.levels))
     modelled = np.sqrt(variance + parameters.poly_modulus_degree * rounding_variance(parameters.poly_modulus_degree))
     assert np.max(measured) <= 1.3 * modelled
     assert 0.3 * modelled <= np.median(measured) <= modelled
