@@ -61,7 +61,8 @@ class Traces:
         top = Gadget.of(encoder.parameters, encoder.parameters.levels)
         self._depths, self._keys = len(elements), keys  # addresses do not keep what they are of
         self._automorphisms = [
-            (keys.key(element, top).by_prime, encoder.parameters.levels, keys.permutations[element]) for element in elements
+            (keys.key(element, top).by_prime, encoder.parameters.levels, keys.permutations[element])
+            for element in elements
         ]
 
     def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
