@@ -122,5 +122,5 @@ $(VENV)/gpu.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	@echo 'Installing what the tests need into $(VENV), torch included ...'
-	$(INSTALL) --editable '.[he,data,train,attacks,bench,cuda,oracles,peers,test]'
+	$(INSTALL) --editable '.[he,serve,data,train,attacks,bench,cuda,oracles,peers,test]'
 	@touch $@
