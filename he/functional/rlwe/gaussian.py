@@ -139,7 +139,7 @@ class Source(Words):
             words = self.words(len(multipliers) * len(part)).reshape(-1, len(part))
             gaussian_sums(words, table(), multipliers, part, closest)
             if not closest.all():
-                drawn = words.tolist()
+                drawn = words.tolist()  # before `further` overwrites them
                 part[:] = reference.gaussian_sums(drawn, thresholds(), law.multipliers, lambda: int(self.words(1)[0]))
         out.setflags(write=False)
         return out.reshape(shape)
