@@ -11,6 +11,7 @@ from he.formats.compact import Form
 from he.formats.messages import MessageError
 from he.parties.cipher import PairCipher
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.training.arithmetic import packed_sizes
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.head import checked_samples
@@ -125,8 +126,9 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         plan = self.plan
         given = EncryptedHead.from_bytes(head, plan)
         self._origin.require(given.origin)
-        form = EncryptedHead.form(plan)
-        pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])
+        form, sizes = EncryptedHead.form(plan), packed_sizes(plan.weights, plan.block_samples)
+        parts = zip(given.ciphertexts, sizes, strict=True)
+        pairs = np.concatenate([self._cipher.decrypt_packed(part, form, size) for part, size in parts])
         return pairs.reshape(plan.features, 2 * plan.pairs)[:, : plan.classes]
 
     def ask(self, features: ArrayLike) -> Iterator[Query]:
