@@ -29,10 +29,11 @@ def run(samples):
 
 def encrypted(plan, cipher, numbers, scale):
     """A value at the top level; numbers are one for all slots, or one for each of the first."""
-    slots = np.zeros((2, plan.block_samples))
+    slots = np.zeros((1, plan.block_samples))
     slots[0, : np.size(numbers) if np.ndim(numbers) else None] = numbers
     form = Form(plan.parameters.data_primes, plan.parameters.poly_modulus_degree, True, scale, seeded=True)
-    return read(cipher.encrypt(*slots, form), form)
+    (made,) = cipher.encrypt(slots, form)
+    return read(made, form)
 
 
 def decrypted(plan, cipher, packed, scale, shape):
