@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from bench.cases.trainer_process import TrainerProcess
 from bench.harness.case import Reporter
 from bench.harness.machine import available_threads
 from bench.harness.timing import timed
+from bench.harness.yardstick import seal_rotate_ms
 from bench.tables.heads import HeadRow
 from he.training.errors import head_error
 from he.training.head import accuracy, fit, targets
@@ -80,6 +82,7 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
     data, recipe, clock, threads = datasets.load(job.dataset, job.data), job.recipe, _Clock(), available_threads()
     labels, classes = data.train_labels, data.classes
     report("in the clear", 0.0)
+    rotations = [seal_rotate_ms()]
     plain_s, (whitening, twin, white) = timed(lambda: _in_clear(recipe, data.train_images, labels, classes))
 
     report("features and whitening", 0.1)
@@ -110,6 +113,7 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
     with clock.running("decrypt"):
         head = owner.decrypt(encrypted)
 
+    rotations.append(seal_rotate_ms())  # on both sides of what it is the yardstick of
     tests = whitening.apply(recipe.features.of(data.test_images))
     parameters, wall, processor = plan.parameters, clock.wall, clock.processor
     return HeadRow(
@@ -148,6 +152,7 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
         trainer_cpu_seconds=spent.cpu_seconds,
         threads=threads,
         trainer_peak_rss_bytes=spent.peak_rss_bytes,
+        seal_rotate_ms=statistics.mean(rotations),
         explanation=str(parameters),
     )
 
