@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError
@@ -42,13 +42,14 @@ class Block(ValueObject):
         require_number(self.samples, "samples", 1, MOST_SAMPLES)
 
     @staticmethod
+    def targets_form(plan: HeadPlan) -> Form:
+        """Return the form of the ciphertexts of targets, which differs from that of samples in its scale."""
+        return replace(Form.fresh(plan.parameters), scale=2.0 ** plan.scale_bits[1])
+
+    @staticmethod
     def forms(plan: HeadPlan) -> list[Form]:
         """Return the forms of a block's ciphertexts."""
-        parameters, (samples, targets) = plan.parameters, plan.scale_bits
-        form = Form.fresh(parameters)
-        assert form.scale == 2.0**samples
-        own = Form(form.primes, form.degree, form.ntt, 2.0**targets, form.seeded)
-        return [form] * plan.features + [own] * plan.pairs
+        return [Form.fresh(plan.parameters)] * plan.features + [Block.targets_form(plan)] * plan.pairs
 
     def to_bytes(self) -> bytes:
         """Return the block as a message."""

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from he.engines.rns.value import Value
 from he.formats import stored
 from he.formats.stored import StoredError
 from he.training.plan import HeadPlan
 
 KIND = "gradients of a head"
-Gradient = list[list[Value]]  # feature by feature, two classes each
+Gradient = list[np.ndarray]  # packed
 
 
 def save(path: str | os.PathLike[str], run: Mapping[str, str], gradients: Sequence[Gradient]) -> None:
@@ -25,11 +24,9 @@ def save(path: str | os.PathLike[str], run: Mapping[str, str], gradients: Sequen
         gradients: The gradients, step by step.
 
     Raises:
-        StoredError: They are larger than a file may be, 8 GB.
         OSError: The file cannot be written; one that was there stays as it was.
     """
-    arrays = {f"{step}": np.array([[_residues(v) for v in row] for row in g]) for step, g in enumerate(gradients)}
-    stored.write(path, KIND, {"run": dict(run)}, arrays)
+    stored.write(path, KIND, {"run": dict(run)}, {f"{step}": np.stack(g) for step, g in enumerate(gradients)})
 
 
 def load(path: str | os.PathLike[str], run: Mapping[str, str], plan: HeadPlan) -> list[Gradient]:
@@ -50,15 +47,10 @@ def load(path: str | os.PathLike[str], run: Mapping[str, str], plan: HeadPlan) -
     return [_gradient(path, arrays.get(f"{step}"), plan, scales.level - 1) for scales, step in made]
 
 
-def _residues(value: Value) -> np.ndarray:
-    assert value.residues is not None
-    return value.residues
-
-
 def _gradient(path: str | os.PathLike[str], array: np.ndarray | None, plan: HeadPlan, level: int) -> Gradient:
-    shape, primes = (plan.features, plan.pairs, 2, level, plan.degree), np.array(plan.parameters.primes[:level])
+    shape, primes = (plan.packed, 2, level, plan.degree), np.array(plan.parameters.primes[:level])
     if array is None or array.shape != shape or array.dtype != np.uint64:
         raise StoredError(f"{path} must hold gradients uint64 {list(shape)}; store it again")
     if not (array < primes.astype(np.uint64)[:, None]).all():
         raise StoredError(f"{path} must hold residues below their primes; store it again")
-    return [[Value(residues.copy()) for residues in row] for row in array]
+    return list(array.copy())

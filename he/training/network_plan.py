@@ -18,9 +18,10 @@ from functools import cached_property
 
 from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
+from he.ring.slots import trace_elements
 from he.training.head import MOST_CLASSES
 from he.training.network import LEVELS, NetworkDescent
-from he.training.plan import MOST_FEATURES, MOST_SAMPLES, total_elements
+from he.training.plan import MOST_FEATURES, MOST_SAMPLES
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import ValueObject
 
@@ -172,11 +173,6 @@ class NetworkPlan(ValueObject):
         return self.parameters.row_length
 
     @property
-    def elements(self) -> tuple[int, ...]:
-        """The Galois elements of totals over slots."""
-        return total_elements(self.parameters.poly_modulus_degree)
-
-    @property
     def key_elements(self) -> tuple[int, ...]:
         """The Galois elements of all evaluation keys in their order, as in `HeadPlan`."""
-        return (RELINEARISATION, *self.elements)
+        return (RELINEARISATION, *trace_elements(self.parameters.poly_modulus_degree))

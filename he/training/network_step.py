@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from he.engines.rns.value import Value
-from he.training.arithmetic import Arithmetic
-from he.training.network_plan import SECOND, NetworkScales
+import numpy as np
 
-Matrix = Sequence[Sequence[Value]]  # row by row
+from he.training.arithmetic import Arithmetic, Matrix, Rows
+from he.training.network_plan import SECOND, NetworkScales
 
 
 @dataclass(frozen=True, eq=False)
 class EncryptedSamples:
-    """Some samples, in slots; slots without a sample hold zeros.
+    """All samples, block by block, in slots; slots without a sample hold zeros.
 
     Attributes:
-        features: One ciphertext for every feature, the column of ones last, at the top level.
-        targets: One for every class, at the top level.
+        features: A row for every block, one ciphertext for every feature, the column of ones last, at the top level.
+        targets: A row for every block, one ciphertext for every class, at the top level.
     """
 
-    features: Sequence[Value]
-    targets: Sequence[Value]
+    features: Matrix
+    targets: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +30,17 @@ class EncryptedWeights:
     Attributes:
         first: V, [features, hidden], at the top level.
         second: W but for its last row, [hidden, classes], at `SECOND`.
-        bias: The last row, [classes], at `SECOND`.
+        bias: The last row, [1, classes], at `SECOND`.
     """
 
-    first: Matrix
-    second: Matrix
-    bias: Sequence[Value]
+    first: Rows
+    second: Rows
+    bias: Rows
 
 
 @dataclass(frozen=True, eq=False)
 class EncryptedGradients:
-    """The gradients, times the number of samples, each in all slots, at level 1.
+    """The gradients, times the number of samples, packed (`he.ring.slots.packed_places`), at level 1.
 
     Attributes:
         first: dV, [features, hidden], at the scale `NetworkScales.first_gradient`.
@@ -50,55 +48,48 @@ class EncryptedGradients:
         bias: The last row, [classes], at `bias_gradient`.
     """
 
-    first: Matrix
-    second: Matrix
-    bias: Sequence[Value]
-
-
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """What gradients need of a block: U^2 at level 5, R and U * R W'^T at level 2."""
-
-    squares: Sequence[Value]
-    residuals: Sequence[Value]
-    inner: Sequence[Value]
+    first: list[np.ndarray]
+    second: list[np.ndarray]
+    bias: list[np.ndarray]
 
 
 def encrypted_gradients(
-    arithmetic: Arithmetic, blocks: Sequence[EncryptedSamples], weights: EncryptedWeights, scales: NetworkScales
+    arithmetic: Arithmetic, samples: EncryptedSamples, weights: EncryptedWeights, scales: NetworkScales
 ) -> EncryptedGradients:
-    """Compute the gradients of all blocks' samples together."""
-    passes = arithmetic.each(lambda block: _passed(arithmetic, block, weights, scales), blocks)
+    """Compute the gradients of all samples together."""
+    features = samples.features
+    hidden, classes = len(weights.second), len(weights.bias[0])
+    ones = features.columns(features.addresses.shape[1] - 1, features.addresses.shape[1])
 
-    def totals(factors: Sequence[Value], columns: Matrix) -> list[Value]:
-        sums = arithmetic.products(factors, columns)
-        return [arithmetic.total(arithmetic.rescale(value)) for value in sums]
+    def products(left: Matrix, right: Rows) -> Rows:
+        found = list(arithmetic.products(left, right))
+        width = len(right[0])
+        return [found[at : at + width] for at in range(0, len(found), width)]
 
-    inner, residuals = [done.inner for done in passes], [done.residuals for done in passes]
-    features, hidden = range(len(weights.first)), range(len(weights.second))
+    def packed(rows: Rows) -> Matrix:
+        return arithmetic.matrix([lambda x=x: x for row in rows for x in row], len(rows[0]))  # type: ignore[misc]
+
+    def times(left: Rows, right: Rows) -> Rows:
+        pairs = [pair for rows in zip(left, right, strict=True) for pair in zip(*rows, strict=True)]
+        found = arithmetic.each(lambda pair: arithmetic.product(*pair), pairs)
+        return [found[at : at + hidden] for at in range(0, len(found), hidden)]
+
+    def residual(target: np.ndarray, logit: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        own = arithmetic.combination([arithmetic.lowered(target, SECOND)], [scales.target_factor])
+        return arithmetic.combination([logit, bias, arithmetic.rescale(own)], [1, 1, -1])
+
+    units = products(features, weights.first)
+    squares = packed(times(units, units))
+    logits = zip(samples.targets, products(squares, weights.second), products(ones, weights.bias), strict=True)
+    residuals = [[residual(*one) for one in zip(*rows, strict=True)] for rows in logits]
+    level = residuals[0][0].shape[1]
+    by_class = [[arithmetic.lowered(row[c], level) for row in weights.second] for c in range(classes)]
+    errors = products(packed(residuals), by_class)
+    low_units = [[arithmetic.lowered(unit, level - 1) for unit in row] for row in units]
+    inner = times(low_units, errors)
+    low = [[arithmetic.lowered(value, level - 2) for value in row] for row in residuals]
     return EncryptedGradients(
-        arithmetic.each(lambda j: totals([block.features[j] for block in blocks], inner), features),
-        arithmetic.each(lambda k: totals([done.squares[k] for done in passes], residuals), hidden),
-        totals([block.features[-1] for block in blocks], residuals),
+        arithmetic.totals(arithmetic.products(features.transposed, inner), features.addresses.shape[1] * hidden),
+        arithmetic.totals(arithmetic.products(squares.transposed, low), hidden * classes),
+        arithmetic.totals(arithmetic.products(ones.transposed, low), classes),
     )
-
-
-def _passed(arithmetic: Arithmetic, block: EncryptedSamples, weights: EncryptedWeights, scales: NetworkScales) -> _Pass:
-    """Go forward and back through the network with one block."""
-
-    def rescaled(factors: Sequence[Value], rows: Matrix) -> list[Value]:
-        return [arithmetic.rescale(value) for value in arithmetic.products(factors, rows)]
-
-    units = rescaled(block.features, weights.first)
-    squares = [rescaled([unit], [[unit]])[0] for unit in units]
-    logits = arithmetic.products([*squares, block.features[-1]], [*weights.second, weights.bias])
-    residuals = [
-        arithmetic.combination([logit, arithmetic.lowered(target, SECOND)], [1, -scales.target_factor])
-        for logit, target in zip(logits, block.targets, strict=True)
-    ]
-    level = residuals[0].level
-    by_class = [[arithmetic.lowered(row[c], level) for row in weights.second] for c in range(len(residuals))]
-    errors = rescaled(residuals, by_class)
-    inner = [rescaled([unit], [[error]])[0] for unit, error in zip(units, errors, strict=True)]
-    low = [arithmetic.lowered(value, inner[0].level) for value in residuals]
-    return _Pass(squares, low, inner)

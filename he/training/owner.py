@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,10 +11,11 @@ from he.formats.compact import Form
 from he.formats.messages import MessageError
 from he.parties.cipher import PairCipher
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.training.arithmetic import packed_sizes
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.head import checked_samples
-from he.training.origin import Ciphertexts, Origin
+from he.training.origin import Origin
 from he.training.plan import HeadPlan
 from he.training.whitening import Whitening, require_bound
 from intnn.values.arrays import FloatArray, instance
@@ -93,23 +94,18 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
 
     def _block(self, white: FloatArray, y: FloatArray) -> Block:
-        plan, zero = self.plan, np.zeros(self.plan.block_samples)
-        pairs = np.zeros((2 * plan.pairs, plan.block_samples))
-        pairs[: plan.classes, : len(y)] = y.T
-        numbers = [(row, zero) for row in self._rows(white)] + list(zip(pairs[::2], pairs[1::2], strict=True))
+        plan = self.plan
+        targets = self._rows(y, 2 * plan.pairs)
+        samples = self._cipher.encrypt(self._rows(white, plan.features), Form.fresh(plan.parameters))
+        own = self._cipher.encrypt(targets[::2] + 1j * targets[1::2], Block.targets_form(plan))
         self._next += 1
-        made = self._encrypted(numbers, Block.forms(plan))
-        return Block(self._origin, self.name, self._next - 1, len(white), made)
+        return Block(self._origin, self.name, self._next - 1, len(white), (*samples, *own))
 
-    def _rows(self, white: FloatArray) -> FloatArray:
-        """Return samples feature by feature, in slots."""
-        rows = np.zeros((self.plan.features, self.plan.block_samples))
-        rows[:, : len(white)] = white.T
+    def _rows(self, samples: FloatArray, count: int) -> FloatArray:
+        """Return samples number by number, in slots, and zeros for further numbers."""
+        rows = np.zeros((count, self.plan.block_samples))
+        rows[: samples.shape[1], : len(samples)] = samples.T
         return rows
-
-    def _encrypted(self, numbers: Sequence[tuple[FloatArray, FloatArray]], forms: Sequence[Form]) -> Ciphertexts:
-        pairs = zip(numbers, forms, strict=True)
-        return tuple(self._cipher.encrypt(first, second, form) for (first, second), form in pairs)
 
     def decrypt(self, head: bytes) -> FloatArray:
         """Decrypt a head, which is a message.
@@ -125,8 +121,9 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         plan = self.plan
         given = EncryptedHead.from_bytes(head, plan)
         self._origin.require(given.origin)
-        form = EncryptedHead.form(plan)
-        pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])
+        form, sizes = EncryptedHead.form(plan), packed_sizes(plan.weights, plan.block_samples)
+        parts = zip(given.ciphertexts, sizes, strict=True)
+        pairs = np.concatenate([self._cipher.decrypt_packed(part, form, size) for part, size in parts])
         return pairs.reshape(plan.features, 2 * plan.pairs)[:, : plan.classes]
 
     def ask(self, features: ArrayLike) -> Iterator[Query]:
@@ -143,9 +140,9 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         return (self._query(white[at : at + slots]) for at in range(0, len(white), slots))
 
     def _query(self, white: FloatArray) -> Query:
-        zero = np.zeros(self.plan.block_samples)
-        made = self._encrypted([(row, zero) for row in self._rows(white)], Query.forms(self.plan))
-        return Query(self._origin, len(white), made)
+        form = Form.fresh(self.plan.parameters)
+        made = self._cipher.encrypt(self._rows(white, self.plan.features), form)
+        return Query(self._origin, len(white), tuple(made))
 
     def logits(self, query: bytes, answer: bytes) -> FloatArray:
         """Decrypt the answer to a query, both as messages.

@@ -1,18 +1,16 @@
 """Encrypted gradients of a network are those of its clear twin, for samples in one block and in several."""
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
 
-from he.engines.rns.value import Value
-from he.formats import compact
 from he.formats.compact import Form
-from he.formats.seal_bytes import CiphertextArray
 from he.parties.cipher import PairCipher
 from he.parties.keys import SecretKey
 from he.readers.variance import deviation_at_root, rounding_variance
-from he.training.arithmetic import Arithmetic
+from he.training.arithmetic import Arithmetic, read, written
 from he.training.head import targets
 from he.training.network import NetworkDescent, SquareNetwork, gradients, with_ones
 from he.training.network_plan import SECOND, NetworkPlan
@@ -31,17 +29,18 @@ def run(samples):
 
 def encrypted(plan, cipher, numbers, scale):
     """A value at the top level; numbers are one for all slots, or one for each of the first."""
-    slots = np.zeros((2, plan.block_samples))
+    slots = np.zeros((1, plan.block_samples))
     slots[0, : np.size(numbers) if np.ndim(numbers) else None] = numbers
     form = Form(plan.parameters.data_primes, plan.parameters.poly_modulus_degree, True, scale, seeded=True)
-    return Value(compact.read(cipher.encrypt(*slots, form), form).residues)
+    (made,) = cipher.encrypt(slots, form)
+    return read(made, form)
 
 
-def decrypted(plan, cipher, value, scale):
-    form = Form.result(plan.parameters, value.level, scale)
-    slots = cipher.decrypt(compact.write(CiphertextArray(value.residues, True, scale, None), form), form)
-    assert np.ptp(slots[0]) < 1e-3 * max(1.0, np.abs(slots[0]).max())  # the same in all slots
-    return slots[0].mean()
+def decrypted(plan, cipher, packed, scale, shape):
+    """Numbers that are packed in one ciphertext, at level 1."""
+    form = Form.result(plan.parameters, 1, scale)
+    (one,) = packed
+    return cipher.decrypt_packed(written(one, form), form, math.prod(shape))[:, 0].reshape(shape)
 
 
 def matrix(values, made):
@@ -64,19 +63,20 @@ def test_gradients_are_those_of_the_twin(samples):
         return made
 
     parts = [slice(at, at + plan.block_samples) for at in range(0, samples, plan.block_samples)]
-    blocks = [
-        EncryptedSamples([*map(value(scales.sample), white[part].T)], [*map(value(scales.sample), y[part].T)])
-        for part in parts
-    ]
+    columns = [[*map(value(scales.sample), white[part].T)] for part in parts]
+    given = EncryptedSamples(
+        arithmetic.matrix([lambda x=x: x for row in columns for x in row], FEATURES),
+        [[*map(value(scales.sample), y[part].T)] for part in parts],
+    )
     weights = EncryptedWeights(
         matrix(network.first, value(scales.first)),
         matrix(network.second[:-1], value(scales.second, SECOND)),
-        [*map(value(scales.bias, SECOND), network.second[-1])],
+        matrix(network.second[-1:], value(scales.bias, SECOND)),
     )
-    found, twin = encrypted_gradients(arithmetic, blocks, weights, scales), gradients(network, white, y)
-    first = matrix(found.first, lambda v: decrypted(plan, cipher, v, scales.first_gradient))
-    second = matrix(found.second, lambda v: decrypted(plan, cipher, v, scales.second_gradient))
-    bias = [decrypted(plan, cipher, v, scales.bias_gradient) for v in found.bias]
+    found, twin = encrypted_gradients(arithmetic, given, weights, scales), gradients(network, white, y)
+    first = decrypted(plan, cipher, found.first, scales.first_gradient, twin.first.shape)
+    second = decrypted(plan, cipher, found.second, scales.second_gradient, (3, CLASSES))
+    bias = decrypted(plan, cipher, found.bias, scales.bias_gradient, (CLASSES,))
     # A rounding's deviation, of as many slots together; twenty of them, for key switches, errors before, and tails.
     N = plan.parameters.poly_modulus_degree
     allowed = 20 * deviation_at_root(N, rounding_variance(N)) * np.sqrt(plan.block_samples)
