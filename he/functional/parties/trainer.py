@@ -88,7 +88,6 @@ class Products:
         """
         stop = integer(stop, "stop", 1, self.samples)
         start = integer(start, "start", 0, stop - 1)
-        y = self.instance.require_keys(y)
         parts, key, begin = [], None, 0
         for ciphertext in self._ciphertexts:
             first, last = max(start - begin, 0), min(stop - begin, ciphertext.samples)
