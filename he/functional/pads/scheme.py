@@ -131,9 +131,12 @@ class Pads:
                 f"the key is for samples {scope.start} to {scope.stop} of ciphertext {scope.header.hex()}, got samples "
                 f"{wanted.start} to {wanted.stop} of {cipher.header.hex()}; ask the authority for a key for these"
             )
-        products = wrapped_products(cipher.words[wanted.start : wanted.stop], as_factors(functional.y))
-        products -= functional.pads[wanted.start - scope.start : wanted.stop - scope.start]  # wraps
-        return uncentred(products.astype(np.int64), functional.y, instance)
+        products, factors = np.empty((len(wanted), len(functional.y)), np.int64), as_factors(functional.y)
+        for start, stop in _blocks(wanted.start, len(wanted), instance.length):
+            sums = wrapped_products(cipher.words[start:stop], factors)
+            sums -= functional.pads[start - scope.start : stop - scope.start]  # wraps
+            products[start - wanted.start : stop - wanted.start] = sums
+        return uncentred(products, functional.y, instance)
 
 
 def _blocks(start: int, samples: int, length: int) -> Iterator[tuple[int, int]]:
