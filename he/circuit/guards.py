@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,20 +38,55 @@ class RangeGuard(ValueObject):
 class RangeError(ValueError):
     """An image left the range for which a circuit was calibrated, so that nothing is known of the answer's error.
 
-    No logit of the answer is returned. Ask again without these images, or compile with `ranges="proved"`, a larger
-    `margin`, or samples that are more like the images. Whoever answered has chosen the guards: let it see that an
-    answer was refused, if it must, but neither why nor for which images.
+    No logit of these images is returned. Compile with `ranges="proved"`, a larger `margin`, or samples that are more
+    like the images. Whoever answered has chosen the guards: let it see that an answer was refused, if it must, but
+    neither why nor for which images.
 
     Attributes:
-        images: the numbers of the images in the batch, as far as the first guard that was exceeded shows them.
+        images: the numbers of the images that were refused, in ascending order. Of a single answer (`Client.decrypt`)
+            these are those that the first guard that was exceeded shows: ask again without them.
+        answers: what the call would have returned for the other images, in their order; None where it has none for
+            them.
     """
 
-    def __init__(self, images: Sequence[int]) -> None:
-        self.images = tuple(images)
+    def __init__(self, images: Sequence[int], answers: np.ndarray | None = None) -> None:
+        self.images, self.answers = tuple(images), answers
         super().__init__(
-            f"images {list(self.images)} of the batch left the range for which the circuit was calibrated, so the "
-            "answer may be wrong: ask again without them"
+            f"images {list(self.images)!s:.200} of the batch left the range for which the circuit was calibrated, "
+            "so their answers may be wrong: "
+            + ("ask again without them" if answers is None else "`answers` of this error holds those of the others")
         )
+
+
+def answers_in_range(batches: Iterable[np.ndarray], answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the answers to all images of some batches; images that leave the range are left out, and asked no more.
+
+    Args:
+        batches: arrays [images, *shape], one or more.
+        answer: answers a batch [images, outputs], or raises a `RangeError` that names some of its images.
+
+    Raises:
+        RangeError: if images left their range; it has their numbers among all images, and the answers to the others.
+    """
+    answers, refused, begin = [], [], 0
+    for batch in batches:
+        numbers = np.arange(len(batch))
+        while True:
+            try:
+                answers.append(answer(batch[numbers]))
+                break
+            except RangeError as refusal:
+                outside = np.isin(np.arange(len(numbers)), refusal.images)
+                if not outside.any():  # it is the lanes without an image that exceed a guard, whatever is asked
+                    outside[:] = True
+                refused += (begin + numbers[outside]).tolist()
+                numbers = numbers[~outside]
+                if not len(numbers):
+                    break
+        begin += len(batch)
+    if refused:
+        raise RangeError(sorted(refused), np.concatenate(answers) if answers else None)
+    return np.concatenate(answers)
 
 
 def images_outside(guards: Sequence[RangeGuard], packing: Packing, slots: np.ndarray, scale: float) -> list[int]:

@@ -5,12 +5,10 @@ Packing, rotations, tables as polynomials and the order of operations are those 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from he.circuit.circuit import Circuit, require_circuit
-from he.circuit.guards import RangeError, RangeGuard, images_outside
+from he.circuit.guards import RangeError, RangeGuard, answers_in_range, images_outside
 from he.circuit.packing import OutputLayout
 from he.circuit.residues import ResidueCircuit, combined
 from he.program.algebra import run
@@ -30,24 +28,15 @@ def simulate(circuit: Circuit | ResidueCircuit, images: np.ndarray) -> np.ndarra
 
     Raises:
         InputError: if the images are not what the circuit takes.
-        RangeError: if the circuit's ranges are calibrated and an image left them; `simulate_guards` says how far.
+        RangeError: if the circuit's ranges are calibrated and images left them; it has their numbers, and the logits of
+            the others. `simulate_guards` says how far they went.
         TypeError: if `circuit` is no circuit.
     """
     if isinstance(circuit, ResidueCircuit):
         logits = combined(circuit.interface, [simulate(one, images) for one in circuit.circuits])
         assert logits is not None  # the bound on logits was proved
         return logits
-    interface, results = require_circuit(circuit).interface, []
-    for number, (slots, count) in enumerate(_evaluated(circuit, images)):
-        # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
-        tolerance = 0.0 if circuit.parameters.scheme.exact else 1e-9 * (1 + float(np.abs(slots).max()))
-        logits, guards = slots[: interface.output.ciphertexts], slots[interface.output.ciphertexts :]
-        # In the clear a guard has no scale; its limit is of its number as it is.
-        shown = [RangeGuard(guard.limit, 1.0) for guard in interface.guards]
-        if outside := images_outside(shown, interface.packing, guards, 1.0):
-            raise RangeError([number * interface.images + image for image in outside])
-        results.append(interface.output.unpack(logits, count, tolerance))
-    return np.concatenate(results)
+    return answers_in_range(_batches(circuit, images), lambda batch: _answered(circuit, batch))
 
 
 def simulate_guards(circuit: Circuit, images: np.ndarray) -> np.ndarray:
@@ -68,21 +57,39 @@ def simulate_guards(circuit: Circuit, images: np.ndarray) -> np.ndarray:
     interface, shares = require_circuit(circuit).interface, []
     layout = OutputLayout(interface.packing, 1, max(1, len(interface.guards)))
     limits = np.array([guard.limit for guard in interface.guards])
-    for slots, count in _evaluated(circuit, images):
-        guards = slots[interface.output.ciphertexts :]
-        shares.append(layout.unpack(guards, count, np.inf) / limits if len(guards) else np.empty((count, 0)))
+    for batch in _batches(circuit, images):
+        guards = _evaluated(circuit, batch)[interface.output.ciphertexts :]
+        shares.append(layout.unpack(guards, len(batch), np.inf) / limits if len(guards) else np.empty((len(batch), 0)))
     return np.concatenate(shares)
 
 
-def _evaluated(circuit: Circuit, images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield the slots [ciphertexts, slots] of every batch's answer, and the number of its images."""
-    scheme = circuit.parameters.scheme
-    (spec,) = circuit.interface.inputs
-    for batch in [spec.check(batch, scheme) for batch in spec.batches(images)]:
-        algebra = ClearAlgebra(
-            circuit.parameters.plain_modulus,
-            spec.layout.pack(batch),
-            circuit.program.plaintexts,
-            circuit.parameters.rows,
-        )
-        yield np.array(run(circuit.program, algebra)), len(batch)
+def _answered(circuit: Circuit, batch: np.ndarray) -> np.ndarray:
+    """The logits of a batch.
+
+    Raises:
+        RangeError: if an image left its range.
+    """
+    interface, slots = circuit.interface, _evaluated(circuit, batch)
+    # Copies of a CKKS logit are the same sum in another order: they agree to a few roundings of float64.
+    tolerance = 0.0 if circuit.parameters.scheme.exact else 1e-9 * (1 + float(np.abs(slots).max()))
+    logits, guards = slots[: interface.output.ciphertexts], slots[interface.output.ciphertexts :]
+    # In the clear a guard has no scale; its limit is of its number as it is.
+    shown = [RangeGuard(guard.limit, 1.0) for guard in interface.guards]
+    if outside := images_outside(shown, interface.packing, guards, 1.0):
+        raise RangeError(outside)
+    return interface.output.unpack(logits, len(batch), tolerance)
+
+
+def _batches(circuit: Circuit, images: np.ndarray) -> list[np.ndarray]:
+    """The batches of images, all of them checked before the first is evaluated."""
+    (spec,) = require_circuit(circuit).interface.inputs
+    return [spec.check(batch, circuit.parameters.scheme) for batch in spec.batches(images)]
+
+
+def _evaluated(circuit: Circuit, batch: np.ndarray) -> np.ndarray:
+    """The slots [ciphertexts, slots] of the answer to a batch."""
+    (spec,), modulus = circuit.interface.inputs, circuit.parameters.plain_modulus
+    packed = spec.layout.pack(batch)
+    return np.array(
+        run(circuit.program, ClearAlgebra(modulus, packed, circuit.program.plaintexts, circuit.parameters.rows))
+    )

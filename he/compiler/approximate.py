@@ -20,7 +20,7 @@ from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
-from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges, Samples
+from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.fold import Fold
@@ -65,13 +65,12 @@ def approximate_lowering(
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
             raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
     require_no_constant(stages, math.inf)
-    given, origins = stages, None
     if packing == "latency":
-        stages, origins = arranged_from(stages)
+        stages, _ = arranged_from(stages)
     with np.errstate(over="raise", invalid="raise", divide="raise"):  # no scales hold such values
-        samples = Samples.of(graph, calibration.samples, calibration.margin, given, origins) if calibration else None
+        seen = calibration.seen if calibration else None
         # Slots without an input hold zero.
-        stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), samples, most_amplified)
+        stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), seen, most_amplified)
         logit = reach(stages, norms)
     magnitude = max(abs(low), abs(high))
     fit: Callable[..., Fit] = partial(
@@ -178,7 +177,12 @@ def _told(calibration: Calibration | None, guards: Sequence[Guard]) -> list[str]
 
 
 def calibration_of(
-    graph: Graph, samples: ArrayLike | None, ranges: Ranges, margin: float, input_range: tuple[float, float]
+    graph: Graph,
+    samples: ArrayLike | None,
+    ranges: Ranges,
+    margin: float,
+    input_range: tuple[float, float],
+    packing: PackingName,
 ) -> Calibration | None:
     """Return by what ranges are calibrated, if they are to be.
 
@@ -202,7 +206,7 @@ def calibration_of(
         )
     if inputs.min() < low or inputs.max() > high:
         raise InputError(f"`samples` must lie in [{low}, {high}], got [{inputs.min():g}, {inputs.max():g}]")
-    return Calibration(inputs, float(margin))
+    return Calibration(graph, inputs, float(margin), arranged=packing == "latency")
 
 
 def _range(input_range: Any) -> tuple[float, float]:

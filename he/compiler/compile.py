@@ -124,7 +124,7 @@ def compile_approximate(
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = require_options(images, packing, security)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
-    calibration = calibration_of(graph, samples, ranges, margin, input_range)
+    calibration = calibration_of(graph, samples, ranges, margin, input_range, packing)
     if calibration and privacy:
         raise ValueError('`circuit_privacy` must be None where `ranges` are "calibrated": guards tell of layers')
 

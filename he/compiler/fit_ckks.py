@@ -171,8 +171,7 @@ class _Search:
 
     def merging(self) -> _Search:
         """Return the search for chains in which the first product is not rescaled before the second, but with it."""
-        _ = self._errors  # which the other search keeps
-        other = copy(self)
+        other = copy(self)  # with the errors, if they are known
         other._merges = True
         return other
 
@@ -352,7 +351,8 @@ def _searches(task: _Task) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
     for early in (True, False):
         search = _Search(task, early)
-        yield from (search, search.merging())
+        yield search  # which measures its errors, unless it is hopeless: then so is the other one
+        yield search.merging()
 
 
 def _shortest_modulus(program: Program) -> int:

@@ -40,14 +40,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from he.compiler import activations as polynomials
-from he.compiler.arrange import Origin
+from he.compiler.arrange import Origin, arranged_from
 from he.compiler.linear import LinearMap
-from he.compiler.stages import Stage, layered
+from he.compiler.stages import Stage, layered, to_stages
 from intnn import Activation, Flatten, Graph, Reshape
 
 Ranges = Literal["proved", "calibrated"]
@@ -61,16 +62,28 @@ _LEAST_REACH = 1 / 16  # of what the unit with the largest values reaches on sam
 _LARGEST_COEFFICIENT = 2.0**12  # of a monic polynomial; beyond, the leading coefficient is next to nothing
 
 
-class Calibration(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Calibration:
     """By what ranges are calibrated.
 
     Attributes:
+        graph: the network.
         samples: float64 [samples, *shape], inputs like those that are to be encrypted.
         margin: see `Seen`.
+        arranged: whether the network's units are arranged, as for packing for latency.
     """
 
+    graph: Graph
     samples: np.ndarray
     margin: float
+    arranged: bool
+
+    @cached_property
+    def seen(self) -> Samples:
+        """What the samples show of the network's ranges."""
+        stages = to_stages(self.graph.input_shape, self.graph.nodes, self.graph.sources)
+        origins = arranged_from(stages)[1] if self.arranged else None
+        return Samples.of(self.graph, self.samples, self.margin, stages, origins)
 
 
 class Seen(NamedTuple):
@@ -343,7 +356,8 @@ def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -
         return None
     factors = _inverse(reach)
     power = 2 * math.ceil(polynomials.degree(activation) / 2)
-    sums = ((seen.units * factors) ** power).sum(axis=1)
+    squares = np.square(seen.units * factors)
+    sums = reduce(np.multiply, [squares] * (power // 2)).sum(axis=1)  # many times as fast as a power of floats
     limit = 2.0 ** math.ceil(math.log2(max(seen.margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
     # Half a bit of how far says little of weights, and makes the limit a power of two, for powers are even.
     further = _rounded_up(limit ** (1 / power))

@@ -12,6 +12,7 @@ from he.formats.messages import MessageError
 from he.functional.errors import MismatchError
 from he.functional.instance import Instance, SchemeName
 from he.functional.scheme import Bound
+from he.kernels.passes import inner as kernels
 from intnn.values.arrays import IntArray, instance
 
 B = TypeVar("B", bound=Bound)
@@ -70,21 +71,19 @@ def uncentred(products: IntArray, y: IntArray, of: Instance) -> IntArray:
     """Return <x, y> from what a scheme computes, <x - centre, y>, unless no x of the instance has such products.
 
     Args:
-        products: int64 [samples, keys]; it is overwritten.
-        y: The vectors of the keys, int64 [keys, length].
+        products: int64 [samples, keys], in C's order; it is overwritten.
+        y: The vectors of the keys, int64 [keys, length], read-only.
         of: The instance.
 
     Raises:
         MismatchError: A product is beyond what its vector y allows.
     """
-    bounds = of.magnitude * np.abs(y).sum(axis=1)
-    beyond = (np.abs(products) > bounds).any(axis=0)
-    if beyond.any():
+    beyond = kernels.uncentre(products, y, of.magnitude, of.centre)
+    if beyond >= 0:
         raise MismatchError(
-            f"a product is beyond {bounds[beyond][0]}, the largest with its vector: "
+            f"a product is beyond {of.magnitude * np.abs(y[beyond]).sum()}, the largest with its vector: "
             "a key or ciphertext is damaged or forged"
         )
-    products += of.centre * y.sum(axis=1)
     return products
 
 

@@ -14,6 +14,7 @@ from he.kernels.passes import (
     expand,
     functional,
     hybrid,
+    inner,
     product,
     span,
     switching,
@@ -108,6 +109,8 @@ def calls() -> dict[str, Callable[[], object]]:
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
+        "inner, wrapped_products": lambda: inner.wrapped_products(*np.zeros((3, 4, 4), np.uint32)),
+        "inner, uncentre": lambda: inner.uncentre(small[:, :2].copy(), samples, 1, 1),
         **_calls_of_ledgers(),
         **_calls_of_gadgets(),
     }

@@ -128,3 +128,25 @@ def absorbed(
     for row in rows:
         row[pivot] = row[0]
     return [row[1:] for row in rows], order
+
+
+def wrapped_products(words: Sequence[Sequence[int]], y: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Inner products of rows with vectors modulo 2^32, in [0, 2^32)."""
+    return [[sum(a * b for a, b in zip(row, key, strict=True)) % 2**32 for key in y] for row in words]
+
+
+def uncentred(
+    products: Sequence[Sequence[int]], y: Sequence[Sequence[int]], magnitude: int, centre: int
+) -> list[list[int]] | int:
+    """The inner products <x, y> from <x - centre, y>; the first key if no x has its product.
+
+    Args:
+        products: One row for every x, with one product for every y.
+        y: The vectors.
+        magnitude: The largest magnitude of an element of x - centre.
+        centre: What was subtracted from every element of x.
+    """
+    for k, key in enumerate(y):
+        if any(abs(row[k]) > magnitude * sum(map(abs, key)) for row in products):
+            return k
+    return [[value + centre * sum(key) for value, key in zip(row, y, strict=True)] for row in products]

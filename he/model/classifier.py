@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.guards import RangeError
 from he.circuit.simulate import simulate
 from he.compiler.search import PackingName
 from he.model.compile import compile as compile_model
@@ -26,6 +27,10 @@ class EncryptedModel(Estimator):
 
     Both parties are in this process, for measurements and trials: whoever holds this object holds the key. To divide
     them, give `compiled_.circuit` to a service and its interface to a client (`he.prepare`, `he.Client`).
+
+    Inputs unlike the samples of `fit` may leave the range of a circuit with calibrated ranges, and have no answer then.
+    Every method that answers inputs answers all the others first, and then raises a `he.RangeError`: its `images` are
+    the numbers of the rows that were refused, and its `answers` what the method gives for the others, in their order.
 
     Args:
         model: a trained model; see `he.compile`.
@@ -85,12 +90,10 @@ class EncryptedModel(Estimator):
 
         Raises:
             DecryptionError: if an answer was refused.
-            RangeError: if the circuit's ranges are calibrated and an input left them; `images` holds the numbers of
-                some that did.
+            RangeError: if inputs left the circuit's range; see the class.
             TypeError, ValueError: as `Compiled.prepare`.
         """
-        values = self._outputs(x)
-        return values[:, 0] if values.shape[1] == 1 else values
+        return self._answers(x, _squeezed)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "compiled_")
@@ -99,10 +102,16 @@ class EncryptedModel(Estimator):
         """A copy that is not fitted; its model stays trained."""
         return type(self)(**self.get_params())
 
-    def _outputs(self, x: ArrayLike) -> FloatArray:
+    def _answers(self, x: ArrayLike, of: Callable[[FloatArray], Array]) -> Any:
+        """What a function makes of the outputs [n, outputs]; also of those beside inputs that were refused."""
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
-        return self.compiled_.outputs(self._evaluate(self.compiled_.prepare(floats_of(x, None, "x"))))
+        prepared = self.compiled_.prepare(floats_of(x, None, "x"))
+        try:
+            return of(self.compiled_.outputs(self._evaluate(prepared)))
+        except RangeError as refusal:
+            others = None if refusal.answers is None else of(self.compiled_.outputs(refusal.answers))
+            raise RangeError(refusal.images, others) from None
 
     def _in_the_clear(self) -> Callable[[Array], Array]:
         circuit = self.compiled_.circuit
@@ -132,12 +141,12 @@ class EncryptedClassifier(EncryptedModel):
         return tags("classifier", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Return the labels [n] of inputs; where one input may have several labels, 0 or 1 for each [n, outputs]."""
-        values = self._outputs(x)
-        if self._is_multilabel:
-            return (values > 0).astype(np.int64)
-        index = (values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1)
-        return self.classes_[index]
+        """Return the labels [n] of inputs; where one input may have several labels, 0 or 1 for each [n, outputs].
+
+        Raises:
+            DecryptionError, RangeError, TypeError, ValueError: as `decision_function`.
+        """
+        return self._answers(x, self._labels)
 
     def predict_proba(self, x: ArrayLike) -> FloatArray:
         """Return the probability of every class [n, classes]: a softmax or a logistic function, done by the client.
@@ -146,25 +155,43 @@ class EncryptedClassifier(EncryptedModel):
 
         Raises:
             AttributeError: if the model gives none, as a support vector machine does.
+            DecryptionError, RangeError, TypeError, ValueError: as `decision_function`.
         """
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
-        link = self.compiled_.graph.metadata.get("link", "softmax")
-        if link not in ("softmax", "logistic"):
+        if self._link not in ("softmax", "logistic"):
             raise AttributeError("the model gives no probabilities: its outputs are distances from a boundary")
-        values = self._outputs(x)
+        return self._answers(x, self._probabilities)
+
+    def score(self, x: ArrayLike, y: ArrayLike) -> float:
+        """Return the share of inputs whose label is predicted, or all of whose labels are.
+
+        Raises:
+            DecryptionError, RangeError, TypeError, ValueError: as `predict`, also what the error has of the others.
+        """
+        right = self.predict(x) == array(y, "y")
+        return float(np.mean(right.all(axis=1) if self._is_multilabel else right))
+
+    def _labels(self, values: FloatArray) -> Array:
+        """What `predict` makes of outputs [n, outputs]."""
+        if self._is_multilabel:
+            return (values > 0).astype(np.int64)
+        index = (values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1)
+        return self.classes_[index]
+
+    def _probabilities(self, values: FloatArray) -> FloatArray:
+        """What `predict_proba` makes of outputs [n, outputs]."""
         if values.shape[1] == 1:
             positive = _linked(values[:, 0], "logistic")
             return np.stack([1.0 - positive, positive], axis=1)
-        each = _linked(values, link)
-        if link == "logistic" and not self._is_multilabel:  # one against the rest
+        each = _linked(values, self._link)
+        if self._link == "logistic" and not self._is_multilabel:  # one against the rest
             return np.asarray(each / each.sum(axis=1, keepdims=True))
         return each
 
-    def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of inputs whose label is predicted, or all of whose labels are."""
-        right = self.predict(x) == array(y, "y")
-        return float(np.mean(right.all(axis=1) if self._is_multilabel else right))
+    @property
+    def _link(self) -> str:
+        return str(self.compiled_.graph.metadata.get("link", "softmax"))
 
     @property
     def _is_multilabel(self) -> bool:
@@ -180,14 +207,30 @@ class EncryptedRegressor(EncryptedModel):
         return tags("regressor", needs_labels=False)
 
     def predict(self, x: ArrayLike) -> FloatArray:
-        """Return the values [n] or [n, outputs] of inputs: `decision_function`, and what the model ends in."""
-        values = _linked(self._outputs(x), self.compiled_.graph.metadata.get("link", "none"))
-        return values[:, 0] if values.shape[1] == 1 else values
+        """Return the values [n] or [n, outputs] of inputs: `decision_function`, and what the model ends in.
+
+        Raises:
+            DecryptionError, RangeError, TypeError, ValueError: as `decision_function`.
+        """
+        return self._answers(x, self._values)
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Return R squared: 1 less the squared error as a part of the variance of the values."""
+        """Return R squared: 1 less the squared error as a part of the variance of the values.
+
+        Raises:
+            DecryptionError, RangeError, TypeError, ValueError: as `predict`, also what the error has of the others.
+        """
         values, expected = self.predict(x), array(y, "y")
         return float(1.0 - np.square(values - expected).sum() / np.square(expected - expected.mean(axis=0)).sum())
+
+    def _values(self, values: FloatArray) -> FloatArray:
+        """What `predict` makes of outputs [n, outputs]."""
+        return _squeezed(_linked(values, self.compiled_.graph.metadata.get("link", "none")))
+
+
+def _squeezed(values: FloatArray) -> FloatArray:
+    """Return values [n, outputs] as [n] where there is one output."""
+    return values[:, 0] if values.shape[1] == 1 else values
 
 
 def _linked(values: FloatArray, link: str) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.circuit.guards import RangeError
+from he.circuit.guards import answers_in_range
 from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
 from he.parties.client import Client, interface_bytes
@@ -71,17 +71,13 @@ def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: n
 def answered(client: Client, session: Session, images: np.ndarray) -> np.ndarray:
     """Have a session answer any number of images [n, *shape], batch by batch, and return the logits [n, outputs].
 
+    Where an answer is refused since images left their range, the others of its batch are asked again without them.
+
     Raises:
-        DecryptionError: if an answer was refused.
+        DecryptionError: if an answer was refused for another reason.
         InputError: if the images are not what the circuit takes.
-        RangeError: if an image left its range; its number is that among all images.
+        KeyRetiredError: if so many answers were refused that the client's policy allows no more.
+        RangeError: if images left their range; it has their numbers among all images, and the answers to the others.
     """
     (spec,) = client.interface.client_inputs
-    logits, begin = [], 0
-    for batch in spec.batches(images):
-        try:
-            logits.append(client.decrypt(session.evaluate(client.encrypt(batch))))
-        except RangeError as refusal:
-            raise RangeError([begin + image for image in refusal.images]) from refusal
-        begin += len(batch)
-    return np.concatenate(logits)
+    return answers_in_range(spec.batches(images), lambda batch: client.decrypt(session.evaluate(client.encrypt(batch))))

@@ -82,7 +82,7 @@ class IntDomain(ValueObject):
     def contains_array(self, x: ArrayLike) -> bool:
         """Whether every element of the integer array ``x`` lies in the domain."""
         array = integers(x, "x")
-        return bool(((array >= self.lo) & (array <= self.hi)).all())
+        return not array.size or bool(self.lo <= array.min() <= array.max() <= self.hi)
 
     def require(self, x: ArrayLike, name: str) -> IntArray:
         """Return ``x`` as int64 if every element lies in the domain.
@@ -92,8 +92,8 @@ class IntDomain(ValueObject):
             ValueError: An element is outside; the message gives the first one and its index.
         """
         array = integers(x, name)
-        outside = (array < self.lo) | (array > self.hi)
-        if outside.any():
+        if array.size and not self.lo <= array.min() <= array.max() <= self.hi:
+            outside = (array < self.lo) | (array > self.hi)
             where = np.unravel_index(int(np.argmax(outside)), array.shape)
             index = f" at index {tuple(map(int, where))}" if where else ""
             raise ValueError(f"`{name}` must lie in {self}, got {array[where]}{index}")

@@ -40,7 +40,7 @@ from he.functional.pads.objects import (
     require_pads,
     require_scope,
 )
-from he.functional.pads.words import pads, wrapped_products
+from he.functional.pads.words import as_factors, pads, wrapped_products
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
 from intnn.values.arrays import IntArray
 
@@ -108,10 +108,10 @@ class Pads:
         instance = master.instance
         vectors, scope = instance.require_keys(y), require_scope(scope, instance)
         seed, samples = master.shared(scope.header), scope.stop - scope.start
-        products, factors = np.empty((samples, len(vectors)), np.int32), vectors.T.astype(np.float64)
-        for start, stop in _blocks(scope.start, samples, *factors.shape):
+        products, factors = np.empty((samples, len(vectors)), np.int32), as_factors(vectors)
+        for start, stop in _blocks(scope.start, samples, instance.length):
             words = pads(seed, start * instance.length, (stop - start) * instance.length).reshape(-1, instance.length)
-            products[start - scope.start : stop - scope.start] = wrapped_products(words, factors, instance.key_limit)
+            products[start - scope.start : stop - scope.start] = wrapped_products(words, factors)
         return PadsFunctionalKey(instance, vectors, scope, products)
 
     def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
@@ -131,17 +131,17 @@ class Pads:
                 f"the key is for samples {scope.start} to {scope.stop} of ciphertext {scope.header.hex()}, got samples "
                 f"{wanted.start} to {wanted.stop} of {cipher.header.hex()}; ask the authority for a key for these"
             )
-        products, factors = np.empty((len(wanted), len(functional.y)), np.int64), functional.y.T.astype(np.float64)
-        for start, stop in _blocks(wanted.start, len(wanted), *factors.shape):
-            sums = wrapped_products(cipher.words[start:stop], factors, instance.key_limit)
+        products, factors = np.empty((len(wanted), len(functional.y)), np.int64), as_factors(functional.y)
+        for start, stop in _blocks(wanted.start, len(wanted), instance.length):
+            sums = wrapped_products(cipher.words[start:stop], factors)
             sums -= functional.pads[start - scope.start : stop - scope.start]  # wraps
             products[start - wanted.start : stop - wanted.start] = sums
         return uncentred(products, functional.y, instance)
 
 
-def _blocks(start: int, samples: int, length: int, keys: int = 1) -> Iterator[tuple[int, int]]:
+def _blocks(start: int, samples: int, length: int) -> Iterator[tuple[int, int]]:
     """The ends of blocks of samples, one behind the other."""
-    step = max(1, _BLOCK_WORDS // max(length, keys))
+    step = max(1, _BLOCK_WORDS // length)
     return ((at, min(at + step, start + samples)) for at in range(start, start + samples, step))
 
 

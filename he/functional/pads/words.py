@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
-from he.functional.blas import product
-from intnn.values.arrays import FloatArray
+from he.kernels.passes import inner as kernels
+from intnn.values.arrays import IntArray
 
 Words = NDArray[np.uint32]
 
@@ -39,27 +39,21 @@ def pads(key: bytes, start: int, count: int) -> Words:
     return np.frombuffer(stream.update(bytes((skipped + count) * WORD_BYTES)), "<u4", offset=skipped * WORD_BYTES)
 
 
-def wrapped_products(words: Words, factors: FloatArray, limit: int) -> NDArray[np.int32]:
-    """Inner products modulo 2^32, by the processor's product of float64 matrices as a unit of exact integers.
-
-    Words count as integers of [-2^31, 2^31), which is the same modulo 2^32. A sum over at most 2^22 / limit of them has
-    a magnitude of at most 2^53, and so have all sums of some of its terms: float64 holds every one exactly, in whatever
-    order they are added. Longer vectors are cut.
+def wrapped_products(words: Words, factors: Words) -> NDArray[np.int32]:
+    """Inner products modulo 2^32, of [-2^31, 2^31).
 
     Args:
         words: uint32 [samples, length].
-        factors: The vectors to multiply by, as columns: integers in float64 [length, keys].
-        limit: The largest magnitude that a factor may have, below 2^15.
+        factors: The vectors to multiply by, from `as_factors`: uint32 [length, keys].
 
     Returns:
         int32 [samples, keys].
     """
-    columns = (1 << 22) // limit
-    parts = (
-        product(words[:, at : at + columns].view("<i4").astype(np.float64), factors[at : at + columns])
-        for at in range(0, len(factors), columns)
-    )
-    total = next(parts).astype(np.int64)
-    for part in parts:
-        total += part.astype(np.int64)  # at most 2^16 / 2^7 parts: below 2^62
-    return total.astype(np.int32)
+    products = np.empty((len(words), factors.shape[1]), np.uint32)
+    kernels.wrapped_products(np.array(words), factors, products)  # of a message, words may lie at any byte
+    return products.view(np.int32)
+
+
+def as_factors(y: IntArray) -> Words:
+    """Vectors as `wrapped_products` takes them: int64 [keys, length] modulo 2^32 and as columns."""
+    return y.T.astype(np.uint32, order="C")

@@ -14,7 +14,7 @@ from he.functional.parties.owner import Schemes
 from he.functional.parties.request import KeyRequest
 from he.functional.scheme import Ciphertext, FunctionalKey, Scope
 from he.functional.schemes import scheme
-from intnn.values.arrays import IntArray, integer
+from intnn.values.arrays import IntArray, integer, integers
 from intnn.values.arrays import instance as of_type
 
 
@@ -88,7 +88,7 @@ class Products:
         """
         stop = integer(stop, "stop", 1, self.samples)
         start = integer(start, "start", 0, stop - 1)
-        y = self.instance.require_keys(y)
+        y = integers(y, "y")  # what is asked of them is asked by the request
         parts, key, begin = [], None, 0
         for ciphertext in self._ciphertexts:
             first, last = max(start - begin, 0), min(stop - begin, ciphertext.samples)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from he import Interface, RangeError, compile_approximate, compile_exact
-from he.circuit.guards import RangeGuard, images_outside
+from he.circuit.guards import RangeGuard, answers_in_range, images_outside
 from he.circuit.packing import Packing, PackingError
 from he.testing import square_graph, table_network
 from tests.he.parties.test_ranges import WIDE, deep
@@ -107,3 +107,40 @@ def test_an_error_names_its_images():
     error = RangeError([3, 5])
     assert error.images == (3, 5)
     assert "images [3, 5] of the batch left the range" in str(error)
+
+
+@given(st.lists(st.lists(st.sampled_from([-1, 1, 2]), min_size=1, max_size=5), min_size=1, max_size=4))
+def test_images_in_range_are_answered_by_whatever_takes_them(batches):
+    """Images of 2 exceed the first guard, those of 1 the second one, which is shown where no other image exceeds it."""
+    asked = []
+
+    def answer(batch):
+        asked.append(batch.tolist())
+        for guard in (2, 1):
+            if (batch == guard).any():
+                raise RangeError(np.flatnonzero(batch == guard).tolist())
+        return batch[:, None] * 10
+
+    x = np.concatenate(batches)
+    outside = np.flatnonzero(x > 0).tolist()
+    split = [np.array(batch) for batch in batches]
+    if not outside:
+        assert (answers_in_range(split, answer) == -10).all()
+        return
+    with pytest.raises(RangeError) as refusal:
+        answers_in_range(split, answer)
+    assert refusal.value.images == tuple(outside)
+    if len(outside) == len(x):
+        assert refusal.value.answers is None
+    else:
+        assert refusal.value.answers.tolist() == [[-10]] * (len(x) - len(outside))
+    assert len(asked) <= 3 * len(batches)
+
+
+def test_lanes_without_an_image_that_exceed_a_guard_refuse_all():
+    def answer(batch):
+        raise RangeError([len(batch), 7])
+
+    with pytest.raises(RangeError) as refusal:
+        answers_in_range([np.zeros((2, 1))], answer)
+    assert refusal.value.images == (0, 1)

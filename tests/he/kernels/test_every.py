@@ -27,7 +27,9 @@ from he.engines.rns.traces import Traces
 from he.formats import compact
 from he.functional.instance import Instance
 from he.functional.ledger import Span, secret_prime
+from he.functional.pads.scheme import SCHEME as PADS
 from he.functional.rlwe.scheme import SCHEME
+from he.functional.scheme import Scope
 from he.parties.batch import BatchEncryptor
 from he.ring.slots import trace_elements
 from he.testing import inputs, square_graph, table_network
@@ -50,6 +52,11 @@ with event.install_recorder("numba:compile") as compilations:
             if read:
                 ciphertext, key = (type(part).from_bytes(part.to_bytes()) for part in (ciphertext, key))
             SCHEME.decrypt(ciphertext, key)
+    master, public = PADS.setup(Instance("pads", 3, IntDomain(0, 1)))
+    for start in range(4):  # where the words of a message lie
+        ciphertext = PADS.encrypt(public, np.ones((3, 3), np.int64))
+        ciphertext = type(ciphertext).from_bytes(memoryview(bytes(start) + ciphertext.to_bytes())[start:])
+        PADS.decrypt(ciphertext, PADS.derive_key(master, [[1, 0, 1]], Scope(ciphertext.header, 0, 3)))
     for read in (False, True):
         keys = np.eye(3, dtype=np.int64)[:2]
         keys.setflags(write=not read)

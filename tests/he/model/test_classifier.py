@@ -108,6 +108,26 @@ class TestHabits:
     def test_what_lies_far_outside_has_an_answer_or_is_refused_by_name(self, fitted):
         assert fitted.predict(np.full((1, 4), 1e6)).shape == (1,)
 
+    @pytest.mark.filterwarnings("ignore:what is encrypted agrees")  # few of its answers are given
+    def test_rows_beside_those_that_are_refused_are_answered(self):
+        """By every method, as if those were not there."""
+        rng = np.random.default_rng(3)
+        x, corners = 0.5 + 0.05 * rng.normal(size=(199, 6)), rng.choice([0.0, 1.0], (30, 6))
+        layers = [Dense(rng.normal(size=(6, 6)), rng.normal(size=6) / 4) for _ in range(4)]
+        graph = Graph((6,), tuple(node for layer in layers for node in (layer, Activation("relu")))[:-1])
+        model = EncryptedClassifier(graph, exact=False, simulate=True, **INSECURE).fit(x)
+        shares = he.simulate_guards(model.compiled_.circuit, model.compiled_.prepare(corners)).max(axis=1)
+        far = corners[[shares.argmax()]]
+        for method in (model.predict, model.decision_function, model.predict_proba):
+            wanted = method(x[:20])
+            with pytest.raises(he.RangeError) as refusal:
+                method(np.insert(x[:20], [0, 7, 20], far, axis=0))
+            assert refusal.value.images == (0, 8, 22)
+            assert (refusal.value.answers == wanted).all()
+            with pytest.raises(he.RangeError) as refusal:
+                method(far)
+            assert refusal.value.answers is None
+
     def test_distances_are_no_probabilities(self, iris):
         model = EncryptedClassifier(LinearSVC(max_iter=5000).fit(*iris), simulate=True, **INSECURE).fit(iris[0])
         with pytest.raises(AttributeError, match="no probabilities"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from he import (
@@ -16,6 +16,7 @@ from he import (
     prepare,
     run_encrypted,
     save_circuit,
+    simulate,
     simulate_guards,
 )
 from he.formats.messages import Kind
@@ -24,7 +25,12 @@ from intnn import Activation, Dense, Graph
 from tests.he.forge import residues_of, with_residues
 
 WIDE = (-4.0, 4.0)
-ACTIVATIONS = [Activation("square"), Activation("polynomial", (0.1, 0.5, 0.9, 0.0, -0.4))]
+ACTIVATIONS = [
+    Activation("square"),
+    Activation("polynomial", (0.1, 0.5, 0.9, -0.4)),
+    Activation("polynomial", (0.1, 0.5, 0.9, 0.0, -0.4)),
+    Activation("polynomial", (0.1, 0.5, 0.9, 0.0, -0.4, 0.0, 0.2, 0.0, -0.1)),
+]
 
 
 def deep(squares, width=16, seed=0, activation=ACTIVATIONS[0]):
@@ -73,11 +79,19 @@ def test_samples_are_answered_and_what_is_far_from_them_is_refused(activation, p
     assert refusal.value.images == (1,)
 
 
-@settings(max_examples=5, deadline=None)
-@given(st.integers(2, 4), st.integers(0, 2**32 - 1), st.sampled_from(["latency", "throughput"]))
-def test_no_input_in_the_range_is_answered_beyond_the_bound(squares, seed, packing):
+DEPTHS = st.one_of(
+    st.tuples(st.integers(2, 4), st.just(ACTIVATIONS[0])), st.tuples(st.just(2), st.sampled_from(ACTIVATIONS[1:]))
+)
+
+
+@settings(max_examples=8, deadline=None)
+@given(DEPTHS, st.integers(0, 2**32 - 1), st.sampled_from(["latency", "throughput"]))
+@example((2, ACTIVATIONS[1]), 1, "throughput")
+@example((2, ACTIVATIONS[3]), 1, "latency")
+def test_no_input_in_the_range_is_answered_beyond_the_bound(depth, seed, packing):
     """Corners, inputs on the way from a sample to a corner, and the last that is accepted on that way."""
-    graph, samples = deep(squares, 8, seed)
+    layers, activation = depth
+    graph, samples = deep(layers, 8, seed, activation)
     circuit = compile_approximate(
         graph,
         samples,
@@ -149,9 +163,29 @@ def test_an_image_outside_is_named_by_its_number_among_all_batches():
     graph, samples = deep(2)
     circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", images=1, security="insecure")
     x = np.concatenate([samples[: 2 * circuit.interface.images + 1], np.full((1, 16), 4.0)])
-    with pytest.raises(RangeError) as refusal:
+    with pytest.raises(RangeError, match="`answers` of this error holds those of the others") as refusal:
         run_encrypted(circuit, x)
     assert refusal.value.images == (len(x) - 1,)
+    assert np.abs(refusal.value.answers - graph.logits(x[:-1])).max() <= circuit.output_bound
+
+
+@pytest.mark.parametrize("evaluated", [run_encrypted, simulate])
+def test_all_images_beside_those_outside_are_answered(evaluated):
+    """Of one evaluation, of several, and where nothing is left of one."""
+    graph, samples = deep(2)
+    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", images=4, security="insecure")
+    step = circuit.interface.images
+    x = np.tile(samples, (2 + 3 * step // len(samples), 1))[: 3 * step]
+    outside = [0, 2, *range(step, 2 * step), 3 * step - 1]
+    x[outside] = 4.0
+    with pytest.raises(RangeError) as refusal:
+        evaluated(circuit, x)
+    assert refusal.value.images == tuple(outside)
+    others = np.delete(x, outside, axis=0)
+    assert np.abs(refusal.value.answers - graph.logits(others)).max() <= circuit.output_bound
+    with pytest.raises(RangeError) as refusal:
+        evaluated(circuit, x[:1])
+    assert (refusal.value.images, refusal.value.answers) == ((0,), None)
 
 
 def test_refusals_for_the_range_are_counted_like_others():
