@@ -22,7 +22,6 @@ from he.formats.seal_bytes import CiphertextArray
 from he.parties.keys import EvaluationKeys
 from he.program.operations import Scalar
 from he.ring.params import Parameters
-from he.training.plan import HeadPlan
 from intnn.values.value_object import Unstorable
 
 Item = TypeVar("Item")
@@ -44,6 +43,14 @@ class Frame(Protocol):
     @property
     def key_elements(self) -> tuple[int, ...]:
         """The Galois elements of all evaluation keys, relinearisation's first."""
+
+
+class Agreed(Frame, Protocol):
+    """What keys that travel are checked against."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that is agreed on."""
 
 
 class Arithmetic(Unstorable, instead="it holds tables of this process"):
@@ -110,7 +117,7 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         return Value(self._algebra.mod_down(a))
 
 
-def read_keys(keys: EvaluationKeys | bytes, plan: HeadPlan) -> EvaluationKeys:
+def read_keys(keys: EvaluationKeys | bytes, plan: Agreed) -> EvaluationKeys:
     """Return the evaluation keys of a plan that are given as such or as bytes; more bytes are not looked at.
 
     Raises:
