@@ -21,7 +21,7 @@ from functools import cached_property
 from he.circuit.residues import room_bits
 from he.formats.switching import RELINEARISATION
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
-from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security
+from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.plain_moduli import primes_below
 from he.ring.slots import trace_elements
 from intnn.training.squares.plan import SquarePlan
@@ -142,16 +142,9 @@ class ExactPlan(ValueObject):
         degrees = [self.ring_degree] if self.ring_degree else [N for N in RING_DEGREES if least <= N]
         for N in degrees:
             for moduli in self._moduli(N):
-                for count in range(2, _MOST_LEVELS):
-                    for bits in _PRIME_BITS:
-                        try:
-                            chain = (*[bits] * count, _PRIME_BITS[-1])
-                            parameters = Parameters("bfv", N, chain, moduli[0], security=self.security)  # type: ignore[arg-type]
-                        except ParameterError:
-                            continue
-                        levels = self._levels(parameters)
-                        if levels is not None:
-                            return moduli, parameters, levels
+                for parameters in self._chains(N, moduli[0]):
+                    if levels := self._levels(parameters):
+                        return moduli, parameters, levels
         raise ParameterError(
             f"no parameters hold gradients of {self.squares.bounds.gradient.bit_length()} bits at N of {degrees}; "
             "lower the ranges of inputs or weights, or the number of hidden units"
@@ -166,6 +159,15 @@ class ExactPlan(ValueObject):
                 if len(found) == count and room_bits(found) >= due:
                     yield found
                     break
+
+    def _chains(self, N: int, t: int) -> Iterator[Parameters]:
+        """Yield what is secure, the fewest and shortest primes first."""
+        limit = max_modulus_bits(N, self.security)
+        for count in range(2, _MOST_LEVELS):
+            for bits in _PRIME_BITS:
+                chain = (*[bits] * count, _PRIME_BITS[-1])
+                if limit is None or sum(chain) <= limit:
+                    yield Parameters("bfv", N, chain, t, security=self.security)  # type: ignore[arg-type]
 
     def _levels(self, parameters: Parameters) -> ExactLevels | None:
         """Follow the noise of a step; None if too little budget is left."""

@@ -27,7 +27,7 @@ def packed_slots(first: Array, second: Array, N: int, t: int) -> IntArray:
     scale = pow(2 << (count - 1).bit_length(), -1, t)  # the mean takes another 2
     a, b = (np.asarray(numbers % t, np.int64) for numbers in (first, second))
     coefficients, places = np.zeros(N, np.int64), packed_places(N, count)
-    coefficients[places] = product(a + b, scale, t)
+    coefficients[places] = product((a + b) % t, scale, t)
     coefficients[places + N // 2] = product(a - b, scale * pow(_unit(N, t), -1, t) % t, t)
     return decode_exact(coefficients, t)
 

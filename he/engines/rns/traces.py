@@ -5,9 +5,9 @@ for every doubling would be log2(N / 2) key switches for each total. Merged on t
 total costs one; and another one splits it off again.
 
 Slots may hold pairs a + b X^(N / 2), whose halves are added up apart: in CKKS they stand for a + b i
-(`he.ring.slots.imaginary_units`), in BFV for one number where X^(N / 2) is one root of -1 modulo t, and another where it
-is the other root (`he.ring.slots.halves`). Totals of single numbers take the conjugation beside the automorphisms that
-fix pairs.
+(`he.ring.slots.imaginary_units`), in BFV for one number where X^(N / 2) is one root of -1 modulo t, and another where
+it is the other root (`he.ring.slots.halves`). Totals of single numbers take the conjugation beside the automorphisms
+that fix pairs.
 """
 
 from __future__ import annotations
