@@ -38,10 +38,12 @@ class ExactStep(Unstorable, instead="it holds tables of this process"):
         encoder: That of the parameters with this prime.
         keys: The evaluation keys, of `ExactPlan.key_elements`.
         workers: The threads that share the work, within their context.
+        buffers: The memory of values.
     """
 
-    def __init__(self, plan: ExactPlan, encoder: Encoder, keys: SwitchingKeys, workers: Workers) -> None:
-        buffers = Buffers()
+    def __init__(
+        self, plan: ExactPlan, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers
+    ) -> None:
         self._plan, self._parameters, self._workers = plan, encoder.parameters, workers
         self._algebra = Exact(encoder, Weights({}, {}, {}), keys, False, (), workers, buffers)
         self._products = Products.of(encoder, keys, workers, buffers)
@@ -122,8 +124,8 @@ class ExactStep(Unstorable, instead="it holds tables of this process"):
 
     def _each_product(self, left: Factors, right: Row) -> Iterator[np.ndarray]:
         """Yield the products of all with all, at the level of totals."""
-        made = self._products.sums(left.addresses, [right])
-        return (self._lowered(x, self._plan.levels.totals) for x in made)
+        for x in self._products.sums(left.addresses, [right]):  # this frame keeps what the addresses are of
+            yield self._lowered(x, self._plan.levels.totals)
 
     def _lowered(self, x: np.ndarray, level: int) -> np.ndarray:
         value = Value(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from he.engines.engine import thread_count
+from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
@@ -38,10 +39,11 @@ class ExactTrainer(Unstorable, instead="keep the messages, and give them to anot
         self.plan = instance(plan, ExactPlan, "plan")
         keys = read_keys(evaluation_keys, plan)
         self._keys, self._workers = keys.id, Workers(thread_count(threads))
+        buffers = Buffers()
         encoders = [Encoder.of(parameters) for parameters in plan.each]
         read = SwitchingKeys.read(encoders[0], keys.data, plan.key_elements)  # none depends on a plaintext modulus
         self._steps = {
-            t: ExactStep(plan, encoder, read, self._workers)
+            t: ExactStep(plan, encoder, read, self._workers, buffers)
             for t, encoder in zip(plan.moduli, encoders, strict=True)
         }  # fmt: skip
         self._ready: set[int] = set()

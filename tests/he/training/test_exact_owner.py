@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
@@ -63,7 +64,8 @@ def encrypted(first, second):
     parts = []
     for parameters in plan().each:
         encoder, count = Encoder.of(parameters), len(first)
-        step = ExactStep(plan(), encoder, SwitchingKeys.read(encoder, keys()[1].data, plan().key_elements), Workers(1))
+        read = SwitchingKeys.read(encoder, keys()[1].data, plan().key_elements)
+        step = ExactStep(plan(), encoder, read, Workers(1), Buffers())
         m = 1 << (count - 1).bit_length()
         slots = packed_slots(m * first, m * second, parameters.poly_modulus_degree, parameters.t)
         parts.append(step._written(step.read(ExactCipher(keys()[0].with_modulus(parameters)).encrypt(slots))))
