@@ -18,7 +18,7 @@ from he.training.exact_owner import ExactOwner
 from he.training.exact_recipes import DIGITS, ExactRecipe
 from he.training.exact_trainer import ExactTrainer
 from intnn.training.squares.plan import SquarePlan
-from intnn.training.squares.step import SquareState, fit, logits
+from intnn.training.squares.step import NAMES, SquareState, fit, logits
 from intnn.values.arrays import FloatArray, IntArray
 from plaintext_models.data import datasets
 from plaintext_models.data.datasets import Images
@@ -145,8 +145,7 @@ def _in_clear(
 
 
 def _equal(one: SquareState, other: SquareState) -> bool:
-    names = ("first", "second", "first_velocity", "second_velocity")
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in NAMES)
 
 
 def _pixels(images: Images) -> FloatArray:

@@ -20,7 +20,7 @@ from he.parties.keys import EvaluationKeys, SecretKey
 from he.training.exact_messages import opened, sealed
 from he.training.exact_plan import ExactPlan
 from he.training.exact_slots import packed_pairs, packed_slots, sample_slots
-from intnn.training.squares.step import SquareGradients, SquareState, checked_inputs, targets, updated
+from intnn.training.squares.step import SquareGradients, SquareState, checked_inputs, require_state, targets, updated
 from intnn.values.arrays import Array, IntArray, instance
 from intnn.values.value_object import Unstorable
 
@@ -32,14 +32,15 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
         plan: The plan.
         secret_key: The key, for the plan's parameters; by default a new one.
         evaluation_keys: Those of the run, where they have been made before; by default new ones.
-        state: The variables to go on from; by default those that the plan's seed names.
+        state: The variables to go on from (`intnn.training.squares.checkpoint` stores them); by default those that the
+            plan's seed names.
 
     Attributes:
         state: The variables as they are now.
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: The key is for other parameters.
+        ValueError: The key is for other parameters, or the variables are not the plan's.
         MessageError: The evaluation keys were not made from this key for this plan.
     """
 
@@ -61,6 +62,7 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
             raise MessageError("`evaluation_keys` must be for this plan, got keys for another")
         key.require_own(keys, None)
         self.state = SquareState.initial(plan.squares) if state is None else instance(state, SquareState, "state")
+        require_state(plan.squares, self.state)
         self._ciphers = [ExactCipher(key.with_modulus(parameters)) for parameters in plan.each]
         self._asked: str | None = None
 

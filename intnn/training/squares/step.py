@@ -15,6 +15,7 @@ from intnn.training.squares.plan import FRACTION, SquarePlan
 from intnn.values.arrays import Array, IntArray, frozen, instance, integer, integers
 from intnn.values.value_object import ValueObject
 
+NAMES = ("first", "second", "first_velocity", "second_velocity")  # of the arrays of a state
 _EXACT_BITS = 53  # of integers that float64 holds, and so its sums of products
 _SHARE = 8  # weights at the start are within this part of their limits
 
@@ -40,7 +41,7 @@ class SquareState(ValueObject):
     second_velocity: IntArray
 
     def __post_init__(self) -> None:
-        for name in ("first", "second", "first_velocity", "second_velocity"):
+        for name in NAMES:
             object.__setattr__(self, name, frozen(integers(getattr(self, name), name)))
         shapes = self.first.shape, self.second.shape
         if [len(s) for s in shapes] != [2, 2] or shapes[1][0] != shapes[0][1] + 1:
@@ -160,6 +161,22 @@ def checked_inputs(plan: SquarePlan, x: ArrayLike, labels: ArrayLike) -> tuple[I
     if classes.min() < 0 or classes.max() >= plan.classes:
         raise ValueError(f"`labels` must be from 0 to {plan.classes - 1}")
     return inputs, classes
+
+
+def require_state(plan: SquarePlan, state: SquareState) -> None:
+    """Refuse variables for which the plan's bounds are not proved.
+
+    Raises:
+        ValueError: They have other shapes than the plan's, or one is beyond its limit.
+    """
+    shapes = (plan.features, plan.hidden), (plan.hidden + 1, plan.classes)
+    limits = plan.first_limit << FRACTION, plan.second_limit << FRACTION, VELOCITY_LIMIT, VELOCITY_LIMIT
+    if (state.first.shape, state.second.shape) != shapes:
+        raise ValueError(f"`state` must have weights of shapes {shapes}, got {state.first.shape}, {state.second.shape}")
+    for name, limit in zip(NAMES, limits, strict=True):
+        values = getattr(state, name)
+        if values.min() < -limit or values.max() > limit:
+            raise ValueError(f"`state` must have `{name}` within +-{limit}; train it by this plan")
 
 
 def logits(plan: SquarePlan, x: IntArray, weights: tuple[IntArray, IntArray]) -> IntArray:

@@ -20,13 +20,13 @@ from he.training.exact_owner import ExactOwner
 from he.training.exact_plan import ExactPlan
 from he.training.exact_slots import packed_slots
 from he.training.exact_step import ExactStep
-from intnn.training.squares.step import SquareState, fit
+from intnn.training.squares.plan import FRACTION
+from intnn.training.squares.step import NAMES, SquareState, fit
 from tests.he.training.exact_made import SQUARES, keys, owner, plan, samples, trainer
 
 
 def equal(one, other):
-    names = ("first", "second", "first_velocity", "second_velocity")
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in NAMES)
 
 
 def test_steps_are_those_in_the_clear_also_by_another_owner_of_the_key():
@@ -132,6 +132,14 @@ def test_keys_of_others_are_refused():
         ExactOwner(wider, keys()[0], keys()[1])
     with pytest.raises(ValueError, match="`secret_key` must be for the plan's parameters"):
         ExactOwner(plan(), keys()[0].with_modulus(plan().each[1]))
+
+
+def test_variables_beyond_the_proof_are_refused():
+    weights = SquareState.initial(SQUARES)
+    with pytest.raises(ValueError, match="`state` must have `first` within"):
+        owner(replace(weights, first=weights.first + (16 << FRACTION)))
+    with pytest.raises(ValueError, match="`state` must have weights of shapes"):
+        owner(replace(weights, second=weights.second[:, :2], second_velocity=weights.second_velocity[:, :2]))
 
 
 def test_samples_beyond_the_proof_are_not_encrypted():
