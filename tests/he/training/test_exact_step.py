@@ -1,17 +1,23 @@
 """Encrypted gradients are those in the clear, to the bit, also the largest ones; and noise is within its bound."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import from_bytes, level_ids
 from he.formats.seal_bytes import write_ciphertext
+from he.training.exact_owner import ExactOwner
+from he.training.exact_plan import ExactPlan
 from he.training.exact_trainer import ExactTrainer
-from intnn.training.squares.plan import FRACTION
-from intnn.training.squares.step import SquareState, gradients
+from intnn.training.squares.plan import FRACTION, SquarePlan
+from intnn.training.squares.step import NAMES, SquareState, fit, gradients
 from tests.he.training.exact_made import SQUARES, keys, messages, owner, plan, samples, trainer
 
 
@@ -62,3 +68,23 @@ def test_threads_change_no_bit():
     for message in messages():
         alone.add(message)
     assert alone.answer(question) == trainer().answer(question)
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    st.tuples(st.integers(1, 512), st.integers(2, 5), st.sampled_from([2, 4, 6]), st.integers(2, 4)),
+    st.integers(0, 2**32 - 1),
+)
+def test_networks_of_any_geometry_train_exactly(geometry, seed):
+    samples, features, hidden, classes = geometry
+    rng, rate = np.random.default_rng(seed), Fraction(1, 20)
+    squares = SquarePlan(samples, features, hidden, classes, 3, 7, 7, 20, 15, rate, rate, int(rng.integers(0, 4)))
+    x, labels = rng.integers(-3, 4, (samples, features)), rng.integers(0, classes, samples)
+    x[:, -1] = 3
+    asking = ExactOwner(ExactPlan(squares, "insecure", 1024))
+    training = ExactTrainer(asking.plan, asking.evaluation_keys.to_bytes(), 1)
+    for message in asking.samples(x, labels):
+        training.add(message)
+    asking.update(training.answer(asking.ask()))
+    expected = fit(squares, x, labels, 1)
+    assert all(np.array_equal(getattr(asking.state, name), getattr(expected, name)) for name in NAMES)
