@@ -20,6 +20,7 @@ from functools import cached_property
 
 from he.circuit.residues import room_bits
 from he.formats.switching import RELINEARISATION
+from he.kernels.passes.product import auxiliary_primes, most_terms
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.plain_moduli import primes_below
@@ -196,10 +197,19 @@ class ExactPlan(ValueObject):
         answer = settled(algebra.packed(total, pairs=True))
         if answer.budget_bits < 1:
             return None
-        return ExactLevels(
+        found = ExactLevels(
             parameters.levels, unit.level, square.level, residual.level, error.level, low, total.level, answer.level,
             answer.budget_bits,
         )  # fmt: skip
+        return found if self._has_room(parameters, found) else None
+
+    def _has_room(self, parameters: Parameters, levels: ExactLevels) -> bool:
+        """Return whether sums of products fit the primes that they are computed modulo beside those of the level."""
+        N, t, primes, squares = parameters.poly_modulus_degree, parameters.t, parameters.primes, self.squares
+        auxiliary = auxiliary_primes(N, primes, t)
+        more = len(auxiliary) - parameters.levels
+        sums = {levels.units: squares.features, levels.logits: self.columns + 1, levels.errors: squares.classes}
+        return all(most_terms(N, primes[:at], auxiliary[: at + more], t) >= n for at, n in sums.items())
 
 
 class _Settled:

@@ -51,3 +51,11 @@ def test_what_does_not_fit_is_refused():
         ExactPlan(None)
     with pytest.raises(ParameterError, match=r"no parameters hold gradients of \d+ bits at N of"):
         ExactPlan(SQUARES, "128", 1024)
+
+
+def test_sums_that_have_no_room_beside_the_levels_primes_are_refused(monkeypatch):
+    monkeypatch.setattr("he.training.exact_plan.most_terms", lambda N, data, auxiliary, t: SQUARES.features - 1)
+    with pytest.raises(ParameterError, match="no parameters hold gradients"):
+        ExactPlan(SQUARES, "insecure", 1024)
+    monkeypatch.setattr("he.training.exact_plan.most_terms", lambda N, data, auxiliary, t: SQUARES.features)
+    assert ExactPlan(SQUARES, "insecure", 1024).parameters == plan().parameters
