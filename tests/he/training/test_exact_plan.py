@@ -54,6 +54,7 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_sums_that_have_no_room_beside_the_levels_primes_are_refused(monkeypatch):
+    monkeypatch.setattr("he.training.exact_plan._MOST_LEVELS", 8)
     monkeypatch.setattr("he.training.exact_plan.most_terms", lambda N, data, auxiliary, t: SQUARES.features - 1)
     with pytest.raises(ParameterError, match="no parameters hold gradients"):
         ExactPlan(SQUARES, "insecure", 1024)
