@@ -92,7 +92,7 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
         for t, cipher in zip(self.plan.moduli, self._ciphers, strict=True):
             bias = second[-1:] * self.plan.squares.bias % t * pow(limit, -1, t) % t  # times the column of ones: limits
             w = np.concatenate([second[:-1:2], bias]), np.concatenate([second[1:-1:2], np.zeros_like(bias)])
-            for a, b in ((first[:, ::2], first[:, 1::2]), w):
+            for a, b in ((first[:, ::2].T, first[:, 1::2].T), w):
                 N = self.plan.parameters.poly_modulus_degree
                 parts.append(cipher.encrypt(packed_slots(a.ravel(), b.ravel(), N, t)))
         message = sealed(Kind.EXACT_WEIGHTS, self.plan, self.evaluation_keys.id, parts)

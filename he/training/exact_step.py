@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
+from he.kernels.instructions.tensors import COLUMNS
 from he.kernels.tables.factors import Factors
 from he.training.exact_plan import ExactPlan
 from intnn.values.value_object import Unstorable
@@ -69,19 +71,18 @@ class ExactStep(Unstorable, instead="it holds tables of this process"):
         """Make a step.
 
         Args:
-            first: V, packed and at the top level: feature by feature, two hidden units a pair.
+            first: V, packed and at the top level: two hidden units a pair, and for each pair feature by feature.
             second: W, packed likewise: two rows a pair, class by class, and behind them its last row, in the first half
                 and to be multiplied with the column of ones.
 
         Returns:
-            The totals of X^T (U * E) and of U^2^T R, packed in the order of weights, and behind them the sums of R, in
-            either half; as a ciphertext that travels.
+            The totals of X^T (U * E) and of U^2^T R, packed row by row, and behind them the sums of R, in either half;
+            as a ciphertext that travels.
         """
         plan, levels = self._plan, self._plan.levels
-        columns, classes, features = plan.columns, plan.squares.classes, plan.squares.features
+        columns, classes = plan.columns, plan.squares.classes
 
-        v = _rows(self._traces.expanded(first, features * columns), columns)
-        units = self._sums(self._features, v, levels.squares)
+        units = list(self._units(first))
         squares = [self._product(unit, unit, levels.logits) for unit in units]
 
         packed = self._lowered(second, levels.logits)
@@ -101,6 +102,14 @@ class ExactStep(Unstorable, instead="it holds tables of this process"):
             (self._lowered(residual, levels.totals) for residual in low),
         ]
         return self._written(self._traces.packed((total for part in found for total in part), plan.answers))
+
+    def _units(self, first: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield U, for so few columns at once that little of V is held, which is the largest of all."""
+        features, columns = self._plan.squares.features, self._plan.columns
+        expanded = self._traces.expanded(first, features * columns)
+        for at in range(0, columns, COLUMNS):
+            some = [list(islice(expanded, features)) for _ in range(min(COLUMNS, columns - at))]
+            yield from self._sums(self._features, list(zip(*some, strict=True)), self._plan.levels.squares)
 
     def _residual(self, logit: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Add up the two halves of a logit, and the target's negative."""
