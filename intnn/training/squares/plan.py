@@ -21,12 +21,13 @@ from functools import cached_property
 
 from intnn.training.limits import RATE_BITS
 from intnn.training.step import Rate
-from intnn.values.arrays import INT64, integer
+from intnn.values.arrays import integer
 from intnn.values.rounding import divide_half_up
 from intnn.values.value_object import ValueObject
 
 FRACTION = 16  # bits of master weights behind the point
 MOST_MOMENTUM = 15  # bits of a shift
+_MOST_BITS = 62  # of what is multiplied: its limbs are cut off in int64
 _MOST_SAMPLES, _MOST_UNITS, _MOST_LIMIT = 1 << 20, 1 << 12, 1 << 15
 
 
@@ -81,7 +82,7 @@ class SquarePlan(ValueObject):
 
     Raises:
         TypeError: A number has another type.
-        ValueError: It is out of its range, or what is multiplied in a step does not fit int64.
+        ValueError: It is out of its range, or what is multiplied in a step may have more than 62 bits.
     """
 
     samples: int
@@ -118,10 +119,10 @@ class SquarePlan(ValueObject):
                 raise ValueError(f"`{name}` must be above 0, got {rate}")
         bounds = self.bounds
         widest = max(bounds.inner, bounds.residual, bounds.square)
-        if widest > INT64.max:
+        if widest.bit_length() > _MOST_BITS:
             raise ValueError(
-                f"what a step multiplies must fit int64, but may have {widest.bit_length()} bits; lower `input_limit`, "
-                "`first_limit` or `second_limit`"
+                f"what a step multiplies must have at most {_MOST_BITS} bits, but may have {widest.bit_length()}; lower "
+                "`input_limit`, `first_limit` or `second_limit`"
             )
 
     @property
@@ -168,4 +169,4 @@ def _rate(value: Fraction) -> Rate:
     if value * Fraction(2) ** shift >= 1 << RATE_BITS:
         shift -= 1
     mantissa = int(value * Fraction(2) ** shift + Fraction(1, 2))
-    return Rate(mantissa, shift)
+    return Rate(mantissa, shift) if mantissa < 1 << RATE_BITS else Rate(mantissa // 2, shift - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from intnn.training import generator
 from intnn.training.limits import VELOCITY_LIMIT
 from intnn.training.ops.numpy_ import rescale, saturate
 from intnn.training.squares.plan import FRACTION, SquarePlan
-from intnn.values.arrays import Array, IntArray, frozen, instance, integer, integers
+from intnn.values.arrays import Array, FloatArray, IntArray, frozen, instance, integer, integers
 from intnn.values.value_object import ValueObject
 
 NAMES = ("first", "second", "first_velocity", "second_velocity")  # of the arrays of a state
@@ -195,15 +195,23 @@ def targets(plan: SquarePlan, labels: IntArray) -> IntArray:
 def _product(a: IntArray, b: IntArray) -> Array:
     """Return the matrix product of integers, exactly: Python integers [m, n].
 
-    The right factor is cut into limbs that are so small that float64 and its BLAS add their products up exactly.
+    Both factors are cut into limbs that are so small that float64 and its BLAS add their products up exactly.
     """
-    bits = _EXACT_BITS - int(np.abs(a).max(initial=1)).bit_length() - len(b).bit_length()
-    half, left, total, shift = 1 << (bits - 1), a.astype(np.float64), np.zeros((len(a), b.shape[1]), object), 0
-    while b.any():
-        low = ((b + half) & (2 * half - 1)) - half  # from -half to half - 1
-        total += (left @ low.astype(np.float64)).astype(np.int64).astype(object) << shift
-        b, shift = (b - low) >> bits, shift + bits
+    bits = (_EXACT_BITS - len(b).bit_length()) // 2
+    right, total = list(_limbs(b, bits)), np.zeros((len(a), b.shape[1]), object)
+    for i, x in enumerate(_limbs(a, bits)):
+        for j, y in enumerate(right):
+            total += (x @ y).astype(np.int64).astype(object) << bits * (i + j)
     return total
+
+
+def _limbs(values: IntArray, bits: int) -> Iterator[FloatArray]:
+    """Yield the limbs of integers, the lowest first: from -2**(bits - 1) to 2**(bits - 1) - 1."""
+    half = 1 << (bits - 1)
+    while values.any():
+        low = ((values + half) & (2 * half - 1)) - half
+        yield low.astype(np.float64)
+        values = (values - low) >> bits
 
 
 def _drawn(plan: SquarePlan, layer: int, shape: tuple[int, int], limit: int) -> IntArray:

@@ -15,6 +15,7 @@ from intnn.training.squares.step import SquareGradients, SquareState, checked_in
 from intnn.training.step import Rate
 
 PLAN = SquarePlan(20, 4, 3, 3, 7, 5, 6, 10, 8, Fraction(1, 30), Fraction(1, 10))
+FAR = SquarePlan(9, 3, 2, 2, 1 << 9, 1 << 8, 3, 1 << 15, 1, Fraction(1, 30), Fraction(1, 10))
 WIDE = SquarePlan(30, 33, 4, 10, 7, 31, 31, 144, 77, Fraction(1, 15), Fraction(1, 10))
 
 
@@ -30,7 +31,7 @@ def drawn(plan, seed):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from([PLAN, WIDE]), st.integers(0, 2**32 - 1))
+@given(st.sampled_from([PLAN, WIDE, FAR]), st.integers(0, 2**32 - 1))
 def test_gradients_are_their_definition(plan, seed):
     x, labels, (first, second) = drawn(plan, seed)
     found = step.gradients(plan, x, labels, (first, second))
