@@ -121,8 +121,8 @@ class SquarePlan(ValueObject):
         widest = max(bounds.inner, bounds.residual, bounds.square)
         if widest.bit_length() > _MOST_BITS:
             raise ValueError(
-                f"what a step multiplies must have at most {_MOST_BITS} bits, but may have {widest.bit_length()}; lower "
-                "`input_limit`, `first_limit` or `second_limit`"
+                f"what a step multiplies must have at most {_MOST_BITS} bits, but may have {widest.bit_length()}; "
+                "lower `input_limit`, `first_limit` or `second_limit`"
             )
 
     @property
