@@ -57,7 +57,7 @@ class HeadJob:
 
 
 @dataclass
-class _Clock:
+class Clock:
     """Seconds of the parts of a run, by the wall and by the processor."""
 
     wall: dict[str, float] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def jobs(dataset: str, data: Path | None) -> tuple[HeadJob, ...]:
 
 def measure(job: HeadJob, report: Reporter) -> HeadRow:
     """Train a head in the clear and on ciphertexts."""
-    data, recipe, clock, threads = datasets.load(job.dataset, job.data), job.recipe, _Clock(), available_threads()
+    data, recipe, clock, threads = datasets.load(job.dataset, job.data), job.recipe, Clock(), available_threads()
     labels, classes = data.train_labels, data.classes
     report("in the clear", 0.0)
     rotations = [seal_rotate_ms()]

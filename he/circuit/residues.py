@@ -114,13 +114,19 @@ def combined(interface: Interface, logits: Sequence[np.ndarray]) -> np.ndarray |
     if not isinstance(interface, ResidueInterface):
         (result,) = logits
         return result
-    whole = prod(interface.moduli)
-    units = [whole // t * pow(whole // t, -1, t) for t in interface.moduli]  # 1 modulo t, and 0 modulo the others
-    total: Any = sum(unit * residues.astype(object) for unit, residues in zip(units, logits, strict=True))
-    result = (total + whole // 2) % whole - whole // 2
+    result = lifted(interface.moduli, logits)
     if (abs(result) >= 1 << interface.reach_bits).any():
         return None
     return np.asarray(result, np.int64) if interface.reach_bits <= 63 else np.asarray(result)
+
+
+def lifted(moduli: Sequence[int], residues: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the integers within half of the moduli's product that have these residues: Python's, of the same shape."""
+    whole = prod(moduli)
+    units = [whole // t * pow(whole // t, -1, t) for t in moduli]  # 1 modulo t, and 0 modulo the others
+    total: Any = sum(unit * own.astype(object) for unit, own in zip(units, residues, strict=True))
+    result: np.ndarray = (total + whole // 2) % whole - whole // 2
+    return result
 
 
 @dataclass(frozen=True, eq=False)

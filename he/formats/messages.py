@@ -43,6 +43,9 @@ class Kind(Enum):
     ENCRYPTED_HEAD = b"H"
     HEAD_QUERY = b"S"
     HEAD_ANSWER = b"L"
+    EXACT_SAMPLES = b"x"
+    EXACT_WEIGHTS = b"w"
+    EXACT_GRADIENTS = b"g"
 
 
 class MessageError(ValueError):

@@ -171,3 +171,38 @@ class PairCipher(Unstorable, instead="it holds a secret key: store that with `Se
         written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
         self._decryptor.decrypt(written, plaintext)
         return np.array(self._encoder.decode_complex(plaintext))
+
+
+class ExactCipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Encrypts and decrypts BFV slots, at any level.
+
+    Args:
+        secret_key: the key, whose parameters name the plaintext modulus t.
+    """
+
+    def __init__(self, secret_key: SecretKey) -> None:
+        self._parameters, self._context = secret_key.parameters, secret_key.context
+        self._ids = level_ids(self._context, self._parameters)
+        self._encryptor, self._decryptor = secret_key.encryptor(), secret_key.decryptor()
+        self._encoder = sealapi.BatchEncoder(self._context)
+
+    def encrypt(self, slots: np.ndarray) -> bytes:
+        """Return a fresh ciphertext of integers modulo t, int64 [N], as it travels: in the form of `Form.fresh`."""
+        plaintext = sealapi.Plaintext()
+        self._encoder.encode((slots % self._parameters.t).tolist(), plaintext)
+        ciphertext = self._encryptor.encrypt_symmetric(plaintext)
+        return compact.compact(to_bytes(ciphertext), Form.fresh(self._parameters), self._parameters, self._ids)
+
+    def decrypt(self, data: bytes | memoryview, level: int) -> np.ndarray | None:
+        """Return the slots of a ciphertext at a level, int64 [N] from 0 to t - 1; None if it has no noise budget left.
+
+        Raises:
+            SealDataError: if the bytes are no ciphertext of that level, or one that is legible without a key.
+        """
+        read, plaintext = compact.read(data, Form.result(self._parameters, level, 1.0)), sealapi.Plaintext()
+        require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
+        written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
+        if self._decryptor.invariant_noise_budget(written) < 1:
+            return None
+        self._decryptor.decrypt(written, plaintext)
+        return np.array(self._encoder.decode_int64(plaintext)) % self._parameters.t

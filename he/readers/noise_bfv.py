@@ -129,11 +129,37 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         return replace(values[0], bound=sum(v.bound for v in values), size=max(v.size for v in values))
 
     def multiply(self, a: BfvNoise, b: BfvNoise) -> BfvNoise:
-        # v = v1 (t/q) c2(s) + v2 (t/q) c1(s) - v1 v2, plus the rounding of three polynomials, which the fast base
-        # conversions of an RNS implementation get wrong by at most one unit per prime.
-        rounding = 2 * a.level * self._relative[a.level] * self._roundings[3]
-        bound = self._product_norm * (a.bound + b.bound) + self._root * a.bound * b.bound + rounding
-        return BfvNoise(a.level, np.minimum(bound, LARGEST), 3)
+        return self.products([a], [b])
+
+    def products(self, left: Sequence[BfvNoise], right: Sequence[BfvNoise]) -> BfvNoise:
+        """Bound the noise of a sum of products of two values each, which is scaled down once, as a sum."""
+        # v = v1 (t/q) c2(s) + v2 (t/q) c1(s) - v1 v2 for each of them, plus the rounding of three polynomials, which
+        # the fast base conversions of an RNS implementation get wrong by at most one unit per prime.
+        level = left[0].level
+        bound = 2 * level * self._relative[level] * self._roundings[3]
+        for a, b in zip(left, right, strict=True):
+            bound = bound + self._product_norm * (a.bound + b.bound) + self._root * a.bound * b.bound
+        return BfvNoise(level, np.minimum(bound, LARGEST), 3)
+
+    def packed(self, noisiest: BfvNoise, pairs: bool = False) -> BfvNoise:
+        """Bound the coefficients, not their Euclidean norm, of the noise of totals packed by `he.engines.rns.traces`.
+
+        What is added at one depth is traced by all later automorphisms, which are a group: of n = N totals, or N / 2
+        of pairs, it leaves multiples of as many coefficients as the group has elements, and those of different
+        ciphertexts go to different places. So a coefficient is n times one of a ciphertext's noise, and n / 2 times
+        one of the first key switches' noise, n / 4 times one of the second's, and so on.
+        """
+        n = self._parameters.poly_modulus_degree >> pairs
+        return replace(noisiest, bound=n * noisiest.bound + (n - 1) * self._key_switch(noisiest.level))
+
+    def expanded(self, packed: BfvNoise, pairs: bool = False) -> BfvNoise:
+        """Bound the noise of each of the ciphertexts that one of packed numbers is expanded to.
+
+        The coefficients of its noise that are kept come out as they were. Every depth adds an automorphism's image,
+        whose norm is the same, and a key switch.
+        """
+        n = self._parameters.poly_modulus_degree >> pairs
+        return replace(packed, bound=packed.bound + (n - 1) * self._key_switch(packed.level))
 
     def relinearise(self, a: BfvNoise) -> BfvNoise:
         return BfvNoise(a.level, self.swap_rows(a).bound)
@@ -142,13 +168,16 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         return self.swap_rows(a)
 
     def swap_rows(self, a: BfvNoise) -> BfvNoise:
-        return replace(a, bound=a.bound + self._relative[a.level] * self._key_switches[a.level])
+        return replace(a, bound=a.bound + self._key_switch(a.level))
 
     def switch_modulus(self, a: BfvNoise) -> BfvNoise:
         return replace(a, level=a.level - 1, bound=a.bound + self._relative[a.level - 1] * self._roundings[a.size])
 
     def rescale(self, a: BfvNoise) -> BfvNoise:
         raise TypeError("BFV has no rescaling")
+
+    def _key_switch(self, level: int) -> float:
+        return self._relative[level] * self._key_switches[level]
 
     def _added(self, a: BfvNoise) -> BfvNoise:
         """Return the noise after a plaintext was added, whose multiple of q / t is rounded."""

@@ -121,6 +121,16 @@ def packed_places(N: int, count: int, pairs: bool = True) -> np.ndarray:
 
 
 @cache
+def halves(N: int) -> np.ndarray:
+    """Return which BFV slots lie in the first of two halves, of which each holds one number of pairs: bool [N].
+
+    There X**(N / 2) is the same root of -1, the least 2N-th root to the power N / 2; in the second half it is the other
+    one. Rows are exchanged by an automorphism that exchanges the halves too.
+    """
+    return exponents(N) % 4 == 1
+
+
+@cache
 def slot_order(N: int) -> np.ndarray:
     """Return where the value of every BFV slot lies among the values of a polynomial in transformed order: [N]."""
     return np.array(bit_reversal(N))[(exponents(N) - 1) // 2]

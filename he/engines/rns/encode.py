@@ -23,6 +23,14 @@ def encode_exact(slots: np.ndarray, plain_modulus: int) -> np.ndarray:
     return np.where(coefficients > t // 2, coefficients - t, coefficients)
 
 
+def decode_exact(coefficients: np.ndarray, plain_modulus: int) -> np.ndarray:
+    """Return the slots int64 [N], from 0 to t - 1, of the polynomial modulo t with these coefficients int64 [N]."""
+    N, t = len(coefficients), plain_modulus
+    values = (coefficients % t).astype(np.uint64)
+    evaluate.forward(chain(N, (t,)).tables, values, 0)
+    return values[slot_order(N)].astype(np.int64)
+
+
 def encode_approximate(slots: np.ndarray, scale: float) -> np.ndarray:
     """Return the rounded coefficients of the real polynomial with slots float64 [N / 2], times ``scale``.
 

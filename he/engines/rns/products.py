@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise, product
-from math import prod
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from he.engines.rns.encoder import Encoder, ExactEncoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.formats.switching import RELINEARISATION
-from he.kernels.passes.product import extend_polynomial, scaling
+from he.kernels.passes.product import extend_polynomial, most_terms, scaling
 from he.kernels.passes.tensors import (
     panel_shape,
     relinearise_and_rescale,
@@ -192,10 +191,9 @@ class ExactProducts(Products):
         return level > 0 and primes == len(self._primes(level))
 
     def _require_terms(self, terms: int, level: int) -> None:
-        """A product is below 4 t N q, as `auxiliary_primes` has it, and so many of them fit the auxiliary modulus."""
         parameters = self._encoder.parameters
-        one = 4 * parameters.t * parameters.poly_modulus_degree * prod(parameters.primes[:level])
-        most = prod(self._auxiliary(level)) // one
+        N, data = parameters.poly_modulus_degree, parameters.primes[:level]
+        most = most_terms(N, data, self._auxiliary(level), parameters.t)
         if terms > most:
             raise ValueError(
                 f"`left` must have at most {most} terms at level {level}, got {terms}; add up parts of them"

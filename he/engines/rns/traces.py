@@ -4,8 +4,10 @@ The total over the slots is the trace of a polynomial: what all automorphisms th
 for every doubling would be log2(N / 2) key switches for each total. Merged on the way (`he.kernels.passes.traces`), a
 total costs one; and another one splits it off again.
 
-Slots of CKKS may hold pairs a + b X^(N / 2) (`he.ring.slots.imaginary_units`), whose halves are added up apart. Totals
-of single numbers, and all of BFV, take the conjugation beside the automorphisms that fix pairs.
+Slots may hold pairs a + b X^(N / 2), whose halves are added up apart: in CKKS they stand for a + b i
+(`he.ring.slots.imaginary_units`), in BFV for one number where X^(N / 2) is one root of -1 modulo t, and another where
+it is the other root (`he.ring.slots.halves`). Totals of single numbers take the conjugation beside the automorphisms
+that fix pairs.
 """
 
 from __future__ import annotations
@@ -39,19 +41,16 @@ class Traces:
         keys: evaluation keys, with those of all `he.ring.slots.trace_elements`.
         workers: the threads that share the work.
         buffers: the memory of results.
-        pairs: whether slots hold pairs, for CKKS only; by default if the scheme is CKKS.
+        pairs: whether slots hold pairs; by default if the scheme is CKKS.
 
     Raises:
-        ValueError: if a key is missing, or there are pairs in BFV.
+        ValueError: if a key is missing.
     """
 
     def __init__(
         self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers, *, pairs: bool | None = None
     ) -> None:
-        exact = encoder.parameters.scheme.exact
-        self._pairs = not exact if pairs is None else pairs
-        if self._pairs and exact:
-            raise ValueError("`pairs` must be False for BFV, whose slots hold single numbers, got True")
+        self._pairs = not encoder.parameters.scheme.exact if pairs is None else pairs
         self._encoder, self._all, self._empty, self._N = (
             encoder,
             workers.all,

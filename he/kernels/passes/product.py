@@ -51,6 +51,11 @@ def auxiliary_primes(N: int, primes: tuple[int, ...], plain_modulus: int) -> tup
     raise ValueError(f"no primes of {bits} bits are enough for products modulo {primes}")
 
 
+def most_terms(N: int, data: tuple[int, ...], auxiliary: tuple[int, ...], plain_modulus: int) -> int:
+    """Count the products at a level whose sum has room modulo the level's auxiliary primes: each is below 4 t N q."""
+    return prod(auxiliary) // (4 * plain_modulus * N * prod(data))
+
+
 class Scaling(NamedTuple):
     """What the product at one level needs besides the chain.
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from he.engines.rns.buffers import Buffers
+from he.engines.rns.encode import encode_exact
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
+from he.kernels.tables.roots import least_root
 from he.readers.traces import expansion_variance, packing_variance
 from he.ring.params import Parameters
-from he.ring.slots import imaginary_units, packed_places, polynomial, trace_elements
+from he.ring.slots import halves, imaginary_units, packed_places, polynomial, trace_elements
 from tests.he.seal_parties import SealParties
 
 N, LEVEL = 1024, 2
@@ -124,6 +126,25 @@ def test_totals_of_exact_numbers_are_exact(count):
         assert set((exact.decrypt(expanded) % t).tolist()) == {row.sum() % t}
 
 
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_totals_of_exact_pairs_are_exact(count):
+    """The halves of slots are added up apart, and each total comes back in its half."""
+    exact = SealParties(Parameters("bfv", N, (40, 40, 40), 65537, security="insecure"))
+    t, first = exact.parameters.t, halves(N)
+    traces = Traces(exact.encoder, exact.keys(trace_elements(N)), Workers(1), Buffers(), pairs=True)
+    numbers = np.random.default_rng(count).integers(-t // 2, t // 2, (count, N))
+    packed = traces.packed([exact.encrypt(row) for row in numbers], count)
+    coefficients = encode_exact(exact.decrypt(packed), t)
+    a, b = (coefficients[packed_places(N, count) + half] for half in (0, N // 2))
+    i = pow(least_root(N, t), N // 2, t)
+    for k, (row, expanded) in enumerate(zip(numbers, traces.expanded(packed, count), strict=True)):
+        found = exact.decrypt(expanded) % t
+        for half, unit in ((first, i), (~first, -i)):
+            total = row[half].sum()
+            assert set(found[half].tolist()) == {total % t}
+            assert (a[k] + unit * b[k] - total) % t == 0
+
+
 @pytest.mark.parametrize("count", [7, 45])
 def test_threads_change_no_bit(parties, keys, traces, count):
     ciphertexts = [parties.encrypt(np.full(N // 2, i / count), 1) for i in range(count)]
@@ -140,9 +161,6 @@ def test_what_is_missing_or_too_much_is_named(parties, keys, traces):
     few = {made: key for made, key in keys.keys.items() if made[0] != N + 1}
     with pytest.raises(ValueError, match=f"the keys must have one of the Galois element {N + 1} for level"):
         Traces(parties.encoder, SwitchingKeys(few, keys.permutations), Workers(1), Buffers())
-    exact = SealParties(Parameters("bfv", N, (40, 40), 65537, security="insecure"))
-    with pytest.raises(ValueError, match="`pairs` must be False for BFV"):
-        Traces(exact.encoder, SwitchingKeys({}, {}), Workers(1), Buffers(), pairs=True)
     for count in (0, N // 2 + 1):
         with pytest.raises(ValueError, match=f"`count` must be from 1 to {N // 2} at N={N}, got {count}"):
             traces.packed([], count)

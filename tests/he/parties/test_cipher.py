@@ -1,5 +1,6 @@
-"""Pairs of numbers in slots come back at any scale and level, and only from what needs a key."""
+"""Pairs of numbers, and integers, come back from slots at any scale and level, and only from what needs a key."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray, SealDataError
-from he.parties.cipher import PairCipher
+from he.parties.cipher import ExactCipher, PairCipher
 from he.parties.keys import SecretKey
 from he.ring.params import Parameters
 
@@ -50,3 +51,37 @@ def test_what_needs_no_key_is_refused():
         CIPHER.decrypt(bytes(form.bytes), form)
     with pytest.raises(SealDataError, match="legible without a key"):
         CIPHER.decrypt_packed(bytes(form.bytes), form, 3)
+
+
+EXACT = Parameters("bfv", 1024, (40, 40, 45), 65537, security="insecure")
+EXACT_CIPHER = ExactCipher(SecretKey.generate(EXACT))
+
+
+def lowered(residues, level):
+    """A ciphertext, not transformed, divided by its last primes and rounded: exactly, by Python's integers."""
+    primes = EXACT.data_primes
+    q, less = math.prod(primes), math.prod(primes[level:])
+    hats = [q // p * pow(q // p, -1, p) for p in primes]
+    whole = sum(rows.astype(object) * hat for rows, hat in zip(residues.transpose(1, 0, 2), hats, strict=True)) % q
+    divided = (2 * whole + less) // (2 * less)
+    return np.stack([(divided % p).astype(np.uint64) for p in primes[:level]], axis=1)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_integers_come_back_at_every_level(level):
+    slots = np.random.default_rng(level).integers(-EXACT.t, EXACT.t, EXACT.slots)
+    read = compact.read(EXACT_CIPHER.encrypt(slots), Form.fresh(EXACT))
+    form = Form.result(EXACT, level, 1.0)
+    data = compact.write(CiphertextArray(lowered(read.residues, level), False, 1.0, None), form)
+    assert np.array_equal(EXACT_CIPHER.decrypt(data, level), slots % EXACT.t)
+    with pytest.raises(SealDataError):
+        EXACT_CIPHER.decrypt(data[:-1], level)
+
+
+def test_noise_is_nothing_and_what_needs_no_key_is_refused():
+    form = Form.result(EXACT, 2, 1.0)
+    noise = [np.random.default_rng(0).integers(0, p, (2, 1024), np.uint64) for p in form.primes]
+    data = compact.write(CiphertextArray(np.stack(noise, axis=1), False, 1.0, None), form)
+    assert EXACT_CIPHER.decrypt(data, 2) is None
+    with pytest.raises(SealDataError, match="legible without a key"):
+        EXACT_CIPHER.decrypt(bytes(form.bytes), 2)

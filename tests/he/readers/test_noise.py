@@ -1,5 +1,6 @@
 """The bounds against SEAL's own noise, operation by operation, and against the values that they are to contain."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,11 @@ from hypothesis import strategies as st
 
 from he.compiler.norms import normalised
 from he.compiler.stages import to_stages
+from he.engines.rns.buffers import Buffers
 from he.engines.rns.engine import RnsEvaluator
+from he.engines.rns.products import Products
+from he.engines.rns.threads import Workers
+from he.engines.rns.traces import Traces
 from he.engines.seal.engine import SealEvaluator
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids
@@ -25,12 +30,14 @@ from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
 from he.readers.deviations import Deviations
 from he.readers.key_switching import key_switch_variance
-from he.readers.noise_bfv import BfvNoiseAlgebra
+from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.readers.variance import ERROR_VARIANCE, NORMAL_TAIL, PRODUCT_TAIL, rounding_variance
 from he.ring.gadget import Gadget
 from he.ring.params import Parameters
+from he.ring.slots import trace_elements
 from he.testing import compiled, polynomial_graphs, square_graph
+from tests.he.seal_parties import SealParties
 
 CKKS = Parameters("ckks", 1024, (40, 40, 60), scale_bits=30, security="insecure")
 BFV = Parameters("bfv", 8192, (42, 42, 43, 43, 44), plain_modulus=65537)
@@ -76,6 +83,79 @@ def test_every_bfv_operation_leaves_at_least_the_budget_that_was_bounded():
         bound = operation(algebra, algebra.input(0)).budget_bits
         measured = decryptor.invariant_noise_budget(ciphertext)
         assert bound - 1 <= measured <= bound + 20, (name, bound, measured)
+
+
+EXACT = Parameters("bfv", 1024, (45, 45, 45, 45, 48), 65537, security="insecure")
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """Parties, keys, and what uses them: products, and totals of pairs and of single numbers."""
+    parties = SealParties(EXACT)
+    keys, buffers = parties.keys(trace_elements(1024, pairs=False), relinearisation=True), Buffers()
+    traces = {pairs: Traces(parties.encoder, keys, Workers(1), buffers, pairs=pairs) for pairs in (False, True)}
+    return parties, Products.of(parties.encoder, keys, Workers(1), buffers), traces
+
+
+def noise(parties, ciphertext):
+    """The coefficients of the invariant noise: what (t / q) (c0 + c1 s) is beyond integers."""
+    t, q = EXACT.t, math.prod(EXACT.primes[: ciphertext.shape[1]])
+    return np.array([((t * a + q // 2) % q - q // 2) / q for a in parties.phase(ciphertext)])
+
+
+def within(parties, ciphertexts, bound, slack):
+    """Whether the norms of noises are within their bound, and the largest is near it."""
+    found = max(float(np.linalg.norm(noise(parties, c))) for c in ciphertexts)
+    return found <= bound.largest <= 2.0**slack * found
+
+
+@pytest.mark.parametrize("terms", [1, 2, 12])
+def test_sums_of_products_are_as_noisy_as_bounded(exact, terms):
+    """The worst case of a product is some 12 bits away, and terms of a sum are not aligned."""
+    parties, products, _ = exact
+    algebra, rng = BfvNoiseAlgebra(EXACT), np.random.default_rng(terms)
+    left, right = ([parties.encrypt(rng.integers(0, EXACT.t, 1024)) for _ in range(terms)] for _ in range(2))
+    packed = products.packed([lambda x=x: x for x in left], 1, terms)
+    (found,) = products.sums(packed.addresses, [[x] for x in right])
+    fresh = algebra.input(0)
+    bound = algebra.relinearise(algebra.products([fresh] * terms, [fresh] * terms))
+    assert within(parties, [found], bound, 13 + math.log2(terms))
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("count", [1, 5, 16])
+def test_expanded_ciphertexts_are_as_noisy_as_bounded(exact, pairs, count):
+    """Images of a noise are not aligned either, and a bound on key switches is for any digits."""
+    parties, _, traces = exact
+    algebra = BfvNoiseAlgebra(EXACT)
+    found = list(traces[pairs].expanded(parties.encrypt(np.ones(1024, np.int64)), count))
+    assert within(parties, found, algebra.expanded(algebra.input(0), pairs), 12)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_packed_totals_are_as_noisy_as_bounded(exact, pairs, count):
+    """The bound is for coefficients: the largest one of a ciphertext's noise, times so many slots."""
+    parties, _, traces = exact
+    rng, algebra, n = np.random.default_rng(count), BfvNoiseAlgebra(EXACT), 1024 >> pairs
+    some = [parties.encrypt(rng.integers(0, EXACT.t, 1024)) for _ in range(count)]
+    found = np.abs(noise(parties, traces[pairs].packed(some, count))).max()
+    largest = max(np.abs(noise(parties, x)).max() for x in some)
+    bound = algebra.packed(BfvNoise(EXACT.levels, largest), pairs).largest
+    assert found <= bound <= 2.0**12 * found
+    assert n * largest <= bound
+
+
+def test_a_noisy_ciphertext_reaches_the_bound_of_its_total(exact):
+    """Its noise is that of a product, beside which key switches are nothing: a coefficient comes out times N."""
+    parties, products, traces = exact
+    algebra, x = BfvNoiseAlgebra(EXACT), parties.encrypt(np.full(1024, 3))
+    packed = products.packed([lambda: x], 1, 1)
+    (square,) = products.sums(packed.addresses, [[x]])
+    before, after = noise(parties, square), noise(parties, traces[False].packed([square], 1))
+    assert after[0] == pytest.approx(1024 * before[0], rel=1e-3)
+    bound = algebra.packed(BfvNoise(EXACT.levels, float(np.abs(before).max()))).largest
+    assert np.abs(after).max() <= bound
 
 
 def decrypted(client: Client, evaluator: RnsEvaluator | SealEvaluator, value: Any) -> np.ndarray:
