@@ -16,7 +16,7 @@ from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import require, write_ciphertext
 from he.parties.keys import SecretKey
 from he.program.operations import Plain
-from he.ring.slots import imaginary_units
+from he.ring.slots import imaginary_units, packed_places, polynomial
 from intnn.values.value_object import Unstorable
 
 
@@ -127,9 +127,22 @@ class PairCipher(Unstorable, instead="it holds a secret key: store that with `Se
             SealDataError: if the bytes are no ciphertext of the form, or one that is legible without a key.
             ValueError: if SEAL's decoder refuses the plaintext.
         """
+        slots = self._slots(data, form)
+        return np.stack([slots.real, (slots / self._units).real])
+
+    def decrypt_packed(self, data: bytes | memoryview, form: Form, count: int) -> np.ndarray:
+        """Return the pairs, float64 [count, 2], that a ciphertext of this form holds at `he.ring.slots.packed_places`.
+
+        Raises:
+            SealDataError: if the bytes are no ciphertext of the form, or one that is legible without a key.
+            ValueError: if SEAL's decoder refuses the plaintext.
+        """
+        coefficients = polynomial(self._slots(data, form))
+        return coefficients.reshape(2, -1).T[packed_places(form.degree, count)]
+
+    def _slots(self, data: bytes | memoryview, form: Form) -> np.ndarray:
         read, plaintext = compact.read(data, form), sealapi.Plaintext()
         require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
         written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
         self._decryptor.decrypt(written, plaintext)
-        slots = np.array(self._encoder.decode_complex(plaintext))
-        return np.stack([slots.real, (slots / self._units).real])
+        return np.array(self._encoder.decode_complex(plaintext))

@@ -19,25 +19,15 @@ def packing_variance(parameters: Parameters, level: int, pairs: bool = True) -> 
     return _switch_variance(parameters, level) * (n * n - 1) / 3
 
 
-def expansion_variance(parameters: Parameters, packed_level: int, level: int, count: int, pairs: bool = True) -> float:
-    """Return the variance, at a root, of the error in ciphertexts that were packed, and expanded to so many.
+def expansion_variance(parameters: Parameters, level: int, pairs: bool = True) -> float:
+    """Return the variance, at a root, of the error that expanding adds to every ciphertext, whatever their number.
 
-    The totals' errors are included, both of a pair, times the power of two m that ``count`` is rounded up to: they are
-    most of it. A coefficient between the places of totals has the error of a packing's last key switches: what gets
-    from there, at a root, into one of m ciphertexts has the variance of m images, for these are values at different
-    roots. So have the errors of the expansion's own m - 1 key switches.
-
-    Args:
-        parameters: the parameters.
-        packed_level: the level at which they were packed.
-        level: the level at which they were expanded.
-        count: their number.
-        pairs: whether they are pairs.
+    The errors of what is expanded come out as they were, both of a pair, beside it. Every splitting is a sum of two
+    images, which are values at different roots: so the errors of the n - 1 images that make one ciphertext, for
+    n = N / 2 pairs or n = N numbers, add up.
     """
-    N, m = parameters.poly_modulus_degree, 1 << (count - 1).bit_length()
-    n, numbers = N >> pairs, 1 + pairs
-    packed, own = (_switch_variance(parameters, at) for at in (packed_level, level))
-    return packed * numbers * n * n * (m * m - 1) / 3 + packed * N * (n - m) + own * N * (m - 1)
+    N = parameters.poly_modulus_degree
+    return _switch_variance(parameters, level) * N * ((N >> pairs) - 1)
 
 
 def _switch_variance(parameters: Parameters, level: int) -> float:

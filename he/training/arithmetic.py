@@ -1,116 +1,181 @@
-"""The operations of training on ciphertexts of one feature each, by the fast engine."""
+"""The operations of training on ciphertexts, by the fast engine: matrix products, totals, combinations.
+
+A ciphertext is uint64 [2, level, N] in transformed form. Samples lie in its slots.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
 from he.engines.rns.algebra import Approximate
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
+from he.engines.rns.products import Products
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
+from he.engines.rns.traces import Traces
 from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
 from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, require_size
 from he.formats.seal_bytes import CiphertextArray
+from he.kernels.tables.factors import Factors
 from he.parties.keys import EvaluationKeys
 from he.program.operations import Scalar
-from he.ring.params import Parameters
-from he.training.plan import HeadPlan
+from he.training.frame import Frame
 from intnn.values.value_object import Unstorable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_AT_ONCE = 8  # products that are held before they are added
+Rows = Sequence[Sequence[np.ndarray]]  # of ciphertexts
 
 
-class Frame(Protocol):
-    """What the operations need to know of a plan."""
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """A matrix of ciphertexts, packed for the left side of products.
+
+    Attributes:
+        addresses: The addresses of their rows of residues, int64 [rows, columns, 2, primes].
+        held: What the addresses are of.
+    """
+
+    addresses: np.ndarray
+    held: tuple[Factors, ...]
+
+    @staticmethod
+    def stacked(parts: Sequence[Matrix]) -> Matrix:
+        """Return the rows of several matrices, one below the other. Nothing is copied."""
+        held = tuple(factors for part in parts for factors in part.held)
+        return Matrix(np.concatenate([part.addresses for part in parts]), held)
+
+    @staticmethod
+    def beside(parts: Sequence[Matrix]) -> Matrix:
+        """Return the columns of several matrices, one beside the other, at the lowest of their levels; none copied."""
+        primes = min(part.addresses.shape[-1] for part in parts)
+        held = tuple(factors for part in parts for factors in part.held)
+        return Matrix(np.concatenate([part.addresses[..., :primes] for part in parts], axis=1), held)
 
     @property
-    def parameters(self) -> Parameters:
-        """The encryption parameters."""
+    def transposed(self) -> Matrix:
+        """The matrix with its columns as rows. Nothing is copied."""
+        return Matrix(self.addresses.transpose(1, 0, 2, 3), self.held)
 
-    @property
-    def elements(self) -> tuple[int, ...]:
-        """The Galois elements of totals over slots."""
-
-    @property
-    def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys, relinearisation's first."""
+    def columns(self, first: int, stop: int) -> Matrix:
+        """Return some of the columns. Nothing is copied."""
+        return Matrix(self.addresses[:, first:stop], self.held)
 
 
 class Arithmetic(Unstorable, instead="it holds tables of this process"):
-    """Sums of products, totals and combinations under one pair of keys; every call is one thread's.
+    """Products, totals and combinations under one owner's keys.
+
+    It is a context manager; within the context, several threads share the work of every call. Calls come from one
+    thread.
 
     Args:
-        plan: The plan, whose totals the keys are for.
-        keys: The evaluation keys: relinearisation, then the elements of totals.
-        threads: How many calls `each` makes at once.
+        plan: The plan that the keys are for.
+        keys: The evaluation keys.
+        threads: The number of threads.
 
     Raises:
         SealDataError: The keys are not as many bytes as the plan's, or a residue is not below its prime.
     """
 
     def __init__(self, plan: Frame, keys: EvaluationKeys, threads: int) -> None:
-        encoder, self._elements, self._threads = Encoder.of(plan.parameters), plan.elements, threads
-        read, nothing = SwitchingKeys.read(encoder, keys.data, plan.key_elements), Weights({}, {}, {})
-        self._algebra = Approximate(encoder, nothing, read, False, (), Workers(1), Buffers())
+        encoder, nothing, buffers = Encoder.of(plan.parameters), Weights({}, {}, {}), Buffers()
+        read = SwitchingKeys.read(encoder, keys.data, plan.key_elements)
+        self._workers, self._most = Workers(threads), plan.parameters.poly_modulus_degree // 2
+        self._products = Products.of(encoder, read, self._workers, buffers)
+        self._traces = Traces(encoder, read, self._workers, buffers)
+        self._algebra = Approximate(encoder, nothing, read, False, (), self._workers, buffers)
 
-    def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def __enter__(self) -> Arithmetic:
+        self._workers.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._workers.__exit__(kind, error, trace)
+
+    def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Call a function for all items, on as many threads as there are, and return the results in order."""
-        if self._threads == 1:
-            return [work(item) for item in items]
-        with ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(work, items))
+        results: dict[int, Result] = {}
 
-    def products(self, xs: Sequence[Value], rows: Sequence[Sequence[Value]]) -> list[Value]:
-        """Return for every column p the relinearised sum over i of xs[i] times rows[i][p], at the level of the rows."""
-        level, columns = rows[0][0].level, len(rows[0])
-        sums: list[Value | None] = [None] * columns
-        for at in range(0, len(xs), _AT_ONCE):
-            some = [self.lowered(x, level) for x in xs[at : at + _AT_ONCE]]
-            for p in range(columns):
-                made = [self._algebra.multiply(x, row[p]) for x, row in zip(some, rows[at:], strict=False)]
-                before = sums[p]
-                sums[p] = self._algebra.add(made if before is None else [before, *made])
-        return [self._algebra.relinearise(value) for value in sums if value is not None]
+        def put(index: int, item: Item) -> None:
+            results[index] = work(item)
 
-    def lowered(self, a: Value, level: int) -> Value:
-        """Return a value with so many primes left, of which it has more, or as many."""
-        if a.level == level:
-            return a
-        return Value(np.ascontiguousarray(self._algebra.mod_down(a)[:, :level]))
+        self._workers.all([partial(put, index, item) for index, item in enumerate(items)])
+        return [results[index] for index in range(len(items))]
 
-    def combination(self, values: Sequence[Value], factors: Sequence[int]) -> Value:
-        """Return the sum of integer multiples of values of one level, divided by the level's last prime and rounded."""
-        level = values[0].level
+    def matrix(self, ciphertexts: Sequence[Callable[[], np.ndarray]], columns: int) -> Matrix:
+        """Pack ciphertexts for the left side of products.
+
+        Args:
+            ciphertexts: Row by row, functions that return ciphertexts of one level. Each is called once, from any
+                thread, and what it returns is held no longer than it takes to be packed.
+            columns: The number of ciphertexts in a row.
+        """
+        packed = self._products.packed(ciphertexts, len(ciphertexts) // columns, columns)
+        return Matrix(packed.addresses, (packed,))
+
+    def products(self, left: Matrix, right: Rows) -> Iterator[np.ndarray]:
+        """Yield the entries of a matrix product, row by row, relinearised and rescaled: one level below the right side.
+
+        Args:
+            left: A matrix, at the level of the right side or a higher one.
+            right: A row for every column of the left side, of ciphertexts of one level, at least 2.
+        """
+        return self._products.sums(left.addresses, right)
+
+    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return the product of two ciphertexts of one level, at least 2, relinearised and rescaled."""
+        whole = self._algebra.relinearise(self._algebra.multiply(Value(a), Value(b)))
+        return self._algebra.mod_down(self._algebra.rescale(whole))
+
+    def totals(self, ciphertexts: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
+        """Return the totals over slots of ciphertexts of one level, packed: N / 2 to a ciphertext.
+
+        Args:
+            ciphertexts: They are taken when they are needed.
+            count: Their number.
+        """
+        left = iter(ciphertexts)
+        return [self._traces.packed(islice(left, size), size) for size in packed_sizes(count, self._most)]
+
+    def expanded(self, packed: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
+        """Return a ciphertext for every packed number, or pair, with that in all of its slots."""
+        sizes = packed_sizes(count, self._most)
+        return [x for part, size in zip(packed, sizes, strict=True) for x in self._traces.expanded(part, size)]
+
+    def lowered(self, a: np.ndarray, level: int) -> np.ndarray:
+        """Return a ciphertext with so many primes left, of which it has more, or as many."""
+        return a if a.shape[1] == level else np.ascontiguousarray(a[:, :level])
+
+    def combination(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[int]) -> np.ndarray:
+        """Return the sum of integer multiples of ciphertexts of one level."""
+        values, level = [Value(ciphertext) for ciphertext in ciphertexts], ciphertexts[0].shape[1]
         scalars = [Scalar(float(factor), level, 1.0) for factor in factors]
-        return self._algebra.rescale(self._algebra.scalar_dot(values, scalars, Scalar(0.0, level, 1.0)))
+        return self._algebra.mod_down(self._algebra.scalar_dot(values, scalars, Scalar(0.0, level, 1.0)))
 
-    def rescale(self, a: Value) -> Value:
-        """Return a value divided by its level's last prime, and rounded."""
-        return self._algebra.rescale(a)
-
-    def add(self, a: Value, b: Value) -> Value:
-        """Return the sum of two values of one level."""
-        return self._algebra.add([a, b])
-
-    def total(self, a: Value) -> Value:
-        """Return the sum over all slots, in every slot."""
-        for element in self._elements:
-            a.rotations = a.readers = 1  # nobody else reads it
-            a = self._algebra.add([a, self._algebra.automorphism(a, element)])
-        return Value(self._algebra.mod_down(a))
+    def rescale(self, a: np.ndarray) -> np.ndarray:
+        """Return a ciphertext divided by its level's last prime, and rounded."""
+        return self._algebra.mod_down(self._algebra.rescale(Value(a)))
 
 
-def read_keys(keys: EvaluationKeys | bytes, plan: HeadPlan) -> EvaluationKeys:
+def packed_sizes(count: int, most: int) -> list[int]:
+    """Return how many numbers each ciphertext holds, where so many are packed and one holds no more than ``most``."""
+    return [min(most, count - start) for start in range(0, count, most)]
+
+
+def read_keys(keys: EvaluationKeys | bytes, plan: Frame) -> EvaluationKeys:
     """Return the evaluation keys of a plan that are given as such or as bytes; more bytes are not looked at.
 
     Raises:
@@ -126,7 +191,15 @@ def read_keys(keys: EvaluationKeys | bytes, plan: HeadPlan) -> EvaluationKeys:
     return keys
 
 
-def written(value: Value, form: Form) -> bytes:
-    """Return a value that has been divided, as a ciphertext of this form."""
-    assert value.residues is not None
-    return compact.write(CiphertextArray(value.residues, form.ntt, form.scale, None), form)
+def read(data: bytes | memoryview, form: Form) -> np.ndarray:
+    """Return a ciphertext of this form.
+
+    Raises:
+        SealDataError: The bytes are no such ciphertext.
+    """
+    return compact.read(data, form).residues
+
+
+def written(ciphertext: np.ndarray, form: Form) -> bytes:
+    """Return a ciphertext as it travels, in this form."""
+    return compact.write(CiphertextArray(ciphertext, form.ntt, form.scale, None), form)

@@ -17,7 +17,7 @@ class EncryptedHead(ValueObject):
 
     Attributes:
         origin: What run it belongs to.
-        ciphertexts: For every feature the ciphertexts of its weights, two classes each; every slot holds the same pair.
+        ciphertexts: The weights, feature by feature and two classes at a time, packed: N / 2 pairs to a ciphertext.
     """
 
     origin: Origin
@@ -40,7 +40,7 @@ class EncryptedHead(ValueObject):
             MessageError: The message is damaged, of another plan, or has other parts than the plan's.
             TypeError: ``data`` is no bytes.
         """
-        forms = [EncryptedHead.form(plan)] * (plan.features * plan.pairs)
+        forms = [EncryptedHead.form(plan)] * plan.packed
         origin, _, ciphertexts = opened(Kind.ENCRYPTED_HEAD, data, plan, forms)
         return EncryptedHead(origin, ciphertexts)
 

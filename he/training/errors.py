@@ -8,8 +8,8 @@ total over samples of (x + e_x)(R + e_R) differs from that of x R by
     sum R e_x    at most |Y| times e_x's, since no residual is longer than the targets
     sum e_x e_R  of all slots, also of those without a sample
 
-and by what relinearisation, rescaling and the total's key switches add, of which a total takes the root of the slots.
-An error of the head, e_W, comes back in the next residual as X e_W, and in its gradient as X^T X e_W. What is carried
+and by what relinearisation and rescaling add, of which a total takes the root of the slots, and packing
+(`he.readers.traces`). Where the head is expanded, that adds too, to the head in residuals alone. An error of the head, e_W, comes back in the next residual as X e_W, and in its gradient as X^T X e_W. What is carried
 is a bound on the covariance of a column of e_W: X^T X turns s^2 times the identity into at most (n b s)^2 times it. So
 it does where slots have errors of their own, as those behind key switches: the sum of (X_c^T X_c)^2 over groups c of
 samples is at most the square of the top eigenvalue of all X_c^T X_c together. Errors of which it is not known that they
@@ -22,6 +22,7 @@ import math
 
 from he.readers.deviations import NONE, Deviations
 from he.readers.key_switching import key_switch_variance
+from he.readers.traces import expansion_variance, packing_variance
 from he.readers.variance import ERROR_VARIANCE, deviation_at_root, rounding_variance
 from he.ring.gadget import Gadget
 from he.training.plan import HeadPlan, StepScales
@@ -50,6 +51,7 @@ def logit_error(plan: HeadPlan) -> float:
     """
     errors = _Errors(plan)
     head, fixed = errors.head()
+    head = errors.expanded(head, plan.head_level, plan.scales[-1].head)
     length = LARGEST * math.sqrt(plan.features)
     added = errors.product(plan.head_level, plan.logit_scale * plan.parameters.primes[1], head, plan.head_norm)
     return (head * length).with_(added).bound + fixed * length
@@ -64,15 +66,17 @@ class _Errors:
         fresh = deviation_at_root(N, ERROR_VARIANCE + _ENCODING_VARIANCE)
         self._x, self._y = Deviations(normal=fresh / 2.0**samples), Deviations(normal=fresh / 2.0**targets)
         self._sample_scale, self._rounding = 2.0**samples, deviation_at_root(N, rounding_variance(N))
+        self._packed_rounding = math.sqrt(2 * rounding_variance(N))  # of a pair of coefficients
         self._column = math.sqrt(self._n * plan.descent.bound)  # of X: a bound on its norm
         self._targets = math.sqrt(self._n) * plan.target_norm
 
     def head(self) -> tuple[Deviations, float]:
         """Return the deviations of a head's errors, and a bound on what integer factors change in a column."""
         n, weights = self._n, self._plan.descent.weights
-        residual, gradients, head, fixed, fixed_gradients = self._y, list[Deviations](), NONE, 0.0, list[float]()
+        residual, gradients, fixed, fixed_gradients = self._y, list[Deviations](), 0.0, list[float]()
+        head = spread = NONE
         for row, scales in zip(weights, self._plan.scales, strict=True):
-            own = self._gradient(scales, residual, head)
+            own = self._gradient(scales, residual, spread)
             gradients.append(own)
             fixed_gradients.append(self._rounded_targets(len(gradients)) + n * self._plan.descent.bound * fixed)
             shares = [weight / n for weight in row]
@@ -80,27 +84,35 @@ class _Errors:
             for share, gradient, certain in zip(shares, gradients, fixed_gradients, strict=True):
                 head, fixed = head.with_(gradient * share), fixed + certain * share
             if scales.earlier:
-                head = head.with_(Deviations(product=self._rounding / scales.head))
-            residual = self._residual(scales, head, sum(row))
+                head = head.with_(Deviations(product=self._packed_rounding / scales.head))
+            spread = self.expanded(head, scales.level - 1, scales.head)
+            residual = self._residual(scales, spread, sum(row))
         return head, fixed
 
     def _gradient(self, scales: StepScales, residual: Deviations, head: Deviations) -> Deviations:
         """Return the errors of a step's gradient times n, from those of its residuals, and of the head in them."""
-        x, n, root = self._x.normal, self._n, math.sqrt(self._slots)
+        x, n, root, scale = self._x.normal, self._n, math.sqrt(self._slots), scales.gradient
         carried = head * (n * self._plan.descent.bound)
         crossed = math.sqrt(self._slots * n) * (residual.normal + residual.product)  # of at most n blocks
         crossed += math.sqrt(n * self._plan.features * self._plan.descent.bound) * (head.normal + head.product)
-        before = self._switch(scales.level) / (self._sample_scale * scales.residual)
-        after = math.hypot(self._rounding, self._switch(scales.level - 1)) / scales.gradient
-        fresh = Deviations(normal=x * self._targets, product=x * crossed + root * math.hypot(before, after))
+        added = math.hypot(self._switch(scales.level) / (self._sample_scale * scales.residual), self._rounding / scale)
+        packing = math.sqrt(2 * packing_variance(self._plan.parameters, scales.level - 1)) / scale
+        fresh = Deviations(normal=x * self._targets, product=x * crossed + math.hypot(root * added, packing))
         return carried.with_(residual * self._column).with_(fresh)
+
+    def expanded(self, head: Deviations, level: int, scale: float) -> Deviations:
+        """Return the errors of a packed head once it is expanded, at a level and a scale."""
+        return head.and_(Deviations(product=math.sqrt(expansion_variance(self._plan.parameters, level)) / scale))
 
     def _residual(self, scales: StepScales, head: Deviations, weights: float) -> Deviations:
         """Return the errors of the next step's residuals, but for what the head's error makes of samples."""
         if not scales.targets:
             return NONE
         length = weights * self._plan.gradient_bound / self._n  # of two columns of the head
-        return self._y.with_(self.product(scales.level - 1, self._sample_scale * scales.head, head, length))
+        product_scale = self._sample_scale * scales.head
+        rounded = self._rounding * self._plan.parameters.primes[scales.level - 2] / product_scale  # of targets
+        made = self.product(scales.level - 1, product_scale, head, length)
+        return self._y.with_(made.and_(Deviations(product=rounded)))
 
     def product(self, level: int, scale: float, head: Deviations, length: float) -> Deviations:
         """Return what a product of samples with a head adds, rescaled, to what the head's error makes of samples.

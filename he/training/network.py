@@ -7,8 +7,8 @@ whose last row is added, and targets Y,
     dW = [U^2, 1]^T R / n              dV = X^T (2 U * (R W'^T)) / n     W' is W without its last row
 
 are the gradients of |R|^2 / (2 n). Steps are those of the heavy ball (B. T. Polyak, "Some methods of speeding up the
-convergence of iteration methods", 1964): a velocity is momentum times itself plus the gradient, and weights move
-against it, at a rate for each layer.
+convergence of iteration methods", 1964): weights move against the gradient, at a rate for each layer, and by momentum
+times their last move, which is known from the weights before. So nothing but weights goes from step to step.
 
 All of it is sums and products, so that it can be done on ciphertexts, and a step takes six levels, one for a product
 each: X V, squares, logits, R W'^T, times 2 U, and X^T. Squares of hidden units are what makes steps diverge where rates
@@ -36,7 +36,7 @@ MOST_STEPS = 1 << 16
 
 
 class ReachError(ValueError):
-    """A hidden unit, a residual or a gradient has grown beyond what is planned: rates are too large."""
+    """A weight, a hidden unit, a residual or a gradient has grown beyond what is planned: rates are too large."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class NetworkDescent(ValueObject):
         steps: The steps, from 1 to 65536.
         first_rate: The rate of V, above 0.
         second_rate: The rate of W, above 0.
-        momentum: What is kept of a velocity, in [0, 1).
-        reach: What no hidden unit, residual or gradient may exceed on what is trained on, above 0.
+        momentum: What is kept of the last move, in [0, 1).
+        reach: What no weight, hidden unit, residual or gradient may exceed on what is trained on, above 0.
         seed: Names the weights at the start, in [0, 2**64).
 
     Raises:
@@ -129,6 +129,20 @@ class SquareNetwork(ValueObject):
         """Return the share of samples whose largest logit is their label's: from 0 to 1."""
         return float((np.argmax(self.logits(x), axis=1) == integers(labels, "labels")).mean())
 
+    @property
+    def reach(self) -> float:
+        """The largest absolute value of a weight."""
+        return float(max(np.abs(self.first).max(), np.abs(self.second).max()))
+
+    def moved(self, before: SquareNetwork, found: Gradients, descent: NetworkDescent) -> SquareNetwork:
+        """Return the network after a step with these gradients, behind the one that has led here from another."""
+        layers = (
+            (self.first, before.first, descent.first_rate, found.first),
+            (self.second, before.second, descent.second_rate, found.second),
+        )
+        m = descent.momentum
+        return SquareNetwork(*((1 + m) * now - m * last - rate * gradient for now, last, rate, gradient in layers))
+
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
@@ -174,27 +188,24 @@ def fit_network(
             step.
 
     Raises:
-        ReachError: A unit, a residual or a gradient is beyond the reach.
+        ReachError: A weight, a unit, a residual or a gradient is beyond the reach.
         TypeError: An argument has another type.
         ValueError: A shape or a value is wrong, or there are other numbers of samples and labels.
     """
     instance(descent, NetworkDescent, "descent")
     white, y = checked_samples(x, labels, classes)
-    network = SquareNetwork.initial(white.shape[1], classes, descent)
-    first, second = np.zeros_like(network.first), np.zeros_like(network.second)
+    before = network = SquareNetwork.initial(white.shape[1], classes, descent)
     for step in range(1, descent.steps + 1):
         found = gradients(network, white, y)
-        if not found.reach <= descent.reach:
+        before, network = network, network.moved(before, found, descent)
+        reach = max(found.reach, network.reach)
+        if not reach <= descent.reach:
             raise ReachError(
-                f"what a step computes must stay within `reach`, {descent.reach:g}, got {found.reach:.3g} in step "
-                f"{step}; lower the rates, or plan for a larger reach"
+                f"what a step computes must stay within `reach`, {descent.reach:g}, got {reach:.3g} in step {step}; "
+                "lower the rates, or plan for a larger reach"
             )
-        first, second = descent.momentum * first + found.first, descent.momentum * second + found.second
-        network = SquareNetwork(
-            network.first - descent.first_rate * first, network.second - descent.second_rate * second
-        )
         if progress is not None:
-            progress(step, network, found.reach)
+            progress(step, network, reach)
     return network
 
 

@@ -1,34 +1,47 @@
 """The scales of one encrypted step of a network of squares, and what is agreed on before.
 
-One number a slot. Of seven primes at the start, with V at the top and W at level 5:
+One number a slot. Of seven primes at the start, with V at the top and W lowered to level 5:
 
     U = X V                 level 6     errors times 2 U    level 2 (the factor 2 is in the scale)
-    U^2                     level 5     dV = X^T ...        level 1
-    R = [U^2, 1] W - Y      level 4     dW = [U^2, 1]^T R   level 1
+    U^2                     level 5     -dV = X^T ...       level 1
+    R = Y - [U^2, 1] W      level 4     -dW = [U^2, 1]^T R  level 1
     R W'^T                  level 3
 
 The ones behind U^2 are the samples' own column of ones, which is 0 in slots without a sample: so no such slot counts.
+
+Totals over slots are packed into one ciphertext, a coefficient for every weight. So are the weights themselves, on
+their way between an owner and a trainer: *fresh* at the top level, *worn* at level 1, where the totals are added to
+them. That takes no product: a rate, the mean over samples and all factors are in the scale at which a worn weight
+stands, which is another one for each layer. Momentum takes an integer factor for fresh weights at level 2, the same for
+all of them: so the scales of both layers must change alike between fresh and worn. That, and that U^2 has the scale of
+the samples, leaves one scale to choose, the samples'.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
+import numpy as np
+
+from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
+from he.ring.slots import trace_elements
 from he.training.head import MOST_CLASSES
 from he.training.network import LEVELS, NetworkDescent
-from he.training.plan import MOST_FEATURES, MOST_SAMPLES, total_elements
-from intnn.values.arrays import instance, integer
+from he.training.plan import MOST_FEATURES, MOST_SAMPLES
+from he.training.whitening import LARGEST
+from intnn.values.arrays import FloatArray, instance, integer
 from intnn.values.value_object import ValueObject
 
-TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
+TOP, SECOND, MOMENTUM = LEVELS + 1, 5, 2  # the levels of X and V, of W, and of fresh weights that become worn
 _FIRST, _MIDDLE = 46, 38  # bits of primes: the first and the special one; those between them
-_SAMPLE_BITS, _SECOND_BITS = 36, 38  # of scales: with them, gradients of both layers have scales that are nearly equal
-_LEAST_BITS, _MOST_BITS = 34, 44  # of the scale of V
-_SPARE = 1.0  # bits of the last modulus that no total reaches
+_LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
+_SPARE = 1.0  # bits of a modulus that no value reaches
 
 
 @dataclass(frozen=True)
@@ -38,70 +51,81 @@ class NetworkScales:
     Attributes:
         samples: The number of all samples, by which gradients are divided.
         primes: The primes of the parameters.
-        first: The scale of V.
-        sample: The scale of X and of Y.
-        second: The scale of W but for its last row.
+        sample: The scale of X, Y and U^2.
+        descent: The constants of the steps.
     """
 
     samples: int
     primes: tuple[int, ...]
-    first: float
-    sample: float = 2.0**_SAMPLE_BITS
-    second: float = 2.0**_SECOND_BITS
+    sample: float
+    descent: NetworkDescent
 
     def _product(self, level: int, *scales: float) -> float:
         """The scale of a product at a level, once it is rescaled."""
         return math.prod(scales) / self.primes[level - 1]
 
-    @property
+    @cached_property
     def unit(self) -> float:
-        """The scale of U."""
-        return self._product(7, self.sample, self.first)
+        """The scale of U, whose square is rescaled to that of samples."""
+        return math.sqrt(self.sample * self.primes[5])
 
-    @property
-    def square(self) -> float:
-        """The scale of U^2."""
-        return self._product(6, self.unit, self.unit)
+    @cached_property
+    def first(self) -> float:
+        """The scale of fresh V."""
+        return self.unit * self.primes[6] / self.sample
 
-    @property
-    def bias(self) -> float:
-        """The scale of W's last row, whose products with samples must have that of the other logits' terms."""
-        return self.square * self.second / self.sample
+    @cached_property
+    def second(self) -> float:
+        """The scale of fresh W, for which both layers have one ratio of fresh to worn scales."""
+        rates = self.descent.first_rate / self.descent.second_rate
+        return math.sqrt(2 * self.primes[2] * self.primes[3] * rates * self.first / self.unit)
 
-    @property
-    def target_factor(self) -> int:
-        """What targets are multiplied by to have the scale of logits before these are rescaled."""
-        return round(self.square * self.second / self.sample)
-
-    @property
+    @cached_property
     def residual(self) -> float:
         """The scale of R."""
-        return self._product(5, self.square, self.second)
+        return self._product(5, self.sample, self.second)
 
-    @property
+    @cached_property
     def error(self) -> float:
         """The scale of R W'^T."""
         return self._product(4, self.residual, self.second)
 
-    @property
+    @cached_property
     def inner(self) -> float:
         """The scale of U * R W'^T."""
         return self._product(3, self.error, self.unit)
 
-    @property
+    @cached_property
     def first_gradient(self) -> float:
         """The scale of dV: the mean over samples and the factor 2 are in it."""
         return self._product(2, self.inner, self.sample) * self.samples / 2
 
-    @property
+    @cached_property
     def second_gradient(self) -> float:
-        """The scale of dW, but for its last row."""
-        return self._product(2, self.square, self.residual) * self.samples
+        """The scale of dW."""
+        return self._product(2, self.sample, self.residual) * self.samples
 
     @property
-    def bias_gradient(self) -> float:
-        """The scale of dW's last row."""
-        return self._product(2, self.sample, self.residual) * self.samples
+    def worn(self) -> tuple[float, float]:
+        """The scales of both layers' worn weights: where a gradient's total is that gradient times its rate."""
+        return self.first_gradient / self.descent.first_rate, self.second_gradient / self.descent.second_rate
+
+    @property
+    def target_factor(self) -> int:
+        """What targets are multiplied by to have the scale of logits before these are rescaled.
+
+        It is rounded, by 2^-40 of itself or less.
+        """
+        return round(self.second)
+
+    @property
+    def move_factors(self) -> tuple[int, int]:
+        """What fresh weights, and those before, are multiplied by at level 2 for momentum, and to be worn.
+
+        They are rounded, by 2^-30 of themselves or less.
+        """
+        ratio = self.worn[1] / self.second * self.primes[MOMENTUM - 1]
+        return round((1 + self.descent.momentum) * ratio), round(self.descent.momentum * ratio)
 
 
 @dataclass(frozen=True)
@@ -109,7 +133,7 @@ class NetworkPlan(ValueObject):
     """The public frame of training one network.
 
     Attributes:
-        samples: The number of all samples, from 1 to 2**20.
+        samples: The number of all owners' samples together, from 1 to 2**20.
         features: The number of features with the column of ones, from 2 to 4096.
         classes: The number of classes, from 2 to 1024.
         descent: The network and the constants of its steps.
@@ -118,8 +142,8 @@ class NetworkPlan(ValueObject):
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: A number is out of its range.
-        ParameterError: The parameters are not secure, or gradients within the descent's reach have no room.
+        ValueError: A number is out of its range, or a ciphertext has no room for all weights.
+        ParameterError: The parameters are not secure, or values within the descent's reach have no room.
     """
 
     samples: int
@@ -137,46 +161,119 @@ class NetworkPlan(ValueObject):
         ):
             object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
         instance(self.descent, NetworkDescent, "descent")
+        if self.weights > self.block_samples:
+            raise ValueError(
+                f"the network must have at most {self.block_samples} weights, which one ciphertext holds, got "
+                f"{self.weights}; plan for fewer hidden units or features"
+            )
         _ = self.scales
 
     @cached_property
     def parameters(self) -> Parameters:
         """The encryption parameters; their scale is that of fresh samples."""
-        bits, degree = (_FIRST, *[_MIDDLE] * LEVELS, _FIRST), self.ring_degree
-        if degree is None:
-            limits = {N: max_modulus_bits(N, self.security) for N in RING_DEGREES}
-            degree = next(N for N, limit in limits.items() if limit is None or sum(bits) <= limit)
-        return Parameters("ckks", degree, bits, scale_bits=_SAMPLE_BITS, security=self.security)  # type: ignore[arg-type]
+        return self._parameters(int(math.log2(self.scales.sample)))
+
+    def _parameters(self, scale_bits: int) -> Parameters:
+        bits = (_FIRST, *[_MIDDLE] * LEVELS, _FIRST)
+        return Parameters("ckks", self.degree, bits, scale_bits=scale_bits, security=self.security)  # type: ignore[arg-type]
+
+    @cached_property
+    def degree(self) -> int:
+        """The ring degree."""
+        if self.ring_degree is not None:
+            return self.ring_degree
+        bits, limits = 2 * _FIRST + LEVELS * _MIDDLE, {N: max_modulus_bits(N, self.security) for N in RING_DEGREES}
+        return next(N for N, limit in limits.items() if limit is None or bits <= limit)
 
     @cached_property
     def scales(self) -> NetworkScales:
-        """The scales of a step: the largest of V for which gradients within the reach have room.
+        """The scales of a step: the largest of samples for which values within the reach have room.
 
         Raises:
             ParameterError: There is none of use.
         """
-        room = self.parameters.log2_modulus(1) - 1 - _SPARE
+        frame = self._parameters(_LEAST_BITS)
         for bits in range(_MOST_BITS, _LEAST_BITS - 1, -1):
-            scales = NetworkScales(self.samples, self.parameters.primes, 2.0**bits)
-            largest = max(scales.first_gradient, scales.second_gradient, scales.bias_gradient)
-            if math.log2(self.descent.reach * largest) <= room:
+            scales = NetworkScales(self.samples, frame.primes, 2.0**bits, self.descent)
+            needs = self._needs(scales)
+            if all(math.log2(value) + 1 + _SPARE <= frame.log2_modulus(level) for level, value in needs):
                 return scales
         raise ParameterError(
             f"no scale holds gradients of {self.samples} samples within `reach`, {self.descent.reach:g}; plan for "
             "fewer samples, or a smaller reach"
         )
 
+    def _needs(self, scales: NetworkScales) -> list[tuple[int, float]]:
+        """Return levels, and how large what is encrypted there may be, times its scale.
+
+        What the reach does not bound follows from it: R W'^T has a term for every class. Behind the last rescaling
+        everything is a sum modulo the prime, so that nothing but weights and their moves must fit.
+        """
+        reach, x, worn = self.descent.reach, scales.sample, scales.worn
+        errors = reach * reach * self.classes
+        return [
+            (TOP, x * LARGEST),
+            (TOP, max(scales.first, scales.second) * reach),
+            (TOP, x * scales.first * reach),
+            (6, scales.unit**2 * reach**2),
+            (5, x * scales.second * (reach + 1)),
+            (4, scales.residual * scales.second * errors),
+            (3, scales.error * scales.unit * reach * errors),
+            (2, x * scales.inner * LARGEST * reach * errors),
+            (2, x * scales.residual * reach**3),
+            (MOMENTUM, max(worn) * scales.primes[MOMENTUM - 1] * 3 * reach),
+            (1, max(worn) * reach),
+            (1, max(scales.first_gradient, scales.second_gradient) * reach),
+        ]
+
     @property
     def block_samples(self) -> int:
         """The most samples of a block, which is the number of slots."""
-        return self.parameters.row_length
+        return self.degree // 2
 
     @property
-    def elements(self) -> tuple[int, ...]:
-        """The Galois elements of totals over slots."""
-        return total_elements(self.parameters.poly_modulus_degree)
+    def weights(self) -> int:
+        """The number of weights, which all stand in one ciphertext."""
+        return self.features * self.descent.hidden + (self.descent.hidden + 1) * self.classes
+
+    @cached_property
+    def fresh_scales(self) -> FloatArray:
+        """The scale of every fresh weight, V's first, row by row: float64 [weights]."""
+        return self._by_layer(self.scales.first, self.scales.second)
+
+    @cached_property
+    def worn_scales(self) -> FloatArray:
+        """The scale of every worn weight: float64 [weights]."""
+        return self._by_layer(*self.scales.worn)
+
+    def _by_layer(self, first: float, second: float) -> FloatArray:
+        of_first = self.features * self.descent.hidden
+        return np.repeat([first, second], [of_first, self.weights - of_first])
+
+    @property
+    def fresh_form(self) -> Form:
+        """The form of a ciphertext of fresh weights, which stand at scales of their own."""
+        parameters = self.parameters
+        return Form(parameters.data_primes, parameters.poly_modulus_degree, True, 1.0, seeded=True)
+
+    @property
+    def worn_form(self) -> Form:
+        """The form of a ciphertext of worn weights."""
+        return Form.result(self.parameters, 1, 1.0)
+
+    @property
+    def block_forms(self) -> list[Form]:
+        """The forms of a block's ciphertexts: one for every feature, and one for every class."""
+        return [Form.fresh(self.parameters)] * (self.features + self.classes)
 
     @property
     def key_elements(self) -> tuple[int, ...]:
         """The Galois elements of all evaluation keys in their order, as in `HeadPlan`."""
-        return (RELINEARISATION, *self.elements)
+        return (RELINEARISATION, *trace_elements(self.degree))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the plan in hexadecimal digits; it covers the parameters and scales, which follow from it."""
+        sizes = {"samples": self.samples, "features": self.features, "classes": self.classes}
+        known = {"network": sizes, "descent": asdict(self.descent), "parameters": self.parameters.digest}
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -1,28 +1,28 @@
-"""One step of a network of squares on ciphertexts: gradients as totals over samples; see `he.training.network`."""
+"""One step of a network of squares on ciphertexts; see `he.training.network` and, for levels, `network_plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from he.engines.rns.value import Value
-from he.training.arithmetic import Arithmetic
-from he.training.network_plan import SECOND, NetworkScales
+import numpy as np
 
-Matrix = Sequence[Sequence[Value]]  # row by row
+from he.training.arithmetic import Arithmetic, Matrix, Rows
+from he.training.network_plan import MOMENTUM, SECOND, NetworkPlan, NetworkScales
 
 
 @dataclass(frozen=True, eq=False)
 class EncryptedSamples:
-    """Some samples, in slots; slots without a sample hold zeros.
+    """All samples, block by block, in slots; slots without a sample hold zeros.
 
     Attributes:
-        features: One ciphertext for every feature, the column of ones last, at the top level.
-        targets: One for every class, at the top level.
+        features: A row for every block, one ciphertext for every feature, the column of ones last, at the top level.
+        targets: A row for every block, one ciphertext for every class, at the top level.
     """
 
-    features: Sequence[Value]
-    targets: Sequence[Value]
+    features: Matrix
+    targets: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,74 +31,85 @@ class EncryptedWeights:
 
     Attributes:
         first: V, [features, hidden], at the top level.
-        second: W but for its last row, [hidden, classes], at `SECOND`.
-        bias: The last row, [classes], at `SECOND`.
+        second: W, [hidden + 1, classes], at `SECOND`.
     """
 
-    first: Matrix
-    second: Matrix
-    bias: Sequence[Value]
+    first: Rows
+    second: Rows
+
+    @staticmethod
+    def expanded(arithmetic: Arithmetic, fresh: np.ndarray, plan: NetworkPlan) -> EncryptedWeights:
+        """Expand the ciphertext of fresh weights."""
+        found, hidden = arithmetic.expanded([fresh], plan.weights), plan.descent.hidden
+        first, second = found[: plan.features * hidden], found[plan.features * hidden :]
+        return EncryptedWeights(
+            _rows(first, hidden), _rows([arithmetic.lowered(weight, SECOND) for weight in second], plan.classes)
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class EncryptedGradients:
-    """The gradients, times the number of samples, each in all slots, at level 1.
+def worn_weights(
+    arithmetic: Arithmetic, samples: EncryptedSamples, fresh: np.ndarray, before: np.ndarray, plan: NetworkPlan
+) -> np.ndarray:
+    """Make a step.
 
-    Attributes:
-        first: dV, [features, hidden], at the scale `NetworkScales.first_gradient`.
-        second: dW but for its last row, [hidden, classes], at `second_gradient`.
-        bias: The last row, [classes], at `bias_gradient`.
+    Args:
+        arithmetic: The operations, under the owner's keys.
+        samples: All samples.
+        fresh: The fresh weights, packed, uint64 [2, `TOP`, N].
+        before: Those from which the last step has led here; before the first step, the same.
+        plan: The plan.
+
+    Returns:
+        The weights after the step, worn, uint64 [2, 1, N].
     """
-
-    first: Matrix
-    second: Matrix
-    bias: Sequence[Value]
-
-
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """What gradients need of a block: U^2 at level 5, R and U * R W'^T at level 2."""
-
-    squares: Sequence[Value]
-    residuals: Sequence[Value]
-    inner: Sequence[Value]
+    weights = EncryptedWeights.expanded(arithmetic, fresh, plan)
+    descents = packed_descents(arithmetic, samples, weights, plan.scales)
+    lowered = [arithmetic.lowered(packed, MOMENTUM) for packed in (fresh, before)]
+    now, last = plan.scales.move_factors
+    moved = arithmetic.rescale(arithmetic.combination(lowered, [now, -last]))
+    return arithmetic.combination([moved, descents], [1, 1])
 
 
-def encrypted_gradients(
-    arithmetic: Arithmetic, blocks: Sequence[EncryptedSamples], weights: EncryptedWeights, scales: NetworkScales
-) -> EncryptedGradients:
-    """Compute the gradients of all blocks' samples together."""
-    passes = arithmetic.each(lambda block: _passed(arithmetic, block, weights, scales), blocks)
+def packed_descents(
+    arithmetic: Arithmetic, samples: EncryptedSamples, weights: EncryptedWeights, scales: NetworkScales
+) -> np.ndarray:
+    """Compute the gradients of all samples together, negated: whither weights move.
 
-    def totals(factors: Sequence[Value], columns: Matrix) -> list[Value]:
-        sums = arithmetic.products(factors, columns)
-        return [arithmetic.total(arithmetic.rescale(value)) for value in sums]
+    Returns:
+        The totals over samples, packed as weights are, uint64 [2, 1, N]: dV at the scale `first_gradient`, dW at
+        `second_gradient`.
+    """
+    features, (count, hidden) = samples.features, (len(weights.first), len(weights.first[0]))
 
-    inner, residuals = [done.inner for done in passes], [done.residuals for done in passes]
-    features, hidden = range(len(weights.first)), range(len(weights.second))
-    return EncryptedGradients(
-        arithmetic.each(lambda j: totals([block.features[j] for block in blocks], inner), features),
-        arithmetic.each(lambda k: totals([done.squares[k] for done in passes], residuals), hidden),
-        totals([block.features[-1] for block in blocks], residuals),
-    )
+    def products(left: Matrix, right: Rows) -> Rows:
+        return _rows(list(arithmetic.products(left, right)), len(right[0]))
+
+    def packed(rows: Rows) -> Matrix:
+        return arithmetic.matrix([lambda x=x: x for row in rows for x in row], len(rows[0]))  # type: ignore[misc]
+
+    def times(left: Rows, right: Rows) -> Rows:
+        pairs = [pair for rows in zip(left, right, strict=True) for pair in zip(*rows, strict=True)]
+        return _rows(arithmetic.each(lambda pair: arithmetic.product(*pair), pairs), hidden)
+
+    def lowered(rows: Rows, level: int) -> Rows:
+        return [[arithmetic.lowered(value, level) for value in row] for row in rows]
+
+    def residual(target: np.ndarray, logit: np.ndarray) -> np.ndarray:
+        own = arithmetic.combination([arithmetic.lowered(target, SECOND)], [scales.target_factor])
+        return arithmetic.combination([arithmetic.rescale(own), logit], [1, -1])
+
+    units = products(features, weights.first)
+    squares = Matrix.beside([packed(times(units, units)), features.columns(count - 1, count)])
+    pairs = zip(samples.targets, products(squares, weights.second), strict=True)
+    residuals = [[residual(*pair) for pair in zip(*rows, strict=True)] for rows in pairs]
+    by_class = list(zip(*lowered(weights.second[:-1], 4), strict=True))
+    inner = times(lowered(units, 3), products(packed(residuals), by_class))
+    of_first = arithmetic.products(features.transposed, inner)
+    of_second = arithmetic.products(squares.transposed, lowered(residuals, 2))
+    weights_count = count * hidden + (hidden + 1) * len(by_class)
+    (found,) = arithmetic.totals(chain(of_first, of_second), weights_count)
+    return found
 
 
-def _passed(arithmetic: Arithmetic, block: EncryptedSamples, weights: EncryptedWeights, scales: NetworkScales) -> _Pass:
-    """Go forward and back through the network with one block."""
-
-    def rescaled(factors: Sequence[Value], rows: Matrix) -> list[Value]:
-        return [arithmetic.rescale(value) for value in arithmetic.products(factors, rows)]
-
-    units = rescaled(block.features, weights.first)
-    squares = [rescaled([unit], [[unit]])[0] for unit in units]
-    logits = arithmetic.products([*squares, block.features[-1]], [*weights.second, weights.bias])
-    residuals = [
-        arithmetic.combination([logit, arithmetic.lowered(target, SECOND)], [1, -scales.target_factor])
-        for logit, target in zip(logits, block.targets, strict=True)
-    ]
-    level = residuals[0].level
-    by_class = [[arithmetic.lowered(row[c], level) for row in weights.second] for c in range(len(residuals))]
-    errors = rescaled(residuals, by_class)
-    inner = [rescaled([unit], [[error]])[0] for unit, error in zip(units, errors, strict=True)]
-    low = [arithmetic.lowered(value, inner[0].level) for value in residuals]
-    return _Pass(squares, low, inner)
+def _rows(values: Sequence[np.ndarray], width: int) -> Rows:
+    return [values[at : at + width] for at in range(0, len(values), width)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,8 +12,10 @@ from he.formats.compact import Form
 from he.formats.messages import MessageError
 from he.parties.cipher import PairCipher
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.training.arithmetic import packed_sizes
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
+from he.training.frame import Frame
 from he.training.head import checked_samples
 from he.training.origin import Ciphertexts, Origin
 from he.training.plan import HeadPlan
@@ -21,13 +24,13 @@ from intnn.values.arrays import FloatArray, instance
 from intnn.values.value_object import Unstorable
 
 
-class Owner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """Who encrypts samples for a plan, and may read the head.
+class SampleOwner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a plan of any kind: `Owner` for heads, `NetworkOwner` for networks.
 
-    Several owners who train one head share the secret key, the evaluation keys, the plan and the whitening; each of
+    Several owners who train together share the secret key, the evaluation keys, the plan and the whitening; each of
     them can read whatever is encrypted, and what any of them sends is hidden from the trainer alone.
 
-    A decrypted head is approximate, and its error tells of the secret key: show it to nobody who does not hold the key
+    What is trained is approximate, and its error tells of the secret key: show it to nobody who does not hold the key
     (B. Li and D. Micciancio, "On the Security of Homomorphic Encryption on Approximate Numbers", EUROCRYPT 2021).
 
     Args:
@@ -46,12 +49,12 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
     def __init__(
         self,
         name: str,
-        plan: HeadPlan,
+        plan: Frame,
         whitening: Whitening,
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | None = None,
     ) -> None:
-        self.plan, self.name = instance(plan, HeadPlan, "plan"), name
+        self.plan, self.name = plan, name
         self._whitening = instance(whitening, Whitening, "whitening")
         kept = whitening.matrix.shape[1]
         if kept + 1 != plan.features:
@@ -80,7 +83,8 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
             labels: int64 [n] in [0, classes).
 
         Raises:
-            BoundError: The plan's bound is too small for these samples: training would diverge. Nothing is encrypted.
+            BoundError: The bound of a head's plan is too small for these samples: training would diverge. Nothing is
+                encrypted.
             TypeError: An argument has another type.
             ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
                 samples than the plan is for.
@@ -88,28 +92,64 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         white, y = checked_samples(self._whitening.apply(features), labels, self.plan.classes)
         if len(y) > self.plan.samples:
             raise ValueError(f"the plan is for {self.plan.samples} samples, got {len(y)}; plan for as many")
-        require_bound(white, self.plan.descent.bound)
+        self._check(white)
         slots = self.plan.block_samples
         return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
 
+    def _check(self, white: FloatArray) -> None:
+        """Refuse whitened samples on which training would fail, where that can be told."""
+
+    @abstractmethod
+    def _targets(self, rows: FloatArray) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """Return the two numbers in every slot of the targets' ciphertexts, from the targets class by class."""
+
     def _block(self, white: FloatArray, y: FloatArray) -> Block:
-        plan, zero = self.plan, np.zeros(self.plan.block_samples)
-        pairs = np.zeros((2 * plan.pairs, plan.block_samples))
-        pairs[: plan.classes, : len(y)] = y.T
-        numbers = [(row, zero) for row in self._rows(white)] + list(zip(pairs[::2], pairs[1::2], strict=True))
+        zero = np.zeros(self.plan.block_samples)
+        numbers = [*((row, zero) for row in self._rows(white)), *self._targets(self._rows(y))]
         self._next += 1
-        made = self._encrypted(numbers, Block.forms(plan))
+        made = self._encrypted(numbers, self.plan.block_forms)
         return Block(self._origin, self.name, self._next - 1, len(white), made)
 
-    def _rows(self, white: FloatArray) -> FloatArray:
-        """Return samples feature by feature, in slots."""
-        rows = np.zeros((self.plan.features, self.plan.block_samples))
-        rows[:, : len(white)] = white.T
+    def _rows(self, values: FloatArray) -> FloatArray:
+        """Return values of samples, [n, count], as rows of all slots."""
+        rows = np.zeros((values.shape[1], self.plan.block_samples))
+        rows[:, : len(values)] = values.T
         return rows
 
     def _encrypted(self, numbers: Sequence[tuple[FloatArray, FloatArray]], forms: Sequence[Form]) -> Ciphertexts:
         pairs = zip(numbers, forms, strict=True)
         return tuple(self._cipher.encrypt(first, second, form) for (first, second), form in pairs)
+
+
+class Owner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a head, and may read it: see `SampleOwner`.
+
+    Args:
+        name: As in `SampleOwner`.
+        plan: The plan of the head.
+        whitening: As in `SampleOwner`.
+        secret_key: As in `SampleOwner`.
+        evaluation_keys: As in `SampleOwner`.
+    """
+
+    plan: HeadPlan
+
+    def __init__(
+        self,
+        name: str,
+        plan: HeadPlan,
+        whitening: Whitening,
+        secret_key: SecretKey | None = None,
+        evaluation_keys: EvaluationKeys | None = None,
+    ) -> None:
+        super().__init__(name, instance(plan, HeadPlan, "plan"), whitening, secret_key, evaluation_keys)
+
+    def _check(self, white: FloatArray) -> None:
+        require_bound(white, self.plan.descent.bound)
+
+    def _targets(self, rows: FloatArray) -> Sequence[tuple[FloatArray, FloatArray]]:
+        odd = [*rows[1::2], np.zeros(self.plan.block_samples)]  # the last class may stand alone
+        return list(zip(rows[::2], odd, strict=False))
 
     def decrypt(self, head: bytes) -> FloatArray:
         """Decrypt a head, which is a message.
@@ -125,8 +165,9 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         plan = self.plan
         given = EncryptedHead.from_bytes(head, plan)
         self._origin.require(given.origin)
-        form = EncryptedHead.form(plan)
-        pairs = np.stack([self._cipher.decrypt(part, form).mean(axis=1) for part in given.ciphertexts])
+        form, sizes = EncryptedHead.form(plan), packed_sizes(plan.weights, plan.block_samples)
+        parts = zip(given.ciphertexts, sizes, strict=True)
+        pairs = np.concatenate([self._cipher.decrypt_packed(part, form, size) for part, size in parts])
         return pairs.reshape(plan.features, 2 * plan.pairs)[:, : plan.classes]
 
     def ask(self, features: ArrayLike) -> Iterator[Query]:

@@ -7,8 +7,9 @@ Step i takes gradients at level l = L - 2 (i - 1), where L = 2 k data primes are
     W_i = sum of weights times U_m / n      level l - 1    1 / n and the last weight are in the scale
     R_i = Y - X W_i                         level l - 2
 
-The total over slots is one by the automorphisms X -> X**(2**m + 1): they keep the imaginary unit X**(N / 2) as it is,
-and take each slot once through all of them.
+Totals over slots are packed, N / 2 to a ciphertext, and so a gradient is one ciphertext or a few, and the head with it.
+Only where samples are multiplied by the head is it expanded, to a ciphertext for every feature and two classes
+(`he.engines.rns.traces`). Both keep levels and scales.
 
 Magnitudes are proved, if the moments' top eigenvalue is at most b: then no residual has a larger norm than the targets
 (`he.training.head`), and |U_i| <= |X_j| |R| <= n sqrt(b) |Y| / sqrt(n) by the inequality of Cauchy and Schwarz, for any
@@ -25,9 +26,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from he.formats.messages import MAX_PARTS
+from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
+from he.ring.slots import trace_elements
 from he.training.head import MOST_CLASSES, Descent
 from he.training.whitening import LARGEST
 from intnn.values.arrays import instance, integer
@@ -35,6 +37,7 @@ from intnn.values.value_object import ValueObject
 
 MOST_SAMPLES = 1 << 20
 MOST_FEATURES = 1 << 12
+MOST_WEIGHTS = 1 << 16
 _FIRST, _MIDDLE = 46, 38  # bits of primes: the first, which a model ends at, and the special one; those between them
 _SPARE = 1.0  # bits of the modulus that no value reaches
 _LEAST_SCALE, _LARGEST_SCALE = 20, 44
@@ -97,10 +100,10 @@ class HeadPlan(ValueObject):
             object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
         instance(self.descent, Descent, "descent")
         instance(self.inference, bool, "inference")
-        if self.features * self.pairs > MAX_PARTS:
+        if self.weights > MOST_WEIGHTS:
             raise ValueError(
-                f"`features` times half of `classes` must be at most {MAX_PARTS}, the ciphertexts of a message, got "
-                f"{self.features * self.pairs}"
+                f"`features` times half of `classes` must be at most {MOST_WEIGHTS}, the ciphertexts that a head is "
+                f"expanded to, got {self.weights}"
             )
         _ = self.parameters
 
@@ -113,6 +116,16 @@ class HeadPlan(ValueObject):
     def pairs(self) -> int:
         """The ciphertexts that the targets of some samples take: two classes each."""
         return -(-self.classes // 2)
+
+    @property
+    def weights(self) -> int:
+        """The number of pairs of a head's weights: for every feature its `pairs`, of two classes each."""
+        return self.features * self.pairs
+
+    @property
+    def packed(self) -> int:
+        """The number of ciphertexts that hold a head's weights."""
+        return -(-self.weights // self.block_samples)
 
     @property
     def block_samples(self) -> int:
@@ -239,14 +252,15 @@ class HeadPlan(ValueObject):
         return self.parameters.input_scale * self.scales[-1].head / self.parameters.primes[1]
 
     @property
-    def elements(self) -> tuple[int, ...]:
-        """The Galois elements of totals over slots."""
-        return total_elements(self.degree)
+    def block_forms(self) -> list[Form]:
+        """The forms of a block's ciphertexts: the features', and behind them the targets', two classes each."""
+        form = Form.fresh(self.parameters)
+        return [form] * self.features + [replace(form, scale=2.0 ** self.scale_bits[1])] * self.pairs
 
     @property
     def key_elements(self) -> tuple[int, ...]:
         """The Galois elements of all evaluation keys in their order; relinearisation's stands among them, first."""
-        return (RELINEARISATION, *self.elements)
+        return (RELINEARISATION, *trace_elements(self.degree))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types, with what follows from it for whoever reads it."""
@@ -265,8 +279,3 @@ class HeadPlan(ValueObject):
         """SHA-256 of the plan in hexadecimal digits; it covers the parameters and scales, which follow from it."""
         known = {"plan": self.to_dict(), "parameters": self.parameters.digest, "scale_bits": self.scale_bits}
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def total_elements(degree: int) -> tuple[int, ...]:
-    """Return the Galois elements of totals over slots in a ring: of X -> X**(2**m + 1) for m from 2 on."""
-    return tuple((1 << m) + 1 for m in range(2, degree.bit_length()))

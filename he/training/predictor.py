@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from he.engines.engine import thread_count
-from he.engines.rns.value import Value
-from he.formats import compact
 from he.formats.messages import message_digest
 from he.parties.keys import EvaluationKeys
-from he.training.arithmetic import Arithmetic, read_keys, written
+from he.training.arithmetic import Arithmetic, read, read_keys, written
 from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.origin import Origin
 from he.training.plan import HeadPlan
@@ -36,16 +36,14 @@ class Predictor(Unstorable, instead="keep the encrypted head and the keys, and m
         self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, head: bytes, threads: int | None = None
     ) -> None:
         self.plan, self._form = instance(plan, HeadPlan, "plan"), Answer.form(plan)
-        keys, given, form = (
-            read_keys(evaluation_keys, plan),
-            EncryptedHead.from_bytes(head, plan),
-            EncryptedHead.form(plan),
-        )
+        keys, given = read_keys(evaluation_keys, plan), EncryptedHead.from_bytes(head, plan)
         self._origin = Origin(plan.digest, given.origin.whitening, keys.id)
         self._origin.require(given.origin)
         self._arithmetic = Arithmetic(plan, keys, thread_count(threads))
-        read = self._arithmetic.each(lambda part: Value(compact.read(part, form).residues), given.ciphertexts)
-        self._head = [read[at : at + plan.pairs] for at in range(0, len(read), plan.pairs)]
+        packed = [read(part, EncryptedHead.form(plan)) for part in given.ciphertexts]
+        with self._arithmetic:
+            head = self._arithmetic.expanded(packed, plan.weights)
+        self._head = [head[at : at + plan.pairs] for at in range(0, len(head), plan.pairs)]
 
     def answer(self, query: bytes) -> bytes:
         """Answer a query, both as messages.
@@ -57,8 +55,8 @@ class Predictor(Unstorable, instead="keep the encrypted head and the keys, and m
         """
         asked = Query.from_bytes(query, self.plan)
         self._origin.require(asked.origin)
-        pairs = list(zip(asked.ciphertexts, Query.forms(self.plan), strict=True))
-        samples = self._arithmetic.each(lambda pair: Value(compact.read(*pair).residues), pairs)
-        logits = [self._arithmetic.rescale(value) for value in self._arithmetic.products(samples, self._head)]
-        parts = (written(value, self._form) for value in logits)
+        reads = [partial(read, *pair) for pair in zip(asked.ciphertexts, Query.forms(self.plan), strict=True)]
+        with self._arithmetic:
+            samples = self._arithmetic.matrix(reads, len(reads))
+            parts = [written(logits, self._form) for logits in self._arithmetic.products(samples, self._head)]
         return Answer(self._origin, message_digest(query), tuple(parts)).to_bytes()

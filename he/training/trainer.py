@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from he.engines.engine import thread_count
-from he.engines.rns.value import Value
-from he.formats import compact
 from he.formats.messages import MessageError, message_digest
 from he.parties.keys import EvaluationKeys
 from he.training import checkpoint
-from he.training.arithmetic import Arithmetic, read_keys, written
+from he.training.arithmetic import Arithmetic, Matrix, read, read_keys, written
 from he.training.block import Block
 from he.training.encrypted_head import EncryptedHead
+from he.training.frame import Frame
 from he.training.origin import Origin
 from he.training.plan import HeadPlan
 from intnn.storage.document import file_path, require_place
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
-Columns = list[Value]  # what belongs to two classes each
-
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """The ciphertexts of a block, one for every feature, those of targets, and what names the block."""
+    """The ciphertexts of a block, a row with one for every feature, those of targets, and what names the block."""
 
-    features: list[Value]
-    targets: Columns
+    features: Matrix
+    targets: list[np.ndarray]
     digest: str
 
 
-class Trainer(Unstorable, instead="keep the blocks, and give them to another trainer"):
-    """Trains a head on encrypted samples. It holds no secret, and learns sizes and nothing else.
+class SampleTrainer(Unstorable, instead="keep the blocks, and give them to another trainer"):
+    """Who holds encrypted samples for a plan of any kind: `Trainer` for heads, `NetworkTrainer` for networks.
+
+    It holds no secret, and learns sizes and nothing else.
 
     Args:
         plan: The plan.
@@ -53,19 +56,18 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         SealDataError: The keys are not the plan's.
     """
 
-    def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
-        self.plan = instance(plan, HeadPlan, "plan")
+    def __init__(self, plan: Frame, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
+        self.plan = plan
         keys = read_keys(evaluation_keys, plan)
         self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads)), keys.id
         self._origin: Origin | None = None
         self._blocks: dict[tuple[str, int], _Samples] = {}
-        self._gradients: list[list[Columns]] = []
         self.samples = 0
 
     @property
+    @abstractmethod
     def steps(self) -> int:
         """How many steps have been made."""
-        return len(self._gradients)
 
     def add(self, message: bytes) -> None:
         """Take a block of samples, as it travels. If it is refused, nothing has changed.
@@ -80,7 +82,7 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         expected = self._origin or Origin(self.plan.digest, block.origin.whitening, self._keys)
         expected.require(block.origin)
         place = block.owner, block.number
-        if self._gradients:
+        if self.steps:
             raise MessageError("training has begun: no block can be added; give all blocks to a new trainer")
         if place in self._blocks:
             raise MessageError(f"block {block.number} of owner {block.owner!r} has come before")
@@ -88,11 +90,47 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             raise MessageError(
                 f"the plan is for {self.plan.samples} samples, got {self.samples + block.samples}; plan for as many"
             )
-        pairs = list(zip(block.ciphertexts, Block.forms(self.plan), strict=True))
-        values = self._arithmetic.each(lambda pair: Value(compact.read(*pair).residues), pairs)
-        features, own = values[: self.plan.features], values[self.plan.features :]
+        reads = [partial(read, *pair) for pair in zip(block.ciphertexts, self.plan.block_forms, strict=True)]
+        count = self.plan.features
+        with self._arithmetic:
+            features = self._arithmetic.matrix(reads[:count], count)
+        own = [one() for one in reads[count:]]
         self._blocks[place] = _Samples(features, own, message_digest(message))
         self._origin, self.samples = expected, self.samples + block.samples
+
+    def _run(self) -> tuple[Origin, dict[str, str]]:
+        """Return what run this is, and what names it on disk, once all samples are there.
+
+        Raises:
+            MessageError: Other samples have come than the plan's.
+        """
+        if self.samples != self.plan.samples or self._origin is None:
+            raise MessageError(
+                f"the plan is for {self.plan.samples} samples, got {self.samples}; add the missing blocks"
+            )
+        blocks = "".join(sorted(block.digest for block in self._blocks.values()))
+        return self._origin, {**vars(self._origin), "samples": hashlib.sha256(blocks.encode()).hexdigest()}
+
+
+class Trainer(SampleTrainer, instead="keep the blocks, and give them to another trainer"):
+    """Trains a head on encrypted samples: see `SampleTrainer`.
+
+    Args:
+        plan: The plan of the head.
+        evaluation_keys: As in `SampleTrainer`.
+        threads: As in `SampleTrainer`.
+    """
+
+    plan: HeadPlan
+
+    def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
+        super().__init__(instance(plan, HeadPlan, "plan"), evaluation_keys, threads)
+        self._gradients: list[list[np.ndarray]] = []  # packed
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been made."""
+        return len(self._gradients)
 
     def fit(
         self,
@@ -114,62 +152,52 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
                 changed.
             OSError: Its folder does not exist, or it cannot be written.
         """
-        plan = self.plan
-        if self.samples != plan.samples or self._origin is None:
-            raise MessageError(f"the plan is for {plan.samples} samples, got {self.samples}; add the missing blocks")
-        blocks = "".join(sorted(block.digest for block in self._blocks.values()))
-        run = {**vars(self._origin), "samples": hashlib.sha256(blocks.encode()).hexdigest()}
+        plan, (origin, run) = self.plan, self._run()
         if path is not None:
             place = file_path(path)
             require_place(place)
             if place.exists():
                 self._gradients = max(self._gradients, checkpoint.load(place, run, plan), key=len)
         while self.steps < plan.descent.steps:
-            self._gradients.append(self._gradient())
+            with self._arithmetic:
+                self._gradients.append(self._gradient())
             if path is not None:
                 checkpoint.save(path, run, self._gradients)
             if progress is not None:
                 progress(self.steps, plan.scales[self.steps - 1].level - 1)
         form = EncryptedHead.form(plan)
-        parts = [written(value, form) for row in self._head() for value in row]
-        return EncryptedHead(self._origin, tuple(parts))
+        return EncryptedHead(origin, tuple(written(packed, form) for packed in self._head()))
 
-    def _gradient(self) -> list[Columns]:
-        """Make a step: the totals of the features' products with targets, or with residuals."""
-        blocks = list(self._blocks.values())
-        if self._gradients:
-            head, factor = self._head(), self.plan.scales[self.steps - 1].targets
-            factors = self._arithmetic.each(lambda block: self._residuals(block, head, factor), blocks)
-        else:
-            factors = [block.targets for block in blocks]
+    def _gradient(self) -> list[np.ndarray]:
+        """Make a step: the totals of the features' products with targets, or with residuals; packed."""
+        blocks, count = list(self._blocks.values()), self.plan.weights
+        samples = Matrix.stacked([block.features for block in blocks])
+        residuals = self._residuals(samples, blocks) if self._gradients else [block.targets for block in blocks]
+        return self._arithmetic.totals(self._arithmetic.products(samples.transposed, residuals), count)
 
-        def row(feature: int) -> Columns:
-            sums = self._arithmetic.products([block.features[feature] for block in blocks], factors)
-            return [self._arithmetic.total(self._arithmetic.rescale(value)) for value in sums]
+    def _residuals(self, samples: Matrix, blocks: Sequence[_Samples]) -> list[list[np.ndarray]]:
+        """Return targets less what the head makes of samples; targets are multiplied by a factor for their scale."""
+        arithmetic, scales, pairs = self._arithmetic, self.plan.scales[self.steps - 1], self.plan.pairs
+        head = arithmetic.expanded(self._head(), self.plan.weights)
+        outputs = arithmetic.products(samples, [head[at : at + pairs] for at in range(0, len(head), pairs)])
 
-        return self._arithmetic.each(row, range(self.plan.features))
+        def residual(target: np.ndarray, output: np.ndarray) -> np.ndarray:
+            own = arithmetic.combination([arithmetic.lowered(target, scales.level - 1)], [scales.targets])
+            return arithmetic.combination([arithmetic.rescale(own), output], [1, -1])
 
-    def _residuals(self, block: _Samples, head: Sequence[Columns], factor: int) -> Columns:
-        """Return targets less what a head makes of samples; targets are multiplied by a factor for their scale."""
-        outputs = self._arithmetic.products(block.features, head)
-        return [
-            self._arithmetic.combination([self._arithmetic.lowered(target, output.level), output], [factor, -1])
-            for target, output in zip(block.targets, outputs, strict=True)
-        ]
+        return [[residual(target, next(outputs)) for target in block.targets] for block in blocks]
 
-    def _head(self) -> list[Columns]:
-        """Return the head after the last step, as a combination of all gradients, at the last one's level."""
-        scales, last = self.plan.scales[self.steps - 1], self._gradients[-1]
-        if not scales.earlier:
+    def _head(self) -> list[np.ndarray]:
+        """Return the head after the last step, packed, as a combination of all gradients, at the last one's level."""
+        arithmetic, scales = self._arithmetic, self.plan.scales[self.steps - 1]
+        *earlier, last = self._gradients
+        if not earlier:
             return last
 
-        def row(feature: int) -> Columns:
-            columns = zip(*(gradient[feature] for gradient in self._gradients), strict=True)
-            return [self._combined(values, scales.level, scales.earlier) for values in columns]
+        def combined(values: Sequence[np.ndarray], newest: np.ndarray) -> np.ndarray:
+            lowered = [arithmetic.lowered(value, scales.level) for value in values]
+            return arithmetic.combination(
+                [arithmetic.rescale(arithmetic.combination(lowered, scales.earlier)), newest], [1, 1]
+            )
 
-        return self._arithmetic.each(row, range(self.plan.features))
-
-    def _combined(self, values: Sequence[Value], level: int, factors: Sequence[int]) -> Value:
-        """Return the last of these values, plus the others at a level, times their factors and rescaled."""
-        lowered = [self._arithmetic.lowered(value, level) for value in values[:-1]]
-        return self._arithmetic.add(self._arithmetic.combination(lowered, factors), values[-1])
+        return [combined(values, newest) for *values, newest in zip(*earlier, last, strict=True)]

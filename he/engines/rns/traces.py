@@ -21,7 +21,8 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.kernels.passes import traces
-from he.kernels.tables.roots import WORD
+from he.kernels.passes.evaluate import scale_row
+from he.kernels.tables.roots import WORD, quotient
 from he.ring.gadget import Gadget
 from he.ring.slots import trace_elements
 
@@ -94,19 +95,29 @@ class Traces:
     def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
         """Yield ciphertexts with the numbers that one holds at `packed_places`, each in all slots of its own.
 
-        They are multiplied by the least power of two from ``count`` on, which must fit the modulus as well.
+        Every splitting doubles what is kept. So the ciphertext is divided by that power of two first, modulo its primes,
+        which is exact: whatever its coefficients are then, those that are kept come back as they were, errors included,
+        and all others vanish.
 
         Args:
-            packed: uint64 [2, level, N] in transformed form; what it holds at other coefficients adds to the error.
+            packed: uint64 [2, level, N] in transformed form.
             count: the number of ciphertexts, from 1 to N / 2, or N without pairs.
 
         Yields:
-            uint64 [2, level, N], at the same scale times 2**ceil(log2(count)).
+            uint64 [2, level, N], at the same scale.
 
         Raises:
             ValueError: if so many are more than a ciphertext holds.
         """
-        return self._split(packed, count, self._depth(count))
+        self._depth(count)
+        divided = self._empty(*packed.shape)
+        for j, (prime, rows) in enumerate(
+            zip(self._encoder.parameters.primes, packed.transpose(1, 0, 2), strict=False)
+        ):
+            inverse = pow(1 << self._depths, -1, prime)
+            for row, result in zip(rows, divided[:, j], strict=True):
+                scale_row(self._encoder.tables, row, j, inverse, quotient(inverse, prime), result)
+        return self._split(divided, count, self._depths)
 
     def _depth(self, count: int) -> int:
         most = 1 << self._depths

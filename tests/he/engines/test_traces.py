@@ -56,13 +56,13 @@ def test_totals_are_packed_and_expanded(parties, traces, count):
     others[places], others[places + N // 2] = False, False
     assert not others.any() or np.abs(coefficients[others]).max() < error
 
-    factor = 1 << (count - 1).bit_length()
     expanded = list(traces.expanded(packed, count))
     assert len(expanded) == count
+    own = TAIL * math.sqrt(expansion_variance(parties.parameters, LEVEL)) / scale
     for i in {0, 1, count // 2, count - 1} & set(range(count)):
-        a, b = totals[i] * factor
+        a, b = totals[i]
         slots = parties.decrypt(expanded[i], scale)
-        assert np.abs(slots - (a + imaginary_units(N) * b)).max() < 2 * factor * error
+        assert np.abs(slots - (a + imaginary_units(N) * b)).max() < 2 * error + own
 
 
 @pytest.mark.parametrize(("level", "pairs"), [(1, True), (3, True), (2, False)])
@@ -89,9 +89,10 @@ def test_errors_have_the_variance_that_is_stated(parties, keys, level, pairs):
     for i, expanded in enumerate(traces.expanded(packed, count)):
         rest = np.array(parties.phase(expanded), object)
         for half in halves:
-            rest[half] = (rest[half] - count * due[places[i] + half] + q // 2) % q - q // 2
+            rest[half] = (rest[half] - due[places[i] + half] + q // 2) % q - q // 2
         squares.append((rest.astype(np.float64) ** 2).sum())  # the variance at a root, on average over all roots
-    found, stated = np.mean(squares), expansion_variance(parties.parameters, level, level, count, pairs)
+    found = np.mean(squares)
+    stated = (1 + pairs) * stated + expansion_variance(parties.parameters, level, pairs)
     assert 0.6 < found / stated < 1.6
 
 
@@ -101,17 +102,15 @@ def test_totals_of_single_numbers(parties, keys, count):
     numbers = np.random.default_rng(count).normal(size=(3, N // 2))
     some, of = [parties.encrypt(row, LEVEL) for row in numbers], np.arange(count) % 3
     packed, scale = traces.packed((some[i] for i in of), count), parties.parameters.input_scale
-    found, factor = (
-        polynomial(parties.decrypt(packed))[packed_places(N, count, pairs=False)],
-        1 << (count - 1).bit_length(),
-    )
+    found = polynomial(parties.decrypt(packed))[packed_places(N, count, pairs=False)]
     fresh = N * math.sqrt(10.5 + 1 / 12)
     error = TAIL * math.hypot(fresh, math.sqrt(packing_variance(parties.parameters, LEVEL, pairs=False))) / scale
     totals = 2 * numbers.sum(axis=1)[of]
     assert np.abs(found - totals).max() < error < 1e-2
+    own = TAIL * math.sqrt(expansion_variance(parties.parameters, LEVEL, pairs=False)) / scale
     for i, expanded in enumerate(traces.expanded(packed, count)):
         if i in {0, 1, count // 2, count - 1}:
-            assert np.abs(parties.decrypt(expanded) - factor * totals[i]).max() < 2 * factor * error
+            assert np.abs(parties.decrypt(expanded) - totals[i]).max() < 2 * error + own
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
@@ -121,9 +120,8 @@ def test_totals_of_exact_numbers_are_exact(count):
     traces = Traces(exact.encoder, exact.keys(elements), Workers(1), Buffers())
     numbers = np.random.default_rng(count).integers(-t // 2, t // 2, (count, N))
     packed = traces.packed([exact.encrypt(row) for row in numbers], count)
-    factor = 1 << (count - 1).bit_length()
     for row, expanded in zip(numbers, traces.expanded(packed, count), strict=True):
-        assert set((exact.decrypt(expanded) % t).tolist()) == {factor * row.sum() % t}
+        assert set((exact.decrypt(expanded) % t).tolist()) == {row.sum() % t}
 
 
 @pytest.mark.parametrize("count", [7, 45])

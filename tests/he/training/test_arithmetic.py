@@ -5,12 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.engines.rns.value import Value
-from he.formats import compact
 from he.formats.compact import Form
-from he.formats.seal_bytes import CiphertextArray
 from he.parties.cipher import PairCipher
-from he.training.arithmetic import Arithmetic
+from he.training.arithmetic import Arithmetic, Matrix, packed_sizes, read, written
 from tests.he.training.made import keys, plan
 
 PLAN = plan()
@@ -20,18 +17,21 @@ ARITHMETIC, CIPHER = Arithmetic(PLAN, keys(PLAN)[1], 1), PairCipher(keys(PLAN)[0
 
 
 def encrypted(pairs):
-    """A value of slots [2, SLOTS]."""
+    """A ciphertext of slots [2, SLOTS]."""
     form = Form(PARAMETERS.data_primes, PLAN.degree, True, SCALE, seeded=True)
-    return Value(compact.read(CIPHER.encrypt(*pairs, form), form).residues)
+    return read(CIPHER.encrypt(*pairs, form), form)
 
 
-def decrypted(value, scale):
-    form = Form.result(PARAMETERS, value.level, scale)
-    return CIPHER.decrypt(compact.write(CiphertextArray(value.residues, True, scale, None), form), form)
+def decrypted(ciphertext, scale):
+    form = Form.result(PARAMETERS, ciphertext.shape[1], scale)
+    return CIPHER.decrypt(written(ciphertext, form), form)
 
 
-def complex_of(pairs):
-    return pairs[0] + 1j * pairs[1]
+def unpacked(ciphertexts, count, scale):
+    """The pairs [count, 2] that are packed."""
+    form = Form.result(PARAMETERS, ciphertexts[0].shape[1], scale)
+    parts = zip(ciphertexts, packed_sizes(count, SLOTS), strict=True)
+    return np.concatenate([CIPHER.decrypt_packed(written(part, form), form, size) for part, size in parts])
 
 
 def pairs(generator, real=False):
@@ -39,34 +39,62 @@ def pairs(generator, real=False):
     return made * [[1], [0]] if real else made
 
 
+def held(ciphertexts, columns):
+    return ARITHMETIC.matrix([lambda x=x: x for x in ciphertexts], columns)
+
+
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 19), st.integers(1, 3), st.integers(2, LEVELS))
-def test_products_are_summed_column_by_column(seed, terms, columns, level):
-    """A number times a pair multiplies both; more terms than are added at once, and factors of fewer primes."""
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 19), st.integers(1, 3), st.integers(2, LEVELS))
+def test_products_are_those_of_matrices(seed, rows, terms, columns, level):
+    """A number times a pair multiplies both; also with factors of fewer primes, and of a matrix that was transposed."""
     generator = np.random.default_rng(seed)
-    xs = [pairs(generator, real=True) for _ in range(terms)]
-    rows = [[pairs(generator) for _ in range(columns)] for _ in range(terms)]
-    lowered = [[ARITHMETIC.lowered(encrypted(y), level) for y in row] for row in rows]
-    found = ARITHMETIC.products([encrypted(x) for x in xs], lowered)
-    for column, value in enumerate(found):
-        wanted = sum(x[0] * row[column] for x, row in zip(xs, rows, strict=True))
-        assert value.level == level
-        assert np.abs(decrypted(value, SCALE**2) - wanted).max() < 1e-4
-    rescaled = ARITHMETIC.rescale(found[0])
-    assert rescaled.level == level - 1
-    wanted = sum(x[0] * row[0] for x, row in zip(xs, rows, strict=True))
-    assert np.abs(decrypted(rescaled, SCALE**2 / PARAMETERS.primes[level - 1]) - wanted).max() < 1e-3
+    xs = [[pairs(generator, real=True) for _ in range(terms)] for _ in range(rows)]
+    ys = [[pairs(generator) for _ in range(columns)] for _ in range(terms)]
+    left = Matrix.stacked([held([encrypted(x) for x in row], terms) for row in xs])
+    right = [[ARITHMETIC.lowered(encrypted(y), level) for y in row] for row in ys]
+    found, again = list(ARITHMETIC.products(left, right)), ARITHMETIC.products(left.transposed.transposed, right)
+    scale = SCALE**2 / PARAMETERS.primes[level - 1]
+    for index, (one, other) in enumerate(zip(found, again, strict=True)):
+        i, k = divmod(index, columns)
+        wanted = sum(xs[i][j][0] * ys[j][k] for j in range(terms))
+        assert one.shape == (2, level - 1, PLAN.degree)
+        assert np.abs(decrypted(one, scale) - wanted).max() < 1e-3
+        assert np.array_equal(one, other)
+
+
+def test_a_transposed_matrix_has_its_columns_as_rows():
+    generator = np.random.default_rng(3)
+    xs, y = [pairs(generator, real=True) for _ in range(6)], pairs(generator)
+    left, right = held([encrypted(x) for x in xs], 3), [[encrypted(y)]]
+    scale = SCALE**2 / PARAMETERS.primes[LEVELS - 1]
+    for column in range(3):
+        for row, found in enumerate(ARITHMETIC.products(left.columns(column, column + 1), right)):
+            assert np.abs(decrypted(found, scale) - xs[3 * row + column][0] * y).max() < 1e-3
+    for column, found in enumerate(ARITHMETIC.products(left.transposed, right * 2)):
+        assert np.abs(decrypted(found, scale) - (xs[column][0] + xs[3 + column][0]) * y).max() < 1e-3
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, LEVELS))
-def test_totals_add_up_both_numbers_of_all_slots_in_every_slot(seed, level):
-    given_ = pairs(np.random.default_rng(seed))
-    value = ARITHMETIC.lowered(encrypted(given_), level)
-    before = value.residues.copy()
-    found = decrypted(ARITHMETIC.total(value), SCALE)
-    assert np.abs(found - given_.sum(axis=1, keepdims=True)).max() < 1e-2
-    assert np.array_equal(value.residues, before)
+@given(st.integers(0, 2**32 - 1), st.integers(2, LEVELS))
+def test_a_product_of_two(seed, level):
+    generator = np.random.default_rng(seed)
+    x, y = pairs(generator, real=True), pairs(generator)
+    found = ARITHMETIC.product(*(ARITHMETIC.lowered(encrypted(one), level) for one in (x, y)))
+    assert np.abs(decrypted(found, SCALE**2 / PARAMETERS.primes[level - 1]) - x[0] * y).max() < 1e-3
+
+
+@pytest.mark.parametrize(("level", "count"), [(1, 1), (2, 5), (1, SLOTS + 1)])
+def test_totals_of_both_numbers_are_packed_and_expanded_to_every_slot(level, count):
+    """More of them than one ciphertext holds, too."""
+    given_ = [pairs(np.random.default_rng(seed)) for seed in range(min(count, 3))]
+    ciphertexts = [ARITHMETIC.lowered(encrypted(one), level) for one in given_]
+    packed = ARITHMETIC.totals((ciphertexts[i % len(given_)] for i in range(count)), count)
+    wanted = np.array([given_[i % len(given_)].sum(axis=1) for i in range(count)])
+    assert np.abs(unpacked(packed, count, SCALE) - wanted).max() < 1e-2
+    expanded = ARITHMETIC.expanded(packed, count)
+    assert len(expanded) == count
+    for i in {0, count // 2, count - 1}:
+        assert np.abs(decrypted(expanded[i], SCALE) - wanted[i][:, None]).max() < 1e-2
 
 
 @settings(max_examples=10, deadline=None)
@@ -74,20 +102,20 @@ def test_totals_add_up_both_numbers_of_all_slots_in_every_slot(seed, level):
 def test_combinations_are_multiples_summed_and_divided(seed, factors):
     generator = np.random.default_rng(seed)
     given_ = [pairs(generator) for _ in factors]
-    found = ARITHMETIC.combination([encrypted(one) for one in given_], factors)
+    found = ARITHMETIC.rescale(ARITHMETIC.combination([encrypted(one) for one in given_], factors))
     wanted = sum(factor * one for factor, one in zip(factors, given_, strict=True)) / 2**36
-    assert found.level == LEVELS - 1
+    assert found.shape == (2, LEVELS - 1, PLAN.degree)
     assert np.abs(decrypted(found, SCALE * 2.0**36 / PARAMETERS.primes[LEVELS - 1]) - wanted).max() < 1e-4
 
 
 def test_sums_are_sums():
     one, other = (pairs(np.random.default_rng(seed)) for seed in (0, 1))
-    found = ARITHMETIC.add(encrypted(one), encrypted(other))
-    assert np.abs(decrypted(found, SCALE) - one - other).max() < 1e-6
+    found = ARITHMETIC.combination([encrypted(one), encrypted(other)], [1, -1])
+    assert np.abs(decrypted(found, SCALE) - one + other).max() < 1e-6
 
 
 def test_threads_return_results_in_order_and_their_errors():
-    several = Arithmetic(PLAN, keys(PLAN)[1], 3)
-    assert several.each(lambda x: x * x, range(20)) == [x * x for x in range(20)]
-    with pytest.raises(ZeroDivisionError):
-        several.each(lambda x: 1 // x, [1, 0, 2])
+    with Arithmetic(PLAN, keys(PLAN)[1], 3) as several:
+        assert several.each(lambda x: x * x, range(20)) == [x * x for x in range(20)]
+        with pytest.raises(ZeroDivisionError):
+            several.each(lambda x: 1 // x, [1, 0, 2])

@@ -101,7 +101,7 @@ def changed(arrays):
     """Arrays that no run of the plan has written, each with a part of what is said of them."""
     (first,) = arrays.values()
     beyond = first.copy()
-    beyond[0, 0, 0, 0, 0] = 2**63
+    beyond[0, 0, 0, 0] = 2**63
     return [
         ({}, "must hold 1 to 2 steps, got 0"),
         ({f"{i}": first for i in range(3)}, "must hold 1 to 2 steps, got 3"),

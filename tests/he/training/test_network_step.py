@@ -1,86 +1,87 @@
-"""Encrypted gradients of a network are those of its clear twin, for samples in one block and in several."""
-
-from functools import cache
+"""An encrypted step of a network is that of its clear twin, for samples in one block and in several."""
 
 import numpy as np
 import pytest
 
-from he.engines.rns.value import Value
-from he.formats import compact
-from he.formats.compact import Form
-from he.formats.seal_bytes import CiphertextArray
 from he.parties.cipher import PairCipher
-from he.parties.keys import SecretKey
-from he.readers.variance import deviation_at_root, rounding_variance
-from he.training.arithmetic import Arithmetic
+from he.readers.traces import packing_variance
+from he.readers.variance import NORMAL_TAIL
+from he.ring.slots import packed_places
+from he.training.arithmetic import Arithmetic, read, written
+from he.training.block import Block
 from he.training.head import targets
-from he.training.network import NetworkDescent, SquareNetwork, gradients, with_ones
-from he.training.network_plan import SECOND, NetworkPlan
-from he.training.network_step import EncryptedSamples, EncryptedWeights, encrypted_gradients
+from he.training.network import SquareNetwork, gradients
+from he.training.network_step import EncryptedSamples, EncryptedWeights, packed_descents, worn_weights
+from tests.he.training.made import CLASSES, FEATURES
+from tests.he.training.made_network import blocks, keys, plan, white
 
-FEATURES, CLASSES = 4, 3
-
-
-@cache
-def run(samples):
-    """A plan in an insecure ring, and what encrypts and computes under one key."""
-    plan = NetworkPlan(samples, FEATURES, CLASSES, NetworkDescent(3, 1, 0.1, 0.1), "insecure", 1024)
-    secret = SecretKey.generate(plan.parameters)
-    return plan, PairCipher(secret), Arithmetic(plan, secret.keys_of(plan.key_elements, "0" * 64), 1)
+ERROR = 3 * NORMAL_TAIL  # deviations of what packing adds; what was there before adds less than as much
 
 
-def encrypted(plan, cipher, numbers, scale):
-    """A value at the top level; numbers are one for all slots, or one for each of the first."""
-    slots = np.zeros((2, plan.block_samples))
-    slots[0, : np.size(numbers) if np.ndim(numbers) else None] = numbers
-    form = Form(plan.parameters.data_primes, plan.parameters.poly_modulus_degree, True, scale, seeded=True)
-    return Value(compact.read(cipher.encrypt(*slots, form), form).residues)
-
-
-def decrypted(plan, cipher, value, scale):
-    form = Form.result(plan.parameters, value.level, scale)
-    slots = cipher.decrypt(compact.write(CiphertextArray(value.residues, True, scale, None), form), form)
-    assert np.ptp(slots[0]) < 1e-3 * max(1.0, np.abs(slots[0]).max())  # the same in all slots
-    return slots[0].mean()
-
-
-def matrix(values, made):
-    return [[made(value) for value in row] for row in values]
-
-
-@pytest.mark.parametrize("samples", [300, 512, 900])
-def test_gradients_are_those_of_the_twin(samples):
-    plan, cipher, arithmetic = run(samples)
-    generator, scales = np.random.default_rng(samples), plan.scales
-    white = with_ones(generator.normal(size=(samples, FEATURES - 1)).clip(-3, 3))
-    y = targets(generator.integers(0, CLASSES, samples), CLASSES)
-    network = SquareNetwork(generator.normal(size=(FEATURES, 3)) / 3, generator.normal(size=(4, CLASSES)) / 3)
-
-    def value(scale, level=None):
-        def made(numbers):
-            whole = encrypted(plan, cipher, numbers, scale)
-            return whole if level is None else arithmetic.lowered(whole, level)
-
-        return made
-
-    parts = [slice(at, at + plan.block_samples) for at in range(0, samples, plan.block_samples)]
-    blocks = [
-        EncryptedSamples([*map(value(scales.sample), white[part].T)], [*map(value(scales.sample), y[part].T)])
-        for part in parts
-    ]
-    weights = EncryptedWeights(
-        matrix(network.first, value(scales.first)),
-        matrix(network.second[:-1], value(scales.second, SECOND)),
-        [*map(value(scales.bias, SECOND), network.second[-1])],
+def drawn(seed):
+    generator = np.random.default_rng(seed)
+    return SquareNetwork(
+        generator.normal(size=(FEATURES + 1, 3)) / 3, generator.normal(size=(4, CLASSES)).clip(-2, 2) / 3
     )
-    found, twin = encrypted_gradients(arithmetic, blocks, weights, scales), gradients(network, white, y)
-    first = matrix(found.first, lambda v: decrypted(plan, cipher, v, scales.first_gradient))
-    second = matrix(found.second, lambda v: decrypted(plan, cipher, v, scales.second_gradient))
-    bias = [decrypted(plan, cipher, v, scales.bias_gradient) for v in found.bias]
-    # A rounding's deviation, of as many slots together; twenty of them, for key switches, errors before, and tails.
-    N = plan.parameters.poly_modulus_degree
-    allowed = 20 * deviation_at_root(N, rounding_variance(N)) * np.sqrt(plan.block_samples)
-    assert np.abs(first - twin.first).max() < allowed / scales.first_gradient < 1e-3
-    assert np.abs(second - twin.second[:-1]).max() < allowed / scales.second_gradient < 1e-3
-    assert np.abs(bias - twin.second[-1]).max() < allowed / scales.bias_gradient < 1e-3
-    assert min(np.abs(twin.first).max(), np.abs(twin.second).max()) > 0.01
+
+
+def flat(network):
+    return np.concatenate([network.first.ravel(), network.second.ravel()])
+
+
+class Run:
+    """One plan's samples and operations, and what an owner does with weights."""
+
+    def __init__(self, count):
+        self.plan = plan(count)
+        secret, evaluation = keys(self.plan)
+        self.arithmetic, self._cipher = Arithmetic(self.plan, evaluation, 1), PairCipher(secret)
+        self._encryptor = secret.batch_encryptor(1)
+        features, own = [], []
+        for message in blocks(self.plan):
+            parts = zip(Block.from_bytes(message, self.plan).ciphertexts, self.plan.block_forms, strict=True)
+            values = [read(part, form) for part, form in parts]
+            features += [lambda x=x: x for x in values[: self.plan.features]]
+            own.append(values[self.plan.features :])
+        self.samples = EncryptedSamples(self.arithmetic.matrix(features, self.plan.features), own)
+
+    def fresh(self, network):
+        numbers = np.zeros((1, self.plan.degree))
+        numbers[0, packed_places(self.plan.degree, self.plan.weights)] = flat(network) * self.plan.fresh_scales
+        (data,) = self._encryptor.encrypt_coefficients(numbers, scale=1.0)
+        return read(data, self.plan.fresh_form)
+
+    def worn(self, ciphertext):
+        data = written(ciphertext, self.plan.worn_form)
+        return self._cipher.decrypt_packed(data, self.plan.worn_form, self.plan.weights)[:, 0]
+
+    @property
+    def error(self):
+        return ERROR * np.sqrt(packing_variance(self.plan.parameters, 1))
+
+
+@pytest.mark.parametrize("count", [300, 512, 900])
+def test_descents_are_the_twins_gradients_negated(count):
+    run, network = Run(count), drawn(count)
+    weights = EncryptedWeights.expanded(run.arithmetic, run.fresh(network), run.plan)
+    descents = run.worn(packed_descents(run.arithmetic, run.samples, weights, run.plan.scales))
+    x, labels = white(run.plan)
+    twin, scales = gradients(network, x, targets(labels, CLASSES)), run.plan.scales
+    wanted = np.concatenate(
+        [twin.first.ravel() * scales.first_gradient, twin.second.ravel() * scales.second_gradient]
+    )
+    assert np.abs(descents + wanted).max() < run.error < 1e-4 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("count", [300, 900])
+def test_a_step_is_the_twins(count):
+    """With weights before it that are others, so that momentum is seen."""
+    run, network, before = Run(count), drawn(count), drawn(count + 1)
+    found = run.worn(
+        worn_weights(run.arithmetic, run.samples, run.fresh(network), run.fresh(before), run.plan)
+    )
+    x, labels = white(run.plan)
+    twin = network.moved(before, gradients(network, x, targets(labels, CLASSES)), run.plan.descent)
+    error = np.abs(found - flat(twin) * run.plan.worn_scales)
+    assert error.max() < run.error
+    assert (error / run.plan.worn_scales).max() < 1e-5 * np.abs(flat(network) - flat(twin)).max()

@@ -26,7 +26,7 @@ def test_blocks_hold_whitened_samples_and_targets_in_slots():
     for block in made:
         rows = slice(512 * block.number, 512 * block.number + block.samples)
         found = np.array(
-            [cipher.decrypt(part, form) for part, form in zip(block.ciphertexts, Block.forms(of), strict=True)]
+            [cipher.decrypt(part, form) for part, form in zip(block.ciphertexts, of.block_forms, strict=True)]
         )
         assert np.abs(found[:, :, block.samples :]).max(initial=0) < 1e-6
         features, pairs = found[: of.features], found[of.features :].reshape(2 * of.pairs, -1)
