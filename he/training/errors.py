@@ -9,11 +9,12 @@ total over samples of (x + e_x)(R + e_R) differs from that of x R by
     sum e_x e_R  of all slots, also of those without a sample
 
 and by what relinearisation and rescaling add, of which a total takes the root of the slots, and packing
-(`he.readers.traces`). Where the head is expanded, that adds too, to the head in residuals alone. An error of the head, e_W, comes back in the next residual as X e_W, and in its gradient as X^T X e_W. What is carried
-is a bound on the covariance of a column of e_W: X^T X turns s^2 times the identity into at most (n b s)^2 times it. So
-it does where slots have errors of their own, as those behind key switches: the sum of (X_c^T X_c)^2 over groups c of
-samples is at most the square of the top eigenvalue of all X_c^T X_c together. Errors of which it is not known that they
-are independent, such as those of several steps, are added without squares.
+(`he.readers.traces`). Where the head is expanded, that adds too, to the head in residuals alone. An error of the head,
+e_W, comes back in the next residual as X e_W, and in its gradient as X^T X e_W. What is carried is a bound on the
+covariance of a column of e_W: X^T X turns s^2 times the identity into at most (n b s)^2 times it. So it does where
+slots have errors of their own, as those behind key switches: the sum of (X_c^T X_c)^2 over groups c of samples is at
+most the square of the top eigenvalue of all X_c^T X_c together. Errors of which it is not known that they are
+independent, such as those of several steps, are added without squares.
 """
 
 from __future__ import annotations

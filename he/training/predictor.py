@@ -42,8 +42,8 @@ class Predictor(Unstorable, instead="keep the encrypted head and the keys, and m
         self._arithmetic = Arithmetic(plan, keys, thread_count(threads))
         packed = [read(part, EncryptedHead.form(plan)) for part in given.ciphertexts]
         with self._arithmetic:
-            head = self._arithmetic.expanded(packed, plan.weights)
-        self._head = [head[at : at + plan.pairs] for at in range(0, len(head), plan.pairs)]
+            weights = self._arithmetic.expanded(packed, plan.weights)
+        self._head = [weights[at : at + plan.pairs] for at in range(0, len(weights), plan.pairs)]
 
     def answer(self, query: bytes) -> bytes:
         """Answer a query, both as messages.

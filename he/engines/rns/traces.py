@@ -95,9 +95,9 @@ class Traces:
     def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
         """Yield ciphertexts with the numbers that one holds at `packed_places`, each in all slots of its own.
 
-        Every splitting doubles what is kept. So the ciphertext is divided by that power of two first, modulo its primes,
-        which is exact: whatever its coefficients are then, those that are kept come back as they were, errors included,
-        and all others vanish.
+        Every splitting doubles what is kept. So the ciphertext is divided by that power of two first, modulo its
+        primes, which is exact: whatever its coefficients are then, those that are kept come back as they were, errors
+        included, and all others vanish.
 
         Args:
             packed: uint64 [2, level, N] in transformed form.
@@ -111,12 +111,10 @@ class Traces:
         """
         self._depth(count)
         divided = self._empty(*packed.shape)
-        for j, (prime, rows) in enumerate(
-            zip(self._encoder.parameters.primes, packed.transpose(1, 0, 2), strict=False)
-        ):
-            inverse = pow(1 << self._depths, -1, prime)
-            for row, result in zip(rows, divided[:, j], strict=True):
-                scale_row(self._encoder.tables, row, j, inverse, quotient(inverse, prime), result)
+        for half, result in zip(packed, divided, strict=True):
+            for j, prime in zip(range(len(half)), self._encoder.parameters.primes, strict=False):
+                inverse = pow(1 << self._depths, -1, prime)
+                scale_row(self._encoder.tables, half[j], j, inverse, quotient(inverse, prime), result[j])
         return self._split(divided, count, self._depths)
 
     def _depth(self, count: int) -> int:

@@ -27,7 +27,7 @@ def block(**change):
 
 def head():
     of = plan()
-    return EncryptedHead(ORIGIN, parts([EncryptedHead.form(of)] * (of.features * of.pairs)))
+    return EncryptedHead(ORIGIN, parts([EncryptedHead.form(of)] * of.packed))
 
 
 @given(st.text(min_size=1, max_size=200).filter(str.isprintable), st.integers(0, 1 << 32), st.integers(1, 512))

@@ -18,9 +18,7 @@ plans = st.builds(
     st.integers(1, 1 << 16),
     st.integers(2, 100),
     st.integers(2, 20),
-    st.builds(
-        NetworkDescent, st.integers(1, 50), st.just(60), rates, rates, st.floats(0, 0.95), reach=st.floats(1, 8)
-    ),
+    st.builds(NetworkDescent, st.integers(1, 50), st.just(60), rates, rates, st.floats(0, 0.95), reach=st.floats(1, 8)),
 )
 
 
@@ -80,7 +78,14 @@ def test_whatever_differs_makes_another_digest():
     others = [replace(plan, **{name: getattr(plan, name) + 1}) for name in ("samples", "features", "classes")]
     others += [
         replace(plan, descent=replace(DESCENT, **change))
-        for change in ({"hidden": 17}, {"steps": 61}, {"first_rate": 0.7}, {"momentum": 0.8}, {"reach": 7.0}, {"seed": 1})
+        for change in (
+            {"hidden": 17},
+            {"steps": 61},
+            {"first_rate": 0.7},
+            {"momentum": 0.8},
+            {"reach": 7.0},
+            {"seed": 1},
+        )
     ]
     others += [replace(plan, ring_degree=32768)]
     assert len({plan.digest, *(other.digest for other in others)}) == len(others) + 1

@@ -67,9 +67,7 @@ def test_descents_are_the_twins_gradients_negated(count):
     descents = run.worn(packed_descents(run.arithmetic, run.samples, weights, run.plan.scales))
     x, labels = white(run.plan)
     twin, scales = gradients(network, x, targets(labels, CLASSES)), run.plan.scales
-    wanted = np.concatenate(
-        [twin.first.ravel() * scales.first_gradient, twin.second.ravel() * scales.second_gradient]
-    )
+    wanted = np.concatenate([twin.first.ravel() * scales.first_gradient, twin.second.ravel() * scales.second_gradient])
     assert np.abs(descents + wanted).max() < run.error < 1e-4 * np.abs(wanted).max()
 
 
@@ -77,9 +75,7 @@ def test_descents_are_the_twins_gradients_negated(count):
 def test_a_step_is_the_twins(count):
     """With weights before it that are others, so that momentum is seen."""
     run, network, before = Run(count), drawn(count), drawn(count + 1)
-    found = run.worn(
-        worn_weights(run.arithmetic, run.samples, run.fresh(network), run.fresh(before), run.plan)
-    )
+    found = run.worn(worn_weights(run.arithmetic, run.samples, run.fresh(network), run.fresh(before), run.plan))
     x, labels = white(run.plan)
     twin = network.moved(before, gradients(network, x, targets(labels, CLASSES)), run.plan.descent)
     error = np.abs(found - flat(twin) * run.plan.worn_scales)

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from he.formats import compact
-from he.formats.compact import Form
 from he.formats.messages import MessageError
-from he.formats.seal_bytes import CiphertextArray, SealDataError
+from he.formats.seal_bytes import SealDataError
 from he.parties.cipher import PairCipher
 from he.parties.keys import SecretKey
-from he.training.block import Block
+from he.ring.slots import packed_places
+from he.training.arithmetic import read, written
 from he.training.encrypted_head import EncryptedHead
 from he.training.head import targets
 from he.training.origin import Origin
@@ -83,22 +82,15 @@ def test_owners_refuse_what_does_not_fit_their_plan():
         Owner("", of, whitening(), *keys(of))
 
 
-def head_of(values, origin, of=None):
-    """A head whose ciphertexts are the encryptions of these pairs, [features, pairs, 2], at the level of heads."""
-    of = plan() if of is None else of
-    cipher, form = PairCipher(keys(of)[0]), EncryptedHead.form(of)
-    whole = Form(of.parameters.data_primes, form.degree, form.ntt, form.scale, seeded=True)
-    parts = []
-    for pair in values.reshape(-1, 2):
-        slots = np.ones((2, of.block_samples)) * pair[:, None]
-        parts.append(lowered(cipher.encrypt(*slots, whole), whole, form))
-    return EncryptedHead(origin, tuple(parts))
-
-
-def lowered(data, whole, form):
-    read = compact.read(data, whole)
-    residues = np.ascontiguousarray(read.residues[:, : len(form.primes)])
-    return compact.write(CiphertextArray(residues, form.ntt, form.scale, None), form)
+def head_of(values, origin):
+    """A head of these pairs, [features, pairs, 2]."""
+    of = plan()
+    form, whole = EncryptedHead.form(of), np.zeros((1, 2, of.degree // 2))
+    whole[0][:, packed_places(of.degree, of.weights)] = values.reshape(-1, 2).T
+    encryptor = keys(of)[0].batch_encryptor()
+    made = encryptor.encrypt_coefficients(whole.reshape(1, -1), len(form.primes), form.scale)
+    seeded = encryptor.form(len(form.primes), form.scale)
+    return EncryptedHead(origin, tuple(written(read(part, seeded), form) for part in made))
 
 
 def origin_of(made):
@@ -126,7 +118,7 @@ def test_a_head_that_is_legible_without_a_key_is_refused():
     of, made = plan(), owner()
     size = EncryptedHead.form(of).bytes
     with pytest.raises(SealDataError, match="legible without a key"):
-        made.decrypt(EncryptedHead(origin_of(made), (bytes(size),) * (of.features * of.pairs)).to_bytes())
+        made.decrypt(EncryptedHead(origin_of(made), (bytes(size),)).to_bytes())
 
 
 def test_a_block_is_no_head():

@@ -100,14 +100,6 @@ def test_the_smallest_ring_that_is_secure_is_taken(plan):
     assert all(sum(plan.parameters.coeff_modulus_bits) > limit for N, limit in limits.items() if plan.degree > N)
 
 
-def test_totals_take_every_slot_once():
-    plan = HeadPlan(9, 2, 2, Descent(1, 2.0), **SMALL)
-    reached = [1]
-    for element in plan.elements:
-        reached += [g * element % (2 * plan.degree) for g in reached]
-    assert sorted(reached) == list(range(1, 2 * plan.degree, 4))  # of every pair of conjugate roots one, by g = 1 mod 4
-
-
 @settings(max_examples=25, deadline=None)
 @given(plans, plans)
 def test_digests_name_plans(one, other):
@@ -128,7 +120,7 @@ def test_plans_are_copied_and_pickled_as_what_they_are(plan):
         (lambda: HeadPlan(0, 9, 10, Descent(1, 2.0)), ValueError, "`samples` must lie in"),
         (lambda: HeadPlan(9, 1, 10, Descent(1, 2.0)), ValueError, "`features` must lie in"),
         (lambda: HeadPlan(9, 9, 1, Descent(1, 2.0)), ValueError, "`classes` must lie in"),
-        (lambda: HeadPlan(9, 4096, 33, Descent(1, 2.0)), ValueError, "must be at most 65536, the ciphertexts of"),
+        (lambda: HeadPlan(9, 4096, 33, Descent(1, 2.0)), ValueError, "must be at most 65536, the ciphertexts that"),
         (lambda: HeadPlan(9, 9, 10, 2), TypeError, "`descent` must be a Descent"),
         (lambda: HeadPlan(9, 9, 10, Descent(1, 2.0), 1), TypeError, "`inference` must be a bool"),
         (lambda: HeadPlan(9, 9, 10, Descent(2, 2.0), ring_degree=4096), ParameterError, "must sum to at most"),
