@@ -1,0 +1,179 @@
+"""Owners refresh the next weights of their run and no others, and refuse what is out of reach once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he.formats.messages import Kind, MessageError, message_digest
+from he.formats.seal_bytes import SealDataError
+from he.parties.cipher import PairCipher
+from he.ring.slots import packed_places
+from he.training.arithmetic import read, written
+from he.training.network import ReachError, SquareNetwork
+from he.training.network_owner import NetworkOwner
+from he.training.refresh import PackedWeights
+from tests.he.training.made import CLASSES, FEATURES
+from tests.he.training.made import plan as head_plan
+from tests.he.training.made_network import keys, owner, plan, whitening
+
+
+def flat(network):
+    return np.concatenate([network.first.ravel(), network.second.ravel()])
+
+
+def sent(of, message):
+    """The weights in an owner's message."""
+    given = PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, message, of)
+    found = PairCipher(keys(of)[0]).decrypt_packed(given.ciphertext, of.fresh_form, of.weights)
+    assert np.abs(found[:, 1] / of.fresh_scales).max() < 1e-8  # single numbers
+    return given, found[:, 0] / of.fresh_scales
+
+
+def worn(of, to, weights, **change):
+    """What a trainer answers, who has these weights: encrypted under the secret key, which no trainer could."""
+    numbers = np.zeros((1, of.degree))
+    numbers[0, packed_places(of.degree, of.weights)] = weights * of.worn_scales
+    (data,) = keys(of)[0].batch_encryptor(1).encrypt_coefficients(numbers, level=1, scale=1.0)
+    whole = written(read(data, replace(of.worn_form, seeded=True)), of.worn_form)
+    before = PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, to, of)
+    fields = {"origin": before.origin, "step": before.step + 1, "before": message_digest(to), "ciphertext": whole}
+    return PackedWeights(Kind.WORN_WEIGHTS, **{**fields, **change}).to_bytes()
+
+
+def drawn(of, seed, reach=0.9):
+    return np.random.default_rng(seed).uniform(-reach, reach, of.weights) * of.descent.reach
+
+
+def test_a_run_begins_with_the_weights_that_everybody_knows():
+    of, run = plan(), owner()
+    given, found = sent(of, run.begin())
+    assert given.step == run.steps == 0
+    assert np.abs(found - flat(SquareNetwork.initial(FEATURES + 1, CLASSES, of.descent))).max() < 1e-8
+    assert run.begin() == run.begin()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_weights_come_back_fresh_and_are_read(seed):
+    of, run = plan(), owner()
+    message, weights = run.begin(), None
+    for step in range(1, of.descent.steps + 1):
+        weights = drawn(of, seed + step)
+        asked = worn(of, message, weights)
+        message = run.refresh(asked)
+        given, found = sent(of, message)
+        assert (given.step, given.before, run.steps) == (step, message_digest(asked), step)
+        assert np.abs(found - weights).max() < 1e-6
+        assert np.abs(flat(run.network) - weights).max() < 1e-6
+
+
+def test_what_was_answered_last_gets_the_same_answer():
+    of, run = plan(), owner()
+    asked = worn(of, run.begin(), drawn(of, 0))
+    assert run.refresh(asked) == run.refresh(asked)
+    assert run.steps == 1
+
+
+def state(run):
+    return run.steps, flat(run.network).tolist(), run._sent, run._asked, run._over
+
+
+def stranger(of):
+    """Another owner, of the same run but under a key of its own."""
+    return NetworkOwner("b", of, whitening())
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (lambda of, first, second: first, "those after 2 steps, got those after 1"),
+        (lambda of, first, second: worn(of, second, drawn(of, 3), step=3), "those after 2 steps, got those after 3"),
+        (lambda of, first, second: worn(of, second, drawn(of, 3), before="7" * 64), "another message than the last"),
+        (lambda of, first, second: worn(of, stranger(of).begin(), drawn(of, 3), step=2), "another pair of keys"),
+        (lambda of, first, second: second, "of another kind"),
+        (lambda of, first, second: worn(of, second, drawn(of, 3))[:-1], "truncated or damaged"),
+        (
+            lambda of, first, second: worn(plan(seed=1), owner(plan(seed=1)).begin(), drawn(of, 3)),
+            "another plan",
+        ),
+    ],
+)
+def test_any_other_message_is_refused_and_nothing_changes(message, text):
+    """Replayed, of another step, behind another message, under another key, of another kind, damaged, of another run."""
+    of, run = plan(), owner()
+    first = worn(of, run.begin(), drawn(of, 1))
+    second = run.refresh(first)
+    asked = worn(of, second, drawn(of, 2))
+    other = message(of, first, second)
+    if other == first:  # a message to which the last answer was given may come twice: see that it is older
+        run.refresh(asked)
+        before, text = state(run), "those after 3 steps, got those after 1"
+    else:
+        before = state(run)
+    with pytest.raises(MessageError, match=text):
+        run.refresh(other)
+    assert state(run) == before
+    run.refresh(asked)
+
+
+def test_a_message_that_is_legible_without_a_key_is_refused():
+    of, run = plan(), owner()
+    before = state(run)
+    zeros = bytes(of.worn_form.bytes)
+    with pytest.raises(SealDataError, match="legible without a key"):
+        run.refresh(worn(of, run.begin(), drawn(of, 1), ciphertext=zeros))
+    assert state(run) == before
+
+
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("factor", [1.01, 1.9, -1.01])
+def test_weights_out_of_reach_end_the_run(place, factor):
+    """After one refusal nothing is decrypted: not even what would be within reach."""
+    of, run = plan(), owner()
+    weights = drawn(of, 1)
+    weights[place] = factor * of.descent.reach
+    start, before = run.begin(), state(run)
+    with pytest.raises(ReachError, match=r"within `reach`, 5, got .* after step 1: the run is over"):
+        run.refresh(worn(of, start, weights))
+    assert state(run) == (*before[:-1], True)
+    for again in (weights, drawn(of, 1)):
+        with pytest.raises(MessageError, match="the run is over, and nothing is decrypted"):
+            run.refresh(worn(of, start, again))
+    assert state(run)[:-1] == before[:-1]
+
+
+def test_no_more_steps_are_refreshed_than_planned():
+    of = plan(steps=1)
+    run = owner(of)
+    message = run.refresh(worn(of, run.begin(), drawn(of, 1)))
+    with pytest.raises(MessageError, match="the run is over"):
+        run.refresh(worn(of, message, drawn(of, 2)))
+    with pytest.raises(MessageError, match="the run has begun, 1 steps ago"):
+        run.begin()
+
+
+def test_targets_are_one_ciphertext_a_class():
+    of, run = plan(), owner()
+    x = np.random.default_rng(0).normal(size=(4, FEATURES))
+    (block,) = run.encrypt(x, [0, 2, 1, 0])
+    cipher = PairCipher(keys(of)[0])
+    found = [cipher.decrypt(part, form) for part, form in zip(block.ciphertexts, of.block_forms, strict=True)]
+    firsts, seconds = (np.array([slots[i] for slots in found]) for i in (0, 1))
+    wanted = np.zeros((FEATURES + 1 + CLASSES, of.block_samples))
+    wanted[: FEATURES + 1, :4] = whitening().apply(x).T
+    wanted[FEATURES + 1 :, :4] = (np.eye(CLASSES)[[0, 2, 1, 0]] - 1 / CLASSES).T
+    assert np.abs(firsts - wanted).max() < 1e-5
+    assert np.abs(seconds).max() < 1e-5
+
+
+def test_plans_of_another_kind_are_refused():
+    with pytest.raises(TypeError, match="`plan` must be a NetworkPlan"):
+        NetworkOwner("a", head_plan(), whitening())
+
+
+def test_a_network_of_another_width_does_not_fit_the_whitening():
+    with pytest.raises(ValueError, match="must give 4 features"):
+        NetworkOwner("a", replace(plan(), features=FEATURES + 2), whitening())
