@@ -102,7 +102,7 @@ def stranger(of):
     ],
 )
 def test_any_other_message_is_refused_and_nothing_changes(message, text):
-    """Replayed, of another step, behind another message, under another key, of another kind, damaged, of another run."""
+    """Replayed, of another step or message before, under another key, of another kind, damaged, of another plan."""
     of, run = plan(), owner()
     first = worn(of, run.begin(), drawn(of, 1))
     second = run.refresh(first)
