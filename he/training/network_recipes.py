@@ -1,0 +1,115 @@
+"""What to train networks on images with: whitened pixels and constants that go together.
+
+The constants of `DIGITS` were chosen by five-fold cross-validation on the training images, with `cross_validated`, and
+the test images were looked at once, at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.training.network import NetworkDescent, SquareNetwork, fit_network
+from he.training.network_plan import NetworkPlan
+from he.training.recipes import drawn_whitening
+from he.training.whitening import Whitening
+from intnn.values.arrays import FloatArray, IntArray, instance, integer, integers, real, reals
+from intnn.values.value_object import ValueObject
+
+
+@dataclass(frozen=True)
+class NetworkRecipe(ValueObject):
+    """How images become samples, and samples a network.
+
+    Attributes:
+        keep: How many directions of pixels are kept, those in which images differ most, at least 1.
+        calibration: How many samples the whitening is made from, at least 2.
+        ridge: What is added to every variance, in mean variances: above 0.
+        descent: The network and the constants of its steps.
+
+    Raises:
+        TypeError: An argument has another type.
+        ValueError: A number is out of its range.
+    """
+
+    keep: int
+    calibration: int
+    ridge: float
+    descent: NetworkDescent
+
+    def __post_init__(self) -> None:
+        for name, least in (("keep", 1), ("calibration", 2)):
+            object.__setattr__(self, name, integer(getattr(self, name), name, least))
+        object.__setattr__(self, "ridge", real(self.ridge, "ridge"))
+        if not 0 < self.ridge < math.inf:
+            raise ValueError(f"`ridge` must be finite and above 0, got {self.ridge}")
+        instance(self.descent, NetworkDescent, "descent")
+
+    @staticmethod
+    def pixels(images: ArrayLike) -> FloatArray:
+        """Return images, of any number type [n, ...], as samples: float64 [n, pixels]."""
+        array = np.asarray(images, np.float64)
+        return reals(array.reshape(len(array), -1), "images")
+
+    def whitening(self, pixels: ArrayLike, seed: int = 0) -> Whitening:
+        """Make a whitening from some of these samples, which a seed draws.
+
+        Raises:
+            TypeError: An argument has another type.
+            ValueError: There are fewer samples than the calibration takes, fewer pixels than are kept, or all samples
+                are equal.
+        """
+        return drawn_whitening(pixels, self.calibration, self.ridge, self.keep, seed)
+
+    def plan(self, samples: int, classes: int) -> NetworkPlan:
+        """Return the plan for so many samples and classes.
+
+        Raises:
+            TypeError: A number is no integer.
+            ValueError: It is out of its range.
+            ParameterError: Values within the reach have no room.
+        """
+        return NetworkPlan(samples, self.keep + 1, classes, self.descent)
+
+
+def cross_validated(
+    recipe: NetworkRecipe, images: ArrayLike, labels: ArrayLike, classes: int, folds: int = 5
+) -> tuple[FloatArray, float]:
+    """Train in the clear on all parts of the training images but one, for each, and look at that one.
+
+    Args:
+        recipe: What is trained.
+        images: Training images, [n, ...].
+        labels: int64 [n] in [0, classes).
+        classes: The number of classes.
+        folds: The number of parts, at least 2; an image belongs to the one that its place leaves as a remainder.
+
+    Returns:
+        The accuracy on parts that were held out, after every step, float64 [steps], the mean of all parts; and the
+        largest reach of a step.
+
+    Raises:
+        ReachError: A weight, a unit, a residual or a gradient is beyond the recipe's reach.
+        TypeError: An argument has another type.
+        ValueError: A number or a shape is wrong.
+    """
+    pixels, known = recipe.pixels(images), integers(labels, "labels")
+    parts = np.arange(len(pixels)) % integer(folds, "folds", 2, len(pixels))
+    found, largest = np.zeros(recipe.descent.steps), 0.0
+    for part in range(folds):
+        kept, held_out = parts != part, parts == part
+        whitening = recipe.whitening(pixels[kept])
+        tests, truth = whitening.apply(pixels[held_out]), known[held_out]
+
+        def look(
+            step: int, network: SquareNetwork, reach: float, tests: FloatArray = tests, truth: IntArray = truth
+        ) -> None:
+            nonlocal largest
+            found[step - 1] += network.accuracy(tests, truth) / folds
+            largest = max(largest, reach)
+
+        fit_network(whitening.apply(pixels[kept]), known[kept], classes, recipe.descent, look)
+    return found, largest
