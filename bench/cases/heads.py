@@ -11,15 +11,15 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bench.cases.trainer_process import TrainerProcess
 from bench.harness.case import Reporter
 from bench.harness.machine import available_threads
-from bench.harness.timing import peak_rss_bytes, timed
+from bench.harness.timing import timed
 from bench.tables.heads import HeadRow
 from he.training.errors import head_error
 from he.training.head import accuracy, fit, targets
 from he.training.owner import Owner
 from he.training.recipes import DIGITS, MNIST, MNIST_LARGE, Recipe
-from he.training.trainer import Trainer
 from he.training.whitening import Whitening
 from intnn.values.arrays import FloatArray, IntArray
 from plaintext_models.data import datasets
@@ -92,21 +92,20 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
     with clock.running("keygen"):
         owner = Owner("owner", plan, whitening)
         keys = owner.evaluation_keys.to_bytes()
-    with clock.running("read"):
-        trainer = Trainer(plan, keys, threads)
     with clock.running("prepare"):
         blocks = owner.encrypt(features, labels)
     sample_bytes = 0
-    for number in range(-(-len(labels) // plan.block_samples)):
-        report("encrypting", 0.2 + 0.4 * number * plan.block_samples / len(labels))
-        with clock.running("encrypt"):
-            message = next(blocks).to_bytes()
-        with clock.running("read"):
-            trainer.add(message)
-        sample_bytes += len(message)
-    report("training", 0.6)
-    with clock.running("train"):
-        encrypted = trainer.fit(lambda step, _: report("training", 0.6 + 0.3 * step / plan.descent.steps)).to_bytes()
+    with TrainerProcess(plan, keys, threads) as trainer:
+        for number in range(-(-len(labels) // plan.block_samples)):
+            report("encrypting", 0.2 + 0.4 * number * plan.block_samples / len(labels))
+            with clock.running("encrypt"):
+                message = next(blocks).to_bytes()
+            with clock.running("read"):
+                trainer.add(message)
+            sample_bytes += len(message)
+        report("training", 0.6)
+        with clock.running("train"):
+            encrypted, spent = trainer.fit(lambda step, _: report("training", 0.6 + 0.3 * step / plan.descent.steps))
     report("decrypting", 0.9)
     with clock.running("decrypt"):
         head = owner.decrypt(encrypted)
@@ -125,11 +124,11 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
         n_train=len(labels),
         n_test=len(tests),
         plain_seconds=plain_s,
-        encrypted_seconds=sum(wall.values()),
+        encrypted_seconds=sum(wall.values()) + trainer.keys_s,
         prepare_s=wall["prepare"],
         keygen_s=wall["keygen"],
         encrypt_s=wall["encrypt"],
-        read_s=wall["read"],
+        read_s=wall["read"] + trainer.keys_s,
         train_s=wall["train"],
         decrypt_s=wall["decrypt"],
         accuracy_plain=accuracy(tests, data.test_labels, twin),
@@ -145,10 +144,10 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
         sample_bytes=sample_bytes,
         head_bytes=len(encrypted),
         evaluation_key_bytes=len(keys),
-        cpu_seconds=sum(processor.values()),
-        trainer_cpu_seconds=processor["read"] + processor["train"],
+        cpu_seconds=sum(processor.values()) + spent.cpu_seconds,
+        trainer_cpu_seconds=spent.cpu_seconds,
         threads=threads,
-        peak_rss_bytes=peak_rss_bytes(),
+        trainer_peak_rss_bytes=spent.peak_rss_bytes,
         explanation=str(parameters),
     )
 

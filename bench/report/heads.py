@@ -39,7 +39,7 @@ def details(row: HeadRow) -> Iterator[str]:
         f"{duration(row.trainer_cpu_seconds)} of it the trainer's, threads: {row.threads}"
     )
     yield (
-        f"bytes: samples {size(row.sample_bytes)}, head {size(row.head_bytes)}, evaluation keys "
-        f"{size(row.evaluation_key_bytes)}; peak memory of all parties {size(row.peak_rss_bytes)}"
+        f"bytes to the trainer: samples {size(row.sample_bytes)}, evaluation keys {size(row.evaluation_key_bytes)}; "
+        f"bytes back: the head {size(row.head_bytes)}; peak memory of the trainer {size(row.trainer_peak_rss_bytes)}"
     )
     yield row.explanation

@@ -27,7 +27,7 @@ class HeadRow:
         prepare_s: The owner's time for features and whitening in the clear, and for looking at the bound.
         keygen_s: The owner's time to make keys.
         encrypt_s: The owner's time to encrypt.
-        read_s: The trainer's time to read keys and blocks.
+        read_s: The trainer's time to read keys and blocks, with what they take from one process to the other.
         train_s: The trainer's time for the steps.
         decrypt_s: The owner's time to decrypt the head.
         accuracy_plain: The accuracy of the twin on the held-out images.
@@ -47,7 +47,7 @@ class HeadRow:
         cpu_seconds: Processor time of the encrypted run, of all threads.
         trainer_cpu_seconds: The trainer's part of it.
         threads: The threads of the trainer.
-        peak_rss_bytes: The largest resident memory of the process up to the end of this row: of all parties together.
+        trainer_peak_rss_bytes: The largest resident memory of the trainer, in a process of its own.
         measured: True.
         source: Where the figures are from.
         explanation: The parameters.
@@ -87,7 +87,7 @@ class HeadRow:
     cpu_seconds: float
     trainer_cpu_seconds: float
     threads: int
-    peak_rss_bytes: int | None
+    trainer_peak_rss_bytes: int | None
     measured: bool = True
     source: str = "measured in this run"
     explanation: str = ""

@@ -1,8 +1,17 @@
 """Encryption of many numbers under a secret key, by kernels: what a data owner sends to be trained on.
 
 Ciphertexts are as SEAL makes them with a secret key: (m + e - a s, a), where e has coefficients of a centred binomial
-distribution over 21 + 21 bits, and a seed names the uniform a. They are read and decrypted like any other. The bits of
-e come from AES-256 in counter mode, keyed by the operating system's generator; seeds come from that generator.
+distribution over 21 + 21 bits, and a seed names the uniform a. They are read and decrypted like any other. The secret
+is the one that SEAL has drawn, and a is what SEAL expands from the seed; seeds, and e, are drawn here.
+
+Each ciphertext has a seed of 512 bits for a, and a key of AES-256 for e, both from the operating system's generator at
+the moment at which it is made. No state is carried from one ciphertext to the next, so that copies of this object, as
+in a process that is forked, never draw the same: of two ciphertexts with equal errors the difference would be an exact
+equation in the secret, and of two with equal masks one in what they hold. Under one key the counter of AES begins at 0
+and is far from its end behind one polynomial.
+
+Where the secret or an error is touched, no branch and no address depends on it: sums, products and transforms take the
+same steps whatever they are of. Numbers are rounded up or down at random, to the right mean.
 """
 
 from __future__ import annotations
@@ -52,7 +61,7 @@ class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with
     def __init__(self, parameters: Parameters, secret: np.ndarray, threads: int | None = None) -> None:
         if parameters.scheme.exact:
             raise ParameterError("a batch must be encrypted with CKKS, got parameters of BFV; encrypt its parts")
-        self._parameters, self._words, self._threads = parameters, Words(), thread_count(threads)
+        self._parameters, self._threads = parameters, thread_count(threads)
         self._tables = chain(parameters.poly_modulus_degree, parameters.data_primes).tables
         self._secret = np.empty((parameters.levels, parameters.poly_modulus_degree), np.uint64)
         for j, row in enumerate(self._secret):
@@ -124,14 +133,13 @@ class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with
                         f"the coefficients of a batch must be below {limit / form.scale:.3g} at scale {form.scale:.3g} "
                         f"and level {len(form.primes)}, got {largest:.3g}; scale the numbers down"
                     )
-                words = self._words.words(part.size).reshape(part.shape)
-                yield from list(pool.map(partial(self._encrypted, form), part * form.scale, words))
+                yield from list(pool.map(partial(self._encrypted, form), part * form.scale))
 
-    def _encrypted(self, form: Form, scaled: np.ndarray, words: np.ndarray) -> bytes:
+    def _encrypted(self, form: Form, scaled: np.ndarray) -> bytes:
         level, N = len(form.primes), form.degree
         seed = np.frombuffer(secrets.token_bytes(SEED_BYTES), "<u8").astype(np.uint64)
         message, mask = np.empty((1, N), np.int64), np.empty((level, N), np.uint64)
-        noisy(words, scaled, message[0])
+        noisy(Words().words(N), scaled, message[0])
         uniform(seed, np.array(form.primes, np.int64), mask)
         out = np.empty((1, level, N), np.uint64)
         encrypted(self._tables, message, self._secret, mask, out)

@@ -1,7 +1,8 @@
-"""Slot vectors to ciphertexts and back, under one secret key: all that a client does with SEAL."""
+"""Slot vectors to ciphertexts and back, under one secret key."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from secrets import token_bytes
 from typing import Any
 
@@ -99,26 +100,50 @@ class Cipher(Unstorable, instead="it holds a secret key: store that with `Secret
 class PairCipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
     """Encrypts and decrypts CKKS slots of pairs a + b X**(N / 2), at any scale and level.
 
-    Coefficients are rounded to the nearest integer: it is for slots that nobody chooses against their owner.
+    Encryption is that of `he.parties.batch`; SEAL has drawn the secret key, and decrypts.
+
+    Args:
+        secret_key: The key.
+        threads: The number of threads that encrypt, by default one for each processor that this process may use.
+
+    Raises:
+        ParameterError: The scheme is BFV.
+        ValueError: ``threads`` is out of range.
     """
 
-    def __init__(self, secret_key: SecretKey) -> None:
-        self._parameters, self._context = secret_key.parameters, secret_key.context
-        self._ids = level_ids(self._context, self._parameters)
-        self._encryptor, self._decryptor = secret_key.encryptor(), secret_key.decryptor()
+    def __init__(self, secret_key: SecretKey, threads: int | None = None) -> None:
+        self._context = secret_key.context
+        self._ids = level_ids(self._context, secret_key.parameters)
+        self._batch, self._decryptor = secret_key.batch_encryptor(threads), secret_key.decryptor()
         self._encoder = sealapi.CKKSEncoder(self._context)
-        self._units = imaginary_units(self._parameters.poly_modulus_degree)
+        self._units = imaginary_units(secret_key.parameters.poly_modulus_degree)
 
-    def encrypt(self, first: np.ndarray, second: np.ndarray, form: Form) -> bytes:
-        """Return a fresh ciphertext of two numbers a slot, float64 [N / 2] each, in a seeded form of the top level.
+    def encrypt(self, pairs: np.ndarray, form: Form) -> Iterator[bytes]:
+        """Yield a fresh ciphertext for every row of slots, in a seeded form.
+
+        Args:
+            pairs: complex128 [n, N / 2], where a + b i stands for the pair a + b X**(N / 2); or a alone, float64.
+            form: The form of each of them.
 
         Raises:
-            ValueError: if SEAL's encoder refuses the numbers at that scale.
+            ValueError: if a number is too large for its scale and level.
         """
-        plaintext = sealapi.Plaintext()
-        self._encoder.encode((first + self._units * second).tolist(), form.scale, plaintext)
-        ciphertext = self._encryptor.encrypt_symmetric(plaintext)
-        return compact.compact(to_bytes(ciphertext), form, self._parameters, self._ids)
+        return self._batch.encrypt(pairs, len(form.primes), form.scale)
+
+    def encrypt_packed(self, pairs: np.ndarray, form: Form) -> bytes:
+        """Return a fresh ciphertext, in a seeded form, with pairs where `decrypt_packed` finds them.
+
+        Args:
+            pairs: float64 [count, 2], for a count from 1 to N / 2.
+            form: The ciphertext's form.
+
+        Raises:
+            ValueError: if a number is too large for its scale and level.
+        """
+        coefficients = np.zeros((form.degree // 2, 2))
+        coefficients[packed_places(form.degree, len(pairs))] = pairs
+        (made,) = self._batch.encrypt_coefficients(coefficients.T.reshape(1, -1), len(form.primes), form.scale)
+        return made
 
     def decrypt(self, data: bytes | memoryview, form: Form) -> np.ndarray:
         """Return the two numbers of every slot, float64 [2, N / 2], of a ciphertext of this form.

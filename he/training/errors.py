@@ -29,7 +29,7 @@ from he.ring.gadget import Gadget
 from he.training.plan import HeadPlan, StepScales
 from he.training.whitening import LARGEST
 
-_ENCODING_VARIANCE = 1 / 12  # of a coefficient that is rounded to the nearest integer
+_ENCODING_VARIANCE = 1 / 4  # of a coefficient that is rounded up or down at random, at most
 
 
 def head_error(plan: HeadPlan) -> float:

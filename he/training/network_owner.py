@@ -9,13 +9,10 @@ their lengths, names and digests, are not decrypted, and tell nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from he.formats.messages import Kind, MessageError, message_digest
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.ring.slots import packed_places
 from he.training.network import ReachError, SquareNetwork
 from he.training.network_plan import NetworkPlan
 from he.training.owner import SampleOwner
@@ -54,13 +51,12 @@ class NetworkOwner(SampleOwner, instead="it holds a secret key: store that with 
         evaluation_keys: EvaluationKeys | None = None,
     ) -> None:
         super().__init__(name, instance(plan, NetworkPlan, "plan"), whitening, secret_key, evaluation_keys)
-        self._encryptor = self.secret_key.batch_encryptor(1)
         self.steps, self.network = 0, SquareNetwork.initial(plan.features, plan.classes, plan.descent)
         self._asked, self._sent = START, self._fresh(START)  # the last messages of both sides: a digest, and all of it
         self._over = False
 
-    def _targets(self, rows: FloatArray) -> Sequence[tuple[FloatArray, FloatArray]]:
-        return [(row, np.zeros_like(row)) for row in rows]
+    def _targets(self, y: FloatArray) -> np.ndarray:
+        return self._rows(y, self.plan.classes)
 
     def begin(self) -> bytes:
         """Return the message with which a run begins: the weights at the start, which are public, encrypted.
@@ -113,7 +109,7 @@ class NetworkOwner(SampleOwner, instead="it holds a secret key: store that with 
     def _fresh(self, before: str) -> bytes:
         """Encrypt the network, as a message behind one with this digest."""
         plan, weights = self.plan, [self.network.first.ravel(), self.network.second.ravel()]
-        numbers = np.zeros((1, plan.degree))
-        numbers[0, packed_places(plan.degree, plan.weights)] = np.concatenate(weights) * plan.fresh_scales
-        (ciphertext,) = self._encryptor.encrypt_coefficients(numbers, scale=1.0)
+        numbers = np.zeros((plan.weights, 2))
+        numbers[:, 0] = np.concatenate(weights) * plan.fresh_scales
+        ciphertext = self._cipher.encrypt_packed(numbers, plan.fresh_form)
         return PackedWeights(Kind.FRESH_WEIGHTS, self._origin, self.steps, before, ciphertext).to_bytes()

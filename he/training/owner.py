@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.frame import Frame
 from he.training.head import checked_samples
-from he.training.origin import Ciphertexts, Origin
+from he.training.origin import Origin
 from he.training.plan import HeadPlan
 from he.training.whitening import Whitening, require_bound
 from intnn.values.arrays import FloatArray, instance
@@ -100,25 +100,21 @@ class SampleOwner(Unstorable, instead="it holds a secret key: store that with `S
         """Refuse whitened samples on which training would fail, where that can be told."""
 
     @abstractmethod
-    def _targets(self, rows: FloatArray) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """Return the two numbers in every slot of the targets' ciphertexts, from the targets class by class."""
+    def _targets(self, y: FloatArray) -> np.ndarray:
+        """Return the slots of the targets' ciphertexts, from targets [n, classes]: [ciphertexts, N / 2]."""
 
     def _block(self, white: FloatArray, y: FloatArray) -> Block:
-        zero = np.zeros(self.plan.block_samples)
-        numbers = [*((row, zero) for row in self._rows(white)), *self._targets(self._rows(y))]
+        forms = self.plan.block_forms
+        samples = self._cipher.encrypt(self._rows(white, self.plan.features), forms[0])
+        own = self._cipher.encrypt(self._targets(y), forms[-1])
         self._next += 1
-        made = self._encrypted(numbers, self.plan.block_forms)
-        return Block(self._origin, self.name, self._next - 1, len(white), made)
+        return Block(self._origin, self.name, self._next - 1, len(white), (*samples, *own))
 
-    def _rows(self, values: FloatArray) -> FloatArray:
-        """Return values of samples, [n, count], as rows of all slots."""
-        rows = np.zeros((values.shape[1], self.plan.block_samples))
-        rows[:, : len(values)] = values.T
+    def _rows(self, samples: FloatArray, count: int) -> FloatArray:
+        """Return samples number by number, in slots, and zeros for further numbers."""
+        rows = np.zeros((count, self.plan.block_samples))
+        rows[: samples.shape[1], : len(samples)] = samples.T
         return rows
-
-    def _encrypted(self, numbers: Sequence[tuple[FloatArray, FloatArray]], forms: Sequence[Form]) -> Ciphertexts:
-        pairs = zip(numbers, forms, strict=True)
-        return tuple(self._cipher.encrypt(first, second, form) for (first, second), form in pairs)
 
 
 class Owner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -147,9 +143,9 @@ class Owner(SampleOwner, instead="it holds a secret key: store that with `Secret
     def _check(self, white: FloatArray) -> None:
         require_bound(white, self.plan.descent.bound)
 
-    def _targets(self, rows: FloatArray) -> Sequence[tuple[FloatArray, FloatArray]]:
-        odd = [*rows[1::2], np.zeros(self.plan.block_samples)]  # the last class may stand alone
-        return list(zip(rows[::2], odd, strict=False))
+    def _targets(self, y: FloatArray) -> np.ndarray:
+        rows = self._rows(y, 2 * self.plan.pairs)
+        return rows[::2] + 1j * rows[1::2]
 
     def decrypt(self, head: bytes) -> FloatArray:
         """Decrypt a head, which is a message.
@@ -184,9 +180,9 @@ class Owner(SampleOwner, instead="it holds a secret key: store that with `Secret
         return (self._query(white[at : at + slots]) for at in range(0, len(white), slots))
 
     def _query(self, white: FloatArray) -> Query:
-        zero = np.zeros(self.plan.block_samples)
-        made = self._encrypted([(row, zero) for row in self._rows(white)], Query.forms(self.plan))
-        return Query(self._origin, len(white), made)
+        form = Form.fresh(self.plan.parameters)
+        made = self._cipher.encrypt(self._rows(white, self.plan.features), form)
+        return Query(self._origin, len(white), tuple(made))
 
     def logits(self, query: bytes, answer: bytes) -> FloatArray:
         """Decrypt the answer to a query, both as messages.

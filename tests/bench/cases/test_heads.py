@@ -10,6 +10,7 @@ from rich.console import Console
 from bench.cases import heads, table
 from bench.cases.heads import jobs, measure
 from bench.cases.options import TableOptions
+from bench.cases.trainer_process import TrainerProcess
 from bench.harness.case import Silent
 from bench.report import heads as report
 from bench.report.table import WIDTH, show
@@ -18,6 +19,7 @@ from he.training.features import RandomFeatures
 from he.training.head import Descent
 from he.training.recipes import Recipe
 from plaintext_models.data import datasets
+from tests.he.training import made
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,20 @@ def test_what_was_trained_is_the_twin(row):
 def test_security_and_bytes_are_counted(row):
     assert (row.security_bits, row.poly_modulus_degree) == (128, 8192)
     assert row.sample_bytes > (row.features + 1 + 5) * 8192 * 160 // 8
-    assert row.head_bytes > (row.features + 1) * 5 * 2 * 8192 * 46 // 8
+    assert 2 * 8192 * 46 // 8 < row.head_bytes < 100_000  # one ciphertext at the last level
     assert row.evaluation_key_bytes > 0
+
+
+def test_the_trainer_has_a_process_of_its_own(row):
+    """Whose time and memory are counted: it is no thread of this one."""
+    assert 0 < row.trainer_cpu_seconds < row.cpu_seconds
+    assert row.trainer_peak_rss_bytes is None or row.trainer_peak_rss_bytes > row.evaluation_key_bytes
+
+
+def test_a_trainer_that_refuses_a_block_ends():
+    keys = made.keys(made.plan())[1].to_bytes()
+    with TrainerProcess(made.plan(), keys, 1) as trainer, pytest.raises(EOFError):
+        trainer.add(b"no block")
 
 
 def test_the_row_is_printed_and_says_what_is_trained(row):

@@ -1,5 +1,6 @@
 """Encryption of many numbers: what SEAL decrypts, and errors as SEAL's."""
 
+import os
 from math import prod
 
 import numpy as np
@@ -95,6 +96,27 @@ def test_errors_are_small_and_new_in_every_coefficient(level):
     agreement = np.corrcoef(errors)[~np.eye(8, dtype=bool)]
     assert np.abs(agreement).max() < 6 / N**0.5
     assert len(seeds) == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system copies no processes")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_was_forked_draws_errors_of_its_own():
+    """Equal errors under two masks would give exact equations in the secret."""
+    parties = SealParties(PARAMETERS)
+    encryptor = BatchEncryptor(parties.parameters, parties.spectrum, threads=1)
+    form, zeros = encryptor.form(1), np.zeros((1, N))
+    encrypted = encryptor.encrypt_coefficients(zeros, 1)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, next(encrypted))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        theirs = pipe.read()
+    os.waitpid(child, 0)
+    errors = [np.array(parties.phase(compact.read(data, form).residues), int) for data in (next(encrypted), theirs)]
+    assert abs(np.corrcoef(errors)[0, 1]) < 6 / N**0.5
 
 
 @pytest.mark.parametrize("level", [1, 2])

@@ -19,7 +19,8 @@ ARITHMETIC, CIPHER = Arithmetic(PLAN, keys(PLAN)[1], 1), PairCipher(keys(PLAN)[0
 def encrypted(pairs):
     """A ciphertext of slots [2, SLOTS]."""
     form = Form(PARAMETERS.data_primes, PLAN.degree, True, SCALE, seeded=True)
-    return read(CIPHER.encrypt(*pairs, form), form)
+    (made,) = CIPHER.encrypt(pairs[:1] + 1j * pairs[1:], form)
+    return read(made, form)
 
 
 def decrypted(ciphertext, scale):

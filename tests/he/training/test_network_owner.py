@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from he.formats.messages import Kind, MessageError, message_digest
 from he.formats.seal_bytes import SealDataError
 from he.parties.cipher import PairCipher
-from he.ring.slots import packed_places
 from he.training.arithmetic import read, written
 from he.training.network import ReachError, SquareNetwork
 from he.training.network_owner import NetworkOwner
@@ -34,10 +33,11 @@ def sent(of, message):
 
 def worn(of, to, weights, **change):
     """What a trainer answers, who has these weights: encrypted under the secret key, which no trainer could."""
-    numbers = np.zeros((1, of.degree))
-    numbers[0, packed_places(of.degree, of.weights)] = weights * of.worn_scales
-    (data,) = keys(of)[0].batch_encryptor(1).encrypt_coefficients(numbers, level=1, scale=1.0)
-    whole = written(read(data, replace(of.worn_form, seeded=True)), of.worn_form)
+    numbers, seeded = (
+        np.stack([weights * of.worn_scales, np.zeros(of.weights)], axis=1),
+        replace(of.worn_form, seeded=True),
+    )
+    whole = written(read(PairCipher(keys(of)[0]).encrypt_packed(numbers, seeded), seeded), of.worn_form)
     before = PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, to, of)
     fields = {"origin": before.origin, "step": before.step + 1, "before": message_digest(to), "ciphertext": whole}
     return PackedWeights(Kind.WORN_WEIGHTS, **{**fields, **change}).to_bytes()

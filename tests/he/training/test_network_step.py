@@ -6,7 +6,6 @@ import pytest
 from he.parties.cipher import PairCipher
 from he.readers.traces import packing_variance
 from he.readers.variance import NORMAL_TAIL
-from he.ring.slots import packed_places
 from he.training.arithmetic import Arithmetic, read, written
 from he.training.block import Block
 from he.training.head import targets
@@ -36,7 +35,6 @@ class Run:
         self.plan = plan(count)
         secret, evaluation = keys(self.plan)
         self.arithmetic, self._cipher = Arithmetic(self.plan, evaluation, 1), PairCipher(secret)
-        self._encryptor = secret.batch_encryptor(1)
         features, own = [], []
         for message in blocks(self.plan):
             parts = zip(Block.from_bytes(message, self.plan).ciphertexts, self.plan.block_forms, strict=True)
@@ -46,10 +44,8 @@ class Run:
         self.samples = EncryptedSamples(self.arithmetic.matrix(features, self.plan.features), own)
 
     def fresh(self, network):
-        numbers = np.zeros((1, self.plan.degree))
-        numbers[0, packed_places(self.plan.degree, self.plan.weights)] = flat(network) * self.plan.fresh_scales
-        (data,) = self._encryptor.encrypt_coefficients(numbers, scale=1.0)
-        return read(data, self.plan.fresh_form)
+        numbers = np.stack([flat(network) * self.plan.fresh_scales, np.zeros(self.plan.weights)], axis=1)
+        return read(self._cipher.encrypt_packed(numbers, self.plan.fresh_form), self.plan.fresh_form)
 
     def worn(self, ciphertext):
         data = written(ciphertext, self.plan.worn_form)

@@ -1,5 +1,7 @@
 """Owners: what they encrypt is what samples are, whatever cannot be trained on is refused before, and so are heads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,6 @@ from he.formats.messages import MessageError
 from he.formats.seal_bytes import SealDataError
 from he.parties.cipher import PairCipher
 from he.parties.keys import SecretKey
-from he.ring.slots import packed_places
 from he.training.arithmetic import read, written
 from he.training.encrypted_head import EncryptedHead
 from he.training.head import targets
@@ -84,13 +85,10 @@ def test_owners_refuse_what_does_not_fit_their_plan():
 
 def head_of(values, origin):
     """A head of these pairs, [features, pairs, 2]."""
-    of = plan()
-    form, whole = EncryptedHead.form(of), np.zeros((1, 2, of.degree // 2))
-    whole[0][:, packed_places(of.degree, of.weights)] = values.reshape(-1, 2).T
-    encryptor = keys(of)[0].batch_encryptor()
-    made = encryptor.encrypt_coefficients(whole.reshape(1, -1), len(form.primes), form.scale)
-    seeded = encryptor.form(len(form.primes), form.scale)
-    return EncryptedHead(origin, tuple(written(read(part, seeded), form) for part in made))
+    form = EncryptedHead.form(plan())
+    seeded = replace(form, seeded=True)
+    made = PairCipher(keys(plan())[0]).encrypt_packed(values.reshape(-1, 2), seeded)
+    return EncryptedHead(origin, (written(read(made, seeded), form),))
 
 
 def origin_of(made):
