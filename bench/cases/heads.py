@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from bench.cases.trainer_process import TrainerProcess
 from bench.harness.case import Reporter
+from bench.harness.clock import Clock
 from bench.harness.machine import available_threads
 from bench.harness.timing import timed
 from bench.tables.heads import HeadRow
@@ -54,22 +53,6 @@ class HeadJob:
         return f"head, {self.recipe.features.count} features"
 
 
-@dataclass
-class _Clock:
-    """Seconds of the parts of a run, by the wall and by the processor."""
-
-    wall: dict[str, float] = field(default_factory=dict)
-    processor: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def running(self, part: str) -> Iterator[None]:
-        """Add the seconds of what is done within to a part."""
-        wall, processor = time.perf_counter(), time.process_time()
-        yield
-        self.wall[part] = self.wall.get(part, 0.0) + time.perf_counter() - wall
-        self.processor[part] = self.processor.get(part, 0.0) + time.process_time() - processor
-
-
 def jobs(dataset: str, data: Path | None) -> tuple[HeadJob, ...]:
     """The heads of the table on a data set."""
     return tuple(HeadJob(recipe, dataset, data) for recipe in RECIPES[dataset])
@@ -77,7 +60,7 @@ def jobs(dataset: str, data: Path | None) -> tuple[HeadJob, ...]:
 
 def measure(job: HeadJob, report: Reporter) -> HeadRow:
     """Train a head in the clear and on ciphertexts."""
-    data, recipe, clock, threads = datasets.load(job.dataset, job.data), job.recipe, _Clock(), available_threads()
+    data, recipe, clock, threads = datasets.load(job.dataset, job.data), job.recipe, Clock(), available_threads()
     labels, classes = data.train_labels, data.classes
     report("in the clear", 0.0)
     plain_s, (whitening, twin, white) = timed(lambda: _in_clear(recipe, data.train_images, labels, classes))

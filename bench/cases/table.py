@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cases import functional, heads
+from bench.cases import encrypted_networks, functional, heads
+from bench.cases.encrypted_networks import EncryptedNetworkJob
 from bench.cases.functional import FunctionalJob
 from bench.cases.heads import HeadJob
 from bench.cases.options import ALL_PATHS, TableOptions
@@ -17,6 +18,7 @@ from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds, peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
+from bench.tables.encrypted_networks import EncryptedNetworkRow
 from bench.tables.heads import HeadRow
 from bench.tables.networks import NETWORKS
 from bench.tables.rows import TITLES, Row
@@ -60,7 +62,7 @@ class InferenceJob:
         return self.network
 
 
-TableJob = InferenceJob | FunctionalJob | HeadJob
+TableJob = InferenceJob | FunctionalJob | HeadJob | EncryptedNetworkJob
 
 
 def jobs(options: TableOptions) -> tuple[TableJob, ...]:
@@ -85,19 +87,24 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
             for kind in NETWORKS[path]
         ),
         functional.ROW: functional.jobs(dataset.name, options.data, options.seed, options.keep),
-        heads.ROW: heads.jobs(dataset.name, options.data),
+        heads.ROW: (
+            *heads.jobs(dataset.name, options.data),
+            *(encrypted_networks.jobs(dataset.name) if options.network else ()),
+        ),
     }
     rows = [row for row in TITLES if not options.row or row in options.row]
     return tuple(job for row in rows for job in by_row[row])
 
 
-def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow]:
+def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow | EncryptedNetworkRow]:
     """The one row of a job."""
     match job:
         case FunctionalJob():
             yield functional.measure(job, report)
         case HeadJob():
             yield heads.measure(job, report)
+        case EncryptedNetworkJob():
+            yield encrypted_networks.measure(job, report)
         case InferenceJob():
             yield _inference(job, report)
 

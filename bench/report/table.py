@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.machine import available_threads, machine
-from bench.report import heads, trained
+from bench.report import encrypted_networks, heads, trained
 from bench.report.units import duration, percent, size
 from bench.tables.anchors import anchors
+from bench.tables.encrypted_networks import EncryptedNetworkRow
 from bench.tables.heads import HeadRow
 from bench.tables.rows import TITLES, Row
 from bench.tables.trained import TrainedRow
@@ -23,7 +24,7 @@ from intnn.storage.document import write_atomically
 WIDTH = 80  # of a line for people
 HEADINGS = (("clear", 7), ("encrypted", 9), ("batched", 7), ("accuracy, both", 14), ("result", 13))
 
-AnyRow = Row | TrainedRow | HeadRow
+AnyRow = Row | TrainedRow | HeadRow | EncryptedNetworkRow
 
 
 def show(console: Console, rows: Sequence[AnyRow]) -> None:
@@ -45,9 +46,9 @@ def show(console: Console, rows: Sequence[AnyRow]) -> None:
     for row in rows:
         if isinstance(row, Row):
             _print_details(console, row)
-        elif isinstance(row, TrainedRow | HeadRow):
+        else:
             console.print(f"\n[bold]{row.name}[/bold]")
-            for line in trained.details(row) if isinstance(row, TrainedRow) else heads.details(row):
+            for line in _details(row):
                 _print_wrapped(console, line)
     console.print("\n[bold]published figures[/bold]")
     sources = {(a.name, a.source, a.hardware, a.security) for a in anchors()}
@@ -109,6 +110,8 @@ def _cells(row: AnyRow) -> tuple[str, ...]:
         return trained.cells(row)
     if isinstance(row, HeadRow):
         return heads.cells(row)
+    if isinstance(row, EncryptedNetworkRow):
+        return encrypted_networks.cells(row)
     return (
         row.network or "",
         duration(row.plain_seconds_per_image),
@@ -117,6 +120,12 @@ def _cells(row: AnyRow) -> tuple[str, ...]:
         f"{percent(row.accuracy_plain)} {percent(row.accuracy_encrypted)}",
         _exactness(row),
     )
+
+
+def _details(row: TrainedRow | HeadRow | EncryptedNetworkRow) -> Iterator[str]:
+    if isinstance(row, TrainedRow):
+        return trained.details(row)
+    return heads.details(row) if isinstance(row, HeadRow) else encrypted_networks.details(row)
 
 
 def _exactness(row: Row) -> str:
