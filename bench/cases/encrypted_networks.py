@@ -14,9 +14,8 @@ from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.tables.encrypted_networks import EncryptedNetworkRow
 from he.training.network import LEVELS, SquareNetwork, fit_network
-from he.training.network_owner import NetworkOwner
+from he.training.network_parties import NetworkOwner, NetworkTrainer
 from he.training.network_recipes import DIGITS, NetworkRecipe
-from he.training.network_trainer import NetworkTrainer
 from he.training.whitening import Whitening
 from intnn.values.arrays import IntArray
 from plaintext_models.data import datasets

@@ -1,6 +1,7 @@
 """What a trainer needs to go on, on disk: ciphertexts, written whole or not at all, and bound to their run.
 
-Of a head, the gradients of all steps; of a network, the messages with its weights now and before the last step.
+Of a head, the gradients of all steps; where an owner refreshes weights, its messages with these, now and before the
+last step.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 from he.formats import stored
 from he.formats.messages import Kind, MessageError
 from he.formats.stored import StoredError
-from he.training.network_plan import NetworkPlan
 from he.training.plan import HeadPlan
 from he.training.refresh import PackedWeights
+from he.training.refreshed import RefreshedPlan
 
 KIND = "gradients of a head"
-WEIGHTS_KIND = "weights of a network"
+WEIGHTS_KIND = "refreshed weights"
 Gradient = list[np.ndarray]  # packed
 
 
@@ -61,7 +62,7 @@ def save_weights(path: str | os.PathLike[str], run: Mapping[str, str], weights: 
     stored.write(path, WEIGHTS_KIND, {"run": dict(run)}, arrays)
 
 
-def load_weights(path: str | os.PathLike[str], run: Mapping[str, str], plan: NetworkPlan) -> list[PackedWeights]:
+def load_weights(path: str | os.PathLike[str], run: Mapping[str, str], plan: RefreshedPlan) -> list[PackedWeights]:
     """Read what `save_weights` wrote for the same run.
 
     Raises:

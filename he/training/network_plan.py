@@ -9,12 +9,8 @@ One number a slot. Of seven primes at the start, with V at the top and W lowered
 
 The ones behind U^2 are the samples' own column of ones, which is 0 in slots without a sample: so no such slot counts.
 
-Totals over slots are packed into one ciphertext, a coefficient for every weight. So are the weights themselves, on
-their way between an owner and a trainer: *fresh* at the top level, *worn* at level 1, where the totals are added to
-them. That takes no product: a rate, the mean over samples and all factors are in the scale at which a worn weight
-stands, which is another one for each layer. Momentum takes an integer factor for fresh weights at level 2, the same for
-all of them: so the scales of both layers must change alike between fresh and worn. That, and that U^2 has the scale of
-the samples, leaves one scale to choose, the samples'.
+Scales of fresh and worn weights have one ratio for both layers (`he.training.refreshed`), and U^2 has the scale of the
+samples, so that biases have that of other weights: that leaves one scale to choose, the samples'.
 """
 
 from __future__ import annotations
@@ -32,13 +28,14 @@ from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.slots import trace_elements
 from he.training.head import MOST_CLASSES
-from he.training.network import LEVELS, NetworkDescent
+from he.training.network import LEVELS, NetworkDescent, SquareNetwork
 from he.training.plan import MOST_FEATURES, MOST_SAMPLES
+from he.training.refreshed import MOMENTUM, fresh_form, move_factors, worn_form
 from he.training.whitening import LARGEST
 from intnn.values.arrays import FloatArray, instance, integer
 from intnn.values.value_object import ValueObject
 
-TOP, SECOND, MOMENTUM = LEVELS + 1, 5, 2  # the levels of X and V, of W, and of fresh weights that become worn
+TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
 _FIRST, _MIDDLE = 46, 38  # bits of primes: the first and the special one; those between them
 _LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
 _SPARE = 1.0  # bits of a modulus that no value reaches
@@ -117,15 +114,6 @@ class NetworkScales:
         It is rounded, by 2^-40 of itself or less.
         """
         return round(self.second)
-
-    @property
-    def move_factors(self) -> tuple[int, int]:
-        """What fresh weights, and those before, are multiplied by at level 2 for momentum, and to be worn.
-
-        They are rounded, by 2^-30 of themselves or less.
-        """
-        ratio = self.worn[1] / self.second * self.primes[MOMENTUM - 1]
-        return round((1 + self.descent.momentum) * ratio), round(self.descent.momentum * ratio)
 
 
 @dataclass(frozen=True)
@@ -251,15 +239,46 @@ class NetworkPlan(ValueObject):
         return np.repeat([first, second], [of_first, self.weights - of_first])
 
     @property
+    def move_factors(self) -> tuple[int, int]:
+        """As in `RefreshedPlan`."""
+        scales = self.scales
+        return move_factors(self.descent.momentum, self.parameters, scales.second, scales.worn[1])
+
+    @property
     def fresh_form(self) -> Form:
-        """The form of a ciphertext of fresh weights, which stand at scales of their own."""
-        parameters = self.parameters
-        return Form(parameters.data_primes, parameters.poly_modulus_degree, True, 1.0, seeded=True)
+        """As in `RefreshedPlan`."""
+        return fresh_form(self.parameters)
 
     @property
     def worn_form(self) -> Form:
-        """The form of a ciphertext of worn weights."""
-        return Form.result(self.parameters, 1, 1.0)
+        """As in `RefreshedPlan`."""
+        return worn_form(self.parameters)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        return self.descent.steps
+
+    @property
+    def levels(self) -> int:
+        """The levels of a step."""
+        return LEVELS
+
+    @property
+    def reach(self) -> float:
+        """What no weight may exceed."""
+        return self.descent.reach
+
+    @property
+    def initial(self) -> FloatArray:
+        """The weights at the start, which are public: float64 [weights], V's first, row by row."""
+        network = SquareNetwork.initial(self.features, self.classes, self.descent)
+        return np.concatenate([network.first.ravel(), network.second.ravel()])
+
+    def network(self, weights: FloatArray) -> SquareNetwork:
+        """Return the network with these weights, in the order of `initial`."""
+        first, second = np.split(weights, [self.features * self.descent.hidden])
+        return SquareNetwork(first.reshape(self.features, -1), second.reshape(-1, self.classes))
 
     @property
     def block_forms(self) -> list[Form]:

@@ -9,20 +9,8 @@ from itertools import chain
 import numpy as np
 
 from he.training.arithmetic import Arithmetic, Matrix, Rows
-from he.training.network_plan import MOMENTUM, SECOND, NetworkPlan, NetworkScales
-
-
-@dataclass(frozen=True, eq=False)
-class EncryptedSamples:
-    """All samples, block by block, in slots; slots without a sample hold zeros.
-
-    Attributes:
-        features: A row for every block, one ciphertext for every feature, the column of ones last, at the top level.
-        targets: A row for every block, one ciphertext for every class, at the top level.
-    """
-
-    features: Matrix
-    targets: Rows
+from he.training.network_plan import SECOND, NetworkPlan, NetworkScales
+from he.training.refreshed_trainer import EncryptedSamples
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,29 +33,6 @@ class EncryptedWeights:
         return EncryptedWeights(
             _rows(first, hidden), _rows([arithmetic.lowered(weight, SECOND) for weight in second], plan.classes)
         )
-
-
-def worn_weights(
-    arithmetic: Arithmetic, samples: EncryptedSamples, fresh: np.ndarray, before: np.ndarray, plan: NetworkPlan
-) -> np.ndarray:
-    """Make a step.
-
-    Args:
-        arithmetic: The operations, under the owner's keys.
-        samples: All samples.
-        fresh: The fresh weights, packed, uint64 [2, `TOP`, N].
-        before: Those from which the last step has led here; before the first step, the same.
-        plan: The plan.
-
-    Returns:
-        The weights after the step, worn, uint64 [2, 1, N].
-    """
-    weights = EncryptedWeights.expanded(arithmetic, fresh, plan)
-    descents = packed_descents(arithmetic, samples, weights, plan.scales)
-    lowered = [arithmetic.lowered(packed, MOMENTUM) for packed in (fresh, before)]
-    now, last = plan.scales.move_factors
-    moved = arithmetic.rescale(arithmetic.combination(lowered, [now, -last]))
-    return arithmetic.combination([moved, descents], [1, 1])
 
 
 def packed_descents(

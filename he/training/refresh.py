@@ -1,4 +1,4 @@
-"""Weights on their way between an owner and a trainer: all of a network's in one ciphertext, and bound to their place.
+"""Weights on their way between an owner and a trainer: all of them in one ciphertext, and bound to their place.
 
 A trainer's weights are *worn* after a step: no level is left of them. The owner decrypts them, and encrypts them
 *fresh*. So a run is one chain of messages, in turns: each names the run, the steps that have been made, and the one
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, require_match
 from he.training.network import MOST_STEPS
-from he.training.network_plan import NetworkPlan
 from he.training.origin import Origin, opened, require_number, sealed
+from he.training.refreshed import RefreshedPlan
 from intnn.values.value_object import ValueObject
 
 START = "0" * 64  # what a chain's first message names as the one before
@@ -21,14 +21,14 @@ START = "0" * 64  # what a chain's first message names as the one before
 
 @dataclass(frozen=True, eq=False)
 class PackedWeights(ValueObject):
-    """All weights of a network in one ciphertext: a message of either side.
+    """All weights in one ciphertext: a message of either side.
 
     Attributes:
         kind: `FRESH_WEIGHTS`, from an owner, or `WORN_WEIGHTS`, from a trainer.
         origin: What run they belong to.
         step: The number of steps that have been made.
         before: The digest in which the message before ends, `START` for the first one.
-        ciphertext: The weights, V's first, row by row, at the coefficients of `he.ring.slots.packed_places`.
+        ciphertext: The weights, at the coefficients of `he.ring.slots.packed_places`.
 
     Raises:
         MessageError: The number or the digest is none.
@@ -46,7 +46,7 @@ class PackedWeights(ValueObject):
             raise MessageError(f"`before` must be a digest of 64 hexadecimal digits, got {self.before!r:.80}")
 
     @staticmethod
-    def form(kind: Kind, plan: NetworkPlan) -> Form:
+    def form(kind: Kind, plan: RefreshedPlan) -> Form:
         """Return the form of the ciphertext in a message of this kind."""
         return {Kind.FRESH_WEIGHTS: plan.fresh_form, Kind.WORN_WEIGHTS: plan.worn_form}[kind]
 
@@ -55,7 +55,7 @@ class PackedWeights(ValueObject):
         return sealed(self.kind, self.origin, (self.ciphertext,), step=self.step, before=self.before)
 
     @staticmethod
-    def from_bytes(kind: Kind, data: bytes, plan: NetworkPlan) -> PackedWeights:
+    def from_bytes(kind: Kind, data: bytes, plan: RefreshedPlan) -> PackedWeights:
         """Read a message of this kind; its ciphertext lies in it, and is looked at when it is used.
 
         Raises:

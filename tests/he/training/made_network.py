@@ -6,9 +6,8 @@ import numpy as np
 
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.training.network import NetworkDescent
-from he.training.network_owner import NetworkOwner
+from he.training.network_parties import NetworkOwner, NetworkTrainer
 from he.training.network_plan import NetworkPlan
-from he.training.network_trainer import NetworkTrainer
 from he.training.whitening import Moments, Whitening
 from tests.he.training.made import CLASSES, FEATURES, samples
 

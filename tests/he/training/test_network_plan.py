@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from he.ring.params import MAX_MODULUS_BITS, ParameterError
 from he.training.network import NetworkDescent
-from he.training.network_plan import MOMENTUM, NetworkPlan
+from he.training.network_plan import NetworkPlan
+from he.training.refreshed import MOMENTUM
 
 DESCENT = NetworkDescent(16, 60, 0.6, 0.1)
 rates = st.floats(0.01, 10)
@@ -42,7 +43,7 @@ def test_every_term_of_a_sum_has_one_scale(plan):
 def test_worn_weights_are_moved_fresh_ones_less_a_rate_times_gradients(plan):
     """As numbers, from the scales alone: what a trainer does with integers makes the step of the twin."""
     scales, descent = plan.scales, plan.descent
-    now, last = scales.move_factors
+    now, last = plan.move_factors
     layers = (
         (scales.first, scales.worn[0], scales.first_gradient, descent.first_rate),
         (scales.second, scales.worn[1], scales.second_gradient, descent.second_rate),

@@ -10,7 +10,8 @@ from he.training.arithmetic import Arithmetic, read, written
 from he.training.block import Block
 from he.training.head import targets
 from he.training.network import SquareNetwork, gradients
-from he.training.network_step import EncryptedSamples, EncryptedWeights, packed_descents, worn_weights
+from he.training.network_step import EncryptedWeights, packed_descents
+from he.training.refreshed_trainer import EncryptedSamples
 from tests.he.training.made import CLASSES, FEATURES
 from tests.he.training.made_network import blocks, keys, plan, white
 
@@ -65,15 +66,3 @@ def test_descents_are_the_twins_gradients_negated(count):
     twin, scales = gradients(network, x, targets(labels, CLASSES)), run.plan.scales
     wanted = np.concatenate([twin.first.ravel() * scales.first_gradient, twin.second.ravel() * scales.second_gradient])
     assert np.abs(descents + wanted).max() < run.error < 1e-4 * np.abs(wanted).max()
-
-
-@pytest.mark.parametrize("count", [300, 900])
-def test_a_step_is_the_twins(count):
-    """With weights before it that are others, so that momentum is seen."""
-    run, network, before = Run(count), drawn(count), drawn(count + 1)
-    found = run.worn(worn_weights(run.arithmetic, run.samples, run.fresh(network), run.fresh(before), run.plan))
-    x, labels = white(run.plan)
-    twin = network.moved(before, gradients(network, x, targets(labels, CLASSES)), run.plan.descent)
-    error = np.abs(found - flat(twin) * run.plan.worn_scales)
-    assert error.max() < run.error
-    assert (error / run.plan.worn_scales).max() < 1e-5 * np.abs(flat(network) - flat(twin)).max()

@@ -10,7 +10,7 @@ from he.formats.messages import MessageError
 from he.formats.stored import StoredError
 from he.training import checkpoint
 from he.training.network import ReachError, fit_network
-from he.training.network_trainer import NetworkTrainer
+from he.training.network_parties import NetworkTrainer
 from tests.he.training.made import CLASSES, samples
 from tests.he.training.made import plan as head_plan
 from tests.he.training.made_network import blocks, keys, owner, plan, trainer, white

@@ -1,4 +1,4 @@
-"""The owner of a network in training: it encrypts samples, and refreshes the weights after every step.
+"""Owners who refresh: they encrypt samples, and decrypt and encrypt the weights after every step.
 
 What the trainer learns of what is decrypted is whether a refresh was refused, nothing else: what it gets is fresh
 encryptions, whatever they hold. That alone would be a question on any function of samples that it likes to compute,
@@ -13,16 +13,16 @@ import numpy as np
 
 from he.formats.messages import Kind, MessageError, message_digest
 from he.parties.keys import EvaluationKeys, SecretKey
-from he.training.network import ReachError, SquareNetwork
-from he.training.network_plan import NetworkPlan
+from he.training.network import ReachError
 from he.training.owner import SampleOwner
 from he.training.refresh import START, PackedWeights
+from he.training.refreshed import RefreshedPlan
 from he.training.whitening import Whitening
-from intnn.values.arrays import FloatArray, instance
+from intnn.values.arrays import FloatArray
 
 
-class NetworkOwner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """Who encrypts samples for a network, and refreshes and may read its weights: see `SampleOwner`.
+class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples, and refreshes and may read the weights: `NetworkOwner`, or `LogisticOwner`.
 
     Several owners encrypt samples, and one of them refreshes. It sees the weights after every step, and so what all
     samples together do to them; whatever a trainer sends it encrypts anew: that the weights are right is the trainer's
@@ -30,28 +30,28 @@ class NetworkOwner(SampleOwner, instead="it holds a secret key: store that with 
 
     Args:
         name: As in `SampleOwner`.
-        plan: The plan of the network.
+        plan: The plan.
         whitening: As in `SampleOwner`.
         secret_key: As in `SampleOwner`.
         evaluation_keys: As in `SampleOwner`.
 
     Attributes:
         steps: The number of steps that have been refreshed.
-        network: The network after them, decrypted.
+        weights: The weights after them, decrypted, float64 [weights].
     """
 
-    plan: NetworkPlan
+    plan: RefreshedPlan
 
     def __init__(
         self,
         name: str,
-        plan: NetworkPlan,
+        plan: RefreshedPlan,
         whitening: Whitening,
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | None = None,
     ) -> None:
-        super().__init__(name, instance(plan, NetworkPlan, "plan"), whitening, secret_key, evaluation_keys)
-        self.steps, self.network = 0, SquareNetwork.initial(plan.features, plan.classes, plan.descent)
+        super().__init__(name, plan, whitening, secret_key, evaluation_keys)
+        self.steps, self.weights = 0, plan.initial
         self._asked, self._sent = START, self._fresh(START)  # the last messages of both sides: a digest, and all of it
         self._over = False
 
@@ -87,29 +87,23 @@ class NetworkOwner(SampleOwner, instead="it holds a secret key: store that with 
         if digest == self._asked:
             return self._sent
         given.require_next(self._origin, self.steps + 1, message_digest(self._sent))
-        if self._over or given.step > self.plan.descent.steps:
+        if self._over or given.step > self.plan.steps:
             raise MessageError("the run is over, and nothing is decrypted any more; make another owner for another run")
-        network = self._decrypted(given)
-        if not network.reach <= self.plan.descent.reach:
+        plan = self.plan
+        found = self._cipher.decrypt_packed(given.ciphertext, plan.worn_form, plan.weights)[:, 0] / plan.worn_scales
+        reach = float(np.abs(found).max())
+        if not reach <= plan.reach:
             self._over = True
             raise ReachError(
-                f"weights must stay within `reach`, {self.plan.descent.reach:g}, got {network.reach:.3g} after step "
+                f"weights must stay within `reach`, {plan.reach:g}, got {reach:.3g} after step "
                 f"{given.step}: the run is over; lower the rates, or plan for a larger reach"
             )
-        self.steps, self.network, self._asked = given.step, network, digest
+        self.steps, self.weights, self._asked = given.step, found, digest
         self._sent = self._fresh(digest)
         return self._sent
 
-    def _decrypted(self, given: PackedWeights) -> SquareNetwork:
-        plan = self.plan
-        found = self._cipher.decrypt_packed(given.ciphertext, plan.worn_form, plan.weights)[:, 0] / plan.worn_scales
-        first, second = np.split(found, [plan.features * plan.descent.hidden])
-        return SquareNetwork(first.reshape(plan.features, -1), second.reshape(-1, plan.classes))
-
     def _fresh(self, before: str) -> bytes:
-        """Encrypt the network, as a message behind one with this digest."""
-        plan, weights = self.plan, [self.network.first.ravel(), self.network.second.ravel()]
-        numbers = np.zeros((plan.weights, 2))
-        numbers[:, 0] = np.concatenate(weights) * plan.fresh_scales
-        ciphertext = self._cipher.encrypt_packed(numbers, plan.fresh_form)
+        """Encrypt the weights, as a message behind one with this digest."""
+        numbers = np.stack([self.weights * self.plan.fresh_scales, np.zeros(self.plan.weights)], axis=1)
+        ciphertext = self._cipher.encrypt_packed(numbers, self.plan.fresh_form)
         return PackedWeights(Kind.FRESH_WEIGHTS, self._origin, self.steps, before, ciphertext).to_bytes()

@@ -12,7 +12,7 @@ from he.formats.seal_bytes import SealDataError
 from he.parties.cipher import PairCipher
 from he.training.arithmetic import read, written
 from he.training.network import ReachError, SquareNetwork
-from he.training.network_owner import NetworkOwner
+from he.training.network_parties import NetworkOwner
 from he.training.refresh import PackedWeights
 from tests.he.training.made import CLASSES, FEATURES
 from tests.he.training.made import plan as head_plan

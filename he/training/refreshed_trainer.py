@@ -1,37 +1,53 @@
-"""The trainer of a network: steps on ciphertexts, between which the owner refreshes the weights."""
+"""Trainers whose owner refreshes the weights between steps."""
 
 from __future__ import annotations
 
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 
 from he.formats.messages import Kind, MessageError, message_digest
 from he.parties.keys import EvaluationKeys
 from he.training import checkpoint
-from he.training.arithmetic import Matrix, read, written
-from he.training.network import LEVELS
-from he.training.network_plan import NetworkPlan
-from he.training.network_step import EncryptedSamples, worn_weights
+from he.training.arithmetic import Matrix, Rows, read, written
 from he.training.refresh import START, PackedWeights
+from he.training.refreshed import MOMENTUM, RefreshedPlan
 from he.training.trainer import SampleTrainer
 from intnn.storage.document import file_path, require_place
-from intnn.values.arrays import instance
 
 
-class NetworkTrainer(SampleTrainer, instead="keep the blocks, and give them to another trainer"):
-    """Trains a network on encrypted samples, with its owner's help: see `SampleTrainer`.
+@dataclass(frozen=True, eq=False)
+class EncryptedSamples:
+    """All samples, block by block, in slots; slots without a sample hold zeros.
+
+    Attributes:
+        features: A row for every block, one ciphertext for every feature, the column of ones last, at the top level.
+        targets: A row for every block, one ciphertext for every class, at the top level.
+    """
+
+    features: Matrix
+    targets: Rows
+
+
+class RefreshedTrainer(SampleTrainer, instead="keep the blocks, and give them to another trainer"):
+    """Trains on encrypted samples with an owner's help: `NetworkTrainer`, or `LogisticTrainer`.
 
     Args:
-        plan: The plan of the network.
+        plan: The plan.
         evaluation_keys: As in `SampleTrainer`.
         threads: As in `SampleTrainer`.
     """
 
-    plan: NetworkPlan
+    plan: RefreshedPlan
 
-    def __init__(self, plan: NetworkPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
-        super().__init__(instance(plan, NetworkPlan, "plan"), evaluation_keys, threads)
+    def __init__(
+        self, plan: RefreshedPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None
+    ) -> None:
+        super().__init__(plan, evaluation_keys, threads)
         self._weights: list[PackedWeights] = []  # the last two that were refreshed
         self._sent = b""  # the last message to the owner
 
@@ -61,7 +77,7 @@ class NetworkTrainer(SampleTrainer, instead="keep the blocks, and give them to a
         Raises:
             MessageError: Weights to begin with are missing, or all steps have been made.
         """
-        if not self._weights or self.steps == self.plan.descent.steps:
+        if not self._weights or self.steps == self.plan.steps:
             what = "its first weights, which `receive` takes" if not self._weights else "no more: all steps are made"
             raise MessageError(f"a step needs an answer of the owner: {what}")
         if not self._sent:
@@ -71,11 +87,23 @@ class NetworkTrainer(SampleTrainer, instead="keep the blocks, and give them to a
             )
             before, now = (read(self._weights[i].ciphertext, self.plan.fresh_form) for i in (0, -1))
             with self._arithmetic:
-                worn = worn_weights(self._arithmetic, samples, now, before, self.plan)
+                worn = self._moved(now, before, self._descents(samples, now))
             last, ciphertext = message_digest(self._weights[-1].to_bytes()), written(worn, self.plan.worn_form)
             made = PackedWeights(Kind.WORN_WEIGHTS, origin, self.steps + 1, last, ciphertext)
             self._sent = made.to_bytes()
         return self._sent
+
+    @abstractmethod
+    def _descents(self, samples: EncryptedSamples, fresh: np.ndarray) -> np.ndarray:
+        """Compute how the gradients at fresh weights, packed, move them: worn weights, uint64 [2, 1, N]."""
+
+    def _moved(self, fresh: np.ndarray, before: np.ndarray, descents: np.ndarray) -> np.ndarray:
+        """Return worn weights after a step: fresh ones, moved on as before by momentum, and by descents."""
+        arithmetic = self._arithmetic
+        lowered = [arithmetic.lowered(packed, MOMENTUM) for packed in (fresh, before)]
+        now, last = self.plan.move_factors
+        moved = arithmetic.rescale(arithmetic.combination(lowered, [now, -last]))
+        return arithmetic.combination([moved, descents], [1, 1])
 
     def fit(
         self,
@@ -109,11 +137,11 @@ class NetworkTrainer(SampleTrainer, instead="keep the blocks, and give them to a
                 saved = checkpoint.load_weights(place, run, self.plan)
                 if saved[-1].step > self.steps:
                     self._weights, self._sent = saved, b""
-        while self.steps < self.plan.descent.steps:
+        while self.steps < self.plan.steps:
             started = time.perf_counter()
             self.receive(refresh(self.step()))
             if path is not None:
                 checkpoint.save_weights(path, run, self._weights)
             if progress is not None:
-                progress(self.steps, LEVELS, time.perf_counter() - started)
+                progress(self.steps, self.plan.levels, time.perf_counter() - started)
         return self._weights[-1].to_bytes()
