@@ -159,11 +159,13 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         """Return a ciphertext with so many primes left, of which it has more, or as many."""
         return a if a.shape[1] == level else np.ascontiguousarray(a[:, :level])
 
-    def combination(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[int]) -> np.ndarray:
-        """Return the sum of integer multiples of ciphertexts of one level."""
+    def combination(
+        self, ciphertexts: Sequence[np.ndarray], factors: Sequence[int], constant: float = 0.0
+    ) -> np.ndarray:
+        """Return the sum of integer multiples of ciphertexts of one level, and of a number, rounded, in all slots."""
         values, level = [Value(ciphertext) for ciphertext in ciphertexts], ciphertexts[0].shape[1]
         scalars = [Scalar(float(factor), level, 1.0) for factor in factors]
-        return self._algebra.mod_down(self._algebra.scalar_dot(values, scalars, Scalar(0.0, level, 1.0)))
+        return self._algebra.mod_down(self._algebra.scalar_dot(values, scalars, Scalar(constant, level, 1.0)))
 
     def rescale(self, a: np.ndarray) -> np.ndarray:
         """Return a ciphertext divided by its level's last prime, and rounded."""

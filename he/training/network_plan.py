@@ -30,15 +30,13 @@ from he.ring.slots import trace_elements
 from he.training.head import MOST_CLASSES
 from he.training.network import LEVELS, NetworkDescent, SquareNetwork
 from he.training.plan import MOST_FEATURES, MOST_SAMPLES
-from he.training.refreshed import MOMENTUM, fresh_form, move_factors, worn_form
-from he.training.whitening import LARGEST
+from he.training.refreshed import fresh_form, move_factors, worn_form, worn_room
 from intnn.values.arrays import FloatArray, instance, integer
 from intnn.values.value_object import ValueObject
 
 TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
 _FIRST, _MIDDLE = 46, 38  # bits of primes: the first and the special one; those between them
 _LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
-_SPARE = 1.0  # bits of a modulus that no value reaches
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class NetworkPlan(ValueObject):
     Raises:
         TypeError: An argument has another type.
         ValueError: A number is out of its range, or a ciphertext has no room for all weights.
-        ParameterError: The parameters are not secure, or values within the descent's reach have no room.
+        ParameterError: The parameters are not secure, or weights within the descent's reach have no room.
     """
 
     samples: int
@@ -175,7 +173,7 @@ class NetworkPlan(ValueObject):
 
     @cached_property
     def scales(self) -> NetworkScales:
-        """The scales of a step: the largest of samples for which values within the reach have room.
+        """The scales of a step: the largest of samples for which worn weights within the reach have room.
 
         Raises:
             ParameterError: There is none of use.
@@ -183,36 +181,12 @@ class NetworkPlan(ValueObject):
         frame = self._parameters(_LEAST_BITS)
         for bits in range(_MOST_BITS, _LEAST_BITS - 1, -1):
             scales = NetworkScales(self.samples, frame.primes, 2.0**bits, self.descent)
-            needs = self._needs(scales)
-            if all(math.log2(value) + 1 + _SPARE <= frame.log2_modulus(level) for level, value in needs):
+            if max(scales.worn) * self.descent.reach <= worn_room(frame):
                 return scales
         raise ParameterError(
-            f"no scale holds gradients of {self.samples} samples within `reach`, {self.descent.reach:g}; plan for "
-            "fewer samples, or a smaller reach"
+            f"no scale holds the weights that {self.samples} samples make, within `reach`, {self.descent.reach:g}; "
+            "plan for fewer samples, or a smaller reach"
         )
-
-    def _needs(self, scales: NetworkScales) -> list[tuple[int, float]]:
-        """Return levels, and how large what is encrypted there may be, times its scale.
-
-        What the reach does not bound follows from it: R W'^T has a term for every class. Behind the last rescaling
-        everything is a sum modulo the prime, so that nothing but weights and their moves must fit.
-        """
-        reach, x, worn = self.descent.reach, scales.sample, scales.worn
-        errors = reach * reach * self.classes
-        return [
-            (TOP, x * LARGEST),
-            (TOP, max(scales.first, scales.second) * reach),
-            (TOP, x * scales.first * reach),
-            (6, scales.unit**2 * reach**2),
-            (5, x * scales.second * (reach + 1)),
-            (4, scales.residual * scales.second * errors),
-            (3, scales.error * scales.unit * reach * errors),
-            (2, x * scales.inner * LARGEST * reach * errors),
-            (2, x * scales.residual * reach**3),
-            (MOMENTUM, max(worn) * scales.primes[MOMENTUM - 1] * 3 * reach),
-            (1, max(worn) * reach),
-            (1, max(scales.first_gradient, scales.second_gradient) * reach),
-        ]
 
     @property
     def block_samples(self) -> int:

@@ -4,6 +4,10 @@ All weights stand in one ciphertext, a coefficient each: *fresh* at the top leve
 totals over samples are added as they come. That takes no product: a rate, the mean over samples and all factors are in
 the scale at which a worn weight stands. Momentum takes two integer factors for fresh weights at level 2, the same for
 all of them: so all weights have one ratio of the fresh to the worn scale.
+
+Of all values only worn weights must fit the modulus that is left. Sums and products of ciphertexts are those of
+integers modulo all primes, and a rescaling takes a multiple of their product to a multiple of the product of the
+others: what wraps around on the way does so by multiples of the modulus, and is the same in the end.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from he.ring.params import Parameters
 from he.training.frame import Frame
 from intnn.values.arrays import FloatArray
 
+_SPARE = 1.0  # bits of the modulus that no weight within reach comes to, so that few beyond look as if they were
 MOMENTUM = 2  # the level of fresh weights that become worn
 
 
@@ -53,7 +58,7 @@ class RefreshedPlan(Frame, Protocol):
     def move_factors(self) -> tuple[int, int]:
         """What fresh weights, and those before, are multiplied by at level 2 for momentum, and to be worn.
 
-        They are rounded, by 2^-30 of themselves or less.
+        They are rounded to integers, which changes a weight by some 2^-28 of itself in a step.
         """
 
     @property
@@ -73,6 +78,11 @@ def fresh_form(parameters: Parameters) -> Form:
 def worn_form(parameters: Parameters) -> Form:
     """Return the form of a ciphertext of worn weights, which stand at scales of their own."""
     return Form.result(parameters, 1, 1.0)
+
+
+def worn_room(parameters: Parameters) -> float:
+    """Return how large a worn weight may be, times its scale: a bit below what would wrap around."""
+    return 2.0 ** (parameters.log2_modulus(1) - 1 - _SPARE)
 
 
 def move_factors(momentum: float, parameters: Parameters, fresh: float, worn: float) -> tuple[int, int]:
