@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he times attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy selection he times attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -25,6 +25,9 @@ training: $(VENV)/kernels.stamp  ## time a step of integer training beside torch
 
 accuracy: $(VENV)/table.stamp  ## train in integers from five seeds (ARGS="--network mnist-cnn --data DIR" for MNIST)
 	$(BIN)/python -m bench accuracy --json results/accuracy.json $(ARGS)
+
+selection: $(VENV)/table.stamp  ## how the constants of heads trained on ciphertexts were chosen (ARGS="--dataset mnist --data DIR")
+	$(BIN)/python -m bench selection --json results/selection.json $(ARGS)
 
 he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operations, then networks
 	$(BIN)/python -m bench he --json results/he.json $(ARGS)

@@ -106,6 +106,15 @@ class AccuracyOptions(Options):
 
 
 @dataclass(frozen=True)
+class SelectionOptions(Options):
+    """What `selection` measures."""
+
+    dataset: Dataset = "digits"
+    data: Data = None
+    json: Json = None
+
+
+@dataclass(frozen=True)
 class HeOptions(Options):
     """What `he` measures; no thread count stands for one thread, for two, and for all."""
 

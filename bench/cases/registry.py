@@ -39,6 +39,13 @@ _ALL = (
         extras=("data", "bench"),
     ),
     Case(
+        "selection",
+        "How the constants of heads that are trained on ciphertexts were chosen, on held-out training images.",
+        options.SelectionOptions,
+        "bench.cases.selection",
+        extras=("he", "data", "bench"),
+    ),
+    Case(
         "he",
         "The fast engine beside SEAL's evaluator: operations, then networks.",
         options.HeOptions,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from he.formats.seal_bytes import CiphertextArray, LevelIds, expanded, read_ciphertext, require, write_ciphertext
+from he.formats.seal_bytes import CiphertextArray, LevelIds, read_ciphertext, require, write_ciphertext
 from he.kernels.passes.bits import packed, unpacked, word_bits
-from he.kernels.passes.expand import SEED_BYTES
+from he.kernels.passes.expand import SEED_BYTES, uniform
 from he.ring.params import Parameters
 
 
@@ -100,11 +100,13 @@ def read(data: bytes | memoryview, form: Form, *, expand: bool = True) -> Cipher
         SealDataError: if the bytes have another length, or a residue is not below its prime.
     """
     require(len(data) == form.bytes, f"a ciphertext must have {form.bytes} bytes, got {len(data)}")
-    residues = np.empty((form.polynomials, len(form.primes), form.degree), np.uint64)
-    require(unpacked(data, form.primes, residues), "its residues must be below their primes")
+    named = form.seeded and expand
+    residues = np.empty((form.polynomials + named, len(form.primes), form.degree), np.uint64)
+    require(unpacked(data, form.primes, residues[: form.polynomials]), "its residues must be below their primes")
     seed = np.frombuffer(data, "<u8", offset=form.bytes - SEED_BYTES).astype(np.uint64) if form.seeded else None
-    result = CiphertextArray(residues, form.ntt, form.scale, seed)
-    return expanded(result, form.primes) if expand else result
+    if named:
+        uniform(seed, np.array(form.primes, np.int64), residues[1])
+    return CiphertextArray(residues, form.ntt, form.scale, None if named else seed)
 
 
 def restored(data: bytes | memoryview, form: Form, ids: LevelIds) -> bytes:

@@ -102,7 +102,7 @@ DIGITS = Recipe(RandomFeatures(8, 8, filters=32, window=3, pool=3), 500, 0.01, D
 DIGITS_LOGISTIC = LogisticDescent(6, 4.0, reach=6.0)
 
 #: Images of 28 x 28 pixels: 252 features.
-MNIST = Recipe(RandomFeatures(28, 28, filters=28, window=5, pool=3, shrink=2), 2000, 0.003, Descent(2, 2.5))
+MNIST = Recipe(RandomFeatures(28, 28, filters=28, window=3, pool=4, shrink=2), 2000, 0.003, Descent(2, 2.5))
 
 #: The same with 576 features.
-MNIST_LARGE = Recipe(RandomFeatures(28, 28, filters=64, window=5, pool=3, shrink=2), 4000, 0.003, Descent(2, 2.5))
+MNIST_LARGE = Recipe(RandomFeatures(28, 28, filters=36, window=3, pool=3, shrink=2), 4000, 0.003, Descent(2, 2.5))

@@ -21,6 +21,7 @@ REFUSED = {
     "kernels": {"rounds": 0},
     "training": {"batch": (64, 0)},
     "accuracy": {"seeds": 0},
+    "selection": {"dataset": "mnist", "data": Path("/nowhere")},
     "he": {"max_error": 0.0},
     "times": {"processes": 0},
     "attacks": {"radius": float("nan")},
@@ -39,7 +40,8 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "he", "times", "attacks", "robustness", "secrecy", "own", "gpu"
+        "table", "kernels", "training", "accuracy", "selection", "he", "times", "attacks", "robustness", "secrecy",
+        "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

@@ -1,5 +1,7 @@
 """Heads trained on ciphertexts are their clear twins within the bound, to the same bits whatever happens on the way."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,9 @@ from he.formats.seal_bytes import SealDataError
 from he.parties.keys import EvaluationKeys
 from he.training.errors import head_error
 from he.training.head import fit
+from he.training.owner import Owner
 from he.training.trainer import Trainer
+from he.training.whitening import Moments, Whitening
 from tests.he.training.made import blocks, keys, owner, plan, samples, whitening
 
 
@@ -41,13 +45,52 @@ def test_a_head_is_its_twin_within_the_bound(seed, steps, classes, count):
     assert bound < 1e-4 * np.abs(twin).max()
 
 
-def test_several_owners_train_what_one_would():
+@cache
+def two_owners():
+    """Two owners who published one whitening, what each sends in two calls, and the clear twin of all samples."""
     of, (x, labels) = plan(), samples()
-    one, other, run = owner(of, "one"), owner(of, "other"), trainer(of)
-    for block in [*one.encrypt(x[:100], labels[:100]), *other.encrypt(x[100:], labels[100:])]:
-        run.add(block.to_bytes())
-    twin = fit(whitening().apply(x), labels, of.classes, of.descent)
-    assert np.abs(other.decrypt(run.fit().to_bytes()) - twin).max() <= head_error(of)
+    halves = slice(0, 600), slice(600, 700)
+    moments = [Moments.of(x[half][:100]) for half in halves]
+    published = Whitening.of(moments[0].plus(moments[1]), 0.05)
+    secret, given = keys(of)
+    owners = [Owner(name, of, published, secret, EvaluationKeys(given.to_bytes())) for name in ("one", "other")]
+    sent = []
+    for made, half in zip(owners, halves, strict=True):
+        rows, classes = x[half], labels[half]
+        for part in (slice(0, 40), slice(40, None)):
+            sent += [block.to_bytes() for block in made.encrypt(rows[part], classes[part])]
+    return owners, sent, fit(published.apply(x), labels, of.classes, of.descent)
+
+
+def test_several_owners_train_what_one_would():
+    owners, sent, twin = two_owners()
+    head = trained(given=sent)
+    for made in owners:
+        assert np.abs(made.decrypt(head) - twin).max() <= head_error(plan())
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.permutations(range(5)))
+def test_blocks_of_several_owners_may_come_in_any_order(order):
+    _, sent, _ = two_owners()
+    assert len(sent) == 5
+    assert trained(given=[sent[i] for i in order]) == trained(given=sent)
+
+
+def test_an_owner_with_another_whitening_is_refused():
+    """Also with one of the same samples and another ridge; the blocks of the first one stay."""
+    _, sent, _ = two_owners()
+    x, labels = samples()
+    run = trainer()
+    for block in sent[:3]:
+        run.add(block)
+    for other in (whitening(0), Whitening.of(Moments.of(x[:100]).plus(Moments.of(x[600:700])), 0.06)):
+        (block,) = owner(name="third", of_whitening=other).encrypt(x[600:], labels[600:])
+        with pytest.raises(MessageError, match="another whitening; all owners must use the published one"):
+            run.add(block.to_bytes())
+    for block in sent[3:]:
+        run.add(block)
+    assert run.fit().to_bytes() == trained(given=sent)
 
 
 def test_neither_order_nor_threads_change_a_bit():
