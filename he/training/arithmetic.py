@@ -135,10 +135,25 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         """
         return self._products.sums(left.addresses, right)
 
-    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return the product of two ciphertexts of one level, at least 2, relinearised and rescaled."""
-        whole = self._algebra.relinearise(self._algebra.multiply(Value(a), Value(b)))
+    def dot(self, left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> np.ndarray:
+        """Return a sum of products of ciphertexts of one level, at least 2, relinearised and rescaled."""
+        products = [self._algebra.multiply(Value(a), Value(b)) for a, b in zip(left, right, strict=True)]
+        whole = self._algebra.relinearise(self._algebra.add(products))
         return self._algebra.mod_down(self._algebra.rescale(whole))
+
+    def conjugated(self, a: np.ndarray) -> np.ndarray:
+        """Return a ciphertext of pairs (x, -y), of one of pairs (x, y)."""
+        value = Value(a)
+        value.rotations = 1  # nobody else needs its digits
+        return self._algebra.mod_down(self._algebra.conjugate(value))
+
+    def halves(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ciphertexts of the pairs (2 x, 0) and (0, 2 y), of one of pairs (x, y).
+
+        As numbers they are 2 x and 2 y i, so that the second one's square is -4 y^2, of single numbers again.
+        """
+        other = self.conjugated(a)
+        return self.combination([a, other], [1, 1]), self.combination([a, other], [1, -1])
 
     def totals(self, ciphertexts: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
         """Return the totals over slots of ciphertexts of one level, packed: N / 2 to a ciphertext.
@@ -175,6 +190,11 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
 def packed_sizes(count: int, most: int) -> list[int]:
     """Return how many numbers each ciphertext holds, where so many are packed and one holds no more than ``most``."""
     return [min(most, count - start) for start in range(0, count, most)]
+
+
+def rows_of(values: Sequence[np.ndarray], width: int) -> Rows:
+    """Return ciphertexts row by row."""
+    return [values[at : at + width] for at in range(0, len(values), width)]
 
 
 def read_keys(keys: EvaluationKeys | bytes, plan: Frame) -> EvaluationKeys:

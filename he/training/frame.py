@@ -24,6 +24,10 @@ class Frame(Protocol):
         """The number of classes."""
 
     @property
+    def pairs(self) -> int:
+        """The ciphertexts that the targets of some samples take: two classes each."""
+
+    @property
     def parameters(self) -> Parameters:
         """The encryption parameters; their scale is that of fresh samples."""
 
@@ -37,7 +41,7 @@ class Frame(Protocol):
 
     @property
     def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys in their order; relinearisation's stands among them, first."""
+        """The Galois elements of all evaluation keys: relinearisation's, then `he.ring.slots.trace_elements`."""
 
     @property
     def digest(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.training.arithmetic import rows_of
 from he.training.logistic import INNER, OUTER
 from he.training.logistic_plan import LogisticPlan
 from he.training.refreshed_trainer import EncryptedSamples, RefreshedTrainer
@@ -39,7 +40,11 @@ class LogisticOwner(RefreshingOwner, instead="it holds a secret key: store that 
     @property
     def head(self) -> FloatArray:
         """The head after the steps that have been refreshed, decrypted: float64 [features, classes]."""
-        return self.weights.reshape(self.plan.features, self.plan.classes)
+        return self.weights.reshape(self.plan.features, 2 * self.plan.pairs)[:, : self.plan.classes]
+
+    def _targets(self, y: FloatArray) -> np.ndarray:
+        """Return targets of 1 / 2 for a sample's class, and -1 / 2 for others, from those of least squares."""
+        return super()._targets(y + (1 / self.plan.classes - 0.5))
 
 
 class LogisticTrainer(RefreshedTrainer, instead="keep the blocks, and give them to another trainer"):
@@ -58,23 +63,21 @@ class LogisticTrainer(RefreshedTrainer, instead="keep the blocks, and give them 
 
     def _descents(self, samples: EncryptedSamples, fresh: np.ndarray) -> np.ndarray:
         arithmetic, plan = self._arithmetic, self.plan
-        head, classes = arithmetic.expanded([fresh], plan.weights), plan.classes
-        logits = list(
-            arithmetic.products(samples.features, [head[i : i + classes] for i in range(0, len(head), classes)])
-        )
-        pairs = zip((target for row in samples.targets for target in row), logits, strict=True)
-        residuals = arithmetic.each(lambda pair: self._residual(*pair), list(pairs))
-        rows = [residuals[i : i + classes] for i in range(0, len(residuals), classes)]
+        head = arithmetic.expanded([fresh], plan.weights)
+        logits = list(arithmetic.products(samples.features, rows_of(head, plan.pairs)))
+        targets = [target for row in samples.targets for target in row]
+        residuals = arithmetic.each(lambda pair: self._residual(*pair), list(zip(targets, logits, strict=True)))
+        rows = rows_of(residuals, plan.pairs)
         (found,) = arithmetic.totals(arithmetic.products(samples.features.transposed, rows), plan.weights)
         return found
 
     def _residual(self, target: np.ndarray, logit: np.ndarray) -> np.ndarray:
-        """Return T - s(Z) at level 2, from encrypted targets, which are T - 1 / classes, and Z."""
+        """Return T - s(Z) at level 2 for two classes, from encrypted targets, which are T - 1 / 2, and Z."""
         arithmetic, scales = self._arithmetic, self.plan.scales
-        square = arithmetic.product(logit, logit)
-        square = arithmetic.combination([square], [1], INNER * scales.square)
-        outer = arithmetic.product(square, square)
-        outer = arithmetic.combination([outer], [1], OUTER * scales.outer)
-        odd = arithmetic.product(arithmetic.lowered(logit, 3), outer)
+        halves, outer = arithmetic.halves(logit), list[np.ndarray]()
+        for half, sign in zip(halves, (1, -1), strict=True):  # the second one's square is negative
+            square = arithmetic.combination([arithmetic.dot([half], [half])], [sign], INNER * scales.square)
+            outer.append(arithmetic.combination([arithmetic.dot([square], [square])], [1], OUTER * scales.outer))
+        odd = arithmetic.dot([arithmetic.lowered(half, 3) for half in halves], outer)
         own = arithmetic.rescale(arithmetic.combination([arithmetic.lowered(target, 3)], [scales.target_factor]))
-        return arithmetic.combination([own, odd], [1, -1], (1 / self.plan.classes - 0.5) * scales.residual)
+        return arithmetic.combination([own, odd], [1, -1])

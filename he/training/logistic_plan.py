@@ -1,11 +1,14 @@
 """The scales of one encrypted step of logistic regression, and what is agreed on before.
 
-One number a slot. Of six primes at the start, with X and W at the top, and b and c of `he.training.logistic`:
+Of six primes at the start, with X and W at the top, b and c of `he.training.logistic`, and targets T - 1 / 2:
 
-    Z = X W              level 5      Q = (Z^2 + b)^2 + c   level 3      X^T R    level 1
-    Z^2 + b              level 4      R = T - s(Z)          level 2
+    Z = X W              level 5    pairs of classes, which are then taken apart
+    Z^2 + b              level 4
+    Q = (Z^2 + b)^2 + c  level 3
+    R = T - s(Z)         level 2    pairs of classes again
+    X^T R                level 1
 
-Constants are added in all slots: those without a sample hold zeros in every feature, and so count nothing.
+The constants are added in all slots: those without a sample hold zeros in every feature, and so count nothing.
 """
 
 from __future__ import annotations
@@ -58,14 +61,14 @@ class LogisticScales:
 
     @cached_property
     def logit(self) -> float:
-        """The scale of Z: the fifth root, for its fifth power is in R, whose scale has the leading coefficient."""
+        """The scale of Z, once pairs are apart; its fifth power is in R, whose scale has the leading coefficient."""
         _, _, q3, q4, q5, _, *_ = self.primes
         return float((self.residual * LEADING * q3 * q4 * float(q5) ** 2) ** 0.2)
 
     @cached_property
     def fresh(self) -> float:
-        """The scale of fresh weights."""
-        return self.logit * self.primes[5] / self.sample
+        """The scale of fresh weights; halves are twice their numbers."""
+        return self.logit * self.primes[5] / (2 * self.sample)
 
     @cached_property
     def square(self) -> float:
@@ -118,7 +121,7 @@ class LogisticPlan(ValueObject):
         instance(self.descent, LogisticDescent, "descent")
         if self.weights > self.block_samples:
             raise ValueError(
-                f"the head must have at most {self.block_samples} weights, which one ciphertext holds, got "
+                f"the head must have at most {self.block_samples} pairs of weights, which one ciphertext holds, got "
                 f"{self.weights}; plan for fewer features"
             )
         _ = self.parameters
@@ -150,23 +153,28 @@ class LogisticPlan(ValueObject):
 
     @property
     def block_forms(self) -> list[Form]:
-        """The forms of a block's ciphertexts: one for every feature, and one for every class."""
-        return [Form.fresh(self.parameters)] * (self.features + self.classes)
+        """The forms of a block's ciphertexts: the features', and behind them the targets', two classes each."""
+        return [Form.fresh(self.parameters)] * (self.features + self.pairs)
 
     @property
     def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys in their order, as in `HeadPlan`."""
-        return (RELINEARISATION, *trace_elements(self.degree))
+        """The Galois elements of all evaluation keys: as in `HeadPlan`, and conjugation's."""
+        return (RELINEARISATION, *trace_elements(self.degree, pairs=False))
+
+    @property
+    def pairs(self) -> int:
+        """The ciphertexts that the targets of some samples take: two classes each."""
+        return -(-self.classes // 2)
 
     @property
     def weights(self) -> int:
-        """The number of weights, feature by feature."""
-        return self.features * self.classes
+        """The number of pairs of weights, of two classes each, feature by feature."""
+        return self.features * self.pairs
 
     @property
     def initial(self) -> FloatArray:
-        """The weights at the start: zeros, float64 [weights]."""
-        return np.zeros(self.weights)
+        """The weights at the start: zeros, float64 [weights, 2]."""
+        return np.zeros((self.weights, 2))
 
     @property
     def steps(self) -> int:
@@ -185,13 +193,13 @@ class LogisticPlan(ValueObject):
 
     @property
     def fresh_scales(self) -> FloatArray:
-        """The scale of every fresh weight, all the same: float64 [weights]."""
-        return np.full(self.weights, self.scales.fresh)
+        """As in `RefreshedPlan`, all the same."""
+        return np.full((self.weights, 1), self.scales.fresh)
 
     @property
     def worn_scales(self) -> FloatArray:
-        """The scale of every worn weight, all the same: float64 [weights]."""
-        return np.full(self.weights, self.scales.worn)
+        """As in `RefreshedPlan`, all the same."""
+        return np.full((self.weights, 1), self.scales.worn)
 
     @property
     def move_factors(self) -> tuple[int, int]:

@@ -1,13 +1,17 @@
 """The scales of one encrypted step of a network of squares, and what is agreed on before.
 
-One number a slot. Of seven primes at the start, with V at the top and W lowered to level 5:
+Of seven primes at the start, with V at the top and W lowered to level 5, for pairs of hidden units and of classes:
 
-    U = X V                 level 6     errors times 2 U    level 2 (the factor 2 is in the scale)
-    U^2                     level 5     -dV = X^T ...       level 1
-    R = Y - [U^2, 1] W      level 4     -dW = [U^2, 1]^T R  level 1
-    R W'^T                  level 3
+    U = X V              level 6    pairs of units, which are then taken apart
+    U^2                  level 5
+    R = Y - [U^2, 1] W   level 4    pairs of classes
+    R W'^T               level 3    the first numbers of conj(R) W', which are sums over pairs of classes
+    times 2 U            level 2    pairs of units again; the factor 2 is in the scale
+    -dV = X^T ...        level 1    pairs of units
+    -dW = [U^2, 1]^T R   level 1    pairs of classes
 
 The ones behind U^2 are the samples' own column of ones, which is 0 in slots without a sample: so no such slot counts.
+Pairs are taken apart by their conjugates (`Arithmetic.halves`), which costs a key switch for two units.
 
 Scales of fresh and worn weights have one ratio for both layers (`he.training.refreshed`), and U^2 has the scale of the
 samples, so that biases have that of other weights: that leaves one scale to choose, the samples'.
@@ -61,19 +65,19 @@ class NetworkScales:
 
     @cached_property
     def unit(self) -> float:
-        """The scale of U, whose square is rescaled to that of samples."""
+        """The scale of U, once pairs are apart; its square is rescaled to that of samples."""
         return math.sqrt(self.sample * self.primes[5])
 
     @cached_property
     def first(self) -> float:
-        """The scale of fresh V."""
-        return self.unit * self.primes[6] / self.sample
+        """The scale of fresh V; halves are twice their numbers."""
+        return self.unit * self.primes[6] / (2 * self.sample)
 
     @cached_property
     def second(self) -> float:
         """The scale of fresh W, for which both layers have one ratio of fresh to worn scales."""
         rates = self.descent.first_rate / self.descent.second_rate
-        return math.sqrt(2 * self.primes[2] * self.primes[3] * rates * self.first / self.unit)
+        return math.sqrt(self.primes[2] * self.primes[3] * rates * self.first / self.unit)
 
     @cached_property
     def residual(self) -> float:
@@ -82,8 +86,8 @@ class NetworkScales:
 
     @cached_property
     def error(self) -> float:
-        """The scale of R W'^T."""
-        return self._product(4, self.residual, self.second)
+        """The scale of R W'^T; halves are twice their numbers."""
+        return 2 * self._product(4, self.residual, self.second)
 
     @cached_property
     def inner(self) -> float:
@@ -107,10 +111,7 @@ class NetworkScales:
 
     @property
     def target_factor(self) -> int:
-        """What targets are multiplied by to have the scale of logits before these are rescaled.
-
-        It is rounded, by 2^-40 of itself or less.
-        """
+        """What targets are multiplied by, rounded, to have the scale of logits before these are rescaled."""
         return round(self.second)
 
 
@@ -128,7 +129,8 @@ class NetworkPlan(ValueObject):
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: A number is out of its range, or a ciphertext has no room for all weights.
+        ValueError: A number is out of its range, that of hidden units is odd, or a ciphertext has no room for all
+            weights.
         ParameterError: The parameters are not secure, or weights within the descent's reach have no room.
     """
 
@@ -147,9 +149,11 @@ class NetworkPlan(ValueObject):
         ):
             object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
         instance(self.descent, NetworkDescent, "descent")
+        if self.descent.hidden % 2:
+            raise ValueError(f"`hidden` must be even, for units go in pairs, got {self.descent.hidden}")
         if self.weights > self.block_samples:
             raise ValueError(
-                f"the network must have at most {self.block_samples} weights, which one ciphertext holds, got "
+                f"the network must have at most {self.block_samples} pairs of weights, which one ciphertext holds, got "
                 f"{self.weights}; plan for fewer hidden units or features"
             )
         _ = self.scales
@@ -194,23 +198,31 @@ class NetworkPlan(ValueObject):
         return self.degree // 2
 
     @property
-    def weights(self) -> int:
-        """The number of weights, which all stand in one ciphertext."""
-        return self.features * self.descent.hidden + (self.descent.hidden + 1) * self.classes
+    def pairs(self) -> int:
+        """The ciphertexts that the targets of some samples take: two classes each."""
+        return -(-self.classes // 2)
 
-    @cached_property
+    @property
+    def weights(self) -> int:
+        """The number of pairs of weights: V's of two hidden units, then W's of two classes, row by row."""
+        return self._of_first + (self.descent.hidden + 1) * self.pairs
+
+    @property
+    def _of_first(self) -> int:
+        return self.features * self.descent.hidden // 2
+
+    @property
     def fresh_scales(self) -> FloatArray:
-        """The scale of every fresh weight, V's first, row by row: float64 [weights]."""
+        """As in `RefreshedPlan`."""
         return self._by_layer(self.scales.first, self.scales.second)
 
-    @cached_property
+    @property
     def worn_scales(self) -> FloatArray:
-        """The scale of every worn weight: float64 [weights]."""
+        """As in `RefreshedPlan`."""
         return self._by_layer(*self.scales.worn)
 
     def _by_layer(self, first: float, second: float) -> FloatArray:
-        of_first = self.features * self.descent.hidden
-        return np.repeat([first, second], [of_first, self.weights - of_first])
+        return np.repeat([[first], [second]], [self._of_first, self.weights - self._of_first], axis=0)
 
     @property
     def move_factors(self) -> tuple[int, int]:
@@ -245,24 +257,25 @@ class NetworkPlan(ValueObject):
 
     @property
     def initial(self) -> FloatArray:
-        """The weights at the start, which are public: float64 [weights], V's first, row by row."""
+        """The weights at the start, which are public: float64 [weights, 2]; behind an odd last class stand zeros."""
         network = SquareNetwork.initial(self.features, self.classes, self.descent)
-        return np.concatenate([network.first.ravel(), network.second.ravel()])
+        second = np.pad(network.second, [(0, 0), (0, 2 * self.pairs - self.classes)])
+        return np.concatenate([network.first.reshape(-1, 2), second.reshape(-1, 2)])
 
     def network(self, weights: FloatArray) -> SquareNetwork:
         """Return the network with these weights, in the order of `initial`."""
-        first, second = np.split(weights, [self.features * self.descent.hidden])
-        return SquareNetwork(first.reshape(self.features, -1), second.reshape(-1, self.classes))
+        first, second = np.split(weights, [self._of_first])
+        return SquareNetwork(first.reshape(self.features, -1), second.reshape(-1, 2 * self.pairs)[:, : self.classes])
 
     @property
     def block_forms(self) -> list[Form]:
-        """The forms of a block's ciphertexts: one for every feature, and one for every class."""
-        return [Form.fresh(self.parameters)] * (self.features + self.classes)
+        """The forms of a block's ciphertexts: the features', and behind them the targets', two classes each."""
+        return [Form.fresh(self.parameters)] * (self.features + self.pairs)
 
     @property
     def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys in their order, as in `HeadPlan`."""
-        return (RELINEARISATION, *trace_elements(self.degree))
+        """The Galois elements of all evaluation keys: as in `HeadPlan`, and conjugation's."""
+        return (RELINEARISATION, *trace_elements(self.degree, pairs=False))
 
     @cached_property
     def digest(self) -> str:

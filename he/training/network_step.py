@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
-from he.training.arithmetic import Arithmetic, Matrix, Rows
+from he.training.arithmetic import Arithmetic, Matrix, Rows, rows_of
 from he.training.network_plan import SECOND, NetworkPlan, NetworkScales
 from he.training.refreshed_trainer import EncryptedSamples
 
 
 @dataclass(frozen=True, eq=False)
 class EncryptedWeights:
-    """The weights of a network, each in all slots.
+    """The weights of a network, each pair in all slots.
 
     Attributes:
-        first: V, [features, hidden], at the top level.
-        second: W, [hidden + 1, classes], at `SECOND`.
+        first: V, [features, hidden / 2], two units each, at the top level.
+        second: W, [hidden + 1, pairs], two classes each, at `SECOND`.
     """
 
     first: Rows
@@ -28,10 +28,10 @@ class EncryptedWeights:
     @staticmethod
     def expanded(arithmetic: Arithmetic, fresh: np.ndarray, plan: NetworkPlan) -> EncryptedWeights:
         """Expand the ciphertext of fresh weights."""
-        found, hidden = arithmetic.expanded([fresh], plan.weights), plan.descent.hidden
-        first, second = found[: plan.features * hidden], found[plan.features * hidden :]
+        found, half = arithmetic.expanded([fresh], plan.weights), plan.descent.hidden // 2
+        first, second = found[: plan.features * half], found[plan.features * half :]
         return EncryptedWeights(
-            _rows(first, hidden), _rows([arithmetic.lowered(weight, SECOND) for weight in second], plan.classes)
+            rows_of(first, half), rows_of([arithmetic.lowered(weight, SECOND) for weight in second], plan.pairs)
         )
 
 
@@ -44,37 +44,51 @@ def packed_descents(
         The totals over samples, packed as weights are, uint64 [2, 1, N]: dV at the scale `first_gradient`, dW at
         `second_gradient`.
     """
-    features, (count, hidden) = samples.features, (len(weights.first), len(weights.first[0]))
-
-    def products(left: Matrix, right: Rows) -> Rows:
-        return _rows(list(arithmetic.products(left, right)), len(right[0]))
+    features, count = samples.features, len(weights.first)
+    half, pairs = len(weights.first[0]), len(weights.second[0])
 
     def packed(rows: Rows) -> Matrix:
         return arithmetic.matrix([lambda x=x: x for row in rows for x in row], len(rows[0]))  # type: ignore[misc]
 
-    def times(left: Rows, right: Rows) -> Rows:
-        pairs = [pair for rows in zip(left, right, strict=True) for pair in zip(*rows, strict=True)]
-        return _rows(arithmetic.each(lambda pair: arithmetic.product(*pair), pairs), hidden)
+    def products(left: Matrix, right: Rows) -> Rows:
+        return rows_of(list(arithmetic.products(left, right)), len(right[0]))
+
+    def each(work: Callable[..., np.ndarray], *rows: Rows) -> Rows:
+        """Return what a function makes of the ciphertexts in the same places."""
+        places = list(zip(*map(chain.from_iterable, rows), strict=True))
+        return rows_of(arithmetic.each(lambda place: work(*place), places), len(rows[0][0]))
 
     def lowered(rows: Rows, level: int) -> Rows:
-        return [[arithmetic.lowered(value, level) for value in row] for row in rows]
+        return each(lambda value: arithmetic.lowered(value, level), rows)
+
+    def halves(row: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(chain.from_iterable(arithmetic.each(arithmetic.halves, row)))
+
+    def square(unit: np.ndarray) -> np.ndarray:
+        return arithmetic.dot([unit], [unit])
+
+    def negated(value: np.ndarray) -> np.ndarray:
+        return arithmetic.combination([value], [-1])
 
     def residual(target: np.ndarray, logit: np.ndarray) -> np.ndarray:
         own = arithmetic.combination([arithmetic.lowered(target, SECOND)], [scales.target_factor])
         return arithmetic.combination([arithmetic.rescale(own), logit], [1, -1])
 
-    units = products(features, weights.first)
-    squares = Matrix.beside([packed(times(units, units)), features.columns(count - 1, count)])
-    pairs = zip(samples.targets, products(squares, weights.second), strict=True)
-    residuals = [[residual(*pair) for pair in zip(*rows, strict=True)] for rows in pairs]
-    by_class = list(zip(*lowered(weights.second[:-1], 4), strict=True))
-    inner = times(lowered(units, 3), products(packed(residuals), by_class))
+    def real(value: np.ndarray) -> np.ndarray:
+        return arithmetic.halves(value)[0]
+
+    units = [halves(row) for row in products(features, weights.first)]
+    positive = [[x if k % 2 == 0 else negated(x) for k, x in enumerate(row)] for row in each(square, units)]
+    squares = Matrix.beside([packed(positive), features.columns(count - 1, count)])
+    residuals = each(residual, samples.targets, products(squares, weights.second))
+    by_pair = list(zip(*lowered(weights.second[:-1], 4), strict=True))
+    errors = each(real, products(packed(each(arithmetic.conjugated, residuals)), by_pair))
+    low = lowered(units, 3)
+    inner = [
+        [arithmetic.dot(unit[k : k + 2], error[k : k + 2]) for k in range(0, 2 * half, 2)]
+        for unit, error in zip(low, errors, strict=True)
+    ]
     of_first = arithmetic.products(features.transposed, inner)
     of_second = arithmetic.products(squares.transposed, lowered(residuals, 2))
-    weights_count = count * hidden + (hidden + 1) * len(by_class)
-    (found,) = arithmetic.totals(chain(of_first, of_second), weights_count)
+    (found,) = arithmetic.totals(chain(of_first, of_second), count * half + (2 * half + 1) * pairs)
     return found
-
-
-def _rows(values: Sequence[np.ndarray], width: int) -> Rows:
-    return [values[at : at + width] for at in range(0, len(values), width)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -99,9 +98,10 @@ class SampleOwner(Unstorable, instead="it holds a secret key: store that with `S
     def _check(self, white: FloatArray) -> None:
         """Refuse whitened samples on which training would fail, where that can be told."""
 
-    @abstractmethod
     def _targets(self, y: FloatArray) -> np.ndarray:
-        """Return the slots of the targets' ciphertexts, from targets [n, classes]: [ciphertexts, N / 2]."""
+        """Return the slots of the targets' ciphertexts, two classes each, from targets [n, classes]: [pairs, N / 2]."""
+        rows = self._rows(y, 2 * self.plan.pairs)
+        return rows[::2] + 1j * rows[1::2]
 
     def _block(self, white: FloatArray, y: FloatArray) -> Block:
         forms = self.plan.block_forms
@@ -142,10 +142,6 @@ class Owner(SampleOwner, instead="it holds a secret key: store that with `Secret
 
     def _check(self, white: FloatArray) -> None:
         require_bound(white, self.plan.descent.bound)
-
-    def _targets(self, y: FloatArray) -> np.ndarray:
-        rows = self._rows(y, 2 * self.plan.pairs)
-        return rows[::2] + 1j * rows[1::2]
 
     def decrypt(self, head: bytes) -> FloatArray:
         """Decrypt a head, which is a message.

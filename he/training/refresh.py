@@ -28,7 +28,7 @@ class PackedWeights(ValueObject):
         origin: What run they belong to.
         step: The number of steps that have been made.
         before: The digest in which the message before ends, `START` for the first one.
-        ciphertext: The weights, at the coefficients of `he.ring.slots.packed_places`.
+        ciphertext: The weights, pairs at the coefficients of `he.ring.slots.packed_places`.
 
     Raises:
         MessageError: The number or the digest is none.

@@ -1,6 +1,6 @@
 """What plans have in common whose weights an owner refreshes between steps.
 
-All weights stand in one ciphertext, a coefficient each: *fresh* at the top level, and *worn* at level 1, to which
+All weights stand in one ciphertext, two to a pair: *fresh* at the top level, and *worn* at level 1, to which
 totals over samples are added as they come. That takes no product: a rate, the mean over samples and all factors are in
 the scale at which a worn weight stands. Momentum takes two integer factors for fresh weights at level 2, the same for
 all of them: so all weights have one ratio of the fresh to the worn scale.
@@ -28,11 +28,11 @@ class RefreshedPlan(Frame, Protocol):
 
     @property
     def weights(self) -> int:
-        """The number of weights, which all stand in one ciphertext."""
+        """The number of pairs of weights, which all stand in one ciphertext."""
 
     @property
     def initial(self) -> FloatArray:
-        """The weights at the start, which are public: float64 [weights]."""
+        """The weights at the start, which are public: float64 [weights, 2]."""
 
     @property
     def steps(self) -> int:
@@ -48,11 +48,11 @@ class RefreshedPlan(Frame, Protocol):
 
     @property
     def fresh_scales(self) -> FloatArray:
-        """The scale of every fresh weight: float64 [weights]."""
+        """The scales of fresh weights, one for every pair: float64 [weights, 1]."""
 
     @property
     def worn_scales(self) -> FloatArray:
-        """The scale of every worn weight: float64 [weights]."""
+        """The scales of worn weights, one for every pair: float64 [weights, 1]."""
 
     @property
     def move_factors(self) -> tuple[int, int]:

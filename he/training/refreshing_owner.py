@@ -18,7 +18,6 @@ from he.training.owner import SampleOwner
 from he.training.refresh import START, PackedWeights
 from he.training.refreshed import RefreshedPlan
 from he.training.whitening import Whitening
-from intnn.values.arrays import FloatArray
 
 
 class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -37,7 +36,7 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
 
     Attributes:
         steps: The number of steps that have been refreshed.
-        weights: The weights after them, decrypted, float64 [weights].
+        weights: The weights after them, decrypted, float64 [weights, 2].
     """
 
     plan: RefreshedPlan
@@ -54,9 +53,6 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
         self.steps, self.weights = 0, plan.initial
         self._asked, self._sent = START, self._fresh(START)  # the last messages of both sides: a digest, and all of it
         self._over = False
-
-    def _targets(self, y: FloatArray) -> np.ndarray:
-        return self._rows(y, self.plan.classes)
 
     def begin(self) -> bytes:
         """Return the message with which a run begins: the weights at the start, which are public, encrypted.
@@ -90,7 +86,7 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
         if self._over or given.step > self.plan.steps:
             raise MessageError("the run is over, and nothing is decrypted any more; make another owner for another run")
         plan = self.plan
-        found = self._cipher.decrypt_packed(given.ciphertext, plan.worn_form, plan.weights)[:, 0] / plan.worn_scales
+        found = self._cipher.decrypt_packed(given.ciphertext, plan.worn_form, plan.weights) / plan.worn_scales
         reach = float(np.abs(found).max())
         if not reach <= plan.reach:
             self._over = True
@@ -104,6 +100,5 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
 
     def _fresh(self, before: str) -> bytes:
         """Encrypt the weights, as a message behind one with this digest."""
-        numbers = np.stack([self.weights * self.plan.fresh_scales, np.zeros(self.plan.weights)], axis=1)
-        ciphertext = self._cipher.encrypt_packed(numbers, self.plan.fresh_form)
+        ciphertext = self._cipher.encrypt_packed(self.weights * self.plan.fresh_scales, self.plan.fresh_form)
         return PackedWeights(Kind.FRESH_WEIGHTS, self._origin, self.steps, before, ciphertext).to_bytes()

@@ -54,7 +54,7 @@ def test_every_step_was_made_and_is_the_twins(row):
 
 def test_security_and_bytes_are_counted(row):
     assert (row.security_bits, row.poly_modulus_degree) == (128, 16384)
-    assert row.sample_bytes > (5 + 10) * 16384 * 274 // 8
+    assert row.sample_bytes > (5 + 5) * 16384 * 274 // 8
     assert 2 * 16384 * 46 // 8 < row.worn_bytes < row.fresh_bytes
     assert 16384 * 274 // 8 < row.fresh_bytes < 16384 * 280 // 8
 

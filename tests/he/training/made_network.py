@@ -14,7 +14,7 @@ from tests.he.training.made import CLASSES, FEATURES, samples
 
 @cache
 def plan(count=700, steps=3, rate=0.3, reach=5.0, seed=0):
-    descent = NetworkDescent(3, steps, rate, 0.1, 0.8, reach, seed)
+    descent = NetworkDescent(4, steps, rate, 0.1, 0.8, reach, seed)
     return NetworkPlan(count, FEATURES + 1, CLASSES, descent, "insecure", 1024)
 
 

@@ -63,7 +63,7 @@ def test_scales_of_values_come_out_as_they_go_in():
     """Each is that of its factors, divided by the prime of its level."""
     of = plan()
     scales, primes = of.scales, of.parameters.primes
-    assert scales.sample * scales.fresh / primes[5] == pytest.approx(scales.logit)
+    assert 2 * scales.sample * scales.fresh / primes[5] == pytest.approx(scales.logit)  # halves are twice
     assert scales.logit**2 / primes[4] == pytest.approx(scales.square)
     assert scales.square**2 / primes[3] == pytest.approx(scales.outer)
     leading = 4.223017e-5
@@ -87,7 +87,7 @@ def test_weights_out_of_reach_are_refused():
     [
         (lambda: LogisticPlan(0, 33, 10, LogisticDescent(1, 1.0)), ValueError, "`samples` must lie in"),
         (lambda: LogisticPlan(9, 33, 10, 16), TypeError, "`descent` must be a LogisticDescent"),
-        (lambda: LogisticPlan(9, 900, 10, LogisticDescent(1, 1.0)), ValueError, "at most 8192 weights, .*, got 9000"),
+        (lambda: LogisticPlan(9, 1800, 10, LogisticDescent(1, 1.0)), ValueError, "8192 pairs of weights, .*, got 9000"),
         (lambda: LogisticOwner("a", head_plan(), whitening()), TypeError, "`plan` must be a LogisticPlan"),
         (lambda: LogisticTrainer(head_plan(), b""), TypeError, "`plan` must be a LogisticPlan"),
     ],

@@ -19,7 +19,15 @@ plans = st.builds(
     st.integers(1, 1 << 16),
     st.integers(2, 100),
     st.integers(2, 20),
-    st.builds(NetworkDescent, st.integers(1, 50), st.just(60), rates, rates, st.floats(0, 0.95), reach=st.floats(1, 8)),
+    st.builds(
+        NetworkDescent,
+        st.integers(1, 25).map(lambda k: 2 * k),
+        st.just(60),
+        rates,
+        rates,
+        st.floats(0, 0.95),
+        reach=st.floats(1, 8),
+    ),
 )
 
 
@@ -27,11 +35,11 @@ plans = st.builds(
 @given(plans)
 def test_every_term_of_a_sum_has_one_scale(plan):
     scales, primes = plan.scales, plan.parameters.primes
-    assert scales.unit == pytest.approx(scales.sample * scales.first / primes[6])
+    assert scales.unit == pytest.approx(2 * scales.sample * scales.first / primes[6])  # halves are twice
     assert scales.unit**2 / primes[5] == pytest.approx(scales.sample)  # U^2 and the ones beside it
-    assert scales.sample * scales.target_factor == pytest.approx(scales.sample * scales.second, rel=2**-36)
+    assert scales.sample * scales.target_factor == pytest.approx(scales.sample * scales.second, rel=2**-30)
     assert scales.residual == pytest.approx(scales.sample * scales.second / primes[4])
-    assert scales.error == pytest.approx(scales.residual * scales.second / primes[3])
+    assert scales.error == pytest.approx(2 * scales.residual * scales.second / primes[3])
     assert scales.inner == pytest.approx(scales.error * scales.unit / primes[2])
     mean = scales.inner * scales.sample / primes[1] * plan.samples
     assert scales.first_gradient == pytest.approx(mean / 2)  # 2 U: the number is half, at half of the scale
@@ -77,7 +85,7 @@ def test_whatever_differs_makes_another_digest():
     others += [
         replace(plan, descent=replace(DESCENT, **change))
         for change in (
-            {"hidden": 17},
+            {"hidden": 18},
             {"steps": 61},
             {"first_rate": 0.7},
             {"momentum": 0.8},
@@ -97,7 +105,8 @@ def test_whatever_differs_makes_another_digest():
         (lambda: NetworkPlan(9, 33, 10, 16), TypeError, "`descent` must be a NetworkDescent"),
         (lambda: NetworkPlan(9, 33, 10, DESCENT, ring_degree=8192), ParameterError, "must sum to at most"),
         (lambda: NetworkPlan(9, 33, 10, replace(DESCENT, reach=1e9)), ParameterError, "no scale holds the weights"),
-        (lambda: NetworkPlan(9, 600, 10, DESCENT), ValueError, "at most 8192 weights, which one .*, got 9770"),
+        (lambda: NetworkPlan(9, 1100, 10, DESCENT), ValueError, "at most 8192 pairs of weights, which .*, got 8885"),
+        (lambda: NetworkPlan(9, 33, 10, replace(DESCENT, hidden=3)), ValueError, "`hidden` must be even, .*, got 3"),
     ],
 )
 def test_what_cannot_be_is_named(call, error, text):

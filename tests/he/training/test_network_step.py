@@ -21,12 +21,13 @@ ERROR = 3 * NORMAL_TAIL  # deviations of what packing adds; what was there befor
 def drawn(seed):
     generator = np.random.default_rng(seed)
     return SquareNetwork(
-        generator.normal(size=(FEATURES + 1, 3)) / 3, generator.normal(size=(4, CLASSES)).clip(-2, 2) / 3
+        generator.normal(size=(FEATURES + 1, 4)) / 3, generator.normal(size=(5, CLASSES)).clip(-2, 2) / 3
     )
 
 
-def flat(network):
-    return np.concatenate([network.first.ravel(), network.second.ravel()])
+def pairs(first, second):
+    """Both layers as pairs, zeros behind the last class."""
+    return np.concatenate([first.reshape(-1, 2), np.pad(second, [(0, 0), (0, 1)]).reshape(-1, 2)])
 
 
 class Run:
@@ -45,12 +46,12 @@ class Run:
         self.samples = EncryptedSamples(self.arithmetic.matrix(features, self.plan.features), own)
 
     def fresh(self, network):
-        numbers = np.stack([flat(network) * self.plan.fresh_scales, np.zeros(self.plan.weights)], axis=1)
+        numbers = pairs(network.first, network.second) * self.plan.fresh_scales
         return read(self._cipher.encrypt_packed(numbers, self.plan.fresh_form), self.plan.fresh_form)
 
     def worn(self, ciphertext):
         data = written(ciphertext, self.plan.worn_form)
-        return self._cipher.decrypt_packed(data, self.plan.worn_form, self.plan.weights)[:, 0]
+        return self._cipher.decrypt_packed(data, self.plan.worn_form, self.plan.weights)
 
     @property
     def error(self):
@@ -64,5 +65,5 @@ def test_descents_are_the_twins_gradients_negated(count):
     descents = run.worn(packed_descents(run.arithmetic, run.samples, weights, run.plan.scales))
     x, labels = white(run.plan)
     twin, scales = gradients(network, x, targets(labels, CLASSES)), run.plan.scales
-    wanted = np.concatenate([twin.first.ravel() * scales.first_gradient, twin.second.ravel() * scales.second_gradient])
+    wanted = pairs(twin.first * scales.first_gradient, twin.second * scales.second_gradient)
     assert np.abs(descents + wanted).max() < run.error < 1e-4 * np.abs(wanted).max()

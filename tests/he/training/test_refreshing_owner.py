@@ -19,24 +19,20 @@ from tests.he.training.made import plan as head_plan
 from tests.he.training.made_network import keys, owner, plan, whitening
 
 
-def flat(network):
-    return np.concatenate([network.first.ravel(), network.second.ravel()])
+def pairs(network):
+    """Both layers as pairs, zeros behind the last class."""
+    return np.concatenate([network.first.reshape(-1, 2), np.pad(network.second, [(0, 0), (0, 1)]).reshape(-1, 2)])
 
 
 def sent(of, message):
     """The weights in an owner's message."""
     given = PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, message, of)
-    found = PairCipher(keys(of)[0]).decrypt_packed(given.ciphertext, of.fresh_form, of.weights)
-    assert np.abs(found[:, 1] / of.fresh_scales).max() < 1e-8  # single numbers
-    return given, found[:, 0] / of.fresh_scales
+    return given, PairCipher(keys(of)[0]).decrypt_packed(given.ciphertext, of.fresh_form, of.weights) / of.fresh_scales
 
 
 def worn(of, to, weights, **change):
     """What a trainer answers, who has these weights: encrypted under the secret key, which no trainer could."""
-    numbers, seeded = (
-        np.stack([weights * of.worn_scales, np.zeros(of.weights)], axis=1),
-        replace(of.worn_form, seeded=True),
-    )
+    numbers, seeded = weights * of.worn_scales, replace(of.worn_form, seeded=True)
     whole = written(read(PairCipher(keys(of)[0]).encrypt_packed(numbers, seeded), seeded), of.worn_form)
     before = PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, to, of)
     fields = {"origin": before.origin, "step": before.step + 1, "before": message_digest(to), "ciphertext": whole}
@@ -44,14 +40,14 @@ def worn(of, to, weights, **change):
 
 
 def drawn(of, seed, reach=0.9):
-    return np.random.default_rng(seed).uniform(-reach, reach, of.weights) * of.descent.reach
+    return np.random.default_rng(seed).uniform(-reach, reach, (of.weights, 2)) * of.descent.reach
 
 
 def test_a_run_begins_with_the_weights_that_everybody_knows():
     of, run = plan(), owner()
     given, found = sent(of, run.begin())
     assert given.step == run.steps == 0
-    assert np.abs(found - flat(SquareNetwork.initial(FEATURES + 1, CLASSES, of.descent))).max() < 1e-8
+    assert np.abs(found - pairs(SquareNetwork.initial(FEATURES + 1, CLASSES, of.descent))).max() < 1e-8
     assert run.begin() == run.begin()
 
 
@@ -67,7 +63,10 @@ def test_weights_come_back_fresh_and_are_read(seed):
         given, found = sent(of, message)
         assert (given.step, given.before, run.steps) == (step, message_digest(asked), step)
         assert np.abs(found - weights).max() < 1e-6
-        assert np.abs(flat(run.network) - weights).max() < 1e-6
+        assert np.abs(run.weights - weights).max() < 1e-6
+        wanted = [weights[:8].reshape(4, 4), weights[8:].reshape(5, 4)[:, :3]]
+        assert np.abs(run.network.first - wanted[0]).max() < 1e-6
+        assert np.abs(run.network.second - wanted[1]).max() < 1e-6
 
 
 def test_what_was_answered_last_gets_the_same_answer():
@@ -78,7 +77,7 @@ def test_what_was_answered_last_gets_the_same_answer():
 
 
 def state(run):
-    return run.steps, flat(run.network).tolist(), run._sent, run._asked, run._over
+    return run.steps, run.weights.tolist(), run._sent, run._asked, run._over
 
 
 def stranger(of):
@@ -134,7 +133,7 @@ def test_weights_out_of_reach_end_the_run(place, factor):
     """After one refusal nothing is decrypted: not even what would be within reach."""
     of, run = plan(), owner()
     weights = drawn(of, 1)
-    weights[place] = factor * of.descent.reach
+    weights[place, place] = factor * of.descent.reach
     start, before = run.begin(), state(run)
     with pytest.raises(ReachError, match=r"within `reach`, 5, got .* after step 1: the run is over"):
         run.refresh(worn(of, start, weights))
@@ -153,20 +152,6 @@ def test_no_more_steps_are_refreshed_than_planned():
         run.refresh(worn(of, message, drawn(of, 2)))
     with pytest.raises(MessageError, match="the run has begun, 1 steps ago"):
         run.begin()
-
-
-def test_targets_are_one_ciphertext_a_class():
-    of, run = plan(), owner()
-    x = np.random.default_rng(0).normal(size=(4, FEATURES))
-    (block,) = run.encrypt(x, [0, 2, 1, 0])
-    cipher = PairCipher(keys(of)[0])
-    found = [cipher.decrypt(part, form) for part, form in zip(block.ciphertexts, of.block_forms, strict=True)]
-    firsts, seconds = (np.array([slots[i] for slots in found]) for i in (0, 1))
-    wanted = np.zeros((FEATURES + 1 + CLASSES, of.block_samples))
-    wanted[: FEATURES + 1, :4] = whitening().apply(x).T
-    wanted[FEATURES + 1 :, :4] = (np.eye(CLASSES)[[0, 2, 1, 0]] - 1 / CLASSES).T
-    assert np.abs(firsts - wanted).max() < 1e-5
-    assert np.abs(seconds).max() < 1e-5
 
 
 def test_plans_of_another_kind_are_refused():
