@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from bench.harness.case import Reporter
 from bench.harness.clock import Clock
 from bench.harness.machine import available_threads
 from bench.harness.timing import timed
+from bench.harness.yardstick import seal_rotate_ms
 from bench.tables.heads import HeadRow
 from he.training.errors import head_error
 from he.training.head import accuracy, fit, targets
@@ -63,6 +65,7 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
     data, recipe, clock, threads = datasets.load(job.dataset, job.data), job.recipe, Clock(), available_threads()
     labels, classes = data.train_labels, data.classes
     report("in the clear", 0.0)
+    rotations = [seal_rotate_ms()]
     plain_s, (whitening, twin, white) = timed(lambda: _in_clear(recipe, data.train_images, labels, classes))
 
     report("features and whitening", 0.1)
@@ -93,6 +96,7 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
     with clock.running("decrypt"):
         head = owner.decrypt(encrypted)
 
+    rotations.append(seal_rotate_ms())  # on both sides of what it is the yardstick of
     tests = whitening.apply(recipe.features.of(data.test_images))
     parameters, wall, processor = plan.parameters, clock.wall, clock.processor
     return HeadRow(
@@ -131,6 +135,7 @@ def measure(job: HeadJob, report: Reporter) -> HeadRow:
         trainer_cpu_seconds=spent.cpu_seconds,
         threads=threads,
         trainer_peak_rss_bytes=spent.peak_rss_bytes,
+        seal_rotate_ms=statistics.mean(rotations),
         explanation=str(parameters),
     )
 

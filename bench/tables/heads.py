@@ -48,6 +48,7 @@ class HeadRow:
         trainer_cpu_seconds: The trainer's part of it.
         threads: The threads of the trainer.
         trainer_peak_rss_bytes: The largest resident memory of the trainer, in a process of its own.
+        seal_rotate_ms: SEAL's rotation of this run, the yardstick of what takes processor time.
         measured: True.
         source: Where the figures are from.
         explanation: The parameters.
@@ -88,6 +89,7 @@ class HeadRow:
     trainer_cpu_seconds: float
     threads: int
     trainer_peak_rss_bytes: int | None
+    seal_rotate_ms: float
     measured: bool = True
     source: str = "measured in this run"
     explanation: str = ""

@@ -1,12 +1,15 @@
 """What to train heads on images with: features, whitening and constants that go together.
 
-All constants were chosen on parts of the training sets that were held out, and the test sets were looked at once, at
-the end. On the digits that is five-fold cross-validation, twice; on MNIST 50,000 images to train and 10,000 held out,
-with two draws of calibration samples for 252 features and one for 576. The grids were 200 to 500 samples for the
-whitening (digits), 1,000 to 2,000 and 3,000 to 4,000 (MNIST), ridges from 0.01 to 0.1 and from 0.003 to 0.03, bounds
-from 1.5 to 4, and ratios of 4, 8 and 16. Taken was what is, within 0.02 per cent, the most accurate of all that leave
-a tenth between the largest top eigenvalue and the bound: in all three cases a bound of 2.5 and a ratio of 8. The form
-of filters and thresholds was chosen likewise, on 12,000 and 5,000 images of MNIST's training set.
+All constants were chosen on parts of the training sets that were held out, by `python -m bench selection`, in which no
+test image has a part. On the digits that is five-fold cross-validation with two draws of calibration samples; on MNIST
+a sixth of 60,000 images, with two draws for 252 features and one for 576. Of some forms of filters with about as many
+features the most accurate was taken; of calibrations, ridges, bounds and ratios what leaves a tenth between the largest
+top eigenvalue and the bound, and is within a deviation of the most accurate of these in all three cases. It prints
+
+    features   taken     the best with a margin   a deviation   top eigenvalue   other forms, at best
+    128        98.02 %   98.09 %                  0.26 %        2.13             97.43 %
+    252        95.78 %   95.80 %                  0.14 %        1.94             95.26 %
+    576        97.11 %   97.15 %                  0.17 %        1.78             96.93 %
 """
 
 from __future__ import annotations

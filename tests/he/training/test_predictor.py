@@ -7,7 +7,7 @@ import pytest
 
 from he.formats.messages import Kind, MessageError, open_message, seal_message
 from he.ring.params import ParameterError
-from he.training.encrypted_head import Query
+from he.training.encrypted_head import EncryptedHead, Query
 from he.training.errors import head_error, logit_error
 from he.training.head import fit
 from he.training.owner import Owner
@@ -34,6 +34,7 @@ def test_logits_are_those_of_the_twin_within_the_bound(head):
     asked = samples(7, 600)[0] / 3
     twin = fit(whitening().apply(x), labels, PLAN.classes, PLAN.descent)
     assert np.abs(OWNER.decrypt(head[0]) - twin).max() <= head_error(PLAN)
+    assert len(head[0]) < 2 * EncryptedHead.form(PLAN).bytes  # one ciphertext, for all features and classes
     found = []
     for query in OWNER.ask(asked):
         message = query.to_bytes()
