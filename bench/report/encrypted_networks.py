@@ -36,7 +36,8 @@ def details(row: EncryptedNetworkRow) -> Iterator[str]:
         f"owner: whitening in the clear {duration(row.prepare_s)}, keys {duration(row.keygen_s)}, encryption "
         f"{duration(row.encrypt_s)}, refreshes {duration(row.refresh_s)}; trainer: reading {duration(row.read_s)}, "
         f"steps {duration(row.train_s)}; {duration(row.cpu_seconds)} of processor time, "
-        f"{duration(row.trainer_cpu_seconds)} of it the trainer's, threads: {row.threads}"
+        f"{duration(row.trainer_cpu_seconds)} of it the trainer's, threads: {row.threads}; one SEAL rotation takes "
+        f"{row.seal_rotate_ms:.2f} ms"
     )
     yield (
         f"bytes to the trainer: samples {size(row.sample_bytes)}, evaluation keys {size(row.evaluation_key_bytes)}, "

@@ -44,6 +44,7 @@ class EncryptedNetworkRow:
         evaluation_key_bytes: The size of the evaluation keys.
         cpu_seconds: Processor time of the encrypted run, of all threads.
         trainer_cpu_seconds: The trainer's part of it.
+        seal_rotate_ms: SEAL's rotation of this run, the yardstick of what takes processor time.
         threads: The threads of the trainer.
         peak_rss_bytes: The largest resident memory of the process up to the end of this row: of all parties together.
         measured: True.
@@ -83,6 +84,7 @@ class EncryptedNetworkRow:
     evaluation_key_bytes: int
     cpu_seconds: float
     trainer_cpu_seconds: float
+    seal_rotate_ms: float
     threads: int
     peak_rss_bytes: int | None
     measured: bool = True
