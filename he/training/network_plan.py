@@ -19,27 +19,18 @@ samples, so that biases have that of other weights: that leaves one scale to cho
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from he.formats.compact import Form
-from he.formats.switching import RELINEARISATION
-from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
-from he.ring.slots import trace_elements
-from he.training.head import MOST_CLASSES
+from he.ring.params import ParameterError
 from he.training.network import LEVELS, NetworkDescent, SquareNetwork
-from he.training.plan import MOST_FEATURES, MOST_SAMPLES
-from he.training.refreshed import fresh_form, move_factors, worn_form, worn_room
-from intnn.values.arrays import FloatArray, instance, integer
-from intnn.values.value_object import ValueObject
+from he.training.refreshed import RefreshedPlan, worn_room
+from intnn.values.arrays import FloatArray, instance
 
 TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
-_FIRST, _MIDDLE = 46, 38  # bits of primes: the first and the special one; those between them
 _LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
 
 
@@ -116,64 +107,27 @@ class NetworkScales:
 
 
 @dataclass(frozen=True)
-class NetworkPlan(ValueObject):
-    """The public frame of training one network.
-
-    Attributes:
-        samples: The number of all owners' samples together, from 1 to 2**20.
-        features: The number of features with the column of ones, from 2 to 4096.
-        classes: The number of classes, from 2 to 1024.
-        descent: The network and the constants of its steps.
-        security: As in `Parameters`.
-        ring_degree: N; by default the smallest that the security allows.
+class NetworkPlan(RefreshedPlan):
+    """The public frame of training one network: see `RefreshedPlan`.
 
     Raises:
-        TypeError: An argument has another type.
-        ValueError: A number is out of its range, that of hidden units is odd, or a ciphertext has no room for all
-            weights.
-        ParameterError: The parameters are not secure, or weights within the descent's reach have no room.
+        ValueError: As in `RefreshedPlan`, or the number of hidden units is odd.
+        ParameterError: As in `RefreshedPlan`, or weights within the descent's reach have no room.
     """
 
-    samples: int
-    features: int
-    classes: int
     descent: NetworkDescent
-    security: Security = "128"
-    ring_degree: int | None = None
+
+    levels = LEVELS
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("samples", 1, MOST_SAMPLES),
-            ("features", 2, MOST_FEATURES),
-            ("classes", 2, MOST_CLASSES),
-        ):
-            object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
-        instance(self.descent, NetworkDescent, "descent")
-        if self.descent.hidden % 2:
+        if instance(self.descent, NetworkDescent, "descent").hidden % 2:
             raise ValueError(f"`hidden` must be even, for units go in pairs, got {self.descent.hidden}")
-        if self.weights > self.block_samples:
-            raise ValueError(
-                f"the network must have at most {self.block_samples} pairs of weights, which one ciphertext holds, got "
-                f"{self.weights}; plan for fewer hidden units or features"
-            )
-        _ = self.scales
+        super().__post_init__()
 
-    @cached_property
-    def parameters(self) -> Parameters:
-        """The encryption parameters; their scale is that of fresh samples."""
-        return self._parameters(int(math.log2(self.scales.sample)))
-
-    def _parameters(self, scale_bits: int) -> Parameters:
-        bits = (_FIRST, *[_MIDDLE] * LEVELS, _FIRST)
-        return Parameters("ckks", self.degree, bits, scale_bits=scale_bits, security=self.security)  # type: ignore[arg-type]
-
-    @cached_property
-    def degree(self) -> int:
-        """The ring degree."""
-        if self.ring_degree is not None:
-            return self.ring_degree
-        bits, limits = 2 * _FIRST + LEVELS * _MIDDLE, {N: max_modulus_bits(N, self.security) for N in RING_DEGREES}
-        return next(N for N, limit in limits.items() if limit is None or bits <= limit)
+    @property
+    def sample_bits(self) -> int:
+        """The binary logarithm of the scale of fresh samples."""
+        return int(math.log2(self.scales.sample))
 
     @cached_property
     def scales(self) -> NetworkScales:
@@ -182,7 +136,7 @@ class NetworkPlan(ValueObject):
         Raises:
             ParameterError: There is none of use.
         """
-        frame = self._parameters(_LEAST_BITS)
+        frame = self.parameters_of(_LEAST_BITS)
         for bits in range(_MOST_BITS, _LEAST_BITS - 1, -1):
             scales = NetworkScales(self.samples, frame.primes, 2.0**bits, self.descent)
             if max(scales.worn) * self.descent.reach <= worn_room(frame):
@@ -191,16 +145,6 @@ class NetworkPlan(ValueObject):
             f"no scale holds the weights that {self.samples} samples make, within `reach`, {self.descent.reach:g}; "
             "plan for fewer samples, or a smaller reach"
         )
-
-    @property
-    def block_samples(self) -> int:
-        """The most samples of a block, which is the number of slots."""
-        return self.degree // 2
-
-    @property
-    def pairs(self) -> int:
-        """The ciphertexts that the targets of some samples take: two classes each."""
-        return -(-self.classes // 2)
 
     @property
     def weights(self) -> int:
@@ -225,37 +169,6 @@ class NetworkPlan(ValueObject):
         return np.repeat([[first], [second]], [self._of_first, self.weights - self._of_first], axis=0)
 
     @property
-    def move_factors(self) -> tuple[int, int]:
-        """As in `RefreshedPlan`."""
-        scales = self.scales
-        return move_factors(self.descent.momentum, self.parameters, scales.second, scales.worn[1])
-
-    @property
-    def fresh_form(self) -> Form:
-        """As in `RefreshedPlan`."""
-        return fresh_form(self.parameters)
-
-    @property
-    def worn_form(self) -> Form:
-        """As in `RefreshedPlan`."""
-        return worn_form(self.parameters)
-
-    @property
-    def steps(self) -> int:
-        """The number of steps."""
-        return self.descent.steps
-
-    @property
-    def levels(self) -> int:
-        """The levels of a step."""
-        return LEVELS
-
-    @property
-    def reach(self) -> float:
-        """What no weight may exceed."""
-        return self.descent.reach
-
-    @property
     def initial(self) -> FloatArray:
         """The weights at the start, which are public: float64 [weights, 2]; behind an odd last class stand zeros."""
         network = SquareNetwork.initial(self.features, self.classes, self.descent)
@@ -266,20 +179,3 @@ class NetworkPlan(ValueObject):
         """Return the network with these weights, in the order of `initial`."""
         first, second = np.split(weights, [self._of_first])
         return SquareNetwork(first.reshape(self.features, -1), second.reshape(-1, 2 * self.pairs)[:, : self.classes])
-
-    @property
-    def block_forms(self) -> list[Form]:
-        """The forms of a block's ciphertexts: the features', and behind them the targets', two classes each."""
-        return [Form.fresh(self.parameters)] * (self.features + self.pairs)
-
-    @property
-    def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys: as in `HeadPlan`, and conjugation's."""
-        return (RELINEARISATION, *trace_elements(self.degree, pairs=False))
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the plan in hexadecimal digits; it covers the parameters and scales, which follow from it."""
-        sizes = {"samples": self.samples, "features": self.features, "classes": self.classes}
-        known = {"network": sizes, "descent": asdict(self.descent), "parameters": self.parameters.digest}
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -77,7 +77,7 @@ class RefreshedTrainer(SampleTrainer, instead="keep the blocks, and give them to
         Raises:
             MessageError: Weights to begin with are missing, or all steps have been made.
         """
-        if not self._weights or self.steps == self.plan.steps:
+        if not self._weights or self.steps == self.plan.descent.steps:
             what = "its first weights, which `receive` takes" if not self._weights else "no more: all steps are made"
             raise MessageError(f"a step needs an answer of the owner: {what}")
         if not self._sent:
@@ -137,7 +137,7 @@ class RefreshedTrainer(SampleTrainer, instead="keep the blocks, and give them to
                 saved = checkpoint.load_weights(place, run, self.plan)
                 if saved[-1].step > self.steps:
                     self._weights, self._sent = saved, b""
-        while self.steps < self.plan.steps:
+        while self.steps < self.plan.descent.steps:
             started = time.perf_counter()
             self.receive(refresh(self.step()))
             if path is not None:

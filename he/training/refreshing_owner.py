@@ -83,15 +83,15 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
         if digest == self._asked:
             return self._sent
         given.require_next(self._origin, self.steps + 1, message_digest(self._sent))
-        if self._over or given.step > self.plan.steps:
+        if self._over or given.step > self.plan.descent.steps:
             raise MessageError("the run is over, and nothing is decrypted any more; make another owner for another run")
         plan = self.plan
         found = self._cipher.decrypt_packed(given.ciphertext, plan.worn_form, plan.weights) / plan.worn_scales
         reach = float(np.abs(found).max())
-        if not reach <= plan.reach:
+        if not reach <= plan.descent.reach:
             self._over = True
             raise ReachError(
-                f"weights must stay within `reach`, {plan.reach:g}, got {reach:.3g} after step "
+                f"weights must stay within `reach`, {plan.descent.reach:g}, got {reach:.3g} after step "
                 f"{given.step}: the run is over; lower the rates, or plan for a larger reach"
             )
         self.steps, self.weights, self._asked = given.step, found, digest
