@@ -68,9 +68,14 @@ class Matrix:
         """The matrix with its columns as rows. Nothing is copied."""
         return Matrix(self.addresses.transpose(1, 0, 2, 3), self.held)
 
-    def columns(self, first: int, stop: int) -> Matrix:
-        """Return some of the columns. Nothing is copied."""
-        return Matrix(self.addresses[:, first:stop], self.held)
+    def taken(self, columns: np.ndarray) -> Matrix:
+        """Return some of the columns, by their indices. Nothing is copied."""
+        return Matrix(self.addresses[:, columns], self.held)
+
+    def unfolded(self, columns: np.ndarray) -> Matrix:
+        """Return a row for every tap of windows [places, taps]: what it meets in every row at every place, in order."""
+        taken = self.addresses[:, columns]  # [rows, places, taps, 2, primes]
+        return Matrix(taken.transpose(2, 0, 1, 3, 4).reshape(columns.shape[1], -1, *taken.shape[3:]), self.held)
 
 
 class Arithmetic(Unstorable, instead="it holds tables of this process"):

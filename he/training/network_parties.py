@@ -59,4 +59,4 @@ class NetworkTrainer(RefreshedTrainer, instead="keep the blocks, and give them t
 
     def _descents(self, samples: EncryptedSamples, fresh: np.ndarray) -> np.ndarray:
         weights = EncryptedWeights.expanded(self._arithmetic, fresh, self.plan)
-        return packed_descents(self._arithmetic, samples, weights, self.plan.scales)
+        return packed_descents(self._arithmetic, samples, weights, self.plan)

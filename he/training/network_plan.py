@@ -11,6 +11,7 @@ Of seven primes at the start, with V at the top and W lowered to level 5, for pa
     -dW = [U^2, 1]^T R   level 1    pairs of classes
 
 The ones behind U^2 are the samples' own column of ones, which is 0 in slots without a sample: so no such slot counts.
+A convolution's units stand place by place, and -dV is a sum over places too.
 Pairs are taken apart by their conjugates (`Arithmetic.halves`), which costs a key switch for two units.
 
 Scales of fresh and worn weights have one ratio for both layers (`he.training.refreshed`), and U^2 has the scale of the
@@ -28,7 +29,7 @@ import numpy as np
 from he.ring.params import ParameterError
 from he.training.network import LEVELS, NetworkDescent, SquareNetwork
 from he.training.refreshed import RefreshedPlan, worn_room
-from intnn.values.arrays import FloatArray, instance
+from intnn.values.arrays import FloatArray, IntArray, instance
 
 TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
 _LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
@@ -149,11 +150,16 @@ class NetworkPlan(RefreshedPlan):
     @property
     def weights(self) -> int:
         """The number of pairs of weights: V's of two hidden units, then W's of two classes, row by row."""
-        return self._of_first + (self.descent.hidden + 1) * self.pairs
+        return self._of_first + (len(self.indices) * self.descent.hidden + 1) * self.pairs
+
+    @cached_property
+    def indices(self) -> IntArray:
+        """The feature that every tap of the first layer meets at every place, int64 [places, taps]."""
+        return self.descent.indices(self.features)
 
     @property
     def _of_first(self) -> int:
-        return self.features * self.descent.hidden // 2
+        return self.indices.shape[1] * self.descent.hidden // 2
 
     @property
     def fresh_scales(self) -> FloatArray:
@@ -178,4 +184,5 @@ class NetworkPlan(RefreshedPlan):
     def network(self, weights: FloatArray) -> SquareNetwork:
         """Return the network with these weights, in the order of `initial`."""
         first, second = np.split(weights, [self._of_first])
-        return SquareNetwork(first.reshape(self.features, -1), second.reshape(-1, 2 * self.pairs)[:, : self.classes])
+        second = second.reshape(-1, 2 * self.pairs)[:, : self.classes]
+        return SquareNetwork(first.reshape(-1, self.descent.hidden), second, self.indices)

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 
 from he.training.arithmetic import Arithmetic, Matrix, Rows, rows_of
-from he.training.network_plan import SECOND, NetworkPlan, NetworkScales
+from he.training.network_plan import SECOND, NetworkPlan
 from he.training.refreshed_trainer import EncryptedSamples
 
 
@@ -18,8 +18,8 @@ class EncryptedWeights:
     """The weights of a network, each pair in all slots.
 
     Attributes:
-        first: V, [features, hidden / 2], two units each, at the top level.
-        second: W, [hidden + 1, pairs], two classes each, at `SECOND`.
+        first: V, [taps, hidden / 2], two units each, at the top level.
+        second: W, [units + 1, pairs], two classes each, at `SECOND`.
     """
 
     first: Rows
@@ -29,14 +29,15 @@ class EncryptedWeights:
     def expanded(arithmetic: Arithmetic, fresh: np.ndarray, plan: NetworkPlan) -> EncryptedWeights:
         """Expand the ciphertext of fresh weights."""
         found, half = arithmetic.expanded([fresh], plan.weights), plan.descent.hidden // 2
-        first, second = found[: plan.features * half], found[plan.features * half :]
+        of_first = plan.indices.shape[1] * half
+        first, second = found[:of_first], found[of_first:]
         return EncryptedWeights(
             rows_of(first, half), rows_of([arithmetic.lowered(weight, SECOND) for weight in second], plan.pairs)
         )
 
 
 def packed_descents(
-    arithmetic: Arithmetic, samples: EncryptedSamples, weights: EncryptedWeights, scales: NetworkScales
+    arithmetic: Arithmetic, samples: EncryptedSamples, weights: EncryptedWeights, plan: NetworkPlan
 ) -> np.ndarray:
     """Compute the gradients of all samples together, negated: whither weights move.
 
@@ -44,8 +45,7 @@ def packed_descents(
         The totals over samples, packed as weights are, uint64 [2, 1, N]: dV at the scale `first_gradient`, dW at
         `second_gradient`.
     """
-    features, count = samples.features, len(weights.first)
-    half, pairs = len(weights.first[0]), len(weights.second[0])
+    features, scales, half = samples.features, plan.scales, plan.descent.hidden // 2
 
     def packed(rows: Rows) -> Matrix:
         return arithmetic.matrix([lambda x=x: x for row in rows for x in row], len(rows[0]))  # type: ignore[misc]
@@ -77,18 +77,21 @@ def packed_descents(
     def real(value: np.ndarray) -> np.ndarray:
         return arithmetic.halves(value)[0]
 
-    units = [halves(row) for row in products(features, weights.first)]
+    by_place = [products(features.taken(taps), weights.first) for taps in plan.indices]
+    units = [halves([pair for row in rows for pair in row]) for rows in zip(*by_place, strict=True)]
     positive = [[x if k % 2 == 0 else negated(x) for k, x in enumerate(row)] for row in each(square, units)]
-    squares = Matrix.beside([packed(positive), features.columns(count - 1, count)])
+    squares = Matrix.beside([packed(positive), features.taken(np.array([plan.features - 1]))])
     residuals = each(residual, samples.targets, products(squares, weights.second))
     by_pair = list(zip(*lowered(weights.second[:-1], 4), strict=True))
     errors = each(real, products(packed(each(arithmetic.conjugated, residuals)), by_pair))
     low = lowered(units, 3)
     inner = [
-        [arithmetic.dot(unit[k : k + 2], error[k : k + 2]) for k in range(0, 2 * half, 2)]
+        [arithmetic.dot(unit[k : k + 2], error[k : k + 2]) for k in range(0, len(unit), 2)]
         for unit, error in zip(low, errors, strict=True)
     ]
-    of_first = arithmetic.products(features.transposed, inner)
+    of_first = arithmetic.products(
+        features.unfolded(plan.indices), [row for rows in inner for row in rows_of(rows, half)]
+    )
     of_second = arithmetic.products(squares.transposed, lowered(residuals, 2))
-    (found,) = arithmetic.totals(chain(of_first, of_second), count * half + (2 * half + 1) * pairs)
+    (found,) = arithmetic.totals(chain(of_first, of_second), plan.weights)
     return found

@@ -70,7 +70,7 @@ def test_a_transposed_matrix_has_its_columns_as_rows():
     left, right = held([encrypted(x) for x in xs], 3), [[encrypted(y)]]
     scale = SCALE**2 / PARAMETERS.primes[LEVELS - 1]
     for column in range(3):
-        for row, found in enumerate(ARITHMETIC.products(left.columns(column, column + 1), right)):
+        for row, found in enumerate(ARITHMETIC.products(left.taken(np.array([column])), right)):
             assert np.abs(decrypted(found, scale) - xs[3 * row + column][0] * y).max() < 1e-3
     for column, found in enumerate(ARITHMETIC.products(left.transposed, right * 2)):
         assert np.abs(decrypted(found, scale) - (xs[column][0] + xs[3 + column][0]) * y).max() < 1e-3

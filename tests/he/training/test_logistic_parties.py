@@ -87,7 +87,11 @@ def test_weights_out_of_reach_are_refused():
     [
         (lambda: LogisticPlan(0, 33, 10, LogisticDescent(1, 1.0)), ValueError, "`samples` must lie in"),
         (lambda: LogisticPlan(9, 33, 10, 16), TypeError, "`descent` must be a LogisticDescent"),
-        (lambda: LogisticPlan(9, 1800, 10, LogisticDescent(1, 1.0)), ValueError, "at most 8192 pairs of weights, .*, got 9000"),
+        (
+            lambda: LogisticPlan(9, 1800, 10, LogisticDescent(1, 1.0)),
+            ValueError,
+            "at most 8192 pairs of weights, .*, got 9000",
+        ),
         (lambda: LogisticOwner("a", head_plan(), whitening()), TypeError, "`plan` must be a LogisticPlan"),
         (lambda: LogisticTrainer(head_plan(), b""), TypeError, "`plan` must be a LogisticPlan"),
     ],

@@ -19,7 +19,7 @@ def made(seed, n=20, d=4, classes=3, hidden=3):
     generator = np.random.default_rng(seed)
     x = with_ones(generator.normal(size=(n, d - 1)).clip(-3, 3))
     weights = generator.normal(size=(d, hidden)) / 2, generator.normal(size=(hidden + 1, classes)) / 2
-    return x, generator.integers(0, classes, n), SquareNetwork(*weights)
+    return x, generator.integers(0, classes, n), SquareNetwork.dense(*weights)
 
 
 def loss(first, second, x, y):
@@ -110,8 +110,12 @@ def test_digits_that_are_held_out_are_read_from_pixels():
         (lambda: NetworkDescent(1, 1, 0.1, np.nan), ValueError, "`second_rate` must be finite and above 0"),
         (lambda: NetworkDescent(1, 1, 0.1, 0.1, 1.0), ValueError, r"`momentum` must lie in \[0, 1\)"),
         (lambda: NetworkDescent(1, 1, 0.1, 0.1, reach=-1.0), ValueError, "`reach` must be finite and above 0"),
-        (lambda: SquareNetwork(np.zeros((2, 3)), np.zeros((3, 2))), ValueError, r"shapes \[d, h\] and \[h \+ 1"),
-        (lambda: SquareNetwork(np.full((2, 1), np.nan), np.zeros((2, 2))), ValueError, "must be finite"),
+        (
+            lambda: SquareNetwork.dense(np.zeros((2, 3)), np.zeros((3, 2))),
+            ValueError,
+            r"must have shapes \[t, h\], \[p h \+ 1",
+        ),
+        (lambda: SquareNetwork.dense(np.full((2, 1), np.nan), np.zeros((2, 2))), ValueError, "must be finite"),
         (lambda: fit_network(*made(0)[:2], 3, 4), TypeError, "`descent` must be a NetworkDescent"),
         (lambda: fit_network(made(0)[0], made(0)[1][:-1], 3, SMALL), ValueError, "as many as samples, 20, got 19"),
         (lambda: fit_network(made(0)[0] * 2, made(0)[1], 3, SMALL), ValueError, "give what a whitening made"),

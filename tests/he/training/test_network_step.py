@@ -20,7 +20,7 @@ ERROR = 3 * NORMAL_TAIL  # deviations of what packing adds; what was there befor
 
 def drawn(seed):
     generator = np.random.default_rng(seed)
-    return SquareNetwork(
+    return SquareNetwork.dense(
         generator.normal(size=(FEATURES + 1, 4)) / 3, generator.normal(size=(5, CLASSES)).clip(-2, 2) / 3
     )
 
@@ -62,7 +62,7 @@ class Run:
 def test_descents_are_the_twins_gradients_negated(count):
     run, network = Run(count), drawn(count)
     weights = EncryptedWeights.expanded(run.arithmetic, run.fresh(network), run.plan)
-    descents = run.worn(packed_descents(run.arithmetic, run.samples, weights, run.plan.scales))
+    descents = run.worn(packed_descents(run.arithmetic, run.samples, weights, run.plan))
     x, labels = white(run.plan)
     twin, scales = gradients(network, x, targets(labels, CLASSES)), run.plan.scales
     wanted = pairs(twin.first * scales.first_gradient, twin.second * scales.second_gradient)
