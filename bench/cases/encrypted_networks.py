@@ -64,10 +64,10 @@ def measure(job: EncryptedNetworkJob, report: Reporter) -> EncryptedNetworkRow:
 
     rotations = [seal_rotate_ms()]
     report("making keys", 0.02)
-    plan = recipe.plan(len(labels), classes)
     with clock.running("prepare"):
         pixels = recipe.pixels(data.train_images)
         whitening = recipe.whitening(pixels)
+    plan = recipe.plan(len(pixels), pixels.shape[1], classes)
     with clock.running("keygen"):
         owner = NetworkOwner("owner", plan, whitening)
         keys = owner.evaluation_keys.to_bytes()
@@ -104,7 +104,7 @@ def measure(job: EncryptedNetworkJob, report: Reporter) -> EncryptedNetworkRow:
     return EncryptedNetworkRow(
         row=ROW,
         dataset=job.dataset,
-        network=f"{recipe.keep}-{recipe.descent.hidden}-{classes}",
+        network=recipe.describe(classes),
         trains=TRAINS,
         steps=steps,
         levels=LEVELS,

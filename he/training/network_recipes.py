@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from he.training.network import NetworkDescent, SquareNetwork, fit_network
+from he.training.network import NetworkDescent, SquareNetwork, Windows, fit_network
 from he.training.network_plan import NetworkPlan
-from he.training.recipes import drawn_whitening
+from he.training.recipes import drawn_moments
 from he.training.whitening import Whitening
 from intnn.values.arrays import FloatArray, IntArray, instance, integer, integers, real, reals
 from intnn.values.value_object import ValueObject
@@ -25,9 +25,10 @@ class NetworkRecipe(ValueObject):
     """How images become samples, and samples a network.
 
     Attributes:
-        keep: How many directions of pixels are kept, those in which images differ most, at least 1.
+        keep: How many directions of pixels are kept, those in which images differ most, at least 1. None if pixels
+            stay in their places, centred and scaled, as a convolution needs them.
         calibration: How many samples the whitening is made from, at least 2.
-        ridge: What is added to every variance, in mean variances: above 0.
+        ridge: What is added to every variance, in mean variances: above 0. It counts where directions are kept.
         descent: The network and the constants of its steps.
 
     Raises:
@@ -35,14 +36,15 @@ class NetworkRecipe(ValueObject):
         ValueError: A number is out of its range.
     """
 
-    keep: int
+    keep: int | None
     calibration: int
     ridge: float
     descent: NetworkDescent
 
     def __post_init__(self) -> None:
-        for name, least in (("keep", 1), ("calibration", 2)):
-            object.__setattr__(self, name, integer(getattr(self, name), name, least))
+        if self.keep is not None:
+            object.__setattr__(self, "keep", integer(self.keep, "keep", 1))
+        object.__setattr__(self, "calibration", integer(self.calibration, "calibration", 2))
         object.__setattr__(self, "ridge", real(self.ridge, "ridge"))
         if not 0 < self.ridge < math.inf:
             raise ValueError(f"`ridge` must be finite and above 0, got {self.ridge}")
@@ -62,17 +64,25 @@ class NetworkRecipe(ValueObject):
             ValueError: There are fewer samples than the calibration takes, fewer pixels than are kept, or all samples
                 are equal.
         """
-        return drawn_whitening(pixels, self.calibration, self.ridge, self.keep, seed)
+        moments = drawn_moments(pixels, self.calibration, seed)
+        return Whitening.scaling(moments) if self.keep is None else Whitening.of(moments, self.ridge, self.keep)
 
-    def plan(self, samples: int, classes: int) -> NetworkPlan:
-        """Return the plan for so many samples and classes.
+    def plan(self, samples: int, pixels: int, classes: int) -> NetworkPlan:
+        """Return the plan for so many samples, of so many pixels, and classes.
 
         Raises:
             TypeError: A number is no integer.
             ValueError: It is out of its range.
             ParameterError: Values within the reach have no room.
         """
-        return NetworkPlan(samples, self.keep + 1, classes, self.descent)
+        return NetworkPlan(samples, (pixels if self.keep is None else self.keep) + 1, classes, self.descent)
+
+    def describe(self, classes: int) -> str:
+        """Return the sizes of the layers in a few letters."""
+        windows, hidden = self.descent.windows, self.descent.hidden
+        if windows is None:
+            return f"{self.keep or 'pixels'}-{hidden}-{classes}"
+        return f"{hidden} filters {windows.window}x{windows.window}-{classes}"
 
 
 def cross_validated(
@@ -119,3 +129,9 @@ def cross_validated(
 #: a grid of 32 and 40 directions, ridges of 0.01 and 0.03, 16 and 32 hidden units, rates from 1 to 3 and of 0.1 and
 #: 0.15, and momenta of 0.8 and 0.85, none is better in 40 steps; 60 steps give 98.3 at most.
 DIGITS = NetworkRecipe(32, 400, 0.03, NetworkDescent(32, 40, 2.0, 0.1, 0.8, reach=6.0))
+
+#: The same images, a convolution of four filters of 3 x 3: 97.1 per cent of the parts that were held out, and a reach
+#: of 3.7. Tried were four and eight filters, eight of 4 x 4 at a stride of 2, and rates from 0.3 to 1 and 0.01 to 0.04.
+DIGITS_CONVOLUTION = NetworkRecipe(
+    None, 400, 0.01, NetworkDescent(4, 40, 0.6, 0.01, 0.8, reach=6.0, windows=Windows(8, 3))
+)

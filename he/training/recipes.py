@@ -69,7 +69,7 @@ class Recipe(ValueObject):
             TypeError: An argument has another type.
             ValueError: There are fewer samples than the calibration takes, or all of them are equal.
         """
-        return drawn_whitening(features, self.calibration, self.ridge, None, seed)
+        return Whitening.of(drawn_moments(features, self.calibration, seed), self.ridge)
 
     def plan(self, samples: int, classes: int) -> HeadPlan:
         """Return the plan for so many samples and classes.
@@ -82,19 +82,19 @@ class Recipe(ValueObject):
         return HeadPlan(samples, self.features.count + 1, classes, self.descent)
 
 
-def drawn_whitening(features: ArrayLike, calibration: int, ridge: float, keep: int | None, seed: int) -> Whitening:
-    """Make a whitening from so many of these samples, which a seed draws; ridge and keep are those of `Whitening.of`.
+def drawn_moments(features: ArrayLike, calibration: int, seed: int) -> Moments:
+    """Return the moments of so many of these samples, which a seed draws.
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: There are fewer samples, all of them are equal, or an argument is out of its range.
+        ValueError: There are fewer samples, or the seed is out of its range.
     """
     rows = reals(features, "features")
     if len(rows) < calibration:
         raise ValueError(f"`features` must be of at least {calibration} samples, got {len(rows)}")
     stream = generator.key(integer(seed, "seed", 0, (1 << 64) - 1), generator.ORDER)
     chosen = np.argsort(generator.draws(stream, len(rows)), kind="stable")[:calibration]
-    return Whitening.of(Moments.of(rows[chosen]), ridge, keep)
+    return Moments.of(rows[chosen])
 
 
 #: Images of 8 x 8 pixels: 128 features.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from he.training.network import NetworkDescent, ReachError, fit_network
-from he.training.network_recipes import DIGITS, NetworkRecipe, cross_validated
+from he.training.network_recipes import DIGITS, DIGITS_CONVOLUTION, NetworkRecipe, cross_validated
 from plaintext_models.data.datasets import load
 
 SMALL = NetworkRecipe(16, 300, 0.03, NetworkDescent(16, 15, 2.0, 0.1, 0.8))
@@ -24,9 +24,25 @@ def test_images_become_rows_of_pixels():
 
 def test_a_recipe_makes_what_fits_together(digits):
     pixels = SMALL.pixels(digits.train_images)
-    whitening, plan = SMALL.whitening(pixels), SMALL.plan(len(pixels), 10)
+    whitening, plan = SMALL.whitening(pixels), SMALL.plan(*pixels.shape, 10)
     assert whitening.apply(pixels).shape == (len(pixels), plan.features) == (1437, 17)
     assert whitening.digest == SMALL.whitening(pixels).digest != SMALL.whitening(pixels, 1).digest
+
+
+def test_a_convolution_takes_pixels_in_their_places(digits):
+    pixels = DIGITS_CONVOLUTION.pixels(digits.train_images)
+    white = DIGITS_CONVOLUTION.whitening(pixels).apply(pixels)
+    plan = DIGITS_CONVOLUTION.plan(*pixels.shape, 10)
+    assert white.shape == (1437, plan.features) == (1437, 65)
+    assert plan.indices.shape == (36, 10)
+    steps = np.ptp(pixels, axis=0) / np.maximum(np.ptp(white[:, :-1], axis=0), 1e-9)
+    assert np.allclose(steps[steps > 0], steps.max())  # one factor for all
+    assert np.var(white[:, :-1], axis=0).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_recipes_say_what_they_are():
+    assert DIGITS.describe(10) == "32-32-10"
+    assert DIGITS_CONVOLUTION.describe(10) == "4 filters 3x3-10"
 
 
 def test_parts_are_held_out(digits):
@@ -51,10 +67,11 @@ def test_a_reach_that_is_too_small_is_told(digits):
         cross_validated(small, digits.train_images, digits.train_labels, 10)
 
 
-def test_what_is_said_of_the_digits_is_so(digits):
-    found, reach = cross_validated(DIGITS, digits.train_images, digits.train_labels, 10)
-    assert found[-1] == pytest.approx(0.979, abs=0.004)
-    assert reach < 0.7 * DIGITS.descent.reach
+@pytest.mark.parametrize(("recipe", "accuracy"), [(DIGITS, 0.979), (DIGITS_CONVOLUTION, 0.971)])
+def test_what_is_said_of_the_digits_is_so(digits, recipe, accuracy):
+    found, reach = cross_validated(recipe, digits.train_images, digits.train_labels, 10)
+    assert found[-1] == pytest.approx(accuracy, abs=0.004)
+    assert reach < 0.7 * recipe.descent.reach
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from he.formats import stored
 from he.formats.messages import MessageError
 from he.formats.stored import StoredError
 from he.training import checkpoint
-from he.training.network import ReachError, fit_network
-from he.training.network_parties import NetworkTrainer
+from he.training.network import NetworkDescent, ReachError, Windows, fit_network, with_ones
+from he.training.network_parties import NetworkOwner, NetworkTrainer
+from he.training.network_plan import NetworkPlan
+from he.training.whitening import Whitening
 from tests.he.training.made import CLASSES, samples
 from tests.he.training.made import plan as head_plan
 from tests.he.training.made_network import blocks, keys, owner, plan, trainer, white
@@ -51,6 +53,26 @@ def test_a_network_is_its_twin_step_by_step(seed, count):
         found = refresh.network
         assert np.abs(found.first - twin.first).max() < 1e-4
         assert np.abs(found.second - twin.second).max() < 1e-4
+    assert np.abs(twins[-1].first - twins[0].first).max() > 0.01
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_is_its_twin_step_by_step(stride):
+    """In two blocks, with places that overlap and with one place alone."""
+    generator, twins = np.random.default_rng(stride), []
+    x, labels = generator.normal(size=(600, 9)).clip(-3, 3), generator.integers(0, CLASSES, 600)
+    descent = NetworkDescent(2, 3, 0.5, 0.1, 0.5, windows=Windows(3, 2, stride))
+    of = NetworkPlan(600, 10, CLASSES, descent, "insecure", 1024)
+    refresh = NetworkOwner("a", of, Whitening(np.zeros(9), np.eye(9)))
+    run = NetworkTrainer(of, refresh.evaluation_keys, 1)
+    for block in refresh.encrypt(x, labels):
+        run.add(block.to_bytes())
+    run.receive(refresh.begin())
+    fit_network(with_ones(x), labels, CLASSES, descent, lambda step, network, reach: twins.append(network))
+    for twin in twins:
+        run.receive(refresh.refresh(run.step()))
+        assert np.abs(refresh.network.first - twin.first).max() < 1e-5
+        assert np.abs(refresh.network.second - twin.second).max() < 1e-5
     assert np.abs(twins[-1].first - twins[0].first).max() > 0.01
 
 
