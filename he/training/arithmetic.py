@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import TypeVar
@@ -114,10 +113,12 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         """Call a function for all items, on as many threads as there are, and return the results in order."""
         results: dict[int, Result] = {}
 
-        def put(index: int, item: Item) -> None:
-            results[index] = work(item)
+        def some(first: int, stop: int) -> None:
+            for index in range(first, stop):
+                results[index] = work(items[index])
 
-        self._workers.all([partial(put, index, item) for index, item in enumerate(items)])
+        # One task a thread: who waits for parts of an operation takes on others, one within the other.
+        self._workers.share(len(items), some)
         return [results[index] for index in range(len(items))]
 
     def matrix(self, ciphertexts: Sequence[Callable[[], np.ndarray]], columns: int) -> Matrix:

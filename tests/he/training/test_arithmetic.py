@@ -161,5 +161,7 @@ def test_sums_are_sums():
 def test_threads_return_results_in_order_and_their_errors():
     with Arithmetic(PLAN, keys(PLAN)[1], 3) as several:
         assert several.each(lambda x: x * x, range(20)) == [x * x for x in range(20)]
+        some = [np.zeros((2, LEVELS, PLAN.degree), np.uint64)] * 300  # operations that share their work among threads
+        assert len(several.each(lambda x: several.dot([x], [x]), some)) == 300
         with pytest.raises(ZeroDivisionError):
             several.each(lambda x: 1 // x, [1, 0, 2])
