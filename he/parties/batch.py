@@ -5,10 +5,10 @@ distribution over 21 + 21 bits, and a seed names the uniform a. They are read an
 is the one that SEAL has drawn, and a is what SEAL expands from the seed; seeds, and e, are drawn here.
 
 Each ciphertext has a seed of 512 bits for a, and a key of AES-256 for e, both from the operating system's generator at
-the moment at which it is made. No state is carried from one ciphertext to the next, so that copies of this object, as
-in a process that is forked, never draw the same: of two ciphertexts with equal errors the difference would be an exact
-equation in the secret, and of two with equal masks one in what they hold. Under one key the counter of AES begins at 0
-and is far from its end behind one polynomial.
+the moment at which it is made: of 2^30 ciphertexts two have the same key with a chance of 2^-197. No state is carried
+from one ciphertext to the next, so that copies of this object, as in a process that is forked, never draw the same: of
+two ciphertexts with equal errors the difference would be an exact equation in the secret, and of two with equal masks
+one in what they hold. Under one key the counter of AES begins at 0 and is far from its end behind one polynomial.
 
 Where the secret or an error is touched, no branch and no address depends on it: sums, products and transforms take the
 same steps whatever they are of. Numbers are rounded up or down at random, to the right mean.
@@ -46,7 +46,7 @@ _TOGETHER = 16  # polynomials: as many stay in the second cache
 class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
     """Encrypts arrays of numbers with CKKS; callers use `SecretKey.batch_encryptor`.
 
-    It has threads of its own, and may not be used by several others at once.
+    It has threads of its own.
 
     Args:
         parameters: the parameters.

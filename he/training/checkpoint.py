@@ -32,7 +32,6 @@ def save(path: str | os.PathLike[str], run: Mapping[str, str], gradients: Sequen
         gradients: The gradients, step by step.
 
     Raises:
-        StoredError: They are larger than a file may be, 8 GB.
         OSError: The file cannot be written; one that was there stays as it was.
     """
     stored.write(path, KIND, {"run": dict(run)}, {f"{step}": np.stack(g) for step, g in enumerate(gradients)})

@@ -148,8 +148,7 @@ class Trainer(SampleTrainer, instead="keep the blocks, and give them to another 
 
         Raises:
             MessageError: Other samples have come than the plan's.
-            StoredError: The checkpoint is damaged, belongs to another run, or would be larger than 8 GB. It is not
-                changed.
+            StoredError: The checkpoint is damaged, or belongs to another run. It is not changed.
             OSError: Its folder does not exist, or it cannot be written.
         """
         plan, (origin, run) = self.plan, self._run()
