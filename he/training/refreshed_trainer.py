@@ -26,7 +26,7 @@ class EncryptedSamples:
 
     Attributes:
         features: A row for every block, one ciphertext for every feature, the column of ones last, at the top level.
-        targets: A row for every block, one ciphertext for every class, at the top level.
+        targets: A row for every block, one ciphertext for two classes, at the top level.
     """
 
     features: Matrix

@@ -1,10 +1,15 @@
 """Owners who refresh: they encrypt samples, and decrypt and encrypt the weights after every step.
 
 What the trainer learns of what is decrypted is whether a refresh was refused, nothing else: what it gets is fresh
-encryptions, whatever they hold. That alone would be a question on any function of samples that it likes to compute,
-answered with a bit. So an owner refuses once: after that, nothing more of the run is decrypted, and a run of T steps
-has T + 1 outcomes, which tell log2(T + 1) bits in all. Messages that are refused for what everybody can see, such as
-their lengths, names and digests, are not decrypted, and tell nothing.
+encryptions, whatever they hold. That alone would be a question on any function that it likes to compute, of the samples
+or, with a ciphertext that it makes up, of the secret key, answered with a bit. So an owner refuses once: after that,
+nothing more of the run is decrypted, and a run of T steps has T + 1 outcomes, which tell log2(T + 1) bits in all.
+Another run under the same key tells as many again: the key is a new one for every owner, unless one is given. Messages
+that are refused for what everybody can see, such as their lengths, names and digests, are not decrypted, and tell
+nothing.
+
+Since whatever was sent is encrypted again, an owner may encrypt what depends on the secret key. That this is safe is
+assumed of evaluation keys already, which hold such encryptions.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ class Recorded:
         return self._owner.network
 
 
-def started(of=None, refresh=None, threads=1):
-    made = trainer(of, threads=threads)
+def started(of=None, refresh=None):
+    made = trainer(of)
     made.receive(refresh.start)
     return made
 
@@ -87,9 +87,11 @@ def test_several_owners_train_what_one_would():
     assert np.abs(other.network.first - twin.first).max() < 1e-4
 
 
-def test_threads_do_not_change_a_bit():
-    refresh = Recorded()
-    assert started(refresh=refresh).step() == started(refresh=refresh, threads=3).step()
+def test_neither_threads_nor_the_order_of_blocks_change_a_bit():
+    refresh, other = Recorded(), trainer(given=blocks()[::-1], threads=3)
+    other.receive(refresh.start)
+    assert len(blocks()) == 2
+    assert started(refresh=refresh).step() == other.step()
 
 
 def test_progress_tells_steps_levels_and_seconds():
