@@ -58,7 +58,7 @@ class TableOptions(Options):
     row: Annotated[tuple[str, ...], Option("Rows of the table, one or several; by default all.", choices=rows)] = ()
     path: Annotated[str, Option("exact: BFV with tables. ckks: square activations.", choices=paths)] = ALL_PATHS
     network: Annotated[
-        bool, Option("Train a whole network under FHE as well, which takes minutes.", flag="--network")
+        bool, Option("Train under FHE with refreshes as well, a whole network, in minutes.", flag="--network")
     ] = False
     keep: Annotated[Path | None, Option("Folder to keep training in while it runs, to go on if stopped.")] = None
     json: Json = None

@@ -1,4 +1,4 @@
-"""Rows that train networks on ciphertexts, for people."""
+"""Rows that train on ciphertexts with refreshes, for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.tables.encrypted_networks import EncryptedNetworkRow
 def cells(row: EncryptedNetworkRow) -> tuple[str, ...]:
     """A row's cells: its name, then one for each of `bench.report.trained.HEADINGS`."""
     return (
-        f"{row.dataset} network",
+        row.title,
         duration(row.plain_seconds),
         duration(row.encrypted_seconds),
         times(row.encrypted_seconds / row.plain_seconds),

@@ -1,4 +1,4 @@
-"""A row of the table that trains a whole network on ciphertexts, as a value."""
+"""A row of the table that trains on ciphertexts with refreshes, as a value."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EncryptedNetworkRow:
-    """One network trained on encrypted samples, beside its clear twin.
+    """One network, or one head, trained on encrypted samples with refreshes, beside its clear twin.
 
     Seconds are wall-clock times of the whole run, of all parties one after the other, in one process.
 
     Attributes:
         row: The kind of line, a key of `bench.tables.rows.TITLES`.
         dataset: The name of the data set.
+        title: What is trained, in two words.
         network: The sizes of the layers.
         trains: What is trained, in words.
         steps: The steps of the run, all of them made.
@@ -22,9 +23,9 @@ class EncryptedNetworkRow:
         extrapolated: False: what stands here was run to its end.
         n_train: The number of training images, all of them encrypted.
         n_test: The number of held-out images that accuracies are of.
-        plain_seconds: The twin in the clear: whitening and steps.
+        plain_seconds: The twin in the clear: its steps.
         encrypted_seconds: The whole run: the parts below.
-        prepare_s: The owner's time for whitening in the clear.
+        prepare_s: The owner's time for samples and whitening in the clear.
         keygen_s: The owner's time to make keys.
         encrypt_s: The owner's time to encrypt.
         read_s: The trainer's time to read keys and blocks.
@@ -54,6 +55,7 @@ class EncryptedNetworkRow:
 
     row: str
     dataset: str
+    title: str
     network: str
     trains: str
     steps: int
@@ -94,4 +96,4 @@ class EncryptedNetworkRow:
     @property
     def name(self) -> str:
         """The row in a few words."""
-        return f"{self.dataset} network, {self.network}"
+        return f"{self.title}, {self.network}"

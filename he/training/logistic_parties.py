@@ -40,7 +40,7 @@ class LogisticOwner(RefreshingOwner, instead="it holds a secret key: store that 
     @property
     def head(self) -> FloatArray:
         """The head after the steps that have been refreshed, decrypted: float64 [features, classes]."""
-        return self.weights.reshape(self.plan.features, 2 * self.plan.pairs)[:, : self.plan.classes]
+        return self.plan.head(self.weights)
 
     def _targets(self, y: FloatArray) -> np.ndarray:
         """Return targets of 1 / 2 for a sample's class, and -1 / 2 for others, from those of least squares."""

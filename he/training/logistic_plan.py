@@ -108,6 +108,14 @@ class LogisticPlan(RefreshedPlan):
         """The weights at the start: zeros, float64 [weights, 2]."""
         return np.zeros((self.weights, 2))
 
+    def paired(self, head: FloatArray) -> FloatArray:
+        """Return a head [features, classes] as it is packed: float64 [weights, 2]; zeros behind an odd last class."""
+        return np.pad(head, [(0, 0), (0, 2 * self.pairs - self.classes)]).reshape(-1, 2)
+
+    def head(self, weights: FloatArray) -> FloatArray:
+        """Return the head with these weights, float64 [features, classes]: the inverse of `paired`."""
+        return weights.reshape(self.features, 2 * self.pairs)[:, : self.classes]
+
     @property
     def fresh_scales(self) -> FloatArray:
         """As in `RefreshedPlan`, all the same."""

@@ -176,13 +176,16 @@ class NetworkPlan(RefreshedPlan):
 
     @property
     def initial(self) -> FloatArray:
-        """The weights at the start, which are public: float64 [weights, 2]; behind an odd last class stand zeros."""
-        network = SquareNetwork.initial(self.features, self.classes, self.descent)
+        """The weights at the start, which are public: float64 [weights, 2]."""
+        return self.paired(SquareNetwork.initial(self.features, self.classes, self.descent))
+
+    def paired(self, network: SquareNetwork) -> FloatArray:
+        """Return a network's weights as they are packed: float64 [weights, 2]; behind an odd last class stand zeros."""
         second = np.pad(network.second, [(0, 0), (0, 2 * self.pairs - self.classes)])
         return np.concatenate([network.first.reshape(-1, 2), second.reshape(-1, 2)])
 
     def network(self, weights: FloatArray) -> SquareNetwork:
-        """Return the network with these weights, in the order of `initial`."""
+        """Return the network with these weights: the inverse of `paired`."""
         first, second = np.split(weights, [self._of_first])
         second = second.reshape(-1, 2 * self.pairs)[:, : self.classes]
         return SquareNetwork(first.reshape(-1, self.descent.hidden), second, self.indices)
