@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,7 @@ class _Samples:
     digest: str
 
 
-class SampleTrainer(Unstorable, instead="keep the blocks, and give them to another trainer"):
+class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to another trainer"):
     """Who holds encrypted samples for a plan of any kind: `Trainer` for heads, `NetworkTrainer` for networks.
 
     It holds no secret, and learns sizes and nothing else.

@@ -127,6 +127,20 @@ def test_a_message_that_is_legible_without_a_key_is_refused():
     assert state(run) == before
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
+def test_a_ciphertext_that_was_changed_is_refused_by_what_is_declared(seed, count):
+    """Its digest right: bytes of it are drawn anew. What it decrypts to is uniform, and never all within reach."""
+    of, run, generator = plan(), owner(), np.random.default_rng(seed)
+    start = run.begin()
+    given = PackedWeights.from_bytes(Kind.WORN_WEIGHTS, worn(of, start, drawn(of, seed)), of)
+    changed = np.frombuffer(given.ciphertext, np.uint8).copy()
+    changed[generator.integers(0, len(changed), count)] ^= generator.integers(1, 256, count, np.uint8)
+    with pytest.raises((SealDataError, ReachError)):
+        run.refresh(worn(of, start, drawn(of, seed), ciphertext=changed.tobytes()))
+    assert run.steps == 0
+
+
 @pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("factor", [1.01, 1.9, -1.01])
 def test_weights_out_of_reach_end_the_run(place, factor):
