@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bench.cases.heads import ROW, Clock
+from bench.cases.heads import ROW
 from bench.harness.case import Reporter
+from bench.harness.clock import Clock
 from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.tables.exact import ExactRow

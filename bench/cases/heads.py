@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +12,7 @@ import numpy as np
 
 from bench.cases.trainer_process import TrainerProcess
 from bench.harness.case import Reporter
+from bench.harness.clock import Clock
 from bench.harness.machine import available_threads
 from bench.harness.timing import timed
 from bench.harness.yardstick import seal_rotate_ms
@@ -54,22 +53,6 @@ class HeadJob:
     def title(self) -> str:
         """The head."""
         return f"head, {self.recipe.features.count} features"
-
-
-@dataclass
-class Clock:
-    """Seconds of the parts of a run, by the wall and by the processor."""
-
-    wall: dict[str, float] = field(default_factory=dict)
-    processor: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def running(self, part: str) -> Iterator[None]:
-        """Add the seconds of what is done within to a part."""
-        wall, processor = time.perf_counter(), time.process_time()
-        yield
-        self.wall[part] = self.wall.get(part, 0.0) + time.perf_counter() - wall
-        self.processor[part] = self.processor.get(part, 0.0) + time.process_time() - processor
 
 
 def jobs(dataset: str, data: Path | None) -> tuple[HeadJob, ...]:

@@ -57,6 +57,9 @@ class TableOptions(Options):
     images: Annotated[int | None, Option("Encrypted images per network; by default all digits, 256 of MNIST.")] = None
     row: Annotated[tuple[str, ...], Option("Rows of the table, one or several; by default all.", choices=rows)] = ()
     path: Annotated[str, Option("exact: BFV with tables. ckks: square activations.", choices=paths)] = ALL_PATHS
+    network: Annotated[
+        bool, Option("Train under FHE with refreshes as well, a whole network, in minutes.", flag="--network")
+    ] = False
     keep: Annotated[Path | None, Option("Folder to keep training in while it runs, to go on if stopped.")] = None
     json: Json = None
     plot: Annotated[Path | None, Option("Draw the rows to this file: .png, .svg or .pdf.", writes="picture")] = None

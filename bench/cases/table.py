@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cases import exact, functional, heads
+from bench.cases import encrypted_networks, exact, functional, heads
+from bench.cases.encrypted_networks import EncryptedNetworkJob
 from bench.cases.exact import ExactJob
 from bench.cases.functional import FunctionalJob
 from bench.cases.heads import HeadJob
@@ -18,6 +19,7 @@ from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds, peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
+from bench.tables.encrypted_networks import EncryptedNetworkRow
 from bench.tables.exact import ExactRow
 from bench.tables.heads import HeadRow
 from bench.tables.networks import NETWORKS
@@ -62,7 +64,7 @@ class InferenceJob:
         return self.network
 
 
-TableJob = InferenceJob | FunctionalJob | HeadJob | ExactJob
+TableJob = InferenceJob | FunctionalJob | HeadJob | EncryptedNetworkJob | ExactJob
 
 
 def jobs(options: TableOptions) -> tuple[TableJob, ...]:
@@ -87,13 +89,17 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
             for kind in NETWORKS[path]
         ),
         functional.ROW: functional.jobs(dataset.name, options.data, options.seed, options.keep),
-        heads.ROW: heads.jobs(dataset.name, options.data) + exact.jobs(dataset.name, options.data),
+        heads.ROW: (
+            *heads.jobs(dataset.name, options.data),
+            *(encrypted_networks.jobs(dataset.name) if options.network else ()),
+            *(exact.jobs(dataset.name, options.data) if options.network else ()),
+        ),
     }
     rows = [row for row in TITLES if not options.row or row in options.row]
     return tuple(job for row in rows for job in by_row[row])
 
 
-def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow | ExactRow]:
+def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow | EncryptedNetworkRow | ExactRow]:
     """The one row of a job."""
     match job:
         case FunctionalJob():
@@ -102,6 +108,8 @@ def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | Head
             yield heads.measure(job, report)
         case ExactJob():
             yield exact.measure(job, report)
+        case EncryptedNetworkJob():
+            yield encrypted_networks.measure(job, report)
         case InferenceJob():
             yield _inference(job, report)
 

@@ -43,6 +43,8 @@ class Kind(Enum):
     ENCRYPTED_HEAD = b"H"
     HEAD_QUERY = b"S"
     HEAD_ANSWER = b"L"
+    FRESH_WEIGHTS = b"W"
+    WORN_WEIGHTS = b"V"
     EXACT_SAMPLES = b"x"
     EXACT_WEIGHTS = b"w"
     EXACT_GRADIENTS = b"g"

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,28 +29,12 @@ from he.formats.seal_bytes import CiphertextArray
 from he.kernels.tables.factors import Factors
 from he.parties.keys import EvaluationKeys
 from he.program.operations import Scalar
-from he.ring.params import Parameters
+from he.training.frame import Frame, Keyed
 from intnn.values.value_object import Unstorable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Rows = Sequence[Sequence[np.ndarray]]  # of ciphertexts
-
-
-class Frame(Protocol):
-    """What the operations need to know of a plan."""
-
-    @property
-    def parameters(self) -> Parameters:
-        """The encryption parameters."""
-
-    @property
-    def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys: relinearisation's, then `he.ring.slots.trace_elements`."""
-
-    @property
-    def digest(self) -> str:
-        """What evaluation keys name the plan by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +55,26 @@ class Matrix:
         held = tuple(factors for part in parts for factors in part.held)
         return Matrix(np.concatenate([part.addresses for part in parts]), held)
 
+    @staticmethod
+    def beside(parts: Sequence[Matrix]) -> Matrix:
+        """Return the columns of several matrices, one beside the other, at the lowest of their levels; none copied."""
+        primes = min(part.addresses.shape[-1] for part in parts)
+        held = tuple(factors for part in parts for factors in part.held)
+        return Matrix(np.concatenate([part.addresses[..., :primes] for part in parts], axis=1), held)
+
     @property
     def transposed(self) -> Matrix:
         """The matrix with its columns as rows. Nothing is copied."""
         return Matrix(self.addresses.transpose(1, 0, 2, 3), self.held)
 
-    def columns(self, first: int, stop: int) -> Matrix:
-        """Return some of the columns. Nothing is copied."""
-        return Matrix(self.addresses[:, first:stop], self.held)
+    def taken(self, columns: np.ndarray) -> Matrix:
+        """Return some of the columns, by their indices. Nothing is copied."""
+        return Matrix(self.addresses[:, columns], self.held)
+
+    def unfolded(self, columns: np.ndarray) -> Matrix:
+        """Return a row for every tap of windows [places, taps]: what it meets in every row at every place, in order."""
+        taken = self.addresses[:, columns]  # [rows, places, taps, 2, primes]
+        return Matrix(taken.transpose(2, 0, 1, 3, 4).reshape(columns.shape[1], -1, *taken.shape[3:]), self.held)
 
 
 class Arithmetic(Unstorable, instead="it holds tables of this process"):
@@ -118,10 +113,12 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         """Call a function for all items, on as many threads as there are, and return the results in order."""
         results: dict[int, Result] = {}
 
-        def put(index: int, item: Item) -> None:
-            results[index] = work(item)
+        def some(first: int, stop: int) -> None:
+            for index in range(first, stop):
+                results[index] = work(items[index])
 
-        self._workers.all([partial(put, index, item) for index, item in enumerate(items)])
+        # One task a thread: who waits for parts of an operation takes on others, one within the other.
+        self._workers.share(len(items), some)
         return [results[index] for index in range(len(items))]
 
     def matrix(self, ciphertexts: Sequence[Callable[[], np.ndarray]], columns: int) -> Matrix:
@@ -144,10 +141,25 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         """
         return self._products.sums(left.addresses, right)
 
-    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return the product of two ciphertexts of one level, at least 2, relinearised and rescaled."""
-        whole = self._algebra.relinearise(self._algebra.multiply(Value(a), Value(b)))
+    def dot(self, left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> np.ndarray:
+        """Return a sum of products of ciphertexts of one level, at least 2, relinearised and rescaled."""
+        products = [self._algebra.multiply(Value(a), Value(b)) for a, b in zip(left, right, strict=True)]
+        whole = self._algebra.relinearise(self._algebra.add(products))
         return self._algebra.mod_down(self._algebra.rescale(whole))
+
+    def conjugated(self, a: np.ndarray) -> np.ndarray:
+        """Return a ciphertext of pairs (x, -y), of one of pairs (x, y)."""
+        value = Value(a)
+        value.rotations = 1  # nobody else needs its digits
+        return self._algebra.mod_down(self._algebra.conjugate(value))
+
+    def halves(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ciphertexts of the pairs (2 x, 0) and (0, 2 y), of one of pairs (x, y).
+
+        As numbers they are 2 x and 2 y i, so that the second one's square is -4 y^2, of single numbers again.
+        """
+        other = self.conjugated(a)
+        return self.combination([a, other], [1, 1]), self.combination([a, other], [1, -1])
 
     def totals(self, ciphertexts: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
         """Return the totals over slots of ciphertexts of one level, packed: N / 2 to a ciphertext.
@@ -168,11 +180,13 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         """Return a ciphertext with so many primes left, of which it has more, or as many."""
         return a if a.shape[1] == level else np.ascontiguousarray(a[:, :level])
 
-    def combination(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[int]) -> np.ndarray:
-        """Return the sum of integer multiples of ciphertexts of one level."""
+    def combination(
+        self, ciphertexts: Sequence[np.ndarray], factors: Sequence[int], constant: float = 0.0
+    ) -> np.ndarray:
+        """Return the sum of integer multiples of ciphertexts of one level, and of a number, rounded, in all slots."""
         values, level = [Value(ciphertext) for ciphertext in ciphertexts], ciphertexts[0].shape[1]
         scalars = [Scalar(float(factor), level, 1.0) for factor in factors]
-        return self._algebra.mod_down(self._algebra.scalar_dot(values, scalars, Scalar(0.0, level, 1.0)))
+        return self._algebra.mod_down(self._algebra.scalar_dot(values, scalars, Scalar(constant, level, 1.0)))
 
     def rescale(self, a: np.ndarray) -> np.ndarray:
         """Return a ciphertext divided by its level's last prime, and rounded."""
@@ -184,7 +198,12 @@ def packed_sizes(count: int, most: int) -> list[int]:
     return [min(most, count - start) for start in range(0, count, most)]
 
 
-def read_keys(keys: EvaluationKeys | bytes, plan: Frame) -> EvaluationKeys:
+def rows_of(values: Sequence[np.ndarray], width: int) -> Rows:
+    """Return ciphertexts row by row."""
+    return [values[at : at + width] for at in range(0, len(values), width)]
+
+
+def read_keys(keys: EvaluationKeys | bytes, plan: Keyed) -> EvaluationKeys:
     """Return the evaluation keys of a plan that are given as such or as bytes; more bytes are not looked at.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError
+from he.training.frame import Frame
 from he.training.origin import Ciphertexts, Origin, opened, require_number, sealed
-from he.training.plan import MOST_SAMPLES, HeadPlan
+from he.training.plan import MOST_SAMPLES
 from intnn.values.value_object import ValueObject
 
 _MOST_LETTERS = 200
@@ -23,7 +23,7 @@ class Block(ValueObject):
         owner: The owner's name, of 1 to 200 printable letters: a claim; use a transport that authenticates owners.
         number: Which of the owner's blocks it is, from 0 on.
         samples: The number of its samples, at least 1.
-        ciphertexts: The features' ciphertexts, and behind them the targets', in the forms of `forms`.
+        ciphertexts: The features' ciphertexts, and behind them the targets', in the plan's `block_forms`.
 
     Raises:
         MessageError: A name, a number or a length is wrong.
@@ -41,31 +41,21 @@ class Block(ValueObject):
         require_number(self.number, "number", 0, _MOST_BLOCKS)
         require_number(self.samples, "samples", 1, MOST_SAMPLES)
 
-    @staticmethod
-    def targets_form(plan: HeadPlan) -> Form:
-        """Return the form of the ciphertexts of targets, which differs from that of samples in its scale."""
-        return replace(Form.fresh(plan.parameters), scale=2.0 ** plan.scale_bits[1])
-
-    @staticmethod
-    def forms(plan: HeadPlan) -> list[Form]:
-        """Return the forms of a block's ciphertexts."""
-        return [Form.fresh(plan.parameters)] * plan.features + [Block.targets_form(plan)] * plan.pairs
-
     def to_bytes(self) -> bytes:
         """Return the block as a message."""
         fields = {"owner": self.owner, "number": self.number, "samples": self.samples}
         return sealed(Kind.TRAINING_BLOCK, self.origin, self.ciphertexts, **fields)
 
     @staticmethod
-    def from_bytes(data: bytes, plan: HeadPlan) -> Block:
+    def from_bytes(data: bytes, plan: Frame) -> Block:
         """Read a block of a plan; its ciphertexts lie in the message and are looked at when they are used.
 
         Raises:
             MessageError: The message is damaged, of another plan, or has other parts than the plan's.
             TypeError: ``data`` is no bytes.
         """
-        forms = Block.forms(plan)
-        origin, fields, ciphertexts = opened(Kind.TRAINING_BLOCK, data, plan, forms, "owner", "number", "samples")
+        forms, names = plan.block_forms, ("owner", "number", "samples")
+        origin, fields, ciphertexts = opened(Kind.TRAINING_BLOCK, data, plan, forms, *names)
         block = Block(origin, fields["owner"], fields["number"], fields["samples"], ciphertexts)
         if block.samples > plan.block_samples:
             raise MessageError(f"a block must have at most {plan.block_samples} samples, got {block.samples}")

@@ -1,13 +1,21 @@
 """The scales of one encrypted step of a network of squares, and what is agreed on before.
 
-One number a slot. Of seven primes at the start, with V at the top and W at level 5:
+Of seven primes at the start, with V at the top and W lowered to level 5, for pairs of hidden units and of classes:
 
-    U = X V                 level 6     errors times 2 U    level 2 (the factor 2 is in the scale)
-    U^2                     level 5     dV = X^T ...        level 1
-    R = [U^2, 1] W - Y      level 4     dW = [U^2, 1]^T R   level 1
-    R W'^T                  level 3
+    U = X V              level 6    pairs of units, which are then taken apart
+    U^2                  level 5
+    R = Y - [U^2, 1] W   level 4    pairs of classes
+    R W'^T               level 3    the first numbers of conj(R) W', which are sums over pairs of classes
+    times 2 U            level 2    pairs of units again; the factor 2 is in the scale
+    -dV = X^T ...        level 1    pairs of units
+    -dW = [U^2, 1]^T R   level 1    pairs of classes
 
 The ones behind U^2 are the samples' own column of ones, which is 0 in slots without a sample: so no such slot counts.
+A convolution's units stand place by place, and -dV is a sum over places too.
+Pairs are taken apart by their conjugates (`Arithmetic.halves`), which costs a key switch for two units.
+
+Scales of fresh and worn weights have one ratio for both layers (`he.training.refreshed`), and U^2 has the scale of the
+samples, so that biases have that of other weights: that leaves one scale to choose, the samples'.
 """
 
 from __future__ import annotations
@@ -16,20 +24,15 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from he.formats.switching import RELINEARISATION
-from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
-from he.ring.slots import trace_elements
-from he.training.head import MOST_CLASSES
-from he.training.network import LEVELS, NetworkDescent
-from he.training.plan import MOST_FEATURES, MOST_SAMPLES
-from intnn.values.arrays import instance, integer
-from intnn.values.value_object import ValueObject
+import numpy as np
+
+from he.ring.params import ParameterError
+from he.training.network import LEVELS, NetworkDescent, SquareNetwork
+from he.training.refreshed import RefreshedPlan, worn_room
+from intnn.values.arrays import FloatArray, IntArray, instance
 
 TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
-_FIRST, _MIDDLE = 46, 38  # bits of primes: the first and the special one; those between them
-_SAMPLE_BITS, _SECOND_BITS = 36, 38  # of scales: with them, gradients of both layers have scales that are nearly equal
-_LEAST_BITS, _MOST_BITS = 34, 44  # of the scale of V
-_SPARE = 1.0  # bits of the last modulus that no total reaches
+_LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
 
 
 @dataclass(frozen=True)
@@ -39,140 +42,150 @@ class NetworkScales:
     Attributes:
         samples: The number of all samples, by which gradients are divided.
         primes: The primes of the parameters.
-        first: The scale of V.
-        sample: The scale of X and of Y.
-        second: The scale of W but for its last row.
+        sample: The scale of X, Y and U^2.
+        descent: The constants of the steps.
     """
 
     samples: int
     primes: tuple[int, ...]
-    first: float
-    sample: float = 2.0**_SAMPLE_BITS
-    second: float = 2.0**_SECOND_BITS
+    sample: float
+    descent: NetworkDescent
 
     def _product(self, level: int, *scales: float) -> float:
         """The scale of a product at a level, once it is rescaled."""
         return math.prod(scales) / self.primes[level - 1]
 
-    @property
+    @cached_property
     def unit(self) -> float:
-        """The scale of U."""
-        return self._product(7, self.sample, self.first)
+        """The scale of U, once pairs are apart; its square is rescaled to that of samples."""
+        return math.sqrt(self.sample * self.primes[5])
 
-    @property
-    def square(self) -> float:
-        """The scale of U^2."""
-        return self._product(6, self.unit, self.unit)
+    @cached_property
+    def first(self) -> float:
+        """The scale of fresh V; halves are twice their numbers."""
+        return self.unit * self.primes[6] / (2 * self.sample)
 
-    @property
-    def bias(self) -> float:
-        """The scale of W's last row, whose products with samples must have that of the other logits' terms."""
-        return self.square * self.second / self.sample
+    @cached_property
+    def second(self) -> float:
+        """The scale of fresh W, for which both layers have one ratio of fresh to worn scales."""
+        rates = self.descent.first_rate / self.descent.second_rate
+        return math.sqrt(self.primes[2] * self.primes[3] * rates * self.first / self.unit)
 
-    @property
-    def target_factor(self) -> int:
-        """What targets are multiplied by to have the scale of logits before these are rescaled."""
-        return round(self.square * self.second / self.sample)
-
-    @property
+    @cached_property
     def residual(self) -> float:
         """The scale of R."""
-        return self._product(5, self.square, self.second)
+        return self._product(5, self.sample, self.second)
 
-    @property
+    @cached_property
     def error(self) -> float:
-        """The scale of R W'^T."""
-        return self._product(4, self.residual, self.second)
+        """The scale of R W'^T; halves are twice their numbers."""
+        return 2 * self._product(4, self.residual, self.second)
 
-    @property
+    @cached_property
     def inner(self) -> float:
         """The scale of U * R W'^T."""
         return self._product(3, self.error, self.unit)
 
-    @property
+    @cached_property
     def first_gradient(self) -> float:
         """The scale of dV: the mean over samples and the factor 2 are in it."""
         return self._product(2, self.inner, self.sample) * self.samples / 2
 
-    @property
+    @cached_property
     def second_gradient(self) -> float:
-        """The scale of dW, but for its last row."""
-        return self._product(2, self.square, self.residual) * self.samples
+        """The scale of dW."""
+        return self._product(2, self.sample, self.residual) * self.samples
 
     @property
-    def bias_gradient(self) -> float:
-        """The scale of dW's last row."""
-        return self._product(2, self.sample, self.residual) * self.samples
+    def worn(self) -> tuple[float, float]:
+        """The scales of both layers' worn weights: where a gradient's total is that gradient times its rate."""
+        return self.first_gradient / self.descent.first_rate, self.second_gradient / self.descent.second_rate
+
+    @property
+    def target_factor(self) -> int:
+        """What targets are multiplied by, rounded, to have the scale of logits before these are rescaled."""
+        return round(self.second)
 
 
 @dataclass(frozen=True)
-class NetworkPlan(ValueObject):
-    """The public frame of training one network.
-
-    Attributes:
-        samples: The number of all samples, from 1 to 2**20.
-        features: The number of features with the column of ones, from 2 to 4096.
-        classes: The number of classes, from 2 to 1024.
-        descent: The network and the constants of its steps.
-        security: As in `Parameters`.
-        ring_degree: N; by default the smallest that the security allows.
+class NetworkPlan(RefreshedPlan):
+    """The public frame of training one network: see `RefreshedPlan`.
 
     Raises:
-        TypeError: An argument has another type.
-        ValueError: A number is out of its range.
-        ParameterError: The parameters are not secure, or gradients within the descent's reach have no room.
+        ValueError: As in `RefreshedPlan`, or the number of hidden units is odd.
+        ParameterError: As in `RefreshedPlan`, or weights within the descent's reach have no room.
     """
 
-    samples: int
-    features: int
-    classes: int
     descent: NetworkDescent
-    security: Security = "128"
-    ring_degree: int | None = None
+
+    levels = LEVELS
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("samples", 1, MOST_SAMPLES),
-            ("features", 2, MOST_FEATURES),
-            ("classes", 2, MOST_CLASSES),
-        ):
-            object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
-        instance(self.descent, NetworkDescent, "descent")
-        _ = self.scales
+        if instance(self.descent, NetworkDescent, "descent").hidden % 2:
+            raise ValueError(f"`hidden` must be even, for units go in pairs, got {self.descent.hidden}")
+        super().__post_init__()
 
-    @cached_property
-    def parameters(self) -> Parameters:
-        """The encryption parameters; their scale is that of fresh samples."""
-        bits, degree = (_FIRST, *[_MIDDLE] * LEVELS, _FIRST), self.ring_degree
-        if degree is None:
-            limits = {N: max_modulus_bits(N, self.security) for N in RING_DEGREES}
-            degree = next(N for N, limit in limits.items() if limit is None or sum(bits) <= limit)
-        return Parameters("ckks", degree, bits, scale_bits=_SAMPLE_BITS, security=self.security)  # type: ignore[arg-type]
+    @property
+    def sample_bits(self) -> int:
+        """The binary logarithm of the scale of fresh samples."""
+        return int(math.log2(self.scales.sample))
 
     @cached_property
     def scales(self) -> NetworkScales:
-        """The scales of a step: the largest of V for which gradients within the reach have room.
+        """The scales of a step: the largest of samples for which worn weights within the reach have room.
 
         Raises:
             ParameterError: There is none of use.
         """
-        room = self.parameters.log2_modulus(1) - 1 - _SPARE
+        frame = self.parameters_of(_LEAST_BITS)
         for bits in range(_MOST_BITS, _LEAST_BITS - 1, -1):
-            scales = NetworkScales(self.samples, self.parameters.primes, 2.0**bits)
-            largest = max(scales.first_gradient, scales.second_gradient, scales.bias_gradient)
-            if math.log2(self.descent.reach * largest) <= room:
+            scales = NetworkScales(self.samples, frame.primes, 2.0**bits, self.descent)
+            if max(scales.worn) * self.descent.reach <= worn_room(frame):
                 return scales
         raise ParameterError(
-            f"no scale holds gradients of {self.samples} samples within `reach`, {self.descent.reach:g}; plan for "
-            "fewer samples, or a smaller reach"
+            f"no scale holds the weights that {self.samples} samples make, within `reach`, {self.descent.reach:g}; "
+            "plan for fewer samples, or a smaller reach"
         )
 
     @property
-    def block_samples(self) -> int:
-        """The most samples of a block, which is the number of slots."""
-        return self.parameters.row_length
+    def weights(self) -> int:
+        """The number of pairs of weights: V's of two hidden units, then W's of two classes, row by row."""
+        return self._of_first + (len(self.indices) * self.descent.hidden + 1) * self.pairs
+
+    @cached_property
+    def indices(self) -> IntArray:
+        """The feature that every tap of the first layer meets at every place, int64 [places, taps]."""
+        return self.descent.indices(self.features)
 
     @property
-    def key_elements(self) -> tuple[int, ...]:
-        """The Galois elements of all evaluation keys in their order, as in `HeadPlan`."""
-        return (RELINEARISATION, *trace_elements(self.parameters.poly_modulus_degree))
+    def _of_first(self) -> int:
+        return self.indices.shape[1] * self.descent.hidden // 2
+
+    @property
+    def fresh_scales(self) -> FloatArray:
+        """As in `RefreshedPlan`."""
+        return self._by_layer(self.scales.first, self.scales.second)
+
+    @property
+    def worn_scales(self) -> FloatArray:
+        """As in `RefreshedPlan`."""
+        return self._by_layer(*self.scales.worn)
+
+    def _by_layer(self, first: float, second: float) -> FloatArray:
+        return np.repeat([[first], [second]], [self._of_first, self.weights - self._of_first], axis=0)
+
+    @property
+    def initial(self) -> FloatArray:
+        """The weights at the start, which are public: float64 [weights, 2]."""
+        return self.paired(SquareNetwork.initial(self.features, self.classes, self.descent))
+
+    def paired(self, network: SquareNetwork) -> FloatArray:
+        """Return a network's weights as they are packed: float64 [weights, 2]; behind an odd last class stand zeros."""
+        second = np.pad(network.second, [(0, 0), (0, 2 * self.pairs - self.classes)])
+        return np.concatenate([network.first.reshape(-1, 2), second.reshape(-1, 2)])
+
+    def network(self, weights: FloatArray) -> SquareNetwork:
+        """Return the network with these weights: the inverse of `paired`."""
+        first, second = np.split(weights, [self._of_first])
+        second = second.reshape(-1, 2 * self.pairs)[:, : self.classes]
+        return SquareNetwork(first.reshape(-1, self.descent.hidden), second, self.indices)

@@ -1,95 +1,97 @@
-"""One step of a network of squares on ciphertexts: gradients as totals over samples; see `he.training.network`."""
+"""One step of a network of squares on ciphertexts; see `he.training.network` and, for levels, `network_plan`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from he.training.arithmetic import Arithmetic, Matrix, Rows
-from he.training.network_plan import SECOND, NetworkScales
-
-
-@dataclass(frozen=True, eq=False)
-class EncryptedSamples:
-    """All samples, block by block, in slots; slots without a sample hold zeros.
-
-    Attributes:
-        features: A row for every block, one ciphertext for every feature, the column of ones last, at the top level.
-        targets: A row for every block, one ciphertext for every class, at the top level.
-    """
-
-    features: Matrix
-    targets: Rows
+from he.training.arithmetic import Arithmetic, Matrix, Rows, rows_of
+from he.training.network_plan import SECOND, NetworkPlan
+from he.training.refreshed_trainer import EncryptedSamples
 
 
 @dataclass(frozen=True, eq=False)
 class EncryptedWeights:
-    """The weights of a network, each in all slots.
+    """The weights of a network, each pair in all slots.
 
     Attributes:
-        first: V, [features, hidden], at the top level.
-        second: W but for its last row, [hidden, classes], at `SECOND`.
-        bias: The last row, [1, classes], at `SECOND`.
+        first: V, [taps, hidden / 2], two units each, at the top level.
+        second: W, [units + 1, pairs], two classes each, at `SECOND`.
     """
 
     first: Rows
     second: Rows
-    bias: Rows
+
+    @staticmethod
+    def expanded(arithmetic: Arithmetic, fresh: np.ndarray, plan: NetworkPlan) -> EncryptedWeights:
+        """Expand the ciphertext of fresh weights."""
+        found, half = arithmetic.expanded([fresh], plan.weights), plan.descent.hidden // 2
+        of_first = plan.indices.shape[1] * half
+        first, second = found[:of_first], found[of_first:]
+        return EncryptedWeights(
+            rows_of(first, half), rows_of([arithmetic.lowered(weight, SECOND) for weight in second], plan.pairs)
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class EncryptedGradients:
-    """The gradients, times the number of samples, packed (`he.ring.slots.packed_places`), at level 1.
+def packed_descents(
+    arithmetic: Arithmetic, samples: EncryptedSamples, weights: EncryptedWeights, plan: NetworkPlan
+) -> np.ndarray:
+    """Compute the gradients of all samples together, negated: whither weights move.
 
-    Attributes:
-        first: dV, [features, hidden], at the scale `NetworkScales.first_gradient`.
-        second: dW but for its last row, [hidden, classes], at `second_gradient`.
-        bias: The last row, [classes], at `bias_gradient`.
+    Returns:
+        The totals over samples, packed as weights are, uint64 [2, 1, N]: dV at the scale `first_gradient`, dW at
+        `second_gradient`.
     """
-
-    first: list[np.ndarray]
-    second: list[np.ndarray]
-    bias: list[np.ndarray]
-
-
-def encrypted_gradients(
-    arithmetic: Arithmetic, samples: EncryptedSamples, weights: EncryptedWeights, scales: NetworkScales
-) -> EncryptedGradients:
-    """Compute the gradients of all samples together."""
-    features = samples.features
-    hidden, classes = len(weights.second), len(weights.bias[0])
-    ones = features.columns(features.addresses.shape[1] - 1, features.addresses.shape[1])
-
-    def products(left: Matrix, right: Rows) -> Rows:
-        found = list(arithmetic.products(left, right))
-        width = len(right[0])
-        return [found[at : at + width] for at in range(0, len(found), width)]
+    features, scales, half = samples.features, plan.scales, plan.descent.hidden // 2
 
     def packed(rows: Rows) -> Matrix:
         return arithmetic.matrix([lambda x=x: x for row in rows for x in row], len(rows[0]))  # type: ignore[misc]
 
-    def times(left: Rows, right: Rows) -> Rows:
-        pairs = [pair for rows in zip(left, right, strict=True) for pair in zip(*rows, strict=True)]
-        found = arithmetic.each(lambda pair: arithmetic.product(*pair), pairs)
-        return [found[at : at + hidden] for at in range(0, len(found), hidden)]
+    def products(left: Matrix, right: Rows) -> Rows:
+        return rows_of(list(arithmetic.products(left, right)), len(right[0]))
 
-    def residual(target: np.ndarray, logit: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    def each(work: Callable[..., np.ndarray], *rows: Rows) -> Rows:
+        """Return what a function makes of the ciphertexts in the same places."""
+        places = list(zip(*map(chain.from_iterable, rows), strict=True))
+        return rows_of(arithmetic.each(lambda place: work(*place), places), len(rows[0][0]))
+
+    def lowered(rows: Rows, level: int) -> Rows:
+        return each(lambda value: arithmetic.lowered(value, level), rows)
+
+    def halves(row: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(chain.from_iterable(arithmetic.each(arithmetic.halves, row)))
+
+    def square(unit: np.ndarray) -> np.ndarray:
+        return arithmetic.dot([unit], [unit])
+
+    def negated(value: np.ndarray) -> np.ndarray:
+        return arithmetic.combination([value], [-1])
+
+    def residual(target: np.ndarray, logit: np.ndarray) -> np.ndarray:
         own = arithmetic.combination([arithmetic.lowered(target, SECOND)], [scales.target_factor])
-        return arithmetic.combination([logit, bias, arithmetic.rescale(own)], [1, 1, -1])
+        return arithmetic.combination([arithmetic.rescale(own), logit], [1, -1])
 
-    units = products(features, weights.first)
-    squares = packed(times(units, units))
-    logits = zip(samples.targets, products(squares, weights.second), products(ones, weights.bias), strict=True)
-    residuals = [[residual(*one) for one in zip(*rows, strict=True)] for rows in logits]
-    level = residuals[0][0].shape[1]
-    by_class = [[arithmetic.lowered(row[c], level) for row in weights.second] for c in range(classes)]
-    errors = products(packed(residuals), by_class)
-    low_units = [[arithmetic.lowered(unit, level - 1) for unit in row] for row in units]
-    inner = times(low_units, errors)
-    low = [[arithmetic.lowered(value, level - 2) for value in row] for row in residuals]
-    return EncryptedGradients(
-        arithmetic.totals(arithmetic.products(features.transposed, inner), features.addresses.shape[1] * hidden),
-        arithmetic.totals(arithmetic.products(squares.transposed, low), hidden * classes),
-        arithmetic.totals(arithmetic.products(ones.transposed, low), classes),
+    def real(value: np.ndarray) -> np.ndarray:
+        return arithmetic.halves(value)[0]
+
+    by_place = [products(features.taken(taps), weights.first) for taps in plan.indices]
+    units = [halves([pair for row in rows for pair in row]) for rows in zip(*by_place, strict=True)]
+    positive = [[x if k % 2 == 0 else negated(x) for k, x in enumerate(row)] for row in each(square, units)]
+    squares = Matrix.beside([packed(positive), features.taken(np.array([plan.features - 1]))])
+    residuals = each(residual, samples.targets, products(squares, weights.second))
+    by_pair = list(zip(*lowered(weights.second[:-1], 4), strict=True))
+    errors = each(real, products(packed(each(arithmetic.conjugated, residuals)), by_pair))
+    low = lowered(units, 3)
+    inner = [
+        [arithmetic.dot(unit[k : k + 2], error[k : k + 2]) for k in range(0, len(unit), 2)]
+        for unit, error in zip(low, errors, strict=True)
+    ]
+    of_first = arithmetic.products(
+        features.unfolded(plan.indices), [row for rows in inner for row in rows_of(rows, half)]
     )
+    of_second = arithmetic.products(squares.transposed, lowered(residuals, 2))
+    (found,) = arithmetic.totals(chain(of_first, of_second), plan.weights)
+    return found

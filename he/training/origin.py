@@ -11,7 +11,7 @@ from typing import Any
 
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
-from he.training.plan import HeadPlan
+from he.training.frame import Frame
 from intnn.values.arrays import integer
 from intnn.values.value_object import ValueObject
 
@@ -58,7 +58,7 @@ def sealed(kind: Kind, origin: Origin, ciphertexts: Ciphertexts, **fields: Any) 
 
 
 def opened(
-    kind: Kind, data: bytes, plan: HeadPlan, forms: Sequence[Form], *names: str
+    kind: Kind, data: bytes, plan: Frame, forms: Sequence[Form], *names: str
 ) -> tuple[Origin, dict[str, Any], Ciphertexts]:
     """Return what run a message belongs to, its other fields, and its ciphertexts, which lie in it and are not copied.
 

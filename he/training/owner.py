@@ -14,6 +14,7 @@ from he.parties.keys import EvaluationKeys, SecretKey
 from he.training.arithmetic import packed_sizes
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
+from he.training.frame import Frame
 from he.training.head import checked_samples
 from he.training.origin import Origin
 from he.training.plan import HeadPlan
@@ -22,13 +23,13 @@ from intnn.values.arrays import FloatArray, instance
 from intnn.values.value_object import Unstorable
 
 
-class Owner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """Who encrypts samples for a plan, and may read the head.
+class SampleOwner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a plan of any kind: `Owner` for heads, `NetworkOwner` for networks.
 
-    Several owners who train one head share the secret key, the evaluation keys, the plan and the whitening; each of
+    Several owners who train together share the secret key, the evaluation keys, the plan and the whitening; each of
     them can read whatever is encrypted, and what any of them sends is hidden from the trainer alone.
 
-    A decrypted head is approximate, and its error tells of the secret key: show it to nobody who does not hold the key
+    What is trained is approximate, and its error tells of the secret key: show it to nobody who does not hold the key
     (B. Li and D. Micciancio, "On the Security of Homomorphic Encryption on Approximate Numbers", EUROCRYPT 2021).
 
     Args:
@@ -47,12 +48,12 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
     def __init__(
         self,
         name: str,
-        plan: HeadPlan,
+        plan: Frame,
         whitening: Whitening,
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | None = None,
     ) -> None:
-        self.plan, self.name = instance(plan, HeadPlan, "plan"), name
+        self.plan, self.name = plan, name
         self._whitening = instance(whitening, Whitening, "whitening")
         kept = whitening.matrix.shape[1]
         if kept + 1 != plan.features:
@@ -81,7 +82,8 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
             labels: int64 [n] in [0, classes).
 
         Raises:
-            BoundError: The plan's bound is too small for these samples: training would diverge. Nothing is encrypted.
+            BoundError: The bound of a head's plan is too small for these samples: training would diverge. Nothing is
+                encrypted.
             TypeError: An argument has another type.
             ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
                 samples than the plan is for.
@@ -89,15 +91,22 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         white, y = checked_samples(self._whitening.apply(features), labels, self.plan.classes)
         if len(y) > self.plan.samples:
             raise ValueError(f"the plan is for {self.plan.samples} samples, got {len(y)}; plan for as many")
-        require_bound(white, self.plan.descent.bound)
+        self._check(white)
         slots = self.plan.block_samples
         return (self._block(white[at : at + slots], y[at : at + slots]) for at in range(0, len(y), slots))
 
+    def _check(self, white: FloatArray) -> None:
+        """Refuse whitened samples on which training would fail, where that can be told."""
+
+    def _targets(self, y: FloatArray) -> np.ndarray:
+        """Return the slots of the targets' ciphertexts, two classes each, from targets [n, classes]: [pairs, N / 2]."""
+        rows = self._rows(y, 2 * self.plan.pairs)
+        return rows[::2] + 1j * rows[1::2]
+
     def _block(self, white: FloatArray, y: FloatArray) -> Block:
-        plan = self.plan
-        targets = self._rows(y, 2 * plan.pairs)
-        samples = self._cipher.encrypt(self._rows(white, plan.features), Form.fresh(plan.parameters))
-        own = self._cipher.encrypt(targets[::2] + 1j * targets[1::2], Block.targets_form(plan))
+        forms = self.plan.block_forms
+        samples = self._cipher.encrypt(self._rows(white, self.plan.features), forms[0])
+        own = self._cipher.encrypt(self._targets(y), forms[-1])
         self._next += 1
         return Block(self._origin, self.name, self._next - 1, len(white), (*samples, *own))
 
@@ -106,6 +115,33 @@ class Owner(Unstorable, instead="it holds a secret key: store that with `SecretK
         rows = np.zeros((count, self.plan.block_samples))
         rows[: samples.shape[1], : len(samples)] = samples.T
         return rows
+
+
+class Owner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a head, and may read it: see `SampleOwner`.
+
+    Args:
+        name: As in `SampleOwner`.
+        plan: The plan of the head.
+        whitening: As in `SampleOwner`.
+        secret_key: As in `SampleOwner`.
+        evaluation_keys: As in `SampleOwner`.
+    """
+
+    plan: HeadPlan
+
+    def __init__(
+        self,
+        name: str,
+        plan: HeadPlan,
+        whitening: Whitening,
+        secret_key: SecretKey | None = None,
+        evaluation_keys: EvaluationKeys | None = None,
+    ) -> None:
+        super().__init__(name, instance(plan, HeadPlan, "plan"), whitening, secret_key, evaluation_keys)
+
+    def _check(self, white: FloatArray) -> None:
+        require_bound(white, self.plan.descent.bound)
 
     def decrypt(self, head: bytes) -> FloatArray:
         """Decrypt a head, which is a message.

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.slots import trace_elements
@@ -249,6 +250,12 @@ class HeadPlan(ValueObject):
         if not self.inference:
             raise ParameterError("`inference` must be true in the plan for a head that encrypted samples are given to")
         return self.parameters.input_scale * self.scales[-1].head / self.parameters.primes[1]
+
+    @property
+    def block_forms(self) -> list[Form]:
+        """The forms of a block's ciphertexts: the features', and behind them the targets', two classes each."""
+        form = Form.fresh(self.parameters)
+        return [form] * self.features + [replace(form, scale=2.0 ** self.scale_bits[1])] * self.pairs
 
     @property
     def key_elements(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from he.training.features import RandomFeatures
 from he.training.head import Descent
+from he.training.logistic import LogisticDescent
 from he.training.plan import HeadPlan
 from he.training.whitening import Moments, Whitening
 from intnn.training import generator
@@ -68,12 +69,7 @@ class Recipe(ValueObject):
             TypeError: An argument has another type.
             ValueError: There are fewer samples than the calibration takes, or all of them are equal.
         """
-        rows = reals(features, "features")
-        if len(rows) < self.calibration:
-            raise ValueError(f"`features` must be of at least {self.calibration} samples, got {len(rows)}")
-        stream = generator.key(integer(seed, "seed", 0, (1 << 64) - 1), generator.ORDER)
-        chosen = np.argsort(generator.draws(stream, len(rows)), kind="stable")[: self.calibration]
-        return Whitening.of(Moments.of(rows[chosen]), self.ridge)
+        return Whitening.of(drawn_moments(features, self.calibration, seed), self.ridge)
 
     def plan(self, samples: int, classes: int) -> HeadPlan:
         """Return the plan for so many samples and classes.
@@ -86,8 +82,27 @@ class Recipe(ValueObject):
         return HeadPlan(samples, self.features.count + 1, classes, self.descent)
 
 
+def drawn_moments(features: ArrayLike, calibration: int, seed: int) -> Moments:
+    """Return the moments of so many of these samples, which a seed draws.
+
+    Raises:
+        TypeError: An argument has another type.
+        ValueError: There are fewer samples, or the seed is out of its range.
+    """
+    rows = reals(features, "features")
+    if len(rows) < calibration:
+        raise ValueError(f"`features` must be of at least {calibration} samples, got {len(rows)}")
+    stream = generator.key(integer(seed, "seed", 0, (1 << 64) - 1), generator.ORDER)
+    chosen = np.argsort(generator.draws(stream, len(rows)), kind="stable")[:calibration]
+    return Moments.of(rows[chosen])
+
+
 #: Images of 8 x 8 pixels: 128 features.
 DIGITS = Recipe(RandomFeatures(8, 8, filters=32, window=3, pool=3), 500, 0.01, Descent(2, 2.5))
+
+#: The steps of logistic regression on the samples of `DIGITS`, by five-fold cross-validation: of rates from 2 to 5 and
+#: momenta of 0, 0.3 and 0.5 those that read 98.5 per cent in 6 steps and leave a logit in the room of the polynomial.
+DIGITS_LOGISTIC = LogisticDescent(6, 4.0, reach=6.0)
 
 #: Images of 28 x 28 pixels: 252 features.
 MNIST = Recipe(RandomFeatures(28, 28, filters=28, window=3, pool=4, shrink=2), 2000, 0.003, Descent(2, 2.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from he.training import checkpoint
 from he.training.arithmetic import Arithmetic, Matrix, read, read_keys, written
 from he.training.block import Block
 from he.training.encrypted_head import EncryptedHead
+from he.training.frame import Frame
 from he.training.origin import Origin
 from he.training.plan import HeadPlan
 from intnn.storage.document import file_path, require_place
@@ -33,8 +35,10 @@ class _Samples:
     digest: str
 
 
-class Trainer(Unstorable, instead="keep the blocks, and give them to another trainer"):
-    """Trains a head on encrypted samples. It holds no secret, and learns sizes and nothing else.
+class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to another trainer"):
+    """Who holds encrypted samples for a plan of any kind: `Trainer` for heads, `NetworkTrainer` for networks.
+
+    It holds no secret, and learns sizes and nothing else.
 
     Args:
         plan: The plan.
@@ -52,19 +56,18 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         SealDataError: The keys are not the plan's.
     """
 
-    def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
-        self.plan = instance(plan, HeadPlan, "plan")
+    def __init__(self, plan: Frame, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
+        self.plan = plan
         keys = read_keys(evaluation_keys, plan)
         self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads)), keys.id
         self._origin: Origin | None = None
         self._blocks: dict[tuple[str, int], _Samples] = {}
-        self._gradients: list[list[np.ndarray]] = []  # packed
         self.samples = 0
 
     @property
+    @abstractmethod
     def steps(self) -> int:
         """How many steps have been made."""
-        return len(self._gradients)
 
     def add(self, message: bytes) -> None:
         """Take a block of samples, as it travels. If it is refused, nothing has changed.
@@ -79,7 +82,7 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
         expected = self._origin or Origin(self.plan.digest, block.origin.whitening, self._keys)
         expected.require(block.origin)
         place = block.owner, block.number
-        if self._gradients:
+        if self.steps:
             raise MessageError("training has begun: no block can be added; give all blocks to a new trainer")
         if place in self._blocks:
             raise MessageError(f"block {block.number} of owner {block.owner!r} has come before")
@@ -87,13 +90,47 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             raise MessageError(
                 f"the plan is for {self.plan.samples} samples, got {self.samples + block.samples}; plan for as many"
             )
-        reads = [partial(read, *pair) for pair in zip(block.ciphertexts, Block.forms(self.plan), strict=True)]
+        reads = [partial(read, *pair) for pair in zip(block.ciphertexts, self.plan.block_forms, strict=True)]
         count = self.plan.features
         with self._arithmetic:
             features = self._arithmetic.matrix(reads[:count], count)
         own = [one() for one in reads[count:]]
         self._blocks[place] = _Samples(features, own, message_digest(message))
         self._origin, self.samples = expected, self.samples + block.samples
+
+    def _run(self) -> tuple[Origin, dict[str, str]]:
+        """Return what run this is, and what names it on disk, once all samples are there.
+
+        Raises:
+            MessageError: Other samples have come than the plan's.
+        """
+        if self.samples != self.plan.samples or self._origin is None:
+            raise MessageError(
+                f"the plan is for {self.plan.samples} samples, got {self.samples}; add the missing blocks"
+            )
+        blocks = "".join(sorted(block.digest for block in self._blocks.values()))
+        return self._origin, {**vars(self._origin), "samples": hashlib.sha256(blocks.encode()).hexdigest()}
+
+
+class Trainer(SampleTrainer, instead="keep the blocks, and give them to another trainer"):
+    """Trains a head on encrypted samples: see `SampleTrainer`.
+
+    Args:
+        plan: The plan of the head.
+        evaluation_keys: As in `SampleTrainer`.
+        threads: As in `SampleTrainer`.
+    """
+
+    plan: HeadPlan
+
+    def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
+        super().__init__(instance(plan, HeadPlan, "plan"), evaluation_keys, threads)
+        self._gradients: list[list[np.ndarray]] = []  # packed
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been made."""
+        return len(self._gradients)
 
     def fit(
         self,
@@ -114,11 +151,7 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             StoredError: The checkpoint is damaged, or belongs to another run. It is not changed.
             OSError: Its folder does not exist, or it cannot be written.
         """
-        plan = self.plan
-        if self.samples != plan.samples or self._origin is None:
-            raise MessageError(f"the plan is for {plan.samples} samples, got {self.samples}; add the missing blocks")
-        blocks = "".join(sorted(block.digest for block in self._blocks.values()))
-        run = {**vars(self._origin), "samples": hashlib.sha256(blocks.encode()).hexdigest()}
+        plan, (origin, run) = self.plan, self._run()
         if path is not None:
             place = file_path(path)
             require_place(place)
@@ -132,7 +165,7 @@ class Trainer(Unstorable, instead="keep the blocks, and give them to another tra
             if progress is not None:
                 progress(self.steps, plan.scales[self.steps - 1].level - 1)
         form = EncryptedHead.form(plan)
-        return EncryptedHead(self._origin, tuple(written(packed, form) for packed in self._head()))
+        return EncryptedHead(origin, tuple(written(packed, form) for packed in self._head()))
 
     def _gradient(self) -> list[np.ndarray]:
         """Make a step: the totals of the features' products with targets, or with residuals; packed."""

@@ -123,20 +123,27 @@ class Whitening(ValueObject):
             ValueError: There are too few samples, all of them are equal, the ridge is not above 0, or there are not so
                 many directions.
         """
-        share, samples = real(ridge, "ridge"), moments.samples
+        share = real(ridge, "ridge")
         if not 0 < share < np.inf:
             raise ValueError(f"`ridge` must be finite and above 0, got {share}")
-        if samples < 2:
-            raise ValueError(f"`moments` must be those of at least 2 samples, got {samples}")
-        mean = moments.sums / samples
-        covariance = (moments.products - samples * np.outer(mean, mean)) / (samples - 1)
+        mean, covariance = _centred(moments)
         typical = float(np.trace(covariance)) / len(mean)
-        if not typical > 0:
-            raise ValueError("`moments` must be those of samples that differ, got equal ones; take others")
         first = 0 if keep is None else len(mean) - integer(keep, "keep", 1, len(mean))
         values, vectors = np.linalg.eigh(covariance)  # in ascending order
         variances = np.maximum(values, 0) + share * typical  # roundings may leave them a little below 0
         return Whitening(mean, vectors[:, first:] / np.sqrt(variances[first:]))
+
+    @staticmethod
+    def scaling(moments: Moments) -> Whitening:
+        """Return what centres features and divides all of them by one number, for a mean variance of 1.
+
+        A feature stays in its place, as a convolution needs it.
+
+        Raises:
+            ValueError: There are fewer than two samples, or all of them are equal.
+        """
+        mean, covariance = _centred(moments)
+        return Whitening(mean, np.eye(len(mean)) / np.sqrt(np.trace(covariance) / len(mean)))
 
     @cached_property
     def digest(self) -> str:
@@ -216,6 +223,18 @@ def require_bound(white: ArrayLike, bound: float) -> float:
             f"diverge; plan for a bound of {found * 1.1:.2g}, or make the whitening from more samples"
         )
     return found
+
+
+def _centred(moments: Moments) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and the covariance of samples with these moments."""
+    samples = moments.samples
+    if samples < 2:
+        raise ValueError(f"`moments` must be those of at least 2 samples, got {samples}")
+    mean = moments.sums / samples
+    covariance = (moments.products - samples * np.outer(mean, mean)) / (samples - 1)
+    if not np.trace(covariance) > 0:
+        raise ValueError("`moments` must be those of samples that differ, got equal ones; take others")
+    return mean, covariance
 
 
 def _rows(values: ArrayLike) -> FloatArray:

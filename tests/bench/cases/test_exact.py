@@ -79,7 +79,7 @@ def test_other_results_are_called_otherwise(row):
 
 
 def test_the_tables_third_row_has_it():
-    *_, job = table.jobs(TableOptions(dataset="digits", row=(heads.ROW,)))
+    *_, job = table.jobs(TableOptions(dataset="digits", row=(heads.ROW,), network=True))
     assert job == jobs("digits", None)[0]
     assert job.recipe.squares.hidden == 16
     assert jobs("mnist", None) == ()

@@ -90,6 +90,6 @@ def test_the_table_has_them(dataset, counts):
 
 
 def test_the_tables_third_row_is_theirs():
-    job, _ = table.jobs(TableOptions(dataset="digits", row=(heads.ROW,)))
+    (job,) = table.jobs(TableOptions(dataset="digits", row=(heads.ROW,)))
     assert job == jobs("digits", None)[0]
     assert job.title == "head, 128 features"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from he.formats.compact import Form
 from he.parties.cipher import PairCipher
 from he.training.arithmetic import Arithmetic, Matrix, packed_sizes, read, written
+from tests.he.training import made_network
 from tests.he.training.made import keys, plan
 
 PLAN = plan()
@@ -69,19 +70,55 @@ def test_a_transposed_matrix_has_its_columns_as_rows():
     left, right = held([encrypted(x) for x in xs], 3), [[encrypted(y)]]
     scale = SCALE**2 / PARAMETERS.primes[LEVELS - 1]
     for column in range(3):
-        for row, found in enumerate(ARITHMETIC.products(left.columns(column, column + 1), right)):
+        for row, found in enumerate(ARITHMETIC.products(left.taken(np.array([column])), right)):
             assert np.abs(decrypted(found, scale) - xs[3 * row + column][0] * y).max() < 1e-3
     for column, found in enumerate(ARITHMETIC.products(left.transposed, right * 2)):
         assert np.abs(decrypted(found, scale) - (xs[column][0] + xs[3 + column][0]) * y).max() < 1e-3
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(2, LEVELS))
-def test_a_product_of_two(seed, level):
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(2, LEVELS))
+def test_sums_of_products(seed, terms, level):
     generator = np.random.default_rng(seed)
-    x, y = pairs(generator, real=True), pairs(generator)
-    found = ARITHMETIC.product(*(ARITHMETIC.lowered(encrypted(one), level) for one in (x, y)))
-    assert np.abs(decrypted(found, SCALE**2 / PARAMETERS.primes[level - 1]) - x[0] * y).max() < 1e-3
+    xs, ys = [pairs(generator, real=True) for _ in range(terms)], [pairs(generator) for _ in range(terms)]
+    left, right = ([ARITHMETIC.lowered(encrypted(one), level) for one in ones] for ones in (xs, ys))
+    wanted = sum(x[0] * y for x, y in zip(xs, ys, strict=True))
+    assert np.abs(decrypted(ARITHMETIC.dot(left, right), SCALE**2 / PARAMETERS.primes[level - 1]) - wanted).max() < 1e-3
+
+
+def test_columns_of_matrices_of_several_levels_stand_beside_each_other():
+    generator = np.random.default_rng(0)
+    xs, y = [pairs(generator, real=True) for _ in range(3)], pairs(generator)
+    high, low = held([encrypted(x) for x in xs[:2]], 2), held([ARITHMETIC.lowered(encrypted(xs[2]), 2)], 1)
+    whole = Matrix.beside([high, low])
+    (found,) = ARITHMETIC.products(whole, [[ARITHMETIC.lowered(encrypted(y), 2)]] * 3)
+    assert whole.addresses.shape == (1, 3, 2, 2)
+    assert np.abs(decrypted(found, SCALE**2 / PARAMETERS.primes[1]) - sum(x[0] for x in xs) * y).max() < 1e-3
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, LEVELS))
+def test_pairs_are_taken_apart_by_their_conjugates(seed, level):
+    """And the square of the second half is that of a number with i: single again, and negative."""
+    of = made_network.plan()
+    secret, evaluation = made_network.keys(of)
+    arithmetic, cipher = Arithmetic(of, evaluation, 1), PairCipher(secret)
+    slots = np.random.default_rng(seed).uniform(-1, 1, (2, of.block_samples))
+    form = Form(of.parameters.data_primes, of.degree, True, SCALE, seeded=True)
+    (made,) = cipher.encrypt(slots[:1] + 1j * slots[1:], form)
+    value = arithmetic.lowered(read(made, form), level)
+
+    def opened(ciphertext, scale=SCALE):
+        result = Form.result(of.parameters, ciphertext.shape[1], scale)
+        return cipher.decrypt(written(ciphertext, result), result)
+
+    first, second = arithmetic.halves(value)
+    assert np.abs(opened(arithmetic.conjugated(value)) - slots * [[1], [-1]]).max() < 1e-5
+    assert np.abs(opened(first) - slots * [[2], [0]]).max() < 1e-5
+    assert np.abs(opened(second) - slots * [[0], [2]]).max() < 1e-5
+    single, other = opened(arithmetic.dot([second], [second]), SCALE**2 / of.parameters.primes[level - 1])
+    assert np.abs(single + 4 * slots[1] ** 2).max() < 1e-3
+    assert np.abs(other).max() < 1e-3
 
 
 @pytest.mark.parametrize(("level", "count"), [(1, 1), (2, 5), (1, SLOTS + 1)])
@@ -109,6 +146,12 @@ def test_combinations_are_multiples_summed_and_divided(seed, factors):
     assert np.abs(decrypted(found, SCALE * 2.0**36 / PARAMETERS.primes[LEVELS - 1]) - wanted).max() < 1e-4
 
 
+def test_a_constant_is_added_in_all_slots():
+    one = pairs(np.random.default_rng(0))
+    found = ARITHMETIC.combination([encrypted(one)], [3], -0.25 * SCALE)
+    assert np.abs(decrypted(found, SCALE) - 3 * one + [[0.25], [0]]).max() < 1e-6
+
+
 def test_sums_are_sums():
     one, other = (pairs(np.random.default_rng(seed)) for seed in (0, 1))
     found = ARITHMETIC.combination([encrypted(one), encrypted(other)], [1, -1])
@@ -118,5 +161,7 @@ def test_sums_are_sums():
 def test_threads_return_results_in_order_and_their_errors():
     with Arithmetic(PLAN, keys(PLAN)[1], 3) as several:
         assert several.each(lambda x: x * x, range(20)) == [x * x for x in range(20)]
+        some = [np.zeros((2, LEVELS, PLAN.degree), np.uint64)] * 300  # operations that share their work among threads
+        assert len(several.each(lambda x: several.dot([x], [x]), some)) == 300
         with pytest.raises(ZeroDivisionError):
             several.each(lambda x: 1 // x, [1, 0, 2])

@@ -21,7 +21,7 @@ def parts(forms, seed=0):
 
 
 def block(**change):
-    fields = {"origin": ORIGIN, "owner": "a", "number": 3, "samples": 7, "ciphertexts": parts(Block.forms(plan()))}
+    fields = {"origin": ORIGIN, "owner": "a", "number": 3, "samples": 7, "ciphertexts": parts(plan().block_forms)}
     return Block(**{**fields, **change})
 
 
@@ -48,13 +48,13 @@ def test_every_length_follows_from_the_plan():
     """What an owner really sends has it, and nothing in the message states scales, levels or sizes of ciphertexts."""
     of = plan()
     fields, found = open_message(Kind.TRAINING_BLOCK, blocks()[0])
-    assert [len(part) for part in found] == [form.bytes for form in Block.forms(of)]
+    assert [len(part) for part in found] == [form.bytes for form in of.block_forms]
     assert sorted(fields) == ["keys", "number", "owner", "plan", "samples", "whitening"]
 
 
 def test_targets_have_a_scale_of_their_own():
     of = plan(steps=3)
-    forms = Block.forms(of)
+    forms = of.block_forms
     assert [form.scale for form in forms] == [2.0 ** of.scale_bits[i] for i in [0] * of.features + [1] * of.pairs]
     assert all(isinstance(form, Form) and form.seeded for form in forms)
 

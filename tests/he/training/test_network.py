@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.training.head import targets
-from he.training.network import NetworkDescent, ReachError, SquareNetwork, fit_network, gradients, with_ones
+from he.training.network import (
+    NetworkDescent,
+    ReachError,
+    SquareNetwork,
+    Windows,
+    fit_network,
+    gradients,
+    with_ones,
+)
 from he.training.whitening import Moments, Whitening
 from plaintext_models.data.datasets import load, validation_split
 
@@ -19,7 +27,7 @@ def made(seed, n=20, d=4, classes=3, hidden=3):
     generator = np.random.default_rng(seed)
     x = with_ones(generator.normal(size=(n, d - 1)).clip(-3, 3))
     weights = generator.normal(size=(d, hidden)) / 2, generator.normal(size=(hidden + 1, classes)) / 2
-    return x, generator.integers(0, classes, n), SquareNetwork(*weights)
+    return x, generator.integers(0, classes, n), SquareNetwork.dense(*weights)
 
 
 def loss(first, second, x, y):
@@ -66,6 +74,39 @@ def test_steps_are_those_of_the_heavy_ball(seed, momentum):
         assert np.allclose(after.second - now.second, moved, atol=1e-12)
 
 
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 4))
+def test_windows_meet_the_pixels_of_their_places(image, window, stride):
+    if window > image:
+        with pytest.raises(ValueError, match="`window` must lie in"):
+            Windows(image, window, stride)
+        return
+    found = Windows(image, window, stride).indices
+    whole = np.arange(image**2).reshape(image, image)
+    views = np.lib.stride_tricks.sliding_window_view(whole, (window, window))[::stride, ::stride]
+    assert np.array_equal(found[:, :-1], views.reshape(-1, window**2))
+    assert (found[:, -1] == image**2).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2))
+def test_a_convolution_is_a_dense_layer_whose_weights_are_shared(seed, stride):
+    """And so its gradients are sums of the dense one's, over all places where a weight stands."""
+    generator, windows = np.random.default_rng(seed), Windows(3, 2, stride)
+    indices = windows.indices
+    (places, taps), hidden = indices.shape, 2
+    x, labels = with_ones(generator.normal(size=(15, 9)).clip(-3, 3)), generator.integers(0, 3, 15)
+    first, second = generator.normal(size=(taps, hidden)), generator.normal(size=(places * hidden + 1, 3))
+    shared = np.zeros((10, places, hidden))
+    for place, row in enumerate(indices):
+        shared[row, place] = first
+    y = targets(labels, 3)
+    found = gradients(SquareNetwork(first, second, indices), x, y)
+    dense = gradients(SquareNetwork.dense(shared.reshape(10, -1), second), x, y)
+    apart = dense.first.reshape(10, places, hidden)
+    assert np.allclose(found.first, sum(apart[row, place] for place, row in enumerate(indices)))
+    assert np.allclose(found.second, dense.second)
+
+
 def test_progress_tells_of_every_step_and_the_last_network_is_returned():
     x, labels, _ = made(0)
     seen = []
@@ -104,14 +145,21 @@ def test_digits_that_are_held_out_are_read_from_pixels():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
+        (lambda: NetworkDescent(2, 1, 0.1, 0.1, windows=3), TypeError, "`windows` must be a Windows"),
+        (lambda: NetworkDescent(2, 1, 0.1, 0.1, windows=Windows(3, 2)).indices(9), ValueError, "must be 10, .* got 9"),
+        (lambda: Windows(3, 2, 0), ValueError, "`stride` must lie in"),
         (lambda: NetworkDescent(0, 1, 0.1, 0.1), ValueError, "`hidden` must lie in"),
         (lambda: NetworkDescent(1, 0, 0.1, 0.1), ValueError, "`steps` must lie in"),
         (lambda: NetworkDescent(1, 1, 0.0, 0.1), ValueError, "`first_rate` must be finite and above 0"),
         (lambda: NetworkDescent(1, 1, 0.1, np.nan), ValueError, "`second_rate` must be finite and above 0"),
         (lambda: NetworkDescent(1, 1, 0.1, 0.1, 1.0), ValueError, r"`momentum` must lie in \[0, 1\)"),
         (lambda: NetworkDescent(1, 1, 0.1, 0.1, reach=-1.0), ValueError, "`reach` must be finite and above 0"),
-        (lambda: SquareNetwork(np.zeros((2, 3)), np.zeros((3, 2))), ValueError, r"shapes \[d, h\] and \[h \+ 1"),
-        (lambda: SquareNetwork(np.full((2, 1), np.nan), np.zeros((2, 2))), ValueError, "must be finite"),
+        (
+            lambda: SquareNetwork.dense(np.zeros((2, 3)), np.zeros((3, 2))),
+            ValueError,
+            r"must have shapes \[t, h\], \[p h \+ 1",
+        ),
+        (lambda: SquareNetwork.dense(np.full((2, 1), np.nan), np.zeros((2, 2))), ValueError, "must be finite"),
         (lambda: fit_network(*made(0)[:2], 3, 4), TypeError, "`descent` must be a NetworkDescent"),
         (lambda: fit_network(made(0)[0], made(0)[1][:-1], 3, SMALL), ValueError, "as many as samples, 20, got 19"),
         (lambda: fit_network(made(0)[0] * 2, made(0)[1], 3, SMALL), ValueError, "give what a whitening made"),

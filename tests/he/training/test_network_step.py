@@ -1,86 +1,69 @@
-"""Encrypted gradients of a network are those of its clear twin, for samples in one block and in several."""
-
-import math
-from functools import cache
+"""An encrypted step of a network is that of its clear twin, for samples in one block and in several."""
 
 import numpy as np
 import pytest
 
-from he.formats.compact import Form
 from he.parties.cipher import PairCipher
-from he.parties.keys import SecretKey
-from he.readers.variance import deviation_at_root, rounding_variance
+from he.readers.traces import packing_variance
+from he.readers.variance import NORMAL_TAIL
 from he.training.arithmetic import Arithmetic, read, written
+from he.training.block import Block
 from he.training.head import targets
-from he.training.network import NetworkDescent, SquareNetwork, gradients, with_ones
-from he.training.network_plan import SECOND, NetworkPlan
-from he.training.network_step import EncryptedSamples, EncryptedWeights, encrypted_gradients
+from he.training.network import SquareNetwork, gradients
+from he.training.network_step import EncryptedWeights, packed_descents
+from he.training.refreshed_trainer import EncryptedSamples
+from tests.he.training.made import CLASSES, FEATURES
+from tests.he.training.made_network import blocks, keys, plan, white
 
-FEATURES, CLASSES = 4, 3
-
-
-@cache
-def run(samples):
-    """A plan in an insecure ring, and what encrypts and computes under one key."""
-    plan = NetworkPlan(samples, FEATURES, CLASSES, NetworkDescent(3, 1, 0.1, 0.1), "insecure", 1024)
-    secret = SecretKey.generate(plan.parameters)
-    return plan, PairCipher(secret), Arithmetic(plan, secret.keys_of(plan.key_elements, "0" * 64), 1)
+ERROR = 3 * NORMAL_TAIL  # deviations of what packing adds; what was there before adds less than as much
 
 
-def encrypted(plan, cipher, numbers, scale):
-    """A value at the top level; numbers are one for all slots, or one for each of the first."""
-    slots = np.zeros((1, plan.block_samples))
-    slots[0, : np.size(numbers) if np.ndim(numbers) else None] = numbers
-    form = Form(plan.parameters.data_primes, plan.parameters.poly_modulus_degree, True, scale, seeded=True)
-    (made,) = cipher.encrypt(slots, form)
-    return read(made, form)
-
-
-def decrypted(plan, cipher, packed, scale, shape):
-    """Numbers that are packed in one ciphertext, at level 1."""
-    form = Form.result(plan.parameters, 1, scale)
-    (one,) = packed
-    return cipher.decrypt_packed(written(one, form), form, math.prod(shape))[:, 0].reshape(shape)
-
-
-def matrix(values, made):
-    return [[made(value) for value in row] for row in values]
-
-
-@pytest.mark.parametrize("samples", [300, 512, 900])
-def test_gradients_are_those_of_the_twin(samples):
-    plan, cipher, arithmetic = run(samples)
-    generator, scales = np.random.default_rng(samples), plan.scales
-    white = with_ones(generator.normal(size=(samples, FEATURES - 1)).clip(-3, 3))
-    y = targets(generator.integers(0, CLASSES, samples), CLASSES)
-    network = SquareNetwork(generator.normal(size=(FEATURES, 3)) / 3, generator.normal(size=(4, CLASSES)) / 3)
-
-    def value(scale, level=None):
-        def made(numbers):
-            whole = encrypted(plan, cipher, numbers, scale)
-            return whole if level is None else arithmetic.lowered(whole, level)
-
-        return made
-
-    parts = [slice(at, at + plan.block_samples) for at in range(0, samples, plan.block_samples)]
-    columns = [[*map(value(scales.sample), white[part].T)] for part in parts]
-    given = EncryptedSamples(
-        arithmetic.matrix([lambda x=x: x for row in columns for x in row], FEATURES),
-        [[*map(value(scales.sample), y[part].T)] for part in parts],
+def drawn(seed):
+    generator = np.random.default_rng(seed)
+    return SquareNetwork.dense(
+        generator.normal(size=(FEATURES + 1, 4)) / 3, generator.normal(size=(5, CLASSES)).clip(-2, 2) / 3
     )
-    weights = EncryptedWeights(
-        matrix(network.first, value(scales.first)),
-        matrix(network.second[:-1], value(scales.second, SECOND)),
-        matrix(network.second[-1:], value(scales.bias, SECOND)),
-    )
-    found, twin = encrypted_gradients(arithmetic, given, weights, scales), gradients(network, white, y)
-    first = decrypted(plan, cipher, found.first, scales.first_gradient, twin.first.shape)
-    second = decrypted(plan, cipher, found.second, scales.second_gradient, (3, CLASSES))
-    bias = decrypted(plan, cipher, found.bias, scales.bias_gradient, (CLASSES,))
-    # A rounding's deviation, of as many slots together; twenty of them, for key switches, errors before, and tails.
-    N = plan.parameters.poly_modulus_degree
-    allowed = 20 * deviation_at_root(N, rounding_variance(N)) * np.sqrt(plan.block_samples)
-    assert np.abs(first - twin.first).max() < allowed / scales.first_gradient < 1e-3
-    assert np.abs(second - twin.second[:-1]).max() < allowed / scales.second_gradient < 1e-3
-    assert np.abs(bias - twin.second[-1]).max() < allowed / scales.bias_gradient < 1e-3
-    assert min(np.abs(twin.first).max(), np.abs(twin.second).max()) > 0.01
+
+
+def pairs(first, second):
+    """Both layers as pairs, zeros behind the last class."""
+    return np.concatenate([first.reshape(-1, 2), np.pad(second, [(0, 0), (0, 1)]).reshape(-1, 2)])
+
+
+class Run:
+    """One plan's samples and operations, and what an owner does with weights."""
+
+    def __init__(self, count):
+        self.plan = plan(count)
+        secret, evaluation = keys(self.plan)
+        self.arithmetic, self._cipher = Arithmetic(self.plan, evaluation, 1), PairCipher(secret)
+        features, own = [], []
+        for message in blocks(self.plan):
+            parts = zip(Block.from_bytes(message, self.plan).ciphertexts, self.plan.block_forms, strict=True)
+            values = [read(part, form) for part, form in parts]
+            features += [lambda x=x: x for x in values[: self.plan.features]]
+            own.append(values[self.plan.features :])
+        self.samples = EncryptedSamples(self.arithmetic.matrix(features, self.plan.features), own)
+
+    def fresh(self, network):
+        numbers = pairs(network.first, network.second) * self.plan.fresh_scales
+        return read(self._cipher.encrypt_packed(numbers, self.plan.fresh_form), self.plan.fresh_form)
+
+    def worn(self, ciphertext):
+        data = written(ciphertext, self.plan.worn_form)
+        return self._cipher.decrypt_packed(data, self.plan.worn_form, self.plan.weights)
+
+    @property
+    def error(self):
+        return ERROR * np.sqrt(packing_variance(self.plan.parameters, 1))
+
+
+@pytest.mark.parametrize("count", [300, 512, 900])
+def test_descents_are_the_twins_gradients_negated(count):
+    run, network = Run(count), drawn(count)
+    weights = EncryptedWeights.expanded(run.arithmetic, run.fresh(network), run.plan)
+    descents = run.worn(packed_descents(run.arithmetic, run.samples, weights, run.plan))
+    x, labels = white(run.plan)
+    twin, scales = gradients(network, x, targets(labels, CLASSES)), run.plan.scales
+    wanted = pairs(twin.first * scales.first_gradient, twin.second * scales.second_gradient)
+    assert np.abs(descents + wanted).max() < run.error < 1e-4 * np.abs(wanted).max()

@@ -10,7 +10,6 @@ from he.formats.seal_bytes import SealDataError
 from he.parties.cipher import PairCipher
 from he.parties.keys import SecretKey
 from he.training.arithmetic import read, written
-from he.training.block import Block
 from he.training.encrypted_head import EncryptedHead
 from he.training.head import targets
 from he.training.origin import Origin
@@ -27,7 +26,7 @@ def test_blocks_hold_whitened_samples_and_targets_in_slots():
     for block in made:
         rows = slice(512 * block.number, 512 * block.number + block.samples)
         found = np.array(
-            [cipher.decrypt(part, form) for part, form in zip(block.ciphertexts, Block.forms(of), strict=True)]
+            [cipher.decrypt(part, form) for part, form in zip(block.ciphertexts, of.block_forms, strict=True)]
         )
         assert np.abs(found[:, :, block.samples :]).max(initial=0) < 1e-6
         features, pairs = found[: of.features], found[of.features :].reshape(2 * of.pairs, -1)

@@ -131,3 +131,14 @@ def test_digests_name_maps():
 def test_what_cannot_be_is_named(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_scaling_leaves_every_feature_in_its_place():
+    x = np.random.default_rng(0).normal(size=(50, 4)) * [1, 2, 3, 4] + 5
+    found = Whitening.scaling(Moments.of(x))
+    assert np.allclose(found.mean, x.mean(axis=0))
+    assert np.allclose(found.matrix, np.eye(4) / np.sqrt(x.var(axis=0, ddof=1).mean()))
+    with pytest.raises(ValueError, match="must be those of samples that differ"):
+        Whitening.scaling(Moments.of(np.ones((5, 2))))
+    with pytest.raises(ValueError, match="at least 2 samples, got 1"):
+        Whitening.scaling(Moments.of(x[:1]))
