@@ -204,7 +204,7 @@ def _with_weights_of(lowering: Lowering, found: Found) -> Circuit:
         layers = feature_layers(lowering.stages, lowering.encode, lowering.norms)
         recorded = lower_features(lowering.scheme, layers, packing, lowering.activate).program
     program = _with_operands(first.program, recorded)
-    bound = placed_budget(program, first.parameters, PlainNorms(t))
+    bound = placed_budget(program, first.parameters, PlainNorms(t), first.interface.gadgets)
     if not program.plaintexts:
         require_no_constant_output(program, t)
     interface = replace(first.interface, parameters=replace(first.parameters, plain_modulus=t))

@@ -16,11 +16,13 @@ from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
 from he.circuit.guards import RangeGuard
 from he.circuit.inputs import InputSpec
 from he.circuit.interface import Interface
+from he.circuit.key_levels import KeyLevels
 from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
+from he.compiler.gadgets import Chosen, least_units, worthwhile
 from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
-from he.compiler.schedules import Turned, cheapest
+from he.compiler.schedules import KEY_BYTES, Turned, cheapest, gadgets_of
 from he.compiler.stages import Stage
 from he.compiler.throughput import FeatureLayer, feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
@@ -122,7 +124,9 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
         if packing == "throughput":
             require_no_constant_output(fit.program, lowering.modulus)
         reasons = *lowering.reasons, *refusals, *_privacy(lowering, fit)
-        circuit = Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
+        chosen = worthwhile(fit, max_key_bytes=KEY_BYTES[-1])
+        interface = _interface(lowering, lowered, fit, salt, chosen)
+        circuit = Circuit(interface, fit.program, chosen.bound if chosen else fit.bound, reasons, salt)
         return Found(circuit, lowered.schedules)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
@@ -156,10 +160,10 @@ def rough_prices(
             try:
                 if packing == "throughput":
                     found = fit(features(), N)
-                    return found, cost(found.program, found.parameters).total
+                    return found, least_units(cost(found.program, found.parameters), found.parameters)
                 turned, folded = recorded(N)
                 found = fit(folded, N)
-                return found, turned.limited_units(found)
+                return found, turned.limited_units(found, gadgets=gadgets_of(found))
             except ParameterError as refusal:
                 refused = refusal
         assert refused
@@ -264,9 +268,9 @@ def _features(lowering: Lowering) -> list[FeatureLayer]:
     return network
 
 
-def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> Interface:
+def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes, chosen: Chosen | None) -> Interface:
     (level,) = output_levels(fit.program, fit.parameters)
-    return Interface(
+    usual = Interface(
         parameters=fit.parameters,
         inputs=(lowering.images(lowered.input),),
         output=lowered.output,
@@ -283,3 +287,7 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> I
             for guard, scale in zip(lowering.guards, fit.guard_scales, strict=True)
         ),
     )
+    if chosen is None:
+        return usual
+    levels = KeyLevels.of(fit.program, chosen.gadgets, fit.parameters, usual.key_elements)
+    return replace(usual, key_levels=levels)

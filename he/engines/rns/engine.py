@@ -72,7 +72,7 @@ def _encoder(circuit: Circuit) -> Encoder:
         )
     if parameters.levels > MAX_LEVELS:
         raise ValueError(f"the parameters must have at most {MAX_LEVELS} data primes, got {parameters.levels}")
-    return Encoder.of(parameters)
+    return Encoder.of(parameters, circuit.interface.gadgets)
 
 
 class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
@@ -87,8 +87,7 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         threads = thread_count(threads)
         if isinstance(like, RnsEvaluator):
             return RnsEvaluator(self, like.keys, threads)
-        read = SwitchingKeys.read(self.encoder, keys, self.circuit.interface.key_elements)
-        return RnsEvaluator(self, read, threads)
+        return RnsEvaluator(self, SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface), threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
