@@ -20,6 +20,7 @@ NOISIER_BITS = (math.inf, 24, 16, 8, 4, 0)  # by which key switches may add more
 
 #: Of the time that usual keys take, or of their bytes, what others must leave at most to be taken.
 WORTH_TIME, WORTH_BYTES = 0.95, 0.7
+SHORT_KEYS = 10_000_000  # bytes of usual keys that are no burden
 
 
 class Chosen(NamedTuple):
@@ -44,6 +45,8 @@ def worthwhile(fit: Fit, prices: Prices = HOISTING, max_key_bytes: int | None = 
         None if usual keys are as good, or the program's bound is accepted with no others.
     """
     usual, tried = cost(fit.program, fit.parameters, prices), None
+    if usual.key_bytes < SHORT_KEYS:
+        return None
     limit = None if max_key_bytes is None else max(max_key_bytes, usual.key_bytes)
     for bits in NOISIER_BITS:
         gadgets = choose_gadgets(usual, fit.parameters, prices, limit, bits)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.compiler import gadgets as gadgets_module
 from he.compiler.fit import Fit
 from he.compiler.gadgets import MOST_KINDS, NEAR, choose_gadgets, least_units, worthwhile
 from he.program.recorder import Recorder
@@ -151,11 +152,17 @@ def test_the_least_time_is_that_of_the_best_gadget_at_every_level(program):
     assert alone[0] <= least <= alone[1] * (1 + 1e-12)
 
 
+@pytest.fixture
+def no_keys_are_short(monkeypatch):
+    monkeypatch.setattr(gadgets_module, "SHORT_KEYS", 0)
+
+
 def fit_of(program, parameters, accepted):
     """A fit of which gadgets are accepted as it says."""
     return Fit(program, parameters, 1.0, 0.0, 1.0, place=None, states=None, bound_with=accepted, again=None)
 
 
+@pytest.mark.usefixtures("no_keys_are_short")
 @pytest.mark.parametrize("most", [inf, 12, 0, -inf])
 def test_gadgets_are_worthwhile_where_bounds_hold_with_them(most):
     program, tried = program_of([(4, 8, True)]), []
@@ -172,6 +179,7 @@ def test_gadgets_are_worthwhile_where_bounds_hold_with_them(most):
     assert tried == list(dict.fromkeys(tried))  # none is tried twice
 
 
+@pytest.mark.usefixtures("no_keys_are_short")
 def test_less_noisy_gadgets_are_tried_in_their_turn():
     program, tried = rotations_at_level_3(), []
 
@@ -184,6 +192,11 @@ def test_less_noisy_gadgets_are_tried_in_their_turn():
     assert tried == sorted(tried, reverse=True)
 
 
+def test_short_keys_stay_as_they_are():
+    assert worthwhile(fit_of(program_of([(4, 8, True)]), PARAMETERS, lambda gadgets: 1.0)) is None
+
+
+@pytest.mark.usefixtures("no_keys_are_short")
 def test_usual_keys_stay_where_they_are_as_good():
     shallow = program_of([(7, 3, True)])  # at the highest level there is one special prime
     assert worthwhile(fit_of(shallow, PARAMETERS, lambda gadgets: 1.0)) is None
