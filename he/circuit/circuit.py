@@ -144,10 +144,20 @@ class Circuit(ValueObject):
             + (" and one for relinearisation" if self.interface.multiplies else "")
             + f", {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
+            self._digits,
             f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
             self.noise,
         ]
         return "\n".join(lines)
+
+    @property
+    def _digits(self) -> str:
+        """What digits the keys are for, in words."""
+        stated = self.interface.key_levels
+        if stated is None:
+            return "key switching: one special prime, keys as SEAL makes them, for all levels"
+        used = sorted({level for levels in stated.levels for level in levels})
+        return "key switching: special primes " + ", ".join(f"{stated.specials[n - 1]} at level {n}" for n in used)
 
     @property
     def noise(self) -> str:

@@ -126,7 +126,9 @@ class Interface(ValueObject):
         if self.key_levels:
             _ = self.keys  # checks their levels
             if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
-                raise ValueError(f"`key_levels` must go with primes of {LARGEST_PRIME_BITS} bits, got {parameters}")
+                raise ValueError(
+                    f"`key_levels` must go with primes of at most {LARGEST_PRIME_BITS} bits, got {parameters}"
+                )
         if not is_digest(self.commitment):
             raise ValueError(f"`commitment` must be 64 hexadecimal digits in lower case, got {self.commitment!r:.80}")
 
