@@ -31,11 +31,13 @@ from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.readers.cost import cost
 from he.readers.flooding import price_bits
-from he.ring.params import RING_DEGREES, ParameterError, Security
+from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
+#: In the next larger one, key switching takes longer than anything that fits there is worth.
 SECURE_RING_DEGREES = (4096, 8192, 16384, 32768)
+ALL_RING_DEGREES = (1024, 2048, *SECURE_RING_DEGREES)
 
 PackingName = Literal["latency", "throughput"]
 
@@ -151,7 +153,7 @@ def rough_prices(
     @cache
     def features() -> Fold:
         network = _features(lowering)
-        smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+        smallest = feature_packing(lowering.scheme, ALL_RING_DEGREES[0], network)
         return fold(lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards).program)
 
     def priced(fit: Callable[[Fold, int], Fit]) -> tuple[Fit, float]:
@@ -193,7 +195,7 @@ def _with_cheapest_options(
 
 
 def _rings(security: Security) -> Sequence[int]:
-    return RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES
+    return ALL_RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES
 
 
 def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
@@ -247,7 +249,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
         return lowered, lowering.fit(folded, N)
 
     # The program is the same in every ring, whose slots it does not name.
-    smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+    smallest = feature_packing(lowering.scheme, ALL_RING_DEGREES[0], network)
     first = lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards)
     folded = fold(first.program)
     return write
