@@ -45,8 +45,8 @@ class RnsEngine:
         """Encode the circuit's plaintexts, on so many threads; by default, one for each available processor.
 
         Raises:
-            ValueError: if a prime has more than 50 bits, there are more than 24 data primes, for CKKS more than 24 digits
-                of a key, the program has not been placed, or `threads` is out of range.
+            ValueError: if a prime has more than 50 bits, there are more than 24 data primes, in CKKS digits of
+                a key, the program has not been placed, or `threads` is out of range.
         """
         encoder = _encoder(circuit)
         weights = Weights.encoded(circuit, encoder, thread_count(threads))
