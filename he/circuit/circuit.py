@@ -156,8 +156,11 @@ class Circuit(ValueObject):
         stated = self.interface.key_levels
         if stated is None:
             return "key switching: one special prime, keys as SEAL makes them, for all levels"
-        used = sorted({level for levels in stated.levels for level in levels})
-        return "key switching: special primes " + ", ".join(f"{stated.specials[n - 1]} at level {n}" for n in used)
+        used: dict[int, list[str]] = {}
+        for level in sorted({level for levels in stated.levels for level in levels}):
+            used.setdefault(stated.specials[level - 1], []).append(str(level))
+        gadgets = "; ".join(f"{specials} at {', '.join(levels)}" for specials, levels in sorted(used.items()))
+        return f"key switching: special primes by level, {gadgets}; keys up to the levels at which they are used"
 
     @property
     def noise(self) -> str:
