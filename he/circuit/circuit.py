@@ -78,8 +78,8 @@ class Circuit(ValueObject):
     def with_usual_keys(self) -> Circuit:
         """Return the circuit for keys as SEAL makes them, with one special prime at all levels.
 
-        They take more bytes and time, and SEAL's engine evaluates with no others. The bound holds all the same: gadgets
-        are chosen such that their noise is below that of one special prime.
+        SEAL's engine evaluates with no others. The bound holds for both: it is the worse of the two where a circuit was
+        compiled with gadgets of its own.
         """
         return replace(self, interface=replace(self.interface, key_levels=None))
 
