@@ -17,6 +17,14 @@ def relinearised_once(program: Program) -> Program:
     Args:
         program: a program that has not been placed.
     """
+    sums = [operation for operation in program.operations if isinstance(operation, Add)]
+    whole = {
+        value
+        for value, operation in zip(program.first_values, program.operations, strict=False)
+        if isinstance(operation, Relinearise)
+    }
+    if not any(whole.intersection(operation.args) for operation in sums):
+        return program
     readers: dict[int, list[Operation | None]] = {}
     for operation in program.operations:
         for a in arguments(operation):
