@@ -38,7 +38,12 @@ from plaintext_models.zoo import shipped
 __all__ = ["NetworkJob", "OperationsJob", "SwitchingJob", "jobs", "measure", "show"]
 
 RINGS = {8192: (50, 40, 40, 50), 16384: (50, 45, 45, 45, 45, 45, 50)}
-SWITCHES = (SwitchingJob(16384, (42,) * 10, 7, (1, 3)), SwitchingJob(32768, (42,) * 20, 16, (1, 4)))
+SWITCHES = (
+    SwitchingJob(8192, (35,) * 6, 4, (1, 2)),
+    SwitchingJob(16384, (35,) * 12, 9, (1, 3)),
+    SwitchingJob(32768, (42,) * 20, 16, (1, 4)),
+    SwitchingJob(32768, (34,) * 25, 20, (1, 5)),
+)
 SCHEMES: tuple[Literal["bfv", "ckks"], ...] = ("ckks", "bfv")
 SCALE_BITS = 40
 ROTATIONS = 10  # of one value, for hoisting
@@ -219,13 +224,14 @@ def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
     compile_it: Any = compile_exact if exact else partial(compile_approximate, max_error=job.max_error)
     report("one image")
     single = compile_it(model)
-    client = Client(interface_bytes(single.interface))
     seal_ms = None
-    prepared = {engine: timed(partial(prepare, single, engine)) for engine in ("seal", "rns")}
+    sides = {"seal": single.with_usual_keys(), "rns": single}
+    clients = {engine: Client(interface_bytes(circuit.interface)) for engine, circuit in sides.items()}
+    prepared = {engine: timed(partial(prepare, circuit, engine)) for engine, circuit in sides.items()}
     for engine, count in (("seal", 1), *(("rns", count) for count in job.threads)):
-        prepare_s, shared = prepared[engine]
+        client, (prepare_s, shared) = clients[engine], prepared[engine]
         session_s, session = _bound(shared, client, count)
-        row = _network(name, single, client, session, model, inputs, dataset.test_labels[: job.images], seal_ms)
+        row = _network(name, sides[engine], client, session, model, inputs, dataset.test_labels[: job.images], seal_ms)
         seal_ms = row.ms if seal_ms is None else seal_ms
         yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
     report("as many images as there are slots")

@@ -62,9 +62,15 @@ class HeRow:
 
 def show(console: Console, rows: Sequence[HeRow]) -> None:
     """Print operations, one image alone, and full batches, within 80 columns."""
-    full = [row for row in rows if row.batch > 1]
+    full, operations = [row for row in rows if row.batch > 1], [row for row in rows if not row.batch]
+    switches = [row for row in operations if row.evaluation_key_bytes is not None]
     parts = (
-        ("Operations, one thread", [r for r in rows if not r.batch], ("ms", "units", "vs SEAL")),
+        (
+            "Operations, one thread",
+            [r for r in operations if r.evaluation_key_bytes is None],
+            ("ms", "units", "vs SEAL"),
+        ),
+        ("Key switches, processor time of one thread", switches, ("ms", "units", "keys")),
         ("One image", [r for r in rows if r.batch == 1], ("ms", "units", "vs SEAL", "right")),
         ("An image in every slot: µs and units for each", full, ("images", "s", "µs", "units", "right")),
     )
@@ -81,6 +87,7 @@ def show(console: Console, rows: Sequence[HeRow]) -> None:
                 "ms": f"{row.ms:.3g}",
                 "units": f"{row.units:.3g}" if amortised is None else f"{amortised:.3f}",
                 "vs SEAL": "-" if row.ratio_to_seal is None else f"{row.ratio_to_seal:.1f}x",
+                "keys": "" if row.evaluation_key_bytes is None else f"{row.evaluation_key_bytes / 1e6:.1f} MB",
                 "right": "" if row.accuracy is None else f"{100 * row.accuracy:.1f}%",
                 "images": f"{row.batch:,}",
                 "s": f"{row.ms / 1000:.2f}",

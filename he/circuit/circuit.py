@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from he.circuit.commitment import Network, commitment, require_salt
 from he.circuit.interface import Interface
+from he.circuit.key_levels import KeyLevels
 from he.circuit.rounding import rounded_matrix, rounded_slots
 from he.program.operations import Matrix, Plain
 from he.program.placed import output_levels
@@ -60,11 +61,27 @@ class Circuit(ValueObject):
             ("output level", {interface.output_level}, output_levels(program, interface.parameters)),
             ("slots", interface.packing.slots if program.plaintexts else program.slots, program.slots),
             ("keys", (interface.rotation_steps, interface.swaps_rows, interface.multiplies), needs),
+            ("key levels", interface.key_levels, self._key_levels()),
         ):
             if stated != found:
                 raise ValueError(f"the interface must describe the program: its {name} are {found}, got {stated}")
         if not math.isfinite(self.output_bound):
             raise ValueError(f"`output_bound` must be finite, got {self.output_bound}")
+
+    def _key_levels(self) -> KeyLevels | None:
+        """Return what the interface has to say of the program's keys, with the gadgets that it has chosen."""
+        interface = self.interface
+        if interface.key_levels is None:
+            return None
+        return KeyLevels.of(self.program, interface.gadgets, self.parameters, interface.key_elements)
+
+    def with_usual_keys(self) -> Circuit:
+        """Return the circuit for keys as SEAL makes them, with one special prime at all levels.
+
+        SEAL's engine evaluates with no others. The bound holds for both: it is the worse of the two where a circuit was
+        compiled with gadgets of its own.
+        """
+        return replace(self, interface=replace(self.interface, key_levels=None))
 
     @property
     def parameters(self) -> Parameters:
@@ -90,7 +107,8 @@ class Circuit(ValueObject):
 
     def cost(self, prices: Prices = HOISTING) -> Cost:
         """Return the cost of one evaluation on an engine with these prices."""
-        return cost(self.program, self.parameters, prices)
+        gadgets = self.interface.gadgets if self.interface.key_levels else None
+        return cost(self.program, self.parameters, prices, gadgets=gadgets)
 
     def explain(self) -> str:
         """Return a text with parameters and their reasons, layout, operations, cost, keys, memory and noise bound."""
@@ -126,10 +144,23 @@ class Circuit(ValueObject):
             + (" and one for relinearisation" if self.interface.multiplies else "")
             + f", {_megabytes(spent.key_bytes)}, of which the levels at which they are used need "
             f"{_megabytes(spent.needed_key_bytes)}",
+            self._digits,
             f"memory: {_megabytes(spent.value_bytes)} of values at most wait for others, on one thread",
             self.noise,
         ]
         return "\n".join(lines)
+
+    @property
+    def _digits(self) -> str:
+        """What digits the keys are for, in words."""
+        stated = self.interface.key_levels
+        if stated is None:
+            return "key switching: one special prime, keys as SEAL makes them, for all levels"
+        used: dict[int, list[str]] = {}
+        for level in sorted({level for levels in stated.levels for level in levels}):
+            used.setdefault(stated.specials[level - 1], []).append(str(level))
+        gadgets = "; ".join(f"{specials} at {', '.join(levels)}" for specials, levels in sorted(used.items()))
+        return f"key switching: special primes by level, {gadgets}; keys up to the levels at which they are used"
 
     @property
     def noise(self) -> str:

@@ -15,8 +15,12 @@ import numpy as np
 from he.circuit.commitment import is_digest
 from he.circuit.guards import RangeGuard
 from he.circuit.inputs import InputSpec, is_finite, listed
+from he.circuit.key_levels import KeyLevels
 from he.circuit.packing import OutputLayout, Packing, require_taps
+from he.formats import hybrid
 from he.formats.switching import RELINEARISATION
+from he.kernels.tables.roots import LARGEST_PRIME_BITS
+from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import Parameters
 from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
@@ -26,11 +30,12 @@ USUAL_ERROR = 1.0
 
 LEAST_TOLERANCE = 2.0**-60  # of CKKS, whose scales reach no further; what is published gets noise in its proportion
 
-#: The fields of an interface as it is written.
+#: The fields of an interface as it is written; those that most have not are left out there.
 FIELDS = frozenset(
     {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
     | {"rotation_steps", "swaps_rows", "multiplies", "rerandomises", "commitment"}
 )
+_OPTIONAL = frozenset({"guards", "key_levels"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,8 @@ class Interface(ValueObject):
         commitment: 64 hexadecimal digits by which the model owner is bound to one network, and which tell nothing of it
             (`he.circuit.commitment`).
         guards: those of calibrated ranges, each a ciphertext of its own behind the logits'.
+        key_levels: the gadgets of keys, and the levels that they are for; None for keys as SEAL makes them, with one
+            special prime and for all levels.
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -69,6 +76,7 @@ class Interface(ValueObject):
     output_level: int
     commitment: str
     guards: tuple[RangeGuard, ...] = field(default=(), kw_only=True)
+    key_levels: KeyLevels | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -115,6 +123,12 @@ class Interface(ValueObject):
             raise ValueError("`guards` must be those of a CKKS circuit whose answers are not re-randomised")
         if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
             raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
+        if self.key_levels:
+            _ = self.keys  # checks their levels
+            if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
+                raise ValueError(
+                    f"`key_levels` must go with primes of at most {LARGEST_PRIME_BITS} bits, got {parameters}"
+                )
         if not is_digest(self.commitment):
             raise ValueError(f"`commitment` must be 64 hexadecimal digits in lower case, got {self.commitment!r:.80}")
 
@@ -159,6 +173,24 @@ class Interface(ValueObject):
         """The Galois elements of all evaluation keys in the order in which they travel; 1 is relinearisation's."""
         return [RELINEARISATION] * self.multiplies + self.galois_elements
 
+    @property
+    def gadgets(self) -> Gadgets:
+        """The gadgets by which keys are switched."""
+        return Gadgets.of(self.parameters, self.key_levels.specials if self.key_levels else None)
+
+    @cached_property
+    def keys(self) -> list[tuple[int, Gadget]]:
+        """All evaluation keys in the order in which they travel: Galois element, and gadget of the highest level."""
+        if self.key_levels:
+            return self.key_levels.keys(self.parameters, self.key_elements)
+        whole = Gadget.of(self.parameters, self.parameters.levels)
+        return [(element, whole) for element in self.key_elements]
+
+    @property
+    def key_bytes(self) -> int:
+        """The number of bytes of all evaluation keys as they travel."""
+        return sum(hybrid.key_bytes(gadget) for _, gadget in self.keys)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all fields and tables in hexadecimal digits; every message names the circuit by it."""
@@ -189,6 +221,7 @@ class Interface(ValueObject):
             "output_level": self.output_level,
             "commitment": self.commitment,
             **({"guards": [[guard.limit, guard.scale] for guard in self.guards]} if self.guards else {}),
+            **({"key_levels": self.key_levels.to_list()} if self.key_levels else {}),
         }
 
     @staticmethod
@@ -201,7 +234,7 @@ class Interface(ValueObject):
         if not isinstance(fields, Mapping):
             raise ValueError(f"an interface must have the fields {sorted(FIELDS)}, got {type(fields).__name__}")
         try:
-            unknown = sorted(fields.keys() - FIELDS - {"guards"})
+            unknown = sorted(fields.keys() - FIELDS - _OPTIONAL)
             if unknown:
                 raise ValueError(f"an interface must have the fields {sorted(FIELDS)} alone, got {unknown} as well")
             packing = Packing(*fields["packing"])
@@ -221,6 +254,7 @@ class Interface(ValueObject):
                 output_level=fields["output_level"],
                 commitment=fields["commitment"],
                 guards=tuple(RangeGuard(*listed(guard)) for guard in listed(fields.get("guards", []))),
+                key_levels=KeyLevels.from_list(fields["key_levels"]) if "key_levels" in fields else None,
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error

@@ -166,6 +166,10 @@ class ResidueCircuit(ValueObject):
         moduli = tuple(circuit.parameters.t for circuit in self.circuits)
         return ResidueInterface(**shared, moduli=moduli, reach_bits=self.reach_bits)
 
+    def with_usual_keys(self) -> ResidueCircuit:
+        """Return the circuits for keys as SEAL makes them; see `Circuit.with_usual_keys`."""
+        return replace(self, circuits=tuple(circuit.with_usual_keys() for circuit in self.circuits))
+
     @property
     def parameters(self) -> Parameters:
         """The encryption parameters of the first circuit; the others have another plaintext modulus."""

@@ -25,7 +25,6 @@ from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.fold import Fold
 from he.program.operations import Source
-from he.program.program import Program
 from he.program.recorder import Recorder
 from he.readers.flooding import hidden_error, normal_error
 from he.readers.noise_ckks import Norms
@@ -136,15 +135,23 @@ def _reaches(stages: Sequence[Stage], norms: Sequence[Norms], guarded: Set[int])
 
 def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: float, checked: bool = True) -> Fit:
     """Fit a program to the default error if that leaves less than `max_error` all the same, for it may cost less."""
+
+    def within(bound: float | None) -> float | None:
+        return bound if bound is not None and bound <= max_error else None
+
+    def finer(found: Fit | None) -> Fit | None:
+        if found is None or within(found.bound) is None:
+            return None
+        return replace(
+            found,
+            tolerance=2 * max_error,
+            bound_with=lambda gadgets: within(found.bound_with(gadgets)),
+            again=lambda program: finer(found.again(program)),
+        )
+
     with suppress(ParameterError):
-        found = fit(folded, N, max_error=DEFAULT_ERROR, checked=checked)
-
-        def again(program: Program) -> Fit | None:
-            other = found.again(program)
-            return replace(other, tolerance=2 * max_error) if other and other.bound <= max_error else None
-
-        if found.bound <= max_error:
-            return replace(found, tolerance=2 * max_error, again=again)
+        if found := finer(fit(folded, N, max_error=DEFAULT_ERROR, checked=checked)):
+            return found
     return fit(folded, N, max_error=max_error, checked=checked)
 
 
@@ -157,8 +164,13 @@ def _fit_private(
     def private(found: Fit | None) -> Fit | None:
         if found is None:
             return None
-        again = found.again
-        return replace(found, bound=max_error, tolerance=2 * max_error, again=lambda program: private(again(program)))
+        return replace(
+            found,
+            bound=max_error,
+            tolerance=2 * max_error,
+            bound_with=lambda gadgets: None if found.bound_with(gadgets) is None else max_error,
+            again=lambda program: private(found.again(program)),
+        )
 
     result = private(fit(folded, N, max_error=hidden, flood=normal_error(max_error), checked=checked))
     assert result is not None

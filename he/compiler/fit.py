@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from he.program.program import Program
+from he.ring.gadget import Gadgets
 from he.ring.params import Parameters
 
 MAX_PRIMES = 16  # the most data primes; 128-bit security admits as many of 50 bits, and 2^-800 is still a float64
@@ -35,6 +36,8 @@ class Fit:
         place: places another program of the same depth for the same parameters, without a look at its bound; or a part
             of a program, whose inputs are in the given state.
         states: returns the state of every value of another program that has not been placed.
+        bound_with: returns the bound that holds for keys switched by gadgets and by one special prime alike; None if it
+            is not accepted.
         again: fits another program to the same parameters; None if its bound is not accepted.
         guard_scales: the scale of every guard.
     """
@@ -46,6 +49,7 @@ class Fit:
     output_scale: float
     place: Callable[..., Program]
     states: Callable[[Program], Sequence[State]]
+    bound_with: Callable[[Gadgets], float | None]
     again: Callable[[Program], Fit | None]
     guard_scales: tuple[float, ...] = ()
 

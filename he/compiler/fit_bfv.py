@@ -9,13 +9,14 @@ from functools import cache
 import numpy as np
 
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compiler.place_bfv import budget_bits, place_bfv
+from he.compiler.place_bfv import place_bfv
 from he.engines.rns.encode import encode_exact
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
 from he.readers.flooding import hidden_noise, uniform_noise, zero_noise
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra, usual_plain_norm
+from he.ring.gadget import Gadgets
 from he.ring.norms import norm_of_plaintext
 from he.ring.params import (
     MIN_PRIME_BITS,
@@ -104,7 +105,8 @@ def _fit(
     def accepted(count: int, bits: int) -> bool:
         chosen = parameters(count, bits)
         _, values = place_bfv(folded.folded, chosen, groups, plain_norm=declared)
-        return _budget(folded.folded, values, chosen, circuit_privacy) >= LEAST_BUDGET_BITS
+        outputs = [values[output] for output in folded.folded.outputs]
+        return _budget(outputs, chosen, circuit_privacy) >= LEAST_BUDGET_BITS
 
     least_bits = max(2 * MIN_PRIME_BITS, t.bit_length() + 1)  # t is below every prime, and none of them
     # The bits that the noise takes of far too many primes show about how many primes there have to be.
@@ -139,9 +141,14 @@ def _placed(
 ) -> Fit | None:
     """Return the fit of a program placed for these parameters; None if too little budget is left."""
     result, values = place_bfv(program, chosen, plain_norm=declared)
-    left = _budget(program, values, chosen, circuit_privacy)
+    left = _budget([values[output] for output in program.outputs], chosen, circuit_privacy)
     if left < LEAST_BUDGET_BITS:
         return None
+
+    def bound_with(gadgets: Gadgets) -> float | None:
+        outputs = run(result, BfvNoiseAlgebra(chosen, declared, gadgets))
+        with_them = _budget(outputs, chosen, circuit_privacy)
+        return None if with_them < LEAST_BUDGET_BITS else min(left, with_them)
 
     def again(another: Program) -> Fit | None:
         usual = norms.largest(another) <= declared
@@ -155,12 +162,15 @@ def _placed(
         output_scale=1.0,
         place=lambda another, begin=None: place_bfv(another, chosen, None, begin, declared)[0],
         states=lambda another: place_bfv(another, chosen, plain_norm=declared)[1],
+        bound_with=bound_with,
         again=again,
     )
 
 
-def placed_budget(program: Program, parameters: Parameters, norms: PlainNorms) -> float:
+def placed_budget(program: Program, parameters: Parameters, norms: PlainNorms, gadgets: Gadgets) -> float:
     """Return the bits of budget that a program leaves that was placed for parameters, with plaintexts of these norms.
+
+    It leaves so many with keys switched by these gadgets, and by one special prime at every level.
 
     Raises:
         ParameterError: if a plaintext is larger than plaintexts usually are, or too little budget is left.
@@ -168,8 +178,9 @@ def placed_budget(program: Program, parameters: Parameters, norms: PlainNorms) -
     declared = usual_plain_norm(parameters.poly_modulus_degree, parameters.t)
     if norms.largest(program) > declared:
         raise ParameterError(f"a plaintext is unusually large modulo {norms.t}: choose another prime")
-    values = run(program, BfvNoiseAlgebra(parameters, declared))
-    left = min(values, key=lambda value: value.budget_bits).budget_bits
+    ways = Gadgets.of(parameters), gadgets
+    values = [value for way in ways for value in run(program, BfvNoiseAlgebra(parameters, declared, way))]
+    left = min(value.budget_bits for value in values)
     if left < LEAST_BUDGET_BITS:
         raise ParameterError(
             f"the weights modulo {norms.t} leave {left:.1f} bits of noise budget: choose another prime"
@@ -177,11 +188,10 @@ def placed_budget(program: Program, parameters: Parameters, norms: PlainNorms) -
     return left
 
 
-def _budget(program: Program, values: Sequence[BfvNoise], chosen: Parameters, circuit_privacy: int | None) -> float:
-    """Return the bits of budget that the result has left; less than any if its noise cannot be hidden."""
+def _budget(outputs: Sequence[BfvNoise], chosen: Parameters, circuit_privacy: int | None) -> float:
+    """Return the bits of budget that results have left; less than any if their noise cannot be hidden."""
     if circuit_privacy is None:
-        return budget_bits(program, values)
-    outputs = [values[output] for output in program.outputs]
+        return min(value.budget_bits for value in outputs)
     noise = max(value.largest + zero_noise(chosen, value.level) for value in outputs)
     hidden = _hidden(chosen.poly_modulus_degree, len(outputs), circuit_privacy)
     return -math.log2(2 * (noise + uniform_noise(chosen, outputs[0].level))) if noise <= hidden else -math.inf

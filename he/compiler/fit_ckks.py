@@ -17,6 +17,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
+from he.compiler.gadgets import expected_units
 from he.compiler.outline import outline
 from he.compiler.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
 from he.compiler.ranges import ERROR, Guard
@@ -29,6 +30,7 @@ from he.readers.deviations import Deviations
 from he.readers.flooding import zero_deviation
 from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
 from he.readers.variance import PRODUCT_TAIL, deviation_at_root, rounding_variance
+from he.ring.gadget import Gadgets
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.scheme import Scheme
 
@@ -234,7 +236,7 @@ class _Search:
         """
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return cost(placed, parameters, prices, self._folded.weights(placed)).total
+        return expected_units(cost(placed, parameters, prices, self._folded.weights(placed)), parameters, prices)
 
     def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""
@@ -277,6 +279,11 @@ class _Search:
             return None
         error, shown = found
         bound = min(_coarser(error.bound), max_error)
+
+        def bound_with(gadgets: Gadgets) -> float | None:
+            with_them = self._is_within(placed, parameters, max_error, gadgets)
+            return with_them and max(bound, min(_coarser(with_them[0].bound), max_error))
+
         return Fit(
             program=placed,
             parameters=parameters,
@@ -285,6 +292,7 @@ class _Search:
             output_scale=error.scale,
             place=lambda other, begin=None: place(other, chain.precision, parameters, stay, begin),
             states=lambda other: states(other, chain.precision, parameters, stay),
+            bound_with=bound_with,
             again=lambda other: self._fit(other, chain, max_error, security),
             guard_scales=tuple(guard.scale for guard in shown),
         )
@@ -301,9 +309,11 @@ class _Search:
         parameters = self._parameters(chain, "insecure")
         return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters
 
-    def _error(self, placed: Program, parameters: Parameters) -> tuple[CkksError, float, list[CkksError]]:
+    def _error(
+        self, placed: Program, parameters: Parameters, gadgets: Gadgets | None = None
+    ) -> tuple[CkksError, float, list[CkksError]]:
         """Return the error of the worst output, the room in the modulus, and the errors of the guards."""
-        algebra = CkksErrorAlgebra(parameters, placed, self._task.norms, self._task.magnitude)
+        algebra = CkksErrorAlgebra(parameters, placed, self._task.norms, self._task.magnitude, gadgets)
         values = run(placed, algebra)
         worst, guards = max(values[: len(placed.results)], key=lambda value: value.bound), values[len(placed.results) :]
         shown = [replace(v, magnitude=g.largest) for v, g in zip(guards, self._task.guards, strict=True)]
@@ -314,10 +324,10 @@ class _Search:
         return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._task.flood)), shown
 
     def _is_within(
-        self, placed: Program, parameters: Parameters, max_error: float
+        self, placed: Program, parameters: Parameters, max_error: float, gadgets: Gadgets | None = None
     ) -> tuple[CkksError, list[CkksError]] | None:
         """Return the error of the worst output, and those of the guards, if all are within what they may be."""
-        error, room, shown = self._error(placed, parameters)
+        error, room, shown = self._error(placed, parameters, gadgets)
         exact = all(v.bound <= ERROR * guard.limit for v, guard in zip(shown, self._task.guards, strict=True))
         return (error, shown) if error.bound <= max_error and room >= 1 and exact else None  # NaN compares false
 

@@ -25,6 +25,7 @@ from he.compiler.stages import Stage
 from he.program.operations import Plain
 from he.program.program import Program
 from he.program.recorder import Recorder
+from he.program.relinearisation import relinearised_once
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
 from intnn.network.edges import INPUT
@@ -151,7 +152,7 @@ def lower(
             met = _summed(recorder, read, stage, widths[number], packing, schedule)
             values.append(_next_layer(recorder, met, stage, each, packing, schedule, encode))
     last = _maps(stages)[-1]
-    program = recorder.program(packing.slots, [values[-1], *sums], len(sums))
+    program = relinearised_once(recorder.program(packing.slots, [values[-1], *sums], len(sums)))
     width = width_of(last) if len(values) > 1 else entrance.layout.width
     return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
 

@@ -82,11 +82,6 @@ def place_bfv(
     return placed_program, [value for _, value in known]
 
 
-def budget_bits(program: Program, values: Sequence[BfvNoise]) -> float:
-    """Return the noise budget of the noisiest output, given the noise of every value."""
-    return min(values[output].budget_bits for output in program.outputs)
-
-
 def _place_bfv_operands(operation: Operation, level: int) -> Operation:
     match operation:
         case PlainDot(args, plains):

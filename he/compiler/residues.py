@@ -17,12 +17,20 @@ from he.compiler.compile import require_network, require_options
 from he.compiler.exact import exact_lowering
 from he.compiler.fit_bfv import PlainNorms, fit_bfv, placed_budget
 from he.compiler.latency import lower
-from he.compiler.search import Found, Lowering, PackingName, find, require_no_constant_output, rough_prices
+from he.compiler.search import (
+    ALL_RING_DEGREES,
+    Found,
+    Lowering,
+    PackingName,
+    find,
+    require_no_constant_output,
+    rough_prices,
+)
 from he.compiler.stages import to_stages
 from he.compiler.throughput import feature_layers, lower_features
 from he.program.operations import Matrix, Operation
 from he.program.program import Program
-from he.ring.params import RING_DEGREES, ParameterError, Security
+from he.ring.params import ParameterError, Security
 from he.ring.plain_moduli import SIZES, moduli, primes_below, require_modulus
 from intnn import IntNetwork, LutActivation, Requantise
 
@@ -170,7 +178,7 @@ def _sizes(bits: int) -> list[int]:
     """Return the sizes of primes to try: for every number of primes, the fewest first, the least size that needs it."""
     sizes: dict[int, int] = {}
     for size in SIZES:
-        splits = (_enough(next(moduli(size)), N, bits) for N in reversed(RING_DEGREES))
+        splits = (_enough(next(moduli(size)), N, bits) for N in reversed(ALL_RING_DEGREES))
         if primes := next(filter(None, splits), None):
             sizes.setdefault(len(primes), size)
     return [sizes[count] for count in sorted(sizes)]
@@ -204,7 +212,7 @@ def _with_weights_of(lowering: Lowering, found: Found) -> Circuit:
         layers = feature_layers(lowering.stages, lowering.encode, lowering.norms)
         recorded = lower_features(lowering.scheme, layers, packing, lowering.activate).program
     program = _with_operands(first.program, recorded)
-    bound = placed_budget(program, first.parameters, PlainNorms(t))
+    bound = placed_budget(program, first.parameters, PlainNorms(t), first.interface.gadgets)
     if not program.plaintexts:
         require_no_constant_output(program, t)
     interface = replace(first.interface, parameters=replace(first.parameters, plain_modulus=t))

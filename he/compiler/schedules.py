@@ -8,12 +8,13 @@ from functools import cache
 from typing import NamedTuple
 
 from he.compiler.fit import Fit, State
+from he.compiler.gadgets import worthwhile
 from he.compiler.latency import Lowered, Schedule, schedules
 from he.compiler.rotations import Turns
 from he.compiler.stages import Stage
-from he.formats import switching
 from he.program.program import Program
 from he.readers.cost import HOISTING, Prices, cost, rotation_costs
+from he.ring.gadget import Gadgets
 
 #: The limits on the bytes of evaluation keys: a client sends them once, and its session holds them.
 KEY_BYTES = (60_000_000, 120_000_000, 240_000_000)
@@ -57,11 +58,11 @@ def cheapest(
     choices = schedules(stages)
     lowered = write([options[0] for options in choices])
     fitted = (rough or fit)(lowered.program)
-    states = fitted.states(lowered.program)
+    states, gadgets = fitted.states(lowered.program), gadgets_of(fitted, prices)
 
     def price(layer: Program, begin: State | None) -> float:
         level = begin.level if begin else None
-        return cost(fitted.place(layer, begin), fitted.parameters, prices, level=level).total
+        return cost(fitted.place(layer, begin), fitted.parameters, prices, level=level, gadgets=gadgets).total
 
     begins = [None if entry is None else states[entry] for entry in lowered.entries]
     chosen = [
@@ -73,20 +74,20 @@ def cheapest(
     best, least, limit = usual, math.inf, key_bytes[0]
     fewer: list[Turned] = []
     for bound in key_bytes:
-        candidate, units = usual, usual.limited_units(fitted, prices, bound)
-        is_cut = len(usual.lowered.program.rotation_steps) > _keys(usual.lowered.program, fitted, bound)
+        candidate, units = usual, usual.limited_units(fitted, prices, bound, gadgets)
+        is_cut = len(usual.lowered.program.rotation_steps) > usual.keys(fitted, prices, bound, gadgets)
         if is_cut and not fewer:
             others = (write([schedule.with_fewer_keys(*how) for schedule in chosen]) for how in FEWER_KEYS)
             fewer = [Turned.of(other, row_length) for other in others]
         for other in fewer if is_cut else ():
-            waiting = other.limited_units(fitted, prices, bound)
+            waiting = other.limited_units(fitted, prices, bound, gadgets)
             if waiting <= WAITING_WORTH * units:
                 candidate, units = other, waiting
         if units <= WORTH * least:
             best, least, limit = candidate, units, bound
         if not is_cut:
             break
-    return _limited(best, fitted, fit, prices, limit)
+    return _limited(best, fitted, fit, prices, limit, gadgets)
 
 
 class Turned(NamedTuple):
@@ -100,35 +101,60 @@ class Turned(NamedTuple):
         """Return it for rows of so many slots."""
         return Turned(lowered, Turns(lowered.program, row_length))
 
-    def limited_units(self, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1]) -> float:
+    def limited_units(
+        self, fitted: Fit, prices: Prices = HOISTING, limit: int = KEY_BYTES[-1], gadgets: Gadgets | None = None
+    ) -> float:
         """Return what the network costs with as many keys as a limit allows, by the schedules that it has."""
-        return cost(fitted.place(self.limited(fitted, prices, limit)), fitted.parameters, prices).total
+        placed = fitted.place(self.limited(fitted, prices, limit, gadgets))
+        return cost(placed, fitted.parameters, prices, gadgets=gadgets).total
 
-    def limited(self, fitted: Fit, prices: Prices, limit: int) -> Program:
-        """Return the program with as many keys as a limit allows, where they are as long as this fit's."""
+    def limited(
+        self, fitted: Fit, prices: Prices, limit: int, gadgets: Gadgets | None, like: Program | None = None
+    ) -> Program:
+        """Return the program with as many keys as a limit allows, where they are as long as this fit's.
+
+        Args:
+            fitted: the parameters, and how programs are placed for them.
+            prices: the prices of the engine.
+            limit: the most bytes of all keys.
+            gadgets: those of keys that differ in length; None for usual keys.
+            like: a program whose keys are as long as these will be on average; by default the whole one.
+        """
         states = fitted.states(self.lowered.program)
-        each = cache(lambda level: rotation_costs(fitted.parameters, level, prices))
+        each = cache(lambda level: rotation_costs(fitted.parameters, level, prices, gadgets))
 
         def price(value: int, made: int, split: int) -> float:
             one, further = each(states[value].level)
             return one * made + further * split
 
-        return self.turns.affordable(_keys(self.lowered.program, fitted, limit), price)
+        return self.turns.affordable(self.keys(fitted, prices, limit, gadgets, like), price)
+
+    def keys(
+        self, fitted: Fit, prices: Prices, limit: int, gadgets: Gadgets | None, like: Program | None = None
+    ) -> int:
+        """Return how many rotation steps may have a key beside the keys of the row swap and of relinearisation."""
+        program = self.lowered.program
+        spent = cost(fitted.place(like or program), fitted.parameters, prices, gadgets=gadgets)
+        keys = limit * len(spent.uses) // max(1, spent.key_bytes)
+        return keys - program.swaps_rows - program.multiplies
+
+
+def gadgets_of(fitted: Fit, prices: Prices = HOISTING, limit: int | None = None) -> Gadgets | None:
+    """Return the gadgets that are worthwhile for a fitted program; None for usual keys."""
+    chosen = worthwhile(fitted, prices, limit)
+    return chosen and chosen.gadgets
 
 
 def _limited(
-    turned: Turned, fitted: Fit, fit: Callable[[Program], Fit], prices: Prices, limit: int
+    turned: Turned, fitted: Fit, fit: Callable[[Program], Fit], prices: Prices, limit: int, gadgets: Gadgets | None
 ) -> tuple[Lowered, Fit]:
     """Return a network with as many keys as a limit allows, fitted for its noise."""
+    program = None
     for _ in range(ATTEMPTS):
-        program = turned.limited(fitted, prices, limit)
+        program = turned.limited(fitted, prices, limit, gadgets, program)
         fitted = fitted.again(program) or fit(program)
-        if cost(fitted.program, fitted.parameters).key_bytes <= limit:
+        gadgets = gadgets_of(fitted, prices, limit)
+        if cost(fitted.program, fitted.parameters, gadgets=gadgets).key_bytes <= limit:
             break
+    assert program is not None
     return turned.lowered._replace(program=program), fitted
-
-
-def _keys(program: Program, fitted: Fit, max_key_bytes: int) -> int:
-    """Return how many rotation steps may have a key beside the keys of the row swap and of relinearisation."""
-    each = switching.key_bytes(fitted.parameters, fitted.parameters.levels)
-    return max_key_bytes // each - program.swaps_rows - program.multiplies

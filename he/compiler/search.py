@@ -16,11 +16,13 @@ from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
 from he.circuit.guards import RangeGuard
 from he.circuit.inputs import InputSpec
 from he.circuit.interface import Interface
+from he.circuit.key_levels import KeyLevels
 from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
+from he.compiler.gadgets import Chosen, expected_units, worthwhile
 from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
-from he.compiler.schedules import Turned, cheapest
+from he.compiler.schedules import KEY_BYTES, Turned, cheapest, gadgets_of
 from he.compiler.stages import Stage
 from he.compiler.throughput import FeatureLayer, feature_layers, feature_packing, lower_features
 from he.program.fold import Fold, fold
@@ -29,11 +31,13 @@ from he.program.program import Program
 from he.readers.clear import constant_outputs
 from he.readers.cost import cost
 from he.readers.flooding import price_bits
-from he.ring.params import RING_DEGREES, ParameterError, Security
+from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
+#: In the next larger one, key switching takes longer than anything that fits there is worth.
 SECURE_RING_DEGREES = (4096, 8192, 16384, 32768)
+ALL_RING_DEGREES = (1024, 2048, *SECURE_RING_DEGREES)
 
 PackingName = Literal["latency", "throughput"]
 
@@ -122,7 +126,9 @@ def find(lowering: Lowering, images: int | None, packing: PackingName, security:
         if packing == "throughput":
             require_no_constant_output(fit.program, lowering.modulus)
         reasons = *lowering.reasons, *refusals, *_privacy(lowering, fit)
-        circuit = Circuit(_interface(lowering, lowered, fit, salt), fit.program, fit.bound, reasons, salt)
+        chosen = worthwhile(fit, max_key_bytes=KEY_BYTES[-1])
+        interface = _interface(lowering, lowered, fit, salt, chosen)
+        circuit = Circuit(interface, fit.program, chosen.bound if chosen else fit.bound, reasons, salt)
         return Found(circuit, lowered.schedules)
     refused = "; ".join(["the network fits no parameter set", *lowering.reasons, *refusals])
     raise ParameterError(f"{refused}. To have it fit, {lowering.advice}")
@@ -147,7 +153,7 @@ def rough_prices(
     @cache
     def features() -> Fold:
         network = _features(lowering)
-        smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+        smallest = feature_packing(lowering.scheme, ALL_RING_DEGREES[0], network)
         return fold(lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards).program)
 
     def priced(fit: Callable[[Fold, int], Fit]) -> tuple[Fit, float]:
@@ -156,10 +162,10 @@ def rough_prices(
             try:
                 if packing == "throughput":
                     found = fit(features(), N)
-                    return found, cost(found.program, found.parameters).total
+                    return found, expected_units(cost(found.program, found.parameters), found.parameters)
                 turned, folded = recorded(N)
                 found = fit(folded, N)
-                return found, turned.limited_units(found)
+                return found, turned.limited_units(found, gadgets=gadgets_of(found))
             except ParameterError as refusal:
                 refused = refusal
         assert refused
@@ -189,7 +195,7 @@ def _with_cheapest_options(
 
 
 def _rings(security: Security) -> Sequence[int]:
-    return RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES
+    return ALL_RING_DEGREES if security == "insecure" else SECURE_RING_DEGREES
 
 
 def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
@@ -243,7 +249,7 @@ def _for_throughput(lowering: Lowering, images: int | None) -> Callable[[int], t
         return lowered, lowering.fit(folded, N)
 
     # The program is the same in every ring, whose slots it does not name.
-    smallest = feature_packing(lowering.scheme, RING_DEGREES[0], network)
+    smallest = feature_packing(lowering.scheme, ALL_RING_DEGREES[0], network)
     first = lower_features(lowering.scheme, network, smallest, lowering.activate, lowering.guards)
     folded = fold(first.program)
     return write
@@ -264,9 +270,9 @@ def _features(lowering: Lowering) -> list[FeatureLayer]:
     return network
 
 
-def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> Interface:
+def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes, chosen: Chosen | None) -> Interface:
     (level,) = output_levels(fit.program, fit.parameters)
-    return Interface(
+    usual = Interface(
         parameters=fit.parameters,
         inputs=(lowering.images(lowered.input),),
         output=lowered.output,
@@ -283,3 +289,7 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes) -> I
             for guard, scale in zip(lowering.guards, fit.guard_scales, strict=True)
         ),
     )
+    if chosen is None:
+        return usual
+    levels = KeyLevels.of(fit.program, chosen.gadgets, fit.parameters, usual.key_elements)
+    return replace(usual, key_levels=levels)

@@ -24,6 +24,7 @@ from he.compiler.ranges import Guard
 from he.compiler.stages import Function, Stage
 from he.program.operations import Matrix
 from he.program.recorder import Recorder
+from he.program.relinearisation import relinearised_once
 from he.ring.params import ParameterError
 from he.ring.scheme import Scheme
 from intnn import Activation, IntPolynomial
@@ -194,7 +195,8 @@ def lower_features(
             sums.append(recorder.scalar_dot(summed, [1.0] * len(summed), rest))
     outputs = [known[len(network) - 1][unit] for unit in range(last.outputs)]
     layout = InputLayout.of(packing, first.inputs, read[None, :])
-    return Lowered(recorder.program(1, [*outputs, *sums], len(sums)), layout, OutputLayout(packing, 1, last.outputs))
+    program = relinearised_once(recorder.program(1, [*outputs, *sums], len(sums)))
+    return Lowered(program, layout, OutputLayout(packing, 1, last.outputs))
 
 
 def _apply(

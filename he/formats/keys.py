@@ -31,7 +31,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 _MAGIC, _VERSION = b"HEKEY", 1
 _START = len(_MAGIC) + 5
 _HEADER_LIMIT = 4096
-MAX_FILE_BYTES = 1 << 24  # secure chains have at most 44 primes: 11.5 MB in the largest ring
+MAX_FILE_BYTES = 1 << 26  # 64 primes, the most of a chain, take 34 MB in the largest ring
 _SALT_BYTES, _NONCE_BYTES, _TAG_BYTES, _DIGEST_BYTES = 16, 12, 16, 32
 _MIN_LOG2_N, _MAX_LOG2_N, _MAX_P = 14, 18, 4
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import tenseal.sealapi as sealapi
 
-from he.ring.params import ParameterError, Parameters
+from he.ring.params import ParameterError, Parameters, max_modulus_bits
 
 
 class Saveable(Protocol):
@@ -42,13 +42,15 @@ class SealDataError(ValueError):
 def create_context(parameters: Parameters) -> Any:
     """Make SEAL's context for a parameter set.
 
-    SEAL checks the modulus too, by its own table, which is the one of 2018, unless the set is named insecure.
+    SEAL checks the modulus too, by its own table, which is the one of 2018, unless that has no such ring or the set is
+    named insecure.
 
     Raises:
         ParameterError: if SEAL refuses the set.
     """
     scheme = sealapi.SCHEME_TYPE.BFV if parameters.scheme.exact else sealapi.SCHEME_TYPE.CKKS
-    level = sealapi.SEC_LEVEL_TYPE.NONE if parameters.security == "insecure" else sealapi.SEC_LEVEL_TYPE.TC128
+    checked = parameters.security != "insecure" and max_modulus_bits(parameters.poly_modulus_degree, "128-2018")
+    level = sealapi.SEC_LEVEL_TYPE.TC128 if checked else sealapi.SEC_LEVEL_TYPE.NONE
     fields = sealapi.EncryptionParameters(scheme)
     fields.set_poly_modulus_degree(parameters.poly_modulus_degree)
     chain = sealapi.CoeffModulus.Create(parameters.poly_modulus_degree, list(parameters.coeff_modulus_bits))

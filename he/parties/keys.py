@@ -183,7 +183,10 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             TypeError: if `interface` is no interface.
         """
         self.require_for(interface)
-        data = self._switching_keys(interface.key_elements)
+        if interface.key_levels:
+            data = self.hybrid_keys(interface.keys)
+        else:
+            data = self._switching_keys(interface.key_elements)
         if interface.rerandomises:
             data += self._zero(interface)
         return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
@@ -269,9 +272,9 @@ class EvaluationKeys(ValueObject):
         message: the keys as they travel; nothing of it is copied.
         circuit: the digest of the circuit's interface, which covers the parameters.
         mark: 64 hexadecimal digits, by which the owner of the secret knows keys of its own (`SecretKey.require_own`).
-        data: the keys themselves, in the format of `he.formats.switching`, and an encryption of zero behind them where
-            the circuit's answers are re-randomised. `require` says whether they are as many as
-            their circuit needs; who binds them reads them.
+        data: the keys themselves, in the format of `he.formats.switching`, or of `he.formats.hybrid` where an interface
+            has `key_levels`, and an encryption of zero behind them where the circuit's answers are re-randomised.
+            `require` says whether they are as many as their circuit needs; who binds them reads them.
         id: the digest with which the message ends, in hexadecimal digits; requests and answers name the keys by it.
 
     Raises:
@@ -303,7 +306,7 @@ class EvaluationKeys(ValueObject):
 
     @staticmethod
     def sealed(circuit: str, data: bytes, mark: str = _NO_MARK) -> EvaluationKeys:
-        """Return keys for the circuit with this digest, in the format of `he.formats.switching`."""
+        """Return keys for the circuit with this digest, in the format of `data`."""
         fields = {"circuit": circuit, "mark": mark}
         return EvaluationKeys(seal_message(Kind.EVALUATION_KEYS, fields, [data] if data else []))
 
@@ -348,7 +351,7 @@ class EvaluationKeys(ValueObject):
                 "the evaluation keys were made for another circuit or parameter set; make some with "
                 "`SecretKey.evaluation_keys` from this circuit's interface"
             )
-        count, due = len(interface.key_elements), _data_bytes(interface)
+        count, due = len(interface.keys), _data_bytes(interface)
         if len(self.data) != due:
             zero = " and an encryption of zero" if interface.rerandomises else ""
             raise MessageError(
@@ -358,8 +361,7 @@ class EvaluationKeys(ValueObject):
 
     def divided(self, interface: Interface) -> tuple[memoryview, memoryview]:
         """Return the keys of a circuit that they are for, and its encryption of zero; no bytes if it needs none."""
-        keys = len(interface.key_elements) * switching.key_bytes(interface.parameters, interface.parameters.levels)
-        return self.data[:keys], self.data[keys:]
+        return self.data[: interface.key_bytes], self.data[interface.key_bytes :]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_bytes` to a file, whole or not at all.
@@ -390,9 +392,8 @@ class EvaluationKeys(ValueObject):
 
 def _data_bytes(interface: Interface) -> int:
     """Count the bytes that the evaluation keys of a circuit have."""
-    parameters, level = interface.parameters, interface.output_level
-    zero = switching.zero_form(parameters, level).bytes if interface.rerandomises else 0
-    return len(interface.key_elements) * switching.key_bytes(parameters, parameters.levels) + zero
+    zero = switching.zero_form(interface.parameters, interface.output_level).bytes if interface.rerandomises else 0
+    return interface.key_bytes + zero
 
 
 def _residues(secret: Any, parameters: Parameters, context: Any) -> np.ndarray:

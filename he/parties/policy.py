@@ -13,7 +13,7 @@ from typing import Any
 
 from he.circuit.interface import USUAL_ERROR, Interface
 from he.circuit.residues import interfaces
-from he.readers.cost import ciphertext_bytes, key_bytes
+from he.readers.cost import ciphertext_bytes
 from he.ring.params import SECURITIES, Security, require_security
 from he.ring.scheme import Scheme
 from intnn.values.arrays import integer, real
@@ -165,10 +165,9 @@ class Policy(ValueObject):
         else:
             inside = largest <= self.largest_input
         yield "range", [spec.low, spec.high], inside, f"within +-{self.largest_input:g}, and fit the modulus"
-        keys = len(interface.rotation_steps) + interface.swaps_rows + interface.multiplies
         zero = interface.rerandomises * ciphertext_bytes(parameters, interface.output_level, polynomials=1)
         for field, what, size, most in (
-            ("rotation_steps", "keys", keys * key_bytes(parameters, parameters.levels) + zero, self.most_key_bytes),
+            ("rotation_steps", "keys", interface.key_bytes + zero, self.most_key_bytes),
             (
                 "gather",
                 "a request",

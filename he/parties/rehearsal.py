@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from he.circuit.interface import Interface
 from he.circuit.residues import interfaces
 from he.engines.engine import Evaluator
-from he.formats import compact
+from he.formats import compact, hybrid
 from he.formats.compact import Form
 from he.formats.messages import Kind, seal_message
 from he.formats.seal_bytes import CiphertextArray
@@ -35,8 +36,9 @@ def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repea
         repeats: the number of answers, after a first one that is not timed; 0 for the first.
     """
     rng, parameters = np.random.default_rng(0), interface.parameters
-    digit = _random(Form.digit(parameters, parameters.levels), rng)
-    evaluator = prepared.bind(digit * (parameters.levels * len(interface.key_elements)), threads)
+    forms = (hybrid.digit_form(gadget, parameters.scheme) for _, gadget in interface.keys for _ in gadget.groups)
+    digit = cache(lambda form: _random(form, rng))  # the same for all that have a form
+    evaluator = prepared.bind(b"".join(map(digit, forms)), threads)
     fresh = _random(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
     session, seconds = Session(interface, _NO_KEY, evaluator, 1 + repeats, None), []

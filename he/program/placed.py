@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from he.program.operations import (
     AddPlain,
+    Conjugate,
     Input,
     Matrix,
     Multiply,
     PlainDot,
     Relinearise,
     Rescale,
+    Rotate,
     ScalarDot,
     SquareParts,
+    SwapRows,
     SwitchModulus,
     arguments,
     plains,
@@ -81,6 +84,23 @@ def output_levels(program: Program, parameters: Parameters) -> set[int]:
     """Return the levels that a program's outputs have in the end, whether or not it has been placed."""
     levels = value_levels(program, parameters)
     return {levels[output] for output in program.outputs}
+
+
+def key_uses(program: Program, parameters: Parameters) -> dict[int, set[int]]:
+    """Return the levels at which keys are switched, by Galois element; 1 stands for relinearisation."""
+    levels, uses = value_levels(program, parameters), dict[int, set[int]]()
+    for operation in program.operations:
+        match operation:
+            case Relinearise():
+                element = 1
+            case Rotate(_, step):
+                element = parameters.galois_element(step)
+            case SwapRows() | Conjugate():
+                element = 2 * parameters.poly_modulus_degree - 1
+            case _:
+                continue
+        uses.setdefault(element, set()).add(levels[operation.args[0]])
+    return uses
 
 
 def _unplaced(position: int, problem: str) -> ValueError:

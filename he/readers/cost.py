@@ -13,17 +13,18 @@ whole sum of rotations. SEAL keeps only CKKS ciphertexts transformed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from he.formats import hybrid
 from he.formats.switching import key_bytes
 from he.kernels.passes.bits import word_bits
-from he.program.algebra import Algebra, apply
-from he.program.operations import Matrix, Plain, Scalar, arguments
+from he.program.algebra import apply
+from he.program.operations import arguments
 from he.program.program import Program
-from he.readers.work import Work, decomposing, dividing, multiplying
-from he.ring.gadget import Gadget, Gadgets
+from he.readers.counting import Counted, WorkAlgebra
+from he.readers.work import Switches, Work
+from he.ring.gadget import Gadgets
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 
@@ -40,6 +41,7 @@ class Prices(ValueObject):
     Attributes:
         transform: units for one transform of a polynomial modulo one prime.
         product: units for one slotwise product of such a polynomial that is added to another.
+        stream: units for the same where both come from memory.
         load: units for reading such a polynomial of an arriving ciphertext.
         hoists: whether rotations of one value share its digits.
 
@@ -49,19 +51,27 @@ class Prices(ValueObject):
 
     transform: float
     product: float
+    stream: float
     load: float
     hoists: bool
 
     def __post_init__(self) -> None:
-        if not (self.transform > 0 and self.product > 0 and self.load > 0):
-            raise ValueError(f"`transform`, `product` and `load` must be positive, got {self}")
+        if not (self.transform > 0 and self.product > 0 and self.stream > 0 and self.load > 0):
+            raise ValueError(f"`transform`, `product`, `stream` and `load` must be positive, got {self}")
+
+    def units(self, work: Work, parameters: Parameters) -> float:
+        """Return the time of some steps in the parameters' ring."""
+        longer = parameters.poly_modulus_degree / REFERENCE_RING
+        deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
+        passes = self.product * work.products + self.stream * work.streamed
+        return longer * (deeper * self.transform * work.transforms + passes)
 
 
-#: Prices of the fast engine on one thread, as measured: 11.5 us, 2.2 us and 33 us, where a SEAL rotation takes 2.1 ms.
-HOISTING = Prices(transform=0.0055, product=0.00105, load=0.016, hoists=True)
+#: Prices of the fast engine on one thread, as measured: 11.5, 2.2, 5.9 and 33 us, where a SEAL rotation takes 2.1 ms.
+HOISTING = Prices(transform=0.0055, product=0.00105, stream=0.0028, load=0.016, hoists=True)
 
 #: Prices of SEAL's evaluator on one thread; the unit is then 20 transforms and 24 products (three data primes).
-SEAL = Prices(transform=0.045, product=0.004, load=0.06, hoists=False)
+SEAL = Prices(transform=0.045, product=0.004, stream=0.004, load=0.06, hoists=False)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class Cost:
     Attributes:
         work: all steps of each class of operations, by its name.
         units: the time of each class of operations, by its name, in units of one SEAL rotation.
-        by_level: the time at each level, without what inputs take to be read.
+        switches: what is done at each level that takes more or less time by its gadget.
         hoisted: the number of rotations, row swaps and conjugations of values that are rotated more than once.
         groups: the number of values that are rotated more than once.
         single: the number of all other rotations, row swaps and conjugations.
@@ -84,7 +94,7 @@ class Cost:
 
     work: dict[str, Work]
     units: dict[str, float]
-    by_level: dict[int, float]
+    switches: dict[int, Switches]
     hoisted: int
     groups: int
     single: int
@@ -105,7 +115,7 @@ class Cost:
             self,
             work={kind: each.times(count) for kind, each in self.work.items()},
             units={kind: count * units for kind, units in self.units.items()},
-            by_level={level: count * units for level, units in self.by_level.items()},
+            switches={level: some.times(count) for level, some in self.switches.items()},
             hoisted=count * self.hoisted,
             groups=count * self.groups,
             single=count * self.single,
@@ -132,38 +142,39 @@ def cost(
         gadgets: those by which keys are switched, which then travel as `he.formats.hybrid` has it; by default with one
             special prime, and keys as SEAL makes them.
     """
-    counter = _WorkAlgebra(parameters, prices.hoists, level, gadgets)
-    values: list[_Counted] = []
+    counter, by_gadget = WorkAlgebra(parameters, prices.hoists, level), gadgets or Gadgets.of(parameters)
+    values: list[Counted] = []
     work: dict[str, Work] = {}
-    work_at: dict[int, Work] = {}
+    switches: dict[int, Switches] = {}
     loaded = waiting = most = 0
     outputs = set(program.outputs)
     for position, operation in enumerate(program.operations):
-        before, first = counter.work, len(values)
+        first = len(values)
         values += apply(counter, operation, [values[a] for a in arguments(operation)])
         made = range(first, len(values))
         counter.mod_down(*(values[a] for a in made if a in outputs))
         name = type(operation).__name__
         times = weights[position] if weights else 1
-        done = (counter.work - before).times(times)
-        work[name] = work.get(name, Work()) + done
-        at = max((values[a].level for a in arguments(operation)), default=values[-1].level)
-        work_at[at] = work_at.get(at, Work()) + done
+        done, switched = counter.take()
+        for at, some in switched.items():
+            done += some.work(by_gadget.at(at))
+            switches[at] = switches.get(at, Switches()) + some.times(times)
+        work[name] = work.get(name, Work()) + done.times(times)
         loaded += 2 * times * values[-1].level if name == "Input" else 0
         waiting += sum(values[a].size * values[a].level for a in made)
         most = max(most, waiting)
         for a in {*arguments(operation), *made}:
             if program.last_use[a] <= position:
                 waiting -= values[a].size * values[a].level
-    units = {name: _units(done, parameters, prices) for name, done in work.items()}
+    units = {name: prices.units(done, parameters) for name, done in work.items()}
     units["Input"] = parameters.poly_modulus_degree / REFERENCE_RING * prices.load * loaded
     rotations = [times for times in counter.rotated.values() if times > 1]
-    keys = key_gadgets(counter.uses, gadgets or Gadgets.of(parameters))
+    keys = by_gadget.keys(counter.uses)
     needed = sum(hybrid.key_bytes(gadget) for _, gadget in keys)
     return Cost(
         work=work,
         units=units,
-        by_level={at: _units(done, parameters, prices) for at, done in work_at.items()},
+        switches=switches,
         hoisted=sum(rotations),
         groups=len(rotations),
         single=sum(counter.rotated.values()) - sum(rotations),
@@ -175,200 +186,20 @@ def cost(
     )
 
 
-def key_gadgets(uses: Mapping[int, Iterable[int]], gadgets: Gadgets) -> list[tuple[int, Gadget]]:
-    """List the keys that switch at some levels: a Galois element, and a gadget of the highest level that it serves.
-
-    An element has a key for every number of special primes that its levels take.
-
-    Args:
-        uses: the levels at which each element is used.
-        gadgets: the gadgets of all levels.
-    """
-    found: dict[tuple[int, int], Gadget] = {}
-    for element, levels in uses.items():
-        for gadget in map(gadgets.at, sorted(levels)):
-            found[element, gadget.specials] = gadget
-    return [(element, gadget) for (element, _), gadget in found.items()]
-
-
-def rotation_costs(parameters: Parameters, level: int, prices: Prices = HOISTING) -> tuple[float, float]:
+def rotation_costs(
+    parameters: Parameters, level: int, prices: Prices = HOISTING, gadgets: Gadgets | None = None
+) -> tuple[float, float]:
     """Return what one more rotation of a value costs, and what it costs to rotate a rotated value further."""
-    counter = _WorkAlgebra(parameters, prices.hoists, level)
+    counter, gadget = WorkAlgebra(parameters, prices.hoists, level), (gadgets or Gadgets.of(parameters)).at(level)
     value = counter.input(0)
-    done = [counter.work]
     first = counter.rotate(value, 1)
+    counter.take()
+    found = []
     for rotated in (value, first):
-        done.append(counter.work)
         counter.rotate(rotated, 2)
-    _, before, between = done
-    one = _units(between - before, parameters, prices)
-    return one, _units(counter.work - between, parameters, prices) - one
-
-
-def _units(work: Work, parameters: Parameters, prices: Prices) -> float:
-    longer = parameters.poly_modulus_degree / REFERENCE_RING
-    deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
-    return longer * (deeper * prices.transform * work.transforms + prices.product * work.products)
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """A ciphertext that is only counted: its identity, its number of data primes, and its number of polynomials."""
-
-    identity: int
-    level: int
-    size: int = 2
-    extended: bool = False  # it is held times the special prime: its mod-down is still to be done
-
-
-class _WorkAlgebra(Algebra[_Counted]):
-    """Counts the work that a program takes.
-
-    Args:
-        parameters: the parameters for which the program was placed.
-        hoists: whether rotations of one value share its digits.
-        level: the level of inputs; that of fresh ciphertexts by default.
-        gadgets: those by which keys are switched; by default with one special prime.
-
-    Attributes:
-        work: the steps of all operations read so far.
-        rotated: the number of rotations of each value that was rotated, by its identity.
-        uses: the levels at which each key was used, by its Galois element; 1 stands for relinearisation.
-    """
-
-    def __init__(
-        self, parameters: Parameters, hoists: bool = True, level: int | None = None, gadgets: Gadgets | None = None
-    ) -> None:
-        self._level = parameters.levels if level is None else level
-        self._gadgets = gadgets or Gadgets.of(parameters)
-        self._parameters, self._exact, self._hoists = parameters, parameters.scheme.exact, hoists
-        self._identities = 0
-        self._transformed: set[int] = set()
-        self._divided: set[int] = set()
-        self.work = Work()
-        self.rotated: dict[int, int] = {}
-        self.uses: dict[int, set[int]] = {}
-
-    def input(self, index: int) -> _Counted:
-        return self._value(self._level)
-
-    def plain_dot(self, values: Sequence[_Counted], plains: Sequence[Plain]) -> _Counted:
-        level, extended = values[0].level, self._lazy(values)
-        if self._exact and not self._hoists:  # into NTT form and back; a value is transformed only once
-            fresh = {v.identity for v in values} - self._transformed
-            self._transformed |= fresh
-            self._do(transforms=2 * level * (len(fresh) + 1))
-        self._do(products=2 * self._rows(level, extended) * len(values))
-        return self._value(level, extended=extended)
-
-    def scalar_dot(self, values: Sequence[_Counted], scalars: Sequence[Scalar], constant: Scalar) -> _Counted:
-        self.mod_down(*values)
-        self._do(products=2 * values[0].level * len(values))
-        return self._value(values[0].level)
-
-    def matrix(self, values: Sequence[_Counted], matrix: Matrix) -> list[_Counted]:
-        self.mod_down(*values)
-        self._do(products=2 * values[0].level * matrix.weights.size)
-        return [self._value(values[0].level) for _ in matrix.constants]
-
-    def add_plain(self, a: _Counted, plain: Plain) -> _Counted:
-        self.mod_down(a)
-        self._do(products=a.level)
-        return self._value(a.level, a.size)
-
-    def add(self, values: Sequence[_Counted]) -> _Counted:
-        level, size, extended = values[0].level, max(v.size for v in values), self._lazy(values)
-        self._do(products=size * self._rows(level, extended) * (len(values) - 1))
-        return self._value(level, size, extended)
-
-    def multiply(self, a: _Counted, b: _Counted) -> _Counted:
-        self.mod_down(a, b)
-        level, operands = a.level, 1 if a == b else 2
-        if self._exact:  # both bases together hold 2 level + 1 primes; each extension and division is a matrix product
-            bases = 2 * level + 1
-            self._do(transforms=bases * (2 * operands + 3), products=level * (level + 1) * (2 * operands + 2 * 3))
-        self._do(products=(2 * level + 1 if self._exact else level) * (2 + operands))
-        return self._value(level, 3)
-
-    def square_parts(self, a: _Counted, conjugate: _Counted) -> _Counted:
-        self.mod_down(a, conjugate)
-        self._do(products=8 * a.level)  # two sums, two squares, and their difference
-        return self._value(a.level, 3)
-
-    def relinearise(self, a: _Counted) -> _Counted:
-        self.mod_down(a)
-        self._decompose(a.level)
-        self._switch_key(a.level, 1)
-        self._divide(a.level)
-        return self._value(a.level)
-
-    def rotate(self, a: _Counted, step: int) -> _Counted:
-        return self._permute(a, self._parameters.galois_element(step))
-
-    def swap_rows(self, a: _Counted) -> _Counted:
-        return self._permute(a, 2 * self._parameters.poly_modulus_degree - 1)
-
-    def conjugate(self, a: _Counted) -> _Counted:
-        return self.swap_rows(a)
-
-    def switch_modulus(self, a: _Counted) -> _Counted:
-        self.mod_down(a)
-        if self._exact:
-            self._do(transforms=a.size * a.level if self._hoists else 0, products=a.size * (a.level - 1))
-        return self._value(a.level - 1, a.size)
-
-    def rescale(self, a: _Counted) -> _Counted:
-        self.mod_down(a)
-        self._do(transforms=a.size * a.level, products=a.size * (a.level - 1))
-        return self._value(a.level - 1, a.size)
-
-    def _permute(self, a: _Counted, element: int) -> _Counted:
-        self.mod_down(a)
-        if not (self._hoists and a.identity in self.rotated):
-            self._decompose(a.level)
-        self.rotated[a.identity] = self.rotated.get(a.identity, 0) + 1
-        self._switch_key(a.level, element)
-        if not self._hoists:
-            self._divide(a.level)
-        return self._value(a.level, extended=self._hoists)
-
-    def _lazy(self, values: Sequence[_Counted]) -> bool:
-        """Return whether the sum of these stays extended, for a lazy mod-down; otherwise divide each of them now."""
-        if any(v.extended and v.identity not in self._divided for v in values) and all(v.size == 2 for v in values):
-            return True
-        self.mod_down(*values)
-        return False
-
-    def mod_down(self, *values: _Counted) -> None:
-        """Count the division of each extended value by the special primes, once."""
-        for v in values:
-            if v.extended and v.identity not in self._divided:
-                self._divided.add(v.identity)
-                self._divide(v.level)
-
-    def _divide(self, level: int) -> None:
-        """Count the division of two polynomials by the special primes."""
-        self.work += dividing(self._gadgets.at(level))
-
-    def _decompose(self, level: int) -> None:
-        """Count the digits of one polynomial."""
-        self.work += decomposing(self._gadgets.at(level))
-
-    def _switch_key(self, level: int, element: int) -> None:
-        """Count the product of the digits with the key, and note the key's use."""
-        self.work += multiplying(self._gadgets.at(level))
-        self.uses.setdefault(element, set()).add(level)
-
-    def _rows(self, level: int, extended: bool) -> int:
-        """Return the number of primes of a value."""
-        return self._gadgets.at(level).rows if extended else level
-
-    def _do(self, transforms: int = 0, products: int = 0) -> None:
-        self.work += Work(transforms, products)
-
-    def _value(self, level: int, size: int = 2, extended: bool = False) -> _Counted:
-        self._identities += 1
-        return _Counted(self._identities, level, size, extended)
+        found.append(prices.units(counter.take()[1][level].work(gadget), parameters))
+    one, other = found
+    return one, other - one
 
 
 def ciphertext_bytes(parameters: Parameters, level: int, polynomials: int = 2) -> int:

@@ -9,8 +9,8 @@ rounded by the worst case. So nothing is taken as independent of anything else. 
 - *ciphertexts*: each of the two polynomials of a ciphertext that is multiplied is taken as uniform modulo q, by itself.
   Fresh ones are; that those computed from them look so is what the security of the scheme rests on.
 
-A random polynomial is beyond its bound with a chance below 2^-59, so an evaluation of a million products with one below
-2^-38. This is about correctness between parties that follow the protocol: who deviates can make any noise.
+A random polynomial is beyond its bound with a chance below 2^-58, so an evaluation of a million products with one below
+2^-37. This is about correctness between parties that follow the protocol: who deviates can make any noise.
 
 Weights count by declared bounds: packed plaintexts by one on their canonical norms, rows of a `Matrix` by its `norm`,
 and scalars as the worst ones modulo t.

@@ -2,28 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 from he.ring.gadget import Gadget
 
+WORD_BYTES = 8  # of a residue
+CACHED_BYTES = 1 << 23  # of digits and keys at a level, with one special prime: where they are more, memory is read
+
 
 @dataclass(frozen=True)
 class Work:
-    """A number of transforms and of slotwise products, each of a polynomial modulo one prime."""
+    """A number of steps, each of a polynomial modulo one prime.
+
+    Attributes:
+        transforms: number-theoretic transforms.
+        products: slotwise products.
+        streamed: slotwise products of digits and keys that come from memory, because they are more than a cache holds.
+    """
 
     transforms: int = 0
     products: int = 0
+    streamed: int = 0
 
     def __add__(self, other: Work) -> Work:
-        return Work(self.transforms + other.transforms, self.products + other.products)
-
-    def __sub__(self, other: Work) -> Work:
-        return Work(self.transforms - other.transforms, self.products - other.products)
+        return Work(self.transforms + other.transforms, self.products + other.products, self.streamed + other.streamed)
 
     def times(self, count: int) -> Work:
         """Return the work of doing all this so many times."""
-        return Work(count * self.transforms, count * self.products)
+        return Work(count * self.transforms, count * self.products, count * self.streamed)
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What is done at one level that takes more or fewer steps by the gadget.
+
+    Attributes:
+        decomposed: polynomials that are cut into digits.
+        multiplied: products of a polynomial's digits, as they are made, with a key.
+        shared: products of digits that are kept, because several rotations share them, with a key.
+        divided: pairs of polynomials that are divided by the special primes.
+        extended: slotwise products of polynomials that are not divided yet.
+    """
+
+    decomposed: int = 0
+    multiplied: int = 0
+    shared: int = 0
+    divided: int = 0
+    extended: int = 0
+
+    def __add__(self, other: Switches) -> Switches:
+        return Switches(
+            self.decomposed + other.decomposed,
+            self.multiplied + other.multiplied,
+            self.shared + other.shared,
+            self.divided + other.divided,
+            self.extended + other.extended,
+        )
+
+    def times(self, count: int) -> Switches:
+        """Return what it is to do all this so many times."""
+        return Switches(*(count * number for number in astuple(self)))
+
+    def work(self, gadget: Gadget) -> Work:
+        """Return the steps that it takes with the gadget of its level."""
+        return (
+            decomposing(gadget).times(self.decomposed)
+            + multiplying(gadget).times(self.multiplied)
+            + multiplying(gadget, shared=True).times(self.shared)
+            + dividing(gadget).times(self.divided)
+            + Work(products=self.extended * gadget.rows)
+        )
 
 
 @cache
@@ -40,9 +89,11 @@ def decomposing(gadget: Gadget) -> Work:
 
 
 @cache
-def multiplying(gadget: Gadget) -> Work:
-    """Count the products of digits with both halves of a key."""
-    return Work(products=2 * len(gadget.groups) * gadget.rows)
+def multiplying(gadget: Gadget, shared: bool = False) -> Work:
+    """Count the products of digits with both halves of a key; digits that rotations share are read again by each."""
+    count, level = 2 * len(gadget.groups) * gadget.rows, gadget.level
+    streamed = shared and WORD_BYTES * gadget.degree * 2 * level * (level + 1) > CACHED_BYTES
+    return Work(streamed=count) if streamed else Work(products=count)
 
 
 @cache

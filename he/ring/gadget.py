@@ -12,7 +12,7 @@ parameters' own, whose security is its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -149,6 +149,20 @@ class Gadgets(ValueObject):
     def at(self, level: int) -> Gadget:
         """Return the gadget of a level."""
         return self._gadgets[level - 1]
+
+    def keys(self, uses: Mapping[int, Iterable[int]]) -> list[tuple[int, Gadget]]:
+        """List the keys that switch at some levels: a Galois element, and a gadget of the highest level that it serves.
+
+        An element has a key for every number of special primes that its levels take.
+
+        Args:
+            uses: the levels at which each element is used.
+        """
+        found: dict[tuple[int, int], Gadget] = {}
+        for element, levels in uses.items():
+            for gadget in map(self.at, sorted(levels)):
+                found[element, gadget.specials] = gadget
+        return [(element, gadget) for (element, _), gadget in found.items()]
 
     @cached_property
     def _gadgets(self) -> tuple[Gadget, ...]:

@@ -53,7 +53,7 @@ def random_euclidean_norm(N: int, variance: float) -> float:
 
 
 def chance_beyond(N: int) -> float:
-    """Return a bound, below 2^-59 up to N = 2^15, on the chance that one exceeds `random_canonical_norm`.
+    """Return a bound, below 2^-58, on the chance that one exceeds `random_canonical_norm`.
 
     At one root the value is sub-Gaussian in every direction of the complex plane alike. So d deviations have a chance
     below d^2 exp(1 - d^2), by Chernoff's bound for the square; and there are N / 2 pairs of conjugate roots.

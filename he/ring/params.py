@@ -27,15 +27,16 @@ Security = Literal["128", "128-2018", "insecure"]
 SECURITIES: tuple[Security, ...] = ("128", "128-2018", "insecure")
 
 #: The ring degrees N that are supported.
-RING_DEGREES = (1024, 2048, 4096, 8192, 16384, 32768)
+RING_DEGREES = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
 
-#: The largest total modulus in bits at 128-bit classical security (ternary secret), by security and ring degree N.
+#: The largest total modulus in bits at 128-bit classical security (ternary secret), by security and ring degree N. The
+#: table of 2018 ends at 32768. The limit for 65536 is the one of OpenFHE's table, which goes on as that of 2024 does.
 MAX_MODULUS_BITS: dict[Security, dict[int, int]] = {
-    "128": dict(zip(RING_DEGREES, (26, 53, 106, 214, 430, 868), strict=True)),
-    "128-2018": dict(zip(RING_DEGREES, (27, 54, 109, 218, 438, 881), strict=True)),
+    "128": dict(zip(RING_DEGREES, (26, 53, 106, 214, 430, 868, 1747), strict=True)),
+    "128-2018": dict(zip(RING_DEGREES[:-1], (27, 54, 109, 218, 438, 881), strict=True)),
 }
 
-#: The plaintext modulus of the exact path: the prime 2^16 + 1 is ≡ 1 mod 2N for all N up to 32768, so slots exist.
+#: The plaintext modulus of the exact path: the prime 2^16 + 1 is ≡ 1 mod 2N for N up to 32768, so slots exist.
 PLAIN_MODULUS = 65537
 
 MAX_PRIME_BITS = 60  # SEAL's limit for a prime of the modulus chain
@@ -58,8 +59,11 @@ def require_security(security: object) -> None:
 
 
 def max_modulus_bits(N: int, security: Security) -> int | None:
-    """Return the largest total modulus in bits that a security allows at ring degree N; None if it sets no limit."""
-    return MAX_MODULUS_BITS[security][N] if security in MAX_MODULUS_BITS else None
+    """Return the largest total modulus in bits that a security allows at ring degree N; None if it sets no limit.
+
+    It is 0 for a ring that the security's table does not have.
+    """
+    return MAX_MODULUS_BITS[security].get(N, 0) if security in MAX_MODULUS_BITS else None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Parameters(ValueObject):
     Attributes:
         scheme: a `Scheme` or its name: `"bfv"` (exact integers mod `plain_modulus`) or `"ckks"` (approximate reals at
             scale `2**scale_bits`).
-        poly_modulus_degree: N, a power of two from 1024 to 32768.
+        poly_modulus_degree: N, a power of two from 1024 to 65536.
         coeff_modulus_bits: bit lengths of the primes of the modulus chain, 2 to 64 of them, from 20 to 60; the last one
             is the special prime, which only key switching uses, and the others carry data.
         plain_modulus: t for BFV, a prime of at most 60 bits with t ≡ 1 mod 2N, so that plaintexts have N slots; None
@@ -110,6 +114,10 @@ class Parameters(ValueObject):
                 f"got {bits!r:.80}"
             )
         limit = max_modulus_bits(N, self.security)
+        if limit == 0:
+            raise ParameterError(
+                f'`security` must be one whose table has N={N}, got {self.security!r}; choose "128", or a smaller N'
+            )
         if limit is not None and sum(bits) > limit:
             raise ParameterError(
                 f"`coeff_modulus_bits` must sum to at most {limit} at N={N} for {_described(self.security)}, "

@@ -12,13 +12,15 @@ from itertools import takewhile
 from he.ring.params import RING_DEGREES, ParameterError
 from he.ring.primes import is_prime
 
+LARGEST_RING = 32768  # of those in which plaintexts have slots modulo all of these
+
 #: The bits of the moduli; there is no prime of 18 bits. Larger ones are too close to the primes of the chain.
 SIZES = (17, *range(20, 50, 2))
 
 
 def moduli(bits: int) -> Iterator[int]:
-    """Yield the primes ≡ 1 mod 2N, for every N, of so many bits; the largest first."""
-    return takewhile(lambda t: t >> (bits - 1), primes_below(1 << bits, RING_DEGREES[-1]))
+    """Yield the primes ≡ 1 mod 2N, for every N up to `LARGEST_RING`, of so many bits; the largest first."""
+    return takewhile(lambda t: t >> (bits - 1), primes_below(1 << bits, LARGEST_RING))
 
 
 def primes_below(limit: int, N: int) -> Iterator[int]:

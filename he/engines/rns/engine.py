@@ -45,8 +45,8 @@ class RnsEngine:
         """Encode the circuit's plaintexts, on so many threads; by default, one for each available processor.
 
         Raises:
-            ValueError: if a prime has more than 50 bits, there are more than 24 data primes, the program has not been
-                placed, or `threads` is out of range.
+            ValueError: if a prime has more than 50 bits, there are more than 24 data primes, in CKKS digits of
+                a key, the program has not been placed, or `threads` is out of range.
         """
         encoder = _encoder(circuit)
         weights = Weights.encoded(circuit, encoder, thread_count(threads))
@@ -70,9 +70,14 @@ def _encoder(circuit: Circuit) -> Encoder:
         raise ValueError(
             f"`coeff_modulus_bits` must be at most {LARGEST_PRIME_BITS} each, got {parameters.coeff_modulus_bits}"
         )
-    if parameters.levels > MAX_LEVELS:
-        raise ValueError(f"the parameters must have at most {MAX_LEVELS} data primes, got {parameters.levels}")
-    return Encoder.of(parameters)
+    digits = parameters.levels
+    if circuit.interface.key_levels and not parameters.scheme.exact:  # whose products add up as many
+        digits = max((len(gadget.groups) for _, gadget in circuit.interface.keys), default=0)
+    if digits > MAX_LEVELS:
+        raise ValueError(
+            f"the parameters must have at most {MAX_LEVELS} data primes, or keys with as many digits, got {digits}"
+        )
+    return Encoder.of(parameters, circuit.interface.gadgets)
 
 
 class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
@@ -87,8 +92,7 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         threads = thread_count(threads)
         if isinstance(like, RnsEvaluator):
             return RnsEvaluator(self, like.keys, threads)
-        read = SwitchingKeys.read(self.encoder, keys, self.circuit.interface.key_elements)
-        return RnsEvaluator(self, read, threads)
+        return RnsEvaluator(self, SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface), threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""

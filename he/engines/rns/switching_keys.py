@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from he.circuit.interface import Interface
 from he.engines.rns.encoder import Encoder
-from he.formats import switching
+from he.formats import hybrid, switching
 from he.formats.switching import RELINEARISATION
 from he.kernels.tables.factors import Factors
 from he.ring.gadget import Gadget
@@ -67,7 +68,7 @@ class SwitchingKeys:
             there = "none" if found is None else f"one up to level {found.gadget.level}"
             raise ValueError(
                 f"the keys must have one of {what} for level {gadget.level} with {gadget.specials} special prime(s), "
-                f"got {there}; make those that `he.readers.cost.key_gadgets` lists"
+                f"got {there}; make those that `he.ring.gadget.Gadgets.keys` lists"
             )
         return found
 
@@ -82,6 +83,17 @@ class SwitchingKeys:
         gadget = Gadget.of(parameters, parameters.levels)
         found = switching.read(data, parameters, elements)
         return SwitchingKeys.of(encoder, ((element, gadget, key) for element, key in found))
+
+    @staticmethod
+    def of_interface(encoder: Encoder, data: bytes | memoryview, interface: Interface) -> SwitchingKeys:
+        """Return the keys that an interface names, as they travel.
+
+        Raises:
+            SealDataError: if the bytes are not as many as these keys have, or a residue is not below its prime.
+        """
+        if interface.key_levels is None:
+            return SwitchingKeys.read(encoder, data, interface.key_elements)
+        return SwitchingKeys.of(encoder, hybrid.read_all(data, interface.keys, encoder.parameters.scheme))
 
     @staticmethod
     def of(encoder: Encoder, keys: Iterable[tuple[int, Gadget, np.ndarray]]) -> SwitchingKeys:

@@ -33,6 +33,11 @@ class SealEngine:
     def prepare(self, circuit: Circuit, threads: int | None = None) -> SealPrepared:
         """Encode the circuit's plaintexts on one thread; see `Engine.prepare`."""
         require_evaluable(circuit)
+        if circuit.interface.key_levels:
+            raise ValueError(
+                "SEAL switches keys with one special prime and keys for all levels only, and the circuit has others: "
+                "prepare `circuit.with_usual_keys()`"
+            )
         thread_count(threads)
         return SealPrepared(self.name, circuit)
 

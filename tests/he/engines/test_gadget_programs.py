@@ -19,7 +19,7 @@ from he.formats import compact, hybrid
 from he.parties.keys import SecretKey
 from he.program.algebra import run
 from he.readers.clear import ClearAlgebra
-from he.readers.cost import cost, key_gadgets
+from he.readers.cost import cost
 from he.readers.noise_bfv import BfvNoiseAlgebra
 from he.ring.arithmetic import centred
 from he.ring.gadget import Gadgets
@@ -40,7 +40,7 @@ def secret_for(parameters):
 def gadgets_for(placed, parameters, how):
     """Those that the cost model chooses; or as many special primes as there are, up to four."""
     if how == "chosen":
-        return choose_gadgets(placed, parameters)
+        return choose_gadgets(cost(placed, parameters), parameters)
     most = len(parameters.primes)
     return Gadgets.of(parameters, [min(4, most - level) for level in range(1, most)])
 
@@ -48,7 +48,7 @@ def gadgets_for(placed, parameters, how):
 def evaluated(placed, gadgets, slots, secret):
     """The residues of the output, on one thread and on two, under keys that have travelled."""
     parameters = secret.parameters
-    keys = key_gadgets(cost(placed, parameters).uses, gadgets)
+    keys = gadgets.keys(cost(placed, parameters).uses)
     data = secret.hybrid_keys(keys)
     assert len(data) == cost(placed, parameters, gadgets=gadgets).key_bytes
     encoder = Encoder.of(parameters, gadgets)

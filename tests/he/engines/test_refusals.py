@@ -44,7 +44,7 @@ def test_primes_that_are_too_long_for_a_factor_are_left_to_seal():
 
 
 def test_more_primes_than_a_sum_allows_are_refused():
-    with pytest.raises(ValueError, match=f"must have at most {MAX_LEVELS} data primes, got {MAX_LEVELS + 1}"):
+    with pytest.raises(ValueError, match=f"must have at most {MAX_LEVELS} data primes, .* got {MAX_LEVELS + 1}"):
         prepare(sum_of(3, (50,) * (MAX_LEVELS + 2)))
 
 

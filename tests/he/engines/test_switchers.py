@@ -111,6 +111,15 @@ def test_so_they_do_in_secure_rings(scheme, N, primes, level, specials):
     assert_rotates(party)
 
 
+@pytest.mark.slow
+def test_so_they_do_in_the_largest_ring():
+    """More primes than SEAL's keys have room for in a sum: 30 of data, in digits of six."""
+    party = side("ckks", 65536, 37, 30, 6, "128")
+    assert party.gadgets.at(30).groups[-1] == range(24, 30)
+    assert_relinearises(party)
+    assert_rotates(party)
+
+
 def assert_relinearises(party):
     algebra, (x, y) = party.algebra(), (slots(party.parameters, seed) for seed in (1, 2))
     product = algebra.multiply(party.encrypt(x, algebra), party.encrypt(y, algebra))

@@ -1,6 +1,7 @@
 """What a program costs, against counts by hand, and against the bytes that SEAL writes."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_ten_hoisted_rotations_share_their_digits():
     assert spent.work["Rotate"] == Work(transforms=12, products=10 * 24)
     assert spent.work["Add"].transforms == 8  # the division by the special prime, once for all
     assert (spent.hoisted, spent.groups, spent.single) == (10, 1, 0)
-    apart = cost(rotations(*range(1, 11)), UNIT, Prices(HOISTING.transform, HOISTING.product, HOISTING.load, False))
+    apart = cost(rotations(*range(1, 11)), UNIT, replace(HOISTING, hoists=False))
     assert apart.work["Rotate"] == Work(transforms=10 * 20, products=10 * 24)
 
 
@@ -122,9 +123,9 @@ def test_bytes_are_those_that_travel(parameters):
     assert len(written) == ciphertext_bytes(parameters, parameters.levels, polynomials=1) + seed
 
 
-@pytest.mark.parametrize("prices", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (-1, 1, 1)])
+@pytest.mark.parametrize("prices", [(0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0), (-1, 1, 1, 1)])
 def test_prices_must_be_positive(prices):
-    with pytest.raises(ValueError, match="`transform`, `product` and `load` must be positive, got Prices"):
+    with pytest.raises(ValueError, match="`transform`, `product`, `stream` and `load` must be positive, got Prices"):
         Prices(*prices, hoists=True)
 
 

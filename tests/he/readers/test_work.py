@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he.readers.work import Work, decomposing, dividing, multiplying
+from he.readers.work import CACHED_BYTES, Switches, Work, decomposing, dividing, multiplying
 from he.ring.gadget import Gadget
 from he.ring.params import Parameters
 
@@ -43,7 +43,34 @@ def test_counts_are_those_of_a_walk(gadget):
 
 
 def test_work_is_added_and_multiplied():
-    assert Work(5, 7) - Work(2, 3) + Work(1, 1) == Work(4, 5)
-    assert Work(2, 3).times(4) == Work(8, 12)
+    assert Work(5, 7, 2) + Work(1, 1, 3) == Work(6, 8, 5)
+    assert Work(2, 3, 1).times(4) == Work(8, 12, 4)
     with pytest.raises(AttributeError):
         Work(1, 2).transforms = 3
+
+
+@given(gadgets(), st.lists(st.integers(0, 9), min_size=5, max_size=5))
+def test_switches_are_the_sum_of_their_parts(gadget, counts):
+    parts = [Switches(**{name: 1}) for name in ("decomposed", "multiplied", "shared", "divided", "extended")]
+    total = Switches()
+    for part, count in zip(parts, counts, strict=True):
+        total += part.times(count)
+    assert total == Switches(*counts)
+    expected = Work()
+    for part, count in zip(parts, counts, strict=True):
+        expected += part.work(gadget).times(count)
+    assert total.work(gadget) == expected
+    assert parts[0].work(gadget) == decomposing(gadget)
+    assert parts[3].work(gadget) == dividing(gadget)
+    assert parts[4].work(gadget) == Work(products=gadget.level + gadget.specials)
+
+
+@given(st.sampled_from([4096, 8192, 16384, 32768]), st.integers(1, 11))
+def test_long_keys_that_are_read_again_come_from_memory(degree, level):
+    parameters = Parameters("ckks", degree, (30,) * 12, scale_bits=30, security="insecure")
+    long = 8 * degree * 2 * level * (level + 1) > CACHED_BYTES
+    for specials in range(1, 13 - level):
+        gadget = Gadget.of(parameters, level, specials)
+        count = 2 * len(gadget.groups) * gadget.rows
+        assert multiplying(gadget, shared=True) == (Work(streamed=count) if long else Work(products=count))
+        assert multiplying(gadget) == Work(products=count)

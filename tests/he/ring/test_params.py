@@ -18,10 +18,10 @@ def parameter_sets(draw):
     N = draw(st.sampled_from(RING_DEGREES))
     data = draw(st.lists(st.integers(30, 60), min_size=1, max_size=8))
     bits = (*data, draw(st.integers(max(data), 60)))
-    allowed = [security for security, limits in MAX_MODULUS_BITS.items() if sum(bits) <= limits[N]]
+    allowed = [security for security, limits in MAX_MODULUS_BITS.items() if sum(bits) <= limits.get(N, 0)]
     security = draw(st.sampled_from([*allowed, "insecure"]))
     if draw(st.booleans()):
-        return Parameters("bfv", N, bits, plain_modulus=65537, security=security)
+        return Parameters("bfv", N, bits, plain_modulus=65537 if N < 65536 else 786433, security=security)
     return Parameters("ckks", N, bits, scale_bits=draw(st.integers(10, 60)), security=security)
 
 
@@ -49,7 +49,10 @@ def test_derived_numbers(p):
     assert p.security_bits == (128 if sum(p.coeff_modulus_bits) <= MAX_MODULUS_BITS["128"][N] else 0)
 
 
-@pytest.mark.parametrize(("N", "limit"), [(1024, 26), (2048, 53), (4096, 106), (8192, 214), (16384, 430), (32768, 868)])
+LIMITS = [(1024, 26), (2048, 53), (4096, 106), (8192, 214), (16384, 430), (32768, 868), (65536, 1747)]
+
+
+@pytest.mark.parametrize(("N", "limit"), LIMITS)
 def test_the_table_of_2024_is_enforced(N, limit):
     """Bossuat et al., Security Guidelines (ePrint 2024/463), ternary secret, 128 bits, classical."""
     count = max(2, -(-limit // 50))
@@ -97,7 +100,7 @@ def test_seal_checks_every_set_that_claims_to_be_secure(security):
         ),
         ({"security": "80"}, r'`security` must be "128", "128-2018" or "insecure", got \'80\''),
         ({"poly_modulus_degree": 8000}, "`poly_modulus_degree` must be one of .* got 8000"),
-        ({"poly_modulus_degree": 65536}, "`poly_modulus_degree` must be one of .* got 65536"),
+        ({"poly_modulus_degree": 131072}, "`poly_modulus_degree` must be one of .* got 131072"),
         ({"poly_modulus_degree": 8192.0}, "`poly_modulus_degree` must be"),
         ({"poly_modulus_degree": "8192"}, "`poly_modulus_degree` must be"),
         ({"coeff_modulus_bits": (60,)}, "`coeff_modulus_bits` must be two to 64 sizes from 20 to 60"),
@@ -171,3 +174,9 @@ def test_insecure_parameters_must_be_named():
     context = create_context(replace(BFV, **tiny, security="insecure"))
     assert context.parameters_set()
     assert "insecure" in str(replace(BFV, **tiny, security="insecure"))
+
+
+def test_the_table_of_2018_has_no_larger_rings():
+    with pytest.raises(ParameterError, match=r"`security` must be one whose table has N=65536, got '128-2018'"):
+        Parameters("ckks", 65536, (40, 40), scale_bits=20, security="128-2018")
+    assert create_context(Parameters("ckks", 65536, (45, 40, 50), scale_bits=40)).parameters_set()
