@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
+from he.circuit.commitment import SALT_BYTES, commitment, require_salt
 from he.circuit.guards import RangeGuard
 from he.circuit.inputs import InputSpec
 from he.circuit.interface import Interface
@@ -31,6 +31,7 @@ from he.readers.cost import cost
 from he.readers.flooding import price_bits
 from he.ring.params import RING_DEGREES, ParameterError, Security
 from he.ring.scheme import Scheme
+from intnn import Graph, IntNetwork
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 SECURE_RING_DEGREES = (4096, 8192, 16384, 32768)
@@ -63,7 +64,7 @@ class Lowering:
         choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
     """
 
-    network: Network
+    network: IntNetwork | Graph
     scheme: Scheme
     stages: Sequence[Stage]
     encode: Encode

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from he.formats.bits import packed, unpacked
 from he.formats.seal_bytes import CiphertextArray, LevelIds, expanded, read_ciphertext, require, write_ciphertext
-from he.kernels.passes.bits import packed, unpacked, word_bits
-from he.kernels.passes.expand import SEED_BYTES
+from he.ring.packed import SEED_BYTES, word_bits
 from he.ring.params import Parameters
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import zstandard
 
 from he.formats.seal_bridge import SealDataError
-from he.kernels.passes.expand import SEED_BYTES, uniform
+from he.ring.packed import SEED_BYTES
 from he.ring.params import Parameters
 
 _HEADER = struct.Struct("<HBBBBHQ")
@@ -70,6 +70,8 @@ def expanded(ciphertext: CiphertextArray, primes: tuple[int, ...]) -> Ciphertext
     """Replace a seed, if there is one, by the polynomial that it names modulo these primes."""
     if ciphertext.seed is None:
         return ciphertext
+    from he.kernels.passes.expand import uniform  # who reads results alone needs no kernels
+
     _, level, N = ciphertext.residues.shape
     whole = np.empty((2, level, N), np.uint64)
     whole[0] = ciphertext.residues[0]

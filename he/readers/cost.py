@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 
 from he.formats import hybrid
 from he.formats.switching import key_bytes
-from he.kernels.passes.bits import word_bits
 from he.program.algebra import Algebra, apply
 from he.program.operations import Matrix, Plain, Scalar, arguments
 from he.program.program import Program
 from he.readers.work import Work, decomposing, dividing, multiplying
 from he.ring.gadget import Gadget, Gadgets
+from he.ring.packed import word_bits
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 
