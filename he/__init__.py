@@ -22,6 +22,7 @@ from intnn.values.late import late
 
 if TYPE_CHECKING:
     from he.circuit.circuit import Circuit
+    from he.circuit.family import Family, Offer, Plan
     from he.circuit.guards import RangeError
     from he.circuit.inputs import InputError
     from he.circuit.interface import Interface
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from he.circuit.store import load as load_circuit
     from he.circuit.store import save as save_circuit
     from he.compiler.compile import compile_approximate, compile_exact
+    from he.compiler.family import compile_family
     from he.compiler.residues import compile_residues
     from he.formats.keys import KeyFileError
     from he.formats.messages import MessageError
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     from he.model.estimate import Estimate, estimate
     from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
     from he.parties.connect import connect, run_encrypted
+    from he.parties.connection import Connection
     from he.parties.keys import EvaluationKeys, SecretKey
+    from he.parties.offers import offer_bytes, read_offer
     from he.parties.policy import Policy, PolicyError
     from he.parties.prepared import PreparedCircuit, prepare
     from he.parties.publishing import PublishingError
@@ -52,18 +56,22 @@ _HOMES = {
     "Circuit": "he.circuit.circuit:Circuit",
     "Client": "he.parties.client:Client",
     "Compiled": "he.model.compiled:Compiled",
+    "Connection": "he.parties.connection:Connection",
     "DecryptionError": "he.parties.client:DecryptionError",
     "EncryptedClassifier": "he.model.classifier:EncryptedClassifier",
     "EncryptedRegressor": "he.model.classifier:EncryptedRegressor",
     "Estimate": "he.model.estimate:Estimate",
     "EvaluationKeys": "he.parties.keys:EvaluationKeys",
+    "Family": "he.circuit.family:Family",
     "InputError": "he.circuit.inputs:InputError",
     "Interface": "he.circuit.interface:Interface",
     "KeyFileError": "he.formats.keys:KeyFileError",
     "KeyRetiredError": "he.parties.client:KeyRetiredError",
     "MessageError": "he.formats.messages:MessageError",
+    "Offer": "he.circuit.family:Offer",
     "ParameterError": "he.ring.params:ParameterError",
     "Parameters": "he.ring.params:Parameters",
+    "Plan": "he.circuit.family:Plan",
     "Policy": "he.parties.policy:Policy",
     "PolicyError": "he.parties.policy:PolicyError",
     "PreparedCircuit": "he.parties.prepared:PreparedCircuit",
@@ -77,12 +85,15 @@ _HOMES = {
     "compile": "he.model.compile:compile",
     "compile_approximate": "he.compiler.compile:compile_approximate",
     "compile_exact": "he.compiler.compile:compile_exact",
+    "compile_family": "he.compiler.family:compile_family",
     "compile_residues": "he.compiler.residues:compile_residues",
     "connect": "he.parties.connect:connect",
     "estimate": "he.model.estimate:estimate",
     "interface_bytes": "he.parties.client:interface_bytes",
     "load_circuit": "he.circuit.store:load",
+    "offer_bytes": "he.parties.offers:offer_bytes",
     "prepare": "he.parties.prepared:prepare",
+    "read_offer": "he.parties.offers:read_offer",
     "run_encrypted": "he.parties.connect:run_encrypted",
     "save_circuit": "he.circuit.store:save",
     "simulate": "he.circuit.simulate:simulate",
@@ -93,18 +104,22 @@ __all__ = [
     "Circuit",
     "Client",
     "Compiled",
+    "Connection",
     "DecryptionError",
     "EncryptedClassifier",
     "EncryptedRegressor",
     "Estimate",
     "EvaluationKeys",
+    "Family",
     "InputError",
     "Interface",
     "KeyFileError",
     "KeyRetiredError",
     "MessageError",
+    "Offer",
     "ParameterError",
     "Parameters",
+    "Plan",
     "Policy",
     "PolicyError",
     "PreparedCircuit",
@@ -118,12 +133,15 @@ __all__ = [
     "compile",
     "compile_approximate",
     "compile_exact",
+    "compile_family",
     "compile_residues",
     "connect",
     "estimate",
     "interface_bytes",
     "load_circuit",
+    "offer_bytes",
     "prepare",
+    "read_offer",
     "run_encrypted",
     "save_circuit",
     "simulate",

@@ -43,6 +43,8 @@ class Kind(Enum):
     ENCRYPTED_HEAD = b"H"
     HEAD_QUERY = b"S"
     HEAD_ANSWER = b"L"
+    OFFER = b"O"
+    CLIENT = b"N"
 
 
 class MessageError(ValueError):

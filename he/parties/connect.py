@@ -1,6 +1,8 @@
-"""Both parties in one process, for examples, tests and measurements."""
+"""Any number of images by one client and one session; and both parties in one process, for examples and tests."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -72,16 +74,32 @@ def answered(client: Client, session: Session, images: np.ndarray) -> np.ndarray
     """Have a session answer any number of images [n, *shape], batch by batch, and return the logits [n, outputs].
 
     Raises:
+        DecryptionError, InputError, RangeError: see `answers`.
+    """
+    return np.concatenate(list(answers(client, session.evaluate, images)))
+
+
+def answers(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the logits [batch, outputs] of any number of images [n, *shape], batch by batch.
+
+    There is one request at a time, and one answer.
+
+    Args:
+        client: the client.
+        evaluate: what answers a request, as `Session.evaluate` does.
+        images: as `Client.encrypt` takes them, but any number.
+
+    Raises:
         DecryptionError: if an answer was refused.
         InputError: if the images are not what the circuit takes.
         RangeError: if an image left its range; its number is that among all images.
     """
     (spec,) = client.interface.client_inputs
-    logits, begin = [], 0
+    begin = 0
     for batch in spec.batches(images):
+        request = client.encrypt(batch)
         try:
-            logits.append(client.decrypt(session.evaluate(client.encrypt(batch))))
+            yield client.decrypt(evaluate(request), request)
         except RangeError as refusal:
             raise RangeError([begin + image for image in refusal.images]) from refusal
         begin += len(batch)
-    return np.concatenate(logits)
