@@ -1,15 +1,13 @@
-"""Any number of images by one client and one session; and both parties in one process, for examples and tests."""
+"""Both parties in one process, for examples, tests and measurements."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.circuit.guards import RangeError
 from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
+from he.parties.answers import answered
 from he.parties.client import Client, interface_bytes
 from he.parties.policy import Policy
 from he.parties.prepared import PreparedCircuit, prepare
@@ -67,39 +65,4 @@ def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: n
     (spec,) = client.interface.client_inputs
     for batch in spec.batches(images):  # all of them, before the first is encrypted
         spec.check(batch, client.interface.parameters.scheme)
-    return answered(client, session, images)
-
-
-def answered(client: Client, session: Session, images: np.ndarray) -> np.ndarray:
-    """Have a session answer any number of images [n, *shape], batch by batch, and return the logits [n, outputs].
-
-    Raises:
-        DecryptionError, InputError, RangeError: see `answers`.
-    """
-    return np.concatenate(list(answers(client, session.evaluate, images)))
-
-
-def answers(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the logits [batch, outputs] of any number of images [n, *shape], batch by batch.
-
-    There is one request at a time, and one answer.
-
-    Args:
-        client: the client.
-        evaluate: what answers a request, as `Session.evaluate` does.
-        images: as `Client.encrypt` takes them, but any number.
-
-    Raises:
-        DecryptionError: if an answer was refused.
-        InputError: if the images are not what the circuit takes.
-        RangeError: if an image left its range; its number is that among all images.
-    """
-    (spec,) = client.interface.client_inputs
-    begin = 0
-    for batch in spec.batches(images):
-        request = client.encrypt(batch)
-        try:
-            yield client.decrypt(evaluate(request), request)
-        except RangeError as refusal:
-            raise RangeError([begin + image for image in refusal.images]) from refusal
-        begin += len(batch)
+    return answered(client, session.evaluate, images)

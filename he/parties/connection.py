@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from he.circuit.family import Family, Offer, Plan
+from he.parties.answers import answers
 from he.parties.client import Client
-from he.parties.connect import answers
 from he.parties.offers import read_offer
-from he.parties.policy import Policy, PolicyError
+from he.parties.policy import Policy
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
 
@@ -42,7 +42,7 @@ class Connection(Unstorable, instead="it holds secret keys: make another one"):
         self.offer = offer if isinstance(offer, Offer) else read_offer(offer)
         self._open_session = open_session
         self._policy = instance(policy or Policy(), Policy, "policy", "give a Policy(...), or None")
-        self._accepted = accepted(self.offer, self._policy)
+        self._accepted = self._policy.among(self.offer.interfaces)
         self._open: dict[int, tuple[Client, Evaluate]] = {}
 
     @staticmethod
@@ -110,22 +110,3 @@ class Connection(Unstorable, instead="it holds secret keys: make another one"):
             client = Client(self.offer.interfaces[number], policy=self._policy)
             self._open[number] = client, self._open_session(number, client.evaluation_keys.to_bytes())
         return self._open[number]
-
-
-def accepted(offer: Offer, policy: Policy) -> list[int]:
-    """Return the numbers of the circuits that a policy accepts.
-
-    Raises:
-        PolicyError: if it accepts none; it says why of the last one.
-    """
-    numbers = []
-    for number, interface in enumerate(offer.interfaces):
-        try:
-            policy.require(interface)
-        except PolicyError as error:
-            refusal = error
-        else:
-            numbers.append(number)
-    if not numbers:
-        raise refusal
-    return numbers

@@ -187,12 +187,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         data = self._switching_keys(interface.key_elements)
         if interface.rerandomises:
             data += self._zero(interface)
-        return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
+        return EvaluationKeys.sealed(interface.digest, data, self.mark(interface.digest, data))
 
     def keys_of(self, elements: Sequence[int], circuit: str) -> EvaluationKeys:
         """Return new keys of these Galois elements, `RELINEARISATION` among them, for what has this digest."""
         data = self._switching_keys(elements)
-        return EvaluationKeys.sealed(circuit, data, self._mark(circuit, data))
+        return EvaluationKeys.sealed(circuit, data, self.mark(circuit, data))
 
     def _switching_keys(self, elements: Sequence[int]) -> bytes:
         """Return new keys as they travel, one behind the other: as SEAL keeps them, they take ten times the space."""
@@ -213,8 +213,11 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         of_secret = self.parameters, made, encryptor, self.context.key_parms_id()
         return b"".join(hybrid_key(*of_secret, gadget, element) for element, gadget in keys)
 
-    def _mark(self, circuit: str, data: bytes | memoryview) -> str:
-        """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""
+    def mark(self, circuit: str, data: bytes | memoryview) -> str:
+        """Return what only the owner of this secret can make of data for a circuit: an HMAC under a hash of the secret.
+
+        Its 64 hexadecimal digits tell nothing of the secret.
+        """
         own = hashlib.sha256(
             b"mark of evaluation keys" + _residues(self._secret, self.parameters, self.context).tobytes()
         )
@@ -237,7 +240,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """
         if interface is not None:
             keys.require(interface)
-        if not hmac.compare_digest(self._mark(keys.circuit, keys.data), keys.mark):
+        if not hmac.compare_digest(self.mark(keys.circuit, keys.data), keys.mark):
             raise MessageError(
                 "the evaluation keys were made from another secret key, or changed; load the one that they were made "
                 "from, or leave `evaluation_keys` out for new ones"

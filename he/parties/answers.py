@@ -1,0 +1,45 @@
+"""Any number of images by one client: one request after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from he.circuit.guards import RangeError
+from he.parties.client import Client
+
+
+def answered(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndarray) -> np.ndarray:
+    """Return the logits [n, outputs] of any number of images [n, *shape]; see `answers`.
+
+    Raises:
+        DecryptionError, InputError, RangeError: as `answers`.
+    """
+    return np.concatenate(list(answers(client, evaluate, images)))
+
+
+def answers(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the logits [batch, outputs] of any number of images [n, *shape], batch by batch.
+
+    There is one request at a time, and one answer.
+
+    Args:
+        client: the client.
+        evaluate: what answers a request, as `Session.evaluate` does.
+        images: as `Client.encrypt` takes them, but any number.
+
+    Raises:
+        DecryptionError: if an answer was refused.
+        InputError: if the images are not what the circuit takes.
+        RangeError: if an image left its range; its number is that among all images.
+    """
+    (spec,) = client.interface.client_inputs
+    begin = 0
+    for batch in spec.batches(images):
+        request = client.encrypt(batch)
+        try:
+            yield client.decrypt(evaluate(request), request)
+        except RangeError as refusal:
+            raise RangeError([begin + image for image in refusal.images]) from refusal
+        begin += len(batch)
