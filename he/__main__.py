@@ -39,4 +39,6 @@ def _processors() -> int:
 
 
 if __name__ == "__main__":
+    for name in ("coverage", "scipy"):  # where they are installed, Numba loads them, for a third of a second
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # and kernels use neither: they count as not there
     sys.exit(main())

@@ -87,8 +87,8 @@ def encrypt(folder: Path, model: Path, source: Path, policy: Policy | None = Non
         client.forget_requests()
         for i, batch in enumerate(batches):
             write_atomically(draft / f"{i:05d}", client.encrypt(batch))
-        remove(folder / DOWNLOAD)
         write_private(folder / SECRET / "state", client.state())
+    remove(folder / DOWNLOAD)  # of an earlier run
     return len(batches)
 
 
