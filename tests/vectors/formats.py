@@ -16,6 +16,7 @@ from he.formats.keys import Cost
 from he.ring.gadget import Gadget
 from intnn import Dense, IntDomain, IntNetwork, IntPolynomial
 from intnn.storage.document import write_atomically
+from tests.vectors.document import FOLDER, PASSWORD
 
 FOLDER = Path(__file__).parent / "formats"
 PASSWORD = "a password of vectors"
