@@ -30,7 +30,7 @@ from tests.vectors.document import (
     transformed,
     unpacked,
 )
-from tests.vectors.formats import POLICY, images, network, write
+from tests.vectors.format_files import POLICY, images, network, write
 
 INTERFACE, TABLES = message("interface", b"I")
 DIGEST = circuit_digest(INTERFACE, TABLES)

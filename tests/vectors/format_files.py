@@ -1,7 +1,7 @@
 """One file of every format, as this version wrote it: later versions must read them.
 
-`python -m tests.vectors.formats` writes those that are not there. Keys and ciphertexts are drawn at random, so a file
-that is there is never written anew: who changes a format writes files of new names, and keeps reading the old ones.
+`python -m tests.vectors.format_files` writes them where there are none. Keys and ciphertexts are drawn at random, so a
+file that is there is never written anew: who changes a format writes files into another folder, and keeps reading these.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from intnn import Dense, IntDomain, IntNetwork, IntPolynomial
 from intnn.storage.document import write_atomically
 from tests.vectors.document import FOLDER, PASSWORD
 
-FOLDER = Path(__file__).parent / "formats"
-PASSWORD = "a password of vectors"
 POLICY = Policy(security="insecure")
 
 
