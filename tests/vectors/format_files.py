@@ -1,7 +1,7 @@
 """One file of every format, as this version wrote it: later versions must read them.
 
 `python -m tests.vectors.format_files` writes them where there are none. Keys and ciphertexts are drawn at random, so a
-file that is there is never written anew: who changes a format writes files into another folder, and keeps reading these.
+file that is there is never written anew: who changes a format writes files into another folder, and reads these still.
 """
 
 from __future__ import annotations
