@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def _processors() -> int:
 
 
 if __name__ == "__main__":
-    for name in ("coverage", "scipy"):  # where they are installed, Numba loads them, for a third of a second
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # and kernels use neither: they count as not there
+    gc.set_threshold(100_000)  # modules make many objects, and none of them is garbage
+    for name in ("cffi", "coverage", "scipy"):  # Numba loads them where they are installed, for a third of a second,
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # and kernels use none: they count as not there
     sys.exit(main())
