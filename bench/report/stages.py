@@ -27,7 +27,7 @@ class StageRow:
         written_bytes: What it has written.
         unit_ms: The processor time of one SEAL rotation, before all stages.
         runs: The number of processes.
-        mismatches: Labels that differ from the network's in the clear, in the row of the last stage.
+        wrong: Images whose logits are further from the network's than the circuit allows, in the last stage's row.
     """
 
     network: str
@@ -40,16 +40,16 @@ class StageRow:
     written_bytes: int
     unit_ms: float
     runs: int
-    mismatches: int | None = None
+    wrong: int | None = None
 
 
 def show(console: Console, rows: Sequence[StageRow]) -> None:
     """Print one table for each number of images, within 80 columns."""
     for (network, images), group in groupby(rows, key=lambda row: (row.network, row.images)):
         members = list(group)
-        title = f"{network}, {images:,} image(s), {members[-1].requests:,} request(s)"
+        title = f"{network}, images: {images:,}, requests: {members[-1].requests:,}"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        table.add_column("", min_width=10, no_wrap=True)
+        table.add_column("", min_width=40, no_wrap=True)
         for heading in ("CPU", "limit", "wall", "written"):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in members:
@@ -59,5 +59,5 @@ def show(console: Console, rows: Sequence[StageRow]) -> None:
             table.add_row(row.stage, *times, size(row.written_bytes), style=style)
         console.print(table)
         last = members[-1]
-        told = f"labels unlike the network's: {last.mismatches}; a rotation by SEAL: {last.unit_ms:.3g} ms"
+        told = f"wrong answers: {last.wrong}; a rotation by SEAL: {last.unit_ms:.3g} ms of CPU"
         console.print(told, highlight=False, style="dim")

@@ -1,4 +1,4 @@
-"""The stages as commands, timed: one row for each, with the labels of the network in the clear."""
+"""The stages as commands, timed: one row for each, with the answers of the network in the clear."""
 
 import pytest
 from typer.testing import CliRunner
@@ -8,18 +8,18 @@ from bench.cases import stages
 from bench.harness.rows import read
 
 
-def test_every_stage_has_a_row_and_the_labels_are_the_network_s(tmp_path):
+def test_every_stage_has_a_row_and_the_answers_are_right(tmp_path):
     arguments = ["stages", "--network", "digits-square-cnn", "--images", "1", "--runs", "1"]
     result = CliRunner(env={"COLUMNS": "80"}).invoke(app, [*arguments, "--json", str(tmp_path / "s.json")])
     assert result.exit_code == 0, result.output
     rows = [envelope.row for envelope in read(tmp_path / "s.json")]
     assert [row["stage"] for row in rows] == ["prepare", "keygen", "encrypt", "evaluate", "decrypt"]
-    assert rows[-1]["mismatches"] == 0
+    assert rows[-1]["wrong"] == 0
     assert {row["requests"] for row in rows} == {1}
     for row in rows:
         assert row["cpu_seconds"] > 0
         assert row["written_bytes"] > 0
-    assert "digits-square-cnn, 1 image(s)" in result.stdout
+    assert "digits-square-cnn, images: 1, requests: 1" in result.stdout
 
 
 def test_a_stage_that_fails_is_told(tmp_path):
