@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def answered(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndar
 
 
 def answers(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the logits [batch, outputs] of any number of images [n, *shape], batch by batch.
+    """Return an iterator over the logits [batch, outputs] of any number of images [n, *shape].
 
     There is one request at a time, and one answer.
 
@@ -35,11 +35,22 @@ def answers(client: Client, evaluate: Callable[[bytes], bytes], images: np.ndarr
         RangeError: if an image left its range; its number is that among all images.
     """
     (spec,) = client.interface.client_inputs
+    requests = map(client.encrypt, spec.batches(images))
+    return decrypted(client, ((evaluate(request), request) for request in requests))
+
+
+def decrypted(client: Client, pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[np.ndarray]:
+    """Yield the logits [batch, outputs] of answers, each with its request or the request's digest.
+
+    Raises:
+        DecryptionError: if an answer was refused.
+        RangeError: if an image left its range; its number is that among all images.
+    """
     begin = 0
-    for batch in spec.batches(images):
-        request = client.encrypt(batch)
+    for answer, request in pairs:
         try:
-            yield client.decrypt(evaluate(request), request)
+            logits = client.decrypt(answer, request)
         except RangeError as refusal:
             raise RangeError([begin + image for image in refusal.images]) from refusal
-        begin += len(batch)
+        yield logits
+        begin += len(logits)

@@ -16,6 +16,7 @@ import numpy as np
 
 from he.circuit.guards import RangeError
 from he.formats.keys import Cost, read_private, write_private
+from he.parties.answers import decrypted
 from he.parties.client import Client, DecryptionError, KeyRetiredError
 from he.parties.keys import SecretKey
 from he.parties.policy import Policy
@@ -119,9 +120,8 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
             f"{len(answers)}: answers are decrypted once; encrypt again"
         )
     try:
-        logits = np.concatenate(
-            [client.decrypt(answer.read_bytes(), request) for answer, request in zip(answers, requests, strict=True)]
-        )
+        read = ((answer.read_bytes(), request) for answer, request in zip(answers, requests, strict=True))
+        logits = np.concatenate(list(decrypted(client, read)))
     except (DecryptionError, RangeError):
         _record(client, folder)
         raise
