@@ -16,48 +16,110 @@ bound that is known before anything is encrypted.
     logits = client.decrypt(session.evaluate(client.encrypt(images)))
 """
 
-from he.circuit.circuit import Circuit
-from he.circuit.guards import RangeError
-from he.circuit.inputs import InputError
-from he.circuit.interface import Interface
-from he.circuit.residues import ResidueCircuit, ResidueInterface
-from he.circuit.simulate import simulate, simulate_guards
-from he.circuit.store import load as load_circuit
-from he.circuit.store import save as save_circuit
-from he.compiler.compile import compile_approximate, compile_exact
-from he.compiler.residues import compile_residues
-from he.formats.keys import KeyFileError
-from he.formats.messages import MessageError
-from he.formats.stored import StoredError
-from he.model.classifier import EncryptedClassifier, EncryptedRegressor
-from he.model.compile import compile  # noqa: A004 - of models
-from he.model.compiled import Compiled
-from he.model.estimate import Estimate, estimate
-from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
-from he.parties.connect import connect, run_encrypted
-from he.parties.keys import EvaluationKeys, SecretKey
-from he.parties.policy import Policy, PolicyError
-from he.parties.prepared import PreparedCircuit, prepare
-from he.parties.publishing import PublishingError
-from he.parties.session import Session
-from he.ring.params import ParameterError, Parameters
+from typing import TYPE_CHECKING
+
+from intnn.values.late import late
+
+if TYPE_CHECKING:
+    from he.circuit.circuit import Circuit
+    from he.circuit.family import Family, Offer, Plan
+    from he.circuit.guards import RangeError
+    from he.circuit.inputs import InputError
+    from he.circuit.interface import Interface
+    from he.circuit.residues import ResidueCircuit, ResidueInterface
+    from he.circuit.simulate import simulate, simulate_guards
+    from he.circuit.store import load as load_circuit
+    from he.circuit.store import save as save_circuit
+    from he.compiler.compile import compile_approximate, compile_exact
+    from he.compiler.family import compile_family
+    from he.compiler.residues import compile_residues
+    from he.formats.keys import KeyFileError
+    from he.formats.messages import MessageError
+    from he.formats.stored import StoredError
+    from he.model.classifier import EncryptedClassifier, EncryptedRegressor
+    from he.model.compile import compile  # noqa: A004 - of models
+    from he.model.compiled import Compiled
+    from he.model.estimate import Estimate, estimate
+    from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
+    from he.parties.connect import connect, run_encrypted
+    from he.parties.connection import Connection
+    from he.parties.keys import EvaluationKeys, SecretKey
+    from he.parties.offers import offer_bytes, read_offer
+    from he.parties.policy import Policy, PolicyError
+    from he.parties.prepared import PreparedCircuit, prepare
+    from he.parties.publishing import PublishingError
+    from he.parties.session import Session
+    from he.ring.params import ParameterError, Parameters
+
+#: Where each name is: it is loaded when it is asked for.
+_HOMES = {
+    "Circuit": "he.circuit.circuit:Circuit",
+    "Client": "he.parties.client:Client",
+    "Compiled": "he.model.compiled:Compiled",
+    "Connection": "he.parties.connection:Connection",
+    "DecryptionError": "he.parties.client:DecryptionError",
+    "EncryptedClassifier": "he.model.classifier:EncryptedClassifier",
+    "EncryptedRegressor": "he.model.classifier:EncryptedRegressor",
+    "Estimate": "he.model.estimate:Estimate",
+    "EvaluationKeys": "he.parties.keys:EvaluationKeys",
+    "Family": "he.circuit.family:Family",
+    "InputError": "he.circuit.inputs:InputError",
+    "Interface": "he.circuit.interface:Interface",
+    "KeyFileError": "he.formats.keys:KeyFileError",
+    "KeyRetiredError": "he.parties.client:KeyRetiredError",
+    "MessageError": "he.formats.messages:MessageError",
+    "Offer": "he.circuit.family:Offer",
+    "ParameterError": "he.ring.params:ParameterError",
+    "Parameters": "he.ring.params:Parameters",
+    "Plan": "he.circuit.family:Plan",
+    "Policy": "he.parties.policy:Policy",
+    "PolicyError": "he.parties.policy:PolicyError",
+    "PreparedCircuit": "he.parties.prepared:PreparedCircuit",
+    "PublishingError": "he.parties.publishing:PublishingError",
+    "RangeError": "he.circuit.guards:RangeError",
+    "ResidueCircuit": "he.circuit.residues:ResidueCircuit",
+    "ResidueInterface": "he.circuit.residues:ResidueInterface",
+    "SecretKey": "he.parties.keys:SecretKey",
+    "Session": "he.parties.session:Session",
+    "StoredError": "he.formats.stored:StoredError",
+    "compile": "he.model.compile:compile",
+    "compile_approximate": "he.compiler.compile:compile_approximate",
+    "compile_exact": "he.compiler.compile:compile_exact",
+    "compile_family": "he.compiler.family:compile_family",
+    "compile_residues": "he.compiler.residues:compile_residues",
+    "connect": "he.parties.connect:connect",
+    "estimate": "he.model.estimate:estimate",
+    "interface_bytes": "he.parties.client:interface_bytes",
+    "load_circuit": "he.circuit.store:load",
+    "offer_bytes": "he.parties.offers:offer_bytes",
+    "prepare": "he.parties.prepared:prepare",
+    "read_offer": "he.parties.offers:read_offer",
+    "run_encrypted": "he.parties.connect:run_encrypted",
+    "save_circuit": "he.circuit.store:save",
+    "simulate": "he.circuit.simulate:simulate",
+    "simulate_guards": "he.circuit.simulate:simulate_guards",
+}
 
 __all__ = [
     "Circuit",
     "Client",
     "Compiled",
+    "Connection",
     "DecryptionError",
     "EncryptedClassifier",
     "EncryptedRegressor",
     "Estimate",
     "EvaluationKeys",
+    "Family",
     "InputError",
     "Interface",
     "KeyFileError",
     "KeyRetiredError",
     "MessageError",
+    "Offer",
     "ParameterError",
     "Parameters",
+    "Plan",
     "Policy",
     "PolicyError",
     "PreparedCircuit",
@@ -71,14 +133,19 @@ __all__ = [
     "compile",
     "compile_approximate",
     "compile_exact",
+    "compile_family",
     "compile_residues",
     "connect",
     "estimate",
     "interface_bytes",
     "load_circuit",
+    "offer_bytes",
     "prepare",
+    "read_offer",
     "run_encrypted",
     "save_circuit",
     "simulate",
     "simulate_guards",
 ]
+
+__getattr__ = late(__name__, _HOMES)

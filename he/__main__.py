@@ -1,13 +1,14 @@
-"""`python -m he warm` compiles all kernels beforehand, so that the first encrypted answer need not wait for them."""
+"""`python -m he warm` compiles all kernels beforehand; `python -m he stage` runs encrypted inference in stages."""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 
-from he.kernels.warm import warm
+from he.stages.command import add_stages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,14 +17,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("warm", help="compile all kernels for this processor, once for all later runs")
     command.add_argument("--processes", type=int, default=_processors(), help="how many compile (default: %(default)s)")
-    command.set_defaults(run=lambda options: warm(options.processes))
+    command.set_defaults(run=_warm)
+    add_stages(commands)
     options = parser.parse_args(arguments)
     if "processes" in options and options.processes < 1:
         parser.error(f"--processes must be at least 1, got {options.processes}")
     try:
-        options.run(options)
+        return options.run(options)
     except PermissionError as error:
         parser.error(str(error))
+
+
+def _warm(options: argparse.Namespace) -> int:
+    from he.kernels.warm import warm  # loads a compiler, which clients have no use for
+
+    warm(options.processes)
     return 0
 
 
@@ -32,4 +40,7 @@ def _processors() -> int:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000)  # modules make many objects, and none of them is garbage
+    for name in ("cffi", "coverage", "scipy"):  # Numba loads them where they are installed, for a third of a second,
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # and kernels use none: they count as not there
     sys.exit(main())

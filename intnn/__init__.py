@@ -25,57 +25,97 @@ agrees with the float one; `tune` shows the others as well.
 True
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from intnn.approximation.agreement import agreement
-from intnn.approximation.approximate import Approximation, approximate, fit_approximation
-from intnn.estimator.classifier import IntClassifier
-from intnn.layers.nodes import (
-    Activation,
-    Add,
-    Concatenate,
-    Conv2d,
-    Dense,
-    Flatten,
-    IntPolynomial,
-    Join,
-    LutActivation,
-    MaxPool2d,
-    Node,
-    Requantise,
-    Reshape,
-    Scale,
-    Shape,
-    SumPool2d,
-)
-from intnn.network.fold import fold_scales
-from intnn.network.graph import Graph
-from intnn.network.network import IntNetwork
-from intnn.quantisation import activations
-from intnn.quantisation.calibrate import Ranges, calibrate
-from intnn.quantisation.quantise import QuantConfig, quantise
-from intnn.quantisation.squares import integer_squares
-from intnn.quantisation.tabulate import tabulate
-from intnn.quantisation.tune import Tuning, tune
-from intnn.storage.document import FormatError
-from intnn.training.plan import Convolution, Hidden
-from intnn.values import rounding
-from intnn.values.domain import IntDomain, Interval
-from intnn.values.lut import Lut
+from intnn.values.late import late
 
 if TYPE_CHECKING:
+    from intnn.approximation.agreement import agreement
+    from intnn.approximation.approximate import Approximation, approximate, fit_approximation
     from intnn.convert.errors import ConversionError
     from intnn.convert.from_onnx import from_onnx
     from intnn.convert.from_sklearn import from_sklearn
     from intnn.convert.model import graph_of
+    from intnn.estimator.classifier import IntClassifier
+    from intnn.layers.nodes import (
+        Activation,
+        Add,
+        Concatenate,
+        Conv2d,
+        Dense,
+        Flatten,
+        IntPolynomial,
+        Join,
+        LutActivation,
+        MaxPool2d,
+        Node,
+        Requantise,
+        Reshape,
+        Scale,
+        Shape,
+        SumPool2d,
+    )
+    from intnn.network.fold import fold_scales
+    from intnn.network.graph import Graph
+    from intnn.network.network import IntNetwork
+    from intnn.quantisation import activations
+    from intnn.quantisation.calibrate import Ranges, calibrate
+    from intnn.quantisation.quantise import QuantConfig, quantise
+    from intnn.quantisation.squares import integer_squares
+    from intnn.quantisation.tabulate import tabulate
+    from intnn.quantisation.tune import Tuning, tune
+    from intnn.storage.document import FormatError
+    from intnn.training.plan import Convolution, Hidden
+    from intnn.values import rounding
+    from intnn.values.domain import IntDomain, Interval
+    from intnn.values.lut import Lut
 
-#: What is loaded when it is asked for, by the module that holds it.
-_LATE = {
-    "ConversionError": "intnn.convert.errors",
-    "from_onnx": "intnn.convert.from_onnx",
-    "from_sklearn": "intnn.convert.from_sklearn",
-    "graph_of": "intnn.convert.model",
+#: Where each name is: it is loaded when it is asked for.
+_HOMES = {
+    "Activation": "intnn.layers.nodes:Activation",
+    "Add": "intnn.layers.nodes:Add",
+    "Approximation": "intnn.approximation.approximate:Approximation",
+    "Concatenate": "intnn.layers.nodes:Concatenate",
+    "Conv2d": "intnn.layers.nodes:Conv2d",
+    "ConversionError": "intnn.convert.errors:ConversionError",
+    "Convolution": "intnn.training.plan:Convolution",
+    "Dense": "intnn.layers.nodes:Dense",
+    "Flatten": "intnn.layers.nodes:Flatten",
+    "FormatError": "intnn.storage.document:FormatError",
+    "Graph": "intnn.network.graph:Graph",
+    "Hidden": "intnn.training.plan:Hidden",
+    "IntClassifier": "intnn.estimator.classifier:IntClassifier",
+    "IntDomain": "intnn.values.domain:IntDomain",
+    "IntNetwork": "intnn.network.network:IntNetwork",
+    "IntPolynomial": "intnn.layers.nodes:IntPolynomial",
+    "Interval": "intnn.values.domain:Interval",
+    "Join": "intnn.layers.nodes:Join",
+    "Lut": "intnn.values.lut:Lut",
+    "LutActivation": "intnn.layers.nodes:LutActivation",
+    "MaxPool2d": "intnn.layers.nodes:MaxPool2d",
+    "Node": "intnn.layers.nodes:Node",
+    "QuantConfig": "intnn.quantisation.quantise:QuantConfig",
+    "Ranges": "intnn.quantisation.calibrate:Ranges",
+    "Requantise": "intnn.layers.nodes:Requantise",
+    "Reshape": "intnn.layers.nodes:Reshape",
+    "Scale": "intnn.layers.nodes:Scale",
+    "Shape": "intnn.layers.nodes:Shape",
+    "SumPool2d": "intnn.layers.nodes:SumPool2d",
+    "Tuning": "intnn.quantisation.tune:Tuning",
+    "activations": "intnn.quantisation.activations",
+    "agreement": "intnn.approximation.agreement:agreement",
+    "approximate": "intnn.approximation.approximate:approximate",
+    "calibrate": "intnn.quantisation.calibrate:calibrate",
+    "fit_approximation": "intnn.approximation.approximate:fit_approximation",
+    "fold_scales": "intnn.network.fold:fold_scales",
+    "from_onnx": "intnn.convert.from_onnx:from_onnx",
+    "from_sklearn": "intnn.convert.from_sklearn:from_sklearn",
+    "graph_of": "intnn.convert.model:graph_of",
+    "integer_squares": "intnn.quantisation.squares:integer_squares",
+    "quantise": "intnn.quantisation.quantise:quantise",
+    "rounding": "intnn.values.rounding",
+    "tabulate": "intnn.quantisation.tabulate:tabulate",
+    "tune": "intnn.quantisation.tune:tune",
 }
 
 __all__ = [
@@ -125,9 +165,4 @@ __all__ = [
     "tune",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what not everybody needs."""
-    if name in _LATE:
-        return getattr(importlib.import_module(_LATE[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late(__name__, _HOMES)

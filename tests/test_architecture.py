@@ -1,6 +1,7 @@
 """Imports point one way: intnn <- he, intnn <- plaintext_models, all <- bench."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -184,6 +185,24 @@ def test_importing_intnn_loads_no_heavy_library() -> None:
     loaded = loaded_by("import intnn, intnn.network.network, intnn.quantisation.quantise")
     assert "numpy" in loaded
     assert not loaded & {"torch", "tenseal", "sklearn", "he", "plaintext_models", "bench", "numba"}
+
+
+@pytest.mark.parametrize("package", ["intnn", "he"])
+def test_names_are_loaded_when_they_are_asked_for(package: str) -> None:
+    module = importlib.import_module(package)
+    late = {name for name in module._HOMES if getattr(module, name) is vars(module)[name]}
+    assert late == set(module.__all__)
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
+    assert {alias.asname or alias.name for one in checked.body for alias in one.names} == late
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = module.nothing
+
+
+def test_a_client_loads_no_compiler() -> None:
+    loaded = loaded_by("import he.__main__, he.stages.client; he.Client, he.Connection, he.SecretKey, he.Policy")
+    assert "tenseal" in loaded
+    assert not loaded & {"numba", "llvmlite", "scipy", "torch"}
 
 
 def test_the_table_needs_no_torch() -> None:

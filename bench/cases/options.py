@@ -205,6 +205,16 @@ class GpuOptions(Options):
 
 
 @dataclass(frozen=True)
+class StagesOptions(Options):
+    """What `stages` measures."""
+
+    network: Annotated[str, Option("A shipped network.", choices=names.shipped_networks)] = "mnist-small-cnn"
+    images: Annotated[tuple[int, ...], Option("How many, one or several times.", least=1)] = (1, 100, 1000, 10_000)
+    runs: Annotated[int, Option("Processes of each stage, whose median counts.", least=1)] = 3
+    json: Json = None
+
+
+@dataclass(frozen=True)
 class TimesOptions(Options):
     """What `times` measures."""
 

@@ -60,6 +60,13 @@ _ALL = (
         extras=("he", "data", "bench"),
     ),
     Case(
+        "stages",
+        "Encrypted inference by commands that exchange files: what each costs, its start included.",
+        options.StagesOptions,
+        "bench.cases.stages",
+        extras=("he", "data", "bench"),
+    ),
+    Case(
         "attacks",
         "Attacks beside foolbox and pyautoattack (the extras attacks and oracles).",
         options.AttackOptions,

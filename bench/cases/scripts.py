@@ -130,10 +130,11 @@ def groups() -> tuple[str, ...]:
 def scripts() -> tuple[Script, ...]:
     """All programs, in the order in which they run."""
     imports = [
-        Script("import", "import intnn, warm files", "import intnn"),
-        Script("import", "import intnn, cold files", "import intnn", cold=True),
-        Script("import", "import he, warm files", "import he", limit=0.5),
-        Script("import", "import he, cold files", "import he", cold=True),
+        Script("import", "all of intnn, warm files", "from intnn import *"),
+        Script("import", "all of intnn, cold files", "from intnn import *", cold=True),
+        Script("import", "a client, warm files", "from he import Client", limit=0.25),
+        Script("import", "all of he, warm files", "from he import *", limit=0.5),
+        Script("import", "all of he, cold files", "from he import *", cold=True),
     ]
     loads = [_load(name) for name in shipped.names()]
     answers = [

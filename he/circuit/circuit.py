@@ -6,10 +6,11 @@ import math
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from he.circuit.commitment import Network, commitment, require_salt
+from he.circuit.commitment import commitment, require_salt
 from he.circuit.interface import Interface
 from he.circuit.key_levels import KeyLevels
 from he.circuit.rounding import rounded_matrix, rounded_slots
@@ -20,6 +21,9 @@ from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
 from he.ring.params import Parameters
 from intnn.values.arrays import instance, real
 from intnn.values.value_object import ValueObject
+
+if TYPE_CHECKING:
+    from he.circuit.commitment import Network
 
 
 @dataclass(frozen=True, eq=False)

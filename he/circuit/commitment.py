@@ -12,11 +12,14 @@ network and salt can compare answers with it.
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING, TypeAlias
 
-from intnn import Graph, IntNetwork
 from intnn.values.arrays import instance
 
-Network = IntNetwork | Graph
+if TYPE_CHECKING:
+    from intnn import Graph, IntNetwork
+
+    Network: TypeAlias = IntNetwork | Graph
 
 SALT_BYTES = 32
 _DIGITS = frozenset("0123456789abcdef")
@@ -35,7 +38,9 @@ def commitment(network: Network, salt: bytes) -> str:
         TypeError: if the network is none, or the salt no bytes.
         ValueError: if the salt has another length.
     """
-    if not isinstance(network, Network):
+    from intnn import Graph, IntNetwork  # clients, who compare commitments, have no network
+
+    if not isinstance(network, IntNetwork | Graph):
         raise TypeError(f"`network` must be an IntNetwork or a Graph, got {type(network).__name__}")
     content = bytes.fromhex(network.fingerprint)
     return hashlib.sha256(_DOMAIN + require_salt(salt) + content).hexdigest()

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.circuit.commitment import SALT_BYTES, Network, commitment, require_salt
+from he.circuit.commitment import SALT_BYTES, commitment, require_salt
 from he.circuit.guards import RangeGuard
 from he.circuit.inputs import InputSpec
 from he.circuit.interface import Interface
@@ -33,6 +33,7 @@ from he.readers.cost import cost
 from he.readers.flooding import price_bits
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
+from intnn import Graph, IntNetwork
 
 #: Ring degrees that the compiler tries, cheapest first. Smaller ones hold no useful depth at 128 bits.
 #: In the next larger one, key switching takes longer than anything that fits there is worth.
@@ -67,7 +68,7 @@ class Lowering:
         choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
     """
 
-    network: Network
+    network: IntNetwork | Graph
     scheme: Scheme
     stages: Sequence[Stage]
     encode: Encode

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from he.formats.bits import packed, unpacked
 from he.formats.seal_bytes import CiphertextArray, LevelIds, read_ciphertext, require, write_ciphertext
-from he.kernels.passes.bits import packed, unpacked, word_bits
-from he.kernels.passes.expand import SEED_BYTES, uniform
+from he.ring.packed import SEED_BYTES, word_bits
 from he.ring.params import Parameters
 
 
@@ -105,6 +105,8 @@ def read(data: bytes | memoryview, form: Form, *, expand: bool = True) -> Cipher
     require(unpacked(data, form.primes, residues[: form.polynomials]), "its residues must be below their primes")
     seed = np.frombuffer(data, "<u8", offset=form.bytes - SEED_BYTES).astype(np.uint64) if form.seeded else None
     if named:
+        from he.kernels.passes.expand import uniform  # who reads results alone needs no kernels
+
         uniform(seed, np.array(form.primes, np.int64), residues[1])
     return CiphertextArray(residues, form.ntt, form.scale, None if named else seed)
 

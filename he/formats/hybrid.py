@@ -16,7 +16,6 @@ import numpy as np
 from he.formats import compact
 from he.formats.seal_bytes import CiphertextArray, require
 from he.formats.switching import transform_rows
-from he.kernels.passes.expand import uniform
 from he.ring.gadget import Gadget
 from he.ring.scheme import Scheme
 
@@ -91,6 +90,8 @@ def read_all(
 
 def _rows(digit: CiphertextArray, gadget: Gadget) -> np.ndarray:
     """Return both polynomials of a digit, uint64 [2, rows, N], transformed; the second one from its seed."""
+    from he.kernels.passes.expand import uniform  # owners of keys need no kernels
+
     named = np.empty((len(gadget.chain), gadget.degree), np.uint64)
     uniform(digit.seed, np.array(gadget.chain, np.int64), named)
     rows = np.stack([digit.residues[0], named[list(gadget.indices)]])

@@ -48,6 +48,8 @@ class Kind(Enum):
     EXACT_SAMPLES = b"x"
     EXACT_WEIGHTS = b"w"
     EXACT_GRADIENTS = b"g"
+    OFFER = b"O"
+    CLIENT = b"N"
 
 
 class MessageError(ValueError):

@@ -14,8 +14,6 @@ import numpy as np
 
 from he.formats import compact
 from he.formats.seal_bytes import CiphertextArray, expanded, require, write_keys
-from he.kernels.passes.evaluate import forward
-from he.kernels.tables.chain import chain
 from he.ring.params import Parameters
 
 RELINEARISATION = 1  # stands among the Galois elements for the relinearisation key
@@ -52,6 +50,9 @@ def read_zero(data: bytes | memoryview, parameters: Parameters, level: int) -> n
 
 def transform_rows(residues: np.ndarray, primes: tuple[int, ...]) -> None:
     """Transform polynomials uint64 [polynomials, level, N] modulo these primes, in place."""
+    from he.kernels.passes.evaluate import forward  # owners of keys need no kernels
+    from he.kernels.tables.chain import chain
+
     tables = chain(residues.shape[-1], primes).tables
     for polynomial, prime in np.ndindex(residues.shape[:2]):
         forward(tables, residues[polynomial, prime], prime)

@@ -14,7 +14,8 @@ from he.compiler.search import PackingName
 from he.model.compile import compile as compile_model
 from he.model.compiled import Compiled
 from he.model.inputs import floats_of
-from he.parties.connect import answered, connect
+from he.parties.answers import answered
+from he.parties.connect import connect
 from he.parties.prepared import prepare
 from he.ring.params import Security
 from intnn.approximation.agreement import Task
@@ -119,7 +120,7 @@ class EncryptedModel(Estimator):
 
     def _encrypted(self) -> Callable[[Array], Array]:
         client, session = connect(prepare(self.compiled_.circuit, threads=self.threads), threads=self.threads)
-        return lambda x: answered(client, session, x)
+        return lambda x: answered(client, session.evaluate, x)
 
 
 class EncryptedClassifier(EncryptedModel):

@@ -31,8 +31,9 @@ from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.passes.encrypt import HALF, encrypted, noisy
 from he.kernels.passes.evaluate import scale_row
-from he.kernels.passes.expand import SEED_BYTES, uniform
+from he.kernels.passes.expand import uniform
 from he.kernels.tables.chain import chain
+from he.ring.packed import SEED_BYTES
 from he.ring.params import ParameterError, Parameters
 from he.ring.slots import paired_polynomials
 from he.ring.words import Words

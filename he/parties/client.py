@@ -22,6 +22,7 @@ from he.parties.keys import EvaluationKeys, SecretKey
 from he.parties.policy import Policy
 from he.parties.publishing import PublishingError, deviation, noised
 from he.parties.questions import Question, Questions, secret_order
+from he.parties.state import State, open_state, seal_state
 from he.ring.params import ParameterError
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
@@ -57,13 +58,15 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         interface: the circuit's public part, as an object or as the bytes of `interface_bytes`.
         secret_key: a key for the interface's parameters, such as a stored one; by default a new one is generated.
         evaluation_keys: keys made before from this secret key for this circuit, or their bytes, which a session may
-            have already; by default new ones are generated.
+            have already; by default new ones are generated, unless `state` is given.
         policy: what the client insists on.
+        state: what `state` returned of a client with this secret key, which this one goes on as; by default a new life
+            of the key begins, with no open request.
 
     Raises:
         KeyRetiredError: by `encrypt`, `decrypt` and `secret_key`, once the key's life is as long as the policy allows.
-        MessageError: if the bytes are no interface, or the evaluation keys were made for another circuit or from
-            another secret key.
+        MessageError: if the bytes are no interface, or evaluation keys or state were made for another circuit or from
+            another secret key, or belong to others than each other.
         ParameterError: if SEAL refuses the interface's parameters, or the secret key is for other ones.
         PolicyError: if the interface proposes something that the policy does not accept; nothing has been made then.
         TypeError: if an argument has another type.
@@ -76,8 +79,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         evaluation_keys: EvaluationKeys | bytes | None = None,
         *,
         policy: Policy | None = None,
+        state: bytes | None = None,
     ) -> None:
-        self._interface = interface if isinstance(interface, Interface) else _read_interface(interface)
+        self._interface = interface if isinstance(interface, Interface) else read_interface(interface)
         self._policy = instance(policy or Policy(), Policy, "policy", "give a Policy(...), or None")
         if [spec.source.kind for spec in self._interface.client_inputs] != ["ciphertext"]:
             raise MessageError(
@@ -85,23 +89,29 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 f"{[(spec.name, spec.source.kind) for spec in self._interface.client_inputs]}; this client has no other"
             )
         self._policy.require(self._interface)
-        if evaluation_keys is not None and secret_key is None:
-            raise ParameterError("`secret_key` must be given with `evaluation_keys`: the one that they were made from")
+        if (evaluation_keys is not None or state is not None) and secret_key is None:
+            raise ParameterError(
+                "`secret_key` must be given with `evaluation_keys` or `state`: the one that they were made from"
+            )
         if secret_key is None:
             secret_key = SecretKey.generate(self._interface.parameters)
         instance(secret_key, SecretKey, "secret_key", "read a stored one with `SecretKey.load`")
         secret_key.require_for(self._interface)
-        if evaluation_keys is None:
-            self._keys = secret_key.evaluation_keys(self._interface)
-        else:
+        self._keys: EvaluationKeys | None = None
+        if evaluation_keys is not None:
             self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
             secret_key.require_own(self._keys, self._interface)
+        elif state is None:
+            self._keys = secret_key.evaluation_keys(self._interface)
+        self._key_id = self._keys.id if self._keys else ""
         self._ciphers: Sequence[Cipher] = [  # one for every plaintext modulus; none once the key is destroyed
             Cipher(secret_key.with_modulus(one.parameters), one) for one in interfaces(self._interface)
         ]
         self._response_bytes = sum(self._interface.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
         self._answers = self._refusals = self._published = 0
+        if state is not None:
+            self._restore(state)
 
     @property
     def interface(self) -> Interface:
@@ -115,13 +125,29 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
-        """The relinearisation and Galois keys that a session needs; they hold nothing secret."""
+        """The relinearisation and Galois keys that a session needs; they hold nothing secret.
+
+        Raises:
+            LookupError: if the client goes on from a `state`, and was not given the keys.
+        """
+        if self._keys is None:
+            raise LookupError("the client has no evaluation keys: give it `evaluation_keys` beside its `state`")
         return self._keys
 
     @property
     def secret_key(self) -> SecretKey:
         """The secret key; `SecretKey.save` stores it under a password, for another client of its owner."""
         return self._living()[0].secret_key
+
+    @property
+    def open_requests(self) -> list[bytes]:
+        """The digests of requests that have had no answer, the oldest first; `decrypt` takes one for its request."""
+        return self._questions.digests
+
+    def forget_requests(self) -> None:
+        """Forget all requests that have had no answer: none will be accepted."""
+        with self._lock:
+            self._questions.forget()
 
     def prepare(self, images: ArrayLike) -> np.ndarray:
         """Convert floats to what `encrypt` takes: for BFV, multiply by the input's scale, saturate and round.
@@ -159,7 +185,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         packed = [packing.permuted(slots, order) for slots in spec.layout.pack(batch)]
         parts = [cipher.encrypt(slots) for cipher in ciphers for slots in packed]
         nonce = secrets.token_hex(_NONCE_BYTES)
-        fields = {"circuit": self._interface.digest, "key": self._keys.id, "nonce": nonce}
+        fields = {"circuit": self._interface.digest, "key": self._key_id, "nonce": nonce}
         request = seal_message(Kind.REQUEST, fields, parts)
         with self._lock:
             self._questions.ask(request, Question(len(batch), order))
@@ -170,7 +196,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
         Args:
             response: the answer.
-            request: the request that it must be an answer to; it may be left out while no other request is open.
+            request: the request that it must be an answer to, or its digest, the last 32 bytes; it may be left out
+                while no other request is open.
             publish: whether others may see the result, an *honest* server among them, even one that has chosen the
                 network and knows the images. A CKKS result then gets normal noise of `published_deviation`, which hides
                 what its error tells of the key; the result without noise is not returned, now or later. A BFV result is
@@ -197,7 +224,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
         require_fields(fields, "circuit", "key", "request")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
-        require_match(fields, "key", self._keys.id, "key: only the client that encrypted a request can read the answer")
+        require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
         with self._lock:  # one answer after the other, so that none is decrypted after the last
             ciphers = self._living()
             name = self._questions.require_open(fields["request"], request)
@@ -210,8 +237,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 logits = noised(logits, self.published_deviation(len(logits)))
             self._answers += 1
             self._refusals += logits is None
-            if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
-                self._ciphers = ()  # SEAL wipes what it frees
+            self._retire()
         if outside:
             raise RangeError(outside)
         if logits is None:
@@ -285,6 +311,36 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             return None, []
         return (logits if all(sound) else None), []
 
+    def state(self) -> bytes:
+        """Return what this client has counted, and its open requests: another process goes on with them.
+
+        It is for this client's owner alone, who keeps the last one: who restores an earlier one counts again what was
+        counted since, and accepts a second answer to a request. The keys are not in it, but nobody else can make it.
+
+        Raises:
+            KeyRetiredError: if the key's life is over.
+            MessageError: if more requests are open than a message holds.
+        """
+        (cipher, *_) = self._living()
+        with self._lock:
+            counts = self._answers, self._refusals, self._published
+            state = State(self._key_id, *counts, self._questions.to_parts())
+            return seal_state(state, cipher.secret_key, self._interface.digest)
+
+    def _restore(self, data: bytes) -> None:
+        state = open_state(data, self._living()[0].secret_key, self._interface.digest)
+        if self._keys and state.key != self._key_id:
+            raise MessageError("the state must belong to the given evaluation keys, and belongs to others")
+        self._key_id = state.key
+        self._answers, self._refusals, self._published = state.answers, state.refusals, state.published
+        self._questions.restore(state.questions, self._interface.packing)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Destroy the key if its life is as long as the policy allows."""
+        if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
+            self._ciphers = ()  # SEAL wipes what it frees
+
     def _living(self) -> Sequence[Cipher]:
         """Return what encrypts and decrypts, for every plaintext modulus.
 
@@ -310,7 +366,13 @@ def interface_bytes(interface: Interface) -> bytes:
     return seal_message(Kind.INTERFACE, interface.to_dict(), tables)
 
 
-def _read_interface(data: bytes) -> Interface:
+def read_interface(data: bytes) -> Interface:
+    """Read what `interface_bytes` returned.
+
+    Raises:
+        MessageError: if the bytes are truncated, damaged or foreign, or hold no interface.
+        TypeError: if they are no bytes.
+    """
     fields, parts = open_message(Kind.INTERFACE, data, _MOST_TABLE_BYTES)
     try:
         return interface_from(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.circuit.guards import answers_in_range
 from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
+from he.parties.answers import answered
 from he.parties.client import Client, interface_bytes
 from he.parties.policy import Policy
 from he.parties.prepared import PreparedCircuit, prepare
@@ -65,19 +65,4 @@ def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: n
     (spec,) = client.interface.client_inputs
     for batch in spec.batches(images):  # all of them, before the first is encrypted
         spec.check(batch, client.interface.parameters.scheme)
-    return answered(client, session, images)
-
-
-def answered(client: Client, session: Session, images: np.ndarray) -> np.ndarray:
-    """Have a session answer any number of images [n, *shape], batch by batch, and return the logits [n, outputs].
-
-    Where an answer is refused since images left their range, the others of its batch are asked again without them.
-
-    Raises:
-        DecryptionError: if an answer was refused for another reason.
-        InputError: if the images are not what the circuit takes.
-        KeyRetiredError: if so many answers were refused that the client's policy allows no more.
-        RangeError: if images left their range; it has their numbers among all images, and the answers to the others.
-    """
-    (spec,) = client.interface.client_inputs
-    return answers_in_range(spec.batches(images), lambda batch: client.decrypt(session.evaluate(client.encrypt(batch))))
+    return answered(client, session.evaluate, images)

@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
@@ -24,14 +24,15 @@ from he.formats.limits import require_at_most
 from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import read_keys, read_secret, write_secret
-from he.parties.batch import BatchEncryptor
-from he.parties.hybrid_keys import hybrid_key
 from he.ring.gadget import Gadget
 from he.ring.norms import norm_of_secret, secret_norm
 from he.ring.params import ParameterError, Parameters
 from intnn.storage.document import file_path, write_atomically
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable, ValueObject
+
+if TYPE_CHECKING:
+    from he.parties.batch import BatchEncryptor
 
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
@@ -189,12 +190,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             data = self._switching_keys(interface.key_elements)
         if interface.rerandomises:
             data += self._zero(interface)
-        return EvaluationKeys.sealed(interface.digest, data, self._mark(interface.digest, data))
+        return EvaluationKeys.sealed(interface.digest, data, self.mark(interface.digest, data))
 
     def keys_of(self, elements: Sequence[int], circuit: str) -> EvaluationKeys:
         """Return new keys of these Galois elements, `RELINEARISATION` among them, for what has this digest."""
         data = self._switching_keys(elements)
-        return EvaluationKeys.sealed(circuit, data, self._mark(circuit, data))
+        return EvaluationKeys.sealed(circuit, data, self.mark(circuit, data))
 
     def _switching_keys(self, elements: Sequence[int]) -> bytes:
         """Return new keys as they travel, one behind the other: as SEAL keeps them, they take ten times the space."""
@@ -209,12 +210,17 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 
     def hybrid_keys(self, keys: Iterable[tuple[int, Gadget]]) -> bytes:
         """Return new evaluation keys for Galois elements and gadgets, in order; see `he.parties.hybrid_keys`."""
+        from he.parties.hybrid_keys import hybrid_key  # by kernels, which other keys do without
+
         made, encryptor = _residues(self._secret, self.parameters, self.context), self.encryptor()
         of_secret = self.parameters, made, encryptor, self.context.key_parms_id()
         return b"".join(hybrid_key(*of_secret, gadget, element) for element, gadget in keys)
 
-    def _mark(self, circuit: str, data: bytes | memoryview) -> str:
-        """Return what only the owner of this secret can make of evaluation keys: an HMAC under a hash of the secret."""
+    def mark(self, circuit: str, data: bytes | memoryview) -> str:
+        """Return what only the owner of this secret can make of data for a circuit: an HMAC under a hash of the secret.
+
+        Its 64 hexadecimal digits tell nothing of the secret.
+        """
         own = hashlib.sha256(
             b"mark of evaluation keys" + _residues(self._secret, self.parameters, self.context).tobytes()
         )
@@ -237,7 +243,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """
         if interface is not None:
             keys.require(interface)
-        if not hmac.compare_digest(self._mark(keys.circuit, keys.data), keys.mark):
+        if not hmac.compare_digest(self.mark(keys.circuit, keys.data), keys.mark):
             raise MessageError(
                 "the evaluation keys were made from another secret key, or changed; load the one that they were made "
                 "from, or leave `evaluation_keys` out for new ones"
@@ -254,6 +260,8 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             ParameterError: if the scheme is BFV.
             ValueError: if `threads` is out of range; see `BatchEncryptor`.
         """
+        from he.parties.batch import BatchEncryptor  # by kernels, without which single images are encrypted
+
         return BatchEncryptor(self.parameters, _residues(self._secret, self.parameters, self.context), threads)
 
     def decryptor(self) -> Any:

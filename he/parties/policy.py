@@ -7,7 +7,7 @@ overflows, or takes any answer for a result. A client holds every proposal again
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +142,24 @@ class Policy(ValueObject):
                     f"the interface's `{field}` must be {due} by the client's policy, got {got}; refuse this server, "
                     "or give the client another `Policy`"
                 )
+
+    def among(self, interfaces: Sequence[Interface]) -> list[int]:
+        """Return the numbers of the interfaces that are accepted.
+
+        Raises:
+            PolicyError: if none is; it says why of the last one.
+        """
+        numbers = []
+        for number, interface in enumerate(interfaces):
+            try:
+                self.require(interface)
+            except PolicyError as error:
+                refusal = error
+            else:
+                numbers.append(number)
+        if not numbers:
+            raise refusal
+        return numbers
 
     def _checks(self, interface: Interface) -> Iterator[tuple[str, Any, bool, str]]:
         """Yield the name of a field, what the interface has there, whether it is accepted, and what is due."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from he.circuit.packing import Packing
 from he.formats.messages import MessageError, message_digest
+
+_DIGEST_BYTES = 32  # of a request
 
 
 class Question(NamedTuple):
@@ -80,6 +83,41 @@ class Questions:
         if request is not None and name != message_digest(request):
             raise MessageError("the answer must be to the given `request`, got one to another request of this client")
         return name
+
+    @property
+    def digests(self) -> list[bytes]:
+        """The digests of the open requests, the oldest first."""
+        return [bytes.fromhex(name) for name in self._open]
+
+    def forget(self) -> None:
+        """Forget all open questions: answers to them will be refused."""
+        self._open.clear()
+
+    def to_parts(self) -> list[bytes]:
+        """Return the open questions as bytes, the oldest first: digest, number of images (4 bytes), order (2 each)."""
+        return [
+            bytes.fromhex(name) + question.images.to_bytes(4, "little") + question.order.astype("<u2").tobytes()
+            for name, question in self._open.items()
+        ]
+
+    def restore(self, parts: Sequence[bytes | memoryview], packing: Packing) -> None:
+        """Remember what `to_parts` returned of questions to a circuit of this packing.
+
+        Raises:
+            MessageError: if it is malformed, or more than are remembered.
+        """
+        if len(parts) > self._most:
+            raise MessageError(f"a client must have at most {self._most} open requests, got {len(parts)}")
+        lanes = np.arange(packing.lanes)
+        for part in parts:
+            if len(part) != _DIGEST_BYTES + 4 + 2 * packing.rows * packing.lanes:
+                raise MessageError("an open request must have a digest, a number of images and an order of lanes")
+            images = int.from_bytes(part[_DIGEST_BYTES : _DIGEST_BYTES + 4], "little")
+            order = np.frombuffer(part, "<u2", offset=_DIGEST_BYTES + 4).astype(np.uint16)
+            order = order.reshape(packing.rows, packing.lanes)
+            if not (1 <= images <= packing.images and (np.sort(order, axis=1) == lanes).all()):
+                raise MessageError(f"an open request must have 1 to {packing.images} images in an order of lanes")
+            self._open[bytes(part[:_DIGEST_BYTES]).hex()] = Question(images, order)
 
     def close(self, name: str) -> Question:
         """Return a question and forget it."""

@@ -16,8 +16,8 @@ from he.formats import compact, hybrid
 from he.formats.compact import Form
 from he.formats.messages import Kind, seal_message
 from he.formats.seal_bytes import CiphertextArray
-from he.kernels.passes.expand import SEED_BYTES
 from he.parties.session import Session
+from he.ring.packed import SEED_BYTES
 
 _NO_KEY = "rehearsal"
 

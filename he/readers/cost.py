@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 
 from he.formats import hybrid
 from he.formats.switching import key_bytes
-from he.kernels.passes.bits import word_bits
 from he.program.algebra import apply
 from he.program.operations import arguments
 from he.program.program import Program
 from he.readers.counting import Counted, WorkAlgebra
 from he.readers.work import Switches, Work
 from he.ring.gadget import Gadgets
+from he.ring.packed import word_bits
 from he.ring.params import Parameters
 from intnn.values.value_object import ValueObject
 

@@ -1,10 +1,10 @@
 """Millions of mutated messages for whole parties: python -m tests.he.fuzz [COUNT] [SEED].
 
-Interfaces, evaluation keys, requests and answers are altered where their structure is, and mostly get a right digest
-afterwards, so that parsers are reached. A client, a prepared circuit and a session must take each of them for what it
-should be, or refuse it by an error that is declared, within little more memory than they hold already. An answer that
-is accepted must be the right one; only where residues were altered may it be another, for a digest finds accidents,
-and whoever forges it may choose what an answer says (see `Client`).
+Interfaces, offers, evaluation keys, requests, answers and states of clients are altered where their structure is, and
+mostly get a right digest afterwards, so that parsers are reached. A client, a prepared circuit and a session must take
+each of them for what it should be, or refuse it by an error that is declared, within little more memory than they hold
+already. An answer that is accepted must be the right one; only where residues were altered may it be another, for a
+digest finds accidents, and whoever forges it may choose what an answer says (see `Client`).
 
 The everyday suite does the same with a few hundred (`tests/he/parties/test_fuzz.py`).
 """
@@ -32,12 +32,15 @@ import numpy as np
 from he import (
     Client,
     DecryptionError,
+    Family,
     MessageError,
     ParameterError,
     compile_approximate,
     compile_exact,
     interface_bytes,
+    offer_bytes,
     prepare,
+    read_offer,
 )
 from he.engines.engine import Evaluator
 from he.formats import compact
@@ -52,7 +55,14 @@ from tests.he.circuit.test_key_levels import several
 MEMORY = 64 << 20  # bytes that a party may take beside what it holds: no message of these circuits has 2 MB
 SLOWEST_SECONDS = 2.0
 EVALUATED = 0.002  # of the requests that are fresh ciphertexts, and of the interfaces that are accepted
-WEIGHTS = {Kind.INTERFACE: 40, Kind.REQUEST: 30, Kind.RESPONSE: 29, Kind.EVALUATION_KEYS: 1}
+WEIGHTS = {
+    Kind.INTERFACE: 40,
+    Kind.REQUEST: 30,
+    Kind.RESPONSE: 23,
+    Kind.EVALUATION_KEYS: 1,
+    Kind.OFFER: 3,
+    Kind.CLIENT: 3,
+}
 POLICY = Policy(security="insecure", most_key_bytes=1 << 22, most_request_bytes=1 << 20, most_answer_bytes=1 << 20)
 NO_KEYS = EvaluationKeys.sealed("none", b"")
 REFUSALS = {
@@ -60,6 +70,8 @@ REFUSALS = {
     Kind.EVALUATION_KEYS: (MessageError,),
     Kind.REQUEST: (MessageError,),
     Kind.RESPONSE: (MessageError, DecryptionError),
+    Kind.OFFER: (MessageError,),
+    Kind.CLIENT: (MessageError,),
 }
 SCALARS: list[Any] = [
     *(0, 1, -1, 2, 3, 16, 255, 1024, 32768, 65537, 1 << 31, (1 << 31) - 1, -(1 << 31), 1 << 40, 1 << 62, (1 << 63) - 1),
@@ -151,6 +163,8 @@ class Subject:
             Kind.EVALUATION_KEYS: self._keys.to_bytes(),
             Kind.REQUEST: request,
             Kind.RESPONSE: answer,
+            Kind.OFFER: offer_bytes(Family((circuit,)).offer),
+            Kind.CLIENT: self._client.state(),
         }
         self.messages: dict[Kind, Mutant] = {}
         for kind, data in sealed.items():
@@ -177,6 +191,10 @@ class Subject:
                     self._request(data, is_used=rng.random() < EVALUATED)
                 case Kind.RESPONSE:
                     self._response(data, is_altered)
+                case Kind.OFFER:
+                    read_offer(data)
+                case Kind.CLIENT:
+                    Client(self._client.interface, self._key, policy=POLICY, state=data)
         except REFUSALS[kind]:
             return False
         except Exception as error:

@@ -75,9 +75,9 @@ class Encoder(ABC):
     def raised(self, residues: np.ndarray, primes: Sequence[int]) -> np.ndarray:
         """Return residues uint64 [..., primes, N] times 2**52, as factors hold them."""
         result = np.empty_like(residues)
-        for place in np.ndindex(residues.shape[:-2]):
-            for j, prime in enumerate(primes):
-                w, w_quotient = self.tables.constants[prime][["radix", "radix_quotient"]].tolist()
+        for j, prime in enumerate(primes):
+            w, w_quotient = self.tables.constants[prime][["radix", "radix_quotient"]].tolist()
+            for place in np.ndindex(residues.shape[:-2]):
                 kernels.scale_row(self.tables, residues[*place, j], prime, w, w_quotient, result[*place, j])
         return result
 

@@ -32,8 +32,8 @@ from he.functional.rlwe.types import (
 )
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
 from he.kernels.passes import functional as kernels
-from he.kernels.passes.expand import SEED_BYTES
 from he.kernels.tables.chain import chain
+from he.ring.packed import SEED_BYTES
 from intnn.values.arrays import Array, FloatArray, IntArray
 
 #: The most coefficients of a functional key, of 8 bytes: a small request must not take all of an authority's memory.

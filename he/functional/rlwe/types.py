@@ -29,10 +29,11 @@ from he.functional.messages import (
     vectors_to_bytes,
 )
 from he.functional.rlwe.parameters import RlweParameters, parameters
-from he.kernels.passes.bits import packed, unpacked, word_bits
-from he.kernels.passes.expand import SEED_BYTES, uniform
+from he.kernels.passes.bits import packed, unpacked
+from he.kernels.passes.expand import uniform
 from he.kernels.passes.functional import limbs, transformed
 from he.kernels.tables.chain import chain
+from he.ring.packed import SEED_BYTES, word_bits
 from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer
 from intnn.values.arrays import instance as of_type
 from intnn.values.value_object import Unstorable

@@ -5,20 +5,14 @@ from functools import cache
 import numpy as np
 
 from he.kernels.instructions import lanes
+from he.ring.packed import word_bits
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array
 
-MAX_BITS = 56  # of a word: it lies within the eight bytes from the one where it begins
 SPARE = 64  # bytes behind the last word that are read with it
 
 unpack_eight = emitted(lanes.unpack)
-
-
-def word_bits(prime: int) -> int:
-    """Count the bits of a packed residue: as many as its prime has, or 64 where these are too many."""
-    bits = prime.bit_length()
-    return bits if bits <= MAX_BITS else 64
 
 
 def packed(row: np.ndarray, prime: int) -> bytes:

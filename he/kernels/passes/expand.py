@@ -14,7 +14,6 @@ from intnn.machine.simd import I32, I64, Builder, Value, constant, load, splat, 
 from intnn.values.arrays import Array
 
 BUFFER = 4096
-SEED_BYTES = 64
 INITIAL = np.array(
     [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
      0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179],

@@ -24,6 +24,7 @@ REFUSED = {
     "selection": {"dataset": "mnist", "data": Path("/nowhere")},
     "he": {"max_error": 0.0},
     "times": {"processes": 0},
+    "stages": {"images": (1, 0)},
     "attacks": {"radius": float("nan")},
     "robustness": {"radius": -1.0},
     "own": {"images": 10**6},
@@ -40,8 +41,8 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "selection", "he", "times", "attacks", "robustness", "secrecy",
-        "own", "gpu",
+        "table", "kernels", "training", "accuracy", "selection", "he", "times", "stages", "attacks", "robustness",
+        "secrecy", "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

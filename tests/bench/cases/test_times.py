@@ -17,7 +17,7 @@ def test_every_shipped_network_is_compiled_in_both_packings():
     assert compiled == [*pairs, *(f"compile {what}" for what in LARGE)]
     assert {script.limit for script in scripts() if script.group == "compile"} == {COMPILE_LIMIT}
     assert {script.group for script in scripts()} == set(groups())
-    assert next(script.limit for script in scripts() if script.what == "import he, warm files") == 0.5
+    assert next(script.limit for script in scripts() if script.what == "all of he, warm files") == 0.5
 
 
 def test_rows_have_medians_of_fresh_processes(monkeypatch, tmp_path):

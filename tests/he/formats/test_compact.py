@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.formats import compact
+from he.formats.bits import packed, packed_by_numpy, unpacked, unpacked_by_numpy
 from he.formats.compact import Form
 from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import CiphertextArray, read_ciphertext
-from he.kernels.passes.bits import packed, unpacked, word_bits
+from he.ring.packed import word_bits
 from he.ring.params import Parameters
 from he.ring.primes import ntt_primes
 
@@ -57,8 +58,14 @@ SCHEMES = pytest.mark.parametrize("scheme", ["ckks", "bfv"])
 
 
 @settings(max_examples=100)
-@given(st.sampled_from([64, 128, 1024]), st.integers(20, 60), st.integers(0, 2**32))
-def test_rows_are_unpacked_as_they_were_packed(N, bits, seed):
+@given(
+    st.sampled_from([64, 128, 1024]),
+    st.integers(20, 60),
+    st.integers(0, 2**32),
+    st.sampled_from([(packed, unpacked), (packed_by_numpy, unpacked_by_numpy)]),
+)
+def test_rows_are_unpacked_as_they_were_packed(N, bits, seed, by):
+    packed, unpacked = by
     try:
         primes = ntt_primes((bits, 30), N)
     except ValueError:
@@ -71,6 +78,8 @@ def test_rows_are_unpacked_as_they_were_packed(N, bits, seed):
     out = np.empty_like(rows)
     assert unpacked(data, primes, out)
     assert np.array_equal(out, rows)
+    too_much = (1 << word_bits(primes[0])) - 1 if word_bits(primes[0]) < 64 else (1 << 64) - 1
+    assert not unpacked(too_much.to_bytes(8, "little") + data[8:], primes, out)
     # The definition: a number of N times as many bits.
     whole = sum(int(word) << (word_bits(primes[0]) * i) for i, word in enumerate(rows[0, 0]))
     assert int.from_bytes(packed(rows[0, 0], primes[0]), "little") == whole

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from he.formats import hybrid
 from he.formats.seal_bridge import SealDataError
 from he.formats.seal_bytes import CiphertextArray, expanded
-from he.kernels.passes.bits import word_bits
 from he.kernels.passes.evaluate import inverse
 from he.kernels.tables.chain import chain
 from he.ring.gadget import Gadget
+from he.ring.packed import word_bits
 from he.ring.primes import ntt_primes
 from he.ring.scheme import Scheme
 

@@ -22,7 +22,7 @@ from he.formats import compact, switching
 from he.formats.messages import Kind, message_digest
 from he.formats.seal_bridge import create_context, level_ids
 from he.formats.seal_bytes import CiphertextArray
-from he.kernels.passes.bits import word_bits
+from he.ring.packed import word_bits
 from he.testing import inputs, table_network
 from intnn import Activation, Dense, Graph
 from tests.he.conftest import Party

@@ -1,0 +1,62 @@
+"""Offers: what a client chooses by the number of its images."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import Family, Offer, compile_exact
+from he.circuit.family import encryption_units
+from he.testing import table_network
+
+SALT = bytes(range(32))
+
+
+def made(images):
+    return compile_exact(table_network(), images=images, security="insecure", salt=SALT)
+
+
+CIRCUITS = (made(1), made(8))
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 10**9), st.lists(st.floats(0.01, 1e4), min_size=2, max_size=2))
+def test_a_plan_is_the_cheapest_and_holds_all_images(images, units):
+    offer = Offer(tuple(c.interface for c in CIRCUITS), tuple(units))
+    plan = offer.plan(images)
+    assert (plan.requests - 1) * plan.images < images <= plan.requests * plan.images
+    for number, (interface, price) in enumerate(zip(offer.interfaces, units, strict=True)):
+        whole = -(-images // interface.images) * (price + encryption_units(interface))
+        assert plan.units <= whole
+        assert offer.plan(images, [number]).units == whole
+
+
+def test_a_family_offers_its_circuits_at_their_cost():
+    offer = Family(CIRCUITS).offer
+    assert offer.interfaces == tuple(c.interface for c in CIRCUITS)
+    assert offer.units == tuple(c.cost().total for c in CIRCUITS)
+
+
+def test_circuits_of_one_offer_are_of_one_network():
+    other = compile_exact(table_network(), security="insecure", salt=bytes(32))
+    with pytest.raises(ValueError, match="one commitment"):
+        Family((CIRCUITS[0], other))
+    with pytest.raises(ValueError, match="got one twice"):
+        Family((CIRCUITS[0], CIRCUITS[0]))
+    with pytest.raises(ValueError, match="1 to 64"):
+        Family(())
+    with pytest.raises(TypeError, match="circuits"):
+        Family((CIRCUITS[0].interface,))
+
+
+@pytest.mark.parametrize("units", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, float("inf")), (1.0, float("nan"))])
+def test_prices_are_positive_numbers(units):
+    with pytest.raises(ValueError, match="units"):
+        replace(Family(CIRCUITS).offer, units=units)
+
+
+@pytest.mark.parametrize(("images", "among"), [(0, None), (-1, None), (1, [])])
+def test_nothing_is_planned_for_no_images_or_no_circuit(images, among):
+    with pytest.raises(ValueError, match=r"must (be|lie)"):
+        Family(CIRCUITS).offer.plan(images, among)

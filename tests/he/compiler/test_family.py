@@ -1,0 +1,56 @@
+"""One network as several circuits: of one commitment, and none that is never the cheapest."""
+
+import pytest
+
+from he import ParameterError, compile_approximate, compile_exact, compile_family
+from he.testing import square_graph, table_network
+
+
+@pytest.mark.parametrize("network", [table_network(), square_graph()])
+def test_every_circuit_is_the_cheapest_for_some_number(network):
+    counts = (1, 3, 40, 3000)
+    family = compile_family(network, counts, security="insecure")
+    offer = family.offer
+    assert len({interface.commitment for interface in offer.interfaces}) == 1
+    assert {offer.plan(count).circuit for count in counts} == set(range(len(family.circuits)))
+    sizes = [interface.images for interface in offer.interfaces]
+    assert sizes == sorted(sizes)
+    assert len(sizes) > 1
+    for circuit in family.circuits:
+        assert circuit.opens(network)
+
+
+def test_no_single_circuit_is_cheaper_than_the_one_that_is_chosen():
+    network, salt = table_network(), bytes(range(32))
+    family = compile_family(network, (1, 100), security="insecure", salt=salt)
+    for count in (1, 100):
+        plan = family.offer.plan(count)
+        for images in (1, 2, 8, 64):
+            other = compile_exact(network, images=images, security="insecure", salt=salt)
+            requests = -(-count // other.interface.images)
+            assert plan.units <= requests * (other.cost().total + plan_of_encryption(other))
+
+
+def plan_of_encryption(circuit):
+    """What a client spends on one request, by the measured price of a ciphertext of N = 8192 under BFV."""
+    layout = circuit.interface.inputs[0].layout
+    return layout.ciphertexts * 1.6 * circuit.parameters.poly_modulus_degree / 8192
+
+
+def test_a_network_that_fits_nothing_is_refused():
+    with pytest.raises(ParameterError):
+        compile_family(square_graph(), (1,), max_error=1e-300)
+
+
+@pytest.mark.parametrize(("images", "refusal"), [((), ValueError), ((0,), ValueError), (("1",), TypeError)])
+def test_numbers_of_images_are_checked(images, refusal):
+    with pytest.raises(refusal, match="images"):
+        compile_family(table_network(), images)
+
+
+def test_options_are_those_of_the_entrance():
+    with pytest.raises(TypeError, match="max_error"):
+        compile_family(table_network(), max_error=0.1)
+    family = compile_family(square_graph(), (1,), security="insecure", max_error=0.01)
+    assert compile_approximate(square_graph(), security="insecure", max_error=0.01).output_bound <= 0.01
+    assert family.circuits[0].output_bound <= 0.01
