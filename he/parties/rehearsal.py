@@ -16,6 +16,7 @@ from he.formats.compact import Form
 from he.formats.messages import Kind, seal_message
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.passes.expand import SEED_BYTES
+from he.parties.ledger import MemoryLedger
 from he.parties.session import Session
 
 _NO_KEY = "rehearsal"
@@ -39,7 +40,7 @@ def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repea
     evaluator = prepared.bind(digit * (parameters.levels * len(interface.key_elements)), threads)
     fresh = _random(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
-    session, seconds = Session(interface, _NO_KEY, evaluator, 1 + repeats, None), []
+    session, seconds = Session(interface, _NO_KEY, evaluator, MemoryLedger(1 + repeats), None), []
     for nonce in range(1 + repeats):
         names = {"circuit": interface.digest, "key": _NO_KEY, "nonce": f"{nonce:032x}"}
         request = seal_message(Kind.REQUEST, names, [fresh] * count)
