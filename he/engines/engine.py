@@ -50,9 +50,8 @@ class Prepared(Protocol):
         """Return an evaluator for the client whose keys these are.
 
         Args:
-            keys: the keys of the interface's `key_elements` as they travel (`he.formats.switching`), bytes or a view; or
-                what the engine itself has made of such keys before, if it is one that stores that: the fast engine's
-                `SwitchingKeys`.
+            keys: the keys of the interface's `key_elements` as they travel (`he.formats.switching`); or what the engine
+                has made of such keys before, if it is one that stores that: `SwitchingKeys` of the fast one.
             threads: the number of threads that one evaluation uses, 1 to `MAX_THREADS`; by default, one for each
                 processor that this process may use. SEAL's engine always uses one.
             like: an evaluator with the same keys for a circuit whose parameters differ in the plaintext modulus alone;

@@ -77,7 +77,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         *,
         policy: Policy | None = None,
     ) -> None:
-        self._interface = interface if isinstance(interface, Interface) else _read_interface(interface)
+        self._interface = interface if isinstance(interface, Interface) else read_interface(interface)
         self._policy = instance(policy or Policy(), Policy, "policy", "give a Policy(...), or None")
         if [spec.source.kind for spec in self._interface.client_inputs] != ["ciphertext"]:
             raise MessageError(
@@ -310,7 +310,12 @@ def interface_bytes(interface: Interface) -> bytes:
     return seal_message(Kind.INTERFACE, interface.to_dict(), tables)
 
 
-def _read_interface(data: bytes) -> Interface:
+def read_interface(data: bytes) -> Interface:
+    """Return the interface that `interface_bytes` wrote.
+
+    Raises:
+        MessageError: if the bytes are no interface.
+    """
     fields, parts = open_message(Kind.INTERFACE, data, _MOST_TABLE_BYTES)
     try:
         return interface_from(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])

@@ -21,6 +21,7 @@ from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.formats.switching import read_zero
+from he.kernels.tables.factors import Factors
 from he.parties.keys import EvaluationKeys
 from intnn.values.value_object import Unstorable
 
@@ -106,3 +107,10 @@ class ExpandedKeys(Unstorable, instead="store them with `save`"):
         except (KeyError, ValueError) as error:
             raise StoredError(f"{path} does not hold the keys of its circuit: {error}") from error
         return ExpandedKeys(interface.digest, str(content.get("id")), switching, zero)
+
+
+def expanded_bytes(interface: Interface) -> int:
+    """Return how many bytes the file of a circuit's expanded keys has, but for its header."""
+    parameters = interface.parameters
+    key = 2 * parameters.levels * Factors.size(parameters.poly_modulus_degree, parameters.primes)
+    return len(interface.key_elements) * key

@@ -42,8 +42,7 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     ) -> None:
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
         self._rerandomise, self._ledger = rerandomise, ledger
-        ciphertexts = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
-        self._request_bytes = ciphertexts * Form.fresh(interface.parameters).bytes
+        self._request_bytes = request_bytes(interface)
 
     @property
     def interface(self) -> Interface:
@@ -54,11 +53,6 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     def evaluator(self) -> Evaluator:
         """The engine's evaluator, which states its engine's name and its number of threads."""
         return self._evaluator
-
-    @property
-    def request_bytes(self) -> int:
-        """The number of bytes of a request's ciphertexts together."""
-        return self._request_bytes
 
     def evaluate(self, request: bytes) -> bytes:
         """Answer one request of `Client.encrypt`.
@@ -90,3 +84,9 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         self._ledger.confirm(name)
         answer = {"circuit": self._interface.digest, "key": self._key_id, "request": name}
         return seal_message(Kind.RESPONSE, answer, results)
+
+
+def request_bytes(interface: Interface) -> int:
+    """Return the number of bytes that the ciphertexts of a request have together."""
+    ciphertexts = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
+    return ciphertexts * Form.fresh(interface.parameters).bytes

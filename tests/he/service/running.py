@@ -1,0 +1,45 @@
+"""Servers of small networks for tests: in this process on a free port, or asked without a network."""
+
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from he import Policy, compile_approximate, compile_exact, prepare
+from he.service.config import Config, Limits
+from he.service.server import addresses, server
+from he.testing import square_graph, table_network
+
+NETWORKS = {"exact": table_network(), "approximate": square_graph()}
+POLICY = Policy(security="insecure")
+
+
+def write_models(folder: Path) -> Path:
+    """Two models that are computed in milliseconds."""
+    folder.mkdir()
+    prepare(compile_exact(NETWORKS["exact"], images=4, security="insecure")).save(folder / "exact.he")
+    prepare(compile_approximate(NETWORKS["approximate"], images=4, security="insecure")).save(folder / "approximate.he")
+    return folder
+
+
+@contextmanager
+def running(config: Config, **options):
+    """A server in a thread of this process: what runs it, and its address."""
+    one = server(config, port=0, **options)
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    try:
+        while not one.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        (_, port), *_ = addresses(one)
+        yield one, f"{'https' if options else 'http'}://127.0.0.1:{port}"
+    finally:
+        one.should_exit = True
+        thread.join()
+
+
+def config(models: Path, store: Path, tokens: Path | None = None, **limits) -> Config:
+    """A configuration with limits that tests do not meet, but for those that are given."""
+    wide = {"rate": 1e6, "burst": 1e6, "evaluations": 2, "keys_each": 64, "stop_seconds": 5}
+    return Config(models, store, tokens, Limits(**{**wide, **limits}))
