@@ -1,4 +1,7 @@
-"""`python -m he warm` compiles all kernels beforehand, so that the first encrypted answer need not wait for them."""
+"""`python -m he warm` compiles all kernels beforehand, so that the first encrypted answer need not wait for them.
+
+`serve`, `token`, `keygen`, `predict` and `status` are for servers and their clients (`he.service.commands`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from he.kernels.warm import warm
+from he.service import commands as service
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,12 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("warm", help="compile all kernels for this processor, once for all later runs")
     command.add_argument("--processes", type=int, default=_processors(), help="how many compile (default: %(default)s)")
     command.set_defaults(run=lambda options: warm(options.processes))
+    service.add(commands)
     options = parser.parse_args(arguments)
     if "processes" in options and options.processes < 1:
         parser.error(f"--processes must be at least 1, got {options.processes}")
     try:
         options.run(options)
-    except PermissionError as error:
+    except ModuleNotFoundError as error:
+        parser.error(f"the command needs `pip install '.[he,serve]'`: {error}")
+    except (OSError, ValueError, RuntimeError) as error:
         parser.error(str(error))
     return 0
 

@@ -80,6 +80,7 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         ledger = MemoryLedger(integer(most, "most", 1)) if ledger is None else ledger
         interface = self.circuit.interface
         switching_keys: Any
+        zero: bytes | memoryview
         if isinstance(evaluation_keys, ExpandedKeys):
             evaluation_keys.require(interface, self.engine)
             name, switching_keys, zero = evaluation_keys.id, evaluation_keys.switching, evaluation_keys.zero

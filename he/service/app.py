@@ -88,7 +88,7 @@ class Address:
             fault = error if problem.status == 500 else None
             response = problem.response()
             await incoming.linger()
-            if not incoming.complete and request.headers.keys() & {"content-length", "transfer-encoding"}:
+            if not incoming.complete and {"content-length", "transfer-encoding"} & {*request.headers}:
                 response.headers["Connection"] = "close"  # what is still on its way is not read
         response.headers["X-Request-Id"] = number
         try:
@@ -98,8 +98,16 @@ class Address:
             raise
         finally:
             seconds = time.monotonic() - start
-            fields = {"operation": operation.name, "status": status, "seconds": round(seconds, 4), "sent": sent}
-            event("call", error=fault, number=number, client=who, **fields)
+            event(
+                "call",
+                error=fault,
+                number=number,
+                client=who,
+                operation=operation.name,
+                status=status,
+                seconds=round(seconds, 4),
+                sent=sent,
+            )
             self._service.metrics.count("he_calls_total", operation=operation.name, status=str(status))
             self._service.metrics.time("he_call_seconds", seconds, operation=operation.name)
 

@@ -27,18 +27,20 @@ class Sink(Protocol):
 
 
 class InMemory:
-    """A body in memory.
-
-    Attributes:
-        data: its bytes so far.
-    """
+    """A body in memory."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self._chunks: list[bytes] = []
 
     async def write(self, chunk: bytes) -> None:
         """See `Sink.write`."""
-        self.data += chunk
+        self._chunks.append(chunk)
+
+    def data(self) -> bytes:
+        """Return the body, which is held no more."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        return data
 
 
 class Spool:

@@ -3,8 +3,8 @@
     with RemoteModel("https://models.example", "digits", token) as model:
         logits = model.predict(images)
 
-Keys are made on this machine, and the secret one stays here; the server gets the evaluation keys, once. What it proposes
-is held against the policy, and what it answers is decrypted, as `he.Client` does it.
+Keys are made on this machine, and the secret one stays here; the server gets the evaluation keys, once. What it
+proposes is held against the policy, and what it answers is decrypted, as `he.Client` does it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ class RemoteModel(Unstorable, instead="it holds a secret key: store that with `S
         try:
             while True:
                 step = talk.send(answer)
-                answer = self._made(step) if isinstance(step, Ask) else time.sleep(step.seconds)
+                if isinstance(step, Ask):
+                    answer = self._made(step)
+                else:
+                    time.sleep(step.seconds)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -134,7 +137,10 @@ class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that wi
             if step is None:
                 assert result is not None
                 return result[0]
-            answer = await self._made(step) if isinstance(step, Ask) else await asyncio.sleep(step.seconds)
+            if isinstance(step, Ask):
+                answer = await self._made(step)
+            else:
+                await asyncio.sleep(step.seconds)
 
     async def _made(self, ask: Ask) -> Answer:
         try:

@@ -141,6 +141,8 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
                     raise
                 if error.status == 404:
                     yield from self.send_keys()
+                elif error.status == 0:
+                    yield Pause(1.0)
                 continue
             return client.decrypt(answer.content, request)
         raise AssertionError("the last try returns or raises")

@@ -148,7 +148,7 @@ class Service(Unstorable, instead="start another one"):
         self._sessions.drop(keys)
         await asyncio.to_thread(self.store.remove, keys)
 
-    async def evaluate(self, model: Model, keys: StoredKeys, request: bytearray) -> bytes:
+    async def evaluate(self, model: Model, keys: StoredKeys, request: bytes) -> bytes:
         """Answer a request once it is its turn.
 
         Raises:
@@ -172,7 +172,7 @@ class Service(Unstorable, instead="start another one"):
             self._turns.release()
             self.metrics.time("he_evaluation_seconds", time.monotonic() - start, model=model.name)
 
-    def _evaluated(self, model: Model, keys: StoredKeys, request: bytearray) -> bytes:
+    def _evaluated(self, model: Model, keys: StoredKeys, request: bytes) -> bytes:
         return self._sessions.session(model, keys).evaluate(request)
 
     def _interface(self, model: Model) -> Path:
