@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,11 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _limit(written: str) -> tuple[str, int | float]:
+    from he.service.config import Limits
+
     name, _, number = written.partition("=")
+    if name not in (names := [one.name for one in fields(Limits)]):
+        raise ValueError(f"`--limit` must name one of {', '.join(names)}, got {name!r}")
     try:
         return name, int(number)
     except ValueError:
@@ -119,10 +124,13 @@ def _predict(options: argparse.Namespace) -> None:
 def _status(options: argparse.Namespace) -> None:
     import httpx
 
-    with httpx.Client(base_url=options.url, timeout=10) as http:
-        health = http.get("/health").raise_for_status().json()
-        listed = http.get("/v1/models").raise_for_status().json()["models"]
-        cards = [http.get(f"/v1/models/{one['name']}").raise_for_status().json() for one in listed]
+    try:
+        with httpx.Client(base_url=options.url, timeout=10) as http:
+            health = http.get("/health").raise_for_status().json()
+            listed = http.get("/v1/models").raise_for_status().json()["models"]
+            cards = [http.get(f"/v1/models/{one['name']}").raise_for_status().json() for one in listed]
+    except httpx.HTTPError as error:
+        raise ConnectionError(f"{options.url} does not answer as a server does: {error}") from error
     print(json.dumps({**health, "models": cards}, indent=2))
 
 

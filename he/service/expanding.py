@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from he.circuit.interface import Interface
 from he.formats.messages import MessageError
@@ -80,13 +82,13 @@ class Expander:
                 process.kill()
             await process.wait()
 
-    async def _ask(self, question: str) -> dict[str, str]:
+    async def _ask(self, question: str) -> dict[str, Any]:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(question.encode() + b"\n")
         await self._process.stdin.drain()
-        answer: dict[str, str] = json.loads(await self._process.stdout.readline())
+        answer: dict[str, Any] = json.loads(await self._process.stdout.readline())
         return answer
 
 
@@ -97,7 +99,7 @@ def answered(interface: str, keys: str, target: str) -> dict[str, str | int]:
     except MessageError as error:
         return {"refused": str(error)}
     except OSError as error:
-        return {"failed": type(error).__name__, **({"errno": error.errno} if error.errno else {})}
+        return {"failed": type(error).__name__, "errno": error.errno or errno.EIO}
     except Exception as error:  # whoever asks learns of it, and the process goes on
         return {"failed": type(error).__name__}
     return {}

@@ -74,9 +74,9 @@ class Tokens:
             KeyFileError: if others may read it.
             OSError: if it cannot be read.
         """
-        clients = {}
+        clients, content = {}, read_private(path)
         try:
-            for name, entry in parsed(read_private(path)).items():
+            for name, entry in parsed(content).items():
                 digest, models = entry["sha256"], entry.get("models", [_EVERYTHING])
                 if not _HASH.fullmatch(digest) or not all(isinstance(model, str) for model in models):
                     raise ValueError(f"{name!r:.80} must have a hash, and names of models")

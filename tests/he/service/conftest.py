@@ -23,12 +23,17 @@ def live(models, tmp_path_factory):
 class Live:
     """A running server, with the tokens of its clients."""
 
-    def __init__(self, models, folder, **limits) -> None:
+    def __init__(self, models, folder, expander=None, **limits) -> None:
         self.folder = folder
-        names = tokens.Permitted("ann"), tokens.Permitted("bob"), tokens.Permitted("op", (), operator=True)
+        names = (
+            tokens.Permitted("ann"),
+            tokens.Permitted("bob"),
+            tokens.Permitted("op", (), operator=True),
+            tokens.Permitted("all", operator=True),
+        )
         self.tokens = {who.name: tokens.add(folder / "tokens", who) for who in names}
         self.config = config(models, folder / "store", folder / "tokens", **limits)
-        self._running = running(self.config)
+        self._running = running(self.config, expander)
 
     def __enter__(self):
         self.server, self.url = self._running.__enter__()

@@ -1,12 +1,14 @@
 """Servers of small networks for tests: in this process on a free port, or asked without a network."""
 
+import asyncio
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from he import Policy, compile_approximate, compile_exact, prepare
+from he import MessageError, Policy, compile_approximate, compile_exact, prepare
 from he.service.config import Config, Limits
+from he.service.expanding import answered
 from he.service.server import addresses, server
 from he.testing import square_graph, table_network
 
@@ -22,10 +24,26 @@ def write_models(folder: Path) -> Path:
     return folder
 
 
+class Here:
+    """What stands for `Expander` where nothing depends on its process, which takes seconds to start."""
+
+    async def start(self):
+        pass
+
+    async def expand(self, interface, keys, target):
+        told = await asyncio.to_thread(answered, interface, keys, target)
+        if told:
+            raise {"refused": MessageError, "failed": RuntimeError}[next(iter(told))](*told.values())
+
+    async def close(self):
+        pass
+
+
 @contextmanager
-def running(config: Config, **options):
+def running(config: Config, expander=None, **options):
     """A server in a thread of this process: what runs it, and its address."""
     one = server(config, port=0, **options)
+    one.config.app.state.service._expander = expander or Here()
     thread = threading.Thread(target=one.run)
     thread.start()
     try:
@@ -33,7 +51,7 @@ def running(config: Config, **options):
             assert thread.is_alive()
             time.sleep(0.01)
         (_, port), *_ = addresses(one)
-        yield one, f"{'https' if options else 'http'}://127.0.0.1:{port}"
+        yield one, f"{'https' if 'certificate' in options else 'http'}://127.0.0.1:{port}"
     finally:
         one.should_exit = True
         thread.join()
