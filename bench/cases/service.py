@@ -104,14 +104,15 @@ def _one_image(
 ) -> ServiceRow:
     options, keys = job.options, one.client.evaluation_keys
     session = prepared.session(keys, options.threads)
-    here, there = Turns(), Turns()
+    clock = time.thread_time if options.threads == 1 else time.process_time  # this thread's, if it does all the work
+    here, there = Turns(clock), Turns(time.thread_time)
     headers = {"Authorization": f"Bearer {one.token}", "Content-Type": "application/octet-stream"}
     with httpx.Client(base_url=served.url, headers=headers, timeout=60) as http:
         for turn in range(options.rounds + 1):
             report("one image", turn / (options.rounds + 1))
             first, second = (one.client.encrypt(inputs(network, 1)) for _ in range(2))
             if turn == 1:  # the turn before does not count
-                here, there, before = Turns(), Turns(), served.processor_seconds()
+                here, there, before = Turns(clock), Turns(time.thread_time), served.processor_seconds()
             answer = here.take(lambda request=first: session.evaluate(request))  # type: ignore[misc]
             got = there.take(lambda request=second: http.post(one.path, content=request))  # type: ignore[misc]
             one.client.decrypt(got.raise_for_status().content, second)
@@ -143,17 +144,21 @@ def _one_image(
 
 
 class Turns:
-    """Times of one contender's turns. What disturbs the machine lengthens some, and so the least counts."""
+    """Times of one contender's turns. What disturbs the machine lengthens some, and so the least counts.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds on a processor so far.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._seconds: list[float] = []
-        self._processor = 0.0
+        self._clock, self._processor = clock, 0.0
 
     def take(self, action: Callable[[], T]) -> T:
         """Do and time it."""
-        before = time.process_time()
+        before = self._clock()
         seconds, result = timed(action)
-        self._processor += time.process_time() - before
+        self._processor += self._clock() - before
         self._seconds.append(seconds)
         return result
 

@@ -55,6 +55,11 @@ class Served:
         self._process.terminate()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def start(self) -> float:
         """Start the process, and return the seconds that passed until it answered.
 
@@ -86,17 +91,17 @@ class Served:
 
     def _sample(self) -> None:
         while not self._over.wait(_SAMPLE_SECONDS):
-            found = _own_bytes(self._process.pid)
+            found = own_bytes(self._process.pid)
             if found is not None:
                 self.peak_bytes = max(found, self.peak_bytes or 0)
 
 
-def _own_bytes(pid: int) -> int | None:
-    """The memory of a process and of its children that is no file's."""
+def own_bytes(pid: int) -> int | None:
+    """The memory of a process and of its children that is no file's; None where the system does not tell."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
     own = re.search(r"RssAnon:\s*(\d+) kB", status)
-    return 1024 * int(own[1]) + sum(_own_bytes(int(child)) or 0 for child in children) if own else None
+    return 1024 * int(own[1]) + sum(own_bytes(int(child)) or 0 for child in children) if own else None

@@ -6,7 +6,10 @@ Uvicorn waits for ever for a client that has connected and asks nothing, or half
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,22 @@ def _connection(limits: Limits) -> type[asyncio.Protocol]:
     return Connection
 
 
-def addresses(running: uvicorn.Server) -> Sequence[tuple[str, int]]:
-    """Return where a server that runs listens: hosts and ports."""
-    return [socket.getsockname()[:2] for one in running.servers for socket in one.sockets]
+@contextmanager
+def running(one: uvicorn.Server) -> Iterator[str]:
+    """Run a server in a thread of this process for a while, and yield its address: for tests and notebooks.
+
+    Raises:
+        RuntimeError: if it does not start, for want of its port, say.
+    """
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    try:
+        while not one.started:
+            if not thread.is_alive():
+                raise RuntimeError("the server must start, and has ended; its log says why")
+            time.sleep(0.01)
+        (host, port), *_ = (socket.getsockname()[:2] for each in one.servers for socket in each.sockets)
+        yield f"{'https' if one.config.is_ssl else 'http'}://{host}:{port}"
+    finally:
+        one.should_exit = True
+        thread.join()

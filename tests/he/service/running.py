@@ -1,15 +1,13 @@
 """Servers of small networks for tests: in this process on a free port, or asked without a network."""
 
 import asyncio
-import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from he import MessageError, Policy, compile_approximate, compile_exact, prepare
+from he.service import server
 from he.service.config import Config, Limits
 from he.service.expanding import answered
-from he.service.server import addresses, server
 from he.testing import square_graph, table_network
 
 NETWORKS = {"exact": table_network(), "approximate": square_graph()}
@@ -42,19 +40,10 @@ class Here:
 @contextmanager
 def running(config: Config, expander=None, **options):
     """A server in a thread of this process: what runs it, and its address."""
-    one = server(config, port=0, **options)
+    one = server.server(config, port=0, **options)
     one.config.app.state.service._expander = expander or Here()
-    thread = threading.Thread(target=one.run)
-    thread.start()
-    try:
-        while not one.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        (_, port), *_ = addresses(one)
-        yield one, f"{'https' if 'certificate' in options else 'http'}://127.0.0.1:{port}"
-    finally:
-        one.should_exit = True
-        thread.join()
+    with server.running(one) as url:
+        yield one, url
 
 
 def config(models: Path, store: Path, tokens: Path | None = None, **limits) -> Config:

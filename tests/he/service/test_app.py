@@ -1,12 +1,23 @@
 """What a server answers, and what it refuses with which status; afterwards it answers as before."""
 
+import asyncio
 import hashlib
+import json
+import logging
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from he import Client
 from he.formats.messages import Kind, open_message, seal_message
 from he.parties.keys import EvaluationKeys
+from he.service.app import Address
+from he.service.config import Limits
+from he.service.limits import Rates
+from he.service.logs import JsonLines
+from he.service.metrics import Metrics
+from he.service.operations import OPERATIONS
 from he.testing import inputs
 from tests.he.service.conftest import Live
 from tests.he.service.running import NETWORKS, POLICY
@@ -174,3 +185,61 @@ def test_how_fast_a_client_may_ask(models, tmp_path) -> None:
         assert live.ask("GET", path, "bob").status_code == 404
         assert [live.ask("GET", path, None).status_code for _ in range(5)] == [401, 401, 401, 429, 429]
         assert live.http.get("/v1/models").status_code == 429  # the same address
+
+
+def test_a_fault_is_told_by_its_number_alone(live, monkeypatch, caplog) -> None:
+    client, path = live.party()
+    with monkeypatch.context() as patch, caplog.at_level(logging.INFO, "he.service"):
+
+        def fail(*_):
+            raise RuntimeError("a logit of 42")
+
+        patch.setattr(live.service, "_evaluated", fail)
+        answer = live.ask("POST", f"{path}/evaluations", content=client.encrypt(inputs(NETWORKS["exact"], 1)))
+        assert is_problem(answer, 500)
+        while not (lines := [one for one in caplog.records if one.fields.get("status") == 500]):
+            time.sleep(0.01)  # the line is written once the answer has been sent
+    (line,) = lines
+    assert line.fields["number"] == answer.headers["x-request-id"]
+    written = JsonLines().format(line)
+    assert json.loads(written)["error"] == "RuntimeError"
+    assert "42" not in answer.text + written.partition("places")[0]
+    assert "a logit" not in answer.text + written
+    assert live.answered(client, path)
+
+
+def test_nothing_that_is_sent_or_answered_is_logged(live, caplog) -> None:
+    with caplog.at_level(logging.INFO, "he.service"):
+        client, path = live.party()
+        assert live.answered(client, path)
+        live.http.get("/v1/models/a-name-of-nobody's-business", headers={"Authorization": "Bearer a-token"})
+    written = "\n".join(JsonLines().format(record) for record in caplog.records)
+    assert written.count("\n") >= 3
+    for secret in (client.evaluation_keys.id, path[-64:], live.tokens["ann"], "business", "a-token"):
+        assert secret not in written
+
+
+@pytest.mark.parametrize("now", [0.0, 4e9])
+def test_the_clock_of_the_day_decides_nothing(live, monkeypatch, now) -> None:
+    client, path = live.party()
+    request = client.encrypt(inputs(NETWORKS["exact"], 1))
+    assert live.ask("POST", f"{path}/evaluations", content=request).status_code == 200
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert live.answered(client, path)
+    assert is_problem(live.ask("POST", f"{path}/evaluations", content=request), 409)
+    assert live.party()
+
+
+def test_who_does_not_take_an_answer_is_cut() -> None:
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        await asyncio.sleep(60)
+
+    limits, metrics = Limits(answer_seconds=0.05), Metrics()
+    service = SimpleNamespace(config=SimpleNamespace(limits=limits), rates=Rates(1, 1), metrics=metrics)
+    scope = {"type": "http", "method": "GET", "path": "/health", "headers": [], "client": ("127.0.0.1", 1)}
+    with pytest.raises(TimeoutError):
+        asyncio.run(Address(service, {"GET": OPERATIONS[0]})(scope, receive, send))
+    assert 'he_calls_total{operation="health",status="200"} 1' in metrics.text()
