@@ -104,20 +104,17 @@ def _one_image(
 ) -> ServiceRow:
     options, keys = job.options, one.client.evaluation_keys
     session = prepared.session(keys, options.threads)
-    clock = time.thread_time if options.threads == 1 else time.process_time  # this thread's, if it does all the work
-    here, there = Turns(clock), Turns(time.thread_time)
+    here, there = Turns(), Turns(served.processor_seconds)
     headers = {"Authorization": f"Bearer {one.token}", "Content-Type": "application/octet-stream"}
     with httpx.Client(base_url=served.url, headers=headers, timeout=60) as http:
-        for turn in range(options.rounds + 1):
-            report("one image", turn / (options.rounds + 1))
-            first, second = (one.client.encrypt(inputs(network, 1)) for _ in range(2))
-            if turn == 1:  # the turn before does not count
-                here, there, before = Turns(clock), Turns(time.thread_time), served.processor_seconds()
-            answer = here.take(lambda request=first: session.evaluate(request))  # type: ignore[misc]
-            got = there.take(lambda request=second: http.post(one.path, content=request))  # type: ignore[misc]
-            one.client.decrypt(got.raise_for_status().content, second)
-    after = served.processor_seconds()
-    service_cpu_s = None if before is None or after is None else (after - before) / options.rounds + there.processor
+        for turn in range(options.rounds):
+            report("one image", turn / options.rounds)
+            first, second, third, fourth = (one.client.encrypt(inputs(network, 1)) for _ in range(4))
+            session.evaluate(first)  # brings its own data back into the caches
+            answer = here.take(lambda request=second: session.evaluate(request))  # type: ignore[misc]
+            http.post(one.path, content=third).raise_for_status()
+            got = there.take(lambda request=fourth: http.post(one.path, content=request))  # type: ignore[misc]
+            one.client.decrypt(got.raise_for_status().content, fourth)
     report("starting again")
     served.kill()
     (file,) = (store / "keys").iterdir()
@@ -130,8 +127,8 @@ def _one_image(
         service_s=there.least,
         ratio=there.least / here.least,
         evaluation_cpu_s=here.processor,
-        service_cpu_s=service_cpu_s,
-        ratio_cpu=None if service_cpu_s is None else service_cpu_s / here.processor,
+        service_cpu_s=there.processor,
+        ratio_cpu=there.processor / here.processor,
         request_bytes=len(first),
         answer_bytes=len(answer),
         key_bytes=len(keys.to_bytes()),
@@ -147,18 +144,21 @@ class Turns:
     """Times of one contender's turns. What disturbs the machine lengthens some, and so the least counts.
 
     Args:
-        clock: Seconds on a processor so far.
+        elsewhere: Seconds on a processor of what works for it beside this thread, so far.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, elsewhere: Callable[[], float] = lambda: 0.0) -> None:
         self._seconds: list[float] = []
-        self._clock, self._processor = clock, 0.0
+        self._processor: list[float] = []
+        self._elsewhere = elsewhere
 
     def take(self, action: Callable[[], T]) -> T:
         """Do and time it."""
-        before = self._clock()
+        elsewhere = self._elsewhere()  # whose own time does not count
+        before = time.thread_time()
         seconds, result = timed(action)
-        self._processor += self._clock() - before
+        here = time.thread_time() - before
+        self._processor.append(here + self._elsewhere() - elsewhere)
         self._seconds.append(seconds)
         return result
 
@@ -169,8 +169,8 @@ class Turns:
 
     @property
     def processor(self) -> float:
-        """The mean seconds of this process on a processor."""
-        return self._processor / len(self._seconds)
+        """The median seconds on a processor."""
+        return statistics.median(self._processor)
 
 
 def _load(

@@ -21,8 +21,9 @@ class ServiceRow:
         evaluation_s: Seconds of an evaluation in this process: the least of turns.
         service_s: Seconds from sending a request to having its answer: the least of the same turns.
         ratio: The second by the first.
-        evaluation_cpu_s: Seconds of a processor that an evaluation takes in this process: the mean of the turns.
-        service_cpu_s: The same of the server and of this process, from sending a request to having its answer.
+        evaluation_cpu_s: Seconds on a processor of an evaluation's thread in this process: the median of the turns.
+        service_cpu_s: The same of the server's threads and of the one that asks, from sending to having the answer;
+            what the server does after that is not in it.
         ratio_cpu: The second by the first.
         request_bytes, answer_bytes, key_bytes: The sizes of what crosses.
         expanded_bytes: The size of a client's expanded keys on the server's disk.
