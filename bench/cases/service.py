@@ -63,8 +63,8 @@ def measure(job: ServiceJob, report: Reporter) -> Iterator[ServiceRow]:
     """The row of one image, and then that of many clients."""
     report("compiling")
     network = zoo.load(job.network)
-    compile_it = compile_exact if isinstance(network, IntNetwork) else compile_approximate
-    yield from measured(job, network, compile_it(network), report, Policy())
+    circuit = compile_exact(network) if isinstance(network, IntNetwork) else compile_approximate(network)
+    yield from measured(job, network, circuit, report, Policy())
 
 
 def measured(

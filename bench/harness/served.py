@@ -36,7 +36,8 @@ class Served:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.url, self.peak_bytes = f"http://127.0.0.1:{port}", None
+        self.url = f"http://127.0.0.1:{port}"
+        self.peak_bytes: int | None = None
         self._command = [sys.executable, "-m", "he", "serve", "--port", str(port)]
         self._command += ["--models", str(models), "--store", str(store), "--tokens", str(tokens)]
         self._command += [f"--limit={name}={number}" for name, number in limits.items()]
