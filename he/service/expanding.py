@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -39,9 +40,13 @@ class Expander:
         """Start the process, if there is none; it goes on to load what it needs."""
         if self._process is None or self._process.returncode is not None:
             pipe = asyncio.subprocess.PIPE
-            command = sys.executable, "-m", __name__
+            paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=pipe, stdout=pipe, start_new_session=True
+                *(sys.executable, "-P", "-m", __name__),  # of this very package, wherever the server was started
+                stdin=pipe,
+                stdout=pipe,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             )
 
     async def expand(self, interface: Path, keys: Path, target: Path) -> None:

@@ -23,6 +23,7 @@ REFUSED = {
     "accuracy": {"seeds": 0},
     "he": {"max_error": 0.0},
     "times": {"processes": 0},
+    "service": {"clients": 0},
     "attacks": {"radius": float("nan")},
     "robustness": {"radius": -1.0},
     "own": {"images": 10**6},
@@ -39,7 +40,8 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "he", "times", "attacks", "robustness", "secrecy", "own", "gpu"
+        "table", "kernels", "training", "accuracy", "he", "times", "service", "attacks", "robustness", "secrecy", "own",
+        "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 
