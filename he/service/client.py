@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from he.parties.client import Client
-from he.service.conversation import Answer, Ask, Conversation, Step, Talk
+from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk
 from intnn.values.value_object import Unstorable
 
 T = TypeVar("T")
+_PIECE = 1 << 18  # bytes of an answer that are taken at once
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 
 
@@ -92,10 +93,14 @@ class RemoteModel(Unstorable, instead="it holds a secret key: store that with `S
             return result
 
     def _made(self, ask: Ask) -> Answer:
+        body = bytearray()
         try:
-            return self._http.request(ask.method, ask.path, content=ask.body, headers=ask.headers)
+            with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
+                for chunk in response.iter_raw(_PIECE):
+                    _add(body, chunk, ask)
         except httpx.TransportError as error:
-            return error
+            return Reply(0, repr(error).encode())
+        return _reply(response, body)
 
 
 class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -143,10 +148,29 @@ class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that wi
                 await asyncio.sleep(step.seconds)
 
     async def _made(self, ask: Ask) -> Answer:
+        body = bytearray()
         try:
-            return await self._http.request(ask.method, ask.path, content=ask.body, headers=ask.headers)
+            async with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
+                async for chunk in response.aiter_raw(_PIECE):
+                    _add(body, chunk, ask)
         except httpx.TransportError as error:
-            return error
+            return Reply(0, repr(error).encode())
+        return _reply(response, body)
+
+
+def _add(body: bytearray, chunk: bytes, ask: Ask) -> None:
+    """Add to a body what has come of it.
+
+    Raises:
+        ServiceError: if that is more than an answer may have.
+    """
+    body += chunk
+    if len(body) > ask.most:
+        raise ServiceError(0, f"its answer has more than the {ask.most} bytes that are due")
+
+
+def _reply(response: httpx.Response, body: bytearray) -> Reply:
+    return Reply(response.status_code, bytes(body), response.headers.get("retry-after"))
 
 
 def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:
@@ -158,5 +182,7 @@ def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:
 
 
 def _options(url: str, token: str | None, http: dict[str, Any] | None) -> dict[str, Any]:
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    headers = {"Accept-Encoding": "identity"}  # what is compressed is short, and becomes long: nothing is undone
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     return {"base_url": url, "headers": headers, "timeout": _TIMEOUT, **(http or {})}

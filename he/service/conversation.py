@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import httpx
 import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.guards import RangeError
-from he.parties.client import Client
+from he.formats.header import parsed
+from he.parties.client import MOST_INTERFACE_BYTES, Client
 from he.parties.keys import EvaluationKeys, SecretKey
 from he.parties.policy import Policy
 from intnn.values.value_object import Unstorable
 
 MEDIA_TYPE = "application/octet-stream"
 _MOST_WAIT = 60.0  # seconds, whatever a server asks for
+_MOST_DESCRIPTION = 1 << 16  # bytes of an answer that is JSON
 
 T = TypeVar("T")
 
@@ -35,7 +36,8 @@ class ServiceError(RuntimeError):
     """
 
     def __init__(self, status: int, detail: str) -> None:
-        super().__init__(f"the server refused ({status}): {detail}" if status else detail)
+        said = f"the server refused ({status})" if status else "the server does not answer"
+        super().__init__(f"{said}: {detail}")
         self.status = status
 
 
@@ -46,11 +48,13 @@ class Ask:
     Attributes:
         method, path: what is called.
         body: the body; None if there is none.
+        most: the most bytes that an answer may have: no more are read.
     """
 
     method: str
     path: str
     body: bytes | None = field(default=None, repr=False)
+    most: int = _MOST_DESCRIPTION
 
     @property
     def headers(self) -> dict[str, str]:
@@ -65,8 +69,39 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a call.
+
+    Attributes:
+        status: the status; 0 if there was no answer.
+        content: the body; why there was none, if there was no answer.
+        wait: the seconds after which the call may be made again, as the server says it; None if it says nothing.
+    """
+
+    status: int
+    content: bytes = field(repr=False)
+    wait: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that a client waits before it calls again."""
+        try:
+            return min(max(0.0, float(self.wait or 1.0)), _MOST_WAIT)
+        except ValueError:
+            return 1.0
+
+    @property
+    def detail(self) -> str:
+        """What is said of a refusal."""
+        try:
+            return str(parsed(self.content)["detail"])
+        except (ValueError, KeyError):
+            return "it does not say why"
+
+
 Step = Ask | Pause
-Answer = httpx.Response | httpx.TransportError | None
+Answer = Reply | None
 Talk = Generator[Step, Answer, T]
 
 
@@ -98,8 +133,8 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         """Get the interface, and make keys or take those that were given."""
         if self.client is None:
             key, keys, policy = self._given
-            interface = yield from self._asked(Ask("GET", f"{self._path}/interface"))
-            self.client = Client(interface.content, key, keys, policy=policy)
+            interface = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
+            self.client = Client(interface, key, keys, policy=policy)
         return self.client
 
     def send_keys(self) -> Talk[None]:
@@ -135,7 +170,7 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         for left in reversed(range(self._tries)):
             request = client.encrypt(batch)
             try:
-                answer = yield from self._asked(Ask("POST", path, request))
+                answer = yield from self._asked(Ask("POST", path, request, client.most_answer_bytes))
             except ServiceError as error:
                 if not left or error.status not in (0, 404, 409):
                     raise
@@ -144,44 +179,25 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
                 elif error.status == 0:
                     yield Pause(1.0)
                 continue
-            return client.decrypt(answer.content, request)
+            return client.decrypt(answer, request)
         raise AssertionError("the last try returns or raises")
 
-    def _asked(self, ask: Ask) -> Talk[httpx.Response]:
-        """Make a call, again where the server says that it may be made again.
+    def _asked(self, ask: Ask) -> Talk[bytes]:
+        """Make a call, again where it may be made again, and return the body of the answer.
 
         Raises:
             ServiceError: if it is refused for good, or there is no answer.
         """
-        repeatable = ask.method != "POST"
+        again = (429, 503) if ask.method == "POST" else (0, 429, 503)
         for left in reversed(range(self._tries)):
-            answer = yield ask
-            wait = 1.0
-            if isinstance(answer, httpx.Response):
-                if answer.is_success:
-                    return answer
-                if not left or answer.status_code not in (429, 503):
-                    raise ServiceError(answer.status_code, _detail(answer))
-                wait = _seconds(answer)
-            elif not left or not repeatable:
-                raise ServiceError(0, f"the server does not answer: {answer!r}")
-            yield Pause(min(wait, _MOST_WAIT))
+            reply = yield ask
+            assert reply is not None
+            if 200 <= reply.status < 300:
+                return reply.content
+            if not left or reply.status not in again:
+                raise ServiceError(reply.status, reply.detail if reply.status else reply.content.decode())
+            yield Pause(reply.seconds)
         raise AssertionError("the last try returns or raises")
 
     def _keys_path(self, client: Client) -> str:
         return f"{self._path}/keys/{client.evaluation_keys.id}"
-
-
-def _detail(answer: httpx.Response) -> str:
-    try:
-        problem: Any = answer.json()
-        return str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        return answer.reason_phrase
-
-
-def _seconds(answer: httpx.Response) -> float:
-    try:
-        return max(0.0, float(answer.headers.get("retry-after", "1")))
-    except ValueError:
-        return 1.0

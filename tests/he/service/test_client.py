@@ -33,7 +33,7 @@ class Between(httpx.BaseTransport):
 
 
 def busy(request, through):
-    return httpx.Response(503, headers={"Retry-After": "0"})
+    return httpx.Response(503, headers={"Retry-After": "0"}, stream=httpx.ByteStream(b"no problem's details"))
 
 
 def lost(request, through):
@@ -42,7 +42,7 @@ def lost(request, through):
 
 
 def garbled(request, through):
-    return httpx.Response(429, headers={"Retry-After": "soon"})
+    return httpx.Response(429, headers={"Retry-After": "soon"}, stream=httpx.ByteStream(b""))
 
 
 @pytest.fixture
@@ -121,11 +121,19 @@ def test_the_clients_own_rules_hold(remote, live) -> None:
     def forged(request, through):
         answer = through(request)
         content = answer.read()
-        return httpx.Response(200, content=content[:-1] + bytes([content[-1] ^ 1]))
+        return httpx.Response(200, stream=httpx.ByteStream(content[:-1] + bytes([content[-1] ^ 1])))
 
     with remote(forged) as model:
         model.send_keys()
         with pytest.raises((ValueError, DecryptionError), match="damaged"):
+            model.predict(IMAGES[:1])
+
+    def endless(request, through):
+        return httpx.Response(200, content=(bytes(1 << 16) for _ in iter(int, 1)))
+
+    with remote(endless) as model:
+        model.send_keys()
+        with pytest.raises(ServiceError, match="more than"):
             model.predict(IMAGES[:1])
 
 

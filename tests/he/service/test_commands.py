@@ -46,6 +46,23 @@ def test_keys_and_predictions(live, tmp_path, capsys) -> None:
     assert main(["keygen", *about, "--force"]) == 0
 
 
+def test_a_password_is_asked_for_twice(live, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.delenv(PASSWORD_VARIABLE)
+    typed = iter(["nobody guesses it", "nobody guesses that"])
+    monkeypatch.setattr("getpass.getpass", lambda *_: next(typed))
+    with pytest.raises(SystemExit):
+        main(["keygen", live.url, "exact", "--key", str(tmp_path / "key"), "--security", "insecure"])
+    assert "must be the same" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_models_name_is_one_for_addresses(models, tmp_path, capsys) -> None:
+    (tmp_path / "two words.he").write_bytes((models / "exact.he").read_bytes())
+    with pytest.raises(SystemExit):
+        main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
+    assert "a model's name" in capsys.readouterr().err
+
+
 def test_status(live, capsys) -> None:
     assert main(["status", live.url]) == 0
     told = json.loads(capsys.readouterr().out)
