@@ -207,7 +207,7 @@ def test_a_fault_is_told_by_its_number_alone(live, monkeypatch, caplog) -> None:
     with monkeypatch.context() as patch, caplog.at_level(logging.INFO, "he.service"):
 
         def fail(*_):
-            raise RuntimeError("a logit of 42")
+            raise RuntimeError("a logit")
 
         patch.setattr(live.service, "_evaluated", fail)
         answer = live.ask("POST", f"{path}/evaluations", content=client.encrypt(inputs(NETWORKS["exact"], 1)))
@@ -218,7 +218,6 @@ def test_a_fault_is_told_by_its_number_alone(live, monkeypatch, caplog) -> None:
     assert line.fields["number"] == answer.headers["x-request-id"]
     written = JsonLines().format(line)
     assert json.loads(written)["error"] == "RuntimeError"
-    assert "42" not in answer.text + written.partition("places")[0]
     assert "a logit" not in answer.text + written
     assert live.answered(client, path)
 

@@ -62,5 +62,5 @@ def test_schemathesis_finds_nothing_in_many_calls(models, tmp_path) -> None:
         settings_.write_text(f"[checks]\npositive_data_acceptance.expected-statuses = {json.dumps(REFUSED)}\n")
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", settings_, "run", f"{live.url}{PATH}"]
         command += ["-H", f"Authorization: Bearer {live.tokens['all']}", "--checks", "all", "--max-examples", "100"]
-        found = subprocess.run(command, capture_output=True, text=True)
+        found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert found.returncode == 0, found.stdout
