@@ -97,9 +97,7 @@ def _sent(rng, served, http, path, subject) -> int | str:
     uploads = path.removesuffix("/evaluations")[:-64] + digest
     method, where = ("POST", path) if kind is Kind.REQUEST else ("PUT", uploads)
     if rng.random() < 0.05:
-        method, where = rng.choice(
-            [("POST", path), ("PUT", uploads), ("PUT", path), ("POST", "/"), ("DELETE", uploads)]
-        )
+        method, where = rng.choice([("POST", path), ("PUT", uploads), ("PUT", path), ("POST", "/"), ("DELETE", path)])
     if rng.random() < 0.05:
         return _cut(rng, served, http, method, where, data)
     content = data if rng.random() < 0.8 else iter([data[:1000], data[1000:]])
