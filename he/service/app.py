@@ -76,7 +76,8 @@ class Address:
         async def counted(message: Message) -> None:
             nonlocal status, sent
             status, sent = message.get("status", status), sent + len(message.get("body", b""))
-            await asyncio.wait_for(send(message), self._service.config.limits.answer_seconds)
+            async with asyncio.timeout(self._service.config.limits.answer_seconds):
+                await send(message)
 
         request = Request(scope, incoming)
         try:

@@ -89,7 +89,7 @@ async def evaluate(service: Service, call: Call) -> Response:
     with service.requests.place(call.client.name):
         request = InMemory()
         await receive(call.request, request, model.most_request_bytes, service.config.limits)
-        answer = await service.evaluate(model, found, request.data())
+        answer = await service.evaluate(model, found, request.data(), call.request.is_disconnected)
     headers = {"Content-Length": str(len(answer)), "Cache-Control": "no-store"}
     return StreamingResponse(_pieces(answer), headers=headers, media_type=bodies.MEDIA_TYPE)
 

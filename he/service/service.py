@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -148,20 +149,25 @@ class Service(Unstorable, instead="start another one"):
         self._sessions.drop(keys)
         await asyncio.to_thread(self.store.remove, keys)
 
-    async def evaluate(self, model: Model, keys: StoredKeys, request: bytes) -> bytes:
-        """Answer a request once it is its turn.
+    async def evaluate(
+        self, model: Model, keys: StoredKeys, request: bytes, is_gone: Callable[[], Awaitable[bool]]
+    ) -> bytes:
+        """Answer a request once it is its turn, if its sender still waits for that.
 
         Raises:
             MessageError: see `Session.evaluate`.
             OSError: if it cannot be recorded that the request was evaluated; there is no answer then.
-            Problem: if the wait was too long (503), or the file of the keys is damaged (404).
+            Problem: if the wait was too long (503), its sender has left (400), or the keys' file is damaged (404).
         """
         try:
-            await asyncio.wait_for(self._turns.acquire(), self.config.limits.wait_seconds)
+            async with asyncio.timeout(self.config.limits.wait_seconds):
+                await self._turns.acquire()
         except TimeoutError:
             raise busy("the request waited too long for its evaluation, which has not begun") from None
         start = time.monotonic()
         try:
+            if await is_gone():
+                raise Problem(400, "the sender has left, and the request was not evaluated")
             work = partial(self._evaluated, model, keys, request)
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except (StoredError, FileNotFoundError):

@@ -127,6 +127,31 @@ def test_a_request_that_waits_too_long_is_refused_and_may_be_sent_again(models, 
         assert live.ask("POST", f"{path}/evaluations", content=requests[1]).status_code == 200
 
 
+def test_the_request_of_a_client_that_has_left_is_not_evaluated(models, tmp_path, monkeypatch) -> None:
+    with Live(models, tmp_path, evaluations=1) as live:
+        client, path = live.party()
+        evaluated, go_on, count = live.service._evaluated, threading.Event(), []
+        monkeypatch.setattr(live.service, "_evaluated", lambda *all_: count.append(go_on.wait(10)) or evaluated(*all_))
+        requests = [client.encrypt(inputs(NETWORKS["exact"], 1)) for _ in range(2)]
+        first = threading.Thread(target=live.ask, args=("POST", f"{path}/evaluations"), kwargs={"content": requests[0]})
+        first.start()
+        while not live.service._turns.locked():
+            time.sleep(0.01)
+        with connected(live) as leaving:
+            length = f"Content-Length: {len(requests[1])}"
+            leaving.sendall(head(live, "POST", f"{path}/evaluations", "ann", length) + requests[1])
+            while not live.service._turns._waiters:
+                time.sleep(0.01)
+        while len(live.server.server_state.connections) > 1:  # until the server has seen that it left
+            time.sleep(0.01)
+        go_on.set()
+        first.join()
+        while live.service.requests.inside:
+            time.sleep(0.01)
+        assert len(count) == 1
+        assert live.ask("POST", f"{path}/evaluations", content=requests[1]).status_code == 200
+
+
 def test_a_full_disk(models, tmp_path, monkeypatch) -> None:
     with Live(models, tmp_path, spare_bytes=0) as live:
         client, path = live.party()
