@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy selection he times attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy selection he times service attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -34,6 +34,9 @@ he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operat
 
 times: $(VENV)/table.stamp  ## what a fresh process waits for: imports, stored circuits, first answers, compilation
 	$(BIN)/python -m bench times --json results/times.json $(ARGS)
+
+service: $(VENV)/service.stamp  ## a server over loopback: one image, many clients, a crash (ARGS="--network NAME")
+	$(BIN)/python -m bench service --json results/service.json $(ARGS)
 
 attacks: $(VENV)/attacks.stamp  ## time adversarial attacks beside foolbox and pyautoattack (ARGS="--dataset mnist")
 	$(BIN)/python -m bench attacks --json results/attacks.json $(ARGS)
@@ -111,6 +114,11 @@ $(VENV)/kernels.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 $(VENV)/attacks.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
 	@echo 'Installing what the attacks need into $(VENV), torch included ...'
 	$(INSTALL) --editable '.[he,data,train,attacks,bench,oracles]'
+	@touch $@
+
+$(VENV)/service.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt
+	@echo 'Installing what a server needs into $(VENV) ...'
+	$(INSTALL) --editable '.[he,serve,data,bench]'
 	@touch $@
 
 $(VENV)/own.stamp: $(VENV)/python.stamp pyproject.toml constraints.txt

@@ -1,4 +1,4 @@
-"""`python -m he warm` compiles all kernels beforehand; `python -m he stage` runs encrypted inference in stages."""
+"""`python -m he warm` compiles all kernels beforehand; the other commands are those of `he.stages` and `he.service`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from he.service import commands as service
 from he.stages.command import add_stages
 
 
@@ -19,12 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--processes", type=int, default=_processors(), help="how many compile (default: %(default)s)")
     command.set_defaults(run=_warm)
     add_stages(commands)
+    service.add(commands)
     options = parser.parse_args(arguments)
     if "processes" in options and options.processes < 1:
         parser.error(f"--processes must be at least 1, got {options.processes}")
     try:
-        return options.run(options)
-    except PermissionError as error:
+        return options.run(options) or 0
+    except ModuleNotFoundError as error:
+        parser.error(f"the command needs `pip install '.[he,serve]'`: {error}")
+    except (OSError, ValueError, RuntimeError) as error:
         parser.error(str(error))
 
 

@@ -26,6 +26,9 @@ MAY_IMPORT = {
         "threadpoolctl",
         "scipy",
         "hypothesis",
+        "starlette",
+        "uvicorn",
+        "httpx",
     },
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything
@@ -77,6 +80,15 @@ def test_only_the_bridge_touches_seal() -> None:
 def test_only_the_scheme_of_discrete_logarithms_touches_its_curve() -> None:
     touching = {path.parent.name for path in modules("he") if "coincurve" in imports(path)}
     assert touching == {"ddh"}
+
+
+def test_only_the_service_needs_its_libraries() -> None:
+    for path in modules("he"):
+        if imports(path) & {"starlette", "uvicorn", "httpx"}:
+            assert path.parent.name == "service", path
+    loaded = loaded_by("import he, he.__main__, he.service.commands")
+    assert "cryptography" in loaded
+    assert not loaded & {"starlette", "uvicorn", "httpx"}
 
 
 def test_only_the_testing_rooms_need_hypothesis() -> None:

@@ -215,6 +215,23 @@ class StagesOptions(Options):
 
 
 @dataclass(frozen=True)
+class ServiceOptions(Options):
+    """What `service` measures."""
+
+    network: Annotated[tuple[str, ...], Option("One or several.", choices=names.shipped_networks)] = (
+        "digits-square-cnn",
+    )
+    rounds: Annotated[int, Option("Turns of one image, here and over loopback.", least=1)] = TURNS
+    threads: Annotated[int, Option("Of an evaluation.", least=1, most=MAX_THREADS)] = 1
+    clients: Annotated[int, Option("How many ask at once.", least=1)] = 64
+    tenants: Annotated[int, Option("How many sets of keys they have together.", least=1)] = 8
+    requests: Annotated[int, Option("How many the server takes in at once.", least=1)] = 48
+    seconds: Annotated[float, Option("How long they ask; 0 for not at all.", least=0)] = 60.0
+    kill: Annotated[bool, Option("Kill the server in the middle, and start it again.", flag="--kill/--no-kill")] = True
+    json: Json = None
+
+
+@dataclass(frozen=True)
 class TimesOptions(Options):
     """What `times` measures."""
 

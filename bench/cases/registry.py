@@ -67,6 +67,13 @@ _ALL = (
         extras=("he", "data", "bench"),
     ),
     Case(
+        "service",
+        "A server over loopback: one image beside its evaluation, many clients, and a crash (the extra serve).",
+        options.ServiceOptions,
+        "bench.cases.service",
+        extras=("he", "serve", "data", "bench"),
+    ),
+    Case(
         "attacks",
         "Attacks beside foolbox and pyautoattack (the extras attacks and oracles).",
         options.AttackOptions,

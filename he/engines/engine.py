@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -46,11 +46,12 @@ class Prepared(Protocol):
     circuit: Circuit
     name: str
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None, like: Evaluator | None = None) -> Evaluator:
+    def bind(self, keys: Any, threads: int | None = None, like: Evaluator | None = None) -> Evaluator:
         """Return an evaluator for the client whose keys these are.
 
         Args:
-            keys: the keys of the interface's `key_elements` as they travel (`he.formats.switching`).
+            keys: the keys of the interface's `key_elements` as they travel (`he.formats.switching`); or what the engine
+                has made of such keys before, if it is one that stores that: `SwitchingKeys` of the fast one.
             threads: the number of threads that one evaluation uses, 1 to `MAX_THREADS`; by default, one for each
                 processor that this process may use. SEAL's engine always uses one.
             like: an evaluator with the same keys for a circuit whose parameters differ in the plaintext modulus alone;

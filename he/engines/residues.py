@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"
         parts = zip(circuit.circuits, divided(arrays, len(circuit.circuits)), strict=True)
         return ResiduePrepared(circuit, [engine.restore(one, own) for one, own in parts])
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> ResidueEvaluator:
+    def bind(self, keys: Any, threads: int | None = None) -> ResidueEvaluator:
         """Return an evaluator for one client's keys, which are expanded once; see `Prepared.bind`."""
         first, *others = self._each
         evaluator = first.bind(keys, threads)

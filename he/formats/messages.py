@@ -20,7 +20,7 @@ from he.formats.limits import require_at_most
 _MAGIC = b"HEINF2"
 MAX_HEADER_BYTES = 1 << 16
 MAX_PARTS = 1 << 16
-_DIGEST_BYTES = 32
+DIGEST_BYTES = 32
 _START = len(_MAGIC) + 1 + 4
 
 
@@ -91,12 +91,12 @@ def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict
     """
     expected = _named(kind)
     view = _view(kind, data) if most is None else require_size(kind, data, most)
-    if len(view) < _START + _DIGEST_BYTES or hashlib.sha256(view[:-_DIGEST_BYTES]).digest() != view[-_DIGEST_BYTES:]:
+    if len(view) < _START + DIGEST_BYTES or hashlib.sha256(view[:-DIGEST_BYTES]).digest() != view[-DIGEST_BYTES:]:
         raise MessageError(
             f"the message with {expected} is truncated or damaged: its digest does not match; send it again"
         )
     length = int.from_bytes(view[_START - 4 : _START], "big")
-    body = view[_START:-_DIGEST_BYTES]
+    body = view[_START:-DIGEST_BYTES]
     _require_header(kind, length)
     if length > len(body):
         raise MessageError(f"the header of the message with {expected} is longer than the message")
@@ -129,7 +129,7 @@ def message_digest(message: bytes) -> str:
     """
     if not isinstance(message, bytes | bytearray | memoryview):
         raise TypeError(f"a message must be bytes, got {type(message).__name__}")
-    return bytes(message[-_DIGEST_BYTES:]).hex()
+    return bytes(message[-DIGEST_BYTES:]).hex()
 
 
 def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
@@ -141,8 +141,13 @@ def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
     """
     view = _view(kind, data)
     what, remedy = f"a message with {_named(kind)}", "it is for another circuit, or holds what nobody asked for"
-    require_at_most(_START + MAX_HEADER_BYTES + most + _DIGEST_BYTES, len(view), what, MessageError, remedy)
+    require_at_most(largest_message(most), len(view), what, MessageError, remedy)
     return view
+
+
+def largest_message(parts: int) -> int:
+    """Return the largest number of bytes that a message may have whose parts have so many together."""
+    return _START + MAX_HEADER_BYTES + parts + DIGEST_BYTES
 
 
 def _view(kind: Kind, data: bytes) -> memoryview:

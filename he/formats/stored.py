@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import os
 import struct
 import sys
@@ -63,14 +64,14 @@ def write(
     header += b" " * (-(_PREFIX.size + len(header)) % ALIGNMENT)
     size = _PREFIX.size + len(header) + at
     _require_sizes(path, len(header), size + _DIGEST_BYTES)
-    data = bytearray(size)
-    _PREFIX.pack_into(data, 0, MAGIC, VERSION, len(header))
-    data[_PREFIX.size : _PREFIX.size + len(header)] = header
-    start = _PREFIX.size + len(header)
-    for place, array in zip(places, arrays.values(), strict=True):
-        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        data[start + place : start + place + array.nbytes] = little.tobytes()
-    write_atomically(file_path(path), bytes(data) + hashlib.sha256(data).digest())
+    pieces: list[bytes | memoryview] = [_PREFIX.pack(MAGIC, VERSION, len(header)), header]
+    for array in arrays.values():  # which lie in the pieces, and are not copied
+        little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        pieces += [little.reshape(-1).view(np.uint8).data, bytes(-array.nbytes % ALIGNMENT)]
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    write_atomically(file_path(path), *pieces, digest.digest())
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -93,11 +94,38 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         if file.readinto(data) != size:
             raise StoredError(f"{path} became shorter while it was read; read it again")
     data = data.toreadonly()  # and so are the arrays, which lie in it
-    _, version, length = _PREFIX.unpack_from(data)
-    if version != VERSION:
-        raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: store it again")
+    _require_version(path, data)
     if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != bytes(data[-_DIGEST_BYTES:]):
         raise StoredError(f"{path} is damaged or truncated: its digest does not match; store it again")
+    return _opened(path, data, kind)
+
+
+def mapped(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the content and the arrays of a file that is mapped: the system reads what is used, and drops it again.
+
+    The digest is not checked, which would read all of it: this is for files that nobody else writes, and whose damage
+    does no more than to spoil results that are checked elsewhere. A file may be replaced or unlinked while it is
+    mapped, and must not be shortened.
+
+    Raises:
+        StoredError: as `read`, but for damage in arrays.
+        OSError: if the file cannot be read.
+    """
+    _require_little_endian()
+    with file_path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < _PREFIX.size + _DIGEST_BYTES:
+            raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
+        data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+    if data[: len(MAGIC)] != MAGIC:
+        raise StoredError(f"{path} is no circuit that this toolkit has stored")
+    _require_version(path, data)
+    return _opened(path, data, kind)
+
+
+def _opened(path: str | os.PathLike[str], data: memoryview, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the content and the arrays that lie in the bytes of a file."""
+    size, (_, _, length) = len(data), _PREFIX.unpack_from(data)
     start, end = _PREFIX.size + length, len(data) - _DIGEST_BYTES
     _require_sizes(path, length, size)
     if start > end:
@@ -115,6 +143,12 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     if not isinstance(content, dict):
         raise StoredError(f"the header of {path} is malformed: its content is no object")
     return content, arrays
+
+
+def _require_version(path: str | os.PathLike[str], data: memoryview) -> None:
+    _, version, _ = _PREFIX.unpack_from(data)
+    if version != VERSION:
+        raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: store it again")
 
 
 def _aligned(size: int) -> memoryview:

@@ -15,7 +15,15 @@ from he.circuit.guards import RangeError, images_outside
 from he.circuit.interface import Interface, require_interface
 from he.circuit.packing import MAX_TAPS
 from he.circuit.residues import combined, interface_from, interfaces
-from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    largest_message,
+    open_message,
+    require_fields,
+    require_match,
+    seal_message,
+)
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
 from he.parties.keys import EvaluationKeys, SecretKey
@@ -29,6 +37,8 @@ from intnn.values.value_object import Unstorable
 
 _NONCE_BYTES = 16
 _MOST_TABLE_BYTES = 8 * MAX_TAPS  # as many distinct rows as taps, and as many units
+#: The most bytes that an interface may have.
+MOST_INTERFACE_BYTES = largest_message(_MOST_TABLE_BYTES)
 
 
 class DecryptionError(ValueError):
@@ -122,6 +132,11 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
     def policy(self) -> Policy:
         """What the client insists on."""
         return self._policy
+
+    @property
+    def most_answer_bytes(self) -> int:
+        """The most bytes that an answer may have; whoever carries it need not take more."""
+        return largest_message(self._response_bytes)
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:

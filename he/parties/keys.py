@@ -341,7 +341,7 @@ class EvaluationKeys(ValueObject):
             TypeError: if they are neither.
         """
         if not isinstance(keys, EvaluationKeys):
-            require_size(Kind.EVALUATION_KEYS, keys, _data_bytes(interface))
+            require_size(Kind.EVALUATION_KEYS, keys, data_bytes(interface))
             keys = EvaluationKeys(keys)
         keys.require(interface)
         return keys
@@ -359,7 +359,7 @@ class EvaluationKeys(ValueObject):
                 "the evaluation keys were made for another circuit or parameter set; make some with "
                 "`SecretKey.evaluation_keys` from this circuit's interface"
             )
-        count, due = len(interface.keys), _data_bytes(interface)
+        count, due = len(interface.keys), data_bytes(interface)
         if len(self.data) != due:
             zero = " and an encryption of zero" if interface.rerandomises else ""
             raise MessageError(
@@ -398,7 +398,7 @@ class EvaluationKeys(ValueObject):
         return f"EvaluationKeys(circuit {self.circuit[:8]}, id {self.id[:8]}, {len(self.data):,} bytes)"
 
 
-def _data_bytes(interface: Interface) -> int:
+def data_bytes(interface: Interface) -> int:
     """Count the bytes that the evaluation keys of a circuit have."""
     zero = switching.zero_form(interface.parameters, interface.output_level).bytes if interface.rerandomises else 0
     return interface.key_bytes + zero

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from he.formats import stored
 from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
+from he.parties.expanded import ExpandedKeys
 from he.parties.keys import EvaluationKeys
+from he.parties.ledger import Ledger, MemoryLedger
 from he.parties.rehearsal import rehearsed
 from he.parties.rerandomise import Rerandomiser
 from he.parties.session import Session
@@ -50,32 +53,46 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         return self._prepared.name
 
     def session(
-        self, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None, *, most: int = MOST_EVALUATIONS
+        self,
+        evaluation_keys: EvaluationKeys | ExpandedKeys | bytes,
+        threads: int | None = None,
+        *,
+        most: int = MOST_EVALUATIONS,
+        ledger: Ledger | None = None,
     ) -> Session:
         """Return a session with one client's keys.
 
         Args:
-            evaluation_keys: the keys of `Client.evaluation_keys`, or their bytes.
+            evaluation_keys: the keys of `Client.evaluation_keys`, or their bytes, or what has been expanded of them
+                for the engine `"rns"`.
             threads: the number of threads that one evaluation uses, from 1 to 1024; by default one for each processor
                 that this process may use.
             most: the number of requests that the session evaluates, from 1. Every answer tells the client something of
                 the weights; how much may be told is the model owner's to say.
+            ledger: what remembers requests; by default one in memory that allows `most`, which is not looked at where a
+                ledger is given.
 
         Raises:
             MessageError: if the keys are damaged, foreign, or made for another circuit.
             TypeError: if an argument has another type.
-            ValueError: if `threads` or `most` is out of range.
+            ValueError: if `threads` or `most` is out of range, or expanded keys are given for another engine.
         """
-        most = integer(most, "most", 1)
+        ledger = MemoryLedger(integer(most, "most", 1)) if ledger is None else ledger
         interface = self.circuit.interface
-        keys = EvaluationKeys.of(evaluation_keys, interface)
+        switching_keys: Any
+        zero: bytes | memoryview
+        if isinstance(evaluation_keys, ExpandedKeys):
+            evaluation_keys.require(interface, self.engine)
+            name, switching_keys, zero = evaluation_keys.id, evaluation_keys.switching, evaluation_keys.zero
+        else:
+            keys = EvaluationKeys.of(evaluation_keys, interface)
+            name, (switching_keys, zero) = keys.id, keys.divided(interface)
         try:
-            switching_keys, zero = keys.divided(interface)
             evaluator = self._prepared.bind(switching_keys, threads)
             rerandomise = Rerandomiser(interface, zero) if interface.rerandomises else None
         except SealDataError as error:
             raise MessageError(f"the evaluation keys are unusable: {error}") from error
-        return Session(interface, keys.id, evaluator, most, rerandomise)
+        return Session(interface, name, evaluator, ledger, rerandomise)
 
     def rehearse(self, threads: int | None = None, repeats: int = 3) -> float:
         """Return the seconds that a session's answer takes on this machine, before any key has been made.

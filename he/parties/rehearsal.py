@@ -16,6 +16,7 @@ from he.formats import compact, hybrid
 from he.formats.compact import Form
 from he.formats.messages import Kind, seal_message
 from he.formats.seal_bytes import CiphertextArray
+from he.parties.ledger import MemoryLedger
 from he.parties.session import Session
 from he.ring.packed import SEED_BYTES
 
@@ -41,7 +42,7 @@ def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repea
     evaluator = prepared.bind(b"".join(map(digit, forms)), threads)
     fresh = _random(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
-    session, seconds = Session(interface, _NO_KEY, evaluator, 1 + repeats, None), []
+    session, seconds = Session(interface, _NO_KEY, evaluator, MemoryLedger(1 + repeats), None), []
     for nonce in range(1 + repeats):
         names = {"circuit": interface.digest, "key": _NO_KEY, "nonce": f"{nonce:032x}"}
         request = seal_message(Kind.REQUEST, names, [fresh] * count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from threading import Lock
 
 from he.circuit.interface import Interface
 from he.circuit.residues import interfaces
@@ -18,6 +17,7 @@ from he.formats.messages import (
     require_match,
     seal_message,
 )
+from he.parties.ledger import Ledger
 from he.parties.rerandomise import Rerandomiser
 from intnn.values.value_object import Unstorable
 
@@ -30,22 +30,19 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     It holds weights and evaluation keys, and has no place for a secret key. Requests may come in any order, and from
     several threads.
 
-    Every request is evaluated once, and so many in all as the session allows. Both is counted in this object: a service
-    that wants to count by client keeps one session for each client, and knows its clients by its transport. Neither
-    holds off a client who asks what no honest one would: a session cannot see numbers outside the input's domain, or
-    units that are asked one by one, and logits tell of the weights. Where the circuit was compiled for it, answers are
+    Every request is evaluated once, and so many in all as the session's ledger allows. By default both is counted in
+    this object; a service that counts by client, and remembers it, brings a ledger of its own. Neither holds off a
+    client who asks what no honest one would: a session cannot see numbers outside the input's domain, or units that are
+    asked one by one, and logits tell of the weights. Where the circuit was compiled for it, answers are
     re-randomised, so that to a client with honest keys they tell logits alone (`Rerandomiser`).
     """
 
     def __init__(
-        self, interface: Interface, key_id: str, evaluator: Evaluator, most: int, rerandomise: Rerandomiser | None
+        self, interface: Interface, key_id: str, evaluator: Evaluator, ledger: Ledger, rerandomise: Rerandomiser | None
     ) -> None:
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
-        self._rerandomise = rerandomise
-        ciphertexts = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
-        self._request_bytes = ciphertexts * Form.fresh(interface.parameters).bytes
-        self._most, self._lock = most, Lock()
-        self._evaluated: set[str] = set()  # digests of requests, never more than `most`
+        self._rerandomise, self._ledger = rerandomise, ledger
+        self._request_bytes = request_bytes(interface)
 
     @property
     def interface(self) -> Interface:
@@ -65,7 +62,9 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
 
         Raises:
             MessageError: if the request is damaged, foreign, made for another circuit or key, holds other than fresh
-                ciphertexts, or has been evaluated before, or the session has evaluated as many as it allows.
+                ciphertexts; a `ReplayError` if it has been evaluated before, and a `SpentError` if the session has
+                evaluated as many as it allows.
+            OSError: if the session's ledger cannot record the request. The default one keeps it in memory.
         """
         fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
         require_fields(fields, "circuit", "key", "nonce")
@@ -74,22 +73,20 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
         name = message_digest(request)
-        self._admit(name)
+        self._ledger.admit(name)
         try:
             results = self._evaluator.evaluate(parts)
         except ValueError as error:
-            with self._lock:
-                self._evaluated.discard(name)
+            self._ledger.release(name)
             raise MessageError(f"the request cannot be evaluated: {error}") from error
         if self._rerandomise:
             results = self._rerandomise(results)
+        self._ledger.confirm(name)
         answer = {"circuit": self._interface.digest, "key": self._key_id, "request": name}
         return seal_message(Kind.RESPONSE, answer, results)
 
-    def _admit(self, name: str) -> None:
-        with self._lock:
-            if name in self._evaluated:
-                raise MessageError("a request must be evaluated once only, got one again; encrypt the images again")
-            if len(self._evaluated) >= self._most:
-                raise MessageError(f"the session must evaluate at most {self._most} requests, and has; ask for another")
-            self._evaluated.add(name)
+
+def request_bytes(interface: Interface) -> int:
+    """Return the number of bytes that the ciphertexts of a request have together."""
+    ciphertexts = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
+    return ciphertexts * Form.fresh(interface.parameters).bytes

@@ -133,8 +133,8 @@ def file_path(path: Any, name: str = "path") -> Path:
     return Path(path)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` by ``data``, or leave everything as it was.
+def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
+    """Replace the file at ``path`` by one of these pieces, one behind the other, or leave everything as it was.
 
     Raises:
         OSError: The file cannot be written. The message says so if its folder does not exist, or it is a folder.
@@ -143,7 +143,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

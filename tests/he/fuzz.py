@@ -211,7 +211,7 @@ class Subject:
 
     def _request(self, data: bytes, is_used: bool) -> None:
         self._reader.is_used = is_used
-        self._session._evaluated.clear()
+        self._session._ledger._admitted.clear()
         self._session.evaluate(data)
 
     def _response(self, data: bytes, is_altered: bool) -> None:

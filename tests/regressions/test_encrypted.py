@@ -33,7 +33,7 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats import stored
 from he.formats.keys import Cost, Protected, protect, write_private
 from he.formats.messages import Kind, open_message, seal_message
-from he.parties.client import _read_interface
+from he.parties.client import read_interface
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.testing import inputs, square_graph, table_network
@@ -67,7 +67,7 @@ def test_the_interface_of_a_dense_layer_of_4096_by_3072_is_read_back():
     )
     data = interface_bytes(interface)
     assert len(data) < 50_000
-    read = _read_interface(data)
+    read = read_interface(data)
     assert read.digest == interface.digest
     assert np.array_equal(read.inputs[0].layout.gather, layout.gather)
 

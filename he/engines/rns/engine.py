@@ -81,18 +81,28 @@ def _encoder(circuit: Circuit) -> Encoder:
 
 
 class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
-    """A circuit with its encoded plaintexts, for any number of clients."""
+    """A circuit with its encoded plaintexts, for any number of clients.
+
+    Attributes:
+        buffers: the memory of values, which evaluations for all clients share: what is kept of it does not grow with
+            their number.
+    """
 
     def __init__(self, name: str, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
         self.name = name
         self.circuit, self.encoder, self.weights = circuit, encoder, weights
+        self.buffers = Buffers()
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None, like: Evaluator | None = None) -> RnsEvaluator:
+    def bind(
+        self, keys: bytes | memoryview | SwitchingKeys, threads: int | None = None, like: Evaluator | None = None
+    ) -> RnsEvaluator:
         """See `Prepared.bind`."""
         threads = thread_count(threads)
         if isinstance(like, RnsEvaluator):
-            return RnsEvaluator(self, like.keys, threads)
-        return RnsEvaluator(self, SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface), threads)
+            keys = like.keys
+        if not isinstance(keys, SwitchingKeys):
+            keys = SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface)
+        return RnsEvaluator(self, keys, threads)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
@@ -105,7 +115,6 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
     def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:
         self.name, self.threads = prepared.name, threads
         self._prepared, self.keys, self._circuit = prepared, keys, prepared.circuit
-        self._buffers = Buffers()
         operations = self._circuit.program.operations
         self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
         self._readers = Counter(a for op in operations for a in set(arguments(op)))
@@ -132,7 +141,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
             self._circuit.interface.both_parts,
             inputs,
             workers or Workers(1),
-            self._buffers,
+            self._prepared.buffers,
         )
 
     def _made(self, algebra: Residues, number: int, value: Value) -> None:

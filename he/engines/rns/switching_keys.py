@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -12,9 +13,14 @@ from he.circuit.interface import Interface
 from he.engines.rns.encoder import Encoder
 from he.formats import hybrid, switching
 from he.formats.switching import RELINEARISATION
-from he.kernels.tables.factors import Factors
+from he.kernels.tables.factors import SPARE, Factors
+from he.kernels.tables.roots import WORD
 from he.ring.gadget import Gadget
+from he.ring.params import Parameters
 from he.ring.slots import automorphism, permutation
+
+#: How words are laid out, on any processor: the bits of their factor, and the bytes behind a row.
+_LAYOUT = np.array([WORD, SPARE])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,5 +114,40 @@ class SwitchingKeys:
         for element, gadget, key in keys:  # the identity permutes nothing, so relinearisation's is read like any other
             permuted = np.take(key, np.argsort(automorphism(N, element)), axis=-1)
             found[element, gadget.specials] = SwitchingKey(gadget, encoder.factors(permuted, gadget.indices))
-        elements = {element for element, _ in found} - {RELINEARISATION}
-        return SwitchingKeys(found, {element: permutation(N, element) for element in elements})
+        return SwitchingKeys(found, _permutations(N, found))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the keys as arrays by name; `restored` is the inverse.
+
+        The name of a key says its Galois element, its highest level, and its number of special primes.
+        """
+        named = {
+            f"{element}.{key.gadget.level}.{specials}": key.factors.memory
+            for (element, specials), key in self.keys.items()
+        }
+        return {**named, "layout": _LAYOUT}
+
+    @staticmethod
+    def restored(parameters: Parameters, arrays: Mapping[str, np.ndarray]) -> SwitchingKeys:
+        """Return the keys that `arrays` returned; nothing is copied, and residues are not looked at.
+
+        Raises:
+            ValueError: if an array has another shape than its key, or words are laid out in another way.
+        """
+        if not np.array_equal(arrays.get("layout", ()), _LAYOUT):
+            raise ValueError(f"`layout` must be {_LAYOUT.tolist()}; make the keys anew from those that travel")
+        N, found = parameters.poly_modulus_degree, {}
+        for name in arrays.keys() - {"layout"}:
+            element, level, specials = map(int, name.split("."))
+            gadget = Gadget.of(parameters, level, specials)
+            shape, memory = (len(gadget.groups), 2), arrays[name]
+            due = prod(shape) * Factors.size(N, gadget.primes)
+            if memory.shape != (due,) or memory.dtype != np.uint8:
+                raise ValueError(f"`{name}` must be uint8 [{due}], got {memory.dtype} {memory.shape}")
+            found[element, specials] = SwitchingKey(gadget, Factors(memory, N, gadget.primes, shape))
+        return SwitchingKeys(found, _permutations(N, found))
+
+
+def _permutations(N: int, keys: Iterable[tuple[int, int]]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    elements = {element for element, _ in keys} - {RELINEARISATION}
+    return {element: permutation(N, element) for element in elements}

@@ -25,6 +25,7 @@ REFUSED = {
     "he": {"max_error": 0.0},
     "times": {"processes": 0},
     "stages": {"images": (1, 0)},
+    "service": {"clients": 0},
     "attacks": {"radius": float("nan")},
     "robustness": {"radius": -1.0},
     "own": {"images": 10**6},
@@ -41,8 +42,8 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "selection", "he", "times", "stages", "attacks", "robustness",
-        "secrecy", "own", "gpu",
+        "table", "kernels", "training", "accuracy", "selection", "he", "times", "stages", "service", "attacks",
+        "robustness", "secrecy", "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

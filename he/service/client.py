@@ -1,0 +1,188 @@
+"""The Python client of a server, synchronous and asynchronous.
+
+    with RemoteModel("https://models.example", "digits", token) as model:
+        logits = model.predict(images)
+
+Keys are made on this machine, and the secret one stays here; the server gets the evaluation keys, once. What it
+proposes is held against the policy, and what it answers is decrypted, as `he.Client` does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.parties.client import Client
+from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk
+from intnn.values.value_object import Unstorable
+
+T = TypeVar("T")
+_PIECE = 1 << 18  # bytes of an answer that are taken at once
+_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
+
+
+class RemoteModel(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """A model of a server, for whoever has images. It is a context manager, which closes the connection.
+
+    Args:
+        url: the server's address.
+        model: the model's name.
+        token: this client's token, where the server asks for one.
+        http: what httpx's client is made with beside that, such as `verify` or `transport`.
+        others: `secret_key`, `evaluation_keys`, `policy` and `tries`, see `Conversation`.
+
+    Raises:
+        ServiceError: by all methods, if the server refuses, or does not answer.
+        MessageError, PolicyError: by all methods, as by `Client`.
+    """
+
+    def __init__(
+        self, url: str, model: str, token: str | None = None, *, http: dict[str, Any] | None = None, **others: Any
+    ) -> None:
+        self._talk = Conversation(model, **others)
+        self._http = httpx.Client(**_options(url, token, http))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    @property
+    def client(self) -> Client:
+        """The party with the secret key."""
+        return self._said(self._talk.open())
+
+    def send_keys(self) -> None:
+        """Send the evaluation keys, if the server does not have them; `predict` does it where that is needed."""
+        self._said(self._talk.send_keys())
+
+    def predict(self, images: ArrayLike) -> np.ndarray:
+        """Encrypt images, have them evaluated, and decrypt the logits.
+
+        Args:
+            images: [n, *shape] with any n from 1: floats in the units that the network was trained on, or integers
+                in its domain.
+
+        Returns:
+            Logits [n, outputs], as `Client.decrypt` returns them.
+
+        Raises:
+            DecryptionError, RangeError, KeyRetiredError: as `Client.decrypt`.
+            InputError: if the images are not what the circuit takes.
+        """
+        return self._said(self._talk.predict(images))
+
+    def _said(self, talk: Talk[T]) -> T:
+        answer: Answer = None
+        try:
+            while True:
+                step = talk.send(answer)
+                if isinstance(step, Ask):
+                    answer = self._made(step)
+                else:
+                    time.sleep(step.seconds)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _made(self, ask: Ask) -> Answer:
+        body = bytearray()
+        try:
+            with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
+                for chunk in response.iter_raw(_PIECE):
+                    _add(body, chunk, ask)
+        except httpx.TransportError as error:
+            return Reply(0, repr(error).encode())
+        return _reply(response, body)
+
+
+class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """The same for programs that wait for many things at once; see `RemoteModel`.
+
+    Encryption and decryption are computed where they are called: in a thread of their own, so that others go on.
+    """
+
+    def __init__(
+        self, url: str, model: str, token: str | None = None, *, http: dict[str, Any] | None = None, **others: Any
+    ) -> None:
+        self._talk = Conversation(model, **others)
+        self._http = httpx.AsyncClient(**_options(url, token, http))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def client(self) -> Client:
+        """See `RemoteModel.client`."""
+        return await self._said(self._talk.open())
+
+    async def send_keys(self) -> None:
+        """See `RemoteModel.send_keys`."""
+        await self._said(self._talk.send_keys())
+
+    async def predict(self, images: ArrayLike) -> np.ndarray:
+        """See `RemoteModel.predict`."""
+        return await self._said(self._talk.predict(images))
+
+    async def _said(self, talk: Talk[T]) -> T:
+        answer: Answer = None
+        while True:
+            step, result = await asyncio.to_thread(_next, talk, answer)
+            if step is None:
+                assert result is not None
+                return result[0]
+            if isinstance(step, Ask):
+                answer = await self._made(step)
+            else:
+                await asyncio.sleep(step.seconds)
+
+    async def _made(self, ask: Ask) -> Answer:
+        body = bytearray()
+        try:
+            async with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
+                async for chunk in response.aiter_raw(_PIECE):
+                    _add(body, chunk, ask)
+        except httpx.TransportError as error:
+            return Reply(0, repr(error).encode())
+        return _reply(response, body)
+
+
+def _add(body: bytearray, chunk: bytes, ask: Ask) -> None:
+    """Add to a body what has come of it.
+
+    Raises:
+        ServiceError: if that is more than an answer may have.
+    """
+    body += chunk
+    if len(body) > ask.most:
+        raise ServiceError(0, f"its answer has more than the {ask.most} bytes that are due")
+
+
+def _reply(response: httpx.Response, body: bytearray) -> Reply:
+    return Reply(response.status_code, bytes(body), response.headers.get("retry-after"))
+
+
+def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:
+    """Return the next step, or the result in its place: no StopIteration passes through a coroutine."""
+    try:
+        return talk.send(answer), None
+    except StopIteration as end:
+        return None, (end.value,)
+
+
+def _options(url: str, token: str | None, http: dict[str, Any] | None) -> dict[str, Any]:
+    headers = {"Accept-Encoding": "identity"}  # what is compressed is short, and becomes long: nothing is undone
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return {"base_url": url, "headers": headers, "timeout": _TIMEOUT, **(http or {})}

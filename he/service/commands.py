@@ -1,0 +1,156 @@
+"""The commands of `python -m he` for servers and their clients. Libraries are loaded when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from he.parties.keys import EvaluationKeys, SecretKey
+
+if TYPE_CHECKING:
+    from he.service.client import RemoteModel
+
+PASSWORD_VARIABLE, TOKEN_VARIABLE = "HE_PASSWORD", "HE_TOKEN"
+_KEYS_SUFFIX = ".keys"
+
+
+def add(commands: Any) -> None:
+    """Add the commands to those of a parser."""
+    command = _command(commands, "serve", "serve prepared circuits over HTTP", _serve)
+    command.add_argument("--models", type=Path, required=True, help="folder of NAME.he, from PreparedCircuit.save")
+    command.add_argument("--store", type=Path, required=True, help="folder of the server's own")
+    command.add_argument("--tokens", type=Path, help="file of permitted clients; without it, everybody is permitted")
+    command.add_argument("--host", default="127.0.0.1", help="where it listens (default: %(default)s)")
+    command.add_argument("--port", type=int, default=8000, help="where it listens (default: %(default)s)")
+    command.add_argument("--certificate", type=Path, help="file of a certificate for TLS, PEM")
+    command.add_argument("--private-key", type=Path, help="file of the certificate's private key, PEM")
+    command.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help="see he.service.config")
+
+    command = _command(commands, "token", "permit a client, or give it a new token, which is printed", _token)
+    command.add_argument("name", help="the client's name")
+    command.add_argument("--tokens", type=Path, required=True, help="file of permitted clients")
+    command.add_argument("--model", action="append", help="a model that it may use, one or several; by default all")
+    command.add_argument("--operator", action="store_true", help="whether it may read the server's measurements")
+
+    command = _command(
+        commands, "keygen", "make keys for a model of a server, and send it the evaluation keys", _keygen
+    )
+    _add_model(command)
+    command.add_argument("--force", action="store_true", help="replace a key that is there")
+
+    command = _command(commands, "predict", "have a server evaluate encrypted images", _predict)
+    _add_model(command)
+    command.add_argument("images", type=Path, help="images [n, ...], .npy: floats, or the network's integers")
+    command.add_argument("--out", type=Path, help="write logits there, .npy; by default they are printed")
+
+    command = _command(commands, "status", "ask a server how it is, and which models it has", _status)
+    command.add_argument("url", help="the server's address")
+
+
+def _command(commands: Any, name: str, help_: str, run: Callable[[argparse.Namespace], None]) -> Any:
+    command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_model(command: Any) -> None:
+    command.add_argument("url", help="the server's address")
+    command.add_argument("model", help="the model's name")
+    about = f"the secret key's file, under the password in {PASSWORD_VARIABLE} or that is asked for"
+    command.add_argument("--key", type=Path, required=True, help=f"{about}; evaluation keys lie beside it")
+    command.add_argument("--security", default="128", help="the least that is accepted (default: %(default)s)")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from he.service import logs
+    from he.service.config import Config, Limits
+    from he.service.server import server
+
+    limits = Limits(**dict[str, Any](map(_limit, options.limit)))
+    logs.to_stream()
+    config = Config(options.models, options.store, options.tokens, limits)
+    server(config, options.host, options.port, options.certificate, options.private_key).run()
+
+
+def _limit(written: str) -> tuple[str, int | float]:
+    from he.service.config import Limits
+
+    name, _, number = written.partition("=")
+    if name not in (names := [one.name for one in fields(Limits)]):
+        raise ValueError(f"`--limit` must name one of {', '.join(names)}, got {name!r}")
+    try:
+        return name, int(number)
+    except ValueError:
+        return name, float(number)
+
+
+def _token(options: argparse.Namespace) -> None:
+    from he.service import tokens
+
+    models = tuple(options.model) if options.model else ("*",)
+    print(tokens.add(options.tokens, tokens.Permitted(options.name, models, options.operator)))
+
+
+def _keygen(options: argparse.Namespace) -> None:
+    if options.key.exists() and not options.force:
+        raise FileExistsError(f"{options.key} is there already; name another file, or add --force")
+    password = _password(again=True)
+    with _remote(options) as model:
+        client = model.client
+        client.secret_key.save(options.key, password)
+        client.evaluation_keys.save(_keys_file(options))
+        model.send_keys()
+    print(f"secret key in {options.key}, evaluation keys in {_keys_file(options)}: {client.evaluation_keys.id}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    key = SecretKey.load(options.key, _password())
+    with _remote(options, secret_key=key, evaluation_keys=EvaluationKeys.load(_keys_file(options))) as model:
+        logits = model.predict(np.load(options.images, allow_pickle=False))
+    if options.out is None:
+        print("\n".join(" ".join(map(str, row)) for row in logits.tolist()))
+    else:
+        np.save(options.out, logits)
+
+
+def _status(options: argparse.Namespace) -> None:
+    import httpx
+
+    try:
+        with httpx.Client(base_url=options.url, timeout=10) as http:
+            health = http.get("/health").raise_for_status().json()
+            listed = http.get("/v1/models").raise_for_status().json()["models"]
+            cards = [http.get(f"/v1/models/{one['name']}").raise_for_status().json() for one in listed]
+    except httpx.HTTPError as error:
+        raise ConnectionError(f"{options.url} does not answer as a server does: {error}") from error
+    print(json.dumps({**health, "models": cards}, indent=2))
+
+
+def _remote(options: argparse.Namespace, **keys: Any) -> RemoteModel:
+    from he.parties.policy import Policy
+    from he.service.client import RemoteModel
+
+    policy = Policy(security=options.security)
+    return RemoteModel(options.url, options.model, os.environ.get(TOKEN_VARIABLE), policy=policy, **keys)
+
+
+def _keys_file(options: argparse.Namespace) -> Path:
+    key: Path = options.key
+    return key.with_name(key.name + _KEYS_SUFFIX)
+
+
+def _password(again: bool = False) -> str:
+    if PASSWORD_VARIABLE in os.environ:
+        return os.environ[PASSWORD_VARIABLE]
+    password = getpass.getpass()
+    if again and getpass.getpass("Again: ") != password:
+        raise ValueError("the two passwords must be the same, and are not; try again")
+    return password

@@ -1,0 +1,203 @@
+"""What a client of a server says and expects, without a network: sync and async clients carry it.
+
+Everything is a generator that yields requests and is sent answers. A call that the server refused for now (429, 503) is
+made again after the time that it names; a request that may have been evaluated without its answer reaching us is not
+sent again: the images are encrypted anew, because a server evaluates no request twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from he.circuit.guards import RangeError
+from he.formats.header import parsed
+from he.parties.client import MOST_INTERFACE_BYTES, Client
+from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.policy import Policy
+from intnn.values.value_object import Unstorable
+
+MEDIA_TYPE = "application/octet-stream"
+_MOST_WAIT = 60.0  # seconds, whatever a server asks for
+_MOST_DESCRIPTION = 1 << 16  # bytes of an answer that is JSON
+
+T = TypeVar("T")
+
+
+class ServiceError(RuntimeError):
+    """A server refused a call for good, or does not answer.
+
+    Attributes:
+        status: the status; 0 if there was no answer.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        said = f"the server refused ({status})" if status else "the server does not answer"
+        super().__init__(f"{said}: {detail}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call that is to be made.
+
+    Attributes:
+        method, path: what is called.
+        body: the body; None if there is none.
+        most: the most bytes that an answer may have: no more are read.
+    """
+
+    method: str
+    path: str
+    body: bytes | None = field(default=None, repr=False)
+    most: int = _MOST_DESCRIPTION
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that go with the body."""
+        return {} if self.body is None else {"Content-Type": MEDIA_TYPE}
+
+
+@dataclass(frozen=True)
+class Pause:
+    """So many seconds pass before anything else is asked."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a call.
+
+    Attributes:
+        status: the status; 0 if there was no answer.
+        content: the body; why there was none, if there was no answer.
+        wait: the seconds after which the call may be made again, as the server says it; None if it says nothing.
+    """
+
+    status: int
+    content: bytes = field(repr=False)
+    wait: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that a client waits before it calls again."""
+        try:
+            return min(max(0.0, float(self.wait or 1.0)), _MOST_WAIT)
+        except ValueError:
+            return 1.0
+
+    @property
+    def detail(self) -> str:
+        """What is said of a refusal."""
+        try:
+            return str(parsed(self.content)["detail"])
+        except (ValueError, KeyError):
+            return "it does not say why"
+
+
+Step = Ask | Pause
+Answer = Reply | None
+Talk = Generator[Step, Answer, T]
+
+
+class Conversation(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """A client of one model of a server.
+
+    Args:
+        model: the model's name.
+        secret_key, evaluation_keys, policy: see `Client`.
+        tries: how often a call is made that the server refuses for now, or does not answer.
+
+    Attributes:
+        client: the party with the secret key; None before the interface is there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        secret_key: SecretKey | None = None,
+        evaluation_keys: EvaluationKeys | bytes | None = None,
+        policy: Policy | None = None,
+        tries: int = 8,
+    ) -> None:
+        self._path, self._tries = f"/v1/models/{model}", tries
+        self._given = secret_key, evaluation_keys, policy
+        self.client: Client | None = None
+
+    def open(self) -> Talk[Client]:
+        """Get the interface, and make keys or take those that were given."""
+        if self.client is None:
+            key, keys, policy = self._given
+            interface = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
+            self.client = Client(interface, key, keys, policy=policy)
+        return self.client
+
+    def send_keys(self) -> Talk[None]:
+        """Send the evaluation keys, if the server does not have them."""
+        client = yield from self.open()
+        path = self._keys_path(client)
+        try:
+            yield from self._asked(Ask("GET", path))
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            yield from self._asked(Ask("PUT", path, client.evaluation_keys.to_bytes()))
+
+    def predict(self, images: ArrayLike) -> Talk[np.ndarray]:
+        """Have any number of images answered: floats as `Client.prepare` takes them, or what `Client.encrypt` takes."""
+        client = yield from self.open()
+        (spec,) = client.interface.client_inputs
+        values = np.asarray(images)
+        exact = client.interface.parameters.scheme.exact
+        ready = values if exact and values.dtype.kind in "iu" else client.prepare(values)
+        logits: list[np.ndarray] = []
+        begin = 0
+        for batch in spec.batches(ready):
+            try:
+                logits.append((yield from self._answered(client, batch)))
+            except RangeError as refusal:
+                raise RangeError([begin + image for image in refusal.images]) from refusal
+            begin += len(batch)
+        return np.concatenate(logits)
+
+    def _answered(self, client: Client, batch: np.ndarray) -> Talk[np.ndarray]:
+        path = f"{self._keys_path(client)}/evaluations"
+        for left in reversed(range(self._tries)):
+            request = client.encrypt(batch)
+            try:
+                answer = yield from self._asked(Ask("POST", path, request, client.most_answer_bytes))
+            except ServiceError as error:
+                if not left or error.status not in (0, 404, 409):
+                    raise
+                if error.status == 404:
+                    yield from self.send_keys()
+                elif error.status == 0:
+                    yield Pause(1.0)
+                continue
+            return client.decrypt(answer, request)
+        raise AssertionError("the last try returns or raises")
+
+    def _asked(self, ask: Ask) -> Talk[bytes]:
+        """Make a call, again where it may be made again, and return the body of the answer.
+
+        Raises:
+            ServiceError: if it is refused for good, or there is no answer.
+        """
+        again = (429, 503) if ask.method == "POST" else (0, 429, 503)
+        for left in reversed(range(self._tries)):
+            reply = yield ask
+            assert reply is not None
+            if 200 <= reply.status < 300:
+                return reply.content
+            if not left or reply.status not in again:
+                raise ServiceError(reply.status, reply.detail if reply.status else reply.content.decode())
+            yield Pause(reply.seconds)
+        raise AssertionError("the last try returns or raises")
+
+    def _keys_path(self, client: Client) -> str:
+        return f"{self._path}/keys/{client.evaluation_keys.id}"

@@ -1,0 +1,69 @@
+import httpx
+import pytest
+
+from he import Client
+from he.service import tokens
+from he.testing import inputs
+from tests.he.service.running import NETWORKS, POLICY, config, running, write_models
+
+
+@pytest.fixture(scope="package")
+def models(tmp_path_factory):
+    """A folder of prepared circuits."""
+    return write_models(tmp_path_factory.mktemp("served") / "models")
+
+
+@pytest.fixture(scope="module")
+def live(models, tmp_path_factory):
+    """A server that permits some clients; what tests need of it."""
+    with Live(models, tmp_path_factory.mktemp("live")) as live:
+        yield live
+
+
+class Live:
+    """A running server, with the tokens of its clients."""
+
+    def __init__(self, models, folder, expander=None, **limits) -> None:
+        self.folder = folder
+        names = (
+            tokens.Permitted("ann"),
+            tokens.Permitted("bob"),
+            tokens.Permitted("op", (), operator=True),
+            tokens.Permitted("all", operator=True),
+        )
+        self.tokens = {who.name: tokens.add(folder / "tokens", who) for who in names}
+        self.config = config(models, folder / "store", folder / "tokens", **limits)
+        self._running = running(self.config, expander)
+
+    def __enter__(self):
+        self.server, self.url = self._running.__enter__()
+        self.service = self.server.config.app.state.service
+        self.http = httpx.Client(base_url=self.url, timeout=30)
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.http.close()
+        self._running.__exit__(*error)
+
+    def ask(self, method, path, who="ann", **options):
+        """An answer to a call by a client."""
+        headers = {"Content-Type": "application/octet-stream", **options.pop("headers", {})}
+        if who is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[who]}"
+        return self.http.request(method, path, headers=headers, **options)
+
+    def party(self, model="exact", who="ann"):
+        """A client with keys that the server has, and the address of its evaluations."""
+        client = Client(self.http.get(f"/v1/models/{model}/interface").content, policy=POLICY)
+        path = f"/v1/models/{model}/keys/{client.evaluation_keys.id}"
+        assert self.ask("PUT", path, who, content=client.evaluation_keys.to_bytes()).status_code == 201
+        return client, path
+
+    def answered(self, client, path, model="exact", who="ann"):
+        """Whether a new request is answered rightly."""
+        images = inputs(NETWORKS[model], 2)
+        request = client.encrypt(images)
+        answer = self.ask("POST", f"{path}/evaluations", who, content=request)
+        assert answer.status_code == 200, answer.text
+        logits, due = client.decrypt(answer.content, request), NETWORKS[model].logits(images)
+        return bool((abs(logits - due) <= client.interface.tolerance).all())

@@ -1,0 +1,156 @@
+"""The client: what it asks again, what it encrypts anew, and what it gives up."""
+
+import asyncio
+
+import httpx
+import numpy as np
+import pytest
+
+from he import DecryptionError, PolicyError, SecretKey
+from he.service.client import AsyncRemoteModel, RemoteModel
+from he.service.conversation import ServiceError
+from he.testing import inputs
+from tests.he.service.running import NETWORKS, POLICY
+
+IMAGES = inputs(NETWORKS["exact"], 6)
+LOGITS = NETWORKS["exact"].logits(IMAGES)
+
+
+class Between(httpx.BaseTransport):
+    """A connection on which some calls are answered in other ways, in their order."""
+
+    def __init__(self, *tricks) -> None:
+        self.tricks, self.calls = list(tricks), []
+        self._through = httpx.HTTPTransport()
+
+    def handle_request(self, request):
+        self.calls.append((request.method, request.content))
+        trick = self.tricks.pop(0) if self.tricks and request.method == "POST" else None
+        return trick(request, self._through.handle_request) if trick else self._through.handle_request(request)
+
+    def close(self):
+        self._through.close()
+
+
+def busy(request, through):
+    return httpx.Response(503, headers={"Retry-After": "0"}, stream=httpx.ByteStream(b"no problem's details"))
+
+
+def lost(request, through):
+    through(request).read()
+    raise httpx.ReadError("the connection broke before the answer")
+
+
+def garbled(request, through):
+    return httpx.Response(429, headers={"Retry-After": "soon"}, stream=httpx.ByteStream(b""))
+
+
+@pytest.fixture
+def remote(live, monkeypatch):
+    """Clients of the server, who do not wait as long as they say."""
+    monkeypatch.setattr("he.service.client.time.sleep", lambda seconds: None)
+
+    def made(*tricks, **options):
+        options = {"policy": POLICY, "http": {"transport": Between(*tricks)}, **options}
+        return RemoteModel(live.url, "exact", live.tokens["ann"], **options)
+
+    return made
+
+
+def test_images_of_any_number_and_either_kind(remote) -> None:
+    with remote() as model:
+        assert (model.predict(IMAGES) == LOGITS).all()
+        assert (model.predict(IMAGES.astype(float)) == LOGITS).all()
+        model.send_keys()
+        sent = [method for method, _ in model._http._transport.calls]
+        assert sent.count("PUT") == 1
+
+
+def test_a_client_goes_on_with_its_keys(remote) -> None:
+    with remote() as model:
+        client = model.client
+        model.send_keys()
+    keys = {"secret_key": client.secret_key, "evaluation_keys": client.evaluation_keys.to_bytes()}
+    with remote(**keys) as model:
+        assert (model.predict(IMAGES[:1]) == LOGITS[:1]).all()
+        assert "PUT" not in [method for method, _ in model._http._transport.calls]
+
+
+def test_what_is_refused_for_now_is_sent_again_as_it_was(remote) -> None:
+    with remote(busy, garbled) as model:
+        model.send_keys()
+        assert (model.predict(IMAGES[:1]) == LOGITS[:1]).all()
+        bodies = [body for method, body in model._http._transport.calls if method == "POST"]
+        assert len(bodies) == 3
+        assert len(set(bodies)) == 1
+
+
+def test_what_may_have_been_evaluated_is_encrypted_anew(remote) -> None:
+    with remote(lost, lost) as model:
+        model.send_keys()
+        assert (model.predict(IMAGES[:1]) == LOGITS[:1]).all()
+        bodies = [body for method, body in model._http._transport.calls if method == "POST"]
+        assert len(set(bodies)) == len(bodies) == 3
+
+
+def test_a_client_does_not_try_for_ever(remote, live) -> None:
+    with remote(*[busy] * 9, tries=3) as model:
+        model.send_keys()
+        with pytest.raises(ServiceError, match="503") as refused:
+            model.predict(IMAGES[:1])
+        assert refused.value.status == 503
+        assert len([1 for method, _ in model._http._transport.calls if method == "POST"]) == 3
+    with remote(*[lost] * 9, tries=2) as model:
+        model.send_keys()
+        with pytest.raises(ServiceError, match="does not answer"):
+            model.predict(IMAGES[:1])
+    with RemoteModel(live.url, "unknown", policy=POLICY) as model, pytest.raises(ServiceError, match="no model"):
+        model.predict(IMAGES)
+    with RemoteModel(live.url, "exact", policy=POLICY) as model, pytest.raises(ServiceError, match="401"):
+        model.predict(IMAGES)
+    with RemoteModel("http://127.0.0.1:1", "exact", tries=1) as model, pytest.raises(ServiceError, match="not answer"):
+        model.send_keys()
+
+
+def test_the_clients_own_rules_hold(remote, live) -> None:
+    with RemoteModel(live.url, "exact") as model, pytest.raises(PolicyError, match="security"):
+        model.predict(IMAGES)
+    with remote(secret_key=SecretKey.generate(model_parameters(live))) as model:
+        assert (model.predict(IMAGES[:1]) == LOGITS[:1]).all()
+
+    def forged(request, through):
+        answer = through(request)
+        content = answer.read()
+        return httpx.Response(200, stream=httpx.ByteStream(content[:-1] + bytes([content[-1] ^ 1])))
+
+    with remote(forged) as model:
+        model.send_keys()
+        with pytest.raises((ValueError, DecryptionError), match="damaged"):
+            model.predict(IMAGES[:1])
+
+    def endless(request, through):
+        return httpx.Response(200, content=(bytes(1 << 16) for _ in iter(int, 1)))
+
+    with remote(endless) as model:
+        model.send_keys()
+        with pytest.raises(ServiceError, match="more than"):
+            model.predict(IMAGES[:1])
+
+
+def model_parameters(live):
+    with RemoteModel(live.url, "exact", policy=POLICY) as model:
+        return model.client.interface.parameters
+
+
+def test_many_at_once(live) -> None:
+    async def story():
+        models = [AsyncRemoteModel(live.url, "exact", live.tokens["ann"], policy=POLICY) for _ in range(3)]
+        for model in models:
+            async with model:
+                assert (await model.client()).interface.images == 4
+                await model.send_keys()
+                each = await asyncio.gather(*(model.predict(IMAGES[i : i + 2]) for i in range(3)))
+                for i, logits in enumerate(each):
+                    np.testing.assert_array_equal(logits, LOGITS[i : i + 2])
+
+    asyncio.run(story())

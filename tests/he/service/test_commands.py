@@ -1,0 +1,149 @@
+"""The commands, and a server that is killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from he import Client
+from he.__main__ import main
+from he.service.commands import PASSWORD_VARIABLE, TOKEN_VARIABLE
+from he.service.tokens import Tokens
+from he.testing import inputs
+from tests.he.service.running import NETWORKS, POLICY
+
+IMAGES = inputs(NETWORKS["exact"], 3)
+
+
+@pytest.fixture(autouse=True)
+def variables(live, monkeypatch):
+    monkeypatch.setenv(PASSWORD_VARIABLE, "nobody guesses it")
+    monkeypatch.setenv(TOKEN_VARIABLE, live.tokens["ann"])
+
+
+def test_keys_and_predictions(live, tmp_path, capsys) -> None:
+    key, images, logits = (str(tmp_path / name) for name in ("key", "images.npy", "logits.npy"))
+    about = [live.url, "exact", "--key", key, "--security", "insecure"]
+    np.save(images, IMAGES)
+    assert main(["keygen", *about]) == 0
+    digest = capsys.readouterr().out.split()[-1]
+    assert live.ask("GET", f"/v1/models/exact/keys/{digest}").status_code == 200
+    assert main(["predict", *about, images, "--out", logits]) == 0
+    assert (np.load(logits) == NETWORKS["exact"].logits(IMAGES)).all()
+    assert main(["predict", *about, images]) == 0
+    printed = [list(map(int, line.split())) for line in capsys.readouterr().out.splitlines()]
+    assert printed == NETWORKS["exact"].logits(IMAGES).tolist()
+    with pytest.raises(SystemExit):
+        main(["keygen", *about])
+    assert "is there already" in capsys.readouterr().err
+    assert main(["keygen", *about, "--force"]) == 0
+
+
+def test_a_password_is_asked_for_twice(live, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.delenv(PASSWORD_VARIABLE)
+    typed = iter(["nobody guesses it", "nobody guesses that"])
+    monkeypatch.setattr("getpass.getpass", lambda *_: next(typed))
+    with pytest.raises(SystemExit):
+        main(["keygen", live.url, "exact", "--key", str(tmp_path / "key"), "--security", "insecure"])
+    assert "must be the same" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_models_name_is_one_for_addresses(models, tmp_path, capsys) -> None:
+    (tmp_path / "two words.he").write_bytes((models / "exact.he").read_bytes())
+    with pytest.raises(SystemExit):
+        main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
+    assert "a model's name" in capsys.readouterr().err
+
+
+def test_status(live, capsys) -> None:
+    assert main(["status", live.url]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["status"], [model["name"] for model in told["models"]]) == ("ok", ["approximate", "exact"])
+
+
+def test_tokens(tmp_path, capsys) -> None:
+    assert main(["token", "eve", "--tokens", str(tmp_path / "tokens"), "--model", "exact"]) == 0
+    eve = Tokens.load(tmp_path / "tokens").client(capsys.readouterr().out.strip())
+    assert (eve.name, eve.may_use("exact"), eve.may_use("approximate")) == ("eve", True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["status", "http://127.0.0.1:1"], "refused"),
+        (["serve", "--models", ".", "--store", "store"], "must hold prepared circuits"),
+        (["serve", "--models", ".", "--store", "store", "--limit", "rate=-1"], "`rate`"),
+        (["serve", "--models", ".", "--store", "store", "--limit", "sloth=1"], "sloth"),
+        (["token", "a b", "--tokens", "tokens"], "a client's name"),
+    ],
+)
+def test_what_is_refused_is_said_in_a_line(arguments, said, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def served(models, store, port):
+    """A server in a process of its own, once it answers."""
+    command = [sys.executable, "-m", "he", "serve", "--models", models, "--store", store, "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while True:
+        assert process.poll() is None
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/health")
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return process
+
+
+def children(process):
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return [int(pid) for pid in listed.stdout.split()]
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_server_that_is_killed_goes_on_where_it_was(models, tmp_path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    first = served(models, tmp_path / "store", port)
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Content-Type": "application/octet-stream"}
+    ) as http:
+        client = Client(http.get("/v1/models/exact/interface").content, policy=POLICY)
+        keys = f"/v1/models/exact/keys/{client.evaluation_keys.id}"
+        assert http.put(keys, content=client.evaluation_keys.to_bytes(), timeout=60).status_code == 201
+        answered, fresh = client.encrypt(IMAGES), client.encrypt(IMAGES)
+        assert http.post(f"{keys}/evaluations", content=answered).status_code == 200
+        expanding = children(first)
+        first.kill()
+        first.wait()
+        second = served(models, tmp_path / "store", port)
+        try:
+            assert expanding
+            assert not any(map(is_alive, expanding))  # what was started ends with whoever started it
+            assert http.get(keys).status_code == 200
+            assert http.post(f"{keys}/evaluations", content=answered).status_code == 409
+            logits = client.decrypt(http.post(f"{keys}/evaluations", content=fresh).content, fresh)
+            assert (logits == NETWORKS["exact"].logits(IMAGES)).all()
+        finally:
+            second.send_signal(signal.SIGTERM)
+            second.wait(20)

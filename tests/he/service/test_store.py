@@ -1,0 +1,164 @@
+"""What a server keeps: whole files, one server at a time, and through crashes."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from he.parties.ledger import ReplayError, SpentError
+from he.service.ledger import StoredLedger
+from he.service.problems import Problem
+from he.service.store import Store, StoredKeys, StoreError
+from he.service.writer import Writer, connect
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "store"
+
+
+def stored(store, digest="d", content=b"keys", client="ann"):
+    path = store.new_path("keys")
+    path.write_bytes(content)
+    keys = StoredKeys(client, digest, "circuit", path, len(content))
+    store.add(keys)
+    return keys
+
+
+def test_keys_are_found_again_after_a_restart(folder) -> None:
+    with closing(Store(folder)) as store:
+        keys, other = stored(store), stored(store, "e")
+        assert store.find("ann", "d") == keys
+        assert store.find("bob", "d") is None
+        assert (store.count, store.bytes, store.of("ann"), store.of("bob")) == (2, 8, 2, 0)
+        store.remove(other)
+        assert not other.path.exists()
+    with closing(Store(folder)) as store:
+        assert store.find("ann", "d") == keys
+        assert store.count == 1
+
+
+def test_the_folder_is_made_to_agree_with_its_index(folder) -> None:
+    with closing(Store(folder)) as store:
+        kept, lost, shorter = stored(store, "a"), stored(store, "b"), stored(store, "c")
+        lost.path.unlink()
+        shorter.path.write_bytes(b"k")
+        orphan, upload = store.new_path("keys"), store.new_path("uploads")
+        orphan.write_bytes(b"written, and not named by the index")
+        upload.write_bytes(b"half of an upl")
+    with closing(Store(folder)) as store:
+        assert [store.find("ann", digest) for digest in "abc"] == [kept, None, None]
+        assert not orphan.exists()
+        assert not upload.exists()
+
+
+def test_one_server_at_a_time(folder) -> None:
+    with closing(Store(folder)):
+        with pytest.raises(StoreError, match="in use by another server"):
+            Store(folder)
+        code = f"from pathlib import Path; from he.service.store import Store; Store(Path({str(folder)!r}))"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "in use by another server" in other.stderr
+    with closing(Store(folder)):
+        pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["PRAGMA user_version = 0", "PRAGMA user_version = 2", "PRAGMA application_id = 7"],
+)
+def test_a_store_of_another_version_is_refused_and_stays_as_it_is(folder, change) -> None:
+    with closing(Store(folder)) as store:
+        keys = stored(store)
+    with closing(sqlite3.connect(folder / "index.sqlite")) as connection:
+        connection.execute(change)
+    with pytest.raises(StoreError, match="of version 1"):
+        Store(folder)
+    assert keys.path.exists()
+
+
+def test_what_is_no_index_is_refused(folder) -> None:
+    folder.mkdir()
+    (folder / "index.sqlite").write_bytes(b"something else " * 1000)
+    with pytest.raises(StoreError, match="damaged or no index"):
+        Store(folder)
+    with pytest.raises(StoreError, match="damaged or no index"):  # and is not held by the first that was refused
+        Store(folder)
+
+
+def test_room(folder) -> None:
+    with closing(Store(folder)) as store:
+        stored(store, content=bytes(100))
+        store.require_room(50, most=150, spare=0)
+        for size, most, spare in ((51, 150, 0), (50, 150, 1 << 62)):
+            with pytest.raises(Problem) as refused:
+                store.require_room(size, most, spare)
+            assert refused.value.status == 507
+
+
+def names(count):
+    return [f"{number:064x}" for number in range(count)]
+
+
+def test_a_request_is_refused_after_a_restart_once_its_answer_could_leave(folder) -> None:
+    first, second, third, fourth = names(4)
+    with closing(Store(folder)) as store:
+        ledger = StoredLedger(store, "ann", "circuit", 3)
+        ledger.admit(first)
+        with pytest.raises(ReplayError):
+            ledger.admit(first)
+        ledger.confirm(first)
+        ledger.admit(second)
+        ledger.release(second)
+    with closing(Store(folder)) as store:
+        ledger = StoredLedger(store, "ann", "circuit", 3)
+        with pytest.raises(ReplayError):
+            ledger.admit(first)
+        for name in (second, third):
+            ledger.admit(name)
+            ledger.confirm(name)
+        with pytest.raises(SpentError):
+            ledger.admit(fourth)
+        for other in (StoredLedger(store, "bob", "circuit", 3), StoredLedger(store, "ann", "another", 3)):
+            other.admit(first)
+            other.confirm(first)
+
+
+def test_what_cannot_be_written_is_not_confirmed(folder) -> None:
+    name = names(1)[0]
+    with closing(Store(folder)) as store:
+        ledger = StoredLedger(store, "ann", "circuit", 1)
+        with closing(connect(folder / "index.sqlite")) as other:  # what stands for a disk that takes nothing
+            other.execute("CREATE TRIGGER full BEFORE INSERT ON evaluated BEGIN SELECT RAISE(ABORT, 'full'); END")
+            ledger.admit(name)
+            with pytest.raises(OSError, match="full"):
+                ledger.confirm(name)
+            other.execute("DROP TRIGGER full")
+        ledger.admit(name)  # nothing was answered, and so it may be sent again, and counts once
+        ledger.confirm(name)
+
+
+def test_writes_of_many_threads_are_one_transaction_or_a_few(folder) -> None:
+    with closing(Store(folder)) as store:
+        writes = [store.record("ann", "circuit", name) for name in names(200)]
+        for write in writes:
+            write.result()
+        assert store.evaluated("ann", "circuit") == 200
+
+
+def test_a_full_disk_is_told_apart(folder) -> None:
+    folder.mkdir()
+    path = folder / "small.sqlite"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE rows (content BLOB)")
+    writer = Writer(path)
+    try:
+        writer.write("PRAGMA max_page_count = 4").result()
+        with pytest.raises(OSError, match="full") as error:
+            writer.write("INSERT INTO rows VALUES (?)", bytes(1 << 20)).result()
+        assert Problem.of(error.value).status == 507
+        writer.write("INSERT INTO rows VALUES (?)", b"little").result()  # and the writer goes on
+    finally:
+        writer.close()
