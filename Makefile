@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy he times attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy he times stages attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,6 +31,9 @@ he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operat
 
 times: $(VENV)/table.stamp  ## what a fresh process waits for: imports, stored circuits, first answers, compilation
 	$(BIN)/python -m bench times --json results/times.json $(ARGS)
+
+stages: $(VENV)/table.stamp  ## encrypted inference by commands that exchange files: what each costs, its start included
+	$(BIN)/python -m bench stages --json results/stages.json $(ARGS)
 
 attacks: $(VENV)/attacks.stamp  ## time adversarial attacks beside foolbox and pyautoattack (ARGS="--dataset mnist")
 	$(BIN)/python -m bench attacks --json results/attacks.json $(ARGS)
