@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy selection he times service attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy selection he times stages service attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
