@@ -19,9 +19,9 @@ from he.circuit.key_levels import KeyLevels
 from he.circuit.packing import OutputLayout, Packing, require_taps
 from he.formats import hybrid
 from he.formats.switching import RELINEARISATION
-from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import Parameters
+from he.ring.primes import LARGEST_PRIME_BITS
 from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+LARGEST_PRIME_BITS = 50  # that kernels compute with, in words of 52 bits
+
 # The first twelve primes as bases make Miller-Rabin deterministic below 3.3e24 (Sorenson and Webster, 2015).
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 

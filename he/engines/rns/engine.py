@@ -27,9 +27,9 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
-from he.kernels.tables.roots import LARGEST_PRIME_BITS
 from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
+from he.ring.primes import LARGEST_PRIME_BITS
 from intnn.values.value_object import Unstorable
 
 MAX_LEVELS = 24  # kernels reduce a sum of so many products, and two more, in one step

@@ -20,8 +20,8 @@ from he.kernels.passes.evaluate import forward, inverse, multiply, scale, scale_
 from he.kernels.passes.extension import extend_rows
 from he.kernels.tables.chain import Tables
 from he.kernels.tables.extension import Extension, extension
-from he.kernels.tables.roots import LARGEST_PRIME_BITS, factors
-from he.ring.primes import ntt_primes
+from he.kernels.tables.roots import factors
+from he.ring.primes import LARGEST_PRIME_BITS, ntt_primes
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array
 

@@ -11,10 +11,10 @@ from functools import cache
 
 import numpy as np
 
+from he.ring.primes import LARGEST_PRIME_BITS
 from he.ring.slots import bit_reversal
 
 WORD = 52  # bits of a factor
-LARGEST_PRIME_BITS = 50
 CHUNK_BITS = 13  # of a product or a division at a time: with a residue they have at most 63
 
 
