@@ -121,12 +121,11 @@ def test_a_server_that_is_killed_goes_on_where_it_was(models, tmp_path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     first = served(models, tmp_path / "store", port)
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", headers={"Content-Type": "application/octet-stream"}
-    ) as http:
+    headers = {"Content-Type": "application/octet-stream"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as http:
         client = Client(http.get("/v1/models/exact/interface").content, policy=POLICY)
         keys = f"/v1/models/exact/keys/{client.evaluation_keys.id}"
-        assert http.put(keys, content=client.evaluation_keys.to_bytes(), timeout=60).status_code == 201
+        assert http.put(keys, content=client.evaluation_keys.to_bytes()).status_code == 201
         answered, fresh = client.encrypt(IMAGES), client.encrypt(IMAGES)
         assert http.post(f"{keys}/evaluations", content=answered).status_code == 200
         expanding = children(first)

@@ -202,7 +202,7 @@ def test_keys_outlive_the_server_and_requests_are_remembered(models, tmp_path) -
         request = client.encrypt(images)
         assert live.ask("POST", f"{path}/evaluations", content=request).status_code == 200
     with running(live.config) as (_, url):
-        live.http = httpx.Client(base_url=url)
+        live.http = httpx.Client(base_url=url, timeout=30)
         assert live.ask("POST", f"{path}/evaluations", content=request).status_code == 409
         assert live.answered(client, path)
         live.http.close()
