@@ -15,17 +15,17 @@ from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.tables.encrypted_networks import EncryptedNetworkRow
-from he.training.logistic import LogisticDescent, fit_logistic
-from he.training.logistic_parties import LogisticOwner, LogisticTrainer
-from he.training.logistic_plan import LogisticPlan
-from he.training.network import fit_network
-from he.training.network_parties import NetworkOwner, NetworkTrainer
-from he.training.network_recipes import DIGITS as DIGITS_NETWORK
-from he.training.network_recipes import NetworkRecipe
-from he.training.recipes import DIGITS, DIGITS_LOGISTIC, Recipe
-from he.training.refreshed import RefreshedPlan
-from he.training.refreshed_trainer import RefreshedTrainer
-from he.training.refreshing_owner import RefreshingOwner
+from he.training.recipes import DIGITS, Recipe
+from he.training.refreshed.logistic import LogisticDescent, fit_logistic
+from he.training.refreshed.logistic_parties import LogisticOwner, LogisticTrainer
+from he.training.refreshed.logistic_plan import LogisticPlan
+from he.training.refreshed.network import fit_network
+from he.training.refreshed.network_parties import NetworkOwner, NetworkTrainer
+from he.training.refreshed.owner import RefreshingOwner
+from he.training.refreshed.plan import RefreshedPlan
+from he.training.refreshed.recipes import DIGITS as DIGITS_NETWORK
+from he.training.refreshed.recipes import DIGITS_LOGISTIC, NetworkRecipe
+from he.training.refreshed.trainer import RefreshedTrainer
 from he.training.whitening import Whitening
 from intnn.values.arrays import FloatArray
 from plaintext_models.data import datasets

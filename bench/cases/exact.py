@@ -15,9 +15,9 @@ from bench.harness.clock import Clock
 from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.tables.exact import ExactRow
-from he.training.exact_owner import ExactOwner
-from he.training.exact_recipes import DIGITS, ExactRecipe
-from he.training.exact_trainer import ExactTrainer
+from he.training.exact.owner import ExactOwner
+from he.training.exact.recipes import DIGITS, ExactRecipe
+from he.training.exact.trainer import ExactTrainer
 from intnn.training.squares.plan import SquarePlan
 from intnn.training.squares.step import NAMES, SquareState, fit, logits
 from intnn.values.arrays import FloatArray, IntArray

@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike
 
 from he.training.features import RandomFeatures
 from he.training.head import Descent
-from he.training.logistic import LogisticDescent
 from he.training.plan import HeadPlan
 from he.training.whitening import Moments, Whitening
 from intnn.training import generator
@@ -99,10 +98,6 @@ def drawn_moments(features: ArrayLike, calibration: int, seed: int) -> Moments:
 
 #: Images of 8 x 8 pixels: 128 features.
 DIGITS = Recipe(RandomFeatures(8, 8, filters=32, window=3, pool=3), 500, 0.01, Descent(2, 2.5))
-
-#: The steps of logistic regression on the samples of `DIGITS`, by five-fold cross-validation: of rates from 2 to 5 and
-#: momenta of 0, 0.3 and 0.5 those that read 98.5 per cent in 6 steps and leave a logit in the room of the polynomial.
-DIGITS_LOGISTIC = LogisticDescent(6, 4.0, reach=6.0)
 
 #: Images of 28 x 28 pixels: 252 features.
 MNIST = Recipe(RandomFeatures(28, 28, filters=28, window=3, pool=4, shrink=2), 2000, 0.003, Descent(2, 2.5))

@@ -28,8 +28,8 @@ from he.parties import cipher, keys
 from he.parties import client as parties
 from he.parties.client import Client, interface_bytes
 from he.testing import inputs, square_graph, table_network
-from he.training.network import NetworkDescent, SquareNetwork
 from he.training.recipes import DIGITS, MNIST, MNIST_LARGE
+from he.training.refreshed.network import NetworkDescent, SquareNetwork
 from intnn import Convolution, IntClassifier, IntDomain, IntNetwork
 from intnn.training.examples import Changes
 from intnn.training.plan import plan

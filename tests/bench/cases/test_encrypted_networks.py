@@ -16,11 +16,11 @@ from bench.report.table import WIDTH, show
 from bench.report.trained import HEADINGS
 from he.training.features import RandomFeatures
 from he.training.head import Descent
-from he.training.logistic import LogisticDescent
-from he.training.network import NetworkDescent
-from he.training.network_recipes import DIGITS as NETWORK
-from he.training.network_recipes import NetworkRecipe
-from he.training.recipes import DIGITS, DIGITS_LOGISTIC, Recipe
+from he.training.recipes import DIGITS, Recipe
+from he.training.refreshed.logistic import LogisticDescent
+from he.training.refreshed.network import NetworkDescent
+from he.training.refreshed.recipes import DIGITS as NETWORK
+from he.training.refreshed.recipes import DIGITS_LOGISTIC, NetworkRecipe
 from plaintext_models.data import datasets
 
 

@@ -15,7 +15,7 @@ from bench.harness.case import Silent
 from bench.report import exact as report
 from bench.report.table import WIDTH, show
 from bench.report.trained import HEADINGS
-from he.training.exact_recipes import ExactRecipe
+from he.training.exact.recipes import ExactRecipe
 from intnn.training.squares.plan import SquarePlan
 from plaintext_models.data import datasets
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from he.formats.compact import Form
 from he.parties.cipher import PairCipher
 from he.training.arithmetic import Arithmetic, Matrix, packed_sizes, read, written
-from tests.he.training import made_network
 from tests.he.training.made import keys, plan
+from tests.he.training.refreshed import made as made_network
 
 PLAN = plan()
 PARAMETERS, SLOTS = PLAN.parameters, PLAN.block_samples

@@ -1,0 +1,1 @@
+"""Networks of squares trained exactly: on BFV ciphertexts, with the bits of integer training in the clear."""
