@@ -9,20 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.cases import encrypted_networks, exact, functional, heads
-from bench.cases.encrypted_networks import EncryptedNetworkJob
+from bench.cases import exact, functional, heads, refreshed
 from bench.cases.exact import ExactJob
 from bench.cases.functional import FunctionalJob
 from bench.cases.heads import HeadJob
 from bench.cases.options import ALL_PATHS, TableOptions
+from bench.cases.refreshed import RefreshedJob
 from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds, peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.table import draw, show
-from bench.tables.encrypted_networks import EncryptedNetworkRow
 from bench.tables.exact import ExactRow
 from bench.tables.heads import HeadRow
 from bench.tables.networks import NETWORKS
+from bench.tables.refreshed import RefreshedRow
 from bench.tables.rows import TITLES, Row
 from bench.tables.trained import TrainedRow
 from he import Circuit, Client, Session, compile_approximate, compile_exact, interface_bytes, prepare
@@ -64,7 +64,7 @@ class InferenceJob:
         return self.network
 
 
-TableJob = InferenceJob | FunctionalJob | HeadJob | EncryptedNetworkJob | ExactJob
+TableJob = InferenceJob | FunctionalJob | HeadJob | RefreshedJob | ExactJob
 
 
 def jobs(options: TableOptions) -> tuple[TableJob, ...]:
@@ -91,7 +91,7 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
         functional.ROW: functional.jobs(dataset.name, options.data, options.seed, options.keep),
         heads.ROW: (
             *heads.jobs(dataset.name, options.data),
-            *(encrypted_networks.jobs(dataset.name) if options.network else ()),
+            *(refreshed.jobs(dataset.name) if options.network else ()),
             *(exact.jobs(dataset.name, options.data) if options.network else ()),
         ),
     }
@@ -99,7 +99,7 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
     return tuple(job for row in rows for job in by_row[row])
 
 
-def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow | EncryptedNetworkRow | ExactRow]:
+def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | HeadRow | RefreshedRow | ExactRow]:
     """The one row of a job."""
     match job:
         case FunctionalJob():
@@ -108,8 +108,8 @@ def measure(job: TableJob, report: Reporter) -> Iterator[Row | TrainedRow | Head
             yield heads.measure(job, report)
         case ExactJob():
             yield exact.measure(job, report)
-        case EncryptedNetworkJob():
-            yield encrypted_networks.measure(job, report)
+        case RefreshedJob():
+            yield refreshed.measure(job, report)
         case InferenceJob():
             yield _inference(job, report)
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.machine import available_threads, machine
-from bench.report import encrypted_networks, exact, heads, trained
+from bench.report import exact, heads, refreshed, trained
 from bench.report.units import duration, percent, size
 from bench.tables.anchors import anchors
-from bench.tables.encrypted_networks import EncryptedNetworkRow
 from bench.tables.exact import ExactRow
 from bench.tables.heads import HeadRow
+from bench.tables.refreshed import RefreshedRow
 from bench.tables.rows import TITLES, Row
 from bench.tables.trained import TrainedRow
 from intnn.storage.document import write_atomically
@@ -25,7 +25,7 @@ from intnn.storage.document import write_atomically
 WIDTH = 80  # of a line for people
 HEADINGS = (("clear", 7), ("encrypted", 9), ("batched", 7), ("accuracy, both", 14), ("result", 13))
 
-AnyRow = Row | TrainedRow | HeadRow | EncryptedNetworkRow | ExactRow
+AnyRow = Row | TrainedRow | HeadRow | RefreshedRow | ExactRow
 
 
 def show(console: Console, rows: Sequence[AnyRow]) -> None:
@@ -113,8 +113,8 @@ def _cells(row: AnyRow) -> tuple[str, ...]:
         return heads.cells(row)
     if isinstance(row, ExactRow):
         return exact.cells(row)
-    if isinstance(row, EncryptedNetworkRow):
-        return encrypted_networks.cells(row)
+    if isinstance(row, RefreshedRow):
+        return refreshed.cells(row)
     return (
         row.network or "",
         duration(row.plain_seconds_per_image),
@@ -125,14 +125,14 @@ def _cells(row: AnyRow) -> tuple[str, ...]:
     )
 
 
-def _details(row: TrainedRow | HeadRow | EncryptedNetworkRow | ExactRow) -> Iterator[str]:
+def _details(row: TrainedRow | HeadRow | RefreshedRow | ExactRow) -> Iterator[str]:
     match row:
         case TrainedRow():
             return trained.details(row)
         case HeadRow():
             return heads.details(row)
-        case EncryptedNetworkRow():
-            return encrypted_networks.details(row)
+        case RefreshedRow():
+            return refreshed.details(row)
         case ExactRow():
             return exact.details(row)
 

@@ -7,11 +7,11 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 from rich.console import Console
 
-from bench.cases import encrypted_networks, heads, table
-from bench.cases.encrypted_networks import jobs, measure
+from bench.cases import heads, refreshed, table
 from bench.cases.options import TableOptions
+from bench.cases.refreshed import jobs, measure
 from bench.harness.case import Silent
-from bench.report import encrypted_networks as report
+from bench.report import refreshed as report
 from bench.report.table import WIDTH, show
 from bench.report.trained import HEADINGS
 from he.training.features import RandomFeatures
@@ -35,9 +35,9 @@ def rows():
         whole = datasets.load(name, data)
         return dataclasses.replace(whole, train_images=whole.train_images[:300], train_labels=whole.train_labels[:300])
 
-    patch.setattr(encrypted_networks, "datasets", SimpleNamespace(load=load))
-    patch.setattr(encrypted_networks, "NETWORKS", MappingProxyType({"digits": network}))
-    patch.setattr(encrypted_networks, "HEADS", MappingProxyType({"digits": head}))
+    patch.setattr(refreshed, "datasets", SimpleNamespace(load=load))
+    patch.setattr(refreshed, "NETWORKS", MappingProxyType({"digits": network}))
+    patch.setattr(refreshed, "HEADS", MappingProxyType({"digits": head}))
     measured = [measure(job, Silent()) for job in jobs("digits")]
     patch.undo()
     return measured

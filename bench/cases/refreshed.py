@@ -14,7 +14,7 @@ from bench.harness.clock import Clock
 from bench.harness.machine import available_threads
 from bench.harness.timing import peak_rss_bytes, timed
 from bench.harness.yardstick import seal_rotate_ms
-from bench.tables.encrypted_networks import EncryptedNetworkRow
+from bench.tables.refreshed import RefreshedRow
 from he.training.recipes import DIGITS, Recipe
 from he.training.refreshed.logistic import LogisticDescent, fit_logistic
 from he.training.refreshed.logistic_parties import LogisticOwner, LogisticTrainer
@@ -46,7 +46,7 @@ HEAD = (
 
 
 @dataclass(frozen=True)
-class EncryptedNetworkJob:
+class RefreshedJob:
     """One network, or one head, to train.
 
     Attributes:
@@ -90,13 +90,13 @@ class _Task:
     logits: Callable[[FloatArray], FloatArray]
 
 
-def jobs(dataset: str) -> tuple[EncryptedNetworkJob, ...]:
+def jobs(dataset: str) -> tuple[RefreshedJob, ...]:
     """What the table trains with refreshes on a data set, if anything."""
     recipes = [recipes[dataset] for recipes in (NETWORKS, HEADS) if dataset in recipes]
-    return tuple(EncryptedNetworkJob(recipe, dataset) for recipe in recipes)
+    return tuple(RefreshedJob(recipe, dataset) for recipe in recipes)
 
 
-def measure(job: EncryptedNetworkJob, report: Reporter) -> EncryptedNetworkRow:
+def measure(job: RefreshedJob, report: Reporter) -> RefreshedRow:
     """Train in the clear and on ciphertexts."""
     data, clock, threads = datasets.load(job.dataset, None), Clock(), available_threads()
     report("in the clear", 0.0)
@@ -139,7 +139,7 @@ def measure(job: EncryptedNetworkJob, report: Reporter) -> EncryptedNetworkRow:
     rotations.append(seal_rotate_ms())  # on both sides of what it is the yardstick of
     found, twin = (np.argmax(task.logits(weights), axis=1) for weights in (owner.weights, twins[-1]))
     parameters, wall, processor = plan.parameters, clock.wall, clock.processor
-    return EncryptedNetworkRow(
+    return RefreshedRow(
         row=ROW,
         dataset=job.dataset,
         title=job.title,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.report.units import duration, percent, size, times
-from bench.tables.encrypted_networks import EncryptedNetworkRow
+from bench.tables.refreshed import RefreshedRow
 
 
-def cells(row: EncryptedNetworkRow) -> tuple[str, ...]:
+def cells(row: RefreshedRow) -> tuple[str, ...]:
     """A row's cells: its name, then one for each of `bench.report.trained.HEADINGS`."""
     return (
         row.title,
@@ -20,7 +20,7 @@ def cells(row: EncryptedNetworkRow) -> tuple[str, ...]:
     )
 
 
-def details(row: EncryptedNetworkRow) -> Iterator[str]:
+def details(row: RefreshedRow) -> Iterator[str]:
     """Everything else that a reader must know of a row, line by line."""
     yield f"trained is {row.trains}"
     yield (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class EncryptedNetworkRow:
+class RefreshedRow:
     """One network, or one head, trained on encrypted samples with refreshes, beside its clear twin.
 
     Seconds are wall-clock times of the whole run, of all parties one after the other, in one process.
