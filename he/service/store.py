@@ -89,7 +89,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
     @property
     def bytes(self) -> int:
         """The number of bytes of all keys."""
-        return sum(keys.bytes for keys in self._keys.values())
+        return sum(keys.bytes for keys in self.keys())
 
     @property
     def count(self) -> int:
@@ -100,9 +100,10 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         """Return a client's keys of this name, if it has any."""
         return self._keys.get((client, digest))
 
-    def of(self, client: str) -> int:
-        """Count the sets of keys that a client has."""
-        return sum(owner == client for owner, _ in self._keys)
+    def keys(self, client: str | None = None) -> list[StoredKeys]:
+        """Return the keys of a client, or of all, the oldest first."""
+        kept = [*self._keys.values()]  # in one step: other threads add and remove
+        return [keys for keys in kept if client in (None, keys.client)]
 
     def new_path(self, folder: str) -> Path:
         """Return a path of a file that does not exist, in `keys` or `uploads`."""
@@ -213,4 +214,4 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
                     f"{self._index} must be the index of a store of version {VERSION}, got version {found[1]} of "
                     f"application {found[0]:#x}; start the server with a new folder, to which clients send keys again"
                 )
-            return connection.execute("SELECT client, digest, circuit, file, bytes FROM keys").fetchall()
+            return connection.execute("SELECT client, digest, circuit, file, bytes FROM keys ORDER BY rowid").fetchall()

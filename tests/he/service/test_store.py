@@ -32,7 +32,7 @@ def test_keys_are_found_again_after_a_restart(folder) -> None:
         keys, other = stored(store), stored(store, "e")
         assert store.find("ann", "d") == keys
         assert store.find("bob", "d") is None
-        assert (store.count, store.bytes, store.of("ann"), store.of("bob")) == (2, 8, 2, 0)
+        assert (store.count, store.bytes, store.keys("ann"), store.keys("bob")) == (2, 8, [keys, other], [])
         store.remove(other)
         assert not other.path.exists()
     with closing(Store(folder)) as store:
