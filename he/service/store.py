@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Lock
 
 from he.service.problems import Problem
-from he.service.writer import Writer, connect
+from he.service.writer import Writer, connect, failure
 from intnn.values.value_object import Unstorable
 
 VERSION = 1
@@ -186,6 +186,8 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         try:
             rows = self._rows()
+        except sqlite3.OperationalError as error:  # a full disk, say: what the index holds must not be given up for that
+            raise failure(error, f"{self._index} cannot be read or written") from None
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self._index} is damaged or no index of a store ({error}); move the folder away"
@@ -207,7 +209,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
             )
             if not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
-                for statement in _TABLES:
+                for statement in ("BEGIN IMMEDIATE", *_TABLES, "COMMIT"):  # all of them, or none
                     connection.execute(statement)
             elif found != (_APPLICATION, VERSION):
                 raise StoreError(
