@@ -17,6 +17,7 @@ from he.service.config import Limits
 from he.service.limits import Rates
 from he.service.logs import JsonLines
 from he.service.metrics import Metrics
+from he.service.openapi import PATH
 from he.service.operations import OPERATIONS
 from he.testing import inputs
 from tests.he.service.conftest import Live
@@ -159,6 +160,17 @@ def test_addresses_and_methods_that_there_are_not(live) -> None:
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     allowed = live.http.request("PATCH", f"/v1/models/exact/keys/{'0' * 64}").headers["allow"]
     assert set(allowed.split(", ")) == {"GET", "HEAD", "PUT", "DELETE"}
+    assert is_problem(live.http.get("/health/"), 404)
+
+
+def test_every_call_is_logged_and_limited(models, tmp_path, caplog) -> None:
+    calls = ("GET", "/nothing"), ("GET", PATH), ("PATCH", "/health"), ("GET", "/health/")
+    with Live(models, tmp_path, rate=0.001, burst=4) as live, caplog.at_level(logging.INFO, "he.service"):
+        numbers = [live.http.request(*call).headers["x-request-id"] for call in calls]
+        assert {live.http.request(*call).status_code for call in calls} == {429}
+        while len(lines := [one.fields for one in caplog.records if "number" in one.fields]) < 8:
+            time.sleep(0.01)  # the last line is written once the answer has been sent
+    assert [line["number"] for line in lines[:4]] == numbers
 
 
 def test_how_much_a_client_may_ask(models, tmp_path) -> None:
