@@ -54,7 +54,7 @@ class Service(Unstorable, instead="start another one"):
         for model in self.models.values():
             write_atomically(self._interface(model), model.interface)
         served = {model.digest for model in self.models.values()}
-        for keys in self.store.keys():
+        for keys in self.store.keys_of(None):
             if keys.circuit not in served:  # no address reaches them, not even to remove them
                 self.store.remove(keys)
         self._sessions = Sessions(self.models, self.store, limits)
@@ -140,7 +140,7 @@ class Service(Unstorable, instead="start another one"):
             target.unlink(missing_ok=True)
             raise
         self.metrics.time("he_expand_seconds", time.monotonic() - start, model=model.name)
-        for oldest in self.store.keys(client.name)[: -self.config.limits.keys_each]:
+        for oldest in self.store.keys_of(client.name)[: -self.config.limits.keys_each]:
             await self.remove_keys(oldest)
         return keys
 

@@ -89,7 +89,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
     @property
     def bytes(self) -> int:
         """The number of bytes of all keys."""
-        return sum(keys.bytes for keys in self.keys())
+        return sum(keys.bytes for keys in self.keys_of(None))
 
     @property
     def count(self) -> int:
@@ -100,8 +100,8 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         """Return a client's keys of this name, if it has any."""
         return self._keys.get((client, digest))
 
-    def keys(self, client: str | None = None) -> list[StoredKeys]:
-        """Return the keys of a client, or of all, the oldest first."""
+    def keys_of(self, client: str | None) -> list[StoredKeys]:
+        """Return the keys of a client, or those of all where it is None, the oldest first."""
         kept = [*self._keys.values()]  # in one step: other threads add and remove
         return [keys for keys in kept if client in (None, keys.client)]
 
@@ -186,7 +186,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         try:
             rows = self._rows()
-        except sqlite3.OperationalError as error:  # a full disk, say: what the index holds must not be given up for that
+        except sqlite3.OperationalError as error:  # a full disk, say, for which no index must be given up
             raise failure(error, f"{self._index} cannot be read or written") from None
         except sqlite3.DatabaseError as error:
             raise StoreError(

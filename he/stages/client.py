@@ -106,8 +106,8 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
 
     Raises:
         DecryptionError, RangeError: if an answer is refused, which counts. No logits are written.
-        KeyFileError, MessageError: if a file is damaged, or belongs to another model, key or request. No answer has been
-            decrypted then.
+        KeyFileError, MessageError: if a file is damaged, or belongs to another model, key or request. No answer has
+            been decrypted then.
         StageError: if there are no answers, or not one for every request that waits for one.
         OSError: if a file cannot be read or written; the answers may be decrypted again then.
     """

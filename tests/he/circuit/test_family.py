@@ -68,7 +68,8 @@ def test_circuits_of_an_offer_ask_for_images_alone():
     few, many = (circuit.interface for circuit in CIRCUITS)
     (spec,) = few.client_inputs
     plain = asking(many, source=replace(spec.source, kind="plaintext"))
-    for other in (plain, replace(many, inputs=(*many.inputs, replace(spec, name="more", layout=many.inputs[0].layout)))):
+    more = replace(many, inputs=(*many.inputs, replace(many.client_inputs[0], name="more")))
+    for other in (plain, more):
         for offered in ((other,), (few, other)):
             with pytest.raises(ValueError, match="one encrypted input"):
                 Offer(offered, (1.0,) * len(offered))

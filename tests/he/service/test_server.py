@@ -199,7 +199,7 @@ def test_files_of_keys_that_were_exchanged_are_dropped_and_sent_again(models, tm
     with Live(models, tmp_path) as live, RemoteModel(live.url, "exact", live.tokens["ann"], policy=POLICY) as model:
         model.send_keys()
         live.party(who="bob")
-        (one,), (other,) = (live.service.store.keys(who) for who in ("ann", "bob"))
+        (one,), (other,) = (live.service.store.keys_of(who) for who in ("ann", "bob"))
         content = one.path.read_bytes()
         one.path.write_bytes(other.path.read_bytes())
         other.path.write_bytes(content)

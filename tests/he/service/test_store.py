@@ -33,7 +33,7 @@ def test_keys_are_found_again_after_a_restart(folder) -> None:
         keys, other = stored(store), stored(store, "e")
         assert store.find("ann", "d") == keys
         assert store.find("bob", "d") is None
-        assert (store.count, store.bytes, store.keys("ann"), store.keys("bob")) == (2, 8, [keys, other], [])
+        assert (store.count, store.bytes, store.keys_of("ann"), store.keys_of("bob")) == (2, 8, [keys, other], [])
         store.remove(other)
         assert not other.path.exists()
     with closing(Store(folder)) as store:
@@ -92,7 +92,7 @@ def test_what_is_no_index_is_refused(folder) -> None:
 def test_a_store_that_was_begun_and_not_finished_is_begun_again(folder, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("he.service.store._TABLES", (*_TABLES[:1], "what stands for the end of the process"))
-        with pytest.raises(OSError, match="index.sqlite cannot be read or written"):
+        with pytest.raises(OSError, match="cannot be read or written"):
             Store(folder)
     with closing(Store(folder)) as store:
         assert store.count == 0

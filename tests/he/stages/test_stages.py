@@ -1,11 +1,11 @@
 """The stages by files alone: what they give, out of order, twice, mixed up, cut short, and on a full disk."""
 
 import errno
+import itertools
 import os
 import shutil
 import stat
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -264,11 +264,12 @@ def test_what_the_other_party_wrote_is_read_as_far_as_it_may_reach(model, exchan
     with (exchange / folder / "00001").open("r+b") as file:
         file.truncate(length)
     before = tree(exchange / "secret_key")
+    runs = {
+        "decrypt": lambda: client.decrypt(exchange, model, exchange / "logits.npy", POLICY),
+        "evaluate": lambda: server.evaluate(exchange, model, 1, again=True),
+    }
     with pytest.raises(MessageError):
-        if run == "decrypt":
-            client.decrypt(exchange, model, exchange / "logits.npy", POLICY)
-        else:
-            server.evaluate(exchange, model, 1, again=True)
+        runs[run]()
     assert tree(exchange / "secret_key") == before
 
 
@@ -385,7 +386,7 @@ def test_a_full_disk_leaves_everything_as_it_was(model, exchange, tmp_path, monk
 
 def once_only(rename):
     """A disk that has no room for the second of all names."""
-    calls = count()
+    calls = itertools.count()
 
     def renamed(path, target):
         if next(calls) == 1:
@@ -407,11 +408,15 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     with folders.new_folder(tmp_path / "new") as draft:
         (draft / "file").write_text("whole")
         assert not (tmp_path / "new").exists()
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(Path, "rename", once_only(Path.rename))
+
+    def whole():
         with folders.new_folder(tmp_path / "new", replace=True) as draft:
             (draft / "other").write_text("whole")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", once_only(Path.rename))
+        with pytest.raises(OSError, match="full"):
+            whole()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
-    with folders.new_folder(tmp_path / "new", replace=True) as draft:
-        (draft / "other").write_text("whole")
+    whole()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["other"]
