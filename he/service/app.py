@@ -28,6 +28,9 @@ from he.service.service import Service
 from he.service.tokens import PUBLIC
 
 
+_MOST_ADDRESS = 64  # letters of a caller's address: what a proxy says of it may be anything
+
+
 def application(config: Config) -> Starlette:
     """Return the application of a server. Its store is taken at once, and left when it is shut down.
 
@@ -123,7 +126,7 @@ class Address:
         Raises:
             Problem: if it does (429), or a token is needed and missing (401).
         """
-        address = "" if request.client is None else request.client.host
+        address = "" if request.client is None else request.client.host[:_MOST_ADDRESS]
         if not operation.secured:
             self._service.rates.take(f"address {address}")
             return Call(request, PUBLIC)

@@ -225,6 +225,11 @@ def test_how_fast_a_client_may_ask(models, tmp_path) -> None:
         assert live.http.get("/v1/models").status_code == 429  # the same address
 
 
+def test_what_is_remembered_of_an_address_is_short(live) -> None:
+    live.http.get("/health", headers={"X-Forwarded-For": "a" * 50_000})
+    assert max(map(len, live.service.rates._buckets)) < 100
+
+
 def test_sessions_are_made_again_when_there_are_many(live, monkeypatch) -> None:
     monkeypatch.setattr("he.service.models._MOST_SESSIONS", 1)
     live.service._sessions._ready.clear()
