@@ -27,7 +27,6 @@ from he.service.problems import Problem
 from he.service.service import Service
 from he.service.tokens import PUBLIC
 
-
 _MOST_ADDRESS = 64  # letters of a caller's address: what a proxy says of it may be anything
 
 
