@@ -55,6 +55,25 @@ def test_an_answer_is_taken_once_and_to_the_last_question_only():
     assert training.state is after
 
 
+def received(training):
+    """What a trainer's answer to the owner's next question holds."""
+    form, answer = Form.result(plan().parameters, plan().levels.answer, 1.0), trainer().answer(training.ask())
+    parts, _ = opened(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, answer, form, len(plan().moduli), "asked")
+    return [bytes(part) for part in parts], form
+
+
+@pytest.mark.parametrize("named", ["", None, 0, False, [], "0" * 64])
+def test_an_answer_that_names_no_question_is_refused(named):
+    training = owner()
+    parts, _ = received(owner())
+    answer = sealed(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, parts, asked=named)
+    for _ in range(2):
+        with pytest.raises(MessageError):
+            training.update(answer)  # nothing has been asked, and then something else
+        assert equal(training.state, SquareState.initial(SQUARES))
+        training.ask()
+
+
 def answered(training, parts):
     """A message with these ciphertexts, to the owner's last question."""
     return sealed(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, parts, asked=message_digest(training.ask()))
@@ -106,13 +125,35 @@ def test_more_than_the_totals_is_refused():
 
 def test_noise_and_what_is_legible_are_refused():
     training = owner()
-    form, answer = Form.result(plan().parameters, plan().levels.answer, 1.0), trainer().answer(training.ask())
-    parts, _ = opened(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, answer, form, len(plan().moduli), "asked")
-    with pytest.raises(DecryptionError, match="decrypts to no gradients of this plan"):
-        training.update(answered(training, [bytes(parts[0]), *[noisy(part, form) for part in parts[1:]]]))
+    parts, form = received(training)
     with pytest.raises(SealDataError, match="legible without a key"):
         training.update(answered(training, [bytes(len(part)) for part in parts]))
+    with pytest.raises(DecryptionError, match="decrypts to no gradients of this plan"):
+        training.update(answered(training, [parts[0], *[noisy(part, form) for part in parts[1:]]]))
     assert equal(training.state, SquareState.initial(SQUARES))
+
+
+def test_an_owner_refuses_once():
+    """Each refusal is a bit of whatever was made up: so nothing is decrypted behind the first one, by any question."""
+    training = owner()
+    parts, form = received(training)
+    with pytest.raises(DecryptionError, match="the run is over"):
+        training.update(answered(training, [noisy(part, form) for part in parts]))
+    for _ in range(2):
+        with pytest.raises(MessageError, match="the run is over, and nothing is decrypted any more"):
+            training.update(trainer().answer(training.ask()))
+    assert equal(training.state, SquareState.initial(SQUARES))
+
+
+def test_what_needs_no_key_is_refused_before_anything_is_decrypted():
+    """Otherwise a bit of the first ciphertext could be had at no cost, by a second one that is refused in any case."""
+    training = owner()
+    parts, form = received(training)
+    assert len(parts) > 1
+    for first in (parts[0], noisy(parts[0], form)):
+        with pytest.raises(SealDataError, match="legible without a key"):
+            training.update(answered(training, [first, *[bytes(len(part)) for part in parts[1:]]]))
+    training.update(trainer().answer(training.ask()))
 
 
 def noisy(part, form):
