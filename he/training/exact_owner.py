@@ -25,7 +25,7 @@ from he.training.exact_messages import opened, sealed
 from he.training.exact_plan import ExactPlan
 from he.training.exact_slots import packed_pairs, packed_slots, sample_slots
 from intnn.training.squares.step import SquareGradients, SquareState, checked_inputs, require_state, targets, updated
-from intnn.values.arrays import Array, IntArray, instance
+from intnn.values.arrays import Array, instance
 from intnn.values.value_object import Unstorable
 
 
@@ -163,6 +163,6 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
 
 
 _REFUSED = (
-    "the answer decrypts to no gradients of this plan, and nothing of it is used: the run is over; go on from `state` with "
-    "a new key"
+    "the answer decrypts to no gradients of this plan, and nothing of it is used: the run is over; "
+    "go on from `state` with a new key"
 )

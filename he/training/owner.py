@@ -193,6 +193,7 @@ class Owner(SampleOwner, instead="it holds a secret key: store that with `Secret
         """
         plan, form = self.plan, Answer.form(self.plan)
         asked, given = Query.from_bytes(query, plan), Answer.from_bytes(answer, plan, query)
-        self._origin.require(given.origin)
+        for message in (asked, given):
+            self._origin.require(message.origin)
         pairs = np.concatenate([self._cipher.decrypt(part, form) for part in given.ciphertexts])
         return pairs[: plan.classes, : asked.samples].T

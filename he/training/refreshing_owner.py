@@ -56,18 +56,21 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
     ) -> None:
         super().__init__(name, plan, whitening, secret_key, evaluation_keys)
         self.steps, self.weights = 0, plan.initial
-        self._asked, self._sent = START, self._fresh(START)  # the last messages of both sides: a digest, and all of it
+        self._start = self._fresh(START)
+        self._asked, self._sent = START, self._start  # the last messages of both sides: a digest, and all of it
         self._over = False
 
     def begin(self) -> bytes:
         """Return the message with which a run begins: the weights at the start, which are public, encrypted.
 
+        A trainer that was stopped before it had the answer to its first step begins again, and asks the same.
+
         Raises:
-            MessageError: The run has begun.
+            MessageError: More than one step has been made.
         """
-        if self.steps:
+        if self.steps > 1:
             raise MessageError(f"the run has begun, {self.steps} steps ago; make another owner for another run")
-        return self._sent
+        return self._start
 
     def refresh(self, message: bytes) -> bytes:
         """Decrypt the weights of the next step, and encrypt them fresh, both as messages.
