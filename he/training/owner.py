@@ -82,8 +82,8 @@ class SampleOwner(Unstorable, instead="it holds a secret key: store that with `S
             labels: int64 [n] in [0, classes).
 
         Raises:
-            BoundError: The bound of a head's plan is too small for these samples: training would diverge. Nothing is
-                encrypted.
+            BoundError: The bound of a head's plan is too small for these samples, which few are sooner than many:
+                training could diverge. Nothing is encrypted.
             TypeError: An argument has another type.
             ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
                 samples than the plan is for.
