@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from secrets import token_bytes
 from typing import Any
 
@@ -166,11 +167,12 @@ class PairCipher(Unstorable, instead="it holds a secret key: store that with `Se
         return coefficients.reshape(2, -1).T[packed_places(form.degree, count)]
 
     def _slots(self, data: bytes | memoryview, form: Form) -> np.ndarray:
-        read, plaintext = compact.read(data, form), sealapi.Plaintext()
+        # SEAL decodes at no scale beyond the modulus, which numbers that are small have: so it is divided by here.
+        read, plaintext = replace(compact.read(data, form), scale=1.0), sealapi.Plaintext()
         require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
         written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
         self._decryptor.decrypt(written, plaintext)
-        return np.array(self._encoder.decode_complex(plaintext))
+        return np.array(self._encoder.decode_complex(plaintext)) / form.scale
 
 
 class ExactCipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):

@@ -45,6 +45,18 @@ def test_packed_pairs_come_back(count, level):
     assert np.abs(CIPHER.decrypt_packed(data, form, count) - pairs).max() < 23 / 2.0**30
 
 
+@pytest.mark.parametrize("bits", [49.5, 60, 100])
+def test_small_numbers_come_back_at_a_scale_beyond_the_modulus(bits):
+    """As those of a head have that many divide: what must fit the modulus is a number times its scale."""
+    pairs = np.random.default_rng(0).uniform(-3, 3, (5, 2))
+    seeded = replace(Form.fresh(PARAMETERS, 1), scale=2.0**30)
+    read = compact.read(CIPHER.encrypt_packed(pairs, seeded), seeded)
+    form = Form.result(PARAMETERS, 1, 2.0**bits)
+    data = compact.write(CiphertextArray(read.residues, True, form.scale, None), form)
+    found = CIPHER.decrypt_packed(data, form, 5) * 2.0 ** (bits - 30)
+    assert np.abs(found - pairs).max() < 23 / 2.0**30
+
+
 def test_what_needs_no_key_is_refused():
     form = Form.result(PARAMETERS, 1, 2.0**25)
     with pytest.raises(SealDataError, match="legible without a key"):
