@@ -149,8 +149,8 @@ def test_weights_out_of_reach_end_the_run(place, factor):
     weights = drawn(of, 1)
     weights[place, place] = factor * of.descent.reach
     start, before = run.begin(), state(run)
-    with pytest.raises(ReachError, match=r"within `reach`, 5, got .* after step 1: the run is over"):
-        run.refresh(worn(of, start, weights))
+    with pytest.raises(ReachError, match=r"within `reach`, 5, got larger ones after step 1: the run is over"):
+        run.refresh(worn(of, start, weights))  # by how much, is told to nobody
     assert state(run) == (*before[:-1], True)
     for again in (weights, drawn(of, 1)):
         with pytest.raises(MessageError, match="the run is over, and nothing is decrypted"):
