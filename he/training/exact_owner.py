@@ -21,6 +21,7 @@ from he.formats.messages import Kind, MessageError, message_digest, require_matc
 from he.parties.cipher import ExactCipher
 from he.parties.client import DecryptionError
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.ring.arithmetic import product
 from he.training.exact_messages import opened, sealed
 from he.training.exact_plan import ExactPlan
 from he.training.exact_slots import packed_pairs, packed_slots, sample_slots
@@ -95,7 +96,8 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
         limit = self.plan.squares.input_limit
         parts = []
         for t, cipher in zip(self.plan.moduli, self._ciphers, strict=True):
-            bias = second[-1:] * self.plan.squares.bias % t * pow(limit, -1, t) % t  # times the column of ones: limits
+            inverse = pow(limit, -1, t)  # for the bias is multiplied with the column of ones, which holds limits
+            bias = product(second[-1:] * self.plan.squares.bias % t, inverse, t)
             w = np.concatenate([second[:-1:2], bias]), np.concatenate([second[1:-1:2], np.zeros_like(bias)])
             for a, b in ((first[:, ::2].T, first[:, 1::2].T), w):
                 N = self.plan.parameters.poly_modulus_degree

@@ -1,6 +1,7 @@
 """Several steps under encryption are those in the clear; what is no answer to the last question changes nothing."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -21,8 +22,9 @@ from he.training.exact_owner import ExactOwner
 from he.training.exact_plan import ExactPlan
 from he.training.exact_slots import packed_slots
 from he.training.exact_step import ExactStep
-from intnn.training.squares.plan import FRACTION
-from intnn.training.squares.step import NAMES, SquareState, fit
+from he.training.exact_trainer import ExactTrainer
+from intnn.training.squares.plan import FRACTION, SquarePlan
+from intnn.training.squares.step import NAMES, SquareState, fit, gradients
 from tests.he.training.exact_made import SQUARES, keys, owner, plan, samples, trainer
 
 
@@ -39,6 +41,25 @@ def test_steps_are_those_in_the_clear_also_by_another_owner_of_the_key():
     resumed = owner(training.state)
     resumed.update(trainer().answer(resumed.ask()))
     assert equal(resumed.state, seen[2])
+
+
+@pytest.mark.parametrize(("count", "limits"), [(10, (7, 7)), (100, (7, 7)), (100, (31, 31))])
+def test_a_step_at_the_ends_of_all_ranges_is_that_in_the_clear(count, limits):
+    """Weights are at their limits, biases too; among the moduli are some whose products of residues exceed int64."""
+    squares = SquarePlan(count, 2, 2, 2, 3, *limits, 3, 15, Fraction(1, 15), Fraction(1, 10))
+    wide = ExactPlan(squares, "insecure", 1024)
+    first, second = (np.full(shape, limit << FRACTION) for shape, limit in zip([(2, 2), (3, 2)], limits, strict=True))
+    state = SquareState(first, second * [1, -1], np.zeros_like(first), np.zeros_like(second))
+    training = ExactOwner(wide, state=state)
+    run = ExactTrainer(wide, training.evaluation_keys, 1)
+    x = np.random.default_rng(count).integers(-3, 4, (count, 2))
+    x[:, -1] = 3
+    labels = x[:, 0] % 2
+    for message in training.samples(x, labels):
+        run.add(message)
+    found, expected = training.update(run.answer(training.ask())), gradients(squares, x, labels, state.weights)
+    assert np.array_equal(found.first, expected.first)
+    assert np.array_equal(found.second, expected.second)
 
 
 def test_an_answer_is_taken_once_and_to_the_last_question_only():
