@@ -171,9 +171,10 @@ class Whitening(ValueObject):
             ValueError: Their shape is wrong, or a whitened one is out of range.
         """
         rows = batched(reals(features, "features"), self.mean.shape, "features")
-        white = (rows - self.mean) @ self.matrix
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float64 is out of range
+            white = (rows - self.mean) @ self.matrix
         reach = float(np.abs(white).max(initial=0.0))
-        if reach > LARGEST:
+        if not reach <= LARGEST:
             raise ValueError(
                 f"whitened features must lie in [-{LARGEST:g}, {LARGEST:g}], got {reach:.3g}; take more samples for "
                 "the whitening, a larger ridge, or leave out samples that are unlike the others"

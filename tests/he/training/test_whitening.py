@@ -102,6 +102,13 @@ def test_two_owners_together_have_no_larger_eigenvalue_than_the_worse_of_them():
     assert top_eigenvalue(np.concatenate([one, other])) <= max(map(top_eigenvalue, (one, other)))
 
 
+@pytest.mark.parametrize("far", [[1e308, 1e308], [1e308, -1e308]])
+def test_what_is_beyond_float64_is_out_of_range(far):
+    whitening = Whitening(np.array([-1e308, -1e308]), np.array([[1.0, 1.0], [-1.0, 1.0]]))
+    with pytest.raises(ValueError, match="whitened features must lie in"):
+        whitening.apply([far])
+
+
 def test_what_is_out_of_range_is_refused():
     x = samples(0, 100, 3)
     whitening = Whitening.of(Moments.of(x), 0.01)
