@@ -35,6 +35,9 @@ he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operat
 times: $(VENV)/table.stamp  ## what a fresh process waits for: imports, stored circuits, first answers, compilation
 	$(BIN)/python -m bench times --json results/times.json $(ARGS)
 
+stages: $(VENV)/table.stamp  ## encrypted inference by commands that exchange files: what each costs, its start included
+	$(BIN)/python -m bench stages --json results/stages.json $(ARGS)
+
 service: $(VENV)/service.stamp  ## a server over loopback: one image, many clients, a crash (ARGS="--network NAME")
 	$(BIN)/python -m bench service --json results/service.json $(ARGS)
 
