@@ -4,24 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.units import duration, percent, size, times
+from bench.report.units import duration, percent, size
 from bench.tables.exact import ExactRow
-
-
-def cells(row: ExactRow) -> tuple[str, ...]:
-    """A row's cells: its name, then one for each of `bench.report.trained.HEADINGS`.
-
-    The accuracy is the twin's, and stands for the encrypted training too where bits are identical to the end.
-    """
-    both = f"{percent(row.accuracy_plain)} " + ("" if row.extrapolated else percent(row.accuracy_plain))
-    return (
-        row.name,
-        duration(row.plain_seconds),
-        duration(row.encrypted_seconds),
-        times(row.encrypted_seconds / row.plain_seconds),
-        both.strip(),
-        "BITS DIFFER" if not row.bit_identical else "extrapolated" if row.extrapolated else "bit-identical",
-    )
 
 
 def details(row: ExactRow) -> Iterator[str]:

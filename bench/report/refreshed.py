@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.units import duration, percent, size, times
+from bench.report.units import duration, size
 from bench.tables.refreshed import RefreshedRow
-
-
-def cells(row: RefreshedRow) -> tuple[str, ...]:
-    """A row's cells: its name, then one for each of `bench.report.trained.HEADINGS`."""
-    return (
-        row.title,
-        duration(row.plain_seconds),
-        duration(row.encrypted_seconds),
-        times(row.encrypted_seconds / row.plain_seconds),
-        f"{percent(row.accuracy_plain)} {percent(row.accuracy_encrypted)}",
-        "extrapolated" if row.extrapolated else f"{row.prediction_mismatches} differ",
-    )
 
 
 def details(row: RefreshedRow) -> Iterator[str]:

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.machine import available_threads, machine
-from bench.report import exact, heads, refreshed, trained
+from bench.report import exact, fhe, heads, refreshed, trained
 from bench.report.units import duration, percent, size
 from bench.tables.anchors import anchors
 from bench.tables.exact import ExactRow
+from bench.tables.fhe import FheRow
 from bench.tables.heads import HeadRow
 from bench.tables.refreshed import RefreshedRow
 from bench.tables.rows import TITLES, Row
@@ -109,12 +110,8 @@ def _measured_on(about: Mapping[str, Any], threads: int) -> str:
 def _cells(row: AnyRow) -> tuple[str, ...]:
     if isinstance(row, TrainedRow):
         return trained.cells(row)
-    if isinstance(row, HeadRow):
-        return heads.cells(row)
-    if isinstance(row, ExactRow):
-        return exact.cells(row)
-    if isinstance(row, RefreshedRow):
-        return refreshed.cells(row)
+    if isinstance(row, FheRow):
+        return fhe.cells(row)
     return (
         row.network or "",
         duration(row.plain_seconds_per_image),

@@ -13,6 +13,7 @@ from bench.cases.exact import jobs, measure
 from bench.cases.options import TableOptions
 from bench.harness.case import Silent
 from bench.report import exact as report
+from bench.report import fhe
 from bench.report.table import WIDTH, show
 from bench.report.trained import HEADINGS
 from he.training.exact.recipes import ExactRecipe
@@ -66,7 +67,7 @@ def test_steps_are_the_twins_at_full_security(row):
 
 
 def test_the_row_is_printed_and_says_that_it_is_extrapolated(row):
-    assert all(len(cell) <= width for cell, (_, width) in zip(report.cells(row)[1:], HEADINGS, strict=True))
+    assert all(len(cell) <= width for cell, (_, width) in zip(fhe.cells(row)[1:], HEADINGS, strict=True))
     console = Console(width=WIDTH, record=True, file=io.StringIO())
     show(console, [row])
     printed = " ".join(console.export_text().split())
@@ -76,10 +77,10 @@ def test_the_row_is_printed_and_says_that_it_is_extrapolated(row):
 
 def test_other_results_are_called_otherwise(row):
     whole = dataclasses.replace(row, extrapolated=False)
-    assert report.cells(whole)[-1] == "bit-identical"
-    assert report.cells(row)[-1] == "extrapolated"
+    assert fhe.cells(whole)[-1] == "bit-identical"
+    assert fhe.cells(row)[-1] == "extrapolated"
     different = dataclasses.replace(row, bit_identical=False)
-    assert report.cells(different)[-1] == "BITS DIFFER"
+    assert fhe.cells(different)[-1] == "BITS DIFFER"
     assert any("are NOT those of the clear twin" in line for line in report.details(different))
 
 

@@ -12,7 +12,7 @@ from bench.cases.heads import jobs, measure
 from bench.cases.options import TableOptions
 from bench.cases.trainer_process import TrainerProcess
 from bench.harness.case import Silent
-from bench.report import heads as report
+from bench.report import fhe
 from bench.report.table import WIDTH, show
 from bench.report.trained import HEADINGS
 from he.training.features import RandomFeatures
@@ -76,7 +76,7 @@ def test_a_trainer_that_refuses_a_block_ends():
 
 
 def test_the_row_is_printed_and_says_what_is_trained(row):
-    assert all(len(cell) <= width for cell, (_, width) in zip(report.cells(row)[1:], HEADINGS, strict=True))
+    assert all(len(cell) <= width for cell, (_, width) in zip(fhe.cells(row)[1:], HEADINGS, strict=True))
     console = Console(width=WIDTH, record=True, file=io.StringIO())
     show(console, [row])
     printed = " ".join(console.export_text().split())

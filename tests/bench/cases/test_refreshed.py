@@ -11,7 +11,7 @@ from bench.cases import heads, refreshed, table
 from bench.cases.options import TableOptions
 from bench.cases.refreshed import jobs, measure
 from bench.harness.case import Silent
-from bench.report import refreshed as report
+from bench.report import fhe
 from bench.report.table import WIDTH, show
 from bench.report.trained import HEADINGS
 from he.training.features import RandomFeatures
@@ -75,7 +75,7 @@ def test_sizes_levels_and_bytes_are_those_of_what_is_trained(rows):
 
 def test_rows_are_printed_and_say_what_is_trained(rows):
     for row in rows:
-        assert all(len(cell) <= width for cell, (_, width) in zip(report.cells(row)[1:], HEADINGS, strict=True))
+        assert all(len(cell) <= width for cell, (_, width) in zip(fhe.cells(row)[1:], HEADINGS, strict=True))
     console = Console(width=WIDTH, record=True, file=io.StringIO())
     show(console, rows)
     printed = " ".join(console.export_text().split())
