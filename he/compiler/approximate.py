@@ -47,8 +47,9 @@ def approximate_lowering(
     packing: PackingName = "latency",
     calibration: Calibration | None = None,
     most_amplified: float = MOST_AMPLIFIED[0],
+    encrypts: bool = False,
 ) -> Lowering:
-    """Return a float network as CKKS computes it.
+    """Return a float network as CKKS computes it; the model's owner encrypts weights and biases, if that is wanted.
 
     Raises:
         ArithmeticError: if a value may be beyond what a float holds.
@@ -104,6 +105,7 @@ def approximate_lowering(
         + (", or ask for fewer bits of `circuit_privacy`" if circuit_privacy else ""),
         circuit_privacy=circuit_privacy,
         guards=guards,
+        encrypts=encrypts,
     )
 
     def in_form(chosen: Sequence[int]) -> Lowering:

@@ -46,7 +46,13 @@ class Prepared(Protocol):
     circuit: Circuit
     name: str
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None, like: Evaluator | None = None) -> Evaluator:
+    def bind(
+        self,
+        keys: bytes | memoryview,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
+    ) -> Evaluator:
         """Return an evaluator for the client whose keys these are.
 
         Args:
@@ -55,9 +61,10 @@ class Prepared(Protocol):
                 processor that this process may use. SEAL's engine always uses one.
             like: an evaluator with the same keys for a circuit whose parameters differ in the plaintext modulus alone;
                 an engine may share what it has made of them.
+            network: the ciphertexts of `Program.encrypted`, in that order, under the key that the keys are for.
 
         Raises:
-            ValueError: if the bytes are not exactly these keys, or `threads` is out of range.
+            ValueError: if the bytes are not exactly these keys and ciphertexts, or `threads` is out of range.
         """
 
     def arrays(self) -> Mapping[str, np.ndarray]:

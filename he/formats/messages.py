@@ -43,6 +43,10 @@ class Kind(Enum):
     ENCRYPTED_HEAD = b"H"
     HEAD_QUERY = b"S"
     HEAD_ANSWER = b"L"
+    PUBLIC_KEY = b"U"
+    ENCRYPTED_NETWORK = b"W"
+    PERMISSION = b"N"
+    REVOCATION = b"V"
 
 
 class MessageError(ValueError):

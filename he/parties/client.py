@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import secrets
+import time
 from collections.abc import Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -19,7 +21,9 @@ from he.formats.messages import Kind, MessageError, open_message, require_fields
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
 from he.parties.policy import Policy
+from he.parties.public_key import PublicKey, public_key
 from he.parties.publishing import PublishingError, deviation, noised
 from he.parties.questions import Question, Questions, secret_order
 from he.ring.params import ParameterError
@@ -59,6 +63,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         evaluation_keys: keys made before from this secret key for this circuit, or their bytes, which a session may
             have already; by default new ones are generated.
         policy: what the client insists on.
+        clock: returns the time in seconds since 1970, by which permissions expire.
 
     Raises:
         KeyRetiredError: by `encrypt`, `decrypt` and `secret_key`, once the key's life is as long as the policy allows.
@@ -76,7 +81,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         evaluation_keys: EvaluationKeys | bytes | None = None,
         *,
         policy: Policy | None = None,
+        clock: Clock = time.time,
     ) -> None:
+        self._clock = clock
         self._interface = interface if isinstance(interface, Interface) else _read_interface(interface)
         self._policy = instance(policy or Policy(), Policy, "policy", "give a Policy(...), or None")
         if [spec.source.kind for spec in self._interface.client_inputs] != ["ciphertext"]:
@@ -102,6 +109,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         self._response_bytes = sum(self._interface.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
         self._answers = self._refusals = self._published = 0
+        self._permission: Permission | None = None
 
     @property
     def interface(self) -> Interface:
@@ -117,6 +125,32 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
     def evaluation_keys(self) -> EvaluationKeys:
         """The relinearisation and Galois keys that a session needs; they hold nothing secret."""
         return self._keys
+
+    @cached_property
+    def public_key(self) -> PublicKey:
+        """The public key for a model's owner who encrypts weights for this client; it holds nothing secret.
+
+        Raises:
+            ParameterError: if weights are plain.
+        """
+        return public_key(self.secret_key, self._interface, self._keys)
+
+    def admit(self, permission: bytes, owner: bytes, revocation: bytes | None = None) -> None:
+        """Verify that the owner of an encrypted network permits this client's key to use it; `encrypt` requires it.
+
+        Args:
+            permission: what the evaluator has (`Session.permission`), or the owner gives.
+            owner: the owner's verification key, which the client has from the owner itself.
+            revocation: the owner's newest revocation (`ModelOwner.revocation`), if there is one.
+
+        Raises:
+            MessageError: if the bytes are truncated, damaged or foreign.
+            NotPermittedError: if the owner has not signed it, or it is for another circuit or key, or no longer counts.
+        """
+        found = Permission.from_bytes(permission, owner)
+        known = None if revocation is None else Revocation.from_bytes(revocation, owner)
+        found.require(self._interface.digest, self._keys.id, self._clock, known)
+        self._permission = found
 
     @property
     def secret_key(self) -> SecretKey:
@@ -151,8 +185,13 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
         Raises:
             InputError: if shape, dtype, range or batch are wrong, or a value is NaN; nothing has been encrypted then.
+            NotPermittedError: if weights are encrypted, and no permission to use them was admitted, or it has expired.
         """
         ciphers = self._living()
+        if self._interface.encrypted:
+            if self._permission is None:
+                raise NotPermittedError("the client has admitted no permission of the model's owner")
+            self._permission.require(self._interface.digest, self._keys.id, self._clock)
         (spec,), packing = self._interface.client_inputs, self._interface.packing
         batch = spec.check(images, self._interface.parameters.scheme)
         order = secret_order(packing)

@@ -18,6 +18,8 @@ from he.formats.messages import (
     require_match,
     seal_message,
 )
+from he.parties.admission import Admission
+from he.parties.permission import NotPermittedError
 from he.parties.rerandomise import Rerandomiser
 from intnn.values.value_object import Unstorable
 
@@ -38,8 +40,15 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     """
 
     def __init__(
-        self, interface: Interface, key_id: str, evaluator: Evaluator, most: int, rerandomise: Rerandomiser | None
+        self,
+        interface: Interface,
+        key_id: str,
+        evaluator: Evaluator,
+        most: int,
+        rerandomise: Rerandomiser | None,
+        admission: Admission | None = None,
     ) -> None:
+        self._admission = admission
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
         self._rerandomise = rerandomise
         ciphertexts = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.client_inputs)
@@ -57,6 +66,22 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         """The engine's evaluator, which states its engine's name and its number of threads."""
         return self._evaluator
 
+    @property
+    def permission(self) -> bytes | None:
+        """The permission of the network's owner, for the client (`Client.admit`); None where weights are plain."""
+        return self._admission.network.permission.to_bytes() if self._admission else None
+
+    def revoke(self, revocation: bytes) -> None:
+        """Take note of a revocation by the network's owner (`ModelOwner.revoke`); an older one changes nothing.
+
+        Raises:
+            MessageError: if the bytes are truncated, damaged or foreign.
+            NotPermittedError: if the network's owner has not signed it, or weights are plain.
+        """
+        if self._admission is None:
+            raise NotPermittedError("weights are plain, and nobody permits their use")
+        self._admission.revoke(revocation)
+
     def evaluate(self, request: bytes) -> bytes:
         """Answer one request of `Client.encrypt`.
 
@@ -66,7 +91,10 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         Raises:
             MessageError: if the request is damaged, foreign, made for another circuit or key, holds other than fresh
                 ciphertexts, or has been evaluated before, or the session has evaluated as many as it allows.
+            NotPermittedError: if the permission to use the network has expired or was revoked.
         """
+        if self._admission:
+            self._admission.require()
         fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
         require_fields(fields, "circuit", "key", "nonce")
         if not (isinstance(fields["nonce"], str) and _NONCE.fullmatch(fields["nonce"])):

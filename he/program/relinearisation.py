@@ -9,7 +9,7 @@ from he.program.recorder import Recorder
 
 
 def relinearised_once(program: Program) -> Program:
-    """Return the program with every relinearisation behind the sum that alone reads its result.
+    """Return the program with the relinearisations of a sum's terms behind it, if it alone reads two or more of them.
 
     Ciphertexts of three polynomials are added as others are, and relinearising is linear: so a sum of n products takes
     one key switch instead of n, and has the noise of one. A program without such sums comes back as it was.
@@ -17,30 +17,41 @@ def relinearised_once(program: Program) -> Program:
     Args:
         program: a program that has not been placed.
     """
+    sums = _sums(program)
+    recorder = Recorder(program.plaintexts, program.inputs)
+    known: dict[int, int] = {}  # the new number of every value
+
+    def define(value: int, number: int) -> None:
+        """Note a value that is to be relinearised: at once, or behind the sum that reads it."""
+        known[value] = number if value in sums else recorder.relinearise(number)
+
+    for position, operation in enumerate(program.operations):
+        value, args = program.first_values[position], [known[a] for a in arguments(operation)]
+        if isinstance(operation, Relinearise):
+            define(value, args[0])
+        elif isinstance(operation, Add) and sums.intersection(operation.args):
+            define(value, recorder.add(args))
+        else:
+            known.update(enumerate(apply(recorder, operation, args), value))
+    return recorder.program(program.slots, [known[output] for output in program.outputs], program.guards)
+
+
+def _sums(program: Program) -> set[int]:
+    """Return the values that wait for a sum: it alone reads them, and two of them at least."""
     readers: dict[int, list[Operation | None]] = {}
     for operation in program.operations:
         for a in arguments(operation):
             readers.setdefault(a, []).append(operation)
     for output in program.outputs:
         readers.setdefault(output, []).append(None)
-    recorder = Recorder(program.plaintexts, program.inputs)
-    known: dict[int, int] = {}  # the new number of every value
-    waits: set[int] = set()  # values that are not relinearised yet
+    candidates: set[int] = set()
 
-    def define(value: int, number: int) -> None:
-        """Note a value that is to be relinearised: at once, or behind the sum that reads it."""
-        if [type(reader) for reader in readers.get(value, [])] == [Add]:
-            known[value] = number
-            waits.add(value)
-        else:
-            known[value] = recorder.relinearise(number)
+    def is_met(operation: Operation | None) -> bool:
+        return isinstance(operation, Add) and len(candidates.intersection(operation.args)) > 1
 
-    for position, operation in enumerate(program.operations):
-        value, args = program.first_values[position], [known[a] for a in arguments(operation)]
-        if isinstance(operation, Relinearise):
-            define(value, args[0])
-        elif isinstance(operation, Add) and waits.intersection(operation.args):
-            define(value, recorder.add(args))
-        else:
-            known.update(enumerate(apply(recorder, operation, args), value))
-    return recorder.program(program.slots, [known[output] for output in program.outputs], program.guards)
+    for operation, value in zip(program.operations, program.first_values, strict=False):
+        if [type(reader) for reader in readers.get(value, [])] == [Add] and (
+            isinstance(operation, Relinearise) or is_met(operation)
+        ):
+            candidates.add(value)
+    return {value for value in candidates if is_met(readers[value][0])}

@@ -15,6 +15,7 @@ from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
 from he.readers.deviations import NONE, Deviations, Spread, max_of
 from he.readers.key_switching import key_switch_variance
+from he.readers.public_key import encryption_variance
 from he.readers.series import Series
 from he.readers.variance import ERROR_VARIANCE, deviation_at_root, rounding_variance
 from he.ring.gadget import Gadgets
@@ -180,6 +181,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
+        self._encryption = deviation_at_root(N, encryption_variance(parameters))  # of an operand, by a public key
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0  # than the parts: complex slots
 
     def input(self, index: int) -> CkksError:
@@ -199,6 +201,12 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         relative = math.hypot(*(v.magnitude / plain.scale for v, plain in zip(values, plains, strict=True)))
         result = CkksError(first.level, first.scale * scale, self._norms[self._finished].magnitude, self._finished + 1)
         return replace(result, entering=entering).plus(Deviations(normal=self._encoding * relative))
+
+    def cipher_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
+        # An operand's error is its own in every slot, and meets a value with its error.
+        pairs = zip(values, plains, strict=True)
+        met = math.hypot(*((v.magnitude + v.settled().bound) / plain.scale for v, plain in pairs))
+        return self.plain_dot(values, plains).plus_loose(Deviations(product=self._encryption * met))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
@@ -260,6 +268,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             units=True,
             series=Series.of_unit(a.magnitude),
         )
+
+    def add_cipher(self, a: CkksError, plain: Plain) -> CkksError:
+        return self.add_plain(a.plus_loose(Deviations(product=self._encryption / plain.scale)), plain)
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
         own, joint, loose = NONE, NONE, NONE

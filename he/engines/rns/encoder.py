@@ -47,6 +47,10 @@ class Encoder(ABC):
     def _make_chain(self) -> Chain:
         return chain(self.parameters.poly_modulus_degree, self.parameters.primes)
 
+    def product_primes(self, level: int) -> list[int]:
+        """Return the indices of the primes modulo which products of ciphertexts at a level are computed."""
+        return list(range(level))
+
     @abstractmethod
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
         """Return the polynomial that a packed plaintext multiplies with: [N], int64 or Python's integers."""
@@ -151,6 +155,17 @@ class ExactEncoder(Encoder):
         self.auxiliary = auxiliary_primes(N, primes, self.parameters.t)
         self.more = len(self.auxiliary) - self.parameters.levels
         return chain(N, (*primes, *self.auxiliary))
+
+    def product_primes(self, level: int) -> list[int]:
+        """See `Encoder.product_primes`."""
+        first = len(self.parameters.primes)
+        return [*range(level), *range(first, first + level + self.more)]
+
+    def most_terms(self, level: int) -> int:
+        """Return how many products at a level add up to what the auxiliary primes hold; see `auxiliary_primes`."""
+        parameters = self.parameters
+        one = 4 * parameters.t * parameters.poly_modulus_degree * _product(parameters.primes[:level])
+        return _product(self.auxiliary[: level + self.more]) // one
 
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
         """See `Encoder.coefficients`."""

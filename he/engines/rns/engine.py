@@ -20,6 +20,7 @@ from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
+from he.engines.rns.operands import Operands
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.value import Value
@@ -87,12 +88,20 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         self.name = name
         self.circuit, self.encoder, self.weights = circuit, encoder, weights
 
-    def bind(self, keys: bytes | memoryview, threads: int | None = None, like: Evaluator | None = None) -> RnsEvaluator:
+    def bind(
+        self,
+        keys: bytes | memoryview,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
+    ) -> RnsEvaluator:
         """See `Prepared.bind`."""
         threads = thread_count(threads)
+        operands = Operands.read(self.circuit.program, self.encoder, network)
         if isinstance(like, RnsEvaluator):
-            return RnsEvaluator(self, like.keys, threads)
-        return RnsEvaluator(self, SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface), threads)
+            return RnsEvaluator(self, like.keys, threads, operands)
+        made = SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface)
+        return RnsEvaluator(self, made, threads, operands)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
@@ -102,7 +111,10 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
 class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
 
-    def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:
+    def __init__(
+        self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int, operands: Operands | None = None
+    ) -> None:
+        self._operands = operands or Operands()
         self.name, self.threads = prepared.name, threads
         self._prepared, self.keys, self._circuit = prepared, keys, prepared.circuit
         self._buffers = Buffers()
@@ -133,6 +145,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
             inputs,
             workers or Workers(1),
             self._buffers,
+            self._operands,
         )
 
     def _made(self, algebra: Residues, number: int, value: Value) -> None:

@@ -17,7 +17,7 @@ from he.engines.seal.centred import CentredSwitching, Switch
 from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import LevelIds
+from he.formats.seal_bytes import LevelIds, require
 from he.program.algebra import Algebra, run
 from he.program.operations import Matrix, Plain, Scalar
 from he.ring.scheme import Scheme
@@ -61,6 +61,7 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         keys: bytes | memoryview,
         threads: int | None = None,
         like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
     ) -> SealEvaluator:
         """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`.
 
@@ -74,8 +75,18 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
             self.algebra.with_keys(
                 from_bytes(sealapi.RelinKeys(), self.context, relin),
                 from_bytes(sealapi.GaloisKeys(), self.context, galois),
+                self._operands(network),
             ),
         )
+
+    def _operands(self, network: Sequence[bytes | memoryview]) -> dict[Plain, Any]:
+        """Return the encrypted operands as SEAL's ciphertexts."""
+        operands, parameters = self.circuit.program.encrypted, self.circuit.parameters
+        require(len(network) == len(operands), f"the network must be {len(operands)} ciphertexts, got {len(network)}")
+        forms = (Form.operand(parameters, plain.level, plain.scale) for plain in operands)
+        written = (compact.restored(*pair, self.level_ids) for pair in zip(network, forms, strict=True))
+        loaded = (from_bytes(sealapi.Ciphertext(), self.context, data) for data in written)
+        return dict(zip(operands, loaded, strict=True))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return no arrays: SEAL's encoded plaintexts are not stored."""
@@ -160,15 +171,16 @@ class _SealAlgebra(Algebra[_Maybe]):
         self._evaluator = sealapi.Evaluator(context)
         self._relin: Any = None
         self._galois: Any = None
+        self._operands: Mapping[Plain, Any] = {}
         self._inputs: Sequence[Any] = ()
         self._switching = CentredSwitching(circuit.parameters, context, ids)
         self._factors = {plain: self._encode_factor(plain) for plain in circuit.program.factors}
         self._addends = {plain: self._encode(plain) for plain in circuit.program.addends}
 
-    def with_keys(self, relin: Any, galois: Any) -> _SealAlgebra:
-        """Return the same algebra with one client's keys."""
+    def with_keys(self, relin: Any, galois: Any, operands: Mapping[Plain, Any]) -> _SealAlgebra:
+        """Return the same algebra with one client's keys, and a network that was encrypted for them."""
         bound = copy(self)
-        bound._relin, bound._galois = relin, galois
+        bound._relin, bound._galois, bound._operands = relin, galois, operands
         bound._switching = CentredSwitching(self._circuit.parameters, self._context, self._ids)
         return bound
 
@@ -206,6 +218,12 @@ class _SealAlgebra(Algebra[_Maybe]):
     def add_plain(self, a: _Maybe, plain: Plain) -> _Maybe:
         plaintext = self._addends[plain]
         return a if plaintext is None else self._unary(self._evaluator.add_plain, a, plaintext)
+
+    def cipher_dot(self, values: Sequence[_Maybe], plains: Sequence[Plain]) -> _Maybe:
+        return self.add([self.multiply(v, _Value(self._operands[p])) for v, p in zip(values, plains, strict=True)])
+
+    def add_cipher(self, a: _Maybe, plain: Plain) -> _Maybe:
+        return self.add([a, _Value(self._operands[plain])])
 
     def multiply(self, a: _Maybe, b: _Maybe) -> _Maybe:
         if a is None or b is None:
