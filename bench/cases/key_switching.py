@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.harness.timing import timed
 from bench.harness.yardstick import seal_rotate_ms
 from bench.report.he import HeRow
 from he.engines.rns.algebra import Residues
@@ -56,15 +57,14 @@ def switches(job: SwitchingJob) -> Iterator[HeRow]:
     N, bits = job.poly_modulus_degree, job.coeff_modulus_bits
     secret = SecretKey.generate(Parameters(Scheme.CKKS, N, bits, scale_bits=SCALE_BITS))
     sides = {specials: _operations(secret, job.level, specials) for specials in job.specials}
-    unit = seal_rotate_ms()
+    unit = seal_rotate_ms(clock=time.thread_time)
     for work in sides[job.specials[0]][1]:
         seconds: dict[int, list[float]] = {specials: [] for specials in sides}
         for i in range(REPEATS + 1):
             for specials, (_, operations) in sides.items():
-                before = time.thread_time()
-                operations[work]()
+                elapsed = timed(operations[work], time.thread_time)[0]
                 if i:  # the first one compiles
-                    seconds[specials].append(time.thread_time() - before)
+                    seconds[specials].append(elapsed)
         for specials, (size, _) in sides.items():
             ms = 1000 * statistics.median(seconds[specials])
             name = f"rns, {specials} special"

@@ -11,17 +11,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def timed(action: Callable[[], T]) -> tuple[float, T]:
-    """Seconds that `action` took, and its result."""
-    start = time.perf_counter()
+def timed(action: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> tuple[float, T]:
+    """Seconds that `action` took by a clock, and its result."""
+    start = clock()
     result = action()
-    return time.perf_counter() - start, result
+    return clock() - start, result
 
 
-def median_seconds(action: Callable[[], object], repeats: int) -> float:
+def median_seconds(action: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """The median over `repeats` calls, after one that does not count."""
     action()
-    return statistics.median(timed(action)[0] for _ in range(repeats))
+    return statistics.median(timed(action, clock)[0] for _ in range(repeats))
 
 
 def peak_rss_bytes() -> int | None:

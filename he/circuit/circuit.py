@@ -92,8 +92,8 @@ class Circuit(ValueObject):
     def with_usual_keys(self) -> Circuit:
         """Return the circuit for keys as SEAL makes them, with one special prime at all levels.
 
-        They take more bytes and time, and SEAL's engine evaluates with no others. The bound holds all the same: gadgets
-        are chosen such that their noise is below that of one special prime.
+        SEAL's engine evaluates with no others. The bound holds for both: it is the worse of the two where a circuit was
+        compiled with gadgets of its own.
         """
         return replace(self, interface=replace(self.interface, key_levels=None))
 
@@ -171,8 +171,11 @@ class Circuit(ValueObject):
         stated = self.interface.key_levels
         if stated is None:
             return "key switching: one special prime, keys as SEAL makes them, for all levels"
-        used = sorted({level for levels in stated.levels for level in levels})
-        return "key switching: special primes " + ", ".join(f"{stated.specials[n - 1]} at level {n}" for n in used)
+        used: dict[int, list[str]] = {}
+        for level in sorted({level for levels in stated.levels for level in levels}):
+            used.setdefault(stated.specials[level - 1], []).append(str(level))
+        gadgets = "; ".join(f"{specials} at {', '.join(levels)}" for specials, levels in sorted(used.items()))
+        return f"key switching: special primes by level, {gadgets}; keys up to the levels at which they are used"
 
     @property
     def noise(self) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from he.compiler.fit import Fit
 from he.formats import hybrid
+from he.formats.switching import key_bytes
 from he.readers.cost import HOISTING, Cost, Prices, cost
 from he.readers.key_switching import key_switch_norm
 from he.ring.gadget import Gadget, Gadgets
@@ -44,15 +45,17 @@ def worthwhile(fit: Fit, prices: Prices = HOISTING, max_key_bytes: int | None = 
     Returns:
         None if usual keys are as good, or the program's bound is accepted with no others.
     """
-    usual, tried = cost(fit.program, fit.parameters, prices), None
-    if usual.key_bytes < SHORT_KEYS:
+    program, parameters = fit.program, fit.parameters
+    keys = len(program.rotation_steps) + program.swaps_rows + program.multiplies
+    if keys * key_bytes(parameters, parameters.levels) <= SHORT_KEYS:
         return None
+    usual, tried = cost(program, parameters, prices), None
     limit = None if max_key_bytes is None else max(max_key_bytes, usual.key_bytes)
     for bits in NOISIER_BITS:
-        gadgets = choose_gadgets(usual, fit.parameters, prices, limit, bits)
+        gadgets = choose_gadgets(usual, parameters, prices, limit, bits)
         if gadgets == tried:
             continue
-        spent, tried = cost(fit.program, fit.parameters, prices, gadgets=gadgets), gadgets
+        spent, tried = cost(program, parameters, prices, gadgets=gadgets), gadgets
         gains = spent.total < WORTH_TIME * usual.total or spent.key_bytes < WORTH_BYTES * usual.key_bytes
         if not gains or spent.total > usual.total:
             return None

@@ -18,6 +18,8 @@ def relinearised_once(program: Program) -> Program:
         program: a program that has not been placed.
     """
     sums = _sums(program)
+    if not sums:
+        return program
     recorder = Recorder(program.plaintexts, program.inputs)
     known: dict[int, int] = {}  # the new number of every value
 

@@ -47,6 +47,7 @@ from he.parties.keys import EvaluationKeys
 from he.parties.policy import Policy, PolicyError
 from he.ring import params, primes
 from he.testing import inputs, square_graph, table_network
+from tests.he.circuit.test_key_levels import several
 
 MEMORY = 64 << 20  # bytes that a party may take beside what it holds: no message of these circuits has 2 MB
 SLOWEST_SECONDS = 2.0
@@ -122,18 +123,19 @@ class Subject:
     """The parties of one circuit, and the messages that they have exchanged.
 
     Attributes:
-        name: the circuit's scheme and packing.
+        name: the circuit's scheme and packing, and "levels" where its interface names the levels of its keys.
         messages: one honest message of each kind, as its fields and parts.
         sizes: how many bytes each of them has.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        scheme, packing = name.split()
+        scheme, packing, *levels = name.split()
         exact, options = scheme == "bfv", {"packing": packing, "security": "insecure"}
         network: Any = table_network(points=5, hidden=2) if exact else square_graph()
         compile_it: Any = compile_exact if exact else compile_approximate
         circuit = compile_it(network, images=2 if packing == "latency" else None, salt=bytes(32), **options)
+        circuit = several(circuit) if levels else circuit
         self._prepared = prepare(circuit)
         self._client = Client(circuit.interface, policy=Policy.trusting("insecure"))
         self._key, self._keys = self._client.secret_key, self._client.evaluation_keys
@@ -322,7 +324,7 @@ def limited_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-NAMES = ("bfv latency", "bfv throughput", "ckks latency", "ckks throughput")
+NAMES = ("bfv latency", "bfv throughput", "ckks latency", "ckks throughput", "bfv latency levels")
 
 
 def attack(

@@ -1,5 +1,6 @@
 """Circuits whose keys have several special primes and no more levels than they are used at, from end to end."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -94,11 +95,12 @@ def test_circuits_are_stored_with_their_levels(pair, tmp_path):
 
 
 def test_what_is_said_of_a_circuit(pair):
-    text = pair[1].circuit.explain()
-    levels = pair[1].circuit.interface.key_levels.specials
-    for level, specials in enumerate(levels, 1):
-        if any(level in some for some in pair[1].circuit.interface.key_levels.levels):
-            assert f"{specials} at level {level}" in text
+    text, stated = pair[1].circuit.explain(), pair[1].circuit.interface.key_levels
+    (line,) = [line for line in text.splitlines() if line.startswith("key switching: ")]
+    told = {int(n): levels for n, levels in re.findall(r"(\d+) at (\d+(?:, \d+)*)", line)}
+    used = sorted({level for levels in stated.levels for level in levels})
+    for specials in {stated.specials[level - 1] for level in used}:
+        assert told[specials] == ", ".join(str(level) for level in used if stated.specials[level - 1] == specials)
     assert "one special prime" in pair[1].circuit.with_usual_keys().explain()
 
 
