@@ -35,9 +35,13 @@ from he.model.compiled import Compiled
 from he.model.estimate import Estimate, estimate
 from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
 from he.parties.connect import connect, run_encrypted
+from he.parties.encrypted_network import EncryptedNetwork
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.model_owner import ModelOwner
+from he.parties.permission import NotPermittedError
 from he.parties.policy import Policy, PolicyError
 from he.parties.prepared import PreparedCircuit, prepare
+from he.parties.public_key import PublicKey
 from he.parties.publishing import PublishingError
 from he.parties.session import Session
 from he.ring.params import ParameterError, Parameters
@@ -48,6 +52,7 @@ __all__ = [
     "Compiled",
     "DecryptionError",
     "EncryptedClassifier",
+    "EncryptedNetwork",
     "EncryptedRegressor",
     "Estimate",
     "EvaluationKeys",
@@ -56,11 +61,14 @@ __all__ = [
     "KeyFileError",
     "KeyRetiredError",
     "MessageError",
+    "ModelOwner",
+    "NotPermittedError",
     "ParameterError",
     "Parameters",
     "Policy",
     "PolicyError",
     "PreparedCircuit",
+    "PublicKey",
     "PublishingError",
     "RangeError",
     "ResidueCircuit",

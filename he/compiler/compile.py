@@ -18,7 +18,6 @@ from he.ring.params import ParameterError, Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
 
-
 Weights = Literal["plain", "encrypted"]
 
 

@@ -25,9 +25,11 @@ class Encrypting(Recorder):
     """Records plain operands as encrypted ones: sums of products with them are relinearised once."""
 
     def plain_dot(self, values: Sequence[int], plains: Sequence[Plain]) -> int:
+        """Record a sum of products with encrypted operands, relinearised."""
         return self.relinearise(self.cipher_dot(values, plains))
 
     def add_plain(self, a: int, plain: Plain) -> int:
+        """Record a sum with an encrypted operand."""
         return self.add_cipher(a, plain)
 
 

@@ -26,8 +26,10 @@ class Evaluator(Protocol):
     name: str
     threads: int
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """Evaluate the circuit on ciphertexts as they travel (`he.formats.compact`) and return the results as such.
+
+        Where weights are encrypted, inputs may be slots [slots] in the clear instead.
 
         Raises:
             ValueError: if there are not as many inputs as the program has, or one is not a fresh ciphertext of the

@@ -54,7 +54,7 @@ class ResidueEvaluator(Unstorable, instead="bind the keys again with `PreparedCi
     def __init__(self, each: Sequence[Evaluator]) -> None:
         self.name, self.threads, self._each = each[0].name, each[0].threads, each
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """Evaluate every circuit on its part of the inputs; see `Evaluator.evaluate`."""
         count, left = divmod(len(inputs), len(self._each))
         if left:

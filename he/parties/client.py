@@ -188,21 +188,55 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             NotPermittedError: if weights are encrypted, and no permission to use them was admitted, or it has expired.
         """
         ciphers = self._living()
-        if self._interface.encrypted:
-            if self._permission is None:
-                raise NotPermittedError("the client has admitted no permission of the model's owner")
-            self._permission.require(self._interface.digest, self._keys.id, self._clock)
+        self._require_permission()
         (spec,), packing = self._interface.client_inputs, self._interface.packing
         batch = spec.check(images, self._interface.parameters.scheme)
         order = secret_order(packing)
         packed = [packing.permuted(slots, order) for slots in spec.layout.pack(batch)]
         parts = [cipher.encrypt(slots) for cipher in ciphers for slots in packed]
+        return self._asked(parts, Question(len(batch), order))
+
+    def invite(self, images: int = 1) -> bytes:
+        """Invite an evaluator with images of its own to evaluate an encrypted network on them, in the clear.
+
+        Args:
+            images: how many, from 1 to `interface.images`.
+
+        Returns:
+            An invitation for `Session.evaluate_in_the_clear`. It may have one answer, whose logits `decrypt` returns.
+
+        Raises:
+            NotPermittedError: if weights are plain; or as `encrypt`.
+            ValueError: if `images` is out of range.
+        """
+        _ = self._living()
+        if not self._interface.encrypted:
+            raise NotPermittedError("weights are plain, and their owner evaluates images in the clear without a key")
+        self._require_permission()
+        packing, count = self._interface.packing, integer(images, "images", 1, self._interface.images)
+        order = np.broadcast_to(np.arange(packing.lanes, dtype=np.uint16), (packing.rows, packing.lanes))
+        return self._asked([], Question(count, order))
+
+    def _asked(self, parts: Sequence[bytes], question: Question) -> bytes:
+        """Return a request with these ciphertexts, and remember what it asks."""
         nonce = secrets.token_hex(_NONCE_BYTES)
         fields = {"circuit": self._interface.digest, "key": self._keys.id, "nonce": nonce}
         request = seal_message(Kind.REQUEST, fields, parts)
         with self._lock:
-            self._questions.ask(request, Question(len(batch), order))
+            self._questions.ask(request, question)
         return request
+
+    def _require_permission(self) -> None:
+        """Check that the client has been admitted to a network whose weights are encrypted.
+
+        Raises:
+            NotPermittedError: if it has not, or the permission has expired.
+        """
+        if not self._interface.encrypted:
+            return
+        if self._permission is None:
+            raise NotPermittedError("the client has admitted no permission of the model's owner")
+        self._permission.require(self._interface.digest, self._keys.id, self._clock)
 
     def decrypt(self, response: bytes, request: bytes | None = None, *, publish: bool = False) -> np.ndarray:
         """Decrypt a session's answer.

@@ -47,13 +47,14 @@ def connect(
     interface = prepared.circuit.interface
     client = Client(interface_bytes(interface), policy=policy or Policy.trusting(interface.parameters.security))
     keys = client.evaluation_keys.to_bytes()
-    if isinstance(prepared.circuit, ResidueCircuit) or not interface.encrypted:
+    if not interface.encrypted:
         return client, prepared.session(keys, threads, most=_ANY_NUMBER)
+    assert isinstance(prepared.circuit, Circuit)  # weights modulo several primes are plain
     owner = ModelOwner(prepared.circuit, [client.public_key.id])
     network, verification = owner.issue(client.public_key.to_bytes()), owner.verification_key
     client.admit(network.permission.to_bytes(), verification)
-    given = {"network": network.to_bytes(), "owner": verification}
-    return client, prepared.session(keys, threads, most=_ANY_NUMBER, **given)
+    session = prepared.session(keys, threads, most=_ANY_NUMBER, network=network.to_bytes(), owner=verification)
+    return client, session
 
 
 def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: np.ndarray) -> np.ndarray:

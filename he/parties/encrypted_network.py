@@ -60,7 +60,9 @@ class EncryptedNetwork(ValueObject):
         fields, parts = open_message(Kind.ENCRYPTED_NETWORK, data, sum(due) + _MOST_PERMISSION_BYTES)
         require_fields(fields)
         if [len(part) for part in parts[1:]] != due:
-            raise MessageError(f"the network must be the circuit's {len(due)} ciphertexts, and a permission before them")
+            raise MessageError(
+                f"the network must be the circuit's {len(due)} ciphertexts, and a permission before them"
+            )
         return EncryptedNetwork(Permission.from_bytes(parts[0], owner), parts[1:])
 
 

@@ -87,8 +87,8 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         admission = self._admission(keys, network, owner, revocation)
         try:
             switching_keys, zero = keys.divided(interface)
-            operands = {"network": admission.network.ciphertexts} if admission else {}
-            evaluator = self._prepared.bind(switching_keys, threads, **operands)
+            operands = admission.network.ciphertexts if admission else ()
+            evaluator = self._prepared.bind(switching_keys, threads, network=operands)
             rerandomise = Rerandomiser(interface, zero) if interface.rerandomises else None
         except SealDataError as error:
             raise MessageError(f"the evaluation keys or the network are unusable: {error}") from error

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from secrets import token_bytes
 from threading import Lock
+
+import numpy as np
 
 from he.circuit.interface import Interface
 from he.circuit.residues import interfaces
+from he.circuit.rounding import rounded_slots
 from he.engines.engine import Evaluator
 from he.formats.compact import Form
 from he.formats.messages import (
@@ -21,6 +25,7 @@ from he.formats.messages import (
 from he.parties.admission import Admission
 from he.parties.permission import NotPermittedError
 from he.parties.rerandomise import Rerandomiser
+from he.program.operations import Plain
 from intnn.values.value_object import Unstorable
 
 _NONCE = re.compile("[0-9a-f]{32}")
@@ -93,6 +98,37 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
                 ciphertexts, or has been evaluated before, or the session has evaluated as many as it allows.
             NotPermittedError: if the permission to use the network has expired or was revoked.
         """
+        return self._answer(request, None)
+
+    def evaluate_in_the_clear(self, invitation: bytes, images: np.ndarray) -> bytes:
+        """Evaluate an encrypted network on images that this party has in the clear.
+
+        Whoever holds the key learns the logits, and this party nothing of the weights.
+
+        Args:
+            invitation: what `Client.invite` has made for so many images; it is evaluated once, like a request.
+            images: [batch, *shape], as `Client.encrypt` takes them.
+
+        Returns:
+            An answer for `Client.decrypt`.
+
+        Raises:
+            InputError: if shape, dtype, range or batch are wrong, or a value is NaN.
+            MessageError: as `evaluate`.
+            NotPermittedError: as `evaluate`; or if weights are plain, so that nobody else is needed.
+        """
+        if self._admission is None:
+            raise NotPermittedError("weights are plain, and their owner evaluates images in the clear without a key")
+        (spec,), scheme = self._interface.client_inputs, self._interface.parameters.scheme
+        batch = spec.check(images, scheme)
+        slots = list(spec.layout.pack(batch))
+        if not scheme.exact:
+            operand = Plain(0, self._interface.parameters.levels, self._interface.parameters.input_scale)
+            slots = [rounded_slots(one, operand, token_bytes(32)) for one in slots]
+        return self._answer(invitation, slots)
+
+    def _answer(self, request: bytes, slots: list[np.ndarray] | None) -> bytes:
+        """Answer a request, or an invitation with slots in the clear."""
         if self._admission:
             self._admission.require()
         fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
@@ -101,10 +137,12 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
             raise MessageError(f"a request's nonce must be 32 hexadecimal digits, got {fields['nonce']!r:.40}")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
+        if slots is not None and parts:
+            raise MessageError("an invitation must hold no ciphertexts, got a request; use `evaluate`")
         name = message_digest(request)
         self._admit(name)
         try:
-            results = self._evaluator.evaluate(parts)
+            results = self._evaluator.evaluate(parts if slots is None else slots)
         except ValueError as error:
             with self._lock:
                 self._evaluated.discard(name)

@@ -72,7 +72,7 @@ class Program(ValueObject):
             if isinstance(operation, Input) and not 0 <= operation.index < len(self.inputs):
                 raise ValueError(f"operation {position} must read one of {len(self.inputs)} inputs, got {operation}")
             withheld = isinstance(operation, ENCRYPTED) and not self.plaintexts
-            if not all(0 <= p.index and (withheld or p.index < len(self.plaintexts)) for p in plains(operation)):
+            if not all(p.index >= 0 and (withheld or p.index < len(self.plaintexts)) for p in plains(operation)):
                 raise ValueError(
                     f"operation {position} must use one of {len(self.plaintexts)} plaintexts, got {operation}"
                 )

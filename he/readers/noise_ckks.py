@@ -205,7 +205,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     def cipher_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
         # An operand's error is its own in every slot, and meets a value with its error.
         pairs = zip(values, plains, strict=True)
-        met = math.hypot(*((v.magnitude + v.settled().bound) / plain.scale for v, plain in pairs))
+        met = math.hypot(*((v.magnitude + v.bound) / plain.scale for v, plain in pairs))
         return self.plain_dot(values, plains).plus_loose(Deviations(product=self._encryption * met))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:

@@ -67,6 +67,19 @@ class Encoder(ABC):
             ValueError: if it is beyond float64 at its scale.
         """
 
+    def in_the_clear(self, slots: np.ndarray) -> np.ndarray:
+        """Return slots as the ciphertext that holds them without noise and under any key: uint64 [2, levels, N].
+
+        It is at the level of fresh ciphertexts, in the form in which they travel.
+        """
+        levels = self.parameters.levels
+        rows = np.zeros((2, levels, self.parameters.poly_modulus_degree), np.uint64)
+        rows[0] = self.addend(slots, Plain(0, levels, self.parameters.input_scale))
+        if not self.parameters.scheme.ntt_form:
+            for prime, row in enumerate(rows[0]):
+                kernels.inverse(self.tables, row, prime)
+        return rows
+
     def factor(self, slots: np.ndarray, plain: Plain) -> Factors:
         """Return a packed plaintext as a factor, for the primes of its level and the special ones there."""
         primes = self.gadgets.at(plain.level).indices

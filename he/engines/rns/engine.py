@@ -122,7 +122,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
         self._readers = Counter(a for op in operations for a in set(arguments(op)))
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`."""
         program: Program = self._circuit.program
         if len(inputs) != len(program.inputs):
@@ -158,5 +158,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         """Return a fresh ciphertext as a value of `algebra`."""
         return self.algebra().to_ntt(self._read(data))
 
-    def _read(self, data: bytes | memoryview) -> np.ndarray:
+    def _read(self, data: bytes | memoryview | np.ndarray) -> np.ndarray:
+        if isinstance(data, np.ndarray):
+            return self._prepared.encoder.in_the_clear(data)
         return compact.read(data, Form.fresh(self._circuit.parameters)).residues

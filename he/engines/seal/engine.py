@@ -107,12 +107,16 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         """Return the algebra that evaluates with this client's keys on these ciphertexts."""
         return self._algebra.on(inputs)
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
-        """See `Evaluator.evaluate`."""
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
+        """See `Evaluator.evaluate`; all inputs must be encrypted."""
         expected = len(self._circuit.program.inputs)
         if len(inputs) != expected:
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
-        ciphertexts = [self._loaded(data) for data in inputs]
+        if any(isinstance(data, np.ndarray) for data in inputs):
+            raise ValueError(
+                'SEAL computes with no ciphertext that is legible without a key: prepare the circuit with engine="rns"'
+            )
+        ciphertexts = [self._loaded(data) for data in inputs if not isinstance(data, np.ndarray)]
         try:
             with self._lock:
                 results = run(self._circuit.program, self.algebra(ciphertexts))

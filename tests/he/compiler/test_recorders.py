@@ -1,0 +1,126 @@
+"""Circuits whose weights are encrypted: they compute the same, and what is public of them holds no weight."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he import ParameterError, compile_approximate, compile_exact, load_circuit, save_circuit, simulate
+from he.circuit.store import to_stored
+from he.compiler.recorders import recorder_of
+from he.program.operations import AddCipher, AddPlain, CipherDot, PlainDot, Relinearise, SwitchModulus, arguments
+from he.testing import inputs, square_graph, table_network, table_networks
+from he.testing.strategies import polynomial_graphs
+from intnn import IntNetwork
+
+ENCRYPTED = {"weights": "encrypted", "security": "insecure"}
+
+
+@settings(max_examples=12)
+@given(table_networks(tables=1, max_points=9), st.sampled_from([1, 4]))
+def test_encrypted_weights_of_integers_compute_the_same(network, images):
+    try:
+        circuit = compile_exact(network, images=images, **ENCRYPTED)
+    except ParameterError:
+        return
+    x = inputs(network, 5)
+    assert np.array_equal(simulate(circuit, x), network.logits(x))
+    assert not circuit.program.factors
+    assert not circuit.program.addends
+
+
+@settings(max_examples=8)
+@given(polynomial_graphs(max_degree=2, max_activations=1))
+def test_encrypted_weights_of_floats_compute_the_same(graph):
+    try:
+        circuit = compile_approximate(graph, **ENCRYPTED)
+    except ParameterError:
+        return
+    x = inputs(graph, 3)
+    assert np.allclose(simulate(circuit, x), graph.logits(x), atol=circuit.output_bound)
+
+
+def test_every_plain_operand_becomes_an_encrypted_one_and_every_sum_is_relinearised_once():
+    plain = compile_exact(table_network(), security="insecure").program
+    program = compile_exact(table_network(), **ENCRYPTED).program
+    kinds = [type(operation) for operation in program.operations]
+    assert PlainDot not in kinds
+    assert AddPlain not in kinds
+    assert kinds.count(CipherDot) == plain.counts["PlainDot"]
+    assert kinds.count(AddCipher) == plain.counts["AddPlain"]
+    for position, kind in enumerate(kinds):
+        if kind is CipherDot:
+            (reader,) = readers_of(program, program.first_values[position])
+            while isinstance(reader, SwitchModulus):
+                (reader,) = readers_of(program, program.first_values[program.operations.index(reader)])
+            assert isinstance(reader, Relinearise)
+    assert len(program.encrypted) == len(plain.factors | plain.addends)
+
+
+def readers_of(program, value):
+    return [operation for operation in program.operations if value in arguments(operation)]
+
+
+@pytest.mark.parametrize("make", [table_network, square_graph])
+def test_what_is_public_holds_no_weight(make, tmp_path):
+    """Networks of one architecture have one public circuit, but for the commitment."""
+    network = make()
+    compiler = compile_exact if isinstance(network, IntNetwork) else compile_approximate
+    layers = "layers" if isinstance(network, IntNetwork) else "nodes"
+    first = getattr(network, layers)[0]
+    # Smaller weights than the bounds that are declared of them, but for the largest.
+    shrunk = np.where(np.abs(first.weight) == np.abs(first.weight).max(), first.weight, 0 * first.weight)
+    other = replace(network, **{layers: (replace(first, weight=shrunk), *getattr(network, layers)[1:])})
+    contents = []
+    for one in (network, other):
+        public = compiler(one, **ENCRYPTED).public
+        content, arrays = to_stored(public)
+        assert all(name.startswith("gather") for name in arrays)
+        contents.append(json.loads(json.dumps(content)))
+        assert contents[-1]["interface"].pop("commitment")
+        assert public.salt == bytes(32)
+        assert not public.program.plaintexts
+        save_circuit(public, tmp_path / "public.he")
+        assert load_circuit(tmp_path / "public.he").interface.digest == public.interface.digest
+    if isinstance(network, IntNetwork):  # norms of floats are declared as powers of two, and these differ in them
+        assert contents[0] == contents[1]
+    else:
+        assert contents[0]["program"].keys() == contents[1]["program"].keys()
+
+
+def test_only_encrypted_weights_can_be_left_out():
+    circuit = compile_exact(table_network(), security="insecure")
+    with pytest.raises(ParameterError, match='compile it with weights="encrypted"'):
+        _ = circuit.public
+    with pytest.raises(ValueError, match="must use one of 0 plaintexts"):
+        circuit.program.without_plaintexts()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": "hidden"}, '`weights` must be "plain" or "encrypted"'),
+        ({"weights": None}, '`weights` must be "plain" or "encrypted"'),
+        ({"weights": "encrypted", "packing": "throughput"}, '`packing` must be "latency" with encrypted weights'),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    for compiler, network in ((compile_exact, table_network()), (compile_approximate, square_graph())):
+        with pytest.raises(ValueError, match=message):
+            compiler(network, **options)
+
+
+def test_sketches_have_the_operations_of_programs():
+    for encrypts in (False, True):
+        kinds = []
+        for sketched in (False, True):
+            recorder = recorder_of(8, sketched=sketched, encrypts=encrypts)
+            x = recorder.input(0)
+            operand = recorder.plaintext_of(lambda: np.ones(8, np.int64))
+            total = recorder.add_plain(recorder.plain_dot([x, x], [operand, operand]), operand)
+            kinds.append([type(operation) for operation in recorder.program(8, [total]).operations])
+        assert kinds[0] == kinds[1]
+        assert (CipherDot in kinds[0]) is encrypts
