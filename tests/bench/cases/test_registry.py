@@ -22,6 +22,7 @@ REFUSED = {
     "training": {"batch": (64, 0)},
     "accuracy": {"seeds": 0},
     "he": {"max_error": 0.0},
+    "encrypted-networks": {"images": 1},
     "times": {"processes": 0},
     "attacks": {"radius": float("nan")},
     "robustness": {"radius": -1.0},
@@ -39,7 +40,8 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "he", "times", "attacks", "robustness", "secrecy", "own", "gpu"
+        "table", "kernels", "training", "accuracy", "he", "encrypted-networks", "times", "attacks", "robustness",
+        "secrecy", "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 
