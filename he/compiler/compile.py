@@ -47,7 +47,8 @@ def compile_exact(
             `"insecure"` for tests. See `he.Parameters`.
         tables: `"hidden"` evaluates all tables of one size alike, so that whoever sees the circuit's interface learns
             their sizes and nothing else. `"told"` evaluates each as cheaply as it allows: the interface tells about its
-            symmetry and degree.
+            symmetry and degree. `"encrypted"`, for encrypted weights alone, hides what tables hold from whoever
+            evaluates, as `"hidden"` does from clients; of `IntPolynomial`s, which coefficients are 0 or 1 still shows.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
         circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
@@ -58,8 +59,8 @@ def compile_exact(
             largest prime ≡ 1 mod 65536 of the fewest bits that hold what must be held: 20, 22, ... up to 48. The larger
             t is, the longer is the modulus of ciphertexts. For polynomial networks see `compile_residues` as well.
         weights: `"plain"`, or `"encrypted"`: the model's owner encrypts weights and biases under a client's public key
-            (`he.ModelOwner`), and whoever evaluates sees of the network its architecture alone, the tables of its
-            activations, and where its weights may be other than 0. Only with `packing="latency"`.
+            (`he.ModelOwner`), and whoever evaluates sees of the network its architecture, where weights may be other
+            than 0, and the tables of its activations unless these are encrypted too. Only with `packing="latency"`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a value does not fit t, if
@@ -72,8 +73,10 @@ def compile_exact(
     require_network(network)
     images = require_options(images, packing, security)
     encrypts = _encrypts(weights, packing)
-    if not (isinstance(tables, str) and tables in ("hidden", "told")):
-        raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
+    if not (isinstance(tables, str) and tables in get_args(Tables)):
+        raise ValueError(f'`tables` must be "hidden", "told" or "encrypted", got {tables!r}')
+    if tables == "encrypted" and not encrypts:
+        raise ValueError('`tables` must be "hidden" or "told" where `weights` are not "encrypted"')
     privacy = _privacy(circuit_privacy, MOST_UNIFORM_BITS)
     lowering = exact_lowering(network, security, tables, privacy, packing, plain_modulus, encrypts=encrypts)
     return search(lowering, images, packing, security, salt)

@@ -25,7 +25,7 @@ from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate
 
-Tables = Literal["hidden", "told"]
+Tables = Literal["hidden", "told", "encrypted"]
 
 MAX_POINTS = PLAIN_MODULUS  # of a table; parameters are found for far fewer
 
@@ -109,6 +109,7 @@ def exact_lowering(
             options=tuple(len(trees) for trees in options.values()),
             choose=with_trees,
             encrypts=encrypts,
+            encrypts_tables=tables == "encrypted",
         )
 
     return with_trees([0] * len(options))

@@ -111,6 +111,7 @@ def lower(
     guards: Sequence[Guard] = (),
     sketched: bool = False,
     encrypts: bool = False,
+    encrypts_tables: bool = False,
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -123,12 +124,19 @@ def lower(
         guards: the guards of layers, in order.
         sketched: whether plaintexts are left out, for a program that only shows what it costs.
         encrypts: whether the model's owner encrypts weights and biases.
+        encrypts_tables: whether it encrypts the coefficients of activations, too.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
     chosen = tuple(chosen or [choices[0] for choices in schedules(stages)])
-    recorder, left = recorder_of(packing.slots, sketched=sketched, encrypts=encrypts), list(chosen)
+
+    def constants(number: float) -> np.ndarray:
+        return encode(np.full(packing.slots, number))
+
+    hidden = constants if encrypts_tables else None
+    recorder = recorder_of(packing.slots, sketched=sketched, encrypts=encrypts, constants=hidden)
+    left = list(chosen)
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []

@@ -66,6 +66,7 @@ class Lowering:
         options: for each of its tables, or for all of its polynomials, in how many ways they may be evaluated.
         choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
         encrypts: whether the model's owner encrypts weights and biases.
+        encrypts_tables: whether it encrypts the coefficients of activations, too.
     """
 
     network: Network
@@ -85,6 +86,7 @@ class Lowering:
     options: tuple[int, ...] = ()
     choose: Callable[[Sequence[int]], Lowering] | None = None
     encrypts: bool = False
+    encrypts_tables: bool = False
 
 
 class Found(NamedTuple):
@@ -149,7 +151,9 @@ def rough_prices(
     def recorded(N: int) -> tuple[Turned, Fold]:
         chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
         record = partial(lower, lowering.stages, chosen, lowering.encode, lowering.activate)
-        lowered = record(guards=lowering.guards, sketched=True, encrypts=lowering.encrypts)
+        lowered = record(
+            guards=lowering.guards, sketched=True, encrypts=lowering.encrypts, encrypts_tables=lowering.encrypts_tables
+        )
         return Turned.of(lowered, chosen.row_length), fold(lowered.program)
 
     @cache
@@ -227,7 +231,7 @@ def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tupl
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
         record = partial(
             lower, lowering.stages, packing, lowering.encode, lowering.activate,
-            guards=lowering.guards, encrypts=lowering.encrypts,
+            guards=lowering.guards, encrypts=lowering.encrypts, encrypts_tables=lowering.encrypts_tables,
         )  # fmt: skip
         parts = sketches(lowering.stages, packing, lowering.encode, lowering.encrypts)
         rough = lowering.rough or lowering.fit

@@ -8,22 +8,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import ParameterError, compile_approximate, compile_exact, load_circuit, save_circuit, simulate
+from he import ParameterError, compile_approximate, compile_exact, load_circuit, run_encrypted, save_circuit, simulate
 from he.circuit.store import to_stored
 from he.compiler.recorders import recorder_of
-from he.program.operations import AddCipher, AddPlain, CipherDot, PlainDot, Relinearise, SwitchModulus, arguments
+from he.program.operations import (
+    AddCipher,
+    AddPlain,
+    CipherDot,
+    PlainDot,
+    Relinearise,
+    ScalarDot,
+    SwitchModulus,
+    arguments,
+)
 from he.testing import inputs, square_graph, table_network, table_networks
 from he.testing.strategies import polynomial_graphs
-from intnn import IntNetwork
+from intnn import IntNetwork, Lut, LutActivation
 
 ENCRYPTED = {"weights": "encrypted", "security": "insecure"}
 
 
 @settings(max_examples=12)
-@given(table_networks(tables=1, max_points=9), st.sampled_from([1, 4]))
-def test_encrypted_weights_of_integers_compute_the_same(network, images):
+@given(table_networks(tables=1, max_points=9), st.sampled_from([1, 4]), st.sampled_from(["hidden", "encrypted"]))
+def test_encrypted_weights_of_integers_compute_the_same(network, images, tables):
     try:
-        circuit = compile_exact(network, images=images, **ENCRYPTED)
+        circuit = compile_exact(network, images=images, tables=tables, **ENCRYPTED)
     except ParameterError:
         return
     x = inputs(network, 5)
@@ -91,6 +100,27 @@ def test_what_is_public_holds_no_weight(make, tmp_path):
         assert contents[0]["program"].keys() == contents[1]["program"].keys()
 
 
+def test_encrypted_tables_are_not_in_the_public_circuit():
+    """Whatever a table holds, the public circuit is the same; without encryption its coefficients are there."""
+    network = table_network()
+    table = network.layers[1]
+    other = LutActivation(Lut(table.lut.domain, table.lut.table[::-1].copy()))
+    layers = network.layers[0], other, *network.layers[2:]
+    contents = {"encrypted": [], "hidden": []}
+    for tables, found in contents.items():
+        for one in (network, replace(network, layers=layers)):
+            found.append(to_stored(compile_exact(one, tables=tables, **ENCRYPTED).public)[0]["program"])
+    assert contents["encrypted"][0] == contents["encrypted"][1]
+    assert contents["hidden"][0] != contents["hidden"][1]
+    program = compile_exact(network, tables="encrypted", **ENCRYPTED).program
+    assert not program.counts["ScalarDot"]
+    assert program.counts["Multiply"]
+    assert np.array_equal(
+        run_encrypted(compile_exact(network, tables="encrypted", **ENCRYPTED), inputs(network, 2)),
+        network.logits(inputs(network, 2)),
+    )
+
+
 def test_only_encrypted_weights_can_be_left_out():
     circuit = compile_exact(table_network(), security="insecure")
     with pytest.raises(ParameterError, match='compile it with weights="encrypted"'):
@@ -113,14 +143,25 @@ def test_options_that_do_not_go_together_are_refused(options, message):
             compiler(network, **options)
 
 
+def test_tables_are_encrypted_with_weights_alone():
+    with pytest.raises(ValueError, match='`tables` must be "hidden" or "told" where `weights` are not "encrypted"'):
+        compile_exact(table_network(), tables="encrypted")
+
+
 def test_sketches_have_the_operations_of_programs():
-    for encrypts in (False, True):
+    def constants(number):
+        return np.full(8, number)
+
+    for encrypts, hidden in ((False, None), (True, None), (True, constants)):
         kinds = []
         for sketched in (False, True):
-            recorder = recorder_of(8, sketched=sketched, encrypts=encrypts)
+            recorder = recorder_of(8, sketched=sketched, encrypts=encrypts, constants=hidden)
             x = recorder.input(0)
             operand = recorder.plaintext_of(lambda: np.ones(8, np.int64))
             total = recorder.add_plain(recorder.plain_dot([x, x], [operand, operand]), operand)
+            for scalars, constant in (([1, 5], 7), ([1, 1], 0), ([3, 4], 0), ([1, 1], 2)):
+                total = recorder.scalar_dot([total, x], scalars, constant)
             kinds.append([type(operation) for operation in recorder.program(8, [total]).operations])
         assert kinds[0] == kinds[1]
         assert (CipherDot in kinds[0]) is encrypts
+        assert (ScalarDot in kinds[0]) is (hidden is None)
