@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from he.program.algebra import apply
-from he.program.operations import Add, Operation, Relinearise, arguments
+from he.program.operations import Add, Relinearise, arguments
 from he.program.program import Program
 from he.program.recorder import Recorder
 
 
 def relinearised_once(program: Program) -> Program:
-    """Return the program with the relinearisations of a sum's terms behind it, if it alone reads two or more of them.
+    """Return the program with the relinearisations of a sum's terms behind it, if it alone reads two or more.
 
     Ciphertexts of three polynomials are added as others are, and relinearising is linear: so a sum of n products takes
     one key switch instead of n, and has the noise of one. A program without such sums comes back as it was.
@@ -39,21 +39,24 @@ def relinearised_once(program: Program) -> Program:
 
 
 def _sums(program: Program) -> set[int]:
-    """Return the values that wait for a sum: it alone reads them, and two of them at least."""
-    readers: dict[int, list[Operation | None]] = {}
-    for operation in program.operations:
+    """Return the values that wait to be relinearised in a sum, of a sum, of two or more of them."""
+    readers: dict[int, list[int | None]] = {}  # the values of sums that read a value; None for whatever else does
+    for operation, value in zip(program.operations, program.first_values, strict=False):
         for a in arguments(operation):
-            readers.setdefault(a, []).append(operation)
+            readers.setdefault(a, []).append(value if isinstance(operation, Add) else None)
     for output in program.outputs:
         readers.setdefault(output, []).append(None)
-    candidates: set[int] = set()
-
-    def is_met(operation: Operation | None) -> bool:
-        return isinstance(operation, Add) and len(candidates.intersection(operation.args)) > 1
-
+    alone = {value: read[0] for value, read in readers.items() if len(read) == 1 and read[0] is not None}
+    waiting: dict[int, int] = {}  # how many relinearisations a value waits for, or would
     for operation, value in zip(program.operations, program.first_values, strict=False):
-        if [type(reader) for reader in readers.get(value, [])] == [Add] and (
-            isinstance(operation, Relinearise) or is_met(operation)
-        ):
-            candidates.add(value)
-    return {value for value in candidates if is_met(readers[value][0])}
+        if isinstance(operation, Relinearise):
+            waiting[value] = 1
+        elif isinstance(operation, Add):
+            waiting[value] = sum(waiting.get(a, 0) for a in operation.args if a in alone)
+
+    def whole(value: int) -> int:
+        while value in alone:
+            value = alone[value]
+        return waiting[value]
+
+    return {value for value in alone if waiting.get(value) and whole(value) > 1}
