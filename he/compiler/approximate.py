@@ -27,7 +27,7 @@ from he.program.fold import Fold
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.readers.flooding import hidden_error, normal_error
-from he.readers.noise_ckks import Norms
+from he.readers.layer_norms import Norms
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation

@@ -69,24 +69,21 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         """
         thread_count(threads)
         elements, key_id = self.circuit.interface.key_elements, self.context.key_parms_id()
+        operands = self.circuit.program.encrypted
+        require(len(network) == len(operands), f"the network must be {len(operands)} ciphertexts, got {len(network)}")
         relin, galois = switching.restored(keys, self.circuit.parameters, elements, key_id)
         return SealEvaluator(
             self,
             self.algebra.with_keys(
                 from_bytes(sealapi.RelinKeys(), self.context, relin),
                 from_bytes(sealapi.GaloisKeys(), self.context, galois),
-                self._operands(network),
+                {plain: self._operand(plain, data) for plain, data in zip(operands, network, strict=True)},
             ),
         )
 
-    def _operands(self, network: Sequence[bytes | memoryview]) -> dict[Plain, Any]:
-        """Return the encrypted operands as SEAL's ciphertexts."""
-        operands, parameters = self.circuit.program.encrypted, self.circuit.parameters
-        require(len(network) == len(operands), f"the network must be {len(operands)} ciphertexts, got {len(network)}")
-        forms = (Form.operand(parameters, plain.level, plain.scale) for plain in operands)
-        written = (compact.restored(*pair, self.level_ids) for pair in zip(network, forms, strict=True))
-        loaded = (from_bytes(sealapi.Ciphertext(), self.context, data) for data in written)
-        return dict(zip(operands, loaded, strict=True))
+    def _operand(self, plain: Plain, data: bytes | memoryview) -> Any:
+        form = Form.operand(self.circuit.parameters, plain.level, plain.scale)
+        return from_bytes(sealapi.Ciphertext(), self.context, compact.restored(data, form, self.level_ids))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return no arrays: SEAL's encoded plaintexts are not stored."""
@@ -109,14 +106,9 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`; all inputs must be encrypted."""
-        expected = len(self._circuit.program.inputs)
-        if len(inputs) != expected:
+        if len(inputs) != (expected := len(self._circuit.program.inputs)):
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
-        if any(isinstance(data, np.ndarray) for data in inputs):
-            raise ValueError(
-                'SEAL computes with no ciphertext that is legible without a key: prepare the circuit with engine="rns"'
-            )
-        ciphertexts = [self._loaded(data) for data in inputs if not isinstance(data, np.ndarray)]
+        ciphertexts = [self._loaded(data) for data in inputs]
         try:
             with self._lock:
                 results = run(self._circuit.program, self.algebra(ciphertexts))
@@ -138,7 +130,9 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         """Return a fresh ciphertext, given as it travels, as a value of `algebra`."""
         return _Value(self._loaded(data))
 
-    def _loaded(self, data: bytes | memoryview) -> Any:
+    def _loaded(self, data: bytes | memoryview | np.ndarray) -> Any:
+        if isinstance(data, np.ndarray):
+            raise ValueError('SEAL takes no input that is legible without a key: prepare the circuit with engine="rns"')
         restored = compact.restored(data, Form.fresh(self._circuit.parameters), self._prepared.level_ids)
         return from_bytes(sealapi.Ciphertext(), self._prepared.context, restored)
 
