@@ -63,7 +63,8 @@ class Prepared(Protocol):
                 processor that this process may use. SEAL's engine always uses one.
             like: an evaluator with the same keys for a circuit whose parameters differ in the plaintext modulus alone;
                 an engine may share what it has made of them.
-            network: the ciphertexts of `Program.encrypted`, in that order, under the key that the keys are for.
+            network: the ciphertexts of `Program.encrypted`, in that order, under the key that the keys are for; given
+                only for circuits whose weights are encrypted.
 
         Raises:
             ValueError: if the bytes are not exactly these keys and ciphertexts, or `threads` is out of range.

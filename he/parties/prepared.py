@@ -87,11 +87,14 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         admission = self._admission(keys, network, owner, revocation)
         try:
             switching_keys, zero = keys.divided(interface)
-            operands = admission.network.ciphertexts if admission else ()
-            evaluator = self._prepared.bind(switching_keys, threads, network=operands)
+            if admission:
+                evaluator = self._prepared.bind(switching_keys, threads, network=admission.network.ciphertexts)
+            else:  # not every engine takes a network
+                evaluator = self._prepared.bind(switching_keys, threads)
             rerandomise = Rerandomiser(interface, zero) if interface.rerandomises else None
         except SealDataError as error:
-            raise MessageError(f"the evaluation keys or the network are unusable: {error}") from error
+            what = "the evaluation keys or the network" if admission else "the evaluation keys"
+            raise MessageError(f"{what} are unusable: {error}") from error
         return Session(interface, keys.id, evaluator, most, rerandomise, admission)
 
     def _admission(

@@ -44,8 +44,8 @@ def rehearsed(
     rng, parameters = np.random.default_rng(0), interface.parameters
     forms = (hybrid.digit_form(gadget, parameters.scheme) for _, gadget in interface.keys for _ in gadget.groups)
     digit = cache(lambda form: _random(form, rng))  # the same for all that have a form
-    keys, network = b"".join(map(digit, forms)), [digit(form) for form in operands]
-    evaluator = prepared.bind(keys, threads, network=network)
+    given = {"network": [digit(form) for form in operands]} if operands else {}  # which not every engine takes
+    evaluator = prepared.bind(b"".join(map(digit, forms)), threads, **given)
     fresh = _random(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
     session, seconds = Session(interface, _NO_KEY, evaluator, 1 + repeats, None), []

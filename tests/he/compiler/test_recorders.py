@@ -81,10 +81,11 @@ def test_what_is_public_holds_no_weight(make, tmp_path):
     layers = "layers" if isinstance(network, IntNetwork) else "nodes"
     first = getattr(network, layers)[0]
     if isinstance(network, IntNetwork):
-        weight = np.where(np.abs(first.weight) == np.abs(first.weight).max(), first.weight, 0)
+        weights = np.where(np.abs(first.weight) == np.abs(first.weight).max(), first.weight, 0), first.bias
     else:
-        weight = -first.weight  # of the same norms, which are declared
-    other = replace(network, **{layers: (replace(first, weight=weight), *getattr(network, layers)[1:])})
+        weights = -first.weight, -first.bias  # of the same norms, which are declared
+    changed = replace(first, weight=weights[0], bias=weights[1])
+    other = replace(network, **{layers: (changed, *getattr(network, layers)[1:])})
     contents = []
     for one in (network, other):
         public = compiler(one, **ENCRYPTED).public
