@@ -17,7 +17,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
-from he.compiler.gadgets import least_units
+from he.compiler.gadgets import expected_units
 from he.compiler.outline import outline
 from he.compiler.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
 from he.compiler.ranges import ERROR, Guard
@@ -238,7 +238,7 @@ class _Search:
         """
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return least_units(cost(placed, parameters, prices, self._folded.weights(placed)), parameters, prices)
+        return expected_units(cost(placed, parameters, prices, self._folded.weights(placed)), parameters, prices)
 
     def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""

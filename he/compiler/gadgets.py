@@ -116,8 +116,10 @@ def choose_gadgets(
     return min(fitting, key=fitting.__getitem__)
 
 
-def least_units(spent: Cost, parameters: Parameters, prices: Prices = HOISTING) -> float:
-    """Return the time of a program with the gadget at every level that takes the least, whatever noise it adds.
+def expected_units(spent: Cost, parameters: Parameters, prices: Prices = HOISTING) -> float:
+    """Return the time of a program before its gadgets are chosen: with the best at every level, if that is worthwhile.
+
+    Only gadgets that add no more noise than one special prime count, for these are accepted wherever usual keys are.
 
     Args:
         spent: the cost of the program with one special prime at every level.
@@ -126,9 +128,10 @@ def least_units(spent: Cost, parameters: Parameters, prices: Prices = HOISTING) 
     """
     saved = 0.0
     for level in spent.switches:
-        units = dict(_units(spent, parameters, prices, level, math.inf))
+        units = dict(_units(spent, parameters, prices, level, 0))
         saved += units[1] - min(units.values())
-    return spent.total - saved
+    least = spent.total - saved
+    return least if least < WORTH_TIME * spent.total else spent.total
 
 
 def _units(

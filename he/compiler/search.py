@@ -19,7 +19,7 @@ from he.circuit.interface import Interface
 from he.circuit.key_levels import KeyLevels
 from he.circuit.packing import InputLayout
 from he.compiler.fit import Fit
-from he.compiler.gadgets import Chosen, least_units, worthwhile
+from he.compiler.gadgets import Chosen, expected_units, worthwhile
 from he.compiler.latency import Activate, Encode, Lowered, Schedule, choose_packing, lower, sketches
 from he.compiler.ranges import ACCEPTED, Guard
 from he.compiler.schedules import KEY_BYTES, Turned, cheapest, gadgets_of
@@ -168,7 +168,7 @@ def rough_prices(
             try:
                 if packing == "throughput":
                     found = fit(features(), N)
-                    return found, least_units(cost(found.program, found.parameters), found.parameters)
+                    return found, expected_units(cost(found.program, found.parameters), found.parameters)
                 turned, folded = recorded(N)
                 found = fit(folded, N)
                 return found, turned.limited_units(found, gadgets=gadgets_of(found))
