@@ -37,13 +37,14 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         permitted: the names of the public keys that may have it, `PublicKey.id`, as their clients tell them by a way
             that authenticates: what is encrypted under a stranger's key is the stranger's to read.
         signing_seed: 32 secret bytes by which the owner signs, the same for all of its models; by default random ones.
-        first: the number of the next permission: a continuing owner goes on above all that it has issued.
+        first: the number of the next permission: an owner who continues goes on above all that it has issued.
+        least: the least number that still counts, as of that owner's last revocation.
         clock: returns the time in seconds since 1970.
 
     Raises:
         ParameterError: if the circuit's weights are not to be encrypted.
         TypeError: if an argument has another type.
-        ValueError: if a name is none, the seed has another length, or `first` is out of range.
+        ValueError: if a name is none, the seed has another length, or `first` or `least` is out of range.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         *,
         signing_seed: bytes | None = None,
         first: int = 0,
+        least: int = 0,
         clock: Clock = time.time,
     ) -> None:
         self._circuit, self._public = require_circuit(circuit), circuit.public
@@ -66,7 +68,8 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         self._permitted: set[str] = set()
         for name in permitted:
             self.permit(name)
-        self._next = self._least = integer(first, "first", 0)
+        self._next = integer(first, "first", 0)
+        self._least = integer(least, "least", 0, self._next)
         self._clock, self._lock = clock, Lock()
 
     @property

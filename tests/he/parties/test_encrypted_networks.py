@@ -172,6 +172,19 @@ def test_what_is_revoked_no_longer_counts_and_is_issued_anew_for_others():
     assert owner.permitted == {other.public_key.id}
 
 
+def test_an_owner_who_continues_revokes_nothing_by_that():
+    owner, client, prepared = parties(CIRCUIT, signing_seed=SEED)
+    network = owner.issue(client.public_key)
+    again = ModelOwner(CIRCUIT, owner.permitted, signing_seed=SEED, first=network.permission.number + 1)
+    assert again.issue(client.public_key).permission.number > network.permission.number
+    session_of(prepared, client, owner, network, revocation=again.revocation)
+    later = ModelOwner(CIRCUIT, owner.permitted, signing_seed=SEED, first=5, least=1)
+    with pytest.raises(NotPermittedError, match="has been revoked"):
+        session_of(prepared, client, owner, network, revocation=later.revocation)
+    with pytest.raises(ValueError, match="`least` must"):
+        ModelOwner(CIRCUIT, first=1, least=2)
+
+
 def test_another_owners_signature_is_none():
     owner, client, prepared = parties(CIRCUIT, signing_seed=SEED)
     impostor = ModelOwner(CIRCUIT, [client.public_key.id])
