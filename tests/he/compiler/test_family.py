@@ -49,6 +49,8 @@ def test_numbers_of_images_are_checked(images, refusal):
 
 
 def test_options_are_those_of_the_entrance():
+    with pytest.raises(TypeError, match="weights"):
+        compile_family(table_network(), weights="encrypted")
     with pytest.raises(TypeError, match="max_error"):
         compile_family(table_network(), max_error=0.1)
     family = compile_family(square_graph(), (1,), security="insecure", max_error=0.01)

@@ -19,6 +19,7 @@ from he import (
     prepare,
 )
 from he.formats.messages import Kind
+from he.parties.expanded import ExpandedKeys
 from he.testing import damaged, inputs, square_graph, table_network
 from tests.he.forge import with_fields
 
@@ -302,3 +303,29 @@ def test_an_invitation_holds_no_ciphertexts_and_has_one_answer():
     with pytest.raises(MessageError, match="once only"):
         session.evaluate_in_the_clear(invitation, x)
     assert np.array_equal(FRIEND.decrypt(answer, invitation), NETWORK.logits(x))
+
+
+def test_mapped_keys_and_a_client_that_goes_on_from_its_state(tmp_path):
+    ExpandedKeys.of(FRIEND.evaluation_keys, PREPARED.circuit.interface).save(tmp_path / "keys")
+    mapped = ExpandedKeys.mapped(tmp_path / "keys", PREPARED.circuit.interface)
+    session = PREPARED.session(mapped, network=ISSUED.to_bytes(), owner=OWNER.verification_key)
+    FRIEND.admit(session.permission, OWNER.verification_key)
+    x = inputs(NETWORK, 1)
+    request, invitation = FRIEND.encrypt(x), FRIEND.invite()
+    again = client_of(OWNER, FRIEND.secret_key, state=FRIEND.state())
+    for answer, asked in (
+        (session.evaluate(request), request),
+        (session.evaluate_in_the_clear(invitation, x), invitation),
+    ):
+        assert np.array_equal(again.decrypt(answer, asked), NETWORK.logits(x))
+    with pytest.raises(NotPermittedError, match="has admitted no permission"):
+        again.encrypt(x)
+    with pytest.raises(LookupError, match="no evaluation keys"):
+        _ = again.public_key
+    again.admit(session.permission, OWNER.verification_key)
+    request = again.encrypt(x)
+    assert np.array_equal(again.decrypt(session.evaluate(request), request), NETWORK.logits(x))
+    stranger = client_of(OWNER)
+    keys = ExpandedKeys.of(stranger.evaluation_keys, PREPARED.circuit.interface)
+    with pytest.raises(NotPermittedError, match="for another key"):
+        PREPARED.session(keys, network=ISSUED.to_bytes(), owner=OWNER.verification_key)
