@@ -38,6 +38,9 @@ encrypted-networks: $(VENV)/table.stamp  ## networks whose weights are encrypted
 times: $(VENV)/table.stamp  ## what a fresh process waits for: imports, stored circuits, first answers, compilation
 	$(BIN)/python -m bench times --json results/times.json $(ARGS)
 
+stages: $(VENV)/table.stamp  ## encrypted inference by commands that exchange files: what each costs, its start included
+	$(BIN)/python -m bench stages --json results/stages.json $(ARGS)
+
 service: $(VENV)/service.stamp  ## a server over loopback: one image, many clients, a crash (ARGS="--network NAME")
 	$(BIN)/python -m bench service --json results/service.json $(ARGS)
 
