@@ -217,7 +217,7 @@ class _Sums:
         """What they are behind a whitening, and divided by the number of samples."""
         n, mean, matrix = self.moments.samples, whitening.mean, whitening.matrix
         shift = self.moments.sums / n - mean
-        centred = self.moments.products / n - np.outer(mean + shift, mean + shift) + np.outer(shift, shift)
+        centred = self.moments.scatter / n + np.outer(shift, shift)
         ones = (shift @ matrix)[:, None]
         moments = np.block([[matrix.T @ centred @ matrix, ones], [ones.T, np.ones((1, 1))]])
         products = matrix.T @ (self.products - np.outer(mean, self.targets)) / n

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from he.circuit.circuit import Circuit
 from he.circuit.interface import Interface
@@ -44,8 +44,9 @@ class Offer(ValueObject):
 
     Raises:
         TypeError: if a part has another type.
-        ValueError: if there is none, there are more than 64, they are of different networks or two are alike, one has
-            encrypted weights, which are issued to clients one by one, or prices are not as many, or not positive.
+        ValueError: if there is none, there are more than 64, they are of different networks, take different images or
+            something else than one encrypted input of images, or two are alike, one has encrypted weights, which are
+            issued to clients one by one, or prices are not as many, or not positive.
     """
 
     interfaces: tuple[Interface, ...]
@@ -62,6 +63,8 @@ class Offer(ValueObject):
             raise ValueError("`interfaces` must have plain weights: encrypted ones are issued by `he.ModelOwner`")
         if len({interface.commitment for interface in self.interfaces}) > 1:
             raise ValueError("`interfaces` must have one commitment: compile one network with one `salt`")
+        if len(set(map(_asked, self.interfaces))) > 1:
+            raise ValueError("`interfaces` must be of one scheme, and take the same images and give as many logits")
         if len({interface.digest for interface in self.interfaces}) < len(self.interfaces):
             raise ValueError("`interfaces` must be different, got one twice")
         if len(self.units) != len(self.interfaces) or not all(0 < units < float("inf") for units in self.units):
@@ -118,6 +121,21 @@ class Family(ValueObject):
         """The public part, which clients are given."""
         circuits = self.circuits
         return Offer(tuple(one.interface for one in circuits), tuple(one.cost().total for one in circuits))
+
+
+def _asked(interface: Interface) -> tuple[Any, ...]:
+    """Return what must be the same in all circuits among which one is chosen: images are prepared for any of them.
+
+    Raises:
+        ValueError: if the data owner is not asked for one encrypted input.
+    """
+    specs = interface.client_inputs
+    if [spec.source.kind for spec in specs] != ["ciphertext"]:
+        asked = [(spec.name, spec.source.kind) for spec in specs]
+        raise ValueError(f"`interfaces` must ask the data owner for one encrypted input, got {asked}")
+    (spec,) = specs
+    outputs = interface.output.outputs
+    return interface.parameters.scheme, spec.shape, spec.low, spec.high, spec.scale, outputs
 
 
 def encryption_units(interface: Interface) -> float:

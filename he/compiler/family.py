@@ -40,6 +40,11 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
     counts = [integer(count, "images", 1) for count in images]
     if not counts:
         raise ValueError("`images` must be one number or more, got none")
+    if not isinstance(network, IntNetwork | Graph):
+        raise TypeError(
+            f"`network` must be an IntNetwork or a Graph, got {type(network).__name__}; of a model, give the `network` "
+            "of `he.compile(model, samples)`"
+        )
     entrance: Callable[..., Circuit] = compile_exact if isinstance(network, IntNetwork) else compile_approximate
     options = {"salt": secrets.token_bytes(SALT_BYTES), **options}
     found: dict[str, Circuit] = {}

@@ -40,7 +40,7 @@ from he.ring.words import Words
 from intnn.values.arrays import array, integer, real, reals
 from intnn.values.value_object import Unstorable
 
-_LARGEST = 2.0**59  # coefficient whose residues are found in words
+LARGEST = 2.0**59  # coefficient whose residues are found in words
 _TOGETHER = 16  # polynomials: as many stay in the second cache
 
 
@@ -125,7 +125,7 @@ class BatchEncryptor(Unstorable, instead="it holds a secret key: store that with
         return self._each((coefficients[i : i + 1] for i in range(len(coefficients))), self.form(level, scale))
 
     def _each(self, polynomials: Iterator[np.ndarray], form: Form) -> Iterator[bytes]:
-        limit = min(_LARGEST, math.prod(form.primes) / 2 - 2 * HALF)
+        limit = min(LARGEST, math.prod(form.primes) / 2 - 2 * HALF)
         with ThreadPoolExecutor(self._threads) as pool:  # numpy and kernels release the GIL
             for part in polynomials:
                 largest = np.abs(part).max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from secrets import token_bytes
 from typing import Any
 
@@ -166,11 +167,12 @@ class PairCipher(Unstorable, instead="it holds a secret key: store that with `Se
         return coefficients.reshape(2, -1).T[packed_places(form.degree, count)]
 
     def _slots(self, data: bytes | memoryview, form: Form) -> np.ndarray:
-        read, plaintext = compact.read(data, form), sealapi.Plaintext()
+        # SEAL decodes at no scale beyond the modulus, which numbers that are small have: so it is divided by here.
+        read, plaintext = replace(compact.read(data, form), scale=1.0), sealapi.Plaintext()
         require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
         written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
         self._decryptor.decrypt(written, plaintext)
-        return np.array(self._encoder.decode_complex(plaintext))
+        return np.array(self._encoder.decode_complex(plaintext)) / form.scale
 
 
 class ExactCipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -193,16 +195,20 @@ class ExactCipher(Unstorable, instead="it holds a secret key: store that with `S
         ciphertext = self._encryptor.encrypt_symmetric(plaintext)
         return compact.compact(to_bytes(ciphertext), Form.fresh(self._parameters), self._parameters, self._ids)
 
-    def decrypt(self, data: bytes | memoryview, level: int) -> np.ndarray | None:
-        """Return the slots of a ciphertext at a level, int64 [N] from 0 to t - 1; None if it has no noise budget left.
+    def read(self, data: bytes | memoryview, level: int) -> Any:
+        """Return a ciphertext at a level as SEAL's object. The key is not used.
 
         Raises:
             SealDataError: if the bytes are no ciphertext of that level, or one that is legible without a key.
         """
-        read, plaintext = compact.read(data, Form.result(self._parameters, level, 1.0)), sealapi.Plaintext()
+        read = compact.read(data, Form.result(self._parameters, level, 1.0))
         require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
-        written = from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
-        if self._decryptor.invariant_noise_budget(written) < 1:
+        return from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
+
+    def decrypt(self, ciphertext: Any) -> np.ndarray | None:
+        """Return the slots of what `read` returned, int64 [N] from 0 to t - 1; None if it has no noise budget left."""
+        plaintext = sealapi.Plaintext()
+        if self._decryptor.invariant_noise_budget(ciphertext) < 1:
             return None
-        self._decryptor.decrypt(written, plaintext)
+        self._decryptor.decrypt(ciphertext, plaintext)
         return np.array(self._encoder.decode_int64(plaintext)) % self._parameters.t

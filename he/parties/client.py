@@ -310,16 +310,11 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             PublishingError: if `publish` is asked for and as many CKKS answers have been published as the policy
                 allows. The key has not been used then, and the request stays open.
         """
-        fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
-        require_fields(fields, "circuit", "key", "request")
-        require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
-        require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
         with self._lock:  # one answer after the other, so that none is decrypted after the last
             ciphers = self._living()
-            name = self._questions.require_open(fields["request"], request)
+            name, ciphertexts = self._read(ciphers, response, request)
             if publish:
                 self._require_publishable()
-            ciphertexts = self._read(ciphers, parts)
             logits, outside = self._decrypted(ciphers, ciphertexts, self._questions.close(name))
             if publish and logits is not None and not self._interface.parameters.scheme.exact:
                 self._published += 1
@@ -359,13 +354,22 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 "decrypt this one without `publish` and show it to nobody, or make a client with another key"
             )
 
-    def _read(self, ciphers: Sequence[Cipher], parts: list[memoryview]) -> list[list[Any]]:
-        """Return the ciphertexts of an answer, those of each cipher together. The key is not used."""
-        each = self._interface.ciphertexts
+    def check(self, response: bytes, request: bytes | None = None) -> None:
+        """Check an answer as `decrypt` does before it uses the key, and raise its MessageError. Nothing changes."""
+        with self._lock:
+            self._read(self._living(), response, request)
+
+    def _read(self, ciphers: Sequence[Cipher], response: bytes, request: bytes | None) -> tuple[str, list[Any]]:
+        """Return the name of the request and the ciphertexts of its answer, those of each cipher together."""
+        fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
+        require_fields(fields, "circuit", "key", "request")
+        require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
+        require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
+        name, each = self._questions.require_open(fields["request"], request), self._interface.ciphertexts
         if len(parts) != each * len(ciphers):
             raise MessageError(f"a response must hold {each * len(ciphers)} ciphertext(s), got {len(parts)}")
         try:
-            return [[cipher.read(part) for part in parts[each * i :][:each]] for i, cipher in enumerate(ciphers)]
+            return name, [[cipher.read(part) for part in parts[each * i :][:each]] for i, cipher in enumerate(ciphers)]
         except SealDataError as error:
             raise MessageError(f"the response cannot be decrypted: {error}") from error
 

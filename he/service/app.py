@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -28,6 +27,8 @@ from he.service.problems import Problem
 from he.service.service import Service
 from he.service.tokens import PUBLIC
 
+_MOST_ADDRESS = 64  # letters of a caller's address: what a proxy says of it may be anything
+
 
 def application(config: Config) -> Starlette:
     """Return the application of a server. Its store is taken at once, and left when it is shut down.
@@ -41,9 +42,13 @@ def application(config: Config) -> Starlette:
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    routes = [Route(path, Address(service, methods), methods=[*methods]) for path, methods in by_path.items()]
     described = document()
-    routes.append(Route(PATH, lambda _: JSONResponse(described), methods=["GET"]))
+
+    async def openapi(_service: Service, _call: Call) -> Response:
+        return JSONResponse(described)
+
+    by_path[PATH] = {"GET": Operation("openapi", "GET", PATH, openapi, {})}
+    routes = [Route(path, Address(service, methods)) for path, methods in by_path.items()]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -51,26 +56,28 @@ def application(config: Config) -> Starlette:
         yield
         await service.stop()
 
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refused})
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes, app.router.default = False, Address(service, {})
     app.state.service = service
     return app
 
 
 class Address:
-    """The operations at one address, by their methods.
+    """The operations at one address, by their methods. Other methods are refused like any call: logged and limited.
 
     Args:
         service: what does them.
-        operations: the operations.
+        operations: the operations; none at an address that there is not.
     """
 
     def __init__(self, service: Service, operations: Mapping[str, Operation]) -> None:
         self._service, self._operations = service, operations
+        self._none = Operation("none", "", "", self._refuse, {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, log it and count it."""
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        operation, number, start = self._operations[method], secrets.token_hex(8), time.monotonic()
+        operation, number, start = self._operations.get(method, self._none), secrets.token_hex(8), time.monotonic()
         incoming, status, sent, who, fault = Incoming(receive), 0, 0, "", None
 
         async def counted(message: Message) -> None:
@@ -118,7 +125,7 @@ class Address:
         Raises:
             Problem: if it does (429), or a token is needed and missing (401).
         """
-        address = "" if request.client is None else request.client.host
+        address = "" if request.client is None else request.client.host[:_MOST_ADDRESS]
         if not operation.secured:
             self._service.rates.take(f"address {address}")
             return Call(request, PUBLIC)
@@ -131,8 +138,8 @@ class Address:
         self._service.rates.take(client.name if client is not PUBLIC else f"address {address}")
         return Call(request, client)
 
-
-def _refused(_request: Request, error: Exception) -> Response:
-    """Return the answer to a call of an address or by a method that there is not."""
-    assert isinstance(error, HTTPException)
-    return Problem(error.status_code, "there is no such address, or not by this method", error.headers).response()
+    async def _refuse(self, _service: Service, _call: Call) -> Response:
+        if not self._operations:
+            raise Problem(404, "there is no such address")
+        allowed = [*self._operations, *["HEAD"] * ("GET" in self._operations)]
+        raise Problem(405, "the address is not for this method", {"Allow": ", ".join(allowed)})

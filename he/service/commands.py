@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -77,7 +78,9 @@ def _serve(options: argparse.Namespace) -> None:
     limits = Limits(**dict[str, Any](map(_limit, options.limit)))
     logs.to_stream()
     config = Config(options.models, options.store, options.tokens, limits)
-    server(config, options.host, options.port, options.certificate, options.private_key).run()
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.create_server((options.host, options.port), family=family) as place:  # or why not, before anything else
+        server(config, certificate=options.certificate, key=options.private_key).run([place])
 
 
 def _limit(written: str) -> tuple[str, int | float]:

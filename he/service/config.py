@@ -23,7 +23,7 @@ class Limits(ValueObject):
         requests: how many requests are read, wait or are evaluated, of all clients together; the next is refused (503).
         requests_each: the same for one client (429).
         uploads: how many uploads of keys are read or expanded at once (503); one of each client (429).
-        keys_each: how many sets of keys a client may keep (403).
+        keys_each: how many sets of keys a client may keep; the next one takes the place of its oldest.
         most_evaluations: how many requests of one client a model evaluates in all (403).
         rate: how many calls a client may make in a second, in the long run (429).
         burst: how many calls it may make at once after it was silent.

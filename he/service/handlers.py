@@ -64,7 +64,7 @@ async def upload(service: Service, call: Call) -> Response:
     if found is not None and found.circuit == model.digest:
         return JSONResponse(_described(found))
     with service.uploads.place(call.client.name):
-        service.require_room(call.client, model)
+        service.require_room(model)
         with Spool(service.store.new_path("uploads")) as spool:
             await receive(call.request, spool, model.most_key_bytes, service.config.limits)
             await spool.finish(digest)

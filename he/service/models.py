@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from he.circuit.residues import interfaces
 from he.engines.rns.engine import RnsEngine
 from he.formats.messages import largest_message
+from he.formats.stored import StoredError
 from he.parties.client import interface_bytes
 from he.parties.expanded import ExpandedKeys
 from he.parties.keys import data_bytes
@@ -128,13 +129,15 @@ class Sessions(Unstorable, instead="they are made of what the store has"):
         """Return the session of a client's keys.
 
         Raises:
-            StoredError: if their file is damaged.
+            StoredError: if their file is damaged, or holds other keys.
             OSError: if it cannot be read.
         """
         with self._lock:
             session = self._ready.pop(keys.path, None)
             if session is None:
                 mapped = ExpandedKeys.mapped(keys.path, model.prepared.circuit.interface)
+                if mapped.id != keys.digest:
+                    raise StoredError(f"{keys.path} must hold the keys that the index names, and holds others")
                 ledger = self._ledger(keys.client, model.digest)
                 session = model.prepared.session(mapped, self._limits.threads, ledger=ledger)
             self._ready[keys.path] = session

@@ -53,6 +53,10 @@ class Service(Unstorable, instead="start another one"):
         self.store = Store(config.store)
         for model in self.models.values():
             write_atomically(self._interface(model), model.interface)
+        served = {model.digest for model in self.models.values()}
+        for keys in self.store.keys_of(None):
+            if keys.circuit not in served:  # no address reaches them, not even to remove them
+                self.store.remove(keys)
         self._sessions = Sessions(self.models, self.store, limits)
         self.rates = Rates(limits.rate, limits.burst)
         self.requests = Gate("requests", limits.requests, limits.requests_each)
@@ -109,20 +113,18 @@ class Service(Unstorable, instead="start another one"):
             raise Problem(404, "there are no such keys of this client for this model; send them")
         return found
 
-    def require_room(self, client: Permitted, model: Model) -> None:
-        """Check that a client may keep one more set of keys.
+    def require_room(self, model: Model) -> None:
+        """Check that there is room for one more set of keys.
 
         Raises:
-            Problem: if it has as many as it may have (403), or the disk is full (507).
+            Problem: if the disk is full (507).
         """
         limits = self.config.limits
-        if self.store.of(client.name) >= limits.keys_each:
-            raise Problem(403, f"a client may keep at most {limits.keys_each} sets of keys; remove one")
         size = expanded_bytes(model.prepared.circuit.interface)
         self.store.require_room(size, limits.store_bytes, limits.spare_bytes)
 
     async def add_keys(self, client: Permitted, model: Model, digest: str, upload: Path) -> StoredKeys:
-        """Expand keys that were uploaded and keep them.
+        """Expand keys that were uploaded and keep them, in the place of the client's oldest where it has too many.
 
         Raises:
             MessageError: if they are no keys of the model.
@@ -138,6 +140,8 @@ class Service(Unstorable, instead="start another one"):
             target.unlink(missing_ok=True)
             raise
         self.metrics.time("he_expand_seconds", time.monotonic() - start, model=model.name)
+        for oldest in self.store.keys_of(client.name)[: -self.config.limits.keys_each]:
+            await self.remove_keys(oldest)
         return keys
 
     async def remove_keys(self, keys: StoredKeys) -> None:
@@ -146,8 +150,8 @@ class Service(Unstorable, instead="start another one"):
         Raises:
             OSError: if that cannot be written.
         """
-        self._sessions.drop(keys)
         await asyncio.to_thread(self.store.remove, keys)
+        self._sessions.drop(keys)  # at last: an evaluation that had begun may have made it anew
 
     async def evaluate(
         self, model: Model, keys: StoredKeys, request: bytes, is_gone: Callable[[], Awaitable[bool]]

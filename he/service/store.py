@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Lock
 
 from he.service.problems import Problem
-from he.service.writer import Writer, connect
+from he.service.writer import Writer, connect, failure
 from intnn.values.value_object import Unstorable
 
 VERSION = 1
@@ -89,7 +89,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
     @property
     def bytes(self) -> int:
         """The number of bytes of all keys."""
-        return sum(keys.bytes for keys in self._keys.values())
+        return sum(keys.bytes for keys in self.keys_of(None))
 
     @property
     def count(self) -> int:
@@ -100,9 +100,10 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         """Return a client's keys of this name, if it has any."""
         return self._keys.get((client, digest))
 
-    def of(self, client: str) -> int:
-        """Count the sets of keys that a client has."""
-        return sum(owner == client for owner, _ in self._keys)
+    def keys_of(self, client: str | None) -> list[StoredKeys]:
+        """Return the keys of a client, or those of all where it is None, the oldest first."""
+        kept = [*self._keys.values()]  # in one step: other threads add and remove
+        return [keys for keys in kept if client in (None, keys.client)]
 
     def new_path(self, folder: str) -> Path:
         """Return a path of a file that does not exist, in `keys` or `uploads`."""
@@ -185,6 +186,8 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         try:
             rows = self._rows()
+        except sqlite3.OperationalError as error:  # a full disk, say, for which no index must be given up
+            raise failure(error, f"{self._index} cannot be read or written") from None
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self._index} is damaged or no index of a store ({error}); move the folder away"
@@ -206,11 +209,11 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
             )
             if not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
-                for statement in _TABLES:
+                for statement in ("BEGIN IMMEDIATE", *_TABLES, "COMMIT"):  # all of them, or none
                     connection.execute(statement)
             elif found != (_APPLICATION, VERSION):
                 raise StoreError(
                     f"{self._index} must be the index of a store of version {VERSION}, got version {found[1]} of "
                     f"application {found[0]:#x}; start the server with a new folder, to which clients send keys again"
                 )
-            return connection.execute("SELECT client, digest, circuit, file, bytes FROM keys").fetchall()
+            return connection.execute("SELECT client, digest, circuit, file, bytes FROM keys ORDER BY rowid").fetchall()

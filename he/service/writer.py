@@ -62,6 +62,12 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def failure(error: sqlite3.Error, what: str) -> OSError:
+    """Return what says that a file could not be read or written, and whether the disk is full."""
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return OSError(errno.ENOSPC if full else errno.EIO, f"{what}: {error}")
+
+
 def _commit(connection: sqlite3.Connection, writes: list[_Write]) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -71,9 +77,8 @@ def _commit(connection: sqlite3.Connection, writes: list[_Write]) -> None:
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        full = error.sqlite_errorcode == sqlite3.SQLITE_FULL if hasattr(error, "sqlite_errorcode") else False
         for _, _, done in writes:
-            done.set_exception(OSError(errno.ENOSPC if full else errno.EIO, f"the index was not written: {error}"))
+            done.set_exception(failure(error, "the index was not written"))
     else:
         for _, _, done in writes:
             done.set_result(None)

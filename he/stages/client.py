@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from he.circuit.guards import RangeError
 from he.formats.keys import Cost, read_private, write_private
 from he.parties.answers import decrypted
-from he.parties.client import Client, DecryptionError, KeyRetiredError
+from he.parties.client import Client, KeyRetiredError
 from he.parties.keys import SecretKey
 from he.parties.policy import Policy
 from he.parties.state import state_circuit
-from he.stages.folders import StageError, new_folder, remove, require_made
+from he.stages.folders import StageError, new_folder, read_message, remove, require_made
 from he.stages.images import read_images, write_logits
 from he.stages.model import circuit_of, read_model
 from intnn.storage.document import write_atomically
@@ -107,7 +106,8 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
 
     Raises:
         DecryptionError, RangeError: if an answer is refused, which counts. No logits are written.
-        KeyFileError, MessageError: if a file is damaged, or belongs to another model, key or request.
+        KeyFileError, MessageError: if a file is damaged, or belongs to another model, key or request. No answer has
+            been decrypted then.
         StageError: if there are no answers, or not one for every request that waits for one.
         OSError: if a file cannot be read or written; the answers may be decrypted again then.
     """
@@ -119,10 +119,13 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
             f"{folder / DOWNLOAD} must hold an answer for each of {len(requests)} requests that wait for one, got "
             f"{len(answers)}: answers are decrypted once; encrypt again"
         )
+    most, pairs = client.most_answer_bytes, list(zip(answers, requests, strict=True))
+    for answer, request in pairs:  # all of them, before the key is used: a request has one answer
+        client.check(read_message(answer, most), request)
     try:
-        read = ((answer.read_bytes(), request) for answer, request in zip(answers, requests, strict=True))
+        read = ((read_message(answer, most), request) for answer, request in pairs)
         logits = np.concatenate(list(decrypted(client, read)))
-    except (DecryptionError, RangeError):
+    except Exception:  # also for what was changed meanwhile
         _record(client, folder)
         raise
     write_logits(target, logits)

@@ -37,6 +37,8 @@ def new_folder(path: Path, *, replace: bool = False, private: bool = False) -> I
             path.rename(old)
         draft.rename(path)
     finally:
+        if old.exists() and not path.exists():
+            old.rename(path)  # the new one could not take its place
         for left in (draft, old):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -45,6 +47,16 @@ def remove(path: Path) -> None:
     """Remove a folder that a stage has made, if it is there."""
     if path.exists():
         shutil.rmtree(path)
+
+
+def read_message(path: Path, most: int) -> bytes:
+    """Return the bytes of a message that another party wrote, cut where it is longer than it may be, to be refused.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(most + 1)
 
 
 def require_made(path: Path, stage: str) -> Path:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from he.formats.messages import largest_message
 from he.parties.keys import EvaluationKeys
+from he.parties.session import request_bytes
 from he.stages.client import DOWNLOAD, PUBLIC, UPLOAD
-from he.stages.folders import StageError, new_folder, require_made
+from he.stages.folders import StageError, new_folder, read_message, require_made
 from he.stages.model import circuit_of, load_prepared, prepare_model, read_model
 from intnn.storage.document import write_atomically
 
@@ -52,6 +54,7 @@ def evaluate(folder: Path, model: Path, threads: int | None = None, *, again: bo
         if not requests:
             raise StageError(f"{folder / UPLOAD} must hold a request or more, got none; encrypt again")
         session = load_prepared(model, offer, number).session(keys, threads, most=len(requests))
+        most = largest_message(request_bytes(session.interface))
         for request in requests:
-            write_atomically(draft / request.name, session.evaluate(request.read_bytes()))
+            write_atomically(draft / request.name, session.evaluate(read_message(request, most)))
     return len(requests)

@@ -5,6 +5,7 @@ A message states no size, level or scale: it is read only if it has exactly the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from intnn.values.arrays import integer
 from intnn.values.value_object import ValueObject
 
 Ciphertexts = tuple[bytes | memoryview, ...]
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,7 @@ class Origin(ValueObject):
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not isinstance(value, str) or len(value) != 64:
-                raise MessageError(f"`{name}` must be a digest of 64 hexadecimal digits, got {value!r:.80}")
+            require_digest(value, name)
 
     def require(self, other: Origin) -> None:
         """Refuse what belongs to another run.
@@ -84,6 +85,16 @@ def opened(
             f"{sum(map(len, parts))}"
         )
     return origin, fields, tuple(parts)
+
+
+def require_digest(value: Any, name: str) -> None:
+    """Refuse what is no SHA-256 in hexadecimal digits.
+
+    Raises:
+        MessageError: It is none.
+    """
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        raise MessageError(f"`{name}` must be a digest of 64 hexadecimal digits, got {value!r:.80}")
 
 
 def require_number(value: Any, name: str, low: int, high: int) -> None:

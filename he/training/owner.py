@@ -82,8 +82,8 @@ class SampleOwner(Unstorable, instead="it holds a secret key: store that with `S
             labels: int64 [n] in [0, classes).
 
         Raises:
-            BoundError: The bound of a head's plan is too small for these samples: training would diverge. Nothing is
-                encrypted.
+            BoundError: The bound of a head's plan is too small for these samples, which few are sooner than many:
+                training could diverge. Nothing is encrypted.
             TypeError: An argument has another type.
             ValueError: A shape is wrong, a label is no class, a whitened feature is beyond 16, or there are more
                 samples than the plan is for.
@@ -193,6 +193,7 @@ class Owner(SampleOwner, instead="it holds a secret key: store that with `Secret
         """
         plan, form = self.plan, Answer.form(self.plan)
         asked, given = Query.from_bytes(query, plan), Answer.from_bytes(answer, plan, query)
-        self._origin.require(given.origin)
+        for message in (asked, given):
+            self._origin.require(message.origin)
         pairs = np.concatenate([self._cipher.decrypt(part, form) for part in given.ciphertexts])
         return pairs[: plan.classes, : asked.samples].T

@@ -85,7 +85,9 @@ class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to 
         if self.steps:
             raise MessageError("training has begun: no block can be added; give all blocks to a new trainer")
         if place in self._blocks:
-            raise MessageError(f"block {block.number} of owner {block.owner!r} has come before")
+            raise MessageError(
+                f"block {block.number} of owner {block.owner!r} has come before; owners must have names of their own"
+            )
         if self.samples + block.samples > self.plan.samples:
             raise MessageError(
                 f"the plan is for {self.plan.samples} samples, got {self.samples + block.samples}; plan for as many"

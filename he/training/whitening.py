@@ -34,12 +34,15 @@ class BoundError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Moments(ValueObject):
-    """How many samples there are, and their features' sums and sums of products.
+    """How many samples there are, and their features' sums and scatter.
+
+    The mean is subtracted before features are multiplied: where it is large beside what samples differ by, as of times
+    in seconds, it would take the digits of the scatter.
 
     Attributes:
         samples: Their number, at least 1.
         sums: float64 [features].
-        products: float64 [features, features], symmetric.
+        scatter: The sums of products of differences from the mean, float64 [features, features], symmetric.
 
     Raises:
         TypeError: An argument has another type.
@@ -48,16 +51,16 @@ class Moments(ValueObject):
 
     samples: int
     sums: FloatArray
-    products: FloatArray
+    scatter: FloatArray
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", integer(self.samples, "samples", 1))
-        for name in ("sums", "products"):
+        for name in ("sums", "scatter"):
             object.__setattr__(self, name, frozen(reals(getattr(self, name), name)))
         features = self.sums.shape
-        if len(features) != 1 or self.products.shape != features * 2:
+        if len(features) != 1 or self.scatter.shape != features * 2:
             raise ValueError(
-                f"`sums` and `products` must have shapes [d] and [d, d], got {features} and {self.products.shape}"
+                f"`sums` and `scatter` must have shapes [d] and [d, d], got {features} and {self.scatter.shape}"
             )
 
     @staticmethod
@@ -69,7 +72,8 @@ class Moments(ValueObject):
             ValueError: Their shape is wrong, or a value is not finite.
         """
         rows = _rows(features)
-        return Moments(len(rows), rows.sum(axis=0), rows.T @ rows)
+        centred = rows - rows.mean(axis=0)
+        return Moments(len(rows), rows.sum(axis=0), centred.T @ centred)
 
     def plus(self, other: Moments) -> Moments:
         """Return the moments of both owners' samples together.
@@ -81,7 +85,9 @@ class Moments(ValueObject):
             raise ValueError(
                 f"`other` must be of {len(self.sums)} features, got {len(other.sums)}; use one map for all"
             )
-        return Moments(self.samples + other.samples, self.sums + other.sums, self.products + other.products)
+        samples, apart = self.samples + other.samples, self.sums / self.samples - other.sums / other.samples
+        between = self.samples * other.samples / samples * np.outer(apart, apart)
+        return Moments(samples, self.sums + other.sums, self.scatter + other.scatter + between)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +171,10 @@ class Whitening(ValueObject):
             ValueError: Their shape is wrong, or a whitened one is out of range.
         """
         rows = batched(reals(features, "features"), self.mean.shape, "features")
-        white = (rows - self.mean) @ self.matrix
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float64 is out of range
+            white = (rows - self.mean) @ self.matrix
         reach = float(np.abs(white).max(initial=0.0))
-        if reach > LARGEST:
+        if not reach <= LARGEST:
             raise ValueError(
                 f"whitened features must lie in [-{LARGEST:g}, {LARGEST:g}], got {reach:.3g}; take more samples for "
                 "the whitening, a larger ridge, or leave out samples that are unlike the others"
@@ -220,7 +227,8 @@ def require_bound(white: ArrayLike, bound: float) -> float:
     if not found <= most:
         raise BoundError(
             f"`bound` must be at least the top eigenvalue of these samples, {found:.3g}, got {most:g}: training would "
-            f"diverge; plan for a bound of {found * 1.1:.2g}, or make the whitening from more samples"
+            f"diverge; plan for a bound of {found * 1.1:.2g}, make the whitening from more samples, or give more at "
+            "once: few samples have a larger one than many"
         )
     return found
 
@@ -230,8 +238,7 @@ def _centred(moments: Moments) -> tuple[FloatArray, FloatArray]:
     samples = moments.samples
     if samples < 2:
         raise ValueError(f"`moments` must be those of at least 2 samples, got {samples}")
-    mean = moments.sums / samples
-    covariance = (moments.products - samples * np.outer(mean, mean)) / (samples - 1)
+    mean, covariance = moments.sums / samples, moments.scatter / (samples - 1)
     if not np.trace(covariance) > 0:
         raise ValueError("`moments` must be those of samples that differ, got equal ones; take others")
     return mean, covariance

@@ -209,7 +209,7 @@ def test_large_networks_are_compiled_in_seconds(name):
     """They took from 20 seconds to minutes, or all memory. Their bar in `make times` is five seconds."""
     start, before = process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     LARGE[name]()
-    assert process_time() - start < 15  # three times the bar, for tests run beside others
+    assert process_time() - start < 20  # four times the bar, for tests run beside others, with every branch watched
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # kilobytes
 
 

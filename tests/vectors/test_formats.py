@@ -15,6 +15,7 @@ from he.formats import hybrid
 from he.formats.messages import Kind
 from he.ring.gadget import Gadget
 from intnn import IntNetwork
+from tests.he.circuit.test_key_levels import CIRCUITS, several
 from tests.vectors.document import (
     FOLDER,
     PASSWORD,
@@ -89,6 +90,17 @@ def test_the_evaluation_keys_are_encryptions_of_the_square():
                 values = [(v - PRIMES[-1] * s * s) % p for v, s in zip(values, secret[j], strict=True)]
             assert all(min(error, p - error) <= 42 for error in coefficients(values, p))
     assert not keys
+
+
+@pytest.mark.parametrize("scheme", CIRCUITS)
+def test_which_hybrid_keys_there_are(scheme):
+    interface = several(CIRCUITS[scheme]).interface
+    specials, levels = interface.to_dict()["key_levels"]
+    due = []
+    for element, used in zip(interface.key_elements, levels, strict=True):
+        for number in dict.fromkeys(specials[level - 1] for level in used):
+            due.append((element, max(level for level in used if specials[level - 1] == number), number))
+    assert [(element, gadget.level, gadget.specials) for element, gadget in interface.keys] == due
 
 
 def test_the_hybrid_key():

@@ -2,11 +2,15 @@
 
 The update rounds, which ciphertexts cannot. So it is the owner's, who decrypts the gradients of every step in any case,
 in order to encrypt the next weights afresh. It sees the network of every step, and nobody else does.
+
+Whether an answer is refused for what it decrypts to is a bit of whatever its sender made up, also of the secret key. So
+an owner refuses once, and decrypts nothing more, as in `he.training.refreshed.owner`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,11 +21,12 @@ from he.formats.messages import Kind, MessageError, message_digest, require_matc
 from he.parties.cipher import ExactCipher
 from he.parties.client import DecryptionError
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.ring.arithmetic import product
 from he.training.exact.messages import opened, sealed
 from he.training.exact.plan import ExactPlan
 from he.training.exact.slots import packed_pairs, packed_slots, sample_slots
 from intnn.training.squares.step import SquareGradients, SquareState, checked_inputs, require_state, targets, updated
-from intnn.values.arrays import Array, IntArray, instance
+from intnn.values.arrays import Array, instance
 from intnn.values.value_object import Unstorable
 
 
@@ -65,6 +70,7 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
         require_state(plan.squares, self.state)
         self._ciphers = [ExactCipher(key.with_modulus(parameters)) for parameters in plan.each]
         self._asked: str | None = None
+        self._over = False
 
     def samples(self, x: ArrayLike, labels: ArrayLike) -> Iterator[bytes]:
         """Check and encrypt all samples: a message for every modulus, made one by one.
@@ -90,7 +96,8 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
         limit = self.plan.squares.input_limit
         parts = []
         for t, cipher in zip(self.plan.moduli, self._ciphers, strict=True):
-            bias = second[-1:] * self.plan.squares.bias % t * pow(limit, -1, t) % t  # times the column of ones: limits
+            inverse = pow(limit, -1, t)  # for the bias is multiplied with the column of ones, which holds limits
+            bias = product(second[-1:] * self.plan.squares.bias % t, inverse, t)
             w = np.concatenate([second[:-1:2], bias]), np.concatenate([second[1:-1:2], np.zeros_like(bias)])
             for a, b in ((first[:, ::2].T, first[:, 1::2].T), w):
                 N = self.plan.parameters.poly_modulus_degree
@@ -106,31 +113,43 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
             The gradients, which are exactly those in the clear if the trainer follows the protocol.
 
         Raises:
-            MessageError: The message is damaged, of another run, or no answer to what was asked last.
+            MessageError: The message is damaged, of another run, or no answer to what was asked last; or the run is
+                over.
             SealDataError: A ciphertext in it is none, or legible without a key.
-            DecryptionError: A ciphertext has no noise budget left, or what it holds is no gradient of the plan. In all
-                of these cases nothing has changed.
+            DecryptionError: A ciphertext has no noise budget left, or what it holds is no gradient of the plan: the
+                trainer computes something else. The run is over, and nothing more is decrypted. In all of these cases
+                the variables are what they were.
             TypeError: It is no bytes.
         """
         plan, count = self.plan, len(self.plan.moduli)
         form = Form.result(plan.parameters, plan.levels.answer, 1.0)
         parts, fields = opened(Kind.EXACT_GRADIENTS, plan, self.evaluation_keys.id, answer, form, count, "asked")
-        require_match(fields, "asked", self._asked or "", "question, or comes for the second time")
-        pairs = [self._pairs(*of) for of in zip(plan.moduli, self._ciphers, parts, strict=True)]
-        a, b = (lifted(plan.moduli, half) for half in zip(*pairs, strict=True))
-        found = self._gradients(a, b)
+        if self._asked is None:
+            raise MessageError("the message answers no question, or comes for the second time; `ask` first")
+        require_match(fields, "asked", self._asked, "question than the last one")
+        if self._over:
+            raise MessageError("the run is over, and nothing is decrypted any more; go on from `state` with a new key")
+        read = [cipher.read(part, plan.levels.answer) for cipher, part in zip(self._ciphers, parts, strict=True)]
+        found = self._decrypted(read)  # behind all checks that need no key, so that these tell nothing of it
+        if found is None:
+            self._over = True
+            raise DecryptionError(_REFUSED)
         self.state, self._asked = updated(plan.squares, self.state, found), None
         return found
 
-    def _pairs(self, t: int, cipher: ExactCipher, part: memoryview) -> tuple[IntArray, IntArray]:
-        slots = cipher.decrypt(part, self.plan.levels.answer)
-        pairs = None if slots is None else packed_pairs(slots, self.plan.answers, t)
-        if pairs is None:
-            raise DecryptionError(_REFUSED)
-        return pairs
+    def _decrypted(self, ciphertexts: list[Any]) -> SquareGradients | None:
+        """Return the gradients that ciphertexts hold, one for every modulus; None if they hold anything else."""
+        pairs = []
+        for t, cipher, ciphertext in zip(self.plan.moduli, self._ciphers, ciphertexts, strict=True):
+            slots = cipher.decrypt(ciphertext)
+            found = None if slots is None else packed_pairs(slots, self.plan.answers, t)
+            if found is None:
+                return None
+            pairs.append(found)
+        return self._gradients(*(lifted(self.plan.moduli, half) for half in zip(*pairs, strict=True)))
 
-    def _gradients(self, a: Array, b: Array) -> SquareGradients:
-        """Return the gradients of which these are the pairs, if they are within their bounds."""
+    def _gradients(self, a: Array, b: Array) -> SquareGradients | None:
+        """Return the gradients of which these are the pairs; None if they are not within their bounds."""
         squares, columns = self.plan.squares, self.plan.columns
         ends = np.cumsum([squares.features * columns, columns * squares.classes])
         (first, second, bias), (other_first, other_second, other_bias) = np.split(a, ends), np.split(b, ends)
@@ -138,11 +157,14 @@ class ExactOwner(Unstorable, instead="it holds a secret key: store that with `Se
         others = (other_first, squares.bounds.first), (other_second, squares.bounds.second)
         within = all((abs(values) <= bound).all() for values, bound in (*bounds, *others))
         if not within or not np.array_equal(bias, other_bias):
-            raise DecryptionError(_REFUSED)
+            return None
         g_v = np.stack([first, other_first], axis=-1).reshape(squares.features, squares.hidden)
         rows = np.stack([second, other_second]).reshape(2, columns, squares.classes)
         g_w = rows.transpose(1, 0, 2).reshape(squares.hidden, squares.classes)
         return SquareGradients(g_v, np.concatenate([g_w, bias[None] * squares.bias]))
 
 
-_REFUSED = "the answer decrypts to no gradients of this plan, and nothing of it is used; ask again"
+_REFUSED = (
+    "the answer decrypts to no gradients of this plan, and nothing of it is used: the run is over; "
+    "go on from `state` with a new key"
+)

@@ -60,7 +60,7 @@ class ExactTrainer(Unstorable, instead="keep the messages, and give them to anot
         count = squares.features + squares.classes
         parts, fields = opened(Kind.EXACT_SAMPLES, self.plan, self._keys, message, form, count, "modulus")
         t = fields["modulus"]
-        if t not in self._steps or t in self._ready:
+        if type(t) is not int or t not in self._steps or t in self._ready:
             raise MessageError(f"samples must be modulo each prime of the plan once, got {t!r:.80}")
         step = self._steps[t]
         read = [step.read(part) for part in parts]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, require_match
-from he.training.origin import Origin, opened, require_number, sealed
+from he.training.origin import Origin, opened, require_digest, require_number, sealed
 from he.training.refreshed.network import MOST_STEPS
 from he.training.refreshed.plan import RefreshedPlan
 from intnn.values.value_object import ValueObject
@@ -42,8 +42,7 @@ class PackedWeights(ValueObject):
 
     def __post_init__(self) -> None:
         require_number(self.step, "step", 0, MOST_STEPS)
-        if not isinstance(self.before, str) or len(self.before) != len(START):
-            raise MessageError(f"`before` must be a digest of 64 hexadecimal digits, got {self.before!r:.80}")
+        require_digest(self.before, "before")
 
     @staticmethod
     def form(kind: Kind, plan: RefreshedPlan) -> Form:

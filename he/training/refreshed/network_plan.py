@@ -113,7 +113,7 @@ class NetworkPlan(RefreshedPlan):
 
     Raises:
         ValueError: As in `RefreshedPlan`, or the number of hidden units is odd.
-        ParameterError: As in `RefreshedPlan`, or weights within the descent's reach have no room.
+        ParameterError: As in `RefreshedPlan`.
     """
 
     descent: NetworkDescent

@@ -56,18 +56,21 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
     ) -> None:
         super().__init__(name, plan, whitening, secret_key, evaluation_keys)
         self.steps, self.weights = 0, plan.initial
-        self._asked, self._sent = START, self._fresh(START)  # the last messages of both sides: a digest, and all of it
+        self._start = self._fresh(START)
+        self._asked, self._sent = START, self._start  # the last messages of both sides: a digest, and all of it
         self._over = False
 
     def begin(self) -> bytes:
         """Return the message with which a run begins: the weights at the start, which are public, encrypted.
 
+        A trainer that was stopped before it had the answer to its first step begins again, and asks the same.
+
         Raises:
-            MessageError: The run has begun.
+            MessageError: More than one step has been made.
         """
-        if self.steps:
+        if self.steps > 1:
             raise MessageError(f"the run has begun, {self.steps} steps ago; make another owner for another run")
-        return self._sent
+        return self._start
 
     def refresh(self, message: bytes) -> bytes:
         """Decrypt the weights of the next step, and encrypt them fresh, both as messages.
@@ -77,7 +80,8 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
 
         Raises:
             ReachError: A weight is beyond the plan's reach: training has diverged, or the trainer computes something
-                else. The run is over.
+                else. The run is over. A weight is known modulo at least four times the reach: one that has left by more
+                than twice the reach within a step may look as if it had not.
             MessageError: The message is damaged, of another run or step, does not follow the owner's last one, or the
                 run is over.
             SealDataError: The ciphertext in it is none, or legible without a key.
@@ -92,12 +96,11 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
             raise MessageError("the run is over, and nothing is decrypted any more; make another owner for another run")
         plan = self.plan
         found = self._cipher.decrypt_packed(given.ciphertext, plan.worn_form, plan.weights) / plan.worn_scales
-        reach = float(np.abs(found).max())
-        if not reach <= plan.descent.reach:
+        if not np.abs(found).max() <= plan.descent.reach:
             self._over = True
-            raise ReachError(
-                f"weights must stay within `reach`, {plan.descent.reach:g}, got {reach:.3g} after step "
-                f"{given.step}: the run is over; lower the rates, or plan for a larger reach"
+            raise ReachError(  # how far they are would tell a trainer more than a bit, if it is shown the text
+                f"weights must stay within `reach`, {plan.descent.reach:g}, got larger ones after step {given.step}: "
+                "the run is over; lower the rates, or plan for a larger reach"
             )
         self.steps, self.weights, self._asked = given.step, found, digest
         self._sent = self._fresh(digest)

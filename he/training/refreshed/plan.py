@@ -21,7 +21,8 @@ from typing import Any, ClassVar, Protocol
 
 from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
-from he.ring.params import RING_DEGREES, Parameters, Security, max_modulus_bits
+from he.parties.batch import LARGEST
+from he.ring.params import RING_DEGREES, ParameterError, Parameters, Security, max_modulus_bits
 from he.ring.slots import trace_elements
 from he.training.head import MOST_CLASSES
 from he.training.plan import MOST_FEATURES, MOST_SAMPLES
@@ -64,7 +65,7 @@ class RefreshedPlan(ValueObject, ABC):
     Raises:
         TypeError: An argument has another type.
         ValueError: A number is out of its range, or a ciphertext has no room for all weights.
-        ParameterError: The parameters are not secure.
+        ParameterError: The parameters are not secure, or weights within the descent's reach have no room.
     """
 
     samples: int
@@ -88,7 +89,12 @@ class RefreshedPlan(ValueObject, ABC):
                 f"there must be at most {self.block_samples} pairs of weights, which one ciphertext holds, got "
                 f"{self.weights}; plan for less"
             )
-        _ = self.parameters
+        most = fresh_room(self.parameters) / float(self.fresh_scales.max())
+        if not self.descent.reach < most:
+            raise ParameterError(
+                f"fresh weights within `reach`, {self.descent.reach:g}, have no room, which ends at {most:.3g}; "
+                "plan for a smaller reach"
+            )
 
     @property
     @abstractmethod
@@ -190,3 +196,8 @@ class RefreshedPlan(ValueObject, ABC):
 def worn_room(parameters: Parameters) -> float:
     """Return how large a worn weight may be, times its scale: a bit below what would wrap around."""
     return 2.0 ** (parameters.log2_modulus(1) - 1 - _SPARE)
+
+
+def fresh_room(parameters: Parameters) -> float:
+    """Return how large a fresh weight may be, times its scale, for an owner to encrypt it."""
+    return min(LARGEST, 2.0 ** (parameters.log2_modulus(parameters.levels) - 1 - _SPARE))

@@ -66,6 +66,8 @@ class RefreshedTrainer(SampleTrainer, instead="keep the blocks, and give them to
             TypeError: They are no bytes.
         """
         given = PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, message, self.plan)
+        if self._weights and not self._sent:
+            raise MessageError("no step has been made since the last weights, to which others could be the answer")
         before = message_digest(self._sent) if self._sent else START
         given.require_next(self._run()[0], self.steps + 1 if self._weights else 0, before)
         read(given.ciphertext, self.plan.fresh_form)

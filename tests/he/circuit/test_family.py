@@ -56,6 +56,31 @@ def test_encrypted_weights_are_not_offered_to_everybody():
         Family((circuit,))
 
 
+def asking(interface, **changes):
+    """The interface with another input of the client's."""
+    (spec,) = interface.client_inputs
+    return replace(interface, inputs=tuple(replace(one, **changes) if one is spec else one for one in interface.inputs))
+
+
+def test_circuits_of_one_offer_take_the_same_images():
+    """Images are prepared before a circuit is chosen; a server could have them rounded for another one."""
+    few, many = (circuit.interface for circuit in CIRCUITS)
+    for other in (asking(many, scale=3.0), asking(many, low=-1), asking(many, shape=(5, 1))):
+        with pytest.raises(ValueError, match="the same images"):
+            Offer((few, other), (1.0, 1.0))
+
+
+def test_circuits_of_an_offer_ask_for_images_alone():
+    few, many = (circuit.interface for circuit in CIRCUITS)
+    (spec,) = few.client_inputs
+    plain = asking(many, source=replace(spec.source, kind="plaintext"))
+    more = replace(many, inputs=(*many.inputs, replace(many.client_inputs[0], name="more")))
+    for other in (plain, more):
+        for offered in ((other,), (few, other)):
+            with pytest.raises(ValueError, match="one encrypted input"):
+                Offer(offered, (1.0,) * len(offered))
+
+
 @pytest.mark.parametrize("units", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, float("inf")), (1.0, float("nan"))])
 def test_prices_are_positive_numbers(units):
     with pytest.raises(ValueError, match="units"):

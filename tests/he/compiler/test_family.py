@@ -48,6 +48,12 @@ def test_numbers_of_images_are_checked(images, refusal):
         compile_family(table_network(), images)
 
 
+@pytest.mark.parametrize("thing", [None, "model.onnx", compile_exact(table_network(), security="insecure")])
+def test_what_is_no_network_is_refused_with_what_makes_one(thing):
+    with pytest.raises(TypeError, match=r"`network` must be .* `he.compile"):
+        compile_family(thing, (1,))
+
+
 def test_options_are_those_of_the_entrance():
     with pytest.raises(TypeError, match="weights"):
         compile_family(table_network(), weights="encrypted")

@@ -45,6 +45,18 @@ def test_packed_pairs_come_back(count, level):
     assert np.abs(CIPHER.decrypt_packed(data, form, count) - pairs).max() < 23 / 2.0**30
 
 
+@pytest.mark.parametrize("bits", [49.5, 60, 100])
+def test_small_numbers_come_back_at_a_scale_beyond_the_modulus(bits):
+    """As those of a head have that many divide: what must fit the modulus is a number times its scale."""
+    pairs = np.random.default_rng(0).uniform(-3, 3, (5, 2))
+    seeded = replace(Form.fresh(PARAMETERS, 1), scale=2.0**30)
+    read = compact.read(CIPHER.encrypt_packed(pairs, seeded), seeded)
+    form = Form.result(PARAMETERS, 1, 2.0**bits)
+    data = compact.write(CiphertextArray(read.residues, True, form.scale, None), form)
+    found = CIPHER.decrypt_packed(data, form, 5) * 2.0 ** (bits - 30)
+    assert np.abs(found - pairs).max() < 23 / 2.0**30
+
+
 def test_what_needs_no_key_is_refused():
     form = Form.result(PARAMETERS, 1, 2.0**25)
     with pytest.raises(SealDataError, match="legible without a key"):
@@ -73,15 +85,15 @@ def test_integers_come_back_at_every_level(level):
     read = compact.read(EXACT_CIPHER.encrypt(slots), Form.fresh(EXACT))
     form = Form.result(EXACT, level, 1.0)
     data = compact.write(CiphertextArray(lowered(read.residues, level), False, 1.0, None), form)
-    assert np.array_equal(EXACT_CIPHER.decrypt(data, level), slots % EXACT.t)
+    assert np.array_equal(EXACT_CIPHER.decrypt(EXACT_CIPHER.read(data, level)), slots % EXACT.t)
     with pytest.raises(SealDataError):
-        EXACT_CIPHER.decrypt(data[:-1], level)
+        EXACT_CIPHER.read(data[:-1], level)
 
 
 def test_noise_is_nothing_and_what_needs_no_key_is_refused():
     form = Form.result(EXACT, 2, 1.0)
     noise = [np.random.default_rng(0).integers(0, p, (2, 1024), np.uint64) for p in form.primes]
     data = compact.write(CiphertextArray(np.stack(noise, axis=1), False, 1.0, None), form)
-    assert EXACT_CIPHER.decrypt(data, 2) is None
+    assert EXACT_CIPHER.decrypt(EXACT_CIPHER.read(data, 2)) is None
     with pytest.raises(SealDataError, match="legible without a key"):
-        EXACT_CIPHER.decrypt(bytes(form.bytes), 2)
+        EXACT_CIPHER.read(bytes(form.bytes), 2)

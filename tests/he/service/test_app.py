@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from he import Client
+from he import Client, compile_exact, prepare
 from he.formats.messages import Kind, open_message, seal_message
 from he.parties.keys import EvaluationKeys
 from he.service.app import Address
@@ -17,10 +17,11 @@ from he.service.config import Limits
 from he.service.limits import Rates
 from he.service.logs import JsonLines
 from he.service.metrics import Metrics
+from he.service.openapi import PATH
 from he.service.operations import OPERATIONS
 from he.testing import inputs
 from tests.he.service.conftest import Live
-from tests.he.service.running import NETWORKS, POLICY
+from tests.he.service.running import NETWORKS, POLICY, write_models
 
 OCTETS = "application/octet-stream"
 
@@ -159,22 +160,59 @@ def test_addresses_and_methods_that_there_are_not(live) -> None:
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     allowed = live.http.request("PATCH", f"/v1/models/exact/keys/{'0' * 64}").headers["allow"]
     assert set(allowed.split(", ")) == {"GET", "HEAD", "PUT", "DELETE"}
+    assert is_problem(live.http.get("/health/"), 404)
+
+
+def test_every_call_is_logged_and_limited(models, tmp_path, caplog) -> None:
+    calls = ("GET", "/nothing"), ("GET", PATH), ("PATCH", "/health"), ("GET", "/health/")
+    with Live(models, tmp_path, rate=0.001, burst=4) as live, caplog.at_level(logging.INFO, "he.service"):
+        numbers = [live.http.request(*call).headers["x-request-id"] for call in calls]
+        assert {live.http.request(*call).status_code for call in calls} == {429}
+        while len(lines := [one.fields for one in caplog.records if "number" in one.fields]) < 8:
+            time.sleep(0.01)  # the last line is written once the answer has been sent
+    assert [line["number"] for line in lines[:4]] == numbers
 
 
 def test_how_much_a_client_may_ask(models, tmp_path) -> None:
     with Live(models, tmp_path, keys_each=1, most_evaluations=2) as live:
         client, path = live.party()
-        other = Client(live.http.get("/v1/models/exact/interface").content, policy=POLICY)
-        second = f"/v1/models/exact/keys/{other.evaluation_keys.id}"
-        assert is_problem(live.ask("PUT", second, content=other.evaluation_keys.to_bytes()), 403)
         assert live.answered(client, path)
-        assert live.ask("DELETE", path).status_code == 204
-        client, path = live.party()  # new keys, and still the same client
+        theirs, their_path = live.party(who="bob")
+        client, second = live.party()  # new keys in the place of the old ones, and still the same client
+        assert is_problem(live.ask("GET", path), 404)
+        path = second
         assert live.answered(client, path)
         request = client.encrypt(inputs(NETWORKS["exact"], 1))
         assert is_problem(live.ask("POST", f"{path}/evaluations", content=request), 403)
-        theirs, path = live.party(who="bob")
-        assert live.answered(theirs, path, who="bob")
+        assert live.answered(theirs, their_path, who="bob")
+
+
+def test_keys_of_a_model_that_was_replaced_take_no_room(tmp_path) -> None:
+    """No address reaches them: clients could not even remove them."""
+    folder = write_models(tmp_path / "models")
+    with Live(folder, tmp_path) as live:
+        live.party("exact")
+        kept, path = live.party("approximate")
+        assert live.service.store.count == 2
+    prepare(compile_exact(NETWORKS["exact"], images=4, security="insecure")).save(folder / "exact.he")  # retrained, say
+    with Live(folder, tmp_path) as live:
+        assert live.service.store.count == 1
+        assert live.answered(kept, path, "approximate")
+
+
+def test_no_session_outlives_its_keys(live, monkeypatch) -> None:
+    """An evaluation that waited while they were removed maps them; nobody would count what the file takes."""
+    _, path = live.party()
+    service, remove = live.service, live.service.store.remove
+
+    def removing(keys):
+        service._sessions.session(service.models["exact"], keys)
+        remove(keys)
+
+    monkeypatch.setattr(service.store, "remove", removing)
+    keys = service.store.find("ann", path[-64:])
+    assert live.ask("DELETE", path).status_code == 204
+    assert keys.path not in service._sessions._ready
 
 
 def test_how_fast_a_client_may_ask(models, tmp_path) -> None:
@@ -185,6 +223,11 @@ def test_how_fast_a_client_may_ask(models, tmp_path) -> None:
         assert live.ask("GET", path, "bob").status_code == 404
         assert [live.ask("GET", path, None).status_code for _ in range(5)] == [401, 401, 401, 429, 429]
         assert live.http.get("/v1/models").status_code == 429  # the same address
+
+
+def test_what_is_remembered_of_an_address_is_short(live) -> None:
+    live.http.get("/health", headers={"X-Forwarded-For": "a" * 50_000})
+    assert max(map(len, live.service.rates._buckets)) < 100
 
 
 def test_sessions_are_made_again_when_there_are_many(live, monkeypatch) -> None:

@@ -100,6 +100,14 @@ def test_what_is_refused_is_said_in_a_line(arguments, said, tmp_path, monkeypatc
     assert said in capsys.readouterr().err
 
 
+def test_who_starts_a_server_where_another_listens_is_told(models, tmp_path, capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        with pytest.raises(SystemExit):
+            main(["serve", "--models", str(models), "--store", str(tmp_path / "store"), "--port", port])
+    assert "Address already in use" in capsys.readouterr().err
+
+
 def served(models, store, port):
     """A server in a process of its own, once it answers."""
     command = [sys.executable, "-m", "he", "serve", "--models", models, "--store", store, "--port", str(port)]

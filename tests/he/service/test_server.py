@@ -194,6 +194,19 @@ def test_a_damaged_file_of_keys_is_dropped_and_sent_again(models, tmp_path) -> N
         assert (model.predict(images) == NETWORKS["exact"].logits(images)).all()
 
 
+def test_files_of_keys_that_were_exchanged_are_dropped_and_sent_again(models, tmp_path) -> None:
+    """They are of one circuit and size; requests are for the keys by which clients name them."""
+    with Live(models, tmp_path) as live, RemoteModel(live.url, "exact", live.tokens["ann"], policy=POLICY) as model:
+        model.send_keys()
+        live.party(who="bob")
+        (one,), (other,) = (live.service.store.keys_of(who) for who in ("ann", "bob"))
+        content = one.path.read_bytes()
+        one.path.write_bytes(other.path.read_bytes())
+        other.path.write_bytes(content)
+        images = inputs(NETWORKS["exact"], 3)
+        assert (model.predict(images) == NETWORKS["exact"].logits(images)).all()
+
+
 def test_keys_outlive_the_server_and_requests_are_remembered(models, tmp_path) -> None:
     images = inputs(NETWORKS["exact"], 1)
     live = Live(models, tmp_path)

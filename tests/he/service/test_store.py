@@ -1,5 +1,6 @@
 """What a server keeps: whole files, one server at a time, and through crashes."""
 
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from he.parties.ledger import ReplayError, SpentError
 from he.service.ledger import StoredLedger
 from he.service.problems import Problem
-from he.service.store import Store, StoredKeys, StoreError
+from he.service.store import _TABLES, Store, StoredKeys, StoreError
 from he.service.writer import Writer, connect
 
 
@@ -32,7 +33,7 @@ def test_keys_are_found_again_after_a_restart(folder) -> None:
         keys, other = stored(store), stored(store, "e")
         assert store.find("ann", "d") == keys
         assert store.find("bob", "d") is None
-        assert (store.count, store.bytes, store.of("ann"), store.of("bob")) == (2, 8, 2, 0)
+        assert (store.count, store.bytes, store.keys_of("ann"), store.keys_of("bob")) == (2, 8, [keys, other], [])
         store.remove(other)
         assert not other.path.exists()
     with closing(Store(folder)) as store:
@@ -86,6 +87,30 @@ def test_what_is_no_index_is_refused(folder) -> None:
         Store(folder)
     with pytest.raises(StoreError, match="damaged or no index"):  # and is not held by the first that was refused
         Store(folder)
+
+
+def test_a_store_that_was_begun_and_not_finished_is_begun_again(folder, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("he.service.store._TABLES", (*_TABLES[:1], "what stands for the end of the process"))
+        with pytest.raises(OSError, match="cannot be read or written"):
+            Store(folder)
+    with closing(Store(folder)) as store:
+        assert store.count == 0
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_disk_that_takes_nothing_is_not_taken_for_a_damaged_index(folder, exists) -> None:
+    """Nobody is told to move away a folder that remembers what was evaluated."""
+    if exists:
+        Store(folder).close()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="cannot be read or written"):
+            Store(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    Store(folder).close()
 
 
 def test_room(folder) -> None:

@@ -1,6 +1,7 @@
 """The stages by files alone: what they give, out of order, twice, mixed up, cut short, and on a full disk."""
 
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from he import (
+    Client,
     DecryptionError,
     Family,
     InputError,
@@ -255,6 +257,48 @@ def test_truncated_files(model, exchange, file, run):
     assert tree(exchange) == before
 
 
+@pytest.mark.parametrize("length", [100, 1 << 43])
+@pytest.mark.parametrize(("folder", "run"), [("ciphertexts_download", "decrypt"), ("ciphertexts_upload", "evaluate")])
+def test_what_the_other_party_wrote_is_read_as_far_as_it_may_reach(model, exchange, folder, run, length):
+    """A file of 8 TiB, of which the disk holds nothing."""
+    with (exchange / folder / "00001").open("r+b") as file:
+        file.truncate(length)
+    before = tree(exchange / "secret_key")
+    runs = {
+        "decrypt": lambda: client.decrypt(exchange, model, exchange / "logits.npy", POLICY),
+        "evaluate": lambda: server.evaluate(exchange, model, 1, again=True),
+    }
+    with pytest.raises(MessageError):
+        runs[run]()
+    assert tree(exchange / "secret_key") == before
+
+
+def test_a_request_has_one_answer_where_another_is_damaged(model, exchange, monkeypatch):
+    """A server that tries many answers to the first request, and spoils the second to have none of them count."""
+    opened = []
+    monkeypatch.setattr(Client, "_decrypted", lambda *arguments: opened.append(arguments))
+    second = exchange / "ciphertexts_download/00001"
+    second.write_bytes(second.read_bytes()[:-9])
+    with pytest.raises(MessageError):
+        client.decrypt(exchange, model, exchange / "logits.npy", POLICY)
+    assert not opened
+
+
+def test_what_changes_while_it_is_decrypted_counts(model, exchange, monkeypatch):
+    second, decrypt = exchange / "ciphertexts_download/00001", Client.decrypt
+
+    def changing(self, response, request):
+        logits = decrypt(self, response, request)
+        second.write_bytes(b"another")
+        return logits
+
+    monkeypatch.setattr(Client, "decrypt", changing)
+    with pytest.raises(MessageError):
+        client.decrypt(exchange, model, exchange / "logits.npy", POLICY)
+    state, parts = open_message(Kind.CLIENT, (exchange / "secret_key/state").read_bytes())
+    assert (state["answers"], len(parts)) == (1, 1)
+
+
 @pytest.mark.parametrize("file", ["offer", "prepared/0.prepared"])
 def test_truncated_models(model, exchange, tmp_path, file):
     broken = Path(shutil.copytree(model, tmp_path / "broken"))
@@ -340,7 +384,19 @@ def test_a_full_disk_leaves_everything_as_it_was(model, exchange, tmp_path, monk
     assert 0 < stops < 5
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+def once_only(rename):
+    """A disk that has no room for the second of all names."""
+    calls = itertools.count()
+
+    def renamed(path, target):
+        if next(calls) == 1:
+            raise OSError(errno.ENOSPC, "full")
+        return rename(path, target)
+
+    return renamed
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     def half():
         with folders.new_folder(tmp_path / "new") as draft:
             (draft / "file").write_text("half")
@@ -352,6 +408,15 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with folders.new_folder(tmp_path / "new") as draft:
         (draft / "file").write_text("whole")
         assert not (tmp_path / "new").exists()
-    with folders.new_folder(tmp_path / "new", replace=True) as draft:
-        (draft / "other").write_text("whole")
+
+    def whole():
+        with folders.new_folder(tmp_path / "new", replace=True) as draft:
+            (draft / "other").write_text("whole")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", once_only(Path.rename))
+        with pytest.raises(OSError, match="full"):
+            whole()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
+    whole()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["other"]

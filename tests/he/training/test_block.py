@@ -82,6 +82,8 @@ def resealed(change_fields=None, change_parts=None):
         (lambda: resealed({"plan": "0" * 64}), "another plan"),
         (lambda: resealed({"plan": 1}), "must be a digest"),
         (lambda: resealed({"keys": "0"}), "must be a digest"),
+        (lambda: resealed({"whitening": "é" * 64}), "must be a digest"),
+        (lambda: resealed({"whitening": "A" * 64}), "must be a digest"),
         (lambda: resealed({"more": 1}), "must have the fields"),
         (lambda: resealed({"owner": ""}), "printable letters"),
         (lambda: resealed({"owner": 3}), "printable letters"),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from he.formats.messages import Kind, MessageError, open_message, seal_message
+from he.formats.messages import Kind, MessageError, message_digest, open_message, seal_message
 from he.ring.params import ParameterError
-from he.training.encrypted_head import EncryptedHead, Query
+from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.errors import head_error, logit_error
 from he.training.head import fit
 from he.training.owner import Owner
@@ -64,6 +64,14 @@ def test_answers_belong_to_one_query(head):
     with pytest.raises(MessageError, match="got one to another"):
         OWNER.logits(other, answer)
     assert OWNER.logits(one, answer).shape == (5, PLAN.classes)
+
+
+def test_an_answer_is_read_only_if_the_query_is_of_this_run(head):
+    """Also one that names the query, as anybody can write."""
+    one, foreign = asked(), asked(owner(PLAN, of_whitening=whitening(0, 0.5)))
+    answer = Answer.from_bytes(head[1].answer(one), PLAN, one)
+    with pytest.raises(MessageError, match="another whitening"):
+        OWNER.logits(foreign, replace(answer, query=message_digest(foreign)).to_bytes())
 
 
 def resealed(message, **change):

@@ -54,7 +54,16 @@ def test_owners_moments_add_up_to_those_of_all(seed, split):
     both, all_ = Moments.of(x[:split]).plus(Moments.of(x[split:])), Moments.of(x)
     assert both.samples == all_.samples
     assert np.allclose(both.sums, all_.sums)
-    assert np.allclose(both.products, all_.products)
+    assert np.allclose(both.scatter, all_.scatter)
+
+
+@settings(deadline=None)
+@given(seeds, st.floats(-1e8, 1e8), st.integers(1, 39))
+def test_a_mean_far_from_zero_takes_no_digits(seed, far, split):
+    x = samples(seed, 40, 3)
+    moments = Moments.of(x[:split] + far).plus(Moments.of(x[split:] + far))
+    assert np.allclose(moments.scatter, Moments.of(x).scatter, rtol=1e-5, atol=1e-4)
+    Whitening.of(moments, 0.05).apply(x + far)
 
 
 @settings(deadline=None)
@@ -91,6 +100,13 @@ def test_a_bound_is_refused_where_the_top_eigenvalue_is_larger(seed, ratio):
 def test_two_owners_together_have_no_larger_eigenvalue_than_the_worse_of_them():
     one, other = samples(1, 30, 4), samples(2, 50, 4)
     assert top_eigenvalue(np.concatenate([one, other])) <= max(map(top_eigenvalue, (one, other)))
+
+
+@pytest.mark.parametrize("far", [[1e308, 1e308], [1e308, -1e308]])
+def test_what_is_beyond_float64_is_out_of_range(far):
+    whitening = Whitening(np.array([-1e308, -1e308]), np.array([[1.0, 1.0], [-1.0, 1.0]]))
+    with pytest.raises(ValueError, match="whitened features must lie in"):
+        whitening.apply([far])
 
 
 def test_what_is_out_of_range_is_refused():

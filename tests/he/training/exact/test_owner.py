@@ -1,6 +1,7 @@
 """Several steps under encryption are those in the clear; what is no answer to the last question changes nothing."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -21,8 +22,9 @@ from he.training.exact.owner import ExactOwner
 from he.training.exact.plan import ExactPlan
 from he.training.exact.slots import packed_slots
 from he.training.exact.step import ExactStep
-from intnn.training.squares.plan import FRACTION
-from intnn.training.squares.step import NAMES, SquareState, fit
+from he.training.exact.trainer import ExactTrainer
+from intnn.training.squares.plan import FRACTION, SquarePlan
+from intnn.training.squares.step import NAMES, SquareState, fit, gradients
 from tests.he.training.exact.made import SQUARES, keys, owner, plan, samples, trainer
 
 
@@ -41,6 +43,25 @@ def test_steps_are_those_in_the_clear_also_by_another_owner_of_the_key():
     assert equal(resumed.state, seen[2])
 
 
+@pytest.mark.parametrize(("count", "limits"), [(10, (7, 7)), (100, (7, 7)), (100, (31, 31))])
+def test_a_step_at_the_ends_of_all_ranges_is_that_in_the_clear(count, limits):
+    """Weights are at their limits, biases too; among the moduli are some whose products of residues exceed int64."""
+    squares = SquarePlan(count, 2, 2, 2, 3, *limits, 3, 15, Fraction(1, 15), Fraction(1, 10))
+    wide = ExactPlan(squares, "insecure", 1024)
+    first, second = (np.full(shape, limit << FRACTION) for shape, limit in zip([(2, 2), (3, 2)], limits, strict=True))
+    state = SquareState(first, second * [1, -1], np.zeros_like(first), np.zeros_like(second))
+    training = ExactOwner(wide, state=state)
+    run = ExactTrainer(wide, training.evaluation_keys, 1)
+    x = np.random.default_rng(count).integers(-3, 4, (count, 2))
+    x[:, -1] = 3
+    labels = x[:, 0] % 2
+    for message in training.samples(x, labels):
+        run.add(message)
+    found, expected = training.update(run.answer(training.ask())), gradients(squares, x, labels, state.weights)
+    assert np.array_equal(found.first, expected.first)
+    assert np.array_equal(found.second, expected.second)
+
+
 def test_an_answer_is_taken_once_and_to_the_last_question_only():
     training = owner()
     old = trainer().answer(training.ask())
@@ -53,6 +74,25 @@ def test_an_answer_is_taken_once_and_to_the_last_question_only():
     with pytest.raises(MessageError, match="comes for the second time"):
         training.update(answer)
     assert training.state is after
+
+
+def received(training):
+    """What a trainer's answer to the owner's next question holds."""
+    form, answer = Form.result(plan().parameters, plan().levels.answer, 1.0), trainer().answer(training.ask())
+    parts, _ = opened(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, answer, form, len(plan().moduli), "asked")
+    return [bytes(part) for part in parts], form
+
+
+@pytest.mark.parametrize("named", ["", None, 0, False, [], "0" * 64])
+def test_an_answer_that_names_no_question_is_refused(named):
+    training = owner()
+    parts, _ = received(owner())
+    answer = sealed(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, parts, asked=named)
+    for _ in range(2):
+        with pytest.raises(MessageError):
+            training.update(answer)  # nothing has been asked, and then something else
+        assert equal(training.state, SquareState.initial(SQUARES))
+        training.ask()
 
 
 def answered(training, parts):
@@ -106,13 +146,35 @@ def test_more_than_the_totals_is_refused():
 
 def test_noise_and_what_is_legible_are_refused():
     training = owner()
-    form, answer = Form.result(plan().parameters, plan().levels.answer, 1.0), trainer().answer(training.ask())
-    parts, _ = opened(Kind.EXACT_GRADIENTS, plan(), keys()[1].id, answer, form, len(plan().moduli), "asked")
-    with pytest.raises(DecryptionError, match="decrypts to no gradients of this plan"):
-        training.update(answered(training, [bytes(parts[0]), *[noisy(part, form) for part in parts[1:]]]))
+    parts, form = received(training)
     with pytest.raises(SealDataError, match="legible without a key"):
         training.update(answered(training, [bytes(len(part)) for part in parts]))
+    with pytest.raises(DecryptionError, match="decrypts to no gradients of this plan"):
+        training.update(answered(training, [parts[0], *[noisy(part, form) for part in parts[1:]]]))
     assert equal(training.state, SquareState.initial(SQUARES))
+
+
+def test_an_owner_refuses_once():
+    """Each refusal is a bit of whatever was made up: so nothing is decrypted behind the first one, by any question."""
+    training = owner()
+    parts, form = received(training)
+    with pytest.raises(DecryptionError, match="the run is over"):
+        training.update(answered(training, [noisy(part, form) for part in parts]))
+    for _ in range(2):
+        with pytest.raises(MessageError, match="the run is over, and nothing is decrypted any more"):
+            training.update(trainer().answer(training.ask()))
+    assert equal(training.state, SquareState.initial(SQUARES))
+
+
+def test_what_needs_no_key_is_refused_before_anything_is_decrypted():
+    """Otherwise a bit of the first ciphertext could be had at no cost, by a second one that is refused in any case."""
+    training = owner()
+    parts, form = received(training)
+    assert len(parts) > 1
+    for first in (parts[0], noisy(parts[0], form)):
+        with pytest.raises(SealDataError, match="legible without a key"):
+            training.update(answered(training, [first, *[bytes(len(part)) for part in parts[1:]]]))
+    training.update(trainer().answer(training.ask()))
 
 
 def noisy(part, form):

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from he.formats.messages import MessageError
+from he.formats.compact import Form
+from he.formats.messages import Kind, MessageError
+from he.training.exact.messages import opened, sealed
 from he.training.exact.owner import ExactOwner
 from he.training.exact.plan import ExactPlan
 from he.training.exact.trainer import ExactTrainer
@@ -20,6 +22,15 @@ def test_samples_are_taken_once_and_must_be_complete():
         training.add(first)
     with pytest.raises(MessageError, match=f"{min(plan().moduli)}.* missing"):
         training.answer(owner().ask())
+
+
+@pytest.mark.parametrize("named", [[1], {"t": 1}, None, float(plan().moduli[0]), str(plan().moduli[0]), 65537])
+def test_samples_must_name_a_prime_of_the_plan(named):
+    training, form = ExactTrainer(plan(), keys()[1]), Form.fresh(plan().parameters)
+    count = SQUARES.features + SQUARES.classes
+    parts, _ = opened(Kind.EXACT_SAMPLES, plan(), keys()[1].id, messages()[0], form, count, "modulus")
+    with pytest.raises(MessageError, match="samples must be modulo each prime of the plan once, got"):
+        training.add(sealed(Kind.EXACT_SAMPLES, plan(), keys()[1].id, [bytes(part) for part in parts], modulus=named))
 
 
 def test_messages_of_other_runs_are_refused():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.parties.keys import SecretKey
+from he.ring.params import ParameterError
 from he.training.refreshed.logistic import LogisticDescent, fit_logistic
 from he.training.refreshed.logistic_parties import LogisticOwner, LogisticTrainer
 from he.training.refreshed.logistic_plan import LogisticPlan
@@ -71,6 +72,15 @@ def test_scales_of_values_come_out_as_they_go_in():
     total = scales.sample * scales.residual / primes[1]  # of one sample
     assert total * of.samples / of.descent.rate == pytest.approx(scales.worn)
     assert scales.worn * of.descent.reach < 2 ** (of.parameters.log2_modulus(1) - 1)
+
+
+def test_a_reach_for_which_fresh_weights_have_no_room_is_refused():
+    """An owner could not encrypt what it has decrypted; a bit below, it can, whatever a trainer sends."""
+    with pytest.raises(ParameterError, match=r"fresh weights within `reach`, 1e\+06, have no room"):
+        plan(reach=1e6)
+    of = plan(reach=5e5)
+    made = LogisticOwner("a", of, whitening())
+    made._cipher.encrypt_packed(of.fresh_scales * np.full((of.weights, 2), of.descent.reach), of.fresh_form)
 
 
 def test_weights_out_of_reach_are_refused():

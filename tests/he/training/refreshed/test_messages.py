@@ -68,6 +68,7 @@ def resealed(change):
         (lambda f, p: ({**f, "step": 1.0}, p), "`step` must be an integer"),
         (lambda f, p: ({**f, "before": 7}, p), "`before` must be a digest"),
         (lambda f, p: ({**f, "before": "5"}, p), "`before` must be a digest"),
+        (lambda f, p: ({**f, "before": "5" * 63 + "\n"}, p), "`before` must be a digest"),
         (lambda f, p: ({**f, "more": 1}, p), "must have the fields"),
         (lambda f, p: ({**f, "plan": "3" * 64}, p), "another plan"),
         (lambda f, p: (f, [p[0][:-1]]), "must hold 1 ciphertexts"),

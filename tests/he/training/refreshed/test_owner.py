@@ -149,8 +149,8 @@ def test_weights_out_of_reach_end_the_run(place, factor):
     weights = drawn(of, 1)
     weights[place, place] = factor * of.descent.reach
     start, before = run.begin(), state(run)
-    with pytest.raises(ReachError, match=r"within `reach`, 5, got .* after step 1: the run is over"):
-        run.refresh(worn(of, start, weights))
+    with pytest.raises(ReachError, match=r"within `reach`, 5, got larger ones after step 1: the run is over"):
+        run.refresh(worn(of, start, weights))  # by how much, is told to nobody
     assert state(run) == (*before[:-1], True)
     for again in (weights, drawn(of, 1)):
         with pytest.raises(MessageError, match="the run is over, and nothing is decrypted"):
@@ -159,12 +159,14 @@ def test_weights_out_of_reach_end_the_run(place, factor):
 
 
 def test_no_more_steps_are_refreshed_than_planned():
-    of = plan(steps=1)
+    of = plan(steps=2)
     run = owner(of)
-    message = run.refresh(worn(of, run.begin(), drawn(of, 1)))
+    message = run.begin()
+    for step in (1, 2):
+        message = run.refresh(worn(of, message, drawn(of, step)))
     with pytest.raises(MessageError, match="the run is over"):
-        run.refresh(worn(of, message, drawn(of, 2)))
-    with pytest.raises(MessageError, match="the run has begun, 1 steps ago"):
+        run.refresh(worn(of, message, drawn(of, 3)))
+    with pytest.raises(MessageError, match="the run has begun, 2 steps ago"):
         run.begin()
 
 

@@ -1,14 +1,17 @@
 """Networks trained on ciphertexts are their clear twins, to the same bits whatever happens on the way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.formats import stored
-from he.formats.messages import MessageError
+from he.formats.messages import Kind, MessageError
 from he.formats.stored import StoredError
 from he.training.refreshed import checkpoint
+from he.training.refreshed.messages import PackedWeights
 from he.training.refreshed.network import NetworkDescent, ReachError, Windows, fit_network, with_ones
 from he.training.refreshed.network_parties import NetworkOwner, NetworkTrainer
 from he.training.refreshed.network_plan import NetworkPlan
@@ -141,6 +144,28 @@ def test_an_owner_answers_again_what_a_stopped_trainer_never_got(tmp_path):
     trainer().fit(lambda message: found.append(refresh.refresh(message)) or found[-1], path=path)
     assert found[0] == lost[1]
     assert refresh.steps == 3
+
+
+def test_a_trainer_that_was_stopped_in_the_first_step_begins_again(tmp_path):
+    """The owner has answered; there is no checkpoint yet."""
+    run, refresh = trainer(), owner()
+    run.receive(refresh.begin())
+    lost = refresh.refresh(run.step())
+    another = trainer()
+    another.receive(refresh.begin())
+    assert refresh.refresh(another.step()) == lost
+    another.fit(refresh.refresh, path=tmp_path / "run")
+    assert refresh.steps == another.steps == 3
+
+
+def test_weights_are_taken_as_the_answer_to_a_step_only():
+    refresh = Recorded()
+    run, given = started(refresh=refresh), PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, refresh.start, plan())
+    for step in (0, 1):
+        with pytest.raises(MessageError, match="no step has been made since the last weights"):
+            run.receive(replace(given, step=step).to_bytes())
+    assert run.steps == 0
+    run.receive(refresh(run.step()))
 
 
 @pytest.fixture(scope="module")
