@@ -40,11 +40,13 @@ class ExactJob:
         recipe: How images become inputs, and inputs a network.
         dataset: The name of the data set.
         data: The folder of that data set; None for where it is found by itself.
+        whole: Whether all steps are made on ciphertexts; otherwise the first ones, and the others are extrapolated.
     """
 
     recipe: ExactRecipe
     dataset: str
     data: Path | None
+    whole: bool = False
 
     @property
     def title(self) -> str:
@@ -52,9 +54,9 @@ class ExactJob:
         return f"network, exact, {self.recipe.squares.hidden} hidden units"
 
 
-def jobs(dataset: str, data: Path | None) -> tuple[ExactJob, ...]:
+def jobs(dataset: str, data: Path | None, whole: bool = False) -> tuple[ExactJob, ...]:
     """The networks of the table on a data set."""
-    return tuple(ExactJob(recipe, dataset, data) for recipe in RECIPES.get(dataset, ()))
+    return tuple(ExactJob(recipe, dataset, data, whole) for recipe in RECIPES.get(dataset, ()))
 
 
 def measure(job: ExactJob, report: Reporter) -> ExactRow:
@@ -82,7 +84,7 @@ def measure(job: ExactJob, report: Reporter) -> ExactRow:
         with clock.running("read"):
             trainer.add(message)
         sample_bytes += len(message)
-    steps, identical = min(MEASURED_STEPS, recipe.steps), True
+    steps, identical = recipe.steps if job.whole else min(MEASURED_STEPS, recipe.steps), True
     for step in range(steps):
         report(f"step {step + 1}", 0.5 + 0.5 * step / steps)
         with clock.running("ask"):

@@ -60,6 +60,9 @@ class TableOptions(Options):
     network: Annotated[
         bool, Option("Train under FHE with refreshes as well, a whole network, in minutes.", flag="--network")
     ] = False
+    whole: Annotated[
+        bool, Option("With --network: make all steps of exact training, not two, in minutes more.", flag="--whole")
+    ] = False
     keep: Annotated[Path | None, Option("Folder to keep training in while it runs, to go on if stopped.")] = None
     json: Json = None
     plot: Annotated[Path | None, Option("Draw the rows to this file: .png, .svg or .pdf.", writes="picture")] = None

@@ -92,7 +92,7 @@ def jobs(options: TableOptions) -> tuple[TableJob, ...]:
         heads.ROW: (
             *heads.jobs(dataset.name, options.data),
             *(refreshed.jobs(dataset.name) if options.network else ()),
-            *(exact.jobs(dataset.name, options.data) if options.network else ()),
+            *(exact.jobs(dataset.name, options.data, options.whole) if options.network else ()),
         ),
     }
     rows = [row for row in TITLES if not options.row or row in options.row]

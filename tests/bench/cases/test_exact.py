@@ -22,7 +22,7 @@ from plaintext_models.data import datasets
 SQUARES = SquarePlan(1, 5, 2, 10, 3, 7, 7, 30, 20, Fraction(1, 15), Fraction(1, 10))
 
 
-def measured(steps):
+def measured(steps, whole=False):
     """Of a network so small that it takes seconds."""
     patch = pytest.MonkeyPatch()
 
@@ -33,7 +33,7 @@ def measured(steps):
     patch.setattr(exact, "datasets", SimpleNamespace(load=load))
     recipe = ExactRecipe(100, 0.01, 1.5, SQUARES, steps)
     patch.setattr(exact, "RECIPES", MappingProxyType({"digits": (recipe,)}))
-    (job,) = jobs("digits", None)
+    (job,) = jobs("digits", None, whole)
     made = measure(job, Silent())
     patch.undo()
     return made
@@ -42,6 +42,11 @@ def measured(steps):
 @pytest.fixture(scope="module")
 def row():
     return measured(7)
+
+
+def test_all_steps_are_made_if_wanted():
+    made = measured(3, whole=True)
+    assert (made.measured_steps, made.extrapolated, made.bit_identical) == (3, False, True)
 
 
 def test_the_whole_is_extrapolated_from_the_steps_that_were_made(row):
@@ -83,3 +88,5 @@ def test_the_tables_third_row_has_it():
     assert job == jobs("digits", None)[0]
     assert job.recipe.squares.hidden == 16
     assert jobs("mnist", None) == ()
+    *_, whole = table.jobs(TableOptions(dataset="digits", row=(heads.ROW,), network=True, whole=True))
+    assert whole == dataclasses.replace(job, whole=True)

@@ -177,7 +177,7 @@ def test_key_switching_is_as_noisy_as_modelled_in_every_slot(engine):
     """Digits of either engine lie around 0: were their mean half a prime, the first slot would be 30 times noisier.
 
     Slots are real parts, with half of the modelled power: a ratio of 0.7. With 60 keys the ratio has a deviation of
-    0.07, or more where tails are long; the limits are four and more of them away.
+    0.07, and long tails: the noisiest slot of thousands has been seen at 1.3, and what is looked for is 30.
     """
     circuit = compiled(square_graph(), security="insecure")
     parameters, (step, *_) = circuit.parameters, circuit.interface.rotation_steps
@@ -191,7 +191,7 @@ def test_key_switching_is_as_noisy_as_modelled_in_every_slot(engine):
     measured = np.sqrt(np.mean(np.square(errors), axis=0))
     variance = key_switch_variance(Gadget.of(parameters, parameters.levels))
     modelled = np.sqrt(variance + parameters.poly_modulus_degree * rounding_variance(parameters.poly_modulus_degree))
-    assert np.max(measured) <= 1.3 * modelled
+    assert np.max(measured) <= 2 * modelled
     assert 0.3 * modelled <= np.median(measured) <= modelled
 
 
