@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy selection he times stages service attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy selection he encrypted-networks times stages service attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,6 +31,9 @@ selection: $(VENV)/table.stamp  ## how the constants of heads trained on ciphert
 
 he: $(VENV)/table.stamp  ## time the fast engine beside SEAL's evaluator: operations, then networks
 	$(BIN)/python -m bench he --json results/he.json $(ARGS)
+
+encrypted-networks: $(VENV)/table.stamp  ## networks whose weights are encrypted, beside plain weights
+	$(BIN)/python -m bench encrypted-networks --json results/encrypted-networks.json $(ARGS)
 
 times: $(VENV)/table.stamp  ## what a fresh process waits for: imports, stored circuits, first answers, compilation
 	$(BIN)/python -m bench times --json results/times.json $(ARGS)

@@ -43,10 +43,14 @@ if TYPE_CHECKING:
     from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
     from he.parties.connect import connect, run_encrypted
     from he.parties.connection import Connection
+    from he.parties.encrypted_network import EncryptedNetwork
     from he.parties.keys import EvaluationKeys, SecretKey
+    from he.parties.model_owner import ModelOwner
     from he.parties.offers import offer_bytes, read_offer
+    from he.parties.permission import NotPermittedError
     from he.parties.policy import Policy, PolicyError
     from he.parties.prepared import PreparedCircuit, prepare
+    from he.parties.public_key import PublicKey
     from he.parties.publishing import PublishingError
     from he.parties.session import Session
     from he.ring.params import ParameterError, Parameters
@@ -59,6 +63,7 @@ _HOMES = {
     "Connection": "he.parties.connection:Connection",
     "DecryptionError": "he.parties.client:DecryptionError",
     "EncryptedClassifier": "he.model.classifier:EncryptedClassifier",
+    "EncryptedNetwork": "he.parties.encrypted_network:EncryptedNetwork",
     "EncryptedRegressor": "he.model.classifier:EncryptedRegressor",
     "Estimate": "he.model.estimate:Estimate",
     "EvaluationKeys": "he.parties.keys:EvaluationKeys",
@@ -68,6 +73,8 @@ _HOMES = {
     "KeyFileError": "he.formats.keys:KeyFileError",
     "KeyRetiredError": "he.parties.client:KeyRetiredError",
     "MessageError": "he.formats.messages:MessageError",
+    "ModelOwner": "he.parties.model_owner:ModelOwner",
+    "NotPermittedError": "he.parties.permission:NotPermittedError",
     "Offer": "he.circuit.family:Offer",
     "ParameterError": "he.ring.params:ParameterError",
     "Parameters": "he.ring.params:Parameters",
@@ -75,6 +82,7 @@ _HOMES = {
     "Policy": "he.parties.policy:Policy",
     "PolicyError": "he.parties.policy:PolicyError",
     "PreparedCircuit": "he.parties.prepared:PreparedCircuit",
+    "PublicKey": "he.parties.public_key:PublicKey",
     "PublishingError": "he.parties.publishing:PublishingError",
     "RangeError": "he.circuit.guards:RangeError",
     "ResidueCircuit": "he.circuit.residues:ResidueCircuit",
@@ -107,6 +115,7 @@ __all__ = [
     "Connection",
     "DecryptionError",
     "EncryptedClassifier",
+    "EncryptedNetwork",
     "EncryptedRegressor",
     "Estimate",
     "EvaluationKeys",
@@ -116,6 +125,8 @@ __all__ = [
     "KeyFileError",
     "KeyRetiredError",
     "MessageError",
+    "ModelOwner",
+    "NotPermittedError",
     "Offer",
     "ParameterError",
     "Parameters",
@@ -123,6 +134,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PreparedCircuit",
+    "PublicKey",
     "PublishingError",
     "RangeError",
     "ResidueCircuit",

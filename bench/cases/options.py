@@ -136,6 +136,19 @@ class HeOptions(Options):
 
 
 @dataclass(frozen=True)
+class EncryptedNetworkOptions(Options):
+    """What `encrypted-networks` measures."""
+
+    network: Annotated[tuple[str, ...], Option("One or several.", choices=names.shipped_networks)] = (
+        "digits-table-mlp",
+        "digits-square-cnn",
+    )
+    data: Data = None
+    images: Annotated[int, Option("Images, evaluated one by one; the first is not timed.", least=2)] = 8
+    json: Json = None
+
+
+@dataclass(frozen=True)
 class AttackOptions(Options):
     """What `attacks` measures."""
 

@@ -53,6 +53,13 @@ _ALL = (
         extras=("he", "data", "bench"),
     ),
     Case(
+        "encrypted-networks",
+        "Networks whose weights are encrypted, beside the same with plain weights.",
+        options.EncryptedNetworkOptions,
+        "bench.cases.encrypted_networks",
+        extras=("he", "data", "bench"),
+    ),
+    Case(
         "times",
         "What a fresh process waits for: imports, compilation, and its first encrypted answer.",
         options.TimesOptions,

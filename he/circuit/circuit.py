@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from he.circuit.commitment import commitment, require_salt
+from he.circuit.commitment import SALT_BYTES, commitment, require_salt
 from he.circuit.interface import Interface
 from he.circuit.key_levels import KeyLevels
 from he.circuit.rounding import rounded_matrix, rounded_slots
@@ -18,7 +18,7 @@ from he.program.operations import Matrix, Plain
 from he.program.placed import output_levels
 from he.program.program import Program
 from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
-from he.ring.params import Parameters
+from he.ring.params import ParameterError, Parameters
 from intnn.values.arrays import instance, real
 from intnn.values.value_object import ValueObject
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Circuit(ValueObject):
-    """A network compiled for one scheme, parameter set and batch size. It holds the weights.
+    """A network compiled for one scheme, parameter set and batch size. It holds the weights, unless it is `public`.
 
     Attributes:
         interface: the public part, which clients are given.
@@ -65,12 +65,26 @@ class Circuit(ValueObject):
             ("output level", {interface.output_level}, output_levels(program, interface.parameters)),
             ("slots", interface.packing.slots if program.plaintexts else program.slots, program.slots),
             ("keys", (interface.rotation_steps, interface.swaps_rows, interface.multiplies), needs),
+            ("encrypted weights", interface.encrypted, bool(program.encrypted)),
             ("key levels", interface.key_levels, self._key_levels()),
         ):
             if stated != found:
                 raise ValueError(f"the interface must describe the program: its {name} are {found}, got {stated}")
         if not math.isfinite(self.output_bound):
             raise ValueError(f"`output_bound` must be finite, got {self.output_bound}")
+
+    @property
+    def public(self) -> Circuit:
+        """The circuit for whoever evaluates it with encrypted weights: it has neither them nor the salt.
+
+        What is left tells of the network what `he.compiler.compile.compile_exact` says of `weights`.
+
+        Raises:
+            ParameterError: if the weights are not to be encrypted.
+        """
+        if not self.interface.encrypted:
+            raise ParameterError('the circuit holds its weights in the clear: compile it with weights="encrypted"')
+        return replace(self, program=self.program.without_plaintexts(), reasons=(), salt=bytes(SALT_BYTES))
 
     def _key_levels(self) -> KeyLevels | None:
         """Return what the interface has to say of the program's keys, with the gadgets that it has chosen."""
@@ -131,6 +145,7 @@ class Circuit(ValueObject):
                     ("SquareParts", "squares of real and imaginary parts"),
                     ("Relinearise", "relinearisations"),
                     ("plain products", "plain products"),
+                    ("encrypted products", "products with encrypted weights"),
                     ("matrix products", "matrix products"),
                     ("ScalarDot", "scalar combinations"),
                     ("Rotate", "rotations"),

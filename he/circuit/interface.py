@@ -35,7 +35,7 @@ FIELDS = frozenset(
     {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
     | {"rotation_steps", "swaps_rows", "multiplies", "rerandomises", "commitment"}
 )
-_OPTIONAL = frozenset({"guards", "key_levels"})
+_OPTIONAL = frozenset({"guards", "key_levels", "encrypted"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,7 @@ class Interface(ValueObject):
         guards: those of calibrated ranges, each a ciphertext of its own behind the logits'.
         key_levels: the gadgets of keys, and the levels that they are for; None for keys as SEAL makes them, with one
             special prime and for all levels.
+        encrypted: whether the model's owner encrypts weights and biases under the client's key.
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -77,6 +78,7 @@ class Interface(ValueObject):
     commitment: str
     guards: tuple[RangeGuard, ...] = field(default=(), kw_only=True)
     key_levels: KeyLevels | None = field(default=None, kw_only=True)
+    encrypted: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -105,9 +107,12 @@ class Interface(ValueObject):
             raise ValueError(f"`rotation_steps` must lie in [1, {packing.row_length - 1}], got {self.rotation_steps}")
         if list(self.rotation_steps) != sorted(set(self.rotation_steps)):
             raise ValueError(f"`rotation_steps` must be different and in order, got {self.rotation_steps}")
-        needs = self.swaps_rows, self.multiplies, self.rerandomises
+        needs = self.swaps_rows, self.multiplies, self.rerandomises, self.encrypted
         if not all(isinstance(need, bool) for need in needs):
-            raise ValueError(f"`swaps_rows`, `multiplies` and `rerandomises` must be booleans, got {needs}")
+            names = "`swaps_rows`, `multiplies`, `rerandomises` and `encrypted`"
+            raise ValueError(f"{names} must be booleans, got {needs}")
+        if self.encrypted and not self.multiplies:
+            raise ValueError("`encrypted` must go with `multiplies`: products with encrypted weights are relinearised")
         numbers = is_finite(self.tolerance) and is_finite(self.output_scale)
         if not (numbers and self.tolerance >= 0 and self.output_scale > 0):
             raise ValueError(
@@ -222,6 +227,7 @@ class Interface(ValueObject):
             "commitment": self.commitment,
             **({"guards": [[guard.limit, guard.scale] for guard in self.guards]} if self.guards else {}),
             **({"key_levels": self.key_levels.to_list()} if self.key_levels else {}),
+            **({"encrypted": True} if self.encrypted else {}),
         }
 
     @staticmethod
@@ -255,6 +261,7 @@ class Interface(ValueObject):
                 commitment=fields["commitment"],
                 guards=tuple(RangeGuard(*listed(guard)) for guard in listed(fields.get("guards", []))),
                 key_levels=KeyLevels.from_list(fields["key_levels"]) if "key_levels" in fields else None,
+                encrypted=fields.get("encrypted", False),
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error

@@ -52,8 +52,9 @@ class ResidueInterface(Interface):
             raise ValueError(f"`moduli` must be 1 to {MOST_MODULI} integers, got {self.moduli!r:.80}")
         if self.moduli[0] != self.parameters.plain_modulus or len(set(self.moduli)) < len(self.moduli):
             raise ValueError(f"`moduli` must be different, and begin with {self.parameters.plain_modulus}")
-        if self.rerandomises:
-            raise ValueError("`rerandomises` must be false where there are `moduli`")
+        for name in ("rerandomises", "encrypted"):
+            if getattr(self, name):
+                raise ValueError(f"`{name}` must be false where there are `moduli`")
         _ = self.each  # checks every modulus
         most = room_bits(self.moduli)
         if type(self.reach_bits) is not int or not 0 <= self.reach_bits <= most:

@@ -27,7 +27,7 @@ from he.program.fold import Fold
 from he.program.operations import Source
 from he.program.recorder import Recorder
 from he.readers.flooding import hidden_error, normal_error
-from he.readers.noise_ckks import Norms
+from he.readers.layer_norms import Norms
 from he.ring.params import ParameterError, Security
 from he.ring.scheme import Scheme
 from intnn import Activation, Graph, LutActivation
@@ -47,8 +47,9 @@ def approximate_lowering(
     packing: PackingName = "latency",
     calibration: Calibration | None = None,
     most_amplified: float = MOST_AMPLIFIED[0],
+    encrypts: bool = False,
 ) -> Lowering:
-    """Return a float network as CKKS computes it.
+    """Return a float network as CKKS computes it; the model's owner encrypts weights and biases, if that is wanted.
 
     Raises:
         ArithmeticError: if a value may be beyond what a float holds.
@@ -103,6 +104,7 @@ def approximate_lowering(
         + (", or ask for fewer bits of `circuit_privacy`" if circuit_privacy else ""),
         circuit_privacy=circuit_privacy,
         guards=guards,
+        encrypts=encrypts,
     )
 
     def in_form(chosen: Sequence[int]) -> Lowering:

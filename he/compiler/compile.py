@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
 
@@ -17,6 +18,8 @@ from he.ring.params import ParameterError, Security, require_security
 from intnn import Graph, IntClassifier, IntNetwork
 from intnn.values.arrays import instance, integer
 
+Weights = Literal["plain", "encrypted"]
+
 
 def compile_exact(
     network: IntNetwork,
@@ -28,6 +31,7 @@ def compile_exact(
     salt: bytes | None = None,
     circuit_privacy: int | None = None,
     plain_modulus: int | None = None,
+    weights: Weights = "plain",
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
@@ -43,7 +47,8 @@ def compile_exact(
             `"insecure"` for tests. See `he.Parameters`.
         tables: `"hidden"` evaluates all tables of one size alike, so that whoever sees the circuit's interface learns
             their sizes and nothing else. `"told"` evaluates each as cheaply as it allows: the interface tells about its
-            symmetry and degree.
+            symmetry and degree. `"encrypted"`, for encrypted weights alone, hides what tables hold from whoever
+            evaluates, as `"hidden"` does from clients; of `IntPolynomial`s, which coefficients are 0 or 1 still shows.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
         circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
@@ -53,6 +58,9 @@ def compile_exact(
         plain_modulus: t, a prime ≡ 1 mod 2N for the ring degree N that is found. By default it is 65537, or the
             largest prime ≡ 1 mod 65536 of the fewest bits that hold what must be held: 20, 22, ... up to 48. The larger
             t is, the longer is the modulus of ciphertexts. For polynomial networks see `compile_residues` as well.
+        weights: `"plain"`, or `"encrypted"`: the model's owner encrypts weights and biases under a client's public key
+            (`he.ModelOwner`), and whoever evaluates sees of the network its architecture, where weights may be other
+            than 0, and the tables of its activations unless these are encrypted too. Only with `packing="latency"`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a value does not fit t, if
@@ -64,10 +72,13 @@ def compile_exact(
     """
     require_network(network)
     images = require_options(images, packing, security)
-    if not (isinstance(tables, str) and tables in ("hidden", "told")):
-        raise ValueError(f'`tables` must be "hidden" or "told", got {tables!r}')
+    encrypts = _encrypts(weights, packing)
+    if not (isinstance(tables, str) and tables in get_args(Tables)):
+        raise ValueError(f'`tables` must be "hidden", "told" or "encrypted", got {tables!r}')
+    if tables == "encrypted" and not encrypts:
+        raise ValueError('`tables` must be "hidden" or "told" where `weights` are not "encrypted"')
     privacy = _privacy(circuit_privacy, MOST_UNIFORM_BITS)
-    lowering = exact_lowering(network, security, tables, privacy, packing, plain_modulus)
+    lowering = exact_lowering(network, security, tables, privacy, packing, plain_modulus, encrypts=encrypts)
     return search(lowering, images, packing, security, salt)
 
 
@@ -84,6 +95,7 @@ def compile_approximate(
     security: Security = "128",
     salt: bytes | None = None,
     circuit_privacy: int | None = None,
+    weights: Weights = "plain",
 ) -> Circuit:
     """Compile a float network with polynomial activations for CKKS.
 
@@ -113,6 +125,7 @@ def compile_approximate(
         circuit_privacy: see `compile_exact`. The noise that is added takes up most of `max_error`, and what it hides
             must be far below. Scales hold about 50 bits, so that 6 to 20 bits of privacy are what networks can have (1
             to 30).
+        weights: see `compile_exact`. Coefficients of activations are not encrypted.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -123,6 +136,7 @@ def compile_approximate(
     """
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = require_options(images, packing, security)
+    encrypts = _encrypts(weights, packing)
     privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
     calibration = calibration_of(graph, samples, ranges, margin, input_range, packing)
     if calibration and privacy:
@@ -131,7 +145,7 @@ def compile_approximate(
     def attempt(most_amplified: float) -> Circuit:
         try:
             lowering = approximate_lowering(
-                graph, input_range, max_error, security, privacy, packing, calibration, most_amplified
+                graph, input_range, max_error, security, privacy, packing, calibration, most_amplified, encrypts
             )
             return search(lowering, images, packing, security, salt)
         except ArithmeticError:  # a number is beyond what a float holds
@@ -175,6 +189,15 @@ def _remedy(given: object, other: str) -> str:
 
 def _privacy(bits: int | None, most: int) -> int | None:
     return None if bits is None else integer(bits, "circuit_privacy", 1, most)
+
+
+def _encrypts(weights: Weights, packing: PackingName) -> bool:
+    """Return whether weights are to be encrypted."""
+    if not (isinstance(weights, str) and weights in get_args(Weights)):
+        raise ValueError(f'`weights` must be "plain" or "encrypted", got {weights!r}')
+    if weights == "encrypted" and packing == "throughput":
+        raise ValueError('`packing` must be "latency" with encrypted weights: of others, each is a number of its own')
+    return weights == "encrypted"
 
 
 def require_options(images: int | None, packing: PackingName, security: Security) -> int | None:

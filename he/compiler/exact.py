@@ -25,7 +25,7 @@ from he.ring.plain_moduli import largest_modulus, least_modulus, require_modulus
 from he.ring.scheme import Scheme
 from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise, tabulate
 
-Tables = Literal["hidden", "told"]
+Tables = Literal["hidden", "told", "encrypted"]
 
 MAX_POINTS = PLAIN_MODULUS  # of a table; parameters are found for far fewer
 
@@ -40,6 +40,7 @@ def exact_lowering(
     *,
     largest: int | None = None,
     places: Places | None = None,
+    encrypts: bool = False,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -53,6 +54,7 @@ def exact_lowering(
         largest: the largest of several plaintext moduli, of which `plain_modulus` is one; logits may wrap around
             each of them. None if there is one.
         places: those of the units, as they were found modulo another of several moduli; None to find them.
+        encrypts: whether the model's owner encrypts weights and biases.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -106,6 +108,8 @@ def exact_lowering(
             norms=_residue_norms(network, largest) if largest and packing == "throughput" else None,
             options=tuple(len(trees) for trees in options.values()),
             choose=with_trees,
+            encrypts=encrypts,
+            encrypts_tables=tables == "encrypted",
         )
 
     return with_trees([0] * len(options))

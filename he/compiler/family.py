@@ -28,7 +28,7 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
     Args:
         network: an integer network, for BFV, or a float network with polynomial activations, for CKKS.
         images: the numbers of images that clients bring, each from 1.
-        options: what `compile_exact` or `compile_approximate` takes, but for `images` and `packing`.
+        options: what `compile_exact` or `compile_approximate` takes, but for `images`, `packing` and `weights`.
 
     Returns:
         The circuits, of one commitment, those for fewer images first.
@@ -52,7 +52,7 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
     lanes = [1 << i for i in range(_MOST_LANES.bit_length())]
     for packing, count in [*(("latency", count) for count in lanes), ("throughput", None)]:
         try:
-            circuit = entrance(network, packing=packing, images=count, **options)
+            circuit = entrance(network, packing=packing, images=count, weights="plain", **options)
         except ParameterError as error:
             refusal = error
             continue

@@ -28,7 +28,8 @@ from he.readers.cost import HOISTING, Prices, cost
 from he.readers.dependence import DependenceAlgebra
 from he.readers.deviations import Deviations
 from he.readers.flooding import zero_deviation
-from he.readers.noise_ckks import CkksError, CkksErrorAlgebra, Norms
+from he.readers.layer_norms import Norms
+from he.readers.noise_ckks import CkksError, CkksErrorAlgebra
 from he.readers.variance import PRODUCT_TAIL, deviation_at_root, rounding_variance
 from he.ring.gadget import Gadgets
 from he.ring.params import MIN_PRIME_BITS, ParameterError, Parameters, Security, max_modulus_bits

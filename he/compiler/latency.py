@@ -21,8 +21,8 @@ from he.compiler.entrance import Entrance, gather, taps_of
 from he.compiler.evaluate import activate_with_power
 from he.compiler.linear import LinearMap, power_of_two, width_of
 from he.compiler.ranges import Guard
+from he.compiler.recorders import recorder_of
 from he.compiler.stages import Stage
-from he.program.operations import Plain
 from he.program.program import Program
 from he.program.recorder import Recorder
 from he.program.relinearisation import relinearised_once
@@ -110,6 +110,8 @@ def lower(
     chosen: Sequence[Schedule] | None = None,
     guards: Sequence[Guard] = (),
     sketched: bool = False,
+    encrypts: bool = False,
+    encrypts_tables: bool = False,
 ) -> Lowered:
     """Record the stages as a program on packed vectors.
 
@@ -121,12 +123,20 @@ def lower(
         chosen: a schedule for every linear layer; None for the first ones of `schedules`.
         guards: the guards of layers, in order.
         sketched: whether plaintexts are left out, for a program that only shows what it costs.
+        encrypts: whether the model's owner encrypts weights and biases.
+        encrypts_tables: whether it encrypts the coefficients of activations, too.
 
     Returns:
         The program, which has not been placed, and its layouts.
     """
     chosen = tuple(chosen or [choices[0] for choices in schedules(stages)])
-    recorder, left = Sketch(packing.slots) if sketched else Recorder(), list(chosen)
+
+    def constants(number: float) -> np.ndarray:
+        return encode(np.full(packing.slots, number))
+
+    hidden = constants if encrypts_tables else None
+    recorder = recorder_of(packing.slots, sketched=sketched, encrypts=encrypts, constants=hidden)
+    left = list(chosen)
     entrance = Entrance.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
@@ -157,7 +167,9 @@ def lower(
     return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
 
 
-def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[Callable[[Schedule], Program]]:
+def sketches(
+    stages: Sequence[Stage], packing: Packing, encode: Encode, encrypts: bool = False
+) -> list[Callable[[Schedule], Program]]:
     """Return, for every linear layer, what records the layer alone by a schedule; its plaintexts are left out.
 
     Such a program shows what a schedule costs. A later layer's only input is the value that the layer reads.
@@ -165,11 +177,11 @@ def sketches(stages: Sequence[Stage], packing: Packing, encode: Encode) -> list[
     entrance = Entrance.of(packing, _firsts(stages))
 
     def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
-        recorder = Sketch(packing.slots)
+        recorder = recorder_of(packing.slots, sketched=True, encrypts=encrypts)
         return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
 
     def sketch_next(linear: LinearMap, widths: Sequence[int], each: Sequence[Diagonals], schedule: Schedule) -> Program:
-        recorder = Sketch(packing.slots)
+        recorder = recorder_of(packing.slots, sketched=True, encrypts=encrypts)
         read = _summed(recorder, [recorder.input(0)] * len(each), linear, widths, packing, schedule)
         return recorder.program(packing.slots, [_next_layer(recorder, read, linear, each, packing, schedule, encode)])
 
@@ -226,17 +238,6 @@ def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
     first = max(map(width_of, _firsts(stages)))
     widths = [first if _reads(linear, i) == (INPUT,) else width_of(linear) for i, linear in enumerate(maps)]
     return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
-
-
-class Sketch(Recorder):
-    """Records operations; every plaintext is the same."""
-
-    def __init__(self, slots: int) -> None:
-        super().__init__([np.zeros(slots)])
-
-    def plaintext_of(self, make: Callable[[], np.ndarray]) -> Plain:  # noqa: ARG002 - it is left out
-        """Return the one plaintext."""
-        return Plain(0)
 
 
 def _first_layer(recorder: Recorder, linear: LinearMap, entrance: Entrance, schedule: Schedule, encode: Encode) -> int:

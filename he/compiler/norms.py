@@ -21,7 +21,7 @@ from he.compiler.activations import coefficients
 from he.compiler.linear import LinearMap, power_of_two
 from he.compiler.ranges import Form, Guard, Samples, activated, form_of, read_by
 from he.compiler.stages import Stage, layered
-from he.readers.noise_ckks import Norms
+from he.readers.layer_norms import Norms
 from intnn import Activation
 from intnn.network.edges import INPUT
 

@@ -87,13 +87,13 @@ def _reading(operation: Operation, values: tuple[int, ...]) -> Operation:
         case Input():
             return operation
         case PlainDot():
-            return PlainDot(values, (Plain(0),) * count)
+            return replace(operation, args=values, plains=(Plain(0),) * count)
         case ScalarDot():
             return ScalarDot(values, (*[Scalar(0.0)] * (count - 1), Scalar(float(is_led(operation)))), Scalar(0.0))
         case Matrix():
             return Matrix(values, np.zeros((1, count)), np.zeros(1))
         case AddPlain():
-            return AddPlain((first,), Plain(0))
+            return replace(operation, args=(first,), plain=Plain(0))
         case Add():
             return Add(values)
         case Multiply() | SquareParts():

@@ -84,10 +84,10 @@ def place_bfv(
 
 def _place_bfv_operands(operation: Operation, level: int) -> Operation:
     match operation:
-        case PlainDot(args, plains):
-            return PlainDot(args, tuple(placed(p, level) for p in plains))
-        case AddPlain(args, plain):
-            return AddPlain(args, placed(plain, level))
+        case PlainDot(_, plains):
+            return replace(operation, plains=tuple(placed(p, level) for p in plains))
+        case AddPlain(_, plain):
+            return replace(operation, plain=placed(plain, level))
         case Matrix():
             return replace(operation, level=level)
     return operation

@@ -18,10 +18,12 @@ from he.program.algebra import apply
 from he.program.operations import (
     Add,
     AddPlain,
+    CipherDot,
     Matrix,
     Multiply,
     Operation,
     PlainDot,
+    Relinearise,
     Scalar,
     ScalarDot,
     SquareParts,
@@ -55,7 +57,8 @@ class Precision:
         weight_bits: the scales of plain factors, by the number of plain products before them.
         value_bits: the scales of values that are multiplied with each other, by the number of products before them;
             the last is the output's.
-        early: true if products with plain factors are rescaled at once, so that later operations work with a prime
+        early: true if products with plain factors are rescaled at once (with encrypted ones, once they are
+            relinearised), so that later operations work with a prime
             fewer; false if they are rescaled only before the next product, so that later operations add less noise.
         guard_bits: the scale of every guard; it may come out larger, but not smaller.
     """
@@ -189,6 +192,7 @@ def _walk(
     fresh = begin or Scaled(0, levels, 2.0**precision.input_bits, precision.input_bits, 0, 0)
     known: list[Scaled] = []
     made: list[Scaled] = []
+    sums: set[int] = set()  # of products with encrypted factors, which have three polynomials
 
     def lower(value: Scaled, level: int) -> Scaled:
         while value.level > level:
@@ -244,10 +248,10 @@ def _walk(
             weight = 2.0 ** precision.weight_bits[plain]
             scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
         match operation:
-            case PlainDot(args, plains):
+            case PlainDot(_, plains):
                 # Values of several layers arrive at different scales, too.
                 factors = tuple(placed(p, level, scale / v.scale) for p, v in zip(plains, operands, strict=True))
-                operation = PlainDot(args, factors)
+                operation = replace(operation, plains=factors)
             case ScalarDot(args, scalars, constant):
                 # Powers of x arrive at different scales; every term is brought to that of the largest.
                 terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))
@@ -256,8 +260,8 @@ def _walk(
                 if any(v.scale != operands[0].scale for v in operands):
                     raise ValueError(f"operands of a matrix must share a scale, got {[v.scale for v in operands]}")
                 operation = replace(operation, level=level, scale=weight, constant_scale=scale)
-            case AddPlain(args, operand):
-                operation = AddPlain(args, placed(operand, level, scale))
+            case AddPlain(_, operand):
+                operation = replace(operation, plain=placed(operand, level, scale))
             case Multiply() | SquareParts():
                 more = 2 if isinstance(operation, SquareParts) else 0  # the result is four times the squares
                 scale = operands[0].scale * operands[1].scale * 2.0**more
@@ -265,9 +269,13 @@ def _walk(
                 products += 1
             case Add() if any(v.scale != scale for v in operands):
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
+        if isinstance(operation, CipherDot):
+            sums.add(len(known))
+        at_once = isinstance(operation, Relinearise) and operation.args[0] in sums
+        at_once |= _is_plain(operation) and not isinstance(operation, CipherDot)
         for number in apply(recorder, operation, [v.number for v in operands]):
             value = Scaled(number, level, scale, bits, plain, products)
-            made.append(rescaled(value) if precision.early and _is_plain(operation) else value)
+            made.append(rescaled(value) if precision.early and at_once else value)
             known.append(made[-1])
     outputs = [rescaled(known[output]) for output in program.results]
     lowest = min(v.level for v in outputs) if stay is None else stay

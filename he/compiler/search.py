@@ -66,6 +66,8 @@ class Lowering:
         guards: the guards of layers whose ranges are calibrated.
         options: for each of its tables, or for all of its polynomials, in how many ways they may be evaluated.
         choose: returns the lowering with others of these ways, by their numbers; it has the first of each.
+        encrypts: whether the model's owner encrypts weights and biases.
+        encrypts_tables: whether it encrypts the coefficients of activations, too.
     """
 
     network: IntNetwork | Graph
@@ -84,6 +86,8 @@ class Lowering:
     guards: Sequence[Guard] = ()
     options: tuple[int, ...] = ()
     choose: Callable[[Sequence[int]], Lowering] | None = None
+    encrypts: bool = False
+    encrypts_tables: bool = False
 
 
 class Found(NamedTuple):
@@ -148,7 +152,9 @@ def rough_prices(
     def recorded(N: int) -> tuple[Turned, Fold]:
         chosen = choose_packing(lowering.scheme, N, images, lowering.stages)
         record = partial(lower, lowering.stages, chosen, lowering.encode, lowering.activate)
-        lowered = record(guards=lowering.guards, sketched=True)
+        lowered = record(
+            guards=lowering.guards, sketched=True, encrypts=lowering.encrypts, encrypts_tables=lowering.encrypts_tables
+        )
         return Turned.of(lowered, chosen.row_length), fold(lowered.program)
 
     @cache
@@ -224,8 +230,11 @@ def require_no_constant_output(program: Program, modulus: int | None) -> None:
 def _for_latency(lowering: Lowering, images: int | None) -> Callable[[int], tuple[Lowered, Fit]]:
     def write(N: int) -> tuple[Lowered, Fit]:
         packing = choose_packing(lowering.scheme, N, images, lowering.stages)
-        record = partial(lower, lowering.stages, packing, lowering.encode, lowering.activate, guards=lowering.guards)
-        parts = sketches(lowering.stages, packing, lowering.encode)
+        record = partial(
+            lower, lowering.stages, packing, lowering.encode, lowering.activate,
+            guards=lowering.guards, encrypts=lowering.encrypts, encrypts_tables=lowering.encrypts_tables,
+        )  # fmt: skip
+        parts = sketches(lowering.stages, packing, lowering.encode, lowering.encrypts)
         rough = lowering.rough or lowering.fit
         return cheapest(
             lowering.stages,
@@ -285,6 +294,7 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes, chos
         output_scale=fit.output_scale,
         output_level=level,
         commitment=commitment(lowering.network, salt),
+        encrypted=lowering.encrypts,
         guards=tuple(
             RangeGuard(ACCEPTED * guard.limit, scale)
             for guard, scale in zip(lowering.guards, fit.guard_scales, strict=True)

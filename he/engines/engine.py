@@ -26,8 +26,10 @@ class Evaluator(Protocol):
     name: str
     threads: int
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """Evaluate the circuit on ciphertexts as they travel (`he.formats.compact`) and return the results as such.
+
+        Where weights are encrypted, inputs may be slots [slots] in the clear instead.
 
         Raises:
             ValueError: if there are not as many inputs as the program has, or one is not a fresh ciphertext of the
@@ -46,7 +48,13 @@ class Prepared(Protocol):
     circuit: Circuit
     name: str
 
-    def bind(self, keys: Any, threads: int | None = None, like: Evaluator | None = None) -> Evaluator:
+    def bind(
+        self,
+        keys: Any,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
+    ) -> Evaluator:
         """Return an evaluator for the client whose keys these are.
 
         Args:
@@ -56,9 +64,11 @@ class Prepared(Protocol):
                 processor that this process may use. SEAL's engine always uses one.
             like: an evaluator with the same keys for a circuit whose parameters differ in the plaintext modulus alone;
                 an engine may share what it has made of them.
+            network: the ciphertexts of `Program.encrypted`, in that order, under the key that the keys are for; given
+                only for circuits whose weights are encrypted.
 
         Raises:
-            ValueError: if the bytes are not exactly these keys, or `threads` is out of range.
+            ValueError: if the bytes are not exactly these keys and ciphertexts, or `threads` is out of range.
         """
 
     def arrays(self) -> Mapping[str, np.ndarray]:

@@ -30,8 +30,16 @@ class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"
         parts = zip(circuit.circuits, divided(arrays, len(circuit.circuits)), strict=True)
         return ResiduePrepared(circuit, [engine.restore(one, own) for one, own in parts])
 
-    def bind(self, keys: Any, threads: int | None = None) -> ResidueEvaluator:
-        """Return an evaluator for one client's keys, which are expanded once; see `Prepared.bind`."""
+    def bind(
+        self, keys: Any, threads: int | None = None, *, network: Sequence[bytes | memoryview] = ()
+    ) -> ResidueEvaluator:
+        """Return an evaluator for one client's keys, which are expanded once; see `Prepared.bind`.
+
+        Raises:
+            ValueError: if there is a network: circuits of several moduli have their weights in the clear.
+        """
+        if network:
+            raise ValueError("`network` must be left out for a circuit of several moduli, whose weights are plain")
         first, *others = self._each
         evaluator = first.bind(keys, threads)
         return ResidueEvaluator([evaluator, *(one.bind(keys, threads, evaluator) for one in others)])
@@ -47,7 +55,7 @@ class ResidueEvaluator(Unstorable, instead="bind the keys again with `PreparedCi
     def __init__(self, each: Sequence[Evaluator]) -> None:
         self.name, self.threads, self._each = each[0].name, each[0].threads, each
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """Evaluate every circuit on its part of the inputs; see `Evaluator.evaluate`."""
         count, left = divmod(len(inputs), len(self._each))
         if left:

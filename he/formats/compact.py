@@ -52,6 +52,11 @@ class Form:
         return Form(parameters.primes[:level], parameters.poly_modulus_degree, parameters.scheme.ntt_form, scale, False)
 
     @staticmethod
+    def operand(parameters: Parameters, level: int, scale: float) -> Form:
+        """Return the form of an operand that the model's owner encrypts, where a scale of 0 stands for BFV's."""
+        return Form.result(parameters, level, scale or 1.0)
+
+    @staticmethod
     def digit(parameters: Parameters, level: int) -> Form:
         """Return the form of one digit of an evaluation key for so many data primes; the special prime is the last."""
         primes = (*parameters.primes[:level], parameters.primes[-1])

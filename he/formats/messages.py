@@ -50,6 +50,10 @@ class Kind(Enum):
     EXACT_GRADIENTS = b"g"
     OFFER = b"O"
     CLIENT = b"N"
+    PUBLIC_KEY = b"U"
+    ENCRYPTED_NETWORK = b"E"
+    PERMISSION = b"Y"
+    REVOCATION = b"Z"
 
 
 class MessageError(ValueError):

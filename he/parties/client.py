@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import secrets
+import time
 from collections.abc import Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -27,7 +29,9 @@ from he.formats.messages import (
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
 from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
 from he.parties.policy import Policy
+from he.parties.public_key import PublicKey, public_key
 from he.parties.publishing import PublishingError, deviation, noised
 from he.parties.questions import Question, Questions, secret_order
 from he.parties.state import State, open_state, seal_state
@@ -72,6 +76,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         policy: what the client insists on.
         state: what `state` returned of a client with this secret key, which this one goes on as; by default a new life
             of the key begins, with no open request.
+        clock: returns the time in seconds since 1970, by which permissions expire.
 
     Raises:
         KeyRetiredError: by `encrypt`, `decrypt` and `secret_key`, once the key's life is as long as the policy allows.
@@ -90,7 +95,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         *,
         policy: Policy | None = None,
         state: bytes | None = None,
+        clock: Clock = time.time,
     ) -> None:
+        self._clock = clock
         self._interface = interface if isinstance(interface, Interface) else read_interface(interface)
         self._policy = instance(policy or Policy(), Policy, "policy", "give a Policy(...), or None")
         if [spec.source.kind for spec in self._interface.client_inputs] != ["ciphertext"]:
@@ -120,6 +127,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         self._response_bytes = sum(self._interface.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
         self._questions, self._lock = Questions(self._policy.most_open), Lock()
         self._answers = self._refusals = self._published = 0
+        self._permission: Permission | None = None
         if state is not None:
             self._restore(state)
 
@@ -148,6 +156,33 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         if self._keys is None:
             raise LookupError("the client has no evaluation keys: give it `evaluation_keys` beside its `state`")
         return self._keys
+
+    @cached_property
+    def public_key(self) -> PublicKey:
+        """The public key for a model's owner who encrypts weights for this client; it holds nothing secret.
+
+        Raises:
+            LookupError: as `evaluation_keys`.
+            ParameterError: if weights are plain.
+        """
+        return public_key(self.secret_key, self._interface, self.evaluation_keys)
+
+    def admit(self, permission: bytes, owner: bytes, revocation: bytes | None = None) -> None:
+        """Verify that the owner of an encrypted network permits this client's key to use it; `encrypt` requires it.
+
+        Args:
+            permission: what the evaluator has (`Session.permission`), or the owner gives.
+            owner: the owner's verification key, which the client has from the owner itself.
+            revocation: the owner's newest revocation (`ModelOwner.revocation`), if there is one.
+
+        Raises:
+            MessageError: if the bytes are truncated, damaged or foreign.
+            NotPermittedError: if the owner has not signed it, or it is for another circuit or key, or no longer counts.
+        """
+        found = Permission.from_bytes(permission, owner)
+        known = None if revocation is None else Revocation.from_bytes(revocation, owner)
+        found.require(self._interface.digest, self._key_id, self._clock, known)
+        self._permission = found
 
     @property
     def secret_key(self) -> SecretKey:
@@ -192,19 +227,58 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
         Raises:
             InputError: if shape, dtype, range or batch are wrong, or a value is NaN; nothing has been encrypted then.
+            NotPermittedError: if weights are encrypted, and no permission to use them was admitted, or it has expired.
         """
         ciphers = self._living()
+        self._require_permission()
         (spec,), packing = self._interface.client_inputs, self._interface.packing
         batch = spec.check(images, self._interface.parameters.scheme)
         order = secret_order(packing)
         packed = [packing.permuted(slots, order) for slots in spec.layout.pack(batch)]
         parts = [cipher.encrypt(slots) for cipher in ciphers for slots in packed]
+        return self._asked(parts, Question(len(batch), order))
+
+    def invite(self, images: int = 1) -> bytes:
+        """Invite an evaluator with images of its own to evaluate an encrypted network on them, in the clear.
+
+        Args:
+            images: how many, from 1 to `interface.images`.
+
+        Returns:
+            An invitation for `Session.evaluate_in_the_clear`. It may have one answer, whose logits `decrypt` returns.
+
+        Raises:
+            NotPermittedError: if weights are plain; or as `encrypt`.
+            ValueError: if `images` is out of range.
+        """
+        _ = self._living()
+        if not self._interface.encrypted:
+            raise NotPermittedError("weights are plain, and their owner evaluates images in the clear without a key")
+        self._require_permission()
+        packing, count = self._interface.packing, integer(images, "images", 1, self._interface.images)
+        order = np.broadcast_to(np.arange(packing.lanes, dtype=np.uint16), (packing.rows, packing.lanes))
+        return self._asked([], Question(count, order))
+
+    def _asked(self, parts: Sequence[bytes], question: Question) -> bytes:
+        """Return a request with these ciphertexts, and remember what it asks."""
         nonce = secrets.token_hex(_NONCE_BYTES)
         fields = {"circuit": self._interface.digest, "key": self._key_id, "nonce": nonce}
         request = seal_message(Kind.REQUEST, fields, parts)
         with self._lock:
-            self._questions.ask(request, Question(len(batch), order))
+            self._questions.ask(request, question)
         return request
+
+    def _require_permission(self) -> None:
+        """Check that the client has been admitted to a network whose weights are encrypted.
+
+        Raises:
+            NotPermittedError: if it has not, or the permission has expired.
+        """
+        if not self._interface.encrypted:
+            return
+        if self._permission is None:
+            raise NotPermittedError("the client has admitted no permission of the model's owner")
+        self._permission.require(self._interface.digest, self._key_id, self._clock)
 
     def decrypt(self, response: bytes, request: bytes | None = None, *, publish: bool = False) -> np.ndarray:
         """Decrypt a session's answer.
@@ -334,7 +408,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         """Return what this client has counted, and its open requests: another process goes on with them.
 
         It is for this client's owner alone, who keeps the last one: who restores an earlier one counts again what was
-        counted since, and accepts a second answer to a request. The keys are not in it, but nobody else can make it.
+        counted since, and accepts a second answer to a request. The keys are not in it, but nobody else can make it; a
+        permission is not in it either, and is admitted again.
 
         Raises:
             KeyRetiredError: if the key's life is over.

@@ -9,6 +9,7 @@ from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
 from he.parties.answers import answered
 from he.parties.client import Client, interface_bytes
+from he.parties.model_owner import ModelOwner
 from he.parties.policy import Policy
 from he.parties.prepared import PreparedCircuit, prepare
 from he.parties.session import Session
@@ -33,7 +34,8 @@ def connect(
             parties.
 
     Returns:
-        The client, and the session that holds its evaluation keys; it evaluates any number of requests.
+        The client, and the session that holds its evaluation keys; it evaluates any number of requests. Where weights
+        are encrypted, a model's owner has issued them for this client, for a day.
 
     Raises:
         PolicyError: if the circuit's interface is not what a given policy accepts.
@@ -44,7 +46,15 @@ def connect(
     prepared = circuit if isinstance(circuit, PreparedCircuit) else prepare(circuit, engine, threads)
     interface = prepared.circuit.interface
     client = Client(interface_bytes(interface), policy=policy or Policy.trusting(interface.parameters.security))
-    return client, prepared.session(client.evaluation_keys.to_bytes(), threads, most=_ANY_NUMBER)
+    keys = client.evaluation_keys.to_bytes()
+    if not interface.encrypted:
+        return client, prepared.session(keys, threads, most=_ANY_NUMBER)
+    assert isinstance(prepared.circuit, Circuit)  # weights modulo several primes are plain
+    owner = ModelOwner(prepared.circuit, [client.public_key.id])
+    network, verification = owner.issue(client.public_key.to_bytes()), owner.verification_key
+    client.admit(network.permission.to_bytes(), verification)
+    session = prepared.session(keys, threads, most=_ANY_NUMBER, network=network.to_bytes(), owner=verification)
+    return client, session
 
 
 def run_encrypted(circuit: Circuit | ResidueCircuit | PreparedCircuit, images: np.ndarray) -> np.ndarray:

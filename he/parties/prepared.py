@@ -20,12 +20,15 @@ from he.formats import stored
 from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
+from he.parties.admission import Admission
+from he.parties.encrypted_network import EncryptedNetwork, operand_forms
 from he.parties.expanded import ExpandedKeys
 from he.parties.keys import EvaluationKeys
 from he.parties.ledger import Ledger, MemoryLedger
 from he.parties.rehearsal import rehearsed
 from he.parties.rerandomise import Rerandomiser
 from he.parties.session import Session
+from he.ring.params import ParameterError
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
@@ -59,6 +62,9 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         *,
         most: int = MOST_EVALUATIONS,
         ledger: Ledger | None = None,
+        network: bytes | None = None,
+        owner: bytes | None = None,
+        revocation: bytes | None = None,
     ) -> Session:
         """Return a session with one client's keys.
 
@@ -71,9 +77,14 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
                 the weights; how much may be told is the model owner's to say.
             ledger: what remembers requests; by default one in memory that allows `most`, which is not looked at where a
                 ledger is given.
+            network: where weights are encrypted, what `ModelOwner.issue` has made for this client, as bytes.
+            owner: the model owner's verification key, by which its permission is verified.
+            revocation: the owner's newest revocation (`ModelOwner.revocation`), if there is one.
 
         Raises:
-            MessageError: if the keys are damaged, foreign, or made for another circuit.
+            MessageError: if the keys or the network are damaged, foreign, or made for another circuit.
+            NotPermittedError: if the owner has not permitted these keys to use the network, or no longer does.
+            ParameterError: if `network` and `owner` are not given together, and where weights are encrypted alone.
             TypeError: if an argument has another type.
             ValueError: if `threads` or `most` is out of range, or expanded keys are given for another engine.
         """
@@ -87,12 +98,34 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         else:
             keys = EvaluationKeys.of(evaluation_keys, interface)
             name, (switching_keys, zero) = keys.id, keys.divided(interface)
+        admission = self._admission(name, network, owner, revocation)
         try:
-            evaluator = self._prepared.bind(switching_keys, threads)
+            if admission:
+                evaluator = self._prepared.bind(switching_keys, threads, network=admission.network.ciphertexts)
+            else:  # not every engine takes a network
+                evaluator = self._prepared.bind(switching_keys, threads)
             rerandomise = Rerandomiser(interface, zero) if interface.rerandomises else None
         except SealDataError as error:
-            raise MessageError(f"the evaluation keys are unusable: {error}") from error
-        return Session(interface, name, evaluator, ledger, rerandomise)
+            what = "the evaluation keys or the network" if admission else "the evaluation keys"
+            raise MessageError(f"{what} are unusable: {error}") from error
+        return Session(interface, name, evaluator, ledger, rerandomise, admission)
+
+    def _admission(
+        self, key: str, network: bytes | None, owner: bytes | None, revocation: bytes | None
+    ) -> Admission | None:
+        """Return what is evaluated with encrypted weights under the key of this name, if they are."""
+        circuit = self.circuit
+        encrypted = isinstance(circuit, Circuit) and circuit.interface.encrypted
+        if (network is not None, owner is not None) != (encrypted, encrypted):
+            due = "must be given where weights are encrypted" if encrypted else "must be left out: weights are plain"
+            raise ParameterError(f"`network` and `owner` {due}")
+        if network is None or owner is None or not isinstance(circuit, Circuit):
+            return None
+        admission = Admission(EncryptedNetwork.from_bytes(network, circuit, owner), key, owner)
+        if revocation is not None:
+            admission.revoke(revocation)
+        admission.require()
+        return admission
 
     def rehearse(self, threads: int | None = None, repeats: int = 3) -> float:
         """Return the seconds that a session's answer takes on this machine, before any key has been made.
@@ -109,7 +142,9 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             ValueError: if an argument is out of range.
         """
         repeats = integer(repeats, "repeats", 0)
-        return rehearsed(self._prepared, self.circuit.interface, threads, repeats)
+        circuits = self.circuit.circuits if isinstance(self.circuit, ResidueCircuit) else (self.circuit,)
+        operands = [form for circuit in circuits for form in operand_forms(circuit)]
+        return rehearsed(self._prepared, self.circuit.interface, threads, repeats, operands)
 
     @property
     def encoded_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import Protocol
 
@@ -24,10 +25,14 @@ _NO_KEY = "rehearsal"
 
 
 class _Bound(Protocol):
-    def bind(self, keys: bytes | memoryview, threads: int | None = None) -> Evaluator: ...
+    def bind(
+        self, keys: bytes | memoryview, threads: int | None = None, *, network: Sequence[bytes | memoryview] = ()
+    ) -> Evaluator: ...
 
 
-def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repeats: int) -> float:
+def rehearsed(
+    prepared: _Bound, interface: Interface, threads: int | None, repeats: int, operands: Sequence[Form] = ()
+) -> float:
     """Return the seconds of a session's answer with random numbers in the places of keys and inputs: the median.
 
     Args:
@@ -35,11 +40,13 @@ def rehearsed(prepared: _Bound, interface: Interface, threads: int | None, repea
         interface: its interface.
         threads: the number of threads; by default one for each available processor.
         repeats: the number of answers, after a first one that is not timed; 0 for the first.
+        operands: the forms of the circuit's encrypted operands.
     """
     rng, parameters = np.random.default_rng(0), interface.parameters
     forms = (hybrid.digit_form(gadget, parameters.scheme) for _, gadget in interface.keys for _ in gadget.groups)
     digit = cache(lambda form: _random(form, rng))  # the same for all that have a form
-    evaluator = prepared.bind(b"".join(map(digit, forms)), threads)
+    given = {"network": [digit(form) for form in operands]} if operands else {}  # which not every engine takes
+    evaluator = prepared.bind(b"".join(map(digit, forms)), threads, **given)
     fresh = _random(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
     session, seconds = Session(interface, _NO_KEY, evaluator, MemoryLedger(1 + repeats), None), []

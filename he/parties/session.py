@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from secrets import token_bytes
+
+import numpy as np
 
 from he.circuit.interface import Interface
 from he.circuit.residues import interfaces
+from he.circuit.rounding import rounded_slots
 from he.engines.engine import Evaluator
 from he.formats.compact import Form
 from he.formats.messages import (
@@ -17,8 +21,11 @@ from he.formats.messages import (
     require_match,
     seal_message,
 )
+from he.parties.admission import Admission
 from he.parties.ledger import Ledger
+from he.parties.permission import NotPermittedError
 from he.parties.rerandomise import Rerandomiser
+from he.program.operations import Plain
 from intnn.values.value_object import Unstorable
 
 _NONCE = re.compile("[0-9a-f]{32}")
@@ -38,8 +45,15 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     """
 
     def __init__(
-        self, interface: Interface, key_id: str, evaluator: Evaluator, ledger: Ledger, rerandomise: Rerandomiser | None
+        self,
+        interface: Interface,
+        key_id: str,
+        evaluator: Evaluator,
+        ledger: Ledger,
+        rerandomise: Rerandomiser | None,
+        admission: Admission | None = None,
     ) -> None:
+        self._admission = admission
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
         self._rerandomise, self._ledger = rerandomise, ledger
         self._request_bytes = request_bytes(interface)
@@ -54,6 +68,22 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         """The engine's evaluator, which states its engine's name and its number of threads."""
         return self._evaluator
 
+    @property
+    def permission(self) -> bytes | None:
+        """The permission of the network's owner, for the client (`Client.admit`); None where weights are plain."""
+        return self._admission.network.permission.to_bytes() if self._admission else None
+
+    def revoke(self, revocation: bytes) -> None:
+        """Take note of a revocation by the network's owner (`ModelOwner.revoke`); an older one changes nothing.
+
+        Raises:
+            MessageError: if the bytes are truncated, damaged or foreign.
+            NotPermittedError: if the network's owner has not signed it, or weights are plain.
+        """
+        if self._admission is None:
+            raise NotPermittedError("weights are plain, and nobody permits their use")
+        self._admission.revoke(revocation)
+
     def evaluate(self, request: bytes) -> bytes:
         """Answer one request of `Client.encrypt`.
 
@@ -64,18 +94,54 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
             MessageError: if the request is damaged, foreign, made for another circuit or key, holds other than fresh
                 ciphertexts; a `ReplayError` if it has been evaluated before, and a `SpentError` if the session has
                 evaluated as many as it allows.
+            NotPermittedError: if the permission to use the network has expired or was revoked.
             OSError: if the session's ledger cannot record the request. The default one keeps it in memory.
         """
+        return self._answer(request, None)
+
+    def evaluate_in_the_clear(self, invitation: bytes, images: np.ndarray) -> bytes:
+        """Evaluate an encrypted network on images that this party has in the clear.
+
+        Whoever holds the key learns the logits, and this party nothing of the weights.
+
+        Args:
+            invitation: what `Client.invite` has made for so many images; it is evaluated once, like a request.
+            images: [batch, *shape], as `Client.encrypt` takes them.
+
+        Returns:
+            An answer for `Client.decrypt`.
+
+        Raises:
+            InputError: if shape, dtype, range or batch are wrong, or a value is NaN.
+            MessageError: as `evaluate`.
+            NotPermittedError: as `evaluate`; or if weights are plain, so that nobody else is needed.
+        """
+        if self._admission is None:
+            raise NotPermittedError("weights are plain, and their owner evaluates images in the clear without a key")
+        (spec,), scheme = self._interface.client_inputs, self._interface.parameters.scheme
+        batch = spec.check(images, scheme)
+        slots = list(spec.layout.pack(batch))
+        if not scheme.exact:
+            operand = Plain(0, self._interface.parameters.levels, self._interface.parameters.input_scale)
+            slots = [rounded_slots(one, operand, token_bytes(32)) for one in slots]
+        return self._answer(invitation, slots)
+
+    def _answer(self, request: bytes, slots: list[np.ndarray] | None) -> bytes:
+        """Answer a request, or an invitation with slots in the clear."""
+        if self._admission:
+            self._admission.require()
         fields, parts = open_message(Kind.REQUEST, request, self._request_bytes)
         require_fields(fields, "circuit", "key", "nonce")
         if not (isinstance(fields["nonce"], str) and _NONCE.fullmatch(fields["nonce"])):
             raise MessageError(f"a request's nonce must be 32 hexadecimal digits, got {fields['nonce']!r:.40}")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
+        if slots is not None and parts:
+            raise MessageError("an invitation must hold no ciphertexts, got a request; use `evaluate`")
         name = message_digest(request)
         self._ledger.admit(name)
         try:
-            results = self._evaluator.evaluate(parts)
+            results = self._evaluator.evaluate(parts if slots is None else slots)
         except ValueError as error:
             self._ledger.release(name)
             raise MessageError(f"the request cannot be evaluated: {error}") from error

@@ -11,7 +11,9 @@ from typing import Protocol, TypeVar
 
 from he.program.operations import (
     Add,
+    AddCipher,
     AddPlain,
+    CipherDot,
     Conjugate,
     Input,
     Matrix,
@@ -43,6 +45,13 @@ class Algebra(Protocol[V]):
     def plain_dot(self, values: Sequence[V], plains: Sequence[Plain]) -> V:
         """Return the sum of the slotwise products of values and packed plaintexts."""
 
+    def cipher_dot(self, values: Sequence[V], plains: Sequence[Plain]) -> V:
+        """Return the same sum with operands that are encrypted; its ciphertext has three polynomials.
+
+        To an algebra without ciphertexts it is the sum of plain products.
+        """
+        return self.plain_dot(values, plains)
+
     def scalar_dot(self, values: Sequence[V], scalars: Sequence[Scalar], constant: Scalar) -> V:
         """Return the sum of scalar multiples of the values, plus a constant."""
 
@@ -52,6 +61,10 @@ class Algebra(Protocol[V]):
 
     def add_plain(self, a: V, plain: Plain) -> V:
         """Return the sum of a value and a packed plaintext."""
+
+    def add_cipher(self, a: V, plain: Plain) -> V:
+        """Return the sum of a value and a packed operand that is encrypted; see `cipher_dot`."""
+        return self.add_plain(a, plain)
 
     def add(self, values: Sequence[V]) -> V:
         """Return the sum of at least one value."""
@@ -114,10 +127,14 @@ def _apply(algebra: Algebra[V], operation: Operation, args: Sequence[V]) -> V:
     match operation:
         case Input(index):
             return algebra.input(index)
+        case CipherDot(_, operands):
+            return algebra.cipher_dot(args, operands)
         case PlainDot(_, operands):
             return algebra.plain_dot(args, operands)
         case ScalarDot(_, scalars, constant):
             return algebra.scalar_dot(args, scalars, constant)
+        case AddCipher(_, operand):
+            return algebra.add_cipher(args[0], operand)
         case AddPlain(_, operand):
             return algebra.add_plain(args[0], operand)
         case Add():

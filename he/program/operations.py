@@ -76,6 +76,11 @@ class PlainDot:
 
 
 @dataclass(frozen=True)
+class CipherDot(PlainDot):
+    """The same with operands that the model's owner has encrypted; the sum has three polynomials."""
+
+
+@dataclass(frozen=True)
 class ScalarDot:
     """Sum scalars[i] * args[i] over i and add `constant`."""
 
@@ -132,6 +137,11 @@ class AddPlain:
 
     args: tuple[int]
     plain: Plain
+
+
+@dataclass(frozen=True)
+class AddCipher(AddPlain):
+    """The same with an operand that the model's owner has encrypted."""
 
 
 @dataclass(frozen=True)
@@ -205,9 +215,11 @@ class Rescale:
 Operation = (
     Input
     | PlainDot
+    | CipherDot
     | ScalarDot
     | Matrix
     | AddPlain
+    | AddCipher
     | Add
     | Multiply
     | SquareParts
@@ -219,6 +231,9 @@ Operation = (
     | Rescale
 )
 
+
+#: Operations on operands that the model's owner has encrypted.
+ENCRYPTED = CipherDot | AddCipher
 
 #: Every class of operations by its name.
 OPERATIONS: Mapping[str, Callable[..., Operation]] = MappingProxyType(
@@ -278,7 +293,7 @@ def _is_number(number: object) -> bool:
 
 
 def plains(operation: Operation) -> tuple[Plain, ...]:
-    """Return the packed plaintexts that an operation reads."""
+    """Return the packed operands that an operation reads."""
     match operation:
         case PlainDot(_, operands):
             return operands

@@ -8,14 +8,16 @@ the cost, and engines evaluate it on ciphertexts. An operation's *position* is i
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
 from he.program.operations import (
+    ENCRYPTED,
     AddPlain,
+    CipherDot,
     Conjugate,
     Input,
     Matrix,
@@ -45,6 +47,7 @@ class Program(ValueObject):
         inputs: the origin of every input.
         operations: each reads values that earlier operations define.
         plaintexts: packed operands, int64 (BFV, modulo t) or finite float64 (CKKS), each [slots] and made read-only.
+            None where all operands are encrypted, and whoever holds the program is not to know them.
         outputs: the numbers of the values that are the results, at least one.
         guards: how many of the last outputs are range guards: they show whether values stayed in their range, and are
             no part of the result.
@@ -68,7 +71,8 @@ class Program(ValueObject):
                 raise ValueError(f"operation {position} must read earlier values only, got {operation}")
             if isinstance(operation, Input) and not 0 <= operation.index < len(self.inputs):
                 raise ValueError(f"operation {position} must read one of {len(self.inputs)} inputs, got {operation}")
-            if not all(0 <= p.index < len(self.plaintexts) for p in plains(operation)):
+            withheld = isinstance(operation, ENCRYPTED) and not self.plaintexts
+            if not all(p.index >= 0 and (withheld or p.index < len(self.plaintexts)) for p in plains(operation)):
                 raise ValueError(
                     f"operation {position} must use one of {len(self.plaintexts)} plaintexts, got {operation}"
                 )
@@ -142,25 +146,49 @@ class Program(ValueObject):
     @cached_property
     def multiplies(self) -> bool:
         """Whether the program multiplies ciphertexts, so that it needs a relinearisation key."""
-        return any(isinstance(op, Multiply | SquareParts) for op in self.operations)
+        return any(isinstance(op, Multiply | SquareParts | CipherDot) for op in self.operations)
 
     @cached_property
     def factors(self) -> frozenset[Plain]:
         """Every distinct (plaintext, level, scale) that the program multiplies with."""
-        return frozenset(p for op in self.operations if isinstance(op, PlainDot) for p in op.plains)
+        return frozenset(p for op in self._in_the_clear if isinstance(op, PlainDot) for p in op.plains)
 
     @cached_property
     def addends(self) -> frozenset[Plain]:
         """Every distinct (plaintext, level, scale) that the program adds."""
-        return frozenset(op.plain for op in self.operations if isinstance(op, AddPlain))
+        return frozenset(op.plain for op in self._in_the_clear if isinstance(op, AddPlain))
+
+    @property
+    def _in_the_clear(self) -> list[Operation]:
+        return [operation for operation in self.operations if not isinstance(operation, ENCRYPTED)]
+
+    @cached_property
+    def encrypted(self) -> tuple[Plain, ...]:
+        """Every distinct (plaintext, level, scale) that the model's owner has encrypted, in the order of their use."""
+        return tuple(dict.fromkeys(p for op in self.operations if isinstance(op, ENCRYPTED) for p in plains(op)))
+
+    @cached_property
+    def encrypted_factors(self) -> frozenset[Plain]:
+        """Those that the program multiplies with; others are added."""
+        return frozenset(p for op in self.operations if isinstance(op, CipherDot) for p in op.plains)
+
+    def without_plaintexts(self) -> Program:
+        """Return the program for whoever evaluates it with encrypted operands.
+
+        Raises:
+            ValueError: if an operand is read in the clear.
+        """
+        return replace(self, plaintexts=())
 
     @cached_property
     def counts(self) -> Counter[str]:
         """How often each class of operations occurs, by its name.
 
-        "plain products" counts the terms of all `PlainDot`s, "matrix products" the weights of all matrices.
+        "plain products" counts the terms of all `PlainDot`s, "encrypted products" those of all `CipherDot`s, "matrix
+        products" the weights of all matrices.
         """
         counts = Counter(type(op).__name__ for op in self.operations)
-        counts["plain products"] = sum(len(op.plains) for op in self.operations if isinstance(op, PlainDot))
+        counts["plain products"] = sum(len(op.plains) for op in self._in_the_clear if isinstance(op, PlainDot))
+        counts["encrypted products"] = sum(len(op.plains) for op in self.operations if isinstance(op, CipherDot))
         counts["matrix products"] = sum(op.weights.size for op in self.operations if isinstance(op, Matrix))
         return counts

@@ -9,7 +9,9 @@ import numpy as np
 
 from he.program.operations import (
     Add,
+    AddCipher,
     AddPlain,
+    CipherDot,
     Conjugate,
     Input,
     Matrix,
@@ -65,6 +67,9 @@ class Recorder:
     def plain_dot(self, values: Sequence[int], plains: Sequence[Plain]) -> int:
         return self._record(PlainDot(tuple(values), tuple(plains)))
 
+    def cipher_dot(self, values: Sequence[int], plains: Sequence[Plain]) -> int:
+        return self._record(CipherDot(tuple(values), tuple(plains)))
+
     def scalar_dot(self, values: Sequence[int], scalars: Sequence[float | Scalar], constant: float | Scalar) -> int:
         return self._record(ScalarDot(tuple(values), tuple(_scalar(s) for s in scalars), _scalar(constant)))
 
@@ -74,6 +79,9 @@ class Recorder:
 
     def add_plain(self, a: int, plain: Plain) -> int:
         return self._record(AddPlain((a,), plain))
+
+    def add_cipher(self, a: int, plain: Plain) -> int:
+        return self._record(AddCipher((a,), plain))
 
     def add(self, values: Sequence[int]) -> int:
         return values[0] if len(values) == 1 else self._record(Add(tuple(values)))

@@ -82,13 +82,13 @@ def _written(value: Any) -> Any:
 def _read(position: int, entry: list[Any], arrays: Mapping[str, np.ndarray]) -> Operation:
     name, *values = entry
     match name:
-        case "PlainDot":
+        case "PlainDot" | "CipherDot":
             args, plains = values
             return OPERATIONS[name](tuple(args), tuple(Plain(*plain) for plain in plains))
         case "ScalarDot":
             args, scalars, constant = values
             return OPERATIONS[name](tuple(args), tuple(Scalar(*s) for s in scalars), Scalar(*constant))
-        case "AddPlain":
+        case "AddPlain" | "AddCipher":
             args, plain = values
             return OPERATIONS[name](tuple(args), Plain(*plain))
         case "Matrix":

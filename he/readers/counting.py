@@ -40,6 +40,7 @@ class WorkAlgebra(Algebra[Counted]):
         self._identities = 0
         self._transformed: set[int] = set()
         self._divided: set[int] = set()
+        self._lifted: set[int] = set()  # values that are known modulo auxiliary primes, too
         self._work, self._switches = Work(), dict[int, Switches]()
         self.rotated: dict[int, int] = {}
         self.uses: dict[int, set[int]] = {}
@@ -61,6 +62,21 @@ class WorkAlgebra(Algebra[Counted]):
             self._do(transforms=2 * level * (len(fresh) + 1))
         self._multiply_rows(2 * len(values), level, extended)
         return self._value(level, extended=extended)
+
+    def cipher_dot(self, values: Sequence[Counted], plains: Sequence[Plain]) -> Counted:
+        self.mod_down(*values)
+        level, rows = values[0].level, values[0].level
+        if self._exact:  # a value is extended only once, the sum is scaled like a product; see `multiply`
+            fresh, rows = {v.identity for v in values} - self._lifted, 2 * level + 1
+            self._lifted |= fresh
+            self._do(rows * (2 * len(fresh) + 3), level * (level + 1) * (2 * len(fresh) + 2 * 3))
+        self._do(products=3 * len(values) * rows)
+        return self._value(level, 3)
+
+    def add_cipher(self, a: Counted, plain: Plain) -> Counted:
+        self.mod_down(a)
+        self._do(products=2 * a.level)
+        return self._value(a.level, a.size)
 
     def scalar_dot(self, values: Sequence[Counted], scalars: Sequence[Scalar], constant: Scalar) -> Counted:
         self.mod_down(*values)

@@ -13,7 +13,7 @@ A random polynomial is beyond its bound with a chance below 2^-58, so an evaluat
 2^-37. This is about correctness between parties that follow the protocol: who deviates can make any noise.
 
 Weights count by declared bounds: packed plaintexts by one on their canonical norms, rows of a `Matrix` by its `norm`,
-and scalars as the worst ones modulo t.
+and scalars as the worst ones modulo t. Encrypted operands are ciphertexts by a public key, and count by nothing else.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.readers.key_switching import key_switch_norm
+from he.readers.public_key import encryption_norm
 from he.readers.variance import ERROR_VARIANCE
 from he.ring.gadget import Gadgets
 from he.ring.norms import random_canonical_norm, random_euclidean_norm, secret_norm
@@ -96,6 +97,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         self._roundings = {2: self._rounding * (1 + secret), 3: self._rounding * (1 + secret + secret**2)}
         rounding, gadgets = 2 * self._roundings[2], gadgets or Gadgets.of(parameters)  # SEAL's engine rounds twice
         levels = range(1, parameters.levels + 1)
+        self._operand = encryption_norm(parameters) + self._rounding
         self._key_switches = {level: key_switch_norm(gadgets.at(level)) + rounding for level in levels}
 
     def input(self, index: int) -> BfvNoise:
@@ -105,6 +107,12 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def plain_dot(self, values: Sequence[BfvNoise], plains: Sequence[Plain]) -> BfvNoise:
         return replace(values[0], bound=self._plain_norm * sum(v.bound for v in values))
+
+    def cipher_dot(self, values: Sequence[BfvNoise], plains: Sequence[Plain]) -> BfvNoise:
+        # As `multiply` has it; of the sum no more is rounded than of so many products.
+        operand = self._encrypted(values[0].level)
+        products = [self.multiply(value, operand) for value in values]
+        return replace(self.add(products), bound=np.minimum(sum(v.bound for v in products), LARGEST))
 
     def scalar_dot(self, values: Sequence[BfvNoise], scalars: Sequence[Scalar], constant: Scalar) -> BfvNoise:
         # A factor of 1 stands in every plan of a table; any other is a coefficient, and counts as the worst.
@@ -124,6 +132,9 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def add_plain(self, a: BfvNoise, plain: Plain) -> BfvNoise:
         return self._added(a)
+
+    def add_cipher(self, a: BfvNoise, plain: Plain) -> BfvNoise:
+        return replace(a, bound=a.bound + self._encrypted(a.level).bound)
 
     def add(self, values: Sequence[BfvNoise]) -> BfvNoise:
         return replace(values[0], bound=sum(v.bound for v in values), size=max(v.size for v in values))
@@ -178,6 +189,13 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
 
     def _key_switch(self, level: int) -> float:
         return self._relative[level] * self._key_switches[level]
+
+    def _encrypted(self, level: int) -> BfvNoise:
+        """Return the noise of an operand that was encrypted by a public key, at the level where it is used.
+
+        A plaintext's multiple of q / t is rounded, too.
+        """
+        return BfvNoise(level, self._relative[level] * self._operand)
 
     def _added(self, a: BfvNoise) -> BfvNoise:
         """Return the noise after a plaintext was added, whose multiple of q / t is rounded."""

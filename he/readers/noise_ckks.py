@@ -15,47 +15,16 @@ from he.program.operations import Matrix, Plain, Scalar
 from he.program.program import Program
 from he.readers.deviations import NONE, Deviations, Spread, max_of
 from he.readers.key_switching import key_switch_variance
+from he.readers.layer_norms import Norms
+from he.readers.public_key import encryption_variance
 from he.readers.series import Series
 from he.readers.variance import ERROR_VARIANCE, deviation_at_root, rounding_variance
 from he.ring.gadget import Gadgets
 from he.ring.params import Parameters
-from intnn.values.value_object import ValueObject
 
 #: The most variance of a number that is rounded up or down at random, to the right mean (`he.circuit.rounding`), twice:
 #: deviations are those at a complex root, and what is rounded here is real, in every slot.
 ENCODING_VARIANCE = 2 * 1 / 4
-
-
-@dataclass(frozen=True)
-class Norms(ValueObject):
-    """What is known of a linear layer y = W x + b.
-
-    Attributes:
-        magnitude: a bound on every |y_i|, whatever the network's input in its range.
-        row: a bound on the Euclidean norm of every row of W.
-        spectral: a bound on the spectral norm of W: the largest Euclidean norm of W x for x of norm 1.
-        terms: the most inputs that the architecture connects with an output.
-        loose: where features are packed, the same for errors that differ from copy to copy of the input: units read on
-            from one copy into the next.
-        length: a bound on the Euclidean norm of y; infinity if none is known, and magnitudes alone count.
-        outputs: the number of outputs.
-        largest: a bound on every |W_ij|.
-        column: a bound on the Euclidean norm of every column of W.
-        parts: the most copies of the input that neighbouring outputs read, where features are packed.
-        width: the slots from one copy of the input to the next for a single image, where features are packed.
-    """
-
-    magnitude: float
-    row: float
-    spectral: float
-    terms: int
-    loose: float = math.inf
-    length: float = math.inf
-    outputs: int = 1
-    largest: float = math.inf
-    column: float = math.inf
-    parts: float = 2.0
-    width: int = 1
 
 
 @dataclass(frozen=True)
@@ -180,6 +149,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
         self._rounding = deviation_at_root(N, rounding_variance(N))
+        self._encryption = deviation_at_root(N, encryption_variance(parameters))  # of an operand, by a public key
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0  # than the parts: complex slots
 
     def input(self, index: int) -> CkksError:
@@ -199,6 +169,12 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         relative = math.hypot(*(v.magnitude / plain.scale for v, plain in zip(values, plains, strict=True)))
         result = CkksError(first.level, first.scale * scale, self._norms[self._finished].magnitude, self._finished + 1)
         return replace(result, entering=entering).plus(Deviations(normal=self._encoding * relative))
+
+    def cipher_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
+        # An operand's error is its own in every slot, and meets a value with its error.
+        pairs = zip(values, plains, strict=True)
+        met = math.hypot(*((v.magnitude + v.bound) / plain.scale for v, plain in pairs))
+        return self.plain_dot(values, plains).plus_loose(Deviations(product=self._encryption * met))
 
     def scalar_dot(self, values: Sequence[CkksError], scalars: Sequence[Scalar], constant: Scalar) -> CkksError:
         # The powers of one value carry the same error, and all units have the same rounded scalars.
@@ -260,6 +236,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
             units=True,
             series=Series.of_unit(a.magnitude),
         )
+
+    def add_cipher(self, a: CkksError, plain: Plain) -> CkksError:
+        return self.add_plain(a.plus_loose(Deviations(product=self._encryption / plain.scale)), plain)
 
     def add(self, values: Sequence[CkksError]) -> CkksError:
         own, joint, loose = NONE, NONE, NONE

@@ -94,14 +94,18 @@ def load(folder: Path) -> dict[str, Model]:
 
     Raises:
         StoredError: if a file is no prepared circuit.
-        ValueError: if there is none, or a name is not of 1 to 64 letters, digits, and `._-`.
+        ValueError: if there is none, its weights are to be encrypted, or a name is not of 1 to 64 letters, digits, and
+            `._-`.
         OSError: if a file cannot be read.
     """
     models = {}
     for path in sorted(folder.glob("*.he")):
         if not NAME.fullmatch(path.stem):
             raise ValueError(f"a model's name must have 1 to 64 letters, digits, and ._-, got {path.stem!r}")
-        models[path.stem] = Model(path.stem, PreparedCircuit.load(path, engine=RnsEngine.name))
+        model = Model(path.stem, PreparedCircuit.load(path, engine=RnsEngine.name))
+        if model.prepared.circuit.interface.encrypted:
+            raise ValueError(f"a server's models must have plain weights, and those of {path} are to be encrypted")
+        models[path.stem] = model
     if not models:
         raise ValueError(f"{folder} must hold prepared circuits, files NAME.he of `PreparedCircuit.save`, and has none")
     return models

@@ -11,6 +11,7 @@ from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
 
 TABLES = ("digits-table-mlp", "digits-table-cnn")
+MNIST_TABLES = ("mnist-table-mlp", "mnist-table-cnn")
 with_mnist = pytest.mark.skipif(
     datasets.DATA_VARIABLE not in os.environ, reason="needs MNIST's files: set INTNN_DATA to their folder"
 )
@@ -46,6 +47,21 @@ def test_a_few_encrypted_images_are_within_the_bound() -> None:
     circuit = compile_approximate(model, images=4)
     error = np.abs(run_encrypted(circuit, images) - model.logits(images)).max()
     assert error <= circuit.output_bound <= 0.1  # half of what `compile_approximate` promises by default
+
+
+@pytest.mark.parametrize("name", [*TABLES, *(pytest.param(name, marks=with_mnist) for name in MNIST_TABLES)])
+def test_simulated_logits_of_encrypted_networks_are_exact(name: str) -> None:
+    images, _ = held_out(name, 1000)
+    circuit = compile_exact(shipped.load(name), weights="encrypted", images=None)
+    assert np.array_equal(simulate(circuit, images), shipped.load(name).logits(images))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*TABLES, *(pytest.param(name, marks=with_mnist) for name in MNIST_TABLES)])
+def test_a_hundred_encrypted_images_under_encrypted_networks_are_exact(name: str) -> None:
+    images, _ = held_out(name, 100)
+    circuit = compile_exact(shipped.load(name), weights="encrypted", images=16)
+    assert np.array_equal(run_encrypted(circuit, images), shipped.load(name).logits(images))
 
 
 @pytest.mark.slow

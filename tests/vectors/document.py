@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 FOLDER = Path(__file__).parent / "formats"
+ENCRYPTED = Path(__file__).parent / "encrypted_network"
 PASSWORD = "a password of vectors"  # of nothing that is secret
 
 
@@ -22,7 +23,11 @@ def sha256(data):
 
 def message(name, letter):
     """Header without `parts`, and parts."""
-    data = (FOLDER / name).read_bytes()
+    return opened((FOLDER / name).read_bytes(), letter)
+
+
+def opened(data, letter):
+    """The same, of a message that lies anywhere."""
     assert data[-32:] == sha256(data[:-32])
     magic, kind, length = struct.unpack_from(">6s1sI", data)
     assert (magic, kind) == (b"HEINF2", letter)
@@ -183,9 +188,9 @@ def decrypted(c0, c1, secret, primes, t):
     return np.array([[x - t if x > t // 2 else x for x in row] for row in slots])
 
 
-def key_file():
+def key_file(folder=FOLDER):
     """Fields, and residues of the secret [primes][N]."""
-    data = (FOLDER / "secret.key").read_bytes()
+    data = (folder / "secret.key").read_bytes()
     assert data[-32:] == sha256(data[:-32])
     magic, version, length = struct.unpack_from(">5sBI", data)
     assert (magic, version) == (b"HEKEY", 1)
@@ -201,9 +206,9 @@ def key_file():
     return header["fields"], [list(words[i : i + N]) for i in range(0, len(words), N)]
 
 
-def stored(name):
+def stored(name, folder=FOLDER):
     """Kind, content, and arrays."""
-    data = (FOLDER / name).read_bytes()
+    data = (folder / name).read_bytes()
     assert data[-32:] == sha256(data[:-32])
     magic, version, length = struct.unpack_from("<6s2xIQ", data)
     assert (magic, version, (20 + length) % 64) == (b"HECIRC", 2, 0)

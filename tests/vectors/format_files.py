@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from he import Client, Family, Policy, compile_exact, interface_bytes, offer_bytes, prepare
+from he import Client, Family, ModelOwner, Policy, compile_exact, interface_bytes, offer_bytes, prepare
 from he.circuit.store import save
 from he.formats.keys import Cost
 from he.ring.gadget import Gadget
 from intnn import Dense, IntDomain, IntNetwork, IntPolynomial
 from intnn.storage.document import write_atomically
-from tests.vectors.document import FOLDER, PASSWORD
+from tests.vectors.document import ENCRYPTED, FOLDER, PASSWORD
 
 POLICY = Policy(security="insecure")
+SEED = bytes(range(32))  # by which the owner of the encrypted network signs
 
 
 def network() -> IntNetwork:
@@ -59,11 +60,31 @@ def write(folder: Path) -> None:
         write_atomically(folder / name, data)
 
 
+def write_encrypted(folder: Path) -> None:
+    """Write what an encrypted network has that others have not."""
+    circuit = compile_exact(network(), weights="encrypted", security="insecure", salt=bytes(range(32)))
+    owner = ModelOwner(circuit, signing_seed=SEED)
+    save(circuit, folder / "circuit")
+    save(owner.circuit, folder / "public-circuit")
+    client = Client(owner.interface, policy=POLICY)
+    client.secret_key.save(folder / "secret.key", PASSWORD, Cost(log2_n=14))
+    owner.permit(client.public_key.id)
+    for name, data in (
+        ("public-key", client.public_key.to_bytes()),
+        ("network", owner.issue(client.public_key, seconds=1 << 40).to_bytes()),
+        ("revocation", owner.revoke(client.public_key.id)),
+    ):
+        write_atomically(folder / name, data)
+
+
 def main() -> None:
-    """Write what is not there."""
-    if any(FOLDER.iterdir()):
-        raise SystemExit(f"{FOLDER} has files, which later versions must read: give new ones another folder")
-    write(FOLDER)
+    """Write into folders that are empty."""
+    for folder, writer in ((FOLDER, write), (ENCRYPTED, write_encrypted)):
+        folder.mkdir(exist_ok=True)
+        if any(folder.iterdir()):
+            print(f"{folder} has files, which later versions must read: give new ones another folder")
+        else:
+            writer(folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder, ExactEncoder
+from he.engines.rns.operands import Operands
 from he.engines.rns.switchers import Switcher
 from he.engines.rns.switching_keys import SwitchingKey, SwitchingKeys
 from he.engines.rns.threads import Workers
@@ -19,7 +21,8 @@ from he.engines.rns.weights import Weights
 from he.formats.switching import RELINEARISATION
 from he.kernels.passes import evaluate as kernels
 from he.kernels.passes import switching
-from he.kernels.passes.product import scaled_product, scaling
+from he.kernels.passes.product import Scaling, extend_polynomial, scaled, scaled_product, scaling
+from he.kernels.passes.tensors import panel_shape, tensor_products
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import FACTOR, factors, quotient
 from he.program.algebra import Algebra
@@ -38,6 +41,7 @@ class Residues(Algebra[Value]):
         inputs: functions that return the residues of the input ciphertexts; each is called when its input is used.
         workers: the threads that share the work.
         buffers: the memory of values.
+        operands: the program's encrypted operands.
     """
 
     def __init__(
@@ -49,9 +53,11 @@ class Residues(Algebra[Value]):
         inputs: Sequence[Callable[[], np.ndarray]],
         workers: Workers,
         buffers: Buffers,
+        operands: Operands | None = None,
     ) -> None:
         parameters = encoder.parameters
         self._encoder, self._weights, self._keys, self._both_parts = encoder, weights, keys, both_parts
+        self._operands = operands or Operands()
         self._inputs, self._all, self._share, self._empty = inputs, workers.all, workers.share, buffers.empty
         self._parameters, self._tables = parameters, encoder.tables
         self._switchers: dict[int, Switcher] = {}
@@ -163,6 +169,39 @@ class Residues(Algebra[Value]):
             return Value(rest[0])
         total = self._products(list(extended.values()), [factors[i] for i in extended], level)
         return self._extended(total, rest, level)
+
+    def cipher_dot(self, values: Sequence[Value], plains: Sequence[Plain]) -> Value:
+        level, most = values[0].level, self.most_terms(values[0].level)
+        parts = [slice(start, start + most) for start in range(0, len(values), most)]
+        sums = [self._sum_of_products(values[part], plains[part], level) for part in parts]
+        return Value(sums[0] if len(sums) == 1 else self._sum(sums, level))
+
+    def most_terms(self, level: int) -> int:
+        """Return how many products of ciphertexts are added up before they are scaled; others make other sums."""
+        del level
+        return sys.maxsize
+
+    def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
+        """Return the sum of products with encrypted operands, uint64 [3, level, N]."""
+        return self._tensor([self.mod_down(v) for v in values], plains, range(level))
+
+    def _tensor(self, residues: Sequence[np.ndarray], plains: Sequence[Plain], primes: Sequence[int]) -> np.ndarray:
+        """Return the sum of products of degree two modulo these primes, uint64 [3, primes, N]."""
+        left = np.array([[self._operands.factors[plain].addresses for plain in plains]])
+        right, result = _addresses(residues)[:, None], self._empty(1, 1, 3, len(primes), self._N)
+        panels = [self._empty(*panel_shape(1)) for _ in primes]
+        self._all(
+            [
+                partial(tensor_products, self._tables, left, right, row, prime, panel, result)
+                for (row, prime), panel in zip(enumerate(primes), panels, strict=True)
+            ]
+        )
+        return result[0, 0]
+
+    def add_cipher(self, a: Value, plain: Plain) -> Value:
+        result, operand = self._copied(self.mod_down(a)), self._operands.addends[plain]
+        kernels.add_rows(self._tables, result[:2], operand, a.level - 1, result[:2])
+        return Value(result)
 
     def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], level: int) -> np.ndarray:
         result = self._empty(*ciphertexts[0].shape)
@@ -309,6 +348,32 @@ class Exact(Residues):
         operands = self.mod_down(a), self.mod_down(b)
         scaled_product(self._tables, constants, *operands, len(self._parameters.primes), result, self._all)
         return Value(result)
+
+    def most_terms(self, level: int) -> int:
+        assert isinstance(self._encoder, ExactEncoder)
+        return self._encoder.most_terms(level)
+
+    def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
+        assert isinstance(self._encoder, ExactEncoder)
+        auxiliary, first = self._encoder.auxiliary[: level + self._encoder.more], len(self._parameters.primes)
+        constants = scaling(self._primes[:level], auxiliary, self._parameters.t)
+        residues = [self._lifted(value, constants, first) for value in values]
+        whole = self._tensor(residues, plains, self._encoder.product_primes(level))
+        low, high = whole[:, :level], whole[:, level:]
+        self._all([partial(scaled, self._tables, constants, low[c], high[c], first) for c in range(3)])
+        return self._copied(low)
+
+    def _lifted(self, value: Value, constants: Scaling, first: int) -> np.ndarray:
+        """Return a value's residues modulo the data primes and the auxiliary ones, which are computed once."""
+        residues, level = self.mod_down(value), value.level
+        with value.lock:
+            if value.lifted is None:
+                whole = self._empty(2, level + len(constants.quotients), self._N)
+                whole[:, :level] = residues
+                for c in range(2):
+                    extend_polynomial(self._tables, constants.up, residues[c], first, whole[c, level:])
+                value.lifted = whole
+        return value.lifted
 
     def switch_modulus(self, a: Value) -> Value:
         return self.rescale(a)

@@ -47,6 +47,10 @@ class Encoder(ABC):
     def _make_chain(self) -> Chain:
         return chain(self.parameters.poly_modulus_degree, self.parameters.primes)
 
+    def product_primes(self, level: int) -> list[int]:
+        """Return the indices of the primes modulo which products of ciphertexts at a level are computed."""
+        return list(range(level))
+
     @abstractmethod
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
         """Return the polynomial that a packed plaintext multiplies with: [N], int64 or Python's integers."""
@@ -62,6 +66,19 @@ class Encoder(ABC):
         Raises:
             ValueError: if it is beyond float64 at its scale.
         """
+
+    def in_the_clear(self, slots: np.ndarray) -> np.ndarray:
+        """Return slots as the ciphertext that holds them without noise and under any key: uint64 [2, levels, N].
+
+        It is at the level of fresh ciphertexts, in the form in which they travel.
+        """
+        levels = self.parameters.levels
+        rows = np.zeros((2, levels, self.parameters.poly_modulus_degree), np.uint64)
+        rows[0] = self.addend(slots, Plain(0, levels, self.parameters.input_scale))
+        if not self.parameters.scheme.ntt_form:
+            for prime, row in enumerate(rows[0]):
+                kernels.inverse(self.tables, row, prime)
+        return rows
 
     def factor(self, slots: np.ndarray, plain: Plain) -> Factors:
         """Return a packed plaintext as a factor, for the primes of its level and the special ones there."""
@@ -151,6 +168,17 @@ class ExactEncoder(Encoder):
         self.auxiliary = auxiliary_primes(N, primes, self.parameters.t)
         self.more = len(self.auxiliary) - self.parameters.levels
         return chain(N, (*primes, *self.auxiliary))
+
+    def product_primes(self, level: int) -> list[int]:
+        """See `Encoder.product_primes`."""
+        first = len(self.parameters.primes)
+        return [*range(level), *range(first, first + level + self.more)]
+
+    def most_terms(self, level: int) -> int:
+        """Return how many products at a level add up to what the auxiliary primes hold; see `auxiliary_primes`."""
+        parameters = self.parameters
+        one = 4 * parameters.t * parameters.poly_modulus_degree * _product(parameters.primes[:level])
+        return _product(self.auxiliary[: level + self.more]) // one
 
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
         """See `Encoder.coefficients`."""

@@ -20,6 +20,7 @@ from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
+from he.engines.rns.operands import Operands
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.value import Value
@@ -94,15 +95,20 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         self.buffers = Buffers()
 
     def bind(
-        self, keys: bytes | memoryview | SwitchingKeys, threads: int | None = None, like: Evaluator | None = None
+        self,
+        keys: bytes | memoryview | SwitchingKeys,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
     ) -> RnsEvaluator:
         """See `Prepared.bind`."""
         threads = thread_count(threads)
+        operands = Operands.read(self.circuit.program, self.encoder, network)
         if isinstance(like, RnsEvaluator):
             keys = like.keys
         if not isinstance(keys, SwitchingKeys):
             keys = SwitchingKeys.of_interface(self.encoder, keys, self.circuit.interface)
-        return RnsEvaluator(self, keys, threads)
+        return RnsEvaluator(self, keys, threads, operands)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
@@ -112,14 +118,17 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
 class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
 
-    def __init__(self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int) -> None:
+    def __init__(
+        self, prepared: RnsPrepared, keys: SwitchingKeys, threads: int, operands: Operands | None = None
+    ) -> None:
+        self._operands = operands or Operands()
         self.name, self.threads = prepared.name, threads
         self._prepared, self.keys, self._circuit = prepared, keys, prepared.circuit
         operations = self._circuit.program.operations
         self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
         self._readers = Counter(a for op in operations for a in set(arguments(op)))
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`."""
         program: Program = self._circuit.program
         if len(inputs) != len(program.inputs):
@@ -142,6 +151,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
             inputs,
             workers or Workers(1),
             self._prepared.buffers,
+            self._operands,
         )
 
     def _made(self, algebra: Residues, number: int, value: Value) -> None:
@@ -154,5 +164,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         """Return a fresh ciphertext as a value of `algebra`."""
         return self.algebra().to_ntt(self._read(data))
 
-    def _read(self, data: bytes | memoryview) -> np.ndarray:
+    def _read(self, data: bytes | memoryview | np.ndarray) -> np.ndarray:
+        if isinstance(data, np.ndarray):
+            return self._prepared.encoder.in_the_clear(data)
         return compact.read(data, Form.fresh(self._circuit.parameters)).residues

@@ -20,16 +20,19 @@ class Value:
         extended: uint64 [2, rows, N], the residues times the special primes; None if the value is not extended.
         specials: the number of special primes of an extended value.
         digits: the digits of the second polynomial, which its rotations share; None until they have been computed.
+        lifted: of BFV, the residues modulo the data primes and the auxiliary ones, uint64 [2, primes, N]; None until a
+            sum of products has asked for them.
         lock: held while residues are computed that several operations may need.
         rotations: the number of rotations that will read the value; 0 if unknown.
         readers: the number of operations that will read the value; 0 if unknown.
     """
 
-    __slots__ = ("digits", "extended", "lock", "readers", "residues", "rotations", "specials")
+    __slots__ = ("digits", "extended", "lifted", "lock", "readers", "residues", "rotations", "specials")
 
     def __init__(self, residues: np.ndarray | None, extended: np.ndarray | None = None, specials: int = 1) -> None:
         self.residues, self.extended, self.specials = residues, extended, specials
         self.digits: np.ndarray | None = None
+        self.lifted: np.ndarray | None = None
         self.lock = RLock()
         self.rotations = self.readers = 0
 

@@ -17,7 +17,7 @@ from he.engines.seal.centred import CentredSwitching, Switch
 from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.seal_bridge import create_context, from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import LevelIds
+from he.formats.seal_bytes import LevelIds, require
 from he.program.algebra import Algebra, run
 from he.program.operations import Matrix, Plain, Scalar
 from he.ring.scheme import Scheme
@@ -61,6 +61,7 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         keys: bytes | memoryview,
         threads: int | None = None,
         like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
     ) -> SealEvaluator:
         """Return an evaluator for one client's keys, which uses one thread; see `Prepared.bind`.
 
@@ -68,14 +69,21 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         """
         thread_count(threads)
         elements, key_id = self.circuit.interface.key_elements, self.context.key_parms_id()
+        operands = self.circuit.program.encrypted
+        require(len(network) == len(operands), f"the network must be {len(operands)} ciphertexts, got {len(network)}")
         relin, galois = switching.restored(keys, self.circuit.parameters, elements, key_id)
         return SealEvaluator(
             self,
             self.algebra.with_keys(
                 from_bytes(sealapi.RelinKeys(), self.context, relin),
                 from_bytes(sealapi.GaloisKeys(), self.context, galois),
+                {plain: self._operand(plain, data) for plain, data in zip(operands, network, strict=True)},
             ),
         )
+
+    def _operand(self, plain: Plain, data: bytes | memoryview) -> Any:
+        form = Form.operand(self.circuit.parameters, plain.level, plain.scale)
+        return from_bytes(sealapi.Ciphertext(), self.context, compact.restored(data, form, self.level_ids))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return no arrays: SEAL's encoded plaintexts are not stored."""
@@ -96,10 +104,9 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         """Return the algebra that evaluates with this client's keys on these ciphertexts."""
         return self._algebra.on(inputs)
 
-    def evaluate(self, inputs: Sequence[bytes | memoryview]) -> list[bytes]:
-        """See `Evaluator.evaluate`."""
-        expected = len(self._circuit.program.inputs)
-        if len(inputs) != expected:
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
+        """See `Evaluator.evaluate`; all inputs must be encrypted."""
+        if len(inputs) != (expected := len(self._circuit.program.inputs)):
             raise ValueError(f"`inputs` must be {expected} ciphertexts, got {len(inputs)}")
         ciphertexts = [self._loaded(data) for data in inputs]
         try:
@@ -123,7 +130,9 @@ class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         """Return a fresh ciphertext, given as it travels, as a value of `algebra`."""
         return _Value(self._loaded(data))
 
-    def _loaded(self, data: bytes | memoryview) -> Any:
+    def _loaded(self, data: bytes | memoryview | np.ndarray) -> Any:
+        if isinstance(data, np.ndarray):
+            raise ValueError('SEAL takes no input that is legible without a key: prepare the circuit with engine="rns"')
         restored = compact.restored(data, Form.fresh(self._circuit.parameters), self._prepared.level_ids)
         return from_bytes(sealapi.Ciphertext(), self._prepared.context, restored)
 
@@ -160,15 +169,16 @@ class _SealAlgebra(Algebra[_Maybe]):
         self._evaluator = sealapi.Evaluator(context)
         self._relin: Any = None
         self._galois: Any = None
+        self._operands: Mapping[Plain, Any] = {}
         self._inputs: Sequence[Any] = ()
         self._switching = CentredSwitching(circuit.parameters, context, ids)
         self._factors = {plain: self._encode_factor(plain) for plain in circuit.program.factors}
         self._addends = {plain: self._encode(plain) for plain in circuit.program.addends}
 
-    def with_keys(self, relin: Any, galois: Any) -> _SealAlgebra:
-        """Return the same algebra with one client's keys."""
+    def with_keys(self, relin: Any, galois: Any, operands: Mapping[Plain, Any]) -> _SealAlgebra:
+        """Return the same algebra with one client's keys, and a network that was encrypted for them."""
         bound = copy(self)
-        bound._relin, bound._galois = relin, galois
+        bound._relin, bound._galois, bound._operands = relin, galois, operands
         bound._switching = CentredSwitching(self._circuit.parameters, self._context, self._ids)
         return bound
 
@@ -206,6 +216,12 @@ class _SealAlgebra(Algebra[_Maybe]):
     def add_plain(self, a: _Maybe, plain: Plain) -> _Maybe:
         plaintext = self._addends[plain]
         return a if plaintext is None else self._unary(self._evaluator.add_plain, a, plaintext)
+
+    def cipher_dot(self, values: Sequence[_Maybe], plains: Sequence[Plain]) -> _Maybe:
+        return self.add([self.multiply(v, _Value(self._operands[p])) for v, p in zip(values, plains, strict=True)])
+
+    def add_cipher(self, a: _Maybe, plain: Plain) -> _Maybe:
+        return self.add([a, _Value(self._operands[plain])])
 
     def multiply(self, a: _Maybe, b: _Maybe) -> _Maybe:
         if a is None or b is None:

@@ -23,6 +23,7 @@ REFUSED = {
     "accuracy": {"seeds": 0},
     "selection": {"dataset": "mnist", "data": Path("/nowhere")},
     "he": {"max_error": 0.0},
+    "encrypted-networks": {"images": 1},
     "times": {"processes": 0},
     "stages": {"images": (1, 0)},
     "service": {"clients": 0},
@@ -42,8 +43,8 @@ def implementation(case):
 
 def test_names_are_the_commands():
     assert list(CASES) == [
-        "table", "kernels", "training", "accuracy", "selection", "he", "times", "stages", "service", "attacks",
-        "robustness", "secrecy", "own", "gpu",
+        "table", "kernels", "training", "accuracy", "selection", "he", "encrypted-networks", "times", "stages",
+        "service", "attacks", "robustness", "secrecy", "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

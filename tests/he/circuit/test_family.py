@@ -50,6 +50,12 @@ def test_circuits_of_one_offer_are_of_one_network():
         Family((CIRCUITS[0].interface,))
 
 
+def test_encrypted_weights_are_not_offered_to_everybody():
+    circuit = compile_exact(table_network(), security="insecure", weights="encrypted")
+    with pytest.raises(ValueError, match="plain weights"):
+        Family((circuit,))
+
+
 def asking(interface, **changes):
     """The interface with another input of the client's."""
     (spec,) = interface.client_inputs

@@ -55,6 +55,8 @@ def test_what_is_no_network_is_refused_with_what_makes_one(thing):
 
 
 def test_options_are_those_of_the_entrance():
+    with pytest.raises(TypeError, match="weights"):
+        compile_family(table_network(), weights="encrypted")
     with pytest.raises(TypeError, match="max_error"):
         compile_family(table_network(), max_error=0.1)
     family = compile_family(square_graph(), (1,), security="insecure", max_error=0.01)

@@ -14,8 +14,9 @@ from he.program.operations import Add, Rescale, Rotate, SwitchModulus
 from he.program.placed import output_levels
 from he.program.recorder import Recorder
 from he.readers.clear import ClearAlgebra
+from he.readers.layer_norms import Norms
 from he.readers.noise_bfv import BfvNoiseAlgebra
-from he.readers.noise_ckks import CkksErrorAlgebra, Norms
+from he.readers.noise_ckks import CkksErrorAlgebra
 from he.ring.params import ParameterError, Parameters
 
 BFV = Parameters("bfv", 1024, (40,) * 10 + (60,), plain_modulus=65537, security="insecure")

@@ -112,7 +112,7 @@ def test_a_table_is_told_where_its_owner_says_so():
     assert "an even function" in owned.explain()
     assert owned.program.counts["Multiply"] < hidden.program.counts["Multiply"]
     for tables in (None, "some", True):
-        with pytest.raises(ValueError, match='`tables` must be "hidden" or "told", got'):
+        with pytest.raises(ValueError, match='`tables` must be "hidden", "told" or "encrypted", got'):
             compile_exact(network, tables=tables)
 
 

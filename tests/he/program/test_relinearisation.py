@@ -49,6 +49,12 @@ def test_a_sum_is_relinearised_once_and_what_others_read_where_it_was(terms, apa
         assert np.array_equal(found, expected)
 
 
+def test_a_product_that_no_other_joins_is_relinearised_where_it_was():
+    """A sum with rotations stays one of two polynomials, whose division by special primes is put off."""
+    program = inner_products(1)
+    assert relinearised_once(program) is program
+
+
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("specials", [1, 3])
 def test_encrypted_sums_are_exact_cheaper_and_no_noisier(nested, specials):
