@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike
 
 from he.circuit.guards import RangeError
 from he.formats.header import parsed
-from he.parties.client import MOST_INTERFACE_BYTES, Client
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.client import Client
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.interfaces import MOST_INTERFACE_BYTES
+from he.parties.keys import SecretKey
 from he.parties.policy import Policy
 from intnn.values.value_object import Unstorable
 

@@ -15,9 +15,9 @@ from he.circuit.residues import interfaces
 from he.engines.rns.engine import RnsEngine
 from he.formats.messages import largest_message
 from he.formats.stored import StoredError
-from he.parties.client import interface_bytes
+from he.parties.evaluation_keys import data_bytes
 from he.parties.expanded import ExpandedKeys
-from he.parties.keys import data_bytes
+from he.parties.interfaces import interface_bytes
 from he.parties.prepared import PreparedCircuit
 from he.parties.session import Session, request_bytes
 from he.service.config import Limits

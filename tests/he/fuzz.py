@@ -46,7 +46,7 @@ from he.engines.engine import Evaluator
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.messages import Kind, open_message
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.policy import Policy, PolicyError
 from he.ring import params, primes
 from he.testing import inputs, square_graph, table_network
