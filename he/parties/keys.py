@@ -41,11 +41,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
     and equals only itself.
     """
 
-    __slots__ = ("__weakref__", "_context", "_id", "_parameters", "_secret")
+    __slots__ = ("__weakref__", "_context", "_id", "_marker", "_parameters", "_secret")
 
     def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str) -> None:
         """Make a key from SEAL's objects; callers use `generate` or `load` instead."""
         self._parameters, self._context, self._secret, self._id = parameters, context, secret, name
+        self._marker = b""  # by which `mark` is made, once it has been
 
     @property
     def parameters(self) -> Parameters:
@@ -215,11 +216,11 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 
         Its 64 hexadecimal digits tell nothing of the secret.
         """
-        own = hashlib.sha256(
-            b"mark of evaluation keys" + _residues(self._secret, self.parameters, self.context).tobytes()
-        )
+        if not self._marker:
+            residues = _residues(self._secret, self.parameters, self.context)
+            self._marker = hashlib.sha256(b"mark of evaluation keys" + residues.tobytes()).digest()
         made = circuit.encode() + hashlib.sha256(data).digest()
-        return hmac.digest(own.digest(), made, "sha256").hex()
+        return hmac.digest(self._marker, made, "sha256").hex()
 
     def _zero(self, interface: Interface) -> bytes:
         """Return an encryption of zero at the level of a circuit's answers, as it travels."""

@@ -12,11 +12,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from he.parties.evaluation_keys import EvaluationKeys
-from he.parties.keys import SecretKey
-
 if TYPE_CHECKING:
     from he.service.client import RemoteModel
 
@@ -116,6 +111,11 @@ def _keygen(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from he.parties.evaluation_keys import EvaluationKeys
+    from he.parties.keys import SecretKey
+
     key = SecretKey.load(options.key, _password())
     with _remote(options, secret_key=key, evaluation_keys=EvaluationKeys.load(_keys_file(options))) as model:
         logits = model.predict(np.load(options.images, allow_pickle=False))
