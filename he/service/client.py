@@ -35,7 +35,7 @@ class RemoteModel(Unstorable, instead="it holds a secret key: store that with `S
         model: the model's name.
         token: this client's token, where the server asks for one.
         http: what httpx's client is made with beside that, such as `verify` or `transport`.
-        others: `secret_key`, `evaluation_keys`, `policy` and `tries`, see `Conversation`.
+        others: `secret_key`, `evaluation_keys`, `policy`, `state` and `tries`, see `Conversation`.
 
     Raises:
         ServiceError: by all methods, if the server refuses, or does not answer.

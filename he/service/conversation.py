@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -112,7 +113,7 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
 
     Args:
         model: the model's name.
-        secret_key, evaluation_keys, policy: see `Client`.
+        secret_key, evaluation_keys, policy, state: see `Client`.
         tries: how often a call is made that the server refuses for now, or does not answer.
 
     Attributes:
@@ -125,18 +126,18 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | bytes | None = None,
         policy: Policy | None = None,
+        state: bytes | None = None,
         tries: int = 8,
     ) -> None:
         self._path, self._tries = f"/v1/models/{model}", tries
-        self._given = secret_key, evaluation_keys, policy
+        self._made = partial(Client, secret_key=secret_key, evaluation_keys=evaluation_keys, policy=policy, state=state)
         self.client: Client | None = None
 
     def open(self) -> Talk[Client]:
         """Get the interface, and make keys or take those that were given."""
         if self.client is None:
-            key, keys, policy = self._given
             interface = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
-            self.client = Client(interface, key, keys, policy=policy)
+            self.client = self._made(interface)
         return self.client
 
     def send_keys(self) -> Talk[None]:
