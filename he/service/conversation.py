@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.guards import RangeError
+from he.circuit.interface import Interface
 from he.formats.header import parsed
+from he.formats.messages import MessageError
 from he.parties.client import Client
 from he.parties.evaluation_keys import EvaluationKeys
-from he.parties.interfaces import MOST_INTERFACE_BYTES
+from he.parties.interfaces import MOST_INTERFACE_BYTES, read_interface
 from he.parties.keys import SecretKey
 from he.parties.policy import Policy
+from intnn.values.arrays import real
 from intnn.values.value_object import Unstorable
 
 MEDIA_TYPE = "application/octet-stream"
@@ -131,13 +134,28 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
     ) -> None:
         self._path, self._tries = f"/v1/models/{model}", tries
         self._made = partial(Client, secret_key=secret_key, evaluation_keys=evaluation_keys, policy=policy, state=state)
+        self._interface: Interface | None = None
         self.client: Client | None = None
+
+    def interface(self) -> Talk[Interface]:
+        """Get the interface."""
+        if self._interface is None:
+            data = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
+            self._interface = read_interface(data)
+        return self._interface
+
+    def units(self) -> Talk[float]:
+        """Get what the server says that it spends on a request, in units of one SEAL rotation."""
+        card = yield from self._asked(Ask("GET", self._path))
+        try:
+            return real(parsed(card)["units"], "units")
+        except (KeyError, TypeError, ValueError) as error:
+            raise MessageError(f"the model's card is malformed: {error}") from error
 
     def open(self) -> Talk[Client]:
         """Get the interface, and make keys or take those that were given."""
         if self.client is None:
-            interface = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
-            self.client = self._made(interface)
+            self.client = self._made((yield from self.interface()))
         return self.client
 
     def send_keys(self) -> Talk[None]:
