@@ -133,9 +133,9 @@ class Pieces(Response):
         """Send it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         body = memoryview(self.body)
-        for end in range(_ANSWER_PIECE, len(body) + _ANSWER_PIECE, _ANSWER_PIECE):
-            piece = body[end - _ANSWER_PIECE : end]
-            await send({"type": "http.response.body", "body": piece, "more_body": end < len(body)})
+        for start in range(0, len(body) or 1, _ANSWER_PIECE):
+            end = start + _ANSWER_PIECE
+            await send({"type": "http.response.body", "body": body[start:end], "more_body": end < len(body)})
 
 
 class Incoming:
