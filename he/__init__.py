@@ -40,11 +40,14 @@ if TYPE_CHECKING:
     from he.model.compile import compile  # noqa: A004 - of models
     from he.model.compiled import Compiled
     from he.model.estimate import Estimate, estimate
-    from he.parties.client import Client, DecryptionError, KeyRetiredError, interface_bytes
+    from he.parties.client import Client, DecryptionError
     from he.parties.connect import connect, run_encrypted
     from he.parties.connection import Connection
     from he.parties.encrypted_network import EncryptedNetwork
-    from he.parties.keys import EvaluationKeys, SecretKey
+    from he.parties.evaluation_keys import EvaluationKeys
+    from he.parties.interfaces import interface_bytes
+    from he.parties.keys import SecretKey
+    from he.parties.life import KeyRetiredError
     from he.parties.model_owner import ModelOwner
     from he.parties.offers import offer_bytes, read_offer
     from he.parties.permission import NotPermittedError
@@ -66,12 +69,12 @@ _HOMES = {
     "EncryptedNetwork": "he.parties.encrypted_network:EncryptedNetwork",
     "EncryptedRegressor": "he.model.classifier:EncryptedRegressor",
     "Estimate": "he.model.estimate:Estimate",
-    "EvaluationKeys": "he.parties.keys:EvaluationKeys",
+    "EvaluationKeys": "he.parties.evaluation_keys:EvaluationKeys",
     "Family": "he.circuit.family:Family",
     "InputError": "he.circuit.inputs:InputError",
     "Interface": "he.circuit.interface:Interface",
     "KeyFileError": "he.formats.keys:KeyFileError",
-    "KeyRetiredError": "he.parties.client:KeyRetiredError",
+    "KeyRetiredError": "he.parties.life:KeyRetiredError",
     "MessageError": "he.formats.messages:MessageError",
     "ModelOwner": "he.parties.model_owner:ModelOwner",
     "NotPermittedError": "he.parties.permission:NotPermittedError",
@@ -97,7 +100,7 @@ _HOMES = {
     "compile_residues": "he.compiler.residues:compile_residues",
     "connect": "he.parties.connect:connect",
     "estimate": "he.model.estimate:estimate",
-    "interface_bytes": "he.parties.client:interface_bytes",
+    "interface_bytes": "he.parties.interfaces:interface_bytes",
     "load_circuit": "he.circuit.store:load",
     "offer_bytes": "he.parties.offers:offer_bytes",
     "prepare": "he.parties.prepared:prepare",

@@ -45,6 +45,6 @@ def _processors() -> int:
 
 if __name__ == "__main__":
     gc.set_threshold(100_000)  # modules make many objects, and none of them is garbage
-    for name in ("cffi", "coverage", "scipy"):  # Numba loads them where they are installed, for a third of a second,
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # and kernels use none: they count as not there
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # nor is what goes with the process: at its end, Python would search all of it for garbage, thrice
+    sys.exit(status)

@@ -11,7 +11,9 @@ prime, without gaps; the seed (64 bytes). Numbers are little-endian.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -89,13 +91,29 @@ def write(ciphertext: CiphertextArray, form: Form) -> bytes:
     Raises:
         SealDataError: if it has another form; scales may differ by roundings.
     """
-    found = (*ciphertext.residues.shape, ciphertext.ntt, ciphertext.seed is not None)
+    return write_all([ciphertext], form)
+
+
+def write_all(ciphertexts: Sequence[CiphertextArray], form: Form) -> bytes:
+    """Return ciphertexts of one form in this format, one behind the other.
+
+    Raises:
+        SealDataError: if one has another form; scales may differ by roundings.
+    """
     due = (form.polynomials, len(form.primes), form.degree, form.ntt, form.seeded)
-    scales = math.isclose(ciphertext.scale, form.scale, rel_tol=1e-9)
-    require(found == due and scales, f"it must have the form {due} at scale {form.scale}, got {found}")
-    rows = [packed(row, p) for rows in ciphertext.residues for row, p in zip(rows, form.primes, strict=True)]
-    seed = b"" if ciphertext.seed is None else ciphertext.seed.astype("<u8").tobytes()
-    return b"".join([*rows, seed])
+    for one in ciphertexts:
+        found = (*one.residues.shape, one.ntt, one.seed is not None)
+        scales = math.isclose(one.scale, form.scale, rel_tol=1e-9)
+        require(found == due and scales, f"it must have the form {due} at scale {form.scale}, got {found}")
+    out, at = np.empty((len(ciphertexts), form.bytes), np.uint8), 0
+    for polynomial, (j, prime) in product(range(form.polynomials), enumerate(form.primes)):
+        size = form.degree // 8 * word_bits(prime)
+        rows = np.concatenate([one.residues[polynomial, j] for one in ciphertexts])
+        out[:, at : at + size] = np.frombuffer(packed(rows, prime), np.uint8).reshape(-1, size)
+        at += size
+    if form.seeded:
+        out[:, at:] = np.array([one.seed for one in ciphertexts], "<u8").view(np.uint8)
+    return out.tobytes()
 
 
 def read(data: bytes | memoryview, form: Form, *, expand: bool = True) -> CiphertextArray:

@@ -45,7 +45,7 @@ def write(digits: Sequence[CiphertextArray], gadget: Gadget, scheme: Scheme) -> 
     due = len(gadget.groups)
     require(len(digits) == due, f"a key for {due} digits must have as many, got {len(digits)}")
     form = digit_form(gadget, scheme)
-    return b"".join(compact.write(digit, form) for digit in digits)
+    return compact.write_all(digits, form)
 
 
 def read(data: bytes | memoryview, gadget: Gadget, scheme: Scheme) -> np.ndarray:

@@ -65,7 +65,7 @@ def write(keys: Iterable[Key], parameters: Parameters) -> bytes:
         SealDataError: if a digit has another form than that of a key's.
     """
     form = compact.Form.digit(parameters, parameters.levels)
-    return b"".join(compact.write(digit, form) for key in keys for digit in key)
+    return b"".join(compact.write_all(key, form) for key in keys)
 
 
 def read(data: bytes | memoryview, parameters: Parameters, elements: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:

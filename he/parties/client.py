@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -13,10 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from he.circuit.guards import RangeError, images_outside
-from he.circuit.interface import Interface, require_interface
-from he.circuit.packing import MAX_TAPS
-from he.circuit.residues import combined, interface_from, interfaces
+from he.circuit.guards import RangeError
+from he.circuit.interface import Interface
 from he.formats.messages import (
     Kind,
     MessageError,
@@ -26,31 +23,28 @@ from he.formats.messages import (
     require_match,
     seal_message,
 )
-from he.formats.seal_bridge import SealDataError
-from he.parties.cipher import Cipher
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.ciphers import Ciphers
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.interfaces import interface_bytes, read_interface
+from he.parties.keys import SecretKey
+from he.parties.life import KeyLife, KeyRetiredError
 from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
 from he.parties.policy import Policy
 from he.parties.public_key import PublicKey, public_key
-from he.parties.publishing import PublishingError, deviation, noised
+from he.parties.publishing import deviation, noised
 from he.parties.questions import Question, Questions, secret_order
 from he.parties.state import State, open_state, seal_state
 from he.ring.params import ParameterError
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
+__all__ = ["Client", "DecryptionError", "KeyRetiredError", "interface_bytes", "read_interface"]
+
 _NONCE_BYTES = 16
-_MOST_TABLE_BYTES = 8 * MAX_TAPS  # as many distinct rows as taps, and as many units
-#: The most bytes that an interface may have.
-MOST_INTERFACE_BYTES = largest_message(_MOST_TABLE_BYTES)
 
 
 class DecryptionError(ValueError):
     """An answer was decrypted and is no result, so nothing of it is returned. It is always said in the same words."""
-
-
-class KeyRetiredError(RuntimeError):
-    """The client has destroyed its key, as its policy says: make a new client, with a new key."""
 
 
 class Client(Unstorable, instead="they hold a secret key: store that with `SecretKey.save`"):
@@ -121,12 +115,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         elif state is None:
             self._keys = secret_key.evaluation_keys(self._interface)
         self._key_id = self._keys.id if self._keys else ""
-        self._ciphers: Sequence[Cipher] = [  # one for every plaintext modulus; none once the key is destroyed
-            Cipher(secret_key.with_modulus(one.parameters), one) for one in interfaces(self._interface)
-        ]
-        self._response_bytes = sum(self._interface.ciphertexts * cipher.result.bytes for cipher in self._ciphers)
-        self._questions, self._lock = Questions(self._policy.most_open), Lock()
-        self._answers = self._refusals = self._published = 0
+        self._ciphers: Ciphers | None = Ciphers(secret_key, self._interface)  # None once the key is destroyed
+        self._most_answer_bytes = largest_message(self._ciphers.answer_bytes)
+        self._questions, self._lock, self._life = Questions(self._policy.most_open), Lock(), KeyLife(self._policy)
         self._permission: Permission | None = None
         if state is not None:
             self._restore(state)
@@ -144,7 +135,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
     @property
     def most_answer_bytes(self) -> int:
         """The most bytes that an answer may have; whoever carries it need not take more."""
-        return largest_message(self._response_bytes)
+        return self._most_answer_bytes
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
@@ -187,7 +178,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
     @property
     def secret_key(self) -> SecretKey:
         """The secret key; `SecretKey.save` stores it under a password, for another client of its owner."""
-        return self._living()[0].secret_key
+        return self._living().secret_key
 
     @property
     def open_requests(self) -> list[bytes]:
@@ -234,8 +225,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         (spec,), packing = self._interface.client_inputs, self._interface.packing
         batch = spec.check(images, self._interface.parameters.scheme)
         order = secret_order(packing)
-        packed = [packing.permuted(slots, order) for slots in spec.layout.pack(batch)]
-        parts = [cipher.encrypt(slots) for cipher in ciphers for slots in packed]
+        parts = ciphers.encrypt([packing.permuted(slots, order) for slots in spec.layout.pack(batch)])
         return self._asked(parts, Question(len(batch), order))
 
     def invite(self, images: int = 1) -> bytes:
@@ -314,13 +304,13 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             ciphers = self._living()
             name, ciphertexts = self._read(ciphers, response, request)
             if publish:
-                self._require_publishable()
-            logits, outside = self._decrypted(ciphers, ciphertexts, self._questions.close(name))
+                self._life.require_publishable(self._interface)
+            logits, outside = ciphers.decrypt(ciphertexts, self._questions.close(name))
             if publish and logits is not None and not self._interface.parameters.scheme.exact:
-                self._published += 1
+                self._life.published += 1
                 logits = noised(logits, self.published_deviation(len(logits)))
-            self._answers += 1
-            self._refusals += logits is None
+            self._life.answers += 1
+            self._life.refusals += logits is None
             self._retire()
         if outside:
             raise RangeError(outside)
@@ -344,65 +334,18 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         """
         return deviation(self._interface, self._policy, integer(images, "images", 1, self._interface.images))
 
-    def _require_publishable(self) -> None:
-        exact, most = self._interface.parameters.scheme.exact, self._policy.most_published
-        if not math.isfinite(self.published_deviation(self._interface.images)):
-            raise PublishingError("an error as large as the interface's `tolerance` cannot be hidden by any noise")
-        if not exact and self._published >= most:
-            raise PublishingError(
-                f"at most {most} answer(s) may be published under one key by the client's policy, and have been: "
-                "decrypt this one without `publish` and show it to nobody, or make a client with another key"
-            )
-
     def check(self, response: bytes, request: bytes | None = None) -> None:
         """Check an answer as `decrypt` does before it uses the key, and raise its MessageError. Nothing changes."""
         with self._lock:
             self._read(self._living(), response, request)
 
-    def _read(self, ciphers: Sequence[Cipher], response: bytes, request: bytes | None) -> tuple[str, list[Any]]:
-        """Return the name of the request and the ciphertexts of its answer, those of each cipher together."""
-        fields, parts = open_message(Kind.RESPONSE, response, self._response_bytes)
+    def _read(self, ciphers: Ciphers, response: bytes, request: bytes | None) -> tuple[str, list[list[Any]]]:
+        """Return the name of the request and the ciphertexts of its answer."""
+        fields, parts = open_message(Kind.RESPONSE, response, ciphers.answer_bytes)
         require_fields(fields, "circuit", "key", "request")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
-        name, each = self._questions.require_open(fields["request"], request), self._interface.ciphertexts
-        if len(parts) != each * len(ciphers):
-            raise MessageError(f"a response must hold {each * len(ciphers)} ciphertext(s), got {len(parts)}")
-        try:
-            return name, [[cipher.read(part) for part in parts[each * i :][:each]] for i, cipher in enumerate(ciphers)]
-        except SealDataError as error:
-            raise MessageError(f"the response cannot be decrypted: {error}") from error
-
-    def _decrypted(
-        self, ciphers: Sequence[Cipher], ciphertexts: list[list[Any]], question: Question
-    ) -> tuple[np.ndarray | None, list[int]]:
-        """Return the logits of an answer, None if it is no result, and the images that have left their range.
-
-        Everything is looked at before that is said.
-        """
-        opened = [self._opened(cipher, read, question) for cipher, read in zip(ciphers, ciphertexts, strict=True)]
-        sound = [logits for logits, _ in opened if logits is not None]
-        whole = combined(self._interface, sound) if len(sound) == len(opened) else None
-        return whole, [image for _, outside in opened for image in outside]
-
-    def _opened(
-        self, cipher: Cipher, ciphertexts: list[Any], question: Question
-    ) -> tuple[np.ndarray | None, list[int]]:
-        """Return the logits, or their residues, that ciphertexts decrypt to, None if they are no result.
-
-        Beside them are the images that have left the range for which the circuit was calibrated.
-        """
-        interface, output, packing = self._interface, self._interface.output, self._interface.packing
-        try:
-            slots, sound = zip(*map(cipher.decrypt, ciphertexts), strict=True)
-            restored = packing.permuted(np.stack(slots), question.order.argsort(axis=1))
-            found, shown = restored[: output.ciphertexts], restored[output.ciphertexts :]
-            if outside := images_outside(interface.guards, packing, shown, interface.output_scale):
-                return None, outside if all(sound) else []
-            logits = output.unpack(found, question.images, interface.tolerance)
-        except ValueError:  # copies that disagree, or what SEAL's decoder refuses
-            return None, []
-        return (logits if all(sound) else None), []
+        return self._questions.require_open(fields["request"], request), ciphers.read(parts)
 
     def state(self) -> bytes:
         """Return what this client has counted, and its open requests: another process goes on with them.
@@ -415,60 +358,31 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             KeyRetiredError: if the key's life is over.
             MessageError: if more requests are open than a message holds.
         """
-        (cipher, *_) = self._living()
+        secret_key, life = self._living().secret_key, self._life
         with self._lock:
-            counts = self._answers, self._refusals, self._published
-            state = State(self._key_id, *counts, self._questions.to_parts())
-            return seal_state(state, cipher.secret_key, self._interface.digest)
+            state = State(self._key_id, life.answers, life.refusals, life.published, self._questions.to_parts())
+            return seal_state(state, secret_key, self._interface.digest)
 
     def _restore(self, data: bytes) -> None:
-        state = open_state(data, self._living()[0].secret_key, self._interface.digest)
+        state = open_state(data, self._living().secret_key, self._interface.digest)
         if self._keys and state.key != self._key_id:
             raise MessageError("the state must belong to the given evaluation keys, and belongs to others")
-        self._key_id = state.key
-        self._answers, self._refusals, self._published = state.answers, state.refusals, state.published
+        self._key_id, life = state.key, self._life
+        life.answers, life.refusals, life.published = state.answers, state.refusals, state.published
         self._questions.restore(state.questions, self._interface.packing)
         self._retire()
 
     def _retire(self) -> None:
-        """Destroy the key if its life is as long as the policy allows."""
-        if self._answers >= self._policy.most_answers or self._refusals >= self._policy.most_refusals:
-            self._ciphers = ()  # SEAL wipes what it frees
+        """Destroy the key if its life is over."""
+        if self._life.is_over:
+            self._ciphers = None  # SEAL wipes what it frees
 
-    def _living(self) -> Sequence[Cipher]:
-        """Return what encrypts and decrypts, for every plaintext modulus.
+    def _living(self) -> Ciphers:
+        """Return what encrypts and decrypts.
 
         Raises:
             KeyRetiredError: if the key's life is over.
         """
-        if not self._ciphers:
-            raise KeyRetiredError(
-                f"the client has destroyed its key after {self._answers} answers, of which it refused "
-                f"{self._refusals}: make a new client without `secret_key`, and a session with its keys"
-            )
+        if self._ciphers is None:
+            raise self._life.retired()
         return self._ciphers
-
-
-def interface_bytes(interface: Interface) -> bytes:
-    """Return a circuit's interface as the bytes from which a `Client` is made.
-
-    Raises:
-        MessageError: if it is too large for a message.
-        TypeError: if it is no interface.
-    """
-    tables = [table.astype("<i4").tobytes() for table in require_interface(interface).tables]
-    return seal_message(Kind.INTERFACE, interface.to_dict(), tables)
-
-
-def read_interface(data: bytes) -> Interface:
-    """Read what `interface_bytes` returned.
-
-    Raises:
-        MessageError: if the bytes are truncated, damaged or foreign, or hold no interface.
-        TypeError: if they are no bytes.
-    """
-    fields, parts = open_message(Kind.INTERFACE, data, _MOST_TABLE_BYTES)
-    try:
-        return interface_from(fields, [np.frombuffer(part, "<i4").astype(np.int32) for part in parts])
-    except ValueError as error:
-        raise MessageError(f"the interface is malformed: {error}") from error

@@ -8,7 +8,8 @@ from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.engines.engine import thread_count
 from he.parties.answers import answered
-from he.parties.client import Client, interface_bytes
+from he.parties.client import Client
+from he.parties.interfaces import interface_bytes
 from he.parties.model_owner import ModelOwner
 from he.parties.policy import Policy
 from he.parties.prepared import PreparedCircuit, prepare

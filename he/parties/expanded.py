@@ -22,7 +22,7 @@ from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.formats.switching import read_zero
 from he.kernels.tables.factors import Factors
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from intnn.values.value_object import Unstorable
 
 KIND = "expanded keys"

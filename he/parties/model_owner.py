@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from he.circuit.circuit import Circuit, require_circuit
 from he.circuit.commitment import is_digest
-from he.parties.client import interface_bytes
 from he.parties.encrypted_network import EncryptedNetwork, network_digest
+from he.parties.interfaces import interface_bytes
 from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
 from he.parties.public_encryptor import PublicEncryptor
 from he.parties.public_key import PublicKey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from he.circuit.family import MOST_CIRCUITS, Offer
 from he.formats.messages import Kind, MessageError, open_message, require_fields, seal_message
-from he.parties.client import interface_bytes, read_interface
+from he.parties.interfaces import interface_bytes, read_interface
 from intnn.values.arrays import instance
 
 _MOST_BYTES = 1 << 32  # of all interfaces

@@ -22,8 +22,8 @@ from he.formats.seal_bridge import SealDataError
 from he.formats.stored import StoredError
 from he.parties.admission import Admission
 from he.parties.encrypted_network import EncryptedNetwork, operand_forms
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.expanded import ExpandedKeys
-from he.parties.keys import EvaluationKeys
 from he.parties.ledger import Ledger, MemoryLedger
 from he.parties.rehearsal import rehearsed
 from he.parties.rerandomise import Rerandomiser

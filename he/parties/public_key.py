@@ -18,7 +18,8 @@ from he.formats.messages import (
     seal_message,
 )
 from he.formats.seal_bridge import to_bytes
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.ring.params import ParameterError, Parameters
 from intnn.values.value_object import ValueObject
 

@@ -120,10 +120,11 @@ def _inverse_powers(N: int, prime: int) -> np.ndarray:
     """Return the powers of 1 / psi in bit-reversed order: [N]."""
     roots = (pow(g, (prime - 1) // (2 * N), prime) for g in range(2, prime))
     inverse = next(root for root in roots if pow(root, N, prime) == prime - 1)
-    powers = [1]
-    for _ in range(N - 1):
-        powers.append(powers[-1] * inverse % prime)
-    return np.array(powers, object if prime.bit_length() > MAX_BITS else np.int64)[bit_reversal(N)]
+    times = _large_product if prime.bit_length() > MAX_BITS else product
+    powers = np.ones(1, object if prime.bit_length() > MAX_BITS else np.int64)
+    while len(powers) < N:  # as many again, further by as many
+        powers = np.concatenate([powers, times(powers, pow(inverse, len(powers), prime), prime)])
+    return powers[bit_reversal(N)]
 
 
 def _large_product(a: np.ndarray, b: np.ndarray | int, prime: int) -> np.ndarray:

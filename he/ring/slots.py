@@ -27,8 +27,13 @@ def polynomial(slots: np.ndarray) -> np.ndarray:
     places = (exponents(N) - 1) // 2
     values[places[: N // 2]] = slots
     values[places[N // 2 :]] = slots.conj()  # the second row holds conjugates
-    twist = np.exp(-1j * np.pi * np.arange(N) / N)
-    return (twist * np.fft.fft(values)).real / N
+    return (_twist(N).conj() * np.fft.fft(values)).real / N
+
+
+@cache
+def _twist(N: int) -> np.ndarray:
+    """Return the first N powers of exp(i pi / N), a root of X^N + 1."""
+    return np.exp(1j * np.pi * np.arange(N) / N)
 
 
 def paired_polynomials(pairs: np.ndarray) -> np.ndarray:
@@ -61,8 +66,7 @@ def _pair_twist(N: int) -> np.ndarray:
 def slots_of(coefficients: np.ndarray) -> np.ndarray:
     """Return the real parts of the slots, float64 [N / 2], of the polynomial with these coefficients, float64 [N]."""
     N = len(coefficients)
-    twist = np.exp(1j * np.pi * np.arange(N) / N)
-    values = np.fft.ifft(twist * coefficients) * N  # at the odd powers of the root, in order
+    values = np.fft.ifft(_twist(N) * coefficients) * N  # at the odd powers of the root, in order
     return values[(exponents(N)[: N // 2] - 1) // 2].real
 
 

@@ -1,4 +1,4 @@
-"""Bodies of requests as they come: counted, timed, and hashed."""
+"""Bodies of requests as they come: counted, timed, and hashed. Bodies of answers as they go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from he.formats.messages import DIGEST_BYTES
 from he.service.config import Limits
@@ -16,6 +17,7 @@ from he.service.problems import Problem
 
 MEDIA_TYPE = "application/octet-stream"
 _PIECE = 1 << 20  # bytes that are written at once
+_ANSWER_PIECE = 1 << 18  # bytes of an answer that are sent at once
 _LINGER_BYTES, _LINGER_SECONDS = 1 << 20, 1.0
 
 
@@ -119,6 +121,21 @@ async def receive(request: Request, sink: Sink, most: int, limits: Limits) -> in
     except ClientDisconnect:
         raise Problem(400, "the body was cut short") from None
     return size
+
+
+class Pieces(Response):
+    """An answer that is sent piece by piece, of which each must be taken in time.
+
+    Starlette's own watches for whoever leaves while it is sent, by a task that takes longer than most answers do.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body) or 1, _ANSWER_PIECE):
+            end = start + _ANSWER_PIECE
+            await send({"type": "http.response.body", "body": body[start:end], "more_body": end < len(body)})
 
 
 class Incoming:

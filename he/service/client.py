@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,7 +19,9 @@ import httpx
 import numpy as np
 from numpy.typing import ArrayLike
 
+from he.circuit.family import Plan
 from he.parties.client import Client
+from he.service.choice import Choice
 from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk
 from intnn.values.value_object import Unstorable
 
@@ -27,7 +30,43 @@ _PIECE = 1 << 18  # bytes of an answer that are taken at once
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 
 
-class RemoteModel(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+class _Remote(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """What makes the calls of a conversation. It is a context manager, which closes the connection."""
+
+    def __init__(self, url: str, token: str | None, http: dict[str, Any] | None) -> None:
+        self._http = httpx.Client(**_options(url, token, http))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def _said(self, talk: Talk[T]) -> T:
+        answer: Answer = None
+        try:
+            while True:
+                step = talk.send(answer)
+                if isinstance(step, Ask):
+                    answer = self._made(step)
+                else:
+                    time.sleep(step.seconds)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _made(self, ask: Ask) -> Answer:
+        body = bytearray()
+        try:
+            with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
+                for chunk in response.iter_raw(_PIECE):
+                    _add(body, chunk, ask)
+        except httpx.TransportError as error:
+            return Reply(0, repr(error).encode())
+        return _reply(response, body)
+
+
+class RemoteModel(_Remote, instead="it holds a secret key: store that with `SecretKey.save`"):
     """A model of a server, for whoever has images. It is a context manager, which closes the connection.
 
     Args:
@@ -35,7 +74,7 @@ class RemoteModel(Unstorable, instead="it holds a secret key: store that with `S
         model: the model's name.
         token: this client's token, where the server asks for one.
         http: what httpx's client is made with beside that, such as `verify` or `transport`.
-        others: `secret_key`, `evaluation_keys`, `policy` and `tries`, see `Conversation`.
+        others: `secret_key`, `evaluation_keys`, `policy`, `state` and `tries`, see `Conversation`.
 
     Raises:
         ServiceError: by all methods, if the server refuses, or does not answer.
@@ -45,14 +84,8 @@ class RemoteModel(Unstorable, instead="it holds a secret key: store that with `S
     def __init__(
         self, url: str, model: str, token: str | None = None, *, http: dict[str, Any] | None = None, **others: Any
     ) -> None:
+        super().__init__(url, token, http)
         self._talk = Conversation(model, **others)
-        self._http = httpx.Client(**_options(url, token, http))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
 
     @property
     def client(self) -> Client:
@@ -79,40 +112,50 @@ class RemoteModel(Unstorable, instead="it holds a secret key: store that with `S
         """
         return self._said(self._talk.predict(images))
 
-    def _said(self, talk: Talk[T]) -> T:
-        answer: Answer = None
-        try:
-            while True:
-                step = talk.send(answer)
-                if isinstance(step, Ask):
-                    answer = self._made(step)
-                else:
-                    time.sleep(step.seconds)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
-    def _made(self, ask: Ask) -> Answer:
-        body = bytearray()
-        try:
-            with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
-                for chunk in response.iter_raw(_PIECE):
-                    _add(body, chunk, ask)
-        except httpx.TransportError as error:
-            return Reply(0, repr(error).encode())
-        return _reply(response, body)
+class RemoteFamily(_Remote, instead="it holds secret keys: make another one"):
+    """One network as several models of a server: for any number of images, the one that costs the least is asked.
+
+    Keys are made, and sent, when a model is first asked; every model has its own.
+
+    Args:
+        url, token, http: see `RemoteModel`.
+        models: the models' names, of which `he.compile_family` has made the circuits.
+        others: `policy` and `tries`, see `Conversation`.
+
+    Raises:
+        MessageError: by all methods, if the models are not the circuits of one network, or as by `Client`.
+        ServiceError, PolicyError: as `RemoteModel`; circuits that the policy does not accept are never asked.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        models: Iterable[str],
+        token: str | None = None,
+        *,
+        http: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> None:
+        super().__init__(url, token, http)
+        self._talk = Choice(models, **others)
+
+    def plan(self, images: int) -> Plan:
+        """Return how so many images are asked for; the plan's circuit is the place of a name among `models`."""
+        return self._said(self._talk.plan(images))
+
+    def predict(self, images: ArrayLike) -> np.ndarray:
+        """See `RemoteModel.predict`."""
+        return self._said(self._talk.predict(images))
 
 
-class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """The same for programs that wait for many things at once; see `RemoteModel`.
+class _AsyncRemote(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """The same for programs that wait for many things at once.
 
     Encryption and decryption are computed where they are called: in a thread of their own, so that others go on.
     """
 
-    def __init__(
-        self, url: str, model: str, token: str | None = None, *, http: dict[str, Any] | None = None, **others: Any
-    ) -> None:
-        self._talk = Conversation(model, **others)
+    def __init__(self, url: str, token: str | None, http: dict[str, Any] | None) -> None:
         self._http = httpx.AsyncClient(**_options(url, token, http))
 
     async def __aenter__(self) -> Self:
@@ -122,18 +165,6 @@ class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that wi
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
-
-    async def client(self) -> Client:
-        """See `RemoteModel.client`."""
-        return await self._said(self._talk.open())
-
-    async def send_keys(self) -> None:
-        """See `RemoteModel.send_keys`."""
-        await self._said(self._talk.send_keys())
-
-    async def predict(self, images: ArrayLike) -> np.ndarray:
-        """See `RemoteModel.predict`."""
-        return await self._said(self._talk.predict(images))
 
     async def _said(self, talk: Talk[T]) -> T:
         answer: Answer = None
@@ -156,6 +187,52 @@ class AsyncRemoteModel(Unstorable, instead="it holds a secret key: store that wi
         except httpx.TransportError as error:
             return Reply(0, repr(error).encode())
         return _reply(response, body)
+
+
+class AsyncRemoteModel(_AsyncRemote, instead="it holds a secret key: store that with `SecretKey.save`"):
+    """`RemoteModel` for programs that wait for many things at once."""
+
+    def __init__(
+        self, url: str, model: str, token: str | None = None, *, http: dict[str, Any] | None = None, **others: Any
+    ) -> None:
+        super().__init__(url, token, http)
+        self._talk = Conversation(model, **others)
+
+    async def client(self) -> Client:
+        """See `RemoteModel.client`."""
+        return await self._said(self._talk.open())
+
+    async def send_keys(self) -> None:
+        """See `RemoteModel.send_keys`."""
+        await self._said(self._talk.send_keys())
+
+    async def predict(self, images: ArrayLike) -> np.ndarray:
+        """See `RemoteModel.predict`."""
+        return await self._said(self._talk.predict(images))
+
+
+class AsyncRemoteFamily(_AsyncRemote, instead="it holds secret keys: make another one"):
+    """`RemoteFamily` for programs that wait for many things at once."""
+
+    def __init__(
+        self,
+        url: str,
+        models: Iterable[str],
+        token: str | None = None,
+        *,
+        http: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> None:
+        super().__init__(url, token, http)
+        self._talk = Choice(models, **others)
+
+    async def plan(self, images: int) -> Plan:
+        """See `RemoteFamily.plan`."""
+        return await self._said(self._talk.plan(images))
+
+    async def predict(self, images: ArrayLike) -> np.ndarray:
+        """See `RemoteModel.predict`."""
+        return await self._said(self._talk.predict(images))
 
 
 def _add(body: bytearray, chunk: bytes, ask: Ask) -> None:

@@ -12,15 +12,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from he.parties.keys import EvaluationKeys, SecretKey
-
 if TYPE_CHECKING:
+    from he.parties.client import Client
     from he.service.client import RemoteModel
 
 PASSWORD_VARIABLE, TOKEN_VARIABLE = "HE_PASSWORD", "HE_TOKEN"
-_KEYS_SUFFIX = ".keys"
+_KEYS, _STATE = ".keys", ".state"  # what lies beside a secret key's file
 
 
 def add(commands: Any) -> None:
@@ -66,7 +63,8 @@ def _add_model(command: Any) -> None:
     command.add_argument("url", help="the server's address")
     command.add_argument("model", help="the model's name")
     about = f"the secret key's file, under the password in {PASSWORD_VARIABLE} or that is asked for"
-    command.add_argument("--key", type=Path, required=True, help=f"{about}; evaluation keys lie beside it")
+    beside = "evaluation keys, and what has been counted, lie beside it"
+    command.add_argument("--key", type=Path, required=True, help=f"{about}; {beside}")
     command.add_argument("--security", default="128", help="the least that is accepted (default: %(default)s)")
 
 
@@ -109,15 +107,28 @@ def _keygen(options: argparse.Namespace) -> None:
     with _remote(options) as model:
         client = model.client
         client.secret_key.save(options.key, password)
-        client.evaluation_keys.save(_keys_file(options))
+        client.evaluation_keys.save(_beside(options, _KEYS))
+        _record(client, options)
         model.send_keys()
-    print(f"secret key in {options.key}, evaluation keys in {_keys_file(options)}: {client.evaluation_keys.id}")
+    print(f"secret key in {options.key}, evaluation keys in {_beside(options, _KEYS)}: {client.evaluation_keys.id}")
 
 
 def _predict(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from he.formats.keys import read_private
+    from he.parties.evaluation_keys import EvaluationKeys
+    from he.parties.keys import SecretKey
+
     key = SecretKey.load(options.key, _password())
-    with _remote(options, secret_key=key, evaluation_keys=EvaluationKeys.load(_keys_file(options))) as model:
-        logits = model.predict(np.load(options.images, allow_pickle=False))
+    keys, state = EvaluationKeys.load(_beside(options, _KEYS)), read_private(_beside(options, _STATE))
+    images = np.load(options.images, allow_pickle=False)
+    with _remote(options, secret_key=key, evaluation_keys=keys, state=state) as model:
+        client = model.client
+        try:
+            logits = model.predict(images)
+        finally:
+            _record(client, options)  # before anybody sees what was answered
     if options.out is None:
         print("\n".join(" ".join(map(str, row)) for row in logits.tolist()))
     else:
@@ -145,9 +156,22 @@ def _remote(options: argparse.Namespace, **keys: Any) -> RemoteModel:
     return RemoteModel(options.url, options.model, os.environ.get(TOKEN_VARIABLE), policy=policy, **keys)
 
 
-def _keys_file(options: argparse.Namespace) -> Path:
+def _record(client: Client, options: argparse.Namespace) -> None:
+    """Write what a client has counted under its key; where it has destroyed the key, its files are removed as well."""
+    from he.formats.keys import write_private
+    from he.parties.life import KeyRetiredError
+
+    client.forget_requests()  # no answer comes to another process
+    try:
+        write_private(_beside(options, _STATE), client.state())
+    except KeyRetiredError:
+        for path in (options.key, _beside(options, _KEYS), _beside(options, _STATE)):
+            path.unlink(missing_ok=True)
+
+
+def _beside(options: argparse.Namespace, suffix: str) -> Path:
     key: Path = options.key
-    return key.with_name(key.name + _KEYS_SUFFIX)
+    return key.with_name(key.name + suffix)
 
 
 def _password(again: bool = False) -> str:

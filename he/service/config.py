@@ -10,7 +10,10 @@ from he.parties.prepared import MOST_EVALUATIONS
 from intnn.values.arrays import integer, real
 from intnn.values.value_object import ValueObject
 
-_COUNTS = ("evaluations", "threads", "requests", "requests_each", "uploads", "keys_each", "most_evaluations")
+_COUNTS = (
+    *("evaluations", "threads", "requests", "requests_each", "uploads", "keys_each", "most_evaluations"),
+    *("connections", "connections_each"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Limits(ValueObject):
         answer_seconds: how long a client may take to receive a part of an answer; the connection is closed then.
         stop_seconds: how long what has begun may go on when the server stops.
         connections: how many connections there may be at once; others are refused (503).
+        connections_each: the same for one address, a proxy's too (429).
 
     Raises:
         TypeError: if a limit is no number.
@@ -62,11 +66,12 @@ class Limits(ValueObject):
     answer_seconds: float = 30.0
     stop_seconds: float = 30.0
     connections: int = 512
+    connections_each: int = 128
 
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if one.name in _COUNTS or one.name == "connections":
+            if one.name in _COUNTS:
                 integer(value, one.name, 1)
             elif not real(value, one.name) >= 0:
                 raise ValueError(f"`{one.name}` must be at least 0, got {value}")

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from he.circuit.guards import RangeError
+from he.circuit.interface import Interface
 from he.formats.header import parsed
-from he.parties.client import MOST_INTERFACE_BYTES, Client
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.formats.messages import MessageError
+from he.parties.client import Client
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.interfaces import MOST_INTERFACE_BYTES, read_interface
+from he.parties.keys import SecretKey
 from he.parties.policy import Policy
+from intnn.values.arrays import real
 from intnn.values.value_object import Unstorable
 
 MEDIA_TYPE = "application/octet-stream"
@@ -110,7 +116,7 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
 
     Args:
         model: the model's name.
-        secret_key, evaluation_keys, policy: see `Client`.
+        secret_key, evaluation_keys, policy, state: see `Client`.
         tries: how often a call is made that the server refuses for now, or does not answer.
 
     Attributes:
@@ -123,18 +129,33 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | bytes | None = None,
         policy: Policy | None = None,
+        state: bytes | None = None,
         tries: int = 8,
     ) -> None:
         self._path, self._tries = f"/v1/models/{model}", tries
-        self._given = secret_key, evaluation_keys, policy
+        self._made = partial(Client, secret_key=secret_key, evaluation_keys=evaluation_keys, policy=policy, state=state)
+        self._interface: Interface | None = None
         self.client: Client | None = None
+
+    def interface(self) -> Talk[Interface]:
+        """Get the interface."""
+        if self._interface is None:
+            data = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
+            self._interface = read_interface(data)
+        return self._interface
+
+    def units(self) -> Talk[float]:
+        """Get what the server says that it spends on a request, in units of one SEAL rotation."""
+        card = yield from self._asked(Ask("GET", self._path))
+        try:
+            return real(parsed(card)["units"], "units")
+        except (KeyError, TypeError, ValueError) as error:
+            raise MessageError(f"the model's card is malformed: {error}") from error
 
     def open(self) -> Talk[Client]:
         """Get the interface, and make keys or take those that were given."""
         if self.client is None:
-            key, keys, policy = self._given
-            interface = yield from self._asked(Ask("GET", f"{self._path}/interface", most=MOST_INTERFACE_BYTES))
-            self.client = Client(interface, key, keys, policy=policy)
+            self.client = self._made((yield from self.interface()))
         return self.client
 
     def send_keys(self) -> Talk[None]:

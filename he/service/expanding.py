@@ -19,9 +19,9 @@ from typing import Any
 
 from he.circuit.interface import Interface
 from he.formats.messages import MessageError
-from he.parties.client import read_interface
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.expanded import ExpandedKeys
-from he.parties.keys import EvaluationKeys
+from he.parties.interfaces import read_interface
 from he.service.problems import busy
 
 

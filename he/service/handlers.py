@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from he.service import bodies, metrics
-from he.service.bodies import InMemory, Spool, receive
+from he.service.bodies import InMemory, Pieces, Spool, receive
 from he.service.models import Model
 from he.service.problems import Problem
 from he.service.service import Service
@@ -20,7 +19,6 @@ from he.service.store import StoredKeys
 from he.service.tokens import Permitted
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_PIECE = 1 << 18  # bytes of an answer that are sent at once
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,14 @@ async def upload(service: Service, call: Call) -> Response:
     found = service.store.find(call.client.name, digest)
     if found is not None and found.circuit == model.digest:
         return JSONResponse(_described(found))
-    with service.uploads.place(call.client.name):
-        service.require_room(model)
-        with Spool(service.store.new_path("uploads")) as spool:
-            await receive(call.request, spool, model.most_key_bytes, service.config.limits)
-            await spool.finish(digest)
-            keys = await service.add_keys(call.client, model, digest, spool.path)
+    with (
+        service.uploads.place(call.client.name),
+        service.room(model),
+        Spool(service.store.new_path("uploads")) as spool,
+    ):
+        await receive(call.request, spool, model.most_key_bytes, service.config.limits)
+        await spool.finish(digest)
+        keys = await service.add_keys(call.client, model, digest, spool.path)
     return JSONResponse(_described(keys), 201)
 
 
@@ -90,8 +90,7 @@ async def evaluate(service: Service, call: Call) -> Response:
         request = InMemory()
         await receive(call.request, request, model.most_request_bytes, service.config.limits)
         answer = await service.evaluate(model, found, request.data(), call.request.is_disconnected)
-    headers = {"Content-Length": str(len(answer)), "Cache-Control": "no-store"}
-    return StreamingResponse(_pieces(answer), headers=headers, media_type=bodies.MEDIA_TYPE)
+    return Pieces(answer, headers={"Cache-Control": "no-store"}, media_type=bodies.MEDIA_TYPE)
 
 
 async def measurements(service: Service, call: Call) -> Response:
@@ -138,9 +137,3 @@ def _tagged(call: Call, response: Response) -> Response:
     response.headers["ETag"] = tag
     response.headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(digest).decode()}:"
     return response
-
-
-async def _pieces(answer: bytes) -> AsyncIterator[memoryview]:
-    view = memoryview(answer)
-    for start in range(0, len(view), _PIECE):
-        yield view[start : start + _PIECE]

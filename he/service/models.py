@@ -15,9 +15,9 @@ from he.circuit.residues import interfaces
 from he.engines.rns.engine import RnsEngine
 from he.formats.messages import largest_message
 from he.formats.stored import StoredError
-from he.parties.client import interface_bytes
+from he.parties.evaluation_keys import data_bytes
 from he.parties.expanded import ExpandedKeys
-from he.parties.keys import data_bytes
+from he.parties.interfaces import interface_bytes
 from he.parties.prepared import PreparedCircuit
 from he.parties.session import Session, request_bytes
 from he.service.config import Limits
@@ -52,6 +52,11 @@ class Model(Unstorable, instead="load its file again"):
         return interface_bytes(self.prepared.circuit.interface)
 
     @cached_property
+    def units(self) -> float:
+        """What a request costs, in units of one SEAL rotation."""
+        return self.prepared.circuit.cost().total
+
+    @cached_property
     def most_key_bytes(self) -> int:
         """The most bytes of a message with evaluation keys."""
         return largest_message(data_bytes(self.prepared.circuit.interface))
@@ -78,6 +83,7 @@ class Model(Unstorable, instead="load its file again"):
             else [],
             "input": {"shape": list(spec.shape), "low": spec.low, "high": spec.high, "scale": spec.scale},
             "images": interface.images,
+            "units": self.units,
             "outputs": interface.output.outputs,
             "max_error": interface.tolerance / 2,
             "range_guards": len(interface.guards),

@@ -42,6 +42,7 @@ _SCHEMAS = {
         plain_moduli=_list(_COUNT),
         input=_object(shape=_list(_COUNT), low=_NUMBER, high=_NUMBER, scale={"type": ["number", "null"]}),
         images=_COUNT,
+        units=_NUMBER,
         outputs=_COUNT,
         max_error=_NUMBER,
         range_guards=_COUNT,

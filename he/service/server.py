@@ -1,23 +1,18 @@
-"""The server as a process: uvicorn, with what it leaves to others.
-
-Uvicorn waits for ever for a client that has connected and asks nothing, or half of something: `Connection` does not.
-"""
+"""The server as a process: uvicorn, with connections of our own."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from he.service.app import application
-from he.service.config import Config, Limits
+from he.service.config import Config
+from he.service.connection import connection
 
 
 def server(
@@ -45,7 +40,7 @@ def server(
             application(config),
             host,
             port,
-            http=_connection(limits),
+            http=connection(limits),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -58,48 +53,6 @@ def server(
             ssl_keyfile=None if key is None else str(key),
         )
     )
-
-
-def _connection(limits: Limits) -> type[asyncio.Protocol]:
-    class Connection(H11Protocol):
-        """A connection that is closed where no request is under way for a while, whatever bytes come."""
-
-        _idle: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._await_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(exc)
-
-        def handle_events(self) -> None:
-            super().handle_events()
-            if self._under_way():
-                self._stop_waiting()
-
-        def on_response_complete(self) -> None:
-            self._await_head()
-            super().on_response_complete()
-
-        def _under_way(self) -> bool:
-            return self.cycle is not None and not self.cycle.response_complete
-
-        def _await_head(self) -> None:
-            self._stop_waiting()
-            self._idle = self.loop.call_later(limits.head_seconds, self._cut)
-
-        def _stop_waiting(self) -> None:
-            if self._idle is not None:
-                self._idle.cancel()
-                self._idle = None
-
-        def _cut(self) -> None:
-            if not self._under_way():
-                self.transport.close()
-
-    return Connection
 
 
 @contextmanager
@@ -116,7 +69,7 @@ def running(one: uvicorn.Server) -> Iterator[str]:
             if not thread.is_alive():
                 raise RuntimeError("the server must start, and has ended; its log says why")
             time.sleep(0.01)
-        (host, port), *_ = (socket.getsockname()[:2] for each in one.servers for socket in each.sockets)
+        (host, port), *_ = (place.getsockname()[:2] for each in one.servers for place in each.sockets)
         yield f"{'https' if one.config.is_ssl else 'http'}://{host}:{port}"
     finally:
         one.should_exit = True

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -113,15 +114,14 @@ class Service(Unstorable, instead="start another one"):
             raise Problem(404, "there are no such keys of this client for this model; send them")
         return found
 
-    def require_room(self, model: Model) -> None:
-        """Check that there is room for one more set of keys.
+    def room(self, model: Model) -> AbstractContextManager[None]:
+        """Return what keeps room for one more set of keys, for as long as they are sent and expanded.
 
         Raises:
-            Problem: if the disk is full (507).
+            Problem: when it is entered, if there is none on the disk (507).
         """
-        limits = self.config.limits
-        size = expanded_bytes(model.prepared.circuit.interface)
-        self.store.require_room(size, limits.store_bytes, limits.spare_bytes)
+        limits, kept = self.config.limits, expanded_bytes(model.prepared.circuit.interface)
+        return self.store.room(kept, model.most_key_bytes, limits.store_bytes, limits.spare_bytes)
 
     async def add_keys(self, client: Permitted, model: Model, digest: str, upload: Path) -> StoredKeys:
         """Expand keys that were uploaded and keep them, in the place of the client's oldest where it has too many.
@@ -163,6 +163,7 @@ class Service(Unstorable, instead="start another one"):
             OSError: if it cannot be recorded that the request was evaluated; there is no answer then.
             Problem: if the wait was too long (503), its sender has left (400), or the keys' file is damaged (404).
         """
+        waits = self._turns.locked()
         try:
             async with asyncio.timeout(self.config.limits.wait_seconds):
                 await self._turns.acquire()
@@ -170,7 +171,7 @@ class Service(Unstorable, instead="start another one"):
             raise busy("the request waited too long for its evaluation, which has not begun") from None
         start = time.monotonic()
         try:
-            if await is_gone():
+            if waits and await is_gone():
                 raise Problem(400, "the sender has left, and the request was not evaluated")
             work = partial(self._evaluated, model, keys, request)
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -17,8 +17,9 @@ import os
 import secrets
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -83,6 +84,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         except BaseException:
             os.close(self._held)
             raise
+        self._promised = [0, 0]  # bytes, of keys and of uploads that are being written
         self._reader, self._reading = connect(self._index), Lock()
         self._writer = Writer(self._index)
 
@@ -109,19 +111,30 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         """Return a path of a file that does not exist, in `keys` or `uploads`."""
         return self.folder / folder / secrets.token_hex(16)
 
-    def require_room(self, size: int, most: int, spare: int) -> None:
-        """Check that there is room for a file.
+    @contextmanager
+    def room(self, kept: int, passing: int, most: int, spare: int) -> Iterator[None]:
+        """Keep room for keys that are to be written, so that nobody else is promised it; by one thread.
+
+        What has been written of them counts twice while it lasts, rather than not at all.
 
         Args:
-            size: its bytes.
+            kept: the bytes of the expanded keys.
+            passing: the bytes of the upload of which they are made, which is removed.
             most: the most bytes that all keys may have.
             spare: bytes that must stay free on the disk.
 
         Raises:
-            Problem: if there is not (507).
+            Problem: if there is not so much (507).
         """
-        if self.bytes + size > most or shutil.disk_usage(self.folder).free < size + spare:
+        kept_in_all, in_all = self._promised[0] + kept, sum(self._promised) + kept + passing
+        if self.bytes + kept_in_all > most or shutil.disk_usage(self.folder).free < in_all + spare:
             raise Problem(507, "the server has no room for more keys; remove some, or try again later")
+        self._promised[:] = kept_in_all, in_all - kept_in_all
+        try:
+            yield
+        finally:
+            self._promised[0] -= kept
+            self._promised[1] -= passing
 
     def add(self, keys: StoredKeys) -> None:
         """Keep keys whose file is there, and return once that is on the disk.

@@ -16,8 +16,9 @@ import numpy as np
 
 from he.formats.keys import Cost, read_private, write_private
 from he.parties.answers import decrypted
-from he.parties.client import Client, KeyRetiredError
+from he.parties.client import Client
 from he.parties.keys import SecretKey
+from he.parties.life import KeyRetiredError
 from he.parties.policy import Policy
 from he.parties.state import state_circuit
 from he.stages.folders import StageError, new_folder, read_message, remove, require_made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from he.formats.messages import largest_message
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.session import request_bytes
 from he.stages.client import DOWNLOAD, PUBLIC, UPLOAD
 from he.stages.folders import StageError, new_folder, read_message, require_made

@@ -23,7 +23,7 @@ from he.formats.seal_bytes import CiphertextArray
 from he.formats.switching import key_bytes
 from he.parties.client import Client
 from he.parties.connect import connect
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.prepared import PreparedCircuit
 from he.parties.session import Session
 from he.program.operations import AddPlain, Matrix, Operation, PlainDot, Source, SwitchModulus

@@ -27,7 +27,7 @@ from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, require_size
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.tables.factors import Factors
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.program.operations import Scalar
 from he.training.frame import Frame, Keyed
 from intnn.values.value_object import Unstorable

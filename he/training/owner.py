@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from he.formats.compact import Form
 from he.formats.messages import MessageError
 from he.parties.cipher import PairCipher
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.training.arithmetic import packed_sizes
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query

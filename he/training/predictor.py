@@ -6,7 +6,7 @@ from functools import partial
 
 from he.engines.engine import thread_count
 from he.formats.messages import message_digest
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.training.arithmetic import Arithmetic, read, read_keys, written
 from he.training.encrypted_head import Answer, EncryptedHead, Query
 from he.training.origin import Origin

@@ -13,7 +13,7 @@ import numpy as np
 
 from he.engines.engine import thread_count
 from he.formats.messages import MessageError, message_digest
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.training import checkpoint
 from he.training.arithmetic import Arithmetic, Matrix, read, read_keys, written
 from he.training.block import Block

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from numba.core import caching, config
+from numba.core.runtime import rtsys
 
 from intnn.machine.sources import digest
 
@@ -66,8 +67,12 @@ class KeptFunction(caching.FunctionCache):
         self._files = [caching.IndexDataCacheFile(str(folder), name, stamp) for folder in folders(path)]
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """The compiled form from the first folder that has it, or None."""
-        context.refresh()
+        """The compiled form from the first folder that has it, or None.
+
+        Machine code calls Numba's runtime. What Numba knows of Python's and numpy's functions, which takes longer to
+        load than many kernels, is for what is compiled, and Numba's compiler loads it then.
+        """
+        rtsys.initialize(context)
         key = self._index_key(signature, context.codegen())
         for file in self._files:
             try:

@@ -46,7 +46,7 @@ from he.engines.engine import Evaluator
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.messages import Kind, open_message
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.policy import Policy, PolicyError
 from he.ring import params, primes
 from he.testing import inputs, square_graph, table_network
@@ -287,7 +287,8 @@ def _scalar(rng: random.Random) -> Any:
 def _mutate_parts(rng: random.Random, parts: list[bytes], subjects: list[Subject]) -> bool:
     """Alter, move, remove or add parts; tell whether what an honest answer would hold may have changed."""
     if not parts or rng.random() < 0.15:
-        donor = rng.choice(subjects).messages[rng.choice(list(WEIGHTS))][1]
+        messages = rng.choice(subjects).messages
+        donor = messages[rng.choice([kind for kind in WEIGHTS if kind in messages])][1]
         parts.insert(rng.randint(0, len(parts)), rng.choice(donor) if donor else rng.randbytes(rng.randrange(99)))
         return True
     i, j = rng.randrange(len(parts)), rng.randrange(len(parts))

@@ -33,7 +33,7 @@ from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats import stored
 from he.formats.keys import Cost, Protected, protect, write_private
 from he.formats.messages import Kind, open_message, seal_message
-from he.parties.client import read_interface
+from he.parties.interfaces import read_interface
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.testing import inputs, square_graph, table_network

@@ -26,7 +26,8 @@ from he.formats.messages import Kind, open_message
 from he.formats.seal_bridge import create_context
 from he.parties import cipher, keys
 from he.parties import client as parties
-from he.parties.client import Client, interface_bytes
+from he.parties.client import Client
+from he.parties.interfaces import interface_bytes
 from he.testing import inputs, square_graph, table_network
 from he.training.recipes import DIGITS, MNIST, MNIST_LARGE
 from he.training.refreshed.network import NetworkDescent, SquareNetwork

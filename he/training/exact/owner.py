@@ -20,7 +20,8 @@ from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, message_digest, require_match
 from he.parties.cipher import ExactCipher
 from he.parties.client import DecryptionError
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.ring.arithmetic import product
 from he.training.exact.messages import opened, sealed
 from he.training.exact.plan import ExactPlan

@@ -9,7 +9,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, message_digest
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.training.arithmetic import read_keys
 from he.training.exact.messages import opened, sealed
 from he.training.exact.plan import ExactPlan

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.training.arithmetic import rows_of
 from he.training.refreshed.logistic import INNER, OUTER
 from he.training.refreshed.logistic_plan import LogisticPlan

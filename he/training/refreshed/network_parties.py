@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.training.refreshed.network import SquareNetwork
 from he.training.refreshed.network_plan import NetworkPlan
 from he.training.refreshed.network_step import EncryptedWeights, packed_descents

@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 
 from he.formats.messages import Kind, MessageError, message_digest
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.training.owner import SampleOwner
 from he.training.refreshed.messages import START, PackedWeights
 from he.training.refreshed.network import ReachError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from he.formats.messages import Kind, MessageError, message_digest
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.training.arithmetic import Matrix, Rows, read, written
 from he.training.refreshed import checkpoint
 from he.training.refreshed.messages import START, PackedWeights

@@ -13,7 +13,7 @@ from he.circuit.inputs import InputSpec
 from he.circuit.interface import LEAST_TOLERANCE, Interface
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.formats.messages import Kind, open_message
-from he.parties.client import interface_bytes
+from he.parties.interfaces import interface_bytes
 from he.program.operations import Source
 from he.ring.params import Parameters
 from he.testing import compiled, parameter_sets, polynomial_graphs, table_networks

@@ -9,7 +9,7 @@ from he import MessageError, SecretKey, prepare
 from he.formats import switching
 from he.formats.messages import Kind, seal_message
 from he.formats.seal_bridge import create_context, from_bytes
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from tests.he.forge import part_of, seal_bomb, with_part
 
 

@@ -20,7 +20,7 @@ from he import (
 )
 from he.circuit import store
 from he.compiler import gadgets
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.policy import Policy, PolicyError
 from he.testing import compiled, inputs, noise_budget, polynomial_graphs, square_graph, table_network
 from intnn import Dense, IntDomain, IntNetwork, IntPolynomial

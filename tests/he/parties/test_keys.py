@@ -20,7 +20,8 @@ from he.formats.messages import Kind, open_message, seal_message
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
 from he.formats.seal_bytes import SealDataError, read_secret, write_secret
 from he.formats.switching import key_bytes
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.ring.norms import norm_of_secret, secret_norm
 from he.testing import inputs, parameter_sets, square_graph, table_network
 from intnn import Dense, IntDomain, IntNetwork

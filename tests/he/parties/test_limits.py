@@ -23,7 +23,7 @@ from he.formats import keys as key_files
 from he.formats import messages, stored
 from he.formats.keys import Cost, Protected, protect, reveal
 from he.formats.messages import Kind, open_message, seal_message
-from he.parties import keys
+from he.parties import evaluation_keys
 from he.testing import inputs, table_network
 from tests.he.parties.exchange import images_for
 
@@ -112,10 +112,10 @@ def test_arrays_of_any_order_of_bytes_and_elements_come_back(tmp_path):
 def test_evaluation_keys_at_the_limit_are_saved_and_above_it_not(tmp_path, monkeypatch):
     evaluation, path = EvaluationKeys.sealed("circuit", b"relinearisation and rotation"), tmp_path / "keys"
     size = len(evaluation.to_bytes())
-    monkeypatch.setattr(keys, "_MOST_KEY_BYTES", size)
+    monkeypatch.setattr(evaluation_keys, "_MOST_KEY_BYTES", size)
     evaluation.save(path)
     assert EvaluationKeys.load(path) == evaluation
-    monkeypatch.setattr(keys, "_MOST_KEY_BYTES", size - 1)
+    monkeypatch.setattr(evaluation_keys, "_MOST_KEY_BYTES", size - 1)
     for call in (evaluation.save, EvaluationKeys.load):
         with pytest.raises(MessageError, match=f"must have at most {size - 1} bytes, got {size}"):
             call(path)

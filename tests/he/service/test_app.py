@@ -11,7 +11,7 @@ import pytest
 
 from he import Client, compile_exact, prepare
 from he.formats.messages import Kind, open_message, seal_message
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.service.app import Address
 from he.service.config import Limits
 from he.service.limits import Rates

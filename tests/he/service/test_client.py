@@ -1,15 +1,27 @@
 """The client: what it asks again, what it encrypts anew, and what it gives up."""
 
 import asyncio
+import shutil
+from contextlib import closing
 
 import httpx
 import numpy as np
 import pytest
 
-from he import DecryptionError, PolicyError, SecretKey
-from he.service.client import AsyncRemoteModel, RemoteModel
+from he import (
+    DecryptionError,
+    InputError,
+    MessageError,
+    Policy,
+    PolicyError,
+    SecretKey,
+    compile_exact,
+    prepare,
+)
+from he.service.client import AsyncRemoteFamily, AsyncRemoteModel, RemoteFamily, RemoteModel
 from he.service.conversation import ServiceError
 from he.testing import inputs
+from tests.he.service.conftest import Live
 from tests.he.service.running import NETWORKS, POLICY
 
 IMAGES = inputs(NETWORKS["exact"], 6)
@@ -140,6 +152,66 @@ def test_the_clients_own_rules_hold(remote, live) -> None:
 def model_parameters(live):
     with RemoteModel(live.url, "exact", policy=POLICY) as model:
         return model.client.interface.parameters
+
+
+@pytest.fixture(scope="module")
+def family(models, tmp_path_factory):
+    """A server of one network as two circuits, `one` for single images and `many` for 64, and of another network."""
+    folder = tmp_path_factory.mktemp("family")
+    for name, images in (("one", 1), ("many", 64)):
+        circuit = compile_exact(NETWORKS["exact"], images=images, salt=bytes(32), security="insecure")
+        prepare(circuit).save(folder / f"{name}.he")
+    shutil.copy(models / "approximate.he", folder / "other.he")
+    with Live(folder, tmp_path_factory.mktemp("store")) as live:
+        yield live
+
+
+def test_any_number_of_images_is_asked_for_at_the_least_cost(family) -> None:
+    images = inputs(NETWORKS["exact"], 40)
+    due, token = NETWORKS["exact"].logits(images), family.tokens["ann"]
+    http = {"transport": Between()}
+    with RemoteFamily(family.url, ("one", "many"), token, policy=POLICY, http=http) as model:
+        assert [model.plan(count)[:3] for count in (1, 40)] == [(0, 1, 1), (1, 64, 1)]
+        assert not [method for method, _ in http["transport"].calls if method != "GET"]  # nor were keys made
+        for count in (40, 1):
+            assert (model.predict(images[:count]) == due[:count]).all()
+        for wrong in (images[:0], images[0], np.float64(1)):
+            with pytest.raises((InputError, TypeError)):
+                model.predict(wrong)
+
+    async def story():
+        async with AsyncRemoteFamily(family.url, ("many", "one"), token, policy=POLICY) as model:
+            assert (await model.plan(40)).circuit == 0
+            return await model.predict(images)
+
+    assert (asyncio.run(story()) == due).all()
+
+
+@pytest.mark.parametrize("names", [(), ("one", "other"), ("one", "one"), ("one", "nobody")])
+def test_what_is_no_family(family, names) -> None:
+    model = RemoteFamily(family.url, names, family.tokens["ann"], policy=POLICY)
+    with model, pytest.raises((MessageError, ServiceError), match=r"of one network|no model of this name"):
+        model.predict(inputs(NETWORKS["exact"], 1))
+
+
+@pytest.mark.parametrize("card", [b"", b"{}", b'{"units": "3"}', b'{"units": -1}', b'{"units": 1e999}', b"[3]"])
+def test_a_card_that_is_none(family, card, monkeypatch) -> None:
+    through = Between()
+
+    def answered(request):
+        if request.url.path == "/v1/models/one":
+            return httpx.Response(200, stream=httpx.ByteStream(card))
+        return through.handle_request(request)
+
+    http = {"transport": httpx.MockTransport(answered)}
+    model = RemoteFamily(family.url, ("one", "many"), family.tokens["ann"], policy=POLICY, http=http)
+    with closing(through), model, pytest.raises(MessageError):
+        model.plan(1)
+
+
+def test_circuits_that_the_policy_does_not_accept_are_never_asked(family) -> None:
+    with RemoteFamily(family.url, ("one", "many"), policy=Policy()) as model, pytest.raises(PolicyError):
+        model.plan(1)
 
 
 def test_many_at_once(live) -> None:

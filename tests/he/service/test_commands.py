@@ -13,6 +13,9 @@ import pytest
 
 from he import Client, ModelOwner, compile_exact, prepare
 from he.__main__ import main
+from he.formats.messages import Kind, open_message
+from he.parties.ciphers import Ciphers
+from he.parties.life import KeyLife
 from he.service.commands import PASSWORD_VARIABLE, TOKEN_VARIABLE
 from he.service.tokens import Tokens
 from he.testing import inputs
@@ -43,6 +46,65 @@ def test_keys_and_predictions(live, tmp_path, capsys) -> None:
         main(["keygen", *about])
     assert "is there already" in capsys.readouterr().err
     assert main(["keygen", *about, "--force"]) == 0
+
+
+@pytest.fixture
+def key(live, tmp_path):
+    """The arguments about a key that the server knows; its files are `key`, `key.keys` and `key.state`."""
+    about = [live.url, "exact", "--key", str(tmp_path / "key"), "--security", "insecure"]
+    assert main(["keygen", *about]) == 0
+    np.save(tmp_path / "images.npy", IMAGES)
+    return about
+
+
+def counted(tmp_path):
+    fields, questions = open_message(Kind.CLIENT, (tmp_path / "key.state").read_bytes())
+    return fields["answers"], fields["refusals"], len(questions)
+
+
+def test_the_life_of_a_key_goes_on_in_the_next_process(key, tmp_path, monkeypatch, capsys) -> None:
+    predict = ["predict", *key, str(tmp_path / "images.npy")]
+    assert (tmp_path / "key.state").stat().st_mode & 0o077 == 0
+    assert counted(tmp_path) == (0, 0, 0)
+    assert main(predict) == main(predict) == 0
+    assert counted(tmp_path) == (2, 0, 0)
+    monkeypatch.setattr(Ciphers, "decrypt", lambda *_: (None, []))
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(predict)
+    assert capsys.readouterr().out == ""
+    assert counted(tmp_path) == (3, 1, 0)
+
+
+def test_a_key_whose_life_is_over_is_removed(key, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(KeyLife, "is_over", property(lambda life: life.answers > 0))
+    assert main(["predict", *key, str(tmp_path / "images.npy"), "--out", str(tmp_path / "logits.npy")]) == 0
+    assert (np.load(tmp_path / "logits.npy") == NETWORKS["exact"].logits(IMAGES)).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.npy", "logits.npy"]
+
+
+@pytest.mark.parametrize("state", [b"", b"nonsense", None])
+def test_without_its_life_a_key_is_not_used(key, state, tmp_path, capsys) -> None:
+    if state is None:
+        (tmp_path / "key.state").unlink()
+    else:
+        (tmp_path / "key.state").write_bytes(state)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["predict", *key, str(tmp_path / "images.npy")])
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_shown_that_was_not_counted(key, tmp_path, monkeypatch, capsys) -> None:
+    def write(path, data):
+        raise OSError("no room")
+
+    monkeypatch.setattr("he.formats.keys.write_private", write)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["predict", *key, str(tmp_path / "images.npy")])
+    printed = capsys.readouterr()
+    assert (printed.out, "no room" in printed.err) == ("", True)
 
 
 def test_a_password_is_asked_for_twice(live, tmp_path, monkeypatch, capsys) -> None:
@@ -145,6 +207,13 @@ def test_a_server_that_is_killed_goes_on_where_it_was(models, tmp_path) -> None:
         answered, fresh = client.encrypt(IMAGES), client.encrypt(IMAGES)
         assert http.post(f"{keys}/evaluations", content=answered).status_code == 200
         expanding = children(first)
+
+        def seconds():
+            start = time.monotonic()
+            assert http.get("/health").status_code == 200
+            return time.monotonic() - start
+
+        assert min(seconds() for _ in range(10)) < 0.03  # and not when late confirmations come, after 40 ms
         first.kill()
         first.wait()
         second = served(models, tmp_path / "store", port)

@@ -1,14 +1,17 @@
-"""Tokens, rates, places, measurements and log lines."""
+"""Tokens, rates, places, answers in pieces, measurements and log lines."""
 
+import asyncio
 import io
 import json
 import logging
+import random
 import stat
 
 import pytest
 
 from he import KeyFileError
 from he.service import logs, tokens
+from he.service.bodies import Pieces
 from he.service.config import Limits
 from he.service.limits import Gate, Rates
 from he.service.metrics import Metrics
@@ -95,6 +98,21 @@ def test_places() -> None:
         _ = 1 / 0
     assert gate.inside == 0
     assert not gate._inside
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 18) + 1, 1 << 20])
+def test_an_answer_is_sent_in_pieces(size) -> None:
+    sent, body = [], random.Random(size).randbytes(size)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Pieces(body)({}, None, send))
+    start, *pieces = sent
+    assert (start["type"], dict(start["headers"])[b"content-length"]) == ("http.response.start", b"%d" % size)
+    assert b"".join(piece["body"] for piece in pieces) == body
+    assert [piece["more_body"] for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert max(len(piece["body"]) for piece in pieces) <= 1 << 18
 
 
 def test_limits_are_numbers_that_make_sense() -> None:

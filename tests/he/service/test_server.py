@@ -2,11 +2,13 @@
 
 import errno
 import http.client
+import json
 import os
 import socket
 import ssl
 import threading
 import time
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -70,6 +72,45 @@ def test_who_asks_nothing_or_half_of_something_is_cut(hasty, said) -> None:
             received += chunk
         assert 0.2 < time.monotonic() - start < 5
         assert received.startswith(b"HTTP/1.1 200") == said.startswith(b"GET /health")
+
+
+def test_one_address_has_no_more_connections_than_it_may(models, tmp_path) -> None:
+    with Live(models, tmp_path, connections_each=3, head_seconds=60) as live, ExitStack() as held:
+        live.http.close()
+        many = [held.enter_context(connected(live)) for _ in range(8)]
+        for refused in many[3:6]:
+            answer = http.client.HTTPResponse(refused)
+            answer.begin()
+            assert (answer.status, answer.getheader("content-type")) == (429, "application/problem+json")
+            assert "3 connections" in json.loads(answer.read())["detail"]
+            refused.sendall(b"GET /health HTTP/1.1\r\n\r\n" * 9)
+        for cut in many[6:]:
+            with suppress(ConnectionResetError):
+                assert cut.recv(1) == b""  # who goes on regardless is told nothing
+        for number, first in enumerate(many[:3]):  # which have stayed
+            first.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert status(first) == 200, number
+        many[0].close()
+        deadline = time.monotonic() + 5
+        while True:  # one that has gone makes room for another
+            with connected(live) as again:
+                again.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                if (found := status(again)) == 200:
+                    break
+            assert found == 429
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_refused_upload_is_told_so_before_it_is_sent(models, tmp_path) -> None:
+    with Live(models, tmp_path, store_bytes=10) as live:
+        client = Client(live.http.get("/v1/models/exact/interface").content, policy=POLICY)
+        path = f"/v1/models/exact/keys/{client.evaluation_keys.id}"
+        with connected(live) as connection:  # which sends no body
+            length = f"Content-Length: {len(client.evaluation_keys.to_bytes())}"
+            connection.sendall(head(live, "PUT", path, "ann", length))
+            assert status(connection) == 507
+        assert not list((live.folder / "store" / "uploads").iterdir())
 
 
 def test_who_leaves_during_an_upload_leaves_nothing_behind(hasty) -> None:

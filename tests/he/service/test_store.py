@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,11 +117,36 @@ def test_a_disk_that_takes_nothing_is_not_taken_for_a_damaged_index(folder, exis
 def test_room(folder) -> None:
     with closing(Store(folder)) as store:
         stored(store, content=bytes(100))
-        store.require_room(50, most=150, spare=0)
-        for size, most, spare in ((51, 150, 0), (50, 150, 1 << 62)):
-            with pytest.raises(Problem) as refused:
-                store.require_room(size, most, spare)
-            assert refused.value.status == 507
+
+        def is_there(kept, passing=0, most=150, spare=0):
+            try:
+                with store.room(kept, passing, most, spare):
+                    return True
+            except Problem as refused:
+                return refused.status != 507
+
+        for _ in range(2):  # what ends gives its room back
+            assert is_there(50)
+            assert not is_there(51)
+            assert not is_there(50, spare=1 << 62)
+            with store.room(30, passing=10, most=150, spare=0):
+                assert is_there(20)
+                assert not is_there(21)
+
+
+def test_room_that_was_promised_is_not_promised_again(folder, monkeypatch) -> None:
+    free = SimpleNamespace(free=100)
+    monkeypatch.setattr("he.service.store.shutil.disk_usage", lambda _: free)
+    with closing(Store(folder)) as store:
+        with store.room(30, passing=20, most=1000, spare=10), store.room(20, passing=10, most=1000, spare=10):
+            with pytest.raises(Problem), store.room(10, passing=1, most=1000, spare=10):
+                pass
+            with store.room(10, passing=0, most=1000, spare=10):
+                pass
+        with pytest.raises(ZeroDivisionError), store.room(90, passing=0, most=1000, spare=10):
+            _ = 1 / 0
+        with store.room(90, passing=0, most=1000, spare=10):
+            pass
 
 
 def names(count):

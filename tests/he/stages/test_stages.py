@@ -25,6 +25,7 @@ from he import (
     compile_family,
 )
 from he.formats.messages import Kind, open_message, seal_message
+from he.parties.ciphers import Ciphers
 from he.stages import client, folders, server
 from he.stages.folders import StageError
 from he.stages.model import read_model, save_model
@@ -276,7 +277,7 @@ def test_what_the_other_party_wrote_is_read_as_far_as_it_may_reach(model, exchan
 def test_a_request_has_one_answer_where_another_is_damaged(model, exchange, monkeypatch):
     """A server that tries many answers to the first request, and spoils the second to have none of them count."""
     opened = []
-    monkeypatch.setattr(Client, "_decrypted", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr(Ciphers, "decrypt", lambda *arguments: opened.append(arguments))
     second = exchange / "ciphertexts_download/00001"
     second.write_bytes(second.read_bytes()[:-9])
     with pytest.raises(MessageError):

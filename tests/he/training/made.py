@@ -4,7 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.training.head import Descent
 from he.training.owner import Owner
 from he.training.plan import HeadPlan

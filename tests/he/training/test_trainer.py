@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from he.formats.messages import MessageError
 from he.formats.seal_bytes import SealDataError
-from he.parties.keys import EvaluationKeys
+from he.parties.evaluation_keys import EvaluationKeys
 from he.training.errors import head_error
 from he.training.head import fit
 from he.training.owner import Owner

@@ -115,6 +115,25 @@ def test_a_damaged_file_is_compiled_anew(folder, damage):
     assert run(folder, **places) == (0, "")
 
 
+def test_a_kept_kernel_is_loaded_without_what_the_compiler_reads(folder):
+    """Numba's implementations of Python's and numpy's functions: they take longer to load than many kernels."""
+    places = {"NUMBA_CACHE_DIR": str(folder / "kept")}
+    then = (
+        "import atexit, sys; atexit.register(lambda: print('numba.cpython.randomimpl' in sys.modules, file=sys.stderr))"
+    )
+    compiled, said = run(folder, before=then, **places)
+    assert (compiled, said.splitlines()[-1]) == (2, "True")
+    assert run(folder, before=then, **places) == (0, "False\n")
+
+
+def test_what_is_not_kept_is_compiled_behind_what_is(folder):
+    places = {"NUMBA_CACHE_DIR": str(folder / "kept")}
+    run(folder, **places)
+    for path in folder.joinpath("kept").rglob("*other-*"):
+        path.unlink()
+    assert run(folder, **places)[0] == 1
+
+
 def test_a_full_disk_ends_no_call(folder):
     places = {"NUMBA_CACHE_DIR": str(folder / "kept")}
     full = "import resource, sys\nsys.dont_write_bytecode = True\nresource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))"

@@ -4,7 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from he.parties.keys import EvaluationKeys, SecretKey
+from he.parties.evaluation_keys import EvaluationKeys
+from he.parties.keys import SecretKey
 from he.training.refreshed.network import NetworkDescent
 from he.training.refreshed.network_parties import NetworkOwner, NetworkTrainer
 from he.training.refreshed.network_plan import NetworkPlan
