@@ -44,7 +44,7 @@ def draw_circuit(
     for number, stage in enumerate(found):
         sources = (number - 1,) if number else ()
         if stage.kind == "input":
-            sent = ciphertext_bytes(parameters, parameters.levels, polynomials=1) * len(program.inputs)
+            sent = Form.fresh(parameters).bytes * len(program.inputs)
             heading = f"request: {len(program.inputs)} ciphertext(s), {sent / 1e6:.1f} MB"
             lines = (f"images: {interface.packing.images}", _levels(stage, parameters), f"{stage.units:.1f} units")
         else:

@@ -33,6 +33,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 
 if TYPE_CHECKING:
     from he.parties.batch import BatchEncryptor
+    from he.parties.threshold.share import KeyShare
 
 _ID_BYTES = 16
 _MOST_KEY_BYTES = 1 << 32  # of evaluation keys: some hundred rotations in the largest ring
@@ -263,6 +264,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         from he.parties.batch import BatchEncryptor  # by kernels, without which single images are encrypted
 
         return BatchEncryptor(self.parameters, _residues(self._secret, self.parameters, self.context), threads)
+
+    def share(self) -> KeyShare:
+        """Return what computes with this key as a share of one of two owners. It holds the secret, too."""
+        from he.parties.threshold.share import KeyShare  # by kernels, which a key of one owner does without
+
+        return KeyShare(self.parameters, _residues(self._secret, self.parameters, self.context))
 
     def decryptor(self) -> Any:
         """Return SEAL's decryptor with this key. It holds the secret: keep it where the key is."""

@@ -6,6 +6,10 @@ the flood alone, up to a statistical distance that is bounded here. What must be
 and that of the encryption of zero; what there is room for follows from the interface alone, so that the flood tells
 nothing either.
 
+Where a key has two owners, the same floods the model owner's part of a decryption (`he.parties.threshold`): the data
+owner, who adds up all parts, sees the logits' polynomial and the sum of both noises. There is no encryption of zero to
+be hidden then, for what an answer looks like tells nothing to who cannot decrypt it.
+
 The statistical distance of independent noises is bounded for a whole answer, over all coefficients of all of its
 ciphertexts. For BFV the flood is uniform on an interval, of any length: shifts of the coefficients have a distance of
 their sum over the length. CKKS has less room, so its flood is normal: a shift by a vector of Euclidean norm d
@@ -55,6 +59,17 @@ def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
     if parameters.scheme.exact:
         return -math.log2(4 * hidden_noise(N, ciphertexts, bits))  # one bit of budget would be enough otherwise
     return -math.log2(hidden_error(N, ciphertexts, bits, 1.0))
+
+
+def added_noise(parameters: Parameters, level: int) -> float:
+    """Return a bound on the Euclidean norm of what must be hidden beside the invariant noise of a BFV answer.
+
+    For a key of one owner it is that of the encryption of zero. For a key of two it is half a unit in a coefficient:
+    who knows the message alone knows its multiple of q / t, which is no integer.
+    """
+    if parameters.owners == 1:
+        return zero_noise(parameters, level)
+    return parameters.t * 2.0 ** -parameters.log2_modulus(level) * math.sqrt(parameters.poly_modulus_degree) / 2
 
 
 def zero_noise(parameters: Parameters, level: int) -> float:
