@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from he.circuit.interface import Interface
+from he.formats.compact import Form
 from he.program.program import Program
 from he.readers.cost import ciphertext_bytes
 from he.readers.stages import Stage, stages

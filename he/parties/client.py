@@ -124,6 +124,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         if evaluation_keys is not None:
             self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
             secret_key.require_own(self._keys, self._interface)
+        elif state is None and public_key is not None:
+            raise ParameterError("`evaluation_keys` must be given with `public_key`: both are of both owners")
         elif state is None:
             self._keys = secret_key.evaluation_keys(self._interface)
         self._key_id = self._keys.id if self._keys else ""
@@ -181,9 +183,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             ParameterError: if it is not, or there is one owner.
         """
         threshold = isinstance(self._interface, Interface) and self._interface.threshold > 0
-        if (secret_key is not None and public_key is not None) < threshold or (public_key is not None) > threshold:
-            due = "must be what `DataShare.key` has" if threshold else "must be left out: the key has one owner"
-            raise ParameterError(f"`public_key`, with `secret_key` and `evaluation_keys`, {due}")
+        if (public_key is not None) != threshold or (threshold and secret_key is None):
+            due = "given, as `DataShare.key` has them" if threshold else "left out: the key has one owner"
+            raise ParameterError(f"`public_key`, and with it `secret_key` and `evaluation_keys`, must be {due}")
 
     def admit(self, permission: bytes, owner: bytes, revocation: bytes | None = None) -> None:
         """Verify that the owner of an encrypted network permits this client's key to use it; `encrypt` requires it.

@@ -190,9 +190,7 @@ class Policy(ValueObject):
             (
                 "gather",
                 "a request",
-                circuits
-                * layout.ciphertexts
-                * max(Form.fresh(parameters).bytes, 8 * packing.slots),
+                circuits * layout.ciphertexts * max(Form.fresh(parameters).bytes, 8 * packing.slots),
                 self.most_request_bytes,
             ),
             ("features", "a batch of images", 8 * interface.images * layout.features, self.most_request_bytes),
