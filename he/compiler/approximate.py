@@ -81,7 +81,7 @@ def approximate_lowering(
         fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security, guards=guards, owners=owners
     )
     if hidden_bits is not None:
-        fit = partial(_fit_private, fit, hidden_bits)
+        fit = partial(_fit_private, fit, hidden_bits, owners)
     reasons: tuple[str, ...] = ()
     if max_error is None:
         max_error, finer = DEFAULT_ERROR, logit / LEAST_STEPS
@@ -163,10 +163,10 @@ def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: floa
 
 
 def _fit_private(
-    fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, max_error: float, checked: bool = True
+    fit: Callable[..., Fit], bits: int, owners: int, folded: Fold, N: int, *, max_error: float, checked: bool = True
 ) -> Fit:
     """Fit a program whose answers are flooded with most of `max_error`, and whose own error is hidden by that."""
-    hidden = hidden_error(N, len(folded.program.outputs), bits, max_error)
+    hidden = hidden_error(N, len(folded.program.outputs), bits, max_error, owners)
 
     def private(found: Fit | None) -> Fit | None:
         if found is None:

@@ -58,7 +58,7 @@ def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
     N = parameters.poly_modulus_degree
     if parameters.scheme.exact:
         return -math.log2(4 * hidden_noise(N, ciphertexts, bits))  # one bit of budget would be enough otherwise
-    return -math.log2(hidden_error(N, ciphertexts, bits, 1.0))
+    return -math.log2(hidden_error(N, ciphertexts, bits, 1.0, parameters.owners))
 
 
 def added_noise(parameters: Parameters, level: int) -> float:
@@ -99,10 +99,19 @@ def normal_deviation(N: int, scale: float, max_error: float) -> float:
     return normal_error(max_error) * scale / (NORMAL_TAIL * deviation_at_root(N, 1))
 
 
-def hidden_error(N: int, ciphertexts: int, bits: int, max_error: float) -> float:
-    """Return the largest error of a slot's real and imaginary part that is hidden up to 2^-bits.
+def hidden_error(N: int, ciphertexts: int, bits: int, max_error: float, owners: int = 1) -> float:
+    """Return the largest bound on the error of a slot's real and imaginary part that is hidden up to 2^-bits.
 
     Slots of which both parts are off by d make coefficients of a Euclidean norm of at most sqrt(2) d times the scale.
+
+    Under a key of two owners it is hidden in the mean, over all that is drawn at random. Errors e and their flood of
+    deviation sigma then have a Kullback-Leibler divergence from the flood alone of at most E|e|^2 / (2 sigma^2), as
+    divergence is convex, and so by Pinsker's inequality a distance of at most sqrt(E|e|^2) / (2 sigma). E|e|^2 is the
+    variance at a root, and a bound on a slot is at least `NORMAL_TAIL` of its deviations. Divergences of answers add
+    up: n of them have sqrt(n) times the distance. (Li, Micciancio, Schultz and Sorrell, *Securing approximate
+    homomorphic encryption using differential privacy*, Crypto 2022.)
     """
     deviation = normal_deviation(N, 1.0, max_error)
+    if owners == 2:
+        return NORMAL_TAIL * 2 * deviation * 2.0**-bits / math.sqrt(ciphertexts)
     return deviation * math.sqrt(2 * math.pi) * 2.0**-bits / math.sqrt(2 * ciphertexts)
