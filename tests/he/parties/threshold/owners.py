@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from he import Client, ModelOwner, Policy, compile_approximate, compile_exact, prepare
+from he import Client, ModelOwner, Policy, prepare
 from he.formats.messages import Kind
 from he.formats.seal_bridge import to_bytes
 from he.formats.seal_bytes import read_secret
@@ -12,7 +12,7 @@ from he.kernels.reference import centred
 from he.parties.threshold.ceremony import DataShare, ModelShare
 from he.parties.threshold.opening import Opener
 from he.parties.threshold.voucher import Vouching
-from he.testing import square_graph, table_network
+from he.testing import compiled, square_graph, table_network
 from tests.he.forge import form_of, residues_of
 from tests.vectors.document import coefficients, transformed
 
@@ -23,7 +23,6 @@ POLICY = Policy.trusting("insecure")
 
 def joint(network, scheme, **options):
     """A network, compiled for a key of two owners on a small insecure ring."""
-    compiled = {"bfv": compile_exact, "ckks": compile_approximate}[scheme]
     return compiled(network, weights="encrypted", threshold=BITS[scheme], security="insecure", **options)
 
 
