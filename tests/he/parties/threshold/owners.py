@@ -4,14 +4,14 @@ from math import prod
 
 import numpy as np
 
-from he import Client, ModelOwner, Policy, prepare
+from he import Client, Policy
 from he.formats.messages import Kind
 from he.formats.seal_bridge import to_bytes
 from he.formats.seal_bytes import read_secret
 from he.kernels.reference import centred
 from he.parties.threshold.ceremony import DataShare, ModelShare
 from he.parties.threshold.opening import Opener
-from he.parties.threshold.voucher import Vouching
+from he.parties.threshold.together import Together
 from he.testing import compiled, square_graph, table_network
 from tests.he.forge import form_of, residues_of
 from tests.vectors.document import coefficients, transformed
@@ -40,16 +40,8 @@ class Owners:
     """All parties of a circuit."""
 
     def __init__(self, circuit):
-        self.circuit = circuit
-        self.data, self.model = made(circuit)
-        self.client = self.new_client()
-        self.owner = ModelOwner(circuit, [self.model.public_key.id])
-        network, verification = self.owner.issue(self.model.public_key).to_bytes(), self.owner.verification_key
-        keys = self.model.evaluation_keys.to_bytes()
-        self.session = prepare(self.owner.circuit).session(keys, 1, network=network, owner=verification)
-        self.client.admit(self.session.permission, verification)
-        self.vouching = Vouching()
-        self.opener = self.new_opener()
+        self.circuit, self.parties = circuit, Together.of(circuit, 1)
+        self.client, self.session, self.vouching, self.opener, self.owner, self.data, self.model = self.parties
 
     def new_client(self, **options):
         key = self.data
@@ -65,13 +57,6 @@ class Owners:
         """The answer to a new request, which is kept."""
         self.request = self.client.encrypt(images)
         return self.session.evaluate(self.request)
-
-    def part(self, answer):
-        return self.opener.part(answer, self.vouching.vouch(answer))
-
-    def ask(self, images):
-        answer = self.answer(images)
-        return self.client.decrypt(answer, self.request, part=self.part(answer))
 
 
 def secret_of(key):

@@ -12,6 +12,7 @@ from he.formats.messages import Kind
 from he.parties.ledger import ReplayError, SpentError
 from he.parties.threshold.opening import Opener
 from he.parties.threshold.parts import opened_part
+from he.parties.threshold.together import Together
 from he.parties.threshold.voucher import Vouching
 from he.program.algebra import run
 from he.readers import flooding
@@ -37,10 +38,10 @@ def test_answers_that_both_open_are_right(scheme):
     owners, network = PARTIES[scheme], NETWORKS[scheme]
     x = inputs(network, 2)
     for _ in range(2):
-        assert np.abs(owners.ask(x) - network.logits(x)).max() <= owners.circuit.interface.tolerance / 2
+        assert np.abs(owners.parties.predict(x) - network.logits(x)).max() <= owners.circuit.interface.tolerance / 2
     invitation = owners.client.invite(2)
     answer = owners.session.evaluate_in_the_clear(invitation, x)
-    found = owners.client.decrypt(answer, invitation, part=owners.part(answer))
+    found = owners.client.decrypt(answer, invitation, part=owners.parties.open(answer))
     assert np.abs(found - network.logits(x)).max() <= owners.circuit.interface.tolerance / 2
 
 
@@ -48,14 +49,14 @@ def test_answers_that_both_open_are_right(scheme):
 @given(network=table_networks(1, max_points=9))
 def test_any_table_networks_answers_are_exact(network):
     x = inputs(network, 2)
-    assert np.array_equal(Owners(joint(network, "bfv", images=2)).ask(x), network.logits(x))
+    assert np.array_equal(Together.of(joint(network, "bfv", images=2)).predict(x), network.logits(x))
 
 
 @settings(max_examples=3, deadline=None)
 @given(network=polynomial_graphs(max_activations=1))
 def test_any_polynomial_networks_answers_are_within_their_bound(network):
     circuit, x = joint(network, "ckks", images=2), inputs(network, 2)
-    assert np.abs(Owners(circuit).ask(x) - network.logits(x)).max() <= circuit.output_bound
+    assert np.abs(Together.of(circuit).predict(x) - network.logits(x)).max() <= circuit.output_bound
 
 
 @pytest.mark.parametrize("scheme", PARTIES)
@@ -66,7 +67,7 @@ def test_the_noise_of_an_answer_is_hidden_by_that_of_the_part(scheme):
     answer = owners.answer(inputs(NETWORKS[scheme], 2))
     own, theirs = secret_of(owners.data), secret_of(owners.model)
     message = decrypted(interface, answer, own + theirs)
-    (added,) = opened_part(owners.part(answer), interface, owners.data.evaluation_keys.id, digest(answer))
+    (added,) = opened_part(owners.parties.open(answer), interface, owners.data.evaluation_keys.id, digest(answer))
     residues = residues_of(Kind.RESPONSE, interface, answer)
     residues[0] = (residues[0] + added) % np.array(interface.parameters.primes[: len(added)], np.uint64)[:, None]
     seen = decrypted(interface, with_residues(Kind.RESPONSE, interface, answer, residues), own)
@@ -110,7 +111,7 @@ def test_an_answer_is_not_read_without_its_own_part():
     client.admit(EXACT.session.permission, EXACT.owner.verification_key)
     requests = [client.encrypt(x) for _ in range(2)]
     answers = [EXACT.session.evaluate(request) for request in requests]
-    parts = [EXACT.part(answer) for answer in answers]
+    parts = [EXACT.parties.open(answer) for answer in answers]
     with pytest.raises(MessageError, match="`part`, the model owner's of the decryption, must be given"):
         client.decrypt(answers[0], requests[0])
     with pytest.raises(MessageError, match="a part opens the answer alone for which it was made"):
@@ -186,7 +187,7 @@ def test_a_client_goes_on_with_its_share_from_files(tmp_path):
     again = Client(
         EXACT.circuit.interface, share, public_key=key.public_key, policy=POLICY, state=client.state()
     )  # fmt: skip
-    assert np.array_equal(again.decrypt(answer, part=EXACT.part(answer)), NETWORKS["bfv"].logits(X))
+    assert np.array_equal(again.decrypt(answer, part=EXACT.parties.open(answer)), NETWORKS["bfv"].logits(X))
 
 
 def test_slots_hold_logits_and_zeros_alone():
