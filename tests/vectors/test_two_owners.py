@@ -8,7 +8,7 @@ import struct
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from he import Client, SecretKey, load_circuit
+from he import Client, EvaluationKeys, SecretKey, load_circuit
 from he.parties.threshold import halves
 from he.parties.threshold.halves import First, Strings
 from he.parties.threshold.voucher import Voucher
@@ -152,7 +152,8 @@ def test_this_version_reads_every_file(tmp_path):
     strings = Strings(interface, nonces())
     named = strings.of_keys(*parts["first"], *parts["shares"][:2])
     both = [parts["second"][0], parts["shares"][2]]
-    keys = halves.evaluation_keys(interface, named, both, found["second"][0]["mark"])
+    data = halves.keys_data(interface, named, both)
+    keys = EvaluationKeys.sealed(DIGEST, data, found["second"][0]["mark"])
     public = halves.joint_public_key(interface, strings, publics, keys.id)
     client = Client(interface, shares[0], keys, public_key=public, policy=POLICY, state=FILES["state"])
     logits = small_network().logits(np.arange(-3, 4)[:, None])

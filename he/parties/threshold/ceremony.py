@@ -22,10 +22,12 @@ authenticates is needed: a stranger in the middle can be the other owner for bot
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import secrets
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from he.circuit.interface import Interface
 from he.formats.messages import (
@@ -70,16 +72,18 @@ _INSTEAD = "keep its `key.share` with `SecretKey.save`"
 class _Owner(Unstorable, instead=_INSTEAD):
     """What both owners do alike. A ceremony is made once: its share is drawn for it, and used in no other."""
 
+    _leads: ClassVar[bool]  # whether this owner's first message holds its share, encrypted; one of both does
+    _strings: Strings  # from the first message that has been received on, as the two below
+    _first: First
+    _published: list[bytes]
+
     def __init__(self, interface: Interface | bytes) -> None:
-        self._interface = interface if isinstance(interface, Interface) else read_interface(interface)
-        if not (isinstance(self._interface, Interface) and self._interface.threshold):
+        found = interface if isinstance(interface, Interface) else read_interface(interface)
+        if not (isinstance(found, Interface) and found.threshold):
             raise ParameterError("the circuit's key has one owner: compile it with `threshold`")
-        self._secret = SecretKey.generate(self._interface.parameters)
-        self._share = self._secret.share()
-        self._nonce = secrets.token_bytes(_NONCE_BYTES)
+        self._interface, self._secret = found, SecretKey.generate(found.parameters)
+        self._share, self._nonce = self._secret.share(), secrets.token_bytes(_NONCE_BYTES)
         self._before, self._taken = "", 0
-        self._strings: Strings | None = None
-        self._own: list[bytes] = []
         self._key: JointKey | None = None
 
     @property
@@ -93,14 +97,15 @@ class _Owner(Unstorable, instead=_INSTEAD):
             raise LookupError("the owners have not made their key yet")
         return self._key
 
-    def _sealed(self, kind: Kind, parts: list[bytes], **fields: str) -> bytes:
+    def _sealed(self, kind: Kind, parts: Sequence[bytes] = (), **fields: str) -> bytes:
+        """Return a message that names the one before."""
         message = seal_message(kind, {**fields, "circuit": self._interface.digest, "before": self._before}, parts)
         self._before = message_digest(message)
         return message
 
     def _opened(
         self, kind: Kind, message: bytes, taken: int, most: int, *names: str
-    ) -> tuple[dict[str, Any], list[Any]]:
+    ) -> tuple[dict[str, Any], list[memoryview]]:
         """Return the fields and parts of the message that is due; `taken` is how many this owner has had before."""
         fields, parts = open_message(kind, message, most)
         require_fields(fields, "circuit", "before", *names)
@@ -108,21 +113,27 @@ class _Owner(Unstorable, instead=_INSTEAD):
         if not all(isinstance(fields[name], str) and _DIGITS.fullmatch(fields[name]) for name in names):
             raise MessageError(f"the fields {', '.join(names)} must be 64 hexadecimal digits each")
         if taken != self._taken:
-            raise MessageError(
-                "a message of two owners' key must be the next one that is due, got an earlier or later one"
-            )
-        if taken or kind is not Kind.JOINT_INVITATION:
-            require_match(fields, "before", self._before, "ceremony, or is not the next one of this")
+            raise MessageError("a message must be the next one that is due of two owners' key, got another")
+        require_match(fields, "before", self._before, "ceremony, or is not the next one of this")
         return fields, parts
 
     def _received(self, message: bytes) -> None:
         self._taken, self._before = self._taken + 1, message_digest(message)
 
-    def _made(self, named: list[Any], publics: list[Any], parts: list[Any], mark: str) -> JointKey:
-        assert self._strings
-        keys = halves.evaluation_keys(self._interface, named, parts, mark)
-        public = halves.joint_public_key(self._interface, self._strings, publics, keys.id)
-        return JointKey(self._secret, keys, public)
+    def _contribute(self, nonces: Sequence[bytes]) -> None:
+        """Make what this owner publishes first."""
+        self._strings = Strings(self._interface, nonces)
+        self._first = halves.first(self._share, self._interface, self._strings, leads=self._leads)
+        self._published = self._first.to_parts(self._interface)
+
+    def _second(self, named: Sequence[np.ndarray], theirs: First) -> bytes:
+        return halves.second(self._share, self._interface, named, theirs, leads=self._leads)
+
+    def _finish(self, keys: EvaluationKeys, theirs: First) -> None:
+        publics = self._first.public, theirs.public
+        self._key = JointKey(
+            self._secret, keys, halves.joint_public_key(self._interface, self._strings, publics, keys.id)
+        )
 
 
 class DataShare(_Owner, instead=_INSTEAD):
@@ -132,18 +143,23 @@ class DataShare(_Owner, instead=_INSTEAD):
         interface: the circuit's public part, or its bytes.
         policy: what the data owner insists on.
 
+    Attributes:
+        invitation: the first message, for `ModelShare.commit`.
+
     Raises:
         MessageError: if the bytes are no interface.
         ParameterError: if the circuit's key has one owner.
         PolicyError: if the policy does not accept the interface; no key has been made then.
     """
 
+    _leads = True
+
     def __init__(self, interface: Interface | bytes, *, policy: Policy | None = None) -> None:
         found = interface if isinstance(interface, Interface) else read_interface(interface)
         (policy or Policy()).require(found)
         super().__init__(found)
-        #: The first message, for `ModelShare.commit`.
-        self.invitation = self._sealed(Kind.JOINT_INVITATION, [], nonce=self._nonce.hex())
+        self._committed = ""
+        self.invitation = self._sealed(Kind.JOINT_INVITATION, nonce=self._nonce.hex())
 
     def first(self, commitment: bytes) -> bytes:
         """Return the message for `ModelShare.shares`, given what `ModelShare.commit` returned.
@@ -154,10 +170,8 @@ class DataShare(_Owner, instead=_INSTEAD):
         fields, _ = self._opened(Kind.JOINT_COMMITMENT, commitment, 0, 0, "nonce", "commitment")
         self._received(commitment)
         self._committed = fields["commitment"]
-        self._strings = Strings(self._interface, [self._nonce, bytes.fromhex(fields["nonce"])])
-        self._first = halves.first(self._share, self._interface, self._strings, leads=True)
-        self._own = self._first.to_parts(self._interface)
-        return self._sealed(Kind.JOINT_FIRST, self._own)
+        self._contribute([self._nonce, bytes.fromhex(fields["nonce"])])
+        return self._sealed(Kind.JOINT_FIRST, self._published)
 
     def second(self, shares: bytes) -> bytes:
         """Return the message for `ModelShare.finish`, given what `ModelShare.shares` returned; `key` is there then.
@@ -169,18 +183,14 @@ class DataShare(_Owner, instead=_INSTEAD):
         interface = self._interface
         most = halves.public_bytes(interface) + halves.products_bytes(interface) + halves.keys_bytes(interface)
         _, parts = self._opened(Kind.JOINT_SHARES, shares, 1, most)
-        if len(parts) != 3 or not hmac.compare_digest(_commitment(parts[:2]), self._committed):
+        if len(parts) != 3 or _commitment(parts[:2]) != self._committed:
             raise MessageError("the model owner's shares must be those that it has committed to")
-        assert self._strings
         theirs = First.from_parts(parts[:2], interface)
-        named = self._strings.of_keys(*self._own, *parts[:2])
-        own = halves.second(self._share, interface, named, theirs, leads=True)
-        # By a mark that the data owner alone can make, it knows its keys again (`SecretKey.require_own`).
-        unmarked = halves.evaluation_keys(interface, named, [own, parts[2]], "0" * 64)
-        mark = self._secret.mark(interface.digest, unmarked.data)
-        keys = EvaluationKeys.sealed(interface.digest, bytes(unmarked.data), mark)
-        publics = [self._first.public, theirs.public]
-        self._key = JointKey(self._secret, keys, halves.joint_public_key(interface, self._strings, publics, keys.id))
+        named = self._strings.of_keys(*self._published, *parts[:2])
+        own = self._second(named, theirs)
+        data = halves.keys_data(interface, named, [own, parts[2]])
+        mark = self._secret.mark(interface.digest, data)  # by which this owner alone knows its keys again
+        self._finish(EvaluationKeys.sealed(interface.digest, data, mark), theirs)
         self._received(shares)
         return self._sealed(Kind.JOINT_SECOND, [own], mark=mark)
 
@@ -196,6 +206,11 @@ class ModelShare(_Owner, instead=_INSTEAD):
         ParameterError: if the circuit's key has one owner.
     """
 
+    _leads = False
+    _theirs: First  # from the second message that has been received on, as the two below
+    _named: Sequence[np.ndarray]
+    _half: bytes
+
     def commit(self, invitation: bytes) -> bytes:
         """Return the message for `DataShare.first`, given a data owner's `DataShare.invitation`.
 
@@ -204,10 +219,8 @@ class ModelShare(_Owner, instead=_INSTEAD):
         """
         fields, _ = self._opened(Kind.JOINT_INVITATION, invitation, 0, 0, "nonce")
         self._received(invitation)
-        self._strings = Strings(self._interface, [bytes.fromhex(fields["nonce"]), self._nonce])
-        self._first = halves.first(self._share, self._interface, self._strings, leads=False)
-        self._own = self._first.to_parts(self._interface)
-        return self._sealed(Kind.JOINT_COMMITMENT, [], nonce=self._nonce.hex(), commitment=_commitment(self._own))
+        self._contribute([bytes.fromhex(fields["nonce"]), self._nonce])
+        return self._sealed(Kind.JOINT_COMMITMENT, nonce=self._nonce.hex(), commitment=_commitment(self._published))
 
     def shares(self, first: bytes) -> bytes:
         """Return the message for `DataShare.second`, given what `DataShare.first` returned.
@@ -219,11 +232,10 @@ class ModelShare(_Owner, instead=_INSTEAD):
         most = halves.public_bytes(interface) + halves.products_bytes(interface)
         _, parts = self._opened(Kind.JOINT_FIRST, first, 1, most)
         self._theirs = First.from_parts(parts, interface)
-        assert self._strings
-        self._named = self._strings.of_keys(*parts, *self._own)
         self._received(first)
-        self._second = halves.second(self._share, interface, self._named, self._theirs, leads=False)
-        return self._sealed(Kind.JOINT_SHARES, [*self._own, self._second])
+        self._named = self._strings.of_keys(*parts, *self._published)
+        self._half = self._second(self._named, self._theirs)
+        return self._sealed(Kind.JOINT_SHARES, [*self._published, self._half])
 
     def finish(self, second: bytes) -> None:
         """Take what `DataShare.second` returned; `key` is there then.
@@ -233,14 +245,12 @@ class ModelShare(_Owner, instead=_INSTEAD):
         """
         interface = self._interface
         fields, parts = self._opened(Kind.JOINT_SECOND, second, 2, halves.keys_bytes(interface), "mark")
-        if len(parts) != 1:
-            raise MessageError(f"the data owner's shares of keys must be one part, got {len(parts)}")
-        publics = [self._theirs.public, self._first.public]
-        self._key = self._made(self._named, publics, [parts[0], self._second], fields["mark"])
+        data = halves.keys_data(interface, self._named, [*parts, self._half])
+        self._finish(EvaluationKeys.sealed(interface.digest, data, fields["mark"]), self._theirs)
         self._received(second)
 
 
-def _commitment(parts: list[Any]) -> str:
+def _commitment(parts: Sequence[bytes | memoryview]) -> str:
     """Return the hash of what an owner publishes first, which errors of its own make impossible to guess."""
     found = hashlib.sha256(b"a share of a joint key")
     for part in parts:

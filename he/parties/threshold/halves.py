@@ -16,7 +16,6 @@ from he.formats.seal_bytes import CiphertextArray
 from he.formats.switching import RELINEARISATION
 from he.kernels.passes.evaluate import inverse
 from he.kernels.tables.chain import chain
-from he.parties.keys import EvaluationKeys
 from he.parties.public_key import PublicKey
 from he.parties.threshold.share import KeyShare
 from he.parties.threshold.strings import digits, expanded, multiplying, seeds
@@ -72,7 +71,7 @@ class Strings:
         self.products = [next(drawn) for _ in multiplying(interface)]
         self._nonces = nonces
 
-    def of_keys(self, *published: bytes) -> list[np.ndarray]:
+    def of_keys(self, *published: bytes | memoryview) -> list[np.ndarray]:
         """Return the seeds of all digits of the keys, by what both owners have published."""
         drawn = seeds(b"second", self._interface.digest.encode(), *self._nonces, *published)
         return [next(drawn) for _ in digits(self._interface)]
@@ -113,17 +112,17 @@ def second(share: KeyShare, interface: Interface, named: Sequence[np.ndarray], o
     return b"".join(parts)
 
 
-def evaluation_keys(
-    interface: Interface, named: Sequence[np.ndarray], halves: Sequence[bytes | memoryview], mark: str
-) -> EvaluationKeys:
-    """Return the evaluation keys that two contributions of `second` make: both owners get the same bytes.
+def keys_data(interface: Interface, named: Sequence[np.ndarray], contributed: Sequence[bytes | memoryview]) -> bytes:
+    """Return the evaluation keys, one behind the other, that both owners' contributions of `second` make.
 
     Raises:
-        MessageError: if a contribution has another length, or a residue is not below its prime.
+        MessageError: if there are not two, one has another length, or a residue is not below its prime.
     """
     parameters, ntt = interface.parameters, _transformed(interface)
+    if len(contributed) != 2:
+        raise MessageError(f"each of two owners must contribute one part to their keys, got {len(contributed)} in all")
     try:
-        read = [_read(half, interface) for half in halves]
+        read = [_read(half, interface) for half in contributed]
     except SealDataError as error:
         raise MessageError(f"an owner's shares of keys are malformed: {error}") from error
     parts = []
@@ -133,7 +132,7 @@ def evaluation_keys(
             _untransform(total, digit.gadget.primes)
         form = Form(digit.gadget.primes, parameters.poly_modulus_degree, ntt, 1.0, seeded=True)
         parts.append(compact.write(CiphertextArray(total[None], ntt, 1.0, seed), form))
-    return EvaluationKeys.sealed(interface.digest, b"".join(parts), mark)
+    return b"".join(parts)
 
 
 def joint_public_key(interface: Interface, strings: Strings, publics: Sequence[np.ndarray], key: str) -> PublicKey:

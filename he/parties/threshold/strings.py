@@ -57,7 +57,7 @@ def multiplying(interface: Interface) -> list[Digit]:
     return [digit for digit in digits(interface) if digit.element == RELINEARISATION]
 
 
-def seeds(*contributed: bytes) -> Iterator[np.ndarray]:
+def seeds(*contributed: bytes | memoryview) -> Iterator[np.ndarray]:
     """Yield seeds, uint64 [8], as many as are wanted, from what both owners have contributed."""
     root = blake2b(b"".join(blake2b(part).digest() for part in contributed), person=_PERSON).digest()
     number = 0

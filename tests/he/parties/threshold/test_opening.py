@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import Client, DecryptionError, MessageError, NotPermittedError, ParameterError, SecretKey, compile_exact
+from he import (
+    Client,
+    DecryptionError,
+    MessageError,
+    NotPermittedError,
+    ParameterError,
+    SecretKey,
+    compile_exact,
+    prepare,
+)
 from he.formats.messages import Kind
 from he.parties.ledger import ReplayError, SpentError
 from he.parties.threshold.opening import Opener
@@ -229,3 +238,7 @@ def test_arguments_that_do_not_go_together_are_refused():
         Vouching(b"")
     with pytest.raises(ValueError, match="`most` must"):
         EXACT.new_opener(most=0)
+
+
+def test_an_evaluation_is_rehearsed_before_there_is_a_key():
+    assert prepare(EXACT.owner.circuit).rehearse(1, 0) > 0
