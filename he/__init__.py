@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from he.parties.public_key import PublicKey
     from he.parties.publishing import PublishingError
     from he.parties.session import Session
+    from he.parties.threshold.ceremony import DataShare, ModelShare
+    from he.parties.threshold.opening import Opener
+    from he.parties.threshold.voucher import Vouching
     from he.ring.params import ParameterError, Parameters
 
 #: Where each name is: it is loaded when it is asked for.
@@ -64,6 +67,7 @@ _HOMES = {
     "Client": "he.parties.client:Client",
     "Compiled": "he.model.compiled:Compiled",
     "Connection": "he.parties.connection:Connection",
+    "DataShare": "he.parties.threshold.ceremony:DataShare",
     "DecryptionError": "he.parties.client:DecryptionError",
     "EncryptedClassifier": "he.model.classifier:EncryptedClassifier",
     "EncryptedNetwork": "he.parties.encrypted_network:EncryptedNetwork",
@@ -77,8 +81,10 @@ _HOMES = {
     "KeyRetiredError": "he.parties.life:KeyRetiredError",
     "MessageError": "he.formats.messages:MessageError",
     "ModelOwner": "he.parties.model_owner:ModelOwner",
+    "ModelShare": "he.parties.threshold.ceremony:ModelShare",
     "NotPermittedError": "he.parties.permission:NotPermittedError",
     "Offer": "he.circuit.family:Offer",
+    "Opener": "he.parties.threshold.opening:Opener",
     "ParameterError": "he.ring.params:ParameterError",
     "Parameters": "he.ring.params:Parameters",
     "Plan": "he.circuit.family:Plan",
@@ -93,6 +99,7 @@ _HOMES = {
     "SecretKey": "he.parties.keys:SecretKey",
     "Session": "he.parties.session:Session",
     "StoredError": "he.formats.stored:StoredError",
+    "Vouching": "he.parties.threshold.voucher:Vouching",
     "compile": "he.model.compile:compile",
     "compile_approximate": "he.compiler.compile:compile_approximate",
     "compile_exact": "he.compiler.compile:compile_exact",
@@ -116,6 +123,7 @@ __all__ = [
     "Client",
     "Compiled",
     "Connection",
+    "DataShare",
     "DecryptionError",
     "EncryptedClassifier",
     "EncryptedNetwork",
@@ -129,8 +137,10 @@ __all__ = [
     "KeyRetiredError",
     "MessageError",
     "ModelOwner",
+    "ModelShare",
     "NotPermittedError",
     "Offer",
+    "Opener",
     "ParameterError",
     "Parameters",
     "Plan",
@@ -145,6 +155,7 @@ __all__ = [
     "SecretKey",
     "Session",
     "StoredError",
+    "Vouching",
     "compile",
     "compile_approximate",
     "compile_exact",

@@ -14,10 +14,11 @@ from he.circuit.commitment import SALT_BYTES, commitment, require_salt
 from he.circuit.interface import Interface
 from he.circuit.key_levels import KeyLevels
 from he.circuit.rounding import rounded_matrix, rounded_slots
+from he.formats.compact import Form
 from he.program.operations import Matrix, Plain
 from he.program.placed import output_levels
 from he.program.program import Program
-from he.readers.cost import HOISTING, Cost, Prices, ciphertext_bytes, cost
+from he.readers.cost import HOISTING, Cost, Prices, cost
 from he.ring.params import ParameterError, Parameters
 from intnn.values.arrays import instance, real
 from intnn.values.value_object import ValueObject
@@ -131,7 +132,7 @@ class Circuit(ValueObject):
     def explain(self) -> str:
         """Return a text with parameters and their reasons, layout, operations, cost, keys, memory and noise bound."""
         counts, layout, spent = self.program.counts, self.interface.inputs[0].layout, self.cost()
-        sent = layout.ciphertexts * ciphertext_bytes(self.parameters, self.parameters.levels, polynomials=1)
+        sent = layout.ciphertexts * Form.fresh(self.parameters).bytes
         lines = [
             f"parameters: {self.parameters}",
             *(f"  {reason}" for reason in self.reasons),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from he.circuit.interface import Interface
+from he.formats.compact import Form
 from he.program.program import Program
 from he.readers.cost import ciphertext_bytes
 from he.readers.stages import Stage, stages
@@ -44,7 +45,7 @@ def draw_circuit(
     for number, stage in enumerate(found):
         sources = (number - 1,) if number else ()
         if stage.kind == "input":
-            sent = ciphertext_bytes(parameters, parameters.levels, polynomials=1) * len(program.inputs)
+            sent = Form.fresh(parameters).bytes * len(program.inputs)
             heading = f"request: {len(program.inputs)} ciphertext(s), {sent / 1e6:.1f} MB"
             lines = (f"images: {interface.packing.images}", _levels(stage, parameters), f"{stage.units:.1f} units")
         else:

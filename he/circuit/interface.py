@@ -35,7 +35,7 @@ FIELDS = frozenset(
     {"parameters", "packing", "inputs", "output", "tolerance", "output_scale", "output_level"}
     | {"rotation_steps", "swaps_rows", "multiplies", "rerandomises", "commitment"}
 )
-_OPTIONAL = frozenset({"guards", "key_levels", "encrypted"})
+_OPTIONAL = frozenset({"guards", "key_levels", "encrypted", "threshold"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,8 @@ class Interface(ValueObject):
         key_levels: the gadgets of keys, and the levels that they are for; None for keys as SEAL makes them, with one
             special prime and for all levels.
         encrypted: whether the model's owner encrypts weights and biases under the client's key.
+        threshold: where data owner and model owner hold one key together (`Parameters.owners`), the bits of statistical
+            distance up to which an answer that both open tells logits alone; 0 where they do not.
 
     Raises:
         ValueError: if the parts do not fit each other, or a number is out of range.
@@ -79,6 +81,7 @@ class Interface(ValueObject):
     guards: tuple[RangeGuard, ...] = field(default=(), kw_only=True)
     key_levels: KeyLevels | None = field(default=None, kw_only=True)
     encrypted: bool = field(default=False, kw_only=True)
+    threshold: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -118,6 +121,13 @@ class Interface(ValueObject):
             raise ValueError(
                 f"`tolerance` must be finite and `output_scale` positive, got {self.tolerance}, {self.output_scale}"
             )
+        if type(self.threshold) is not int or (self.threshold > 0) != (parameters.owners == 2) or self.threshold < 0:
+            raise ValueError(
+                "`threshold` must be positive bits where the key has two owners, and 0 for one, got "
+                f"{self.threshold!r} for {parameters.owners}"
+            )
+        if self.threshold and (self.rerandomises or self.guards or not self.encrypted):
+            raise ValueError("`threshold` must go with `encrypted`, and neither with `rerandomises` nor with `guards`")
         if parameters.scheme.exact and (self.tolerance, self.output_scale) != (0, 1):
             raise ValueError(
                 f"`tolerance` must be 0 and `output_scale` 1 for BFV, got {self.tolerance}, {self.output_scale}"
@@ -228,6 +238,7 @@ class Interface(ValueObject):
             **({"guards": [[guard.limit, guard.scale] for guard in self.guards]} if self.guards else {}),
             **({"key_levels": self.key_levels.to_list()} if self.key_levels else {}),
             **({"encrypted": True} if self.encrypted else {}),
+            **({"threshold": self.threshold} if self.threshold else {}),
         }
 
     @staticmethod
@@ -262,6 +273,7 @@ class Interface(ValueObject):
                 guards=tuple(RangeGuard(*listed(guard)) for guard in listed(fields.get("guards", []))),
                 key_levels=KeyLevels.from_list(fields["key_levels"]) if "key_levels" in fields else None,
                 encrypted=fields.get("encrypted", False),
+                threshold=fields.get("threshold", 0),
             )
         except KeyError as error:
             raise ValueError(f"an interface must have a field {error}, got {sorted(fields)}") from error

@@ -43,13 +43,17 @@ def approximate_lowering(
     input_range: tuple[float, float],
     max_error: float | None,
     security: Security,
-    circuit_privacy: int | None = None,
+    hidden_bits: int | None = None,
     packing: PackingName = "latency",
     calibration: Calibration | None = None,
     most_amplified: float = MOST_AMPLIFIED[0],
     encrypts: bool = False,
+    owners: int = 1,
 ) -> Lowering:
     """Return a float network as CKKS computes it; the model's owner encrypts weights and biases, if that is wanted.
+
+    `hidden_bits` are those of `circuit_privacy` or, where the key has two `owners`, of `threshold`
+    (`he.compiler.compile.compile_approximate`).
 
     Raises:
         ArithmeticError: if a value may be beyond what a float holds.
@@ -74,10 +78,10 @@ def approximate_lowering(
         logit = reach(stages, norms)
     magnitude = max(abs(low), abs(high))
     fit: Callable[..., Fit] = partial(
-        fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security, guards=guards
+        fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security, guards=guards, owners=owners
     )
-    if circuit_privacy is not None:
-        fit = partial(_fit_private, fit, circuit_privacy)
+    if hidden_bits is not None:
+        fit = partial(_fit_private, fit, hidden_bits, owners)
     reasons: tuple[str, ...] = ()
     if max_error is None:
         max_error, finer = DEFAULT_ERROR, logit / LEAST_STEPS
@@ -101,8 +105,9 @@ def approximate_lowering(
         images=partial(InputSpec, "images", Source(), graph.input_shape, low, high, 1.0),
         reasons=(*reasons, *_told(calibration, guards)),
         advice="pass a larger `max_error`, or make the network shallower, or its values smaller"
-        + (", or ask for fewer bits of `circuit_privacy`" if circuit_privacy else ""),
-        circuit_privacy=circuit_privacy,
+        + (f", or ask for fewer bits of `{'circuit_privacy' if owners == 1 else 'threshold'}`" if hidden_bits else ""),
+        hidden_bits=hidden_bits,
+        owners=owners,
         guards=guards,
         encrypts=encrypts,
     )
@@ -158,10 +163,10 @@ def _fit_finer(fit: Callable[..., Fit], folded: Fold, N: int, *, max_error: floa
 
 
 def _fit_private(
-    fit: Callable[..., Fit], bits: int, folded: Fold, N: int, *, max_error: float, checked: bool = True
+    fit: Callable[..., Fit], bits: int, owners: int, folded: Fold, N: int, *, max_error: float, checked: bool = True
 ) -> Fit:
     """Fit a program whose answers are flooded with most of `max_error`, and whose own error is hidden by that."""
-    hidden = hidden_error(N, len(folded.program.outputs), bits, max_error)
+    hidden = hidden_error(N, len(folded.program.outputs), bits, max_error, owners)
 
     def private(found: Fit | None) -> Fit | None:
         if found is None:

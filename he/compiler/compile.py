@@ -32,6 +32,7 @@ def compile_exact(
     circuit_privacy: int | None = None,
     plain_modulus: int | None = None,
     weights: Weights = "plain",
+    threshold: int | None = None,
 ) -> Circuit:
     """Compile an integer network for BFV; the decrypted logits equal `network.logits` bit for bit.
 
@@ -61,6 +62,11 @@ def compile_exact(
         weights: `"plain"`, or `"encrypted"`: the model's owner encrypts weights and biases under a client's public key
             (`he.ModelOwner`), and whoever evaluates sees of the network its architecture, where weights may be other
             than 0, and the tables of its activations unless these are encrypted too. Only with `packing="latency"`.
+        threshold: have data owner and model owner hold one key together, of which each has a share: an answer is opened
+            with both (`he.parties.threshold`), and an evaluator who colludes with one of them reads nothing of the
+            other's. What the model owner adds tells of an answer logits alone, up to a statistical distance of
+            2^-threshold for each (1 to 80; 40 is usual). It is paid like `circuit_privacy`, with some bits more. Only
+            with `weights="encrypted"`, and in the place of `circuit_privacy`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a value does not fit t, if
@@ -77,8 +83,10 @@ def compile_exact(
         raise ValueError(f'`tables` must be "hidden", "told" or "encrypted", got {tables!r}')
     if tables == "encrypted" and not encrypts:
         raise ValueError('`tables` must be "hidden" or "told" where `weights` are not "encrypted"')
-    privacy = _privacy(circuit_privacy, MOST_UNIFORM_BITS)
-    lowering = exact_lowering(network, security, tables, privacy, packing, plain_modulus, encrypts=encrypts)
+    hidden, owners = _hidden(circuit_privacy, threshold, MOST_UNIFORM_BITS, encrypts=encrypts)
+    lowering = exact_lowering(
+        network, security, tables, hidden, packing, plain_modulus, encrypts=encrypts, owners=owners
+    )
     return search(lowering, images, packing, security, salt)
 
 
@@ -96,6 +104,7 @@ def compile_approximate(
     salt: bytes | None = None,
     circuit_privacy: int | None = None,
     weights: Weights = "plain",
+    threshold: int | None = None,
 ) -> Circuit:
     """Compile a float network with polynomial activations for CKKS.
 
@@ -126,6 +135,7 @@ def compile_approximate(
             must be far below. Scales hold about 50 bits, so that 6 to 20 bits of privacy are what networks can have (1
             to 30).
         weights: see `compile_exact`. Coefficients of activations are not encrypted.
+        threshold: see `compile_exact`; with what is said of `circuit_privacy` here.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a stage or a logit
@@ -137,15 +147,16 @@ def compile_approximate(
     instance(graph, Graph, "graph", _remedy(graph, "an IntNetwork is compiled with compile_exact"))
     images = require_options(images, packing, security)
     encrypts = _encrypts(weights, packing)
-    privacy = _privacy(circuit_privacy, MOST_NORMAL_BITS)
+    hidden, owners = _hidden(circuit_privacy, threshold, MOST_NORMAL_BITS, encrypts=encrypts)
     calibration = calibration_of(graph, samples, ranges, margin, input_range, packing)
-    if calibration and privacy:
-        raise ValueError('`circuit_privacy` must be None where `ranges` are "calibrated": guards tell of layers')
+    if calibration and hidden:
+        name = "circuit_privacy" if owners == 1 else "threshold"
+        raise ValueError(f'`{name}` must be None where `ranges` are "calibrated": guards tell of layers')
 
     def attempt(most_amplified: float) -> Circuit:
         try:
             lowering = approximate_lowering(
-                graph, input_range, max_error, security, privacy, packing, calibration, most_amplified, encrypts
+                graph, input_range, max_error, security, hidden, packing, calibration, most_amplified, encrypts, owners
             )
             return search(lowering, images, packing, security, salt)
         except ArithmeticError:  # a number is beyond what a float holds
@@ -187,8 +198,13 @@ def _remedy(given: object, other: str) -> str:
     return other
 
 
-def _privacy(bits: int | None, most: int) -> int | None:
-    return None if bits is None else integer(bits, "circuit_privacy", 1, most)
+def _hidden(privacy: int | None, threshold: int | None, most: int, *, encrypts: bool) -> tuple[int | None, int]:
+    """Return up to how many bits the noise of answers is hidden, None if it is not, and how many own the key."""
+    if threshold is not None and (privacy is not None or not encrypts):
+        raise ValueError('`threshold` must go with `weights="encrypted"`, and in the place of `circuit_privacy`')
+    if threshold is not None:
+        return integer(threshold, "threshold", 1, most), 2
+    return None if privacy is None else integer(privacy, "circuit_privacy", 1, most), 1
 
 
 def _encrypts(weights: Weights, packing: PackingName) -> bool:

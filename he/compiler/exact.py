@@ -34,13 +34,14 @@ def exact_lowering(
     network: IntNetwork,
     security: Security,
     tables: Tables = "hidden",
-    circuit_privacy: int | None = None,
+    hidden_bits: int | None = None,
     packing: PackingName = "latency",
     plain_modulus: int | None = None,
     *,
     largest: int | None = None,
     places: Places | None = None,
     encrypts: bool = False,
+    owners: int = 1,
 ) -> Lowering:
     """Return an integer network as BFV computes it; its rescalings become tables first.
 
@@ -48,13 +49,14 @@ def exact_lowering(
         network: the network.
         security: see `he.ring.params.Parameters`.
         tables: see `he.compiler.compile.compile_exact`.
-        circuit_privacy: see there.
+        hidden_bits: the bits of `circuit_privacy` or of `threshold`, see there.
         packing: see there.
         plain_modulus: see there.
         largest: the largest of several plaintext moduli, of which `plain_modulus` is one; logits may wrap around
             each of them. None if there is one.
         places: those of the units, as they were found modulo another of several moduli; None to find them.
         encrypts: whether the model's owner encrypts weights and biases.
+        owners: how many parties hold the secret key.
 
     Raises:
         ParameterError: if a value does not fit Z_t, a rescaling cannot be tabulated, or a stage ignores its input.
@@ -78,6 +80,7 @@ def exact_lowering(
     domain = network.input_domain
     # What `IntClassifier` has scaled feature by feature is no multiple of anything.
     scale = None if network.metadata.get("scaling") else float(network.input_scale)
+    fit = partial(fit_bfv, t=t, security=security, hidden_bits=hidden_bits, owners=owners)
 
     def encode(numbers: np.ndarray) -> np.ndarray:
         return centred(numbers if numbers.dtype == object else numbers.astype(np.int64), t)
@@ -99,12 +102,13 @@ def exact_lowering(
             encode=encode,
             activate=activate,
             modulus=t,
-            fit=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy),
-            rough=partial(fit_bfv, t=t, security=security, circuit_privacy=circuit_privacy, checked=False),
+            fit=fit,
+            rough=partial(fit, checked=False),
             images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
             advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
             reasons=(*reason, *(_describe(chosen[stage.lut], stage.lut.domain.size) for stage in activations)),
-            circuit_privacy=circuit_privacy,
+            hidden_bits=hidden_bits,
+            owners=owners,
             norms=_residue_norms(network, largest) if largest and packing == "throughput" else None,
             options=tuple(len(trees) for trees in options.values()),
             choose=with_trees,

@@ -14,7 +14,7 @@ from he.engines.rns.encode import encode_exact
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
-from he.readers.flooding import hidden_noise, uniform_noise, zero_noise
+from he.readers.flooding import added_noise, hidden_noise, uniform_noise
 from he.readers.noise_bfv import BfvNoise, BfvNoiseAlgebra, usual_plain_norm
 from he.ring.gadget import Gadgets
 from he.ring.norms import norm_of_plaintext
@@ -36,8 +36,9 @@ def fit_bfv(
     N: int,
     t: int,
     security: Security,
-    circuit_privacy: int | None = None,
+    hidden_bits: int | None = None,
     checked: bool = True,
+    owners: int = 1,
 ) -> Fit:
     """Return the fewest and then the smallest primes whose noise bound leaves at least one bit of budget.
 
@@ -49,15 +50,16 @@ def fit_bfv(
         N: the ring degree.
         t: the plaintext modulus.
         security: see `Parameters`.
-        circuit_privacy: the bits of statistical distance up to which the noise of answers must be hidden by what
-            re-randomises them; None if nothing does.
+        hidden_bits: the bits of statistical distance up to which the noise of answers must be hidden by what
+            re-randomises or opens them; None if nothing does.
         checked: whether plaintexts are looked at. Where they are not, only `Fit.again` makes a program for use.
+        owners: how many parties hold the secret key.
 
     Raises:
         ParameterError: if the modulus that the noise needs is too large, or t is not ≡ 1 mod 2N.
     """
     norms, declared = PlainNorms(t), usual_plain_norm(N, t)
-    while not (fit := _fit(folded, N, norms, security, circuit_privacy, declared, checked)):
+    while not (fit := _fit(folded, N, norms, security, hidden_bits, declared, checked, owners)):
         declared *= 2
     return fit
 
@@ -88,9 +90,10 @@ def _fit(
     N: int,
     norms: PlainNorms,
     security: Security,
-    circuit_privacy: int | None,
+    hidden_bits: int | None,
     declared: float,
     checked: bool,
+    owners: int,
 ) -> Fit | None:
     """Return the fit under a declared norm of packed plaintexts; None if one of them is beyond it."""
     t = norms.t
@@ -99,23 +102,23 @@ def _fit(
     def parameters(count: int, bits: int) -> Parameters:
         chain = (bits,) * count + (MAX_CHAIN_BITS,)
         fits = limit is None or sum(chain) <= limit
-        return Parameters(Scheme.BFV, N, chain, t, security=security if fits else "insecure")
+        return Parameters(Scheme.BFV, N, chain, t, security=security if fits else "insecure", owners=owners)
 
     @cache
     def accepted(count: int, bits: int) -> bool:
         chosen = parameters(count, bits)
         _, values = place_bfv(folded.folded, chosen, groups, plain_norm=declared)
         outputs = [values[output] for output in folded.folded.outputs]
-        return _budget(outputs, chosen, circuit_privacy) >= LEAST_BUDGET_BITS
+        return _budget(outputs, chosen, hidden_bits) >= LEAST_BUDGET_BITS
 
     least_bits = max(2 * MIN_PRIME_BITS, t.bit_length() + 1)  # t is below every prime, and none of them
     # The bits that the noise takes of far too many primes show about how many primes there have to be.
-    plenty = Parameters(Scheme.BFV, N, (MAX_CHAIN_BITS,) * (MAX_PRIMES + 1), t, security="insecure")
+    plenty = parameters(MAX_PRIMES, MAX_CHAIN_BITS)
     noisiest = max(folded.read(folded.folded, BfvNoiseAlgebra(plenty, declared)), key=lambda value: value.largest)
     taken = (
         MAX_PRIMES * MAX_CHAIN_BITS
         - noisiest.budget_bits
-        - math.log2(2 * _hidden(N, len(folded.program.outputs), circuit_privacy))
+        - math.log2(2 * _hidden(N, len(folded.program.outputs), hidden_bits))
     )
     guess = math.ceil(min(taken, MAX_PRIMES * MAX_CHAIN_BITS) / MAX_CHAIN_BITS)
     count = least(lambda count: accepted(count, MAX_CHAIN_BITS), guess, 1, MAX_PRIMES)
@@ -131,28 +134,28 @@ def _fit(
                 f"the noise needs {needed} bits of modulus, and 128-bit classical security allows {limit}"
             )
         # Values of a group are lowered together in the folded program, and one by one here: the bounds may differ.
-        if fit := _placed(folded.program, chosen, norms, circuit_privacy, declared):
+        if fit := _placed(folded.program, chosen, norms, hidden_bits, declared):
             return fit if not checked or norms.largest(folded.program) <= declared else None
     raise ParameterError(f"the noise needs more than {count * MAX_CHAIN_BITS} bits of modulus")
 
 
 def _placed(
-    program: Program, chosen: Parameters, norms: PlainNorms, circuit_privacy: int | None, declared: float
+    program: Program, chosen: Parameters, norms: PlainNorms, hidden_bits: int | None, declared: float
 ) -> Fit | None:
     """Return the fit of a program placed for these parameters; None if too little budget is left."""
     result, values = place_bfv(program, chosen, plain_norm=declared)
-    left = _budget([values[output] for output in program.outputs], chosen, circuit_privacy)
+    left = _budget([values[output] for output in program.outputs], chosen, hidden_bits)
     if left < LEAST_BUDGET_BITS:
         return None
 
     def bound_with(gadgets: Gadgets) -> float | None:
         outputs = run(result, BfvNoiseAlgebra(chosen, declared, gadgets))
-        with_them = _budget(outputs, chosen, circuit_privacy)
+        with_them = _budget(outputs, chosen, hidden_bits)
         return None if with_them < LEAST_BUDGET_BITS else min(left, with_them)
 
     def again(another: Program) -> Fit | None:
         usual = norms.largest(another) <= declared
-        return _placed(another, chosen, norms, circuit_privacy, declared) if usual else None
+        return _placed(another, chosen, norms, hidden_bits, declared) if usual else None
 
     return Fit(
         program=result,
@@ -188,15 +191,15 @@ def placed_budget(program: Program, parameters: Parameters, norms: PlainNorms, g
     return left
 
 
-def _budget(outputs: Sequence[BfvNoise], chosen: Parameters, circuit_privacy: int | None) -> float:
+def _budget(outputs: Sequence[BfvNoise], chosen: Parameters, hidden_bits: int | None) -> float:
     """Return the bits of budget that results have left; less than any if their noise cannot be hidden."""
-    if circuit_privacy is None:
+    if hidden_bits is None:
         return min(value.budget_bits for value in outputs)
-    noise = max(value.largest + zero_noise(chosen, value.level) for value in outputs)
-    hidden = _hidden(chosen.poly_modulus_degree, len(outputs), circuit_privacy)
+    noise = max(value.largest + added_noise(chosen, value.level) for value in outputs)
+    hidden = _hidden(chosen.poly_modulus_degree, len(outputs), hidden_bits)
     return -math.log2(2 * (noise + uniform_noise(chosen, outputs[0].level))) if noise <= hidden else -math.inf
 
 
-def _hidden(N: int, outputs: int, circuit_privacy: int | None) -> float:
+def _hidden(N: int, outputs: int, hidden_bits: int | None) -> float:
     """Return the largest noise that an answer may have: what is decrypted, or what is hidden as well."""
-    return 0.5 if circuit_privacy is None else hidden_noise(N, outputs, circuit_privacy)
+    return 0.5 if hidden_bits is None else hidden_noise(N, outputs, hidden_bits)

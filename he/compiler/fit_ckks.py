@@ -89,6 +89,7 @@ def fit_ckks(
     prices: Prices = HOISTING,
     guards: Sequence[Guard] = (),
     checked: bool = True,
+    owners: int = 1,
 ) -> Fit:
     """Return the cheapest chain of primes whose error bound is within `max_error`, with its finest scales.
 
@@ -101,10 +102,12 @@ def fit_ckks(
         max_error: the largest bound on the error of a logit.
         security: see `Parameters`.
         flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
-            of zero that goes with it counts as the program's. None if answers are not re-randomised.
+            of zero that goes with it counts as the program's. The same for opening answers under a key of two owners,
+            with no encryption of zero. None if answers get no flood.
         prices: the prices of the engine that is to run the program.
         guards: what the program's guards show, in order.
         checked: whether plaintexts are looked at. Where they are not, only `Fit.again` makes a program for use.
+        owners: how many parties hold the secret key.
 
     Raises:
         ParameterError: if there is none, with the bits that it would take.
@@ -116,7 +119,7 @@ def fit_ckks(
         raise ParameterError(f"its depth alone takes {shortest} bits of modulus, more than {limit}")
     refusals: list[str] = []
     found: list[tuple[_Search, float]] = []
-    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood, guards, checked)):
+    for search in _searches(_Task(folded, N, norms, magnitude, tolerance, flood, guards, checked, owners)):
         spare = search.least(max_error)
         if spare is None:
             refusals.append(VANISHES if search.vanishes else f"no scales leave an error bound of {max_error}")
@@ -155,6 +158,7 @@ class _Task:
     flood: float | None
     guards: Sequence[Guard]
     checked: bool
+    owners: int
 
 
 class _Search:
@@ -321,7 +325,8 @@ class _Search:
         room = min(map(algebra.room, shown), default=math.inf)
         if self._task.flood is None:
             return worst, min(room, algebra.room(worst)), shown
-        worst = worst.plus(Deviations(product=zero_deviation(self._N) / worst.scale))
+        if self._task.owners == 1:
+            worst = worst.plus(Deviations(product=zero_deviation(self._N) / worst.scale))
         return worst, algebra.room(replace(worst, magnitude=worst.magnitude + self._task.flood)), shown
 
     def _is_within(
@@ -333,7 +338,8 @@ class _Search:
         return (error, shown) if error.bound <= max_error and room >= 1 and exact else None  # NaN compares false
 
     def _parameters(self, chain: _Candidate, security: Security) -> Parameters:
-        return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=chain.precision.input_bits, security=security)
+        scale, owners = chain.precision.input_bits, self._task.owners
+        return Parameters(Scheme.CKKS, self._N, chain.sizes, scale_bits=scale, security=security, owners=owners)
 
     def in_range(self, spare: float) -> bool:
         return math.isfinite(self._magnitude) and float(np.max(self._errors)) + spare <= SCALE_BITS[-1]
@@ -354,7 +360,8 @@ class _Search:
     @cached_property
     def _guard_bits(self) -> tuple[int, ...]:
         """The scales at which the rounding of a guard to the last level is no more than a quarter of its error."""
-        rounding = PRODUCT_TAIL * deviation_at_root(self._N, rounding_variance(self._N))
+        variance = rounding_variance(self._N, owners=self._task.owners)
+        rounding = PRODUCT_TAIL * deviation_at_root(self._N, variance)
         return tuple(math.ceil(math.log2(4 * rounding / (ERROR * guard.limit))) for guard in self._task.guards)
 
 

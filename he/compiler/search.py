@@ -59,8 +59,9 @@ class Lowering:
         images: makes the network's input specification from its layout.
         advice: what to do if no parameters are found.
         reasons: one line for every choice made so far, for `Circuit.reasons`.
-        circuit_privacy: the bits of statistical distance within which answers tell logits alone; None if that is not
-            asked for.
+        hidden_bits: the bits of statistical distance within which answers tell logits alone, by `circuit_privacy` or by
+            `threshold`; None if neither is asked for.
+        owners: how many parties hold the secret key: two where a threshold is asked for.
         norms: what is declared of the weights of every linear map that is packed for throughput; None for what they
             have.
         guards: the guards of layers whose ranges are calibrated.
@@ -80,7 +81,8 @@ class Lowering:
     images: Callable[[InputLayout], InputSpec]
     advice: str
     reasons: tuple[str, ...] = ()
-    circuit_privacy: int | None = None
+    hidden_bits: int | None = None
+    owners: int = 1
     norms: Sequence[float] | None = None
     rough: Callable[[Fold, int], Fit] | None = None
     guards: Sequence[Guard] = ()
@@ -206,11 +208,12 @@ def _rings(security: Security) -> Sequence[int]:
 
 
 def _privacy(lowering: Lowering, fit: Fit) -> list[str]:
-    bits = lowering.circuit_privacy
+    bits = lowering.hidden_bits
     if bits is None:
         return []
     price = price_bits(fit.parameters, len(fit.program.outputs), bits)
-    return [f"circuit privacy: an answer tells logits alone, up to 2^-{bits}; it takes {price:.0f} bits of the modulus"]
+    what = "circuit privacy: an answer" if lowering.owners == 1 else "threshold: an answer that is opened"
+    return [f"{what} tells logits alone, up to 2^-{bits}; it takes {price:.0f} bits of the modulus"]
 
 
 def require_no_constant_output(program: Program, modulus: int | None) -> None:
@@ -289,12 +292,13 @@ def _interface(lowering: Lowering, lowered: Lowered, fit: Fit, salt: bytes, chos
         rotation_steps=tuple(sorted(fit.program.rotation_steps)),
         swaps_rows=fit.program.swaps_rows,
         multiplies=fit.program.multiplies,
-        rerandomises=lowering.circuit_privacy is not None,
+        rerandomises=lowering.hidden_bits is not None and lowering.owners == 1,
         tolerance=fit.tolerance,
         output_scale=fit.output_scale,
         output_level=level,
         commitment=commitment(lowering.network, salt),
         encrypted=lowering.encrypts,
+        threshold=(lowering.hidden_bits or 0) if lowering.owners == 2 else 0,
         guards=tuple(
             RangeGuard(ACCEPTED * guard.limit, scale)
             for guard, scale in zip(lowering.guards, fit.guard_scales, strict=True)

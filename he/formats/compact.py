@@ -43,10 +43,13 @@ class Form:
 
     @staticmethod
     def fresh(parameters: Parameters, level: int | None = None) -> Form:
-        """Return the form of what a client encrypts: at a level that leaves special primes, or at the highest."""
+        """Return the form of what a client encrypts: at a level that leaves special primes, or at the highest.
+
+        A seed names half of it, unless the key has two owners: nobody has the secret then to encrypt by.
+        """
         scheme, N = parameters.scheme, parameters.poly_modulus_degree
         primes = parameters.primes[: parameters.levels if level is None else level]
-        return Form(primes, N, scheme.ntt_form, parameters.input_scale, True)
+        return Form(primes, N, scheme.ntt_form, parameters.input_scale, parameters.owners == 1)
 
     @staticmethod
     def result(parameters: Parameters, level: int, scale: float) -> Form:

@@ -54,6 +54,13 @@ class Kind(Enum):
     ENCRYPTED_NETWORK = b"E"
     PERMISSION = b"Y"
     REVOCATION = b"Z"
+    JOINT_INVITATION = b"j"
+    JOINT_COMMITMENT = b"c"
+    JOINT_FIRST = b"f"
+    JOINT_SHARES = b"m"
+    JOINT_SECOND = b"s"
+    VOUCHER = b"v"
+    PARTIAL_DECRYPTION = b"p"
 
 
 class MessageError(ValueError):

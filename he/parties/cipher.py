@@ -12,12 +12,14 @@ import tenseal.sealapi as sealapi
 
 from he.circuit.interface import Interface
 from he.circuit.rounding import rounded_slots
-from he.formats import compact
+from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.seal_bridge import from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import require, write_ciphertext
+from he.formats.seal_bytes import CiphertextArray, require, write_ciphertext
 from he.parties.keys import SecretKey
+from he.parties.public_key import PublicKey
 from he.program.operations import Plain
+from he.ring.params import Parameters
 from he.ring.slots import imaginary_units, packed_places, polynomial
 from intnn.values.value_object import Unstorable
 
@@ -25,23 +27,37 @@ from intnn.values.value_object import Unstorable
 class Cipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
     """Encrypts inputs and decrypts results of one circuit.
 
+    Args:
+        secret_key: the key, or the data owner's share of it.
+        interface: the circuit's public part.
+        public_key: that of two owners, by which inputs are encrypted where the secret key is a share.
+
     Attributes:
         secret_key: the key.
         result: the form of a result's ciphertexts.
+
+    Raises:
+        SealDataError: if the public key is no encryption of zero.
     """
 
-    def __init__(self, secret_key: SecretKey, interface: Interface) -> None:
+    def __init__(self, secret_key: SecretKey, interface: Interface, public_key: PublicKey | None = None) -> None:
         self.secret_key = secret_key
         self._interface, self._parameters = interface, interface.parameters
         self._exact = self._parameters.scheme.exact
         self._context = secret_key.context
         self._ids = level_ids(self._context, self._parameters)
         self.result = Form.result(self._parameters, interface.output_level, interface.output_scale)
-        self._encryptor, self._decryptor = secret_key.encryptor(), secret_key.decryptor()
+        self._decryptor = secret_key.decryptor()
+        if public_key is None:
+            self._encrypt: Any = secret_key.encryptor().encrypt_symmetric
+        else:
+            self._encrypt = self._by(
+                sealapi.Encryptor(self._context, loaded(public_key, self._parameters, self._context))
+            )
         self._encoder: Any = (sealapi.BatchEncoder if self._exact else sealapi.CKKSEncoder)(self._context)
 
     def encrypt(self, slots: np.ndarray) -> bytes:
-        """Return a fresh ciphertext of slots [slots] as it travels, with a seed for half of it."""
+        """Return a fresh ciphertext of slots [slots] as it travels, by a secret key with a seed for half of it."""
         plaintext = sealapi.Plaintext()
         if self._exact:
             self._encoder.encode(slots.tolist(), plaintext)
@@ -56,17 +72,35 @@ class Cipher(Unstorable, instead="it holds a secret key: store that with `Secret
             else:
                 slots = rounded_slots(slots, operand, salt)
             self._encoder.encode(slots.tolist(), self._parameters.input_scale, plaintext)
-        ciphertext = self._encryptor.encrypt_symmetric(plaintext)
-        return compact.compact(to_bytes(ciphertext), Form.fresh(self._parameters), self._parameters, self._ids)
+        return compact.compact(
+            to_bytes(self._encrypt(plaintext)), Form.fresh(self._parameters), self._parameters, self._ids
+        )
 
-    def read(self, part: bytes | memoryview) -> Any:
+    @staticmethod
+    def _by(encryptor: Any) -> Any:
+        """Return what encrypts by a public key."""
+
+        def encrypt(plaintext: Any) -> Any:
+            ciphertext = sealapi.Ciphertext()
+            encryptor.encrypt(plaintext, ciphertext)
+            return ciphertext
+
+        return encrypt
+
+    def read(self, part: bytes | memoryview, added: np.ndarray | None = None) -> Any:
         """Return a result as SEAL's object. The key is not used, and SEAL reads nothing but what we have written.
+
+        Args:
+            part: the result, as it travels.
+            added: the model owner's part of the decryption (`he.parties.threshold.parts`), uint64 [level, N].
 
         Raises:
             SealDataError: if the bytes are no ciphertext of the form of a result, or one that is legible without a key.
         """
         read = compact.read(part, self.result)
         require(bool(read.residues[1].any(axis=1).all()), "it is legible without a key, and so no result")
+        if added is not None:
+            read.residues[0] = (read.residues[0] + added) % np.array(self.result.primes, np.uint64)[:, None]
         return from_bytes(sealapi.Ciphertext(), self._context, write_ciphertext(read, self._ids))
 
     def decrypt(self, ciphertext: Any) -> tuple[np.ndarray, bool]:
@@ -96,6 +130,17 @@ class Cipher(Unstorable, instead="it holds a secret key: store that with `Secret
         if not self._exact:
             raise TypeError("a CKKS ciphertext has no noise budget")
         return self._decryptor.invariant_noise_budget(ciphertext)
+
+
+def loaded(key: PublicKey, parameters: Parameters, context: Any) -> Any:
+    """Return SEAL's public key, written anew from its residues.
+
+    Raises:
+        SealDataError: if the key is no encryption of zero.
+    """
+    residues = switching.read_zero(key.data, parameters, len(parameters.primes))
+    written = write_ciphertext(CiphertextArray(residues, True, 1.0), {len(parameters.primes): context.key_parms_id()})
+    return from_bytes(sealapi.PublicKey(), context, written)
 
 
 class PairCipher(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):

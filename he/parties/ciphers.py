@@ -14,6 +14,7 @@ from he.formats.messages import MessageError
 from he.formats.seal_bridge import SealDataError
 from he.parties.cipher import Cipher
 from he.parties.keys import SecretKey
+from he.parties.public_key import PublicKey
 from he.parties.questions import Question
 from intnn.values.value_object import Unstorable
 
@@ -24,11 +25,15 @@ class Ciphers(Unstorable, instead="they hold a secret key: store that with `Secr
     Args:
         secret_key: the key.
         interface: the circuit's public part.
+        public_key: that of two owners, by which inputs are encrypted where the secret key is a share.
+
+    Raises:
+        SealDataError: if the public key is no encryption of zero.
     """
 
-    def __init__(self, secret_key: SecretKey, interface: Interface) -> None:
+    def __init__(self, secret_key: SecretKey, interface: Interface, public_key: PublicKey | None = None) -> None:
         self._interface = interface
-        self._each = [Cipher(secret_key.with_modulus(one.parameters), one) for one in interfaces(interface)]
+        self._each = [Cipher(secret_key.with_modulus(one.parameters), one, public_key) for one in interfaces(interface)]
 
     @property
     def secret_key(self) -> SecretKey:
@@ -44,8 +49,12 @@ class Ciphers(Unstorable, instead="they hold a secret key: store that with `Secr
         """Return fresh ciphertexts of slot vectors [slots], modulo one plaintext modulus after the other."""
         return [cipher.encrypt(slots) for cipher in self._each for slots in packed]
 
-    def read(self, parts: Sequence[bytes | memoryview]) -> list[list[Any]]:
+    def read(self, parts: Sequence[bytes | memoryview], added: Sequence[np.ndarray] | None = None) -> list[list[Any]]:
         """Return the ciphertexts of an answer, those of each modulus together. The key is not used.
+
+        Args:
+            parts: the ciphertexts.
+            added: for each the model owner's part of its decryption (`he.parties.threshold.parts`), uint64 [level, N].
 
         Raises:
             MessageError: if they are more or fewer than an answer has, or have not a result's form.
@@ -53,8 +62,9 @@ class Ciphers(Unstorable, instead="they hold a secret key: store that with `Secr
         each = self._interface.ciphertexts
         if len(parts) != each * len(self._each):
             raise MessageError(f"a response must hold {each * len(self._each)} ciphertext(s), got {len(parts)}")
+        pairs = list(zip(parts, [None] * len(parts) if added is None else added, strict=True))
         try:
-            return [[cipher.read(part) for part in parts[each * i :][:each]] for i, cipher in enumerate(self._each)]
+            return [[cipher.read(*pair) for pair in pairs[each * i :][:each]] for i, cipher in enumerate(self._each)]
         except SealDataError as error:
             raise MessageError(f"the response cannot be decrypted: {error}") from error
 

@@ -18,6 +18,7 @@ from he.formats.messages import (
     Kind,
     MessageError,
     largest_message,
+    message_digest,
     open_message,
     require_fields,
     require_match,
@@ -34,6 +35,7 @@ from he.parties.public_key import PublicKey, public_key
 from he.parties.publishing import deviation, noised
 from he.parties.questions import Question, Questions, secret_order
 from he.parties.state import State, open_state, seal_state
+from he.parties.threshold.parts import opened_part
 from he.ring.params import ParameterError
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
@@ -68,6 +70,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         evaluation_keys: keys made before from this secret key for this circuit, or their bytes, which a session may
             have already; by default new ones are generated, unless `state` is given.
         policy: what the client insists on.
+        public_key: where data owner and model owner hold one key (`Interface.threshold`), the public key of both, or
+            its bytes, which is `DataShare.key`'s, as are `secret_key`, then a share, and `evaluation_keys`.
         state: what `state` returned of a client with this secret key, which this one goes on as; by default a new life
             of the key begins, with no open request.
         clock: returns the time in seconds since 1970, by which permissions expire.
@@ -87,6 +91,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | bytes | None = None,
         *,
+        public_key: PublicKey | bytes | None = None,
         policy: Policy | None = None,
         state: bytes | None = None,
         clock: Clock = time.time,
@@ -100,6 +105,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 f"{[(spec.name, spec.source.kind) for spec in self._interface.client_inputs]}; this client has no other"
             )
         self._policy.require(self._interface)
+        self._require_owners(secret_key, public_key)
         if (evaluation_keys is not None or state is not None) and secret_key is None:
             raise ParameterError(
                 "`secret_key` must be given with `evaluation_keys` or `state`: the one that they were made from"
@@ -112,10 +118,13 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         if evaluation_keys is not None:
             self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
             secret_key.require_own(self._keys, self._interface)
+        elif state is None and public_key is not None:
+            raise ParameterError("`evaluation_keys` must be given with `public_key`: both are of both owners")
         elif state is None:
             self._keys = secret_key.evaluation_keys(self._interface)
         self._key_id = self._keys.id if self._keys else ""
-        self._ciphers: Ciphers | None = Ciphers(secret_key, self._interface)  # None once the key is destroyed
+        self._joint = None if public_key is None else PublicKey.of(public_key, self._interface)
+        self._ciphers: Ciphers | None = Ciphers(secret_key, self._interface, self._joint)  # None once it is destroyed
         self._most_answer_bytes = largest_message(self._ciphers.answer_bytes)
         self._questions, self._lock, self._life = Questions(self._policy.most_open), Lock(), KeyLife(self._policy)
         self._permission: Permission | None = None
@@ -156,7 +165,18 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             LookupError: as `evaluation_keys`.
             ParameterError: if weights are plain.
         """
-        return public_key(self.secret_key, self._interface, self.evaluation_keys)
+        return self._joint or public_key(self.secret_key, self._interface, self.evaluation_keys)
+
+    def _require_owners(self, secret_key: SecretKey | None, public_key: PublicKey | bytes | None) -> None:
+        """Check that the public key of two owners is given, with a share of their secret, where there are two.
+
+        Raises:
+            ParameterError: if it is not, or there is one owner.
+        """
+        threshold = isinstance(self._interface, Interface) and self._interface.threshold > 0
+        if (public_key is not None) != threshold or (threshold and secret_key is None):
+            due = "given, as `DataShare.key` has them" if threshold else "left out: the key has one owner"
+            raise ParameterError(f"`public_key`, and with it `secret_key` and `evaluation_keys`, must be {due}")
 
     def admit(self, permission: bytes, owner: bytes, revocation: bytes | None = None) -> None:
         """Verify that the owner of an encrypted network permits this client's key to use it; `encrypt` requires it.
@@ -270,7 +290,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             raise NotPermittedError("the client has admitted no permission of the model's owner")
         self._permission.require(self._interface.digest, self._key_id, self._clock)
 
-    def decrypt(self, response: bytes, request: bytes | None = None, *, publish: bool = False) -> np.ndarray:
+    def decrypt(
+        self, response: bytes, request: bytes | None = None, *, publish: bool = False, part: bytes | None = None
+    ) -> np.ndarray:
         """Decrypt a session's answer.
 
         Args:
@@ -282,6 +304,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 what its error tells of the key; the result without noise is not returned, now or later. A BFV result is
                 exact and stays as it is: it tells nothing of the key unless the noise bound fails. *Against a server
                 that answers with ciphertexts of its own making* nothing helps but to show it no result.
+            part: where the key has two owners, and there alone, the model owner's part of the decryption
+                (`he.parties.threshold.opening.Opener`).
 
         Returns:
             Logits [batch, outputs]: int64 for BFV, equal to the plain network's, or Python's integers where they are
@@ -302,7 +326,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         """
         with self._lock:  # one answer after the other, so that none is decrypted after the last
             ciphers = self._living()
-            name, ciphertexts = self._read(ciphers, response, request)
+            name, ciphertexts = self._read(ciphers, response, request, part)
             if publish:
                 self._life.require_publishable(self._interface)
             logits, outside = ciphers.decrypt(ciphertexts, self._questions.close(name))
@@ -334,18 +358,26 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         """
         return deviation(self._interface, self._policy, integer(images, "images", 1, self._interface.images))
 
-    def check(self, response: bytes, request: bytes | None = None) -> None:
+    def check(self, response: bytes, request: bytes | None = None, *, part: bytes | None = None) -> None:
         """Check an answer as `decrypt` does before it uses the key, and raise its MessageError. Nothing changes."""
         with self._lock:
-            self._read(self._living(), response, request)
+            self._read(self._living(), response, request, part)
 
-    def _read(self, ciphers: Ciphers, response: bytes, request: bytes | None) -> tuple[str, list[list[Any]]]:
+    def _read(
+        self, ciphers: Ciphers, response: bytes, request: bytes | None, part: bytes | None
+    ) -> tuple[str, list[list[Any]]]:
         """Return the name of the request and the ciphertexts of its answer."""
         fields, parts = open_message(Kind.RESPONSE, response, ciphers.answer_bytes)
         require_fields(fields, "circuit", "key", "request")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")
-        return self._questions.require_open(fields["request"], request), ciphers.read(parts)
+        name = self._questions.require_open(fields["request"], request)
+        if (part is not None) != (self._joint is not None):
+            due = "must be given: the key has two owners" if self._joint else "must be left out: the key has one owner"
+            raise MessageError(f"`part`, the model owner's of the decryption, {due}")
+        if part is None:
+            return name, ciphers.read(parts)
+        return name, ciphers.read(parts, opened_part(part, self._interface, self._key_id, message_digest(response)))
 
     def state(self) -> bytes:
         """Return what this client has counted, and its open requests: another process goes on with them.

@@ -29,6 +29,7 @@ from intnn.values.value_object import Unstorable
 
 if TYPE_CHECKING:
     from he.parties.batch import BatchEncryptor
+    from he.parties.threshold.share import KeyShare
 
 _ID_BYTES = 16
 _MOST_DRAWS = 200  # of a secret: that many are refused by a chance below 2^-300, or by a generator that repeats itself
@@ -258,6 +259,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         from he.parties.batch import BatchEncryptor  # by kernels, without which single images are encrypted
 
         return BatchEncryptor(self.parameters, _residues(self._secret, self.parameters, self.context), threads)
+
+    def share(self) -> KeyShare:
+        """Return what computes with this key as a share of one of two owners. It holds the secret, too."""
+        from he.parties.threshold.share import KeyShare  # by kernels, which a key of one owner does without
+
+        return KeyShare(self.parameters, _residues(self._secret, self.parameters, self.context))
 
     def decryptor(self) -> Any:
         """Return SEAL's decryptor with this key. It holds the secret: keep it where the key is."""

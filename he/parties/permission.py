@@ -37,7 +37,7 @@ class NotPermittedError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Signed(ValueObject):
+class Signed(ValueObject):
     """What has fields and a signature over all of them."""
 
     signature: bytes
@@ -54,6 +54,10 @@ class _Signed(ValueObject):
     @classmethod
     def _kind(cls) -> Kind:
         raise NotImplementedError
+
+    @classmethod
+    def _who(cls) -> str:
+        return "the model's owner"
 
     @classmethod
     def _names(cls) -> Sequence[str]:
@@ -99,12 +103,12 @@ class _Signed(ValueObject):
         try:
             key.verify(found.signature, cls._content(fields))
         except InvalidSignature:
-            raise NotPermittedError("the model's owner has not signed this") from None
+            raise NotPermittedError(f"{cls._who()} has not signed this") from None
         return found
 
 
 @dataclass(frozen=True)
-class Permission(_Signed):
+class Permission(Signed):
     """What permits one client's key to have an encrypted network evaluated.
 
     Attributes:
@@ -151,7 +155,7 @@ class Permission(_Signed):
 
 
 @dataclass(frozen=True)
-class Revocation(_Signed):
+class Revocation(Signed):
     """What says which permissions of a circuit no longer count: whoever is still permitted has a newer one.
 
     Attributes:

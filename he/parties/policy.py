@@ -13,6 +13,7 @@ from typing import Any
 
 from he.circuit.interface import USUAL_ERROR, Interface
 from he.circuit.residues import interfaces
+from he.formats.compact import Form
 from he.readers.cost import ciphertext_bytes
 from he.ring.params import SECURITIES, Security, require_security
 from he.ring.scheme import Scheme
@@ -189,9 +190,7 @@ class Policy(ValueObject):
             (
                 "gather",
                 "a request",
-                circuits
-                * layout.ciphertexts
-                * max(ciphertext_bytes(parameters, parameters.levels, polynomials=1), 8 * packing.slots),
+                circuits * layout.ciphertexts * max(Form.fresh(parameters).bytes, 8 * packing.slots),
                 self.most_request_bytes,
             ),
             ("features", "a batch of images", 8 * interface.images * layout.features, self.most_request_bytes),

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
 from he.engines.rns.encoder import Encoder
-from he.formats import compact, switching
+from he.formats import compact
 from he.formats.compact import Form
 from he.formats.messages import MessageError
-from he.formats.seal_bridge import SealDataError, create_context, from_bytes, level_ids, to_bytes
-from he.formats.seal_bytes import CiphertextArray, read_ciphertext, write_ciphertext
+from he.formats.seal_bridge import SealDataError, create_context, level_ids, to_bytes
+from he.formats.seal_bytes import CiphertextArray, read_ciphertext
 from he.kernels.passes.evaluate import add_rows, inverse
+from he.parties.cipher import loaded
 from he.parties.public_key import PublicKey
 from he.program.operations import Plain
-from he.ring.params import Parameters
 from intnn.values.value_object import Unstorable
 
 
@@ -41,7 +40,7 @@ class PublicEncryptor(Unstorable, instead="keep the public key, and make it agai
         self._context = create_context(parameters)
         self._ids = level_ids(self._context, parameters)
         try:
-            self._encryptor = sealapi.Encryptor(self._context, _loaded(key, parameters, self._context))
+            self._encryptor = sealapi.Encryptor(self._context, loaded(key, parameters, self._context))
         except SealDataError as error:
             raise MessageError(f"the public key is unusable: {error}") from error
 
@@ -60,10 +59,3 @@ class PublicEncryptor(Unstorable, instead="keep the public key, and make it agai
                 inverse(tables, row, prime)
         add_rows(tables, residues[:1], operand, plain.level - 1, residues[:1])
         return compact.write(CiphertextArray(residues, form.ntt, form.scale), form)
-
-
-def _loaded(key: PublicKey, parameters: Parameters, context: Any) -> Any:
-    """Return SEAL's public key, written anew from its residues."""
-    residues = switching.read_zero(key.data, parameters, len(parameters.primes))
-    written = write_ciphertext(CiphertextArray(residues, True, 1.0), {len(parameters.primes): context.key_parms_id()})
-    return from_bytes(sealapi.PublicKey(), context, written)

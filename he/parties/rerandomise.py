@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 
@@ -14,10 +13,9 @@ from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.passes import evaluate as kernels
 from he.kernels.tables.chain import chain
-from he.readers import flooding
+from he.parties.flood import flood, residues
 from intnn.values.value_object import Unstorable
 
-_NORMAL_BITS = 49  # of a normal number's deviation, so that float64 holds eight of them exactly
 _ERROR_BITS = 21  # an error is the number of ones among these less that among as many others, as SEAL draws it
 
 
@@ -46,19 +44,21 @@ class Rerandomiser(Unstorable, instead="bind the keys again with `PreparedCircui
 
     def __init__(self, interface: Interface, zero: bytes | memoryview) -> None:
         parameters, level = interface.parameters, interface.output_level
-        self._parameters, self._level, self._N = parameters, level, parameters.poly_modulus_degree
+        self._interface, self._N = interface, parameters.poly_modulus_degree
         self._form = Form.result(parameters, level, interface.output_scale)
         self._primes = np.array(self._form.primes, np.uint64)[:, None]
         self._tables = chain(self._N, self._form.primes).tables
         self._zero = switching.read_zero(zero, parameters, level)
-        self._deviation = flooding.normal_deviation(self._N, interface.output_scale, interface.tolerance / 2)
 
     def __call__(self, answers: Sequence[bytes]) -> list[bytes]:
         """Return other ciphertexts of the same logits, as they travel."""
         return [self._again(answer) for answer in answers]
 
     def _again(self, answer: bytes) -> bytes:
-        added, errors = self._multiplied(_ternary(self._N)), np.stack([self._flood(), self._residues(_errors(self._N))])
+        added, errors = (
+            self._multiplied(_ternary(self._N)),
+            np.stack([flood(self._interface), residues(_errors(self._N), self._primes)]),
+        )
         for row, prime in np.ndindex(errors.shape[:2]):  # to the form in which answers travel
             if self._form.ntt:
                 kernels.forward(self._tables, errors[row, prime], prime)
@@ -71,26 +71,12 @@ class Rerandomiser(Unstorable, instead="bind the keys again with `PreparedCircui
     def _multiplied(self, factor: np.ndarray) -> np.ndarray:
         """Return the encryption of zero times small integers, uint64 [2, level, N] in transformed form."""
         factors = np.zeros_like(self._zero)
-        factors[0] = self._residues(factor)
+        factors[0] = residues(factor, self._primes)
         for prime, row in enumerate(factors[0]):
             kernels.forward(self._tables, row, prime)
         result = np.empty((3, *self._zero.shape[1:]), np.uint64)
         kernels.multiply(self._tables, self._zero, factors, 0, result)
         return result[:2]
-
-    def _flood(self) -> np.ndarray:
-        """Return the residues uint64 [level, N] of the noise that hides the answer's own: first bits, and more bits."""
-        if self._parameters.scheme.exact:
-            signs = np.frombuffer(os.urandom(self._N), np.uint8) & 1
-            first, more = -signs.astype(np.int64), flooding.uniform_bits(self._parameters, self._level) - 1
-        else:
-            more = max(0, math.ceil(math.log2(self._deviation)) - _NORMAL_BITS)
-            first = _normal(self._N, self._deviation / 2**more)
-        return _lengthened(self._residues(first), more, self._primes)
-
-    def _residues(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the residues uint64 [level, N] of integers int64 [N]."""
-        return (numbers % self._primes.astype(np.int64)).astype(np.uint64)
 
 
 def _ternary(N: int) -> np.ndarray:
@@ -103,18 +89,3 @@ def _errors(N: int) -> np.ndarray:
     """Return int64 [N] of a centred binomial distribution."""
     bits = np.unpackbits(np.frombuffer(os.urandom(6 * N), np.uint8)).reshape(N, -1).astype(np.int64)
     return bits[:, :_ERROR_BITS].sum(axis=1) - bits[:, _ERROR_BITS : 2 * _ERROR_BITS].sum(axis=1)
-
-
-def _normal(N: int, deviation: float) -> np.ndarray:
-    """Return int64 [N], normal numbers that are rounded, by Box and Muller's transform."""
-    radius, angle = (np.frombuffer(os.urandom(16 * N), np.uint64) >> 11).reshape(2, N) / 2.0**53
-    return np.rint(deviation * np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)).astype(np.int64)
-
-
-def _lengthened(residues: np.ndarray, bits: int, primes: np.ndarray) -> np.ndarray:
-    """Return the residues uint64 [level, N] of 2^bits x + r for those of x, with r uniform from 0 to 2^bits - 1."""
-    for start in range(0, bits, 8):
-        width = np.uint8(min(8, bits - start))
-        digits = np.frombuffer(os.urandom(residues.shape[1]), np.uint8) >> (8 - width)
-        residues = ((residues << width) + digits) % primes  # primes have at most 50 bits
-    return residues

@@ -6,6 +6,10 @@ the flood alone, up to a statistical distance that is bounded here. What must be
 and that of the encryption of zero; what there is room for follows from the interface alone, so that the flood tells
 nothing either.
 
+Where a key has two owners, the same floods the model owner's part of a decryption (`he.parties.threshold`): the data
+owner, who adds up all parts, sees the logits' polynomial and the sum of both noises. There is no encryption of zero to
+be hidden then, for what an answer looks like tells nothing to who cannot decrypt it.
+
 The statistical distance of independent noises is bounded for a whole answer, over all coefficients of all of its
 ciphertexts. For BFV the flood is uniform on an interval, of any length: shifts of the coefficients have a distance of
 their sum over the length. CKKS has less room, so its flood is normal: a shift by a vector of Euclidean norm d
@@ -54,7 +58,18 @@ def price_bits(parameters: Parameters, ciphertexts: int, bits: int) -> float:
     N = parameters.poly_modulus_degree
     if parameters.scheme.exact:
         return -math.log2(4 * hidden_noise(N, ciphertexts, bits))  # one bit of budget would be enough otherwise
-    return -math.log2(hidden_error(N, ciphertexts, bits, 1.0))
+    return -math.log2(hidden_error(N, ciphertexts, bits, 1.0, parameters.owners))
+
+
+def added_noise(parameters: Parameters, level: int) -> float:
+    """Return a bound on the Euclidean norm of what must be hidden beside the invariant noise of a BFV answer.
+
+    For a key of one owner it is that of the encryption of zero. For a key of two it is half a unit in a coefficient:
+    who knows the message alone knows its multiple of q / t, which is no integer.
+    """
+    if parameters.owners == 1:
+        return zero_noise(parameters, level)
+    return parameters.t * 2.0 ** -parameters.log2_modulus(level) * math.sqrt(parameters.poly_modulus_degree) / 2
 
 
 def zero_noise(parameters: Parameters, level: int) -> float:
@@ -84,10 +99,19 @@ def normal_deviation(N: int, scale: float, max_error: float) -> float:
     return normal_error(max_error) * scale / (NORMAL_TAIL * deviation_at_root(N, 1))
 
 
-def hidden_error(N: int, ciphertexts: int, bits: int, max_error: float) -> float:
-    """Return the largest error of a slot's real and imaginary part that is hidden up to 2^-bits.
+def hidden_error(N: int, ciphertexts: int, bits: int, max_error: float, owners: int = 1) -> float:
+    """Return the largest bound on the error of a slot's real and imaginary part that is hidden up to 2^-bits.
 
     Slots of which both parts are off by d make coefficients of a Euclidean norm of at most sqrt(2) d times the scale.
+
+    Under a key of two owners it is hidden in the mean, over all that is drawn at random. Errors e and their flood of
+    deviation sigma then have a Kullback-Leibler divergence from the flood alone of at most E|e|^2 / (2 sigma^2), as
+    divergence is convex, and so by Pinsker's inequality a distance of at most sqrt(E|e|^2) / (2 sigma). E|e|^2 is the
+    variance at a root, and a bound on a slot is at least `NORMAL_TAIL` of its deviations. Divergences of answers add
+    up: n of them have sqrt(n) times the distance. (Li, Micciancio, Schultz and Sorrell, *Securing approximate
+    homomorphic encryption using differential privacy*, Crypto 2022.)
     """
     deviation = normal_deviation(N, 1.0, max_error)
+    if owners == 2:
+        return NORMAL_TAIL * 2 * deviation * 2.0**-bits / math.sqrt(ciphertexts)
     return deviation * math.sqrt(2 * math.pi) * 2.0**-bits / math.sqrt(2 * ciphertexts)

@@ -4,7 +4,7 @@ The bounds hold for the Euclidean norm of the noise, which no coefficient exceed
 the canonical norm of the other factor (`he.ring.norms`), sums are bounded by the triangle inequality, and what is
 rounded by the worst case. So nothing is taken as independent of anything else. What is random:
 
-- *secrets*, whose canonical norm the client has looked at (`he.ring.norms.secret_norm`);
+- *secrets*, whose canonical norm their owners have looked at (`he.ring.norms.secret_norm`);
 - *errors* of encryption and of keys, drawn by the client;
 - *ciphertexts*: each of the two polynomials of a ciphertext that is multiplied is taken as uniform modulo q, by itself.
   Fresh ones are; that those computed from them look so is what the security of the scheme rests on.
@@ -89,7 +89,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         self._t, self._root = t, math.sqrt(N)
         self._plain_norm = usual_plain_norm(N, t) if plain_norm is None else plain_norm
         # (t/q) c(s) for c_0 and c_1 uniform on [-q/2, q/2); and t/q by the number of data primes.
-        secret = secret_norm(N)
+        secret = secret_norm(N, parameters.owners)
         self._product_norm = t * random_canonical_norm(N, 1 / 12) * (1 + secret)
         self._relative = [t * 2.0 ** -parameters.log2_modulus(level) for level in range(parameters.levels + 1)]
         # A polynomial that is rounded is wrong by no more than 1/2 in any coefficient.
@@ -98,10 +98,18 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         rounding, gadgets = 2 * self._roundings[2], gadgets or Gadgets.of(parameters)  # SEAL's engine rounds twice
         levels = range(1, parameters.levels + 1)
         self._operand = encryption_norm(parameters) + self._rounding
-        self._key_switches = {level: key_switch_norm(gadgets.at(level)) + rounding for level in levels}
+        self._key_switches, self._relinearisations = (
+            {
+                level: key_switch_norm(gadgets.at(level), parameters.owners, relinearises=of) + rounding
+                for level in levels
+            }
+            for of in (False, True)
+        )
 
     def input(self, index: int) -> BfvNoise:
         N, level = self._parameters.poly_modulus_degree, self._parameters.levels
+        if self._parameters.owners == 2:  # nobody has the secret key to encrypt by
+            return self._encrypted(level)
         fresh = random_euclidean_norm(N, ERROR_VARIANCE) + self._rounding
         return BfvNoise(level, self._relative[level] * fresh)
 
@@ -173,7 +181,7 @@ class BfvNoiseAlgebra(Algebra[BfvNoise]):
         return replace(packed, bound=packed.bound + (n - 1) * self._key_switch(packed.level))
 
     def relinearise(self, a: BfvNoise) -> BfvNoise:
-        return BfvNoise(a.level, self.swap_rows(a).bound)
+        return BfvNoise(a.level, a.bound + self._relative[a.level] * self._relinearisations[a.level])
 
     def rotate(self, a: BfvNoise, step: int) -> BfvNoise:
         return self.swap_rows(a)

@@ -148,13 +148,14 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         self._finished = 0  # linear layers of packed values, which follow each other in the program
         # Deviations that rounding the coefficients of a plaintext, or of a ciphertext, to integers causes.
         self._encoding = deviation_at_root(N, ENCODING_VARIANCE)
-        self._rounding = deviation_at_root(N, rounding_variance(N))
+        self._rounding = deviation_at_root(N, rounding_variance(N, owners=parameters.owners))
         self._encryption = deviation_at_root(N, encryption_variance(parameters))  # of an operand, by a public key
         self._longer = math.sqrt(2) if program.counts["SquareParts"] else 1.0  # than the parts: complex slots
 
     def input(self, index: int) -> CkksError:
         p = self._parameters
-        fresh = deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE + ENCODING_VARIANCE) / p.input_scale
+        error = ERROR_VARIANCE if p.owners == 1 else encryption_variance(p)  # of two owners, by the public key
+        fresh = deviation_at_root(p.poly_modulus_degree, error + ENCODING_VARIANCE) / p.input_scale
         return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
@@ -327,7 +328,7 @@ class CkksErrorAlgebra(Algebra[CkksError]):
         return self.swap_rows(a)
 
     def relinearise(self, a: CkksError) -> CkksError:
-        return self.swap_rows(a)
+        return self._plus_noise(a, self._key_switch(a, relinearises=True))
 
     def rotate(self, a: CkksError, step: int) -> CkksError:
         turned = self._key_switch(a)
@@ -349,8 +350,9 @@ class CkksErrorAlgebra(Algebra[CkksError]):
     def _plus_noise(self, a: CkksError, independent: Deviations) -> CkksError:
         return a.plus_loose(independent) if self._packed else a.plus(independent)
 
-    def _key_switch(self, a: CkksError) -> Deviations:
-        variance = key_switch_variance(self._gadgets.at(a.level)) + 2 * self._rounding**2  # SEAL's engine rounds twice
+    def _key_switch(self, a: CkksError, *, relinearises: bool = False) -> Deviations:
+        switched = key_switch_variance(self._gadgets.at(a.level), self._parameters.owners, relinearises=relinearises)
+        variance = switched + 2 * self._rounding**2  # SEAL's engine rounds twice
         return Deviations(product=math.sqrt(variance) / a.scale)
 
     def room(self, a: CkksError) -> float:

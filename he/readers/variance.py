@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 ERROR_VARIANCE = 10.5  # SEAL draws errors from a centred binomial distribution over 21 + 21 bits
-SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}
+SECRET_VARIANCE = 2 / 3  # SEAL draws secrets uniformly from {-1, 0, 1}; of a sum of several, variances add up
 NORMAL_TAIL = 5.4  # a slot, the real part at a root, stays within these; 2 exp(-5.4^2) < 2^-40 (Hoeffding)
 PRODUCT_TAIL = 14.0  # so does the real part of a product of two polynomials within these; exp(-2 * 14) < 2^-40
 
@@ -21,9 +21,11 @@ def deviation_at_root(N: int, variance: float) -> float:
     return math.sqrt(N * variance)
 
 
-def rounding_variance(N: int, size: int = 2) -> float:
+def rounding_variance(N: int, size: int = 2, owners: int = 1) -> float:
     """Return the variance of the coefficients of c_0 + c_1 s (+ c_2 s^2) for c uniform on an interval of length one.
 
-    This is the error of rounding the `size` polynomials of a ciphertext to integers.
+    This is the error of rounding the `size` polynomials of a ciphertext to integers, s being the secret of so many
+    owners.
     """
-    return (1 + N * SECRET_VARIANCE + (N * N * SECRET_VARIANCE**2 if size == 3 else 0)) / 12
+    secret = owners * SECRET_VARIANCE
+    return (1 + N * secret + (N * N * secret**2 if size == 3 else 0)) / 12

@@ -61,14 +61,16 @@ def chance_beyond(N: int) -> float:
     return N / 2 * DEVIATIONS**2 * math.exp(1 - DEVIATIONS**2)
 
 
-def secret_norm(N: int) -> float:
+def secret_norm(N: int, owners: int = 1) -> float:
     """Return the largest canonical norm of a secret that is accepted; others are drawn again.
+
+    The secret of several owners is the sum of one of each, and its norm at most the sum of theirs.
 
     Coefficients are -1, 0 and 1 with equal chances. At a root the square of the absolute value is distributed about as
     an exponential one of mean 2 N / 3, so that about exp(-1 / e), more than two thirds, of all secrets are accepted.
     An accepted one has lost half a bit of its entropy, and no attack gains a factor of 3 / 2 in its chance.
     """
-    return math.sqrt(2 * N / 3 * (math.log(N / 2) + 1))
+    return owners * math.sqrt(2 * N / 3 * (math.log(N / 2) + 1))
 
 
 def norm_of_secret(residues: np.ndarray, prime: int) -> float:

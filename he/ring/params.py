@@ -83,6 +83,8 @@ class Parameters(ValueObject):
             Guidelines for Implementing Homomorphic Encryption* (IACR ePrint 2024/463; ternary secret, classical);
             `"128-2018"` for the same line of Albrecht et al., *Homomorphic Encryption Standard* (2018, Table 1), whose
             moduli are up to 13 bits larger, for comparison with older tools; or `"insecure"` for tests.
+        owners: how many parties hold the secret key, 1 or 2. That of two is the sum of a ternary secret of each, so
+            that it is as secure as either one's alone; all that is encrypted under it is encrypted by the public key.
 
     Raises:
         ParameterError: if a field is malformed, there are too few primes of a size, or the modulus is larger than
@@ -95,6 +97,7 @@ class Parameters(ValueObject):
     plain_modulus: int | None = None
     scale_bits: int | None = None
     security: Security = "128"
+    owners: int = 1
 
     def __post_init__(self) -> None:
         try:
@@ -102,6 +105,8 @@ class Parameters(ValueObject):
         except ValueError as error:
             raise ParameterError(f'`scheme` must be "bfv" or "ckks", got {self.scheme!r}') from error
         require_security(self.security)
+        if type(self.owners) is not int or self.owners not in (1, 2):
+            raise ParameterError(f"`owners` must be 1 or 2, got {self.owners!r}")
         for name in ("poly_modulus_degree", "coeff_modulus_bits", "plain_modulus", "scale_bits"):
             object.__setattr__(self, name, _plain(getattr(self, name)))
         N, bits = self.poly_modulus_degree, self.coeff_modulus_bits
@@ -209,7 +214,10 @@ class Parameters(ValueObject):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types; `Parameters.from_dict` is the inverse."""
-        return {**asdict(self), "scheme": self.scheme.value}
+        fields = {**asdict(self), "scheme": self.scheme.value}
+        if self.owners == 1:  # as most have
+            del fields["owners"]
+        return fields
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> Parameters:
@@ -231,7 +239,7 @@ class Parameters(ValueObject):
     def __str__(self) -> str:
         chain = " + ".join(map(str, self.coeff_modulus_bits))
         extra = f"t = {self.plain_modulus}" if self.scheme.exact else f"scale 2^{self.scale_bits}"
-        security = _described(self.security)
+        security = _described(self.security) + (", a key of two owners" if self.owners == 2 else "")
         return f"{self.scheme.upper()}, N={self.poly_modulus_degree}, log q = {chain}, {extra}, {security}"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from he import compile_approximate, compile_exact, run_encrypted, simulate
+from he.parties.threshold.together import Together
 from intnn import IntNetwork
 from plaintext_models.data import datasets
 from plaintext_models.zoo import shipped
@@ -54,6 +55,20 @@ def test_simulated_logits_of_encrypted_networks_are_exact(name: str) -> None:
     images, _ = held_out(name, 1000)
     circuit = compile_exact(shipped.load(name), weights="encrypted", images=None)
     assert np.array_equal(simulate(circuit, images), shipped.load(name).logits(images))
+
+
+@pytest.mark.parametrize("name", ["digits-table-cnn", pytest.param("mnist-table-cnn", marks=with_mnist)])
+def test_encrypted_images_under_encrypted_networks_of_two_owners_are_exact(name: str) -> None:
+    images, _ = held_out(name, 4)
+    circuit = compile_exact(shipped.load(name), weights="encrypted", threshold=40, images=4)
+    assert np.array_equal(Together.of(circuit).predict(images), shipped.load(name).logits(images))
+
+
+def test_encrypted_images_under_a_float_network_of_two_owners_are_within_the_bound() -> None:
+    model = shipped.load("digits-square-cnn")
+    images, _ = held_out("digits-square-cnn", 4)
+    circuit = compile_approximate(model, weights="encrypted", threshold=8, images=4)
+    assert np.abs(Together.of(circuit).predict(images) - model.logits(images)).max() <= circuit.output_bound
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 FOLDER = Path(__file__).parent / "formats"
 ENCRYPTED = Path(__file__).parent / "encrypted_network"
+OWNERS = Path(__file__).parent / "two_owners"
 PASSWORD = "a password of vectors"  # of nothing that is secret
 
 
@@ -188,9 +189,9 @@ def decrypted(c0, c1, secret, primes, t):
     return np.array([[x - t if x > t // 2 else x for x in row] for row in slots])
 
 
-def key_file(folder=FOLDER):
+def key_file(folder=FOLDER, name="secret.key"):
     """Fields, and residues of the secret [primes][N]."""
-    data = (folder / "secret.key").read_bytes()
+    data = (folder / name).read_bytes()
     assert data[-32:] == sha256(data[:-32])
     magic, version, length = struct.unpack_from(">5sBI", data)
     assert (magic, version) == (b"HEKEY", 1)

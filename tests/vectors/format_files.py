@@ -13,10 +13,13 @@ import numpy as np
 from he import Client, Family, ModelOwner, Policy, compile_exact, interface_bytes, offer_bytes, prepare
 from he.circuit.store import save
 from he.formats.keys import Cost
+from he.parties.threshold.ceremony import DataShare, ModelShare
+from he.parties.threshold.opening import Opener
+from he.parties.threshold.voucher import Vouching
 from he.ring.gadget import Gadget
 from intnn import Dense, IntDomain, IntNetwork, IntPolynomial
 from intnn.storage.document import write_atomically
-from tests.vectors.document import ENCRYPTED, FOLDER, PASSWORD
+from tests.vectors.document import ENCRYPTED, FOLDER, OWNERS, PASSWORD
 
 POLICY = Policy(security="insecure")
 SEED = bytes(range(32))  # by which the owner of the encrypted network signs
@@ -77,9 +80,51 @@ def write_encrypted(folder: Path) -> None:
         write_atomically(folder / name, data)
 
 
+def small_network() -> IntNetwork:
+    """One input, one unit, a square, one logit: 2 (x + 1)^2 + 5."""
+    first, last = Dense(np.array([[1]]), np.array([1])), Dense(np.array([[2]]), np.array([5]))
+    return IntNetwork((1,), IntDomain(-3, 3), (first, IntPolynomial((0, 0, 1)), last))
+
+
+def write_owners(folder: Path) -> None:
+    """Write what a key of two owners has that others have not."""
+    salt = bytes(range(32))
+    circuit = compile_exact(
+        small_network(), weights="encrypted", threshold=1, images=512, security="insecure", salt=salt
+    )
+    data, model = DataShare(circuit.interface, policy=POLICY), ModelShare(circuit.interface)
+    commitment = model.commit(data.invitation)
+    first = data.first(commitment)
+    shares = model.shares(first)
+    second = data.second(shares)
+    model.finish(second)
+    owner, vouching = ModelOwner(circuit, [model.key.public_key.id], signing_seed=SEED), Vouching(SEED)
+    save(owner.circuit, folder / "circuit")
+    for name, key in (("data.key", data.key), ("model.key", model.key)):
+        key.share.save(folder / name, PASSWORD, Cost(log2_n=14))
+    key, issued, public = data.key, owner.issue(model.key.public_key), owner.verification_key
+    session = prepare(owner.circuit).session(key.evaluation_keys, network=issued.to_bytes(), owner=public)
+    client = Client(circuit.interface, key.share, key.evaluation_keys, public_key=key.public_key, policy=POLICY)
+    client.admit(session.permission or b"", public)
+    answer = session.evaluate(client.encrypt(np.arange(-3, 4)[:, None]))
+    voucher = vouching.vouch(answer)
+    for name, message in (
+        ("invitation", data.invitation),
+        ("commitment", commitment),
+        ("first", first),
+        ("shares", shares),
+        ("second", second),
+        ("answer", answer),
+        ("voucher", voucher),
+        ("part", Opener(owner.circuit, model.key, vouching.verification_key).part(answer, voucher)),
+        ("state", client.state()),
+    ):
+        write_atomically(folder / name, message)
+
+
 def main() -> None:
     """Write into folders that are empty."""
-    for folder, writer in ((FOLDER, write), (ENCRYPTED, write_encrypted)):
+    for folder, writer in ((FOLDER, write), (ENCRYPTED, write_encrypted), (OWNERS, write_owners)):
         folder.mkdir(exist_ok=True)
         if any(folder.iterdir()):
             print(f"{folder} has files, which later versions must read: give new ones another folder")

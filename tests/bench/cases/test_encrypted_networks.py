@@ -14,13 +14,16 @@ def run(*arguments):
     return CliRunner(env={"COLUMNS": "120"}).invoke(app, ["encrypted-networks", *map(str, arguments)])
 
 
-def test_rows_of_a_network_with_plain_and_with_encrypted_weights(tmp_path):
+def test_rows_of_a_network_with_plain_and_with_encrypted_weights_of_one_and_of_two_owners(tmp_path):
     result = run("--network", "digits-table-cnn", "--images", 2, "--json", tmp_path / "e.json")
     assert result.exit_code == 0, result.output
-    plain, encrypted = [envelope.row for envelope in read(tmp_path / "e.json")]
+    plain, encrypted, joint = [envelope.row for envelope in read(tmp_path / "e.json")]
     assert set(plain) == {field.name for field in dataclasses.fields(EncryptedNetworkRow)}
-    assert (plain["weights"], encrypted["weights"]) == ("plain", "encrypted")
-    assert plain["largest_error"] == encrypted["largest_error"] == 0
+    assert [row["weights"] for row in (plain, encrypted, joint)] == ["plain", "encrypted", "encrypted"]
+    assert [row["owners"] for row in (plain, encrypted, joint)] == [1, 1, 2]
+    assert plain["largest_error"] == encrypted["largest_error"] == joint["largest_error"] == 0
+    assert plain["opening_ms"] is encrypted["opening_ms"] is None
+    assert (joint["threshold"], joint["opening_ms"] > 0) == (40, True)
     assert plain["ratio"] == 1 < encrypted["ratio"]
     assert plain["ciphertexts"] == 0 < encrypted["ciphertexts"]
     assert encrypted["network_bytes"] > 10**6

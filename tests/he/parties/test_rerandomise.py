@@ -16,7 +16,7 @@ from he.formats.seal_bytes import read_secret
 from he.kernels.passes import evaluate as kernels
 from he.kernels.tables.chain import chain
 from he.parties import client as clients
-from he.parties import rerandomise
+from he.parties import flood, rerandomise
 from he.program.algebra import run
 from he.readers import flooding
 from he.readers.clear import ClearAlgebra
@@ -217,7 +217,7 @@ def test_what_is_drawn_has_its_distribution():
     assert abs(errors.mean()) < 0.1
     assert np.var(errors) == pytest.approx(10.5, rel=0.05)
     assert np.abs(errors).max() <= 21
-    normal = rerandomise._normal(N, 2.0**49)
+    normal = flood._normal(N, 2.0**49)
     assert abs(normal.mean()) < 2.0**49 / 30
     assert normal.std() == pytest.approx(2.0**49, rel=0.03)
     assert np.mean(np.abs(normal) < 2.0**49) == pytest.approx(0.6827, abs=0.015)
@@ -227,7 +227,7 @@ def test_what_is_drawn_has_its_distribution():
 def test_numbers_are_lengthened_by_uniform_bits(bits, start):
     primes = np.array([[(1 << 50) - 27], [(1 << 20) - 3]], np.uint64)
     residues = np.full((2, 4096), start, np.int64) % primes.astype(np.int64)
-    found = rerandomise._lengthened(residues.astype(np.uint64), bits, primes)
+    found = flood._lengthened(residues.astype(np.uint64), bits, primes)
     if bits <= 45:  # the numbers are below the first prime, and known
         p = int(primes[0, 0])
         numbers = (found[0].astype(np.int64) + p // 2) % p - p // 2 - (start << bits)

@@ -1,0 +1,128 @@
+"""The model owner's part in the opening of answers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from he.circuit.circuit import Circuit, require_circuit
+from he.formats import compact
+from he.formats.compact import Form
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    message_digest,
+    open_message,
+    require_fields,
+    require_match,
+)
+from he.formats.seal_bridge import SealDataError
+from he.kernels.passes.evaluate import forward, inverse
+from he.kernels.tables.chain import chain
+from he.parties.flood import flood
+from he.parties.ledger import Ledger, MemoryLedger
+from he.parties.permission import NotPermittedError
+from he.parties.threshold.ceremony import JointKey
+from he.parties.threshold.parts import sealed_part
+from he.parties.threshold.voucher import Voucher
+from he.ring.params import ParameterError
+from intnn.values.arrays import integer
+from intnn.values.value_object import Unstorable
+
+MOST_OPENED = 1 << 16  # answers, by default: as many as a client's key decrypts by default
+
+
+class Opener(Unstorable, instead="keep the share with `SecretKey.save`, and make it again"):
+    """Helps one data owner to open the answers of one circuit.
+
+    *What a part tells.* The data owner, with whatever the evaluator knows, has s_1 and the answer, and sees c_1 s_2 +
+    f. From the logits it could make the same up to a statistical distance of 2^-threshold: the polynomial of the
+    logits, less c_0 and c_1 s_1, plus f; for f is so much larger than the answer's noise that it hides it
+    (`he.readers.flooding`). n answers are within n times that distance, in CKKS, whose flood is normal, within sqrt(n)
+    times. This holds for answers to fresh requests, whose noise the compiler has bounded. An answer is opened once: the
+    mean of two parts would have less of a flood.
+
+    *What it does not prevent.* It opens whatever the evaluator has vouched for. An evaluator who vouches for something
+    else, for a data owner with whom it colludes, opens any ciphertext, so also one with encrypted weights. Where that
+    is to be feared the model owner evaluates itself, under the same protection of images, or evaluates again and
+    compares: an evaluation has one result, bit for bit.
+
+    Args:
+        circuit: the circuit, with or without weights.
+        key: what `ModelShare.key` has.
+        evaluator: the key by which the evaluator's vouchers are verified, `Vouching.verification_key`.
+        most: the number of answers that it opens, from 1.
+        ledger: what remembers requests; by default one in memory that allows `most`, which is not looked at where a
+            ledger is given.
+
+    Raises:
+        ParameterError: if the circuit's key has one owner, or the key is of another circuit.
+        ValueError: if `evaluator` or `most` is out of range.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        key: JointKey,
+        evaluator: bytes,
+        *,
+        most: int = MOST_OPENED,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self._interface = interface = require_circuit(circuit).interface
+        if not interface.threshold or key.evaluation_keys.circuit != interface.digest:
+            raise ParameterError("the circuit must be the one for which two owners have made this key")
+        key.share.require_for(interface)
+        self._share, self._key = key.share.share(), key.evaluation_keys.id
+        self._evaluator = evaluator
+        self._ledger = MemoryLedger(integer(most, "most", 1)) if ledger is None else ledger
+        self._form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
+        self._tables = chain(self._form.degree, self._form.primes).tables
+
+    def part(self, answer: bytes, voucher: bytes) -> bytes:
+        """Return the model owner's part of the decryption of an answer.
+
+        Args:
+            answer: what `Session.evaluate` has returned.
+            voucher: what the evaluator says of it, `Vouching.vouch`.
+
+        Returns:
+            The part, for `Client.decrypt`.
+
+        Raises:
+            MessageError: if a message is damaged, foreign, or for another circuit or key; a `ReplayError` if an answer
+                to the request has been opened before, and a `SpentError` if as many have been as are allowed.
+            NotPermittedError: if the evaluator has not vouched for this answer.
+            OSError: if the ledger cannot record the request.
+        """
+        interface = self._interface
+        fields, parts = open_message(Kind.RESPONSE, answer, interface.ciphertexts * self._form.bytes)
+        require_fields(fields, "circuit", "key", "request")
+        require_match(fields, "circuit", interface.digest, "circuit or parameter set")
+        require_match(fields, "key", self._key, "key than the one that this owner has a share of")
+        name, request = message_digest(answer), fields["request"]
+        if Voucher.from_bytes(voucher, self._evaluator).answer != name:
+            raise NotPermittedError("the evaluator has vouched for another answer")
+        if not isinstance(request, str) or len(parts) != interface.ciphertexts:
+            raise MessageError(f"an answer must name its request and hold {interface.ciphertexts} ciphertext(s)")
+        try:
+            seconds = [compact.read(part, self._form).residues[1] for part in parts]
+        except SealDataError as error:
+            raise MessageError(f"the answer cannot be opened: {error}") from error
+        self._ledger.admit(request)
+        made = [self._part(second) for second in seconds]
+        self._ledger.confirm(request)
+        return sealed_part(interface, self._key, request, name, made)
+
+    def _part(self, second: np.ndarray) -> np.ndarray:
+        """Return c_1 s_2 + f, in the form of the scheme: uint64 [level, N]."""
+        noise = flood(self._interface)
+        for prime in range(len(second)):  # the product is of transformed polynomials
+            if self._form.ntt:
+                forward(self._tables, noise[prime], prime)
+            else:
+                forward(self._tables, second[prime], prime)
+        product = self._share.times(second)
+        if not self._form.ntt:
+            for prime, row in enumerate(product):
+                inverse(self._tables, row, prime)
+        return self._share.added(product, noise)
