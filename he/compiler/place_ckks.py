@@ -61,6 +61,8 @@ class Precision:
             relinearised), so that later operations work with a prime
             fewer; false if they are rescaled only before the next product, so that later operations add less noise.
         guard_bits: the scale of every guard; it may come out larger, but not smaller.
+        squares: true if products of ciphertexts are rescaled as soon as they are relinearised, too, so that the layer
+            behind them works with fewer primes as well.
     """
 
     input_bits: int
@@ -68,6 +70,7 @@ class Precision:
     value_bits: tuple[int, ...]
     early: bool
     guard_bits: tuple[int, ...] = ()
+    squares: bool = False
 
 
 @dataclass(frozen=True)
@@ -271,11 +274,12 @@ def _walk(
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
         if isinstance(operation, CipherDot):
             sums.add(len(known))
-        at_once = isinstance(operation, Relinearise) and operation.args[0] in sums
-        at_once |= _is_plain(operation) and not isinstance(operation, CipherDot)
+        at_once = precision.early and _is_plain(operation) and not isinstance(operation, CipherDot)
+        if isinstance(operation, Relinearise):
+            at_once = precision.early if operation.args[0] in sums else precision.squares
         for number in apply(recorder, operation, [v.number for v in operands]):
             value = Scaled(number, level, scale, bits, plain, products)
-            made.append(rescaled(value) if precision.early and at_once else value)
+            made.append(rescaled(value) if at_once else value)
             known.append(made[-1])
     outputs = [rescaled(known[output]) for output in program.results]
     lowest = min(v.level for v in outputs) if stay is None else stay
