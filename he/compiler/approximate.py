@@ -21,7 +21,7 @@ from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
 from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges
-from he.compiler.repeat import repeated, repeats
+from he.compiler.repeat import repeated, repeats, told_of
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.fold import Fold
@@ -79,10 +79,9 @@ def approximate_lowering(
 
     def repeating(chosen: Sequence[int]) -> Lowering:
         """Return the lowering whose first layer's units come the last number of times, and its form by the others."""
-        *form, number = chosen
-        told = f"first layer: every unit comes {times[number]} times, for fewer diagonals behind it"
-        other = write(repeated(stages, times[number])) if number else lowering
-        other = replace(other, reasons=(*other.reasons, told)) if number else other
+        *form, often = chosen
+        other = write(repeated(stages, times[often])) if often else lowering
+        other = replace(other, reasons=(*other.reasons, *told_of(times[often])))
         return other.choose(form) if other.choose else other
 
     return replace(lowering, options=(*lowering.options, len(times)), choose=repeating)

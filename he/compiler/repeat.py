@@ -2,9 +2,9 @@
 
 A matrix of n diagonals takes n operands, and where these are ciphertexts, each is read from memory, and the sums that
 giant steps rotate are relinearised one by one. But the client puts the inputs of a first layer's units wherever they
-are wanted, and as often: so the layer's units may come c times, each time moved by n / c places more than before. Then a
-diagonal of the matrix reads the units at their places in all copies together, as c diagonals would read them in one, and
-n / c of them are left. It costs the client more ciphertexts, as each holds fewer inputs of a unit.
+are wanted, and as often: so the layer's units may come c times, each time moved by n / c places more than before. Then
+a diagonal of the matrix reads units in all copies together, as c diagonals would read them in one, and n / c of them
+are left. It costs the client more ciphertexts, as each holds fewer inputs of a unit.
 """
 
 from __future__ import annotations
@@ -67,3 +67,8 @@ def repeated(stages: Sequence[Stage], times: int) -> list[Stage]:
         ),
     }
     return [changed.get(id(stage), stage) for stage in stages]
+
+
+def told_of(times: int) -> tuple[str, ...]:
+    """Return what is to be said of a first layer whose units come so many times."""
+    return (f"first layer: every unit comes {times} times, for fewer diagonals behind it",) if times > 1 else ()
