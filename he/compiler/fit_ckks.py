@@ -160,9 +160,9 @@ class _Task:
 class _Search:
     """Measures the error that each scale of a program causes, and finds chains for scales that are chosen by it."""
 
-    def __init__(self, task: _Task, early: bool, squares: bool) -> None:
+    def __init__(self, task: _Task, early: bool) -> None:
         self._task, self._folded, self._N = task, task.folded, task.N
-        self._early, self._squares, self._merges = early, squares, False
+        self._early, self._merges = early, False
         self._rescalings: dict[tuple[Precision, int], tuple[tuple[int, ...], int]] = {}
         self.vanishes = False  # whether the last scales tried left an output without its input
         self._outline = outline(self._folded.folded)
@@ -349,7 +349,7 @@ class _Search:
                 values = (values[0] + max(0, 1 - missing), *values[1:])
             elif 0 < missing <= LEAST_DROP_BITS // 2:  # a finer input lets it be rescaled by a prime of its own
                 fresh += missing
-        return Precision(fresh, weights, values, self._early, self._guard_bits, self._squares)
+        return Precision(fresh, weights, values, self._early, self._guard_bits)
 
     @cached_property
     def _guard_bits(self) -> tuple[int, ...]:
@@ -360,8 +360,8 @@ class _Search:
 
 def _searches(task: _Task) -> Iterator[_Search]:
     """Yield a search for every way to place rescalings."""
-    for early, squares in ((True, True), (True, False), (False, False)):
-        search = _Search(task, early, squares)
+    for early in (True, False):
+        search = _Search(task, early)
         yield search  # which measures its errors, unless it is hopeless: then so is the other one
         yield search.merging()
 

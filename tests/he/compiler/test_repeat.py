@@ -1,6 +1,7 @@
 """First layers whose units come several times: the same function, with fewer diagonals behind it."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -29,14 +30,19 @@ def dense(rng, *sizes):
     return Graph(sizes[:1], tuple(layers[:-1]))
 
 
-def convolutions(seed=0, negated=False):
+def convolutions(negated=False):
     """A network whose first layer reads few of its inputs, and is read by a dense one."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     first = Conv2d(rng.normal(size=(2, 1, 3, 3)) / 3, rng.normal(size=2), stride=2)
     sign = -1 if negated else 1
     first = replace(first, weight=sign * first.weight, bias=sign * first.bias)
     layers = first, SQUARE, Flatten(), Dense(rng.normal(size=(30, 32)) / 6, rng.normal(size=30)), SQUARE
     return Graph((1, 9, 9), (*layers, Dense(rng.normal(size=(3, 30)) / 6, rng.normal(size=3))))
+
+
+@cache
+def encrypted(negated=False):
+    return compile_approximate(convolutions(negated), weights="encrypted", security="insecure", salt=bytes(32))
 
 
 def stages_of(graph):
@@ -104,7 +110,7 @@ def test_units_that_are_read_as_sums_come_once():
 
 def test_they_come_as_often_as_costs_least_and_where_weights_are_encrypted_alone():
     graph, x = convolutions(), inputs(convolutions(), 8)
-    circuit = compile_approximate(graph, weights="encrypted", security="insecure")
+    circuit = encrypted()
     assert any(reason.startswith("first layer: every unit comes 4 times") for reason in circuit.reasons)
     layout = circuit.interface.inputs[0].layout
     assert layout.width == 4 * 32
@@ -120,8 +126,7 @@ def test_they_come_as_often_as_costs_least_and_where_weights_are_encrypted_alone
 
 def test_what_comes_out_is_within_the_bound():
     """Images of zeros and ones reach furthest, and so do the errors of encrypted weights."""
-    graph = convolutions()
-    circuit = compile_approximate(graph, weights="encrypted", security="insecure")
+    graph, circuit = convolutions(), encrypted()
     x = np.random.default_rng(1).integers(0, 2, (6, *graph.input_shape)).astype(float)
     x[0], x[-1] = 0, 1
     assert np.abs(run_encrypted(circuit, x) - graph.logits(x)).max() <= circuit.output_bound
@@ -137,9 +142,5 @@ def test_integers_stay_exact():
 
 def test_how_often_they_come_tells_nothing_of_weights():
     """Of two networks of one architecture and the same norms, which are declared, nothing else differs."""
-    found = []
-    for negated in (False, True):
-        graph = convolutions(negated=negated)
-        circuit = compile_approximate(graph, weights="encrypted", security="insecure", salt=bytes(32))
-        found.append(replace(circuit.interface, commitment="0" * 64))
-    assert interface_bytes(found[0]) == interface_bytes(found[1])
+    one, other = (replace(encrypted(negated).interface, commitment="0" * 64) for negated in (False, True))
+    assert interface_bytes(one) == interface_bytes(other)
