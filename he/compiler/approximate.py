@@ -21,6 +21,7 @@ from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
 from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges
+from he.compiler.repeat import repeated, repeats, told_of
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.fold import Fold
@@ -71,6 +72,42 @@ def approximate_lowering(
     require_no_constant(stages, math.inf)
     if packing == "latency":
         stages, _ = arranged_from(stages)
+    asked = max_error, security, hidden_bits, owners
+    write = partial(_lowered, graph, (low, high), *asked, calibration, most_amplified, encrypts)
+    lowering = write(stages)
+    # Samples show the units of a layer as it is; and where operands are in the clear, little is gained.
+    times = repeats(stages) if encrypts and calibration is None else [1]
+    if len(times) == 1:
+        return lowering
+
+    def repeating(chosen: Sequence[int]) -> Lowering:
+        """Return the lowering whose first layer's units come the last number of times, and its form by the others."""
+        *form, often = chosen
+        other = write(repeated(stages, times[often])) if often else lowering
+        other = replace(other, reasons=(*other.reasons, *told_of(times[often])))
+        return other.choose(form) if other.choose else other
+
+    return replace(lowering, options=(*lowering.options, len(times)), choose=repeating)
+
+
+def _lowered(
+    graph: Graph,
+    input_range: tuple[float, float],
+    max_error: float | None,
+    security: Security,
+    hidden_bits: int | None,
+    owners: int,
+    calibration: Calibration | None,
+    most_amplified: float,
+    encrypts: bool,
+    stages: Sequence[Stage],
+) -> Lowering:
+    """Return a network, whose units have their places, as CKKS computes it.
+
+    Raises:
+        ArithmeticError: if a value may be beyond what a float holds.
+    """
+    low, high = input_range
     with np.errstate(over="raise", invalid="raise", divide="raise"):  # no scales hold such values
         seen = calibration.seen if calibration else None
         # Slots without an input hold zero.

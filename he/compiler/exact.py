@@ -14,6 +14,7 @@ from he.compiler.fit_bfv import fit_bfv
 from he.compiler.linear import LinearMap, power_of_two
 from he.compiler.polynomial import TablePolynomial, table_polynomials
 from he.compiler.powers import evaluate
+from he.compiler.repeat import repeated, repeats, told_of
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.compiler.throughput import declared_norm
@@ -85,9 +86,12 @@ def exact_lowering(
     def encode(numbers: np.ndarray) -> np.ndarray:
         return centred(numbers if numbers.dtype == object else numbers.astype(np.int64), t)
 
-    def with_trees(numbers: Sequence[int]) -> Lowering:
-        """Return the lowering with these of the trees of every table."""
-        chosen = {lut: trees[number] for (lut, trees), number in zip(options.items(), numbers, strict=True)}
+    times = repeats(stages) if encrypts else [1]
+
+    def choose(numbers: Sequence[int]) -> Lowering:
+        """Return the lowering with these of the trees of every table, and with the first layer's units so often."""
+        *of_trees, often = numbers
+        chosen = {lut: trees[number] for (lut, trees), number in zip(options.items(), of_trees, strict=True)}
         evaluated = {id(stage): chosen[stage.lut] for stage in activations}
 
         def activate(recorder: Recorder, value: int, stage: Stage) -> int:
@@ -98,7 +102,7 @@ def exact_lowering(
         return Lowering(
             network=given,
             scheme=Scheme.BFV,
-            stages=stages,
+            stages=repeated(stages, times[often]),
             encode=encode,
             activate=activate,
             modulus=t,
@@ -106,17 +110,21 @@ def exact_lowering(
             rough=partial(fit, checked=False),
             images=partial(InputSpec, "images", Source(), network.input_shape, domain.lo, domain.hi, scale),
             advice="quantise it to fewer bits or smaller tables, or make its layers narrower or fewer",
-            reasons=(*reason, *(_describe(chosen[stage.lut], stage.lut.domain.size) for stage in activations)),
+            reasons=(
+                *reason,
+                *(_describe(chosen[stage.lut], stage.lut.domain.size) for stage in activations),
+                *told_of(times[often]),
+            ),
             hidden_bits=hidden_bits,
             owners=owners,
             norms=_residue_norms(network, largest) if largest and packing == "throughput" else None,
-            options=tuple(len(trees) for trees in options.values()),
-            choose=with_trees,
+            options=(*(len(trees) for trees in options.values()), len(times)),
+            choose=choose,
             encrypts=encrypts,
             encrypts_tables=tables == "encrypted",
         )
 
-    return with_trees([0] * len(options))
+    return choose([0] * (len(options) + 1))
 
 
 def _residue_norms(network: IntNetwork, t: int) -> list[float]:

@@ -57,9 +57,9 @@ class Precision:
         weight_bits: the scales of plain factors, by the number of plain products before them.
         value_bits: the scales of values that are multiplied with each other, by the number of products before them;
             the last is the output's.
-        early: true if products with plain factors are rescaled at once (with encrypted ones, once they are
-            relinearised), so that later operations work with a prime
+        early: true if products with plain factors are rescaled at once, so that later operations work with a prime
             fewer; false if they are rescaled only before the next product, so that later operations add less noise.
+            Where factors are encrypted, all products are rescaled as soon as they are relinearised.
         guard_bits: the scale of every guard; it may come out larger, but not smaller.
     """
 
@@ -192,7 +192,7 @@ def _walk(
     fresh = begin or Scaled(0, levels, 2.0**precision.input_bits, precision.input_bits, 0, 0)
     known: list[Scaled] = []
     made: list[Scaled] = []
-    sums: set[int] = set()  # of products with encrypted factors, which have three polynomials
+    encrypted = bool(program.encrypted)
 
     def lower(value: Scaled, level: int) -> Scaled:
         while value.level > level:
@@ -269,10 +269,8 @@ def _walk(
                 products += 1
             case Add() if any(v.scale != scale for v in operands):
                 raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
-        if isinstance(operation, CipherDot):
-            sums.add(len(known))
-        at_once = isinstance(operation, Relinearise) and operation.args[0] in sums
-        at_once |= _is_plain(operation) and not isinstance(operation, CipherDot)
+        at_once = _is_plain(operation) and not isinstance(operation, CipherDot)
+        at_once |= encrypted and isinstance(operation, Relinearise)
         for number in apply(recorder, operation, [v.number for v in operands]):
             value = Scaled(number, level, scale, bits, plain, products)
             made.append(rescaled(value) if precision.early and at_once else value)

@@ -70,7 +70,7 @@ class WorkAlgebra(Algebra[Counted]):
             fresh, rows = {v.identity for v in values} - self._lifted, 2 * level + 1
             self._lifted |= fresh
             self._do(rows * (2 * len(fresh) + 3), level * (level + 1) * (2 * len(fresh) + 2 * 3))
-        self._do(products=3 * len(values) * rows)
+        self._do(products=2 * len(values) * rows, streamed=2 * len(values) * rows)  # every operand is read once
         return self._value(level, 3)
 
     def add_cipher(self, a: Counted, plain: Plain) -> Counted:
@@ -173,8 +173,8 @@ class WorkAlgebra(Algebra[Counted]):
     def _switch(self, level: int, some: Switches) -> None:
         self._switches[level] = self._switches.get(level, Switches()) + some
 
-    def _do(self, transforms: int = 0, products: int = 0) -> None:
-        self._work += Work(transforms, products)
+    def _do(self, transforms: int = 0, products: int = 0, streamed: int = 0) -> None:
+        self._work += Work(transforms, products, streamed)
 
     def _value(self, level: int, size: int = 2, extended: bool = False) -> Counted:
         self._identities += 1

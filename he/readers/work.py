@@ -18,7 +18,8 @@ class Work:
     Attributes:
         transforms: number-theoretic transforms.
         products: slotwise products.
-        streamed: slotwise products of digits and keys that come from memory, because they are more than a cache holds.
+        streamed: slotwise products with what comes from memory: digits and keys, where they are more than a cache
+            holds, and encrypted operands.
     """
 
     transforms: int = 0

@@ -22,7 +22,7 @@ from he.formats.switching import RELINEARISATION
 from he.kernels.passes import evaluate as kernels
 from he.kernels.passes import switching
 from he.kernels.passes.product import Scaling, extend_polynomial, scaled, scaled_product, scaling
-from he.kernels.passes.tensors import panel_shape, tensor_products
+from he.kernels.passes.tensors import tensor_sum
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import FACTOR, factors, quotient
 from he.program.algebra import Algebra
@@ -187,16 +187,12 @@ class Residues(Algebra[Value]):
 
     def _tensor(self, residues: Sequence[np.ndarray], plains: Sequence[Plain], primes: Sequence[int]) -> np.ndarray:
         """Return the sum of products of degree two modulo these primes, uint64 [3, primes, N]."""
-        left = np.array([[self._operands.factors[plain].addresses for plain in plains]])
-        right, result = _addresses(residues)[:, None], self._empty(1, 1, 3, len(primes), self._N)
-        panels = [self._empty(*panel_shape(1)) for _ in primes]
+        left = np.array([self._operands.factors[plain].addresses for plain in plains])
+        right, result = _addresses(residues), self._empty(3, len(primes), self._N)
         self._all(
-            [
-                partial(tensor_products, self._tables, left, right, row, prime, panel, result)
-                for (row, prime), panel in zip(enumerate(primes), panels, strict=True)
-            ]
+            [partial(tensor_sum, self._tables, left, right, row, prime, result) for row, prime in enumerate(primes)]
         )
-        return result[0, 0]
+        return result
 
     def add_cipher(self, a: Value, plain: Plain) -> Value:
         result, operand = self._copied(self.mod_down(a)), self._operands.addends[plain]

@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from he.kernels.instructions.dots import listed_packed, loop
+from he.kernels.instructions.dots import listed, listed_packed, loop
 from he.kernels.instructions.lanes import BYTES, WORDS, below, madd, reduced, splats, words
 from intnn.machine.simd import I32, I64, Builder, Value, call, load, store
 
@@ -86,6 +86,46 @@ def tensor_sums(
             target = b.add(out, b.add(b.mul(column, I64(k)), b.mul(component, I64(i))))
             before = b.select(start, words(0), load(b, WORDS, target))
             store(b, below(b, b.add(total, before), p), target)
+
+
+def add_tensors(
+    b: Builder, c0: Value, c1: Value, d0: Value, d1: Value, offset: Value, width: Value, count: Value, sums: Value,
+    start: Value,
+) -> None:  # fmt: skip
+    """Add products (c0 + c1 s)(d0 + d1 s) to six vectors, the low and high halves of three sums; 0 at the start.
+
+    All four are lists of addresses of rows; ``offset`` is that of the words. Those of c are packed to ``width`` bytes a
+    word. The middle sum gets two products for every term.
+    """
+    before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(6)]
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        c = [listed_packed(b, table, i, offset, width) for table in (c0, c1)]
+        d = [listed(b, table, i, offset) for table in (d0, d1)]
+        following = list(sums)
+        for x, y in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            for half, part in enumerate("lh"):
+                at = 2 * (x + y) + half
+                following[at] = madd(b, part, following[at], c[x], d[y])
+        return following
+
+    for i, total in enumerate(loop(b, count, before, body)):
+        store(b, total, sums, BYTES * i)
+
+
+def finish_tensors(
+    b: Builder, sums: Value, out: Value, component: Value, start: Value, prime: Value, inverse: Value
+) -> None:
+    """Add three sums, divided by 2**52 modulo p, to what three places hold: 0 at the start.
+
+    The places are ``component`` bytes apart. The sums are of so many products that `reduced` takes them.
+    """
+    p, inverse = splats(b, prime, inverse)
+    for i in range(3):
+        low, high = (load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2))
+        target = b.add(out, b.mul(component, I64(i)))
+        before = b.select(start, words(0), load(b, WORDS, target))
+        store(b, below(b, b.add(reduced(b, low, high, p, inverse), before), p), target)
 
 
 def prefetch(b: Builder, address: Value) -> None:

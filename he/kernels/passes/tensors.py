@@ -1,7 +1,8 @@
 """Matrix products of ciphertexts: sums of products, of degree two; who wants two polynomials relinearises the sums.
 
-Ciphertexts on the left are many and read from memory, so they are packed (`Factors`), and every word that is read
-serves all columns. Those on the right are few: pieces of them are copied side by side, and read again for every row.
+Of a matrix, ciphertexts on the left are many and read from memory, so they are packed (`Factors`), and every word that
+is read serves all columns. Those on the right are few: pieces of them are copied side by side, and read again for every
+row. A single sum reads nothing twice, and so a few rows at a time, as far as the processor fetches ahead.
 """
 
 from functools import partial
@@ -21,7 +22,10 @@ from intnn.values.arrays import Array, IntArray
 
 one_sum, two_sums, three_sums = (emitted(partial(tensors.tensor_sums, columns=n + 1)) for n in range(COLUMNS))
 evaluations = emitted(tensors.evaluations)
+add_tensors, finish_tensors = emitted(tensors.add_tensors), emitted(tensors.finish_tensors)
 PANEL = 512  # bytes of a row that are done for all ciphertexts before the next ones
+TILE = 4096  # bytes of a row for which what a single sum has so far stays in the first cache
+FEW = 2  # terms, of four rows each, that are added to it at once: no more rows than the processor fetches ahead
 AT_ONCE = 64  # terms: with a few columns, a panel of the right ciphertexts fits the second cache
 
 
@@ -116,6 +120,43 @@ def sum_panel(
                 two_sums(numbers)
             else:
                 three_sums(numbers)
+
+
+@compiled
+def tensor_sum(tables: Tables, left: IntArray, right: IntArray, row: int, prime: int, out: Array) -> None:
+    """Add products of ciphertexts modulo one prime: the sum over j of (c0 + c1 s)(d0 + d1 s) for c_j and d_j.
+
+    It is `tensor_products` with one row and one column, of which nothing is read twice.
+
+    Args:
+        tables: The chain's.
+        left: The addresses of `Factors`, int64 [terms, 2, primes]: both polynomials of every c_j.
+        right: The addresses of uint64 [2, level, N], int64 [terms]: every d_j.
+        row: The index of the prime among those of the ciphertexts.
+        prime: Its index in the chain.
+        out: uint64 [3, level, N], the coefficients of 1, s and s**2; the rows of that prime are written.
+    """
+    end, component = 8 * out.shape[2], out.strides[0]
+    p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
+    width, most = word_bytes(p), terms_at_once(p) // 2  # the middle sum has two products of each term
+    lists, sums = np.empty((4, len(left)), np.int64), np.empty(6 * TILE // 8, np.uint64)
+    for j in range(len(left)):
+        lists[0, j], lists[1, j] = left[j, 0, row], left[j, 1, row]
+        lists[2, j] = right[j] + end * row
+        lists[3, j] = lists[2, j] + component
+    c0, held, target = lists.ctypes.data, sums.ctypes.data, out[0, row].ctypes.data
+    c1, d0, d1 = c0 + lists.strides[0], c0 + 2 * lists.strides[0], c0 + 3 * lists.strides[0]
+    for tile in range(0, end, TILE):
+        size = min(TILE, end - tile)
+        for first in range(0, len(left), most):
+            last = min(first + most, len(left))
+            for j in range(first, last, FEW):
+                few, at = min(FEW, last - j), 8 * j
+                for k in range(0, size, 64):
+                    rows = c0 + at, c1 + at, d0 + at, d1 + at
+                    add_tensors((*rows, tile + k, width, few, held + 6 * k, j == first))
+            for k in range(0, size, 64):
+                finish_tensors((held + 6 * k, target + tile + k, component, first == 0, p, montgomery))
 
 
 @compiled

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from he.compiler.place_bfv import place_bfv
 from he.compiler.place_ckks import Precision, place
+from he.compiler.recorders import Encrypting
 from he.program.algebra import apply, run
 from he.program.operations import Add, Rescale, Rotate, SwitchModulus
 from he.program.placed import output_levels
@@ -181,6 +182,22 @@ def test_ckks_keeps_the_nominal_scale_through_plain_products():
     assert placed.counts["SwitchModulus"] == 0
     # Every prime is within one part in 2^20 of 2^40 at this degree, and there are eight.
     assert run(placed, LevelAlgebra(CKKS))[0].scale == pytest.approx(2.0**40, rel=8 / 2**20)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("early", [False, True])
+def test_with_encrypted_factors_all_products_are_rescaled_at_once(encrypted, early):
+    """So the rotations of the next layer take fewer primes; with plain ones, it shares a prime with the square."""
+    recorder = Encrypting() if encrypted else Recorder()
+    x = recorder.input(0)
+    square = recorder.relinearise(recorder.multiply(x, x))
+    operands = [recorder.plaintext(np.ones(CKKS.slots))] * 2
+    total = recorder.plain_dot([square, recorder.rotate(square, 1)], operands)
+    placed = place(recorder.program(CKKS.slots, [total]), replace(EVEN, early=early), CKKS)
+    kinds = [type(operation) for operation in placed.operations]
+    assert (kinds.index(Rescale) < kinds.index(Rotate)) is (encrypted and early)
+    assert kinds.count(Rescale) == 2
+    assert output_levels(placed, CKKS) == {1}
 
 
 def test_a_program_deeper_than_the_chain_is_refused():

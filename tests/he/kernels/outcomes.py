@@ -52,9 +52,10 @@ def main() -> None:
         for prime in range(LEVEL):
             evaluate.matrix_products(tables, pair, weights, component, prime, rows)
     panel, multiplied = np.empty(tensors.panel_shape(1), np.uint64), np.empty((2, 1, 3, LEVEL, N), np.uint64)
-    left = factors.addresses.transpose(1, 0, 2)[:, :2, None].repeat(2, 2)
+    left, single = factors.addresses.transpose(1, 0, 2)[:, :2, None].repeat(2, 2), np.empty((3, LEVEL, N), np.uint64)
     for prime in range(LEVEL):
         tensors.tensor_products(tables, left, pair[:, None], prime, prime, panel, multiplied)
+        tensors.tensor_sum(tables, left[0], pair, prime, prime, single)
     tensor, squared = np.empty((2, 3, LEVEL, N), np.uint64)
     evaluate.multiply(tables, x, divided, 0, tensor)
     constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)
@@ -74,6 +75,7 @@ def main() -> None:
         products,
         rows,
         multiplied,
+        single,
         tensor,
         squared,
         again,

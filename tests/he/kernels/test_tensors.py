@@ -27,6 +27,18 @@ def products(table, left, right):
     return out
 
 
+def single_sums(table, left, right):
+    """The same by the kernel of a single sum, for each row and column."""
+    stored = left.astype(object) * 2**52 % np.array(table.primes, object)[:, None]
+    packed = Factors.packed(stored.astype(np.uint64), table.primes)
+    out = np.empty((left.shape[0], right.shape[1], 3, left.shape[3], table.N), np.uint64)
+    for i, k in np.ndindex(*out.shape[:2]):
+        addresses = np.array([ciphertext.ctypes.data for ciphertext in right[:, k]])
+        for j in range(left.shape[3]):
+            tensors.tensor_sum(table.tables, packed.addresses[i], addresses, j, j, out[i, k])
+    return out
+
+
 def expected(left, right, primes):
     """The same by Python's integers."""
     x, y, moduli = left.astype(object)[:, :, None], right.astype(object), np.array(primes, object)[:, None]
@@ -48,17 +60,21 @@ def test_entries_are_sums_of_products(bits, rows, terms, columns, seed):
     moduli = np.array(table.primes, np.uint64)[:, None]
     left = rng.integers(0, moduli, (rows, terms, 2, len(bits), N), np.uint64)
     right = rng.integers(0, moduli, (terms, columns, 2, len(bits), N), np.uint64)
-    assert np.array_equal(products(table, left, right), expected(left, right, table.primes))
+    sums = expected(left, right, table.primes)
+    assert np.array_equal(products(table, left, right), sums)
+    assert np.array_equal(single_sums(table, left[:1], right[:, :1]), sums[:1, :1])
 
 
 @pytest.mark.parametrize("bits", [20, 46, 50])
-@pytest.mark.parametrize("terms", [28, 29, tensors.AT_ONCE, 2 * tensors.AT_ONCE])
+@pytest.mark.parametrize("terms", [14, 15, 28, 29, tensors.AT_ONCE, 2 * tensors.AT_ONCE])
 def test_as_many_of_the_largest_products_as_are_added_at_once(bits, terms):
     table = chain(N, ntt_primes((bits,), N))
     largest = np.full((1, terms, 2, 1, N), table.primes[0] - 1, np.uint64)
     right = largest.reshape(terms, 1, 2, 1, N)
     largest[0, :, 1, 0, ::2] = 0  # c0 + c1 is p - 1 there, and -2 elsewhere
-    assert np.array_equal(products(table, largest, right), expected(largest, right, table.primes))
+    sums = expected(largest, right, table.primes)
+    assert np.array_equal(products(table, largest, right), sums)
+    assert np.array_equal(single_sums(table, largest, right), sums)
 
 
 def test_a_product_is_that_of_polynomials():
@@ -85,4 +101,6 @@ def test_pieces_of_long_rows_lie_side_by_side(size):
     moduli = np.array(table.primes, np.uint64)[:, None]
     left = rng.integers(0, moduli, (2, 3, 2, 2, size), np.uint64)
     right = rng.integers(0, moduli, (3, 2, 2, 2, size), np.uint64)
-    assert np.array_equal(products(table, left, right), expected(left, right, table.primes))
+    sums = expected(left, right, table.primes)
+    assert np.array_equal(products(table, left, right), sums)
+    assert np.array_equal(single_sums(table, left, right), sums)

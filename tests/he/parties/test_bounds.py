@@ -100,6 +100,15 @@ def test_images_chosen_against_their_rounding():
     assert max(shares(squares(weight[None]), image[None], clients=3, max_error=1e-6, security="insecure")) <= 1
 
 
+@pytest.mark.parametrize(
+    ("graph", "image", "options"),
+    [(low_rank(1, 0), np.ones((1, 32)), {}), (twisted(32, 2), np.full((1, 1), 0.5), {"max_error": 1e-2})],
+)
+def test_encrypted_weights(graph, image, options):
+    """Their errors meet inputs, products are rescaled at once, and units of a first layer come several times."""
+    assert max(shares(graph, image, weights="encrypted", security="insecure", **options)) <= 1
+
+
 @pytest.mark.slow
 def test_six_layers_of_equal_weights_at_128_bits():
     assert max(shares(equal(6), np.ones((1, 64)))) <= 1
