@@ -22,7 +22,20 @@ from he.kernels.instructions.lanes import (
     words,
 )
 from intnn.machine.host import features
-from intnn.machine.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
+from intnn.machine.simd import (
+    I8,
+    I64,
+    Builder,
+    Value,
+    call,
+    constant,
+    load,
+    prefetch,
+    splat,
+    store,
+    store_past,
+    vector,
+)
 
 MAX_ADDED = 16  # numbers, at once
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
@@ -47,6 +60,7 @@ def dot_pair(
     offset: Value,
     width: Value,
     count: Value,
+    ahead: Value,
     out_y: Value,
     out_z: Value,
     prime: Value,
@@ -55,10 +69,10 @@ def dot_pair(
     """Store two vectors of the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p.
 
     x, y and z are lists of addresses of rows; ``offset`` is that of the words. y and z are packed to ``width`` bytes a
-    word.
+    word. What lies ``ahead`` bytes further in every row is asked for, unless that is 0.
     """
     p, inverse = splats(b, prime, inverse)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ahead)):
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
             store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
 
@@ -99,12 +113,14 @@ def permuted_dot_pair(
     offset: Value,
     width: Value,
     count: Value,
+    ahead: Value,
     added: Value,
     w: Value,
     r: Value,
     r_quotient: Value,
     places: Value,
     orders: Value,
+    past: Value,
     out_y: Value,
     out_z: Value,
     prime: Value,
@@ -113,26 +129,36 @@ def permuted_dot_pair(
     """`dot_pair`, plus ``added`` w to the first, permuted: vectors change their places, and lanes within a vector.
 
     For each vector, ``places`` has its place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is
-    2**52 modulo p.
+    2**52 modulo p. ``past`` is whether vectors are stored past the caches, in rows that begin at a line.
     """
     p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
     factor = times(b, w, r, r_quotient, p)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ahead)):
         addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
         sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
         target = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
         order = load(b, WORDS, b.add(orders, b.shl(b.and_(target, I64(7)), I64(6))))
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
-            place = b.add(row, b.and_(target, I64(-64)))
-            store(b, ordered(b, reduced(b, low, high, p, inverse), order), place)
+            value, place = ordered(b, reduced(b, low, high, p, inverse), order), b.add(row, b.and_(target, I64(-64)))
+            with b.if_else(past) as (then, otherwise):
+                with then:
+                    store_past(b, value, place)
+                with otherwise:
+                    store(b, value, place)
 
 
 def _two_dots(
-    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, ahead: Value
 ) -> list[list[tuple[Value, Value]]]:
     """Compute the low and high halves of both sums, for two vectors."""
+    octets = b.mul(b.lshr(offset, I64(3)), width)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
+        with b.if_then(b.icmp_unsigned("!=", ahead, I64(0))):
+            for table, shift in ((x, offset), (y, octets), (z, octets)):
+                soon = b.add(b.add(load(b, I64, b.add(table, b.shl(i, I64(3)))), shift), ahead)
+                prefetch(b, soon)
+                prefetch(b, b.add(soon, I64(BYTES)))
         following: list[Value] = []
         for k in range(2):
             left = listed(b, x, i, offset, k=k)
