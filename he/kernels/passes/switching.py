@@ -24,9 +24,9 @@ difference, loose_difference = (emitted(partial(lanes.scale_difference, loose=lo
 inverse, lift_forward, LOOSE = transform.inverse, transform.lift_forward, transform.LOOSE
 Permutation = tuple[IntArray, Array]
 MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as `dot_pair` wants it
-FOLLOWED = 4  # digits whose rows, and those of a key for them, processors fetch in time by themselves
-AHEAD = 512  # bytes between what is read and what is asked for, of more digits
 KEPT = 1 << 21  # bytes of a rotation that the second cache may still hold when they are read; larger ones leave it
+AHEAD = 1024  # bytes between what is read of a row and what is asked for
+FOLLOWED = 4  # digits whose rows, and those of a key, the processor itself fetches in time if stores leave it alone
 
 
 @compiled
@@ -114,15 +114,15 @@ def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_
     digits, N, c = lists.shape[1], out_0.size, tables.constants[prime]
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, c.modulus, c.montgomery
-    width, ahead = word_bytes(p), bytes_ahead(digits)
+    width, ahead = word_bytes(p), bytes_ahead(digits, False)
     for k in range(0, 8 * N, 128):
         dot_pair((x, y, z, k, width, digits, ahead, first + k, second + k, p, montgomery))
 
 
 @compiled
-def bytes_ahead(digits: int) -> int:
-    """Count the bytes between what is read of so many digits and a key for them, and what is asked for; 0 for none."""
-    return AHEAD if digits > FOLLOWED else 0
+def bytes_ahead(digits: int, past: bool) -> int:
+    """Count the bytes between what is read and what is asked for: 0 where the processor does better by itself."""
+    return 0 if past and digits <= FOLLOWED else AHEAD
 
 
 @compiled
@@ -220,7 +220,7 @@ def permuted_products(
     c = tables.constants[prime]
     r, r_quotient, p, montgomery = c.radix, c.radix_quotient, c.modulus, c.montgomery
     first, second = out_0.ctypes.data, out_1.ctypes.data
-    width, ahead = word_bytes(p), bytes_ahead(level)
+    width, ahead = word_bytes(p), bytes_ahead(level, past)
     for k in range(0, 8 * N, 128):
         permuted_dot_pair((
             x, y, z, k, width, level, ahead, addend, w, r, r_quotient, to, by, past, first, second, p, montgomery,
