@@ -38,6 +38,7 @@ from intnn.machine.simd import (
 )
 
 MAX_ADDED = 16  # numbers, at once
+AHEAD = 1024  # bytes between what is read of a row and what is asked for
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
 
 
@@ -60,7 +61,6 @@ def dot_pair(
     offset: Value,
     width: Value,
     count: Value,
-    ahead: Value,
     out_y: Value,
     out_z: Value,
     prime: Value,
@@ -69,10 +69,10 @@ def dot_pair(
     """Store two vectors of the sums of at most 28 products x_i y_i / 2**52 and x_i z_i / 2**52 modulo p.
 
     x, y and z are lists of addresses of rows; ``offset`` is that of the words. y and z are packed to ``width`` bytes a
-    word. What lies ``ahead`` bytes further in every row is asked for, unless that is 0.
+    word.
     """
     p, inverse = splats(b, prime, inverse)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ahead)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ir.IntType(1)(1))):
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
             store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
 
@@ -85,8 +85,11 @@ def add_products(
     x, y and z are lists of addresses of rows; ``offset`` is that of the words. x is packed to ``width`` bytes a word.
     """
     before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(4)]
+    octets = b.mul(b.lshr(offset, I64(3)), width)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
+        for table, shift in ((x, octets), (y, offset), (z, offset)):
+            ask(b, table, i, shift)
         left, right = listed_packed(b, x, i, offset, width), [listed(b, table, i, offset) for table in (y, z)]
         return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
 
@@ -113,7 +116,7 @@ def permuted_dot_pair(
     offset: Value,
     width: Value,
     count: Value,
-    ahead: Value,
+    asks: Value,
     added: Value,
     w: Value,
     r: Value,
@@ -129,11 +132,12 @@ def permuted_dot_pair(
     """`dot_pair`, plus ``added`` w to the first, permuted: vectors change their places, and lanes within a vector.
 
     For each vector, ``places`` has its place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is
-    2**52 modulo p. ``past`` is whether vectors are stored past the caches, in rows that begin at a line.
+    2**52 modulo p. ``asks`` is whether to `ask` for what comes next, and ``past`` whether vectors are stored past the
+    caches, in rows that begin at a line.
     """
     p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
     factor = times(b, w, r, r_quotient, p)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ahead)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, asks)):
         addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
         sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
         target = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
@@ -148,17 +152,15 @@ def permuted_dot_pair(
 
 
 def _two_dots(
-    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, ahead: Value
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, asks: Value
 ) -> list[list[tuple[Value, Value]]]:
-    """Compute the low and high halves of both sums, for two vectors."""
+    """Compute the low and high halves of both sums, for two vectors; ``asks`` is whether to `ask` for the next ones."""
     octets = b.mul(b.lshr(offset, I64(3)), width)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
-        with b.if_then(b.icmp_unsigned("!=", ahead, I64(0))):
+        with b.if_then(asks):
             for table, shift in ((x, offset), (y, octets), (z, octets)):
-                soon = b.add(b.add(load(b, I64, b.add(table, b.shl(i, I64(3)))), shift), ahead)
-                prefetch(b, soon)
-                prefetch(b, b.add(soon, I64(BYTES)))
+                ask(b, table, i, shift, lines=2)
         following: list[Value] = []
         for k in range(2):
             left = listed(b, x, i, offset, k=k)
@@ -170,6 +172,16 @@ def _two_dots(
 
     sums = loop(b, count, [words(0)] * 8, body)
     return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
+
+
+def ask(b: Builder, addresses: Value, i: Value, offset: Value, lines: int = 1) -> None:
+    """Have lines of the i-th row of a list fetched that lie `AHEAD` bytes behind what is read at ``offset``.
+
+    Processors do so by themselves, but for a few rows at a time, and not where the next page of a row begins.
+    """
+    soon = b.add(b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset), I64(AHEAD))
+    for line in range(lines):
+        prefetch(b, b.add(soon, I64(BYTES * line)))
 
 
 def listed(b: Builder, addresses: Value, i: Value, offset: Value, k: int = 0) -> Value:

@@ -25,8 +25,7 @@ inverse, lift_forward, LOOSE = transform.inverse, transform.lift_forward, transf
 Permutation = tuple[IntArray, Array]
 MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as `dot_pair` wants it
 KEPT = 1 << 21  # bytes of a rotation that the second cache may still hold when they are read; larger ones leave it
-AHEAD = 1024  # bytes between what is read of a row and what is asked for
-FOLLOWED = 4  # digits whose rows, and those of a key, the processor itself fetches in time if stores leave it alone
+FOLLOWED = 4  # digits whose rows, and those of a key, processors fetch in time while stores go past the caches
 
 
 @compiled
@@ -114,15 +113,9 @@ def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_
     digits, N, c = lists.shape[1], out_0.size, tables.constants[prime]
     x, y, z = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data
     first, second, p, montgomery = out_0.ctypes.data, out_1.ctypes.data, c.modulus, c.montgomery
-    width, ahead = word_bytes(p), bytes_ahead(digits, False)
+    width = word_bytes(p)
     for k in range(0, 8 * N, 128):
-        dot_pair((x, y, z, k, width, digits, ahead, first + k, second + k, p, montgomery))
-
-
-@compiled
-def bytes_ahead(digits: int, past: bool) -> int:
-    """Count the bytes between what is read and what is asked for: 0 where the processor does better by itself."""
-    return 0 if past and digits <= FOLLOWED else AHEAD
+        dot_pair((x, y, z, k, width, digits, first + k, second + k, p, montgomery))
 
 
 @compiled
@@ -220,10 +213,10 @@ def permuted_products(
     c = tables.constants[prime]
     r, r_quotient, p, montgomery = c.radix, c.radix_quotient, c.modulus, c.montgomery
     first, second = out_0.ctypes.data, out_1.ctypes.data
-    width, ahead = word_bytes(p), bytes_ahead(level, past)
+    width, asks = word_bytes(p), level > FOLLOWED or not past
     for k in range(0, 8 * N, 128):
         permuted_dot_pair((
-            x, y, z, k, width, level, ahead, addend, w, r, r_quotient, to, by, past, first, second, p, montgomery,
+            x, y, z, k, width, level, asks, addend, w, r, r_quotient, to, by, past, first, second, p, montgomery,
         ))  # fmt: skip
     if past:
         fence(())
