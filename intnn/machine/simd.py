@@ -14,6 +14,7 @@ Value = Any  # an llvmlite value; the package has no type stubs
 Builder = Any
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+LINE = 64  # bytes of a cache's line
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,27 @@ def load(builder: Builder, kind: Any, address: Value, offset: int = 0) -> Value:
 def store(builder: Builder, value: Value, address: Value, offset: int = 0) -> None:
     """Store to an address plus ``offset``, which need not be aligned."""
     builder.store(value, builder.inttoptr(builder.add(address, I64(offset)), ir.PointerType()), align=1)
+
+
+def store_past(builder: Builder, value: Value, address: Value) -> None:
+    """Store a whole line, at a multiple of its size, past the caches: it is not read first, and takes nobody's place.
+
+    Other threads see it once they are told of it behind a `fence`.
+    """
+    instruction = builder.store(value, builder.inttoptr(address, ir.PointerType()), align=LINE)
+    instruction.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
+
+
+def fence(builder: Builder) -> None:
+    """Let what was stored past the caches come before what is stored from now on."""
+    if builder.module.triple.startswith("x86_64"):  # other processors do not tell such stores from others
+        call(builder, "llvm.x86.sse.sfence", ir.VoidType())
+
+
+def prefetch(builder: Builder, address: Value) -> None:
+    """Ask the processor for the line of an address, to be read soon."""
+    read, near, data = I32(0), I32(3), I32(1)
+    call(builder, "llvm.prefetch.p0", ir.VoidType(), builder.inttoptr(address, ir.PointerType()), read, near, data)
 
 
 def clip(builder: Builder, value: Value, low: Value, high: Value) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-LINE = 64  # bytes of a cache line; every array begins at one
+from intnn.machine.simd import LINE
 
 
 class Buffers:
@@ -23,7 +23,7 @@ class Buffers:
         self._free: defaultdict[int, list[np.ndarray]] = defaultdict(list)
 
     def empty(self, *shape: int) -> np.ndarray:
-        """Return an array uint64 of this shape; its contents are undefined."""
+        """Return an array uint64 of this shape, which begins at a cache's line; its contents are undefined."""
         size = 8 * prod(shape)
         try:
             memory = self._free[size].pop()

@@ -22,9 +22,23 @@ from he.kernels.instructions.lanes import (
     words,
 )
 from intnn.machine.host import features
-from intnn.machine.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
+from intnn.machine.simd import (
+    I8,
+    I64,
+    Builder,
+    Value,
+    call,
+    constant,
+    load,
+    prefetch,
+    splat,
+    store,
+    store_past,
+    vector,
+)
 
 MAX_ADDED = 16  # numbers, at once
+AHEAD = 1024  # bytes between what is read of a row and what is asked for
 TILE_ROWS, TILE_VECTORS = 4, 2  # of a matrix product's sums, which stay in 16 of 32 registers
 
 
@@ -58,7 +72,7 @@ def dot_pair(
     word.
     """
     p, inverse = splats(b, prime, inverse)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ir.IntType(1)(1))):
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
             store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
 
@@ -71,8 +85,11 @@ def add_products(
     x, y and z are lists of addresses of rows; ``offset`` is that of the words. x is packed to ``width`` bytes a word.
     """
     before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(4)]
+    octets = b.mul(b.lshr(offset, I64(3)), width)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
+        for table, shift in ((x, octets), (y, offset), (z, offset)):
+            ask(b, table, i, shift)
         left, right = listed_packed(b, x, i, offset, width), [listed(b, table, i, offset) for table in (y, z)]
         return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
 
@@ -99,12 +116,14 @@ def permuted_dot_pair(
     offset: Value,
     width: Value,
     count: Value,
+    asks: Value,
     added: Value,
     w: Value,
     r: Value,
     r_quotient: Value,
     places: Value,
     orders: Value,
+    past: Value,
     out_y: Value,
     out_z: Value,
     prime: Value,
@@ -113,26 +132,35 @@ def permuted_dot_pair(
     """`dot_pair`, plus ``added`` w to the first, permuted: vectors change their places, and lanes within a vector.
 
     For each vector, ``places`` has its place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is
-    2**52 modulo p.
+    2**52 modulo p. ``asks`` is whether to `ask` for what comes next, and ``past`` whether vectors are stored past the
+    caches, in rows that begin at a line.
     """
     p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
     factor = times(b, w, r, r_quotient, p)
-    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count)):
+    for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, asks)):
         addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
         sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
         target = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
         order = load(b, WORDS, b.add(orders, b.shl(b.and_(target, I64(7)), I64(6))))
         for (low, high), row in zip(sums, (out_y, out_z), strict=True):
-            place = b.add(row, b.and_(target, I64(-64)))
-            store(b, ordered(b, reduced(b, low, high, p, inverse), order), place)
+            value, place = ordered(b, reduced(b, low, high, p, inverse), order), b.add(row, b.and_(target, I64(-64)))
+            with b.if_else(past) as (then, otherwise):
+                with then:
+                    store_past(b, value, place)
+                with otherwise:
+                    store(b, value, place)
 
 
 def _two_dots(
-    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value
+    b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, asks: Value
 ) -> list[list[tuple[Value, Value]]]:
-    """Compute the low and high halves of both sums, for two vectors."""
+    """Compute the low and high halves of both sums, for two vectors; ``asks`` is whether to `ask` for the next ones."""
+    octets = b.mul(b.lshr(offset, I64(3)), width)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
+        with b.if_then(asks):
+            for table, shift in ((x, offset), (y, octets), (z, octets)):
+                ask(b, table, i, shift, lines=2)
         following: list[Value] = []
         for k in range(2):
             left = listed(b, x, i, offset, k=k)
@@ -144,6 +172,16 @@ def _two_dots(
 
     sums = loop(b, count, [words(0)] * 8, body)
     return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
+
+
+def ask(b: Builder, addresses: Value, i: Value, offset: Value, lines: int = 1) -> None:
+    """Have lines of the i-th row of a list fetched that lie `AHEAD` bytes behind what is read at ``offset``.
+
+    Processors do so by themselves, but for a few rows at a time, and not where the next page of a row begins.
+    """
+    soon = b.add(b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset), I64(AHEAD))
+    for line in range(lines):
+        prefetch(b, b.add(soon, I64(BYTES * line)))
 
 
 def listed(b: Builder, addresses: Value, i: Value, offset: Value, k: int = 0) -> Value:

@@ -1,10 +1,8 @@
 """Sums of products of ciphertexts: instructions, as in `lanes`."""
 
-from llvmlite import ir
-
 from he.kernels.instructions.dots import listed, listed_packed, loop
 from he.kernels.instructions.lanes import BYTES, WORDS, below, madd, reduced, splats, words
-from intnn.machine.simd import I32, I64, Builder, Value, call, load, store
+from intnn.machine.simd import I64, Builder, Value, load, prefetch, store
 
 COLUMNS = 3  # sums at once: their 18 vectors, the factors and the prime stay in 32 registers
 
@@ -126,9 +124,3 @@ def finish_tensors(
         target = b.add(out, b.mul(component, I64(i)))
         before = b.select(start, words(0), load(b, WORDS, target))
         store(b, below(b, b.add(reduced(b, low, high, p, inverse), before), p), target)
-
-
-def prefetch(b: Builder, address: Value) -> None:
-    """Ask the processor for the line of an address, to be read soon."""
-    read, near, data = I32(0), I32(3), I32(1)
-    call(b, "llvm.prefetch.p0", ir.VoidType(), b.inttoptr(address, ir.PointerType()), read, near, data)

@@ -12,6 +12,7 @@ from he.kernels.passes.extension import count_multiples, extend_row
 from he.kernels.passes.switching import (
     MAX_LOOSE,
     Permutation,
+    is_past,
     key_products,
     mod_down_row,
     permuted_products,
@@ -198,10 +199,11 @@ def rotate(
         stop: The first row behind it that is not.
     """
     digits, lists = np.empty((len(multiples), x.shape[2]), np.uint64), np.empty((3, len(multiples)), np.int64)
+    past = is_past(out)
     for row in range(first, stop):
         digits_modulo(tables, gadget, parts, multiples, row, len(multiples) > MAX_LOOSE, digits)
         list_digits(gadget, x[1], digits, key, row, lists)
-        turned_row(tables, gadget, x[0], lists, row, permutation, out)
+        turned_row(tables, gadget, x[0], lists, row, permutation, past, out)
 
 
 @compiled
@@ -215,10 +217,10 @@ def rotate_digits(
     out: Array,
 ) -> None:
     """Do what `rotate` says with the digits of `decompose`, for all rows."""
-    lists = np.empty((3, digits.shape[1]), np.int64)
+    lists, past = np.empty((3, digits.shape[1]), np.int64), is_past(out)
     for row in range(len(digits)):
         list_digits(gadget, x[1], digits[row], key, row, lists)
-        turned_row(tables, gadget, x[0], lists, row, permutation, out)
+        turned_row(tables, gadget, x[0], lists, row, permutation, past, out)
 
 
 @compiled
@@ -229,12 +231,13 @@ def turned_row(
     lists: IntArray,
     row: int,
     permutation: Permutation,
+    past: bool,
     out: Array,
 ) -> None:
     """Do what `rotate` says for one row, from its digits; ``added`` is the first polynomial, uint64 [level, N]."""
     w = gadget.special[row].value  # 0 modulo a special prime, where any row will do
     addend, prime = added[min(row, len(added) - 1)], gadget.indices[row]
-    permuted_products(tables, addend, w, lists, prime, permutation, out[0, row], out[1, row])
+    permuted_products(tables, addend, w, lists, prime, permutation, past, out[0, row], out[1, row])
 
 
 @compiled

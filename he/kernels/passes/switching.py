@@ -13,15 +13,19 @@ from he.kernels.instructions.butterflies import LARGEST
 from he.kernels.passes import transform
 from he.kernels.tables.chain import Tables
 from he.kernels.tables.factors import word_bytes
+from intnn.machine import simd
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
+from intnn.machine.simd import LINE
 from intnn.values.arrays import Array, IntArray
 
-dot_pair, permuted_dot_pair = emitted(dots.dot_pair), emitted(dots.permuted_dot_pair)
+dot_pair, permuted_dot_pair, fence = emitted(dots.dot_pair), emitted(dots.permuted_dot_pair), emitted(simd.fence)
 difference, loose_difference = (emitted(partial(lanes.scale_difference, loose=loose)) for loose in (1, LARGEST))
 inverse, lift_forward, LOOSE = transform.inverse, transform.lift_forward, transform.LOOSE
 Permutation = tuple[IntArray, Array]
 MAX_LOOSE = 12  # products with loose residues, for their sum to be as small as `dot_pair` wants it
+KEPT = 1 << 21  # bytes of a rotation that the second cache may still hold when they are read; larger ones leave it
+FOLLOWED = 4  # digits whose rows, and those of a key, processors fetch in time while stores go past the caches
 
 
 @compiled
@@ -115,6 +119,12 @@ def key_products(tables: Tables, lists: IntArray, prime: int, out_0: Array, out_
 
 
 @compiled
+def is_past(out: Array) -> bool:
+    """Say whether a rotation, uint64 [2, rows, N], is stored past the caches: it is large, and begins at a line."""
+    return out.nbytes > KEPT and out.ctypes.data % LINE == 0
+
+
+@compiled
 def list_addresses(digits: Array, key: IntArray, row: int, lists: IntArray) -> None:
     """List the addresses of digits [digits, N] and of a row of both halves of a key, to int64 [3, digits]."""
     for i in range(len(digits)):
@@ -149,13 +159,13 @@ def rotate(
         stop: The first row behind it that is not.
     """
     level = x.shape[1]
-    digits, lists = np.empty_like(centred), np.empty((3, level), np.int64)
+    digits, lists, past = np.empty_like(centred), np.empty((3, level), np.int64), is_past(out)
     for j in range(first, stop):
         prime = j if j < level else special
         digits_modulo(tables, x[1], centred, prime, digits, level > MAX_LOOSE)
         list_addresses(digits, key, prime, lists)
         w = tables.pairs[special, prime].residue  # 0 for the special prime itself
-        permuted_products(tables, x[0, min(j, level - 1)], w, lists, prime, permutation, out[0, j], out[1, j])
+        permuted_products(tables, x[0, min(j, level - 1)], w, lists, prime, permutation, past, out[0, j], out[1, j])
 
 
 @compiled
@@ -163,12 +173,12 @@ def rotate_digits(
     tables: Tables, x: Array, digits: Array, key: IntArray, special: int, permutation: Permutation, out: Array
 ) -> None:
     """Do what `rotate` says with the digits of `decompose`, for all rows."""
-    level, lists = x.shape[1], np.empty((3, x.shape[1]), np.int64)
+    level, lists, past = x.shape[1], np.empty((3, x.shape[1]), np.int64), is_past(out)
     for j in range(level + 1):
         prime = j if j < level else special
         list_addresses(digits[j], key, prime, lists)
         w = tables.pairs[special, prime].residue  # 0 for the special prime itself
-        permuted_products(tables, x[0, min(j, level - 1)], w, lists, prime, permutation, out[0, j], out[1, j])
+        permuted_products(tables, x[0, min(j, level - 1)], w, lists, prime, permutation, past, out[0, j], out[1, j])
 
 
 @compiled
@@ -179,6 +189,7 @@ def permuted_products(
     lists: IntArray,
     prime: int,
     permutation: Permutation,
+    past: bool,
     out_0: Array,
     out_1: Array,
 ) -> None:
@@ -191,6 +202,7 @@ def permuted_products(
         lists: What `list_addresses` lists.
         prime: The index of the prime.
         permutation: What `he.ring.slots.permutation` gives for the automorphism.
+        past: What `is_past` says.
         out_0: uint64 [N], written.
         out_1: uint64 [N], written.
     """
@@ -201,9 +213,13 @@ def permuted_products(
     c = tables.constants[prime]
     r, r_quotient, p, montgomery = c.radix, c.radix_quotient, c.modulus, c.montgomery
     first, second = out_0.ctypes.data, out_1.ctypes.data
-    width = word_bytes(p)
+    width, asks = word_bytes(p), level > FOLLOWED or not past
     for k in range(0, 8 * N, 128):
-        permuted_dot_pair((x, y, z, k, width, level, addend, w, r, r_quotient, to, by, first, second, p, montgomery))
+        permuted_dot_pair((
+            x, y, z, k, width, level, asks, addend, w, r, r_quotient, to, by, past, first, second, p, montgomery,
+        ))  # fmt: skip
+    if past:
+        fence(())
 
 
 @compiled
