@@ -78,13 +78,21 @@ def uncentred(products: IntArray, y: IntArray, of: Instance) -> IntArray:
     Raises:
         MismatchError: A product is beyond what its vector y allows.
     """
-    beyond = kernels.uncentre(products, y, of.magnitude, of.centre)
+    require_possible(kernels.uncentre(products, y, of.magnitude, of.centre), y, of)
+    return products
+
+
+def require_possible(beyond: int, y: IntArray, of: Instance) -> None:
+    """Refuse a product that no x of the instance has: what a kernel has found, the number of its vector y, or -1.
+
+    Raises:
+        MismatchError: There is one.
+    """
     if beyond >= 0:
         raise MismatchError(
             f"a product is beyond {of.magnitude * np.abs(y[beyond]).sum()}, the largest with its vector: "
             "a key or ciphertext is damaged or forged"
         )
-    return products
 
 
 @contextmanager

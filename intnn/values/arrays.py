@@ -35,6 +35,8 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
         TypeError: ``value`` is not an integer; a bool does not count as one.
         ValueError: ``value`` is outside the range.
     """
+    if type(value) is int and low <= value <= high:  # as nearly always
+        return value
     value = plain(value)
     if isinstance(value, bool) or getattr(value, "shape", None):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from he.functional.messages import (
     vectors_from_bytes,
     vectors_to_bytes,
 )
-from he.functional.pads.agreement import KEY_BYTES, agreed, public_of
+from he.functional.pads.agreement import KEY_BYTES, Secret
 from he.functional.pads.words import WORD_BYTES, Words
 from he.functional.scheme import Scope
 from he.ring.params import ParameterError
@@ -84,6 +85,15 @@ class PadsMasterKey(Unstorable, instead="store its bytes, which are secret"):
         require_pads(self.instance)
         _key(self.secret, "secret")
 
+    @property
+    def public(self) -> bytes:
+        """The public key of X25519, 32 bytes."""
+        return self._own.public
+
+    @cached_property
+    def _own(self) -> Secret:
+        return Secret(self.secret)
+
     def shared(self, header: bytes) -> bytes:
         """The key of a ciphertext's pad, 32 bytes, by the ciphertext's header.
 
@@ -92,7 +102,7 @@ class PadsMasterKey(Unstorable, instead="store its bytes, which are secret"):
         """
         found = self._shared.get(header)
         if found is None:
-            found = agreed(self.secret, header, header, public_of(self.secret), self.instance.id)
+            found = self._own.agreed(header, header, self.public, self.instance.id)
             if len(self._shared) >= _REMEMBERED:
                 self._shared.clear()
             self._shared[header] = found
@@ -176,7 +186,8 @@ class PadsCiphertext(ValueObject):
         shape = len(self.words), self.instance.length
         if not 0 < shape[0] * shape[1] <= MAX_WORDS:
             raise ValueError(f"`words` must be of one sample or more, and {MAX_WORDS} at most, got {shape[0]} samples")
-        object.__setattr__(self, "words", _words(self.words, "<u4", shape, "words"))
+        words = _words(self.words, "<u4", shape, "words")
+        object.__setattr__(self, "words", words if words.flags.aligned else frozen(words.copy()))
 
     @property
     def samples(self) -> int:
@@ -190,7 +201,7 @@ class PadsCiphertext(ValueObject):
 
     @staticmethod
     def from_bytes(data: bytes) -> PadsCiphertext:
-        """Read it from a message; its words lie in the message.
+        """Read it from a message; its words lie in the message, if they are aligned there.
 
         Raises:
             MessageError: It is damaged, or no ciphertext of this scheme.
@@ -224,7 +235,7 @@ class PadsFunctionalKey(ValueObject):
 
     def __post_init__(self) -> None:
         require_pads(self.instance)
-        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
         object.__setattr__(self, "scope", require_scope(self.scope, self.instance))
         shape = self.scope.stop - self.scope.start, len(self.y)
         object.__setattr__(self, "pads", _words(self.pads, "<i4", shape, "pads"))

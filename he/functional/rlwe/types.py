@@ -240,7 +240,7 @@ class RlweFunctionalKey(_OfInstance, Unstorable, instead="store its bytes"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
         _close(self.keys, "keys", np.int64, len(self.y), self.parameters.N)
 
     @cached_property
