@@ -163,6 +163,6 @@ def unmasked(
 
     Results and the other arguments are those of `uncentred`; products are taken modulo 2^32, of [-2^31, 2^31).
     """
-    masked = wrapped_products(words, y)
-    rows = [[(a - b + 2**31) % 2**32 - 2**31 for a, b in zip(*both, strict=True)] for both in zip(masked, pads, strict=True)]
+    both = zip(wrapped_products(words, y), pads, strict=True)
+    rows = [[(a - b + 2**31) % 2**32 - 2**31 for a, b in zip(*row, strict=True)] for row in both]
     return uncentred(rows, y, magnitude, centre)

@@ -10,7 +10,7 @@ from typing import Protocol
 from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Plan
 from intnn.training.step import ArrayHalves, Begun, Descent, Rate, Variables
-from intnn.values.arrays import IntArray, integer
+from intnn.values.arrays import IntArray, integer, integers
 from intnn.values.domain import IntDomain
 
 
@@ -19,6 +19,10 @@ class _Halves(Protocol):
 
     @property
     def weights(self) -> IntArray: ...
+
+    def lie_within(self, values: IntArray, domain: IntDomain) -> bool: ...
+
+    def reach(self, begun: Begun) -> int: ...
 
     def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun: ...
 
@@ -91,8 +95,8 @@ class BlindStep:
         """
         if self._begun is not None:
             raise RuntimeError("the step before must be finished first: call `finish` with its gradient")
-        sums = _shaped(self._sums.require(sums, "sums"), self._sums_shape, "sums")
-        labels = _shaped(self._labels.require(labels, "labels"), (self._batch,), "labels")
+        sums = self._checked(sums, self._sums, self._sums_shape, "sums")
+        labels = self._checked(labels, self._labels, (self._batch,), "labels")
         begun = self._halves.begin(sums, labels, rate, rounding)
         self._begun = begun, rate
         return begun.logits, begun.errors
@@ -111,8 +115,8 @@ class BlindStep:
         if self._begun is None:
             raise RuntimeError("no step has begun: call `begin` first")
         begun, rate = self._begun
-        bound = _symmetric(self._magnitude * int(abs(begun.errors).sum(axis=0).max()))
-        gradient = _shaped(bound.require(gradient, "gradient"), self._gradient_shape, "gradient")
+        bound = _symmetric(self._magnitude * self._halves.reach(begun))
+        gradient = self._checked(gradient, bound, self._gradient_shape, "gradient")
         self._halves.finish(begun, gradient, rate)
         self._begun = None
 
@@ -125,6 +129,14 @@ class BlindStep:
         if self._begun is not None:
             raise RuntimeError("a step has begun, and half of it is no state: call `finish` first")
         return self._halves.state()
+
+    def _checked(self, values: IntArray, domain: IntDomain, shape: tuple[int, ...], name: str) -> IntArray:
+        values = integers(values, name)
+        if values.shape != shape:
+            raise ValueError(f"`{name}` must have shape {list(shape)}, got {list(values.shape)}")
+        return (
+            values if self._halves.lie_within(values, domain) else domain.require(values, name)
+        )  # says which does not
 
 
 def _halves_on(backend: str, plan: Plan, state: list[Variables], batch: int, descent: Descent) -> _Halves:
@@ -142,9 +154,3 @@ def _halves_on(backend: str, plan: Plan, state: list[Variables], batch: int, des
 
 def _symmetric(magnitude: int) -> IntDomain:
     return IntDomain(-magnitude, magnitude)
-
-
-def _shaped(values: IntArray, shape: tuple[int, ...], name: str) -> IntArray:
-    if values.shape != shape:
-        raise ValueError(f"`{name}` must have shape {list(shape)}, got {list(values.shape)}")
-    return values

@@ -18,6 +18,7 @@ from intnn.training.limits import BIAS_LIMIT, ERROR_LIMIT, VELOCITY_LIMIT
 from intnn.training.plan import Block, Plan
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
 from intnn.values.arrays import Array, IntArray
+from intnn.values.domain import IntDomain
 
 
 class Rate(NamedTuple):
@@ -227,6 +228,14 @@ class ArrayHalves:
     def weights(self) -> IntArray:
         """The first block's weights, int64 [outputs, fan_in]."""
         return working_weights(self._plan.blocks[0], self._state[0], self._ops)[0]
+
+    def lie_within(self, values: IntArray, domain: IntDomain) -> bool:
+        """Whether all values lie in a domain."""
+        return domain.contains_array(values)
+
+    def reach(self, begun: Begun) -> int:
+        """The largest sum of the errors' magnitudes for one output."""
+        return int(abs(begun.errors).sum(axis=0).max())
 
     def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
         """The function `begin`."""

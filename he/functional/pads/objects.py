@@ -61,7 +61,8 @@ def require_scope(scope: Scope | None, instance: Instance) -> Scope:
         raise ValueError("`scope` must name a ciphertext and its samples: keys of this scheme hold for nothing else")
     header = _key(of_type(scope, Scope, "scope").header, "scope.header")
     stop = integer(scope.stop, "scope.stop", 1, MAX_WORDS // instance.length)
-    return Scope(header, integer(scope.start, "scope.start", 0, stop - 1), stop)
+    start = integer(scope.start, "scope.start", 0, stop - 1)
+    return scope if start is scope.start and stop is scope.stop else Scope(header, start, stop)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from he.functional.messages import (
     vectors_to_bytes,
 )
 from he.functional.scheme import Scope
-from intnn.values.arrays import IntArray, frozen, instance
+from intnn.values.arrays import IntArray, instance
 from intnn.values.value_object import ValueObject
 
 MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`

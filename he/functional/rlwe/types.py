@@ -34,7 +34,7 @@ from he.kernels.passes.expand import uniform
 from he.kernels.passes.functional import limbs, transformed
 from he.kernels.tables.chain import chain
 from he.ring.packed import SEED_BYTES, word_bits
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer
+from intnn.values.arrays import Array, FloatArray, IntArray, integer
 from intnn.values.arrays import instance as of_type
 from intnn.values.value_object import Unstorable
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from intnn.machine.host import instruction_set
+from intnn.training.cpu import halves
 from intnn.training.cpu import words as at
 from intnn.training.cpu.step import begin, step
 from intnn.training.cpu.tile import tile_rows
@@ -13,6 +14,7 @@ from intnn.training.plan import Block, Plan
 from intnn.training.step import Begun, Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
+from intnn.values.domain import IntDomain
 from intnn.values.value_object import Unstorable
 
 CACHED_SUMS = 1 << 15  # how many int32 sums are held at once: 128 KiB
@@ -113,8 +115,6 @@ class Compiled(Unstorable, instead="store its `state`"):
             words[field] = array.ctypes.data
             if i == 0 and field == at.INPUTS:
                 self._inputs = array
-            if i == 0 and field == at.SPREAD:
-                self._spread = array[:batch]  # of a dense block, the errors of every example
         if block.activation is not None:
             for field, lut in ((at.VALUES, block.activation.values), (at.SLOPES, block.activation.slopes)):
                 table = self._array(lut.table.shape, np.int32)
@@ -194,24 +194,34 @@ class CompiledHalves(Compiled, instead="store its `state`"):
         super().__init__(plan, state, batch, descent)
         self._words[0, at.OFFSET] = 0  # sums from outside are those of inputs as they are, not stored plus 128
         start_sums(self._words[0], self._machine)
-        self._errors = self._spread.reshape(batch, -1)[:, : plan.blocks[0].outputs]
+        self._batch = batch
 
     @property
     def weights(self) -> IntArray:
         """The first block's weights, int64 [outputs, fan_in]."""
         block = self._plan.blocks[0]
-        fours = self._variables[0][at.BYTES].view(np.int32).reshape(-1, int(self._words[0, at.DEPTH]) // 4, self._lanes)
-        rows = np.ascontiguousarray(fours.transpose(0, 2, 1)).view(np.int8).reshape(len(fours) * self._lanes, -1)
-        return rows[: block.outputs, : block.fan_in].astype(np.int64)
+        result = np.empty((block.outputs, block.fan_in), np.int64)
+        halves.first_weights(self._words[0], self._machine, result)
+        return result
+
+    def lie_within(self, values: IntArray, domain: IntDomain) -> bool:
+        """Whether all values, int64 of one or two axes, lie in a domain."""
+        return bool(halves.lie_within(np.atleast_2d(values), domain.lo, domain.hi))
+
+    def reach(self, begun: Begun) -> int:
+        """The largest sum of the errors' magnitudes for one output."""
+        return int(halves.reach(begun.errors.T))
 
     def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
-        """`intnn.training.step.begin`."""
+        """`intnn.training.step.begin`; its errors lie in memory the other way round."""
         logits = np.empty((len(labels), self._plan.classes), np.int64)
+        errors = np.empty((self._plan.blocks[0].outputs, self._batch), np.int64)
         exponent = begin(
             self._words, self._machine, self._scratch, sums, labels, self._exponential, self._numbers(rate),
             np.array(rounding, np.uint64), logits,
         )  # fmt: skip
-        return Begun(logits, self._errors.astype(np.int64) - 128, exponent)
+        halves.first_errors(self._words[0], errors)
+        return Begun(logits, errors.T, exponent)
 
     def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
         """`intnn.training.step.finish`, right after `begin`."""

@@ -14,7 +14,9 @@ def schedule(rate: Fraction, size: int = 32) -> Schedule:
 
 
 def test_the_rate_falls_linearly_to_zero():
-    values = [rate.mantissa / 2**rate.shift for rate in (rate_at(schedule(Fraction(1, 20)), i, 100) for i in range(100))]
+    values = [
+        rate.mantissa / 2**rate.shift for rate in (rate_at(schedule(Fraction(1, 20)), i, 100) for i in range(100))
+    ]
     exact = [0.05 / 32 * (1 - i / 100) for i in range(100)]
     # A mantissa of 64 to 127, rounded down, is off by less than one part in 64.
     assert all(0 <= e - v <= e / 64 for v, e in zip(values, exact, strict=True))
