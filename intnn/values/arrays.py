@@ -99,6 +99,8 @@ def integers(values: ArrayLike, name: str) -> IntArray:
         TypeError: The dtype is not an integer one; floats and bools are never converted silently.
         ValueError: A value does not fit int64, or rows have unequal lengths.
     """
+    if type(values) is np.ndarray and values.dtype == np.int64:  # as nearly always
+        return values
     checked = array(values, name)
     if checked.dtype.kind not in "iu":
         raise TypeError(f"`{name}` must hold integers, got dtype {checked.dtype}; round or cast it first")

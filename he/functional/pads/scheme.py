@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -146,10 +145,10 @@ class Pads:
         return products
 
 
-def _blocks(start: int, samples: int, length: int) -> Iterator[tuple[int, int]]:
+def _blocks(start: int, samples: int, length: int) -> list[tuple[int, int]]:
     """The ends of blocks of samples, one behind the other."""
-    step = max(1, _BLOCK_WORDS // length)
-    return ((at, min(at + step, start + samples)) for at in range(start, start + samples, step))
+    step, stop = max(1, _BLOCK_WORDS // length), start + samples
+    return [(at, min(at + step, stop)) for at in range(start, stop, step)]
 
 
 SCHEME = Pads()

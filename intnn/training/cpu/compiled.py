@@ -206,7 +206,7 @@ class CompiledHalves(Compiled, instead="store its `state`"):
 
     def lie_within(self, values: IntArray, domain: IntDomain) -> bool:
         """Whether all values, int64 of one or two axes, lie in a domain."""
-        return bool(halves.lie_within(np.atleast_2d(values), domain.lo, domain.hi))
+        return bool(halves.lie_within(values.reshape(len(values), -1), domain.lo, domain.hi))
 
     def reach(self, begun: Begun) -> int:
         """The largest sum of the errors' magnitudes for one output."""
