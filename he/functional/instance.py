@@ -11,7 +11,8 @@ from typing import Literal
 
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, frozen, integer
+from he.kernels.passes import inner as kernels
+from intnn.values.arrays import IntArray, frozen, integer, integers
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
 
@@ -78,7 +79,7 @@ class Instance(ValueObject):
         """The largest magnitude of an element of x behind the centring."""
         return max(self.inputs.hi - self.centre, self.centre - self.inputs.lo)
 
-    @property
+    @cached_property
     def bound(self) -> int:
         """The largest magnitude that <x - centre, y> can have."""
         return self.length * self.magnitude * self.key_limit
@@ -103,14 +104,11 @@ class Instance(ValueObject):
         """
         if self._last is not None and self._last() is y:
             return y
-        rows = frozen(_rows(self._keys.require(y, "y"), self.length, "y"))
+        rows = frozen(_rows(integers(y, "y"), self.length, "y"))
+        if not kernels.lie_within(rows, self.key_limit):
+            IntDomain(-self.key_limit, self.key_limit).require(rows, "y")  # raises: it says which one does not
         object.__setattr__(self, "_last", weakref.ref(rows))
         return rows
-
-    @cached_property
-    def _keys(self) -> IntDomain:
-        """The integers that an element of y may be."""
-        return IntDomain(-self.key_limit, self.key_limit)
 
 
 def _rows(values: IntArray, length: int, name: str) -> IntArray:

@@ -229,21 +229,23 @@ class ArrayHalves:
         """The first block's weights, int64 [outputs, fan_in]."""
         return working_weights(self._plan.blocks[0], self._state[0], self._ops)[0]
 
-    def lie_within(self, values: IntArray, domain: IntDomain) -> bool:
-        """Whether all values lie in a domain."""
-        return domain.contains_array(values)
-
-    def reach(self, begun: Begun) -> int:
-        """The largest sum of the errors' magnitudes for one output."""
-        return int(abs(begun.errors).sum(axis=0).max())
-
-    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
-        """The function `begin`."""
+    def begin(
+        self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int], largest: int
+    ) -> Begun | None:
+        """The function `begin`; None, and nothing changes, where a sum is larger or a label is no class."""
+        possible = IntDomain(-largest, largest).contains_array(sums)
+        if not possible or not IntDomain(0, self._plan.classes - 1).contains_array(labels):
+            return None
+        self._rate = rate
         return begin(self._plan, self._state, sums, labels, rate, self._descent, rounding, self._ops)
 
-    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
-        """The function `finish`."""
-        finish(self._plan, self._state, begun, gradient, self._batch, rate, self._descent, self._ops)
+    def finish(self, begun: Begun, gradient: IntArray, magnitude: int) -> bool:
+        """The function `finish`, behind `begin`; False where no inputs up to a magnitude have such a gradient."""
+        largest = magnitude * int(abs(begun.errors).sum(axis=0).max())
+        if not IntDomain(-largest, largest).contains_array(gradient):
+            return False
+        finish(self._plan, self._state, begun, gradient, self._batch, self._rate, self._descent, self._ops)
+        return True
 
     def state(self) -> list[Variables]:
         """The variables as they are now, copied."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 #: The most words that a ciphertext may have, samples times length: `he.functional.pads.words.pads` promises no more.
 MAX_WORDS = 1 << 32
 
+_WORD, _SIGNED_WORD = np.dtype("<u4"), np.dtype("<i4")
 _REMEMBERED = 1 << 10  # shared keys that a master key remembers: to agree costs more than a small functional key
 
 
@@ -187,7 +189,7 @@ class PadsCiphertext(ValueObject):
         shape = len(self.words), self.instance.length
         if not 0 < shape[0] * shape[1] <= MAX_WORDS:
             raise ValueError(f"`words` must be of one sample or more, and {MAX_WORDS} at most, got {shape[0]} samples")
-        words = _words(self.words, "<u4", shape, "words")
+        words = _words(self.words, _WORD, shape, "words")
         object.__setattr__(self, "words", words if words.flags.aligned else frozen(words.copy()))
 
     @property
@@ -239,7 +241,7 @@ class PadsFunctionalKey(ValueObject):
         object.__setattr__(self, "y", self.instance.require_keys(self.y))
         object.__setattr__(self, "scope", require_scope(self.scope, self.instance))
         shape = self.scope.stop - self.scope.start, len(self.y)
-        object.__setattr__(self, "pads", _words(self.pads, "<i4", shape, "pads"))
+        object.__setattr__(self, "pads", _words(self.pads, _SIGNED_WORD, shape, "pads"))
 
     def to_bytes(self) -> bytes:
         """It as a message."""
@@ -270,7 +272,7 @@ def _key(value: bytes, name: str) -> bytes:
     return value
 
 
-def _words(values: Array, kind: str, shape: tuple[int, int], name: str) -> Array:
+def _words(values: Array, kind: np.dtype[Any], shape: tuple[int, int], name: str) -> Array:
     """Return an array read-only, if it has a type and a shape."""
     if of_type(values, np.ndarray, name).dtype != kind or values.shape != shape:
         raise ValueError(f"`{name}` must be {kind} {list(shape)}, got {values.dtype} {list(values.shape)}")

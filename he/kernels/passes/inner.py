@@ -102,6 +102,16 @@ def uncentre(products: IntArray, y: IntArray, magnitude: int, centre: int) -> in
 
 
 @compiled
+def lie_within(values: IntArray, limit: int) -> bool:
+    """Whether all values, int64 [rows, columns], read-only, are at most a limit in magnitude."""
+    inside = True
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            inside &= (values[i, j] <= limit) & (values[i, j] >= -limit)
+    return inside
+
+
+@compiled
 def first_beyond(products: IntArray, bounds: IntArray) -> int:
     """Return the first column of int64 [rows, columns] with a value beyond its bound in magnitude; -1 without one."""
     for k in range(len(bounds)):

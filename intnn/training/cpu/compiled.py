@@ -5,16 +5,15 @@ import numpy as np
 from intnn.machine.host import instruction_set
 from intnn.training.cpu import halves
 from intnn.training.cpu import words as at
-from intnn.training.cpu.step import begin, step
+from intnn.training.cpu.step import step
 from intnn.training.cpu.tile import tile_rows
-from intnn.training.cpu.update import start_sums, update_by
+from intnn.training.cpu.update import start_sums
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
 from intnn.training.step import Begun, Descent, Rate, Variables, working_weights
 from intnn.training.tables import EXP_EXPONENT, activation, exponential
 from intnn.values.arrays import Array, IntArray
-from intnn.values.domain import IntDomain
 from intnn.values.value_object import Unstorable
 
 CACHED_SUMS = 1 << 15  # how many int32 sums are held at once: 128 KiB
@@ -187,7 +186,7 @@ class CompiledStep(Compiled, instead="store its `state`"):
 class CompiledHalves(Compiled, instead="store its `state`"):
     """Steps in two halves, bit-equal to `intnn.training.step.begin` and `finish`; arguments as `Compiled`.
 
-    The first block is dense; nothing is checked.
+    The first block is dense; shapes are not checked.
     """
 
     def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
@@ -204,28 +203,27 @@ class CompiledHalves(Compiled, instead="store its `state`"):
         halves.first_weights(self._words[0], self._machine, result)
         return result
 
-    def lie_within(self, values: IntArray, domain: IntDomain) -> bool:
-        """Whether all values, int64 of one or two axes, lie in a domain."""
-        return bool(halves.lie_within(values.reshape(len(values), -1), domain.lo, domain.hi))
-
-    def reach(self, begun: Begun) -> int:
-        """The largest sum of the errors' magnitudes for one output."""
-        return int(halves.reach(begun.errors.T))
-
-    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
-        """`intnn.training.step.begin`; its errors lie in memory the other way round."""
-        logits = np.empty((len(labels), self._plan.classes), np.int64)
+    def begin(
+        self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int], largest: int
+    ) -> Begun | None:
+        """`intnn.training.step.begin`; None, and nothing changes, where a sum is larger or a label is no class."""
+        logits = np.empty((self._batch, self._plan.classes), np.int64)
         errors = np.empty((self._plan.blocks[0].outputs, self._batch), np.int64)
-        exponent = begin(
-            self._words, self._machine, self._scratch, sums, labels, self._exponential, self._numbers(rate),
-            np.array(rounding, np.uint64), logits,
+        self._rate = self._numbers(rate)
+        exponent = halves.begin_within(
+            self._words, self._machine, self._scratch, sums, largest, labels, self._exponential, self._rate,
+            np.array(rounding, np.uint64), logits, errors,
         )  # fmt: skip
-        halves.first_errors(self._words[0], errors)
-        return Begun(logits, errors.T, exponent)
+        return None if exponent == halves.REFUSED else Begun(logits, errors.T, exponent)
 
-    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
-        """`intnn.training.step.finish`, right after `begin`."""
-        update_by(self._words[0], self._machine, begun.exponent, self._numbers(rate), gradient)
+    def finish(self, begun: Begun, gradient: IntArray, magnitude: int) -> bool:
+        """`intnn.training.step.finish`, right after `begin`; False where no inputs up to a magnitude have this."""
+        return bool(
+            halves.finish_within(
+                self._words[0], self._machine, begun.exponent, self._rate, begun.errors.T, magnitude,
+                np.ascontiguousarray(gradient.T),
+            )
+        )  # fmt: skip
 
 
 def _up(size: int, multiple: int) -> int:
