@@ -61,8 +61,8 @@ def sample_range(samples: slice | None, count: int) -> range:
     if samples is None:
         return range(count)
     start, stop, step = instance(samples, slice, "samples").indices(count)
-    ends = [end for end in (samples.start, samples.stop) if end is not None]
-    if step != 1 or start >= stop or any(abs(end) > count for end in ends):
+    furthest = max(abs(samples.start or 0), abs(samples.stop or 0))
+    if step != 1 or start >= stop or furthest > count:
         raise ValueError(f"`samples` must be a slice without a step of one or more of {count} samples, got {samples}")
     return range(start, stop)
 

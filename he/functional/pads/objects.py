@@ -189,8 +189,7 @@ class PadsCiphertext(ValueObject):
         shape = len(self.words), self.instance.length
         if not 0 < shape[0] * shape[1] <= MAX_WORDS:
             raise ValueError(f"`words` must be of one sample or more, and {MAX_WORDS} at most, got {shape[0]} samples")
-        words = _words(self.words, _WORD, shape, "words")
-        object.__setattr__(self, "words", words if words.flags.aligned else frozen(words.copy()))
+        object.__setattr__(self, "words", _words(self.words, _WORD, shape, "words"))
 
     @property
     def samples(self) -> int:
@@ -251,7 +250,7 @@ class PadsFunctionalKey(ValueObject):
 
     @staticmethod
     def from_bytes(data: bytes) -> PadsFunctionalKey:
-        """Read it from a message; the inner products with pads lie in the message.
+        """Read it from a message; the inner products with pads lie in the message, if they are aligned there.
 
         Raises:
             MessageError: It is damaged, or no functional key of this scheme.
@@ -273,7 +272,7 @@ def _key(value: bytes, name: str) -> bytes:
 
 
 def _words(values: Array, kind: np.dtype[Any], shape: tuple[int, int], name: str) -> Array:
-    """Return an array read-only, if it has a type and a shape."""
+    """Return an array read-only, if it has a type and a shape; kernels want it aligned, and messages do not align."""
     if of_type(values, np.ndarray, name).dtype != kind or values.shape != shape:
         raise ValueError(f"`{name}` must be {kind} {list(shape)}, got {values.dtype} {list(values.shape)}")
-    return frozen(values)
+    return frozen(values if values.flags.aligned else values.copy())
