@@ -84,6 +84,11 @@ def test_what_lies_behind_pads_is_found(
         assert expected == [[sum((a + centre) * b for a, b in zip(row, key, strict=True)) for key in y] for row in x]
 
 
+@given(st.lists(st.sampled_from([-(2**63), -8, -7, 0, 7, 8, 2**63 - 1]), min_size=1, max_size=9))
+def test_values_lie_within_a_limit_or_not(values: list[int]) -> None:
+    assert inner.lie_within(frozen(np.array([values])), 7) == all(abs(value) <= 7 for value in values)
+
+
 @pytest.mark.parametrize("word", [2**31, 2**31 + 1, 2**31 - 1])
 def test_products_of_the_longest_vectors_are_exact(word: int) -> None:
     length = 1 << 16
