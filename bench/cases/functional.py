@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases.functional_parties import Kept, Measured, Parties, Seconds, parties_at_work
+from bench.cases.functional_parties import DATA, Kept, Measured, Parties, Seconds, parties_at_work
 from bench.cases.functional_runs import FAITHFUL, PROJECTIONS, RUNS, ProjectionRun, Protocol
 from bench.cases.functional_unfinished import Taken, Unfinished
 from bench.harness.case import Reporter
@@ -22,7 +22,7 @@ from he.functional.attacks.report import Revealed, Truth, revealed_by_products, 
 from he.functional.attacks.seen import Seen
 from he.functional.attacks.sights import Watch
 from he.functional.instance import Instance, SchemeName
-from he.functional.parties.books import Exposure
+from he.functional.parties.books import Exposure, Opening
 from he.functional.protocols import faithful, projection
 from he.functional.protocols.projection import Projection
 from he.functional.schemes import scheme
@@ -35,6 +35,7 @@ from plaintext_models.data import datasets
 from plaintext_models.data.datasets import Dataset, Images
 
 ROW = "training-functional"
+_TOGETHER = 32  # instances that are opened at a time: public keys of lattices are some megabytes each
 SECURITY_BITS = 128  # of all three schemes: their `explain` says by what
 
 
@@ -103,7 +104,8 @@ def _projection(
     def train(x: IntArray, labels: Array, epochs: int, parties: Parties) -> tuple[Projection, Kept, IntClassifier]:
         fitted = projection.fit_projection(public, run.rank)
         report("encrypting", 0.2)
-        products = Kept(parties.encrypted(Instance(job.scheme, x.shape[1], inputs), x, run.rank, "projection"))
+        opening = Opening(Instance(job.scheme, x.shape[1], inputs), run.rank, DATA, "projection")
+        products = Kept(parties.encrypted(parties.open([opening])[0], x))
         report("training", 0.4)
         return fitted, products, projection.train(fitted, products, labels, _again(proposed, epochs))
 
@@ -212,11 +214,17 @@ class _Faithful:
         vectors = faithful.batch_vectors(self.images[: batches * size], size)
         self.report("encrypting", 0.02)
         of = Instance(self.job.scheme, self.run.features, inputs)
-        forward, gradients = parties.encrypted(of, vectors.forward, self.run.features, "forward"), []
-        for b, columns in enumerate(vectors.gradients):
-            self.report(f"encrypting batch {b + 1} of {batches}", 0.02 + 0.18 * b / batches)
+        openings = [Opening(of, self.run.features, DATA, "forward")]
+        for b in range(batches):
             of, samples = Instance(self.job.scheme, size, inputs), range(b * size, (b + 1) * size)
-            gradients.append(parties.encrypted(of, columns, size, "gradient", samples))
+            openings.append(Opening(of, size, DATA, "gradient", samples))
+        to_encrypt, products = [vectors.forward, *vectors.gradients], list[Measured]()
+        for first in range(0, len(openings), _TOGETHER):
+            for public_key in parties.open(openings[first : first + _TOGETHER]):
+                done = len(products)
+                self.report(f"encrypting batch {done} of {batches}", 0.02 + 0.18 * done / batches)
+                products.append(parties.encrypted(public_key, to_encrypt[done]))
+        forward, gradients = products[0], products[1:]
         watch = Watch(forward, gradients.__getitem__, inputs, updates=min(self.run.watched, batches))
         before = unfinished.taken()
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
 from bench.harness.timing import timed
-from he.functional.instance import Instance
 from he.functional.parties.authority import Authority
-from he.functional.parties.books import Exposure, Role
+from he.functional.parties.books import Exposure, Opening
 from he.functional.parties.owner import Block, Owner, arranged
 from he.functional.parties.request import KeyRequest
 from he.functional.parties.trainer import Products
-from he.functional.scheme import FunctionalKey
+from he.functional.scheme import FunctionalKey, PublicKey
 from intnn.values.arrays import IntArray
 
 OWNER = "their owner"
@@ -60,13 +60,17 @@ class Parties:
         self.ciphertext_bytes = self.key_bytes = self.keys = 0
         self._key_bytes: dict[tuple[int, ...], int] = {}
 
-    def encrypted(self, of: Instance, x: IntArray, budget: int, role: Role, samples: range | None = None) -> Measured:
-        """Open an instance, and encrypt vectors for it."""
-        setup_s, public_key = timed(lambda: self._authority.open(of, budget, DATA, role, samples))
-        encrypt_s, blocks = timed(lambda: [self._sent(block) for block in Owner(OWNER, public_key).encrypt(x)])
+    def open(self, openings: Sequence[Opening]) -> list[PublicKey]:
+        """Open instances."""
+        setup_s, public_keys = timed(lambda: self._authority.open_all(openings))
         self.seconds.setup += setup_s
+        return public_keys
+
+    def encrypted(self, public_key: PublicKey, x: IntArray) -> Measured:
+        """Encrypt vectors for an instance."""
+        encrypt_s, blocks = timed(lambda: [self._sent(block) for block in Owner(OWNER, public_key).encrypt(x)])
         self.seconds.encrypt += encrypt_s
-        return Measured(self, Products(self, of, arranged(blocks, [OWNER])))
+        return Measured(self, Products(self, public_key.instance, arranged(blocks, [OWNER])))
 
     def exposure(self) -> Exposure:
         """What the keys that were issued tell."""
@@ -74,8 +78,9 @@ class Parties:
 
     def issue(self, request: KeyRequest) -> FunctionalKey:
         """Have the authority issue a key."""
-        keys_s, key = timed(lambda: self._authority.issue(request))
-        self.seconds.keys += keys_s
+        begun = perf_counter()
+        key = self._authority.issue(request)
+        self.seconds.keys += perf_counter() - begun
         shape = (*request.y.shape, 0 if request.scope is None else request.scope.stop - request.scope.start)
         if shape not in self._key_bytes:  # they follow from the shape
             self._key_bytes[shape] = len(key.to_bytes())
@@ -98,10 +103,10 @@ class Measured:
 
     def products(self, y: IntArray, start: int, stop: int) -> IntArray:
         """See `he.functional.parties.trainer.Products`."""
-        seconds = self._parties.seconds
+        seconds, begun = self._parties.seconds, perf_counter()
         before = seconds.keys
-        took, result = timed(lambda: self._products.products(y, start, stop))
-        seconds.decrypt += took - (seconds.keys - before)
+        result = self._products.products(y, start, stop)
+        seconds.decrypt += perf_counter() - begun - (seconds.keys - before)
         return result
 
 

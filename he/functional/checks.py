@@ -61,8 +61,8 @@ def sample_range(samples: slice | None, count: int) -> range:
     if samples is None:
         return range(count)
     start, stop, step = instance(samples, slice, "samples").indices(count)
-    ends = [end for end in (samples.start, samples.stop) if end is not None]
-    if step != 1 or start >= stop or any(abs(end) > count for end in ends):
+    furthest = max(abs(samples.start or 0), abs(samples.stop or 0))
+    if step != 1 or start >= stop or furthest > count:
         raise ValueError(f"`samples` must be a slice without a step of one or more of {count} samples, got {samples}")
     return range(start, stop)
 
@@ -78,13 +78,21 @@ def uncentred(products: IntArray, y: IntArray, of: Instance) -> IntArray:
     Raises:
         MismatchError: A product is beyond what its vector y allows.
     """
-    beyond = kernels.uncentre(products, y, of.magnitude, of.centre)
+    require_possible(kernels.uncentre(products, y, of.magnitude, of.centre), y, of)
+    return products
+
+
+def require_possible(beyond: int, y: IntArray, of: Instance) -> None:
+    """Refuse a product that no x of the instance has: what a kernel has found, the number of its vector y, or -1.
+
+    Raises:
+        MismatchError: There is one.
+    """
     if beyond >= 0:
         raise MismatchError(
             f"a product is beyond {of.magnitude * np.abs(y[beyond]).sum()}, the largest with its vector: "
             "a key or ciphertext is damaged or forged"
         )
-    return products
 
 
 @contextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
+import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from numpy.typing import ArrayLike
 
-from intnn.values.arrays import IntArray, integer
+from he.kernels.passes import inner as kernels
+from intnn.values.arrays import IntArray, frozen, integer, integers
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
 
@@ -47,6 +49,7 @@ class Instance(ValueObject):
     inputs: IntDomain
     key_limit: int = 127
     id: str = field(default_factory=lambda: secrets.token_hex(16))
+    _last: weakref.ref[IntArray] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -61,7 +64,7 @@ class Instance(ValueObject):
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise ValueError(f"`id` must be 32 hexadecimal digits, got {self.id!r:.80}")
 
-    @property
+    @cached_property
     def centre(self) -> int:
         """What is subtracted from every element of x before it is encrypted, so that magnitudes are small."""
         return (self.inputs.lo + self.inputs.hi + 1) // 2
@@ -71,12 +74,12 @@ class Instance(ValueObject):
         """The largest difference of two elements of x."""
         return self.inputs.hi - self.inputs.lo
 
-    @property
+    @cached_property
     def magnitude(self) -> int:
         """The largest magnitude of an element of x behind the centring."""
         return max(self.inputs.hi - self.centre, self.centre - self.inputs.lo)
 
-    @property
+    @cached_property
     def bound(self) -> int:
         """The largest magnitude that <x - centre, y> can have."""
         return self.length * self.magnitude * self.key_limit
@@ -91,18 +94,21 @@ class Instance(ValueObject):
         return _rows(self.inputs.require(x, "x"), self.length, "x")
 
     def require_keys(self, y: ArrayLike) -> IntArray:
-        """Vectors of functional keys as int64 [keys, length].
+        """Vectors of functional keys as int64 [keys, length], read-only.
+
+        What it has returned last is not looked at again: a request and the key that answers it have the same vectors.
 
         Raises:
             TypeError: They are no integers.
             ValueError: Their shape or a value is wrong, or there are none.
         """
-        return _rows(self._keys.require(y, "y"), self.length, "y")
-
-    @cached_property
-    def _keys(self) -> IntDomain:
-        """The integers that an element of y may be."""
-        return IntDomain(-self.key_limit, self.key_limit)
+        if self._last is not None and self._last() is y:
+            return y
+        rows = frozen(_rows(integers(y, "y"), self.length, "y"))
+        if not kernels.lie_within(rows, self.key_limit):
+            IntDomain(-self.key_limit, self.key_limit).require(rows, "y")  # raises: it says which one does not
+        object.__setattr__(self, "_last", weakref.ref(rows))
+        return rows
 
 
 def _rows(values: IntArray, length: int, name: str) -> IntArray:

@@ -21,7 +21,7 @@ _LEAST_PRIME = 1 << (kernels.BITS - 1)
 def secret_prime() -> int:
     """Draw one of the primes of 61 bits, each with the same chance, from the system's generator."""
     while True:
-        candidate = _LEAST_PRIME + secrets.randbelow(_LEAST_PRIME)
+        candidate = _LEAST_PRIME + secrets.randbelow(_LEAST_PRIME) | 1
         if is_prime(candidate):
             return candidate
 

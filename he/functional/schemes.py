@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 from he.functional.instance import SCHEMES, SchemeName
@@ -20,5 +21,10 @@ def scheme(name: SchemeName) -> Scheme:
     """
     if name not in SCHEMES:
         raise ValueError(f'`name` must be "rlwe", "ddh" or "pads", got {name!r}')
+    return _imported(name)
+
+
+@cache
+def _imported(name: SchemeName) -> Scheme:
     found: Scheme = import_module(f"he.functional.{name}.scheme").SCHEME
     return found

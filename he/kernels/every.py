@@ -110,10 +110,20 @@ def calls() -> dict[str, Callable[[], object]]:
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
         "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
-        "inner, wrapped_products": lambda: inner.wrapped_products(*np.zeros((3, 4, 4), np.uint32)),
-        "inner, uncentre": lambda: inner.uncentre(small[:, :2].copy(), samples, 1, 1),
+        **_calls_of_pads(),
         **_calls_of_ledgers(),
         **_calls_of_gadgets(),
+    }
+
+
+def _calls_of_pads() -> dict[str, Callable[[], object]]:
+    words, y = _fixed(np.zeros((4, 4), np.uint32)), _fixed(np.zeros((4, 4), np.int64))
+    pads, products = _fixed(np.zeros((4, 4), np.int32)), np.zeros((4, 4), np.int64)
+    return {
+        "inner, wrapped_products": lambda: inner.wrapped_products(words, y, np.zeros((4, 4), np.uint32)),
+        "inner, uncentre": lambda: inner.uncentre(products, y, 1, 1),
+        "inner, wrapped_products, unmasked": lambda: inner.unmasked(words, y, pads, 1, 1, products),
+        "inner, lie_within": lambda: inner.lie_within(y, 1),
     }
 
 

@@ -150,3 +150,19 @@ def uncentred(
         if any(abs(row[k]) > magnitude * sum(map(abs, key)) for row in products):
             return k
     return [[value + centre * sum(key) for value, key in zip(row, y, strict=True)] for row in products]
+
+
+def unmasked(
+    words: Sequence[Sequence[int]],
+    y: Sequence[Sequence[int]],
+    pads: Sequence[Sequence[int]],
+    magnitude: int,
+    centre: int,
+) -> list[list[int]] | int:
+    """The inner products <x, y> from words, x - centre plus pads modulo 2^32, and from the pads' products with y.
+
+    Results and the other arguments are those of `uncentred`; products are taken modulo 2^32, of [-2^31, 2^31).
+    """
+    both = zip(wrapped_products(words, y), pads, strict=True)
+    rows = [[(a - b + 2**31) % 2**32 - 2**31 for a, b in zip(*row, strict=True)] for row in both]
+    return uncentred(rows, y, magnitude, centre)

@@ -10,19 +10,21 @@ from typing import Protocol
 from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Plan
 from intnn.training.step import ArrayHalves, Begun, Descent, Rate, Variables
-from intnn.values.arrays import IntArray, integer
+from intnn.values.arrays import IntArray, integer, integers
 from intnn.values.domain import IntDomain
 
 
 class _Halves(Protocol):
-    """What makes the halves of steps, on any backend with the same bits, and checks nothing."""
+    """What makes the halves of steps, on any backend with the same bits, and checks no shapes."""
 
     @property
     def weights(self) -> IntArray: ...
 
-    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun: ...
+    def begin(
+        self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int], largest: int
+    ) -> Begun | None: ...
 
-    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None: ...
+    def finish(self, begun: Begun, gradient: IntArray, magnitude: int) -> bool: ...
 
     def state(self) -> list[Variables]: ...
 
@@ -58,10 +60,11 @@ class BlindStep:
         first.gradient_shifts(self._batch)  # raises where gradients could overflow
         self._labels = IntDomain(0, plan.classes - 1)
         self._sums = _symmetric(first.fan_in * first.weight_limit * first.inputs.magnitude)
-        self._sums_shape, self._gradient_shape = (self._batch, first.outputs), (first.outputs, first.fan_in)
+        self._sums_shape, self._labels_shape = (self._batch, first.outputs), (self._batch,)
+        self._gradient_shape = first.outputs, first.fan_in
         self._magnitude = first.inputs.magnitude
         self._halves = _halves_on(backend, plan, state, self._batch, descent)
-        self._begun: tuple[Begun, Rate] | None = None
+        self._begun: Begun | None = None
 
     @property
     def weights(self) -> IntArray:
@@ -91,10 +94,14 @@ class BlindStep:
         """
         if self._begun is not None:
             raise RuntimeError("the step before must be finished first: call `finish` with its gradient")
-        sums = _shaped(self._sums.require(sums, "sums"), self._sums_shape, "sums")
-        labels = _shaped(self._labels.require(labels, "labels"), (self._batch,), "labels")
-        begun = self._halves.begin(sums, labels, rate, rounding)
-        self._begun = begun, rate
+        sums = _shaped(integers(sums, "sums"), self._sums_shape, "sums")
+        labels = _shaped(integers(labels, "labels"), self._labels_shape, "labels")
+        begun = self._halves.begin(sums, labels, rate, rounding, self._sums.hi)
+        if begun is None:  # one of these says what is wrong
+            self._sums.require(sums, "sums")
+            self._labels.require(labels, "labels")
+        assert begun is not None
+        self._begun = begun
         return begun.logits, begun.errors
 
     def finish(self, gradient: IntArray) -> None:
@@ -110,10 +117,10 @@ class BlindStep:
         """
         if self._begun is None:
             raise RuntimeError("no step has begun: call `begin` first")
-        begun, rate = self._begun
-        bound = _symmetric(self._magnitude * int(abs(begun.errors).sum(axis=0).max()))
-        gradient = _shaped(bound.require(gradient, "gradient"), self._gradient_shape, "gradient")
-        self._halves.finish(begun, gradient, rate)
+        gradient = _shaped(integers(gradient, "gradient"), self._gradient_shape, "gradient")
+        if not self._halves.finish(self._begun, gradient, self._magnitude):
+            largest = self._magnitude * int(abs(self._begun.errors).sum(axis=0).max())
+            _symmetric(largest).require(gradient, "gradient")
         self._begun = None
 
     def state(self) -> list[Variables]:

@@ -51,9 +51,10 @@ def rate_at(schedule: Schedule, number: int, total: int) -> Rate:
 
     It is rounded down to seven bits, and to zero where it is too small for any weight to notice.
     """
-    rate = schedule.learning_rate * (total - number) / (total * schedule.batch_size)
-    shift = 0
-    while rate * (1 << shift) < SMALLEST_MANTISSA and shift < LARGEST_SHIFT:
-        shift += 1
-    mantissa = int(rate * (1 << shift))
+    rate, most = schedule.learning_rate, 1 << LARGEST_SHIFT  # in integers: fractions would take as long as a small step
+    numerator, denominator = rate.numerator * (total - number), rate.denominator * total * schedule.batch_size
+    # The smallest shift for which the rate times 2**shift is SMALLEST_MANTISSA or more.
+    steps = -(-SMALLEST_MANTISSA * denominator // numerator) if numerator else most
+    shift = min((steps - 1).bit_length(), LARGEST_SHIFT)
+    mantissa = (numerator << shift) // denominator
     return Rate(mantissa if mantissa >= SMALLEST_MANTISSA else 0, shift)

@@ -18,6 +18,7 @@ from intnn.training.limits import BIAS_LIMIT, ERROR_LIMIT, VELOCITY_LIMIT
 from intnn.training.plan import Block, Plan
 from intnn.training.tables import DOMAIN, EXP_EXPONENT, SLOPE_EXPONENT, TableActivation, exponential
 from intnn.values.arrays import Array, IntArray
+from intnn.values.domain import IntDomain
 
 
 class Rate(NamedTuple):
@@ -228,13 +229,23 @@ class ArrayHalves:
         """The first block's weights, int64 [outputs, fan_in]."""
         return working_weights(self._plan.blocks[0], self._state[0], self._ops)[0]
 
-    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
-        """The function `begin`."""
+    def begin(
+        self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int], largest: int
+    ) -> Begun | None:
+        """The function `begin`; None, and nothing changes, where a sum is larger or a label is no class."""
+        possible = IntDomain(-largest, largest).contains_array(sums)
+        if not possible or not IntDomain(0, self._plan.classes - 1).contains_array(labels):
+            return None
+        self._rate = rate
         return begin(self._plan, self._state, sums, labels, rate, self._descent, rounding, self._ops)
 
-    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
-        """The function `finish`."""
-        finish(self._plan, self._state, begun, gradient, self._batch, rate, self._descent, self._ops)
+    def finish(self, begun: Begun, gradient: IntArray, magnitude: int) -> bool:
+        """The function `finish`, behind `begin`; False where no inputs up to a magnitude have such a gradient."""
+        largest = magnitude * int(abs(begun.errors).sum(axis=0).max())
+        if not IntDomain(-largest, largest).contains_array(gradient):
+            return False
+        finish(self._plan, self._state, begun, gradient, self._batch, self._rate, self._descent, self._ops)
+        return True
 
     def state(self) -> list[Variables]:
         """The variables as they are now, copied."""

@@ -35,6 +35,8 @@ def integer(value: Any, name: str, low: int = int(INT64.min), high: int = int(IN
         TypeError: ``value`` is not an integer; a bool does not count as one.
         ValueError: ``value`` is outside the range.
     """
+    if type(value) is int and low <= value <= high:  # as nearly always
+        return value
     value = plain(value)
     if isinstance(value, bool) or getattr(value, "shape", None):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
@@ -97,6 +99,8 @@ def integers(values: ArrayLike, name: str) -> IntArray:
         TypeError: The dtype is not an integer one; floats and bools are never converted silently.
         ValueError: A value does not fit int64, or rows have unequal lengths.
     """
+    if type(values) is np.ndarray and values.dtype == np.int64:  # as nearly always
+        return values
     checked = array(values, name)
     if checked.dtype.kind not in "iu":
         raise TypeError(f"`{name}` must hold integers, got dtype {checked.dtype}; round or cast it first")

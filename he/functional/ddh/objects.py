@@ -196,7 +196,7 @@ class DdhFunctionalKey(Unstorable, instead="store its bytes"):
 
     def __post_init__(self) -> None:
         require_ddh(self.instance)
-        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
         object.__setattr__(self, "scalars", _scalars(self.scalars, len(self.y)))
 
     def to_bytes(self) -> bytes:

@@ -21,26 +21,34 @@ KEY_BYTES = 32
 _PURPOSE = b"functional encryption by pads"
 
 
-def public_of(secret: bytes) -> bytes:
-    """The public key, 32 bytes, of a secret key, which is any 32 bytes."""
-    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-
-
-def agreed(secret: bytes, other: bytes, owner: bytes, authority: bytes, instance: str) -> bytes:
-    """The shared key, 32 bytes: either side calls this with its own secret key and the other's public one.
+class Secret:
+    """A secret key, and what belongs to it.
 
     Args:
-        secret: One's own secret key.
-        other: The other side's public key.
-        owner: The public key of the ciphertext, its header.
-        authority: The public key of the instance.
-        instance: The instance's id.
+        secret: Any 32 bytes.
 
-    Raises:
-        MismatchError: The other key is one of the few with which every secret agrees on the same.
+    Attributes:
+        public: The public key, 32 bytes.
     """
-    try:
-        shared = X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(other))
-    except ValueError as error:
-        raise MismatchError("a public key is of small order and protects nothing; ask for an honest one") from error
-    return HKDF(SHA256(), KEY_BYTES, None, _PURPOSE + bytes.fromhex(instance) + owner + authority).derive(shared)
+
+    def __init__(self, secret: bytes) -> None:
+        self._private = X25519PrivateKey.from_private_bytes(secret)
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def agreed(self, other: bytes, owner: bytes, authority: bytes, instance: str) -> bytes:
+        """The shared key, 32 bytes: either side asks its own secret for it, with the other's public key.
+
+        Args:
+            other: The other side's public key.
+            owner: The public key of the ciphertext, its header.
+            authority: The public key of the instance.
+            instance: The instance's id.
+
+        Raises:
+            MismatchError: The other key is one of the few with which every secret agrees on the same.
+        """
+        try:
+            shared = self._private.exchange(X25519PublicKey.from_public_bytes(other))
+        except ValueError as error:
+            raise MismatchError("a public key is of small order and protects nothing; ask for an honest one") from error
+        return HKDF(SHA256(), KEY_BYTES, None, _PURPOSE + bytes.fromhex(instance) + owner + authority).derive(shared)

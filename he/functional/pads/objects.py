@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from he.functional.messages import (
     vectors_from_bytes,
     vectors_to_bytes,
 )
-from he.functional.pads.agreement import KEY_BYTES, agreed, public_of
+from he.functional.pads.agreement import KEY_BYTES, Secret
 from he.functional.pads.words import WORD_BYTES, Words
 from he.functional.scheme import Scope
 from he.ring.params import ParameterError
@@ -31,6 +33,7 @@ from intnn.values.value_object import Unstorable, ValueObject
 #: The most words that a ciphertext may have, samples times length: `he.functional.pads.words.pads` promises no more.
 MAX_WORDS = 1 << 32
 
+_WORD, _SIGNED_WORD = np.dtype("<u4"), np.dtype("<i4")
 _REMEMBERED = 1 << 10  # shared keys that a master key remembers: to agree costs more than a small functional key
 
 
@@ -60,7 +63,8 @@ def require_scope(scope: Scope | None, instance: Instance) -> Scope:
         raise ValueError("`scope` must name a ciphertext and its samples: keys of this scheme hold for nothing else")
     header = _key(of_type(scope, Scope, "scope").header, "scope.header")
     stop = integer(scope.stop, "scope.stop", 1, MAX_WORDS // instance.length)
-    return Scope(header, integer(scope.start, "scope.start", 0, stop - 1), stop)
+    start = integer(scope.start, "scope.start", 0, stop - 1)
+    return scope if start is scope.start and stop is scope.stop else Scope(header, start, stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +88,15 @@ class PadsMasterKey(Unstorable, instead="store its bytes, which are secret"):
         require_pads(self.instance)
         _key(self.secret, "secret")
 
+    @property
+    def public(self) -> bytes:
+        """The public key of X25519, 32 bytes."""
+        return self._own.public
+
+    @cached_property
+    def _own(self) -> Secret:
+        return Secret(self.secret)
+
     def shared(self, header: bytes) -> bytes:
         """The key of a ciphertext's pad, 32 bytes, by the ciphertext's header.
 
@@ -92,7 +105,7 @@ class PadsMasterKey(Unstorable, instead="store its bytes, which are secret"):
         """
         found = self._shared.get(header)
         if found is None:
-            found = agreed(self.secret, header, header, public_of(self.secret), self.instance.id)
+            found = self._own.agreed(header, header, self.public, self.instance.id)
             if len(self._shared) >= _REMEMBERED:
                 self._shared.clear()
             self._shared[header] = found
@@ -176,7 +189,7 @@ class PadsCiphertext(ValueObject):
         shape = len(self.words), self.instance.length
         if not 0 < shape[0] * shape[1] <= MAX_WORDS:
             raise ValueError(f"`words` must be of one sample or more, and {MAX_WORDS} at most, got {shape[0]} samples")
-        object.__setattr__(self, "words", _words(self.words, "<u4", shape, "words"))
+        object.__setattr__(self, "words", _words(self.words, _WORD, shape, "words"))
 
     @property
     def samples(self) -> int:
@@ -190,7 +203,7 @@ class PadsCiphertext(ValueObject):
 
     @staticmethod
     def from_bytes(data: bytes) -> PadsCiphertext:
-        """Read it from a message; its words lie in the message.
+        """Read it from a message; its words lie in the message, if they are aligned there.
 
         Raises:
             MessageError: It is damaged, or no ciphertext of this scheme.
@@ -224,10 +237,10 @@ class PadsFunctionalKey(ValueObject):
 
     def __post_init__(self) -> None:
         require_pads(self.instance)
-        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
         object.__setattr__(self, "scope", require_scope(self.scope, self.instance))
         shape = self.scope.stop - self.scope.start, len(self.y)
-        object.__setattr__(self, "pads", _words(self.pads, "<i4", shape, "pads"))
+        object.__setattr__(self, "pads", _words(self.pads, _SIGNED_WORD, shape, "pads"))
 
     def to_bytes(self) -> bytes:
         """It as a message."""
@@ -237,7 +250,7 @@ class PadsFunctionalKey(ValueObject):
 
     @staticmethod
     def from_bytes(data: bytes) -> PadsFunctionalKey:
-        """Read it from a message; the inner products with pads lie in the message.
+        """Read it from a message; the inner products with pads lie in the message, if they are aligned there.
 
         Raises:
             MessageError: It is damaged, or no functional key of this scheme.
@@ -258,8 +271,8 @@ def _key(value: bytes, name: str) -> bytes:
     return value
 
 
-def _words(values: Array, kind: str, shape: tuple[int, int], name: str) -> Array:
-    """Return an array read-only, if it has a type and a shape."""
+def _words(values: Array, kind: np.dtype[Any], shape: tuple[int, int], name: str) -> Array:
+    """Return an array read-only, if it has a type and a shape; kernels want it aligned, and messages do not align."""
     if of_type(values, np.ndarray, name).dtype != kind or values.shape != shape:
         raise ValueError(f"`{name}` must be {kind} {list(shape)}, got {values.dtype} {list(values.shape)}")
-    return frozen(values)
+    return frozen(values if values.flags.aligned else values.copy())

@@ -22,15 +22,15 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from he.functional.checks import own, sample_range, uncentred
+from he.functional.checks import own, require_possible, sample_range
 from he.functional.errors import MismatchError
 from he.functional.instance import Instance, SchemeName
-from he.functional.pads.agreement import KEY_BYTES, agreed, public_of
+from he.functional.pads.agreement import KEY_BYTES, Secret
 from he.functional.pads.objects import (
     MAX_WORDS,
     PadsCiphertext,
@@ -40,11 +40,15 @@ from he.functional.pads.objects import (
     require_pads,
     require_scope,
 )
-from he.functional.pads.words import as_factors, pads, wrapped_products
+from he.functional.pads.words import pads
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
+from he.kernels.passes import inner as kernels
 from intnn.values.arrays import IntArray
 
 _BLOCK_WORDS = 1 << 16  # words at a time, which stay in the processor's cache
+
+#: The authority's pads: training asks for the same ones in every pass. At most 128 blocks are kept, of 256 KiB each.
+_authority_pads = lru_cache(maxsize=128)(pads)
 
 
 class Pads:
@@ -71,8 +75,8 @@ class Pads:
             ParameterError: Its products can be 2^31 or larger.
         """
         require_pads(instance)
-        secret = secrets.token_bytes(KEY_BYTES)
-        return PadsMasterKey(instance, secret), PadsPublicKey(instance, public_of(secret))
+        master = PadsMasterKey(instance, secrets.token_bytes(KEY_BYTES))
+        return master, PadsPublicKey(instance, master.public)
 
     def encrypt(self, public_key: PublicKey, x: ArrayLike) -> PadsCiphertext:
         """Encrypt vectors, int64 [samples, length], of at most 2^32 elements together.
@@ -87,9 +91,9 @@ class Pads:
         most = MAX_WORDS // key.instance.length
         if len(rows) > most:
             raise ValueError(f"`x` must have at most {most} samples, got {len(rows)}: make several ciphertexts")
-        secret = secrets.token_bytes(KEY_BYTES)
-        header = public_of(secret)
-        seed = agreed(secret, key.public, header, key.public, key.instance.id)
+        secret = Secret(secrets.token_bytes(KEY_BYTES))
+        header = secret.public
+        seed = secret.agreed(key.public, header, key.public, key.instance.id)
         words = np.empty(rows.shape, "<u4")
         for start, stop in _blocks(0, *rows.shape):
             masked = (rows[start:stop] - centre).astype("<u4").ravel()  # wraps: that is modulo 2^32
@@ -108,11 +112,12 @@ class Pads:
         instance = master.instance
         vectors, scope = instance.require_keys(y), require_scope(scope, instance)
         seed, samples = master.shared(scope.header), scope.stop - scope.start
-        products, factors = np.empty((samples, len(vectors)), np.int32), as_factors(vectors)
+        products = np.empty((samples, len(vectors)), np.uint32)
         for start, stop in _blocks(scope.start, samples, instance.length):
-            words = pads(seed, start * instance.length, (stop - start) * instance.length).reshape(-1, instance.length)
-            products[start - scope.start : stop - scope.start] = wrapped_products(words, factors)
-        return PadsFunctionalKey(instance, vectors, scope, products)
+            words = _authority_pads(seed, start * instance.length, (stop - start) * instance.length)
+            part = products[start - scope.start : stop - scope.start]
+            kernels.wrapped_products(words.reshape(-1, instance.length), vectors, part)
+        return PadsFunctionalKey(instance, vectors, scope, products.view(np.int32))
 
     def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].
@@ -131,18 +136,19 @@ class Pads:
                 f"the key is for samples {scope.start} to {scope.stop} of ciphertext {scope.header.hex()}, got samples "
                 f"{wanted.start} to {wanted.stop} of {cipher.header.hex()}; ask the authority for a key for these"
             )
-        products, factors = np.empty((len(wanted), len(functional.y)), np.int64), as_factors(functional.y)
-        for start, stop in _blocks(wanted.start, len(wanted), instance.length):
-            sums = wrapped_products(cipher.words[start:stop], factors)
-            sums -= functional.pads[start - scope.start : stop - scope.start]  # wraps
-            products[start - wanted.start : stop - wanted.start] = sums
-        return uncentred(products, functional.y, instance)
+        products = np.empty((len(wanted), len(functional.y)), np.int64)
+        words, masks = cipher.words[wanted.start : wanted.stop], functional.pads[wanted.start - scope.start :]
+        beyond = kernels.unmasked(
+            words, functional.y, masks[: len(wanted)], instance.magnitude, instance.centre, products
+        )
+        require_possible(beyond, functional.y, instance)
+        return products
 
 
-def _blocks(start: int, samples: int, length: int) -> Iterator[tuple[int, int]]:
+def _blocks(start: int, samples: int, length: int) -> list[tuple[int, int]]:
     """The ends of blocks of samples, one behind the other."""
-    step = max(1, _BLOCK_WORDS // length)
-    return ((at, min(at + step, start + samples)) for at in range(start, start + samples, step))
+    step, stop = max(1, _BLOCK_WORDS // length), start + samples
+    return [(at, min(at + step, stop)) for at in range(start, stop, step)]
 
 
 SCHEME = Pads()

@@ -1,4 +1,4 @@
-"""Pads, and inner products modulo 2^32."""
+"""Pads: words that follow from a key."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
-
-from he.kernels.passes import inner as kernels
-from intnn.values.arrays import IntArray
 
 Words = NDArray[np.uint32]
 
@@ -37,23 +34,3 @@ def pads(key: bytes, start: int, count: int) -> Words:
     block, skipped = divmod(start, _WORDS)
     stream = Cipher(AES256(key), CTR(block.to_bytes(_BLOCK_BYTES, "big"))).encryptor()
     return np.frombuffer(stream.update(bytes((skipped + count) * WORD_BYTES)), "<u4", offset=skipped * WORD_BYTES)
-
-
-def wrapped_products(words: Words, factors: Words) -> NDArray[np.int32]:
-    """Inner products modulo 2^32, of [-2^31, 2^31).
-
-    Args:
-        words: uint32 [samples, length].
-        factors: The vectors to multiply by, from `as_factors`: uint32 [length, keys].
-
-    Returns:
-        int32 [samples, keys].
-    """
-    products = np.empty((len(words), factors.shape[1]), np.uint32)
-    kernels.wrapped_products(np.array(words), factors, products)  # of a message, words may lie at any byte
-    return products.view(np.int32)
-
-
-def as_factors(y: IntArray) -> Words:
-    """Vectors as `wrapped_products` takes them: int64 [keys, length] modulo 2^32 and as columns."""
-    return y.T.astype(np.uint32, order="C")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -94,16 +94,31 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
                 for the data.
             OSError: The journal cannot be written; the instance is not open.
         """
-        opening = Opening(of, budget, data, role, samples)
+        return self.open_all([Opening(of, budget, data, role, samples)])[0]
+
+    def open_all(self, openings: Sequence[Opening]) -> list[PublicKey]:
+        """Open several instances with one write to the disk, all or none; see `open`.
+
+        An authority that is killed meanwhile may have opened some of them, whose public keys nobody has.
+
+        Args:
+            openings: What is said of each.
+
+        Returns:
+            The public keys, in their order.
+        """
         with self._lock:
             self._require_ready()
-            self._books.require_room(opening)
-            master, public = self._schemes(of.scheme).setup(of)
-            prime = secret_prime()
-            self._places[of.id] = self._journal.append(records.opened(opening, prime, master))
-            self._books.open(opening, prime)
+            self._books.require_room(openings)
+            keys = [self._schemes(opening.instance.scheme).setup(opening.instance) for opening in openings]
+            masters, primes = [master.to_bytes() for master, _ in keys], [secret_prime() for _ in keys]
+            places = self._journal.append(*map(records.opened, openings, primes, masters))
+            for opening, prime, place, (master, _), data in zip(openings, primes, places, keys, masters, strict=True):
+                self._places[opening.instance.id] = place
+                self._books.open(opening, prime)
+                self._masters.keep(opening.instance.id, master, len(data))
             self._entered = self._journal.end
-        return public
+        return [public for _, public in keys]
 
     def enrol(self, of: Instance, owner: str) -> None:
         """Register an owner who will encrypt for an instance, by a name of 1 to 200 printable letters.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from he.functional.instance import Instance
@@ -79,7 +80,7 @@ class Opening(ValueObject):
         """Whether vectors have an element for each sample, and not for each feature."""
         return self.role == "gradient"
 
-    @property
+    @cached_property
     def vectors(self) -> tuple[str, bool, range | None]:
         """What the vectors are. Instances for which it is equal encrypt the same vectors and share an account."""
         return self.data, self.is_gradient, self.samples
@@ -150,32 +151,24 @@ class Books(Unstorable, instead="the authority's journal holds what they were ma
         """How many keys were issued for some data."""
         return self._issued.get(data, 0)
 
-    def require_room(self, opening: Opening) -> None:
-        """Check that an instance may be opened.
+    def require_room(self, openings: Sequence[Opening]) -> None:
+        """Check that instances may be opened, one after the other.
 
         Raises:
-            ValueError: There is one of its id; or others encrypt some of the same data, and are of another length or
-                budget, or another choice of samples that overlaps with this one.
+            ValueError: There is one of the same id; or others encrypt some of the same data, and are of another length
+                or budget, or another choice of samples that overlaps.
         """
-        if opening.instance.id in self._openings:
-            raise ValueError(
-                f"`instance` must have a new id, and {opening.instance.id} was opened before; draw another"
-            )
-        for account in self._accounts.values():
-            other = account.opening
-            if other.is_gradient != opening.is_gradient or not other.overlaps(opening):
-                continue
-            if other.samples != opening.samples:
+        ids, others = set(self._openings), [account.opening for account in self._accounts.values()]
+        for opening in openings:
+            if opening.instance.id in ids:
                 raise ValueError(
-                    f"`samples` must be those of another instance for {opening.data!r}, or none of them, got "
-                    f"{opening.samples} beside {other.samples}: what is known of a sample could not be told"
+                    f"`instance` must have a new id, and {opening.instance.id} was opened before; draw another"
                 )
-            if (other.budget, other.instance.length) != (opening.budget, opening.instance.length):
-                raise ValueError(
-                    f"instances that encrypt the same vectors of {opening.data!r} share a budget, "
-                    f"{other.budget} of {other.instance.length} directions, got {opening.budget} of "
-                    f"{opening.instance.length}; a new budget needs other data"
-                )
+            for other in others:
+                if other.is_gradient == opening.is_gradient and other.overlaps(opening):
+                    _require_alike(opening, other)
+            ids.add(opening.instance.id)
+            others.append(opening)
 
     def open(self, opening: Opening, prime: int) -> None:
         """Enter an instance for which there is room; the prime is for its span, unless it shares one."""
@@ -185,7 +178,9 @@ class Books(Unstorable, instead="the authority's journal holds what they were ma
 
     def issue(self, opening: Opening, span: Span, keys: int) -> None:
         """Enter keys, and the span that they make of the account's."""
-        self._accounts[opening.vectors] = replace(self.account(opening), span=span)
+        account = self.account(opening)
+        if span is not account.span:
+            self._accounts[opening.vectors] = replace(account, span=span)
         self._issued[opening.data] = self.issued(opening.data) + keys
 
     def restore(self, opening: Opening, added: Array, issued: int) -> None:
@@ -213,6 +208,21 @@ class Books(Unstorable, instead="the authority's journal holds what they were ma
         batch_rank_issued, batch_rank_budget = _largest(gradient)
         share = max(_shares(forward, gradient), default=0.0)
         return Exposure(rank_issued, rank_budget, self.issued(data), share, batch_rank_issued, batch_rank_budget)
+
+
+def _require_alike(opening: Opening, other: Opening) -> None:
+    """Check that two instances which encrypt some of the same vectors encrypt all of them, within one budget."""
+    if other.samples != opening.samples:
+        raise ValueError(
+            f"`samples` must be those of another instance for {opening.data!r}, or none of them, got "
+            f"{opening.samples} beside {other.samples}: what is known of a sample could not be told"
+        )
+    if (other.budget, other.instance.length) != (opening.budget, opening.instance.length):
+        raise ValueError(
+            f"instances that encrypt the same vectors of {opening.data!r} share a budget, "
+            f"{other.budget} of {other.instance.length} directions, got {opening.budget} of "
+            f"{opening.instance.length}; a new budget needs other data"
+        )
 
 
 def _largest(accounts: list[Account]) -> tuple[int, int]:

@@ -82,22 +82,26 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         length = os.pread(self._file, 8, place + len(_MAGIC))
         return os.pread(self._file, int.from_bytes(length, "big"), place + _HEAD)
 
-    def append(self, message: bytes) -> int:
-        """Write a message, durably, and return its place.
+    def append(self, *messages: bytes) -> list[int]:
+        """Write messages, durably, and return their places.
 
         Raises:
-            OSError: It cannot be written, such as on a full disk. The journal is what it was: what there is of the
-                message is no part of it, and overwritten by the next one.
+            OSError: They cannot be written, such as on a full disk. The journal is what it was: what there is of the
+                messages is no part of it, and overwritten by the next one.
         """
-        length, place = len(message).to_bytes(8, "big"), self.end
-        os.ftruncate(self._file, place)
-        rest, at = memoryview(b"".join([_MAGIC, length, length, message])), place
+        pieces, places, at = [], [], self.end
+        for message in messages:
+            length = len(message).to_bytes(8, "big")
+            pieces += [_MAGIC, length, length, message]
+            places.append(at)
+            at += _HEAD + len(message)
+        os.ftruncate(self._file, self.end)
+        rest = memoryview(b"".join(pieces))
         while rest:
-            written = os.pwrite(self._file, rest, at)
-            rest, at = rest[written:], at + written
+            rest = rest[os.pwrite(self._file, rest, at - len(rest)) :]
         os.fsync(self._file)
         self.end = at
-        return place
+        return places
 
     def damaged(self, place: int, problem: object) -> JournalError:
         """The error that says that the message at a place is not what was written."""

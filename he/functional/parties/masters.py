@@ -29,12 +29,17 @@ class Masters(Unstorable, instead="the authority's journal holds what they were 
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name][0]
-        key, size = self._kept[name] = self._read(name)
+        key, size = self._read(name)
+        self.keep(name, key, size)
+        return key
+
+    def keep(self, name: str, key: MasterKey, size: int) -> None:
+        """Keep a master key that is not kept yet, and whose message has so many bytes."""
+        self._kept[name] = key, size
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
             _, (_, oldest) = self._kept.popitem(last=False)
             self._bytes -= oldest
-        return key
 
     def __len__(self) -> int:
         return len(self._kept)

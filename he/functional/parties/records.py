@@ -9,7 +9,6 @@ from he.functional.instance import Instance
 from he.functional.messages import number, require_lengths, require_name, seal
 from he.functional.messages import opened as opened_message
 from he.functional.parties.books import Books, Opening
-from he.functional.scheme import MasterKey
 from he.kernels.passes.span import BITS
 from intnn.values.arrays import Array
 
@@ -17,11 +16,9 @@ _WORD = np.dtype("<u8")
 _MOST = (1 << 63) - 1
 
 
-def opened(opening: Opening, prime: int, master: MasterKey) -> bytes:
+def opened(opening: Opening, prime: int, master: bytes) -> bytes:
     """An instance, with its secrets: the master key, and the prime of its span if it is the first of its account."""
-    return seal(
-        Kind.JOURNAL, opening.instance, {"event": "opened", "prime": prime, **opening.fields()}, [master.to_bytes()]
-    )
+    return seal(Kind.JOURNAL, opening.instance, {"event": "opened", "prime": prime, **opening.fields()}, [master])
 
 
 def issued(of: Instance, keys: int, added: Array) -> bytes:

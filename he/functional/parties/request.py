@@ -17,7 +17,7 @@ from he.functional.messages import (
     vectors_to_bytes,
 )
 from he.functional.scheme import Scope
-from intnn.values.arrays import IntArray, frozen, instance
+from intnn.values.arrays import IntArray, instance
 from intnn.values.value_object import ValueObject
 
 MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`
@@ -47,7 +47,7 @@ class KeyRequest(ValueObject):
 
     def __post_init__(self) -> None:
         instance(self.instance, Instance, "instance")
-        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
         if len(self.y) > MOST_KEYS:
             raise ValueError(f"`y` must have at most {MOST_KEYS} vectors, got {len(self.y)}; make several requests")
         if self.scope is not None:

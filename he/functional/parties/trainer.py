@@ -88,21 +88,16 @@ class Products:
         """
         stop = integer(stop, "stop", 1, self.samples)
         start = integer(start, "start", 0, stop - 1)
-        y = integers(y, "y")  # what is asked of them is asked by the request
-        parts, key, begin = [], None, 0
+        vectors, parts, key, begin = integers(y, "y"), [], None, 0
         for ciphertext in self._ciphertexts:
             first, last = max(start - begin, 0), min(stop - begin, ciphertext.samples)
             begin += ciphertext.samples
             if first >= last:
                 continue
-            if self._scheme.keys_are_scoped:
-                key = self._key(KeyRequest(self.instance, y, Scope(ciphertext.header, first, last)))
-            elif key is None:
-                key = self._key(KeyRequest(self.instance, y))
+            if key is None or self._scheme.keys_are_scoped:
+                scope = Scope(ciphertext.header, first, last) if self._scheme.keys_are_scoped else None
+                request = KeyRequest(self.instance, vectors, scope)
+                key, vectors = self._authority.issue(request), request.y
+                self.keys_issued += len(vectors)
             parts.append(self._scheme.decrypt(ciphertext, key, slice(first, last)))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _key(self, request: KeyRequest) -> FunctionalKey:
-        key = self._authority.issue(request)
-        self.keys_issued += len(request.y)
-        return key

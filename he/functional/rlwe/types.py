@@ -34,7 +34,7 @@ from he.kernels.passes.expand import uniform
 from he.kernels.passes.functional import limbs, transformed
 from he.kernels.tables.chain import chain
 from he.ring.packed import SEED_BYTES, word_bits
-from intnn.values.arrays import Array, FloatArray, IntArray, frozen, integer
+from intnn.values.arrays import Array, FloatArray, IntArray, integer
 from intnn.values.arrays import instance as of_type
 from intnn.values.value_object import Unstorable
 
@@ -240,7 +240,7 @@ class RlweFunctionalKey(_OfInstance, Unstorable, instead="store its bytes"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "y", frozen(self.instance.require_keys(self.y)))
+        object.__setattr__(self, "y", self.instance.require_keys(self.y))
         _close(self.keys, "keys", np.int64, len(self.y), self.parameters.N)
 
     @cached_property

@@ -3,10 +3,11 @@
 import numpy as np
 
 from intnn.machine.host import instruction_set
+from intnn.training.cpu import halves
 from intnn.training.cpu import words as at
-from intnn.training.cpu.step import begin, step
+from intnn.training.cpu.step import step
 from intnn.training.cpu.tile import tile_rows
-from intnn.training.cpu.update import start_sums, update_by
+from intnn.training.cpu.update import start_sums
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Block, Plan
@@ -113,8 +114,6 @@ class Compiled(Unstorable, instead="store its `state`"):
             words[field] = array.ctypes.data
             if i == 0 and field == at.INPUTS:
                 self._inputs = array
-            if i == 0 and field == at.SPREAD:
-                self._spread = array[:batch]  # of a dense block, the errors of every example
         if block.activation is not None:
             for field, lut in ((at.VALUES, block.activation.values), (at.SLOPES, block.activation.slopes)):
                 table = self._array(lut.table.shape, np.int32)
@@ -187,35 +186,44 @@ class CompiledStep(Compiled, instead="store its `state`"):
 class CompiledHalves(Compiled, instead="store its `state`"):
     """Steps in two halves, bit-equal to `intnn.training.step.begin` and `finish`; arguments as `Compiled`.
 
-    The first block is dense; nothing is checked.
+    The first block is dense; shapes are not checked.
     """
 
     def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
         super().__init__(plan, state, batch, descent)
         self._words[0, at.OFFSET] = 0  # sums from outside are those of inputs as they are, not stored plus 128
         start_sums(self._words[0], self._machine)
-        self._errors = self._spread.reshape(batch, -1)[:, : plan.blocks[0].outputs]
+        self._batch = batch
 
     @property
     def weights(self) -> IntArray:
         """The first block's weights, int64 [outputs, fan_in]."""
         block = self._plan.blocks[0]
-        fours = self._variables[0][at.BYTES].view(np.int32).reshape(-1, int(self._words[0, at.DEPTH]) // 4, self._lanes)
-        rows = np.ascontiguousarray(fours.transpose(0, 2, 1)).view(np.int8).reshape(len(fours) * self._lanes, -1)
-        return rows[: block.outputs, : block.fan_in].astype(np.int64)
+        result = np.empty((block.outputs, block.fan_in), np.int64)
+        halves.first_weights(self._words[0], self._machine, result)
+        return result
 
-    def begin(self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> Begun:
-        """`intnn.training.step.begin`."""
-        logits = np.empty((len(labels), self._plan.classes), np.int64)
-        exponent = begin(
-            self._words, self._machine, self._scratch, sums, labels, self._exponential, self._numbers(rate),
-            np.array(rounding, np.uint64), logits,
+    def begin(
+        self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int], largest: int
+    ) -> Begun | None:
+        """`intnn.training.step.begin`; None, and nothing changes, where a sum is larger or a label is no class."""
+        logits = np.empty((self._batch, self._plan.classes), np.int64)
+        errors = np.empty((self._plan.blocks[0].outputs, self._batch), np.int64)
+        self._rate = self._numbers(rate)
+        exponent = halves.begin_within(
+            self._words, self._machine, self._scratch, sums, largest, labels, self._exponential, self._rate,
+            np.array(rounding, np.uint64), logits, errors,
         )  # fmt: skip
-        return Begun(logits, self._errors.astype(np.int64) - 128, exponent)
+        return None if exponent == halves.REFUSED else Begun(logits, errors.T, exponent)
 
-    def finish(self, begun: Begun, gradient: IntArray, rate: Rate) -> None:
-        """`intnn.training.step.finish`, right after `begin`."""
-        update_by(self._words[0], self._machine, begun.exponent, self._numbers(rate), gradient)
+    def finish(self, begun: Begun, gradient: IntArray, magnitude: int) -> bool:
+        """`intnn.training.step.finish`, right after `begin`; False where no inputs up to a magnitude have this."""
+        return bool(
+            halves.finish_within(
+                self._words[0], self._machine, begun.exponent, self._rate, begun.errors.T, magnitude,
+                np.ascontiguousarray(gradient.T),
+            )
+        )  # fmt: skip
 
 
 def _up(size: int, multiple: int) -> int:

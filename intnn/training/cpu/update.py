@@ -33,7 +33,7 @@ def update(block: IntArray, machine: IntArray, batch: int, exponent: int, rate: 
 
 @compiled
 def update_by(block: IntArray, machine: IntArray, exponent: int, rate: IntArray, gradient: IntArray) -> None:
-    """`update` by the weights' gradients from outside, int64 [outputs, fan_in] that fit int32.
+    """`update` by the weights' gradients from outside, int64 [fan_in, outputs] that fit int32.
 
     The biases' gradients are those that the errors left.
     """
@@ -93,7 +93,7 @@ def descend(block: IntArray, machine: IntArray, batch: int, rule: Array) -> None
 
 @compiled
 def descend_by(block: IntArray, gradient: IntArray, rule: Array, tile: Array) -> None:
-    """Change the weights by gradients [outputs, fan_in], tile by tile; ``tile`` is memory for one, int32 [row, lane].
+    """Change the weights by gradients [fan_in, outputs], tile by tile; ``tile`` is memory for one, int32 [row, lane].
 
     The gradients of what lies behind the outputs and the fan-in are zero.
     """
@@ -101,9 +101,9 @@ def descend_by(block: IntArray, gradient: IntArray, rule: Array, tile: Array) ->
     for n in range(0, outputs, lanes):
         for k in range(0, depth, height):
             tile[:] = 0
-            for lane in range(min(lanes, outputs - n)):
-                for r in range(min(height, fan_in - k)):
-                    tile[r, lane] = gradient[n + lane, k + r]
+            for r in range(min(height, fan_in - k)):
+                for lane in range(min(lanes, outputs - n)):
+                    tile[r, lane] = gradient[k + r, n + lane]
             place = n * depth + k * lanes
             w, v = block[at.WEIGHTS] + 4 * place, block[at.VELOCITY] + 4 * place
             given_tile(tile.ctypes.data, w, v, block[at.BYTES] + place, rule.ctypes.data)

@@ -44,6 +44,23 @@ def test_vectors_are_returned_as_int64() -> None:
     assert y.tolist() == [[-127, 127], [0, 1]]
 
 
+def test_vectors_of_keys_are_looked_at_once_and_stay_as_they_are() -> None:
+    instance, y = Instance("pads", 2, IntDomain(0, 15)), np.array([[-127, 127], [0, 1]])
+    found = instance.require_keys(y)
+    assert instance.require_keys(found) is found
+    y[0, 0] = 128
+    with pytest.raises(ValueError, match=r"`y` must lie in \[-127, 127\], got 128 at index \(0, 0\)"):
+        instance.require_keys(y)
+    assert found.tolist() == [[-127, 127], [0, 1]]
+    with pytest.raises(ValueError, match="read-only"):
+        found[0, 0] = 128
+    with pytest.raises(ValueError, match=r"`y` must lie in \[-126, 126\], got -127"):
+        Instance("pads", 2, IntDomain(0, 15), 126).require_keys(found)
+    for extreme in (2**63 - 1, -(2**63)):
+        with pytest.raises(ValueError, match="`y` must lie in"):
+            instance.require_keys(np.array([[0, extreme]]))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

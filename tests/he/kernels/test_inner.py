@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from he.kernels import reference
 from he.kernels.passes import inner
+from intnn.values.arrays import frozen
 
 WORD = st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
 LIMIT = 32767
@@ -20,20 +21,19 @@ def matrix(draw: st.DrawFn, values: st.SearchStrategy[int], rows: int, columns: 
 
 @st.composite
 def matrices(draw: st.DrawFn) -> tuple[list[list[int]], list[list[int]]]:
-    samples, keys, length = draw(st.integers(1, 4)), draw(st.integers(1, 20)), draw(st.integers(1, 9))
+    samples, keys, length = draw(st.integers(1, 6)), draw(st.integers(1, 20)), draw(st.integers(1, 9))
     return matrix(draw, WORD, samples, length), matrix(draw, ELEMENT, keys, length)
 
 
 @settings(max_examples=60)
-@given(matrices(), st.sampled_from([1, 3, 11]))
+@given(matrices(), st.sampled_from([1, 4, 7]))
 def test_products_modulo_two_to_the_32_are_those_of_integers(
     drawn: tuple[list[list[int]], list[list[int]]], times: int
 ) -> None:
-    """Also of vectors that are longer than what is summed at a time: these are the same ones, repeated."""
-    words, y = ([row * times for row in rows] for rows in drawn)
+    """Also of more vectors than a panel has: these are the same ones, repeated."""
+    words, y = drawn[0], drawn[1] * times
     found = np.empty((len(words), len(y)), np.uint32)
-    factors = np.array(y).T.astype(np.uint32, order="C")
-    inner.wrapped_products(np.array(words, np.uint32), factors, found)
+    inner.wrapped_products(frozen(np.array(words, np.uint32)), frozen(np.array(y)), found)
     assert found.tolist() == reference.wrapped_products(words, y)
 
 
@@ -65,12 +65,36 @@ def test_centres_are_added_to_products_that_can_be(
         assert found.tolist() == products  # nothing was added
 
 
+@settings(max_examples=100)
+@given(matrices(), st.data(), st.integers(1, 128), st.integers(-128, 255))
+def test_what_lies_behind_pads_is_found(
+    drawn: tuple[list[list[int]], list[list[int]]], data: st.DataObject, magnitude: int, centre: int
+) -> None:
+    """Of centred vectors and pads, and of words that no vectors have given."""
+    pads, y = drawn
+    x = matrix(data.draw, st.sampled_from([-magnitude, magnitude, magnitude + 1]), len(pads), len(pads[0]))
+    words = [[(a + u) % 2**32 for a, u in zip(*rows, strict=True)] for rows in zip(x, pads, strict=True)]
+    masks = reference.wrapped_products(pads, y)
+    signed = frozen(np.array(masks, np.uint32).view(np.int32))
+    found = np.empty(signed.shape, np.int64)
+    first = inner.unmasked(frozen(np.array(words, np.uint32)), frozen(np.array(y)), signed, magnitude, centre, found)
+    expected = reference.unmasked(words, y, masks, magnitude, centre)
+    assert (found.tolist() if first < 0 else first) == expected
+    if max(map(max, x)) <= magnitude:
+        assert expected == [[sum((a + centre) * b for a, b in zip(row, key, strict=True)) for key in y] for row in x]
+
+
+@given(st.lists(st.sampled_from([-(2**63), -8, -7, 0, 7, 8, 2**63 - 1]), min_size=1, max_size=9))
+def test_values_lie_within_a_limit_or_not(values: list[int]) -> None:
+    assert inner.lie_within(frozen(np.array([values])), 7) == all(abs(value) <= 7 for value in values)
+
+
 @pytest.mark.parametrize("word", [2**31, 2**31 + 1, 2**31 - 1])
 def test_products_of_the_longest_vectors_are_exact(word: int) -> None:
     length = 1 << 16
     y = [[LIMIT] * length, [-LIMIT] * length, [LIMIT] * (length - 1) + [LIMIT - 1]]
     found = np.empty((1, 3), np.uint32)
-    inner.wrapped_products(np.full((1, length), word, np.uint32), np.array(y).T.astype(np.uint32, order="C"), found)
+    inner.wrapped_products(frozen(np.full((1, length), word, np.uint32)), frozen(np.array(y)), found)
     assert found.tolist() == [[word * sum(key) % 2**32 for key in y]]
     largest = np.array([[255 * LIMIT * length, -255 * LIMIT * length]])
     both = np.array([y[0], y[0]])

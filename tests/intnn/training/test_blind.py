@@ -78,24 +78,29 @@ def fresh(backend="numba"):
         (SUMS[:3], LABELS, r"`sums` must have shape \[4, 5\], got \[3, 5\]"),
         (SUMS.T, LABELS, r"`sums` must have shape"),
         (SUMS + 7 * 127 * 9 + 1, LABELS, r"`sums` must lie in \[-8001, 8001\], got 8002"),
+        (np.full_like(SUMS, -(2**63)), LABELS, r"`sums` must lie in \[-8001, 8001\], got -9223372036854775808"),
         (SUMS, LABELS[:3], r"`labels` must have shape \[4\], got \[3\]"),
         (SUMS, LABELS + 1, r"`labels` must lie in \[0, 2\], got 3"),
+        (SUMS, LABELS - 1, r"`labels` must lie in \[0, 2\], got -1"),
     ],
 )
-def test_sums_and_labels_that_cannot_be_are_refused_and_change_nothing(sums, labels, message):
-    stepper = fresh()
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_sums_and_labels_that_cannot_be_are_refused_and_change_nothing(sums, labels, message, backend):
+    stepper = fresh(backend)
     with pytest.raises(ValueError, match=message):
         stepper.begin(sums, labels, RATE, (0, 0))
     assert_equal(stepper.state(), initialise(LAYOUT, 0))
 
 
-def test_a_gradient_that_the_errors_rule_out_is_refused_and_the_right_one_taken_after_it():
-    stepper, other, x = fresh(), fresh(), np.arange(28).reshape(4, 7) % 10
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_gradient_that_the_errors_rule_out_is_refused_and_the_right_one_taken_after_it(backend):
+    stepper, other, x = fresh(backend), fresh(), np.arange(28).reshape(4, 7) % 10
     sums = x @ stepper.weights.T
     _, errors = stepper.begin(sums, LABELS, RATE, (0, 0))
     bound = 9 * np.abs(errors).sum(axis=0).max()
     for gradient, message in (
         (np.full((5, 7), bound + 1), "`gradient` must lie in"),
+        (np.full((5, 7), -(2**63)), "`gradient` must lie in"),
         (np.zeros((7, 5), np.int64), r"`gradient` must have shape \[5, 7\], got \[7, 5\]"),
     ):
         with pytest.raises(ValueError, match=message):

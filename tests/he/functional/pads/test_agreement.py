@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from he.functional.errors import MismatchError
-from he.functional.pads.agreement import agreed, public_of
+from he.functional.pads.agreement import Secret
 
 secrets = st.binary(min_size=32, max_size=32)
 ID, OTHER_ID = "0" * 32, "0" * 31 + "1"
@@ -23,33 +23,33 @@ SMALL = [
 
 @given(secrets, secrets)
 def test_both_sides_agree(owner: bytes, authority: bytes) -> None:
-    header, public = public_of(owner), public_of(authority)
-    key = agreed(owner, public, header, public, ID)
-    assert key == agreed(authority, header, header, public, ID)
+    header, public = Secret(owner).public, Secret(authority).public
+    key = Secret(owner).agreed(public, header, public, ID)
+    assert key == Secret(authority).agreed(header, header, public, ID)
     assert len(key) == 32
 
 
 @given(secrets, secrets, secrets)
 def test_what_is_agreed_depends_on_all_that_is_named(owner: bytes, authority: bytes, other: bytes) -> None:
-    header, public, third = public_of(owner), public_of(authority), public_of(other)
+    header, public, third = Secret(owner).public, Secret(authority).public, Secret(other).public
     named = {(header, public, ID), (header, public, OTHER_ID), (third, public, ID), (header, third, ID)}
-    keys = {agreed(owner, public, *names) for names in named}
+    keys = {Secret(owner).agreed(public, *names) for names in named}
     assert len(keys) == len(named)
 
 
 @given(secrets, secrets)
 def test_another_form_of_a_header_names_another_pad(owner: bytes, authority: bytes) -> None:
     """The highest bit does not count for X25519: whoever changes it must not get a second key to one pad."""
-    header, public = public_of(owner), public_of(authority)
+    header, public = Secret(owner).public, Secret(authority).public
     other = header[:31] + bytes([header[31] ^ 0x80])
     secret = X25519PrivateKey.from_private_bytes(authority)
     both = [secret.exchange(X25519PublicKey.from_public_bytes(form)) for form in (header, other)]
     assert both[0] == both[1]
-    assert agreed(authority, header, header, public, ID) != agreed(authority, other, other, public, ID)
+    assert Secret(authority).agreed(header, header, public, ID) != Secret(authority).agreed(other, other, public, ID)
 
 
 @pytest.mark.parametrize("point", SMALL)
 def test_keys_of_small_order_are_refused(point: int) -> None:
     small = point.to_bytes(32, "little")
     with pytest.raises(MismatchError, match="small order"):
-        agreed(b"s" * 32, small, small, small, ID)
+        Secret(b"s" * 32).agreed(small, small, small, ID)

@@ -53,6 +53,17 @@ def test_no_pad_is_used_twice() -> None:
     assert len(set(words.tolist())) > len(words) - 3  # three alike pairs among 1,536 words: a chance of 2^-38
 
 
+def test_words_may_lie_at_any_byte_of_a_message() -> None:
+    one = made("pads", 3)
+    x, y = vectors(np.random.default_rng(0), one)
+    ciphertext = one.encrypt(x)
+    parts = ciphertext, one.key(y, ciphertext)
+    for start in range(4):
+        moved = (memoryview(bytes(start) + part.to_bytes())[start:] for part in parts)
+        read = [type(part).from_bytes(data) for part, data in zip(parts, moved, strict=True)]
+        assert one.decrypt(*read).tolist() == products(x, y)
+
+
 @pytest.mark.parametrize("block", [1, 16, 40, 1 << 16])
 def test_blocks_do_not_change_what_comes_out(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     one = made("pads", 7)

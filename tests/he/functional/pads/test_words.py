@@ -1,14 +1,10 @@
-import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from he.functional.pads.words import as_factors, pads, wrapped_products
-from he.kernels import reference
-
-WORD = st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
+from he.functional.pads.words import pads
 
 
 def block(key: bytes, number: int) -> list[int]:
@@ -23,17 +19,3 @@ def test_words_of_a_pad_are_counters_encrypted(key: bytes, start: int, count: in
     found = pads(key, start, count)
     assert found.tolist() == [block(key, at // 4)[at % 4] for at in range(start, start + count)]
     assert not found.flags.writeable
-
-
-@given(st.integers(0, 3), st.lists(st.tuples(WORD, WORD), min_size=1, max_size=3), st.integers(-32767, 32767))
-@example(1, [(2**31, 0)], 1)
-def test_products_are_signed_and_words_may_lie_at_any_byte(
-    start: int, words: list[tuple[int, int]], element: int
-) -> None:
-    y = [[element, 1], [-element, 0]]
-    message = bytes(start) + np.array(words, "<u4").tobytes()
-    received = np.frombuffer(message, "<u4", offset=start).reshape(-1, 2)
-    found = wrapped_products(received, as_factors(np.array(y)))
-    assert found.dtype == np.int32
-    expected = reference.wrapped_products(words, y)
-    assert (found.astype(np.int64) % 2**32).tolist() == expected

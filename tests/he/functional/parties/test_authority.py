@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import threading
 from collections import defaultdict
 
@@ -194,6 +195,36 @@ def test_batches_have_budgets_of_their_own(path):
         with pytest.raises(BudgetError):
             authority.issue(batches[0].request(EYE[1:2]))
         assert authority.exposure("data") == Exposure(0, 0, 4, 0.75, 3, 3)
+
+
+def gradients(*starts, samples=4):
+    return [Opening(instance(), 2, "data", "gradient", range(at, at + samples)) for at in starts]
+
+
+def test_several_instances_are_opened_with_one_write(path, monkeypatch):
+    openings, synced, genuine = gradients(0, 4, 8), [], os.fsync
+    with Authority(path) as authority:
+        monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), genuine(file)))
+        trainers = [trainer(public) for public in authority.open_all(openings)]
+        assert len(synced) == 1
+        assert [who.instance for who in trainers] == [opening.instance for opening in openings]
+    with Authority(path) as authority:
+        for who, y in zip(trainers, (EYE[:1], EYE[1:3], EYE[:2]), strict=True):
+            who.asks(authority, y)
+        assert authority.exposure("data").batch_rank_issued == 2
+
+
+def test_of_several_instances_all_are_opened_or_none(path):
+    with Authority(path) as authority:
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match="what is known of a sample could not be told"):
+            authority.open_all(gradients(0, 4, 6))
+        with full_disk(), pytest.raises(OSError, match="No space left"):
+            authority.open_all(gradients(0, 4))
+        assert path.read_bytes() == before
+        assert authority.exposure("data") == Exposure()
+        authority.open_all(gradients(0, 4))
+        assert authority.exposure("data").batch_rank_budget == 2
 
 
 def test_several_threads_share_one_budget(path):

@@ -21,7 +21,7 @@ def opening(length=4, budget=2, data="images", role="forward", samples=None):
 def opened(*openings):
     books = Books()
     for each in openings:
-        books.require_room(each)
+        books.require_room([each])
         books.open(each, secret_prime())
     return books
 
@@ -106,7 +106,9 @@ def test_two_openings_overlap_where_they_have_a_sample_in_common(a, b):
 def test_instances_that_encrypt_the_same_vectors_have_one_budget(first, second, message):
     books = opened(opening(**first))
     with pytest.raises(ValueError, match=message):
-        books.require_room(opening(**second))
+        books.require_room([opening(**second)])
+    with pytest.raises(ValueError, match=message):
+        Books().require_room([opening(**first), opening(**second)])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_an_instance_is_known_by_all_that_it_is():
     assert books.opening(Instance("pads", 4, IntDomain(0, 14), id=it.instance.id)) is None
     again = Opening(Instance("ddh", 2, IntDomain(0, 1), id=it.instance.id), 1, "others", "forward")
     with pytest.raises(ValueError, match=f"{it.instance.id} was opened before"):
-        books.require_room(again)
+        books.require_room([again])
 
 
 @given(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))

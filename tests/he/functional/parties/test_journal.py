@@ -19,7 +19,7 @@ def path(tmp_path):
 
 def written(path, *messages):
     journal = Journal(path)
-    places = [journal.append(message) for message in messages]
+    places = journal.append(*messages)
     journal.close()
     return places
 
@@ -37,7 +37,7 @@ def test_messages_are_there_again_and_go_on(path):
     places = written(path, *messages[:2])
     journal = Journal(path)
     assert list(journal.messages()) == list(zip(places, messages, strict=False))
-    places.append(journal.append(messages[2]))
+    places += journal.append(messages[2])
     assert [journal.read(place) for place in places] == messages
     assert list(journal.messages(places[1])) == list(zip(places, messages, strict=True))[1:]
     journal.close()
