@@ -94,7 +94,7 @@ def test_what_is_too_slow_is_extrapolated_and_says_so() -> None:
     assert row.accuracy_encrypted is None
     assert trained.result(row) == "extrapolated"
     assert row.keys_issued == row.steps * 128  # 64 of weights and 64 of errors
-    assert 0.2 < row.cpu_seconds / row.encrypted_seconds < 2
+    assert 0.05 < row.cpu_seconds / row.encrypted_seconds < 2  # extrapolated both: of one step alone it would be 0.01
 
 
 def test_the_runs_of_the_table() -> None:
