@@ -1,14 +1,11 @@
 """How two owners make a key: what the messages make, and which are refused."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he import MessageError, ParameterError, PolicyError, compile_exact
-from he.circuit.key_levels import KeyLevels
 from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.messages import Kind
@@ -16,9 +13,9 @@ from he.parties.threshold.ceremony import DataShare, ModelShare
 from he.parties.threshold.halves import Strings
 from he.parties.threshold.strings import digits, expanded
 from he.readers.variance import ERROR_VARIANCE
-from he.ring.gadget import Gadgets
 from he.ring.norms import canonical_norm, random_canonical_norm, secret_norm
 from he.testing import damaged, table_network
+from tests.he.circuit.test_key_levels import several
 from tests.he.forge import part_of, with_fields, with_part
 from tests.he.parties.threshold.owners import CIRCUITS, POLICY, made, product, secret_of, whole
 from tests.vectors.document import coefficients
@@ -31,15 +28,6 @@ def keys(request):
     if request.param == "hybrid":
         circuit = several(circuit)
     return circuit.interface, *made(circuit)
-
-
-def several(circuit):
-    """The circuit with two special primes wherever there are as many."""
-    levels = circuit.parameters.levels
-    gadgets = Gadgets.of(circuit.parameters, [min(2, levels + 1 - level) for level in range(1, levels + 1)])
-    elements = circuit.interface.key_elements
-    stated = KeyLevels.of(circuit.program, gadgets, circuit.parameters, elements)
-    return replace(circuit, interface=replace(circuit.interface, key_levels=stated))
 
 
 def test_both_owners_have_the_same_keys_and_shares_of_their_own(keys):
