@@ -136,20 +136,34 @@ def tensor_sum(tables: Tables, left: IntArray, right: IntArray, row: int, prime:
         prime: Its index in the chain.
         out: uint64 [3, level, N], the coefficients of 1, s and s**2; the rows of that prime are written.
     """
-    end, component = 8 * out.shape[2], out.strides[0]
-    p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
-    width, most = word_bytes(p), terms_at_once(p) // 2  # the middle sum has two products of each term
-    lists, sums = np.empty((4, len(left)), np.int64), np.empty(6 * TILE // 8, np.uint64)
+    lists, sums = np.empty((4, len(left)), np.int64), np.empty(6 * TILE // 8, np.uint64)  # six words for each of a row
     for j in range(len(left)):
         lists[0, j], lists[1, j] = left[j, 0, row], left[j, 1, row]
-        lists[2, j] = right[j] + end * row
-        lists[3, j] = lists[2, j] + component
-    c0, held, target = lists.ctypes.data, sums.ctypes.data, out[0, row].ctypes.data
-    c1, d0, d1 = c0 + lists.strides[0], c0 + 2 * lists.strides[0], c0 + 3 * lists.strides[0]
+        lists[2, j] = right[j] + out.strides[1] * row
+        lists[3, j] = lists[2, j] + out.strides[0]
+    tensor_row(tables, lists, prime, sums, out[:, row])
+
+
+@compiled
+def tensor_row(tables: Tables, lists: IntArray, prime: int, sums: Array, out: Array) -> None:
+    """Add products of degree two modulo one prime.
+
+    Args:
+        tables: The chain's.
+        lists: The addresses of c0 and c1, which are packed, and of d0 and d1, int64 [4, terms].
+        prime: The index of the prime.
+        sums: Memory to work on, uint64 [6 TILE / 8].
+        out: uint64 [3, N], written.
+    """
+    terms, end, component = lists.shape[1], 8 * out.shape[1], out.strides[0]
+    p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
+    width, most = word_bytes(p), terms_at_once(p) // 2  # the middle sum has two products of each term
+    c0, c1, d0, d1 = lists[0].ctypes.data, lists[1].ctypes.data, lists[2].ctypes.data, lists[3].ctypes.data
+    held, target = sums.ctypes.data, out.ctypes.data
     for tile in range(0, end, TILE):
         size = min(TILE, end - tile)
-        for first in range(0, len(left), most):
-            last = min(first + most, len(left))
+        for first in range(0, terms, most):
+            last = min(first + most, terms)
             for j in range(first, last, FEW):
                 few, at = min(FEW, last - j), 8 * j
                 for k in range(0, size, 64):
