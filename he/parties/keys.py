@@ -44,10 +44,10 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 
     __slots__ = ("__weakref__", "_context", "_id", "_marker", "_parameters", "_secret")
 
-    def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str) -> None:
+    def __init__(self, parameters: Parameters, context: Any, secret: Any, name: str, marker: bytes) -> None:
         """Make a key from SEAL's objects; callers use `generate` or `load` instead."""
         self._parameters, self._context, self._secret, self._id = parameters, context, secret, name
-        self._marker = b""  # by which `mark` is made, once it has been
+        self._marker = marker
 
     @property
     def parameters(self) -> Parameters:
@@ -78,8 +78,9 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         context = create_context(_require_parameters(parameters))
         for _ in range(_MOST_DRAWS):
             secret = sealapi.KeyGenerator(context).secret_key()
-            if _is_within_norm(_residues(secret, parameters, context), parameters):
-                return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES))
+            residues = _residues(secret, parameters, context)
+            if _is_within_norm(residues, parameters):
+                return SecretKey(parameters, context, secret, secrets.token_hex(_ID_BYTES), _marker(residues))
         raise RuntimeError("SEAL draws none but unusual secrets: its generator is broken")
 
     def save(self, path: str | os.PathLike[str], password: str, cost: Cost | None = None) -> None:
@@ -129,7 +130,8 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             residues = np.frombuffer(content.secret, "<u8").reshape(shape)
             context = create_context(stored)
             data = write_secret(residues, context.key_parms_id())
-            if not _is_within_norm(read_secret(data, stored, context.key_parms_id()), stored):
+            read = read_secret(data, stored, context.key_parms_id())
+            if not _is_within_norm(read, stored):
                 raise ValueError("the secret is one for which the bounds on noise do not hold")
             secret = from_bytes(sealapi.SecretKey(), context, data)
         except (KeyError, ValueError) as error:
@@ -140,7 +142,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             raise KeyFileError(
                 f"the key must be for {parameters}, got one for {stored}; load the key that belongs there"
             )
-        return SecretKey(stored, context, secret, name)
+        return SecretKey(stored, context, secret, name, _marker(read))
 
     def require_for(self, interface: Interface) -> None:
         """Check that the key is for a circuit's parameters.
@@ -170,7 +172,7 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
             )
         context = create_context(parameters)
         data = write_secret(_residues(self._secret, self.parameters, self.context), context.key_parms_id())
-        return SecretKey(parameters, context, from_bytes(sealapi.SecretKey(), context, data), self.id)
+        return SecretKey(parameters, context, from_bytes(sealapi.SecretKey(), context, data), self.id, self._marker)
 
     def evaluation_keys(self, interface: Interface) -> EvaluationKeys:
         """Return new keys with which a session can evaluate one circuit on ciphertexts of this secret key.
@@ -217,9 +219,6 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 
         Its 64 hexadecimal digits tell nothing of the secret.
         """
-        if not self._marker:
-            residues = _residues(self._secret, self.parameters, self.context)
-            self._marker = hashlib.sha256(b"mark of evaluation keys" + residues.tobytes()).digest()
         made = circuit.encode() + hashlib.sha256(data).digest()
         return hmac.digest(self._marker, made, "sha256").hex()
 
@@ -277,6 +276,11 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
 def _residues(secret: Any, parameters: Parameters, context: Any) -> np.ndarray:
     """Return SEAL's secret as `read_secret` does."""
     return read_secret(to_bytes(secret), parameters, context.key_parms_id())
+
+
+def _marker(residues: np.ndarray) -> bytes:
+    """Return the key under which a secret's owner marks what is made from it; it tells nothing of the secret."""
+    return hashlib.sha256(b"mark of evaluation keys" + residues.tobytes()).digest()
 
 
 def _is_within_norm(residues: np.ndarray, parameters: Parameters) -> bool:

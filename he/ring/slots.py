@@ -14,10 +14,10 @@ import numpy as np
 @cache
 def exponents(N: int) -> np.ndarray:
     """Return, for every slot of both rows, the odd power of the root at which its value lies: int64 [N]."""
-    powers = [1]
-    for _ in range(N // 2 - 1):
-        powers.append(powers[-1] * 3 % (2 * N))
-    return np.array(powers + [2 * N - power for power in powers])
+    powers = np.ones(1, np.int64)
+    while len(powers) < N // 2:  # as many again, further by as many
+        powers = np.concatenate([powers, powers * pow(3, len(powers), 2 * N) % (2 * N)])
+    return np.concatenate([powers, 2 * N - powers])
 
 
 def polynomial(slots: np.ndarray) -> np.ndarray:

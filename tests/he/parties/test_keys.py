@@ -213,7 +213,9 @@ def test_seals_secret_keys_are_read_and_written(scheme):
     written = write_secret(residues, key_id)
     assert (read_secret(written, key.parameters, key_id) == residues).all()
     assert (
-        secret_bytes(SecretKey(key.parameters, key.context, from_bytes(sealapi.SecretKey(), key.context, written), ""))
+        secret_bytes(
+            SecretKey(key.parameters, key.context, from_bytes(sealapi.SecretKey(), key.context, written), "", b"")
+        )
         == data
     )
 
