@@ -25,6 +25,7 @@ from he.formats.messages import (
     seal_message,
 )
 from he.parties.ciphers import Ciphers
+from he.parties.client_keys import keys_for
 from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.interfaces import interface_bytes, read_interface
 from he.parties.keys import SecretKey
@@ -36,7 +37,6 @@ from he.parties.publishing import deviation, noised
 from he.parties.questions import Question, Questions, secret_order
 from he.parties.state import State, open_state, seal_state
 from he.parties.threshold.parts import opened_part
-from he.ring.params import ParameterError
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
@@ -105,26 +105,10 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
                 f"{[(spec.name, spec.source.kind) for spec in self._interface.client_inputs]}; this client has no other"
             )
         self._policy.require(self._interface)
-        self._require_owners(secret_key, public_key)
-        if (evaluation_keys is not None or state is not None) and secret_key is None:
-            raise ParameterError(
-                "`secret_key` must be given with `evaluation_keys` or `state`: the one that they were made from"
-            )
-        if secret_key is None:
-            secret_key = SecretKey.generate(self._interface.parameters)
-        instance(secret_key, SecretKey, "secret_key", "read a stored one with `SecretKey.load`")
-        secret_key.require_for(self._interface)
-        self._keys: EvaluationKeys | None = None
-        if evaluation_keys is not None:
-            self._keys = EvaluationKeys.of(evaluation_keys, self._interface)
-            secret_key.require_own(self._keys, self._interface)
-        elif state is None and public_key is not None:
-            raise ParameterError("`evaluation_keys` must be given with `public_key`: both are of both owners")
-        elif state is None:
-            self._keys = secret_key.evaluation_keys(self._interface)
+        keys = keys_for(self._interface, secret_key, evaluation_keys, public_key, continues=state is not None)
+        self._keys, self._joint = keys.evaluation, keys.joint
         self._key_id = self._keys.id if self._keys else ""
-        self._joint = None if public_key is None else PublicKey.of(public_key, self._interface)
-        self._ciphers: Ciphers | None = Ciphers(secret_key, self._interface, self._joint)  # None once it is destroyed
+        self._ciphers: Ciphers | None = Ciphers(keys.secret, self._interface, self._joint)  # None once it is destroyed
         self._most_answer_bytes = largest_message(self._ciphers.answer_bytes)
         self._questions, self._lock, self._life = Questions(self._policy.most_open), Lock(), KeyLife(self._policy)
         self._permission: Permission | None = None
@@ -166,17 +150,6 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             ParameterError: if weights are plain.
         """
         return self._joint or public_key(self.secret_key, self._interface, self.evaluation_keys)
-
-    def _require_owners(self, secret_key: SecretKey | None, public_key: PublicKey | bytes | None) -> None:
-        """Check that the public key of two owners is given, with a share of their secret, where there are two.
-
-        Raises:
-            ParameterError: if it is not, or there is one owner.
-        """
-        threshold = isinstance(self._interface, Interface) and self._interface.threshold > 0
-        if (public_key is not None) != threshold or (threshold and secret_key is None):
-            due = "given, as `DataShare.key` has them" if threshold else "left out: the key has one owner"
-            raise ParameterError(f"`public_key`, and with it `secret_key` and `evaluation_keys`, must be {due}")
 
     def admit(self, permission: bytes, owner: bytes, revocation: bytes | None = None) -> None:
         """Verify that the owner of an encrypted network permits this client's key to use it; `encrypt` requires it.
