@@ -28,7 +28,7 @@ from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
-from intnn.ops.cuda.product import TENSOR, Epilogue, Product, channels_last
+from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last
 from intnn.training.cuda.step import DenseTrainer, to_device
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
@@ -156,10 +156,9 @@ def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator
     x = rng.integers(0, 256, (images, channels, side, side)).astype(np.uint8)
     w = rng.integers(-128, 128, (channels, channels, kernel, kernel)).astype(np.int8)
     operands = cuda.to_device(channels_last(x))
+    window = Window((kernel, kernel), borders=(kernel // 2,) * 4)
     for tile in tiles():
-        product = Product(
-            w, np.zeros(channels), (side, side), 1, kernel // 2, _epilogue(channels), x_type="u8", tile=tile
-        )
+        product = Product(w, np.zeros(channels), (side, side), window, _epilogue(channels), x_type="u8", tile=tile)
         y = product.output(images)
         us = _median_us(lambda product=product, y=y: product.launch(operands, y, images))  # type: ignore[misc]
         work = f"conv2d {images} x {channels} x {side} x {side}, {kernel} x {kernel}, {_unit(tile)}, table"

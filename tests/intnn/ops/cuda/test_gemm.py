@@ -9,7 +9,7 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 from intnn.ops.cuda.gemm import Tile, dot_kernel, tensor_kernel
 from tests.ptx import AMPERE, FLOATS, HOPPER, TABLE, WORDS, needs_compiler, ptx, several
 
-PRODUCT = (WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, TABLE, several(3), several(7), several(3))
+PRODUCT = (WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, TABLE, several(3), several(9), several(3))
 
 
 @needs_compiler
