@@ -33,9 +33,14 @@ class Shared(kernelapi.FakeCUDAShared):
             return self._allocations[where]
 
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """Mend the simulator, and have it wait less."""
     kernelapi.FakeCUDAShared = Shared
     sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+
+
+if __name__ == "__main__":
+    prepare()
     # Two warps in a ring of three slices, then one warp in a ring of two.
     tiles = (None, Tile(2, 1, 1, stages=3), Tile(1, 1, 1, stages=2))
     wanted = {"ops": False, "training": True}[sys.argv[1]]

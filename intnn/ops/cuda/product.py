@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from intnn.machine.cuda.device import TENSOR_CORES
+from intnn.machine.cuda.intrinsics import SIMULATED
 from intnn.ops.cuda.gemm import Tile, dot_kernel, tensor_kernel
-from intnn.values.arrays import IntArray
+from intnn.values.arrays import Array
 
 DeviceArray = Any  # numba.cuda's, or its simulator's
 TENSOR = Tile()
+SIMULATED_TILE = Tile(1, 1, 1, stages=2)  # one warp: a simulated thread is a thread of Python
 ALIGNED = 16  # bytes; every row and every pixel begins on such a border
 _TYPES = MappingProxyType({np.int8: "s8", np.uint8: "u8"})
 
@@ -26,14 +29,14 @@ class Epilogue:
     """What becomes of a sum: min(max(floor((sum multiplier + 2**(shift - 1)) / 2**shift), lo), hi), then a table.
 
     Attributes:
-        multiplier: int32 [columns], one factor for each column.
+        multiplier: Integers [columns] that fit int32, one factor for each column.
         shift: The exponent of the divisor, in [0, 62].
         lo: The smallest value that is looked up.
         hi: The largest value that is looked up.
         table: int8 or uint8 [hi - lo + 1]; the result has its dtype.
     """
 
-    multiplier: IntArray
+    multiplier: Array
     shift: int
     lo: int
     hi: int
@@ -70,6 +73,13 @@ def filled(channels: int) -> int:
     return -(-channels // ALIGNED) * ALIGNED
 
 
+def fitting_tile(capability: tuple[int, int]) -> Tile | None:
+    """The tile for a GPU of this compute capability; None for dp4a, where there are no integer tensor cores."""
+    if SIMULATED:
+        return SIMULATED_TILE
+    return TENSOR if capability >= TENSOR_CORES else None
+
+
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Bring 8-bit [n, c, h, w] to flat int32 words [n, h, w, c'], where zeros fill c up to a multiple of 16."""
     pixels = np.zeros((len(x), *x.shape[2:], filled(x.shape[1])), x.dtype)
@@ -79,7 +89,7 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 
 def signed_bytes(w: np.ndarray) -> list[np.ndarray]:
     """The fewest int8 arrays that add up to integers; each carries as much as it can of what is left."""
-    parts, left = [], w.astype(np.int64)
+    parts, left = list[np.ndarray](), w.astype(np.int64)
     while left.any() or not parts:
         parts.append(np.clip(left, -128, 127).astype(np.int8))
         left = left - parts[-1]

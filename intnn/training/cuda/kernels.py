@@ -4,14 +4,8 @@ Matrices [rows, columns] are flat, with rows of ``width`` elements: the columns 
 filling is zero in matrices of bytes, and never read in matrices of int32. Scalars are int64.
 """
 
-from functools import cache
-from typing import Any
-
 from numba import cuda, int8, int64
 
-from intnn.machine.cuda.intrinsics import SIMULATED
-
-THREADS = 32 if SIMULATED else 256  # a simulated thread is a thread of Python
 LANES = (32, 8)  # a block's threads in `transpose_kernel`
 MASK = 0xFFFFFFFF
 
@@ -158,14 +152,3 @@ KERNELS = (
     quantise_errors_kernel,
     update_kernel,
 )
-
-
-@cache
-def compiled(kernel: Any) -> Any:
-    """One of these kernels, compiled for the GPU at its first launch."""
-    return cuda.jit(kernel)
-
-
-def launch(kernel: Any, size: int, *arguments: Any) -> None:
-    """Run a kernel whose threads share ``size`` elements."""
-    compiled(kernel)[min(-(-size // THREADS), 1024), THREADS](*arguments)

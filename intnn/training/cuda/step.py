@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import cuda
 
+from intnn.machine.cuda.launch import compiled, launch
 from intnn.ops.cuda.product import ALIGNED, TENSOR, DeviceArray, Product, Tile
 from intnn.training import generator
 from intnn.training.cuda import kernels
@@ -75,15 +76,15 @@ class DenseBlock:
         if block.activation is not None:
             shape = self.batch, block.outputs
             arguments = (self.sums, *self._tables, block.shift, DOMAIN.lo, self.y, self.slope, *shape)
-            kernels.launch(kernels.activate_kernel, self.y.size, *arguments)
+            launch(kernels.activate_kernel, self.y.size, *arguments)
 
     def quantise(self, d: DeviceArray, above: DeviceArray, change: int, stream: generator.Key) -> None:
         """Turn int32 errors [batch, out] at the outputs, of exponent above + change, into bytes at the sums."""
         shape = self.batch, self.block.outputs
-        kernels.launch(kernels.largest_kernel, self.errors.size, d, self.largest, *shape)
+        launch(kernels.largest_kernel, self.errors.size, d, self.largest, *shape)
         chain = above, change, self.exponent
         arguments = (d, self.largest, stream, self.slope, *chain, self.errors, *shape)
-        kernels.launch(kernels.quantise_errors_kernel, self.errors.size, *arguments)
+        launch(kernels.quantise_errors_kernel, self.errors.size, *arguments)
 
     def backward(self) -> None:
         """Find the errors at the inputs, int32 [batch, in], from those at the sums."""
@@ -97,7 +98,7 @@ class DenseBlock:
         _transpose(self.errors, self._et, self.batch, out)
         _transpose(x.view(np.int8), self._xt, self.batch, inputs)
         self._gradient.launch(self._et.view(np.int32), self._weight_gradient, out)
-        kernels.launch(kernels.column_sums_kernel, out, self.errors, self._bias_gradient, self.batch, out)
+        launch(kernels.column_sums_kernel, out, self.errors, self._bias_gradient, self.batch, out)
         dropped, shifts = block.gradient_shifts(self.batch), gradient_scales(block, 0, rate.shift)
         momentum, limit = descent.momentum_shift, block.weight_limit << block.fraction
         for values, gradient, bits, shift, decay, most, fraction, shape in (
@@ -109,7 +110,7 @@ class DenseBlock:
             scale = bits, rate.mantissa, shift - bits
             rule = momentum, decay, VELOCITY_LIMIT, most, fraction
             arguments = (gradient, *values, self.exponent, self.largest, scale, rule, *shape)
-            kernels.launch(kernels.update_kernel, gradient.size, *arguments)
+            launch(kernels.update_kernel, gradient.size, *arguments)
 
     def variables(self) -> Variables:
         """The variables, copied to the host."""
@@ -154,7 +155,7 @@ class DenseTrainer:
         last = self.blocks[-1]
         shape = last.batch, last.block.outputs
         arguments = (last.sums, labels, self._table, last.block.shift, self._d, *shape)
-        kernels.launch(kernels.softmax_errors_kernel, last.batch, *arguments)
+        launch(kernels.softmax_errors_kernel, last.batch, *arguments)
         d, above, change = self._d, self._exponent, 0
         for i in reversed(range(len(self.blocks))):
             block = self.blocks[i]
@@ -187,4 +188,4 @@ def _bytes(rows: int, columns: int) -> DeviceArray:
 
 def _transpose(x: DeviceArray, y: DeviceArray, rows: int, columns: int) -> None:
     grid = -(-rows // 32), -(-columns // 32)
-    kernels.compiled(kernels.transpose_kernel)[grid, kernels.LANES](x, y, rows, columns)
+    compiled(kernels.transpose_kernel)[grid, kernels.LANES](x, y, rows, columns)

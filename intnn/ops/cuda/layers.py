@@ -1,0 +1,128 @@
+"""What layers do on a GPU beside products of bytes: on integers of 8 to 64 bits, summed in 64.
+
+A value lies in rows of ``width`` elements, one row for each pixel and one element for each channel, filled up to a
+multiple of 16; a vector is a row. What fills a row up is arbitrary, and read by nothing that matters. Arrays are flat,
+and of any integer type: a kernel is compiled for the types that it meets. Neighbouring threads take neighbouring
+channels, so that a warp reads and writes neighbouring elements. `intnn.layers` defines the results.
+"""
+
+from numba import cuda, int64
+
+
+def window_sums_kernel(x, w, bias, y, sizes, image, window, groups):  # type: ignore[no-untyped-def]
+    """Write bias[o] + the sum of w times x over a window, or of x alone where ``w`` is empty.
+
+    Args:
+        x: The inputs.
+        w: The weights [kh, kw, channels of a group, columns], or [0] for pooling, where output o sees channel o.
+        bias: int64 [columns].
+        y: The sums.
+        sizes: (rows, columns, width of y, width of x).
+        image: (height, width, area of y, columns of pixels of y).
+        window: (taps down, taps across, step down, step across, gap down, gap across, top, left).
+        groups: (channels of a group, outputs of a group).
+    """
+    rows, columns, y_width, x_width = sizes
+    height, width, out_area, out_width = image
+    down, across, down_step, side_step, down_gap, side_gap, top, left = window
+    inputs, outputs = groups
+    for i in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
+        row, column = i // columns, i % columns
+        number, within = row // out_area, row % out_area
+        first_row, first_column = within // out_width * down_step - top, within % out_width * side_step - left
+        first = column // outputs * inputs
+        total = int64(bias[column])
+        for u in range(down):
+            at_row = first_row + u * down_gap
+            for v in range(across):
+                at_column = first_column + v * side_gap
+                if 0 <= at_row < height and 0 <= at_column < width:
+                    pixel = ((number * height + at_row) * width + at_column) * x_width + first
+                    for c in range(inputs):
+                        value = int64(x[pixel + c])
+                        if w.shape[0] > 0:
+                            value *= int64(w[((u * across + v) * inputs + c) * columns + column])
+                        total += value
+        y[row * y_width + column] = total
+
+
+def rescale_kernel(x, multiplier, y, requantise, width, columns):  # type: ignore[no-untyped-def]
+    """Requantise: floor((x multiplier + 2**(shift - 1)) / 2**shift), saturated; multiplier int64 [columns] or [1]."""
+    shift, lo, hi = requantise
+    half = (int64(1) << shift) >> 1
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        column = i % width
+        if column < columns:
+            factor = multiplier[column if multiplier.shape[0] > 1 else 0]
+            y[i] = min(max((int64(x[i]) * factor + half) >> shift, lo), hi)
+
+
+def table_kernel(x, table, y, lo, width, columns):  # type: ignore[no-untyped-def]
+    """Look up: table[x - lo]."""
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        if i % width < columns:
+            y[i] = table[int64(x[i]) - lo]
+
+
+def scale_kernel(x, weight, bias, y, width, columns):  # type: ignore[no-untyped-def]
+    """Scale: x weight + bias, of int64 [columns] or [1] each."""
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        column = i % width
+        if column < columns:
+            channel = column if weight.shape[0] > 1 else 0
+            y[i] = int64(x[i]) * weight[channel] + bias[channel]
+
+
+def polynomial_kernel(x, coefficients, y, width, columns):  # type: ignore[no-untyped-def]
+    """Evaluate a polynomial by Horner's rule; coefficients int64, ascending."""
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        if i % width < columns:
+            value, total = int64(x[i]), int64(0)
+            for k in range(coefficients.shape[0] - 1, -1, -1):
+                total = total * value + coefficients[k]
+            y[i] = total
+
+
+def move_kernel(x, y, source, target, shift, size, adds):  # type: ignore[no-untyped-def]
+    """Bring values to another layout, and behind or onto others.
+
+    An element's number is its place in the value as an array [channels, ...] in C order. Element e of x becomes element
+    e + shift of y, or is added to it.
+
+    Args:
+        x: The values.
+        y: Where they go.
+        source: (pixels, width, elements) of one image of x.
+        target: (pixels, width, elements) of one image of y.
+        shift: What is added to an element's number; it is a multiple of the pixels of y.
+        size: The elements of all images of y, with what fills rows up.
+        adds: 1 to add, 0 to write.
+    """
+    x_pixels, x_width, x_count = source
+    y_pixels, y_width, y_count = target
+    per_image, x_image = y_pixels * y_width, x_pixels * x_width
+    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+        number, within = i // per_image, i % per_image
+        pixel, channel = within // y_width, within % y_width
+        element = channel * y_pixels + pixel - shift
+        if channel * y_pixels < y_count and 0 <= element < x_count:
+            value = x[number * x_image + element % x_pixels * x_width + element // x_pixels]
+            y[i] = y[i] + value if adds else value
+
+
+def outside_kernel(x, lo, hi, found):  # type: ignore[no-untyped-def]
+    """Set ``found`` int32 [1] to 1 if a value lies outside [lo, hi]."""
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        if x[i] < lo or x[i] > hi:
+            found[0] = 1  # whoever writes it writes the same
+
+
+KERNELS = (
+    window_sums_kernel,
+    rescale_kernel,
+    table_kernel,
+    scale_kernel,
+    polynomial_kernel,
+    move_kernel,
+    outside_kernel,
+)
