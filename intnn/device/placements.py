@@ -1,6 +1,7 @@
 """A network on every GPU where it is used."""
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class Placements:
     ) -> None:
         self._network = input_shape, input_domain, layers, sources, shapes, intervals, bounds
         self._placed: dict[tuple[int, int], DeviceNetwork] = {}
+        self._lock = threading.Lock()
 
     @property
     def current(self) -> "DeviceNetwork":
@@ -38,14 +40,16 @@ class Placements:
         from intnn.device.network import DeviceNetwork
 
         where = os.getpid(), number()  # a forked process has none of its parent's
-        if where not in self._placed:
-            self._placed[where] = DeviceNetwork(*self._network)
-        return self._placed[where]
+        with self._lock:
+            if where not in self._placed:
+                self._placed[where] = DeviceNetwork(*self._network)
+            return self._placed[where]
 
     def logits(self, x: Any) -> Any:
         """`DeviceNetwork.logits`; if the GPU fails, nothing that was placed is used again."""
         try:
             return self.current.logits(x)
         except DeviceError:
-            self._placed.clear()  # it may be gone with the GPU
+            with self._lock:
+                self._placed.clear()  # it may be gone with the GPU
             raise

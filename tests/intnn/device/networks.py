@@ -1,4 +1,4 @@
-"""Networks with layers of every kind, of every geometry and of integers of every width, for a backend to be tried on."""
+"""Networks with layers of every kind, of every geometry and of integers of every width."""
 
 import numpy as np
 
