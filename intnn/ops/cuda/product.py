@@ -143,7 +143,7 @@ class Product:
     ) -> None:
         out, channels, *kernel = w.shape
         window = window or Window((kernel[0], kernel[1]))
-        parts = [w] if w.dtype == np.uint8 else signed_bytes(w)
+        parts = [w] if w.dtype in (np.uint8, np.int8) else signed_bytes(w)
         self.image, self.columns = image, out
         self.out_image = window.outputs(image)
         self.out_dtype = np.dtype(np.int32) if epilogue is None else epilogue.table.dtype

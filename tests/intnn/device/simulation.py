@@ -1,9 +1,6 @@
 """Tries the backend "cuda" in Numba's simulator, and prints the outcomes as JSON; see `tests.intnn.cuda_simulation`."""
 
-import json
-import sys
 import threading
-import traceback
 from collections import Counter
 
 import numpy as np
@@ -30,7 +27,7 @@ from intnn.compiled import CompiledNetwork
 from intnn.device.arrays import on_device
 from intnn.device.steps import KernelStep, ProductStep
 from intnn.machine.cuda.device import DeviceMemoryError
-from tests.intnn.cuda_simulation import prepare
+from tests.intnn.cuda_simulation import outcomes_of, prepare
 from tests.intnn.device.networks import network as random_network
 
 EXAMPLES = 60
@@ -117,6 +114,7 @@ def too_little_memory_is_told_before_anything_is_allocated():
     network_module.free_bytes = lambda: 10  # another process took it meanwhile
     with pytest.raises(DeviceMemoryError, match="bytes free for one input"):
         network.logits(x, "cuda")
+    network_module.free_bytes = lambda: 1 << 40
 
 
 def a_lost_device_leaves_the_host_as_it_was():
@@ -249,15 +247,4 @@ CHECKS = (
 
 if __name__ == "__main__":
     prepare()
-    outcomes = {}
-    real = network_module.free_bytes
-    for check in CHECKS:
-        network_module.free_bytes = real
-        try:
-            check()
-        except BaseException:
-            print(traceback.format_exc(), file=sys.stderr)
-            outcomes[check.__name__] = traceback.format_exc(limit=-3)
-        else:
-            outcomes[check.__name__] = True
-    print(json.dumps(outcomes))
+    print(outcomes_of(CHECKS))

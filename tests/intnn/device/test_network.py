@@ -1,8 +1,5 @@
 """The backend "cuda" against numpy's, in Numba's simulator; `python -m bench gpu` has a GPU do it."""
 
-import ast
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,16 +8,15 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 from numba import cuda
 
 from intnn import Dense, DeviceError, IntDomain, IntNetwork
-from tests.cuda import simulated
+from tests.cuda import checks_of, simulated
 
-SOURCE = ast.parse((Path(__file__).parent / "simulation.py").read_text(encoding="utf-8"))
-(CHECKS,) = [node.value for node in SOURCE.body if isinstance(node, ast.Assign) and node.targets[0].id == "CHECKS"]
-NAMES = [name.id for name in CHECKS.elts]
+MODULE = "tests.intnn.device.simulation"
+NAMES = checks_of(MODULE)
 
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return simulated("tests.intnn.device.simulation")
+    return simulated(MODULE)
 
 
 def test_every_check_was_made(outcomes):
