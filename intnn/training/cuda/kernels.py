@@ -7,7 +7,10 @@ each pixel, and weights [out, kh, kw, c] of a row for each tap. Scalars are int6
 
 from numba import cuda, int8, int64
 
-LANES = (32, 8)  # a block's threads in `patches_kernel`
+from intnn.machine.cuda.intrinsics import SIMULATED
+
+LANES = (32, 1 if SIMULATED else 8)  # a block's threads in `patches_kernel`; a simulated one is a thread of Python
+LINES = LANES[1]
 SLICE = 256  # the rows that a thread of `column_sums_kernel` adds up
 MASK = 0xFFFFFFFF
 
@@ -51,7 +54,7 @@ def patches_kernel(x, y, positions, pixel, image, window):  # type: ignore[no-un
     row0, column0 = cuda.blockIdx.x * 32, cuda.blockIdx.y * 32
     column = column0 + cuda.threadIdx.x
     tap, channel = column // pixel, column % pixel
-    for i in range(cuda.threadIdx.y, 32, 8):
+    for i in range(cuda.threadIdx.y, 32, LINES):
         position = row0 + i
         number, within = position // out_area, position % out_area
         row = within // out_width * stride - padding + tap // across
@@ -60,7 +63,7 @@ def patches_kernel(x, y, positions, pixel, image, window):  # type: ignore[no-un
         near[i, cuda.threadIdx.x] = x[((number * height + row) * width + side) * pixel + channel] if inside else 0
     cuda.syncthreads()
     position = row0 + cuda.threadIdx.x
-    for i in range(cuda.threadIdx.y, 32, 8):
+    for i in range(cuda.threadIdx.y, 32, LINES):
         if column0 + i < columns and position < y_width:
             y[(column0 + i) * y_width + position] = near[cuda.threadIdx.x, i]
 

@@ -16,7 +16,7 @@ from tests.intnn.cuda_simulation import outcomes_of, prepare
 from tests.intnn.training.plans import assert_equal, batch_of, descents, plans, rates
 
 SETTINGS = settings(
-    max_examples=6, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    max_examples=8, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
