@@ -7,7 +7,6 @@ For residues it is the CPU's kernels, in one thread.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import statistics
 import warnings
@@ -26,9 +25,10 @@ from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds
 from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
+from intnn.machine.cuda.device import Device, device
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
-from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last
+from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last, fitting_tile
 from intnn.training.cuda.step import DeviceStep, to_device
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
@@ -36,7 +36,6 @@ from intnn.values.domain import IntDomain
 
 __all__ = ["GpuJob", "jobs", "machine", "measure", "show"]
 
-TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
 BATCHES = 9  # the median is over these
 BATCH_MS = 20.0  # about as long each
 RING = 8192  # degree of the ring that residues belong to
@@ -57,7 +56,8 @@ def jobs(options: GpuOptions) -> tuple[GpuJob, ...]:  # noqa: ARG001 - it has no
     """One job.
 
     Raises:
-        ValueError: There is no GPU, or it is simulated.
+        NoDeviceError: There is no GPU.
+        ValueError: It is simulated.
     """
     machine()
     return (GpuJob(),)
@@ -67,27 +67,24 @@ def machine() -> dict[str, Any]:
     """The GPU in use, for the envelope of a row.
 
     Raises:
-        ValueError: There is none, or it is simulated.
+        NoDeviceError: There is none.
+        ValueError: It is simulated.
     """
     if config.ENABLE_CUDASIM:
         raise ValueError("NUMBA_ENABLE_CUDASIM must not be set: figures of a simulated GPU say nothing")
-    if importlib.util.find_spec("numba_cuda") is None:
-        raise ValueError("the CUDA kernels need the extra `cuda`: pip install '.[cuda]'")
-    if not cuda.is_available():
-        raise ValueError("no CUDA GPU with a driver was found on this machine")
-    gpu = cuda.get_current_device()
+    gpu = device()
     return {
-        "device": gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name,
-        "compute_capability": ".".join(map(str, gpu.compute_capability)),
-        "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
-        "driver": _driver(),
+        "device": gpu.name,
+        "compute_capability": ".".join(map(str, gpu.capability)),
+        "multiprocessors": gpu.multiprocessors,
+        "driver": _driver(gpu),
         "numba_cuda": version("numba-cuda"),
     }
 
 
 def tiles() -> tuple[Tile | None, ...]:
     """What the GPU can run: None for dp4a, and a tile for the tensor cores where there are any."""
-    return (None, TENSOR) if cuda.get_current_device().compute_capability >= TENSOR_CORES else (None,)
+    return (None, TENSOR) if fitting_tile(device().capability) else (None,)
 
 
 def equality() -> Iterator[tuple[str, bool]]:
@@ -225,12 +222,8 @@ def _median_us(action: Callable[[], Any]) -> float:
     return 1000 * statistics.median(batch_ms(repeats) / repeats for _ in range(BATCHES))
 
 
-def _driver() -> str:
+def _driver(gpu: Device) -> str:
     """The driver's version as NVIDIA counts it, where the system tells, else the version of CUDA that it supports."""
     loaded = Path("/proc/driver/nvidia/version")
     found = re.search(r"\b\d{3,}\.[\d.]+\b", loaded.read_text()) if loaded.exists() else None
-    if found:
-        return found[0]
-    from numba.cuda.cudadrv.driver import driver
-
-    return "CUDA " + ".".join(map(str, driver.get_version()))
+    return found[0] if found else "CUDA " + ".".join(map(str, gpu.driver))
