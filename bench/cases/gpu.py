@@ -25,6 +25,7 @@ from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds
 from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
+from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
 from intnn.machine.cuda.device import Device, device
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
@@ -32,7 +33,6 @@ from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_l
 from intnn.training.cuda.step import DeviceStep, to_device
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
-from intnn.values.domain import IntDomain
 
 __all__ = ["GpuJob", "jobs", "machine", "measure", "show"]
 
@@ -126,6 +126,8 @@ def figures() -> Iterator[GpuRow]:
             yield from _gemm(size)
         yield from _convolution(images=64, channels=128, side=28, kernel=3)
         yield _table(1 << 26)
+        for images in (1, 16384):
+            yield _network(images)
         yield _training((128, 64), batch=64)
         yield _training((4096, 4096), batch=4096)
         for count in (1, 64):
@@ -168,6 +170,27 @@ def _table(count: int) -> GpuRow:
     table, y = cuda.to_device(rng.integers(0, 256, 256).astype(np.uint8)), cuda.device_array(count // 4, np.int32)
     us = _median_us(lambda: launch_lookup(x, table, y))
     return GpuRow(f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s", us)
+
+
+def _network(images: int) -> GpuRow:
+    """A convolutional network on images that are on the GPU already."""
+    rng, byte = np.random.default_rng(0), IntDomain(0, 255)
+    relu = LutActivation(Lut(IntDomain(-128, 127), np.maximum(np.arange(-128, 128), 0)))
+    layers, channels = list[Any](), 1
+    for outputs in (32, 64):
+        weights = rng.integers(-128, 128, (outputs, channels, 3, 3))
+        layers += [
+            Conv2d(weights, np.zeros(outputs, int), 2, 1),
+            Requantise(np.array([1]), 10, IntDomain(-128, 127)),
+            relu,
+        ]
+        channels = outputs
+    head = Dense(rng.integers(-128, 128, (10, 64 * 7 * 7)), np.zeros(10, int))
+    network = IntNetwork((1, 28, 28), byte, (*layers, Flatten(), head))
+    x = cuda.to_device(rng.integers(0, 256, (images, 1, 28, 28)).astype(np.uint8))
+    us = _median_us(lambda: network.logits(x, "cuda"))
+    operations = 2 * images * (32 * 14**2 * 9 + 64 * 7**2 * 32 * 9 + 10 * 64 * 7**2)
+    return _row(f"network 1 x 28 x 28, convolutions 32 and 64, dense 10, {images} images", us, operations)
 
 
 def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:

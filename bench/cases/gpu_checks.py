@@ -5,7 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intnn import ops
+from intnn import (
+    Add,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntDomain,
+    IntNetwork,
+    IntPolynomial,
+    Lut,
+    LutActivation,
+    Requantise,
+    Scale,
+    SumPool2d,
+    ops,
+)
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import lookup
 from intnn.ops.cuda.product import Epilogue, conv2d, dense
@@ -14,7 +28,7 @@ from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
 from intnn.training.plan import Convolution, Plan, plan
 from intnn.training.step import Descent, Rate, initialise, step
-from intnn.values.domain import IntDomain
+from intnn.values.arrays import IntArray
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,7 @@ def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator
     }.items():
         yield f"training steps, {kind}", lambda network=network: _training(network, sizes, tiles[-1])  # type: ignore[misc]
     yield "lookup", lambda: _lookup(sizes)
+    yield "network", lambda: _network(sizes)
 
 
 def _dense(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
@@ -95,6 +110,33 @@ def _lookup(sizes: Sizes) -> bool:
     x = rng.integers(-100, 28, (sizes.rows, sizes.inner)).astype(np.int8)
     table = _full(rng, np.uint8, 128)
     return np.array_equal(lookup(x, table, -100), table[x.astype(np.int64) + 100])
+
+
+def _network(sizes: Sizes) -> bool:
+    """Compare the logits of a network with every kind of kernel: products of bytes, wider sums, tables, and joins."""
+    rng, bytes_ = np.random.default_rng(6), IntDomain(-128, 127)
+    images, channels, side = sizes.images, sizes.channels, sizes.side
+    table = LutActivation(Lut(bytes_, rng.integers(-128, 128, 256)))
+
+    def weights(*shape: int) -> IntArray:
+        return rng.integers(-9, 10, shape)
+
+    def rescaled(multiplier: int, shift: int) -> Requantise:
+        return Requantise(np.array([multiplier]), shift, bytes_)
+
+    bias, one, many = weights(channels), weights(channels, 1, 3, 2), weights(channels, 1, 2, 2)
+    layers = (
+        Conv2d(one, bias, (1, 2), (1, 1, 0, 2), (1, 2)), rescaled(5, 6), table,
+        Conv2d(many, bias, padding=(1, 0, 1, 0), groups=channels), rescaled(9, 7),
+        Add(), SumPool2d(2, padding=1), Scale(weights(channels), bias), rescaled(3, 5), Flatten(),
+        IntPolynomial((1, -2, 1)), rescaled(1, 8),
+    )  # fmt: skip
+    inputs = ((-1,), (0,), (1,), (2,), (3,), (2, 4), (5,), (6,), (7,), (8,), (9,), (10,))
+    body = IntNetwork((1, side, side), IntDomain(0, 255), layers, inputs=inputs)
+    head = Dense(weights(10, *body.output_shape), weights(10))
+    network = IntNetwork((1, side, side), IntDomain(0, 255), (*layers, head), inputs=(*inputs, (11,)))
+    x = rng.integers(0, 256, (images, 1, side, side))
+    return np.array_equal(network.logits(x, "cuda"), network.logits(x))
 
 
 def _full(rng: np.random.Generator, dtype: type[np.integer], *shape: int) -> np.ndarray:
