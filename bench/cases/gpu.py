@@ -176,14 +176,11 @@ def _network(images: int) -> GpuRow:
     """A convolutional network on images that are on the GPU already."""
     rng, byte = np.random.default_rng(0), IntDomain(0, 255)
     relu = LutActivation(Lut(IntDomain(-128, 127), np.maximum(np.arange(-128, 128), 0)))
+    rescaled = Requantise(np.ones(1, int), 10, IntDomain(-128, 127))
     layers, channels = list[Any](), 1
     for outputs in (32, 64):
         weights = rng.integers(-128, 128, (outputs, channels, 3, 3))
-        layers += [
-            Conv2d(weights, np.zeros(outputs, int), 2, 1),
-            Requantise(np.array([1]), 10, IntDomain(-128, 127)),
-            relu,
-        ]
+        layers += [Conv2d(weights, np.zeros(outputs, int), 2, 1), rescaled, relu]
         channels = outputs
     head = Dense(rng.integers(-128, 128, (10, 64 * 7 * 7)), np.zeros(10, int))
     network = IntNetwork((1, 28, 28), byte, (*layers, Flatten(), head))
