@@ -20,11 +20,13 @@ import numpy as np
 from numba import config, cuda
 
 from bench.cases import gpu_checks, gpu_residues
+from bench.cases.gpu_floors import Work, floor_us, network_work, product_work
 from bench.cases.options import GpuOptions
 from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds
 from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
+from bench.tables.gpus import gpu
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
 from intnn.machine.cuda.device import Device, device
 from intnn.ops.cuda.gemm import Tile
@@ -72,12 +74,12 @@ def machine() -> dict[str, Any]:
     """
     if config.ENABLE_CUDASIM:
         raise ValueError("NUMBA_ENABLE_CUDASIM must not be set: figures of a simulated GPU say nothing")
-    gpu = device()
+    found = device()
     return {
-        "device": gpu.name,
-        "compute_capability": ".".join(map(str, gpu.capability)),
-        "multiprocessors": gpu.multiprocessors,
-        "driver": _driver(gpu),
+        "device": found.name,
+        "compute_capability": ".".join(map(str, found.capability)),
+        "multiprocessors": found.multiprocessors,
+        "driver": _driver(found),
         "numba_cuda": version("numba-cuda"),
     }
 
@@ -147,7 +149,8 @@ def _gemm(size: int) -> Iterator[GpuRow]:
             us = _median_us(lambda product=product, y=y: product.launch(operands, y, size))  # type: ignore[misc]
             result = "requantised, table" if fused else "int32"
             work = f"product {size} x {size} x {size}, {_unit(tile)}, {result}"
-            yield _row(work, us, 2 * size**3, "cuBLAS int8, int32" if peer_us else None, peer_us)
+            row = _row(work, us, 2 * size**3, "cuBLAS int8, int32" if peer_us else None, peer_us)
+            yield replace(row, floor_us=_floor([product_work(work, product, size)]))
 
 
 def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator[GpuRow]:
@@ -161,7 +164,8 @@ def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator
         y = product.output(images)
         us = _median_us(lambda product=product, y=y: product.launch(operands, y, images))  # type: ignore[misc]
         work = f"conv2d {images} x {channels} x {side} x {side}, {kernel} x {kernel}, {_unit(tile)}, table"
-        yield _row(work, us, 2 * images * side**2 * channels**2 * kernel**2)
+        row = _row(work, us, 2 * images * side**2 * channels**2 * kernel**2)
+        yield replace(row, floor_us=_floor([product_work(work, product, images)]))
 
 
 def _table(count: int) -> GpuRow:
@@ -169,11 +173,12 @@ def _table(count: int) -> GpuRow:
     x = cuda.to_device(rng.integers(0, 256, count).astype(np.uint8).view(np.int32))
     table, y = cuda.to_device(rng.integers(0, 256, 256).astype(np.uint8)), cuda.device_array(count // 4, np.int32)
     us = _median_us(lambda: launch_lookup(x, table, y))
-    return GpuRow(f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s", us)
+    work = f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s"
+    return GpuRow(work, us, floor_us=_floor([Work(work, 2 * count)]))
 
 
-def _network(images: int) -> GpuRow:
-    """A convolutional network on images that are on the GPU already."""
+def example_network() -> IntNetwork:
+    """A convolutional network on images of 28 x 28 bytes, whose tables are a ReLU."""
     rng, byte = np.random.default_rng(0), IntDomain(0, 255)
     relu = LutActivation(Lut(IntDomain(-128, 127), np.maximum(np.arange(-128, 128), 0)))
     rescaled = Requantise(np.ones(1, int), 10, IntDomain(-128, 127))
@@ -183,11 +188,17 @@ def _network(images: int) -> GpuRow:
         layers += [Conv2d(weights, np.zeros(outputs, int), 2, 1), rescaled, relu]
         channels = outputs
     head = Dense(rng.integers(-128, 128, (10, 64 * 7 * 7)), np.zeros(10, int))
-    network = IntNetwork((1, 28, 28), byte, (*layers, Flatten(), head))
+    return IntNetwork((1, 28, 28), byte, (*layers, Flatten(), head))
+
+
+def _network(images: int) -> GpuRow:
+    """The same on images that are on the GPU already."""
+    rng, network = np.random.default_rng(0), example_network()
     x = cuda.to_device(rng.integers(0, 256, (images, 1, 28, 28)).astype(np.uint8))
     us = _median_us(lambda: network.logits(x, "cuda"))
     operations = 2 * images * (32 * 14**2 * 9 + 64 * 7**2 * 32 * 9 + 10 * 64 * 7**2)
-    return _row(f"network 1 x 28 x 28, convolutions 32 and 64, dense 10, {images} images", us, operations)
+    row = _row(f"network 1 x 28 x 28, convolutions 32 and 64, dense 10, {images} images", us, operations)
+    return replace(row, floor_us=_floor(network_work(network, images)))
 
 
 def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
@@ -216,6 +227,12 @@ def _epilogue(columns: int) -> Epilogue:
     return Epilogue(np.full(columns, 1 << 12), 24, -128, 127, table)
 
 
+def _floor(works: list[Work]) -> float | None:
+    """The least microseconds on the GPU in use, where its data sheet is known."""
+    known = gpu(device().name)
+    return None if known is None else floor_us(works, known)
+
+
 def _unit(tile: Tile | None) -> str:
     return "dp4a" if tile is None else "tensor cores"
 
@@ -242,8 +259,8 @@ def _median_us(action: Callable[[], Any]) -> float:
     return 1000 * statistics.median(batch_ms(repeats) / repeats for _ in range(BATCHES))
 
 
-def _driver(gpu: Device) -> str:
+def _driver(used: Device) -> str:
     """The driver's version as NVIDIA counts it, where the system tells, else the version of CUDA that it supports."""
     loaded = Path("/proc/driver/nvidia/version")
     found = re.search(r"\b\d{3,}\.[\d.]+\b", loaded.read_text()) if loaded.exists() else None
-    return found[0] if found else "CUDA " + ".".join(map(str, gpu.driver))
+    return found[0] if found else "CUDA " + ".".join(map(str, used.driver))

@@ -1,5 +1,6 @@
 """From layers to steps: what is fused, which kernel serves, and how values lie; nothing is on a GPU yet."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,7 @@ from intnn.layers.nodes import (
 from intnn.ops.cuda import layers as kernels
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import bits_of
-from intnn.ops.cuda.product import Epilogue, Product, Window
+from intnn.ops.cuda.product import Epilogue, Product, Window, filled
 from intnn.values.arrays import Array
 from intnn.values.domain import IntDomain, Interval
 
@@ -88,16 +89,12 @@ class Lowering:
         self.values, self.steps = [Value.flat(input_shape, entering)], list[Step]()
         self._at = {-1: 0}  # where each layer's output is
         self._laid: dict[tuple[int, tuple[int, int, int]], int] = {}
-        self._place_input(input_shape, entering)
         for i in range(len(layers)):
             if i not in self._at:  # else it is part of an earlier step
                 self._lower(i)
         last = self._at[len(layers) - 1]
         outputs = Value.flat(shapes[-1], np.dtype(np.int64))
         self._add_moves("outputs", (last,), outputs, adds=False)
-
-    def _place_input(self, shape: Shape, dtype: np.dtype[Any]) -> None:
-        self._at[-1] = self._add_moves("inputs", (0,), Value.rows(image_of(shape), dtype), adds=False)
 
     def _lower(self, i: int) -> None:
         layer, bound = self._layers[i], self._bounds[i]
@@ -131,14 +128,29 @@ class Lowering:
 
     def _dense(self, i: int, layer: Dense) -> None:
         """A dense layer sees the whole image that its input lies as: nothing is flattened."""
-        number = self._at[self._sources[i][0]]
+        number = self._rows_of(self._sources[i][0])
         layout, outputs = self.values[number].layout, len(layer.weight)
         window = Window((layout[1], layout[2]))
         self._linear(i, number, layer.weight.reshape(outputs, *layout), layer.bias, window, (outputs, 1, 1), 1)
 
     def _conv2d(self, i: int, layer: Conv2d) -> None:
-        window = Window((layer.weight.shape[2], layer.weight.shape[3]), layer.strides, layer.borders, layer.dilations)
-        number = self._as_it_is(self._sources[i][0])
+        (source,), weight = self._sources[i], layer.weight
+        window = Window((weight.shape[2], weight.shape[3]), layer.strides, layer.borders, layer.dilations)
+        channels, *image = image_of(self._shapes[source])
+        seen, (outputs, *places) = weight[0].size, image_of(self._shapes[i])
+        if (
+            self._at[source] == 0
+            and layer.groups == 1
+            and (filled(seen) * math.prod(places) <= filled(channels) * math.prod(image))
+        ):  # an input of few channels: rows of all that windows see take no more room than pixels filled up
+            y = Value.rows((seen, places[0], places[1]), self.values[0].dtype)
+            made = self._new(y)
+            launches = run.windows(channels, (image[0], image[1]), y, window)
+            self.steps.append(KernelStep(f"inputs of layers[{i}]", (0,), made, (), launches))
+            flat = weight.reshape(outputs, seen, 1, 1)
+            self._linear(i, made, flat, layer.bias, Window(), image_of(self._shapes[i]), 1)
+            return
+        number = self._as_it_is(source)
         self._linear(i, number, layer.weight, layer.bias, window, image_of(self._shapes[i]), layer.groups)
 
     def _linear(
@@ -205,7 +217,7 @@ class Lowering:
 
     def _table(self, i: int, layer: LutActivation) -> None:
         (source,) = self._sources[i]
-        number, hull = self._at[source], self._hulls[source]
+        number, hull = self._rows_of(source), self._hulls[source]
         x, table = self.values[number], _within(layer, hull)
         table = table.astype(narrowest(int(table.min()), int(table.max())))
         y = replace(x, dtype=table.dtype)
@@ -216,7 +228,7 @@ class Lowering:
 
     def _elementwise(self, i: int, kernel: Any, parameters: tuple[Array, ...], by_channel: bool, *numbers: Any) -> None:
         source = self._sources[i][0]
-        number = self._as_it_is(source) if by_channel else self._at[source]
+        number = self._as_it_is(source) if by_channel else self._rows_of(source)
         x = self.values[number]
         y = replace(x, dtype=self._narrowest(i))
         self._add(i, number, y, parameters, run.elementwise(kernel, x, *numbers))
@@ -234,12 +246,16 @@ class Lowering:
     def _as_it_is(self, layer: int) -> int:
         """The value of a layer's output, laid out as its shape says: what flattened it did not move it."""
         number, layout = self._at[layer], image_of(self._shapes[layer])
-        if self.values[number].layout == layout:
+        if number and self.values[number].layout == layout:
             return number
         if (number, layout) not in self._laid:
-            y = Value.rows(layout, self.values[number].dtype)
-            self._laid[number, layout] = self._add_moves(f"{self._name(layer)} laid out", (number,), y, adds=False)
+            y, what = Value.rows(layout, self.values[number].dtype), f"{self._name(layer)} laid out"
+            self._laid[number, layout] = self._add_moves(what, (number,), y, adds=False)
         return self._laid[number, layout]
+
+    def _rows_of(self, layer: int) -> int:
+        """The value of a layer's output in rows, whatever their order: it is in rows but for the network's input."""
+        return self._at[layer] or self._as_it_is(layer)
 
     def _new(self, value: Value) -> int:
         self.values.append(value)

@@ -99,8 +99,7 @@ Run = Callable[[Arrays, DeviceArray, Arrays, int], None]
 
 def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int]) -> Run:
     """Sums over windows, weighted or not; parameters are the weights, [0] for none, and the biases."""
-    top, _, left, _ = window.borders
-    numbers = (*window.size, *window.stride, *window.dilation, top, left)
+    numbers = _numbers(window)
     image = (*x.image, y.pixels, y.layout[2])
 
     def run(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> None:
@@ -109,6 +108,22 @@ def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int]) -> R
         launch(kernels.window_sums_kernel, rows * columns, read[0], *placed, out, sizes, image, numbers, group)
 
     return run
+
+
+def windows(channels: int, image: tuple[int, int], y: Value, window: Window) -> Run:
+    """What windows see of an input as callers have it, as rows."""
+    numbers, shape = _numbers(window), (channels, *image, y.pixels, y.layout[2])
+
+    def run(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> None:
+        size = inputs * y.size
+        launch(kernels.windows_kernel, size, read[0], out, size, y.width, y.layout[0], shape, numbers)
+
+    return run
+
+
+def _numbers(window: Window) -> tuple[int, ...]:
+    top, _, left, _ = window.borders
+    return (*window.size, *window.stride, *window.dilation, top, left)
 
 
 def elementwise(kernel: Any, x: Value, *numbers: Any) -> Run:

@@ -46,6 +46,32 @@ def window_sums_kernel(x, w, bias, y, sizes, image, window, groups):  # type: ig
         y[row * y_width + column] = total
 
 
+def windows_kernel(x, y, size, width, columns, image, window):  # type: ignore[no-untyped-def]
+    """Write what windows see as rows: images [n, c, h, w] -> [positions, c kh kw], with zeros outside.
+
+    Images of few channels are read where they are, and a product then needs no more of each pixel than there is.
+
+    Args:
+        x: The images, one element behind the other.
+        y: The rows.
+        size: The elements of y, with what fills rows up.
+        width: The elements of a row.
+        columns: How many of them are something that a window sees.
+        image: (channels, height, width, windows of an image, windows across).
+        window: As for `window_sums_kernel`.
+    """
+    channels, height, side, out_area, out_width = image
+    down, across, down_step, side_step, down_gap, side_gap, top, left = window
+    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+        row, column = i // width, i % width
+        channel, tap = column // (down * across), column % (down * across)
+        number, within = row // out_area, row % out_area
+        at_row = within // out_width * down_step - top + tap // across * down_gap
+        at_column = within % out_width * side_step - left + tap % across * side_gap
+        inside = column < columns and 0 <= at_row < height and 0 <= at_column < side
+        y[i] = x[((number * channels + channel) * height + at_row) * side + at_column] if inside else 0
+
+
 def rescale_kernel(x, multiplier, y, requantise, width, columns):  # type: ignore[no-untyped-def]
     """Requantise: floor((x multiplier + 2**(shift - 1)) / 2**shift), saturated; multiplier int64 [columns] or [1]."""
     shift, lo, hi = requantise
@@ -119,6 +145,7 @@ def outside_kernel(x, lo, hi, found):  # type: ignore[no-untyped-def]
 
 KERNELS = (
     window_sums_kernel,
+    windows_kernel,
     rescale_kernel,
     table_kernel,
     scale_kernel,

@@ -153,6 +153,8 @@ class Product:
         # The window is seen once by every part of the weights: its pieces come again, and sums go on.
         places = np.tile(offsets(window, image[1], self._pixel, 4 if tile else 1), len(parts))
         self._chunks = len(places) // 3
+        self.depth = self._chunks * (16 if tile else 4)
+        """The bytes that a sum is of: the taps' channels, with those that fill them up."""
         multiplier = np.ones(out) if epilogue is None else epilogue.multiplier
         table = np.zeros(1, np.uint8) if epilogue is None else epilogue.table.view(np.uint8)
         laid = np.concatenate([channels_last(part).reshape(out, -1) for part in parts], axis=1).ravel()
@@ -161,6 +163,11 @@ class Product:
         (top, _, left, _), area = window.borders, self.out_image[0] * self.out_image[1]
         self._geometry = (*image, self._pixel, area, self.out_image[1], *window.stride, top, left)
         self._requantise = (0, 0, 0) if epilogue is None else (epilogue.shift, epilogue.lo, epilogue.hi)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """The bytes of a pixel of the input, with those that fill it up."""
+        return 4 * self._pixel
 
     @property
     def nbytes(self) -> int:

@@ -14,6 +14,7 @@ KERNELS = {
     layers.window_sums_kernel: (
         (BYTES, BYTES, LONGS, WORDS, several(4), several(4), several(8), several(2)), 84
     ),
+    layers.windows_kernel: ((BYTES, BYTES, int64, int64, int64, several(5), several(8)), 64),
     layers.rescale_kernel: ((WORDS, LONGS, BYTES, several(3), int64, int64), 40),
     layers.table_kernel: ((WORDS, TABLE, TABLE, int64, int64, int64), 40),
     layers.scale_kernel: ((WORDS, LONGS, LONGS, LONGS, int64, int64), 40),
