@@ -59,7 +59,9 @@ def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator
     shape = sizes.channels // 2, sizes.side + 2, sizes.side + 1
     for kind, network in {
         "dense": plan((sizes.columns,), (sizes.inner // 4,), IntDomain(0, 255), 10),
-        "convolutional": plan((Convolution(sizes.channels, 3, 2, 1, pool=2),), shape, IntDomain(-128, 127), 10),
+        "convolutional": plan(
+            (Convolution(sizes.channels, 3, 1, 1, pool=2), Convolution(4, 2, 2, 1)), shape, IntDomain(-128, 127), 10
+        ),
     }.items():
         yield f"training steps, {kind}", lambda network=network: _training(network, sizes, tiles[-1])  # type: ignore[misc]
     yield "lookup", lambda: _lookup(sizes)

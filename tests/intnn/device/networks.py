@@ -32,10 +32,10 @@ def network(seed, most=6):
     Hypothesis would draw the simplest layers again and again, and few that can be fused.
     """
     rng = np.random.default_rng(seed)
-    shape, domain = _one(rng, [(2, 5, 4), (2, 4, 5), (7,)]), _one(rng, DOMAINS)
+    shape, domain = _one(rng, [(2, 5, 4), (1, 6, 5), (1, 5, 6), (7,)]), _one(rng, DOMAINS)
     layers, inputs, intervals = [], [], [Interval.full(domain, shape)]
     for _ in range(rng.integers(1, most + 1)):
-        layer, read = _layer(rng, intervals)
+        layer, read = _layer(rng, layers, intervals)
         try:
             interval, _bound = propagate(layer, *(intervals[number + 1] for number in read))
         except ValueError:  # a sum beyond int64
@@ -54,13 +54,14 @@ def _numbers(rng, count, lo, hi):
     return tuple(int(number) for number in rng.integers(lo, hi + 1, count))
 
 
-def _layer(rng, intervals):
+def _layer(rng, layers, intervals):
     """A layer that reads the last value, and what it reads."""
     x, last = intervals[-1], len(intervals) - 2
     shape, hull = x.lo.shape, x.hull
     kinds = ["requantise", "scale", "add", "concatenate", "reshape"]
-    kinds += ["dense"] * 2 if len(shape) == 1 else ["conv2d", "conv2d", "pool", "flatten"] if len(shape) == 3 else []
+    kinds += ["dense"] * 6 if len(shape) == 1 else [*["conv2d"] * 5, "pool", "flatten"] if len(shape) == 3 else []
     kinds += ["table"] * 3 if hull.size <= LARGEST_TABLE else ["requantise"] * 4
+    kinds += ["table"] * 4 if layers and isinstance(layers[-1], Requantise) and hull.size <= LARGEST_TABLE else []
     kinds += ["polynomial"] if hull.magnitude < 1000 else []
     match _one(rng, kinds):
         case "dense":

@@ -52,9 +52,9 @@ def data():
 
 def classifiers_learn_and_predict_alike():
     x, y = data()
+    layers = Convolution(2, 3, padding=1, pool=2), Convolution(3, 2, stride=2, padding=1)
     one, other = (
-        IntClassifier((Convolution(2, 3, pool=2),), epochs=1, batch_size=6, backend=backend).fit(x, y)
-        for backend in ("cuda", "numpy")
+        IntClassifier(layers, epochs=1, batch_size=6, backend=backend).fit(x, y) for backend in ("cuda", "numpy")
     )
     assert one.network_.fingerprint == other.network_.fingerprint
     assert np.array_equal(one.decision_function(x[:3]), other.decision_function(x[:3]))
