@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import statistics
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -28,7 +27,7 @@ from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
 from bench.tables.gpus import gpu
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
-from intnn.machine.cuda.device import Device, device
+from intnn.machine.cuda.device import Device, device, quiet
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
 from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last, fitting_tile
@@ -41,7 +40,6 @@ __all__ = ["GpuJob", "jobs", "machine", "measure", "show"]
 BATCHES = 9  # the median is over these
 BATCH_MS = 20.0  # about as long each
 RING = 8192  # degree of the ring that residues belong to
-SMALL_GRID = r"(\x1b\[1m)?Grid size"  # how Numba's warning of a launch that does not fill the GPU begins, bold or not
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,7 @@ def tiles() -> tuple[Tile | None, ...]:
 
 def equality() -> Iterator[tuple[str, bool]]:
     """The name and the outcome of every check that the simulator makes as well, on larger shapes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", SMALL_GRID)
+    with quiet():
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
             yield name, check()
         for name, check in gpu_residues.checks(RING, count=3):
@@ -122,8 +119,7 @@ def measure(job: GpuJob, report: Reporter) -> Iterator[GpuRow]:  # noqa: ARG001 
 
 def figures() -> Iterator[GpuRow]:
     """All figures, one by one."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", SMALL_GRID)
+    with quiet():
         for size in (1024, 4096, 8192):
             yield from _gemm(size)
         yield from _convolution(images=64, channels=128, side=28, kernel=3)

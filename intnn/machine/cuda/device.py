@@ -5,6 +5,7 @@ Nothing here loads Numba before it is asked: who has no GPU pays nothing.
 
 import importlib.util
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,8 +145,16 @@ def free_bytes() -> int:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Numba from warning of launches that do not fill the GPU: small networks have them, and nobody can help it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(\x1b\[1m)?Grid size")  # bold or not
+        yield
+
+
+@contextmanager
 def reported(doing: str) -> Iterator[None]:
-    """Turn what Numba and the driver raise into a `DeviceError` that says what to do.
+    """Turn what Numba and the driver raise into a `DeviceError` that says what to do; and be `quiet`.
 
     Args:
         doing: What is being done, for the message.
@@ -155,7 +164,8 @@ def reported(doing: str) -> Iterator[None]:
         DeviceError: Anything else went wrong on it.
     """
     try:
-        yield
+        with quiet():
+            yield
     except Exception as error:
         if not _is_of_cuda(error):
             raise

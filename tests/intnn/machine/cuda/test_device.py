@@ -1,6 +1,7 @@
 """What is said where there is no GPU, and where one fails, with drivers that are made up."""
 
 import sys
+import warnings
 from subprocess import run
 from types import SimpleNamespace
 
@@ -93,6 +94,13 @@ def test_errors_of_the_driver_say_what_to_do(error, kind, message):
         raise CudaDriverError(error)
     assert type(caught.value) is kind
     assert isinstance(caught.value.__cause__, CudaDriverError)
+
+
+def test_launches_that_do_not_fill_a_gpu_are_no_warning_of_ours():
+    with pytest.warns(UserWarning, match="something else") as caught, reported("evaluating"):
+        warnings.warn("\x1b[1mGrid size 1 will likely result in GPU under-utilization", UserWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+    assert len(caught) == 1
 
 
 def test_other_errors_pass_as_they_are():
