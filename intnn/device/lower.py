@@ -36,6 +36,7 @@ from intnn.values.domain import IntDomain, Interval
 
 INT31, LIMIT = 1 << 31, 1 << 63
 LARGEST_WEIGHT = 4 * 127  # four products of bytes cost about as much as a sum in wider integers
+LARGEST_IDENTITY = 1 << 12  # points of a table that stands for none
 BYTES = (np.dtype(np.uint8), np.dtype(np.int8))
 _TYPES = {BYTES[0]: "u8", BYTES[1]: "s8"}
 
@@ -138,11 +139,9 @@ class Lowering:
         window = Window((weight.shape[2], weight.shape[3]), layer.strides, layer.borders, layer.dilations)
         channels, *image = image_of(self._shapes[source])
         seen, (outputs, *places) = weight[0].size, image_of(self._shapes[i])
-        if (
-            self._at[source] == 0
-            and layer.groups == 1
-            and (filled(seen) * math.prod(places) <= filled(channels) * math.prod(image))
-        ):  # an input of few channels: rows of all that windows see take no more room than pixels filled up
+        is_shorter = filled(seen) * math.prod(places) <= filled(channels) * math.prod(image)
+        if self._at[source] == 0 and layer.groups == 1 and is_shorter:
+            # An input of few channels: rows of all that windows see take no more room than pixels filled up.
             y = Value.rows((seen, places[0], places[1]), self.values[0].dtype)
             made = self._new(y)
             launches = run.windows(channels, (image[0], image[1]), y, window)
@@ -164,12 +163,12 @@ class Lowering:
             group = weight.shape[1], len(weight) // groups
             self._window_sums(i, laid.ravel(), bias.astype(np.int64), window, group, number, layout)
             return
-        fused, epilogue = self._epilogue(i)
+        fused, epilogue = self._epilogue(i, 256)
+        if epilogue is not None and (epilogue.table.dtype not in _TYPES or np.abs(epilogue.multiplier).max() >= INT31):
+            fused, epilogue = (), None
         if weight.min() >= 0 and 127 < weight.max() <= 255:
             weight = weight.astype(np.uint8)
-        product = Product(
-            weight, bias.astype(np.int32), x.image, window, epilogue, _TYPES[x.dtype], self._tile
-        )  # fmt: skip
+        product = Product(weight, bias.astype(np.int32), x.image, window, epilogue, _TYPES[x.dtype], self._tile)
         y = Value.rows(layout, product.out_dtype)
         made = self._new(y)
         self.steps.append(ProductStep(self._name(i, *fused), (number,), made, product))
@@ -186,11 +185,20 @@ class Lowering:
         layout: tuple[int, int, int] | None = None,
     ) -> None:
         number = self._as_it_is(self._sources[i][0]) if number is None else number
-        y = Value.rows(layout or image_of(self._shapes[i]), self._narrowest(i))
-        self._add(i, number, y, (weight, bias), run.window_sums(self.values[number], y, window, group))
+        fused, epilogue = self._epilogue(i, LARGEST_IDENTITY)
+        multiplier, table, numbers = np.zeros(0, np.int64), np.zeros(0, np.int8), (0, 0, 0)
+        if epilogue is not None:
+            multiplier, table = epilogue.multiplier.astype(np.int64), epilogue.table
+            numbers = epilogue.shift, epilogue.lo, epilogue.hi
+        dtype = self._narrowest(i) if epilogue is None else epilogue.table.dtype
+        y, parameters = Value.rows(layout or image_of(self._shapes[i]), dtype), (weight, bias, multiplier, table)
+        launches = run.window_sums(self.values[number], y, window, group, numbers)
+        self._add(i, number, y, parameters, launches, fused)
 
-    def _epilogue(self, i: int) -> tuple[tuple[int, ...], Epilogue | None]:
-        """What can be fused with a linear layer: a rescaling, a table or both, if nothing else reads what lies between.
+    def _epilogue(self, i: int, largest: int) -> tuple[tuple[int, ...], Epilogue | None]:
+        """What can be fused with sums: a rescaling, a table or both, if nothing else reads what lies between.
+
+        A rescaling alone becomes one with a table of what it gives, if that has at most ``largest`` points.
 
         Returns:
             The layers that are fused, and the epilogue; None leaves the sums.
@@ -205,15 +213,12 @@ class Lowering:
         if follower is not None and isinstance(layer := self._layers[follower], LutActivation):
             table = _within(layer, hull)
             fused.append(follower)
-        elif fused and hull.size <= 256:
+        elif fused and hull.size <= largest:
             table = np.arange(hull.lo, hull.hi + 1)
         else:
             return (), None
-        dtype = narrowest(int(table.min()), int(table.max()))
-        if dtype not in _TYPES or np.abs(factors).max() >= INT31:
-            return (), None
-        multiplier = np.broadcast_to(factors, self._shapes[i][0]).astype(np.int32)
-        return tuple(fused), Epilogue(multiplier, shift, hull.lo, hull.hi, table.astype(dtype))
+        table = table.astype(narrowest(int(table.min()), int(table.max())))
+        return tuple(fused), Epilogue(np.broadcast_to(factors, self._shapes[i][0]), shift, hull.lo, hull.hi, table)
 
     def _table(self, i: int, layer: LutActivation) -> None:
         (source,) = self._sources[i]
@@ -233,9 +238,18 @@ class Lowering:
         y = replace(x, dtype=self._narrowest(i))
         self._add(i, number, y, parameters, run.elementwise(kernel, x, *numbers))
 
-    def _add(self, i: int, number: int, y: Value, parameters: tuple[Array, ...], launches: run.Run) -> None:
-        self._at[i] = self._new(y)
-        self.steps.append(KernelStep(self._name(i), (number,), self._at[i], parameters, launches))
+    def _add(
+        self,
+        i: int,
+        number: int,
+        y: Value,
+        parameters: tuple[Array, ...],
+        launches: run.Run,
+        fused: tuple[int, ...] = (),
+    ) -> None:
+        made = self._new(y)
+        self._at |= dict.fromkeys((i, *fused), made)
+        self.steps.append(KernelStep(self._name(i, *fused), (number,), made, parameters, launches))
 
     def _add_moves(self, what: str, read: tuple[int, ...], y: Value, adds: bool) -> int:
         made = self._new(y)

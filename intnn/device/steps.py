@@ -97,15 +97,15 @@ class KernelStep:
 Run = Callable[[Arrays, DeviceArray, Arrays, int], None]
 
 
-def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int]) -> Run:
-    """Sums over windows, weighted or not; parameters are the weights, [0] for none, and the biases."""
+def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int], requantise: tuple[int, int, int]) -> Run:
+    """Sums over windows, weighted or not; the parameters are the kernel's, from the weights to the table."""
     numbers = _numbers(window)
     image = (*x.image, y.pixels, y.layout[2])
 
     def run(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> None:
         rows, columns = inputs * y.pixels, y.layout[0]
-        sizes = (rows, columns, y.width, x.width)
-        launch(kernels.window_sums_kernel, rows * columns, read[0], *placed, out, sizes, image, numbers, group)
+        shapes = (rows, columns, y.width, x.width), image, numbers, group
+        launch(kernels.window_sums_kernel, rows * columns, read[0], *placed, out, *shapes, requantise)
 
     return run
 

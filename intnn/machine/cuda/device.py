@@ -146,7 +146,7 @@ def free_bytes() -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Numba from warning of launches that do not fill the GPU: small networks have them, and nobody can help it."""
+    """Keep Numba from warning of launches that do not fill the GPU: small networks have no others."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"(\x1b\[1m)?Grid size")  # bold or not
         yield

@@ -9,19 +9,25 @@ channels, so that a warp reads and writes neighbouring elements. `intnn.layers` 
 from numba import cuda, int64
 
 
-def window_sums_kernel(x, w, bias, y, sizes, image, window, groups):  # type: ignore[no-untyped-def]
-    """Write bias[o] + the sum of w times x over a window, or of x alone where ``w`` is empty.
+def window_sums_kernel(  # type: ignore[no-untyped-def]
+    x, w, bias, multiplier, table, y, sizes, image, window, groups, requantise
+):
+    """Write bias[o] + the sum of w times x over a window, or of x alone where ``w`` is empty; perhaps looked up.
 
     Args:
         x: The inputs.
         w: The weights [kh, kw, channels of a group, columns], or [0] for pooling, where output o sees channel o.
         bias: int64 [columns].
-        y: The sums.
+        multiplier: int64 [columns], where there is a table.
+        table: What becomes of the sums, requantised; [0] for nothing.
+        y: The sums, or what they become.
         sizes: (rows, columns, width of y, width of x).
         image: (height, width, area of y, columns of pixels of y).
         window: (taps down, taps across, step down, step across, gap down, gap across, top, left).
         groups: (channels of a group, outputs of a group).
+        requantise: (shift, the least value that is looked up, the largest).
     """
+    shift, lo, hi = requantise
     rows, columns, y_width, x_width = sizes
     height, width, out_area, out_width = image
     down, across, down_step, side_step, down_gap, side_gap, top, left = window
@@ -43,6 +49,9 @@ def window_sums_kernel(x, w, bias, y, sizes, image, window, groups):  # type: ig
                         if w.shape[0] > 0:
                             value *= int64(w[((u * across + v) * inputs + c) * columns + column])
                         total += value
+        if table.shape[0] > 0:
+            value = (total * multiplier[column] + ((int64(1) << shift) >> 1)) >> shift
+            total = int64(table[min(max(value, lo), hi) - lo])
         y[row * y_width + column] = total
 
 

@@ -48,7 +48,7 @@ def test_tensor_cores(x_type, w_type, fused, capability):
 def test_dp4a(x_type, w_type, instruction, fused, capability):
     lines = 2 * 64 * 9 * 4
     # Three blocks of 256 threads on a multiprocessor.
-    code = hold(dot_kernel(x_type, w_type, fused), PRODUCT, capability, registers=84, shared=lines)
+    code = hold(dot_kernel(x_type, w_type, fused), PRODUCT, capability, registers=80, shared=lines)
     assert instruction in code
     assert "__local_depot" not in code
 

@@ -9,10 +9,10 @@ from numba import int64
 from intnn.ops.cuda import layers
 from tests.ptx import BYTES, CAPABILITIES, LONGS, TABLE, WORDS, hold, needs_compiler, several
 
-# The registers of a thread: 64 leave room for four blocks of 256 threads on a multiprocessor, and 40 for six.
+# The registers of a thread: 96 leave room for two blocks of 256 threads on a multiprocessor, 64 for four, 40 for six.
 KERNELS = {
     layers.window_sums_kernel: (
-        (BYTES, BYTES, LONGS, WORDS, several(4), several(4), several(8), several(2)), 84
+        (BYTES, BYTES, LONGS, LONGS, TABLE, WORDS, several(4), several(4), several(8), several(2), several(3)), 96
     ),
     layers.windows_kernel: ((BYTES, BYTES, int64, int64, int64, several(5), several(8)), 64),
     layers.rescale_kernel: ((WORDS, LONGS, BYTES, several(3), int64, int64), 40),

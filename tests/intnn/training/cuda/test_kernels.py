@@ -9,14 +9,14 @@ from numba import int64
 from intnn.training.cuda import kernels
 from tests.ptx import BYTES, CAPABILITIES, LONGS, TABLE, WORDS, hold, needs_compiler, several
 
-# The registers of a thread: 84 leave room for three blocks of 256 threads on a multiprocessor, and 64 for four.
+# The registers of a thread: 80 leave room for three blocks of 256 threads on a multiprocessor, and 64 for four.
 KERNELS = {
     kernels.patches_kernel: ((BYTES, BYTES, int64, int64, several(4), several(4)), 64, 32 * 33),
-    kernels.fold_kernel: ((WORDS, WORDS, int64, int64, several(4), several(4)), 84, 0),
+    kernels.fold_kernel: ((WORDS, WORDS, int64, int64, several(4), several(4)), 80, 0),
     kernels.pool_kernel: ((TABLE, TABLE, int64, int64, int64, several(3)), 64, 0),
     kernels.column_sums_kernel: ((BYTES, WORDS, int64, int64), 64, 0),
     kernels.activate_kernel: ((WORDS, BYTES, BYTES, int64, int64, BYTES, BYTES, int64, int64), 64, 0),
-    kernels.softmax_errors_kernel: ((WORDS, LONGS, LONGS, int64, WORDS, int64, int64), 84, 0),
+    kernels.softmax_errors_kernel: ((WORDS, LONGS, LONGS, int64, WORDS, int64, int64), 80, 0),
     kernels.largest_kernel: ((WORDS, LONGS, int64, int64), 64, 8),
     kernels.quantise_errors_kernel: (
         (WORDS, LONGS, several(2), BYTES, LONGS, int64, LONGS, BYTES, WORDS, int64, int64, several(3)), 64, 0
