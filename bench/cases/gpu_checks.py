@@ -115,9 +115,15 @@ def _lookup(sizes: Sizes) -> bool:
 
 
 def _network(sizes: Sizes) -> bool:
-    """Compare the logits of a network with every kind of kernel: products of bytes, wider sums, tables, and joins."""
-    rng, bytes_ = np.random.default_rng(6), IntDomain(-128, 127)
-    images, channels, side = sizes.images, sizes.channels, sizes.side
+    network = network_of_every_kernel(sizes)
+    x = np.random.default_rng(7).integers(0, 256, (sizes.images, *network.input_shape))
+    return np.array_equal(network.logits(x, "cuda"), network.logits(x))
+
+
+def network_of_every_kernel(sizes: Sizes) -> IntNetwork:
+    """A network with every kind of kernel: products of bytes, wider sums, tables, a scaling, a polynomial, a join."""
+    rng, bytes_, wide = np.random.default_rng(6), IntDomain(-128, 127), IntDomain(-2000, 2000)
+    channels, side = sizes.channels, sizes.side
     table = LutActivation(Lut(bytes_, rng.integers(-128, 128, 256)))
 
     def weights(*shape: int) -> IntArray:
@@ -130,15 +136,14 @@ def _network(sizes: Sizes) -> bool:
     layers = (
         Conv2d(one, bias, (1, 2), (1, 1, 0, 2), (1, 2)), rescaled(5, 6), table,
         Conv2d(many, bias, padding=(1, 0, 1, 0), groups=channels), rescaled(9, 7),
-        Add(), SumPool2d(2, padding=1), Scale(weights(channels), bias), rescaled(3, 5), Flatten(),
+        Add(), SumPool2d(2, padding=1), Scale(weights(channels), bias),
+        Requantise(np.array([3]), 3, wide), LutActivation(Lut(wide, rng.integers(-128, 128, wide.size))), Flatten(),
         IntPolynomial((1, -2, 1)), rescaled(1, 8),
     )  # fmt: skip
-    inputs = ((-1,), (0,), (1,), (2,), (3,), (2, 4), (5,), (6,), (7,), (8,), (9,), (10,))
+    inputs = ((-1,), (0,), (1,), (2,), (3,), (2, 4), (5,), (6,), (7,), (8,), (9,), (10,), (11,))
     body = IntNetwork((1, side, side), IntDomain(0, 255), layers, inputs=inputs)
     head = Dense(weights(10, *body.output_shape), weights(10))
-    network = IntNetwork((1, side, side), IntDomain(0, 255), (*layers, head), inputs=(*inputs, (11,)))
-    x = rng.integers(0, 256, (images, 1, side, side))
-    return np.array_equal(network.logits(x, "cuda"), network.logits(x))
+    return IntNetwork((1, side, side), IntDomain(0, 255), (*layers, head), inputs=(*inputs, (12,)))
 
 
 def _full(rng: np.random.Generator, dtype: type[np.integer], *shape: int) -> np.ndarray:
