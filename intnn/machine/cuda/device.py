@@ -103,38 +103,21 @@ def device() -> Device:
         raise NoDeviceError(f"the package numba-cuda is not installed; {EXTRA}")
     if is_simulated():
         return Device("simulated", TENSOR_CORES, 1, (0, 0), (0, 0))
-    driver = _driver()
-    if not _is_available(driver):
-        reason = " ".join(str(driver.initialization_error).split())
-        if "library cannot be found" in reason:
-            raise NoDeviceError("there is no NVIDIA driver (libcuda); install one from https://www.nvidia.com/drivers")
-        if "CUDA_ERROR_NO_DEVICE" in reason:
-            raise NoDeviceError("the NVIDIA driver sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
-        raise NoDeviceError(f"the NVIDIA driver does not start: {reason}; see `nvidia-smi`")
-    version, toolkit = tuple(driver.get_version()), _toolkit()
-    if version[0] < toolkit[0]:
-        raise NoDeviceError(
-            f"the NVIDIA driver supports CUDA {_dotted(version)}, and the installed compiler is of CUDA "
-            f"{_dotted(toolkit)}; update the driver, or install numba-cuda[cu{version[0]}]"
-        )
-    if not _devices(driver):
-        raise NoDeviceError("the NVIDIA driver sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
-    with reported("starting the GPU"):
-        gpu = _gpu()
-    capability = tuple(gpu.compute_capability)
-    name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
-    if capability < DP4A:
-        raise NoDeviceError(
-            f"{name} has compute capability {_dotted(capability)}, and the kernels need {_dotted(DP4A)} at least"
-        )
-    return Device(name, capability, gpu.MULTIPROCESSOR_COUNT, version, toolkit)
+    try:
+        with reported("starting the GPU"):
+            return _described(_driver())
+    except NoDeviceError:
+        raise
+    except DeviceError as error:
+        raise NoDeviceError(str(error)) from error
 
 
 def number() -> int:
     """The number of the GPU in use by this thread, by which what was placed on it is kept."""
     from numba import cuda
 
-    return int(getattr(cuda.current_context().device, "id", 0))
+    with reported("starting the GPU"):
+        return int(getattr(cuda.current_context().device, "id", 0))
 
 
 def free_bytes() -> int:
@@ -170,6 +153,32 @@ def reported(doing: str) -> Iterator[None]:
         if not _is_of_cuda(error):
             raise
         raise _translated(error, doing) from error
+
+
+def _described(driver: Any) -> Device:
+    if not _is_available(driver):
+        reason = " ".join(str(driver.initialization_error).split())
+        if "library cannot be found" in reason:
+            raise NoDeviceError("there is no NVIDIA driver (libcuda); install one from https://www.nvidia.com/drivers")
+        if "CUDA_ERROR_NO_DEVICE" in reason:
+            raise NoDeviceError("the NVIDIA driver sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
+        raise NoDeviceError(f"the NVIDIA driver does not start: {reason}; see `nvidia-smi`")
+    version, toolkit = tuple(driver.get_version()), _toolkit()
+    if version[0] < toolkit[0]:
+        raise NoDeviceError(
+            f"the NVIDIA driver supports CUDA {_dotted(version)}, and the installed compiler is of CUDA "
+            f"{_dotted(toolkit)}; update the driver, or install numba-cuda[cu{version[0]}]"
+        )
+    if not _devices(driver):
+        raise NoDeviceError("the NVIDIA driver sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
+    gpu = _gpu()
+    capability = tuple(gpu.compute_capability)
+    name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
+    if capability < DP4A:
+        raise NoDeviceError(
+            f"{name} has compute capability {_dotted(capability)}, and the kernels need {_dotted(DP4A)} at least"
+        )
+    return Device(name, capability, gpu.MULTIPROCESSOR_COUNT, version, toolkit)
 
 
 def _translated(error: Exception, doing: str) -> DeviceError:

@@ -30,7 +30,7 @@ from intnn.machine.cuda.device import DeviceMemoryError
 from tests.intnn.cuda_simulation import outcomes_of, prepare
 from tests.intnn.device.networks import network as random_network
 
-EXAMPLES = 60
+EXAMPLES = 40
 SETTINGS = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
