@@ -20,6 +20,7 @@ from intnn.values.domain import IntDomain, Interval
 from intnn.values.value_object import Unstorable
 
 MAX_ROWS = 1 << 30  # kernels number rows in 32 bits, and go a tile beyond the last
+ENOUGH = 1 << 30  # bytes of all buffers: more inputs at once are no faster, and others want memory too
 
 
 class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
@@ -66,7 +67,8 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         order = [(step.reads, step.makes) for step in self._steps]
         self.memory = Memory.of([value.nbytes for value in self._values], order, parameters)
         self.classes = self._values[-1].count
-        self._most = MAX_ROWS // max(value.pixels for value in self._values)
+        pixels = max(value.pixels for value in self._values)
+        self._most = min(MAX_ROWS // pixels, max(1, ENOUGH // self.memory.per_input))  # inputs at once
         self._buffers: list[DeviceArray] = []
         self._capacity = 0  # the inputs that the buffers hold
         self._views: dict[int, list[DeviceArray]] = {}

@@ -60,7 +60,7 @@ def bits_of_random_networks():
         network = random_network(seed)
         x = rng.integers(network.input_domain.lo, network.input_domain.hi + 1, (2, *network.input_shape))
         placed = network.on_device
-        assert np.array_equal(network.logits(x, "cuda"), network.logits(x)), placed.explain()
+        assert np.array_equal(network.logits(x, "cuda"), network.logits(x, "reference")), placed.explain()
         met.update(type(step).__name__ for step in placed._steps)
         met.update(step.run.__qualname__ for step in placed._steps if isinstance(step, KernelStep))
         met.update(len(step.what.split(", ")) for step in placed._steps if isinstance(step, ProductStep))
@@ -96,6 +96,17 @@ def batches_larger_than_memory_are_cut():
     network_module.free_bytes = lambda: 1 << 40
     network.logits(x, "cuda")
     assert placed._capacity == 7  # it grows where there is memory again
+
+
+def buffers_are_no_larger_than_they_need_be():
+    room = 3 * small()[0].on_device.memory.per_input
+    enough, network_module.ENOUGH = network_module.ENOUGH, room
+    try:
+        network, x = small(batch=7)
+        assert np.array_equal(network.logits(x, "cuda"), network.logits(x))
+        assert sum(buffer.nbytes for buffer in network.on_device._buffers) == room
+    finally:
+        network_module.ENOUGH = enough
 
 
 def too_little_memory_is_told_before_anything_is_allocated():
@@ -238,6 +249,7 @@ CHECKS = (
     bits_of_random_networks,
     layers_are_fused_and_share_buffers,
     batches_larger_than_memory_are_cut,
+    buffers_are_no_larger_than_they_need_be,
     too_little_memory_is_told_before_anything_is_allocated,
     a_lost_device_leaves_the_host_as_it_was,
     arrays_on_the_device_are_not_copied,
