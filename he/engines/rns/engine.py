@@ -8,7 +8,6 @@ SEAL's, whose bounds therefore hold.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -28,13 +27,11 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
-from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
 from he.ring.primes import LARGEST_PRIME_BITS
 from intnn.values.value_object import Unstorable
 
 MAX_LEVELS = 24  # kernels reduce a sum of so many products, and two more, in one step
-_AUTOMORPHISMS = Rotate | SwapRows | Conjugate
 
 
 class RnsEngine:
@@ -124,9 +121,6 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         self._operands = operands or Operands()
         self.name, self.threads = prepared.name, threads
         self._prepared, self.keys, self._circuit = prepared, keys, prepared.circuit
-        operations = self._circuit.program.operations
-        self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
-        self._readers = Counter(a for op in operations for a in set(arguments(op)))
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`."""
@@ -135,7 +129,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
             algebra = self.algebra([partial(self._read, data) for data in inputs], workers)
-            results = run_on(workers, program, algebra, partial(self._made, algebra))
+            results = run_on(workers, program, algebra, algebra.made_by(program))
         interface = self._circuit.interface
         form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
         outputs = [algebra.from_ntt(value) for value in results]
@@ -153,12 +147,6 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
             self._prepared.buffers,
             self._operands,
         )
-
-    def _made(self, algebra: Residues, number: int, value: Value) -> None:
-        """Note how often a value will be read; compute the digits that several rotations share before they begin."""
-        value.rotations, value.readers = self._rotations[number], self._readers[number]
-        if value.rotations > 1:
-            algebra.decompose(value)
 
     def read(self, data: bytes | memoryview) -> Value:
         """Return a fresh ciphertext as a value of `algebra`."""
