@@ -46,18 +46,18 @@ class RnsEngine:
             ValueError: if a prime has more than 50 bits, there are more than 24 data primes, in CKKS digits of
                 a key, the program has not been placed, or `threads` is out of range.
         """
-        encoder = _encoder(circuit)
+        encoder = encoder_of(circuit)
         weights = Weights.encoded(circuit, encoder, thread_count(threads))
         return RnsPrepared(self.name, circuit, encoder, weights)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> RnsPrepared:
         """See `Engine.restore`."""
-        encoder = _encoder(circuit)
+        encoder = encoder_of(circuit)
         return RnsPrepared(self.name, circuit, encoder, Weights.restored(circuit.program, encoder, arrays))
 
 
-def _encoder(circuit: Circuit) -> Encoder:
-    """Return the encoder of a circuit, if this engine can evaluate it.
+def encoder_of(circuit: Circuit) -> Encoder:
+    """Return the encoder of a circuit, if engines of residues can evaluate it.
 
     Raises:
         ValueError: if it cannot.

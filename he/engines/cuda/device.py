@@ -1,0 +1,121 @@
+"""What the engine keeps on a GPU: of a prepared circuit and of a session; and an evaluation, launch by launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from numba import cuda
+
+from he.engines.cuda.tape import Kernel, Plan
+from he.kernels.cuda import rows, transform
+from he.kernels.cuda.transform import DeviceArray
+from he.kernels.tables.chain import Chain
+from he.kernels.tables.roots import quotient
+from intnn.machine.cuda.intrinsics import SIMULATED
+
+
+def require_device() -> None:
+    """Check that there is a GPU.
+
+    Raises:
+        RuntimeError: if there is none, or no driver for it.
+    """
+    if not SIMULATED and not cuda.is_available():
+        raise RuntimeError('no CUDA GPU with a driver was found; evaluate with `engine="rns"` on the processor')
+
+
+def require_memory(count: int) -> None:
+    """Check that so many bytes are free on the GPU.
+
+    Raises:
+        MemoryError: if they are not.
+    """
+    free = count if SIMULATED else cuda.current_context().get_memory_info().free
+    if count > free:
+        raise MemoryError(
+            f"the circuit needs {count / 1e6:.1f} MB of the GPU's memory, and {free / 1e6:.1f} MB are free; end other "
+            'sessions, or evaluate with `engine="rns"`'
+        )
+
+
+class Resident:
+    """A prepared circuit on the device; sessions share it.
+
+    Args:
+        plan: the circuit's plan.
+        chain: the chain of its primes.
+        weights: uint64 [rows, N], plaintexts times 2**52, and addends as they are.
+        orders: int32 [automorphisms, N].
+    """
+
+    def __init__(self, plan: Plan, chain: Chain, weights: np.ndarray, orders: np.ndarray) -> None:
+        require_memory(weights.nbytes + orders.nbytes + plan.table_bytes)
+        scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
+        self.tables = transform.device_tables(chain)
+        self.weights, self.orders = cuda.to_device(_not_empty(weights)), cuda.to_device(_not_empty(orders))
+        self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
+        self.launches = [
+            (step.kernel, *map(cuda.to_device, (step.table, _not_empty(step.terms), _not_empty(step.shares))))
+            for step in plan.launches
+        ]
+
+
+class Board:
+    """One session's memory on the device: its keys, its values, and a stream of its own.
+
+    Args:
+        resident: the prepared circuit.
+        plan: its plan.
+        keys: uint64 [rows, N], or what another board has copied.
+    """
+
+    def __init__(self, resident: Resident, plan: Plan, keys: np.ndarray | DeviceArray) -> None:
+        N = resident.tables.N
+        own = isinstance(keys, np.ndarray)
+        require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
+        self._plan, self._stream = plan, cuda.stream()
+        self.keys = cuda.to_device(_not_empty(keys)) if own else keys
+        self._memory = cuda.device_array((plan.rows, N), np.uint64)
+        self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
+        self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
+        self._calls = [self._call(resident, *launch) for launch in resident.launches]
+
+    def _call(
+        self, resident: Resident, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray
+    ) -> Callable[..., None]:
+        """Return what launches a kernel on this memory, but for the stream."""
+        tables, memory = resident.tables, self._memory
+        match kernel:
+            case Kernel.FORWARD:
+                return partial(transform.forward, tables, memory, table)
+            case Kernel.INVERSE:
+                return partial(transform.inverse, tables, memory, table, resident.scales)
+            case Kernel.COMBINE | Kernel.COMBINE_TILE:
+                return partial(rows.combine, tables, memory, resident.weights, table, terms)
+            case Kernel.PRODUCTS:
+                return partial(rows.products, tables, memory, resident.weights, table, terms)
+            case Kernel.SWITCH:
+                return partial(rows.switch, tables, memory, self.keys, resident.orders, table, terms)
+            case Kernel.EXTEND:
+                return partial(rows.extend, tables, memory, table, terms, shares)
+            case Kernel.TENSOR:
+                return partial(rows.tensor, tables, memory, table)
+            case Kernel.SQUARE_PARTS:
+                return partial(rows.square_parts, tables, memory, table)
+
+    def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same."""
+        for place, residues in zip(self._inputs, inputs, strict=True):
+            place.copy_to_device(residues, stream=self._stream)
+        for call in self._calls:
+            call(stream=self._stream)
+        outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
+        self._stream.synchronize()
+        return outputs
+
+
+def _not_empty(array: np.ndarray) -> np.ndarray:
+    """Return an array with at least one line: kernels take none that is empty, and read what is named."""
+    return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)

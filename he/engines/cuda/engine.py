@@ -1,0 +1,228 @@
+"""The engine on a GPU: the bytes of the fast engine's answers.
+
+A circuit is written down as launches of kernels when it is prepared (`he.engines.cuda.tape`), and so it is known then
+what it takes of the device's memory, and what cannot be evaluated. Plaintexts lie on the device once for all sessions;
+a session has its keys there, one memory for all values, and one stream.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.engines.cuda.algebra import Places, Recorded
+from he.engines.cuda.tape import Plan, Tape
+from he.engines.engine import Evaluator, thread_count
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.engine import encoder_of
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.weights import Weights
+from he.formats import compact
+from he.formats.compact import Form
+from he.formats.seal_bytes import CiphertextArray
+from he.formats.switching import RELINEARISATION
+from he.program.operations import ENCRYPTED
+from he.program.program import Program
+from he.ring.gadget import Gadget
+from he.ring.slots import automorphism
+from intnn.values.value_object import Unstorable
+
+if TYPE_CHECKING:  # what needs the extra `cuda`
+    from he.engines.cuda.device import Board, Resident
+
+
+class CudaEngine:
+    """Evaluates circuits on a GPU; see `he.engines.engine.Engine`."""
+
+    name = "cuda"
+
+    def prepare(self, circuit: Circuit, threads: int | None = None) -> CudaPrepared:
+        """Encode the circuit's plaintexts on the processor, on so many threads, and copy them to the GPU.
+
+        Raises:
+            ImportError: if the extra `cuda` is not installed.
+            MemoryError: if the GPU's memory is too small.
+            RuntimeError: if there is no GPU.
+            ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if the circuit has an operation without a
+                kernel, whose name is told.
+        """
+        encoder = encoder_of(circuit)
+        return self._resident(CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads))))
+
+    def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> CudaPrepared:
+        """See `Engine.restore`."""
+        encoder = encoder_of(circuit)
+        return self._resident(CudaPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays)))
+
+    def _resident(self, prepared: CudaPrepared) -> CudaPrepared:
+        """Return a prepared circuit that is on the device."""
+        from he.engines.cuda.device import require_device
+
+        require_device()
+        _ = prepared.resident
+        return prepared
+
+
+class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
+    """A circuit with its encoded plaintexts and the plan of its evaluation, for any number of clients.
+
+    Attributes:
+        plan: the plan.
+
+    Raises:
+        ValueError: if the circuit has an operation without a kernel.
+    """
+
+    name = CudaEngine.name
+
+    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
+        self.circuit, self._encoder, self._weights = circuit, encoder, weights
+        self._N = encoder.parameters.poly_modulus_degree
+        require_kernels(circuit.program)
+        keys, both_parts = circuit.interface.keys, circuit.interface.both_parts
+        self.plan = planned(circuit.program, encoder, places(weights, keys), both_parts)
+
+    @cached_property
+    def resident(self) -> Resident:
+        """What is on the device, copied when it is asked for first."""
+        from he.engines.cuda.device import Resident
+
+        elements = _elements(self.circuit.interface.keys)
+        orders = [automorphism(self._N, element) for element in elements]
+        return Resident(self.plan, self._encoder.chain, self._rows, _stacked(orders, np.int32, self._N))
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """The rows of all weights, in the order of `places`."""
+        weights = self._weights
+        rows = [*(weights.factors[p].rows() for p in weights.factors), *weights.addends.values()]
+        return np.concatenate(rows) if rows else np.empty((0, self._N), np.uint64)
+
+    def bind(
+        self,
+        keys: bytes | memoryview | SwitchingKeys,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
+    ) -> CudaEvaluator:
+        """See `Prepared.bind`; one thread launches kernels, whatever `threads` is.
+
+        Raises:
+            MemoryError: if the GPU's memory is too small.
+        """
+        from he.engines.cuda.device import Board
+
+        thread_count(threads)
+        del network  # a circuit that has one is refused when it is prepared
+        if isinstance(like, CudaEvaluator):
+            return CudaEvaluator(self, Board(self.resident, self.plan, like.board.keys))
+        if not isinstance(keys, SwitchingKeys):
+            keys = SwitchingKeys.of_interface(self._encoder, keys, self.circuit.interface)
+        found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
+        return CudaEvaluator(self, Board(self.resident, self.plan, _stacked(found, np.uint64, self._N)))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """See `Prepared.arrays`."""
+        return self._weights.arrays(self.circuit.program)
+
+    def memory(self) -> Mapping[str, int]:
+        """See `Prepared.memory`."""
+        row, keys = 8 * self._N, self.circuit.interface.keys
+        weights = [len(plain.addresses) for plain in self._weights.factors.values()]
+        weights += [len(rows) for rows in self._weights.addends.values()]
+        return {
+            "weights on the GPU, once": row * sum(weights),
+            "tables on the GPU, once": self.plan.table_bytes,
+            "keys on the GPU, for each session": row * sum(key_rows(gadget) for _, gadget in keys),
+            "values on the GPU, for each session": row * self.plan.rows,
+        }
+
+
+class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
+    """A prepared circuit with one client's keys on the device; see `he.engines.engine.Evaluator`.
+
+    Attributes:
+        board: the session's memory on the device.
+    """
+
+    name, threads = CudaEngine.name, 1
+
+    def __init__(self, prepared: CudaPrepared, board: Board) -> None:
+        self.board = board
+        self._circuit, self._lock = prepared.circuit, threading.Lock()
+
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
+        """See `Evaluator.evaluate`; requests that come at once wait for each other."""
+        program, interface = self._circuit.program, self._circuit.interface
+        if len(inputs) != len(program.inputs):
+            raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
+        parameters = interface.parameters
+        fresh, N = Form.fresh(parameters), parameters.poly_modulus_degree
+        arrived = [compact.read(data, fresh).residues.reshape(-1, N) for data in inputs]  # type: ignore[arg-type]
+        with self._lock:
+            results = self.board.evaluate(arrived)
+        form = Form.result(parameters, interface.output_level, interface.output_scale)
+        shape = 2, interface.output_level, N
+        return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
+
+
+def require_kernels(program: Program) -> None:
+    """Refuse a program with an operation that no kernel evaluates.
+
+    Raises:
+        ValueError: if there is one, with its name.
+    """
+    for position, operation in enumerate(program.operations):
+        if isinstance(operation, ENCRYPTED):
+            raise ValueError(
+                f'the engine "cuda" has no kernel for {type(operation).__name__}, which operation {position} is; '
+                'evaluate encrypted weights with `engine="rns"`'
+            )
+
+
+def places(weights: Weights, keys: Sequence[tuple[int, Gadget]]) -> Places:
+    """Return where the rows of weights and keys lie, in the order in which they are copied."""
+    row, factors, addends, found = 0, {}, {}, {}
+    for plain, packed in weights.factors.items():
+        factors[plain], row = row, row + len(packed.addresses)
+    for plain, residues in weights.addends.items():
+        addends[plain], row = row, row + len(residues)
+    row = 0
+    for element, gadget in keys:
+        found[element, gadget.specials], row = (row, gadget), row + key_rows(gadget)
+    orders = {element: line for line, element in enumerate(_elements(keys))}
+    return Places(factors, addends, weights.matrices, found, orders)
+
+
+def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:
+    """Return the plan of a program's evaluation."""
+    tape, levels = Tape(), encoder.parameters.levels
+    tape.inputs = [tape.new(2, levels) for _ in program.inputs]
+    algebra = Recorded.of(encoder.parameters.scheme)(encoder, constants, both_parts, tape)
+    with Workers(1) as workers:
+        for value in run_on(workers, program, algebra, algebra.made_by(program)):
+            algebra.output(value)
+    return Plan.of(tape)
+
+
+def key_rows(gadget: Gadget) -> int:
+    """Return the number of rows of a key."""
+    return 2 * len(gadget.groups) * gadget.rows
+
+
+def _elements(keys: Sequence[tuple[int, Gadget]]) -> list[int]:
+    """Return the Galois elements of rotations, in the order of their permutations."""
+    return [element for element in dict.fromkeys(element for element, _ in keys) if element != RELINEARISATION]
+
+
+def _stacked(arrays: Sequence[np.ndarray], dtype: type, N: int) -> np.ndarray:
+    """Return arrays [.., N] as the rows of one."""
+    return np.concatenate(
+        [np.asarray(array).reshape(-1, N).astype(dtype) for array in arrays] or [np.empty((0, N), dtype)]
+    )
