@@ -1,0 +1,105 @@
+"""What is said where there is no GPU, and where one fails, with drivers that are made up."""
+
+import sys
+from subprocess import run
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+
+from intnn.machine.cuda import device as asked
+from intnn.machine.cuda.device import Device, DeviceError, DeviceMemoryError, NoDeviceError, device, reported
+
+
+class CudaDriverError(Exception):
+    """What numba-cuda calls what its driver raises, and cuda.core's `CUDAError` likewise."""
+
+
+class FakeDriver:
+    """A driver that says what it is told to say."""
+
+    def __init__(self, error=None, version=(13, 0), devices=1):
+        self.initialization_error, self._version, self._devices = error, version, devices
+
+    @property
+    def is_available(self):
+        return self.initialization_error is None
+
+    def get_version(self):
+        return self._version
+
+    def get_device_count(self):
+        return self._devices
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """A machine with this driver, compiler and GPU."""
+
+    def machine(driver, toolkit=(13, 4), capability=(9, 0)):
+        gpu = SimpleNamespace(name=b"a GPU", compute_capability=capability, MULTIPROCESSOR_COUNT=132)
+        monkeypatch.setattr(asked, "_driver", lambda: driver)
+        monkeypatch.setattr(asked, "_toolkit", lambda: toolkit)
+        monkeypatch.setattr(asked, "_gpu", lambda: gpu)
+        monkeypatch.setattr(asked, "is_simulated", lambda: False)
+
+    return machine
+
+
+def test_a_gpu_is_described(pretend):
+    pretend(FakeDriver(version=(13, 0)))  # older than the compiler within one major version: CUDA allows that
+    assert device() == Device("a GPU", (9, 0), 132, (13, 0), (13, 4))
+
+
+@pytest.mark.parametrize(
+    ("driver", "more", "message"),
+    [
+        (FakeDriver("\nCUDA driver library cannot be found.\n"), {}, r"no NVIDIA driver \(libcuda\); install"),
+        (FakeDriver("Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)"), {}, "sees no GPU; see `nvidia-smi`"),
+        (FakeDriver(devices=0), {}, "sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES"),
+        (FakeDriver("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"), {}, "does not start: CUDA_ERROR_SYSTEM_DRIVER_MIS"),
+        (FakeDriver(version=(12, 4)), {}, r"supports CUDA 12\.4, .* CUDA 13\.4; update the driver, or .*\[cu12\]"),
+        (FakeDriver(), {"capability": (6, 0)}, r"a GPU has compute capability 6\.0, and the kernels need 6\.1"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_remedy(pretend, driver, more, message):
+    pretend(driver, **more)
+    with pytest.raises(NoDeviceError, match=message):
+        device()
+
+
+def test_the_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(asked.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(NoDeviceError, match=r"numba-cuda is not installed; pip install '.*\[cuda\]'"):
+        device()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        ("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY", DeviceMemoryError, "too little free memory"),
+        ("CUDA_ERROR_DEVICE_UNAVAILABLE", DeviceError, "another process holds the GPU alone"),
+        ("CUDA_ERROR_LAUNCH_FAILED", DeviceError, "the GPU was lost, and with it what was there"),
+        ("CUDA_ERROR_UNKNOWN", DeviceError, "start a new process, since a broken context stays broken"),
+        ("CUDA_ERROR_NO_BINARY_FOR_GPU", DeviceError, "made for another architecture"),
+        ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", DeviceError, "a compiler newer than the driver"),
+        ("CUDA initialized before forking", DeviceError, "may have been forked from one that had used the GPU"),
+        ("CUDA_ERROR_INVALID_VALUE", DeviceError, "evaluating: CUDA_ERROR_INVALID_VALUE"),
+    ],
+)
+def test_errors_of_the_driver_say_what_to_do(error, kind, message):
+    with pytest.raises(DeviceError, match=message) as caught, reported("evaluating"):
+        raise CudaDriverError(error)
+    assert type(caught.value) is kind
+    assert isinstance(caught.value.__cause__, CudaDriverError)
+
+
+def test_other_errors_pass_as_they_are():
+    with pytest.raises(ZeroDivisionError), reported("evaluating"):
+        raise ZeroDivisionError
+
+
+def test_asking_for_the_words_loads_no_compiler():
+    code = "import sys, intnn.machine.cuda.device; print('numba' in sys.modules)"
+    assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
