@@ -13,30 +13,20 @@ from he.kernels.cuda import rows, transform
 from he.kernels.cuda.transform import DeviceArray
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import quotient
-from intnn.machine.cuda.intrinsics import SIMULATED
-
-
-def require_device() -> None:
-    """Check that there is a GPU.
-
-    Raises:
-        RuntimeError: if there is none, or no driver for it.
-    """
-    if not SIMULATED and not cuda.is_available():
-        raise RuntimeError('no CUDA GPU with a driver was found; evaluate with `engine="rns"` on the processor')
+from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, reported
 
 
 def require_memory(count: int) -> None:
     """Check that so many bytes are free on the GPU.
 
     Raises:
-        MemoryError: if they are not.
+        DeviceMemoryError: if they are not.
     """
-    free = count if SIMULATED else cuda.current_context().get_memory_info().free
+    free = free_bytes()
     if count > free:
-        raise MemoryError(
+        raise DeviceMemoryError(
             f"the circuit needs {count / 1e6:.1f} MB of the GPU's memory, and {free / 1e6:.1f} MB are free; end other "
-            'sessions, or evaluate with `engine="rns"`'
+            'sessions, or evaluate with engine="rns"'
         )
 
 
@@ -106,13 +96,18 @@ class Board:
                 return partial(rows.square_parts, tables, memory, table)
 
     def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same."""
-        for place, residues in zip(self._inputs, inputs, strict=True):
-            place.copy_to_device(residues, stream=self._stream)
-        for call in self._calls:
-            call(stream=self._stream)
-        outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
-        self._stream.synchronize()
+        """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
+
+        Raises:
+            DeviceError: if the device fails; nothing is left behind that another evaluation would read.
+        """
+        with reported("evaluating a circuit"):
+            for place, residues in zip(self._inputs, inputs, strict=True):
+                place.copy_to_device(residues, stream=self._stream)
+            for call in self._calls:
+                call(stream=self._stream)
+            outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
+            self._stream.synchronize()
         return outputs
 
 

@@ -31,6 +31,7 @@ from he.program.operations import ENCRYPTED
 from he.program.program import Program
 from he.ring.gadget import Gadget
 from he.ring.slots import automorphism
+from intnn.machine.cuda.device import device, reported
 from intnn.values.value_object import Unstorable
 
 if TYPE_CHECKING:  # what needs the extra `cuda`
@@ -46,9 +47,7 @@ class CudaEngine:
         """Encode the circuit's plaintexts on the processor, on so many threads, and copy them to the GPU.
 
         Raises:
-            ImportError: if the extra `cuda` is not installed.
-            MemoryError: if the GPU's memory is too small.
-            RuntimeError: if there is no GPU.
+            DeviceError: if there is no GPU that can be used, or it has too little free memory.
             ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if the circuit has an operation without a
                 kernel, whose name is told.
         """
@@ -62,9 +61,7 @@ class CudaEngine:
 
     def _resident(self, prepared: CudaPrepared) -> CudaPrepared:
         """Return a prepared circuit that is on the device."""
-        from he.engines.cuda.device import require_device
-
-        require_device()
+        device()
         _ = prepared.resident
         return prepared
 
@@ -95,7 +92,8 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
 
         elements = _elements(self.circuit.interface.keys)
         orders = [automorphism(self._N, element) for element in elements]
-        return Resident(self.plan, self._encoder.chain, self._rows, _stacked(orders, np.int32, self._N))
+        with reported("copying a circuit to the GPU"):
+            return Resident(self.plan, self._encoder.chain, self._rows, _stacked(orders, np.int32, self._N))
 
     @property
     def _rows(self) -> np.ndarray:
@@ -114,18 +112,21 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         """See `Prepared.bind`; one thread launches kernels, whatever `threads` is.
 
         Raises:
-            MemoryError: if the GPU's memory is too small.
+            DeviceMemoryError: if the GPU has too little free memory.
         """
         from he.engines.cuda.device import Board
 
         thread_count(threads)
         del network  # a circuit that has one is refused when it is prepared
         if isinstance(like, CudaEvaluator):
-            return CudaEvaluator(self, Board(self.resident, self.plan, like.board.keys))
-        if not isinstance(keys, SwitchingKeys):
-            keys = SwitchingKeys.of_interface(self._encoder, keys, self.circuit.interface)
-        found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
-        return CudaEvaluator(self, Board(self.resident, self.plan, _stacked(found, np.uint64, self._N)))
+            rows = like.board.keys
+        else:
+            if not isinstance(keys, SwitchingKeys):
+                keys = SwitchingKeys.of_interface(self._encoder, keys, self.circuit.interface)
+            found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
+            rows = _stacked(found, np.uint64, self._N)
+        with reported("copying keys to the GPU"):
+            return CudaEvaluator(self, Board(self.resident, self.plan, rows))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""

@@ -111,6 +111,10 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         """See `Prepared.arrays`."""
         return self.weights.arrays(self.circuit.program)
 
+    def memory(self) -> Mapping[str, int]:
+        """See `Prepared.memory`."""
+        return {"encoded weights": sum(array.nbytes for array in self.arrays().values())}
+
 
 class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
