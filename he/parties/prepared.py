@@ -224,7 +224,7 @@ def prepare(
     Raises:
         TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
-        DeviceError: if the engine is `"cuda"`, and there is no GPU that can be used, or too little of its memory is free.
+        DeviceError: if the engine is `"cuda"`, and there is no GPU that can be used, or too little memory is free.
     """
     chosen = _engine(engine)
     if isinstance(circuit, ResidueCircuit):

@@ -145,6 +145,9 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         except ValueError as error:
             self._ledger.release(name)
             raise MessageError(f"the request cannot be evaluated: {error}") from error
+        except Exception:  # a device that was lost, or no memory: the same request may come again
+            self._ledger.release(name)
+            raise
         if self._rerandomise:
             results = self._rerandomise(results)
         self._ledger.confirm(name)

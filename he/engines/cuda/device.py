@@ -59,6 +59,10 @@ class Board:
         resident: the prepared circuit.
         plan: its plan.
         keys: uint64 [rows, N], or what another board has copied.
+
+    Attributes:
+        keys: the keys.
+        calls: what launches a kernel, in order; each takes the stream.
     """
 
     def __init__(self, resident: Resident, plan: Plan, keys: np.ndarray | DeviceArray) -> None:
@@ -70,7 +74,7 @@ class Board:
         self._memory = cuda.device_array((plan.rows, N), np.uint64)
         self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
         self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
-        self._calls = [self._call(resident, *launch) for launch in resident.launches]
+        self.calls = [self._call(resident, *launch) for launch in resident.launches]
 
     def _call(
         self, resident: Resident, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray
@@ -104,7 +108,7 @@ class Board:
         with reported("evaluating a circuit"):
             for place, residues in zip(self._inputs, inputs, strict=True):
                 place.copy_to_device(residues, stream=self._stream)
-            for call in self._calls:
+            for call in self.calls:
                 call(stream=self._stream)
             outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
             self._stream.synchronize()

@@ -93,7 +93,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         elements = _elements(self.circuit.interface.keys)
         orders = [automorphism(self._N, element) for element in elements]
         with reported("copying a circuit to the GPU"):
-            return Resident(self.plan, self._encoder.chain, self._rows, _stacked(orders, np.int32, self._N))
+            return Resident(self.plan, self._encoder.chain, self._rows, stacked(orders, np.int32, self._N))
 
     @property
     def _rows(self) -> np.ndarray:
@@ -124,7 +124,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             if not isinstance(keys, SwitchingKeys):
                 keys = SwitchingKeys.of_interface(self._encoder, keys, self.circuit.interface)
             found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
-            rows = _stacked(found, np.uint64, self._N)
+            rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
             return CudaEvaluator(self, Board(self.resident, self.plan, rows))
 
@@ -222,7 +222,7 @@ def _elements(keys: Sequence[tuple[int, Gadget]]) -> list[int]:
     return [element for element in dict.fromkeys(element for element, _ in keys) if element != RELINEARISATION]
 
 
-def _stacked(arrays: Sequence[np.ndarray], dtype: type, N: int) -> np.ndarray:
+def stacked(arrays: Sequence[np.ndarray], dtype: type, N: int) -> np.ndarray:
     """Return arrays [.., N] as the rows of one."""
     return np.concatenate(
         [np.asarray(array).reshape(-1, N).astype(dtype) for array in arrays] or [np.empty((0, N), dtype)]
