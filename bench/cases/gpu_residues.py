@@ -10,6 +10,7 @@ import numpy as np
 from numba import cuda
 
 from he import Circuit, compile_approximate, compile_exact
+from he.compiler.search import PackingName
 from he.engines.cuda.engine import CudaEngine
 from he.engines.rns.engine import RnsEngine
 from he.formats import hybrid
@@ -87,7 +88,8 @@ def _transforms(tables: Chain, x: np.ndarray) -> tuple[transform.DeviceArray, ..
 def checks(N: int, count: int) -> Iterator[tuple[str, Callable[[], bool]]]:
     """The checks with their names; each says whether the device and the CPU agree in every bit."""
     yield f"residues: transforms, N = {N}", partial(transforms_agree, N, count)
-    for images, packing in ((1, "latency"), (4, "throughput")):
+    packings: tuple[tuple[int, PackingName], ...] = (1, "latency"), (4, "throughput")
+    for images, packing in packings:
         exact = compile_exact(table_network(), images=images, packing=packing, security="insecure")
         approximate = compile_approximate(square_graph(), images=images, packing=packing, security="insecure")
         yield f"residues: tables in BFV, {packing}", partial(answers_agree, exact)

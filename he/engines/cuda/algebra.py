@@ -39,6 +39,7 @@ class Places:
         keys: of every key, by Galois element and number of special primes, among the rows of keys; and the highest
             level that it serves.
         orders: the line of every Galois element's permutation.
+        operands: the index of every encrypted operand among those of the tape.
     """
 
     factors: Mapping[Plain, int]
@@ -46,6 +47,7 @@ class Places:
     matrices: Mapping[Matrix, np.ndarray]
     keys: Mapping[tuple[int, int], tuple[int, Gadget]]
     orders: Mapping[int, int]
+    operands: Mapping[Plain, int]
 
 
 class Recorded(Lazy):
@@ -59,8 +61,8 @@ class Recorded(Lazy):
     """
 
     def __init__(self, encoder: Encoder, places: Places, both_parts: bool, tape: Tape) -> None:
-        super().__init__(encoder.parameters)
-        self._encoder, self._places, self._both_parts, self._tape = encoder, places, both_parts, tape
+        super().__init__(encoder)
+        self._places, self._both_parts, self._tape = places, both_parts, tape
         self._chain = encoder.chain.primes
 
     @staticmethod
@@ -137,6 +139,26 @@ class Recorded(Lazy):
         addend = np.array([[~(base + j) for j in primes]])
         first = self._combined([rows[:1], addend], [self._ones(primes)] * 2, primes)
         return Value(np.concatenate([first, rows[1:]]))
+
+    def add_cipher(self, a: Value, plain: Plain) -> Value:
+        rows, operand = self.mod_down(a), self._tape.operands[self._places.operands[plain]]
+        primes = range(a.level)
+        both = self._combined([rows[:2], operand], [self._ones(primes)] * 2, primes)
+        return Value(np.concatenate([both, rows[2:]]))
+
+    def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
+        return self._tensor_sums([self.mod_down(value) for value in values], plains, range(level))
+
+    def _tensor_sums(self, rows: Sequence[np.ndarray], plains: Sequence[Plain], primes: Sequence[int]) -> np.ndarray:
+        """Return the sum of products with encrypted operands modulo these primes, of three polynomials."""
+        operands = [self._tape.operands[self._places.operands[plain]] for plain in plains]
+        out = self._tape.new(3, len(primes))
+        sums: list[tuple[Any, Line]] = []
+        for j, prime in enumerate(primes):
+            terms = [(*x[:, j], *operand[:, j]) for x, operand in zip(rows, operands, strict=True)]
+            sums.append((terms, (*out[:, j], prime)))
+        self._tape.write_sums(Kernel.TENSOR_SUMS, sums)
+        return out
 
     def scalar_dot(self, values: Sequence[Value], scalars: Sequence[Scalar], constant: Scalar) -> Value:
         level, down = values[0].level, [self.mod_down(value) for value in values]
@@ -334,6 +356,18 @@ class RecordedExact(Recorded):
         low = self._tensor(x, y, range(level))
         product = self._tensor(extended[id(x)], extended[id(y)], high)
         return Value(self._scaled(low, product, constants, high))
+
+    def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
+        auxiliary = self._encoder.auxiliary[: level + self._encoder.more]
+        constants = scaling(self._primes[:level], auxiliary, self._parameters.t)
+        primes = self._encoder.product_primes(level)
+        for value in values:
+            if value.lifted is None:
+                rows = self.mod_down(value)
+                value.lifted = np.concatenate([rows, self._up(rows, constants, primes[level:])], axis=1)
+        lifted = [value.lifted for value in values if value.lifted is not None]
+        whole = self._tensor_sums(lifted, plains, primes)
+        return self._scaled(whole[:, :level], whole[:, level:], constants, primes[level:])
 
     def _up(self, rows: np.ndarray, constants: Scaling, high: Sequence[int]) -> np.ndarray:
         """Return the rows of a ciphertext modulo the auxiliary primes."""

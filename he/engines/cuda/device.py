@@ -59,19 +59,24 @@ class Board:
         resident: the prepared circuit.
         plan: its plan.
         keys: uint64 [rows, N], or what another board has copied.
+        operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
 
     Attributes:
         keys: the keys.
         calls: what launches a kernel, in order; each takes the stream.
     """
 
-    def __init__(self, resident: Resident, plan: Plan, keys: np.ndarray | DeviceArray) -> None:
+    def __init__(
+        self, resident: Resident, plan: Plan, keys: np.ndarray | DeviceArray, operands: Sequence[np.ndarray] = ()
+    ) -> None:
         N = resident.tables.N
         own = isinstance(keys, np.ndarray)
         require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
         self._plan, self._stream = plan, cuda.stream()
         self.keys = cuda.to_device(_not_empty(keys)) if own else keys
         self._memory = cuda.device_array((plan.rows, N), np.uint64)
+        for first, operand in zip(plan.operands, operands, strict=True):
+            self._memory[first : first + len(operand)].copy_to_device(operand)
         self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
         self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
         self.calls = [self._call(resident, *launch) for launch in resident.launches]
@@ -96,6 +101,8 @@ class Board:
                 return partial(rows.extend, tables, memory, table, terms, shares)
             case Kernel.TENSOR:
                 return partial(rows.tensor, tables, memory, table)
+            case Kernel.TENSOR_SUMS:
+                return partial(rows.tensor_sums, tables, memory, table, terms)
             case Kernel.SQUARE_PARTS:
                 return partial(rows.square_parts, tables, memory, table)
 

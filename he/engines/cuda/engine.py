@@ -20,6 +20,7 @@ from he.engines.cuda.tape import Plan, Tape
 from he.engines.engine import Evaluator, thread_count
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
+from he.engines.rns.operands import Operands, arrived
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.weights import Weights
@@ -27,7 +28,6 @@ from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
 from he.formats.switching import RELINEARISATION
-from he.program.operations import ENCRYPTED
 from he.program.program import Program
 from he.ring.gadget import Gadget
 from he.ring.slots import automorphism
@@ -48,8 +48,7 @@ class CudaEngine:
 
         Raises:
             DeviceError: if there is no GPU that can be used, or it has too little free memory.
-            ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if the circuit has an operation without a
-                kernel, whose name is told.
+            ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if a sum has more terms than kernels add up.
         """
         encoder = encoder_of(circuit)
         return self._resident(CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads))))
@@ -73,7 +72,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         plan: the plan.
 
     Raises:
-        ValueError: if the circuit has an operation without a kernel.
+        ValueError: if a sum has more terms than kernels add up.
     """
 
     name = CudaEngine.name
@@ -81,9 +80,8 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
     def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
         self.circuit, self._encoder, self._weights = circuit, encoder, weights
         self._N = encoder.parameters.poly_modulus_degree
-        require_kernels(circuit.program)
         keys, both_parts = circuit.interface.keys, circuit.interface.both_parts
-        self.plan = planned(circuit.program, encoder, places(weights, keys), both_parts)
+        self.plan = planned(circuit.program, encoder, places(weights, keys, circuit.program), both_parts)
 
     @cached_property
     def resident(self) -> Resident:
@@ -117,7 +115,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         from he.engines.cuda.device import Board
 
         thread_count(threads)
-        del network  # a circuit that has one is refused when it is prepared
+        operands = self._operands(network)
         if isinstance(like, CudaEvaluator):
             rows = like.board.keys
         else:
@@ -126,7 +124,15 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
             rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
-            return CudaEvaluator(self, Board(self.resident, self.plan, rows))
+            return CudaEvaluator(self, self._encoder, Board(self.resident, self.plan, rows, operands))
+
+    def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
+        """Return the rows of the encrypted operands, in the order of `Program.encrypted`."""
+        program, read = self.circuit.program, Operands.read(self.circuit.program, self._encoder, network)
+        return [
+            read.factors[p].rows() if p in read.factors else read.addends[p].reshape(-1, self._N)
+            for p in program.encrypted
+        ]
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """See `Prepared.arrays`."""
@@ -154,9 +160,9 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
 
     name, threads = CudaEngine.name, 1
 
-    def __init__(self, prepared: CudaPrepared, board: Board) -> None:
+    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board) -> None:
         self.board = board
-        self._circuit, self._lock = prepared.circuit, threading.Lock()
+        self._circuit, self._encoder, self._lock = prepared.circuit, encoder, threading.Lock()
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`; requests that come at once wait for each other."""
@@ -164,30 +170,16 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         parameters = interface.parameters
-        fresh, N = Form.fresh(parameters), parameters.poly_modulus_degree
-        arrived = [compact.read(data, fresh).residues.reshape(-1, N) for data in inputs]  # type: ignore[arg-type]
+        N = parameters.poly_modulus_degree
+        residues = [arrived(self._encoder, data).reshape(-1, N) for data in inputs]
         with self._lock:
-            results = self.board.evaluate(arrived)
+            results = self.board.evaluate(residues)
         form = Form.result(parameters, interface.output_level, interface.output_scale)
         shape = 2, interface.output_level, N
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
 
 
-def require_kernels(program: Program) -> None:
-    """Refuse a program with an operation that no kernel evaluates.
-
-    Raises:
-        ValueError: if there is one, with its name.
-    """
-    for position, operation in enumerate(program.operations):
-        if isinstance(operation, ENCRYPTED):
-            raise ValueError(
-                f'the engine "cuda" has no kernel for {type(operation).__name__}, which operation {position} is; '
-                'evaluate encrypted weights with `engine="rns"`'
-            )
-
-
-def places(weights: Weights, keys: Sequence[tuple[int, Gadget]]) -> Places:
+def places(weights: Weights, keys: Sequence[tuple[int, Gadget]], program: Program) -> Places:
     """Return where the rows of weights and keys lie, in the order in which they are copied."""
     row, factors, addends, found = 0, {}, {}, {}
     for plain, packed in weights.factors.items():
@@ -198,13 +190,18 @@ def places(weights: Weights, keys: Sequence[tuple[int, Gadget]]) -> Places:
     for element, gadget in keys:
         found[element, gadget.specials], row = (row, gadget), row + key_rows(gadget)
     orders = {element: line for line, element in enumerate(_elements(keys))}
-    return Places(factors, addends, weights.matrices, found, orders)
+    operands = {plain: i for i, plain in enumerate(program.encrypted)}
+    return Places(factors, addends, weights.matrices, found, orders, operands)
 
 
 def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:
     """Return the plan of a program's evaluation."""
     tape, levels = Tape(), encoder.parameters.levels
     tape.inputs = [tape.new(2, levels) for _ in program.inputs]
+    for plain in program.encrypted:
+        multiplied = plain in program.encrypted_factors
+        rows = len(encoder.product_primes(plain.level)) if multiplied else plain.level
+        tape.operands.append(tape.new(2, rows))
     algebra = Recorded.of(encoder.parameters.scheme)(encoder, constants, both_parts, tape)
     with Workers(1) as workers:
         for value in run_on(workers, program, algebra, algebra.made_by(program)):

@@ -89,12 +89,12 @@ def _launch(step: Step, N: int) -> tuple[int, int, int]:
         case Kernel.FORWARD | Kernel.INVERSE:
             passes = 1 if N == 1 << BLOCK_BITS else 2
             rows += 2 * lines * (passes - 1) + 2 * len(np.unique(step.table[:, PRIME]))  # and roots with quotients
-            words = lines * BUTTERFLY * (N.bit_length() - 1) / 2
+            words: float = lines * BUTTERFLY * (N.bit_length() - 1) / 2
             if kernel is Kernel.INVERSE:
                 words += lines * SCALING
             else:
-                words += LIFT * np.count_nonzero(step.table[:, ORIGIN] != NONE)
-                words += (PRODUCT + REDUCTION) * np.count_nonzero(step.table[:, MINUEND] != NONE)
+                words += LIFT * _given(step, ORIGIN)
+                words += (PRODUCT + REDUCTION) * _given(step, MINUEND)
         case Kernel.COMBINE | Kernel.COMBINE_TILE:
             rows += len(np.unique(step.terms[step.terms[:, 0] < 0, 0]))
             tile = TILES[kernel is Kernel.COMBINE_TILE]
@@ -104,11 +104,18 @@ def _launch(step: Step, N: int) -> tuple[int, int, int]:
             words = 2 * (PRODUCT * terms + REDUCTION * lines)
         case Kernel.SWITCH:
             rows += len(np.unique(step.terms[:, 1:]))
-            words = 2 * (PRODUCT * terms + REDUCTION * lines) + PRODUCT * np.count_nonzero(step.table[:, 5] != NONE)
+            words = 2 * (PRODUCT * terms + REDUCTION * lines) + PRODUCT * _given(step, 5)
         case Kernel.EXTEND:
             words = (PRODUCT + FRACTION) * terms + (PRODUCT + REDUCTION) * lines
         case Kernel.TENSOR:
             words = lines * (2 * SCALING + 4 * PRODUCT + 3 * REDUCTION)
+        case Kernel.TENSOR_SUMS:
+            words = 4 * PRODUCT * terms + 3 * REDUCTION * lines
         case Kernel.SQUARE_PARTS:
             words = lines * (4 * SCALING + 11 * PRODUCT + 9 * REDUCTION + 7 * SUM)
     return passes, WORD * N * rows + passes * tables, int(N * words)
+
+
+def _given(step: Step, column: int) -> int:
+    """Return how many lines name something in a column."""
+    return int(np.count_nonzero(step.table[:, column] != NONE))

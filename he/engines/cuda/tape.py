@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from he.kernels.cuda.columns import FORWARD_COLUMNS, INVERSE_COLUMNS, MINUEND, NONE, SOURCE, TARGET, TILES
+from he.kernels.cuda.columns import FORWARD_COLUMNS, INVERSE_COLUMNS, MAX_TERMS, MINUEND, NONE, SOURCE, TARGET, TILES
 
 Line = Sequence[Any]  # of numbers: rows, primes, factors
 MOST_LINES = 65535  # of a table in one launch: blocks of threads in the second dimension
@@ -32,6 +32,7 @@ class Kernel(Enum):
     SWITCH = (5,), (2, 3), (0,), 8, 3
     EXTEND = (), (2,), (0,), 5, 2
     TENSOR = (0, 1, 2, 3), (4, 5, 6), (), 8, 0
+    TENSOR_SUMS = (), (2, 3, 4), (0, 1, 2, 3), 6, 4
     SQUARE_PARTS = (0, 1, 2, 3), (4, 5, 6), (), 10, 0
 
     def __init__(
@@ -86,6 +87,7 @@ class Tape:
         steps: the steps.
         inputs: the rows of every input, int64 [polynomials, level].
         outputs: the rows of every output, the same.
+        operands: the rows of every encrypted operand, [2, primes]; they are written once and stay.
         scales: what inverse transforms multiply with: number and prime.
     """
 
@@ -93,6 +95,7 @@ class Tape:
         self.steps: list[Step] = []
         self.inputs: list[np.ndarray] = []
         self.outputs: list[np.ndarray] = []
+        self.operands: list[np.ndarray] = []
         self.scales: dict[tuple[int, int], int] = {}
         self.rows = 0
 
@@ -111,9 +114,16 @@ class Tape:
             self._write(kernel, np.array(lines, np.int64), np.empty((0, max(1, kernel.wide)), np.int64))
 
     def write_sums(self, kernel: Kernel, sums: Sequence[tuple[Any, Line]], shares: Sequence[float] = ()) -> None:
-        """Write a step of sums: the terms of each, and its line behind the range of these."""
+        """Write a step of sums: the terms of each, and its line behind the range of these.
+
+        Raises:
+            ValueError: if a sum has more terms than fit the words in which it is made.
+        """
         if not sums:
             return
+        most = max(len(terms) for terms, _ in sums)
+        if most > MAX_TERMS:
+            raise ValueError(f"a sum of {kernel.name} must have at most {MAX_TERMS} terms, got {most}")
         ends = np.cumsum([0, *(len(terms) for terms, _ in sums)])
         lines = [(*ends[i : i + 2].tolist(), *line) for i, (_, line) in enumerate(sums)]
         terms = np.concatenate([np.asarray(terms, np.int64).reshape(-1, kernel.wide) for terms, _ in sums])
@@ -161,6 +171,7 @@ class Plan:
         launches: the launches in order; their tables name places.
         inputs: the place of the first row of every input; the others follow.
         outputs: the same of every output.
+        operands: the same of every encrypted operand.
         input_rows: the number of rows of an input.
         output_rows: the same of an output.
         rows: the number of rows of the memory.
@@ -171,6 +182,7 @@ class Plan:
     launches: tuple[Step, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    operands: tuple[int, ...]
     input_rows: int
     output_rows: int
     rows: int
@@ -190,10 +202,10 @@ class Plan:
         for number, step in enumerate(ordered):
             last[step.written] = np.maximum(last[step.written], number)
             last[step.read] = number
-        kept = np.concatenate([rows.ravel() for rows in tape.outputs])
+        kept = np.concatenate([rows.ravel() for rows in (*tape.outputs, *tape.operands)])
         last[kept] = len(ordered)
         places, rows = np.full(tape.rows, NONE), 0
-        for block in (*tape.inputs, *tape.outputs):  # each in one piece, for one copy
+        for block in (*tape.inputs, *tape.outputs, *tape.operands):  # each in one piece, for one copy
             places[block.ravel()] = np.arange(rows, rows + block.size)
             rows += block.size
         dying: dict[int, list[int]] = {}
@@ -211,6 +223,7 @@ class Plan:
             launches=tuple(step.placed(places) for step in ordered),
             inputs=tuple(int(places[block.flat[0]]) for block in tape.inputs),
             outputs=tuple(int(places[block.flat[0]]) for block in tape.outputs),
+            operands=tuple(int(places[block.flat[0]]) for block in tape.operands),
             input_rows=tape.inputs[0].size if tape.inputs else 0,
             output_rows=tape.outputs[0].size,
             rows=rows,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -54,8 +53,8 @@ class Residues(Lazy):
         buffers: Buffers,
         operands: Operands | None = None,
     ) -> None:
-        super().__init__(encoder.parameters)
-        self._encoder, self._weights, self._keys, self._both_parts = encoder, weights, keys, both_parts
+        super().__init__(encoder)
+        self._weights, self._keys, self._both_parts = weights, keys, both_parts
         self._operands = operands or Operands()
         self._inputs, self._all, self._share, self._empty = inputs, workers.all, workers.share, buffers.empty
         self._tables = encoder.tables
@@ -127,19 +126,7 @@ class Residues(Lazy):
         kernels.add_rows(self._tables, result[:1], self._weights.addends[plain][None], a.level - 1, result[:1])
         return Value(result)
 
-    def cipher_dot(self, values: Sequence[Value], plains: Sequence[Plain]) -> Value:
-        level, most = values[0].level, self.most_terms(values[0].level)
-        parts = [slice(start, start + most) for start in range(0, len(values), most)]
-        sums = [self._sum_of_products(values[part], plains[part], level) for part in parts]
-        return Value(sums[0] if len(sums) == 1 else self._sum(sums, level))
-
-    def most_terms(self, level: int) -> int:
-        """Return how many products of ciphertexts are added up before they are scaled; others make other sums."""
-        del level
-        return sys.maxsize
-
     def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
-        """Return the sum of products with encrypted operands, uint64 [3, level, N]."""
         return self._tensor([self.mod_down(v) for v in values], plains, range(level))
 
     def _tensor(self, residues: Sequence[np.ndarray], plains: Sequence[Plain], primes: Sequence[int]) -> np.ndarray:
@@ -295,10 +282,6 @@ class Exact(Residues):
         operands = self.mod_down(a), self.mod_down(b)
         scaled_product(self._tables, constants, *operands, len(self._parameters.primes), result, self._all)
         return Value(result)
-
-    def most_terms(self, level: int) -> int:
-        assert isinstance(self._encoder, ExactEncoder)
-        return self._encoder.most_terms(level)
 
     def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
         assert isinstance(self._encoder, ExactEncoder)

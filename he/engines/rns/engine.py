@@ -19,7 +19,7 @@ from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
-from he.engines.rns.operands import Operands
+from he.engines.rns.operands import Operands, arrived
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.value import Value
@@ -132,7 +132,7 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
-            algebra = self.algebra([partial(self._read, data) for data in inputs], workers)
+            algebra = self.algebra([partial(arrived, self._prepared.encoder, data) for data in inputs], workers)
             results = run_on(workers, program, algebra, algebra.made_by(program))
         interface = self._circuit.interface
         form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
@@ -154,9 +154,4 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
 
     def read(self, data: bytes | memoryview) -> Value:
         """Return a fresh ciphertext as a value of `algebra`."""
-        return self.algebra().to_ntt(self._read(data))
-
-    def _read(self, data: bytes | memoryview | np.ndarray) -> np.ndarray:
-        if isinstance(data, np.ndarray):
-            return self._prepared.encoder.in_the_clear(data)
-        return compact.read(data, Form.fresh(self._circuit.parameters)).residues
+        return self.algebra().to_ntt(arrived(self._prepared.encoder, data))

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from he.engines.rns.encoder import Encoder
 from he.engines.rns.value import Value
 from he.program.algebra import Algebra
 from he.program.operations import Conjugate, Plain, Rotate, SwapRows, arguments
 from he.program.program import Program
-from he.ring.params import Parameters
 
 _AUTOMORPHISMS = Rotate | SwapRows | Conjugate
 
@@ -26,10 +26,11 @@ class Lazy(Algebra[Value]):
     Values hold arrays [polynomials, rows, ...]: one entry for every row of residues, whatever stands for it.
 
     Args:
-        parameters: the circuit's parameters.
+        encoder: the encoder of the circuit's parameters.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder, parameters = encoder, encoder.parameters
         self._parameters, self._N, self._primes = parameters, parameters.poly_modulus_degree, parameters.data_primes
 
     def made_by(self, program: Program) -> Callable[[int, Value], None]:
@@ -86,6 +87,12 @@ class Lazy(Algebra[Value]):
         total = self._products(list(extended.values()), [plains[i] for i in extended], level)
         return self._extended(total, rest, level)
 
+    def cipher_dot(self, values: Sequence[Value], plains: Sequence[Plain]) -> Value:
+        level, most = values[0].level, self._encoder.most_terms(values[0].level)
+        parts = [slice(start, start + most) for start in range(0, len(values), most)]
+        sums = [self._sum_of_products(values[part], plains[part], level) for part in parts]
+        return Value(sums[0] if len(sums) == 1 else self._sum(sums, level))
+
     def rotate(self, a: Value, step: int) -> Value:
         return self.automorphism(a, self._parameters.galois_element(step))
 
@@ -113,6 +120,10 @@ class Lazy(Algebra[Value]):
     @abstractmethod
     def _products(self, ciphertexts: Sequence[np.ndarray], plains: Sequence[Plain], level: int) -> np.ndarray:
         """Return the sum of products with plaintexts, of arrays as `_sum` takes them."""
+
+    @abstractmethod
+    def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
+        """Return the sum of products with encrypted operands, of three polynomials [3, level, ...]."""
 
     @abstractmethod
     def _extended(self, total: np.ndarray, others: Sequence[np.ndarray], level: int) -> Value:

@@ -10,4 +10,5 @@ SCALE = 3
 FORWARD_COLUMNS, INVERSE_COLUMNS = 6, 4
 NONE = -1  # where a column names no row or prime
 FIRST, STOP = range(2)  # of all tables whose lines are sums: a range of terms
+MAX_TERMS = 1 << 14  # of a sum: two products each, of residues below 2**50, fit what is reduced
 TILES = 1, 8  # how many sums one line of a combination makes of the same rows

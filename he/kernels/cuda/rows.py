@@ -112,6 +112,23 @@ def _tensor(x0, x1, y0, y1, prime, constants):  # type: ignore[no-untyped-def]
     return first, second, reduced_sum(low, high, constants, prime)
 
 
+def tensor_sums_kernel(memory, table, terms, constants):  # type: ignore[no-untyped-def]
+    """Add products of x0 + x1 s with factors f0 + f1 s, which are held times 2**52."""
+    k, n = cuda.grid(2)
+    prime, zero = table[n, 5], uint64(0)
+    low0, high0, low1, high1, low2, high2 = zero, zero, zero, zero, zero, zero
+    for i in range(table[n, FIRST], table[n, STOP]):
+        x0, x1 = memory[terms[i, 0], k], memory[terms[i, 1], k]
+        f0, f1 = memory[terms[i, 2], k], memory[terms[i, 3], k]
+        low0, high0 = madd(low0, high0, x0, f0)
+        low1, high1 = madd(low1, high1, x0, f1)
+        low1, high1 = madd(low1, high1, x1, f0)
+        low2, high2 = madd(low2, high2, x1, f1)
+    memory[table[n, 2], k] = reduced_sum(low0, high0, constants, prime)
+    memory[table[n, 3], k] = reduced_sum(low1, high1, constants, prime)
+    memory[table[n, 4], k] = reduced_sum(low2, high2, constants, prime)
+
+
 def tensor_kernel(memory, table, constants):  # type: ignore[no-untyped-def]
     """Multiply x0 + x1 s with y0 + y1 s: rows x0, x1, y0, y1, three to be written, and the prime."""
     k, n = cuda.grid(2)
@@ -229,6 +246,21 @@ def extend(
 def tensor(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> None:
     """Multiply ciphertexts; the table is `tensor_kernel`'s."""
     launch(tensor_kernel, (tables.N, len(table)), stream, memory, table, tables.constants)
+
+
+def tensor_sums(
+    tables: DeviceTables, memory: DeviceArray, table: DeviceArray, terms: DeviceArray, stream: Any = 0
+) -> None:
+    """Add products of ciphertexts.
+
+    Args:
+        tables: The chain's.
+        memory: uint64 [rows, N].
+        table: int64 [n, 6]: a range of terms, the three rows that are written, and the prime.
+        terms: int64 [terms, 4]: both rows of a ciphertext, and of one that is held times 2**52.
+        stream: The stream.
+    """
+    launch(tensor_sums_kernel, (tables.N, len(table)), stream, memory, table, terms, tables.constants)
 
 
 def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> None:

@@ -25,6 +25,7 @@ from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.weights import Weights
 from he.formats import hybrid
 from he.formats.compact import Form
+from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
 from he.ring import params
@@ -55,6 +56,18 @@ def same_answers(circuit):
     keys, request = random_keys(circuit, rng), random_request(circuit, rng)
     answer = CudaEngine().prepare(circuit).bind(keys).evaluate(request)
     return answer == RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
+
+
+def encrypted_weights(circuit):
+    """A request, and an image in the clear, where the model's owner has encrypted weights and biases."""
+    rng, circuit = np.random.default_rng(3), circuit.public
+    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
+    network = [random_ciphertext(form, rng) for form in operand_forms(circuit)]
+    slots = rng.integers(0, 9, (len(request), circuit.parameters.slots))
+    clear = list(slots if circuit.parameters.scheme.exact else slots.astype(np.float64))
+    ours = CudaEngine().prepare(circuit).bind(keys, network=network)
+    reference = RnsEngine().prepare(circuit).bind(keys, 1, network=network)
+    return all(ours.evaluate(given) == reference.evaluate(given) for given in (request, clear))
 
 
 def two_sessions():
@@ -99,7 +112,7 @@ def same_rows(parameters, seed, specials):
         given = [lambda x=x: x.copy() for x in inputs]
         algebra = Residues.of(parameters.scheme)(encoder, weights, bound, False, given, workers, Buffers())
         expected = [algebra.from_ntt(v) for v in run_on(workers, program, algebra, algebra.made_by(program))]
-    plan = planned(program, encoder, places(weights, keys), False)
+    plan = planned(program, encoder, places(weights, keys, program), False)
     board = plan_on_device(plan, encoder, weights, bound, keys)
     found = board.evaluate([x.reshape(-1, N) for x in inputs])
     return all(np.array_equal(x.reshape(y.shape), y) for x, y in zip(found, expected, strict=True))
@@ -138,6 +151,12 @@ CHECKS = {
         compile_approximate(square_graph(), images=4, packing="throughput", security="insecure")
     ),
     "bfv, one image": lambda: same_answers(compile_exact(table_network(), images=1, security="insecure")),
+    "bfv, encrypted weights": lambda: encrypted_weights(
+        compile_exact(table_network(), images=1, security="insecure", weights="encrypted")
+    ),
+    "ckks, encrypted weights": lambda: encrypted_weights(
+        compile_approximate(square_graph(), images=1, security="insecure", weights="encrypted")
+    ),
     "several special primes": hybrid_keys,
     "two sessions": two_sessions,
     "a lost device": lost_device,

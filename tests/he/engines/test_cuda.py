@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he import MessageError, compile_approximate, compile_exact, connect, prepare
+from he import MessageError, compile_approximate, connect, prepare
 from he.compiler.place_bfv import place_bfv
 from he.compiler.place_ckks import place
 from he.engines.cuda.engine import CudaEngine, CudaPrepared, places, planned
@@ -13,16 +13,24 @@ from he.engines.cuda.tape import Kernel, Plan, Tape, launches
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.weights import Weights
+from he.kernels.cuda.columns import MAX_TERMS, NONE
 from he.parties.prepared import PreparedCircuit
 from he.readers.cost import cost
-from he.testing import inputs, square_graph, table_network
+from he.testing import inputs, square_graph
 from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, NoDeviceError
 from tests.cuda import simulated
 from tests.he.compiler.test_place import EVEN, random_program
 from tests.he.engines.test_gadget_programs import BFV, CKKS, HOW, gadgets_for
 
-CHECKS = ["ckks, throughput", "bfv, one image", "several special primes", "two sessions", "a lost device"]
-NO_ROW = -1
+CHECKS = [
+    "ckks, throughput",
+    "bfv, one image",
+    "bfv, encrypted weights",
+    "ckks, encrypted weights",
+    "several special primes",
+    "two sessions",
+    "a lost device",
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +73,9 @@ def written_down(seed, length, parameters, how):
     keys, of = gadgets.keys(cost(program, parameters).uses), Plan.of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Plan, "of", staticmethod(lambda tape: kept.append(tape) or of(tape)))
-        plan = planned(program, Encoder.of(parameters, gadgets), places(no_weights(program, gadgets), keys), False)
+        plan = planned(
+            program, Encoder.of(parameters, gadgets), places(no_weights(program, gadgets), keys, program), False
+        )
     return kept[0], plan
 
 
@@ -76,12 +86,12 @@ def run(steps, memory):
         names = {*step.kernel.read, *step.kernel.written}
         for line in step.table.tolist():
             constants = [x for c, x in enumerate(line) if c not in names and (c > 1 or not step.kernel.wide)]
-            read = [memory[line[c]] for c in step.kernel.read if line[c] != NO_ROW]
+            read = [memory[line[c]] for c in step.kernel.read if line[c] != NONE]
             terms = step.terms[line[0] : line[1]].tolist() if step.kernel.wide else []
             for term in terms:
                 read += [memory[x] if c in step.kernel.terms and x >= 0 else x for c, x in enumerate(term)]
             for place_of, column in enumerate(step.kernel.written):
-                if line[column] != NO_ROW:
+                if line[column] != NONE:
                     made[line[column]] = hash((step.kernel.name, *constants, *read, place_of))
         assert not made.keys() & {*step.read.tolist()}  # threads of one launch do not wait for each other
         memory |= made
@@ -145,12 +155,6 @@ def test_plans_of_one_circuit_are_equal(circuit):
         assert np.array_equal(one.terms, other.terms)
 
 
-def test_an_operation_without_a_kernel_is_refused_by_name():
-    circuit = compile_exact(table_network(), images=1, security="insecure", weights="encrypted").public
-    with pytest.raises(ValueError, match='the engine "cuda" has no kernel for CipherDot, which operation'):
-        prepare(circuit, "cuda")
-
-
 def test_who_has_no_gpu_is_told_what_is_missing(circuit, monkeypatch):
     def missing():
         raise NoDeviceError("there is no NVIDIA driver (libcuda)")
@@ -184,6 +188,13 @@ def test_a_request_on_which_the_device_fails_may_come_again(monkeypatch):
     client.decrypt(answer, request)
     with pytest.raises(MessageError):
         session.evaluate(request)
+
+
+def test_a_sum_of_more_terms_than_fit_is_refused():
+    tape, terms = Tape(), MAX_TERMS + 1
+    (row, out) = tape.new(2)
+    with pytest.raises(ValueError, match=f"a sum of COMBINE must have at most {MAX_TERMS} terms, got {terms}"):
+        tape.write_sums(Kernel.COMBINE, [([(row, 1)] * terms, (0, out, 0, 0))])
 
 
 def test_the_engine_is_chosen_by_its_name():

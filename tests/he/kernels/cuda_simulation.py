@@ -215,6 +215,28 @@ def tensor(seed):
 
 
 @few
+@given(seeds, st.integers(1, 20))
+def tensor_sums(seed, terms):
+    rng = np.random.default_rng(seed)
+    j = int(rng.integers(len(PRIMES)))
+    p = PRIMES[j]
+    x, factors = residues(rng, (p,) * 4), residues(rng, (p,) * 4)
+    raised = np.array([[int(a) * R % p for a in row] for row in factors], np.uint64)
+    named = np.concatenate([rng.integers(0, 4, (terms, 2)), rng.integers(0, 4, (terms, 2))], axis=1)
+    held = memory(x, raised, free=3)
+    lines = (named + [0, 0, 4, 4]).tolist()
+    rows.tensor_sums(TABLES, held, table((0, terms, 8, 9, 10, j)), table(*lines))
+    for k in range(N):
+        pairs = [((int(x[a, k]), int(x[b, k])), (int(factors[c, k]), int(factors[d, k]))) for a, b, c, d in named]
+        expected = [
+            sum(x0 * f0 for (x0, _), (f0, _) in pairs),
+            sum(x0 * f1 + x1 * f0 for (x0, x1), (f0, f1) in pairs),
+            sum(x1 * f1 for (_, x1), (_, f1) in pairs),
+        ]
+        assert [int(held.copy_to_host()[8 + i, k]) for i in range(3)] == [value % p for value in expected]
+
+
+@few
 @given(seeds)
 def square_parts(seed):
     rng = np.random.default_rng(seed)
@@ -230,7 +252,7 @@ def square_parts(seed):
         assert [written(held, 4 + i)[k] for i in range(3)] == expected
 
 
-CHECKS = forward, inverse, passes, combine, products, switch, extend, tensor, square_parts
+CHECKS = forward, inverse, passes, combine, products, switch, extend, tensor, tensor_sums, square_parts
 
 if __name__ == "__main__":
     kernelapi.FakeCUDAShared = Shared

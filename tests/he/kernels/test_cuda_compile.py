@@ -31,6 +31,7 @@ KERNELS = {
     "switch": (rows.switch_kernel, (ROWS, ROWS, int32[:, ::1], TABLE, TABLE, ROWS), 64),
     "extend": (rows.extend_kernel, (ROWS, TABLE, TABLE, float64[::1], ROWS), 64),
     "tensor": (rows.tensor_kernel, (ROWS, TABLE, ROWS), 64),
+    "tensor sums": (rows.tensor_sums_kernel, (ROWS, TABLE, TABLE, ROWS), 64),
     "square parts": (rows.square_parts_kernel, (ROWS, TABLE, ROWS), 64),
 }
 RESERVED = 1024  # bytes of shared memory that are the system's from compute capability 9.0 on

@@ -6,7 +6,18 @@ from tests.cuda import simulated
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
-NAMES = ["forward", "inverse", "passes", "combine", "products", "switch", "extend", "tensor", "square_parts"]
+NAMES = [
+    "forward",
+    "inverse",
+    "passes",
+    "combine",
+    "products",
+    "switch",
+    "extend",
+    "tensor",
+    "tensor_sums",
+    "square_parts",
+]
 
 
 @pytest.fixture(scope="module")
