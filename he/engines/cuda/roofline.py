@@ -65,7 +65,7 @@ def needs(plan: Plan, N: int, gpus: Iterable[Gpu] = (H100, RTX_4090)) -> list[Ne
     """Return what a plan needs, by kernel, the one that takes most on the first GPU before the others."""
     found: dict[str, Needs] = {}
     for step in plan.launches:
-        launches, moved, instructions = _launch(step, N)
+        launches, moved, instructions = needed(step, N)
         longer = tuple(max(moved / gpu.bandwidth, instructions / gpu.instructions) for gpu in gpus)
         name = step.kernel.name.lower()
         before = found.get(name, Needs(name, 0, 0, 0, (0.0,) * len(longer)))
@@ -79,7 +79,7 @@ def needs(plan: Plan, N: int, gpus: Iterable[Gpu] = (H100, RTX_4090)) -> list[Ne
     return sorted(found.values(), key=lambda need: -need.longer[0])
 
 
-def _launch(step: Step, N: int) -> tuple[int, int, int]:
+def needed(step: Step, N: int) -> tuple[int, int, int]:
     """Return how many kernels a step starts, the bytes that they move, and their instructions."""
     kernel, lines, terms = step.kernel, len(step.table), len(step.terms)
     rows = len(step.read) + len(step.written)

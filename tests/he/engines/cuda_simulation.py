@@ -58,16 +58,16 @@ def same_answers(circuit):
     return answer == RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
 
 
-def encrypted_weights(circuit):
-    """A request, and an image in the clear, where the model's owner has encrypted weights and biases."""
+def encrypted_weights(circuit, clear):
+    """A request, or images in the clear, where the model's owner has encrypted weights and biases."""
     rng, circuit = np.random.default_rng(3), circuit.public
     keys, request = random_keys(circuit, rng), random_request(circuit, rng)
     network = [random_ciphertext(form, rng) for form in operand_forms(circuit)]
-    slots = rng.integers(0, 9, (len(request), circuit.parameters.slots))
-    clear = list(slots if circuit.parameters.scheme.exact else slots.astype(np.float64))
+    if clear:
+        request = list(rng.integers(0, 9, (len(request), circuit.parameters.slots)))
     ours = CudaEngine().prepare(circuit).bind(keys, network=network)
     reference = RnsEngine().prepare(circuit).bind(keys, 1, network=network)
-    return all(ours.evaluate(given) == reference.evaluate(given) for given in (request, clear))
+    return ours.evaluate(request) == reference.evaluate(request)
 
 
 def two_sessions():
@@ -152,10 +152,10 @@ CHECKS = {
     ),
     "bfv, one image": lambda: same_answers(compile_exact(table_network(), images=1, security="insecure")),
     "bfv, encrypted weights": lambda: encrypted_weights(
-        compile_exact(table_network(), images=1, security="insecure", weights="encrypted")
+        compile_exact(table_network(), images=1, security="insecure", weights="encrypted"), clear=True
     ),
     "ckks, encrypted weights": lambda: encrypted_weights(
-        compile_approximate(square_graph(), images=1, security="insecure", weights="encrypted")
+        compile_approximate(square_graph(), images=1, security="insecure", weights="encrypted"), clear=False
     ),
     "several special primes": hybrid_keys,
     "two sessions": two_sessions,

@@ -222,9 +222,9 @@ def tensor_sums(seed, terms):
     p = PRIMES[j]
     x, factors = residues(rng, (p,) * 4), residues(rng, (p,) * 4)
     raised = np.array([[int(a) * R % p for a in row] for row in factors], np.uint64)
-    named = np.concatenate([rng.integers(0, 4, (terms, 2)), rng.integers(0, 4, (terms, 2))], axis=1)
+    named = rng.integers(0, 4, (terms, 4))
     held = memory(x, raised, free=3)
-    lines = (named + [0, 0, 4, 4]).tolist()
+    lines = [(a, b, 4 + c, 4 + d) for a, b, c, d in named.tolist()]
     rows.tensor_sums(TABLES, held, table((0, terms, 8, 9, 10, j)), table(*lines))
     for k in range(N):
         pairs = [((int(x[a, k]), int(x[b, k])), (int(factors[c, k]), int(factors[d, k]))) for a, b, c, d in named]

@@ -51,8 +51,15 @@ def test_products_of_64_bits_in_integers(name):
 
 
 @needs_compiler
-@pytest.mark.parametrize("capability", [AMPERE, HOPPER, BLACKWELL], ids=str)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        (name, capability)
+        for name in KERNELS
+        for capability in (AMPERE, HOPPER, BLACKWELL)
+        if capability == HOPPER or not re.search("pass, [1245]", name)  # which are shorter
+    ],
+)
 def test_residues_stay_in_registers(name, capability):
     kernel, signature, most = KERNELS[name]
     found = assembled(ptx(kernel, signature, capability), capability)

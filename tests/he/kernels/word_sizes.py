@@ -1,4 +1,4 @@
-"""What a butterfly takes in words of 64 and of 32 bits: instructions of the PTX, and multiplications of 32 bits in them.
+"""What a butterfly takes in words of 64 and of 32 bits: instructions of the PTX, and multiplications of 32 bits.
 
 Not a test by itself. Run as a program it prints the table of docs/gpu.md.
 """
@@ -62,9 +62,7 @@ def counted():
     found = {}
     for bits, butterfly, word in ((50, shoup, uint64), (30, montgomery, uint32)):
         names = instructions(butterfly, word)
-        muls = sum(
-            count * MULTIPLICATIONS[name] for name, count in names.items() if name[:2] == "mu" or name[:2] == "ma"
-        )
+        muls = sum(count * MULTIPLICATIONS.get(name, 0) for name, count in names.items())
         found[word.bitwidth] = bits, sum(names.values()), muls, names
     return found
 
