@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases.gpu_predictions import CIRCUITS, circuit_row, kernel_row, kernel_steps, tables
+from bench.cases.gpu_predictions import kernel_row, kernel_steps, tables
 
 LINES = (Path(__file__).parents[3] / "docs/gpu.md").read_text(encoding="utf-8").splitlines()
 
@@ -32,8 +32,3 @@ def test_most_kernels_wait_for_memory():
         "eight combinations of the same 64 rows",
         "squares of both parts, three rows",
     ]
-
-
-def test_every_circuit_is_of_a_shipped_network():
-    with pytest.raises(ValueError, match="`name` must be one of"):
-        circuit_row("resnet", CIRCUITS[0][1])
