@@ -71,10 +71,11 @@ def encrypted_weights(circuit, clear):
 
 
 def two_sessions():
-    """Sessions with the same keys share them on the device, and nothing that a request leaves behind."""
+    """Sessions of a stored circuit, with the same keys, share these, and nothing that a request leaves behind."""
     circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(2)
     keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(2)]
-    prepared, reference = CudaEngine().prepare(circuit), RnsEngine().prepare(circuit).bind(keys, 1)
+    stored, reference = RnsEngine().prepare(circuit), RnsEngine().prepare(circuit).bind(keys, 1)
+    prepared = CudaEngine().restore(circuit, stored.arrays())
     first = prepared.bind(keys)
     second = prepared.bind(b"", like=first)
     assert second.board.keys is first.board.keys
