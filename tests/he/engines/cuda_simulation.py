@@ -16,12 +16,14 @@ from he.compiler import search
 from he.compiler.place_ckks import place
 from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.engine import CudaEngine, places, planned, stacked
+from he.engines.cuda.traces import CudaTraces
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
 from he.formats import hybrid
 from he.formats.compact import Form
@@ -29,9 +31,9 @@ from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
 from he.ring import params
-from he.ring.gadget import Gadgets
+from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import Parameters
-from he.ring.slots import automorphism
+from he.ring.slots import automorphism, trace_elements
 from he.testing import square_graph, table_network
 from intnn.machine.cuda.device import DeviceError
 from tests.he.compiler.test_place import EVEN, random_program
@@ -127,6 +129,25 @@ def plan_on_device(plan, encoder, weights, bound, keys):
     return Board(resident, plan, stacked(key_rows, np.uint64, N))
 
 
+def traces(scheme):
+    """Five ciphertexts packed, and five numbers expanded, with pairs and without."""
+    rng, chosen = np.random.default_rng(4), {"plain_modulus": 257} if scheme == "bfv" else {"scale_bits": 30}
+    parameters = Parameters(scheme, N, (40, 40, 44), security="insecure", **chosen)
+    encoder, top, level = Encoder.of(parameters), Gadget.of(parameters, 2), 1
+
+    def residues(primes, *shape):
+        return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
+
+    pairs, found = scheme == "ckks", []
+    elements = trace_elements(N, pairs)
+    keys = SwitchingKeys.of(encoder, [(e, top, residues(top.primes, len(top.groups), 2)) for e in elements])
+    given = [residues(parameters.primes[:level], 2) for _ in range(5)]
+    with Workers(1) as workers:
+        for one in (CudaTraces(encoder, keys), Traces(encoder, keys, workers, Buffers())):
+            found.append([one.packed(given, 5), *one.expanded(given[0], 5)])
+    return all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+
+
 def lost_device():
     """A launch that fails says so by its own error, and the session goes on."""
     circuit = compile_approximate(square_graph(), images=1, security="insecure")
@@ -160,6 +181,8 @@ CHECKS = {
     ),
     "several special primes": hybrid_keys,
     "two sessions": two_sessions,
+    "ckks, traces": lambda: traces("ckks"),
+    "bfv, traces": lambda: traces("bfv"),
     "a lost device": lost_device,
 }
 

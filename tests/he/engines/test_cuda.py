@@ -29,6 +29,8 @@ CHECKS = [
     "ckks, encrypted weights",
     "several special primes",
     "two sessions",
+    "ckks, traces",
+    "bfv, traces",
     "a lost device",
 ]
 
