@@ -17,6 +17,7 @@ from he.formats import hybrid
 from he.formats.compact import Form
 from he.kernels.cuda import transform
 from he.kernels.cuda.columns import NONE
+from he.kernels.cuda.launches import run
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import Chain, chain
 from he.parties.rehearsal import random_ciphertext
@@ -54,12 +55,12 @@ def transforms_agree(N: int, count: int) -> bool:
     x = _random(tables, count)
     held, there, back, scales = _transforms(tables, x)
     device = transform.device_tables(tables)
-    transform.forward(device, held, there)
+    run(transform.forward(device, held, there))
     expected = x.copy()
     for i, row in enumerate(expected):
         evaluate.forward(tables.tables, row, i % LEVELS)
     forth = held.copy_to_host()[len(x) :]
-    transform.inverse(device, held, back, scales)
+    run(transform.inverse(device, held, back, scales))
     return np.array_equal(forth, expected) and np.array_equal(held.copy_to_host()[: len(x)], x)
 
 
@@ -107,7 +108,7 @@ def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], C
             evaluate.forward(tables.tables, row, i % LEVELS)
 
     name = f"NTT, N = {N}, {LEVELS} primes, {count} ciphertexts"
-    yield name, partial(transform.forward, device, held, there), transforms
+    yield name, partial(run, transform.forward(device, held, there)), transforms
 
     circuit = compile_approximate(square_graph(), images=1)
     rng = np.random.default_rng(0)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from numba import cuda
 
 from he.engines.cuda.tape import Kernel, Plan
 from he.kernels.cuda import rows, transform
+from he.kernels.cuda.launches import Launch, run
 from he.kernels.cuda.transform import DeviceArray
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import quotient
@@ -63,7 +63,7 @@ class Board:
 
     Attributes:
         keys: the keys.
-        calls: what launches a kernel, in order; each takes the stream.
+        launches: what starts a kernel with its arguments, in order.
     """
 
     def __init__(
@@ -79,32 +79,32 @@ class Board:
             self._memory[first : first + len(operand)].copy_to_device(operand)
         self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
         self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
-        self.calls = [self._call(resident, *launch) for launch in resident.launches]
+        self.launches = [launch for step in resident.launches for launch in self._bound(resident, *step)]
 
-    def _call(
+    def _bound(
         self, resident: Resident, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray
-    ) -> Callable[..., None]:
-        """Return what launches a kernel on this memory, but for the stream."""
-        tables, memory = resident.tables, self._memory
+    ) -> list[Launch]:
+        """Return what launches a step on this memory and stream."""
+        tables, memory, stream = resident.tables, self._memory, self._stream
         match kernel:
             case Kernel.FORWARD:
-                return partial(transform.forward, tables, memory, table)
+                return transform.forward(tables, memory, table, stream)
             case Kernel.INVERSE:
-                return partial(transform.inverse, tables, memory, table, resident.scales)
+                return transform.inverse(tables, memory, table, resident.scales, stream)
             case Kernel.COMBINE | Kernel.COMBINE_TILE:
-                return partial(rows.combine, tables, memory, resident.weights, table, terms)
+                return rows.combine(tables, memory, resident.weights, table, terms, stream)
             case Kernel.PRODUCTS:
-                return partial(rows.products, tables, memory, resident.weights, table, terms)
+                return rows.products(tables, memory, resident.weights, table, terms, stream)
             case Kernel.SWITCH:
-                return partial(rows.switch, tables, memory, self.keys, resident.orders, table, terms)
+                return rows.switch(tables, memory, self.keys, resident.orders, table, terms, stream)
             case Kernel.EXTEND:
-                return partial(rows.extend, tables, memory, table, terms, shares)
+                return rows.extend(tables, memory, table, terms, shares, stream)
             case Kernel.TENSOR:
-                return partial(rows.tensor, tables, memory, table)
+                return rows.tensor(tables, memory, table, stream)
             case Kernel.TENSOR_SUMS:
-                return partial(rows.tensor_sums, tables, memory, table, terms)
+                return rows.tensor_sums(tables, memory, table, terms, stream)
             case Kernel.SQUARE_PARTS:
-                return partial(rows.square_parts, tables, memory, table)
+                return rows.square_parts(tables, memory, table, stream)
 
     def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
@@ -115,8 +115,7 @@ class Board:
         with reported("evaluating a circuit"):
             for place, residues in zip(self._inputs, inputs, strict=True):
                 place.copy_to_device(residues, stream=self._stream)
-            for call in self.calls:
-                call(stream=self._stream)
+            run(self.launches)
             outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
             self._stream.synchronize()
         return outputs

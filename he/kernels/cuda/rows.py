@@ -15,13 +15,14 @@ from typing import Any
 from numba import cuda, uint64
 
 from he.kernels.cuda.columns import FIRST, STOP
+from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.transform import (
     MODULUS,
     RADIX,
     RADIX_QUOTIENT,
+    THREADS,
     DeviceArray,
     DeviceTables,
-    launch,
     reduced_sum,
 )
 from he.kernels.cuda.words import add_share, below, madd, times
@@ -161,7 +162,7 @@ def combine(
     table: DeviceArray,
     terms: DeviceArray,
     stream: Any = 0,
-) -> None:
+) -> list[Launch]:
     """Add multiples of rows, and a number for either half of the words.
 
     Args:
@@ -174,7 +175,7 @@ def combine(
         stream: The stream.
     """
     kernel = combination((table.shape[1] - 3) // 3)
-    launch(kernel, (tables.N, len(table)), stream, memory, factors, table, terms, tables.constants)
+    return [_each(kernel, tables, table, stream, memory, factors, table, terms, tables.constants)]
 
 
 def products(
@@ -184,7 +185,7 @@ def products(
     table: DeviceArray,
     terms: DeviceArray,
     stream: Any = 0,
-) -> None:
+) -> list[Launch]:
     """Add products of rows with rows of factors.
 
     Args:
@@ -195,7 +196,7 @@ def products(
         terms: int64 [terms, 3]: a row of either sum, and a row of factors.
         stream: The stream.
     """
-    launch(products_kernel, (tables.N, len(table)), stream, memory, factors, table, terms, tables.constants)
+    return [_each(products_kernel, tables, table, stream, memory, factors, table, terms, tables.constants)]
 
 
 def switch(
@@ -206,7 +207,7 @@ def switch(
     table: DeviceArray,
     terms: DeviceArray,
     stream: Any = 0,
-) -> None:
+) -> list[Launch]:
     """Multiply digits with keys, for a key switch or a rotation.
 
     Args:
@@ -219,7 +220,7 @@ def switch(
         terms: int64 [terms, 3]: a digit, and the rows of the key's halves.
         stream: The stream.
     """
-    launch(switch_kernel, (tables.N, len(table)), stream, memory, keys, orders, table, terms, tables.constants)
+    return [_each(switch_kernel, tables, table, stream, memory, keys, orders, table, terms, tables.constants)]
 
 
 def extend(
@@ -229,7 +230,7 @@ def extend(
     terms: DeviceArray,
     shares: DeviceArray,
     stream: Any = 0,
-) -> None:
+) -> list[Launch]:
     """Take coefficients from several primes to others.
 
     Args:
@@ -240,17 +241,17 @@ def extend(
         shares: float64 [terms], 1 / q_i.
         stream: The stream.
     """
-    launch(extend_kernel, (tables.N, len(table)), stream, memory, table, terms, shares, tables.constants)
+    return [_each(extend_kernel, tables, table, stream, memory, table, terms, shares, tables.constants)]
 
 
-def tensor(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> None:
+def tensor(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> list[Launch]:
     """Multiply ciphertexts; the table is `tensor_kernel`'s."""
-    launch(tensor_kernel, (tables.N, len(table)), stream, memory, table, tables.constants)
+    return [_each(tensor_kernel, tables, table, stream, memory, table, tables.constants)]
 
 
 def tensor_sums(
     tables: DeviceTables, memory: DeviceArray, table: DeviceArray, terms: DeviceArray, stream: Any = 0
-) -> None:
+) -> list[Launch]:
     """Add products of ciphertexts.
 
     Args:
@@ -260,9 +261,15 @@ def tensor_sums(
         terms: int64 [terms, 4]: both rows of a ciphertext, and of one that is held times 2**52.
         stream: The stream.
     """
-    launch(tensor_sums_kernel, (tables.N, len(table)), stream, memory, table, terms, tables.constants)
+    return [_each(tensor_sums_kernel, tables, table, stream, memory, table, terms, tables.constants)]
 
 
-def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> None:
+def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> list[Launch]:
     """Square both parts of ciphertexts; the table is `square_parts_kernel`'s."""
-    launch(square_parts_kernel, (tables.N, len(table)), stream, memory, table, tables.constants)
+    return [_each(square_parts_kernel, tables, table, stream, memory, table, tables.constants)]
+
+
+def _each(kernel: Any, tables: DeviceTables, table: DeviceArray, stream: Any, *arguments: Any) -> Launch:
+    """Return what starts a kernel with one thread for every word of every line."""
+    threads = min(THREADS, tables.N)
+    return bound(kernel, (tables.N // threads, len(table)), threads, stream, *arguments)

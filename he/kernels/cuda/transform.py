@@ -24,6 +24,7 @@ import numpy as np
 from numba import cuda, uint64
 
 from he.kernels.cuda.columns import FACTOR, MINUEND, ORIGIN, PRIME, SCALE, SOURCE, TARGET
+from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.words import below, madd, reduced, times
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import roots
@@ -292,7 +293,7 @@ def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ign
         memory[target, block * BLOCK + t + i * (BLOCK // 4)] = below(v[i], p)
 
 
-def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> None:
+def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> list[Launch]:
     """Transform rows of uint64 [rows, N], below 4 p, to rows below p.
 
     Args:
@@ -302,22 +303,23 @@ def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, strea
             the prime that the source's residues, below it, are centred and taken from; or -1. Then the row x and the
             factor w, times 2**52, of (x - y) w, which is written in place of the transform y; or -1 and anything.
         stream: The stream.
+
+    Returns:
+        What launches it, in order.
     """
-    N, column = tables.N, SOURCE
-    for bits, count in passes(N):
-        threads, columns = pass_shape(count)
-        compiled(forward_pass(count))[((N >> count) // columns, len(table)), threads, stream](
-            memory, table, tables.constants, tables.forward, tables.halves, bits
-        )
+    launches, column = [], SOURCE
+    for bits, count in passes(tables.N):
+        arguments = memory, table, tables.constants, tables.forward, tables.halves, bits
+        launches.append(_pass(forward_pass(count), tables.N, count, len(table), stream, arguments))
         column = TARGET
-    compiled(forward_blocks_kernel)[(N // BLOCK, len(table)), BLOCK // 4, stream](
-        memory, table, column, tables.constants, tables.forward, tables.halves
-    )
+    grid = tables.N // BLOCK, len(table)
+    arguments = memory, table, column, tables.constants, tables.forward, tables.halves
+    return [*launches, bound(forward_blocks_kernel, grid, BLOCK // 4, stream, *arguments)]
 
 
 def inverse(
     tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray, stream: Any = 0
-) -> None:
+) -> list[Launch]:
     """Transform rows of uint64 [rows, N], below 2 p, back to rows below p, times a constant.
 
     Args:
@@ -326,16 +328,22 @@ def inverse(
         table: int64 [n, 4], at most 65535 rows: the source, the target, the index of the prime, and that of the scale.
         scales: uint64 [scales, 2], constants with quotients of 64 bits: 1 / N, or others in its place.
         stream: The stream.
+
+    Returns:
+        What launches it, in order.
     """
-    N = tables.N
-    compiled(inverse_blocks_kernel)[(N // BLOCK, len(table)), BLOCK // 4, stream](
-        memory, table, scales, tables.constants, tables.inverse
-    )
-    for bits, count in passes(N):
-        threads, columns = pass_shape(count)
-        compiled(inverse_pass(count))[((N >> count) // columns, len(table)), threads, stream](
-            memory, table, tables.constants, tables.inverse, bits
-        )
+    grid = tables.N // BLOCK, len(table)
+    arguments = memory, table, scales, tables.constants, tables.inverse
+    launches = [bound(inverse_blocks_kernel, grid, BLOCK // 4, stream, *arguments)]
+    for bits, count in passes(tables.N):
+        last = memory, table, tables.constants, tables.inverse, bits
+        launches.append(_pass(inverse_pass(count), tables.N, count, len(table), stream, last))
+    return launches
+
+
+def _pass(kernel: Any, N: int, count: int, lines: int, stream: Any, arguments: tuple[Any, ...]) -> Launch:
+    threads, columns = pass_shape(count)
+    return bound(kernel, ((N >> count) // columns, lines), threads, stream, *arguments)
 
 
 def passes(N: int) -> Iterator[tuple[int, int]]:
@@ -349,15 +357,3 @@ def passes(N: int) -> Iterator[tuple[int, int]]:
         raise ValueError(f"`N` must be at most {BLOCK << PASS_STAGES}, got {N}")
     if count > 0:
         yield BLOCK_BITS, count
-
-
-@cache
-def compiled(kernel: Any) -> Any:
-    """Make a kernel that is compiled when it is first launched."""
-    return cuda.jit(kernel)
-
-
-def launch(kernel: Any, shape: tuple[int, ...], stream: Any, *arguments: Any) -> None:
-    """Start a kernel with one thread for every index; the first size is a power of two, as others may be any."""
-    threads = min(THREADS, shape[0])
-    compiled(kernel)[(shape[0] // threads, *shape[1:]), threads, stream](*arguments)

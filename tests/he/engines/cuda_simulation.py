@@ -153,18 +153,18 @@ def lost_device():
     circuit = compile_approximate(square_graph(), images=1, security="insecure")
     rng = np.random.default_rng(1)
     evaluator, request = CudaEngine().prepare(circuit).bind(random_keys(circuit, rng)), random_request(circuit, rng)
-    answer, call = evaluator.evaluate(request), evaluator.board.calls[3]
+    answer, call = evaluator.evaluate(request), evaluator.board.launches[3]
 
     class CudaDriverError(Exception):
         """What the driver raises, by its name."""
 
-    def fails(**_):
+    def fails():
         raise CudaDriverError("[CUDA_ERROR_LAUNCH_FAILED] launch failed")
 
-    evaluator.board.calls[3] = fails
+    evaluator.board.launches[3] = fails
     with pytest.raises(DeviceError, match="the GPU was lost"):
         evaluator.evaluate(request)
-    evaluator.board.calls[3] = call
+    evaluator.board.launches[3] = call
     return evaluator.evaluate(request) == answer
 
 

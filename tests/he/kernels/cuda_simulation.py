@@ -16,6 +16,7 @@ from numba.cuda.simulator import kernelapi
 from he.kernels import reference
 from he.kernels.cuda import rows, transform
 from he.kernels.cuda.columns import NONE
+from he.kernels.cuda.launches import run
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
@@ -61,8 +62,10 @@ def forward(seed):
     rng = np.random.default_rng(seed)
     x = residues(rng, PRIMES)
     held, w = memory(x, free=3), int(rng.integers(PRIMES[1]))
-    transform.forward(
-        TABLES, held, table((1, 4, 1, NONE, NONE, 0), (3, 5, 1, 3, NONE, 0), (0, 6, 1, 0, 1, w * R % PRIMES[1]))
+    run(
+        transform.forward(
+            TABLES, held, table((1, 4, 1, NONE, NONE, 0), (3, 5, 1, 3, NONE, 0), (0, 6, 1, 0, 1, w * R % PRIMES[1]))
+        )
     )
     p = PRIMES[1]
     lifted = [[reference.centred(a, PRIMES[j]) % p for a in integers(x[j])] for j in (3, 0)]
@@ -80,7 +83,7 @@ def inverse(seed):
     w = int(rng.integers(p))
     scales = np.array([(w, (w << 52) // p)], np.int64)
     held = memory(x, free=1)
-    transform.inverse(TABLES, held, table((2, 4, 2, 0)), cuda.to_device(transform.shifted(scales)))
+    run(transform.inverse(TABLES, held, table((2, 4, 2, 0)), cuda.to_device(transform.shifted(scales))))
     assert written(held, 4) == [a * N * w % p for a in reference.inverse(integers(x[2]), p)]
 
 
@@ -93,12 +96,16 @@ def passes():
         tables, x = chain(degree, primes), residues(np.random.default_rng(bits), primes, degree)
         device = transform.device_tables(tables)
         held, expected = memory(x, free=4), x.copy()
-        transform.forward(device, held, table((0, 2, 0, NONE, NONE, 0), (1, 3, 1, NONE, NONE, 0)))
+        run(transform.forward(device, held, table((0, 2, 0, NONE, NONE, 0), (1, 3, 1, NONE, NONE, 0))))
         for j, row in enumerate(expected):
             evaluate.forward(tables.tables, row, j)
         assert np.array_equal(held.copy_to_host()[2:4], expected)
         scales = np.array([(pow(degree, -1, p), (pow(degree, -1, p) << 52) // p) for p in primes], np.int64)
-        transform.inverse(device, held, table((2, 4, 0, 0), (3, 5, 1, 1)), cuda.to_device(transform.shifted(scales)))
+        run(
+            transform.inverse(
+                device, held, table((2, 4, 0, 0), (3, 5, 1, 1)), cuda.to_device(transform.shifted(scales))
+            )
+        )
         assert np.array_equal(held.copy_to_host()[4:], x)
 
 
@@ -118,7 +125,7 @@ def combine(seed, tile, terms):
         line += [out, *pair]
     raised = [[row, *(int(w) * R % p for w in ws)] for row, ws in zip(named.tolist(), weights.tolist(), strict=True)]
     held = memory(x, free=6)
-    rows.combine(TABLES, held, cuda.to_device(constants), table(line), table(*raised))
+    run(rows.combine(TABLES, held, cuda.to_device(constants), table(line), table(*raised)))
     source = [integers(x[i]) if i >= 0 else integers(constants[~i]) for i in named.tolist()]
     for t, out in enumerate(outs):
         if out != NONE:
@@ -140,7 +147,7 @@ def products(seed, terms):
     named = np.stack([rng.integers(0, 4, terms), rng.integers(0, 4, terms), rng.integers(0, 3, terms)], axis=1)
     held = memory(x, free=2)
     raised = np.array([[int(a) * R % p for a in row] for row in factors], np.uint64)
-    rows.products(TABLES, held, cuda.to_device(raised), table((0, terms, 4, 5, j)), table(*named.tolist()))
+    run(rows.products(TABLES, held, cuda.to_device(raised), table((0, terms, 4, 5, j)), table(*named.tolist())))
     for half in range(2):
         assert written(held, 4 + half) == [
             sum(int(x[line[half], k]) * int(factors[line[2], k]) for line in named) % p for k in range(N)
@@ -161,7 +168,7 @@ def switch(seed, turned, digits):
     raised = np.array([[int(a) * R % p for a in row] for row in key], np.uint64)
     terms = [(i, i, digits + i) for i in range(digits)]
     line = 0, digits, digits + 1, digits + 2, j, *added
-    rows.switch(TABLES, held, cuda.to_device(raised), cuda.to_device(order[None]), table(line), table(*terms))
+    run(rows.switch(TABLES, held, cuda.to_device(raised), cuda.to_device(order[None]), table(line), table(*terms)))
     for half in range(2):
         sums = [
             sum(int(x[i, k]) * int(key[half * digits + i, k]) for i in range(digits))
@@ -189,7 +196,7 @@ def extend(seed, sources):
     terms = list(zip(range(sources), constants.factors[0].tolist(), strict=True))
     held = memory(parts, free=1)
     line = 0, sources, sources, 3, int(constants.modulus[0])
-    rows.extend(TABLES, held, table(line), table(*terms), cuda.to_device(constants.shares))
+    run(rows.extend(TABLES, held, table(line), table(*terms), cuda.to_device(constants.shares)))
     Q = int(np.prod([int(q) for q in given_by], dtype=object))
     for k, found in enumerate(written(held, sources)):
         fraction = sum(Fraction(int(y), q) for y, q in zip(parts[:, k], given_by, strict=True))
@@ -206,7 +213,7 @@ def tensor(seed):
     p = PRIMES[j]
     x = residues(rng, (p,) * 4)
     held = memory(x, free=3)
-    rows.tensor(TABLES, held, table((0, 1, 2, 3, 4, 5, 6, j)))
+    run(rows.tensor(TABLES, held, table((0, 1, 2, 3, 4, 5, 6, j))))
     x0, x1, y0, y1 = map(integers, x)
     columns = list(zip(x0, x1, y0, y1, strict=True))
     assert written(held, 4) == [a * c % p for a, _, c, _ in columns]
@@ -225,7 +232,7 @@ def tensor_sums(seed, terms):
     named = rng.integers(0, 4, (terms, 4))
     held = memory(x, raised, free=3)
     lines = [(a, b, 4 + c, 4 + d) for a, b, c, d in named.tolist()]
-    rows.tensor_sums(TABLES, held, table((0, terms, 8, 9, 10, j)), table(*lines))
+    run(rows.tensor_sums(TABLES, held, table((0, terms, 8, 9, 10, j)), table(*lines)))
     for k in range(N):
         pairs = [((int(x[a, k]), int(x[b, k])), (int(factors[c, k]), int(factors[d, k]))) for a, b, c, d in named]
         expected = [
@@ -244,7 +251,7 @@ def square_parts(seed):
     p, units = PRIMES[j], rng.integers(0, PRIMES[j], 2).tolist()
     x = residues(rng, (p,) * 4)
     held = memory(x, free=3)
-    rows.square_parts(TABLES, held, table((0, 1, 2, 3, 4, 5, 6, j, *(u * R % p for u in units))))
+    run(rows.square_parts(TABLES, held, table((0, 1, 2, 3, 4, 5, 6, j, *(u * R % p for u in units)))))
     for k, (x0, x1, y0, y1) in enumerate(zip(*map(integers, x), strict=True)):
         u = units[2 * k // N]
         (a, b), (c, d) = (x0 + y0, x1 + y1), (x0 - y0, x1 - y1)

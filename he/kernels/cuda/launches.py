@@ -1,0 +1,34 @@
+"""Kernels with their arguments, made ready once and started many times."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from typing import Any
+
+from numba import cuda
+
+from intnn.machine.cuda.intrinsics import SIMULATED
+
+Launch = Callable[[], object]  # of a kernel, with its arguments
+_SMALL_GRID = r"(\x1b\[1m)?Grid size"  # how the warning of a grid that does not fill a GPU begins, bold or not
+
+
+@cache
+def compiled(kernel: Any) -> Any:
+    """Make a kernel that is compiled when it is first launched."""
+    return cuda.jit(kernel)
+
+
+def bound(kernel: Any, grid: tuple[int, ...], threads: int, stream: Any, *arguments: Any) -> Launch:
+    """Return what starts a kernel; a grid that does not fill a GPU is no mistake here."""
+    if SIMULATED:  # where a kernel has one configuration at a time
+        return lambda: compiled(kernel)[grid, threads, stream](*arguments)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _SMALL_GRID)
+        return partial(compiled(kernel)[grid, threads, stream], *arguments)
+
+
+def run(launches: Iterable[Launch]) -> None:
+    """Start kernels one after the other."""
+    for launch in launches:
+        launch()
