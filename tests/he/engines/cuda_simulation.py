@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numba.cuda.simulator import kernelapi
 
+from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
 from he import compile_approximate, compile_exact
 from he.compiler import search
 from he.compiler.place_ckks import place
@@ -25,8 +26,6 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
-from he.formats import hybrid
-from he.formats.compact import Form
 from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
@@ -42,22 +41,9 @@ from tests.intnn.cuda_simulation import Shared
 N = 64
 
 
-def random_keys(circuit, rng):
-    scheme = circuit.parameters.scheme
-    forms = [hybrid.digit_form(gadget, scheme) for _, gadget in circuit.interface.keys for _ in gadget.groups]
-    return b"".join(random_ciphertext(form, rng) for form in forms)
-
-
-def random_request(circuit, rng):
-    return [random_ciphertext(Form.fresh(circuit.parameters), rng) for _ in circuit.program.inputs]
-
-
 def same_answers(circuit):
     assert circuit.parameters.poly_modulus_degree == N
-    rng = np.random.default_rng(0)
-    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
-    answer = CudaEngine().prepare(circuit).bind(keys).evaluate(request)
-    return answer == RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
+    return answers_agree(circuit)
 
 
 def encrypted_weights(circuit, clear):
@@ -169,12 +155,13 @@ def lost_device():
 
 
 CHECKS = {
+    "transforms": lambda: transforms_agree(128, 2),
     "ckks, throughput": lambda: same_answers(
         compile_approximate(square_graph(), images=4, packing="throughput", security="insecure")
     ),
-    "bfv, one image": lambda: same_answers(compile_exact(table_network(), images=1, security="insecure")),
+    "bfv, one image": lambda: same_answers(compile_exact(table_network(points=3), images=1, security="insecure")),
     "bfv, encrypted weights": lambda: encrypted_weights(
-        compile_exact(table_network(), images=1, security="insecure", weights="encrypted"), clear=True
+        compile_exact(table_network(points=3), images=1, security="insecure", weights="encrypted"), clear=True
     ),
     "ckks, encrypted weights": lambda: encrypted_weights(
         compile_approximate(square_graph(), images=1, security="insecure", weights="encrypted"), clear=False

@@ -23,6 +23,7 @@ from tests.he.compiler.test_place import EVEN, random_program
 from tests.he.engines.test_gadget_programs import BFV, CKKS, HOW, gadgets_for
 
 CHECKS = [
+    "transforms",
     "ckks, throughput",
     "bfv, one image",
     "bfv, encrypted weights",
