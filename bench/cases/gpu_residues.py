@@ -40,13 +40,12 @@ def random_request(circuit: Circuit, rng: np.random.Generator) -> list[bytes]:
     return [random_ciphertext(Form.fresh(circuit.parameters), rng) for _ in circuit.program.inputs]
 
 
-def answers_agree(circuit: Circuit) -> bool:
-    """Whether both engines answer a request with the same bytes."""
+def answers_agree(circuit: Circuit, *, graph: bool = False) -> bool:
+    """Whether both engines answer a request with the same bytes; as a graph, two more, which the graph evaluates."""
     rng = np.random.default_rng(0)
-    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
-    engines = CudaEngine(), RnsEngine()
-    found, expected = (engine.prepare(circuit).bind(keys).evaluate(request) for engine in engines)
-    return found == expected
+    keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(1 + 2 * graph)]
+    ours, theirs = (engine.prepare(circuit).bind(keys) for engine in (CudaEngine(graph=graph), RnsEngine()))
+    return all(ours.evaluate(request) == theirs.evaluate(request) for request in requests)
 
 
 def transforms_agree(N: int, count: int) -> bool:
@@ -95,6 +94,7 @@ def checks(N: int, count: int) -> Iterator[tuple[str, Callable[[], bool]]]:
         approximate = compile_approximate(square_graph(), images=images, packing=packing, security="insecure")
         yield f"residues: tables in BFV, {packing}", partial(answers_agree, exact)
         yield f"residues: squares in CKKS, {packing}", partial(answers_agree, approximate)
+        yield f"residues: squares in CKKS, {packing}, as a graph", partial(answers_agree, approximate, graph=True)
 
 
 def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
@@ -113,6 +113,8 @@ def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], C
     circuit = compile_approximate(square_graph(), images=1)
     rng = np.random.default_rng(0)
     keys, request = random_keys(circuit, rng), random_request(circuit, rng)
-    ours, theirs = CudaEngine().prepare(circuit).bind(keys), RnsEngine().prepare(circuit).bind(keys, 1)
-    name = f"a small network of squares, N = {circuit.parameters.poly_modulus_degree}"
-    yield name, partial(ours.evaluate, request), partial(theirs.evaluate, request)
+    theirs = RnsEngine().prepare(circuit).bind(keys, 1)
+    for graph in (False, True):
+        ours = CudaEngine(graph=graph).prepare(circuit).bind(keys)
+        name = f"a small network of squares, N = {circuit.parameters.poly_modulus_degree}{', as a graph' * graph}"
+        yield name, partial(ours.evaluate, request), partial(theirs.evaluate, request)

@@ -9,7 +9,7 @@ from numba import cuda
 
 from he.engines.cuda.tape import Kernel, Plan
 from he.kernels.cuda import rows, transform
-from he.kernels.cuda.launches import Launch, run
+from he.kernels.cuda.launches import Launch, captured, run
 from he.kernels.cuda.transform import DeviceArray
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import quotient
@@ -46,7 +46,7 @@ class Resident:
         self.tables = transform.device_tables(chain)
         self.weights, self.orders = cuda.to_device(_not_empty(weights)), cuda.to_device(_not_empty(orders))
         self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
-        self.launches = [
+        self.steps = [
             (step.kernel, *map(cuda.to_device, (step.table, _not_empty(step.terms), _not_empty(step.shares))))
             for step in plan.launches
         ]
@@ -60,6 +60,7 @@ class Board:
         plan: its plan.
         keys: uint64 [rows, N], or what another board has copied.
         operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
+        graph: whether evaluations after the first one are started by one call.
 
     Attributes:
         keys: the keys.
@@ -67,7 +68,13 @@ class Board:
     """
 
     def __init__(
-        self, resident: Resident, plan: Plan, keys: np.ndarray | DeviceArray, operands: Sequence[np.ndarray] = ()
+        self,
+        resident: Resident,
+        plan: Plan,
+        keys: np.ndarray | DeviceArray,
+        operands: Sequence[np.ndarray] = (),
+        *,
+        graph: bool = False,
     ) -> None:
         N = resident.tables.N
         own = isinstance(keys, np.ndarray)
@@ -79,7 +86,9 @@ class Board:
             self._memory[first : first + len(operand)].copy_to_device(operand)
         self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
         self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
-        self.launches = [launch for step in resident.launches for launch in self._bound(resident, *step)]
+        self._wants_graph = graph
+        self._graph: Launch | None = None
+        self.launches = [launch for step in resident.steps for launch in self._bound(resident, *step)]
 
     def _bound(
         self, resident: Resident, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray
@@ -115,7 +124,12 @@ class Board:
         with reported("evaluating a circuit"):
             for place, residues in zip(self._inputs, inputs, strict=True):
                 place.copy_to_device(residues, stream=self._stream)
-            run(self.launches)
+            if self._graph is None:
+                run(self.launches)
+                if self._wants_graph:
+                    self._graph = captured(self.launches, self._stream)
+            else:
+                self._graph()
             outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
             self._stream.synchronize()
         return outputs

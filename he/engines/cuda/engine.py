@@ -39,9 +39,17 @@ if TYPE_CHECKING:  # what needs the extra `cuda`
 
 
 class CudaEngine:
-    """Evaluates circuits on a GPU; see `he.engines.engine.Engine`."""
+    """Evaluates circuits on a GPU; see `he.engines.engine.Engine`.
+
+    Args:
+        graph: whether a session's evaluations after its first one are started by one call, as a CUDA graph, and not
+            kernel by kernel.
+    """
 
     name = "cuda"
+
+    def __init__(self, *, graph: bool = False) -> None:
+        self._graph = graph
 
     def prepare(self, circuit: Circuit, threads: int | None = None) -> CudaPrepared:
         """Encode the circuit's plaintexts on the processor, on so many threads, and copy them to the GPU.
@@ -51,12 +59,16 @@ class CudaEngine:
             ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if a sum has more terms than kernels add up.
         """
         encoder = encoder_of(circuit)
-        return self._resident(CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads))))
+        return self._resident(
+            CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads)), self._graph)
+        )
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> CudaPrepared:
         """See `Engine.restore`."""
         encoder = encoder_of(circuit)
-        return self._resident(CudaPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays)))
+        return self._resident(
+            CudaPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays), self._graph)
+        )
 
     def _resident(self, prepared: CudaPrepared) -> CudaPrepared:
         """Return a prepared circuit that is on the device."""
@@ -77,7 +89,8 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
 
     name = CudaEngine.name
 
-    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights) -> None:
+    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights, graph: bool = False) -> None:
+        self._graph = graph
         self.circuit, self._encoder, self._weights = circuit, encoder, weights
         self._N = encoder.parameters.poly_modulus_degree
         keys, both_parts = circuit.interface.keys, circuit.interface.both_parts
@@ -124,7 +137,9 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
             rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
-            return CudaEvaluator(self, self._encoder, Board(self.resident, self.plan, rows, operands))
+            return CudaEvaluator(
+                self, self._encoder, Board(self.resident, self.plan, rows, operands, graph=self._graph)
+            )
 
     def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
         """Return the rows of the encrypted operands, in the order of `Program.encrypted`."""

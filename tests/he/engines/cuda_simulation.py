@@ -63,7 +63,7 @@ def two_sessions():
     circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(2)
     keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(2)]
     stored, reference = RnsEngine().prepare(circuit), RnsEngine().prepare(circuit).bind(keys, 1)
-    prepared = CudaEngine().restore(circuit, stored.arrays())
+    prepared = CudaEngine(graph=True).restore(circuit, stored.arrays())
     first = prepared.bind(keys)
     second = prepared.bind(b"", like=first)
     assert second.board.keys is first.board.keys
