@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.engines.cuda.algebra import Places, Recorded
+from he.engines.cuda.places import Places, key_rows, places, rotations, stacked
+from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Plan, Tape
 from he.engines.engine import Evaluator, thread_count
 from he.engines.rns.encoder import Encoder
@@ -27,9 +28,7 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
-from he.formats.switching import RELINEARISATION
 from he.program.program import Program
-from he.ring.gadget import Gadget
 from he.ring.slots import automorphism
 from intnn.machine.cuda.device import device, reported
 from intnn.values.value_object import Unstorable
@@ -94,14 +93,14 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         self.circuit, self._encoder, self._weights = circuit, encoder, weights
         self._N = encoder.parameters.poly_modulus_degree
         keys, both_parts = circuit.interface.keys, circuit.interface.both_parts
-        self.plan = planned(circuit.program, encoder, places(weights, keys, circuit.program), both_parts)
+        self.plan = planned(circuit.program, encoder, places(weights, keys, circuit.program.encrypted), both_parts)
 
     @cached_property
     def resident(self) -> Resident:
         """What is on the device, copied when it is asked for first."""
         from he.engines.cuda.device import Resident
 
-        elements = _elements(self.circuit.interface.keys)
+        elements = rotations(self.circuit.interface.keys)
         orders = [automorphism(self._N, element) for element in elements]
         with reported("copying a circuit to the GPU"):
             return Resident(self.plan, self._encoder.chain, self._rows, stacked(orders, np.int32, self._N))
@@ -194,21 +193,6 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
 
 
-def places(weights: Weights, keys: Sequence[tuple[int, Gadget]], program: Program) -> Places:
-    """Return where the rows of weights and keys lie, in the order in which they are copied."""
-    row, factors, addends, found = 0, {}, {}, {}
-    for plain, packed in weights.factors.items():
-        factors[plain], row = row, row + len(packed.addresses)
-    for plain, residues in weights.addends.items():
-        addends[plain], row = row, row + len(residues)
-    row = 0
-    for element, gadget in keys:
-        found[element, gadget.specials], row = (row, gadget), row + key_rows(gadget)
-    orders = {element: line for line, element in enumerate(_elements(keys))}
-    operands = {plain: i for i, plain in enumerate(program.encrypted)}
-    return Places(factors, addends, weights.matrices, found, orders, operands)
-
-
 def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:
     """Return the plan of a program's evaluation."""
     tape, levels = Tape(), encoder.parameters.levels
@@ -217,25 +201,8 @@ def planned(program: Program, encoder: Encoder, constants: Places, both_parts: b
         multiplied = plain in program.encrypted_factors
         rows = len(encoder.product_primes(plain.level)) if multiplied else plain.level
         tape.operands.append(tape.new(2, rows))
-    algebra = Recorded.of(encoder.parameters.scheme)(encoder, constants, both_parts, tape)
+    algebra = recorded(encoder.parameters.scheme)(encoder, constants, both_parts, tape)
     with Workers(1) as workers:
         for value in run_on(workers, program, algebra, algebra.made_by(program)):
             algebra.output(value)
     return Plan.of(tape)
-
-
-def key_rows(gadget: Gadget) -> int:
-    """Return the number of rows of a key."""
-    return 2 * len(gadget.groups) * gadget.rows
-
-
-def _elements(keys: Sequence[tuple[int, Gadget]]) -> list[int]:
-    """Return the Galois elements of rotations, in the order of their permutations."""
-    return [element for element in dict.fromkeys(element for element, _ in keys) if element != RELINEARISATION]
-
-
-def stacked(arrays: Sequence[np.ndarray], dtype: type, N: int) -> np.ndarray:
-    """Return arrays [.., N] as the rows of one."""
-    return np.concatenate(
-        [np.asarray(array).reshape(-1, N).astype(dtype) for array in arrays] or [np.empty((0, N), dtype)]
-    )

@@ -7,15 +7,16 @@ from functools import cache
 
 import numpy as np
 
-from he.engines.cuda.algebra import Places, Recorded
 from he.engines.cuda.device import Board, Resident
-from he.engines.cuda.engine import key_rows, stacked
+from he.engines.cuda.places import places, stacked
+from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Kernel, Plan, Tape
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
 from he.engines.rns.value import Value
+from he.engines.rns.weights import Weights
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.slots import automorphism, trace_elements
 from intnn.machine.cuda.device import device, reported
@@ -106,7 +107,10 @@ class _RecordedTraces(Traces):
         self._encoder, self._pairs, self._N = encoder, pairs, encoder.parameters.poly_modulus_degree
         self._elements, self._depths = [element for element, _ in named], len(named)
         self._all, self._empty = Workers(1).all, tape.new
-        self._algebra, self._tape = Recorded.of(encoder.parameters.scheme)(encoder, _places(named), False, tape), tape
+        self._algebra, self._tape = (
+            recorded(encoder.parameters.scheme)(encoder, places(Weights({}, {}, {}), named), False, tape),
+            tape,
+        )
 
     @property
     def rows(self) -> np.ndarray:
@@ -143,10 +147,3 @@ class _RecordedTraces(Traces):
 
     def _divided(self, packed: np.ndarray) -> np.ndarray:
         return self._algebra.multiple(packed, self._inverses(packed.shape[1]))
-
-
-def _places(named: Sequence[tuple[int, Gadget]]) -> Places:
-    keys, row = {}, 0
-    for element, gadget in named:
-        keys[element, gadget.specials], row = (row, gadget), row + key_rows(gadget)
-    return Places({}, {}, {}, keys, {element: line for line, (element, _) in enumerate(named)}, {})

@@ -16,7 +16,8 @@ from he import compile_approximate, compile_exact
 from he.compiler import search
 from he.compiler.place_ckks import place
 from he.engines.cuda.device import Board, Resident
-from he.engines.cuda.engine import CudaEngine, places, planned, stacked
+from he.engines.cuda.engine import CudaEngine, planned
+from he.engines.cuda.places import places, stacked
 from he.engines.cuda.traces import CudaTraces
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
@@ -101,7 +102,7 @@ def same_rows(parameters, seed, specials):
         given = [lambda x=x: x.copy() for x in inputs]
         algebra = Residues.of(parameters.scheme)(encoder, weights, bound, False, given, workers, Buffers())
         expected = [algebra.from_ntt(v) for v in run_on(workers, program, algebra, algebra.made_by(program))]
-    plan = planned(program, encoder, places(weights, keys, program), False)
+    plan = planned(program, encoder, places(weights, keys), False)
     board = plan_on_device(plan, encoder, weights, bound, keys)
     found = board.evaluate([x.reshape(-1, N) for x in inputs])
     return all(np.array_equal(x.reshape(y.shape), y) for x, y in zip(found, expected, strict=True))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from he import MessageError, compile_approximate, connect, prepare
 from he.compiler.place_bfv import place_bfv
 from he.compiler.place_ckks import place
-from he.engines.cuda.engine import CudaEngine, CudaPrepared, places, planned
+from he.engines.cuda.engine import CudaEngine, CudaPrepared, planned
+from he.engines.cuda.places import places
 from he.engines.cuda.tape import Kernel, Plan, Tape, launches
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
@@ -76,9 +77,7 @@ def written_down(seed, length, parameters, how):
     keys, of = gadgets.keys(cost(program, parameters).uses), Plan.of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Plan, "of", staticmethod(lambda tape: kept.append(tape) or of(tape)))
-        plan = planned(
-            program, Encoder.of(parameters, gadgets), places(no_weights(program, gadgets), keys, program), False
-        )
+        plan = planned(program, Encoder.of(parameters, gadgets), places(no_weights(program, gadgets), keys), False)
     return kept[0], plan
 
 
