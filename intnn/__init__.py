@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Shape,
         SumPool2d,
     )
+    from intnn.machine.cuda.device import DeviceError
     from intnn.network.fold import fold_scales
     from intnn.network.graph import Graph
     from intnn.network.network import IntNetwork
@@ -80,6 +81,7 @@ _HOMES = {
     "ConversionError": "intnn.convert.errors:ConversionError",
     "Convolution": "intnn.training.plan:Convolution",
     "Dense": "intnn.layers.nodes:Dense",
+    "DeviceError": "intnn.machine.cuda.device:DeviceError",
     "Flatten": "intnn.layers.nodes:Flatten",
     "FormatError": "intnn.storage.document:FormatError",
     "Graph": "intnn.network.graph:Graph",
@@ -127,6 +129,7 @@ __all__ = [
     "ConversionError",
     "Convolution",
     "Dense",
+    "DeviceError",
     "Flatten",
     "FormatError",
     "Graph",

@@ -1,4 +1,4 @@
-"""What CUDA kernels compile to: PTX, its types, and whether the compiler for it is there."""
+"""What CUDA kernels compile to: PTX, its types, the machine code's registers, and whether the compilers are there."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import pytest
 from numba import cuda, int8, int32, int64, types, uint8
 
 AMPERE, HOPPER, BLACKWELL = (8, 0), (9, 0), (12, 0)
-
+CAPABILITIES = (AMPERE, HOPPER, BLACKWELL)
+RESERVED = {HOPPER: 1024}  # bytes of shared memory that the assembler counts and a kernel has not asked for
 
 WORDS, LONGS, BYTES, TABLE = int32[::1], int64[::1], int8[::1], uint8[::1]
 
@@ -22,6 +23,7 @@ FLOATS = re.compile(r"\.f(16|32|64)\b")
 
 def compiler_missing():
     try:
+        from cuda.core import Linker  # noqa: F401
         from numba.cuda.cudadrv.nvvm import NVVM
 
         NVVM()
@@ -40,29 +42,49 @@ def ptx(kernel, signature, capability=HOPPER):
 
 @dataclass(frozen=True)
 class Resources:
-    """What the assembler gives a kernel: registers of a thread, bytes that they are spilled to, bytes of shared memory.
+    """What a thread or a block of a kernel takes of a multiprocessor.
 
-    From compute capability 9.0 on, 1 kB of the shared memory of every block is the system's.
+    Attributes:
+        registers: The 32-bit registers of a thread, of at most 255.
+        spilled: The bytes of registers that a thread writes to memory for want of more.
+        stack: The bytes of a thread's arrays that are not in registers.
+        shared: The bytes of shared memory of a block, without those that the system reserves.
     """
 
     registers: int
     spilled: int
+    stack: int
     shared: int
 
 
-def assembled(code: str, capability: tuple[int, int]) -> Resources:
-    """Assemble PTX for an architecture by NVIDIA's linker, which needs no GPU."""
-    linker = pytest.importorskip("cuda.bindings.nvjitlink", reason="no nvJitLink")
-    data = code.encode()
-    handle = linker.create(2, [f"-arch=sm_{capability[0]}{capability[1]}", "-verbose"])
-    linker.add_data(handle, linker.InputType.PTX, data, len(data), "kernel")
-    linker.complete(handle)
-    log = bytearray(linker.get_info_log_size(handle))
-    linker.get_info_log(handle, log)
-    linker.destroy(handle)
-    stack, registers, shared = (
-        int(re.search(rf"(\d+) {what}", log.decode())[1])
-        for what in ("bytes stack frame", "registers, used", "bytes smem")
-    )
-    spilled = int(re.search(r"(\d+) bytes spill stores", log.decode())[1])
-    return Resources(registers, stack + spilled, shared)
+def resources(code, capability=HOPPER):
+    """What the assembler says of PTX: NVIDIA's, which comes with numba-cuda and needs no GPU."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    options = LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"], verbose=True)
+    linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
+    linker.link("cubin")
+    said = linker.get_info_log()
+
+    def number(pattern):
+        found = re.search(pattern, said)
+        return int(found[1]) if found else 0
+
+    shared = number(r"(\d+) bytes smem")
+    return Resources(
+        number(r"[Uu]sed (\d+) registers"), number(r"(\d+) bytes spill stores"), number(r"(\d+) bytes stack frame"),
+        max(0, shared - RESERVED.get(capability, 0)),
+    )  # fmt: skip
+
+
+def hold(kernel, signature, capability, registers, stack=0, shared=0):
+    """Hold that a kernel has no floats and no calls, spills nothing, and stays within limits; its PTX is returned."""
+    code = ptx(kernel, signature, capability)
+    assert not FLOATS.search(code)
+    assert ".extern .func" not in code  # an instruction that the compiler took for a function
+    taken = resources(code, capability)
+    assert 0 < taken.registers <= registers
+    assert taken.spilled == 0
+    assert taken.stack <= stack
+    assert taken.shared <= shared
+    return code

@@ -14,7 +14,7 @@ PACKAGES = ("intnn", "he", "plaintext_models", "bench")
 #: What each package may import of the others and of the libraries that not every user has.
 MAY_IMPORT = {
     # Beside numba: only for those who have loaded it already, or call what needs it.
-    "intnn": {"numba", "llvmlite", "sklearn", "onnx", "google", "matplotlib", "hypothesis"},
+    "intnn": {"numba", "llvmlite", "cuda", "sklearn", "onnx", "google", "matplotlib", "hypothesis"},
     "he": {
         "intnn",
         "tenseal",

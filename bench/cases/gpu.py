@@ -7,10 +7,8 @@ For residues it is the CPU's kernels, in one thread.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import statistics
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -21,26 +19,27 @@ import numpy as np
 from numba import config, cuda
 
 from bench.cases import gpu_checks, gpu_residues
+from bench.cases.gpu_floors import Work, floor_us, network_work, product_work
 from bench.cases.options import GpuOptions
 from bench.harness.case import Reporter
 from bench.harness.timing import median_seconds
 from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
+from bench.tables.gpus import gpu
+from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
+from intnn.machine.cuda.device import Device, device, quiet
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
-from intnn.ops.cuda.product import TENSOR, Epilogue, Product, channels_last
-from intnn.training.cuda.step import DenseTrainer, to_device
+from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last, fitting_tile
+from intnn.training.cuda.step import DeviceStep, to_device
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
-from intnn.values.domain import IntDomain
 
 __all__ = ["GpuJob", "jobs", "machine", "measure", "show"]
 
-TENSOR_CORES = (8, 0)  # the compute capability from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
 BATCHES = 9  # the median is over these
 BATCH_MS = 20.0  # about as long each
 RING = 8192  # degree of the ring that residues belong to
-SMALL_GRID = r"(\x1b\[1m)?Grid size"  # how Numba's warning of a launch that does not fill the GPU begins, bold or not
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def jobs(options: GpuOptions) -> tuple[GpuJob, ...]:  # noqa: ARG001 - it has no
     """One job.
 
     Raises:
-        ValueError: There is no GPU, or it is simulated.
+        NoDeviceError: There is no GPU.
+        ValueError: It is simulated.
     """
     machine()
     return (GpuJob(),)
@@ -67,33 +67,29 @@ def machine() -> dict[str, Any]:
     """The GPU in use, for the envelope of a row.
 
     Raises:
-        ValueError: There is none, or it is simulated.
+        NoDeviceError: There is none.
+        ValueError: It is simulated.
     """
     if config.ENABLE_CUDASIM:
         raise ValueError("NUMBA_ENABLE_CUDASIM must not be set: figures of a simulated GPU say nothing")
-    if importlib.util.find_spec("numba_cuda") is None:
-        raise ValueError("the CUDA kernels need the extra `cuda`: pip install '.[cuda]'")
-    if not cuda.is_available():
-        raise ValueError("no CUDA GPU with a driver was found on this machine")
-    gpu = cuda.get_current_device()
+    found = device()
     return {
-        "device": gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name,
-        "compute_capability": ".".join(map(str, gpu.compute_capability)),
-        "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
-        "driver": _driver(),
+        "device": found.name,
+        "compute_capability": ".".join(map(str, found.capability)),
+        "multiprocessors": found.multiprocessors,
+        "driver": _driver(found),
         "numba_cuda": version("numba-cuda"),
     }
 
 
 def tiles() -> tuple[Tile | None, ...]:
     """What the GPU can run: None for dp4a, and a tile for the tensor cores where there are any."""
-    return (None, TENSOR) if cuda.get_current_device().compute_capability >= TENSOR_CORES else (None,)
+    return (None, TENSOR) if fitting_tile(device().capability) else (None,)
 
 
 def equality() -> Iterator[tuple[str, bool]]:
     """The name and the outcome of every check that the simulator makes as well, on larger shapes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", SMALL_GRID)
+    with quiet():
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
             yield name, check()
         for name, check in gpu_residues.checks(RING, count=3):
@@ -123,12 +119,13 @@ def measure(job: GpuJob, report: Reporter) -> Iterator[GpuRow]:  # noqa: ARG001 
 
 def figures() -> Iterator[GpuRow]:
     """All figures, one by one."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", SMALL_GRID)
+    with quiet():
         for size in (1024, 4096, 8192):
             yield from _gemm(size)
         yield from _convolution(images=64, channels=128, side=28, kernel=3)
         yield _table(1 << 26)
+        for images in (1, 16384):
+            yield _network(images)
         yield _training((128, 64), batch=64)
         yield _training((4096, 4096), batch=4096)
         for count in (1, 64):
@@ -148,7 +145,8 @@ def _gemm(size: int) -> Iterator[GpuRow]:
             us = _median_us(lambda product=product, y=y: product.launch(operands, y, size))  # type: ignore[misc]
             result = "requantised, table" if fused else "int32"
             work = f"product {size} x {size} x {size}, {_unit(tile)}, {result}"
-            yield _row(work, us, 2 * size**3, "cuBLAS int8, int32" if peer_us else None, peer_us)
+            row = _row(work, us, 2 * size**3, "cuBLAS int8, int32" if peer_us else None, peer_us)
+            yield replace(row, floor_us=_floor([product_work(work, product, size)]))
 
 
 def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator[GpuRow]:
@@ -156,14 +154,14 @@ def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator
     x = rng.integers(0, 256, (images, channels, side, side)).astype(np.uint8)
     w = rng.integers(-128, 128, (channels, channels, kernel, kernel)).astype(np.int8)
     operands = cuda.to_device(channels_last(x))
+    window = Window((kernel, kernel), borders=(kernel // 2,) * 4)
     for tile in tiles():
-        product = Product(
-            w, np.zeros(channels), (side, side), 1, kernel // 2, _epilogue(channels), x_type="u8", tile=tile
-        )
+        product = Product(w, np.zeros(channels), (side, side), window, _epilogue(channels), x_type="u8", tile=tile)
         y = product.output(images)
         us = _median_us(lambda product=product, y=y: product.launch(operands, y, images))  # type: ignore[misc]
         work = f"conv2d {images} x {channels} x {side} x {side}, {kernel} x {kernel}, {_unit(tile)}, table"
-        yield _row(work, us, 2 * images * side**2 * channels**2 * kernel**2)
+        row = _row(work, us, 2 * images * side**2 * channels**2 * kernel**2)
+        yield replace(row, floor_us=_floor([product_work(work, product, images)]))
 
 
 def _table(count: int) -> GpuRow:
@@ -171,18 +169,43 @@ def _table(count: int) -> GpuRow:
     x = cuda.to_device(rng.integers(0, 256, count).astype(np.uint8).view(np.int32))
     table, y = cuda.to_device(rng.integers(0, 256, 256).astype(np.uint8)), cuda.device_array(count // 4, np.int32)
     us = _median_us(lambda: launch_lookup(x, table, y))
-    return GpuRow(f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s", us)
+    work = f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s"
+    return GpuRow(work, us, floor_us=_floor([Work(work, 2 * count)]))
+
+
+def example_network() -> IntNetwork:
+    """A convolutional network on images of 28 x 28 bytes, whose tables are a ReLU."""
+    rng, byte = np.random.default_rng(0), IntDomain(0, 255)
+    relu = LutActivation(Lut(IntDomain(-128, 127), np.maximum(np.arange(-128, 128), 0)))
+    rescaled = Requantise(np.ones(1, int), 10, IntDomain(-128, 127))
+    layers, channels = list[Any](), 1
+    for outputs in (32, 64):
+        weights = rng.integers(-128, 128, (outputs, channels, 3, 3))
+        layers += [Conv2d(weights, np.zeros(outputs, int), 2, 1), rescaled, relu]
+        channels = outputs
+    head = Dense(rng.integers(-128, 128, (10, 64 * 7 * 7)), np.zeros(10, int))
+    return IntNetwork((1, 28, 28), byte, (*layers, Flatten(), head))
+
+
+def _network(images: int) -> GpuRow:
+    """The same on images that are on the GPU already."""
+    rng, network = np.random.default_rng(0), example_network()
+    x = cuda.to_device(rng.integers(0, 256, (images, 1, 28, 28)).astype(np.uint8))
+    us = _median_us(lambda: network.logits(x, "cuda"))
+    operations = 2 * images * (32 * 14**2 * 9 + 64 * 7**2 * 32 * 9 + 10 * 64 * 7**2)
+    row = _row(f"network 1 x 28 x 28, convolutions 32 and 64, dense 10, {images} images", us, operations)
+    return replace(row, floor_us=_floor(network_work(network, images)))
 
 
 def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
     rng = np.random.default_rng(0)
     network = plan(hidden, (784,), IntDomain(0, 255), 10)
-    trainer = DenseTrainer(network.blocks, initialise(network, seed=0), batch, tiles()[-1])
+    stepper = DeviceStep(network, initialise(network, seed=0), batch, Descent(), tiles()[-1])
     x, labels = (
         to_device(rng.integers(0, 256, (batch, 784)).astype(np.uint8)),
         cuda.to_device(rng.integers(0, 10, batch)),
     )
-    us = _median_us(lambda: trainer.step(x, labels, Rate(100, 16), Descent(), (0, 0)))
+    us = _median_us(lambda: stepper.launch(x, labels, Rate(100, 16), (0, 0)))
     name = "-".join(map(str, (784, *hidden, 10)))
     weights = sum(block.fan_in * block.outputs for block in network.blocks)
     operations = 2 * batch * (3 * weights - network.blocks[0].fan_in * network.blocks[0].outputs)
@@ -198,6 +221,12 @@ def _residues(count: int) -> Iterator[GpuRow]:
 def _epilogue(columns: int) -> Epilogue:
     table = np.random.default_rng(1).integers(0, 256, 256).astype(np.uint8)
     return Epilogue(np.full(columns, 1 << 12), 24, -128, 127, table)
+
+
+def _floor(works: list[Work]) -> float | None:
+    """The least microseconds on the GPU in use, where its data sheet is known."""
+    known = gpu(device().name)
+    return None if known is None else floor_us(works, known)
 
 
 def _unit(tile: Tile | None) -> str:
@@ -226,12 +255,8 @@ def _median_us(action: Callable[[], Any]) -> float:
     return 1000 * statistics.median(batch_ms(repeats) / repeats for _ in range(BATCHES))
 
 
-def _driver() -> str:
+def _driver(used: Device) -> str:
     """The driver's version as NVIDIA counts it, where the system tells, else the version of CUDA that it supports."""
     loaded = Path("/proc/driver/nvidia/version")
     found = re.search(r"\b\d{3,}\.[\d.]+\b", loaded.read_text()) if loaded.exists() else None
-    if found:
-        return found[0]
-    from numba.cuda.cudadrv.driver import driver
-
-    return "CUDA " + ".".join(map(str, driver.get_version()))
+    return found[0] if found else "CUDA " + ".".join(map(str, used.driver))

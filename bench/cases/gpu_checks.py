@@ -4,17 +4,31 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import cuda
 
-from intnn import ops
+from intnn import (
+    Add,
+    Conv2d,
+    Dense,
+    Flatten,
+    IntDomain,
+    IntNetwork,
+    IntPolynomial,
+    Lut,
+    LutActivation,
+    Requantise,
+    Scale,
+    SumPool2d,
+    ops,
+)
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import lookup
 from intnn.ops.cuda.product import Epilogue, conv2d, dense
-from intnn.training.cuda.step import DenseTrainer, to_device
+from intnn.training.cuda.step import DeviceStep
+from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
-from intnn.training.plan import plan
+from intnn.training.plan import Convolution, Plan, plan
 from intnn.training.step import Descent, Rate, initialise, step
-from intnn.values.domain import IntDomain
+from intnn.values.arrays import IntArray
 
 
 @dataclass(frozen=True)
@@ -42,8 +56,16 @@ def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator
         unit = "dp4a" if tile is None else f"mma.sync, {tile.rows} x {tile.columns}, {tile.stages} stages"
         yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
         yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
-    yield "training steps", lambda: _training(sizes, tiles[-1])
+    shape = sizes.channels // 2, sizes.side + 2, sizes.side + 1
+    for kind, network in {
+        "dense": plan((sizes.columns,), (sizes.inner // 4,), IntDomain(0, 255), 10),
+        "convolutional": plan(
+            (Convolution(sizes.channels, 3, 1, 1, pool=2), Convolution(4, 2, 2, 1)), shape, IntDomain(-128, 127), 10
+        ),
+    }.items():
+        yield f"training steps, {kind}", lambda network=network: _training(network, sizes, tiles[-1])  # type: ignore[misc]
     yield "lookup", lambda: _lookup(sizes)
+    yield "network", lambda: _network(sizes)
 
 
 def _dense(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
@@ -66,23 +88,21 @@ def _conv2d(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
     return np.array_equal(conv2d(x, w, b, 2, 1, epilogue, tile), expected)
 
 
-def _training(sizes: Sizes, tile: Tile | None) -> bool:
-    """Compare every variable after two steps, of which the second has a velocity."""
+def _training(network: Plan, sizes: Sizes, tile: Tile | None) -> bool:
+    """Compare every variable and all logits after two steps, of which the second has a velocity."""
     rng = np.random.default_rng(3)
-    batch, features, classes = sizes.rows // 4, sizes.inner // 4, 10
-    network = plan((sizes.columns,), (features,), IntDomain(0, 255), classes)
-    state = initialise(network, seed=7)
-    trainer = DenseTrainer(network.blocks, state, batch, tile)
-    descent = Descent(momentum_shift=3, decay_shift=12)
+    batch, first = sizes.rows // 4, network.blocks[0]
+    state, descent = initialise(network, seed=7), Descent(momentum_shift=3, decay_shift=12)
+    stepper, equal = DeviceStep(network, state, batch, descent, tile), []
     for number in range(2):
-        x, labels = _full(rng, np.uint8, batch, features), rng.integers(0, classes, batch)
-        rate = Rate(mantissa=100, shift=9 + number)
-        trainer.step(to_device(x), cuda.to_device(labels), rate, descent, (5, number))
-        images = x.astype(np.int64).reshape(batch, 1, 1, features)
-        step(network, state, images, labels, rate, descent, (5, number), numpy_)
-    return all(
-        np.array_equal(getattr(block.variables(), name), getattr(expected, name))
-        for block, expected in zip(trainer.blocks, state, strict=True)
+        x = rng.integers(first.inputs.lo, first.inputs.hi + 1, stepper.inputs.shape)
+        stepper.inputs[...] = x + offset_of(first.inputs)
+        labels, rate = rng.integers(0, network.classes, batch), Rate(mantissa=100, shift=9 + number)
+        logits = stepper.step(labels, rate, (5, number))
+        equal.append(np.array_equal(logits, step(network, state, x, labels, rate, descent, (5, number), numpy_)))
+    return all(equal) and all(
+        np.array_equal(getattr(ours, name), getattr(expected, name))
+        for ours, expected in zip(stepper.state(), state, strict=True)
         for name in ("weights", "bias", "weight_velocity", "bias_velocity")
     )
 
@@ -92,6 +112,38 @@ def _lookup(sizes: Sizes) -> bool:
     x = rng.integers(-100, 28, (sizes.rows, sizes.inner)).astype(np.int8)
     table = _full(rng, np.uint8, 128)
     return np.array_equal(lookup(x, table, -100), table[x.astype(np.int64) + 100])
+
+
+def _network(sizes: Sizes) -> bool:
+    network = network_of_every_kernel(sizes)
+    x = np.random.default_rng(7).integers(0, 256, (sizes.images, *network.input_shape))
+    return np.array_equal(network.logits(x, "cuda"), network.logits(x))
+
+
+def network_of_every_kernel(sizes: Sizes) -> IntNetwork:
+    """A network with every kind of kernel: products of bytes, wider sums, tables, a scaling, a polynomial, a join."""
+    rng, bytes_, wide = np.random.default_rng(6), IntDomain(-128, 127), IntDomain(-2000, 2000)
+    channels, side = sizes.channels, sizes.side
+    table = LutActivation(Lut(bytes_, rng.integers(-128, 128, 256)))
+
+    def weights(*shape: int) -> IntArray:
+        return rng.integers(-9, 10, shape)
+
+    def rescaled(multiplier: int, shift: int) -> Requantise:
+        return Requantise(np.array([multiplier]), shift, bytes_)
+
+    bias, one, many = weights(channels), weights(channels, 1, 3, 2), weights(channels, 1, 2, 2)
+    layers = (
+        Conv2d(one, bias, (1, 2), (1, 1, 0, 2), (1, 2)), rescaled(5, 6), table,
+        Conv2d(many, bias, padding=(1, 0, 1, 0), groups=channels), rescaled(9, 7),
+        Add(), SumPool2d(2, padding=1), Scale(weights(channels), bias),
+        Requantise(np.array([3]), 3, wide), LutActivation(Lut(wide, rng.integers(-128, 128, wide.size))), Flatten(),
+        IntPolynomial((1, -2, 1)), rescaled(1, 8),
+    )  # fmt: skip
+    inputs = ((-1,), (0,), (1,), (2,), (3,), (2, 4), (5,), (6,), (7,), (8,), (9,), (10,), (11,))
+    body = IntNetwork((1, side, side), IntDomain(0, 255), layers, inputs=inputs)
+    head = Dense(weights(10, *body.output_shape), weights(10))
+    return IntNetwork((1, side, side), IntDomain(0, 255), (*layers, head), inputs=(*inputs, (12,)))
 
 
 def _full(rng: np.random.Generator, dtype: type[np.integer], *shape: int) -> np.ndarray:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.tables.gpus import gpu
 from he import compile_approximate, compile_exact
 from he.compiler.search import PackingName
 from he.engines.cuda.engine import CudaPrepared
-from he.engines.cuda.roofline import H100, RTX_4090, WORD, needed, needs
+from he.engines.cuda.roofline import WORD, Gpu, needed, needs
 from he.engines.cuda.tape import Kernel, Step
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.weights import Weights
@@ -18,7 +19,8 @@ from he.kernels.cuda.columns import MINUEND, NONE, ORIGIN
 from intnn.network.graph import Graph
 from plaintext_models.zoo import shipped
 
-GPUS = H100, RTX_4090
+NAMES = "H100", "RTX 4090"
+GPUS = [Gpu(sheet.name, 1e9 * sheet.gigabytes, 1e12 * sheet.float_tflops / 2) for sheet in map(gpu, NAMES) if sheet]
 RING = 16384  # degree, for kernels
 ROWS = 1000  # of a launch: enough to fill every GPU
 CIRCUITS: Sequence[tuple[str, PackingName]] = (
@@ -60,7 +62,7 @@ def kernel_row(name: str, step: Step) -> tuple[str, ...]:
     """What a launch needs for each line of its table, and the microseconds of the whole on each GPU."""
     lines = len(step.table)
     _, moved, instructions = needed(step, RING)
-    times = [(moved / gpu.bandwidth, instructions / gpu.instructions) for gpu in GPUS]
+    times = [(moved / one.bandwidth, instructions / one.instructions) for one in GPUS]
     floors = [f"{1e6 * max(pair):.0f} ({'memory' if pair[0] > pair[1] else 'instructions'})" for pair in times]
     return name, f"{moved / lines / 1e3:.0f}", f"{instructions / lines / 1e6:.2f}", *floors
 
@@ -97,11 +99,10 @@ def kernel_steps() -> Iterator[tuple[str, Step]]:
 
 def tables() -> list[str]:
     """The lines of both tables, in Markdown."""
-    names = [gpu.name for gpu in GPUS]
     heads = (
-        ("kernel", "kB a line", "M instructions a line", *(f"{name}, µs for {ROWS} lines" for name in names)),
+        ("kernel", "kB a line", "M instructions a line", *(f"{name}, µs for {ROWS} lines" for name in NAMES)),
         ("circuit", "images", "N", "kernels", "MB moved", "G instructions", "MB copied",
-         *(f"{name}, µs" for name in names), *(f"{name}, µs an image" for name in names)),
+         *(f"{name}, µs" for name in NAMES), *(f"{name}, µs an image" for name in NAMES)),
     )  # fmt: skip
     bodies = [kernel_row(*pair) for pair in kernel_steps()], [circuit_row(*pair) for pair in CIRCUITS]
     lines: list[str] = []

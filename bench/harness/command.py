@@ -20,6 +20,7 @@ from bench.harness.case import Case, Field
 from bench.harness.machine import available_threads, installed_version, machine
 from bench.harness.output import add_lines, check, try_out, write_rows
 from bench.harness.rows import Envelope
+from intnn.machine.cuda.device import DeviceError, NoDeviceError
 from intnn.storage.document import write_atomically
 
 PACKAGE = "encrypted-inference-toolkit"
@@ -42,7 +43,8 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
         values: The options by their fields' names.
 
     Raises:
-        typer.Exit: With code 2 when something cannot be measured, and 130 when the user interrupts.
+        typer.Exit: With code 2 when something cannot be measured, 0 where that is for want of a GPU, and 130 when the
+            user interrupts.
     """
     console, errors = Console(), Console(stderr=True)
     written: list[Path] = []
@@ -126,7 +128,10 @@ def _reported(errors: Console, written: Sequence[Path]) -> Iterator[None]:
     """What goes wrong becomes one line for the user, with what had been written before, and an exit code."""
     try:
         yield
-    except (ImportError, ValueError, OSError) as error:
+    except NoDeviceError as error:  # no fault of anybody's: a machine without a GPU has nothing to measure
+        errors.print(f"nothing was measured: {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(0) from error
+    except (ImportError, ValueError, OSError, DeviceError) as error:
         errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:

@@ -21,6 +21,8 @@ class GpuRow:
         ratio: `peer_us / ours_us`: how many times as fast ours is.
         checks: The number of comparisons with the reference that were made before.
         checks_equal: How many of them were equal in every bit; all of them, or nothing would have been timed.
+        floor_us: The least microseconds that the GPU's data sheet allows for the bytes and operations; None where it is
+            not known here.
     """
 
     work: str
@@ -31,13 +33,15 @@ class GpuRow:
     ratio: float | None = None
     checks: int = 0
     checks_equal: int = 0
+    floor_us: float | None = None
 
 
 def summary(row: GpuRow) -> str:
     """One line for those who wait: the time, the speed, and the peer's time."""
     speed = "" if row.gops is None else f", {row.gops:,.0f} GOPS"
     beside = "" if row.peer_us is None else f"; {row.peer}: {row.peer_us:,.1f} µs, ratio {row.ratio:.2f}"
-    return f"{row.work}: {row.ours_us:,.1f} µs{speed}{beside}"
+    floor = "" if row.floor_us is None else f"; floor {row.floor_us:,.1f} µs"
+    return f"{row.work}: {row.ours_us:,.1f} µs{speed}{floor}{beside}"
 
 
 def show(console: Console, rows: Sequence[GpuRow]) -> None:

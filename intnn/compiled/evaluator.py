@@ -6,15 +6,17 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from intnn import ops
 from intnn.compiled import run as kernel
 from intnn.compiled.instructions import Instructions, pack
+from intnn.device.placements import Placements
 from intnn.layers.nodes import Node, Shape
 from intnn.machine.host import instruction_set
 from intnn.values.arrays import Array, array, batched, integer
@@ -65,22 +67,27 @@ class CompiledNetwork(ValueObject):
         object.__setattr__(self, "_free_dtype", free)
         object.__setattr__(self, "_width", self.input_shape[0] if len(self.input_shape) == 1 else 0)
 
-    def logits(self, x: ArrayLike, threads: int = 1, dtype: DTypeLike = np.int64) -> Array:
+    def logits(self, x: ArrayLike, threads: int = 1, dtype: DTypeLike = np.int64, backend: str = "numba") -> Array:
         """Evaluate integers.
 
         Args:
             x: Integers [batch, *input_shape] inside ``input_domain``; uint8 or int8 arrays are the fastest.
             threads: How many threads to use, at least 1; small batches use fewer.
             dtype: The result's type; the narrower, the faster. It must hold ``instructions.output``.
+            backend: "numba" for this processor, or "cuda" for the GPU in use, which gives the same bits and may hold
+                ``x`` already: then it keeps the outputs, as int64.
 
         Returns:
             The outputs [batch, classes]; those of more than one axis are flattened.
 
         Raises:
             TypeError: ``x`` does not hold integers.
-            ValueError: The shape is wrong, the batch empty, a value outside the domain, ``threads`` below 1, or the
-                dtype too narrow.
+            ValueError: The shape is wrong, the batch empty, a value outside the domain, ``threads`` below 1, the
+                dtype too narrow, or the backend unknown.
+            DeviceError: With "cuda", there is no GPU, or it fails; the message says what is missing.
         """
+        if backend != "numba":
+            return self._logits_by(backend, x, np.dtype(dtype))
         # This condition takes a fraction of a microsecond; where it holds, the checks would find nothing.
         if (
             isinstance(x, np.ndarray)
@@ -132,6 +139,23 @@ class CompiledNetwork(ValueObject):
         words = self.instructions.words
         numbers = (words.ctypes.data, words.size, rows.ctypes.data, rows.size, y.ctypes.data, y.size)
         return _Bound(run_at, numbers, (words, x, y))
+
+    def _logits_by(self, backend: str, x: ArrayLike, dtype: np.dtype[Any]) -> Array:
+        if backend != ops.CUDA:
+            raise ValueError(f'`backend` must be "numba" or "cuda", got {backend!r}')
+        self._require(dtype)
+        outputs = self._placements.logits(x)
+        return outputs.astype(dtype, copy=False) if isinstance(outputs, np.ndarray) else outputs
+
+    @cached_property
+    def _placements(self) -> Placements:
+        count = len(self.layers)
+        shapes = tuple(interval.lo.shape for interval in self.intervals)
+        bounds = (np.iinfo(np.int32).max,) * count  # sums are int32: `pack` has proved it
+        return Placements(
+            self.input_shape, self.input_domain, self.layers, tuple((i - 1,) for i in range(count)), shapes,
+            self.intervals, bounds,
+        )  # fmt: skip
 
     def _checked(self, x: ArrayLike) -> Array:
         """The inputs as a contiguous batch of uint8, int8 or int64, the types that the kernel is compiled for."""

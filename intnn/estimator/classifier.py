@@ -49,7 +49,8 @@ class IntClassifier(Estimator):
         checkpoint: An .npz or .json file, written after every epoch; `fit` goes on from it if it exists.
         callback: A function that is called with an `Epoch` after every pass.
         verbose: 1 prints a line for every epoch, 0 prints nothing.
-        backend: "numba", "numpy" or "reference"; all train to the same bits, and numba in the least time.
+        backend: "numba", "numpy", "reference", or "cuda", the GPU in use; all train and predict the same bits, numba in
+            the least time of those without a GPU.
 
     Attributes:
         classes_: The labels that `fit` saw, ascending; `predict` answers with them.

@@ -35,6 +35,7 @@ from intnn.values.value_object import ValueObject
 
 if TYPE_CHECKING:
     from intnn.compiled import CompiledNetwork
+    from intnn.device import DeviceNetwork, Placements
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,20 +132,24 @@ class IntNetwork(ValueObject):
 
         Args:
             x: Integers [batch, *input_shape] inside ``input_domain``.
-            backend: "reference", "numpy" or "numba"; all give the same bits. Numba's is one compiled call where the
-                ranges allow it (see `compiled`), and portable loops elsewhere.
+            backend: "reference", "numpy", "numba" or "cuda"; all give the same bits. Numba's is one compiled call where
+                the ranges allow it (see `compiled`), and portable loops elsewhere; "cuda" evaluates on the GPU in use
+                (see `on_device`), which may hold ``x`` already.
             threads: How many threads the compiled call uses, at least 1; the bits do not depend on it.
 
         Returns:
             The logits, int64 [batch, classes]; outputs of more than one axis are flattened. Where ``accumulator_bound``
-            is 2**63 or more they are Python ints, in an array of objects.
+            is 2**63 or more they are Python ints, in an array of objects. Where ``x`` lay on a GPU they lie there too.
 
         Raises:
             TypeError: ``x`` does not hold integers.
-            ValueError: The shape is wrong, the batch empty, a value outside the domain, ``threads`` below 1, or the
-                backend unknown.
+            ValueError: The shape is wrong, the batch empty, a value outside the domain, ``threads`` below 1, the
+                backend unknown, or a value too large for a GPU.
+            DeviceError: With "cuda", there is no GPU, or it fails; the message says what is missing.
         """
         threads = integer(threads, "threads", 1)
+        if backend == ops.CUDA:
+            return self._placements.logits(x)
         if backend == "numba" and self.compiled is not None:
             return self.compiled.logits(x, threads)
         evaluator = ops.backend(backend)
@@ -206,8 +211,24 @@ class IntNetwork(ValueObject):
         return np.asarray(self.logits(self.quantise_input(images)) / real(scale, "output_scale"), np.float64)
 
     def predict(self, x: ArrayLike, backend: str = "numpy", threads: int = 1) -> IntArray:
-        """The class of the largest logit, int64 [batch], the lowest of equal ones; it raises what `logits` raises."""
-        return self.logits(x, backend, threads).argmax(axis=1)
+        """The class of the largest logit, int64 [batch], the lowest of equal ones; it raises what `logits` raises.
+
+        The classes are an array of numpy on every backend.
+        """
+        return np.asarray(self.logits(x, backend, threads)).argmax(axis=1)
+
+    @property
+    def on_device(self) -> "DeviceNetwork":
+        """The network on the GPU in use, placed there on first use; `DeviceNetwork` says what it raises."""
+        return self._placements.current
+
+    @cached_property
+    def _placements(self) -> "Placements":
+        from intnn.device import Placements  # Numba costs nothing where it is not asked for
+
+        return Placements(
+            self.input_shape, self.input_domain, self.layers, self.sources, self.shapes, self.intervals, self.bounds
+        )
 
     @cached_property
     def _residues(self) -> Residues | None:

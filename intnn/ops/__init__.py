@@ -4,6 +4,6 @@ The modules `reference`, `numpy_` and `portable` have the same six functions, wh
 them validates its arguments. `intnn.compiled` evaluates whole networks of bytes in one call.
 """
 
-from intnn.ops.dispatch import BACKENDS, Operations, backend
+from intnn.ops.dispatch import BACKENDS, CUDA, Operations, backend
 
-__all__ = ["BACKENDS", "Operations", "backend"]
+__all__ = ["BACKENDS", "CUDA", "Operations", "backend"]

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 from intnn.values.arrays import Array, IntArray
 
 BACKENDS: Mapping[str, str] = MappingProxyType({"reference": "reference", "numpy": "numpy_", "numba": "portable"})
+CUDA = "cuda"  # a backend for whole networks, `intnn.device`: it has no operations on arrays of the host
 
 
 class Operations(Protocol):
@@ -41,8 +42,10 @@ def backend(name: str) -> Operations:
     Backends load on first use, so that Numba costs nothing where it is not asked for.
 
     Raises:
-        ValueError: There is no such backend.
+        ValueError: There is no such backend, or it evaluates networks only as a whole.
     """
+    if name == CUDA:
+        raise ValueError("`backend` must have operations on arrays of the host, got 'cuda', which evaluates networks")
     if not isinstance(name, str) or name not in BACKENDS:
-        raise ValueError(f"`backend` must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}")
+        raise ValueError(f"`backend` must be one of {', '.join(map(repr, (*BACKENDS, CUDA)))}, got {name!r}")
     return cast(Operations, importlib.import_module(f"intnn.ops.{BACKENDS[name]}"))

@@ -71,7 +71,7 @@ def train(
         path: A checkpoint, written after every epoch, whole or not at all. If it exists, training goes on from there,
             and ends with the bits that an undisturbed run would have ended with.
         callback: A function that is called with the report of every epoch.
-        backend: "reference", "numpy" or "numba"; all give the same bits.
+        backend: "reference", "numpy", "numba" or "cuda", the GPU in use; all give the same bits.
         repeats: How often an epoch shows every example, see `repeats_of`; once each by default.
 
     Returns:
@@ -81,6 +81,7 @@ def train(
         FormatError: The checkpoint is corrupt, or belongs to another network, schedule or data set. It is not changed.
         OSError: The checkpoint's folder does not exist, or the checkpoint is a folder.
         TypeError: Labels are no integers, or the checkpoint is neither a string nor a Path.
+        DeviceError: With "cuda", there is no GPU, or it fails; a checkpoint has what was trained before.
         ValueError: There is no such backend, a label is no class, inputs that are no images are to be moved or
             mirrored, or the checkpoint's name has another suffix.
     """
@@ -165,6 +166,7 @@ def step_on(backend: str, plan: Plan, state: list[Variables], schedule: Schedule
 
     Raises:
         ValueError: There is no such backend.
+        DeviceError: There is no GPU for "cuda".
     """
     size, descent = schedule.batch_size, schedule.descent
     match backend:
@@ -176,4 +178,12 @@ def step_on(backend: str, plan: Plan, state: list[Variables], schedule: Schedule
             return ArrayStep(plan, state, size, descent, numpy_)
         case "reference":
             return ArrayStep(plan, state, size, descent, reference)
-    raise ValueError(f'`backend` must be "reference", "numpy" or "numba", got {backend!r}')
+        case "cuda":
+            from intnn.machine.cuda.device import device
+
+            capability = device().capability  # or what is missing is said, before anything is loaded
+            from intnn.ops.cuda.product import fitting_tile
+            from intnn.training.cuda.step import DeviceStep
+
+            return DeviceStep(plan, state, size, descent, fitting_tile(capability))
+    raise ValueError(f'`backend` must be "reference", "numpy", "numba" or "cuda", got {backend!r}')

@@ -8,6 +8,8 @@ The simulator runs every GPU thread as a Python thread, and is chosen when numba
 import json
 import sys
 import threading
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,27 @@ class Shared(kernelapi.FakeCUDAShared):
             return self._allocations[where]
 
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """Mend the simulator, and have it wait less."""
     kernelapi.FakeCUDAShared = Shared
     sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+
+
+def outcomes_of(checks: Sequence[Callable[[], None]]) -> str:
+    """JSON of what checks say: true, or how they failed."""
+    outcomes: dict[str, bool | str] = {}
+    for check in checks:
+        try:
+            check()
+        except BaseException:
+            outcomes[check.__name__] = traceback.format_exc(limit=-4)
+        else:
+            outcomes[check.__name__] = True
+    return json.dumps(outcomes)
+
+
+if __name__ == "__main__":
+    prepare()
     # Two warps in a ring of three slices, then one warp in a ring of two.
     tiles = (None, Tile(2, 1, 1, stages=3), Tile(1, 1, 1, stages=2))
     wanted = {"ops": False, "training": True}[sys.argv[1]]

@@ -8,7 +8,7 @@ two times, and starting it takes time beside that. So these are floors that no r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +28,13 @@ class Gpu:
     Attributes:
         name: its name.
         bandwidth: bytes that its memory moves in a second.
-        instructions: instructions of single threads that it issues in a second: half of its single-precision operations
-            per second, which are counted twice for a multiplication and an addition.
+        instructions: instructions of single threads that it issues in a second: as many as multiplications with
+            addition in single precision.
     """
 
     name: str
     bandwidth: float
     instructions: float
-
-
-#: NVIDIA's data sheet of the H100 says 3.35 TB/s and 67 TFLOPS; its whitepaper on the Ada architecture, 1008 GB/s and
-#: 82.6 TFLOPS for the RTX 4090.
-H100, RTX_4090 = Gpu("H100 SXM", 3.35e12, 67e12 / 2), Gpu("RTX 4090", 1.008e12, 82.6e12 / 2)
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ class Needs:
     longer: tuple[float, ...]
 
 
-def needs(plan: Plan, N: int, gpus: Iterable[Gpu] = (H100, RTX_4090)) -> list[Needs]:
+def needs(plan: Plan, N: int, gpus: Sequence[Gpu]) -> list[Needs]:
     """Return what a plan needs, by kernel, the one that takes most on the first GPU before the others."""
     found: dict[str, Needs] = {}
     for step in plan.launches:

@@ -1,16 +1,15 @@
 """Kernels with their arguments, made ready once and started many times."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
 from numba import cuda
 
+from intnn.machine.cuda.device import quiet
 from intnn.machine.cuda.intrinsics import SIMULATED
 
 Launch = Callable[[], object]  # of a kernel, with its arguments
-_SMALL_GRID = r"(\x1b\[1m)?Grid size"  # how the warning of a grid that does not fill a GPU begins, bold or not
 
 
 @cache
@@ -23,8 +22,7 @@ def bound(kernel: Any, grid: tuple[int, ...], threads: int, stream: Any, *argume
     """Return what starts a kernel; a grid that does not fill a GPU is no mistake here."""
     if SIMULATED:  # where a kernel has one configuration at a time
         return lambda: compiled(kernel)[grid, threads, stream](*arguments)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _SMALL_GRID)
+    with quiet():
         return partial(compiled(kernel)[grid, threads, stream], *arguments)
 
 
@@ -43,7 +41,7 @@ def captured(launches: Iterable[Launch], stream: Any) -> Launch:
     """
     if SIMULATED:
         return partial(run, launches)
-    from cuda.core import Stream  # comes with the extra
+    from cuda.core import Stream  # type: ignore[import-untyped]  # comes with the extra
 
     core = Stream.from_handle(int(stream.handle))
     builder = core.create_graph_builder()

@@ -5,6 +5,7 @@ Nothing here loads Numba before it is asked: who has no GPU pays nothing.
 
 import importlib.util
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,7 +103,59 @@ def device() -> Device:
         raise NoDeviceError(f"the package numba-cuda is not installed; {EXTRA}")
     if is_simulated():
         return Device("simulated", TENSOR_CORES, 1, (0, 0), (0, 0))
-    driver = _driver()
+    try:
+        with reported("starting the GPU"):
+            return _described(_driver())
+    except NoDeviceError:
+        raise
+    except DeviceError as error:
+        raise NoDeviceError(str(error)) from error
+
+
+def number() -> int:
+    """The number of the GPU in use by this thread, by which what was placed on it is kept."""
+    from numba import cuda
+
+    with reported("starting the GPU"):
+        return int(getattr(cuda.current_context().device, "id", 0))
+
+
+def free_bytes() -> int:
+    """How many bytes of the GPU's memory are free now; other processes may take some of them."""
+    from numba import cuda
+
+    return int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Numba from warning of launches that do not fill the GPU: small networks have no others."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(\x1b\[1m)?Grid size")  # bold or not
+        yield
+
+
+@contextmanager
+def reported(doing: str) -> Iterator[None]:
+    """Turn what Numba and the driver raise into a `DeviceError` that says what to do; and be `quiet`.
+
+    Args:
+        doing: What is being done, for the message.
+
+    Raises:
+        DeviceMemoryError: The GPU has too little free memory.
+        DeviceError: Anything else went wrong on it.
+    """
+    try:
+        with quiet():
+            yield
+    except Exception as error:
+        if not _is_of_cuda(error):
+            raise
+        raise _translated(error, doing) from error
+
+
+def _described(driver: Any) -> Device:
     if not _is_available(driver):
         reason = " ".join(str(driver.initialization_error).split())
         if "library cannot be found" in reason:
@@ -118,8 +171,7 @@ def device() -> Device:
         )
     if not _devices(driver):
         raise NoDeviceError("the NVIDIA driver sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
-    with reported("starting the GPU"):
-        gpu = _gpu()
+    gpu = _gpu()
     capability = tuple(gpu.compute_capability)
     name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
     if capability < DP4A:
@@ -127,39 +179,6 @@ def device() -> Device:
             f"{name} has compute capability {_dotted(capability)}, and the kernels need {_dotted(DP4A)} at least"
         )
     return Device(name, capability, gpu.MULTIPROCESSOR_COUNT, version, toolkit)
-
-
-def number() -> int:
-    """The number of the GPU in use by this thread, by which what was placed on it is kept."""
-    from numba import cuda
-
-    return int(getattr(cuda.current_context().device, "id", 0))
-
-
-def free_bytes() -> int:
-    """How many bytes of the GPU's memory are free now; other processes may take some of them."""
-    from numba import cuda
-
-    return int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
-
-
-@contextmanager
-def reported(doing: str) -> Iterator[None]:
-    """Turn what Numba and the driver raise into a `DeviceError` that says what to do.
-
-    Args:
-        doing: What is being done, for the message.
-
-    Raises:
-        DeviceMemoryError: The GPU has too little free memory.
-        DeviceError: Anything else went wrong on it.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not _is_of_cuda(error):
-            raise
-        raise _translated(error, doing) from error
 
 
 def _translated(error: Exception, doing: str) -> DeviceError:

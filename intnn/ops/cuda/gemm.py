@@ -97,7 +97,7 @@ def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
 
     def kernel(x, w, y, offsets, bias, multiplier, table, sizes, image, requantise):  # type: ignore[no-untyped-def]
         rows, columns, chunks = sizes
-        height, width, pixel, out_area, out_width, stride, padding = image
+        height, width, pixel, out_area, out_width, down_step, side_step, above, before = image
         shared = cuda.shared.array(words, int32, alignment=ALIGNMENT)
         total = cuda.local.array(sums, int32)
         right = cuda.local.array((8, 4), int32)
@@ -116,7 +116,7 @@ def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
         for i in range(x_pieces):
             row = row0 + line + i * step
             number, within = row // out_area, row % out_area
-            upper_edge, side[i] = within // out_width * stride - padding, within % out_width * stride - padding
+            upper_edge, side[i] = within // out_width * down_step - above, within % out_width * side_step - before
             top[i] = upper_edge if row < rows else -(1 << 30)  # nothing of it is inside the image
             origin[i] = ((number * height + upper_edge) * width + side[i]) * pixel
 
@@ -207,7 +207,7 @@ def dot_kernel(x_type: str, w_type: str, fused: bool) -> Kernel:
 
     def kernel(x, w, y, offsets, bias, multiplier, table, sizes, image, requantise):  # type: ignore[no-untyped-def]
         rows, columns, chunks = sizes
-        height, width, pixel, out_area, out_width, stride, padding = image
+        height, width, pixel, out_area, out_width, down_step, side_step, above, before = image
         # Lines of nine words: odd, so that threads which read the same word of their lines meet different banks.
         near_x = cuda.shared.array(64 * 9, int32)
         near_w = cuda.shared.array(64 * 9, int32)
@@ -224,7 +224,7 @@ def dot_kernel(x_type: str, w_type: str, fused: bool) -> Kernel:
         for i in range(2):
             row = row0 + line + 32 * i
             number, within = row // out_area, row % out_area
-            upper_edge, side[i] = within // out_width * stride - padding, within % out_width * stride - padding
+            upper_edge, side[i] = within // out_width * down_step - above, within % out_width * side_step - before
             top[i] = upper_edge if row < rows else -(1 << 30)  # nothing of it is inside the image
             origin[i] = ((number * height + upper_edge) * width + side[i]) * pixel
         y_width = (columns + 15) // 16 * 16

@@ -1,14 +1,11 @@
 """Table lookup on a GPU, four bytes to a word; `intnn.ops.reference.lookup` defines the result."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import cuda, int32
 
-from intnn.machine.cuda.intrinsics import SIMULATED
-
-THREADS = 32 if SIMULATED else 256  # a simulated thread is a thread of Python
+from intnn.machine.cuda.launch import launch
 
 
 def lookup_kernel(x, table, y):  # type: ignore[no-untyped-def]
@@ -24,23 +21,22 @@ def lookup_kernel(x, table, y):  # type: ignore[no-untyped-def]
         y[i] = result
 
 
-@cache
-def _compiled() -> Any:
-    return cuda.jit(lookup_kernel)
-
-
 def launch_lookup(x: Any, table: Any, y: Any) -> None:
     """Launch `lookup_kernel` on device arrays."""
-    blocks = min(-(-len(x) // THREADS), 2048)
-    _compiled()[blocks, THREADS](x, table, y)
+    launch(lookup_kernel, len(x), x, table, y)
+
+
+def bits_of(table: np.ndarray, lo: int) -> np.ndarray:
+    """A table of bytes [n] for values from ``lo`` on as `lookup_kernel` reads it: uint8 [256], by a value's bits."""
+    bits = np.zeros(256, np.uint8)
+    bits[np.arange(lo, lo + len(table)) & 255] = table.view(np.uint8)
+    return bits
 
 
 def lookup(x: np.ndarray, table: np.ndarray, lo: int) -> np.ndarray:
     """The elementwise table[x - lo] of int8 or uint8 values; the table is 8-bit too and has at most 256 points."""
-    bits = np.zeros(256, np.uint8)
-    bits[np.arange(lo, lo + len(table)) & 255] = table.view(np.uint8)
     words = np.zeros(-(-x.size // 4), np.int32)
     words.view(np.uint8)[: x.size] = x.view(np.uint8).ravel()
     y = cuda.device_array(words.size, np.int32)
-    launch_lookup(cuda.to_device(words), cuda.to_device(bits), y)
+    launch_lookup(cuda.to_device(words), cuda.to_device(bits_of(table, lo)), y)
     return y.copy_to_host().view(table.dtype)[: x.size].reshape(x.shape)

@@ -5,18 +5,21 @@ on device arrays, so that the output of one layer is the input of the next.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
+from intnn.machine.cuda.device import TENSOR_CORES
+from intnn.machine.cuda.intrinsics import SIMULATED
 from intnn.ops.cuda.gemm import Tile, dot_kernel, tensor_kernel
-from intnn.values.arrays import IntArray
+from intnn.values.arrays import Array
 
 DeviceArray = Any  # numba.cuda's, or its simulator's
 TENSOR = Tile()
+SIMULATED_TILE = Tile(1, 1, 1, stages=2)  # one warp: a simulated thread is a thread of Python
 ALIGNED = 16  # bytes; every row and every pixel begins on such a border
 _TYPES = MappingProxyType({np.int8: "s8", np.uint8: "u8"})
 
@@ -26,37 +29,84 @@ class Epilogue:
     """What becomes of a sum: min(max(floor((sum multiplier + 2**(shift - 1)) / 2**shift), lo), hi), then a table.
 
     Attributes:
-        multiplier: int32 [columns], one factor for each column.
+        multiplier: Integers [columns] that fit int32, one factor for each column.
         shift: The exponent of the divisor, in [0, 62].
         lo: The smallest value that is looked up.
         hi: The largest value that is looked up.
         table: int8 or uint8 [hi - lo + 1]; the result has its dtype.
     """
 
-    multiplier: IntArray
+    multiplier: Array
     shift: int
     lo: int
     hi: int
     table: np.ndarray
 
 
+@dataclass(frozen=True)
+class Window:
+    """What one output sees of an image; every pair is (vertical, horizontal).
+
+    Attributes:
+        size: The taps along each axis.
+        stride: The step from one output to the next.
+        borders: The rows or columns of zeros around the image: top, bottom, left, right.
+        dilation: The distance of neighbouring taps.
+    """
+
+    size: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    borders: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    def outputs(self, image: tuple[int, int]) -> tuple[int, int]:
+        """The height and width of the result for an image of this height and width."""
+        top, bottom, left, right = self.borders
+        padded = image[0] + top + bottom, image[1] + left + right
+        axes = zip(padded, self.size, self.stride, self.dilation, strict=True)
+        height, width = ((side - gap * (taps - 1) - 1) // step + 1 for side, taps, step, gap in axes)
+        return height, width
+
+
+def filled(channels: int) -> int:
+    """The channels of a row on the device: so many that every pixel begins on a border of 16 elements."""
+    return -(-channels // ALIGNED) * ALIGNED
+
+
+def fitting_tile(capability: tuple[int, int]) -> Tile | None:
+    """The tile for a GPU of this compute capability; None for dp4a, where there are no integer tensor cores."""
+    if SIMULATED:
+        return SIMULATED_TILE
+    return TENSOR if capability >= TENSOR_CORES else None
+
+
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Bring 8-bit [n, c, h, w] to flat int32 words [n, h, w, c'], where zeros fill c up to a multiple of 16."""
-    filled = np.zeros((len(x), *x.shape[2:], -(-x.shape[1] // ALIGNED) * ALIGNED), x.dtype)
-    filled[..., : x.shape[1]] = x.transpose(0, 2, 3, 1)
-    return filled.reshape(-1).view(np.int32)
+    pixels = np.zeros((len(x), *x.shape[2:], filled(x.shape[1])), x.dtype)
+    pixels[..., : x.shape[1]] = x.transpose(0, 2, 3, 1)
+    return pixels.reshape(-1).view(np.int32)
 
 
-def offsets(kernel: tuple[int, int], width: int, pixel: int, piece: int) -> np.ndarray:
+def signed_bytes(w: np.ndarray) -> list[np.ndarray]:
+    """The fewest int8 arrays that add up to integers; each carries as much as it can of what is left."""
+    parts, left = list[np.ndarray](), w.astype(np.int64)
+    while left.any() or not parts:
+        parts.append(np.clip(left, -128, 127).astype(np.int8))
+        left = left - parts[-1]
+    return parts
+
+
+def offsets(window: Window, width: int, pixel: int, piece: int) -> np.ndarray:
     """Where a window's pieces lie: int32 [pieces * 3] of (row, column, words from the window's first pixel).
 
     Args:
-        kernel: Height and width of the window.
+        window: The window.
         width: The width of the image.
         pixel: The words of a pixel.
         piece: The words of a piece, a divisor of ``pixel``.
     """
-    down, across, skip = np.meshgrid(*map(np.arange, kernel), np.arange(0, pixel, piece), indexing="ij")
+    taps = (np.arange(count) * gap for count, gap in zip(window.size, window.dilation, strict=True))
+    down, across, skip = np.meshgrid(*taps, np.arange(0, pixel, piece), indexing="ij")
     return np.stack([down, across, (down * width + across) * pixel + skip], -1).astype(np.int32).ravel()
 
 
@@ -68,12 +118,14 @@ def _compiled(tile: Tile | None, x_type: str, w_type: str, fused: bool) -> Any:
 class Product:
     """A convolution, or a dense layer as the convolution of images of one pixel, with its parameters on the device.
 
+    They are copied there when they are first needed; ``nbytes`` says before how many bytes they take.
+
     Args:
-        w: The weights, int8 or uint8 [out, in, kh, kw].
+        w: The weights, integers [out, in, kh, kw]; uint8 stays what it is, others become sums of int8, each of which
+            costs as much as a product with bytes.
         b: The bias, int32 [out]; every sum, bias included, must fit in int32.
         image: The height and width of the input.
-        stride: The step of the window.
-        padding: The rows and columns of zeros on every side.
+        window: What one output sees; its size is that of the weights.
         epilogue: What becomes of the sums; None leaves int32 sums.
         x_type: The type of the inputs, "s8" or "u8".
         tile: The tensor cores' tile (compute capability 8.0 and later); None calculates with dp4a (6.1 and later).
@@ -84,37 +136,66 @@ class Product:
         w: np.ndarray,
         b: np.ndarray,
         image: tuple[int, int] = (1, 1),
-        stride: int = 1,
-        padding: int = 0,
+        window: Window | None = None,
         epilogue: Epilogue | None = None,
         x_type: str = "s8",
         tile: Tile | None = TENSOR,
     ) -> None:
         out, channels, *kernel = w.shape
-        piece = 4 if tile else 1
+        window = window or Window((kernel[0], kernel[1]))
+        parts = [w] if w.dtype in (np.uint8, np.int8) else signed_bytes(w)
         self.image, self.columns = image, out
-        self.out_image = tuple((n + 2 * padding - k) // stride + 1 for n, k in zip(image, kernel, strict=True))
+        self.out_image = window.outputs(image)
         self.out_dtype = np.dtype(np.int32) if epilogue is None else epilogue.table.dtype
-        self._kernel = _compiled(tile, x_type, _TYPES[w.dtype.type], epilogue is not None)
+        self._kernel = _compiled(tile, x_type, _TYPES[parts[0].dtype.type], epilogue is not None)
         self._block = (tile.rows, tile.columns, tile.threads) if tile else (64, 64, 256)
-        self._pixel = -(-channels // ALIGNED) * ALIGNED // 4
-        width = self.row_width
+        self._pixel = filled(channels) // 4
+        # The window is seen once by every part of the weights: its pieces come again, and sums go on.
+        places = np.tile(offsets(window, image[1], self._pixel, 4 if tile else 1), len(parts))
+        self._chunks = len(places) // 3
+        self.depth = self._chunks * (16 if tile else 4)
+        """The bytes that a sum is of: the taps' channels, with those that fill them up."""
         multiplier = np.ones(out) if epilogue is None else epilogue.multiplier
         table = np.zeros(1, np.uint8) if epilogue is None else epilogue.table.view(np.uint8)
-        places = offsets((kernel[0], kernel[1]), image[1], self._pixel, piece)
-        self._chunks = len(places) // 3
-        self.w = cuda.to_device(channels_last(w))
-        self.b = cuda.to_device(_filled(b, width))
-        vectors = (places, _filled(multiplier, width), table)
-        self._vectors = tuple(cuda.to_device(np.ascontiguousarray(vector)) for vector in vectors)
-        area = self.out_image[0] * self.out_image[1]
-        self._geometry = (*image, self._pixel, area, self.out_image[1], stride, padding)
+        laid = np.concatenate([channels_last(part).reshape(out, -1) for part in parts], axis=1).ravel()
+        width = self.row_width
+        self._host = laid, _filled(b, width), places, _filled(multiplier, width), np.ascontiguousarray(table)
+        (top, _, left, _), area = window.borders, self.out_image[0] * self.out_image[1]
+        self._geometry = (*image, self._pixel, area, self.out_image[1], *window.stride, top, left)
         self._requantise = (0, 0, 0) if epilogue is None else (epilogue.shift, epilogue.lo, epilogue.hi)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """The bytes of a pixel of the input, with those that fill it up."""
+        return 4 * self._pixel
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the parameters on the device."""
+        return sum(array.nbytes for array in self._host)
+
+    @cached_property
+    def w(self) -> DeviceArray:
+        """The weights on the device, int32 words; another product's may be put in their place."""
+        return cuda.to_device(self._host[0])
+
+    @cached_property
+    def b(self) -> DeviceArray:
+        """The biases on the device, int32 [row_width]; others may be put in their place."""
+        return cuda.to_device(self._host[1])
+
+    @cached_property
+    def _vectors(self) -> tuple[DeviceArray, ...]:
+        return tuple(map(cuda.to_device, self._host[2:]))
+
+    def place(self) -> None:
+        """Copy the parameters to the device now."""
+        _ = self.w, self.b, self._vectors
 
     @property
     def row_width(self) -> int:
         """The columns of the result, with those that fill it up to a multiple of 16."""
-        return -(-self.columns // ALIGNED) * ALIGNED
+        return filled(self.columns)
 
     def output(self, images: int) -> DeviceArray:
         """Room on the device for the result of so many images, in int32 words."""
@@ -156,7 +237,8 @@ def conv2d(
         TypeError: An operand has another dtype.
     """
     x_type = _checked(x, w, b)
-    return Product(w, b, (x.shape[2], x.shape[3]), stride, padding, epilogue, x_type, tile)(x)
+    window = Window((w.shape[2], w.shape[3]), (stride, stride), (padding,) * 4)
+    return Product(w, b, (x.shape[2], x.shape[3]), window, epilogue, x_type, tile)(x)
 
 
 def dense(
@@ -174,9 +256,9 @@ def dense(
 
 
 def _filled(vector: np.ndarray, width: int) -> np.ndarray:
-    filled = np.zeros(width, np.int32)
-    filled[: len(vector)] = vector
-    return filled
+    result = np.zeros(width, np.int32)
+    result[: len(vector)] = vector
+    return result
 
 
 def _checked(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> str:

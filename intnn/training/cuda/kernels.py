@@ -1,18 +1,17 @@
 """What a training step on a GPU does in integers beside its products; `intnn.training.ops.reference` defines it.
 
 Matrices [rows, columns] are flat, with rows of ``width`` elements: the columns filled up to a multiple of 16. The
-filling is zero in matrices of bytes, and never read in matrices of int32. Scalars are int64.
+filling is zero in matrices of bytes, and never read in matrices of int32. Images [n, h, w, c] are matrices of a row for
+each pixel, and weights [out, kh, kw, c] of a row for each tap. Scalars are int64.
 """
-
-from functools import cache
-from typing import Any
 
 from numba import cuda, int8, int64
 
 from intnn.machine.cuda.intrinsics import SIMULATED
 
-THREADS = 32 if SIMULATED else 256  # a simulated thread is a thread of Python
-LANES = (32, 8)  # a block's threads in `transpose_kernel`
+LANES = (32, 1 if SIMULATED else 8)  # a block's threads in `patches_kernel`; a simulated one is a thread of Python
+LINES = LANES[1]
+SLICE = 256  # the rows that a thread of `column_sums_kernel` adds up
 MASK = 0xFFFFFFFF
 
 
@@ -35,29 +34,89 @@ def _draw(first, second, position):  # type: ignore[no-untyped-def]
     return x
 
 
-def transpose_kernel(x, y, rows, columns):  # type: ignore[no-untyped-def]
-    """Transpose bytes [rows, columns] -> [columns, rows]."""
+def patches_kernel(x, y, positions, pixel, image, window):  # type: ignore[no-untyped-def]
+    """Write what windows see, a row for each tap and channel: bytes [n, h, w, pixel] -> [taps pixel, positions].
+
+    With images of one pixel that is a transposition.
+
+    Args:
+        x: int8 images, or others' bytes seen as such.
+        y: int8 [taps pixel, positions], whose rows zeros fill up.
+        positions: The windows of all images.
+        pixel: The bytes of a pixel.
+        image: (height, width, windows of an image, windows across).
+        window: (taps down, taps across, step, padding).
+    """
     near = cuda.shared.array((32, 33), int8)  # one column more than is used: a column then lies in different banks
-    x_width, y_width = (columns + 15) // 16 * 16, (rows + 15) // 16 * 16
+    height, width, out_area, out_width = image
+    down, across, stride, padding = window
+    columns, y_width = down * across * pixel, (positions + 15) // 16 * 16
     row0, column0 = cuda.blockIdx.x * 32, cuda.blockIdx.y * 32
     column = column0 + cuda.threadIdx.x
-    for i in range(cuda.threadIdx.y, 32, 8):
-        near[i, cuda.threadIdx.x] = x[(row0 + i) * x_width + column] if row0 + i < rows and column < columns else 0
+    tap, channel = column // pixel, column % pixel
+    for i in range(cuda.threadIdx.y, 32, LINES):
+        position = row0 + i
+        number, within = position // out_area, position % out_area
+        row = within // out_width * stride - padding + tap // across
+        side = within % out_width * stride - padding + tap % across
+        inside = position < positions and column < columns and 0 <= row < height and 0 <= side < width
+        near[i, cuda.threadIdx.x] = x[((number * height + row) * width + side) * pixel + channel] if inside else 0
     cuda.syncthreads()
-    row = row0 + cuda.threadIdx.x
-    for i in range(cuda.threadIdx.y, 32, 8):
-        if column0 + i < columns and row < y_width:
-            y[(column0 + i) * y_width + row] = near[cuda.threadIdx.x, i]
+    position = row0 + cuda.threadIdx.x
+    for i in range(cuda.threadIdx.y, 32, LINES):
+        if column0 + i < columns and position < y_width:
+            y[(column0 + i) * y_width + position] = near[cuda.threadIdx.x, i]
+
+
+def fold_kernel(patches, d, pixel, size, image, window):  # type: ignore[no-untyped-def]
+    """Add patches back onto the images that they were taken from: int32 [positions, taps pixel] -> [n, h, w, pixel].
+
+    A thread adds up what one element was seen as. The arguments are those of `patches_kernel`, but for ``size``, the
+    elements of all images, and ``image``, which is (height, width, windows down, windows across).
+    """
+    height, width, rows, cols = image
+    down, across, stride, padding = window
+    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+        place, channel = i // pixel, i % pixel
+        number, within = place // (height * width), place % (height * width)
+        total = int64(0)
+        for u in range(down):
+            top = within // width + padding - u
+            if top >= 0 and top % stride == 0 and top // stride < rows:
+                for v in range(across):
+                    left = within % width + padding - v
+                    if left >= 0 and left % stride == 0 and left // stride < cols:
+                        position = (number * rows + top // stride) * cols + left // stride
+                        total += patches[(position * down * across + u * across + v) * pixel + channel]
+        d[i] = total
+
+
+def pool_kernel(x, y, shift, size, width, image):  # type: ignore[no-untyped-def]
+    """Average bytes over windows: [n, rows, cols, width] -> [n, rows // pool, cols // pool, width].
+
+    ``image`` is (rows, cols, pool), and ``size`` the elements of y; sums are divided by 2**shift, halves up.
+    """
+    rows, cols, pool = image
+    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+        place, channel = i // width, i % width
+        across, down = cols // pool, rows // pool
+        number, row, column = place // (across * down), place // across % down * pool, place % across * pool
+        total = int64(0)
+        for u in range(pool):
+            for v in range(pool):
+                total += x[((number * rows + row + u) * cols + column + v) * width + channel]
+        y[i] = _rescaled(total, shift)
 
 
 def column_sums_kernel(x, sums, rows, columns):  # type: ignore[no-untyped-def]
-    """Add the rows of int8 [rows, columns] up to int32 [columns]."""
-    width = (columns + 15) // 16 * 16
-    for column in range(cuda.grid(1), columns, cuda.gridsize(1)):
+    """Add the rows of int8 [rows, columns] to int32 [columns], zero before; a thread takes a part of a column."""
+    width, slices = (columns + 15) // 16 * 16, (rows + SLICE - 1) // SLICE
+    for i in range(cuda.grid(1), slices * columns, cuda.gridsize(1)):
+        column, first = i % columns, i // columns * SLICE
         total = int64(0)
-        for row in range(rows):
+        for row in range(first, min(first + SLICE, rows)):
             total += x[row * width + column]
-        sums[column] = total
+        cuda.atomic.add(sums, column, total)  # integers: their order is free
 
 
 def activate_kernel(sums, values, slopes, shift, lo, y, slope, rows, columns):  # type: ignore[no-untyped-def]
@@ -103,13 +162,19 @@ def largest_kernel(x, largest, rows, columns):  # type: ignore[no-untyped-def]
         cuda.atomic.max(largest, 0, near[0])
 
 
-def quantise_errors_kernel(d, largest, key, slopes, above, change, own, y, rows, columns):  # type: ignore[no-untyped-def]
-    """Round int32 d at random to int8 y, on the finest scale that holds ``largest``, and multiply by slope / 64.
+def quantise_errors_kernel(  # type: ignore[no-untyped-def]
+    d, largest, key, slopes, above, change, own, y, sums, rows, columns, image
+):
+    """Round int32 d at random to int8, on the finest scale that holds ``largest``, and multiply by slope / 64.
 
-    The exponent own[0] of y becomes above[0] + change - shift.
+    Where the layer pools, d has a row for each pool and y one for each pixel: the pixels of a pool get what it has, and
+    those of none get zero. ``image`` is (rows, cols, pool) of one image; ``rows`` counts those of y. The exponent
+    own[0] of y becomes above[0] + change - shift. ``sums`` int32 [columns], to be added to, become zero.
     """
     width = (columns + 15) // 16 * 16
     first, second = key
+    down, across, pool = image
+    pooled_rows, pooled_cols = down // pool, across // pool
     shift = int64(0)
     while largest[0] >> shift > 127:
         shift += 1
@@ -117,12 +182,16 @@ def quantise_errors_kernel(d, largest, key, slopes, above, change, own, y, rows,
         own[0] = above[0] + change - shift
     for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):
         row, column = i // width, i % width
+        number, top, left = row // (down * across), row // across % down // pool, row % across // pool
         value = int64(0)
-        if column < columns:
-            noise = _draw(first, second, row * columns + column) >> (32 - shift)
-            value = min(max((int64(d[i]) + noise) >> shift, -127), 127)
+        if column < columns and top < pooled_rows and left < pooled_cols:
+            source = (number * pooled_rows + top) * pooled_cols + left
+            noise = _draw(first, second, source * columns + column) >> (32 - shift)
+            value = min(max((int64(d[source * width + column]) + noise) >> shift, -127), 127)
             value = min(max(_rescaled(value * int64(slopes[i]), 6), -127), 127)
         y[i] = value
+        if i < columns:
+            sums[i] = 0
 
 
 def update_kernel(  # type: ignore[no-untyped-def]
@@ -150,7 +219,9 @@ def update_kernel(  # type: ignore[no-untyped-def]
 
 
 KERNELS = (
-    transpose_kernel,
+    patches_kernel,
+    fold_kernel,
+    pool_kernel,
     column_sums_kernel,
     activate_kernel,
     softmax_errors_kernel,
@@ -158,14 +229,3 @@ KERNELS = (
     quantise_errors_kernel,
     update_kernel,
 )
-
-
-@cache
-def compiled(kernel: Any) -> Any:
-    """One of these kernels, compiled for the GPU at its first launch."""
-    return cuda.jit(kernel)
-
-
-def launch(kernel: Any, size: int, *arguments: Any) -> None:
-    """Run a kernel whose threads share ``size`` elements."""
-    compiled(kernel)[min(-(-size // THREADS), 1024), THREADS](*arguments)

@@ -17,8 +17,8 @@ from bench.harness.rows import Envelope, read
 def test_without_a_gpu_nothing_is_recorded(tmp_path):
     record = tmp_path / "gpu.jsonl"
     result = CliRunner().invoke(app, ["gpu", "--record", str(record)])
-    assert result.exit_code == 2
-    assert "no CUDA GPU" in result.output
+    assert result.exit_code == 0
+    assert result.output.startswith("nothing was measured: there is no NVIDIA driver (libcuda); install one from")
     assert not record.exists()
 
 

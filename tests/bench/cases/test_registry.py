@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bench.__main__ import app
 from bench.cases.registry import CASES
 from bench.harness.case import Options, Silent
+from intnn import DeviceError
 
 ROOT = Path(__file__).parents[3]
 #: An option that each case refuses, before it measures anything.
@@ -85,7 +86,7 @@ class TestCase:
         if case.name == "gpu" and importlib.import_module("numba.cuda").is_available():
             pytest.skip("this machine has a GPU")
         monkeypatch.setattr(module, "measure", None)
-        with pytest.raises(ValueError, match=r"`|no CUDA GPU|radius|NUMBA_ENABLE_CUDASIM"):
+        with pytest.raises((ValueError, DeviceError), match=r"`|no NVIDIA driver|radius|NUMBA_ENABLE_CUDASIM"):
             module.jobs(case.options(**REFUSED[case.name]))
 
     def test_help_lists_the_options(self, case):

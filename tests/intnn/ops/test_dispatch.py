@@ -10,7 +10,9 @@ from intnn.ops import BACKENDS
 
 
 def test_an_unknown_backend_lists_the_known_ones():
-    with pytest.raises(ValueError, match="`backend` must be one of 'reference', 'numpy', 'numba', got 'cuda'"):
+    with pytest.raises(ValueError, match="`backend` must be one of 'reference', 'numpy', 'numba', 'cuda', got 'gpu'"):
+        ops.backend("gpu")
+    with pytest.raises(ValueError, match="`backend` must have operations on arrays of the host, got 'cuda'"):
         ops.backend("cuda")
     assert set(BACKENDS) == {"reference", "numpy", "numba"}
 

@@ -1,6 +1,7 @@
 """What is said where there is no GPU, and where one fails, with drivers that are made up."""
 
 import sys
+import warnings
 from subprocess import run
 from types import SimpleNamespace
 
@@ -19,8 +20,8 @@ class CudaDriverError(Exception):
 class FakeDriver:
     """A driver that says what it is told to say."""
 
-    def __init__(self, error=None, version=(13, 0), devices=1):
-        self.initialization_error, self._version, self._devices = error, version, devices
+    def __init__(self, error=None, version=(13, 0), devices=1, failure=None):
+        self.initialization_error, self._version, self._devices, self._failure = error, version, devices, failure
 
     @property
     def is_available(self):
@@ -30,6 +31,8 @@ class FakeDriver:
         return self._version
 
     def get_device_count(self):
+        if self._failure:
+            raise CudaDriverError(self._failure)
         return self._devices
 
 
@@ -60,6 +63,12 @@ def test_a_gpu_is_described(pretend):
         (FakeDriver(devices=0), {}, "sees no GPU; see `nvidia-smi` and CUDA_VISIBLE_DEVICES"),
         (FakeDriver("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"), {}, "does not start: CUDA_ERROR_SYSTEM_DRIVER_MIS"),
         (FakeDriver(version=(12, 4)), {}, r"supports CUDA 12\.4, .* CUDA 13\.4; update the driver, or .*\[cu12\]"),
+        (
+            FakeDriver(failure="CUDA initialized before forking"),
+            {},
+            "may have been forked from one that had used the GPU",
+        ),
+        (FakeDriver(failure="CUDA_ERROR_DEVICE_UNAVAILABLE"), {}, "another process holds the GPU alone"),
         (FakeDriver(), {"capability": (6, 0)}, r"a GPU has compute capability 6\.0, and the kernels need 6\.1"),
     ],
 )
@@ -93,6 +102,15 @@ def test_errors_of_the_driver_say_what_to_do(error, kind, message):
         raise CudaDriverError(error)
     assert type(caught.value) is kind
     assert isinstance(caught.value.__cause__, CudaDriverError)
+
+
+def test_launches_that_do_not_fill_a_gpu_are_no_warning_of_ours():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with reported("evaluating"):
+            warnings.warn("\x1b[1mGrid size 1 will likely result in GPU under-utilization", UserWarning, stacklevel=1)
+        with pytest.raises(UserWarning, match="something else"), reported("evaluating"):
+            warnings.warn("something else", UserWarning, stacklevel=1)
 
 
 def test_other_errors_pass_as_they_are():

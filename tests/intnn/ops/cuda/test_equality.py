@@ -7,7 +7,7 @@ from tests.cuda import simulated
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 UNITS = ("dp4a", "mma.sync, 32 x 64, 3 stages", "mma.sync, 16 x 64, 2 stages")
-NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup"]
+NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup", "network"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,199 @@
+"""A network on the GPU in use: placed once, then evaluated."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from intnn.device.arrays import on_device
+from intnn.device.lower import Lowering, Sources
+from intnn.device.values import Memory, Value
+from intnn.layers.nodes import Join, Node, Shape
+from intnn.machine.cuda.device import DeviceMemoryError, device, free_bytes, reported
+from intnn.machine.cuda.launch import launch
+from intnn.ops.cuda.layers import outside_kernel
+from intnn.ops.cuda.product import DeviceArray, fitting_tile
+from intnn.values.arrays import Array, array, batched
+from intnn.values.domain import IntDomain, Interval
+from intnn.values.value_object import Unstorable
+
+MAX_ROWS = 1 << 30  # kernels number rows in 32 bits, and go a tile beyond the last
+
+
+class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
+    """An integer network whose weights are on a GPU; the bits are those of `IntNetwork.logits`.
+
+    Activations stay on the GPU between layers, in a few buffers that are kept for the next call. One call at a time
+    uses them: further threads wait.
+
+    `IntNetwork.on_device` makes one.
+
+    Args:
+        input_shape: The shape of one input.
+        input_domain: The integers that an input element may be.
+        layers: The layers, as in `IntNetwork`.
+        sources: The layers that every layer reads; -1 is the input.
+        shapes: The output shape of every layer.
+        intervals: The range of every layer's output.
+        bounds: The largest sum of absolute terms in every layer.
+
+    Raises:
+        NoDeviceError: There is no GPU to use; the message says what is missing.
+        DeviceMemoryError: The weights and one input do not fit the GPU's free memory. Nothing has been allocated.
+        DeviceError: Something else went wrong on the GPU.
+        TypeError: A layer has no kernel.
+        ValueError: A value can reach 2**63.
+    """
+
+    def __init__(
+        self,
+        input_shape: Shape,
+        input_domain: IntDomain,
+        layers: Sequence[Node | Join],
+        sources: Sources,
+        shapes: Sequence[Shape],
+        intervals: Sequence[Interval],
+        bounds: Sequence[int],
+    ) -> None:
+        self.device = device()
+        self._shape, self._domain = input_shape, input_domain
+        tile = fitting_tile(self.device.capability)
+        lowered = Lowering(input_shape, input_domain, layers, sources, shapes, intervals, bounds, tile)
+        self._steps, self._values = lowered.steps, lowered.values
+        parameters = sum(step.nbytes for step in self._steps)
+        order = [(step.reads, step.makes) for step in self._steps]
+        self.memory = Memory.of([value.nbytes for value in self._values], order, parameters)
+        self.classes = self._values[-1].count
+        self._most = MAX_ROWS // max(value.pixels for value in self._values)
+        self._buffers: list[DeviceArray] = []
+        self._capacity = 0  # the inputs that the buffers hold
+        self._views: dict[int, list[DeviceArray]] = {}
+        self._lock = threading.Lock()
+        with reported("placing a network on the GPU"):
+            free = free_bytes()
+            if not self.memory.inputs(free - parameters):
+                raise DeviceMemoryError(
+                    f"the GPU must have {parameters + self.memory.per_input} bytes free for the weights and one input, "
+                    f"and some to spare, got {free}; `nvidia-smi` shows who holds the others"
+                )
+            for step in self._steps:
+                step.place()
+
+    def explain(self) -> str:
+        """The steps with their sizes in bytes: of parameters, and of what one input needs."""
+        lines = [f"{self.device.name}: {self.memory.parameters} bytes of parameters, {self.memory.per_input} an input"]
+        for step in self._steps:
+            y, buffer = self._values[step.makes], self.memory.buffers[step.makes]
+            shape = " x ".join(map(str, y.layout))
+            lines.append(
+                f"{step.what}: {shape} {y.dtype}, {y.nbytes} bytes in buffer {buffer}, {step.nbytes} of parameters"
+            )
+        return "\n".join(lines)
+
+    def logits(self, x: Any) -> Any:
+        """Evaluate integers.
+
+        Args:
+            x: Integers [batch, *input_shape] inside ``input_domain``: an array of the host, or a contiguous one on the
+                GPU, of Numba, CuPy, torch or any library that knows DLPack, which is not copied.
+
+        Returns:
+            The logits, int64 [batch, classes]: of numpy, or on the GPU if the inputs were there, as an array with a
+            ``__cuda_array_interface__``.
+
+        Raises:
+            TypeError: ``x`` does not hold integers.
+            ValueError: The shape is wrong, the batch empty, a value outside the domain, or an array on the GPU is not
+                contiguous.
+            DeviceMemoryError: The GPU has too little free memory for one input.
+            DeviceError: Something else went wrong on the GPU.
+        """
+        with self._lock, reported("evaluating a network on the GPU"):
+            there = on_device(x)
+            if there is None:
+                return self._from_host(self._checked(array(x, "x")))
+            return self._from_device(self._checked_there(there))
+
+    def _checked(self, x: Array) -> Array:
+        values = batched(self._domain.require(x, "x"), self._shape, "x")
+        return values.astype(self._values[0].dtype).ravel()
+
+    def _checked_there(self, x: DeviceArray) -> DeviceArray:
+        if np.dtype(x.dtype).kind not in "iu" or x.dtype == np.uint64:
+            raise TypeError(f"`x` must hold integers that fit int64, got dtype {x.dtype}; cast it first")
+        batched(x, self._shape, "x")
+        if not x.is_c_contiguous():
+            raise ValueError("`x` must be contiguous where it lies on a GPU; call its `contiguous` or the like")
+        values, limits = x.reshape(x.size), np.iinfo(x.dtype)
+        if not (self._domain.lo <= limits.min and limits.max <= self._domain.hi):
+            found = cuda.to_device(np.zeros(1, np.int32))
+            launch(outside_kernel, x.size, values, self._domain.lo, self._domain.hi, found)
+            if found.copy_to_host()[0]:
+                self._domain.require(x.copy_to_host(), "x")  # names the value
+        return values
+
+    def _from_host(self, x: Array) -> Array:
+        size = self._values[0].count
+        batch = len(x) // size
+        result = np.empty((batch, self.classes), np.int64)
+        most = self._fit(batch)
+        for start in range(0, batch, most):
+            inputs = min(most, batch - start)
+            arrays = self._arrays(inputs)
+            arrays[0].copy_to_device(x[start * size : (start + inputs) * size])
+            self._run(arrays, inputs)
+            result[start : start + inputs] = arrays[-1].copy_to_host().reshape(inputs, -1)
+        return result
+
+    def _from_device(self, x: DeviceArray) -> DeviceArray:
+        size = self._values[0].count
+        batch = x.size // size
+        result = cuda.device_array((batch, self.classes), np.int64)
+        flat = result.reshape(result.size)
+        most = self._fit(batch)
+        for start in range(0, batch, most):
+            inputs = min(most, batch - start)
+            arrays = list(self._arrays(inputs))
+            arrays[0] = x[start * size : (start + inputs) * size]
+            arrays[-1] = flat[start * self.classes : (start + inputs) * self.classes]
+            self._run(arrays, inputs)
+        return result
+
+    def _run(self, arrays: list[DeviceArray], inputs: int) -> None:
+        for step in self._steps:
+            step.launch([arrays[number] for number in step.reads], arrays[step.makes], inputs)
+
+    def _fit(self, batch: int) -> int:
+        """How many inputs are evaluated at once; buffers grow to hold them, as far as there is memory."""
+        wanted = min(batch, self._most)
+        if wanted > self._capacity:
+            held = self._capacity * self.memory.per_input  # what is given back when buffers are replaced
+            fits = min(wanted, self.memory.inputs(free_bytes() + held))
+            if not max(fits, self._capacity):
+                raise DeviceMemoryError(
+                    f"the GPU must have {self.memory.per_input} bytes free for one input, and some to spare, got "
+                    f"{free_bytes()}; `nvidia-smi` shows who holds the others"
+                )
+            if fits > self._capacity:
+                self.release()
+                self._buffers = [cuda.device_array(fits * size, np.uint8) for size in self.memory.sizes]
+                self._capacity = fits
+        return min(wanted, self._capacity)
+
+    def release(self) -> None:
+        """Give the buffers' memory back; the next call allocates it again. Weights stay."""
+        self._buffers, self._views, self._capacity = [], {}, 0
+
+    def _arrays(self, inputs: int) -> list[DeviceArray]:
+        """Every value's place for so many inputs, as flat arrays; those of the last few numbers are kept."""
+        if inputs not in self._views:
+            while len(self._views) >= 8:
+                del self._views[next(iter(self._views))]
+            pairs = zip(self._values, self.memory.buffers, strict=True)
+            self._views[inputs] = [self._view(value, buffer, inputs) for value, buffer in pairs]
+        return self._views[inputs]
+
+    def _view(self, value: Value, buffer: int, inputs: int) -> DeviceArray:
+        return self._buffers[buffer][: inputs * value.nbytes].view(value.dtype)

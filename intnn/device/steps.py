@@ -1,0 +1,153 @@
+"""The steps of a network on a GPU: kernels with their parameters, and what they read and make."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numba import cuda
+
+from intnn.device.values import Value
+from intnn.machine.cuda.launch import launch
+from intnn.ops.cuda import layers as kernels
+from intnn.ops.cuda.lookup import launch_lookup
+from intnn.ops.cuda.product import DeviceArray, Product, Window
+from intnn.values.arrays import Array
+
+Arrays = Sequence[DeviceArray]
+
+
+class Step(Protocol):
+    """A launch or a few.
+
+    Attributes:
+        what: What it is, for people.
+        reads: The numbers of the values that it reads.
+        makes: The number of the value that it makes.
+    """
+
+    what: str
+    reads: tuple[int, ...]
+    makes: int
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its parameters on the device."""
+
+    def place(self) -> None:
+        """Copy its parameters to the device."""
+
+    def launch(self, read: Arrays, y: DeviceArray, inputs: int) -> None:
+        """Make a value of so many inputs; every array is flat, and as long as they need."""
+
+
+@dataclass(eq=False)
+class ProductStep:
+    """A linear layer on bytes, and what is fused with it."""
+
+    what: str
+    reads: tuple[int, ...]
+    makes: int
+    product: Product
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its parameters on the device."""
+        return self.product.nbytes
+
+    def place(self) -> None:
+        """Copy its parameters to the device."""
+        self.product.place()
+
+    def launch(self, read: Arrays, y: DeviceArray, inputs: int) -> None:
+        """Multiply; the kernel reads and writes words."""
+        self.product.launch(read[0].view(np.int32), y.view(np.int32), inputs)
+
+
+@dataclass(eq=False)
+class KernelStep:
+    """Any other layer.
+
+    Attributes:
+        parameters: Arrays of the host, copied to the device by `place`.
+        run: Launches the kernels on what is read, what is made, the parameters on the device, and the number of inputs.
+    """
+
+    what: str
+    reads: tuple[int, ...]
+    makes: int
+    parameters: tuple[Array, ...]
+    run: Callable[[Arrays, DeviceArray, Arrays, int], None]
+    _placed: Arrays = field(default=(), init=False)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its parameters on the device."""
+        return sum(array.nbytes for array in self.parameters)
+
+    def place(self) -> None:
+        """Copy its parameters to the device."""
+        self._placed = [cuda.to_device(np.ascontiguousarray(array)) for array in self.parameters]
+
+    def launch(self, read: Arrays, y: DeviceArray, inputs: int) -> None:
+        """Launch the kernels."""
+        self.run(read, y, self._placed, inputs)
+
+
+Run = Callable[[Arrays, DeviceArray, Arrays, int], None]
+
+
+def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int], requantise: tuple[int, int, int]) -> Run:
+    """Sums over windows, weighted or not; the parameters are the kernel's, from the weights to the table."""
+    numbers = _numbers(window)
+    image = (*x.image, y.pixels, y.layout[2])
+
+    def run(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> None:
+        rows, columns = inputs * y.pixels, y.layout[0]
+        shapes = (rows, columns, y.width, x.width), image, numbers, group
+        launch(kernels.window_sums_kernel, rows * columns, read[0], *placed, out, *shapes, requantise)
+
+    return run
+
+
+def windows(channels: int, image: tuple[int, int], y: Value, window: Window) -> Run:
+    """What windows see of an input as callers have it, as rows."""
+    numbers, shape = _numbers(window), (channels, *image, y.pixels, y.layout[2])
+
+    def run(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> None:
+        size = inputs * y.size
+        launch(kernels.windows_kernel, size, read[0], out, size, y.width, y.layout[0], shape, numbers)
+
+    return run
+
+
+def _numbers(window: Window) -> tuple[int, ...]:
+    top, _, left, _ = window.borders
+    return (*window.size, *window.stride, *window.dilation, top, left)
+
+
+def elementwise(kernel: Any, x: Value, *numbers: Any) -> Run:
+    """A kernel of (x, parameters..., y, numbers..., width, columns) on elements that stay where they are."""
+
+    def run(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> None:
+        launch(kernel, inputs * x.size, read[0], *placed, out, *numbers, x.width, x.layout[0])
+
+    return run
+
+
+def lookup_bytes(read: Arrays, out: DeviceArray, placed: Arrays, _inputs: int) -> None:
+    """Look bytes up, four at a time, in a table of bytes by their bits."""
+    launch_lookup(read[0].view(np.int32), placed[0], out.view(np.int32))
+
+
+def moves(sources: Sequence[Value], y: Value, adds: bool) -> Run:
+    """Values behind one another in the order of their elements, or added up."""
+
+    def run(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> None:
+        shift, target, size = 0, (y.pixels, y.width, y.count), inputs * y.size
+        for i, (array, x) in enumerate(zip(read, sources, strict=True)):
+            source = (x.pixels, x.width, x.count)
+            launch(kernels.move_kernel, size, array, out, source, target, shift, size, int(adds and i > 0))
+            shift += 0 if adds else x.count
+
+    return run

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+
+from bench.cases.gpu import example_network
+from bench.cases.gpu_floors import floor_us, network_work, product_work
+from bench.tables.gpus import gpu
+from intnn.ops.cuda.product import Product
+
+
+def test_a_product_reads_and_writes_everything_once():
+    size = 64
+    work = product_work("", Product(np.zeros((size, size, 1, 1), np.int8), np.zeros(size)), 128)
+    assert work.operations == 2 * 128 * size * size
+    parameters = size * size + 2 * 4 * size + 12 * size // 16 + 1  # biases, multipliers, places of pieces, no table
+    assert work.nbytes == 128 * size + 4 * 128 * size + parameters
+
+
+def test_a_network_is_the_sum_of_its_steps():
+    works = network_work(example_network(), 10)
+    assert [work.what.split(" ")[0] for work in works] == ["inputs", "layers[0]", "layers[3]", "layers[7]", "outputs"]
+    # One channel of 9 taps, filled up to 16 bytes, and 32 of 9 taps.
+    assert works[1].operations == 2 * 10 * 14**2 * 32 * 16
+    assert works[2].operations == 2 * 10 * 7**2 * 64 * 9 * 32
+    assert works[0].nbytes == 10 * (28**2 + 16 * 14**2)
+    assert floor_us(works, gpu("H100")) == pytest.approx(
+        sum(max(work.nbytes / 3.35e6, work.operations / 1978.9e6) for work in works)
+    )

@@ -1,0 +1,252 @@
+"""Tries the backend "cuda" in Numba's simulator, and prints the outcomes as JSON; see `tests.intnn.cuda_simulation`."""
+
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from numba import cuda
+
+import intnn.device.network as network_module
+from intnn import (
+    Conv2d,
+    Dense,
+    DeviceError,
+    Flatten,
+    IntDomain,
+    IntNetwork,
+    IntPolynomial,
+    Lut,
+    LutActivation,
+    Requantise,
+    SumPool2d,
+)
+from intnn.compiled import CompiledNetwork
+from intnn.device.arrays import on_device
+from intnn.device.steps import KernelStep, ProductStep
+from intnn.machine.cuda.device import DeviceMemoryError
+from tests.intnn.cuda_simulation import outcomes_of, prepare
+from tests.intnn.device.networks import network as random_network
+
+EXAMPLES = 40
+SETTINGS = settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+rng = np.random.default_rng(0)
+TABLE = LutActivation(Lut(IntDomain(-128, 127), np.clip(np.arange(-128, 128), 0, 15)))
+
+
+class CudaDriverError(Exception):
+    """What numba-cuda calls an error of the driver; its simulator has none."""
+
+
+def small(batch=5):
+    """A network that is fused to two products, and inputs for it."""
+    weights = [rng.integers(-9, 10, shape) for shape in ((3, 1, 2, 2), (4, 12))]
+    layers = (Conv2d(weights[0], np.arange(3)), Requantise([3], 5, IntDomain(-128, 127)), TABLE, Flatten(),
+              Dense(weights[1], np.arange(4)))  # fmt: skip
+    return IntNetwork((1, 3, 3), IntDomain(0, 15), layers), rng.integers(0, 16, (batch, 1, 3, 3))
+
+
+def bits_of_random_networks():
+    met = Counter()
+
+    @SETTINGS
+    @given(st.integers(0, 2**63))
+    def check(seed):
+        network = random_network(seed)
+        x = rng.integers(network.input_domain.lo, network.input_domain.hi + 1, (2, *network.input_shape))
+        placed = network.on_device
+        assert np.array_equal(network.logits(x, "cuda"), network.logits(x)), placed.explain()
+        met.update(type(step).__name__ for step in placed._steps)
+        met.update(step.run.__qualname__ for step in placed._steps if isinstance(step, KernelStep))
+        met.update(len(step.what.split(", ")) for step in placed._steps if isinstance(step, ProductStep))
+        met.update(type(layer).__name__ for layer in network.layers)
+
+    check()
+    layers = {"Conv2d", "Dense", "SumPool2d", "Scale", "Requantise", "LutActivation", "IntPolynomial", "Add",
+              "Concatenate", "Flatten", "Reshape"}  # fmt: skip
+    launches = {"ProductStep", "lookup_bytes", "windows.<locals>.run", "moves.<locals>.run", "window_sums.<locals>.run"}
+    kinds = layers | launches | {2}  # as many layers in one product
+    assert kinds <= set(met), kinds - set(met)
+
+
+def layers_are_fused_and_share_buffers():
+    network, _ = small()
+    lines = network.on_device.explain().splitlines()
+    assert lines[0].startswith("simulated: ")
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "inputs of layers[0]", "layers[0] Conv2d, Requantise, LutActivation", "layers[4] Dense", "outputs"
+    ]  # fmt: skip
+    assert len(network.on_device.memory.sizes) == 2
+
+
+def batches_larger_than_memory_are_cut():
+    network, x = small(batch=7)
+    network_module.free_bytes = lambda: 1 << 40
+    placed = network.on_device
+    network_module.free_bytes = lambda: 3 * placed.memory.per_input * 16 // 15 + 2
+    assert np.array_equal(network.logits(x, "cuda"), network.logits(x))
+    assert placed._capacity == 3
+    there = network.logits(cuda.to_device(x), "cuda")
+    assert np.array_equal(there.copy_to_host(), network.logits(x))
+    network_module.free_bytes = lambda: 1 << 40
+    network.logits(x, "cuda")
+    assert placed._capacity == 7  # it grows where there is memory again
+
+
+def too_little_memory_is_told_before_anything_is_allocated():
+    network, x = small()
+    network_module.free_bytes = lambda: 100
+    made = []
+    to_device, cuda.to_device = cuda.to_device, lambda *a, **k: made.append(a)
+    try:
+        with pytest.raises(DeviceMemoryError, match=r"bytes free for the weights and one input.*got 100"):
+            network.logits(x, "cuda")
+    finally:
+        cuda.to_device = to_device
+    assert not made
+    network_module.free_bytes = lambda: 1 << 40
+    assert np.array_equal(network.logits(x, "cuda"), network.logits(x))
+    placed = network.on_device
+    placed.release()
+    network_module.free_bytes = lambda: 10  # another process took it meanwhile
+    with pytest.raises(DeviceMemoryError, match="bytes free for one input"):
+        network.logits(x, "cuda")
+    network_module.free_bytes = lambda: 1 << 40
+
+
+def a_lost_device_leaves_the_host_as_it_was():
+    network, x = small()
+    before, expected = x.copy(), network.logits(x, "cuda")
+    placed = network.on_device
+
+    def lost(*_arguments):
+        raise CudaDriverError("Call to cuLaunchKernel results in CUDA_ERROR_LAUNCH_FAILED")
+
+    placed._steps[-1].launch = lost
+    with pytest.raises(DeviceError, match="the GPU was lost, and with it what was there"):
+        network.logits(x, "cuda")
+    assert np.array_equal(x, before)
+    assert np.array_equal(network.logits(x), expected)
+    assert np.array_equal(network.logits(x, "cuda"), expected)  # placed again
+    assert network.on_device is not placed
+
+
+def arrays_on_the_device_are_not_copied():
+    network, x = small()
+    expected = network.logits(x)
+    for dtype in (np.int64, np.uint8, np.int16):
+        there = cuda.to_device(x.astype(dtype))
+        memory = there._ary
+        copied = []
+        there.copy_to_host = lambda *a, copied=copied: copied.append(a)
+        logits = network.logits(there, "cuda")
+        assert logits.__cuda_ndarray__
+        assert logits.dtype == np.int64
+        assert np.array_equal(logits.copy_to_host(), expected)
+        assert not copied
+        assert there._ary is memory
+    assert np.array_equal(network.predict(cuda.to_device(x), "cuda"), network.predict(x))
+    outside = x.copy()
+    outside[2, 0, 1, 1] = 16
+    with pytest.raises(ValueError, match=r"`x` must .*16"):
+        network.logits(cuda.to_device(outside), "cuda")
+    with pytest.raises(TypeError, match="`x` must hold integers"):
+        network.logits(cuda.to_device(x.astype(np.float32)), "cuda")
+    with pytest.raises(ValueError, match=r"`x` must have shape \(batch, 1, 3, 3\)"):
+        network.logits(cuda.to_device(x[:, 0]), "cuda")
+    turned = cuda.to_device(x).transpose((0, 1, 3, 2))
+    with pytest.raises(ValueError, match="`x` must be contiguous"):
+        network.logits(turned, "cuda")
+
+
+def arrays_of_other_libraries_are_taken_where_they_lie():
+    network, x = small()
+
+    class Foreign:
+        @property
+        def __cuda_array_interface__(self):
+            address = x.ctypes.data, False
+            return {"shape": x.shape, "typestr": x.dtype.str, "data": address, "strides": None, "version": 3}
+
+    class Exported:
+        def __dlpack_device__(self):
+            return 2, 0
+
+        def __dlpack__(self, **_asked):
+            return x.__dlpack__()
+
+    seen = []
+
+    def as_cuda_array(owner):
+        described = owner.__cuda_array_interface__
+        seen.append(described["data"][0])
+        assert described["typestr"] == x.dtype.str
+        array = cuda.to_device(np.zeros(1))
+        array._ary = np.frombuffer((np.ctypeslib.ctypes.c_char * x.nbytes).from_address(described["data"][0]), x.dtype)
+        array._ary = array._ary.reshape(described["shape"])
+        return array
+
+    cuda.as_cuda_array = as_cuda_array
+    for foreign in (Foreign(), Exported()):
+        assert np.array_equal(network.logits(foreign, "cuda").copy_to_host(), network.logits(x))
+    assert seen == [x.ctypes.data] * 2
+    assert on_device(x) is None
+
+
+def threads_take_turns():
+    network, x = small()
+    batches, results = [x, x[::-1].copy(), x[:2]], {}
+
+    def work(i):
+        results[i] = network.logits(batches[i], "cuda")
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, batch in enumerate(batches):
+        assert np.array_equal(results[i], network.logits(batch))
+
+
+def compiled_networks_are_evaluated_as_well():
+    network, x = small()
+    compiled = CompiledNetwork(network.input_shape, network.input_domain, network.chain, network.intervals)
+    assert np.array_equal(compiled.logits(x, backend="cuda"), network.logits(x))
+    assert compiled.logits(x, dtype=np.int32, backend="cuda").dtype == np.int32
+    assert compiled.logits(cuda.to_device(x), backend="cuda").__cuda_ndarray__
+    with pytest.raises(ValueError, match='`backend` must be "numba" or "cuda"'):
+        compiled.logits(x, 1, np.int64, "numpy")
+    with pytest.raises(ValueError, match="`dtype` must be an integer type that holds"):
+        compiled.logits(x, 1, np.int8, "cuda")
+
+
+def what_cannot_be_evaluated_is_refused_by_name():
+    huge = IntNetwork((2,), IntDomain(0, 1 << 20), (IntPolynomial((0, 0, 1)), IntPolynomial((0, 0, 1))))
+    with pytest.raises(ValueError, match=r"`layers\[1\]` can reach \d+, and a GPU calculates below 2\*\*63"):
+        huge.logits([[1, 2]], "cuda")
+    network = IntNetwork((1, 4, 4), IntDomain(0, 3), (SumPool2d(2), Flatten()))
+    assert np.array_equal(network.logits(np.ones((1, 1, 4, 4), int), "cuda"), [[4] * 4])
+
+
+CHECKS = (
+    bits_of_random_networks,
+    layers_are_fused_and_share_buffers,
+    batches_larger_than_memory_are_cut,
+    too_little_memory_is_told_before_anything_is_allocated,
+    a_lost_device_leaves_the_host_as_it_was,
+    arrays_on_the_device_are_not_copied,
+    arrays_of_other_libraries_are_taken_where_they_lie,
+    threads_take_turns,
+    compiled_networks_are_evaluated_as_well,
+    what_cannot_be_evaluated_is_refused_by_name,
+)
+
+if __name__ == "__main__":
+    prepare()
+    print(outcomes_of(CHECKS))

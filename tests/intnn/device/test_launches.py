@@ -1,0 +1,108 @@
+"""Whatever a network or a training step launches compiles for a GPU, with arguments of the types that they have there.
+
+Nothing is launched: arrays of the host stand for those on a GPU. This needs NVIDIA's compiler, but no GPU.
+"""
+
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+
+from numba import cuda, typeof, types
+
+from bench.cases.gpu_checks import SMALL, network_of_every_kernel
+from intnn import Convolution, IntDomain
+from intnn.device import network, placements, steps
+from intnn.machine.cuda.device import Device
+from intnn.ops.cuda import layers, lookup, product
+from intnn.ops.cuda.gemm import dot_kernel, tensor_kernel
+from intnn.training.cuda import kernels
+from intnn.training.cuda import step as training
+from intnn.training.plan import plan
+from intnn.training.step import Descent, Rate, initialise
+from tests.intnn.device.networks import network as random_network
+from tests.ptx import needs_compiler, ptx
+
+GPU = Device("a GPU", (9, 0), 132, (13, 0), (13, 4))
+
+
+class There(np.ndarray):
+    """An array of the host that stands for one on a GPU."""
+
+    __cuda_ndarray__ = True
+
+    def copy_to_host(self):
+        return np.asarray(self)
+
+    def copy_to_device(self, values):
+        assert (self.shape, self.dtype) == (values.shape, values.dtype)
+
+    def is_c_contiguous(self):
+        return True
+
+
+def type_of(value):
+    kind = typeof(value)
+    if isinstance(kind, types.Array):  # on a GPU none is read-only
+        return types.Array(kind.dtype, kind.ndim, "C")
+    return types.int64 if isinstance(value, int) else kind
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """How often each kernel was compiled, each time for other types."""
+    counts, done = Counter(), set()
+
+    class Kernel:
+        def __init__(self, kernel):
+            self._kernel = kernel
+
+        def __getitem__(self, _grid):
+            return self
+
+        def __call__(self, *arguments):
+            signature = tuple(map(type_of, arguments))
+            if (self._kernel, signature) not in done:
+                done.add((self._kernel, signature))
+                ptx(self._kernel, signature)
+                counts[self._kernel.__qualname__] += 1
+
+    def product_kernel(tile, *kinds):
+        return Kernel(tensor_kernel(tile, *kinds) if tile else dot_kernel(*kinds))
+
+    for module in (steps, network, lookup, training):
+        monkeypatch.setattr(module, "launch", lambda kernel, _size, *arguments: Kernel(kernel)(*arguments))
+    for module in (network, training):
+        monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
+    for module in (network, placements):
+        monkeypatch.setattr(module, "device", lambda: GPU)
+    monkeypatch.setattr(placements, "number", lambda: 0)
+    monkeypatch.setattr(training, "compiled", Kernel)
+    monkeypatch.setattr(product, "_compiled", cache(product_kernel))
+    monkeypatch.setattr(cuda, "to_device", lambda values: np.array(values).view(There))
+    monkeypatch.setattr(cuda, "device_array", lambda shape, dtype: np.zeros(shape, dtype).view(There))
+    return counts
+
+
+@needs_compiler
+def test_networks(compiled):
+    for one in (network_of_every_kernel(SMALL), *map(random_network, range(3))):
+        x = np.full((2, *one.input_shape), one.input_domain.lo)
+        one.logits(x, "cuda")
+        one.logits(x.view(There), "cuda")
+    assert set(compiled) - {"tensor_kernel.<locals>.kernel", "lookup_kernel"} == {
+        kernel.__qualname__ for kernel in layers.KERNELS
+    }
+
+
+@needs_compiler
+def test_training(compiled):
+    layers = (Convolution(3, 3, 1, 1, pool=2, activation="tanh"), Convolution(4, 2, 2, 1), 5)
+    layout = plan(layers, (2, 6, 6), IntDomain(-128, 127), 3)
+    stepper = training.DeviceStep(layout, initialise(layout, 0), 4, Descent())
+    stepper.step(np.zeros(4, np.int64), Rate(100, 9), (1, 2))
+    assert len(stepper.state()) == len(layout.blocks)
+    assert set(compiled) - {"tensor_kernel.<locals>.kernel"} == {kernel.__qualname__ for kernel in kernels.KERNELS}

@@ -1,0 +1,100 @@
+"""Tries training on a GPU in Numba's simulator, and prints the outcomes as JSON; see `tests.intnn.cuda_simulation`."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import intnn.training.cuda.step as step_module
+from intnn import Convolution, DeviceError, IntClassifier
+from intnn.machine.cuda.device import DeviceMemoryError
+from intnn.training.ops import numpy_
+from intnn.training.run import step_on
+from intnn.training.schedule import Schedule
+from intnn.training.step import initialise, step
+from tests.intnn.cuda_simulation import outcomes_of, prepare
+from tests.intnn.training.plans import assert_equal, batch_of, descents, plans, rates
+
+SETTINGS = settings(
+    max_examples=8, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+
+
+class CudaDriverError(Exception):
+    """What numba-cuda calls an error of the driver; its simulator has none."""
+
+
+def random_plans_are_trained_to_the_same_bits():
+    kinds = set()
+
+    @SETTINGS
+    @given(plans(), rates, descents, st.data())
+    def check(layout, rate, descent, data):
+        x, labels = batch_of(layout, data.draw)
+        state = initialise(layout, 3)
+        schedule = Schedule(1, len(x), 1, descent, 0)
+        ours = step_on("cuda", layout, state, schedule)
+        ours.inputs[...] = x + (128 if layout.inputs.lo < 0 else 0)
+        logits = ours.step(labels, rate, (1, 2))
+        assert np.array_equal(logits, step(layout, state, x, labels, rate, descent, (1, 2), numpy_))
+        assert_equal(ours.state(), state)
+        kinds.update((block.is_dense, block.pool > 1) for block in layout.blocks)
+
+    check()
+    assert kinds == {(True, False), (False, False), (False, True)}
+
+
+def data():
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (12, 1, 5, 4)), rng.integers(0, 3, 12)
+
+
+def classifiers_learn_and_predict_alike():
+    x, y = data()
+    layers = Convolution(2, 3, padding=1, pool=2), Convolution(3, 2, stride=2, padding=1)
+    one, other = (
+        IntClassifier(layers, epochs=1, batch_size=6, backend=backend).fit(x, y) for backend in ("cuda", "numpy")
+    )
+    assert one.network_.fingerprint == other.network_.fingerprint
+    assert np.array_equal(one.decision_function(x[:3]), other.decision_function(x[:3]))
+
+
+def a_lost_device_leaves_the_classifier_as_it_was():
+    x, y = data()
+    model = IntClassifier((4,), epochs=1, batch_size=6, backend="numpy")
+    x = x.reshape(len(x), -1)
+    model.fit(x, y)
+    before = model.network_.fingerprint
+    model.set_params(backend="cuda")
+    launch = step_module.launch
+
+    def lost(*_arguments):
+        raise CudaDriverError("Call to cuLaunchKernel results in CUDA_ERROR_LAUNCH_FAILED")
+
+    step_module.launch = lost
+    for learn in (model.fit, model.partial_fit):
+        with pytest.raises(DeviceError, match="training on the GPU: the GPU was lost"):
+            learn(x, y)
+    step_module.launch = launch
+    assert model.network_.fingerprint == before
+
+
+def too_little_memory_is_told_before_anything_is_allocated():
+    x, y = data()
+    real, step_module.free_bytes = step_module.free_bytes, lambda: 1000
+    with pytest.raises(DeviceMemoryError, match=r"must have \d+ bytes free for a step of 6 examples, got 1000"):
+        IntClassifier((Convolution(2, 3),), epochs=1, batch_size=6, backend="cuda").fit(x, y)
+    step_module.free_bytes = real
+
+
+CHECKS = (
+    random_plans_are_trained_to_the_same_bits,
+    classifiers_learn_and_predict_alike,
+    a_lost_device_leaves_the_classifier_as_it_was,
+    too_little_memory_is_told_before_anything_is_allocated,
+)
+
+if __name__ == "__main__":
+    prepare()
+    print(outcomes_of(CHECKS))
