@@ -96,6 +96,7 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
                 evaluated as many as it allows.
             NotPermittedError: if the permission to use the network has expired or was revoked.
             OSError: if the session's ledger cannot record the request. The default one keeps it in memory.
+            DeviceError: if the engine's GPU fails; the same request may come again.
         """
         return self._answer(request, None)
 
