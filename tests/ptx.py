@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 from numba import cuda, int8, int32, int64, types, uint8
@@ -34,6 +35,7 @@ def compiler_missing():
 needs_compiler = pytest.mark.skipif(bool(compiler_missing()), reason=f"no NVVM: {compiler_missing()}")
 
 
+@cache
 def ptx(kernel, signature, capability=HOPPER):
     return cuda.compile_ptx(kernel, signature, cc=capability)[0]
 

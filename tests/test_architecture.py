@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "starlette",
         "uvicorn",
         "httpx",
+        "cuda",
     },
     "plaintext_models": {"intnn", "torch", "sklearn", "scipy", "matplotlib", "pooch", "rich", "typer"},
     "bench": None,  # everything

@@ -12,12 +12,14 @@ class Gpu:
     Attributes:
         name: The GPU, as its driver calls it or a part of that.
         int8_tops: The multiplications and additions of bytes on tensor cores, 10**12 a second, of dense matrices.
+        float_tflops: Operations in single precision, 10**12 a second; a multiplication with addition counts twice.
         gigabytes: The bandwidth of its memory, 10**9 bytes a second.
         source: Where the figures are from.
     """
 
     name: str
     int8_tops: float
+    float_tflops: float
     gigabytes: float
     source: str
 
@@ -27,9 +29,9 @@ class Gpu:
 
 
 GPUS = (
-    Gpu("H100", 1978.9, 3350, "NVIDIA H100 Tensor Core GPU data sheet, SXM: 3,958 TOPS with sparsity, 3.35 TB/s"),
-    Gpu("H200", 1978.9, 4800, "NVIDIA H200 Tensor Core GPU data sheet, SXM: 3,958 TOPS with sparsity, 4.8 TB/s"),
-    Gpu("RTX 4090", 660.6, 1008, "NVIDIA Ada GPU Architecture white paper, table of the GeForce RTX 4090"),
+    Gpu("H100", 1978.9, 67, 3350, "NVIDIA H100 Tensor Core GPU data sheet, SXM: 3,958 TOPS with sparsity, 3.35 TB/s"),
+    Gpu("H200", 1978.9, 67, 4800, "NVIDIA H200 Tensor Core GPU data sheet, SXM: 3,958 TOPS with sparsity, 4.8 TB/s"),
+    Gpu("RTX 4090", 660.6, 82.6, 1008, "NVIDIA Ada GPU Architecture white paper, table of the GeForce RTX 4090"),
 )
 
 

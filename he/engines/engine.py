@@ -74,6 +74,9 @@ class Prepared(Protocol):
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the encoded plaintexts by name, for `Engine.restore`; empty if the engine encodes them anew."""
 
+    def memory(self) -> Mapping[str, int]:
+        """Return how many bytes are held, by what they hold; empty if the engine does not tell."""
+
 
 @runtime_checkable
 class Engine(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,10 @@ class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the encoded plaintexts of all circuits by name."""
         return joined([one.arrays() for one in self._each])
+
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes that all circuits take together; see `Prepared.memory`."""
+        return sum((Counter(one.memory()) for one in self._each), Counter())
 
 
 class ResidueEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):

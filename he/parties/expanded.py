@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from he.circuit.interface import Interface
+from he.engines.cuda.engine import CudaEngine
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine
 from he.engines.rns.switching_keys import SwitchingKeys
@@ -26,6 +27,7 @@ from he.parties.evaluation_keys import EvaluationKeys
 from intnn.values.value_object import Unstorable
 
 KIND = "expanded keys"
+_ENGINES = RnsEngine.name, CudaEngine.name  # that compute with what keys are expanded to
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +71,10 @@ class ExpandedKeys(Unstorable, instead="store them with `save`"):
             MessageError: if they were made for another circuit.
             ValueError: if the engine is another.
         """
-        if engine != RnsEngine.name:
+        if engine not in _ENGINES:
             raise ValueError(
-                f"the circuit must be prepared for {RnsEngine.name!r} to use expanded keys, got {engine!r}"
+                f"the circuit must be prepared for one of {', '.join(map(repr, _ENGINES))} to use expanded keys, got "
+                f"{engine!r}"
             )
         if self.circuit != interface.digest:
             raise MessageError("the evaluation keys were made for another circuit or parameter set")

@@ -12,6 +12,7 @@ import numpy as np
 from he.circuit import store
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
+from he.engines.cuda.engine import CudaEngine
 from he.engines.engine import Engine, Prepared
 from he.engines.residues import ResiduePrepared
 from he.engines.rns.engine import RnsEngine
@@ -35,8 +36,10 @@ from intnn.values.value_object import Unstorable
 KIND = "prepared circuit"
 MOST_EVALUATIONS = 1 << 16  # of a session, by default: as many answers as a client's key decrypts by default
 
-#: Every engine by its name: the fast one, and the reference.
-ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (RnsEngine(), SealEngine())})
+#: Every engine by its name: the fast one, the one on a GPU, and the reference.
+ENGINES: Mapping[str, Engine] = MappingProxyType(
+    {engine.name: engine for engine in (RnsEngine(), CudaEngine(), SealEngine())}
+)
 
 
 class PreparedCircuit(Unstorable, instead="store it with `save`"):
@@ -70,7 +73,7 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
 
         Args:
             evaluation_keys: the keys of `Client.evaluation_keys`, or their bytes, or what has been expanded of them
-                for the engine `"rns"`.
+                for the engines `"rns"` and `"cuda"`.
             threads: the number of threads that one evaluation uses, from 1 to 1024; by default one for each processor
                 that this process may use.
             most: the number of requests that the session evaluates, from 1. Every answer tells the client something of
@@ -146,6 +149,13 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         operands = [form for circuit in circuits for form in operand_forms(circuit)]
         return rehearsed(self._prepared, self.circuit.interface, threads, repeats, operands)
 
+    def explain(self) -> str:
+        """Return what the circuit explains, and the bytes that the engine takes for it, by what they hold."""
+        memory = self._prepared.memory().items()
+        return "\n".join(
+            [self.circuit.explain(), f"engine: {self.engine}", *(f"  {what}: {count} bytes" for what, count in memory)]
+        )
+
     @property
     def encoded_bytes(self) -> int:
         """The number of bytes of the encoded weights; 0 for an engine that does not tell."""
@@ -168,7 +178,7 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         circuit: Circuit | ResidueCircuit | None = None,
         engine: str | Engine | None = None,
     ) -> PreparedCircuit:
-        """Read what `save` wrote. The engine `"rns"` uses the stored weights as they are; `"seal"` encodes them anew.
+        """Read what `save` wrote. The engines `"rns"` and `"cuda"` use the stored weights as they are.
 
         Args:
             path: the file.
@@ -207,12 +217,14 @@ def prepare(
 
     Args:
         circuit: a compiled network.
-        engine: `"rns"`, the fast engine; `"seal"`, the reference; or another object with the interface of `Engine`.
+        engine: `"rns"`, the fast engine; `"cuda"`, the same answers from a GPU (docs/gpu.md); `"seal"`, the reference;
+            or another object with the interface of `Engine`.
         threads: the number of threads that encode; by default one for each processor that this process may use.
 
     Raises:
         TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
+        DeviceError: if the engine is `"cuda"`, and there is no GPU that can be used, or too little memory is free.
     """
     chosen = _engine(engine)
     if isinstance(circuit, ResidueCircuit):

@@ -44,10 +44,10 @@ def rehearsed(
     """
     rng, parameters = np.random.default_rng(0), interface.parameters
     forms = (hybrid.digit_form(gadget, parameters.scheme) for _, gadget in interface.keys for _ in gadget.groups)
-    digit = cache(lambda form: _random(form, rng))  # the same for all that have a form
+    digit = cache(lambda form: random_ciphertext(form, rng))  # the same for all that have a form
     given = {"network": [digit(form) for form in operands]} if operands else {}  # which not every engine takes
     evaluator = prepared.bind(b"".join(map(digit, forms)), threads, **given)
-    fresh = _random(Form.fresh(parameters), rng)
+    fresh = random_ciphertext(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
     session, seconds = Session(interface, _NO_KEY, evaluator, MemoryLedger(1 + repeats), None), []
     for nonce in range(1 + repeats):
@@ -59,7 +59,7 @@ def rehearsed(
     return statistics.median(seconds[1:] or seconds)
 
 
-def _random(form: Form, rng: np.random.Generator) -> bytes:
+def random_ciphertext(form: Form, rng: np.random.Generator) -> bytes:
     """Return a ciphertext of a form with uniform residues, which decrypts under no key."""
     residues = np.stack([rng.integers(0, p, (form.polynomials, form.degree), np.uint64) for p in form.primes], axis=1)
     seed = rng.integers(0, 1 << 63, SEED_BYTES // 8, np.uint64) if form.seeded else None

@@ -96,6 +96,7 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
                 evaluated as many as it allows.
             NotPermittedError: if the permission to use the network has expired or was revoked.
             OSError: if the session's ledger cannot record the request. The default one keeps it in memory.
+            DeviceError: if the engine's GPU fails; the same request may come again.
         """
         return self._answer(request, None)
 
@@ -145,6 +146,9 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         except ValueError as error:
             self._ledger.release(name)
             raise MessageError(f"the request cannot be evaluated: {error}") from error
+        except Exception:  # a device that was lost, or no memory: the same request may come again
+            self._ledger.release(name)
+            raise
         if self._rerandomise:
             results = self._rerandomise(results)
         self._ledger.confirm(name)

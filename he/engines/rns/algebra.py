@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder, ExactEncoder
+from he.engines.rns.lazy import Lazy
 from he.engines.rns.operands import Operands
 from he.engines.rns.switchers import Switcher
 from he.engines.rns.switching_keys import SwitchingKey, SwitchingKeys
@@ -23,14 +23,12 @@ from he.kernels.passes import evaluate as kernels
 from he.kernels.passes import switching
 from he.kernels.passes.product import Scaling, extend_polynomial, scaled, scaled_product, scaling
 from he.kernels.passes.tensors import tensor_sum
-from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import FACTOR, factors, quotient
-from he.program.algebra import Algebra
 from he.program.operations import Matrix, Plain, Scalar
 from he.ring.scheme import Scheme
 
 
-class Residues(Algebra[Value]):
+class Residues(Lazy):
     """The operations that both schemes share.
 
     Args:
@@ -55,13 +53,12 @@ class Residues(Algebra[Value]):
         buffers: Buffers,
         operands: Operands | None = None,
     ) -> None:
-        parameters = encoder.parameters
-        self._encoder, self._weights, self._keys, self._both_parts = encoder, weights, keys, both_parts
+        super().__init__(encoder)
+        self._weights, self._keys, self._both_parts = weights, keys, both_parts
         self._operands = operands or Operands()
         self._inputs, self._all, self._share, self._empty = inputs, workers.all, workers.share, buffers.empty
-        self._parameters, self._tables = parameters, encoder.tables
+        self._tables = encoder.tables
         self._switchers: dict[int, Switcher] = {}
-        self._N, self._primes = parameters.poly_modulus_degree, parameters.data_primes
 
     @staticmethod
     def of(scheme: Scheme) -> type[Residues]:
@@ -96,48 +93,16 @@ class Residues(Algebra[Value]):
         """
         return self._keys.key(element, self._encoder.gadgets.at(level))
 
-    def mod_down(self, a: Value) -> np.ndarray:
-        """Return a value's residues; an extended value is divided by the special primes first, which is done once."""
-        if a.residues is None:
-            assert a.extended is not None
-            if a.readers == 1:
-                a.residues = self._divided_by_special(a.extended, a.level)
-                return a.residues
-            with a.lock:  # not shared: a thread that holds the lock must not take another task, which may want it
-                if a.residues is None:
-                    residues = self._empty(2, a.level, self._N)
-                    self._switcher(a.level).mod_down(a.extended, residues, 0, 2)
-                    a.residues = residues
-        return a.residues
-
-    def _of_one_size(self, values: Sequence[Value]) -> list[np.ndarray]:
-        """Return the residues of all values, with zeros for polynomials that only some have; products have three."""
-        down = [self.mod_down(value) for value in values]
+    def _of_one_size(self, down: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return residues with zeros for polynomials that only some of them have; products have three."""
         size = max(len(residues) for residues in down)
         return [
             np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), np.uint64)]) if len(x) < size else x
             for x in down
         ]
 
-    def _lazy(self, values: Sequence[Value]) -> tuple[dict[int, np.ndarray], list[int]]:
-        """Return the extended values without residues by index, if their sum can stay extended, and other indices."""
-        extended = {i: v.extended for i, v in enumerate(values) if v.residues is None and v.extended is not None}
-        others = [i for i in range(len(values)) if i not in extended]
-        for i in others:
-            residues = values[i].residues
-            if residues is not None and len(residues) > 2:
-                return {}, list(range(len(values)))
-        return extended, others
-
     def input(self, index: int) -> Value:
         return self.to_ntt(self._inputs[index]())
-
-    def add(self, values: Sequence[Value]) -> Value:
-        extended, others = self._lazy(values)
-        if not extended:
-            return Value(self._sum(self._of_one_size(values), values[0].level))
-        total = self._sum(list(extended.values()), values[0].level)
-        return self._extended(total, [self.mod_down(values[i]) for i in others], values[0].level)
 
     def _extended(self, total: np.ndarray, others: Sequence[np.ndarray], level: int) -> Value:
         """Return an extended value, to which the residues of others are added."""
@@ -147,6 +112,7 @@ class Residues(Algebra[Value]):
         return Value(None, total, switcher.gadget.specials)
 
     def _sum(self, arrays: Sequence[np.ndarray], level: int) -> np.ndarray:
+        arrays = self._of_one_size(arrays)
         total = self._empty(*arrays[0].shape)
         primes = self._switcher(level).constants.indices[: total.shape[1]]
         kernels.sum_rows(self._tables, _addresses(arrays[: kernels.MAX_ADDED]), primes, total)
@@ -160,29 +126,7 @@ class Residues(Algebra[Value]):
         kernels.add_rows(self._tables, result[:1], self._weights.addends[plain][None], a.level - 1, result[:1])
         return Value(result)
 
-    def plain_dot(self, values: Sequence[Value], plains: Sequence[Plain]) -> Value:
-        factors = [self._weights.factors[plain] for plain in plains]
-        (extended, others), level = self._lazy(values), values[0].level
-        ciphertexts = self._of_one_size([values[i] for i in others]) if others else []
-        rest = [self._products(ciphertexts, [factors[i] for i in others], level)] if others else []
-        if not extended:
-            return Value(rest[0])
-        total = self._products(list(extended.values()), [factors[i] for i in extended], level)
-        return self._extended(total, rest, level)
-
-    def cipher_dot(self, values: Sequence[Value], plains: Sequence[Plain]) -> Value:
-        level, most = values[0].level, self.most_terms(values[0].level)
-        parts = [slice(start, start + most) for start in range(0, len(values), most)]
-        sums = [self._sum_of_products(values[part], plains[part], level) for part in parts]
-        return Value(sums[0] if len(sums) == 1 else self._sum(sums, level))
-
-    def most_terms(self, level: int) -> int:
-        """Return how many products of ciphertexts are added up before they are scaled; others make other sums."""
-        del level
-        return sys.maxsize
-
     def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
-        """Return the sum of products with encrypted operands, uint64 [3, level, N]."""
         return self._tensor([self.mod_down(v) for v in values], plains, range(level))
 
     def _tensor(self, residues: Sequence[np.ndarray], plains: Sequence[Plain], primes: Sequence[int]) -> np.ndarray:
@@ -199,9 +143,10 @@ class Residues(Algebra[Value]):
         kernels.add_rows(self._tables, result[:2], operand, a.level - 1, result[:2])
         return Value(result)
 
-    def _products(self, ciphertexts: Sequence[np.ndarray], factors: Sequence[Factors], level: int) -> np.ndarray:
+    def _products(self, ciphertexts: Sequence[np.ndarray], plains: Sequence[Plain], level: int) -> np.ndarray:
+        ciphertexts = self._of_one_size(ciphertexts)
         result = self._empty(*ciphertexts[0].shape)
-        rows = np.array([factor.addresses for factor in factors])
+        rows = np.array([self._weights.factors[plain].addresses for plain in plains])
         primes = self._switcher(level).constants.indices[: result.shape[1]]
         kernels.plain_products(self._tables, _addresses(ciphertexts), rows, primes, result)
         return result
@@ -212,7 +157,7 @@ class Residues(Algebra[Value]):
         for i, scalar in enumerate(scalars):
             for j, w in enumerate(self._encoder.integers(scalar, level, addend=False)):
                 weights[j, i] = w, quotient(w, self._primes[j])
-        ciphertexts = self._of_one_size(values)
+        ciphertexts = self._of_one_size([self.mod_down(value) for value in values])
         result = self._empty(*ciphertexts[0].shape)
         kernels.scalar_products(self._tables, _addresses(ciphertexts), weights, result)
         kernels.add_constants(self._tables, result[0], self._constants(constant, level))
@@ -246,9 +191,6 @@ class Residues(Algebra[Value]):
             kernels.square_parts(self._tables, *operands, halves, prime, result)
         return Value(result)
 
-    def conjugate(self, a: Value) -> Value:
-        return self.swap_rows(a)
-
     def relinearise(self, a: Value) -> Value:
         residues = self.mod_down(a)
         sums = self._switcher(a.level).switch(residues[2], self._key(RELINEARISATION, a.level))
@@ -256,10 +198,13 @@ class Residues(Algebra[Value]):
         kernels.add_rows(self._tables, result, residues[:2], a.level - 1, result)
         return Value(result)
 
-    def _divided_by_special(self, x: np.ndarray, level: int) -> np.ndarray:
-        """Return extended polynomials [n, rows, N] divided by the special primes of a level."""
+    def _divided_by_special(self, x: np.ndarray, level: int, *, shared: bool = True) -> np.ndarray:
         result = self._empty(len(x), level, self._N)
-        self._share(len(x), partial(self._switcher(level).mod_down, x, result))
+        work = partial(self._switcher(level).mod_down, x, result)
+        if shared:
+            self._share(len(x), work)
+        else:
+            work(0, len(x))
         return result
 
     def _divided(self, x: np.ndarray, divisor: int) -> np.ndarray:
@@ -268,24 +213,13 @@ class Residues(Algebra[Value]):
         self._share(len(x), partial(switching.mod_down, self._tables, x, divisor, result))
         return result
 
-    def rotate(self, a: Value, step: int) -> Value:
-        return self.automorphism(a, self._parameters.galois_element(step))
-
-    def swap_rows(self, a: Value) -> Value:
-        return self.automorphism(a, 2 * self._N - 1)
-
     def rescale(self, a: Value) -> Value:
         return Value(self._divided(self.mod_down(a), a.level - 1))
 
-    def decompose(self, a: Value) -> None:
-        """Compute the digits that a value's rotations share. No other thread may use the value yet."""
-        if a.residues is None:
-            assert a.extended is not None
-            a.residues = self._divided_by_special(a.extended, a.level)
-        a.digits = self._switcher(a.level).decompose(a.residues[1])
+    def _digits(self, x: np.ndarray, level: int) -> np.ndarray:
+        return self._switcher(level).decompose(x)
 
     def automorphism(self, a: Value, element: int) -> Value:
-        """Return the value behind X -> X**element, for whose Galois element there must be a key."""
         x, key, permutation = self.mod_down(a), self._key(element, a.level), self._keys.permutations[element]
         switcher = self._switcher(a.level)
         if a.rotations == 1:  # no other operation needs its digits
@@ -344,10 +278,6 @@ class Exact(Residues):
         operands = self.mod_down(a), self.mod_down(b)
         scaled_product(self._tables, constants, *operands, len(self._parameters.primes), result, self._all)
         return Value(result)
-
-    def most_terms(self, level: int) -> int:
-        assert isinstance(self._encoder, ExactEncoder)
-        return self._encoder.most_terms(level)
 
     def _sum_of_products(self, values: Sequence[Value], plains: Sequence[Plain], level: int) -> np.ndarray:
         assert isinstance(self._encoder, ExactEncoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -50,6 +51,11 @@ class Encoder(ABC):
     def product_primes(self, level: int) -> list[int]:
         """Return the indices of the primes modulo which products of ciphertexts at a level are computed."""
         return list(range(level))
+
+    def most_terms(self, level: int) -> int:
+        """Return how many products of ciphertexts are added up before they are scaled; others make other sums."""
+        del level
+        return sys.maxsize
 
     @abstractmethod
     def coefficients(self, slots: np.ndarray, scale: float) -> np.ndarray:
@@ -175,7 +181,7 @@ class ExactEncoder(Encoder):
         return [*range(level), *range(first, first + level + self.more)]
 
     def most_terms(self, level: int) -> int:
-        """Return how many products at a level add up to what the auxiliary primes hold; see `auxiliary_primes`."""
+        """See `Encoder.most_terms`: as many as the auxiliary primes hold the sum of; see `auxiliary_primes`."""
         parameters = self.parameters
         one = 4 * parameters.t * parameters.poly_modulus_degree * _product(parameters.primes[:level])
         return _product(self.auxiliary[: level + self.more]) // one

@@ -8,7 +8,6 @@ SEAL's, whose bounds therefore hold.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +19,7 @@ from he.engines.engine import Evaluator, require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
-from he.engines.rns.operands import Operands
+from he.engines.rns.operands import Operands, arrived
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.value import Value
@@ -28,13 +27,11 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
-from he.program.operations import Conjugate, Rotate, SwapRows, arguments
 from he.program.program import Program
 from he.ring.primes import LARGEST_PRIME_BITS
 from intnn.values.value_object import Unstorable
 
 MAX_LEVELS = 24  # kernels reduce a sum of so many products, and two more, in one step
-_AUTOMORPHISMS = Rotate | SwapRows | Conjugate
 
 
 class RnsEngine:
@@ -49,18 +46,18 @@ class RnsEngine:
             ValueError: if a prime has more than 50 bits, there are more than 24 data primes, in CKKS digits of
                 a key, the program has not been placed, or `threads` is out of range.
         """
-        encoder = _encoder(circuit)
+        encoder = encoder_of(circuit)
         weights = Weights.encoded(circuit, encoder, thread_count(threads))
         return RnsPrepared(self.name, circuit, encoder, weights)
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> RnsPrepared:
         """See `Engine.restore`."""
-        encoder = _encoder(circuit)
+        encoder = encoder_of(circuit)
         return RnsPrepared(self.name, circuit, encoder, Weights.restored(circuit.program, encoder, arrays))
 
 
-def _encoder(circuit: Circuit) -> Encoder:
-    """Return the encoder of a circuit, if this engine can evaluate it.
+def encoder_of(circuit: Circuit) -> Encoder:
+    """Return the encoder of a circuit, if engines of residues can evaluate it.
 
     Raises:
         ValueError: if it cannot.
@@ -114,6 +111,10 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         """See `Prepared.arrays`."""
         return self.weights.arrays(self.circuit.program)
 
+    def memory(self) -> Mapping[str, int]:
+        """See `Prepared.memory`."""
+        return {"encoded weights": sum(array.nbytes for array in self.arrays().values())}
+
 
 class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""
@@ -124,9 +125,6 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         self._operands = operands or Operands()
         self.name, self.threads = prepared.name, threads
         self._prepared, self.keys, self._circuit = prepared, keys, prepared.circuit
-        operations = self._circuit.program.operations
-        self._rotations = Counter(op.args[0] for op in operations if isinstance(op, _AUTOMORPHISMS))
-        self._readers = Counter(a for op in operations for a in set(arguments(op)))
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`."""
@@ -134,8 +132,8 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         with Workers(self.threads) as workers:
-            algebra = self.algebra([partial(self._read, data) for data in inputs], workers)
-            results = run_on(workers, program, algebra, partial(self._made, algebra))
+            algebra = self.algebra([partial(arrived, self._prepared.encoder, data) for data in inputs], workers)
+            results = run_on(workers, program, algebra, algebra.made_by(program))
         interface = self._circuit.interface
         form = Form.result(interface.parameters, interface.output_level, interface.output_scale)
         outputs = [algebra.from_ntt(value) for value in results]
@@ -154,17 +152,6 @@ class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircui
             self._operands,
         )
 
-    def _made(self, algebra: Residues, number: int, value: Value) -> None:
-        """Note how often a value will be read; compute the digits that several rotations share before they begin."""
-        value.rotations, value.readers = self._rotations[number], self._readers[number]
-        if value.rotations > 1:
-            algebra.decompose(value)
-
     def read(self, data: bytes | memoryview) -> Value:
         """Return a fresh ciphertext as a value of `algebra`."""
-        return self.algebra().to_ntt(self._read(data))
-
-    def _read(self, data: bytes | memoryview | np.ndarray) -> np.ndarray:
-        if isinstance(data, np.ndarray):
-            return self._prepared.encoder.in_the_clear(data)
-        return compact.read(data, Form.fresh(self._circuit.parameters)).residues
+        return self.algebra().to_ntt(arrived(self._prepared.encoder, data))

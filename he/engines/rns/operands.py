@@ -56,6 +56,17 @@ class Operands:
         return Operands(factors, addends)
 
 
+def arrived(encoder: Encoder, data: bytes | memoryview | np.ndarray) -> np.ndarray:
+    """Return the residues of an input, uint64 [2, levels, N]: a fresh ciphertext, or slots in the clear.
+
+    Raises:
+        SealDataError: if it is no fresh ciphertext.
+    """
+    if isinstance(data, np.ndarray):
+        return encoder.in_the_clear(data)
+    return compact.read(data, Form.fresh(encoder.parameters)).residues
+
+
 def _lifted(encoder: Encoder, residues: np.ndarray) -> np.ndarray:
     """Return a ciphertext uint64 [2, level, N] modulo all primes of products: in BFV, auxiliary ones too."""
     if not isinstance(encoder, ExactEncoder):

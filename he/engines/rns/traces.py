@@ -109,12 +109,19 @@ class Traces:
             ValueError: if so many are more than a ciphertext holds.
         """
         self._depth(count)
+        return self._split(self._divided(packed), count, self._depths)
+
+    def _divided(self, packed: np.ndarray) -> np.ndarray:
+        """Return a ciphertext divided by what all splittings multiply it with, modulo its primes."""
         divided = self._empty(*packed.shape)
         for half, result in zip(packed, divided, strict=True):
-            for j, prime in zip(range(len(half)), self._encoder.parameters.primes, strict=False):
-                inverse = pow(1 << self._depths, -1, prime)
+            for j, inverse in enumerate(self._inverses(len(half))):
+                prime = self._encoder.parameters.primes[j]
                 scale_row(self._encoder.tables, half[j], j, inverse, quotient(inverse, prime), result[j])
-        return self._split(divided, count, self._depths)
+        return divided
+
+    def _inverses(self, level: int) -> list[int]:
+        return [pow(1 << self._depths, -1, prime) for prime in self._encoder.parameters.primes[:level]]
 
     def _depth(self, count: int) -> int:
         most = 1 << self._depths

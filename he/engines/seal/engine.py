@@ -89,6 +89,10 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         """Return no arrays: SEAL's encoded plaintexts are not stored."""
         return {}
 
+    def memory(self) -> Mapping[str, int]:
+        """Return nothing: SEAL does not tell."""
+        return {}
+
 
 class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
     """A prepared circuit with one client's keys; see `he.engines.engine.Evaluator`."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from intnn.machine.cuda.intrinsics import SIMULATED
 
-MAX_TERMS = 1 << 15  # products of residues below 2**50 whose sum `reduced` takes
 _SPARE = 12  # what is missing from 52 bits to 64
 _MASK = (1 << 64) - 1
 
@@ -27,7 +26,7 @@ if SIMULATED:
         return total & _MASK, total >> 64
 
     def reduced(low: Any, high: Any, p: Any, inverse: Any, one: Any) -> Any:
-        """Divide high 2**64 + low by 2**52 modulo p; the result is below p.
+        """Divide high 2**64 + low, below 2**115, by 2**52 modulo p; the result is below p.
 
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """

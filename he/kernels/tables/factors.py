@@ -35,6 +35,7 @@ class Factors(Unstorable, instead="pack the polynomials again"):
 
     def __init__(self, memory: np.ndarray, N: int, moduli: Sequence[int], shape: tuple[int, ...] = ()) -> None:
         self.memory = memory
+        self._N, self._moduli = N, moduli
         self._sizes = [_row_bytes(N, p) for p in moduli]
         starts = np.cumsum([0, *self._sizes])
         polynomials = memory.ctypes.data + starts[-1] * np.arange(prod(shape), dtype=np.int64)
@@ -59,6 +60,16 @@ class Factors(Unstorable, instead="pack the polynomials again"):
         starts = self.addresses[place] - self.memory.ctypes.data
         for row, start, size in zip(rows, starts.tolist(), self._sizes, strict=True):
             _pack(row, (size - SPARE) // len(row), self.memory[start : start + size])
+
+    def rows(self) -> np.ndarray:
+        """Copy all rows to words of eight bytes, uint64 [rows, N], one polynomial after the other."""
+        N = self._N
+        result = np.zeros((self.addresses.size, N, 8), np.uint8)
+        starts = (self.addresses.ravel() - self.memory.ctypes.data).tolist()
+        for i, (row, start) in enumerate(zip(result, starts, strict=True)):
+            width = _width(self._moduli[i % len(self._moduli)])
+            row[:, :width] = self.memory[start : start + N * width].reshape(N, width)
+        return result.view("<u8")[..., 0].astype(np.uint64, copy=False)
 
     @staticmethod
     def size(N: int, moduli: Sequence[int]) -> int:

@@ -151,7 +151,9 @@ def test_what_is_no_circuit_is_refused_at_every_door(thing, tmp_path):
 
 @pytest.mark.parametrize("engine", [None, b"rns", 3, ["rns"], he, object()])
 def test_what_is_no_engine_is_refused(engine, tmp_path):
-    with pytest.raises(TypeError, match=r"`engine` must be an Engine, got .*; give one of the names 'rns', 'seal'"):
+    with pytest.raises(
+        TypeError, match=r"`engine` must be an Engine, got .*; give one of the names 'rns', 'cuda', 'seal'"
+    ):
         prepare(prepared().circuit, engine)
     with pytest.raises(TypeError, match="`engine` must be an object, got the class RnsEngine; call it"):
         prepare(prepared().circuit, he.parties.prepared.RnsEngine)
@@ -162,7 +164,7 @@ def test_the_engine_of_a_file_may_be_named(tmp_path):
     assert PreparedCircuit.load(tmp_path / "prepared", engine="rns").engine == "rns"
     with pytest.raises(he.StoredError, match="must be of an engine among seal, got 'rns'"):
         PreparedCircuit.load(tmp_path / "prepared", engine="seal")
-    with pytest.raises(ValueError, match="`engine` must be one of 'rns', 'seal', got 'gpu'"):
+    with pytest.raises(ValueError, match="`engine` must be one of 'rns', 'cuda', 'seal', got 'gpu'"):
         PreparedCircuit.load(tmp_path / "prepared", engine="gpu")
     with pytest.raises(TypeError, match="`engine` must be an Engine, got int"):
         PreparedCircuit.load(tmp_path / "prepared", engine=3)

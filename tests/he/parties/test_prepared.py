@@ -152,7 +152,7 @@ def test_damage_is_found(file, tmp_path_factory, data):
         (lambda h: h.update(kind="circuit"), "holds a circuit, not a prepared circuit"),
         (
             lambda h: h["content"].update(engine="gpu"),
-            "an engine among rns, seal, got 'gpu'; prepare it",
+            "an engine among rns, cuda, seal, got 'gpu'; prepare it",
         ),
         (lambda h: h["content"].pop("program"), "malformed"),
         (lambda h: h["content"]["program"].update(outputs=[]), "`outputs` must be some of"),
@@ -284,7 +284,7 @@ def test_a_file_is_written_whole_or_not_at_all(monkeypatch, tmp_path):
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(ValueError, match="`engine` must be one of 'rns', 'seal', got 'gpu'"):
+    with pytest.raises(ValueError, match="`engine` must be one of 'rns', 'cuda', 'seal', got 'gpu'"):
         prepare(circuit_of("bfv-latency")[1], "gpu")
 
 
@@ -352,7 +352,7 @@ def test_an_engine_of_ones_own_is_stored_under_its_name(tmp_path):
     prepared = prepare(circuit_of("bfv-latency")[1], Mine())
     assert prepared.engine == connect(prepared)[1].evaluator.name == "mine"
     prepared.save(tmp_path / "prepared.he")
-    with pytest.raises(StoredError, match="an engine among rns, seal, got 'mine'"):
+    with pytest.raises(StoredError, match="an engine among rns, cuda, seal, got 'mine'"):
         PreparedCircuit.load(tmp_path / "prepared.he")
     assert PreparedCircuit.load(tmp_path / "prepared.he", engine=Mine()).engine == "mine"
 

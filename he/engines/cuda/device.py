@@ -1,0 +1,140 @@
+"""What the engine keeps on a GPU: of a prepared circuit and of a session; and an evaluation, launch by launch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import cuda
+
+from he.engines.cuda.tape import Kernel, Plan
+from he.kernels.cuda import rows, transform
+from he.kernels.cuda.launches import Launch, captured, run
+from he.kernels.cuda.transform import DeviceArray
+from he.kernels.tables.chain import Chain
+from he.kernels.tables.roots import quotient
+from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, reported
+
+
+def require_memory(count: int) -> None:
+    """Check that so many bytes are free on the GPU.
+
+    Raises:
+        DeviceMemoryError: if they are not.
+    """
+    free = free_bytes()
+    if count > free:
+        raise DeviceMemoryError(
+            f"the circuit needs {count / 1e6:.1f} MB of the GPU's memory, and {free / 1e6:.1f} MB are free; end other "
+            'sessions, or evaluate with engine="rns"'
+        )
+
+
+class Resident:
+    """A prepared circuit on the device; sessions share it.
+
+    Args:
+        plan: the circuit's plan.
+        chain: the chain of its primes.
+        weights: uint64 [rows, N], plaintexts times 2**52, and addends as they are.
+        orders: int32 [automorphisms, N].
+    """
+
+    def __init__(self, plan: Plan, chain: Chain, weights: np.ndarray, orders: np.ndarray) -> None:
+        require_memory(weights.nbytes + orders.nbytes + plan.table_bytes)
+        scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
+        self.tables = transform.device_tables(chain)
+        self.weights, self.orders = cuda.to_device(_not_empty(weights)), cuda.to_device(_not_empty(orders))
+        self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
+        self.steps = [
+            (step.kernel, *map(cuda.to_device, (step.table, _not_empty(step.terms), _not_empty(step.shares))))
+            for step in plan.launches
+        ]
+
+
+class Board:
+    """One session's memory on the device: its keys, its values, and a stream of its own.
+
+    Args:
+        resident: the prepared circuit.
+        plan: its plan.
+        keys: uint64 [rows, N], or what another board has copied.
+        operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
+        graph: whether evaluations after the first one are started by one call.
+
+    Attributes:
+        keys: the keys.
+        launches: what starts a kernel with its arguments, in order.
+    """
+
+    def __init__(
+        self,
+        resident: Resident,
+        plan: Plan,
+        keys: np.ndarray | DeviceArray,
+        operands: Sequence[np.ndarray] = (),
+        *,
+        graph: bool = False,
+    ) -> None:
+        N = resident.tables.N
+        own = isinstance(keys, np.ndarray)
+        require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
+        self._plan, self._stream = plan, cuda.stream()
+        self.keys = cuda.to_device(_not_empty(keys)) if own else keys
+        self._memory = cuda.device_array((plan.rows, N), np.uint64)
+        for first, operand in zip(plan.operands, operands, strict=True):
+            self._memory[first : first + len(operand)].copy_to_device(operand)
+        self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
+        self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
+        self._wants_graph = graph
+        self._graph: Launch | None = None
+        self.launches = [launch for step in resident.steps for launch in self._bound(resident, *step)]
+
+    def _bound(
+        self, resident: Resident, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray
+    ) -> list[Launch]:
+        """Return what launches a step on this memory and stream."""
+        tables, memory, stream = resident.tables, self._memory, self._stream
+        match kernel:
+            case Kernel.FORWARD:
+                return transform.forward(tables, memory, table, stream)
+            case Kernel.INVERSE:
+                return transform.inverse(tables, memory, table, resident.scales, stream)
+            case Kernel.COMBINE | Kernel.COMBINE_TILE:
+                return rows.combine(tables, memory, resident.weights, table, terms, stream)
+            case Kernel.PRODUCTS:
+                return rows.products(tables, memory, resident.weights, table, terms, stream)
+            case Kernel.SWITCH:
+                return rows.switch(tables, memory, self.keys, resident.orders, table, terms, stream)
+            case Kernel.EXTEND:
+                return rows.extend(tables, memory, table, terms, shares, stream)
+            case Kernel.TENSOR:
+                return rows.tensor(tables, memory, table, stream)
+            case Kernel.TENSOR_SUMS:
+                return rows.tensor_sums(tables, memory, table, terms, stream)
+            case Kernel.SQUARE_PARTS:
+                return rows.square_parts(tables, memory, table, stream)
+
+    def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
+
+        Raises:
+            DeviceError: if the device fails; nothing is left behind that another evaluation would read.
+        """
+        with reported("evaluating a circuit"):
+            for place, residues in zip(self._inputs, inputs, strict=True):
+                place.copy_to_device(residues, stream=self._stream)
+            if self._graph is None:
+                run(self.launches)
+                if self._wants_graph:
+                    self._graph = captured(self.launches, self._stream)
+            else:
+                self._graph()
+            outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
+            self._stream.synchronize()
+        return outputs
+
+
+def _not_empty(array: np.ndarray) -> np.ndarray:
+    """Return an array with at least one line: kernels take none that is empty, and read what is named."""
+    return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)

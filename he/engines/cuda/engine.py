@@ -1,0 +1,208 @@
+"""The engine on a GPU: the bytes of the fast engine's answers.
+
+A circuit is written down as launches of kernels when it is prepared (`he.engines.cuda.tape`), and so it is known then
+what it takes of the device's memory, and what cannot be evaluated. Plaintexts lie on the device once for all sessions;
+a session has its keys there, one memory for all values, and one stream.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.engines.cuda.places import Places, key_rows, places, rotations, stacked
+from he.engines.cuda.schemes import recorded
+from he.engines.cuda.tape import Plan, Tape
+from he.engines.engine import Evaluator, thread_count
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.engine import encoder_of
+from he.engines.rns.operands import Operands, arrived
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.weights import Weights
+from he.formats import compact
+from he.formats.compact import Form
+from he.formats.seal_bytes import CiphertextArray
+from he.program.program import Program
+from he.ring.slots import automorphism
+from intnn.machine.cuda.device import device, reported
+from intnn.values.value_object import Unstorable
+
+if TYPE_CHECKING:  # what needs the extra `cuda`
+    from he.engines.cuda.device import Board, Resident
+
+
+class CudaEngine:
+    """Evaluates circuits on a GPU; see `he.engines.engine.Engine`.
+
+    Args:
+        graph: whether a session's evaluations after its first one are started by one call, as a CUDA graph, and not
+            kernel by kernel.
+    """
+
+    name = "cuda"
+
+    def __init__(self, *, graph: bool = False) -> None:
+        self._graph = graph
+
+    def prepare(self, circuit: Circuit, threads: int | None = None) -> CudaPrepared:
+        """Encode the circuit's plaintexts on the processor, on so many threads, and copy them to the GPU.
+
+        Raises:
+            DeviceError: if there is no GPU that can be used, or it has too little free memory.
+            ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if a sum has more terms than kernels add up.
+        """
+        encoder = encoder_of(circuit)
+        return self._resident(
+            CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads)), self._graph)
+        )
+
+    def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> CudaPrepared:
+        """See `Engine.restore`."""
+        encoder = encoder_of(circuit)
+        return self._resident(
+            CudaPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays), self._graph)
+        )
+
+    def _resident(self, prepared: CudaPrepared) -> CudaPrepared:
+        """Return a prepared circuit that is on the device."""
+        device()
+        _ = prepared.resident
+        return prepared
+
+
+class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
+    """A circuit with its encoded plaintexts and the plan of its evaluation, for any number of clients.
+
+    Attributes:
+        plan: the plan.
+
+    Raises:
+        ValueError: if a sum has more terms than kernels add up.
+    """
+
+    name = CudaEngine.name
+
+    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights, graph: bool = False) -> None:
+        self._graph = graph
+        self.circuit, self._encoder, self._weights = circuit, encoder, weights
+        self._N = encoder.parameters.poly_modulus_degree
+        keys, both_parts = circuit.interface.keys, circuit.interface.both_parts
+        self.plan = planned(circuit.program, encoder, places(weights, keys, circuit.program.encrypted), both_parts)
+
+    @cached_property
+    def resident(self) -> Resident:
+        """What is on the device, copied when it is asked for first."""
+        from he.engines.cuda.device import Resident
+
+        elements = rotations(self.circuit.interface.keys)
+        orders = [automorphism(self._N, element) for element in elements]
+        with reported("copying a circuit to the GPU"):
+            return Resident(self.plan, self._encoder.chain, self._rows, stacked(orders, np.int32, self._N))
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """The rows of all weights, in the order of `places`."""
+        weights = self._weights
+        rows = [*(weights.factors[p].rows() for p in weights.factors), *weights.addends.values()]
+        return np.concatenate(rows) if rows else np.empty((0, self._N), np.uint64)
+
+    def bind(
+        self,
+        keys: bytes | memoryview | SwitchingKeys,
+        threads: int | None = None,
+        like: Evaluator | None = None,
+        network: Sequence[bytes | memoryview] = (),
+    ) -> CudaEvaluator:
+        """See `Prepared.bind`; one thread launches kernels, whatever `threads` is.
+
+        Raises:
+            DeviceMemoryError: if the GPU has too little free memory.
+        """
+        from he.engines.cuda.device import Board
+
+        thread_count(threads)
+        operands = self._operands(network)
+        if isinstance(like, CudaEvaluator):
+            rows = like.board.keys
+        else:
+            if not isinstance(keys, SwitchingKeys):
+                keys = SwitchingKeys.of_interface(self._encoder, keys, self.circuit.interface)
+            found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
+            rows = stacked(found, np.uint64, self._N)
+        with reported("copying keys to the GPU"):
+            return CudaEvaluator(
+                self, self._encoder, Board(self.resident, self.plan, rows, operands, graph=self._graph)
+            )
+
+    def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
+        """Return the rows of the encrypted operands, in the order of `Program.encrypted`."""
+        program, read = self.circuit.program, Operands.read(self.circuit.program, self._encoder, network)
+        return [
+            read.factors[p].rows() if p in read.factors else read.addends[p].reshape(-1, self._N)
+            for p in program.encrypted
+        ]
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """See `Prepared.arrays`."""
+        return self._weights.arrays(self.circuit.program)
+
+    def memory(self) -> Mapping[str, int]:
+        """See `Prepared.memory`."""
+        row, keys = 8 * self._N, self.circuit.interface.keys
+        weights = [len(plain.addresses) for plain in self._weights.factors.values()]
+        weights += [len(rows) for rows in self._weights.addends.values()]
+        return {
+            "weights on the GPU, once": row * sum(weights),
+            "tables on the GPU, once": self.plan.table_bytes,
+            "keys on the GPU, for each session": row * sum(key_rows(gadget) for _, gadget in keys),
+            "values on the GPU, for each session": row * self.plan.rows,
+        }
+
+
+class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
+    """A prepared circuit with one client's keys on the device; see `he.engines.engine.Evaluator`.
+
+    Attributes:
+        board: the session's memory on the device.
+    """
+
+    name, threads = CudaEngine.name, 1
+
+    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board) -> None:
+        self.board = board
+        self._circuit, self._encoder, self._lock = prepared.circuit, encoder, threading.Lock()
+
+    def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
+        """See `Evaluator.evaluate`; requests that come at once wait for each other."""
+        program, interface = self._circuit.program, self._circuit.interface
+        if len(inputs) != len(program.inputs):
+            raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
+        parameters = interface.parameters
+        N = parameters.poly_modulus_degree
+        residues = [arrived(self._encoder, data).reshape(-1, N) for data in inputs]
+        with self._lock:
+            results = self.board.evaluate(residues)
+        form = Form.result(parameters, interface.output_level, interface.output_scale)
+        shape = 2, interface.output_level, N
+        return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
+
+
+def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:
+    """Return the plan of a program's evaluation."""
+    tape, levels = Tape(), encoder.parameters.levels
+    tape.inputs = [tape.new(2, levels) for _ in program.inputs]
+    for plain in program.encrypted:
+        multiplied = plain in program.encrypted_factors
+        rows = len(encoder.product_primes(plain.level)) if multiplied else plain.level
+        tape.operands.append(tape.new(2, rows))
+    algebra = recorded(encoder.parameters.scheme)(encoder, constants, both_parts, tape)
+    with Workers(1) as workers:
+        for value in run_on(workers, program, algebra, algebra.made_by(program)):
+            algebra.output(value)
+    return Plan.of(tape)

@@ -1,0 +1,14 @@
+"""The columns of the tables that kernels on a GPU take; whoever writes tables needs no compiler.
+
+Of the forward transform's: the source, the target, the prime; the prime that residues are taken from, the row that the
+result is subtracted from, and what the difference is multiplied with. Of the inverse one's: the first three, and the
+scale.
+"""
+
+SOURCE, TARGET, PRIME, ORIGIN, MINUEND, FACTOR = range(6)
+SCALE = 3
+FORWARD_COLUMNS, INVERSE_COLUMNS = 6, 4
+NONE = -1  # where a column names no row or prime
+FIRST, STOP = range(2)  # of all tables whose lines are sums: a range of terms
+MAX_TERMS = 1 << 14  # of a sum: two products each, of residues below 2**50, fit what is reduced
+TILES = 1, 8  # how many sums one line of a combination makes of the same rows

@@ -1,0 +1,182 @@
+"""Runs circuits on the CUDA engine in Numba's simulator, and compares the bytes of answers with the fast engine's.
+
+Rings are as small as the CPU's kernels allow, which no parameters of the toolkit may be. Keys and inputs are random.
+Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process of its own.
+"""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from numba.cuda.simulator import kernelapi
+
+from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
+from he import compile_approximate, compile_exact
+from he.compiler import search
+from he.compiler.place_ckks import place
+from he.engines.cuda.device import Board, Resident
+from he.engines.cuda.engine import CudaEngine, planned
+from he.engines.cuda.places import places, stacked
+from he.engines.cuda.traces import CudaTraces
+from he.engines.rns.algebra import Residues
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.encoder import Encoder
+from he.engines.rns.engine import RnsEngine
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.traces import Traces
+from he.engines.rns.weights import Weights
+from he.parties.encrypted_network import operand_forms
+from he.parties.rehearsal import random_ciphertext
+from he.readers.cost import cost
+from he.ring import params
+from he.ring.gadget import Gadget, Gadgets
+from he.ring.params import Parameters
+from he.ring.slots import automorphism, trace_elements
+from he.testing import square_graph, table_network
+from intnn.machine.cuda.device import DeviceError
+from tests.he.compiler.test_place import EVEN, random_program
+from tests.intnn.cuda_simulation import Shared
+
+N = 64
+
+
+def same_answers(circuit):
+    assert circuit.parameters.poly_modulus_degree == N
+    return answers_agree(circuit)
+
+
+def encrypted_weights(circuit, clear):
+    """A request, or images in the clear, where the model's owner has encrypted weights and biases."""
+    rng, circuit = np.random.default_rng(3), circuit.public
+    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
+    network = [random_ciphertext(form, rng) for form in operand_forms(circuit)]
+    if clear:
+        request = list(rng.integers(0, 9, (len(request), circuit.parameters.slots)))
+    ours = CudaEngine().prepare(circuit).bind(keys, network=network)
+    reference = RnsEngine().prepare(circuit).bind(keys, 1, network=network)
+    return ours.evaluate(request) == reference.evaluate(request)
+
+
+def two_sessions():
+    """Sessions of a stored circuit, with the same keys, share these, and nothing that a request leaves behind."""
+    circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(2)
+    keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(2)]
+    stored, reference = RnsEngine().prepare(circuit), RnsEngine().prepare(circuit).bind(keys, 1)
+    prepared = CudaEngine(graph=True).restore(circuit, stored.arrays())
+    first = prepared.bind(keys)
+    second = prepared.bind(b"", like=first)
+    assert second.board.keys is first.board.keys
+    answers = [session.evaluate(request) for session, request in zip((first, second), requests, strict=True)]
+    return (
+        answers == [reference.evaluate(request) for request in requests] and first.evaluate(requests[1]) == answers[1]
+    )
+
+
+def hybrid_keys():
+    """Random programs under keys of two and three special primes."""
+    parameters = Parameters("ckks", N, (50,) + (40,) * 3 + (50,), scale_bits=40, security="insecure")
+    return all(same_rows(parameters, seed, specials) for seed, specials in ((1, 2), (2, 3)))
+
+
+def same_rows(parameters, seed, specials):
+    rng = np.random.default_rng(seed)
+    program = place(random_program(rng, parameters, 6), EVEN, parameters)
+    most = len(parameters.primes)
+    gadgets = Gadgets.of(parameters, [min(specials, most - level) for level in range(1, most)])
+    keys = gadgets.keys(cost(program, parameters).uses)
+    encoder = Encoder.of(parameters, gadgets)
+
+    def residues(primes, *shape):
+        return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
+
+    bound = SwitchingKeys.of(encoder, [(e, g, residues(g.primes, len(g.groups), 2)) for e, g in keys])
+    weights = Weights(
+        {plain: encoder.factor(program.plaintexts[plain.index], plain) for plain in program.factors},
+        {plain: encoder.addend(program.plaintexts[plain.index], plain) for plain in program.addends},
+        {},
+    )
+    inputs = [residues(parameters.data_primes, 2) for _ in program.inputs]
+    with Workers(1) as workers:
+        given = [lambda x=x: x.copy() for x in inputs]
+        algebra = Residues.of(parameters.scheme)(encoder, weights, bound, False, given, workers, Buffers())
+        expected = [algebra.from_ntt(v) for v in run_on(workers, program, algebra, algebra.made_by(program))]
+    plan = planned(program, encoder, places(weights, keys), False)
+    board = plan_on_device(plan, encoder, weights, bound, keys)
+    found = board.evaluate([x.reshape(-1, N) for x in inputs])
+    return all(np.array_equal(x.reshape(y.shape), y) for x, y in zip(found, expected, strict=True))
+
+
+def plan_on_device(plan, encoder, weights, bound, keys):
+    rows = [*(factors.rows() for factors in weights.factors.values()), *weights.addends.values()]
+    orders = [automorphism(N, element) for element in dict.fromkeys(e for e, _ in keys) if element != 1]
+    resident = Resident(plan, encoder.chain, stacked(rows, np.uint64, N), stacked(orders, np.int32, N))
+    key_rows = [bound.key(element, gadget).factors.rows() for element, gadget in keys]
+    return Board(resident, plan, stacked(key_rows, np.uint64, N))
+
+
+def traces(scheme):
+    """Five ciphertexts packed, and five numbers expanded, with pairs and without."""
+    rng, chosen = np.random.default_rng(4), {"plain_modulus": 257} if scheme == "bfv" else {"scale_bits": 30}
+    parameters = Parameters(scheme, N, (40, 40, 44), security="insecure", **chosen)
+    encoder, top, level = Encoder.of(parameters), Gadget.of(parameters, 2), 1
+
+    def residues(primes, *shape):
+        return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
+
+    pairs, found = scheme == "ckks", []
+    elements = trace_elements(N, pairs)
+    keys = SwitchingKeys.of(encoder, [(e, top, residues(top.primes, len(top.groups), 2)) for e in elements])
+    given = [residues(parameters.primes[:level], 2) for _ in range(5)]
+    with Workers(1) as workers:
+        for one in (CudaTraces(encoder, keys), Traces(encoder, keys, workers, Buffers())):
+            found.append([one.packed(given, 5), *one.expanded(given[0], 5)])
+    return all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+
+
+def lost_device():
+    """A launch that fails says so by its own error, and the session goes on."""
+    circuit = compile_approximate(square_graph(), images=1, security="insecure")
+    rng = np.random.default_rng(1)
+    evaluator, request = CudaEngine().prepare(circuit).bind(random_keys(circuit, rng)), random_request(circuit, rng)
+    answer, call = evaluator.evaluate(request), evaluator.board.launches[3]
+
+    class CudaDriverError(Exception):
+        """What the driver raises, by its name."""
+
+    def fails():
+        raise CudaDriverError("[CUDA_ERROR_LAUNCH_FAILED] launch failed")
+
+    evaluator.board.launches[3] = fails
+    with pytest.raises(DeviceError, match="the GPU was lost"):
+        evaluator.evaluate(request)
+    evaluator.board.launches[3] = call
+    return evaluator.evaluate(request) == answer
+
+
+CHECKS = {
+    "transforms": lambda: transforms_agree(128, 2),
+    "ckks, throughput": lambda: same_answers(
+        compile_approximate(square_graph(), images=4, packing="throughput", security="insecure")
+    ),
+    "bfv, one image": lambda: same_answers(compile_exact(table_network(points=3), images=1, security="insecure")),
+    "bfv, encrypted weights": lambda: encrypted_weights(
+        compile_exact(table_network(points=3), images=1, security="insecure", weights="encrypted"), clear=True
+    ),
+    "ckks, encrypted weights": lambda: encrypted_weights(
+        compile_approximate(square_graph(), images=1, security="insecure", weights="encrypted"), clear=False
+    ),
+    "several special primes": hybrid_keys,
+    "two sessions": two_sessions,
+    "ckks, traces": lambda: traces("ckks"),
+    "bfv, traces": lambda: traces("bfv"),
+    "a lost device": lost_device,
+}
+
+if __name__ == "__main__":
+    params.RING_DEGREES = (N, *params.RING_DEGREES)
+    search.ALL_RING_DEGREES = (N, *search.ALL_RING_DEGREES)
+    kernelapi.FakeCUDAShared = Shared
+    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    print(json.dumps({name: check() for name, check in CHECKS.items()}))
