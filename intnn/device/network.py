@@ -78,7 +78,7 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
             if not self.memory.inputs(free - parameters):
                 raise DeviceMemoryError(
                     f"the GPU must have {parameters + self.memory.per_input} bytes free for the weights and one input, "
-                    f"and some to spare, got {free}; `nvidia-smi` shows who holds the others"
+                    f"got {free}; `nvidia-smi` shows who holds the others"
                 )
             for step in self._steps:
                 step.place()
@@ -175,8 +175,8 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
             fits = min(wanted, self.memory.inputs(free_bytes() + held))
             if not max(fits, self._capacity):
                 raise DeviceMemoryError(
-                    f"the GPU must have {self.memory.per_input} bytes free for one input, and some to spare, got "
-                    f"{free_bytes()}; `nvidia-smi` shows who holds the others"
+                    f"the GPU must have {self.memory.per_input} bytes free for one input, got {free_bytes()}; "
+                    "`nvidia-smi` shows who holds the others"
                 )
             if fits > self._capacity:
                 self.release()

@@ -11,7 +11,6 @@ from intnn.layers.nodes import Shape
 from intnn.ops.cuda.product import filled
 
 DTYPES = (np.uint8, np.int8, np.int32, np.int64)
-SPARED = 16  # one part in so many of the free memory is left to the driver and to what allocators round up
 
 
 @dataclass(frozen=True)
@@ -120,4 +119,4 @@ class Memory:
 
     def inputs(self, free: int) -> int:
         """How many inputs at once fit so many free bytes."""
-        return max(0, free - free // SPARED) // self.per_input
+        return max(0, free) // self.per_input

@@ -121,10 +121,14 @@ def number() -> int:
 
 
 def free_bytes() -> int:
-    """How many bytes of the GPU's memory are free now; other processes may take some of them."""
+    """How many bytes of the GPU's memory may be asked for now; other processes may take some of them before.
+
+    One part in sixteen of what is free is left to the driver, and to what allocators round up.
+    """
     from numba import cuda
 
-    return int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
+    free = int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
+    return free - free // 16
 
 
 @contextmanager

@@ -9,6 +9,8 @@ transposed first; forward, x is never written out. Exponents stay on the device,
 that waits for nothing but its logits.
 """
 
+import math
+
 import numpy as np
 from numba import cuda
 
@@ -26,6 +28,8 @@ from intnn.training.tables import DOMAIN, EXP_EXPONENT, exponential
 from intnn.values.arrays import Array, IntArray
 from intnn.values.value_object import Unstorable
 
+SMALL = 1 << 14  # bytes of a block's vectors and tables, at most
+
 
 class _Block:
     """One block's variables and buffers on the device.
@@ -35,9 +39,10 @@ class _Block:
         variables: The variables to start from; the host's arrays are not changed.
         batch: The examples of every batch.
         tile: The tile of its products, as for `Product`.
+        is_first: Whether nobody asks for the errors at its inputs.
     """
 
-    def __init__(self, block: Block, variables: Variables, batch: int, tile: Tile | None) -> None:
+    def __init__(self, block: Block, variables: Variables, batch: int, tile: Tile | None, is_first: bool) -> None:
         self.block, self.batch = block, batch
         out, pixel, area = block.outputs, filled(block.channels), block.window[0] * block.window[1]
         self.positions, self._taps = batch * block.rows * block.cols, area
@@ -52,7 +57,7 @@ class _Block:
         pooled_rows, pooled_cols, _ = block.output_shape
         self.pooled = batch * pooled_rows * pooled_cols
         self.y = _bytes(self.pooled, out) if block.pool > 1 else self.unpooled
-        self._wt, self._xt = _bytes(terms, out), _bytes(terms, self.positions)
+        self._xt = _bytes(terms, self.positions)
         self._et = _bytes(filled(out), self.positions)
         self._bias_gradient = cuda.to_device(np.zeros(filled(out), np.int32))
         self.largest, self.exponent = (cuda.to_device(np.zeros(1, np.int64)) for _ in range(2))
@@ -67,13 +72,15 @@ class _Block:
         shape, image = (out, block.channels, *block.window), (block.height, block.width)
         self._forward = Product(np.zeros(shape, np.int8), np.zeros(out), image, window, x_type=x_type, tile=tile)
         self._forward.w, self._forward.b = self.w.view(np.int32), self.b
-        self._backward = product("s8", terms, out, self._wt)
         self._gradient = product("s8", terms, self.positions, self._xt, x_dtype)
         self.sums, self._weight_gradient = self._forward.output(batch), self._gradient.output(out)
-        self._patches = self._backward.output(self.positions)
-        self.d = self._patches  # the errors at the inputs
-        if not block.is_dense:
-            self.d = cuda.device_array(batch * block.height * block.width * pixel, np.int32)
+        if not is_first:
+            self._wt = _bytes(terms, out)
+            self._backward = product("s8", terms, out, self._wt)
+            self._patches = self._backward.output(self.positions)
+            self.d = self._patches  # the errors at the inputs
+            if not block.is_dense:
+                self.d = cuda.device_array(batch * block.height * block.width * pixel, np.int32)
         if block.activation is not None:
             tables = block.activation.values.table, block.activation.slopes.table
             self._tables = [cuda.to_device(table.astype(np.uint8).view(np.int8)) for table in tables]
@@ -85,9 +92,11 @@ class _Block:
         """The bytes of all this, from shapes alone."""
         out, pixel = filled(block.outputs), filled(block.channels)
         terms, positions = block.window[0] * block.window[1] * pixel, batch * block.rows * block.cols
-        image = 0 if is_first or block.is_dense else 4 * batch * block.height * block.width * pixel
-        variables = block.outputs * terms * (4 + 4 + 1 + 4) + terms * out
-        return variables + positions * (out * (3 + 4 + 1 + 1) + terms * (1 + 4)) + image
+        image = batch * block.height * block.width * pixel
+        variables = block.outputs * terms * (4 + 4 + 1 + 4) + terms * 8
+        activations = positions * (out * (3 + 4 + 1) + terms + 1) + batch * math.prod(block.output_shape[:2]) * out
+        back = image if is_first else terms * out + positions * terms * 4 + (0 if block.is_dense else 4 * image)
+        return variables + activations + back + SMALL
 
     def forward(self, inputs: DeviceArray) -> None:
         """Evaluate bytes [batch, h, w, channels]: int32 sums [positions, out], bytes y, and slopes."""
@@ -181,7 +190,8 @@ class DeviceStep(Unstorable, instead="store its `state`"):
         self, plan: Plan, state: list[Variables], batch: int, descent: Descent, tile: Tile | None = TENSOR
     ) -> None:
         self._plan, self._descent, first, last = plan, descent, plan.blocks[0], plan.blocks[-1]
-        needed = sum(_Block.nbytes(block, batch, i == 0) for i, block in enumerate(plan.blocks))
+        self.nbytes = needed = sum(_Block.nbytes(block, batch, i == 0) for i, block in enumerate(plan.blocks))
+        """The bytes of the GPU's memory that it takes, at most."""
         self._offset = offset_of(first.inputs)
         self.inputs = np.zeros((batch, first.height, first.width, first.channels), np.uint8)
         """uint8 [batch, height, width, channels]: where the next batch goes, signed inputs plus 128."""
@@ -192,7 +202,7 @@ class DeviceStep(Unstorable, instead="store its `state`"):
                     "batches need less, and `nvidia-smi` shows who holds the others"
                 )
             pairs = zip(plan.blocks, state, strict=True)
-            self.blocks = [_Block(block, variables, batch, tile) for block, variables in pairs]
+            self.blocks = [_Block(*pair, batch, tile, i == 0) for i, pair in enumerate(pairs)]
             self._table = cuda.to_device(exponential())
             self._exponent = cuda.to_device(np.array([EXP_EXPONENT], np.int64))
             self._d = cuda.device_array(batch * filled(last.outputs), np.int32)
@@ -231,8 +241,9 @@ class DeviceStep(Unstorable, instead="store its `state`"):
             block.quantise(d, above, change, generator.key(rounding[0], generator.ROUNDING, rounding[1], i))
             if i:
                 block.backward()
+                d = block.d
             block.update(seen[i], rate, self._descent)
-            d, above, change = block.d, block.exponent, block.block.weight_exponent
+            above, change = block.exponent, block.block.weight_exponent
 
 
 def to_device(x: np.ndarray) -> DeviceArray:

@@ -87,6 +87,24 @@ def compiled(monkeypatch):
     return counts
 
 
+@pytest.fixture
+def allocated(compiled, monkeypatch):
+    """The bytes of every array."""
+    sizes = []
+
+    def counted(make):
+        def made(*arguments):
+            array = make(*arguments)
+            sizes.append(array.nbytes)
+            return array
+
+        return made
+
+    for name in ("to_device", "device_array"):
+        monkeypatch.setattr(cuda, name, counted(getattr(cuda, name)))
+    return sizes
+
+
 @needs_compiler
 def test_networks(compiled):
     for one in (network_of_every_kernel(SMALL), *map(random_network, range(3))):
@@ -99,10 +117,11 @@ def test_networks(compiled):
 
 
 @needs_compiler
-def test_training(compiled):
-    layers = (Convolution(3, 3, 1, 1, pool=2, activation="tanh"), Convolution(4, 2, 2, 1), 5)
-    layout = plan(layers, (2, 6, 6), IntDomain(-128, 127), 3)
-    stepper = training.DeviceStep(layout, initialise(layout, 0), 4, Descent())
-    stepper.step(np.zeros(4, np.int64), Rate(100, 9), (1, 2))
+def test_training_takes_the_memory_that_was_foreseen(compiled, allocated):
+    layers = (Convolution(16, 3, 1, 1, pool=2, activation="tanh"), Convolution(32, 2, 2, 1), 64)
+    layout = plan(layers, (3, 16, 16), IntDomain(-128, 127), 10)
+    stepper = training.DeviceStep(layout, initialise(layout, 0), 64, Descent())
+    stepper.step(np.zeros(64, np.int64), Rate(100, 9), (1, 2))
+    assert sum(allocated) <= stepper.nbytes <= 1.1 * sum(allocated)
     assert len(stepper.state()) == len(layout.blocks)
     assert set(compiled) - {"tensor_kernel.<locals>.kernel"} == {kernel.__qualname__ for kernel in kernels.KERNELS}
