@@ -103,6 +103,15 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             raise ValueError(f"a public key's name must be 64 hexadecimal digits (`PublicKey.id`), got {name!r:.80}")
         self._permitted.add(name)
 
+    def require_permitted(self, name: str) -> None:
+        """Check that a public key may have the network, by its name.
+
+        Raises:
+            NotPermittedError: if it may not.
+        """
+        if name not in self._permitted:
+            raise NotPermittedError("the public key is not among those that the model's owner permits")
+
     def revoke(self, name: str) -> bytes:
         """Take a public key out of the permitted ones, and return a signed revocation of all that was issued so far.
 
@@ -113,8 +122,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             NotPermittedError: if it is not among them.
         """
         with self._lock:
-            if name not in self._permitted:
-                raise NotPermittedError("the public key is not among those that the model's owner permits")
+            self.require_permitted(name)
             self._permitted.discard(name)
             self._least = self._next
         return self.revocation
@@ -143,8 +151,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         seconds = integer(seconds, "seconds", 1, 1 << 40)
         key = PublicKey.of(public_key, self._public.interface)
         with self._lock:
-            if key.id not in self._permitted:
-                raise NotPermittedError("the public key is not among those that the model's owner permits")
+            self.require_permitted(key.id)
             number, self._next = self._next, self._next + 1
         ciphertexts = list(PublicEncryptor(self._circuit, key).encrypted())
         permission = Permission.signed(
