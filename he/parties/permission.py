@@ -80,7 +80,7 @@ class Signed(ValueObject):
         return seal_message(self._kind(), self._fields(), [self.signature])
 
     @classmethod
-    def from_bytes(cls, data: bytes | memoryview, owner: bytes) -> Self:
+    def from_bytes(cls, data: bytes, owner: bytes) -> Self:
         """Read what `to_bytes` returned, if this owner has signed it.
 
         Args:
@@ -172,6 +172,11 @@ class Revocation(Signed):
     @classmethod
     def _kind(cls) -> Kind:
         return Kind.REVOCATION
+
+
+def newest(known: Revocation | None, found: Revocation) -> Revocation:
+    """Return which of two revocations counts, of one owner's for one circuit: the one that revokes the most."""
+    return found if known is None or found.least > known.least else known
 
 
 def verification_key(signer: bytes, name: str = "owner", due: str = "ModelOwner.verification_key") -> Ed25519PublicKey:

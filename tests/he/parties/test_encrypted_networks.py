@@ -165,6 +165,11 @@ def test_what_is_revoked_no_longer_counts_and_is_issued_anew_for_others():
             session.evaluate(requests[one])
         with pytest.raises(NotPermittedError, match="has been revoked"):
             one.admit(session.permission, owner.verification_key, revocation)
+        with pytest.raises(NotPermittedError, match="has been revoked"):  # what was admitted before counts no more
+            one.encrypt(inputs(NETWORK, 1))
+        for older in (None, before):
+            with pytest.raises(NotPermittedError, match="has been revoked"):
+                one.admit(session.permission, owner.verification_key, older)
     renewed = session_of(prepared, other, owner, owner.issue(other.public_key), revocation=revocation)
     other.admit(renewed.permission, owner.verification_key, revocation)
     assert np.array_equal(
