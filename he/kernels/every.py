@@ -68,7 +68,9 @@ def calls() -> dict[str, Callable[[], object]]:
         "tensor_products": lambda: tensors.tensor_products(
             tables, pairs, addresses[:, None], 0, 0, panel, sums_of_products
         ),
-        "tensor_sum": lambda: tensors.tensor_sum(tables, pairs[0], addresses, 0, 0, first),
+        "tensor_sum": lambda: tensors.tensor_sum(
+            tables, pairs[0], addresses, 0, 0, *tensors.tile(len(pairs[0])), first
+        ),
         "extend_polynomial": lambda: product.extend_polynomial(tables, scaling.up, x[0], LEVEL + 1, high[0]),
         "mod_down": lambda: switching.mod_down(tables, extended, special, out, 0, 1),
         "switch": lambda: switching.switch(tables, x[1], centred, key, special, extended, 0, 1),

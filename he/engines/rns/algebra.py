@@ -22,7 +22,7 @@ from he.formats.switching import RELINEARISATION
 from he.kernels.passes import evaluate as kernels
 from he.kernels.passes import switching
 from he.kernels.passes.product import Scaling, extend_polynomial, scaled, scaled_product, scaling
-from he.kernels.passes.tensors import tensor_sum
+from he.kernels.passes.tensors import tensor_sum, tile
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.roots import FACTOR, factors, quotient
 from he.program.algebra import Algebra
@@ -190,7 +190,10 @@ class Residues(Algebra[Value]):
         left = np.array([self._operands.factors[plain].addresses for plain in plains])
         right, result = _addresses(residues), self._empty(3, len(primes), self._N)
         self._all(
-            [partial(tensor_sum, self._tables, left, right, row, prime, result) for row, prime in enumerate(primes)]
+            [
+                partial(tensor_sum, self._tables, left, right, row, prime, *tile(len(left)), result)
+                for row, prime in enumerate(primes)
+            ]
         )
         return result
 

@@ -34,6 +34,11 @@ def panel_shape(columns: int) -> tuple[int, ...]:
     return PANEL // 64, AT_ONCE, columns, 3, 8
 
 
+def tile(terms: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the memory that `tensor_sum` works on, for a sum of so many terms: addresses, and a tile of the sum."""
+    return np.empty((4, terms), np.int64), np.empty(6 * TILE // 8, np.uint64)
+
+
 @compiled
 def terms_at_once(p: int) -> int:
     """Count the products whose sum is reduced at once: 28 for a prime of 50 bits, more for shorter ones.
@@ -123,7 +128,9 @@ def sum_panel(
 
 
 @compiled
-def tensor_sum(tables: Tables, left: IntArray, right: IntArray, row: int, prime: int, out: Array) -> None:
+def tensor_sum(
+    tables: Tables, left: IntArray, right: IntArray, row: int, prime: int, lists: IntArray, sums: Array, out: Array
+) -> None:
     """Add products of ciphertexts modulo one prime: the sum over j of (c0 + c1 s)(d0 + d1 s) for c_j and d_j.
 
     It is `tensor_products` with one row and one column, of which nothing is read twice.
@@ -134,12 +141,13 @@ def tensor_sum(tables: Tables, left: IntArray, right: IntArray, row: int, prime:
         right: The addresses of uint64 [2, level, N], int64 [terms]: every d_j.
         row: The index of the prime among those of the ciphertexts.
         prime: Its index in the chain.
+        lists: What `tile` returned, as the next one; no other call may use them meanwhile.
+        sums: See `lists`.
         out: uint64 [3, level, N], the coefficients of 1, s and s**2; the rows of that prime are written.
     """
     end, component = 8 * out.shape[2], out.strides[0]
     p, montgomery = tables.constants[prime].modulus, tables.constants[prime].montgomery
     width, most = word_bytes(p), terms_at_once(p) // 2  # the middle sum has two products of each term
-    lists, sums = np.empty((4, len(left)), np.int64), np.empty(6 * TILE // 8, np.uint64)
     for j in range(len(left)):
         lists[0, j], lists[1, j] = left[j, 0, row], left[j, 1, row]
         lists[2, j] = right[j] + end * row

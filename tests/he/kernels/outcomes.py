@@ -55,7 +55,7 @@ def main() -> None:
     left, single = factors.addresses.transpose(1, 0, 2)[:, :2, None].repeat(2, 2), np.empty((3, LEVEL, N), np.uint64)
     for prime in range(LEVEL):
         tensors.tensor_products(tables, left, pair[:, None], prime, prime, panel, multiplied)
-        tensors.tensor_sum(tables, left[0], pair, prime, prime, single)
+        tensors.tensor_sum(tables, left[0], pair, prime, prime, *tensors.tile(len(pair)), single)
     tensor, squared = np.empty((2, 3, LEVEL, N), np.uint64)
     evaluate.multiply(tables, x, divided, 0, tensor)
     constants = scaling(primes[:LEVEL], auxiliary[: LEVEL + 1], T)

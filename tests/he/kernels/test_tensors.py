@@ -35,7 +35,9 @@ def single_sums(table, left, right):
     for i, k in np.ndindex(*out.shape[:2]):
         addresses = np.array([ciphertext.ctypes.data for ciphertext in right[:, k]])
         for j in range(left.shape[3]):
-            tensors.tensor_sum(table.tables, packed.addresses[i], addresses, j, j, out[i, k])
+            tensors.tensor_sum(
+                table.tables, packed.addresses[i], addresses, j, j, *tensors.tile(len(addresses)), out[i, k]
+            )
     return out
 
 
