@@ -39,9 +39,9 @@ class Opener(Unstorable, instead="keep the share with `SecretKey.save`, and make
     f. From the logits it could make the same up to a statistical distance of 2^-threshold: the polynomial of the
     logits, less c_0 and c_1 s_1, plus f; for f is so much larger than the answer's noise that it hides it
     (`he.readers.flooding`). n answers are within n times that distance, in CKKS, whose flood is normal, within sqrt(n)
-    times. This holds for answers to fresh requests, whose noise the compiler has bounded. A request is opened once, since
-    the mean of two parts has less of a flood; a data owner who sends the same ciphertexts as another request gets two
-    parts all the same, which count as two of the n.
+    times. This holds for answers to fresh requests, whose noise the compiler has bounded. A request is opened once,
+    since the mean of two parts has less of a flood; a data owner who sends the same ciphertexts as another request gets
+    two parts all the same, which count as two of the n.
 
     *What it does not prevent.* It opens whatever the evaluator has vouched for. An evaluator who vouches for something
     else, for a data owner with whom it colludes, opens any ciphertext, so also one with encrypted weights. Where that

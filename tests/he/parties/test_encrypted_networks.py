@@ -16,7 +16,10 @@ from he import (
     PublicKey,
     compile_approximate,
     compile_exact,
+    connect,
     prepare,
+    simulate,
+    simulate_guards,
 )
 from he.formats.messages import Kind
 from he.parties.expanded import ExpandedKeys
@@ -266,8 +269,10 @@ def test_arguments_that_do_not_go_together_are_refused():
         prepared.session(client.evaluation_keys)
     with pytest.raises(ParameterError, match='compile it with weights="encrypted"'):
         ModelOwner(plain)
-    with pytest.raises(ParameterError, match="no weights to encrypt"):
-        ModelOwner(owner.circuit)
+    x = inputs(NETWORK, 1)
+    for use in (ModelOwner, connect, lambda c: simulate(c, x), lambda c: simulate_guards(c, x)):
+        with pytest.raises(ParameterError, match="the circuit has no weights: give the model owner's"):
+            use(owner.circuit)
     other = Client(plain.interface, policy=Policy.trusting("insecure"))
     with pytest.raises(ParameterError, match="must be left out: weights are plain"):
         prepare(plain).session(other.evaluation_keys, network=b"", owner=owner.verification_key)

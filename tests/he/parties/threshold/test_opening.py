@@ -17,6 +17,7 @@ from he import (
     SecretKey,
     compile_exact,
     prepare,
+    run_encrypted,
 )
 from he.formats.messages import Kind
 from he.parties.ledger import ReplayError, SpentError
@@ -240,6 +241,8 @@ def test_arguments_that_do_not_go_together_are_refused():
     key, interface = EXACT.data, EXACT.circuit.interface
     with pytest.raises(ParameterError, match=r"`public_key`, and with it .* must be given"):
         Client(interface, policy=POLICY)
+    with pytest.raises(ParameterError, match=r"`Together.of\(circuit\)` .* returns all parties"):
+        run_encrypted(EXACT.circuit, X)
     with pytest.raises(ParameterError, match="`evaluation_keys` must be given with `public_key`"):
         Client(interface, key.share, public_key=key.public_key, policy=POLICY)
     with pytest.raises(ParameterError, match="must be left out: the key has one owner"):
