@@ -211,5 +211,18 @@ def require_circuit(circuit: object) -> Circuit:
     return instance(circuit, Circuit, "circuit", "compile a network with compile_exact or compile_approximate first")
 
 
+def require_weights(circuit: object) -> Circuit:
+    """Return a circuit, if it is one with its weights.
+
+    Raises:
+        ParameterError: if it is a `Circuit.public`.
+        TypeError: if it is none.
+    """
+    found = require_circuit(circuit)
+    if found.interface.encrypted and not len(found.program.plaintexts):
+        raise ParameterError("the circuit has no weights: give the model owner's, and not `Circuit.public`")
+    return found
+
+
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from he.circuit.circuit import Circuit, require_circuit
+from he.circuit.circuit import Circuit, require_weights
 from he.circuit.guards import RangeError, RangeGuard, answers_in_range, images_outside
 from he.circuit.packing import OutputLayout
 from he.circuit.residues import ResidueCircuit, combined
@@ -28,6 +28,7 @@ def simulate(circuit: Circuit | ResidueCircuit, images: np.ndarray) -> np.ndarra
 
     Raises:
         InputError: if the images are not what the circuit takes.
+        ParameterError: if the circuit has no weights, as a `Circuit.public`.
         RangeError: if the circuit's ranges are calibrated and images left them; it has their numbers, and the logits of
             the others. `simulate_guards` says how far they went.
         TypeError: if `circuit` is no circuit.
@@ -52,9 +53,10 @@ def simulate_guards(circuit: Circuit, images: np.ndarray) -> np.ndarray:
 
     Raises:
         InputError: if the images are not what the circuit takes.
+        ParameterError: as `simulate`.
         TypeError: if `circuit` is no circuit.
     """
-    interface, shares = require_circuit(circuit).interface, []
+    interface, shares = require_weights(circuit).interface, []
     layout = OutputLayout(interface.packing, 1, max(1, len(interface.guards)))
     limits = np.array([guard.limit for guard in interface.guards])
     for batch in _batches(circuit, images):
@@ -82,7 +84,7 @@ def _answered(circuit: Circuit, batch: np.ndarray) -> np.ndarray:
 
 def _batches(circuit: Circuit, images: np.ndarray) -> list[np.ndarray]:
     """The batches of images, all of them checked before the first is evaluated."""
-    (spec,) = require_circuit(circuit).interface.inputs
+    (spec,) = require_weights(circuit).interface.inputs
     return [spec.check(batch, circuit.parameters.scheme) for batch in spec.batches(images)]
 
 

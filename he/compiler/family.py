@@ -45,6 +45,10 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
             f"`network` must be an IntNetwork or a Graph, got {type(network).__name__}; of a model, give the `network` "
             "of `he.compile(model, samples)`"
         )
+    if "weights" in options:
+        raise TypeError(
+            "`weights` must be left out: a family's are plain, for a network that is encrypted has one client"
+        )
     entrance: Callable[..., Circuit] = compile_exact if isinstance(network, IntNetwork) else compile_approximate
     options = {"salt": secrets.token_bytes(SALT_BYTES), **options}
     found: dict[str, Circuit] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from he.parties.encrypted_network import EncryptedNetwork
-from he.parties.permission import Clock, Revocation
+from he.parties.permission import Clock, Revocation, newest
 from intnn.values.value_object import Unstorable
 
 
@@ -32,9 +32,8 @@ class Admission(Unstorable, instead="keep the encrypted network, and make it aga
             NotPermittedError: if the owner has not signed it.
         """
         found = Revocation.from_bytes(revocation, self._owner)
-        known = self._revocation
-        if found.circuit == self.network.permission.circuit and (known is None or found.least > known.least):
-            self._revocation = found
+        if found.circuit == self.network.permission.circuit:
+            self._revocation = newest(self._revocation, found)
 
     def require(self) -> None:
         """Check that the network may be used now.

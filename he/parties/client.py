@@ -30,7 +30,7 @@ from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.interfaces import interface_bytes, read_interface
 from he.parties.keys import SecretKey
 from he.parties.life import KeyLife, KeyRetiredError
-from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
+from he.parties.permission import Clock, NotPermittedError, Permission, Revocation, newest
 from he.parties.policy import Policy
 from he.parties.public_key import PublicKey, public_key
 from he.parties.publishing import deviation, noised
@@ -112,6 +112,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         self._most_answer_bytes = largest_message(self._ciphers.answer_bytes)
         self._questions, self._lock, self._life = Questions(self._policy.most_open), Lock(), KeyLife(self._policy)
         self._permission: Permission | None = None
+        self._revocation: Revocation | None = None
         if state is not None:
             self._restore(state)
 
@@ -157,15 +158,19 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         Args:
             permission: what the evaluator has (`Session.permission`), or the owner gives.
             owner: the owner's verification key, which the client has from the owner itself.
-            revocation: the owner's newest revocation (`ModelOwner.revocation`), if there is one.
+            revocation: the owner's newest revocation (`ModelOwner.revocation`), if there is one. The client remembers
+                it: what it revokes counts no more, whether admitted before or later.
 
         Raises:
             MessageError: if the bytes are truncated, damaged or foreign.
             NotPermittedError: if the owner has not signed it, or it is for another circuit or key, or no longer counts.
         """
         found = Permission.from_bytes(permission, owner)
-        known = None if revocation is None else Revocation.from_bytes(revocation, owner)
-        found.require(self._interface.digest, self._key_id, self._clock, known)
+        if revocation is not None:
+            known = Revocation.from_bytes(revocation, owner)
+            if known.circuit == self._interface.digest:
+                self._revocation = newest(self._revocation, known)
+        found.require(self._interface.digest, self._key_id, self._clock, self._revocation)
         self._permission = found
 
     @property
@@ -261,7 +266,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             return
         if self._permission is None:
             raise NotPermittedError("the client has admitted no permission of the model's owner")
-        self._permission.require(self._interface.digest, self._key_id, self._clock)
+        self._permission.require(self._interface.digest, self._key_id, self._clock, self._revocation)
 
     def decrypt(
         self, response: bytes, request: bytes | None = None, *, publish: bool = False, part: bytes | None = None

@@ -14,6 +14,7 @@ from he.parties.model_owner import ModelOwner
 from he.parties.policy import Policy
 from he.parties.prepared import PreparedCircuit, prepare
 from he.parties.session import Session
+from he.ring.params import ParameterError
 
 _ANY_NUMBER = (1 << 63) - 1
 
@@ -39,6 +40,7 @@ def connect(
         are encrypted, a model's owner has issued them for this client, for a day.
 
     Raises:
+        ParameterError: if the circuit's key has two owners, or weights are to be encrypted and the circuit has none.
         PolicyError: if the circuit's interface is not what a given policy accepts.
         TypeError: if an argument has another type.
         ValueError: if there is no such engine, it cannot evaluate the circuit, or `threads` is out of range.
@@ -46,6 +48,11 @@ def connect(
     thread_count(threads)
     prepared = circuit if isinstance(circuit, PreparedCircuit) else prepare(circuit, engine, threads)
     interface = prepared.circuit.interface
+    if isinstance(prepared.circuit, Circuit) and prepared.circuit.interface.threshold:
+        raise ParameterError(
+            "the circuit's key has two owners, and `connect` makes keys of one: `Together.of(circuit)` of "
+            "`he.parties.threshold.together` returns all parties"
+        )
     client = Client(interface_bytes(interface), policy=policy or Policy.trusting(interface.parameters.security))
     keys = client.evaluation_keys.to_bytes()
     if not interface.encrypted:

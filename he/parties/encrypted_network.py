@@ -63,7 +63,7 @@ class EncryptedNetwork(ValueObject):
             raise MessageError(
                 f"the network must be the circuit's {len(due)} ciphertexts, and a permission before them"
             )
-        return EncryptedNetwork(Permission.from_bytes(parts[0], owner), parts[1:])
+        return EncryptedNetwork(Permission.from_bytes(bytes(parts[0]), owner), parts[1:])
 
 
 def operand_forms(circuit: Circuit) -> list[Form]:

@@ -9,14 +9,13 @@ from threading import Lock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from he.circuit.circuit import Circuit, require_circuit
+from he.circuit.circuit import Circuit, require_weights
 from he.circuit.commitment import is_digest
 from he.parties.encrypted_network import EncryptedNetwork, network_digest
 from he.parties.interfaces import interface_bytes
 from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
 from he.parties.public_encryptor import PublicEncryptor
 from he.parties.public_key import PublicKey
-from he.ring.params import ParameterError
 from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
@@ -58,9 +57,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         least: int = 0,
         clock: Clock = time.time,
     ) -> None:
-        self._circuit, self._public = require_circuit(circuit), circuit.public
-        if len(circuit.program.plaintexts) == 0:
-            raise ParameterError("the circuit has no weights to encrypt: give the owner's, and not `Circuit.public`")
+        self._circuit, self._public = require_weights(circuit), circuit.public
         seed = os.urandom(_SEED_BYTES) if signing_seed is None else signing_seed
         if len(instance(seed, bytes, "signing_seed", "draw it with secrets.token_bytes(32)")) != _SEED_BYTES:
             raise ValueError(f"`signing_seed` must have {_SEED_BYTES} bytes, got {len(seed)}")
@@ -103,6 +100,15 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             raise ValueError(f"a public key's name must be 64 hexadecimal digits (`PublicKey.id`), got {name!r:.80}")
         self._permitted.add(name)
 
+    def require_permitted(self, name: str) -> None:
+        """Check that a public key may have the network, by its name.
+
+        Raises:
+            NotPermittedError: if it may not.
+        """
+        if name not in self._permitted:
+            raise NotPermittedError("the public key is not among those that the model's owner permits")
+
     def revoke(self, name: str) -> bytes:
         """Take a public key out of the permitted ones, and return a signed revocation of all that was issued so far.
 
@@ -113,8 +119,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             NotPermittedError: if it is not among them.
         """
         with self._lock:
-            if name not in self._permitted:
-                raise NotPermittedError("the public key is not among those that the model's owner permits")
+            self.require_permitted(name)
             self._permitted.discard(name)
             self._least = self._next
         return self.revocation
@@ -143,8 +148,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         seconds = integer(seconds, "seconds", 1, 1 << 40)
         key = PublicKey.of(public_key, self._public.interface)
         with self._lock:
-            if key.id not in self._permitted:
-                raise NotPermittedError("the public key is not among those that the model's owner permits")
+            self.require_permitted(key.id)
             number, self._next = self._next, self._next + 1
         ciphertexts = list(PublicEncryptor(self._circuit, key).encrypted())
         permission = Permission.signed(

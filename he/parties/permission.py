@@ -80,7 +80,7 @@ class Signed(ValueObject):
         return seal_message(self._kind(), self._fields(), [self.signature])
 
     @classmethod
-    def from_bytes(cls, data: bytes | memoryview, owner: bytes) -> Self:
+    def from_bytes(cls, data: bytes, owner: bytes) -> Self:
         """Read what `to_bytes` returned, if this owner has signed it.
 
         Args:
@@ -95,7 +95,7 @@ class Signed(ValueObject):
             ValueError: if `owner` has another length.
         """
         key = verification_key(owner)
-        fields, parts = open_message(cls._kind(), bytes(data), SIGNATURE_BYTES)
+        fields, parts = open_message(cls._kind(), data, SIGNATURE_BYTES)
         require_fields(fields, *cls._names())
         if len(parts) != 1:
             raise MessageError(f"a message that is signed must have one signature, got {len(parts)} parts")
@@ -174,14 +174,24 @@ class Revocation(Signed):
         return Kind.REVOCATION
 
 
-def verification_key(owner: bytes) -> Ed25519PublicKey:
-    """Return the key by which an owner's signatures are verified, given its 32 bytes.
+def newest(known: Revocation | None, found: Revocation) -> Revocation:
+    """Return which of two revocations counts, of one owner's for one circuit: the one that revokes the most."""
+    return found if known is None or found.least > known.least else known
+
+
+def verification_key(signer: bytes, name: str = "owner", due: str = "ModelOwner.verification_key") -> Ed25519PublicKey:
+    """Return the key by which signatures are verified, given its 32 bytes.
+
+    Args:
+        signer: the bytes.
+        name: the argument that they were given as.
+        due: what has to be given.
 
     Raises:
         TypeError: if it is no bytes.
         ValueError: if it has another length.
     """
-    instance(owner, bytes, "owner", "give `ModelOwner.verification_key`")
-    if len(owner) != OWNER_BYTES:
-        raise ValueError(f"`owner` must be {OWNER_BYTES} bytes, `ModelOwner.verification_key`, got {len(owner)}")
-    return Ed25519PublicKey.from_public_bytes(owner)
+    instance(signer, bytes, name, f"give `{due}`")
+    if len(signer) != OWNER_BYTES:
+        raise ValueError(f"`{name}` must be {OWNER_BYTES} bytes, `{due}`, got {len(signer)}")
+    return Ed25519PublicKey.from_public_bytes(signer)

@@ -103,7 +103,9 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     def evaluate_in_the_clear(self, invitation: bytes, images: np.ndarray) -> bytes:
         """Evaluate an encrypted network on images that this party has in the clear.
 
-        Whoever holds the key learns the logits, and this party nothing of the weights.
+        Whoever holds the key learns the logits, and this party nothing of the weights. The images are not encrypted,
+        and the answer follows from them: who has the network and the keys can test guesses of them against it, unless
+        the circuit was compiled with `circuit_privacy`.
 
         Args:
             invitation: what `Client.invite` has made for so many images; it is evaluated once, like a request.

@@ -154,9 +154,11 @@ class CkksErrorAlgebra(Algebra[CkksError]):
 
     def input(self, index: int) -> CkksError:
         p = self._parameters
-        error = ERROR_VARIANCE if p.owners == 1 else encryption_variance(p)  # of two owners, by the public key
-        fresh = deviation_at_root(p.poly_modulus_degree, error + ENCODING_VARIANCE) / p.input_scale
-        return CkksError(p.levels, p.input_scale, self._magnitude).plus(Deviations(normal=fresh))
+        if p.owners == 1:
+            fresh = Deviations(normal=deviation_at_root(p.poly_modulus_degree, ERROR_VARIANCE + ENCODING_VARIANCE))
+        else:  # by the public key, like an operand
+            fresh = Deviations(normal=self._encoding, product=self._encryption)
+        return CkksError(p.levels, p.input_scale, self._magnitude).plus(fresh * (1 / p.input_scale))
 
     def plain_dot(self, values: Sequence[CkksError], plains: Sequence[Plain]) -> CkksError:
         entering = {}

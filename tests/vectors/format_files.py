@@ -116,7 +116,7 @@ def write_owners(folder: Path) -> None:
         ("second", second),
         ("answer", answer),
         ("voucher", voucher),
-        ("part", Opener(owner.circuit, model.key, vouching.verification_key).part(answer, voucher)),
+        ("part", Opener(owner, model.key, vouching.verification_key).part(answer, voucher)),
         ("state", client.state()),
     ):
         write_atomically(folder / name, message)

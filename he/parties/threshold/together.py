@@ -63,7 +63,7 @@ class Together(NamedTuple):
         prepared = prepare(owner.circuit, threads=threads)
         session = prepared.session(keys.to_bytes(), threads, network=network, owner=verification)
         client.admit(session.permission or b"", verification)
-        opener = Opener(owner.circuit, model.key, vouching.verification_key)
+        opener = Opener(owner, model.key, vouching.verification_key)
         return Together(client, session, vouching, opener, owner, data.key, model.key)
 
     def predict(self, images: np.ndarray) -> np.ndarray:

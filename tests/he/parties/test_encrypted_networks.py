@@ -16,7 +16,10 @@ from he import (
     PublicKey,
     compile_approximate,
     compile_exact,
+    connect,
     prepare,
+    simulate,
+    simulate_guards,
 )
 from he.formats.messages import Kind
 from he.parties.expanded import ExpandedKeys
@@ -165,6 +168,11 @@ def test_what_is_revoked_no_longer_counts_and_is_issued_anew_for_others():
             session.evaluate(requests[one])
         with pytest.raises(NotPermittedError, match="has been revoked"):
             one.admit(session.permission, owner.verification_key, revocation)
+        with pytest.raises(NotPermittedError, match="has been revoked"):  # what was admitted before counts no more
+            one.encrypt(inputs(NETWORK, 1))
+        for older in (None, before):
+            with pytest.raises(NotPermittedError, match="has been revoked"):
+                one.admit(session.permission, owner.verification_key, older)
     renewed = session_of(prepared, other, owner, owner.issue(other.public_key), revocation=revocation)
     other.admit(renewed.permission, owner.verification_key, revocation)
     assert np.array_equal(
@@ -261,8 +269,10 @@ def test_arguments_that_do_not_go_together_are_refused():
         prepared.session(client.evaluation_keys)
     with pytest.raises(ParameterError, match='compile it with weights="encrypted"'):
         ModelOwner(plain)
-    with pytest.raises(ParameterError, match="no weights to encrypt"):
-        ModelOwner(owner.circuit)
+    x = inputs(NETWORK, 1)
+    for use in (ModelOwner, connect, lambda c: simulate(c, x), lambda c: simulate_guards(c, x)):
+        with pytest.raises(ParameterError, match="the circuit has no weights: give the model owner's"):
+            use(owner.circuit)
     other = Client(plain.interface, policy=Policy.trusting("insecure"))
     with pytest.raises(ParameterError, match="must be left out: weights are plain"):
         prepare(plain).session(other.evaluation_keys, network=b"", owner=owner.verification_key)

@@ -5,6 +5,7 @@ import pytest
 
 from he.formats.messages import Kind
 from he.readers.noise_bfv import BfvNoiseAlgebra
+from he.readers.noise_ckks import CkksErrorAlgebra
 from he.readers.public_key import encryption_norm, encryption_variance
 from tests.he.forge import residues_of
 from tests.he.parties.threshold.owners import CIRCUITS, NETWORKS, Owners, product, secret_of, whole
@@ -36,3 +37,18 @@ def test_fresh_ciphertexts_have_the_noise_of_the_public_key_of_both(errors):
     if parameters.scheme.exact:
         relative = parameters.t * 2.0 ** -parameters.log2_modulus(parameters.levels)
         assert relative * encryption_norm(parameters) <= BfvNoiseAlgebra(parameters).input(0).bound
+
+
+def test_slots_of_inputs_stay_within_a_bound_that_knows_the_tails_of_products():
+    """Encryption by a public key rounds, and multiplies by the secret: a normal number's tail ends far too early."""
+    circuit, rng = CIRCUITS["ckks"], np.random.default_rng(0)
+    N, scale = circuit.parameters.poly_modulus_degree, circuit.parameters.input_scale
+    bound = CkksErrorAlgebra(circuit.parameters, circuit.program, [], 1.0).input(0).bound * scale
+
+    def at_roots(coefficients):  # half of them: the others are conjugates
+        return np.fft.fft(coefficients * np.exp(-1j * np.pi / N * np.arange(N)))[..., : N // 2]
+
+    secrets = at_roots(rng.integers(-1, 2, (2, 2000, N)).sum(axis=0))
+    first, second = map(at_roots, rng.random((2, 2000, N)) - 0.5)
+    slots = (first + second * secrets).real
+    assert np.abs(slots).max() <= bound <= 4 * np.abs(slots).max()

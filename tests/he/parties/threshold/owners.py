@@ -51,7 +51,7 @@ class Owners:
         )  # fmt: skip
 
     def new_opener(self, **options):
-        return Opener(self.owner.circuit, self.model, self.vouching.verification_key, **options)
+        return Opener(self.owner, self.model, self.vouching.verification_key, **options)
 
     def answer(self, images):
         """The answer to a new request, which is kept."""

@@ -11,11 +11,13 @@ from he import (
     Client,
     DecryptionError,
     MessageError,
+    ModelOwner,
     NotPermittedError,
     ParameterError,
     SecretKey,
     compile_exact,
     prepare,
+    run_encrypted,
 )
 from he.formats.messages import Kind
 from he.parties.ledger import ReplayError, SpentError
@@ -141,9 +143,9 @@ def test_another_pair_of_owners_opens_nothing():
     other = Owners(CIRCUITS["bfv"])
     answer = EXACT.answer(X)
     with pytest.raises(MessageError, match="another key than the one that this owner has a share of"):
-        Opener(other.circuit, other.model, EXACT.vouching.verification_key).part(answer, EXACT.vouching.vouch(answer))
+        Opener(other.owner, other.model, EXACT.vouching.verification_key).part(answer, EXACT.vouching.vouch(answer))
     mixed = other.model._replace(evaluation_keys=EXACT.model.evaluation_keys)  # a share that is not this key's
-    part = Opener(other.circuit, mixed, EXACT.vouching.verification_key).part(answer, EXACT.vouching.vouch(answer))
+    part = Opener(other.owner, mixed, EXACT.vouching.verification_key).part(answer, EXACT.vouching.vouch(answer))
     with pytest.raises(DecryptionError):
         EXACT.client.decrypt(answer, EXACT.request, part=part)
 
@@ -172,6 +174,28 @@ def test_an_answer_is_opened_once_and_no_more_than_are_allowed():
         opener.part(answers[0], EXACT.vouching.vouch(answers[0]))
     with pytest.raises(SpentError):
         opener.part(answers[2], EXACT.vouching.vouch(answers[2]))
+
+
+def test_nothing_is_opened_after_a_revocation_whatever_the_evaluator_does():
+    owners = Owners(CIRCUITS["bfv"])
+    answers, name = [owners.answer(X) for _ in range(2)], owners.model.public_key.id
+    owners.parties.open(answers[0])
+    owners.owner.revoke(name)  # of which the evaluator takes no note
+    late = owners.answer(X)
+    for answer in (answers[1], late):
+        with pytest.raises(NotPermittedError, match="not among those that the model's owner permits"):
+            owners.parties.open(answer)
+    owners.owner.permit(name)  # the request has not been spent by what was refused
+    owners.parties.open(answers[1])
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda name: name + "0", lambda name: ""])
+def test_a_request_has_one_name_so_that_no_other_spelling_opens_its_answer_again(change):
+    opener, vouching, name = EXACT.new_opener(), EXACT.vouching, digest(REQUEST)
+    opener.part(ANSWER, VOUCHER)
+    other = with_fields(Kind.RESPONSE, ANSWER, request=change(name))
+    with pytest.raises(MessageError, match="must name its request"):
+        opener.part(other, vouching.vouch(other))
 
 
 @settings(max_examples=40, deadline=None)
@@ -217,6 +241,8 @@ def test_arguments_that_do_not_go_together_are_refused():
     key, interface = EXACT.data, EXACT.circuit.interface
     with pytest.raises(ParameterError, match=r"`public_key`, and with it .* must be given"):
         Client(interface, policy=POLICY)
+    with pytest.raises(ParameterError, match=r"`Together.of\(circuit\)` .* returns all parties"):
+        run_encrypted(EXACT.circuit, X)
     with pytest.raises(ParameterError, match="`evaluation_keys` must be given with `public_key`"):
         Client(interface, key.share, public_key=key.public_key, policy=POLICY)
     with pytest.raises(ParameterError, match="must be left out: the key has one owner"):
@@ -233,7 +259,16 @@ def test_arguments_that_do_not_go_together_are_refused():
         client.decrypt(response, part=PART)
     for circuit in (one, CIRCUITS["ckks"]):
         with pytest.raises(ParameterError, match="for which two owners have made this key"):
-            Opener(circuit, EXACT.model, EXACT.vouching.verification_key)
+            Opener(ModelOwner(circuit), EXACT.model, EXACT.vouching.verification_key)
+    for evaluator in (b"", EXACT.vouching.verification_key[1:]):
+        with pytest.raises(ValueError, match=r"`evaluator` must be 32 bytes, `Vouching\.verification_key`, got"):
+            Opener(EXACT.owner, EXACT.model, evaluator)
+    with pytest.raises(TypeError, match="`evaluator` must be a bytes"):
+        Opener(EXACT.owner, EXACT.model, EXACT.vouching)
+    with pytest.raises(TypeError, match="`owner` must be"):
+        Opener(EXACT.circuit, EXACT.model, EXACT.vouching.verification_key)
+    with pytest.raises(TypeError, match="must be bytes, got"):
+        EXACT.opener.part(ANSWER, 32)
     with pytest.raises(ValueError, match="`seed` must have 32 bytes"):
         Vouching(b"")
     with pytest.raises(ValueError, match="`most` must"):
