@@ -5,7 +5,6 @@ app = application(Config(models=Path("models"), store=Path("store")))
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -83,8 +82,7 @@ class Address:
         async def counted(message: Message) -> None:
             nonlocal status, sent
             status, sent = message.get("status", status), sent + len(message.get("body", b""))
-            async with asyncio.timeout(self._service.config.limits.answer_seconds):
-                await send(message)
+            await send(message)
 
         request = Request(scope, incoming)
         try:
@@ -101,9 +99,6 @@ class Address:
         response.headers["X-Request-Id"] = number
         try:
             await response(scope, incoming, counted)
-        except TimeoutError:
-            fault = fault or TimeoutError()  # and the server closes a connection without the rest of its answer
-            raise
         finally:
             seconds = time.monotonic() - start
             event(

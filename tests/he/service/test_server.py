@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from he import Client
 from he.service import store as store_module
@@ -72,6 +73,27 @@ def test_who_asks_nothing_or_half_of_something_is_cut(hasty, said) -> None:
             received += chunk
         assert 0.2 < time.monotonic() - start < 5
         assert received.startswith(b"HTTP/1.1 200") == said.startswith(b"GET /health")
+
+
+@pytest.mark.parametrize("asked", [1, 2000])
+def test_who_does_not_take_an_answer_is_cut(models, tmp_path, monkeypatch, asked) -> None:
+    long = Response(bytes(1 << 23))  # more than a system takes over for whoever reads nothing
+    monkeypatch.setattr("he.service.handlers.JSONResponse", lambda _content: long)
+    limits = {"answer_seconds": 0.4, "head_seconds": 0.4, "connections": 8}
+    with Live(models, tmp_path, **limits) as live, ExitStack() as held:
+        address = live.http.base_url.host, live.http.base_url.port
+        for _ in range(8):
+            greedy = held.enter_context(socket.socket())
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            greedy.connect(address)
+            greedy.settimeout(0.2)
+            with suppress(OSError):
+                greedy.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * asked)
+        deadline = time.monotonic() + 5
+        while live.server.server_state.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not live.server.server_state.tasks
 
 
 def test_one_address_has_no_more_connections_than_it_may(models, tmp_path) -> None:
