@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -54,6 +54,8 @@ class _Remote(Unstorable, instead="it holds a secret key: store that with `Secre
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            talk.close()  # others may wait for its end
 
     def _made(self, ask: Ask) -> Answer:
         body = bytearray()
@@ -168,15 +170,18 @@ class _AsyncRemote(Unstorable, instead="it holds a secret key: store that with `
 
     async def _said(self, talk: Talk[T]) -> T:
         answer: Answer = None
-        while True:
-            step, result = await asyncio.to_thread(_next, talk, answer)
-            if step is None:
-                assert result is not None
-                return result[0]
-            if isinstance(step, Ask):
-                answer = await self._made(step)
-            else:
-                await asyncio.sleep(step.seconds)
+        try:
+            while True:
+                step, result = await _whole(asyncio.to_thread(_next, talk, answer))
+                if step is None:
+                    assert result is not None
+                    return result[0]
+                if isinstance(step, Ask):
+                    answer = await self._made(step)
+                else:
+                    await asyncio.sleep(step.seconds)
+        finally:
+            talk.close()  # others may wait for its end
 
     async def _made(self, ask: Ask) -> Answer:
         body = bytearray()
@@ -256,6 +261,15 @@ def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:
         return talk.send(answer), None
     except StopIteration as end:
         return None, (end.value,)
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Return what work does. Who is cancelled meanwhile waits for its end: a thread cannot be stopped."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])
 
 
 def _options(url: str, token: str | None, http: dict[str, Any] | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ from intnn.values.value_object import Unstorable
 MEDIA_TYPE = "application/octet-stream"
 _MOST_WAIT = 60.0  # seconds, whatever a server asks for
 _MOST_DESCRIPTION = 1 << 16  # bytes of an answer that is JSON
+_TURN = 0.05  # seconds until a talk looks again whether another one has ended
 
 T = TypeVar("T")
 
@@ -112,7 +114,7 @@ Talk = Generator[Step, Answer, T]
 
 
 class Conversation(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """A client of one model of a server.
+    """A client of one model of a server, with one key pair. Several of its talks may go on at once, also in threads.
 
     Args:
         model: the model's name.
@@ -135,6 +137,7 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         self._path, self._tries = f"/v1/models/{model}", tries
         self._made = partial(Client, secret_key=secret_key, evaluation_keys=evaluation_keys, policy=policy, state=state)
         self._interface: Interface | None = None
+        self._turn = Lock()
         self.client: Client | None = None
 
     def interface(self) -> Talk[Interface]:
@@ -154,6 +157,9 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
 
     def open(self) -> Talk[Client]:
         """Get the interface, and make keys or take those that were given."""
+        return self.client or (yield from self._alone(self._open()))
+
+    def _open(self) -> Talk[Client]:
         if self.client is None:
             self.client = self._made((yield from self.interface()))
         return self.client
@@ -161,6 +167,9 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
     def send_keys(self) -> Talk[None]:
         """Send the evaluation keys, if the server does not have them."""
         client = yield from self.open()
+        yield from self._alone(self._send_keys(client))
+
+    def _send_keys(self, client: Client) -> Talk[None]:
         path = self._keys_path(client)
         try:
             yield from self._asked(Ask("GET", path))
@@ -168,6 +177,15 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
             if error.status != 404:
                 raise
             yield from self._asked(Ask("PUT", path, client.evaluation_keys.to_bytes()))
+
+    def _alone(self, talk: Talk[T]) -> Talk[T]:
+        """Have a talk while no other one is had like that."""
+        while not self._turn.acquire(blocking=False):
+            yield Pause(_TURN)
+        try:
+            return (yield from talk)
+        finally:
+            self._turn.release()
 
     def predict(self, images: ArrayLike) -> Talk[np.ndarray]:
         """Have any number of images answered: floats as `Client.prepare` takes them, or what `Client.encrypt` takes."""
