@@ -10,6 +10,7 @@ proposes is held against the policy, and what it answers is decrypted, as `he.Cl
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Coroutine, Iterable
 from types import TracebackType
@@ -22,11 +23,12 @@ from numpy.typing import ArrayLike
 from he.circuit.family import Plan
 from he.parties.client import Client
 from he.service.choice import Choice
-from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk
+from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk, overview
 from intnn.values.value_object import Unstorable
 
 T = TypeVar("T")
 _PIECE = 1 << 18  # bytes of an answer that are taken at once
+_TOKEN = re.compile("[!-~]+")
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 
 
@@ -68,6 +70,26 @@ class _Remote(Unstorable, instead="it holds a secret key: store that with `Secre
         return _reply(response, body)
 
 
+class RemoteServer(_Remote, instead="make another one"):
+    """A server, which anybody may ask how it is. It is a context manager, which closes the connection.
+
+    Args:
+        url, http: see `RemoteModel`.
+    """
+
+    def __init__(self, url: str, *, http: dict[str, Any] | None = None) -> None:
+        super().__init__(url, None, http)
+
+    def status(self) -> dict[str, Any]:
+        """Return how it is, and the cards of its models.
+
+        Raises:
+            ServiceError: if the server refuses, or does not answer.
+            MessageError: if it does not answer as a server does.
+        """
+        return self._said(overview())
+
+
 class RemoteModel(_Remote, instead="it holds a secret key: store that with `SecretKey.save`"):
     """A model of a server, for whoever has images. It is a context manager, which closes the connection.
 
@@ -79,6 +101,7 @@ class RemoteModel(_Remote, instead="it holds a secret key: store that with `Secr
         others: `secret_key`, `evaluation_keys`, `policy`, `state` and `tries`, see `Conversation`.
 
     Raises:
+        ValueError: if `url` is no address, or `token` is no token.
         ServiceError: by all methods, if the server refuses, or does not answer.
         MessageError, PolicyError: by all methods, as by `Client`.
     """
@@ -275,5 +298,13 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
 def _options(url: str, token: str | None, http: dict[str, Any] | None) -> dict[str, Any]:
     headers = {"Accept-Encoding": "identity"}  # what is compressed is short, and becomes long: nothing is undone
     if token is not None:
+        if not _TOKEN.fullmatch(token):
+            raise ValueError("`token` must have letters, digits and marks of ASCII alone, as a server's token has")
         headers["Authorization"] = f"Bearer {token}"
-    return {"base_url": url, "headers": headers, "timeout": _TIMEOUT, **(http or {})}
+    try:
+        base = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(
+            f"`url` must be an address such as https://models.example, got {url!r:.80}: {error}"
+        ) from error
+    return {"base_url": base, "headers": headers, "timeout": _TIMEOUT, **(http or {})}

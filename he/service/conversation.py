@@ -11,7 +11,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -101,9 +102,10 @@ class Reply:
 
     @property
     def detail(self) -> str:
-        """What is said of a refusal."""
+        """What is said of a refusal, in letters that a terminal shows and does not obey."""
         try:
-            return str(parsed(self.content)["detail"])
+            said = str(parsed(self.content)["detail"])
+            return "".join(letter if letter.isprintable() else " " for letter in said)
         except (ValueError, KeyError):
             return "it does not say why"
 
@@ -222,21 +224,50 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         raise AssertionError("the last try returns or raises")
 
     def _asked(self, ask: Ask) -> Talk[bytes]:
-        """Make a call, again where it may be made again, and return the body of the answer.
-
-        Raises:
-            ServiceError: if it is refused for good, or there is no answer.
-        """
-        again = (429, 503) if ask.method == "POST" else (0, 429, 503)
-        for left in reversed(range(self._tries)):
-            reply = yield ask
-            assert reply is not None
-            if 200 <= reply.status < 300:
-                return reply.content
-            if not left or reply.status not in again:
-                raise ServiceError(reply.status, reply.detail if reply.status else reply.content.decode())
-            yield Pause(reply.seconds)
-        raise AssertionError("the last try returns or raises")
+        return _asked(ask, self._tries)
 
     def _keys_path(self, client: Client) -> str:
         return f"{self._path}/keys/{client.evaluation_keys.id}"
+
+
+def overview() -> Talk[dict[str, Any]]:
+    """Get how a server is, and the cards of its models, as `models`.
+
+    Raises:
+        MessageError: if it does not answer as a server does.
+    """
+    health = yield from _described("/health")
+    models = (yield from _described("/v1/models")).get("models")
+    if not isinstance(models, list) or not all(isinstance(model, dict) and "name" in model for model in models):
+        raise MessageError("the server must list its models by name, and does not")
+    cards = []
+    for model in models:
+        cards.append((yield from _described(f"/v1/models/{quote(str(model['name']), safe='')}")))
+    return {**health, "models": cards}
+
+
+def _described(path: str) -> Talk[dict[str, Any]]:
+    """Get a JSON object."""
+    content = yield from _asked(Ask("GET", path), 1)
+    try:
+        return parsed(content)
+    except ValueError as error:
+        raise MessageError(f"the server must answer {path} with a JSON object, and does not: {error}") from error
+
+
+def _asked(ask: Ask, tries: int) -> Talk[bytes]:
+    """Make a call, again where it may be made again, and return the body of the answer.
+
+    Raises:
+        ServiceError: if it is refused for good, or there is no answer.
+    """
+    again = (429, 503) if ask.method == "POST" else (0, 429, 503)
+    for left in reversed(range(tries)):
+        reply = yield ask
+        assert reply is not None
+        if 200 <= reply.status < 300:
+            return reply.content
+        if not left or reply.status not in again:
+            raise ServiceError(reply.status, reply.detail if reply.status else reply.content.decode())
+        yield Pause(reply.seconds)
+    raise AssertionError("the last try returns or raises")

@@ -21,7 +21,7 @@ from he import (
     prepare,
 )
 from he.service.client import AsyncRemoteFamily, AsyncRemoteModel, RemoteFamily, RemoteModel
-from he.service.conversation import ServiceError
+from he.service.conversation import Reply, ServiceError
 from he.testing import inputs
 from tests.he.service.conftest import Live
 from tests.he.service.running import NETWORKS, POLICY
@@ -124,6 +124,20 @@ def test_a_client_does_not_try_for_ever(remote, live) -> None:
         model.predict(IMAGES)
     with RemoteModel("http://127.0.0.1:1", "exact", tries=1) as model, pytest.raises(ServiceError, match="not answer"):
         model.send_keys()
+
+
+def test_what_is_no_address_or_token() -> None:
+    with pytest.raises(ValueError, match="`url` must be an address"):
+        RemoteModel("http://[::1", "exact")
+    for token in ("two words", "line\nbreak", "", "\N{SNOWMAN}"):
+        with pytest.raises(ValueError, match="`token`") as refused:
+            RemoteModel("http://127.0.0.1:1", "exact", token)
+        assert not token or token not in str(refused.value)
+
+
+def test_what_a_server_says_does_not_command_a_terminal() -> None:
+    said = Reply(404, b'{"detail": "gone\\u001b[2J\\r\\nmodel \\u202e"}').detail
+    assert said == "gone [2J  model  "
 
 
 def test_the_clients_own_rules_hold(remote, live) -> None:
