@@ -118,8 +118,11 @@ class Address:
         """Return who calls, if it does not call too often.
 
         Raises:
-            Problem: if it does (429), or a token is needed and missing (401).
+            Problem: if it does (429), a token is needed and missing (401), or it says in two ways where its body ends
+                (400): a proxy between might take the other one (RFC 9112, 6.3).
         """
+        if {"content-length", "transfer-encoding"} <= {*request.headers}:
+            raise Problem(400, "a call must have a length or chunks, got both", {"Connection": "close"})
         address = "" if request.client is None else request.client.host[:_MOST_ADDRESS]
         if not operation.secured:
             self._service.rates.take(f"address {address}")

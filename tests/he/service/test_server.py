@@ -135,6 +135,20 @@ def test_a_refused_upload_is_told_so_before_it_is_sent(models, tmp_path) -> None
         assert not list((live.folder / "store" / "uploads").iterdir())
 
 
+def test_a_body_ends_where_everybody_sees_it_end(hasty) -> None:
+    client, path = hasty.party()
+    request = client.encrypt(inputs(NETWORKS["exact"], 1))
+    with connected(hasty) as connection:
+        lengths = "Content-Length: 5", "Transfer-Encoding: chunked"
+        chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(request), request)
+        connection.sendall(head(hasty, "POST", f"{path}/evaluations", "ann", *lengths) + chunks)
+        assert status(connection) == 400
+        assert connection.recv(1) == b""  # and what follows is no call
+    encoded = hasty.ask("POST", f"{path}/evaluations", content=request, headers={"Content-Encoding": "gzip"})
+    assert encoded.status_code == 415
+    assert hasty.ask("POST", f"{path}/evaluations", content=request).status_code == 200
+
+
 def test_who_leaves_during_an_upload_leaves_nothing_behind(hasty) -> None:
     client, path = hasty.party()
     for method, where in (("POST", f"{path}/evaluations"), ("PUT", path[:-64] + "0" * 64)):
