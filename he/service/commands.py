@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,10 +113,12 @@ def _token(options: argparse.Namespace) -> None:
 
 
 def _keygen(options: argparse.Namespace) -> None:
+    from he.formats.keys import held
+
     if options.key.exists() and not options.force:
         raise FileExistsError(f"{options.key} is there already; name another file, or add --force")
-    password = _password(again=True)
-    with _remote(options) as model:
+    password, there = _password(again=True), held(options.key) if options.key.exists() else nullcontext()
+    with there, _remote(options) as model:  # nobody counts under a key while it is replaced
         client = model.client
         client.secret_key.save(options.key, password)
         client.evaluation_keys.save(_beside(options, _KEYS))

@@ -132,10 +132,14 @@ def test_a_place_for_logits_is_looked_for_first(key, tmp_path, capsys) -> None:
     assert counted(tmp_path) == (0, 0, 0)
 
 
-def test_one_process_at_a_time_uses_a_key(key, tmp_path, capsys) -> None:
+@pytest.mark.parametrize("command", [["predict", "images.npy"], ["keygen", "--force"]])
+def test_one_process_at_a_time_uses_a_key(key, command, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = (tmp_path / "key").read_bytes()
     with held(tmp_path / "key"), pytest.raises(SystemExit):
-        main(["predict", *key, str(tmp_path / "images.npy")])
+        main([command[0], *key, *command[1:]])
     assert "is in use" in capsys.readouterr().err
+    assert (tmp_path / "key").read_bytes() == before
 
 
 @pytest.mark.parametrize(
