@@ -10,6 +10,7 @@ proposes is held against the policy, and what it answers is decrypted, as `he.Cl
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Coroutine, Iterable
@@ -27,7 +28,7 @@ from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceErr
 from intnn.values.value_object import Unstorable
 
 T = TypeVar("T")
-_PIECE = 1 << 18  # bytes of an answer that are taken at once
+_ANSWER_SECONDS, _LEAST_RATE = 120.0, 1 << 14  # how long an answer's body may take, beside a second for so many bytes
 _TOKEN = re.compile("[!-~]+")
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 
@@ -60,14 +61,14 @@ class _Remote(Unstorable, instead="it holds a secret key: store that with `Secre
             talk.close()  # others may wait for its end
 
     def _made(self, ask: Ask) -> Answer:
-        body = bytearray()
+        body = _Body(ask)
         try:
             with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
-                for chunk in response.iter_raw(_PIECE):
-                    _add(body, chunk, ask)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
         except httpx.TransportError as error:
             return Reply(0, repr(error).encode())
-        return _reply(response, body)
+        return Reply(response.status_code, bytes(body.data), response.headers.get("retry-after"))
 
 
 class RemoteServer(_Remote, instead="make another one"):
@@ -207,14 +208,14 @@ class _AsyncRemote(Unstorable, instead="it holds a secret key: store that with `
             talk.close()  # others may wait for its end
 
     async def _made(self, ask: Ask) -> Answer:
-        body = bytearray()
+        body = _Body(ask)
         try:
             async with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
-                async for chunk in response.aiter_raw(_PIECE):
-                    _add(body, chunk, ask)
+                async for chunk in response.aiter_raw():
+                    body.add(chunk)
         except httpx.TransportError as error:
             return Reply(0, repr(error).encode())
-        return _reply(response, body)
+        return Reply(response.status_code, bytes(body.data), response.headers.get("retry-after"))
 
 
 class AsyncRemoteModel(_AsyncRemote, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -263,19 +264,26 @@ class AsyncRemoteFamily(_AsyncRemote, instead="it holds secret keys: make anothe
         return await self._said(self._talk.predict(images))
 
 
-def _add(body: bytearray, chunk: bytes, ask: Ask) -> None:
-    """Add to a body what has come of it.
+class _Body:
+    """The body of an answer as it comes, of which no more is taken, and for no longer, than is due."""
 
-    Raises:
-        ServiceError: if that is more than an answer may have.
-    """
-    body += chunk
-    if len(body) > ask.most:
-        raise ServiceError(0, f"its answer has more than the {ask.most} bytes that are due")
+    def __init__(self, ask: Ask) -> None:
+        self.data, self._most, self._end = bytearray(), ask.most, math.inf
 
+    def add(self, chunk: bytes) -> None:
+        """Take what has come.
 
-def _reply(response: httpx.Response, body: bytearray) -> Reply:
-    return Reply(response.status_code, bytes(body), response.headers.get("retry-after"))
+        Raises:
+            ServiceError: if that is more than an answer may have, or comes too slowly.
+        """
+        now = time.monotonic()
+        if not self.data:
+            self._end = now + _ANSWER_SECONDS + self._most / _LEAST_RATE
+        self.data += chunk
+        if len(self.data) > self._most:
+            raise ServiceError(0, f"its answer has more than the {self._most} bytes that are due")
+        if now > self._end:
+            raise ServiceError(0, "its answer comes too slowly")
 
 
 def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
@@ -138,6 +139,33 @@ def test_what_is_no_address_or_token() -> None:
 def test_what_a_server_says_does_not_command_a_terminal() -> None:
     said = Reply(404, b'{"detail": "gone\\u001b[2J\\r\\nmodel \\u202e"}').detail
     assert said == "gone [2J  model  "
+
+
+def test_an_answer_that_hardly_comes_is_not_waited_for(monkeypatch) -> None:
+    class Drops(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            for _ in range(1000):
+                time.sleep(0.01)
+                yield b"a"
+
+        async def __aiter__(self):
+            for drop in self:
+                yield drop
+
+    async def ask():
+        async with AsyncRemoteModel("http://here", "exact", http={"transport": slow}) as model:
+            await model.client()
+
+    monkeypatch.setattr("he.service.client._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("he.service.client._LEAST_RATE", 1 << 40)
+    slow = httpx.MockTransport(lambda _: httpx.Response(200, stream=Drops()))
+    with (
+        RemoteModel("http://here", "exact", http={"transport": slow}) as model,
+        pytest.raises(ServiceError, match="too slowly"),
+    ):
+        model.send_keys()
+    with pytest.raises(ServiceError, match="too slowly"):
+        asyncio.run(ask())
 
 
 def test_the_clients_own_rules_hold(remote, live) -> None:
