@@ -16,6 +16,8 @@ import os
 import secrets
 import stat
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,25 @@ def reveal(data: bytes, password: str) -> Protected:
     except InvalidTag:
         raise KeyFileError("the password is wrong, or somebody altered the key file; try the password again") from None
     return Protected(fields, secret)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Have a secret key's file to oneself for a while: two that count under one key at a time would count too little.
+
+    Raises:
+        KeyFileError: if another process has it (where the system knows such locks).
+        OSError: if there is none, or it cannot be read.
+    """
+    with path.open("rb") as file:
+        if os.name == "posix":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise KeyFileError(f"{path} is in use, and one process at a time may use a key; wait for it") from None
+        yield
 
 
 def write_private(path: Path, data: bytes) -> None:

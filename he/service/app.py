@@ -5,7 +5,6 @@ app = application(Config(models=Path("models"), store=Path("store")))
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -83,8 +82,7 @@ class Address:
         async def counted(message: Message) -> None:
             nonlocal status, sent
             status, sent = message.get("status", status), sent + len(message.get("body", b""))
-            async with asyncio.timeout(self._service.config.limits.answer_seconds):
-                await send(message)
+            await send(message)
 
         request = Request(scope, incoming)
         try:
@@ -101,9 +99,6 @@ class Address:
         response.headers["X-Request-Id"] = number
         try:
             await response(scope, incoming, counted)
-        except TimeoutError:
-            fault = fault or TimeoutError()  # and the server closes a connection without the rest of its answer
-            raise
         finally:
             seconds = time.monotonic() - start
             event(
@@ -123,8 +118,11 @@ class Address:
         """Return who calls, if it does not call too often.
 
         Raises:
-            Problem: if it does (429), or a token is needed and missing (401).
+            Problem: if it does (429), a token is needed and missing (401), or it says in two ways where its body ends
+                (400): a proxy between might take the other one (RFC 9112, 6.3).
         """
+        if {"content-length", "transfer-encoding"} <= {*request.headers}:
+            raise Problem(400, "a call must have a length or chunks, got both", {"Connection": "close"})
         address = "" if request.client is None else request.client.host[:_MOST_ADDRESS]
         if not operation.secured:
             self._service.rates.take(f"address {address}")

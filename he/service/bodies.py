@@ -100,10 +100,13 @@ async def receive(request: Request, sink: Sink, most: int, limits: Limits) -> in
     """Give the body of a request to a sink, and return how many bytes it has.
 
     Raises:
-        Problem: if it has another type (415), is larger (413), or takes too long (408), or its sender has left (400).
+        Problem: if it has another type or is encoded (415), is larger (413), or takes too long (408), or its sender has
+            left (400).
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
         raise Problem(415, f"the body must be of type {MEDIA_TYPE}")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(415, "the body must be sent as it is, without a content encoding")
     declared = int(request.headers.get("content-length", "0"))  # which the server has checked to be a number
     too_large = Problem(413, f"the body must have at most {most} bytes")
     if declared > most:

@@ -10,8 +10,10 @@ proposes is held against the policy, and what it answers is decrypted, as `he.Cl
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,11 +24,12 @@ from numpy.typing import ArrayLike
 from he.circuit.family import Plan
 from he.parties.client import Client
 from he.service.choice import Choice
-from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk
+from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk, overview
 from intnn.values.value_object import Unstorable
 
 T = TypeVar("T")
-_PIECE = 1 << 18  # bytes of an answer that are taken at once
+_ANSWER_SECONDS, _LEAST_RATE = 120.0, 1 << 14  # how long an answer's body may take, beside a second for so many bytes
+_TOKEN = re.compile("[!-~]+")
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 
 
@@ -54,16 +57,38 @@ class _Remote(Unstorable, instead="it holds a secret key: store that with `Secre
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            talk.close()  # others may wait for its end
 
     def _made(self, ask: Ask) -> Answer:
-        body = bytearray()
+        body = _Body(ask)
         try:
             with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
-                for chunk in response.iter_raw(_PIECE):
-                    _add(body, chunk, ask)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
         except httpx.TransportError as error:
             return Reply(0, repr(error).encode())
-        return _reply(response, body)
+        return Reply(response.status_code, bytes(body.data), response.headers.get("retry-after"))
+
+
+class RemoteServer(_Remote, instead="make another one"):
+    """A server, which anybody may ask how it is. It is a context manager, which closes the connection.
+
+    Args:
+        url, http: see `RemoteModel`.
+    """
+
+    def __init__(self, url: str, *, http: dict[str, Any] | None = None) -> None:
+        super().__init__(url, None, http)
+
+    def status(self) -> dict[str, Any]:
+        """Return how it is, and the cards of its models.
+
+        Raises:
+            ServiceError: if the server refuses, or does not answer.
+            MessageError: if it does not answer as a server does.
+        """
+        return self._said(overview())
 
 
 class RemoteModel(_Remote, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -77,6 +102,7 @@ class RemoteModel(_Remote, instead="it holds a secret key: store that with `Secr
         others: `secret_key`, `evaluation_keys`, `policy`, `state` and `tries`, see `Conversation`.
 
     Raises:
+        ValueError: if `url` is no address, or `token` is no token.
         ServiceError: by all methods, if the server refuses, or does not answer.
         MessageError, PolicyError: by all methods, as by `Client`.
     """
@@ -168,25 +194,28 @@ class _AsyncRemote(Unstorable, instead="it holds a secret key: store that with `
 
     async def _said(self, talk: Talk[T]) -> T:
         answer: Answer = None
-        while True:
-            step, result = await asyncio.to_thread(_next, talk, answer)
-            if step is None:
-                assert result is not None
-                return result[0]
-            if isinstance(step, Ask):
-                answer = await self._made(step)
-            else:
-                await asyncio.sleep(step.seconds)
+        try:
+            while True:
+                step, result = await _whole(asyncio.to_thread(_next, talk, answer))
+                if step is None:
+                    assert result is not None
+                    return result[0]
+                if isinstance(step, Ask):
+                    answer = await self._made(step)
+                else:
+                    await asyncio.sleep(step.seconds)
+        finally:
+            talk.close()  # others may wait for its end
 
     async def _made(self, ask: Ask) -> Answer:
-        body = bytearray()
+        body = _Body(ask)
         try:
             async with self._http.stream(ask.method, ask.path, content=ask.body, headers=ask.headers) as response:
-                async for chunk in response.aiter_raw(_PIECE):
-                    _add(body, chunk, ask)
+                async for chunk in response.aiter_raw():
+                    body.add(chunk)
         except httpx.TransportError as error:
             return Reply(0, repr(error).encode())
-        return _reply(response, body)
+        return Reply(response.status_code, bytes(body.data), response.headers.get("retry-after"))
 
 
 class AsyncRemoteModel(_AsyncRemote, instead="it holds a secret key: store that with `SecretKey.save`"):
@@ -235,19 +264,26 @@ class AsyncRemoteFamily(_AsyncRemote, instead="it holds secret keys: make anothe
         return await self._said(self._talk.predict(images))
 
 
-def _add(body: bytearray, chunk: bytes, ask: Ask) -> None:
-    """Add to a body what has come of it.
+class _Body:
+    """The body of an answer as it comes, of which no more is taken, and for no longer, than is due."""
 
-    Raises:
-        ServiceError: if that is more than an answer may have.
-    """
-    body += chunk
-    if len(body) > ask.most:
-        raise ServiceError(0, f"its answer has more than the {ask.most} bytes that are due")
+    def __init__(self, ask: Ask) -> None:
+        self.data, self._most, self._end = bytearray(), ask.most, math.inf
 
+    def add(self, chunk: bytes) -> None:
+        """Take what has come.
 
-def _reply(response: httpx.Response, body: bytearray) -> Reply:
-    return Reply(response.status_code, bytes(body), response.headers.get("retry-after"))
+        Raises:
+            ServiceError: if that is more than an answer may have, or comes too slowly.
+        """
+        now = time.monotonic()
+        if not self.data:
+            self._end = now + _ANSWER_SECONDS + self._most / _LEAST_RATE
+        self.data += chunk
+        if len(self.data) > self._most:
+            raise ServiceError(0, f"its answer has more than the {self._most} bytes that are due")
+        if now > self._end:
+            raise ServiceError(0, "its answer comes too slowly")
 
 
 def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:
@@ -258,8 +294,25 @@ def _next(talk: Talk[T], answer: Answer) -> tuple[Step | None, tuple[T] | None]:
         return None, (end.value,)
 
 
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Return what work does. Who is cancelled meanwhile waits for its end: a thread cannot be stopped."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])
+
+
 def _options(url: str, token: str | None, http: dict[str, Any] | None) -> dict[str, Any]:
     headers = {"Accept-Encoding": "identity"}  # what is compressed is short, and becomes long: nothing is undone
     if token is not None:
+        if not _TOKEN.fullmatch(token):
+            raise ValueError("`token` must have letters, digits and marks of ASCII alone, as a server's token has")
         headers["Authorization"] = f"Bearer {token}"
-    return {"base_url": url, "headers": headers, "timeout": _TIMEOUT, **(http or {})}
+    try:
+        base = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(
+            f"`url` must be an address such as https://models.example, got {url!r:.80}: {error}"
+        ) from error
+    return {"base_url": base, "headers": headers, "timeout": _TIMEOUT, **(http or {})}

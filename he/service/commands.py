@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
     command.add_argument("--store", type=Path, required=True, help="folder of the server's own")
     command.add_argument("--tokens", type=Path, help="file of permitted clients; without it, everybody is permitted")
     command.add_argument("--host", default="127.0.0.1", help="where it listens (default: %(default)s)")
-    command.add_argument("--port", type=int, default=8000, help="where it listens (default: %(default)s)")
+    command.add_argument("--port", type=_port, default=8000, help="where it listens (default: %(default)s)")
     command.add_argument("--certificate", type=Path, help="file of a certificate for TLS, PEM")
     command.add_argument("--private-key", type=Path, help="file of the certificate's private key, PEM")
     command.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help="see he.service.config")
@@ -46,8 +47,12 @@ def add(commands: Any) -> None:
 
     command = _command(commands, "predict", "have a server evaluate encrypted images", _predict)
     _add_model(command)
-    command.add_argument("images", type=Path, help="images [n, ...], .npy: floats, or the network's integers")
-    command.add_argument("--out", type=Path, help="write logits there, .npy; by default they are printed")
+    command.add_argument(
+        "images", type=Path, help="images [n, ...], .npy or rows of text: floats, or the network's integers"
+    )
+    command.add_argument(
+        "--out", type=Path, help="write logits there, .npy or rows of text; by default they are printed"
+    )
 
     command = _command(commands, "status", "ask a server how it is, and which models it has", _status)
     command.add_argument("url", help="the server's address")
@@ -81,16 +86,23 @@ def _serve(options: argparse.Namespace) -> None:
         server(config, certificate=options.certificate, key=options.private_key).run([place])
 
 
+def _port(written: str) -> int:
+    if not 0 <= (port := int(written)) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, got {written}")
+    return port
+
+
 def _limit(written: str) -> tuple[str, int | float]:
-    from he.service.config import Limits
+    from he.service.config import COUNTS, Limits
 
     name, _, number = written.partition("=")
     if name not in (names := [one.name for one in fields(Limits)]):
         raise ValueError(f"`--limit` must name one of {', '.join(names)}, got {name!r}")
     try:
-        return name, int(number)
+        return name, int(number) if name in COUNTS else float(number)
     except ValueError:
-        return name, float(number)
+        due = "an integer" if name in COUNTS else "a number"
+        raise ValueError(f"`--limit {name}` must be {due}, got {number!r:.80}") from None
 
 
 def _token(options: argparse.Namespace) -> None:
@@ -101,10 +113,12 @@ def _token(options: argparse.Namespace) -> None:
 
 
 def _keygen(options: argparse.Namespace) -> None:
+    from he.formats.keys import held
+
     if options.key.exists() and not options.force:
         raise FileExistsError(f"{options.key} is there already; name another file, or add --force")
-    password = _password(again=True)
-    with _remote(options) as model:
+    password, there = _password(again=True), held(options.key) if options.key.exists() else nullcontext()
+    with there, _remote(options) as model:  # nobody counts under a key while it is replaced
         client = model.client
         client.secret_key.save(options.key, password)
         client.evaluation_keys.save(_beside(options, _KEYS))
@@ -114,38 +128,35 @@ def _keygen(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    import numpy as np
-
-    from he.formats.keys import read_private
+    from he.formats.keys import held, read_private
     from he.parties.evaluation_keys import EvaluationKeys
     from he.parties.keys import SecretKey
+    from he.stages.images import read_images, write_logits
+    from intnn.storage.document import require_place
 
-    key = SecretKey.load(options.key, _password())
-    keys, state = EvaluationKeys.load(_beside(options, _KEYS)), read_private(_beside(options, _STATE))
-    images = np.load(options.images, allow_pickle=False)
-    with _remote(options, secret_key=key, evaluation_keys=keys, state=state) as model:
-        client = model.client
-        try:
-            logits = model.predict(images)
-        finally:
-            _record(client, options)  # before anybody sees what was answered
+    if options.out is not None:
+        require_place(options.out)  # before anything is asked, which counts
+    with held(options.key):
+        key = SecretKey.load(options.key, _password())
+        keys, state = EvaluationKeys.load(_beside(options, _KEYS)), read_private(_beside(options, _STATE))
+        with _remote(options, secret_key=key, evaluation_keys=keys, state=state) as model:
+            client = model.client
+            (spec,) = client.interface.client_inputs
+            try:
+                logits = model.predict(read_images(options.images, spec))
+            finally:
+                _record(client, options)  # before anybody sees what was answered
     if options.out is None:
         print("\n".join(" ".join(map(str, row)) for row in logits.tolist()))
     else:
-        np.save(options.out, logits)
+        write_logits(options.out, logits)
 
 
 def _status(options: argparse.Namespace) -> None:
-    import httpx
+    from he.service.client import RemoteServer
 
-    try:
-        with httpx.Client(base_url=options.url, timeout=10) as http:
-            health = http.get("/health").raise_for_status().json()
-            listed = http.get("/v1/models").raise_for_status().json()["models"]
-            cards = [http.get(f"/v1/models/{one['name']}").raise_for_status().json() for one in listed]
-    except httpx.HTTPError as error:
-        raise ConnectionError(f"{options.url} does not answer as a server does: {error}") from error
-    print(json.dumps({**health, "models": cards}, indent=2))
+    with RemoteServer(options.url, http={"timeout": 10}) as remote:
+        print(json.dumps(remote.status(), indent=2))
 
 
 def _remote(options: argparse.Namespace, **keys: Any) -> RemoteModel:

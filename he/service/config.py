@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from he.parties.prepared import MOST_EVALUATIONS
 from intnn.values.arrays import integer, real
 from intnn.values.value_object import ValueObject
 
-_COUNTS = (
+COUNTS = (
     *("evaluations", "threads", "requests", "requests_each", "uploads", "keys_each", "most_evaluations"),
     *("connections", "connections_each"),
 )
@@ -44,7 +45,7 @@ class Limits(ValueObject):
 
     Raises:
         TypeError: if a limit is no number.
-        ValueError: if it is not positive.
+        ValueError: if it is infinite or negative, or 0 where that is a number of things or a divisor.
     """
 
     evaluations: int = field(default_factory=lambda: thread_count(None))
@@ -71,10 +72,12 @@ class Limits(ValueObject):
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if one.name in _COUNTS:
+            if one.name in COUNTS:
                 integer(value, one.name, 1)
-            elif not real(value, one.name) >= 0:
-                raise ValueError(f"`{one.name}` must be at least 0, got {value}")
+            elif not 0 <= real(value, one.name) < math.inf:
+                raise ValueError(f"`{one.name}` must be a finite number from 0, got {value}")
+        if not self.least_rate:
+            raise ValueError("`least_rate` must be positive, got 0: no body would ever be late")
 
 
 @dataclass(frozen=True)

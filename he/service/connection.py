@@ -1,7 +1,7 @@
 """A connection of a server: how many an address may have, and how long one may be silent.
 
-Uvicorn waits for ever for a client that has connected and asks nothing, or half of something, and lets one address have
-all connections: `Connection` does not.
+Uvicorn waits for ever for a client that has connected and asks nothing, or half of something, or that does not take
+what it asked for, and lets one address have all connections: `Connection` does not.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
     inside: Counter[str] = Counter()  # connections by address, those that are being refused among them
 
     class Connection(H11Protocol):
-        """A connection that is closed where no request is under way for a while, whatever bytes come."""
+        """A connection that is closed where no request is under way for a while, whatever bytes come.
+
+        It is aborted where its other side takes nothing for a while, even if it is being closed: what waits to be sent
+        would keep it open.
+        """
 
         _address: str
         _idle: asyncio.TimerHandle | None = None
+        _untaken: asyncio.TimerHandle | None = None
         _refused = False
 
         def connection_made(self, transport: Any) -> None:
@@ -39,10 +44,13 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
                 self._refuse(transport)
                 return
             super().connection_made(transport)
+            if self.scheme == "http":  # asyncio itself ends the closing of TLS
+                transport.set_write_buffer_limits(0)  # so that writing is paused while a byte waits, and not 64 KB
             self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._taken()
             inside[self._address] -= 1
             if not inside[self._address]:
                 del inside[self._address]
@@ -56,6 +64,14 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
         def eof_received(self) -> None:
             if not self._refused:
                 super().eof_received()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._untaken = self.loop.call_later(limits.answer_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._taken()
+            super().resume_writing()
 
         def handle_events(self) -> None:
             super().handle_events()
@@ -88,6 +104,11 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
             if self._idle is not None:
                 self._idle.cancel()
                 self._idle = None
+
+        def _taken(self) -> None:
+            if self._untaken is not None:
+                self._untaken.cancel()
+                self._untaken = None
 
         def _cut(self) -> None:
             if not self._under_way():

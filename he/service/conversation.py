@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +32,7 @@ from intnn.values.value_object import Unstorable
 MEDIA_TYPE = "application/octet-stream"
 _MOST_WAIT = 60.0  # seconds, whatever a server asks for
 _MOST_DESCRIPTION = 1 << 16  # bytes of an answer that is JSON
+_TURN = 0.05  # seconds until a talk looks again whether another one has ended
 
 T = TypeVar("T")
 
@@ -99,9 +102,10 @@ class Reply:
 
     @property
     def detail(self) -> str:
-        """What is said of a refusal."""
+        """What is said of a refusal, in letters that a terminal shows and does not obey."""
         try:
-            return str(parsed(self.content)["detail"])
+            said = str(parsed(self.content)["detail"])
+            return "".join(letter if letter.isprintable() else " " for letter in said)
         except (ValueError, KeyError):
             return "it does not say why"
 
@@ -112,7 +116,7 @@ Talk = Generator[Step, Answer, T]
 
 
 class Conversation(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """A client of one model of a server.
+    """A client of one model of a server, with one key pair. Several of its talks may go on at once, also in threads.
 
     Args:
         model: the model's name.
@@ -135,6 +139,7 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         self._path, self._tries = f"/v1/models/{model}", tries
         self._made = partial(Client, secret_key=secret_key, evaluation_keys=evaluation_keys, policy=policy, state=state)
         self._interface: Interface | None = None
+        self._turn = Lock()
         self.client: Client | None = None
 
     def interface(self) -> Talk[Interface]:
@@ -154,6 +159,9 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
 
     def open(self) -> Talk[Client]:
         """Get the interface, and make keys or take those that were given."""
+        return self.client or (yield from self._alone(self._open()))
+
+    def _open(self) -> Talk[Client]:
         if self.client is None:
             self.client = self._made((yield from self.interface()))
         return self.client
@@ -161,6 +169,9 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
     def send_keys(self) -> Talk[None]:
         """Send the evaluation keys, if the server does not have them."""
         client = yield from self.open()
+        yield from self._alone(self._send_keys(client))
+
+    def _send_keys(self, client: Client) -> Talk[None]:
         path = self._keys_path(client)
         try:
             yield from self._asked(Ask("GET", path))
@@ -168,6 +179,15 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
             if error.status != 404:
                 raise
             yield from self._asked(Ask("PUT", path, client.evaluation_keys.to_bytes()))
+
+    def _alone(self, talk: Talk[T]) -> Talk[T]:
+        """Have a talk while no other one is had like that."""
+        while not self._turn.acquire(blocking=False):
+            yield Pause(_TURN)
+        try:
+            return (yield from talk)
+        finally:
+            self._turn.release()
 
     def predict(self, images: ArrayLike) -> Talk[np.ndarray]:
         """Have any number of images answered: floats as `Client.prepare` takes them, or what `Client.encrypt` takes."""
@@ -204,21 +224,50 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         raise AssertionError("the last try returns or raises")
 
     def _asked(self, ask: Ask) -> Talk[bytes]:
-        """Make a call, again where it may be made again, and return the body of the answer.
-
-        Raises:
-            ServiceError: if it is refused for good, or there is no answer.
-        """
-        again = (429, 503) if ask.method == "POST" else (0, 429, 503)
-        for left in reversed(range(self._tries)):
-            reply = yield ask
-            assert reply is not None
-            if 200 <= reply.status < 300:
-                return reply.content
-            if not left or reply.status not in again:
-                raise ServiceError(reply.status, reply.detail if reply.status else reply.content.decode())
-            yield Pause(reply.seconds)
-        raise AssertionError("the last try returns or raises")
+        return _asked(ask, self._tries)
 
     def _keys_path(self, client: Client) -> str:
         return f"{self._path}/keys/{client.evaluation_keys.id}"
+
+
+def overview() -> Talk[dict[str, Any]]:
+    """Get how a server is, and the cards of its models, as `models`.
+
+    Raises:
+        MessageError: if it does not answer as a server does.
+    """
+    health = yield from _described("/health")
+    models = (yield from _described("/v1/models")).get("models")
+    if not isinstance(models, list) or not all(isinstance(model, dict) and "name" in model for model in models):
+        raise MessageError("the server must list its models by name, and does not")
+    cards = []
+    for model in models:
+        cards.append((yield from _described(f"/v1/models/{quote(str(model['name']), safe='')}")))
+    return {**health, "models": cards}
+
+
+def _described(path: str) -> Talk[dict[str, Any]]:
+    """Get a JSON object."""
+    content = yield from _asked(Ask("GET", path), 1)
+    try:
+        return parsed(content)
+    except ValueError as error:
+        raise MessageError(f"the server must answer {path} with a JSON object, and does not: {error}") from error
+
+
+def _asked(ask: Ask, tries: int) -> Talk[bytes]:
+    """Make a call, again where it may be made again, and return the body of the answer.
+
+    Raises:
+        ServiceError: if it is refused for good, or there is no answer.
+    """
+    again = (429, 503) if ask.method == "POST" else (0, 429, 503)
+    for left in reversed(range(tries)):
+        reply = yield ask
+        assert reply is not None
+        if 200 <= reply.status < 300:
+            return reply.content
+        if not left or reply.status not in again:
+            raise ServiceError(reply.status, reply.detail if reply.status else reply.content.decode())
+        yield Pause(reply.seconds)
+    raise AssertionError("the last try returns or raises")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -32,8 +33,9 @@ def server(
     Raises:
         StoreError: if another server uses the store, or it is of another version.
         OSError: if a file cannot be read.
-        ValueError: if there are no models, or a file is malformed.
+        ValueError: if there are no models, a file is malformed, or `certificate` and `key` do not fit each other.
     """
+    _require_pair(certificate, key)
     limits = config.limits
     return uvicorn.Server(
         uvicorn.Config(
@@ -53,6 +55,21 @@ def server(
             ssl_keyfile=None if key is None else str(key),
         )
     )
+
+
+def _require_pair(certificate: Path | None, key: Path | None) -> None:
+    """Check what TLS is to use, and say which files are wrong: the library does not."""
+    if (certificate is None) != (key is None):
+        raise ValueError("`certificate` and `key` must both be given, for TLS, or neither")
+    for path in filter(None, (certificate, key)):
+        path.open("rb").close()
+    if certificate is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        except ssl.SSLError as error:
+            raise ValueError(
+                f"{certificate} must be a certificate in PEM, and {key} its private key: {error}"
+            ) from error
 
 
 @contextmanager

@@ -147,13 +147,14 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         self._keys[keys.client, keys.digest] = keys
 
     def remove(self, keys: StoredKeys) -> None:
-        """Remove keys. Whoever has mapped the file may go on.
+        """Remove keys. Whoever has mapped the file may go on, and so may keys of the same name that came after them.
 
         Raises:
             OSError: if the index cannot be written.
         """
-        self._writer.write("DELETE FROM keys WHERE client = ? AND digest = ?", keys.client, keys.digest).result()
-        self._keys.pop((keys.client, keys.digest), None)
+        self._writer.write("DELETE FROM keys WHERE file = ?", keys.path.name).result()
+        if self.find(keys.client, keys.digest) == keys:
+            self._keys.pop((keys.client, keys.digest), None)
         keys.path.unlink(missing_ok=True)
 
     def evaluated(self, client: str, circuit: str) -> int:
@@ -213,7 +214,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         kept = {keys.path for keys in found}
         for path in [*(self.folder / "keys").iterdir(), *(self.folder / "uploads").iterdir()]:
             if path not in kept:
-                path.unlink()
+                path.unlink(missing_ok=True)  # what a server that was killed had begun may still come and go
         return found
 
     def _rows(self) -> list[tuple[str, str, str, str, int]]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from he.formats.keys import Cost, read_private, write_private
+from he.formats.keys import Cost, held, read_private, write_private
 from he.parties.answers import decrypted
 from he.parties.client import Client
 from he.parties.keys import SecretKey
@@ -78,18 +80,18 @@ def encrypt(folder: Path, model: Path, source: Path, policy: Policy | None = Non
         StageError: if there are no keys, or requests of an earlier run.
         OSError: if a file cannot be read or written.
     """
-    client = _restored(folder, model, policy)
-    (spec,) = client.interface.client_inputs
-    images = read_images(source, spec)
-    batches = spec.batches(client.prepare(images) if images.dtype.kind == "f" else images)
-    for batch in batches:  # all of them, before the first is encrypted
-        spec.check(batch, client.interface.parameters.scheme)
-    with new_folder(folder / UPLOAD, replace=again) as draft:
-        client.forget_requests()
-        for i, batch in enumerate(batches):
-            write_atomically(draft / f"{i:05d}", client.encrypt(batch))
-        write_private(folder / SECRET / "state", client.state())
-    remove(folder / DOWNLOAD)  # of an earlier run
+    with _restored(folder, model, policy) as client:
+        (spec,) = client.interface.client_inputs
+        images = read_images(source, spec)
+        batches = spec.batches(client.prepare(images) if images.dtype.kind == "f" else images)
+        for batch in batches:  # all of them, before the first is encrypted
+            spec.check(batch, client.interface.parameters.scheme)
+        with new_folder(folder / UPLOAD, replace=again) as draft:
+            client.forget_requests()
+            for i, batch in enumerate(batches):
+                write_atomically(draft / f"{i:05d}", client.encrypt(batch))
+            write_private(folder / SECRET / "state", client.state())
+        remove(folder / DOWNLOAD)  # of an earlier run
     return len(batches)
 
 
@@ -113,24 +115,24 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
         OSError: if a file cannot be read or written; the answers may be decrypted again then.
     """
     answers = sorted(require_made(folder / DOWNLOAD, "evaluate").iterdir())
-    client = _restored(folder, model, policy)
-    requests = client.open_requests
-    if len(answers) != len(requests):
-        raise StageError(
-            f"{folder / DOWNLOAD} must hold an answer for each of {len(requests)} requests that wait for one, got "
-            f"{len(answers)}: answers are decrypted once; encrypt again"
-        )
-    most, pairs = client.most_answer_bytes, list(zip(answers, requests, strict=True))
-    for answer, request in pairs:  # all of them, before the key is used: a request has one answer
-        client.check(read_message(answer, most), request)
-    try:
-        read = ((read_message(answer, most), request) for answer, request in pairs)
-        logits = np.concatenate(list(decrypted(client, read)))
-    except Exception:  # also for what was changed meanwhile
+    with _restored(folder, model, policy) as client:
+        requests = client.open_requests
+        if len(answers) != len(requests):
+            raise StageError(
+                f"{folder / DOWNLOAD} must hold an answer for each of {len(requests)} requests that wait for one, got "
+                f"{len(answers)}: answers are decrypted once; encrypt again"
+            )
+        most, pairs = client.most_answer_bytes, list(zip(answers, requests, strict=True))
+        for answer, request in pairs:  # all of them, before the key is used: a request has one answer
+            client.check(read_message(answer, most), request)
+        try:
+            read = ((read_message(answer, most), request) for answer, request in pairs)
+            logits = np.concatenate(list(decrypted(client, read)))
+        except Exception:  # also for what was changed meanwhile
+            _record(client, folder)
+            raise
+        write_logits(target, logits)
         _record(client, folder)
-        raise
-    write_logits(target, logits)
-    _record(client, folder)
     return logits
 
 
@@ -142,14 +144,16 @@ def _record(client: Client, folder: Path) -> None:
         remove(folder / SECRET)
 
 
-def _restored(folder: Path, model: Path, policy: Policy | None) -> Client:
-    """Return the client that `keygen` made and earlier stages have used."""
+@contextmanager
+def _restored(folder: Path, model: Path, policy: Policy | None) -> Iterator[Client]:
+    """Give the client that `keygen` made and earlier stages have used; no other stage has it meanwhile."""
     offer, secret = read_model(model), require_made(folder / SECRET, "keygen")
-    state = read_private(require_made(secret / "state", "keygen"))
-    interface = offer.interfaces[circuit_of(offer, state_circuit(state), f"{secret}")]
-    password = os.environ.get(VARIABLE) or read_private(require_made(secret / "password", "keygen")).decode()
-    key = SecretKey.load(secret / "key", password, interface.parameters)
-    return Client(interface, key, policy=_many_open(policy), state=state)
+    with held(require_made(secret / "key", "keygen")):
+        state = read_private(require_made(secret / "state", "keygen"))
+        interface = offer.interfaces[circuit_of(offer, state_circuit(state), f"{secret}")]
+        password = os.environ.get(VARIABLE) or read_private(require_made(secret / "password", "keygen")).decode()
+        key = SecretKey.load(secret / "key", password, interface.parameters)
+        yield Client(interface, key, policy=_many_open(policy), state=state)
 
 
 def _many_open(policy: Policy | None) -> Policy:

@@ -19,9 +19,11 @@ def read_images(path: Path, spec: InputSpec) -> np.ndarray:
         OSError: if it cannot be read.
     """
     try:
-        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
+        values = _read_array(path) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
+        if values.dtype.kind not in "iuf":
+            raise ValueError(f"floats or integers are due, got {values.dtype}")
         return values.reshape(-1, *spec.shape)
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         shape = ", ".join(map(str, spec.shape))
         raise InputError(f"{path} must hold images [n, {shape}] in a .npy file, or as rows of text: {error}") from error
 
@@ -38,3 +40,8 @@ def write_logits(path: Path, logits: np.ndarray) -> None:
     else:
         np.savetxt(buffer, logits, fmt="%.17g")
     write_atomically(path, buffer.getvalue())
+
+
+def _read_array(path: Path) -> np.ndarray:
+    with path.open("rb") as file:  # which `np.load` would take for an archive or a pickle if it began like one
+        return np.lib.format.read_array(file, allow_pickle=False)

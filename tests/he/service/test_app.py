@@ -1,24 +1,17 @@
 """What a server answers, and what it refuses with which status; afterwards it answers as before."""
 
-import asyncio
 import hashlib
 import json
 import logging
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from he import Client, compile_exact, prepare
 from he.formats.messages import Kind, open_message, seal_message
 from he.parties.evaluation_keys import EvaluationKeys
-from he.service.app import Address
-from he.service.config import Limits
-from he.service.limits import Rates
 from he.service.logs import JsonLines
-from he.service.metrics import Metrics
 from he.service.openapi import PATH
-from he.service.operations import OPERATIONS
 from he.testing import inputs
 from tests.he.service.conftest import Live
 from tests.he.service.running import NETWORKS, POLICY, write_models
@@ -286,18 +279,3 @@ def test_the_clock_of_the_day_decides_nothing(live, monkeypatch, now) -> None:
     assert live.answered(client, path)
     assert is_problem(live.ask("POST", f"{path}/evaluations", content=request), 409)
     assert live.party()
-
-
-def test_who_does_not_take_an_answer_is_cut() -> None:
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message):
-        await asyncio.sleep(60)
-
-    limits, metrics = Limits(answer_seconds=0.05), Metrics()
-    service = SimpleNamespace(config=SimpleNamespace(limits=limits), rates=Rates(1, 1), metrics=metrics)
-    scope = {"type": "http", "method": "GET", "path": "/health", "headers": [], "client": ("127.0.0.1", 1)}
-    with pytest.raises(TimeoutError):
-        asyncio.run(Address(service, {"GET": OPERATIONS[0]})(scope, receive, send))
-    assert 'he_calls_total{operation="health",status="200"} 1' in metrics.text()

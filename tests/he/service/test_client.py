@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
-from contextlib import closing
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 
 import httpx
 import numpy as np
 import pytest
 
 from he import (
+    Client,
     DecryptionError,
     InputError,
     MessageError,
@@ -19,7 +22,7 @@ from he import (
     prepare,
 )
 from he.service.client import AsyncRemoteFamily, AsyncRemoteModel, RemoteFamily, RemoteModel
-from he.service.conversation import ServiceError
+from he.service.conversation import Reply, ServiceError
 from he.testing import inputs
 from tests.he.service.conftest import Live
 from tests.he.service.running import NETWORKS, POLICY
@@ -124,6 +127,47 @@ def test_a_client_does_not_try_for_ever(remote, live) -> None:
         model.send_keys()
 
 
+def test_what_is_no_address_or_token() -> None:
+    with pytest.raises(ValueError, match="`url` must be an address"):
+        RemoteModel("http://[::1", "exact")
+    for token in ("two words", "line\nbreak", "", "\N{SNOWMAN}"):
+        with pytest.raises(ValueError, match="`token`") as refused:
+            RemoteModel("http://127.0.0.1:1", "exact", token)
+        assert not token or token not in str(refused.value)
+
+
+def test_what_a_server_says_does_not_command_a_terminal() -> None:
+    said = Reply(404, b'{"detail": "gone\\u001b[2J\\r\\nmodel \\u202e"}').detail
+    assert said == "gone [2J  model  "
+
+
+def test_an_answer_that_hardly_comes_is_not_waited_for(monkeypatch) -> None:
+    class Drops(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            for _ in range(1000):
+                time.sleep(0.01)
+                yield b"a"
+
+        async def __aiter__(self):
+            for drop in self:
+                yield drop
+
+    async def ask():
+        async with AsyncRemoteModel("http://here", "exact", http={"transport": slow}) as model:
+            await model.client()
+
+    monkeypatch.setattr("he.service.client._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("he.service.client._LEAST_RATE", 1 << 40)
+    slow = httpx.MockTransport(lambda _: httpx.Response(200, stream=Drops()))
+    with (
+        RemoteModel("http://here", "exact", http={"transport": slow}) as model,
+        pytest.raises(ServiceError, match="too slowly"),
+    ):
+        model.send_keys()
+    with pytest.raises(ServiceError, match="too slowly"):
+        asyncio.run(ask())
+
+
 def test_the_clients_own_rules_hold(remote, live) -> None:
     with RemoteModel(live.url, "exact") as model, pytest.raises(PolicyError, match="security"):
         model.predict(IMAGES)
@@ -226,3 +270,59 @@ def test_many_at_once(live) -> None:
                     np.testing.assert_array_equal(logits, LOGITS[i : i + 2])
 
     asyncio.run(story())
+
+
+def count_keys(monkeypatch):
+    """A list that grows by a client whenever keys are made."""
+    made = []
+
+    def client(*args, **options):
+        made.append(Client(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr("he.service.conversation.Client", client)
+    return made
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_those_who_begin_at_once_share_one_pair_of_keys(models, tmp_path, monkeypatch, asynchronous) -> None:
+    async def together(url, token):
+        async with AsyncRemoteModel(url, "exact", token, policy=POLICY) as model:
+            return await asyncio.gather(*(model.predict(IMAGES[:2]) for _ in range(6)))
+
+    made = count_keys(monkeypatch)
+    with Live(models, tmp_path, keys_each=1) as live:
+        if asynchronous:
+            each = asyncio.run(together(live.url, live.tokens["ann"]))
+        else:
+            with (
+                RemoteModel(live.url, "exact", live.tokens["ann"], policy=POLICY) as model,
+                ThreadPoolExecutor(6) as pool,
+            ):
+                each = [*pool.map(model.predict, [IMAGES[:2]] * 6)]
+        for logits in each:
+            np.testing.assert_array_equal(logits, LOGITS[:2])
+        assert len(made) == 1
+        assert 'he_calls_total{operation="upload",status="201"} 1\n' in (text := live.ask("GET", "/metrics", "op").text)
+        assert text.count('he_calls_total{operation="upload"') == 1
+
+
+def test_a_talk_that_ends_in_the_middle_does_not_hold_up_others(live, monkeypatch) -> None:
+    made = count_keys(monkeypatch)
+
+    async def story():
+        async with AsyncRemoteModel(live.url, "exact", live.tokens["ann"], policy=POLICY) as model:
+            for seconds in (0.0, 0.001, 0.01, 0.02):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(model.send_keys(), seconds)
+            return await model.predict(IMAGES[:2])
+
+    np.testing.assert_array_equal(asyncio.run(asyncio.wait_for(story(), 60)), LOGITS[:2])
+    assert len(made) == 1
+    with RemoteModel(live.url, "exact", live.tokens["ann"], policy=POLICY) as model:
+        monkeypatch.setattr("he.service.conversation.MOST_INTERFACE_BYTES", 10)
+        with pytest.raises(ServiceError, match="more than the 10 bytes") as kept:
+            model.send_keys()
+        monkeypatch.undo()
+        np.testing.assert_array_equal(model.predict(IMAGES[:2]), LOGITS[:2])
+        assert kept  # and with it what the failed talk was about

@@ -13,6 +13,7 @@ import pytest
 
 from he import Client, ModelOwner, compile_exact, prepare
 from he.__main__ import main
+from he.formats.keys import held
 from he.formats.messages import Kind, open_message
 from he.parties.ciphers import Ciphers
 from he.parties.life import KeyLife
@@ -107,6 +108,62 @@ def test_nothing_is_shown_that_was_not_counted(key, tmp_path, monkeypatch, capsy
     assert (printed.out, "no room" in printed.err) == ("", True)
 
 
+@pytest.mark.parametrize("kind", ["empty", "archive", "booleans", "text", "objects"])
+def test_images_that_are_none_cost_nothing(key, kind, tmp_path, capsys) -> None:
+    path = tmp_path / "none.npy"
+    if kind == "archive":
+        with path.open("wb") as file:
+            np.savez(file, IMAGES)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    else:
+        content = {"booleans": IMAGES > 0, "text": IMAGES.astype(str), "objects": IMAGES.astype(object)}[kind]
+        np.save(path, content, allow_pickle=True)
+    with pytest.raises(SystemExit):
+        main(["predict", *key, str(path)])
+    assert "must hold images" in capsys.readouterr().err
+    assert counted(tmp_path) == (0, 0, 0)
+
+
+def test_a_place_for_logits_is_looked_for_first(key, tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", *key, str(tmp_path / "images.npy"), "--out", str(tmp_path / "none" / "logits.npy")])
+    assert "must be a folder" in capsys.readouterr().err
+    assert counted(tmp_path) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("command", [["predict", "images.npy"], ["keygen", "--force"]])
+def test_one_process_at_a_time_uses_a_key(key, command, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = (tmp_path / "key").read_bytes()
+    with held(tmp_path / "key"), pytest.raises(SystemExit):
+        main([command[0], *key, *command[1:]])
+    assert "is in use" in capsys.readouterr().err
+    assert (tmp_path / "key").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"/health": b"[]"}, "JSON object"),
+        ({"/v1/models": b"{}"}, "list its models"),
+        ({"/v1/models": b'{"models": [1]}'}, "list its models"),
+        ({"/v1/models": b'{"models": [{"name": "a/b"}]}', "/v1/models/a/b": b"no JSON"}, "JSON object"),
+        ({"/v1/models": b" " * (1 << 20)}, "more than the"),
+    ],
+)
+def test_a_server_that_is_none_is_told_from_one(answers, said, monkeypatch, capsys) -> None:
+    def answer(request):
+        return httpx.Response(200, stream=httpx.ByteStream(answers.get(request.url.path, b'{"models": []}')))
+
+    monkeypatch.setattr(
+        "he.service.client._options", lambda *_: {"base_url": "http://here", "transport": httpx.MockTransport(answer)}
+    )
+    with pytest.raises(SystemExit):
+        main(["status", "http://here"])
+    assert said in capsys.readouterr().err
+
+
 def test_a_password_is_asked_for_twice(live, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.delenv(PASSWORD_VARIABLE)
     typed = iter(["nobody guesses it", "nobody guesses that"])
@@ -151,11 +208,18 @@ def test_tokens(tmp_path, capsys) -> None:
         (["serve", "--models", ".", "--store", "store"], "must hold prepared circuits"),
         (["serve", "--models", ".", "--store", "store", "--limit", "rate=-1"], "`rate`"),
         (["serve", "--models", ".", "--store", "store", "--limit", "sloth=1"], "sloth"),
+        (["serve", "--models", ".", "--store", "store", "--limit", "requests=1.5"], "must be an integer"),
+        (["serve", "--models", ".", "--store", "store", "--port", "70000"], "from 0 to 65535"),
+        (["serve", "--models", ".", "--store", "store", "--private-key", "file"], "both be given"),
+        (["serve", "--models", ".", "--store", "store", "--certificate", "file", "--private-key", "none"], "'none'"),
+        (["serve", "--models", ".", "--store", "store", "--certificate", "file", "--private-key", "file"], "in PEM"),
         (["token", "a b", "--tokens", "tokens"], "a client's name"),
+        (["status", "http://[::1"], "must be an address"),
     ],
 )
 def test_what_is_refused_is_said_in_a_line(arguments, said, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"no certificate")
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2

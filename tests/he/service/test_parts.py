@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import math
 import random
 import stat
 
@@ -116,7 +117,13 @@ def test_an_answer_is_sent_in_pieces(size) -> None:
 
 
 def test_limits_are_numbers_that_make_sense() -> None:
-    for wrong in ({"requests": 0}, {"rate": -1}, {"body_seconds": float("nan")}):
+    for wrong in (
+        {"requests": 0},
+        {"rate": -1},
+        {"body_seconds": math.nan},
+        {"head_seconds": math.inf},
+        {"least_rate": 0},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Limits(**wrong)
     with pytest.raises(TypeError, match="threads"):

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from he import Client
 from he.service import store as store_module
@@ -74,6 +75,27 @@ def test_who_asks_nothing_or_half_of_something_is_cut(hasty, said) -> None:
         assert received.startswith(b"HTTP/1.1 200") == said.startswith(b"GET /health")
 
 
+@pytest.mark.parametrize("asked", [1, 2000])
+def test_who_does_not_take_an_answer_is_cut(models, tmp_path, monkeypatch, asked) -> None:
+    long = Response(bytes(1 << 23))  # more than a system takes over for whoever reads nothing
+    monkeypatch.setattr("he.service.handlers.JSONResponse", lambda _content: long)
+    limits = {"answer_seconds": 0.4, "head_seconds": 0.4, "connections": 8}
+    with Live(models, tmp_path, **limits) as live, ExitStack() as held:
+        address = live.http.base_url.host, live.http.base_url.port
+        for _ in range(8):
+            greedy = held.enter_context(socket.socket())
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            greedy.connect(address)
+            greedy.settimeout(0.2)
+            with suppress(OSError):
+                greedy.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * asked)
+        deadline = time.monotonic() + 5
+        while live.server.server_state.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not live.server.server_state.tasks
+
+
 def test_one_address_has_no_more_connections_than_it_may(models, tmp_path) -> None:
     with Live(models, tmp_path, connections_each=3, head_seconds=60) as live, ExitStack() as held:
         live.http.close()
@@ -111,6 +133,20 @@ def test_a_refused_upload_is_told_so_before_it_is_sent(models, tmp_path) -> None
             connection.sendall(head(live, "PUT", path, "ann", length))
             assert status(connection) == 507
         assert not list((live.folder / "store" / "uploads").iterdir())
+
+
+def test_a_body_ends_where_everybody_sees_it_end(hasty) -> None:
+    client, path = hasty.party()
+    request = client.encrypt(inputs(NETWORKS["exact"], 1))
+    with connected(hasty) as connection:
+        lengths = "Content-Length: 5", "Transfer-Encoding: chunked"
+        chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(request), request)
+        connection.sendall(head(hasty, "POST", f"{path}/evaluations", "ann", *lengths) + chunks)
+        assert status(connection) == 400
+        assert connection.recv(1) == b""  # and what follows is no call
+    encoded = hasty.ask("POST", f"{path}/evaluations", content=request, headers={"Content-Encoding": "gzip"})
+    assert encoded.status_code == 415
+    assert hasty.ask("POST", f"{path}/evaluations", content=request).status_code == 200
 
 
 def test_who_leaves_during_an_upload_leaves_nothing_behind(hasty) -> None:

@@ -42,6 +42,17 @@ def test_keys_are_found_again_after_a_restart(folder) -> None:
         assert store.count == 1
 
 
+def test_who_removes_keys_once_more_does_not_remove_those_that_took_their_name(folder) -> None:
+    with closing(Store(folder)) as store:
+        first = stored(store)
+        store.remove(first)
+        second = stored(store)
+        store.remove(first)  # as an evaluation does that found their file gone
+        assert store.find("ann", "d") == second
+    with closing(Store(folder)) as store:
+        assert store.find("ann", "d") == second
+
+
 def test_the_folder_is_made_to_agree_with_its_index(folder) -> None:
     with closing(Store(folder)) as store:
         kept, lost, shorter = stored(store, "a"), stored(store, "b"), stored(store, "c")

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from he import (
     compile_exact,
     compile_family,
 )
+from he.formats.keys import held
 from he.formats.messages import Kind, open_message, seal_message
 from he.parties.ciphers import Ciphers
 from he.stages import client, folders, server
@@ -325,6 +327,20 @@ def test_images_that_are_none(model, exchange, wrong):
     with pytest.raises(InputError):
         client.encrypt(exchange, model, path, POLICY, again=True)
     assert tree(exchange / "ciphertexts_upload") == before
+
+
+@pytest.mark.parametrize("stage", ["encrypt", "decrypt"])
+def test_one_stage_at_a_time_uses_a_key(model, exchange, tmp_path, stage):
+    before, run = (
+        tree(exchange),
+        {
+            "encrypt": partial(client.encrypt, exchange, model, exchange / "images.npy", POLICY, again=True),
+            "decrypt": partial(client.decrypt, exchange, model, tmp_path / "logits.npy", POLICY),
+        }[stage],
+    )
+    with held(exchange / "secret_key" / "key"), pytest.raises(KeyFileError, match="is in use"):
+        run()
+    assert tree(exchange) == before
 
 
 def test_refused_answers_are_counted_and_the_key_ends_with_its_files(model, exchange):
