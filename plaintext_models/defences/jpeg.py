@@ -83,15 +83,16 @@ class Jpeg:
         levels = round_half_up(255 * images)
         # brightness lies around 128, and colours, here without JPEG's offset of 128, around 0
         middle = 128.0 * (torch.arange(channels) == 0).to(images).reshape(-1, 1, 1)
-        around = (_mixed(levels, self._to) if channels == 3 else levels) - middle
+        around = (round_half_up(_mixed(levels, self._to)) if channels == 3 else levels) - middle
         padded = functional.pad(around, (0, -width % SIDE, 0, -height % SIDE), mode="replicate")
         blocks = padded.unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)  # [batch, channels, rows, columns, 8, 8]
         waves, tables = self._cosines.to(images), self._tables[:channels, None, None].to(images)
         coarse = round_half_up(waves @ blocks @ waves.mT / tables) * tables
         joined = (waves.mT @ coarse @ waves).transpose(3, 4).reshape(padded.shape)
-        shown = joined[..., :height, :width] + middle
-        shown = _mixed(shown, self._back) if channels == 3 else shown
-        return round_half_up(shown).clamp(0, 255) / 255
+        decoded = round_half_up(joined[..., :height, :width] + middle)
+        if channels == 3:
+            decoded = round_half_up(_mixed(decoded, self._back))
+        return decoded.clamp(0, 255) / 255
 
 
 class LowPass:
