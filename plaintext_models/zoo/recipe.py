@@ -110,14 +110,15 @@ class Recipe:
         Raises:
             TypeError: An option is none of the values that JSON has.
         """
-        return json.dumps(_plain(self), sort_keys=True, allow_nan=False)
+        return json.dumps(plain(self), sort_keys=True, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of dataclasses, mappings and sequences as JSON has it, equal for equal values."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"is": type(value).__name__} | {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+        return {"is": type(value).__name__} | {part.name: plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value
