@@ -59,6 +59,7 @@ class Entry:
 
 
 _ALL = (
+    Entry("T22", "contractive autoencoder", "Gu and Rigazio, arXiv:1412.5068", "contractive"),
     Entry("T23", "gradient regularisation", "Ross and Doshi-Velez, arXiv:1711.09404", "gradient_penalty"),
     Entry("T24", "noise on the logits", "Nguyen and Sinha, arXiv:1709.04447", "logit_noise", random=True),
     Entry("T25", "defensive distillation", "Papernot et al., arXiv:1511.04508", "distillation", gradients="lost"),
@@ -70,6 +71,7 @@ _ALL = (
         gradients="straight through",
         detects=True,
     ),
+    Entry("T29", "detectors and reformer", "Meng and Chen, arXiv:1705.09064", "magnet", detects=True),
     Entry("T30", "JPEG compression", "Dziugaite et al., arXiv:1608.00853", "jpeg", gradients="straight through"),
     Entry("T32", "random resizing and padding", "Xie et al., arXiv:1711.01991", "resizing", random=True),
     Entry("T33", "adversarial training", "Madry et al., arXiv:1706.06083", "adversarial"),
