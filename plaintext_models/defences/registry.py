@@ -63,6 +63,7 @@ _ALL = (
     Entry("T23", "gradient regularisation", "Ross and Doshi-Velez, arXiv:1711.09404", "gradient_penalty"),
     Entry("T24", "noise on the logits", "Nguyen and Sinha, arXiv:1709.04447", "logit_noise", random=True),
     Entry("T25", "defensive distillation", "Papernot et al., arXiv:1511.04508", "distillation", gradients="lost"),
+    Entry("T26", "feature denoising", "Xie et al., arXiv:1812.03411", "denoising"),
     Entry(
         "T28",
         "feature squeezing",

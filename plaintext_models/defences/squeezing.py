@@ -12,7 +12,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.derived import Front, in_front
@@ -21,6 +20,7 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.threshold import Thresholded, held_out, thresholded
+from plaintext_models.nets.layers import medians
 from plaintext_models.training.qat.rounding import round_half_up
 from plaintext_models.zoo.make import make
 from plaintext_models.zoo.recipe import Recipe
@@ -57,10 +57,7 @@ class Median:
 
     def __call__(self, images: Tensor) -> Tensor:
         """[batch, channels, height, width] -> the same shape; beyond the edges, the pixels at the edges count."""
-        before, after = (self._side - 1) // 2, self._side // 2
-        padded = functional.pad(images, (before, after, before, after), mode="replicate")
-        windows = padded.unfold(2, self._side, 1).unfold(3, self._side, 1)
-        return windows.flatten(4).median(4).values
+        return medians(images, self._side)
 
 
 @dataclass(frozen=True)
