@@ -6,7 +6,10 @@ steps from a random point, without a loss on clean images, Madry et al. (arXiv:1
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -58,6 +61,12 @@ def pgd(radius: float, steps: int = STEPS, *, clean: float = 0.0) -> Adversarial
     return AdversarialTraining(Hardening(Ball("linf", radius), steps, clean=clean))
 
 
-def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator) -> Defended:  # noqa: ARG001 - as all
-    """Training against projected gradient ascent, within a radius that suits the data set."""
-    return Defended(Target(pgd(RADII[dataset.name]).train(recipe, dataset)))
+#: The forms that `defend` knows, given the radius.
+FORMS: Mapping[str, Callable[[float], AdversarialTraining]] = MappingProxyType(
+    {"pgd": pgd, "fgsm": fgsm, "mixed": partial(pgd, clean=0.5)}
+)
+
+
+def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "pgd") -> Defended:  # noqa: ARG001
+    """Training against one of `FORMS`, within a radius that suits the data set."""
+    return Defended(Target(FORMS[form](RADII[dataset.name]).train(recipe, dataset)))

@@ -38,7 +38,8 @@ class FeatureDenoising:
         return make(replace(recipe, network="resnet", options=options), dataset, report=report)
 
 
-def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator) -> Defended:  # noqa: ARG001 - as all
-    """The Gaussian blocks, with adversarial training."""
+def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "gaussian") -> Defended:  # noqa: ARG001
+    """Blocks of a kind, or "none", with adversarial training: the recipe's, or one that suits the data set."""
     hardening = recipe.hardening or pgd(RADII[dataset.name]).hardening
-    return Defended(Target(FeatureDenoising().train(replace(recipe, hardening=hardening), dataset)))
+    denoising = FeatureDenoising(None if form == "none" else form)
+    return Defended(Target(denoising.train(replace(recipe, hardening=hardening), dataset)))

@@ -6,7 +6,7 @@ their input gradients" (arXiv:1711.09404, equation 4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn import functional
 from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
+from plaintext_models.defences.adversarial import RADII, pgd
 from plaintext_models.defences.defence import Defended
 from plaintext_models.training.loop import Batch, LossHook
 from plaintext_models.zoo.make import Report, make
@@ -57,6 +58,8 @@ class GradientPenalty:
         return penalised
 
 
-def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator) -> Defended:  # noqa: ARG001 - as all
-    """The penalty alone, without adversarial training unless the recipe has it."""
+def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "alone") -> Defended:  # noqa: ARG001
+    """The penalty alone, or with adversarial training ("adversarial") within a radius that suits the data set."""
+    if form == "adversarial":
+        recipe = replace(recipe, hardening=pgd(RADII[dataset.name]).hardening)
     return Defended(Target(GradientPenalty().train(recipe, dataset)))

@@ -25,6 +25,7 @@ from plaintext_models.zoo.make import make
 from plaintext_models.zoo.recipe import Recipe
 
 QUALITY = 75  # that of the paper
+SHARE = 0.75  # of the frequencies, where a low-pass filter keeps the lowest
 SIDE = 8
 #: ITU-T T.81, tables K.1 (brightness) and K.2 (colour), at quality 50.
 BRIGHTNESS = (
@@ -136,7 +137,7 @@ def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
     return torch.einsum("dc,bchw->bdhw", matrix.to(images), images)
 
 
-def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator) -> Defended:  # noqa: ARG001 - as all
-    """JPEG at the paper's quality in front of the network of the recipe."""
+def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "jpeg") -> Defended:  # noqa: ARG001
+    """JPEG at the paper's quality in front of the network of the recipe, or a low-pass filter ("low pass")."""
     bare = Target(make(recipe, dataset))
-    return Defended(Compression(Jpeg(QUALITY)).wrap(bare), bare)
+    return Defended(Compression(LowPass(SHARE) if form == "low pass" else Jpeg(QUALITY)).wrap(bare), bare)

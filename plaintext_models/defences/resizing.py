@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from plaintext_models.attacks.core.derived import in_front
 from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.defence import Defended
+from plaintext_models.defences.windows import seen_through
 from plaintext_models.zoo.make import make
 from plaintext_models.zoo.recipe import Recipe
 
@@ -36,12 +36,8 @@ class Resizing:
         """[batch, channels, height, width] -> the same shape."""
         draws = torch.rand(3, len(images), generator=self._generator, device=images.device).to(images)
         size = self._least + (1 - self._least) * draws[0]
-        # an image is 2 wide and high in the grid's coordinates, which say where an output's pixel comes from
         x, y = (2 * draws[1:] - 1) * (1 - size) / size
-        none = torch.zeros_like(size)
-        rows = torch.stack([1 / size, none, x, none, 1 / size, y], 1).view(-1, 2, 3)
-        grid = functional.affine_grid(rows, list(images.shape), align_corners=False)
-        return functional.grid_sample(images, grid, align_corners=False)
+        return seen_through(images, 1 / size, x, y)
 
     def wrap(self, target: Target) -> Target:
         """The network behind it, stochastic."""

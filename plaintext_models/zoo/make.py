@@ -18,6 +18,7 @@ from plaintext_models.zoo.recipe import Recipe
 SCALED_ON = 512  # images by which the initial weights are scaled, where the recipe says so
 
 Report = Callable[[str], None]
+HookOf = Callable[[nn.Module], BatchHook]  # gives what changes the batches that a module is trained on
 LossOf = Callable[[nn.Module], LossHook]  # gives a module's loss, which may look at more of it than its outputs
 
 
@@ -38,6 +39,7 @@ def make(
     *,
     progress: bool = False,
     report: Report | None = None,
+    batch: HookOf | None = None,
     loss: LossOf | None = None,
     answers: Tensor | None = None,
 ) -> nn.Module:
@@ -48,6 +50,7 @@ def make(
         dataset: Its training part is used, its test part is not looked at.
         progress: Whether to show a bar.
         report: Told how every epoch ended.
+        batch: What changes the images of every batch beside what the recipe says, and after it; nothing if None.
         loss: What is minimised; the cross-entropy if None.
         answers: What the module should say, [n, ...], where that is not the labels of the training images.
 
@@ -68,6 +71,8 @@ def make(
         hooks.append(attacked(module, hardening.ball, steps=steps, ramp=ramp, random_start=random))
         if hardening.clean:
             minimised = mixed(module, minimised, hardening.clean)
+    if batch is not None:
+        hooks.append(batch(module))
     minimise(
         module,
         torch.from_numpy(dataset.train_images),

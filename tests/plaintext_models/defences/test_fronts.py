@@ -8,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import fft, ndimage
+from torch.nn import functional
 
 from plaintext_models.attacks.core.derived import in_front
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.defences.foveation import Foveation, Region
 from plaintext_models.defences.jpeg import Compression, Jpeg, LowPass, cosines
 from plaintext_models.defences.resizing import Resizing
 from plaintext_models.defences.squeezing import BitDepth, Median, Squeezing
@@ -146,3 +148,26 @@ def test_a_compression_stands_in_front():
     images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     target = Target(lambda x: x.flatten(1))
     assert torch.equal(Compression(LowPass(0.5)).wrap(target).logits(images), LowPass(0.5)(images).flatten(1))
+
+
+def test_a_region_is_what_a_window_shows():
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(Region(1.0)(images), images, atol=1e-6)
+    for place, rows, columns in (((-1, -1), 0, 0), ((1, -1), 0, 4), ((-1, 1), 4, 0), ((0, 0), 2, 2)):
+        crop = images[:, :, rows : rows + 4, columns : columns + 4]
+        expected = functional.interpolate(crop, size=8, mode="bilinear")
+        # inside, where neither looks beyond the crop
+        assert torch.allclose(Region(0.5, place)(images)[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-5)
+    with pytest.raises(ValueError, match="`share`"):
+        Region(0)
+
+
+def test_foveation_averages_regions_and_sees_them_disagree():
+    target = Target(lambda x: x.flatten(1)[:, :2] * 5)
+    images = torch.rand(3, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    foveation = Foveation(0.5)
+    answers = torch.stack([region.logits(images) for region in foveation.regions(target)])
+    assert torch.equal(foveation.wrap(target).logits(images), answers.mean(0))
+    assert not torch.equal(answers[1], answers[2])
+    apart = (answers.softmax(2) - target.logits(images).softmax(1)).abs().sum(2)
+    assert torch.equal(foveation.disagreement(target, images), apart.amax(0))

@@ -14,6 +14,7 @@ from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.defences.adversarial import fgsm, pgd
 from plaintext_models.defences.distillation import Distillation
+from plaintext_models.defences.generator import Generator
 from plaintext_models.defences.gradient_penalty import GradientPenalty
 from plaintext_models.defences.logit_noise import LogitNoise
 from plaintext_models.nets.mlp import mlp
@@ -121,3 +122,23 @@ def test_noise_has_its_deviation_and_leaves_torchs_generator_alone():
     assert abs(noise.mean()) < 0.05
     with pytest.raises(ValueError, match="`deviation`"):
         LogitNoise(-1.0, torch.Generator())
+
+
+def test_a_generator_learns_to_raise_the_loss_and_stays_in_its_ball(digits):
+    module = GradientPenalty(0.0).train(replace(RECIPE, epochs=6), digits)
+    hook = Generator(0.1).beside(module, 1, seed=0)
+    images, labels = torch.from_numpy(digits.train_images[:64]), torch.from_numpy(digits.train_labels[:64])
+    given = Batch(images, images, labels, 0, 100, torch.Generator().manual_seed(0))
+    before = [one.clone() for parameter in module.parameters() for one in (parameter, parameter.grad)]
+    made = [hook(given) for _ in range(60)]
+    with torch.no_grad():
+        losses = [functional.cross_entropy(module(moved), labels).item() for moved in (images, made[0], made[-1])]
+    assert losses[2] > 2 * losses[0]
+    assert losses[2] > losses[1]
+    assert all((moved - images).abs().max() <= 0.1 + 1e-6 for moved in made)
+    assert all(moved.min() >= 0 and moved.max() <= 1 for moved in made)
+    after = [one for parameter in module.parameters() for one in (parameter, parameter.grad)]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert not module.training
+    with pytest.raises(ValueError, match="`radius`"):
+        Generator(-0.1)
