@@ -54,8 +54,8 @@ def norms() -> tuple[str, ...]:
 
 
 def published() -> tuple[str, ...]:
-    """What is measured again, by the identifiers of the documents that published it."""
-    return tuple(PUBLISHED)
+    """What is measured again, by the identifiers of the documents that published it, or all of it."""
+    return *PUBLISHED, "all"
 
 
 def defences() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import torch
 from bench.cases.options import PaperOptions
 from bench.cases.papers import EXPERIMENTS, Setting, digest
 from bench.harness.case import Reporter
-from bench.report.paper import PaperRow, interval, show
+from bench.report.paper import Estimate, PaperRow, estimate, show
 from intnn.storage.document import write_atomically
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.core.ball import Ball
@@ -21,7 +21,7 @@ from plaintext_models.data import datasets
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import FULL, QUICK, Effort
-from plaintext_models.evaluation.judge import judge
+from plaintext_models.evaluation.judge import Unnoticed, guarded, judge
 from plaintext_models.evaluation.runner import evaluate
 
 __all__ = ["PaperJob", "jobs", "measure", "show"]
@@ -79,15 +79,14 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     """
     quick = options.quick
     images, count = options.images or (100 if quick else 1000), options.seeds or (3 if quick else 10)
-    for identifier in options.identifier:
+    identifiers = tuple(EXPERIMENTS) if "all" in options.identifier else tuple(dict.fromkeys(options.identifier))
+    for identifier in identifiers:
         for setting in EXPERIMENTS[identifier].settings(quick):
             available = len(datasets.load(setting.recipe.dataset, options.data).test_images)
             if images > available:
                 raise ValueError(f"`--images` must be at most {available}, got {images}")
     seeds = tuple(range(options.seed, options.seed + count))
-    return tuple(
-        PaperJob(identifier, quick, seeds, images, options.data, options.keep) for identifier in options.identifier
-    )
+    return tuple(PaperJob(identifier, quick, seeds, images, options.data, options.keep) for identifier in identifiers)
 
 
 def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
@@ -103,7 +102,7 @@ def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
         for seed in job.seeds:
             report(f"{setting.name}, seed {seed}", (len(rows) * len(job.seeds) + len(runs)) / total)
             key = digest(setting, dataset, experiment.radius, effort, job.images, seed)
-            path = job.keep / f"{job.identifier}-{key[:16]}.json"
+            path = job.keep / f"{key[:16]}.json"
             run = _kept(path, key)
             if run is None:
                 run = made(setting, dataset, experiment.radius, effort, job.images, seed)
@@ -115,14 +114,20 @@ def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
 
 
 def made(setting: Setting, dataset: Dataset, radius: float, effort: Effort, images: int, seed: int) -> Run:
-    """Train a setting's network from scratch, and attack it in both ways."""
+    """Train a setting's network from scratch, and attack it in both ways.
+
+    The published attack is one step of the gradient sign on the network that is seen by who knows of no defence; what
+    comes of it is judged on the defended one.
+    """
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
     defended, ball, goal = setting.defended(seed, dataset), Ball("linf", radius), Goal(labels)
+    judged, detector = defended.target, defended.detector
+    if detector is not None:
+        judged, goal = guarded(judged, detector), Unnoticed(labels)
     with deterministic(seed):
-        known = defended.target if defended.bare is None else defended.bare
-        generator = torch.Generator().manual_seed(seed)
-        moved = ascend(known, clean, goal, ball, steps=1, generator=generator, random_start=False)
-        attacked = judge(known, clean, goal, moved, ball)
+        known, generator = defended.bare or defended.target, torch.Generator().manual_seed(seed)
+        moved = ascend(known, clean, Goal(labels), ball, steps=1, generator=generator, random_start=False)
+        attacked = judge(judged, clean, goal, moved, ball, draws=effort.draws)
         card = evaluate(
             defended.target,
             clean,
@@ -131,36 +136,31 @@ def made(setting: Setting, dataset: Dataset, radius: float, effort: Effort, imag
             seed=seed,
             transfer_from=() if defended.bare is None else (defended.bare,),
             randomness_off=defended.randomness_off,
-            detector=defended.detector,
+            detector=detector,
             effort=effort,
         )
     return Run(images, card.clean.count, attacked.robust.count, card.verdict.count)
 
 
 def _row(job: PaperJob, setting: Setting, runs: list[Run], digests: tuple[str, ...]) -> PaperRow:
-    def share(name: str) -> tuple[float, float, float]:
-        return interval([getattr(run, name) for run in runs], job.images)
+    def share(name: str) -> Estimate:
+        return estimate([getattr(run, name) for run in runs], job.images)
 
-    ours, low, high = share("attacked")
-    adaptive, adaptive_low, adaptive_high = share("adaptive")
+    attacked, experiment = share("attacked"), EXPERIMENTS[job.identifier]
     return PaperRow(
         job.identifier,
         setting.name,
         setting.recipe.dataset,
-        EXPERIMENTS[job.identifier].radius,
+        experiment.radius,
         job.images,
         job.seeds,
-        share("clean")[0],
         setting.published,
-        ours,
-        low,
-        high,
-        None if setting.published is None else ours - setting.published,
-        adaptive,
-        adaptive_low,
-        adaptive_high,
+        None if setting.published is None else attacked.value - setting.published,
+        share("clean"),
+        attacked,
+        share("adaptive"),
         digests,
-        [(one, other) for one, other in EXPERIMENTS[job.identifier].orders if one == setting.name],
+        tuple((order.worse, order.under) for order in experiment.orders if order.better == setting.name),
     )
 
 

@@ -14,8 +14,20 @@ from bench.tables.documents import PUBLISHED
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A share of images that stay right, from 0 to 1, the mean over several runs, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
+
+@dataclass(frozen=True)
 class PaperRow:
-    """One setting of a published result. Shares are of images that stay right, from 0 to 1, means over the seeds.
+    """One setting of a published result.
 
     Attributes:
         identifier: What the documents' list calls the result.
@@ -24,17 +36,14 @@ class PaperRow:
         radius: Of the Linf balls.
         images: How many test images were attacked in each run.
         seeds: The seeds of the runs.
+        published: The document's share of right answers under its attack; None where it has no figure.
+        difference: Ours under that attack less `published`.
         clean: The share that is right without an attack.
-        published: The document's share under its attack; None where it has no figure.
-        ours: Ours.
-        low: The lower end of the 95 % interval of `ours`; see `interval`.
-        high: The upper end of it.
-        difference: `ours` less `published`.
-        adaptive: The share in the worst case of a card that knows the defence.
-        adaptive_low: The lower end of the 95 % interval of `adaptive`.
-        adaptive_high: The upper end of it.
+        attacked: The share that is right under the published attack.
+        adaptive: The share that is right in the worst case of a card that knows the defence.
         digests: For every seed, the SHA-256 of everything that determines its run.
-        said_better: Pairs of this setting and another of which the document says that this one stands better.
+        said_better: Of which other settings the document says that they are right less often than this, and on which
+            images: "clean", "published" (attacked so) or "adaptive".
     """
 
     identifier: str
@@ -43,20 +52,16 @@ class PaperRow:
     radius: float
     images: int
     seeds: tuple[int, ...]
-    clean: float
     published: float | None
-    ours: float
-    low: float
-    high: float
     difference: float | None
-    adaptive: float
-    adaptive_low: float
-    adaptive_high: float
+    clean: Estimate
+    attacked: Estimate
+    adaptive: Estimate
     digests: tuple[str, ...]
-    said_better: Sequence[tuple[str, str]] = ()
+    said_better: tuple[tuple[str, str], ...] = ()
 
 
-def interval(counts: Sequence[int], images: int) -> tuple[float, float, float]:
+def estimate(counts: Sequence[int], images: int) -> Estimate:
     """The mean share of several runs and its 95 % interval.
 
     Student's interval over the runs, for a network of any seed on these images, widened to Wilson's of all answers, for
@@ -76,26 +81,22 @@ def interval(counts: Sequence[int], images: int) -> tuple[float, float, float]:
     if len(shares) > 1:
         reach = float(t.ppf(0.975, len(shares) - 1)) * statistics.stdev(shares) / math.sqrt(len(shares))
         low, high = min(low, max(0.0, mean - reach)), max(high, min(1.0, mean + reach))
-    return mean, low, high
+    return Estimate(mean, low, high)
+
+
+#: The fields of a row by what `said_better` calls the images.
+_COLUMNS = {"clean": "clean", "published": "attacked", "adaptive": "adaptive"}
+_IMAGES = {"clean": "clean images", "published": "the published attack", "adaptive": "adaptive attacks"}
 
 
 def orderings(rows: Sequence[PaperRow]) -> Iterator[str]:
     """A sentence for every published ordering: it holds, or is contradicted, if the intervals do not touch."""
     found = {(row.identifier, row.setting): row for row in rows}
     for row in rows:
-        for one, other in row.said_better:
-            rival = found[row.identifier, other]
-            ends = (
-                ("under the published attack", (row.low, row.high), (rival.low, rival.high)),
-                (
-                    "under adaptive ones",
-                    (row.adaptive_low, row.adaptive_high),
-                    (rival.adaptive_low, rival.adaptive_high),
-                ),
-            )
-            for where, ours, theirs in ends:
-                verdict = "holds" if ours[0] > theirs[1] else "is contradicted" if ours[1] < theirs[0] else "is open"
-                yield f"{row.identifier}: that {one} stands better than {other} {verdict} {where}"
+        for other, images in row.said_better:
+            ours, theirs = (getattr(one, _COLUMNS[images]) for one in (row, found[row.identifier, other]))
+            verdict = "holds" if ours.low > theirs.high else "is contradicted" if ours.high < theirs.low else "is open"
+            yield f"{row.identifier}: {row.setting} better than {other} on {_IMAGES[images]}: {verdict}"
 
 
 def show(console: Console, rows: Sequence[PaperRow]) -> None:
@@ -117,16 +118,12 @@ def show(console: Console, rows: Sequence[PaperRow]) -> None:
         for row in own:
             table.add_row(
                 row.setting,
-                f"{100 * row.clean:.1f}",
+                str(row.clean),
                 "-" if row.published is None else f"{100 * row.published:.1f}",
-                _spread(row.ours, row.low, row.high),
+                str(row.attacked),
                 "-" if row.difference is None else f"{100 * row.difference:+.1f}",
-                _spread(row.adaptive, row.adaptive_low, row.adaptive_high),
+                str(row.adaptive),
             )
         console.print(table, highlight=False)
         for sentence in orderings(own):
             console.print(sentence, highlight=False, soft_wrap=True)
-
-
-def _spread(value: float, low: float, high: float) -> str:
-    return f"{100 * value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"

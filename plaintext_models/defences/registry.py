@@ -25,8 +25,8 @@ class Entry:
     """A defence.
 
     Attributes:
-        identifier: Its name in the list of the thesis on encrypted and robust learning: T23; of another form of the same
-            defence, with what tells it apart: T30-low-pass.
+        identifier: Its name in the list of the thesis on encrypted and robust learning: T23; of another form of it,
+            with what tells that apart: T30-low-pass.
         name: What it is called.
         source: The paper that it comes from.
         section: The section of the thesis that speaks of it.
