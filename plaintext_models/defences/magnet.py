@@ -17,9 +17,9 @@ from plaintext_models.attacks.core.derived import in_front
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.defence import Defended
+from plaintext_models.defences.reconstruction import autoencoder
 from plaintext_models.defences.threshold import Either, held_out, thresholded
 from plaintext_models.nets.autoencoder import Autoencoder
-from plaintext_models.training.reconstruction import autoencoder
 from plaintext_models.zoo.make import make
 from plaintext_models.zoo.recipe import Recipe
 
