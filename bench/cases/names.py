@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
+from bench.tables.documents import PUBLISHED
 from intnn.approximation.agreement import Task
 from plaintext_models.attacks.core.ball import NORMS
+from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.zoo import shipped
 from plaintext_models.zoo.registry import RECIPES, of_kind
 
@@ -49,3 +51,13 @@ def attacked(dataset: str, hardened: bool) -> str:
 def norms() -> tuple[str, ...]:
     """The lengths that a perturbation is measured by."""
     return NORMS
+
+
+def published() -> tuple[str, ...]:
+    """What is measured again, by the identifiers of the documents that published it, or all of it."""
+    return *PUBLISHED, "all"
+
+
+def defences() -> tuple[str, ...]:
+    """The defences, by the identifiers of the document that lists them."""
+    return tuple(DEFENCES)

@@ -13,6 +13,7 @@ from bench.cases.scripts import groups
 from bench.harness.case import Option, Options
 from bench.harness.machine import MAX_THREADS
 from bench.harness.workloads import WORKLOADS, trained_networks
+from bench.tables.documents import LISTED
 from bench.tables.networks import NETWORKS
 from bench.tables.rows import TITLES
 
@@ -41,6 +42,11 @@ def experiments() -> tuple[str, ...]:
 def rows() -> tuple[str, ...]:
     """The rows of the table."""
     return tuple(TITLES)
+
+
+def model_kinds() -> tuple[str, ...]:
+    """What `models` lists."""
+    return LISTED
 
 
 def paths() -> tuple[str, ...]:
@@ -169,6 +175,9 @@ class RobustnessOptions(Options):
     """What `robustness` measures."""
 
     model: Annotated[str, Option("Which model.", choices=names.attacked_models)] = "digits-pgd-mlp"
+    defence: Annotated[
+        str | None, Option("Train it with this defence, or put that around it.", choices=names.defences)
+    ] = None
     card: Annotated[bool, Option("The whole card, or a tenth of the effort.", flag="--card/--quick")] = True
     images: Annotated[int, Option("Test images, the first ones.")] = 200
     norm: Annotated[str, Option("Of the perturbations.", choices=names.norms)] = "linf"
@@ -191,6 +200,34 @@ class SecrecyOptions(Options):
     steps: Annotated[int, Option("Queries of the query attack, for an image.", least=1)] = 200
     json: Json = None
     seed: Annotated[int, Option("Of attacks, and of the attacker's own network.", least=0, most=MAX_SEED)] = 0
+
+
+@dataclass(frozen=True)
+class ModelsOptions(Options):
+    """What `models` lists."""
+
+    kind: Annotated[tuple[str, ...], Option("What to list, one or several; by default all.", choices=model_kinds)] = ()
+    json: Json = None
+
+
+@dataclass(frozen=True)
+class PaperOptions(Options):
+    """What `paper` measures again."""
+
+    identifier: Annotated[
+        tuple[str, ...], Option("Which of the documents' results.", choices=names.published, argument=True)
+    ] = ("T23",)
+    quick: Annotated[
+        bool, Option("Fewer seeds, images and steps, and digits for MNIST; or all.", flag="--quick/--full")
+    ] = True
+    seeds: Annotated[int | None, Option("Runs from scratch; by default 3, or 10 in full.", least=1)] = None
+    images: Annotated[int | None, Option("Test images, the first ones; by default 100, or 1000 in full.", least=1)] = (
+        None
+    )
+    data: Data = None
+    keep: Annotated[Path, Option("Folder that finished runs are kept in, and taken from.")] = Path("paper")
+    json: Json = None
+    seed: Annotated[int, Option("The first run's; the others' follow.", least=0, most=MAX_SEED // 2)] = 0
 
 
 @dataclass(frozen=True)

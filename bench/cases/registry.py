@@ -95,6 +95,20 @@ _ALL = (
         extras=("data", "attacks", "bench"),
     ),
     Case(
+        "models",
+        "All networks, attacks and defences, with the documents that they come from.",
+        options.ModelsOptions,
+        "bench.cases.models",
+        extras=("data", "attacks", "bench"),
+    ),
+    Case(
+        "paper",
+        "Published results measured again: as they were published, and under attacks that know the defence.",
+        options.PaperOptions,
+        "bench.cases.paper",
+        extras=("data", "attacks", "bench"),
+    ),
+    Case(
         "secrecy",
         "What hiding a network stops: attacks by what is seen of it, decrypted answers among them.",
         options.SecrecyOptions,

@@ -16,6 +16,8 @@ from bench.report.robustness import RobustnessRow, show
 from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data import datasets
+from plaintext_models.defences.defence import Defended
+from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import FULL, QUICK, Card
 from plaintext_models.evaluation.judge import Share
@@ -84,6 +86,7 @@ class RobustnessJob:
         cache: The folder that trained models are kept in; None to train anew.
         seed: The seed of models and attacks.
         pictures: Whether pictures are drawn.
+        defence: The identifier of the defence that the model is trained with or stands behind, if any.
     """
 
     model: str
@@ -94,11 +97,12 @@ class RobustnessJob:
     cache: Path | None
     seed: int
     pictures: bool
+    defence: str | None = None
 
     @property
     def title(self) -> str:
-        """The model."""
-        return self.model
+        """The model, and its defence."""
+        return self.model if self.defence is None else f"{self.model}, {self.defence}"
 
 
 def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
@@ -112,7 +116,8 @@ def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
         raise ValueError(f"`--images` must be from 1 to {available}, got {options.images}")
     ball = Ball(next(norm for norm in NORMS if norm == options.norm), options.radius)
     about = options.images, ball, options.card, options.cache, options.seed
-    return (RobustnessJob(options.model, options.data, *about, pictures=options.plot_dir is not None),)
+    pictures = options.plot_dir is not None
+    return (RobustnessJob(options.model, options.data, *about, pictures, options.defence),)
 
 
 def measure(job: RobustnessJob, report: Reporter) -> tuple[RobustnessRow, ...]:
@@ -122,11 +127,14 @@ def measure(job: RobustnessJob, report: Reporter) -> tuple[RobustnessRow, ...]:
         with TemporaryDirectory() as folder:
             for path in draw(Path(folder), card, target, clean):
                 report.picture(path.name, path.read_bytes())
-    return rows(job.model, card)
+    return rows(job.title, card)
 
 
 def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
-    """Train a model and its rival of the same data, whose adversarial examples are tried on it, and fill in the card.
+    """Train a model and its rivals of the same data, whose adversarial examples are tried on it, and fill in the card.
+
+    A defence is attacked as it is: by gradients straight through what has none, averaged over what is random, with the
+    detector, and by examples of the model without what stands around it.
 
     Returns:
         The card, the model, and the images.
@@ -134,24 +142,31 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
     name, images, ball, cache, seed = job.model, job.images, job.ball, job.cache, job.seed
     dataset, effort = datasets.load(RECIPES[name].dataset, job.data), FULL if job.whole else QUICK
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
-    rivals = [other for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
-    target, *sources = (
-        Target(trained(replace(RECIPES[model], seed=seed), dataset, folder=cache, report=report))
-        for model in (name, *rivals)
-    )
+
+    def plain(model: str) -> Target:
+        return Target(trained(replace(RECIPES[model], seed=seed), dataset, folder=cache, report=report))
+
+    if job.defence is None:
+        defended = Defended(plain(name))
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        defended = DEFENCES[job.defence].defend(replace(RECIPES[name], seed=seed), dataset, generator)
+    sources = [plain(other) for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
     with deterministic(seed):  # on one thread: waiting for each other costs more than steps this small
         card = evaluate(
-            target,
+            defended.target,
             clean,
             labels,
             ball,
             radii=default_radii(ball.require_one_radius()),
             seed=seed,
-            transfer_from=sources,
+            transfer_from=sources if defended.bare is None else [defended.bare, *sources],
+            randomness_off=defended.randomness_off,
+            detector=defended.detector,
             report=report,
             effort=effort,
         )
-    return card, target, clean
+    return card, defended.target, clean
 
 
 def draw(folder: Path, card: Card, target: Target, images: Tensor) -> tuple[Path, ...]:

@@ -26,6 +26,7 @@ class Option:
         most: The largest number allowed.
         flag: The spelling of a switch, if it is not the field's name: `--slow`, or `--card/--quick`.
         writes: What is written to the path that the option names; None for every other option.
+        argument: Whether the values are given without the option's name, in any number.
     """
 
     help: str
@@ -34,6 +35,7 @@ class Option:
     most: float | None = None
     flag: str | None = None
     writes: Writes | None = None
+    argument: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Field:
 
     @property
     def spelling(self) -> str:
-        """The option as it is written on the command line."""
-        return f"--{self.name.replace('_', '-')}"
+        """The option as it is written on the command line, or as its help calls an argument."""
+        return self.name.upper() if self.option.argument else f"--{self.name.replace('_', '-')}"
 
     def check(self, value: Any) -> None:
         """Refuse a value that is none of the choices, too small, or too large.

@@ -155,10 +155,15 @@ def _command(case: Case) -> Callable[..., None]:
 
 def _parameter(declared: Field) -> inspect.Parameter:
     option, kind = declared.option, declared.kind
-    described = typer.Option(
-        *([option.flag] if option.flag else []),
-        help=option.help,
-        metavar=f"[{'|'.join(option.choices())}]" if option.choices else None,
+    names = option.choices() if option.choices else ()
+    described: Any = (
+        typer.Argument(help=f"{option.help} Of {', '.join(names)}.", metavar=f"{declared.spelling}...")
+        if option.argument
+        else typer.Option(
+            *([option.flag] if option.flag else []),
+            help=option.help,
+            metavar=f"[{'|'.join(names)}]" if names else None,
+        )
     )
     annotation: Any = list[kind] if declared.several else kind  # type: ignore[valid-type]
     if declared.optional or (declared.several and not declared.default):

@@ -128,7 +128,7 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
         try:
             read = ((read_message(answer, most), request) for answer, request in pairs)
             logits = np.concatenate(list(decrypted(client, read)))
-        except Exception:  # also for what was changed meanwhile
+        except BaseException:  # also for what was changed meanwhile, and for Ctrl-C
             _record(client, folder)
             raise
         write_logits(target, logits)

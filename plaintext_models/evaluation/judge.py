@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.core.ball import MEASURES, Ball, Measure
+from plaintext_models.attacks.core.derived import derived
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, spread
 from plaintext_models.attacks.core.grid import off_grid
@@ -99,13 +100,7 @@ def guarded(target: Target, detector: Detector) -> Target:
     """A target whose last output is the detector's score, one an image; positive where the image is turned away."""
     if not callable(detector):
         raise TypeError(f"`detector` must be a module or a function of images, got {type(detector).__name__}")
-    both = Target(
-        partial(_with_scores, target, detector),
-        bounds=target.bounds,
-        levels=target.levels,
-        stochastic=target.stochastic,
-        differentiable=target.differentiable,
-    )
+    both = derived(target, partial(_with_scores, target, detector))
     both.guarded = True
     return both
 

@@ -8,9 +8,17 @@ from torch import nn
 
 from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
 from plaintext_models.nets.mlp import mlp, table_mlp
+from plaintext_models.nets.resnet import resnet
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
-    {"mlp": mlp, "cnn": cnn, "pooled_cnn": pooled_cnn, "table_mlp": table_mlp, "table_cnn": table_cnn}
+    {
+        "mlp": mlp,
+        "cnn": cnn,
+        "pooled_cnn": pooled_cnn,
+        "resnet": resnet,
+        "table_mlp": table_mlp,
+        "table_cnn": table_cnn,
+    }
 )
 
 

@@ -32,6 +32,19 @@ class SumPool2d(nn.Module):
         return nn.functional.avg_pool2d(x, self.size, self.stride, divisor_override=1)
 
 
+def medians(maps: Tensor, side: int) -> Tensor:
+    """Every element as the median of a window around it, its gradient that of the element taken.
+
+    Args:
+        maps: [batch, channels, height, width].
+        side: The side of the window, from 1. Beyond the edges, the elements at the edges count; of an even number of
+            elements the lower of the two in the middle is taken.
+    """
+    before, after = (side - 1) // 2, side // 2
+    padded = nn.functional.pad(maps, (before, after, before, after), mode="replicate")
+    return padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4).median(4).values
+
+
 ACTIVATIONS: Mapping[str, type[nn.Module]] = MappingProxyType(
     {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "square": Square}
 )

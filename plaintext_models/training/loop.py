@@ -72,8 +72,9 @@ def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def right_answers(logits: Tensor, batch: Batch) -> float:
-    """The fraction of a batch whose largest logit is that of its class."""
-    return (logits.argmax(1) == batch.labels).double().mean().item()
+    """The fraction of a batch whose largest logit is that of its class, or of the likeliest, if labels are shares."""
+    classes = batch.labels if batch.labels.ndim == 1 else batch.labels.argmax(1)
+    return (logits.argmax(1) == classes).double().mean().item()
 
 
 def train(

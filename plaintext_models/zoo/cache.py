@@ -11,7 +11,7 @@ import functools
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,12 @@ ROOMS = ("data", "nets", "training", "attacks", "determinism.py", "zoo/recipe.py
 VALUES = ("values",)  # of intnn: domains and rounding, which layers of integers train with
 
 
-def code_digest() -> str:
-    """The SHA-256 of the source that trains, of torch's version and of the processor's instruction set."""
+def code_digest(rooms: Sequence[str] = ROOMS) -> str:
+    """The SHA-256 of the source in some rooms, of torch's version and of the processor's instruction set."""
     digest = hashlib.sha256()
-    for package, rooms in ((plaintext_models, ROOMS), (intnn, VALUES)):
+    for package, places in ((plaintext_models, rooms), (intnn, VALUES)):
         root = Path(str(package.__file__)).parent
-        for room in rooms:
+        for room in places:
             place = root / room
             for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
                 content = path.read_bytes()

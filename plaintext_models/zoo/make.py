@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.builders import build
 from plaintext_models.nets.initialise import unit_variance
-from plaintext_models.training.adversarial import attacked
-from plaintext_models.training.loop import BatchHook, augmented, train
+from plaintext_models.training.adversarial import attacked, mixed
+from plaintext_models.training.loop import BatchHook, LossHook, augmented, cross_entropy, minimise
 from plaintext_models.zoo.recipe import Recipe
 
 SCALED_ON = 512  # images by which the initial weights are scaled, where the recipe says so
 
 Report = Callable[[str], None]
+HookOf = Callable[[nn.Module], BatchHook]  # gives what changes the batches that a module is trained on
+LossOf = Callable[[nn.Module], LossHook]  # gives a module's loss, which may look at more of it than its outputs
 
 
 def untrained(recipe: Recipe, dataset: Dataset) -> nn.Module:
@@ -31,7 +33,16 @@ def untrained(recipe: Recipe, dataset: Dataset) -> nn.Module:
     return module.eval()
 
 
-def make(recipe: Recipe, dataset: Dataset, *, progress: bool = False, report: Report | None = None) -> nn.Module:
+def make(
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    progress: bool = False,
+    report: Report | None = None,
+    batch: HookOf | None = None,
+    loss: LossOf | None = None,
+    answers: Tensor | None = None,
+) -> nn.Module:
     """Build and train the network of a recipe.
 
     Args:
@@ -39,6 +50,9 @@ def make(recipe: Recipe, dataset: Dataset, *, progress: bool = False, report: Re
         dataset: Its training part is used, its test part is not looked at.
         progress: Whether to show a bar.
         report: Told how every epoch ended.
+        batch: What changes the images of every batch beside what the recipe says, and after it; nothing if None.
+        loss: What is minimised; the cross-entropy if None.
+        answers: What the module should say, [n, ...], where that is not the labels of the training images.
 
     Returns:
         The module, in evaluation mode.
@@ -49,14 +63,20 @@ def make(recipe: Recipe, dataset: Dataset, *, progress: bool = False, report: Re
     """
     module = untrained(recipe, dataset)
     hooks: list[BatchHook] = []
+    minimised = cross_entropy if loss is None else loss(module)
     if recipe.augment is not None:
         hooks.append(augmented(recipe.augment))
-    if recipe.hardening is not None:
-        hardening = recipe.hardening
-        hooks.append(attacked(module, hardening.ball, steps=hardening.steps, ramp=hardening.ramp))
-    train(
+    if (hardening := recipe.hardening) is not None:
+        steps, ramp, random = hardening.steps, hardening.ramp, hardening.random_start
+        hooks.append(attacked(module, hardening.ball, steps=steps, ramp=ramp, random_start=random))
+        if hardening.clean:
+            minimised = mixed(module, minimised, hardening.clean)
+    if batch is not None:
+        hooks.append(batch(module))
+    minimise(
         module,
-        dataset,
+        torch.from_numpy(dataset.train_images),
+        torch.from_numpy(dataset.train_labels) if answers is None else answers,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
@@ -64,6 +84,7 @@ def make(recipe: Recipe, dataset: Dataset, *, progress: bool = False, report: Re
         weight_decay=recipe.weight_decay,
         gradient_limit=recipe.gradient_limit,
         batch=hooks,
+        loss=minimised,
         after_epoch=None
         if report is None
         else lambda epoch, record: report(f"epoch {epoch} of {recipe.epochs}: loss {record.loss:.3f}"),

@@ -25,6 +25,8 @@ class Hardening:
         ball: The ball around every image in which it is attacked.
         steps: How many steps of gradient ascent each attack takes, from 1.
         ramp: The fraction of the training, from 0 to 1, in which the radius grows from 0 to that of the ball.
+        clean: The weight of the clean images' loss, from 0, where they have none, to below 1.
+        random_start: Whether attacks start at a random point of the ball, and not at the image.
 
     Raises:
         ValueError: A number is out of range.
@@ -33,11 +35,15 @@ class Hardening:
     ball: Ball
     steps: int
     ramp: float = 0.5
+    clean: float = 0.0
+    random_start: bool = True
 
     def __post_init__(self) -> None:
         integer(self.steps, "steps", 1)
         if not 0 <= self.ramp <= 1:
             raise ValueError(f"`ramp` must be from 0 to 1, got {self.ramp}")
+        if not 0 <= self.clean < 1:
+            raise ValueError(f"`clean` must be from 0 to below 1, got {self.clean}")
 
 
 @dataclass(frozen=True)
@@ -104,14 +110,15 @@ class Recipe:
         Raises:
             TypeError: An option is none of the values that JSON has.
         """
-        return json.dumps(_plain(self), sort_keys=True, allow_nan=False)
+        return json.dumps(plain(self), sort_keys=True, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of dataclasses, mappings and sequences as JSON has it, equal for equal values."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"is": type(value).__name__} | {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+        return {"is": type(value).__name__} | {part.name: plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value

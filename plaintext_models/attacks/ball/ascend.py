@@ -25,8 +25,9 @@ def ascend(
     steps: int,
     generator: torch.Generator,
     loss: Loss = cross_entropy,
+    random_start: bool = True,
 ) -> Tensor:
-    """The end of projected gradient ascent from a random point, whether it is adversarial or not.
+    """The end of projected gradient ascent, whether it is adversarial or not.
 
     It serves adversarial training and transfer to other models. It is no attack of the family `within`, since it
     returns images alone: `pgd` stops where this model is fooled, just beyond its boundary.
@@ -39,13 +40,15 @@ def ascend(
         steps: How many steps are taken, each of the length 2.5 * radius / steps.
         generator: Draws the random points.
         loss: Maps logits [batch, classes] and classes [batch] to one number an image.
+        random_start: Whether it starts at a random point of the ball, and not at the image; one step from the image is
+            the fast gradient sign method.
 
     Returns:
         Images [batch, *shape], within bounds and ball.
     """
     norm, radii, limits = within_norm(ball), ball.radii(images), target.limits(images)
     size = spread((2.5 * radii / integer(steps, "steps", 1)).to(images.dtype), images)
-    moved = random_point(images, norm, radii, limits, generator)
+    moved = random_point(images, norm, radii, limits, generator) if random_start else images
     for _ in range(steps):
         gradient, _ = target.gradient(moved, lambda logits: goal.sign * loss(logits, goal.classes))
         moved = project(images, moved + size * steepest(gradient, norm), norm, radii, limits)

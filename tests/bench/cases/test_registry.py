@@ -30,6 +30,8 @@ REFUSED = {
     "service": {"clients": 0},
     "attacks": {"radius": float("nan")},
     "robustness": {"radius": -1.0},
+    "models": {"kind": ("gods",)},
+    "paper": {"images": 10**6, "quick": True},
     "own": {"images": 10**6},
     "secrecy": {"model": "digits-square-cnn"},
     "gpu": {},  # without a GPU there is nothing to measure
@@ -45,7 +47,7 @@ def implementation(case):
 def test_names_are_the_commands():
     assert list(CASES) == [
         "table", "kernels", "training", "accuracy", "selection", "he", "encrypted-networks", "times", "stages",
-        "service", "attacks", "robustness", "secrecy", "own", "gpu",
+        "service", "attacks", "robustness", "models", "paper", "secrecy", "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

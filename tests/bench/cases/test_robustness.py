@@ -50,6 +50,29 @@ def test_rows_table_and_pictures(tmp_path, short):
     assert [row["right"] for row in others] == [row["right"] for row in rows]
 
 
+@pytest.mark.parametrize(("defence", "kind"), [("T24", "randomness off"), ("T28", "joint")])
+def test_a_defence_is_attacked_as_it_is(tmp_path, short, defence, kind):
+    little = (
+        "--quick",
+        "--model",
+        "digits-mlp",
+        "--images",
+        10,
+        "--radius",
+        0.01,
+        "--defence",
+        defence,
+        "--json",
+        tmp_path / "r.json",
+    )
+    result = invoke(*little)
+    assert result.exit_code == 0, result.output
+    rows = [envelope.row for envelope in read(tmp_path / "r.json")]
+    assert {row["model"] for row in rows} == {f"digits-mlp, {defence}"}
+    assert kind in {row["kind"] for row in rows}
+    assert "transfer from model 2" in {row["name"] for row in rows}  # the bare network, and the rival
+
+
 def test_every_model_can_be_named():
     model = next(field for field in CASES["robustness"].options.declared() if field.name == "model")
     assert set(model.option.choices()) == set(of_kind("attacked"))

@@ -10,6 +10,7 @@ OPTIONS = {
     "mlp": {"hidden": (8,)},
     "cnn": {"channels": 2, "kernel": 3},
     "pooled_cnn": {},
+    "resnet": {"channels": (2, 3), "denoise": "mean"},
     "table_mlp": {"hidden": 8, "points": 57, "input_bits": 2},
     "table_cnn": {"channels": 2, "kernel": 3, "points": 57, "input_bits": 2},
 }
@@ -29,8 +30,8 @@ def test_the_pooled_network_is_the_one_of_two_convolutions():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match=r"`name` must be one of mlp, cnn, pooled_cnn, .*, got 'resnet'"):
-        build("resnet", (1, 8, 8), 10)
+    with pytest.raises(ValueError, match=r"`name` must be one of mlp, cnn, pooled_cnn, .*, got 'transformer'"):
+        build("transformer", (1, 8, 8), 10)
     with pytest.raises(ValueError, match="`kernel` must fit the padded image"):
         build("pooled_cnn", (1, 4, 4), 10)
     with pytest.raises(TypeError, match="hidde"):

@@ -69,7 +69,7 @@ def test_interruption_writes_nothing(short, tmp_path, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(make, "train", interrupt)
+    monkeypatch.setattr(make, "minimise", interrupt)
     assert run(NAME, "--out", tmp_path / "out", "--quiet").exit_code != 0
     assert not (tmp_path / "out").exists()
 

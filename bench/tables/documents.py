@@ -1,0 +1,93 @@
+"""Where networks, attacks and results come from, by the identifiers of five documents.
+
+T is the thesis on encrypted and adversarially robust deep learning that this toolkit grew from, S a report on the
+stochastic delta rule (2019), C a course report on reactive and preventive models (2017), A an article that retells
+arXiv:1412.6572, M a doctoral thesis on learnt stochastic weight masking (2019). Importing this loads no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+LISTED = ("network", "attack", "defence")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where something comes from.
+
+    Attributes:
+        identifiers: What the documents' list calls it; empty where no document has it.
+        source: The paper behind it.
+        section: Where the documents speak of it: "T 2" is chapter or section 2 of T.
+    """
+
+    identifiers: tuple[str, ...]
+    source: str
+    section: str = ""
+
+
+#: The attacks by their names in `plaintext_models.attacks.families`.
+ATTACKS: Mapping[str, Origin] = MappingProxyType(
+    {
+        "fgsm": Origin(("T11", "S1", "A2", "M12"), "Goodfellow et al., arXiv:1412.6572", "T 2, S 2, A, M 2"),
+        "bim": Origin(("T13", "S2", "M13"), "Kurakin et al., arXiv:1607.02533", "T 2, S 2, M 2"),
+        "pgd": Origin(("T15", "M15"), "Madry et al., arXiv:1706.06083", "T 2, M 2"),
+        "apgd": Origin((), "Croce and Hein, arXiv:2003.01690"),
+        "apgd-targeted": Origin((), "Croce and Hein, arXiv:2003.01690"),
+        "ilcm": Origin(("T14", "S5", "M14"), "Kurakin et al., arXiv:1607.02533", "T 2, S 2, M 2"),
+        "one-step-least-likely": Origin(("S4",), "Kurakin et al., arXiv:1611.01236", "S 2"),
+        "universal": Origin(("C6",), "Moosavi-Dezfooli et al., arXiv:1610.08401", "C"),
+        "jsma": Origin(("T16",), "Papernot et al., arXiv:1511.07528", "T 2"),
+        "few-pixel": Origin(("T17",), "Su et al., arXiv:1710.08864", "T 2"),
+        "local-search": Origin(("S8",), "Narodytska and Kasiviswanathan, arXiv:1612.06299", "S 2"),
+        "square": Origin((), "Andriushchenko et al., arXiv:1912.00049"),
+        "random-noise": Origin(("A8",), "Goodfellow et al., arXiv:1412.6572", "A"),
+        "deepfool": Origin(("S3",), "Moosavi-Dezfooli et al., arXiv:1511.04599", "S 2"),
+        "ddn": Origin((), "Rony et al., arXiv:1811.09600"),
+        "carlini-wagner": Origin(("T18",), "Carlini and Wagner, arXiv:1608.04644", "T 2"),
+        "lbfgs": Origin(("T10", "M1"), "Szegedy et al., arXiv:1312.6199", "T 2, M 1"),
+        "hop-skip-jump": Origin((), "Chen et al., arXiv:1904.02144"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a document says that can be measured.
+
+    Attributes:
+        title: What it is about.
+        claim: What is said.
+        section: Where, as `Origin` has it.
+    """
+
+    title: str
+    claim: str
+    section: str
+
+
+#: What `paper` measures again.
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {
+        "A2": Published(
+            "FGSM on a shallow softmax network",
+            "MNIST, radius 0.25: an error of 99.9 %",
+            "A",
+        ),
+        "T22": Published("contractive autoencoder", "attacked end to end, worse than without", "T 2.3"),
+        "T23": Published("gradient regularisation", "robust together with adversarial training", "T 2.3"),
+        "T24": Published("noise on the logits", "masks gradients from Carlini and Wagner", "T 2.3"),
+        "T25": Published("defensive distillation", "stops small perturbations; broken since", "T 2.3"),
+        "T26": Published("feature denoising", "helps adversarial training, the Gaussian most", "T 2.3"),
+        "T27": Published("a generator beside the network", "the network learns to withstand it", "T 2.3"),
+        "T28": Published("feature squeezing", "flags what answers differently once smoothed", "T 2.3"),
+        "T29": Published("detectors and reformers", "find or mend; themselves attackable", "T 2.3"),
+        "T30": Published("compression and filters", "not resilient against better attacks", "T 2.3"),
+        "T31": Published("foveation", "detects by symmetry under scale and translation", "T 2.3"),
+        "T32": Published("random resizing", "some success", "T 2.3"),
+        "T33": Published("adversarial training", "robust, at a cost of clean accuracy", "T 2.3"),
+    }
+)

@@ -1,0 +1,115 @@
+"""All defences, as data, under the identifiers of the document that lists them. Importing this does not need torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+    from plaintext_models.data.datasets import Dataset
+    from plaintext_models.defences.defence import Defended
+    from plaintext_models.zoo.recipe import Recipe
+
+#: What stands between an attacker and the published network's gradients: nothing; something flat, which `wrap` lets
+#: them pass straight through; or a softmax without digits, behind which `Defended.target` has them.
+Gradients = Literal["exact", "straight through", "lost"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A defence.
+
+    Attributes:
+        identifier: Its name in the list of the thesis on encrypted and robust learning: T23; of another form of it,
+            with what tells that apart: T30-low-pass.
+        name: What it is called.
+        source: The paper that it comes from.
+        section: The section of the thesis that speaks of it.
+        module: Its file in this room.
+        gradients: Whether the defence hides them.
+        random: Whether its answers are random.
+        detects: Whether it turns images away.
+        form: What the module is told about another form than the usual one; None for that.
+    """
+
+    identifier: str
+    name: str
+    source: str
+    module: str
+    section: str = "2.3"
+    gradients: Gradients = "exact"
+    random: bool = False
+    detects: bool = False
+    form: str | None = None
+
+    def defend(self, recipe: Recipe, dataset: Dataset, generator: torch.Generator) -> Defended:
+        """Train the network of a recipe with this defence, its numbers those that the module states.
+
+        Args:
+            recipe: The network and its training.
+            dataset: Its training part is used.
+            generator: Draws whatever the defence draws when it is asked; the training draws from the recipe's seed.
+        """
+        defend = import_module(f"plaintext_models.defences.{self.module}").defend
+        defended: Defended = defend(recipe, dataset, generator, *([] if self.form is None else [self.form]))
+        return defended
+
+
+_PENALTY = Entry("T23", "gradient regularisation", "Ross and Doshi-Velez, arXiv:1711.09404", "gradient_penalty")
+_DENOISING = Entry("T26", "feature denoising, Gaussian", "Xie et al., arXiv:1812.03411", "denoising")
+_JPEG = Entry("T30", "JPEG compression", "Dziugaite et al., arXiv:1608.00853", "jpeg", gradients="straight through")
+_ADVERSARIAL = Entry("T33", "adversarial training, PGD", "Madry et al., arXiv:1706.06083", "adversarial")
+
+
+def _form(entry: Entry, form: str, name: str, **changes: Any) -> Entry:
+    """Another form of a defence."""
+    identifier = f"{entry.identifier}-{form.replace(' ', '-')}"
+    return replace(entry, identifier=identifier, form=form, name=name, **changes)
+
+
+_ALL = (
+    Entry("T22", "contractive autoencoder", "Gu and Rigazio, arXiv:1412.5068", "contractive"),
+    _PENALTY,
+    _form(_PENALTY, "adversarial", "the same with adversarial training"),
+    Entry("T24", "noise on the logits", "Nguyen and Sinha, arXiv:1709.04447", "logit_noise", random=True),
+    Entry("T25", "defensive distillation", "Papernot et al., arXiv:1511.04508", "distillation", gradients="lost"),
+    _DENOISING,
+    *(_form(_DENOISING, kind, f"the same, {kind}") for kind in ("dot product", "mean", "median")),
+    _form(_DENOISING, "none", "the same network without it"),
+    Entry("T27", "generator beside the classifier", "Lee et al., arXiv:1705.03387", "generator"),
+    Entry(
+        "T28",
+        "feature squeezing",
+        "Xu et al., arXiv:1704.01155",
+        "squeezing",
+        gradients="straight through",
+        detects=True,
+    ),
+    Entry("T29", "detectors and reformer", "Meng and Chen, arXiv:1705.09064", "magnet", detects=True),
+    _JPEG,
+    _form(_JPEG, "low pass", "low-pass filter", gradients="exact"),
+    Entry("T31", "foveation", "Luo et al., arXiv:1511.06292", "foveation", detects=True),
+    Entry("T32", "random resizing and padding", "Xie et al., arXiv:1711.01991", "resizing", random=True),
+    _ADVERSARIAL,
+    _form(_ADVERSARIAL, "fgsm", "adversarial training, FGSM", source="Goodfellow et al., arXiv:1412.6572"),
+    _form(_ADVERSARIAL, "mixed", "adversarial training, half PGD"),
+)
+
+#: Every defence by its identifier.
+DEFENCES: Mapping[str, Entry] = MappingProxyType({entry.identifier: entry for entry in _ALL})
+
+
+def defence(identifier: str) -> Entry:
+    """The defence of an identifier.
+
+    Raises:
+        ValueError: It is unknown; the message lists those that are known.
+    """
+    if identifier not in DEFENCES:
+        raise ValueError(f"`identifier` must be one of {', '.join(DEFENCES)}, got {identifier!r}")
+    return DEFENCES[identifier]
