@@ -57,21 +57,20 @@ class CudaEngine:
             DeviceError: if there is no GPU that can be used, or it has too little free memory.
             ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if a sum has more terms than kernels add up.
         """
-        encoder = encoder_of(circuit)
+        encoder = _encoder(circuit)
         return self._resident(
             CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads)), self._graph)
         )
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> CudaPrepared:
-        """See `Engine.restore`."""
-        encoder = encoder_of(circuit)
+        """See `Engine.restore`; raises what `prepare` does."""
+        encoder = _encoder(circuit)
         return self._resident(
             CudaPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays), self._graph)
         )
 
     def _resident(self, prepared: CudaPrepared) -> CudaPrepared:
         """Return a prepared circuit that is on the device."""
-        device()
         _ = prepared.resident
         return prepared
 
@@ -191,6 +190,13 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         form = Form.result(parameters, interface.output_level, interface.output_scale)
         shape = 2, interface.output_level, N
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
+
+
+def _encoder(circuit: Circuit) -> Encoder:
+    """Return the circuit's encoder, where there is a GPU: who has none is told before anything is encoded."""
+    encoder = encoder_of(circuit)
+    device()
+    return encoder
 
 
 def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:

@@ -161,7 +161,11 @@ def test_who_has_no_gpu_is_told_what_is_missing(circuit, monkeypatch):
     def missing():
         raise NoDeviceError("there is no NVIDIA driver (libcuda)")
 
+    def encoded(*_):
+        raise AssertionError("weights were encoded for nothing")
+
     monkeypatch.setattr("he.engines.cuda.engine.device", missing)
+    monkeypatch.setattr(Weights, "encoded", encoded)
     with pytest.raises(NoDeviceError, match="there is no NVIDIA driver"):
         prepare(circuit, "cuda")
 
