@@ -28,6 +28,7 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
+from he.kernels.cuda.columns import root_bytes
 from he.program.program import Program
 from he.ring.slots import automorphism
 from intnn.machine.cuda.device import device, reported
@@ -156,9 +157,11 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         row, keys = 8 * self._N, self.circuit.interface.keys
         weights = [len(plain.addresses) for plain in self._weights.factors.values()]
         weights += [len(rows) for rows in self._weights.addends.values()]
+        tables = self.plan.table_bytes + root_bytes(self._N, len(self._encoder.chain.primes))
+        permutations = np.dtype(np.int32).itemsize * self._N * len(rotations(keys))
         return {
             "weights on the GPU, once": row * sum(weights),
-            "tables on the GPU, once": self.plan.table_bytes,
+            "tables on the GPU, once": tables + permutations,
             "keys on the GPU, for each session": row * sum(key_rows(gadget) for _, gadget in keys),
             "values on the GPU, for each session": row * self.plan.rows,
         }

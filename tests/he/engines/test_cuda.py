@@ -31,6 +31,7 @@ CHECKS = [
     "ckks, encrypted weights",
     "several special primes",
     "two sessions",
+    "memory",
     "ckks, traces",
     "bfv, traces",
     "a lost device",
