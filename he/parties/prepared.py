@@ -190,6 +190,7 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
             StoredError: if the file is damaged, foreign, of another version or engine, or holds another circuit.
             TypeError: if an argument has another type.
             ValueError: if there is no engine of this name.
+            DeviceError: if it was prepared for `"cuda"`, and there is no GPU that can be used, or too little memory.
             OSError: if the file cannot be read.
         """
         if engine is not None:

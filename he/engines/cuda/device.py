@@ -9,6 +9,7 @@ from numba import cuda
 
 from he.engines.cuda.tape import Kernel, Plan
 from he.kernels.cuda import rows, transform
+from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.launches import Launch, captured, run
 from he.kernels.cuda.transform import DeviceArray
 from he.kernels.tables.chain import Chain
@@ -41,7 +42,8 @@ class Resident:
     """
 
     def __init__(self, plan: Plan, chain: Chain, weights: np.ndarray, orders: np.ndarray) -> None:
-        require_memory(weights.nbytes + orders.nbytes + plan.table_bytes)
+        roots = root_bytes(chain.N, len(chain.primes))
+        require_memory(weights.nbytes + orders.nbytes + plan.table_bytes + roots)
         scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
         self.tables = transform.device_tables(chain)
         self.weights, self.orders = cuda.to_device(_not_empty(weights)), cuda.to_device(_not_empty(orders))

@@ -28,6 +28,7 @@ from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
+from he.kernels.cuda.columns import root_bytes
 from he.program.program import Program
 from he.ring.slots import automorphism
 from intnn.machine.cuda.device import device, reported
@@ -57,21 +58,20 @@ class CudaEngine:
             DeviceError: if there is no GPU that can be used, or it has too little free memory.
             ValueError: as `he.engines.rns.engine.RnsEngine.prepare`; or if a sum has more terms than kernels add up.
         """
-        encoder = encoder_of(circuit)
+        encoder = _encoder(circuit)
         return self._resident(
             CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, thread_count(threads)), self._graph)
         )
 
     def restore(self, circuit: Circuit, arrays: Mapping[str, np.ndarray]) -> CudaPrepared:
-        """See `Engine.restore`."""
-        encoder = encoder_of(circuit)
+        """See `Engine.restore`; raises what `prepare` does."""
+        encoder = _encoder(circuit)
         return self._resident(
             CudaPrepared(circuit, encoder, Weights.restored(circuit.program, encoder, arrays), self._graph)
         )
 
     def _resident(self, prepared: CudaPrepared) -> CudaPrepared:
         """Return a prepared circuit that is on the device."""
-        device()
         _ = prepared.resident
         return prepared
 
@@ -157,9 +157,11 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         row, keys = 8 * self._N, self.circuit.interface.keys
         weights = [len(plain.addresses) for plain in self._weights.factors.values()]
         weights += [len(rows) for rows in self._weights.addends.values()]
+        tables = self.plan.table_bytes + root_bytes(self._N, len(self._encoder.chain.primes))
+        permutations = np.dtype(np.int32).itemsize * self._N * len(rotations(keys))
         return {
             "weights on the GPU, once": row * sum(weights),
-            "tables on the GPU, once": self.plan.table_bytes,
+            "tables on the GPU, once": tables + permutations,
             "keys on the GPU, for each session": row * sum(key_rows(gadget) for _, gadget in keys),
             "values on the GPU, for each session": row * self.plan.rows,
         }
@@ -191,6 +193,13 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         form = Form.result(parameters, interface.output_level, interface.output_scale)
         shape = 2, interface.output_level, N
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
+
+
+def _encoder(circuit: Circuit) -> Encoder:
+    """Return the circuit's encoder, where there is a GPU: who has none is told before anything is encoded."""
+    encoder = encoder_of(circuit)
+    device()
+    return encoder
 
 
 def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:

@@ -191,8 +191,9 @@ class Plan:
 
     @property
     def table_bytes(self) -> int:
-        """The bytes of the tables of all launches."""
-        return sum(step.table.nbytes + step.terms.nbytes + step.shares.nbytes for step in self.launches)
+        """The bytes of the tables of all launches, and of the scales."""
+        tables = sum(step.table.nbytes + step.terms.nbytes + step.shares.nbytes for step in self.launches)
+        return tables + 16 * len(self.scales)
 
     @staticmethod
     def of(tape: Tape) -> Plan:

@@ -12,3 +12,8 @@ NONE = -1  # where a column names no row or prime
 FIRST, STOP = range(2)  # of all tables whose lines are sums: a range of terms
 MAX_TERMS = 1 << 14  # of a sum: two products each, of residues below 2**50, fit what is reduced
 TILES = 1, 8  # how many sums one line of a combination makes of the same rows
+
+
+def root_bytes(N: int, primes: int) -> int:
+    """Return the bytes of `he.kernels.cuda.transform.DeviceTables` for so many primes: mostly those of roots."""
+    return 8 * primes * (6 + 4 * N + primes)

@@ -123,11 +123,15 @@ def number() -> int:
 def free_bytes() -> int:
     """How many bytes of the GPU's memory may be asked for now; other processes may take some of them before.
 
-    One part in sixteen of what is free is left to the driver, and to what allocators round up.
+    One part in sixteen of what is free is left to the driver, and to what allocators round up. Numba keeps arrays that
+    nobody holds any more, up to a fifth of the memory, until it needs some itself: they are given back first.
     """
     from numba import cuda
 
-    free = int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
+    context = cuda.current_context()
+    if not is_simulated():
+        context.memory_manager.deallocations.clear()
+    free = int(min(context.get_memory_info().free, 1 << 62))  # the simulator's are infinite
     return free - free // 16
 
 

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from numba import cuda
 from numba.cuda.simulator import kernelapi
 
 from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
@@ -27,6 +28,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
+from he.kernels.cuda import transform
 from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
@@ -72,6 +74,31 @@ def two_sessions():
     return (
         answers == [reference.evaluate(request) for request in requests] and first.evaluate(requests[1]) == answers[1]
     )
+
+
+def memory_that_is_taken():
+    """A circuit and a session take the bytes that were explained, but for lines that stand for empty tables."""
+    taken, real = [], {name: getattr(cuda, name) for name in ("to_device", "device_array")}
+
+    def counted(make):
+        def made(*arguments):
+            array = make(*arguments)
+            taken.append(array._ary.nbytes)
+            return array
+
+        return made
+
+    transform.device_tables.cache_clear()  # another circuit of this chain may have copied it
+    with pytest.MonkeyPatch.context() as patch:
+        for name, make in real.items():
+            patch.setattr(cuda, name, counted(make))
+        circuit = compile_approximate(square_graph(), images=1, security="insecure")
+        prepared = CudaEngine().prepare(circuit)
+        once, said = sum(taken), prepared.memory()
+        prepared.bind(random_keys(circuit, np.random.default_rng(0)))
+        session = sum(taken) - once
+    shared = sum(count for what, count in said.items() if what.endswith("once"))
+    return shared <= once <= shared + 64 * len(prepared.plan.launches) and session == sum(said.values()) - shared
 
 
 def hybrid_keys():
@@ -169,6 +196,7 @@ CHECKS = {
     ),
     "several special primes": hybrid_keys,
     "two sessions": two_sessions,
+    "memory": memory_that_is_taken,
     "ckks, traces": lambda: traces("ckks"),
     "bfv, traces": lambda: traces("bfv"),
     "a lost device": lost_device,

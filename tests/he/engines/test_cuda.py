@@ -31,6 +31,7 @@ CHECKS = [
     "ckks, encrypted weights",
     "several special primes",
     "two sessions",
+    "memory",
     "ckks, traces",
     "bfv, traces",
     "a lost device",
@@ -161,7 +162,11 @@ def test_who_has_no_gpu_is_told_what_is_missing(circuit, monkeypatch):
     def missing():
         raise NoDeviceError("there is no NVIDIA driver (libcuda)")
 
+    def encoded(*_):
+        raise AssertionError("weights were encoded for nothing")
+
     monkeypatch.setattr("he.engines.cuda.engine.device", missing)
+    monkeypatch.setattr(Weights, "encoded", encoded)
     with pytest.raises(NoDeviceError, match="there is no NVIDIA driver"):
         prepare(circuit, "cuda")
 

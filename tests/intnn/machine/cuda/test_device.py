@@ -10,7 +10,15 @@ import pytest
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 from intnn.machine.cuda import device as asked
-from intnn.machine.cuda.device import Device, DeviceError, DeviceMemoryError, NoDeviceError, device, reported
+from intnn.machine.cuda.device import (
+    Device,
+    DeviceError,
+    DeviceMemoryError,
+    NoDeviceError,
+    device,
+    free_bytes,
+    reported,
+)
 
 
 class CudaDriverError(Exception):
@@ -116,6 +124,17 @@ def test_launches_that_do_not_fill_a_gpu_are_no_warning_of_ours():
 def test_other_errors_pass_as_they_are():
     with pytest.raises(ZeroDivisionError), reported("evaluating"):
         raise ZeroDivisionError
+
+
+def test_memory_that_nobody_holds_any_more_is_free(monkeypatch):
+    from numba import cuda
+
+    free = [16]
+    waiting = SimpleNamespace(clear=lambda: free.append(1600))  # what a session held that has ended
+    manager = SimpleNamespace(deallocations=waiting)
+    context = SimpleNamespace(memory_manager=manager, get_memory_info=lambda: SimpleNamespace(free=sum(free)))
+    monkeypatch.setattr(cuda, "current_context", lambda: context)
+    assert free_bytes() == 1616 - 1616 // 16
 
 
 def test_asking_for_the_words_loads_no_compiler():
