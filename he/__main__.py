@@ -44,6 +44,7 @@ def _processors() -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no command multiplies floats, and idle threads of BLAS spin
     gc.set_threshold(100_000)  # modules make many objects, and none of them is garbage
     status = main()
     gc.freeze()  # nor is what goes with the process: at its end, Python would search all of it for garbage, thrice
