@@ -167,6 +167,7 @@ def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
     basis, order, modulus = _zeros(2, N), np.arange(N), span.modulus((1 << 61) - 1)
     y, sums, weights, vectors = np.zeros((1, N), np.int64), np.zeros((2, N), np.int64), _zeros(1, 1), _zeros(1, N)
     return {
+        "span, is_prime": lambda: span.is_prime((1 << 61) - 1),
         "span, combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
         "span, combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
         "span, reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),

@@ -45,7 +45,7 @@ def wrapped_products(words: Array, y: IntArray, out: Array) -> None:
 
 @compiled
 def fill(panel: Array, y: IntArray) -> None:
-    """Write up to `COLUMNS` vectors int64 [keys, length] to the columns of a panel of pairs, uint32 [pairs, COLUMNS]."""
+    """Write up to `COLUMNS` vectors int64 [keys, length] to the columns of a panel uint32 [pairs, COLUMNS]."""
     low = np.uint32((1 << HALF) - 1)
     for k in range(len(y)):
         row = y[k]
